@@ -1,0 +1,158 @@
+"""The floor: SHA-256 digests, Merkle roots, chains and the deterministic number stream.
+
+The only place in kolm that hashes. A digest is written ``sha256:<64 lower-case hex>``, the form
+of OCI; the hex alone equals the Hugging Face LFS id of the same bytes.
+"""
+
+from __future__ import annotations
+
+import hashlib  # noqa: TID251 - this module is where hashing lives
+import re
+from collections.abc import Iterable, MutableSequence
+from pathlib import Path
+from typing import Any, NewType
+
+from kolm import canonical
+from kolm.errors import Refused
+
+Digest = NewType("Digest", str)
+
+_PREFIX = "sha256:"
+_FORM = re.compile(r"sha256:[0-9a-f]{64}\Z", re.ASCII)
+_READ_BYTES = 1024 * 1024  # larger reads gain nothing: hashing is the bottleneck
+EMPTY = Digest(_PREFIX + hashlib.sha256(b"").hexdigest())
+
+
+class Hasher:
+    """Collects bytes and gives their digest."""
+
+    def __init__(self, data: bytes = b"") -> None:
+        self._state = hashlib.sha256(data)
+        self.size_bytes = len(data)
+
+    def update(self, data: bytes | memoryview) -> None:
+        """Add bytes."""
+        self._state.update(data)
+        self.size_bytes += len(data)
+
+    def digest(self) -> Digest:
+        """The digest of what was added so far."""
+        return Digest(_PREFIX + self._state.hexdigest())
+
+
+def of_bytes(data: bytes | memoryview) -> Digest:
+    """The digest of bytes."""
+    return Digest(_PREFIX + hashlib.sha256(data).hexdigest())
+
+
+def of_value(value: Any) -> Digest:
+    """The digest of a value's canonical bytes."""
+    return of_bytes(canonical.dumps(value))
+
+
+def of_file(path: Path) -> Digest:
+    """The digest of a file, read in pieces."""
+    hasher = Hasher()
+    with path.open("rb") as stream:
+        while piece := stream.read(_READ_BYTES):
+            hasher.update(piece)
+    return hasher.digest()
+
+
+def parse(text: Any, *, where: str) -> Digest:
+    """Read a digest; the law is ``str(parse(d)) == d``.
+
+    Raises:
+        Refused: not ``sha256:`` and 64 lower-case hex digits.
+    """
+    if not isinstance(text, str) or not _FORM.match(text):
+        raise Refused(
+            "E_DIGEST_FORM",
+            "not a digest",
+            where=where,
+            expected="sha256: and 64 lower-case hex digits",
+            found=repr(text)[:90],
+        )
+    return Digest(text)
+
+
+def of_hex(text: str) -> Digest:
+    """The digest whose hex digits are `text` (which the caller has checked)."""
+    return Digest(_PREFIX + text)
+
+
+def hex_of(digest: Digest) -> str:
+    """The 64 hex digits of a digest."""
+    return digest[len(_PREFIX) :]
+
+
+def raw_of(digest: Digest) -> bytes:
+    """The 32 bytes of a digest."""
+    return bytes.fromhex(hex_of(digest))
+
+
+def merkle_root(leaves: Iterable[bytes]) -> Digest:
+    """The Merkle tree hash of RFC 6962, section 2.1: leaf prefix 0x00, node prefix 0x01.
+
+    An odd node is carried up unchanged, which equals the RFC's split at the largest power of two.
+    """
+    level = [hashlib.sha256(b"\x00" + leaf).digest() for leaf in leaves]
+    if not level:
+        return EMPTY
+    while len(level) > 1:
+        paired = [
+            hashlib.sha256(b"\x01" + level[i] + level[i + 1]).digest()
+            for i in range(0, len(level) - 1, 2)
+        ]
+        if len(level) % 2:
+            paired.append(level[-1])
+        level = paired
+    return of_hex(level[0].hex())
+
+
+def chain(previous: Digest, item: Digest) -> Digest:
+    """The next link of a hash chain: the hash of the previous link and the item."""
+    return of_bytes(raw_of(previous) + raw_of(item))
+
+
+def derive(label: str, *parts: Digest) -> Digest:
+    """A seed for one purpose: the hash of a label and digests, so nobody can shop for seeds."""
+    body = b"".join(raw_of(part) for part in parts)
+    return of_bytes(label.encode() + b"\x00" + body)
+
+
+class Stream:
+    """Deterministic numbers from a seed, the same in every implementation.
+
+    Block i is SHA-256(seed bytes, then i as 8 bytes little-endian), read as eight little-endian
+    32-bit words. `below` rejects words past the largest multiple of its bound, so it is unbiased.
+    """
+
+    def __init__(self, seed: Digest) -> None:
+        self._seed = raw_of(seed)
+        self._block = 0
+        self._words: list[int] = []
+
+    def uint32(self) -> int:
+        """The next 32-bit word."""
+        if not self._words:
+            block = hashlib.sha256(self._seed + self._block.to_bytes(8, "little")).digest()
+            self._block += 1
+            self._words = [int.from_bytes(block[i : i + 4], "little") for i in range(28, -1, -4)]
+        return self._words.pop()
+
+    def below(self, bound: int) -> int:
+        """A uniform integer in [0, bound), for bounds up to 2**32."""
+        if not 1 <= bound <= 2**32:
+            raise ValueError(f"bound {bound} is outside [1, 2**32]")
+        limit = 2**32 - 2**32 % bound
+        word = self.uint32()
+        while word >= limit:
+            word = self.uint32()
+        return word % bound
+
+    def shuffle(self, items: MutableSequence[Any]) -> None:
+        """Shuffle in place (Fisher-Yates from the end)."""
+        for last in range(len(items) - 1, 0, -1):
+            other = self.below(last + 1)
+            items[last], items[other] = items[other], items[last]

@@ -1,0 +1,98 @@
+"""The floor: every error that kolm raises on purpose, in six families.
+
+A family says what kind of failure it was, so that a script can tell "the data is wrong" from
+"I could not look". Only the command line renders errors and turns families into exit codes.
+
+    KolmError
+    ├── Refused      looked, and the answer is no: the data is wrong, a gate failed
+    ├── Usage        the call itself makes no sense
+    ├── Unreadable   could not look: missing, not a bundle, version unknown, no trust material
+    ├── Denied       permission or authentication
+    ├── Network      network or registry, including what offline mode forbids
+    └── Lacking      the environment lacks something: an extra, memory, disk, an accelerator
+"""
+
+from __future__ import annotations
+
+
+class KolmError(Exception):
+    """An error with a stable code, a place and a remedy.
+
+    Args:
+        code: stable name such as ``E_SPEC_UNKNOWN_KEY``; each has a row in the errors page.
+        message: what is wrong, in one sentence.
+        where: file and line, member, module or row.
+        expected: what should have been there.
+        found: what was there.
+        hint: what to do now; best a command that can be pasted.
+    """
+
+    def __init__(
+        self,
+        code: str,
+        message: str,
+        *,
+        where: str = "",
+        expected: str = "",
+        found: str = "",
+        hint: str = "",
+    ) -> None:
+        super().__init__(message)
+        self.code = code
+        self.message = message
+        self.where = where
+        self.expected = expected
+        self.found = found
+        self.hint = hint
+
+    def __str__(self) -> str:
+        place = f"{self.where}: " if self.where else ""
+        return f"{place}{self.message} [{self.code}]"
+
+    def to_document(self) -> dict[str, str]:
+        """The error as a flat document, without empty fields."""
+        fields = {
+            "code": self.code,
+            "message": self.message,
+            "where": self.where,
+            "expected": self.expected,
+            "found": self.found,
+            "hint": self.hint,
+        }
+        return {name: value for name, value in fields.items() if value}
+
+
+class Refused(KolmError):
+    """Looked, and the answer is no."""
+
+
+class Usage(KolmError):
+    """The call makes no sense as it was made."""
+
+
+class Unreadable(KolmError):
+    """Could not look at all; this says nothing about the thing itself."""
+
+
+class Denied(KolmError):
+    """Permission or authentication is missing."""
+
+
+class Network(KolmError):
+    """The network or a registry failed, or offline mode forbids it."""
+
+
+class Lacking(KolmError):
+    """The environment lacks something that the work needs."""
+
+
+FAMILIES: dict[str, type[KolmError]] = {
+    family.__name__: family for family in (Refused, Usage, Unreadable, Denied, Network, Lacking)
+}
+
+
+def from_document(family: str, fields: dict[str, str]) -> KolmError:
+    """Rebuild an error that a child process reported; unknown families become `KolmError`."""
+    kind = FAMILIES.get(family, KolmError)
+    rest = {k: v for k, v in fields.items() if k in ("where", "expected", "found", "hint")}
+    return kind(fields.get("code", "E_CHILD"), fields.get("message", "the child failed"), **rest)

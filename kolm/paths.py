@@ -1,0 +1,70 @@
+"""The floor: where kolm keeps its own files, and how a file is replaced whole or not at all."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import IO
+
+from kolm import settings
+
+
+def config_folder() -> Path:
+    """The folder of keys and trust: KOLM_HOME, or the platform's config folder."""
+    home = settings.home()
+    if home is not None:
+        return home
+    import platformdirs
+
+    return Path(platformdirs.user_config_dir("kolm", appauthor=False))
+
+
+def cache_folder() -> Path:
+    """The folder of what can be made again: KOLM_HOME/cache, or the platform's cache folder."""
+    home = settings.home()
+    if home is not None:
+        return home / "cache"
+    import platformdirs
+
+    return Path(platformdirs.user_cache_dir("kolm", appauthor=False))
+
+
+@contextlib.contextmanager
+def replacing(path: Path, *, mode: int = 0o644) -> Iterator[IO[bytes]]:
+    """Write a file so that a kill at any moment leaves the old one or the new one, never a part.
+
+    Yields a stream to a temporary file in the same folder; on leaving without an error it is
+    synced and renamed over `path`, and the folder is synced. On an error it is removed.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".part", dir=path.parent)
+    temporary = Path(name)
+    try:
+        with os.fdopen(handle, "wb") as stream:
+            os.fchmod(stream.fileno(), mode)
+            yield stream
+            stream.flush()
+            os.fsync(stream.fileno())
+        temporary.replace(path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+    sync_folder(path.parent)
+
+
+def atomic_write(path: Path, data: bytes | memoryview, *, mode: int = 0o644) -> None:
+    """Replace the content of `path` atomically and durably."""
+    with replacing(path, mode=mode) as stream:
+        stream.write(data)
+
+
+def sync_folder(folder: Path) -> None:
+    """Make renames in a folder durable."""
+    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

@@ -1,0 +1,291 @@
+"""The floor: JSON Schemas (Draft 2020-12) of kolm's documents, compiled to plain checkers.
+
+`schemas/` is the source of truth. The verifier reads some 70,000 rows, and importing a general
+validator costs more than all of them, so the subset of the language that our schemas use is
+compiled to closures here; property tests hold the verdicts equal to those of `jsonschema`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from kolm import canonical
+from kolm.errors import Refused
+
+# A problem is (JSON pointer, what is wrong), or None when the value is fine.
+Problem = tuple[str, str] | None
+Checker = Callable[[Any], Problem]
+
+_ANNOTATIONS = {
+    "$schema",
+    "$id",
+    "$defs",
+    "$comment",
+    "title",
+    "description",
+    "default",
+    "examples",
+}
+
+
+def folder() -> Path:
+    """The folder of the schemas: inside the installed package, or at the top of a checkout."""
+    packaged = Path(__file__).parent / "_schemas"
+    return packaged if packaged.is_dir() else Path(__file__).parent.parent / "schemas"
+
+
+@cache
+def load(name: str) -> dict[str, Any]:
+    """The schema of a document, for example ``load("receipt")`` or ``load("cli/verify")``."""
+    path = folder() / f"{name}.schema.json"
+    value: dict[str, Any] = canonical.loads(path.read_bytes(), where=str(path.name), floats=True)
+    return value
+
+
+@cache
+def checker(name: str) -> Checker:
+    """The compiled checker of a schema: gives the first problem of a value, or None."""
+    document = load(name)
+    return _compile(document, document, {})
+
+
+def check(name: str, value: Any, *, where: str) -> None:
+    """Demand that a value fits its schema.
+
+    Raises:
+        Refused: ``E_SCHEMA`` with the JSON pointer of the first problem.
+    """
+    problem = checker(name)(value)
+    if problem is not None:
+        pointer, message = problem
+        place = f"{where}#{pointer}" if pointer else where
+        raise Refused("E_SCHEMA", f"does not fit schema {name}: {message}", where=place)
+
+
+_TYPES: dict[str, Callable[[Any], bool]] = {
+    "object": lambda v: type(v) is dict,
+    "array": lambda v: type(v) is list,
+    "string": lambda v: isinstance(v, str),
+    "boolean": lambda v: type(v) is bool,
+    "null": lambda v: v is None,
+    "integer": lambda v: type(v) is int or (type(v) is float and v.is_integer()),
+    "number": lambda v: type(v) is int or type(v) is float,
+}
+
+
+def _compile(schema: Any, root: dict[str, Any], known: dict[str, list[Checker]]) -> Checker:
+    if schema is True:
+        return lambda _: None
+    if schema is False:
+        return lambda _: ("", "nothing is allowed here")
+    parts: list[Checker] = []
+    for keyword, argument in schema.items():
+        if keyword in _ANNOTATIONS or keyword in ("additionalProperties", "required"):
+            continue
+        compiler = _KEYWORDS.get(keyword)
+        if compiler is None:
+            raise NotImplementedError(f"schema keyword {keyword!r} is not compiled")
+        parts.append(compiler(argument, schema, root, known))
+    if "properties" not in schema and ("required" in schema or "additionalProperties" in schema):
+        parts.append(_properties({}, schema, root, known))
+    if len(parts) == 1:
+        return parts[0]
+
+    def every(value: Any) -> Problem:
+        for part in parts:
+            problem = part(value)
+            if problem is not None:
+                return problem
+        return None
+
+    return every
+
+
+def _type(argument: Any, *_: Any) -> Checker:
+    names = [argument] if isinstance(argument, str) else argument
+    tests = [_TYPES[name] for name in names]
+    wanted = " or ".join(names)
+
+    def check_type(value: Any) -> Problem:
+        for test in tests:
+            if test(value):
+                return None
+        return "", f"expected {wanted}, found {type(value).__name__}"
+
+    return check_type
+
+
+def _same(left: Any, right: Any) -> bool:
+    # JSON Schema: true is not 1, though Python says they are equal.
+    return left == right and isinstance(left, bool) == isinstance(right, bool)
+
+
+def _enum(argument: Any, *_: Any) -> Checker:
+    def check_enum(value: Any) -> Problem:
+        for choice in argument:
+            if _same(value, choice):
+                return None
+        return "", f"expected one of {argument}, found {str(value)[:60]!r}"
+
+    return check_enum
+
+
+def _const(argument: Any, *_: Any) -> Checker:
+    return _enum([argument])
+
+
+def _pattern(argument: str, *_: Any) -> Checker:
+    # Our patterns are anchored; \Z instead of $ keeps a trailing newline out, as ECMA regexes do.
+    text = argument[:-1] + r"\Z" if argument.endswith("$") else argument
+    search = re.compile(text, re.ASCII).search
+
+    def check_pattern(value: Any) -> Problem:
+        if isinstance(value, str) and not search(value):
+            return "", f"{value[:80]!r} does not match {argument}"
+        return None
+
+    return check_pattern
+
+
+def _bound(test: Callable[[Any, Any], bool], kind: str, message: str) -> Callable[..., Checker]:
+    of_kind = _TYPES[kind]
+    measured = kind != "number"
+
+    def compile_bound(argument: Any, *_: Any) -> Checker:
+        def check_bound(value: Any) -> Problem:
+            if of_kind(value) and not test(len(value) if measured else value, argument):
+                return "", message.format(argument)
+            return None
+
+        return check_bound
+
+    return compile_bound
+
+
+def _properties(
+    argument: Any, schema: Any, root: dict[str, Any], known: dict[str, list[Checker]]
+) -> Checker:
+    checkers = {name: _compile(sub, root, known) for name, sub in argument.items()}
+    required = tuple(schema.get("required", ()))
+    extra = schema.get("additionalProperties", True)
+    rest = None if extra is True else _compile(extra, root, known)
+
+    def check_properties(value: Any) -> Problem:
+        if type(value) is not dict:
+            return None
+        for name in required:
+            if name not in value:
+                return "", f"the key {name!r} is missing"
+        for name, item in value.items():
+            sub = checkers.get(name, rest)
+            if sub is None:
+                continue
+            problem = sub(item)
+            if problem is not None:
+                if extra is False and name not in checkers:
+                    return "", f"unknown key {str(name)[:80]!r}"
+                return f"/{name}{problem[0]}", problem[1]
+        return None
+
+    return check_properties
+
+
+def _items(argument: Any, _: Any, root: dict[str, Any], known: dict[str, list[Checker]]) -> Checker:
+    item_checker = _compile(argument, root, known)
+
+    def check_items(value: Any) -> Problem:
+        if type(value) is list:
+            for index, item in enumerate(value):
+                problem = item_checker(item)
+                if problem is not None:
+                    return f"/{index}{problem[0]}", problem[1]
+        return None
+
+    return check_items
+
+
+def _unique(argument: Any, *_: Any) -> Checker:
+    def check_unique(value: Any) -> Problem:
+        if argument and type(value) is list:
+            seen = {canonical.dumps(item) for item in value}
+            if len(seen) != len(value):
+                return "", "items are not unique"
+        return None
+
+    return check_unique
+
+
+def _reference(
+    argument: str, _: Any, root: dict[str, Any], known: dict[str, list[Checker]]
+) -> Checker:
+    slot = known.get(argument)
+    if slot is None:
+        slot = known[argument] = []
+        target: Any = root
+        for step in argument.removeprefix("#/").split("/"):
+            target = target[step]
+        slot.append(_compile(target, root, known))
+        return slot[0]
+    holder = slot
+
+    def check_reference(value: Any) -> Problem:
+        return holder[0](value)  # looked up late: a definition may name itself
+
+    return check_reference
+
+
+def _any_of(
+    argument: Any, _: Any, root: dict[str, Any], known: dict[str, list[Checker]]
+) -> Checker:
+    choices = [_compile(sub, root, known) for sub in argument]
+
+    def check_any(value: Any) -> Problem:
+        problems = [choice(value) for choice in choices]
+        if None in problems:
+            return None
+        return "", "fits none of the allowed forms: " + "; ".join(p[1] for p in problems if p)
+
+    return check_any
+
+
+def _one_of(
+    argument: Any, _: Any, root: dict[str, Any], known: dict[str, list[Checker]]
+) -> Checker:
+    choices = [_compile(sub, root, known) for sub in argument]
+
+    def check_one(value: Any) -> Problem:
+        problems = [choice(value) for choice in choices]
+        count = problems.count(None)
+        if count == 1:
+            return None
+        if count:
+            return "", f"fits {count} of the allowed forms; exactly one is wanted"
+        return "", "fits none of the allowed forms: " + "; ".join(p[1] for p in problems if p)
+
+    return check_one
+
+
+_KEYWORDS: dict[str, Callable[..., Checker]] = {
+    "type": _type,
+    "enum": _enum,
+    "const": _const,
+    "pattern": _pattern,
+    "properties": _properties,
+    "items": _items,
+    "uniqueItems": _unique,
+    "$ref": _reference,
+    "anyOf": _any_of,
+    "oneOf": _one_of,
+    "minimum": _bound(lambda v, a: bool(v >= a), "number", "less than the minimum {}"),
+    "maximum": _bound(lambda v, a: bool(v <= a), "number", "more than the maximum {}"),
+    "exclusiveMinimum": _bound(lambda v, a: bool(v > a), "number", "not above {}"),
+    "minLength": _bound(lambda v, a: bool(v >= a), "string", "shorter than {} characters"),
+    "maxLength": _bound(lambda v, a: bool(v <= a), "string", "longer than {} characters"),
+    "minItems": _bound(lambda v, a: bool(v >= a), "array", "fewer than {} items"),
+    "maxItems": _bound(lambda v, a: bool(v <= a), "array", "more than {} items"),
+    "minProperties": _bound(lambda v, a: bool(v >= a), "object", "fewer than {} keys"),
+}

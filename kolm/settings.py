@@ -1,0 +1,92 @@
+"""The floor: the environment variables that kolm reads, all of them, and nothing else reads them.
+
+Settings never change the bytes of a bundle; the spec does that.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from kolm.errors import Usage
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Variable:
+    """One environment variable: its name, what it does, and what holds without it."""
+
+    name: str
+    purpose: str
+    default: str
+
+
+VARIABLES = (
+    Variable(
+        name="KOLM_HOME",
+        purpose="one folder for keys, trust, settings and cache",
+        default="the platform's own config and cache folders",
+    ),
+    Variable(
+        name="KOLM_OFFLINE",
+        purpose="1 forbids every network access, as --offline does",
+        default="0",
+    ),
+    Variable(
+        name="KOLM_KEY_PASSPHRASE",
+        purpose="passphrase of the signing key, for machines without a terminal",
+        default="none; asked for on a terminal",
+    ),
+    Variable(name="NO_COLOR", purpose="any value switches colours off", default="unset"),
+)
+
+
+def text(name: str) -> str | None:
+    """The value of one of our variables, or None when it is unset or empty."""
+    if name not in {variable.name for variable in VARIABLES}:
+        raise KeyError(name)
+    return os.environ.get(name) or None  # noqa: TID251 - this is the one reader
+
+
+def flag(name: str) -> bool:
+    """A variable that is a switch.
+
+    Raises:
+        Usage: neither a yes nor a no.
+    """
+    value = (text(name) or "0").lower()
+    if value in ("1", "true", "yes", "on"):
+        return True
+    if value in ("0", "false", "no", "off"):
+        return False
+    raise Usage("E_ENVIRONMENT_VALUE", f"{name} is a switch", expected="1 or 0", found=value)
+
+
+def home() -> Path | None:
+    """The folder of KOLM_HOME, or None when the platform's own folders hold."""
+    value = text("KOLM_HOME")
+    return Path(value).expanduser() if value else None
+
+
+_offline_by_flag = False
+
+
+def set_offline(value: bool) -> None:
+    """Set by the command line's --offline, for the whole process and its children."""
+    global _offline_by_flag
+    _offline_by_flag = value
+
+
+def offline() -> bool:
+    """True when --offline or KOLM_OFFLINE forbids every network access.
+
+    Raises:
+        Usage: KOLM_OFFLINE is neither a yes nor a no.
+    """
+    return _offline_by_flag or flag("KOLM_OFFLINE")
+
+
+def inherited() -> dict[str, str]:
+    """The whole environment, to hand to a child process."""
+    own = {"KOLM_OFFLINE": "1"} if _offline_by_flag else {}
+    return {**os.environ, **own}  # noqa: TID251 - this is the one reader
