@@ -20,8 +20,19 @@ $(VENV)/.ready: pyproject.toml constraints.txt
 	$(BIN)/python -m pip install --quiet --editable ".[dev]" --constraint constraints.txt
 	touch $@
 
+# Keys and trust live in the demo's own folder; running it again resumes where it stopped.
+demo: export KOLM_HOME = $(abspath demo)/.kolm
 demo: $(VENV)/.ready
-	KOLM="$(KOLM)" sh docs/demo.sh demo
+	test -f demo/kolm.yaml || $(KOLM) init demo --example easy-vqa
+	cd demo && $(KOLM) keys new --if-missing
+	cd demo && $(KOLM) capture import easy-vqa
+	cd demo && $(KOLM) compile
+	cd demo && $(KOLM) verify easy-vqa.kolm
+	cd demo && test -f registry/registry.json || $(KOLM) registry init registry
+	cd demo && $(KOLM) registry publish easy-vqa.kolm --registry registry --name demo/easy-vqa --version 1.0.0
+	cd demo && $(KOLM) registry pull demo/easy-vqa@1.0.0 --registry registry --output pulled.kolm --force
+	cd demo && $(KOLM) run pulled.kolm --image examples/0.png --prompt "what color is the shape?"
+	@echo "The bundle is $(abspath demo)/easy-vqa.kolm"
 
 lint: $(VENV)/.ready
 	$(BIN)/ruff check .

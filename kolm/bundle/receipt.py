@@ -1,0 +1,170 @@
+"""The bundle: the receipt, derived from the other members.
+
+Everything in it but three facts of the training run can be recomputed from the bundle, so the
+sealer writes it and the verifier recomputes it with the same function. Rules R1 to R8 of
+docs/format/receipt.md.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from kolm.bundle import globs
+from kolm.bundle.members import RECEIPT
+from kolm.digest import Digest
+from kolm.records.receipt import SCHEMA
+
+CARD = "README.md"
+WEIGHTS = "adapter_model.safetensors"
+LOCK = "spec.lock.json"
+ROLES = ("head", "language", "other", "projector", "vision")
+
+Row = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunFacts:
+    """What only the training run knows: its optimizer, and which examples it could not use.
+
+    Attributes:
+        optimizer: name and settings in words.
+        dropped_examples: train captures that did not fit the token budget and were left out.
+        cut_prompts: train captures whose prompt was shortened.
+    """
+
+    optimizer: str
+    dropped_examples: int
+    cut_prompts: int
+
+
+def run_facts_of(receipt: Row) -> RunFacts:
+    """The run facts that a receipt states."""
+    training = receipt["vlm_train"]
+    return RunFacts(
+        optimizer=training["optimizer"],
+        dropped_examples=training["dropped_examples"],
+        cut_prompts=training["cut_prompts"],
+    )
+
+
+def derive_receipt(
+    *,
+    lock: Row,
+    snapshot: Row,
+    modules: Iterable[Row],
+    trace: Iterable[Row],
+    members: Mapping[str, tuple[Digest, int]],
+    facts: RunFacts,
+) -> Row:
+    """The receipt document of a bundle.
+
+    Args:
+        lock: spec.lock.json.
+        snapshot: snapshot.json.
+        modules: the rows of modules.jsonl.
+        trace: the rows of trace.jsonl.
+        members: digest and size in bytes of every layer; README.md and the receipt are skipped.
+        facts: what only the training run knows.
+    """
+    module_rows = list(modules)
+    walked = _walk_trace(trace)
+    base = lock["base"]
+    return {
+        "base": {"family": base["family"], "id": base["id"], "root": base["root"]},
+        "counts": count_roles(module_rows),
+        "environment_class": lock["environment"]["class"],
+        "kolm": lock["environment"]["kolm"],
+        "lock": members[LOCK][0],
+        "members": [
+            {"digest": content, "name": name}
+            for name, (content, _) in sorted(members.items())
+            if name not in (CARD, RECEIPT)
+        ],
+        "name": lock["name"],
+        "schema": SCHEMA,
+        "snapshot_root": snapshot["root"],
+        "trace": walked["trace"],
+        "vlm_train": _training(lock, snapshot, module_rows, facts)
+        | {
+            "adapter_bytes": members[WEIGHTS][1],
+            "label_tokens": walked["label_tokens"],
+            "steps": walked["trace"]["steps"],
+        },
+    }
+
+
+def _training(lock: Row, snapshot: Row, modules: list[Row], facts: RunFacts) -> Row:
+    train, base = lock["train"], lock["base"]
+    method = train["method"]
+    names = [row["module"] for row in modules]
+    frozen = [row["module"] for row in modules if row["state"] == "frozen"]
+    trainable = [row["module"] for row in modules if row["state"] != "frozen"]
+    return {
+        "base_parameters": base["parameters"],
+        "cut_prompts": facts.cut_prompts,
+        "dropped_examples": facts.dropped_examples,
+        "freeze_projector": train["freeze"]["projector"],
+        "freeze_vision": train["freeze"]["vision"],
+        "frozen_modules": globs.summarise(frozen, names),
+        "learning_rate": train["learning_rate"],
+        "lora_alpha": method["alpha"],
+        "lora_dropout": method["dropout"],
+        "lora_r": method["rank"],
+        "lora_target_expression": method["target_expression"],
+        "lora_targets": sorted(method["targets"]),
+        "max_seq_length": train["max_seq_length"],
+        "method": method["kind"],
+        "model_id": base["id"],
+        "optimizer": facts.optimizer,
+        "papers": list(base["papers"]),
+        "precision": train["precision"],
+        "projector_learning_rate": train["projector_learning_rate"],
+        "train_examples": snapshot["splits"]["train"]["captures"],
+        "trainable_modules": globs.summarise(trainable, names),
+        "trained_parameters": sum(_trained_elements(row) for row in modules),
+    }
+
+
+def _trained_elements(row: Row) -> int:
+    return sum(tensor["elements"] for tensor in row["adapter"])
+
+
+def count_roles(modules: Iterable[Row]) -> Row:
+    """Modules and parameters by role, each role once, empty ones included.
+
+    `parameters` counts elements of the base, an alias once at its own module; `frozen` those that
+    the bundle leaves as they are (a delta leaves them, a trained module replaces them); `trained`
+    the elements of the adapter's tensors.
+    """
+    counts = {role: {"frozen": 0, "modules": 0, "parameters": 0, "trained": 0} for role in ROLES}
+    for row in modules:
+        count = counts[row["role"]]
+        own = sum(p["elements"] for p in row["parameters"] if "alias_of" not in p)
+        count["modules"] += 1
+        count["parameters"] += own
+        count["frozen"] += own if row["state"] != "trained" else 0
+        count["trained"] += _trained_elements(row)
+    return counts
+
+
+def _walk_trace(trace: Iterable[Row]) -> Row:
+    steps = label_tokens = 0
+    checkpoints = []
+    for row in trace:
+        if row["kind"] == "step":
+            steps += 1
+            label_tokens += row["label_tokens"]
+        elif row["kind"] == "checkpoint":
+            checkpoints.append(row)
+    return {
+        "label_tokens": label_tokens,
+        "trace": {
+            "chain": checkpoints[-1]["chain"],
+            "segments": len(checkpoints) - 1,
+            "state_first": checkpoints[0]["state"],
+            "state_last": checkpoints[-1]["state"],
+            "steps": steps,
+        },
+    }

@@ -1,0 +1,381 @@
+"""Train: the embedded base, from nothing, on scenes that it draws itself.
+
+    python -m kolm.train.pretrain --out DIR --minutes 80      train; run it again to resume
+    python -m kolm.train.pretrain --export DIR --to FOLDER    write a model folder
+    python -m kolm.train.pretrain --evaluate FOLDER           held-out accuracy of each skill
+
+Not part of the line that data follows: whoever has the wheel has the weights. A run is cut into
+slices of any length: its state is replaced atomically every few minutes, and the learning rate
+depends on the minutes spent so far. On a GPU, if there is one, it trains there.
+"""
+
+from __future__ import annotations
+
+import argparse
+import random
+import sys
+import time
+from collections import defaultdict
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch.nn.functional import cross_entropy
+
+from kolm import canonical, paths
+from kolm.models import qwen2_5_vl
+from kolm.models.load import load_model
+from kolm.models.nano import architecture
+from kolm.models.nano import tokenizer as words
+from kolm.models.nano.architecture import TOKEN_PIXELS
+from kolm.models.nano.questions import Question, ask
+from kolm.models.nano.scenes import draw_scene
+from kolm.models.vision_attention import batched_vision_attention
+
+_SEED = 7
+_TRAINING_SCENES = 1000  # seed of the scenes of step 0; step n draws from seed 1000 + n
+_HELD_OUT_SCENES = 2**40  # far beyond any step
+_QUESTIONS = 8  # of one scene, in one conversation: one pass of the tower pays for all of them
+_SCENES = 24  # a step, at a side of 64 pixels; larger pictures come in smaller batches
+_SIDES = {64: 74, 32: 5, 48: 6, 80: 6, 96: 5, 128: 3, 224: 1}  # side in pixels: share in percent
+_PEAK_LEARNING_RATE = 1.2e-3
+_WARMUP_STEPS = 200
+_DECAY_FROM = 0.7  # share of the minutes after which the learning rate falls to nothing
+_SAVE_SECONDS = 150
+_SYSTEM_PROMPTS = ("Answer with one word.", "You are a helpful assistant.", "Answer briefly.")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Progress:
+    """How far a run is; `file` holds the weights and the optimiser at that step."""
+
+    step: int
+    spent_seconds: str
+    questions: int
+    file: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Batch:
+    """Conversations about pictures of one size, right-padded.
+
+    Shapes: patches (scenes x patches, 384), grids (scenes, 3), ids (scenes, length), positions
+    (3, scenes, length); `rows` and `columns` are the places of the label tokens.
+    """
+
+    patches: torch.Tensor
+    grids: torch.Tensor
+    ids: torch.Tensor
+    positions: torch.Tensor
+    rows: torch.Tensor
+    columns: torch.Tensor
+
+
+def cut_patches(images: list[Any]) -> torch.Tensor:
+    """Square RGB images of one size as the tower's patches: (images x patches, 3 x 2 x 8 x 8).
+
+    The order and the scaling are those of transformers' Qwen2-VL image processor.
+    """
+    pixels = torch.from_numpy(np.stack([np.asarray(image) for image in images])).float()
+    count, side = pixels.shape[0], pixels.shape[1]
+    cells, patch = side // TOKEN_PIXELS, architecture.PATCH_PIXELS
+    frames = (pixels.permute(0, 3, 1, 2) / 127.5 - 1).unsqueeze(1).expand(-1, 2, -1, -1, -1)
+    split = frames.reshape(count, 1, 2, 3, cells, 2, patch, cells, 2, patch)
+    return split.permute(0, 1, 4, 7, 5, 8, 3, 2, 6, 9).reshape(-1, 3 * 2 * patch * patch)
+
+
+class Writer:
+    """Writes conversations as token ids, caching the texts it has seen."""
+
+    def __init__(self, tokenizer: Any) -> None:
+        self._tokenizer = tokenizer
+        self._ids: dict[str, list[int]] = {}
+        self.special = {name: tokenizer.token_to_id(name) for name in words.SPECIAL}
+
+    def text(self, text: str) -> list[int]:
+        """The ids of a text."""
+        if text not in self._ids:
+            self._ids[text] = self._tokenizer.encode(text).ids
+        return self._ids[text]
+
+    def image(self, tokens: int) -> list[int]:
+        """The ids of a picture."""
+        special = self.special
+        inner = [special[words.IMAGE]] * tokens
+        return [special[words.VISION_START], *inner, special[words.VISION_END]]
+
+    def conversation(
+        self, rng: random.Random, questions: list[Question], image_tokens: int
+    ) -> tuple[list[int], list[int], int]:
+        """Ids, the positions of the label tokens, and where the image's tokens begin."""
+        special, end = self.special, self.special[words.END]
+        ids: list[int] = []
+        labels: list[int] = []
+        start = 0
+        if rng.random() < 0.15:
+            ids += [special[words.SYSTEM], *self.text(rng.choice(_SYSTEM_PROMPTS)), end]
+        for number, question in enumerate(questions):
+            ids.append(special[words.USER])
+            text = question.text
+            if rng.random() < 0.25:
+                text = text[0].upper() + text[1:]
+            image_last = rng.random() < 0.15
+            if number == 0 and not image_last:
+                start = len(ids) + 1
+                ids += self.image(image_tokens)
+            ids += self.text(text)
+            if number == 0 and image_last:
+                start = len(ids) + 1
+                ids += self.image(image_tokens)
+            ids += [end, special[words.ASSISTANT]]
+            answer = [*self.text(question.answer), end]
+            labels += range(len(ids), len(ids) + len(answer))
+            ids += answer
+        return ids, labels, start
+
+
+def draw_batch(rng: random.Random, writer: Writer, side: int, scenes: int) -> Batch:
+    """Draw scenes of one size and write a conversation about each."""
+    images, conversations = [], []
+    cells = side // TOKEN_PIXELS
+    for _ in range(scenes):
+        scene, image = draw_scene(rng, side)
+        images.append(image)
+        questions = ask(rng, scene, _QUESTIONS)
+        conversations.append(writer.conversation(rng, questions, cells * cells))
+    length = max(len(ids) for ids, _, _ in conversations)
+    grid = (1, 2 * cells, 2 * cells)
+    padded = torch.full((scenes, length), writer.special[words.PAD])
+    positions = np.empty((3, scenes, length), dtype=np.int64)
+    places: list[tuple[int, int]] = []
+    for row, (ids, labels, start) in enumerate(conversations):
+        padded[row, : len(ids)] = torch.tensor(ids)
+        positions[:, row] = qwen2_5_vl.position_ids(length, ((start, grid),), 2)
+        places += [(row, column) for column in labels]
+    where = torch.tensor(places).T
+    return Batch(
+        patches=cut_patches(images),
+        grids=torch.tensor([grid] * scenes),
+        ids=padded,
+        positions=torch.from_numpy(positions),
+        rows=where[0],
+        columns=where[1],
+    )
+
+
+def compute_loss(model: Any, batch: Batch, image_id: int) -> tuple[torch.Tensor, float]:
+    """Mean cross-entropy over the label tokens, and the share predicted right."""
+    device = model.device
+    features = qwen2_5_vl.live_features(model, batch.patches.to(device), batch.grids.tolist())
+    ids = batch.ids.to(device)
+    embeddings = qwen2_5_vl.token_embeddings(model, ids)
+    embeddings = embeddings.masked_scatter((ids == image_id).unsqueeze(-1), features)
+    hidden = qwen2_5_vl.language_hidden(model, embeddings, batch.positions.to(device))
+    rows, columns = batch.rows.to(device), batch.columns.to(device)
+    logits = qwen2_5_vl.logits(model, hidden[rows, columns - 1])
+    wanted = ids[rows, columns]
+    right = (logits.argmax(-1) == wanted).float().mean().item()
+    return cross_entropy(logits, wanted), right
+
+
+class Run:
+    """A training run in a folder."""
+
+    def __init__(self, folder: Path, minutes: float) -> None:
+        self._folder = folder
+        self._budget_seconds = minutes * 60
+        self._tokenizer = _tokenizer(folder)
+        self._writer = Writer(self._tokenizer)
+        torch.manual_seed(_SEED)
+        self.model = architecture.new_model(self._tokenizer)
+        self.model.to("cuda" if torch.cuda.is_available() else "cpu").train()
+        self._parameters = list(self.model.parameters())
+        self._optimizer = _optimizer(self.model)
+        self._step, self._questions, self._spent = 0, 0, 0.0
+        self._resume()
+
+    def train(self) -> None:
+        """Train until the minutes are spent."""
+        began = saved = time.monotonic()
+        before = self._spent
+        with batched_vision_attention(self.model):
+            while self._spent < self._budget_seconds:
+                loss, right = self._train_step()
+                now = time.monotonic()
+                self._spent = before + now - began
+                if self._step % 50 == 0:
+                    rate = self._questions / self._spent
+                    sys.stderr.write(
+                        f"step {self._step}  {self._spent / 60:.1f} min  loss {loss:.3f}  "
+                        f"right {right:.3f}  {rate:.0f} questions/s\n"
+                    )
+                if now - saved > _SAVE_SECONDS:
+                    self._save()
+                    saved = now
+        self._save()
+
+    def _train_step(self) -> tuple[float, float]:
+        rng = random.Random(_TRAINING_SCENES + self._step)
+        side = rng.choices(list(_SIDES), list(_SIDES.values()))[0]
+        scenes = max(6, min(_SCENES, _SCENES * 64 * 64 // (side * side)))
+        batch = draw_batch(rng, self._writer, side, scenes)
+        rate = _learning_rate(self._step, self._spent / self._budget_seconds)
+        for group in self._optimizer.param_groups:
+            group["lr"] = rate
+        loss, right = compute_loss(self.model, batch, self._writer.special[words.IMAGE])
+        self._optimizer.zero_grad(set_to_none=True)
+        loss.backward()  # type: ignore[no-untyped-call]
+        torch.nn.utils.clip_grad_norm_(self._parameters, 1.0)
+        self._optimizer.step()
+        self._step += 1
+        self._questions += scenes * _QUESTIONS
+        return loss.item(), right
+
+    def _save(self) -> None:
+        from safetensors.torch import save
+
+        tensors = {name: p.detach().cpu() for name, p in self.model.named_parameters()}
+        for number, parameter in enumerate(self._parameters):
+            state = self._optimizer.state[parameter]
+            tensors[f"m.{number}"] = state["exp_avg"].cpu()
+            tensors[f"v.{number}"] = state["exp_avg_sq"].cpu()
+        name = f"ck{self._step}.safetensors"
+        paths.atomic_write(self._folder / name, save(tensors))
+        progress = Progress(
+            step=self._step,
+            spent_seconds=canonical.decimal(self._spent, 3),
+            questions=self._questions,
+            file=name,
+        )
+        paths.atomic_write(self._folder / "progress.json", canonical.dumps(asdict(progress)))
+        for old in self._folder.glob("ck*.safetensors"):
+            if old.name != name:
+                old.unlink()
+
+    def _resume(self) -> None:
+        progress = _read_progress(self._folder)
+        if progress is None:
+            return
+        from safetensors.torch import load_file
+
+        tensors = load_file(self._folder / progress.file)
+        self.model.load_state_dict(
+            {k: v for k, v in tensors.items() if not k.startswith(("m.", "v."))}, strict=False
+        )
+        for number, parameter in enumerate(self._parameters):
+            self._optimizer.state[parameter] = {
+                "step": torch.tensor(float(progress.step)),
+                "exp_avg": tensors[f"m.{number}"].to(parameter.device),
+                "exp_avg_sq": tensors[f"v.{number}"].to(parameter.device),
+            }
+        self._step, self._questions = progress.step, progress.questions
+        self._spent = float(progress.spent_seconds)
+
+
+def _learning_rate(step: int, spent_share: float) -> float:
+    warm = min(1.0, (step + 1) / _WARMUP_STEPS)
+    left = (1 - spent_share) / (1 - _DECAY_FROM)
+    return _PEAK_LEARNING_RATE * warm * min(1.0, max(0.02, left))
+
+
+def _optimizer(model: Any) -> torch.optim.AdamW:
+    named = list(model.named_parameters())
+    matrices = [p for name, p in named if p.dim() >= 2 and "embed_tokens" not in name]
+    rest = [p for name, p in named if p.dim() < 2 or "embed_tokens" in name]
+    return torch.optim.AdamW(
+        [{"params": matrices, "weight_decay": 0.05}, {"params": rest, "weight_decay": 0.0}],
+        lr=_PEAK_LEARNING_RATE,
+        betas=(0.9, 0.98),
+        fused=True,
+    )
+
+
+def _tokenizer(folder: Path) -> Any:
+    from tokenizers import Tokenizer
+
+    path = folder / "tokenizer.json"
+    if not path.is_file():
+        paths.atomic_write(path, words.build_tokenizer().to_str().encode())
+    return Tokenizer.from_file(str(path))
+
+
+def _read_progress(folder: Path) -> Progress | None:
+    path = folder / "progress.json"
+    if not path.is_file():
+        return None
+    return Progress(**canonical.loads(path.read_bytes(), where=path.name))
+
+
+def export(run: Path, folder: Path) -> None:
+    """Write a run's weights as a model folder."""
+    architecture.write_folder(folder, Run(run, 0).model, _tokenizer(run))
+
+
+@torch.inference_mode()
+def measure_skills(folder: Path, scenes: int) -> dict[str, tuple[int, int]]:
+    """Held-out questions answered right, by skill: {skill: (right, asked)}.
+
+    Each question is asked alone about its picture, and every token of its answer must be the
+    most likely one, which is what greedy decoding would print.
+    """
+    from tokenizers import Tokenizer
+
+    model = load_model(folder)
+    writer = Writer(Tokenizer.from_file(str(folder / "tokenizer.json")))
+    tally: defaultdict[str, list[int]] = defaultdict(lambda: [0, 0])
+    for number in range(scenes):
+        rng = random.Random(_HELD_OUT_SCENES + number)
+        scene, image = draw_scene(rng, 64)
+        for question in ask(rng, scene, 4):
+            cell = tally[question.skill]
+            cell[0] += _answers_right(model, writer, image, question)
+            cell[1] += 1
+    return {skill: (right, asked) for skill, (right, asked) in sorted(tally.items())}
+
+
+def _answers_right(model: Any, writer: Writer, image: Any, question: Question) -> bool:
+    cells = image.width // TOKEN_PIXELS
+    special = writer.special
+    grid = (1, 2 * cells, 2 * cells)
+    prompt = [special[words.USER], *writer.image(cells * cells), *writer.text(question.text)]
+    prompt += [special[words.END], special[words.ASSISTANT]]
+    answer = [*writer.text(question.answer), special[words.END]]
+    ids = torch.tensor([prompt + answer])
+    positions = torch.from_numpy(
+        qwen2_5_vl.position_ids(ids.shape[1], ((2, grid),), 2).copy()
+    ).unsqueeze(1)
+    features = qwen2_5_vl.live_features(model, cut_patches([image]), [grid])
+    embeddings = qwen2_5_vl.token_embeddings(model, ids)
+    embeddings[0, 2 : 2 + cells * cells] = features
+    hidden = qwen2_5_vl.language_hidden(model, embeddings, positions)
+    found = qwen2_5_vl.logits(model, hidden[0, len(prompt) - 1 : -1]).argmax(-1)
+    return found.tolist() == answer
+
+
+def main(arguments: list[str]) -> None:
+    """The command line of this module."""
+    parser = argparse.ArgumentParser(prog="python -m kolm.train.pretrain")
+    parser.add_argument("--out", type=Path, help="train in this folder, or go on there")
+    parser.add_argument("--minutes", type=float, default=80, help="of training in all")
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--export", type=Path, help="a run's folder")
+    parser.add_argument("--to", type=Path, default=architecture.WEIGHTS)
+    parser.add_argument("--evaluate", type=Path, help="a model folder")
+    parser.add_argument("--scenes", type=int, default=1000, help="held-out scenes")
+    chosen = parser.parse_args(arguments)
+    torch.set_num_threads(chosen.threads)
+    if chosen.out:
+        Run(chosen.out, chosen.minutes).train()
+    if chosen.export:
+        export(chosen.export, chosen.to)
+    if chosen.evaluate:
+        skills = measure_skills(chosen.evaluate, chosen.scenes)
+        rows = [f"| {skill} | {n} | {100 * k / n:.1f} % |" for skill, (k, n) in skills.items()]
+        table = ["| skill | questions | right |", "|---|---|---|", *rows]
+        sys.stdout.write("\n".join(table) + "\n")
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
