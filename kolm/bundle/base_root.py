@@ -1,0 +1,251 @@
+"""The bundle: the identity of a base model's folder, measured without torch.
+
+A base is pinned by a Merkle root over every tensor of its checkpoint and every file that changes
+outputs, so that renaming a shard, swapping a chat template or touching one weight all show. Rules
+B20 to B26 of docs/format/bundle.md; sealing and `kolm verify --base` both measure with this file.
+"""
+
+from __future__ import annotations
+
+import fnmatch
+import mmap
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from kolm import canonical, digest
+from kolm.bundle import limits
+from kolm.bundle.tensors import parse_header, tensor_digest
+from kolm.digest import Digest
+from kolm.errors import Refused, Unreadable
+
+WEIGHTS: Final = "*.safetensors"
+INDEX: Final = "*.safetensors.index.json"
+
+# Every file that transformers reads beside the weights, and whatever code it could run.
+OUTPUT_FILES: Final = (
+    "config.json",
+    "generation_config.json",
+    "tokenizer*.json",
+    "vocab.json",
+    "vocab.txt",
+    "merges.txt",
+    "added_tokens.json",
+    "special_tokens_map.json",
+    "chat_template.*",
+    "additional_chat_templates/*",
+    "preprocessor_config.json",
+    "processor_config.json",
+    "video_preprocessor_config.json",
+    "image_processor_config.json",
+    "*.model",
+    "*.tiktoken",
+    "*.py",
+)
+_PICKLES: Final = ("*.bin", "*.pt", "*.pth", "*.ckpt", "*.pkl", "*.h5", "*.msgpack")
+
+# The names that torch gives to the dtypes of safetensors.
+DTYPE_NAMES: Final = {
+    "F64": "float64",
+    "F32": "float32",
+    "F16": "float16",
+    "BF16": "bfloat16",
+    "F8_E4M3": "float8_e4m3fn",
+    "F8_E5M2": "float8_e5m2",
+    "I64": "int64",
+    "I32": "int32",
+    "I16": "int16",
+    "I8": "int8",
+    "U8": "uint8",
+    "BOOL": "bool",
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BaseTensor:
+    """One tensor of the checkpoint."""
+
+    digest: Digest
+    dtype: str
+    file: str
+    key: str
+    shape: tuple[int, ...]
+    elements: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BaseFile:
+    """One file that changes outputs."""
+
+    digest: Digest
+    name: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BaseFacts:
+    """What a base is.
+
+    Attributes:
+        root: Merkle root over tensors and files.
+        tensors: sorted by file and key.
+        files: sorted by name.
+        parameters: elements of all tensors.
+        model_type: family name in config.json.
+        dtype: torch's name of the dtype that most elements have.
+        tied: whether config.json ties the head to the embeddings.
+    """
+
+    root: Digest
+    tensors: tuple[BaseTensor, ...]
+    files: tuple[BaseFile, ...]
+    parameters: int
+    model_type: str
+    dtype: str
+    tied: bool
+
+
+def base_root(folder: Path) -> BaseFacts:
+    """Measure a model folder; reads every byte once.
+
+    Raises:
+        Unreadable: ``E_CANNOT_READ``: missing or not readable.
+        Refused: ``E_BASE_FORMAT``: no safetensors, a pickle, an adapter inside, a shard that does
+            not fit its index, no ``model_type``; or a malformed safetensors file.
+    """
+    try:
+        return _measure(folder)
+    except OSError as error:
+        message = f"cannot read the base: {error.strerror}"
+        raise Unreadable("E_CANNOT_READ", message, where=str(folder)[:400]) from None
+
+
+def _measure(folder: Path) -> BaseFacts:
+    if not folder.is_dir():
+        raise Unreadable("E_CANNOT_READ", "the base is not a folder", where=str(folder)[:400])
+    shards = _shards(folder)
+    tensors = sorted(
+        (tensor for shard in shards for tensor in _tensors(shard)),
+        key=lambda tensor: (tensor.file, tensor.key),
+    )
+    _check_index(folder, tensors)
+    files = tuple(
+        BaseFile(digest=digest.of_file(folder / name), name=name) for name in output_files(folder)
+    )
+    config = canonical.loads(
+        (folder / "config.json").read_bytes(), where="config.json", floats=True
+    )
+    model_type = config.get("model_type") if type(config) is dict else None
+    if not isinstance(model_type, str):
+        raise _refused("config.json names no model_type", "config.json")
+    return BaseFacts(
+        root=root_of(tensors, files),
+        tensors=tuple(tensors),
+        files=files,
+        parameters=sum(tensor.elements for tensor in tensors),
+        model_type=model_type,
+        dtype=_main_dtype(tensors),
+        tied=config.get("tie_word_embeddings") is not False,
+    )
+
+
+def root_of(
+    tensors: list[BaseTensor] | tuple[BaseTensor, ...], files: tuple[BaseFile, ...]
+) -> Digest:
+    """The Merkle root over the canonical lines of tensors, then of files, each in their order."""
+    lines: list[dict[str, Any]] = [
+        {
+            "digest": tensor.digest,
+            "dtype": tensor.dtype,
+            "file": tensor.file,
+            "key": tensor.key,
+            "shape": list(tensor.shape),
+        }
+        for tensor in sorted(tensors, key=lambda tensor: (tensor.file, tensor.key))
+    ]
+    lines += [
+        {"digest": file.digest, "name": file.name}
+        for file in sorted(files, key=lambda file: file.name)
+    ]
+    return digest.merkle_root(canonical.dumps(line) for line in lines)
+
+
+def output_files(folder: Path) -> list[str]:
+    """The sorted names of the files that change outputs.
+
+    Raises:
+        Refused: ``E_BASE_FORMAT`` for an adapter, which would be loaded on top unasked.
+    """
+    names = sorted(
+        path.relative_to(folder).as_posix()
+        for place in (folder, folder / "additional_chat_templates")
+        if place.is_dir()
+        for path in place.iterdir()
+        if path.is_file()
+    )
+    if "adapter_config.json" in names:
+        raise _refused("the base folder holds an adapter", "adapter_config.json", "merge it first")
+    return [name for name in names if any(fnmatch.fnmatchcase(name, p) for p in OUTPUT_FILES)]
+
+
+def _shards(folder: Path) -> list[Path]:
+    shards = sorted(folder.glob(WEIGHTS))
+    if shards:
+        return shards
+    pickles = sorted(path.name for pattern in _PICKLES for path in folder.glob(pattern))
+    if pickles:
+        raise _refused(
+            "the base comes as a pickle, which runs code when it is loaded",
+            pickles[0],
+            "convert it once with safetensors.torch.save_file and use the result",
+        )
+    raise _refused("the base has no *.safetensors", folder.name)
+
+
+def _tensors(shard: Path) -> Iterator[BaseTensor]:
+    with shard.open("rb") as stream:
+        if shard.stat().st_size == 0:
+            raise _refused("the file is empty", shard.name)
+        mapped = mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ)
+    view = memoryview(mapped)
+    for entry in parse_header(view, where=shard.name, canonical_form=False):
+        yield BaseTensor(
+            digest=tensor_digest(entry.dtype, entry.shape, view[entry.start : entry.end]),
+            dtype=entry.dtype,
+            file=shard.name,
+            key=entry.name,
+            shape=entry.shape,
+            elements=entry.elements,
+        )
+
+
+def _check_index(folder: Path, tensors: list[BaseTensor]) -> None:
+    """One key, one file; and the index, where there is one, says the same."""
+    twice = [key for key, count in Counter(t.key for t in tensors).items() if count > 1]
+    if twice:
+        raise _refused("two files hold a tensor of the same name", min(twice))
+    for index in sorted(folder.glob(INDEX)):
+        value = canonical.loads(
+            index.read_bytes(),
+            where=index.name,
+            floats=True,
+            max_bytes=limits.TENSOR_HEADER_BYTES.value,
+        )
+        stated = value.get("weight_map") if type(value) is dict else None
+        if stated != {tensor.key: tensor.file for tensor in tensors}:
+            raise _refused("the index does not say where the tensors are", index.name)
+
+
+def _main_dtype(tensors: list[BaseTensor]) -> str:
+    elements: Counter[str] = Counter()
+    for tensor in tensors:
+        elements[tensor.dtype] += tensor.elements
+    if not elements:
+        raise _refused("the base has no tensors", "*.safetensors")
+    main = max(sorted(elements), key=lambda dtype: elements[dtype])
+    return DTYPE_NAMES.get(main, main)
+
+
+def _refused(message: str, where: str, hint: str = "") -> Refused:
+    return Refused("E_BASE_FORMAT", message, where=where, hint=hint)

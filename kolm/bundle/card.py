@@ -1,0 +1,154 @@
+"""The bundle: README.md, the model card, rendered from the records and nothing else.
+
+A pure function, so that a verifier renders it again and compares bytes; text from outside is
+escaped, so that no name or answer can pose as markup. The words are part of format version 1:
+another wording is another version.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+Row = dict[str, Any]
+
+_PLAIN_YAML = re.compile(r"[A-Za-z0-9][A-Za-z0-9._/+-]*", re.ASCII)
+# What starts markup, an entity, mathematics, a mention or a bare link inside a line of GitHub's
+# Markdown. An underscore inside a word, a colon without slashes and most dots start nothing.
+_MARKUP = re.compile(
+    r"([\\`*\[\]<>|~$&]|(?<![A-Za-z0-9])_|_(?![A-Za-z0-9])|:(?=//)|@(?=\w)|(?<=www)\.)",
+    re.IGNORECASE,
+)
+_MAX_TEXT_CHARACTERS = 200
+
+
+def render(*, receipt: Row, lock: Row, evaluation: Row) -> bytes:
+    """The bytes of README.md.
+
+    Args:
+        receipt: receipt.json.
+        lock: spec.lock.json.
+        evaluation: evaluation.json.
+    """
+    sections = (
+        _front_matter(lock),
+        _opening(receipt),
+        _training(receipt),
+        _scores(evaluation),
+        _modules(receipt),
+        _use(receipt),
+    )
+    return ("\n\n".join(sections) + "\n").encode("utf-8")
+
+
+def escape(text: str) -> str:
+    """Text from outside as one line of Markdown that shows it and does nothing else."""
+    shown = "".join(sign if sign.isprintable() else "\N{REPLACEMENT CHARACTER}" for sign in text)
+    if len(shown) > _MAX_TEXT_CHARACTERS:
+        shown = shown[: _MAX_TEXT_CHARACTERS - 1] + "…"
+    return _MARKUP.sub(r"\\\1", shown).replace("\\<", "&lt;").replace("\\&", "&amp;")
+
+
+def _front_matter(lock: Row) -> str:
+    base = lock["base"]
+    lines = ["---", "library_name: peft", "pipeline_tag: image-text-to-text"]
+    for key, value in (("base_model", base["id"]), ("license", base["license"].lower())):
+        if _PLAIN_YAML.fullmatch(value):
+            lines.append(f"{key}: {value}")
+    return "\n".join([*lines, "tags:", "- kolm", "- lora", "---"])
+
+
+def _opening(receipt: Row) -> str:
+    return (
+        f"# {escape(receipt['name'])}\n\n"
+        f"An adapter for {escape(receipt['base']['id'])}, compiled by kolm "
+        f"{escape(receipt['kolm'])}. Every number below follows from the files beside this one; "
+        "`kolm verify` recomputes them. The K-score depends on measured speed and cost, so it "
+        "is not here but in the signed claims that travel with the bundle: `kolm inspect` shows "
+        "them."
+    )
+
+
+def _training(receipt: Row) -> str:
+    training = receipt["vlm_train"]
+    rows = (
+        (
+            "Method",
+            f"{training['method']}, rank {training['lora_r']}, alpha {training['lora_alpha']}",
+        ),
+        ("Adapted layers", ", ".join(training["lora_targets"])),
+        ("Vision tower", _held(training["freeze_vision"])),
+        ("Projector", _held(training["freeze_projector"])),
+        ("Train captures", str(training["train_examples"])),
+        ("Steps", str(training["steps"])),
+        ("Learning rate", training["learning_rate"]),
+        (
+            "Trained parameters",
+            f"{training['trained_parameters']} of {training['base_parameters']}",
+        ),
+        ("Adapter", f"{training['adapter_bytes']} bytes"),
+        ("Papers", ", ".join(training["papers"])),
+    )
+    return "## Training\n\n" + _table(("what", "value"), rows)
+
+
+def _held(frozen: bool) -> str:
+    return "frozen" if frozen else "trained"
+
+
+def _scores(evaluation: Row) -> str:
+    rows = [
+        (name, evaluation[key]["accuracy"], _interval(evaluation[key]["interval"]))
+        for name, key in (
+            ("this adapter", "adapter"),
+            ("the base alone", "base"),
+            ("the adapter without images", "blind"),
+            ("always the commonest answer", "majority"),
+        )
+    ]
+    slices = [
+        (f"{part['kind']} {part['value']}", str(part["cases"]), part["accuracy"])
+        for part in evaluation["slices"]
+    ]
+    floors = "passed" if evaluation["floors_passed"] else "not passed"
+    text = (
+        f"## Scores\n\nMetric {escape(evaluation['metric']['kind'])} on {evaluation['cases']} eval "
+        f"cases, of which {evaluation['covered']} were answered in the metric's form. "
+        f"Floors: {floors}.\n\n" + _table(("who", "accuracy", "95 % interval"), rows)
+    )
+    if slices:
+        text += "\n\n" + _table(("slice", "cases", "accuracy"), slices)
+    return text
+
+
+def _interval(interval: Row) -> str:
+    return f"{interval['low']} to {interval['high']}"
+
+
+def _modules(receipt: Row) -> str:
+    rows = [
+        (role, str(count["modules"]), str(count["frozen"]), str(count["trained"]))
+        for role, count in sorted(receipt["counts"].items())
+        if count["modules"]
+    ]
+    head = ("role", "modules", "base parameters kept", "parameters trained")
+    return "## Modules\n\n" + _table(head, rows)
+
+
+def _use(receipt: Row) -> str:
+    return (
+        "## Use\n\n"
+        "`kolm verify FILE` checks the bundle; `kolm run FILE` answers with it. Unpacked, the "
+        "adapter loads with PEFT:\n\n"
+        "```python\n"
+        "from peft import PeftModel\n\n"
+        "model = PeftModel.from_pretrained(base_model, folder)\n"
+        "```\n\n"
+        f"Base root: `{receipt['base']['root']}`"
+    )
+
+
+def _table(head: tuple[str, ...], rows: Any) -> str:
+    lines = ["| " + " | ".join(head) + " |", "|" + "---|" * len(head)]
+    lines += ["| " + " | ".join(escape(cell) for cell in row) + " |" for row in rows]
+    return "\n".join(lines)

@@ -1,0 +1,224 @@
+"""The bundle: a file opened for reading, and entries written to a stream.
+
+Belongs here: the mapping of the file, the lookup of blobs by digest and the writing of entries.
+Opening decides only whether this is a bundle at all; `container_rules.py` judges it.
+"""
+
+from __future__ import annotations
+
+import mmap
+import os
+import re
+import stat
+from collections.abc import Iterable
+from functools import cached_property
+from pathlib import Path
+from typing import IO, Final
+
+from kolm import digest
+from kolm.bundle import layout, limits, tar
+from kolm.bundle.layout import Claim
+from kolm.bundle.manifest import Manifest, parse_manifest
+from kolm.digest import Digest
+from kolm.errors import Refused, Unreadable
+
+_BLOB = re.compile(r"blobs/sha256/([0-9a-f]{64})", re.ASCII)
+_FIRST_DIGEST = re.compile(rb'"digest":"(sha256:[0-9a-f]{64})"', re.ASCII)
+_SUBJECT_PLACE: Final = 2  # after oci-layout and index.json
+
+
+class Container:
+    """A mapped bundle file: its entries and their bytes, not yet judged.
+
+    The bytes stay mapped as long as a view of them lives. Truncating a file while it is mapped
+    ends the process on any system, so a bundle is replaced by renaming, never written in place.
+    """
+
+    def __init__(self, view: memoryview, where: str) -> None:
+        self.view = view
+        self.where = where
+        self.walk = tar.walk(view)
+        self.entries = self.walk.entries
+        self._blobs: dict[Digest, tar.Entry] = {}
+        for entry in self.entries:
+            content = blob_digest(entry)
+            if content is not None:
+                self._blobs.setdefault(content, entry)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The names of all entries in the order of the file."""
+        return tuple(entry.name for entry in self.entries)
+
+    @property
+    def digests(self) -> tuple[Digest, ...]:
+        """The digests that the blobs' names state, each once, in the order of the file."""
+        return tuple(self._blobs)
+
+    def read(self, entry: tar.Entry) -> memoryview:
+        """The bytes of an entry, in place."""
+        return self.view[entry.offset : entry.offset + entry.size]
+
+    def file(self, name: str) -> memoryview | None:
+        """The bytes of the first entry with this name, or None."""
+        for entry in self.entries:
+            if entry.name == name:
+                return self.read(entry)
+        return None
+
+    def blob(self, content: Digest) -> memoryview:
+        """The bytes of a blob, in place.
+
+        Raises:
+            Refused: ``E_CONTAINER_MISSING``.
+        """
+        entry = self._blobs.get(content)
+        if entry is None:
+            raise Refused("E_CONTAINER_MISSING", "a blob is missing", where=content)
+        return self.read(entry)
+
+    @cached_property
+    def subject(self) -> memoryview:
+        """The stored bytes of the subject manifest: the third entry.
+
+        Raises:
+            Refused: ``E_CONTAINER_ORDER``.
+        """
+        expected = (layout.LAYOUT_NAME, layout.INDEX_NAME)
+        if self.names[:_SUBJECT_PLACE] != expected or len(self.entries) <= _SUBJECT_PLACE:
+            raise _out_of_order("the file does not start with oci-layout, index.json, manifest")
+        entry = self.entries[_SUBJECT_PLACE]
+        named = _FIRST_DIGEST.search(self.read(self.entries[1]))
+        if named is None or named[1].decode("ascii") != blob_digest(entry):
+            raise _out_of_order("the third entry is not the manifest that index.json names first")
+        return self.read(entry)
+
+    @cached_property
+    def manifest(self) -> Manifest:
+        """The parsed subject manifest.
+
+        Raises:
+            Refused: out of order, damaged, or not the canonical manifest of its members.
+            Unreadable: another artifact, or a version that this kolm does not know.
+        """
+        try:
+            return parse_manifest(self.subject)
+        except Unreadable as error:
+            if digest.of_bytes(self.subject) == self.digests[0]:
+                raise
+            # Damage can make one version look like another; then nothing is known but the damage.
+            message = f"the manifest is damaged: {error.message}"
+            raise Refused("E_MANIFEST", message, where=error.where) from error
+
+    @cached_property
+    def claims(self) -> tuple[tuple[Claim, ...], tuple[Digest, ...]]:
+        """The claims among the blobs that the manifest does not name, and what is left over.
+
+        A claim is recognised by being a Sigstore bundle, never by what index.json says. What is
+        left over is reachable from nothing.
+        """
+        known = {member.digest for member in self.manifest.members}
+        known.add(digest.of_bytes(self.subject))
+        spare = [content for content in self.digests if content not in known]
+        claims = []
+        for content in spare[: 2 * limits.CLAIMS.value + 2]:
+            try:
+                claims.append(layout.claim_of(bytes(self.blob(content)), bytes(self.subject)))
+            except Refused:  # not a claim: it must then be a claim's manifest or the empty config
+                continue
+        explained = {claim.digest for claim in claims} | {claim.manifest_digest for claim in claims}
+        if claims:
+            explained.add(layout.EMPTY_DIGEST)
+        ordered = tuple(sorted(claims, key=lambda claim: claim.manifest_digest))
+        return ordered, tuple(content for content in spare if content not in explained)
+
+
+def blob_digest(entry: tar.Entry) -> Digest | None:
+    """The digest that an entry's name states, or None when it is not a blob."""
+    match = _BLOB.fullmatch(entry.name)
+    return digest.of_hex(match[1]) if match else None
+
+
+def _out_of_order(message: str) -> Refused:
+    return Refused("E_CONTAINER_ORDER", message, where=layout.INDEX_NAME)
+
+
+def open_container(path: Path) -> Container:
+    """Map a file and walk its entries.
+
+    Raises:
+        Unreadable: ``E_CANNOT_READ`` (missing, a folder, a device, no permission) or
+            ``E_NOT_A_BUNDLE`` (empty, or it does not begin like one).
+    """
+    where = path.name
+    try:
+        # O_NONBLOCK: opening a pipe must not wait for its writer.
+        handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    except (OSError, ValueError) as error:
+        raise Unreadable(
+            "E_CANNOT_READ", f"cannot open the bundle: {_reason(error)}", where=str(path)[:400]
+        ) from None
+    try:
+        facts = os.fstat(handle)
+        if not stat.S_ISREG(facts.st_mode):
+            raise Unreadable("E_CANNOT_READ", "this is not a regular file", where=str(path)[:400])
+        start = os.pread(handle, tar.BLOCK, 0)
+        if not start.startswith(layout.LAYOUT_NAME.encode() + b"\0"):
+            raise _not_a_bundle(where, start)
+        mapped = mmap.mmap(handle, 0, access=mmap.ACCESS_READ)
+    finally:
+        os.close(handle)
+    return Container(memoryview(mapped), where)
+
+
+def _reason(error: OSError | ValueError) -> str:
+    return error.strerror or "system error" if isinstance(error, OSError) else str(error)
+
+
+_SIGNATURES: Final = (
+    (b"", "an empty file"),
+    (b"PK\x03\x04", "a zip file"),
+    (b"\x1f\x8b", "a gzip file"),
+    (b"\x28\xb5\x2f\xfd", "a zstd file"),
+    (b"{", "a JSON file"),
+)
+
+
+def _not_a_bundle(where: str, start: bytes) -> Unreadable:
+    found = "another kind of file"
+    for signature, kind in _SIGNATURES:
+        if (signature and start.startswith(signature)) or not (signature or start):
+            found = kind
+            break
+    return Unreadable(
+        "E_NOT_A_BUNDLE",
+        "this is not a kolm bundle",
+        where=where,
+        expected="an uncompressed tar whose first entry is oci-layout",
+        found=found,
+    )
+
+
+def write_entry(
+    stream: IO[bytes], name: str, pieces: Iterable[bytes | memoryview], size: int
+) -> None:
+    """Write one entry: header, bytes, padding.
+
+    Raises:
+        Refused: ``E_MEMBER_CHANGED`` when the pieces are not `size` bytes long: the file changed
+            since it was measured.
+    """
+    stream.write(tar.header(name, size))
+    written = 0
+    for piece in pieces:
+        stream.write(piece)
+        written += len(piece)
+    if written != size:
+        raise Refused(
+            "E_MEMBER_CHANGED",
+            "a file changed while it was packed",
+            where=name,
+            expected=f"{size} bytes",
+            found=f"{written} bytes",
+        )
+    stream.write(tar.padding(size))

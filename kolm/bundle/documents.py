@@ -1,0 +1,101 @@
+"""The bundle: the members as values: documents parsed once, rows read as they are asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from functools import cached_property
+from typing import Any, Final
+
+from kolm import canonical
+from kolm.bundle import limits, members
+from kolm.bundle.container import Container
+from kolm.bundle.members import Content
+from kolm.errors import Refused
+
+Row = dict[str, Any]
+
+# Parsed rows take some six times their bytes; larger members are parsed again at each reading, so
+# that memory stays under file size plus 256 MiB.
+_KEPT_BYTES: Final = 16 * limits.MIB
+
+
+class Documents:
+    """The documents and rows of one bundle, by member name."""
+
+    def __init__(self, contents: Mapping[str, memoryview]) -> None:
+        self.contents = contents
+        self._documents: dict[str, Row] = {}
+        self._rows: dict[str, tuple[Row, ...]] = {}
+
+    @classmethod
+    def of(cls, container: Container) -> Documents:
+        """The members of a container whose bytes are there.
+
+        Raises:
+            Refused, Unreadable: the manifest cannot be read.
+        """
+        present = set(container.digests)
+        found = [m for m in container.manifest.members if m.digest in present]
+        return cls({member.name: container.blob(member.digest) for member in found})
+
+    def __contains__(self, name: object) -> bool:
+        return name in self.contents
+
+    @cached_property
+    def names(self) -> tuple[str, ...]:
+        """The members that are there: the receipt first, then the layers in table order."""
+        layers = sorted((n for n in self.contents if n != members.RECEIPT), key=members.position)
+        return (members.RECEIPT, *layers)
+
+    def raw(self, name: str) -> memoryview:
+        """The stored bytes of a member.
+
+        Raises:
+            Refused: ``E_MEMBER_MISSING``.
+        """
+        try:
+            return self.contents[name]
+        except KeyError:
+            raise Refused("E_MEMBER_MISSING", "the bundle lacks a member", where=name) from None
+
+    def document(self, name: str) -> Row:
+        """A JSON member as a value; callers do not change it.
+
+        Raises:
+            Refused: missing, or not canonical JSON.
+        """
+        if name not in self._documents:
+            raw = self.raw(name)
+            if members.kind_of(name).content is Content.PEFT_CONFIG:
+                value = canonical.loads(raw, where=name, floats=True)
+            else:
+                value = canonical.loads_canonical(raw, where=name)
+            if type(value) is not dict:
+                raise Refused("E_JSON_VALUE", "the document is not an object", where=name)
+            self._documents[name] = value
+        return self._documents[name]
+
+    def rows(self, name: str) -> Iterator[Row]:
+        """The rows of a JSON Lines member, in order; callers do not change them.
+
+        Raises:
+            Refused: missing, or a line that is not canonical JSON.
+        """
+        kept = self._rows.get(name)
+        if kept is not None:
+            return iter(kept)
+        stream = (row for _, _, row in canonical.read_lines(self.raw(name), where=name))
+        if len(self.raw(name)) > _KEPT_BYTES:
+            return stream
+        self._rows[name] = tuple(stream)
+        return iter(self._rows[name])
+
+    def lines(self, name: str) -> Iterator[bytes]:
+        """The stored lines of a JSON Lines member, without their newlines."""
+        whole = bytes(self.raw(name))
+        position = 0
+        while position < len(whole):
+            end = whole.find(b"\n", position)
+            end = len(whole) if end < 0 else end
+            yield whole[position:end]
+            position = end + 1

@@ -1,0 +1,145 @@
+"""The bundle: every limit of the strict reader, each with its reason.
+
+A limit belongs here when a hostile file could otherwise cost memory or time; docs/format/
+container.md prints this table, and the reader compares before it allocates or parses.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+from kolm import canonical
+from kolm.errors import Refused
+
+KIB: Final = 1024
+MIB: Final = 1024 * KIB
+GIB: Final = 1024 * MIB
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limit:
+    """One limit: its largest allowed value and why it is that large."""
+
+    name: str
+    value: int
+    unit: str
+    reason: str
+
+    def hold(self, found: int, *, where: str) -> None:
+        """Refuse a value above the limit.
+
+        Raises:
+            Refused: ``E_CONTAINER_LIMIT``.
+        """
+        if found > self.value:
+            raise Refused(
+                "E_CONTAINER_LIMIT",
+                f"{self.name} is above its limit",
+                where=where,
+                expected=f"at most {self.value} {self.unit}",
+                found=f"{found} {self.unit}",
+            )
+
+
+ENTRY_BYTES: Final = Limit(
+    name="size of one blob",
+    value=8 * GIB - 1,
+    unit="bytes",
+    reason="eleven octal digits are what a ustar size field holds",
+)
+BUNDLE_BYTES: Final = Limit(
+    name="size of the bundle",
+    value=64 * GIB,
+    unit="bytes",
+    reason="eight of the largest blobs; a file is mapped, so this bounds address space",
+)
+ENTRIES: Final = Limit(
+    name="number of entries",
+    value=8192,
+    unit="entries",
+    reason="4,096 optional members and as much again for claims; each costs one 512-byte header",
+)
+MEMBERS: Final = Limit(
+    name="number of members",
+    value=4107,
+    unit="members",
+    reason="4,096 eval images and checkpoints; the manifest stays below the limit of a document",
+)
+CLAIMS: Final = Limit(
+    name="number of claims",
+    value=256,
+    unit="claims",
+    reason="fifty signers with five predicates each; every claim is parsed when a bundle is opened",
+)
+JSON_BYTES: Final = Limit(
+    name="size of a JSON document",
+    value=canonical.MAX_DOCUMENT_BYTES,
+    unit="bytes",
+    reason="below the 4 MiB that every OCI registry takes; parsing stays under 64 MiB of memory",
+)
+JSON_DEPTH: Final = Limit(
+    name="nesting of a JSON document",
+    value=canonical.MAX_DEPTH,
+    unit="levels",
+    reason="our deepest document nests nine levels; Python's parser recurses",
+)
+LINE_BYTES: Final = Limit(
+    name="length of a JSON line",
+    value=canonical.MAX_LINE_BYTES,
+    unit="bytes",
+    reason="one capture, module or step; rows are read one at a time",
+)
+LINES_BYTES: Final = Limit(
+    name="size of a JSON Lines member",
+    value=256 * MIB,
+    unit="bytes",
+    reason="a million rows of 256 bytes; one copy fits the memory that a verifier may use",
+)
+CARD_BYTES: Final = Limit(
+    name="size of README.md",
+    value=256 * KIB,
+    unit="bytes",
+    reason="the card is made from records of bounded size; ours are below 16 KiB",
+)
+IMAGE_BYTES: Final = Limit(
+    name="size of an eval image",
+    value=64 * MIB,
+    unit="bytes",
+    reason="what the capture store takes as one picture",
+)
+TENSOR_HEADER_BYTES: Final = Limit(
+    name="size of a safetensors header",
+    value=16 * MIB,
+    unit="bytes",
+    reason="100,000 tensors with names of 100 characters; the library itself stops at 100 MB",
+)
+TENSOR_RANK: Final = Limit(
+    name="number of dimensions of a tensor",
+    value=8,
+    unit="dimensions",
+    reason="no layer of any supported family needs more than five",
+)
+TENSOR_NAME_BYTES: Final = Limit(
+    name="length of a tensor name",
+    value=512,
+    unit="bytes",
+    reason="the deepest names of supported families stay below 160",
+)
+
+TABLE: Final = (
+    BUNDLE_BYTES,
+    ENTRY_BYTES,
+    ENTRIES,
+    MEMBERS,
+    CLAIMS,
+    JSON_BYTES,
+    JSON_DEPTH,
+    LINES_BYTES,
+    LINE_BYTES,
+    CARD_BYTES,
+    IMAGE_BYTES,
+    TENSOR_HEADER_BYTES,
+    TENSOR_RANK,
+    TENSOR_NAME_BYTES,
+)

@@ -1,0 +1,157 @@
+"""The bundle: the subject manifest, an OCI image manifest whose digest is the content id.
+
+Belongs here: descriptors of members to manifest bytes and back. A manifest is a pure function of
+its members, so reading is: take the members out, build again, compare bytes. Rules M1 to M7 of
+docs/format/bundle.md; fields after the OCI image specification 1.1, "image manifest".
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any, Final
+
+from kolm import canonical, digest, schema
+from kolm.bundle import limits
+from kolm.bundle.members import RECEIPT, REQUIRED, kind_of, position
+from kolm.digest import Digest
+from kolm.errors import Refused, Unreadable
+
+MANIFEST_MEDIA_TYPE: Final = "application/vnd.oci.image.manifest.v1+json"
+ARTIFACT_TYPE: Final = "application/vnd.kolm.bundle.v1"
+TITLE: Final = "org.opencontainers.image.title"
+FILEPATH: Final = "org.cncf.model.filepath"
+
+_VERSIONED = re.compile(r"application/vnd\.kolm\.bundle\.v[0-9]+", re.ASCII)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Member:
+    """One member as the manifest describes it."""
+
+    name: str
+    digest: Digest
+    size: int
+
+    @property
+    def media_type(self) -> str:
+        """The media type that the table gives to this name."""
+        return kind_of(self.name).media_type
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Manifest:
+    """The parsed subject manifest: the receipt, and the layers in their order."""
+
+    receipt: Member
+    layers: tuple[Member, ...]
+
+    @property
+    def members(self) -> tuple[Member, ...]:
+        """The receipt and every layer."""
+        return (self.receipt, *self.layers)
+
+
+def build_manifest(members: Iterable[Member]) -> bytes:
+    """The canonical manifest of a receipt and its layers.
+
+    Raises:
+        Refused: ``E_MEMBER_UNKNOWN``, ``E_MEMBER_TWICE``, ``E_MEMBER_MISSING``, or
+            ``E_CONTAINER_LIMIT`` for too many members.
+    """
+    ordered = list(members)
+    limits.MEMBERS.hold(len(ordered), where="manifest")
+    _check_names([member.name for member in ordered])
+    receipt = next(member for member in ordered if member.name == RECEIPT)
+    layers = sorted((m for m in ordered if m.name != RECEIPT), key=lambda m: position(m.name))
+    return canonical.dumps(
+        {
+            "artifactType": ARTIFACT_TYPE,
+            "config": _descriptor(receipt),
+            "layers": [_descriptor(member) for member in layers],
+            "mediaType": MANIFEST_MEDIA_TYPE,
+            "schemaVersion": 2,
+        }
+    )
+
+
+def _check_names(names: list[str]) -> None:
+    seen: set[str] = set()
+    for name in names:
+        kind_of(name)
+        if name in seen:
+            raise Refused("E_MEMBER_TWICE", "the manifest names a member twice", where=name)
+        seen.add(name)
+    missing = [name for name in (RECEIPT, *REQUIRED) if name not in seen]
+    if missing:
+        raise Refused("E_MEMBER_MISSING", "a bundle lacks a member", where=missing[0])
+
+
+def _descriptor(member: Member) -> dict[str, Any]:
+    media_type = member.media_type
+    annotations = {TITLE: member.name}
+    if media_type.startswith("application/vnd.cncf.model."):
+        annotations[FILEPATH] = member.name  # where ModelPack tools put the file
+    return {
+        "annotations": annotations,
+        "digest": member.digest,
+        "mediaType": media_type,
+        "size": member.size,
+    }
+
+
+def parse_manifest(data: bytes | memoryview) -> Manifest:
+    """Read a subject manifest strictly.
+
+    Raises:
+        Unreadable: ``E_NOT_A_BUNDLE`` for another artifact, ``E_BUNDLE_VERSION`` for a kolm
+            bundle of a version that this kolm does not know.
+        Refused: it is not the canonical manifest of its members.
+    """
+    value = canonical.loads_canonical(data, where="manifest")
+    _check_artifact(value)
+    schema.check("manifest", value, where="manifest")
+    receipt, layers = _member(value["config"]), tuple(map(_member, value["layers"]))
+    if receipt.name != RECEIPT:
+        raise Refused("E_MANIFEST", "the config is not the receipt", where="manifest#/config")
+    if build_manifest((receipt, *layers)) != bytes(data):
+        raise Refused(
+            "E_MANIFEST",
+            "the manifest is not the one that its members have",
+            where="manifest",
+            expected="the members in table order with the media types of the table",
+        )
+    return Manifest(receipt=receipt, layers=layers)
+
+
+def _check_artifact(value: Any) -> None:
+    found = value.get("artifactType") if type(value) is dict else None
+    if found == ARTIFACT_TYPE:
+        return
+    if isinstance(found, str) and _VERSIONED.fullmatch(found):
+        raise Unreadable(
+            "E_BUNDLE_VERSION",
+            "the bundle has a format version that this kolm does not know",
+            where="manifest#/artifactType",
+            expected=ARTIFACT_TYPE,
+            found=found,
+            hint="pip install --upgrade kolm",
+        )
+    raise Unreadable(
+        "E_NOT_A_BUNDLE",
+        "this is an OCI layout, but not a kolm bundle",
+        where="manifest#/artifactType",
+        expected=ARTIFACT_TYPE,
+        found=str(found)[:80],
+    )
+
+
+def _member(descriptor: dict[str, Any]) -> Member:
+    name = descriptor["annotations"][TITLE]
+    kind_of(name).limit.hold(descriptor["size"], where=name)
+    return Member(
+        name=name,
+        digest=digest.parse(descriptor["digest"], where=f"manifest#{name}"),
+        size=descriptor["size"],
+    )

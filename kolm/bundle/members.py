@@ -1,0 +1,153 @@
+"""The bundle: the closed table of members, with media type, kind of content and schema.
+
+A new member is one line of `TABLE` and its rules in docs/format/bundle.md; a name outside the
+table is refused by writer and reader alike.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from enum import Enum
+from typing import Final
+
+from kolm.bundle import limits
+from kolm.bundle.limits import Limit
+from kolm.errors import Refused
+
+RECEIPT: Final = "receipt.json"
+
+
+class Content(Enum):
+    """How the bytes of a member are read."""
+
+    DOCUMENT = "one canonical JSON document"
+    LINES = "canonical JSON Lines"
+    PEFT_CONFIG = "the JSON of PEFT, with numbers"
+    TENSORS = "safetensors"
+    MARKDOWN = "UTF-8 text"
+    IMAGE = "an image file"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MemberKind:
+    """One row of the member table.
+
+    `name` is a regular expression for the optional members that may come in numbers. `schema`
+    is the schema of the document, or of one row; `limit` bounds the size in bytes.
+    """
+
+    name: str
+    media_type: str
+    content: Content
+    limit: Limit
+    schema: str | None = None
+    required: bool = True
+    several: bool = False
+
+    def fits(self, name: str) -> bool:
+        """Whether a file name belongs to this row."""
+        if self.several:
+            return re.fullmatch(self.name, name, re.ASCII) is not None
+        return name == self.name
+
+
+def _kolm(name: str, suffix: str) -> str:
+    return f"application/vnd.kolm.{name}.v1{suffix}"
+
+
+def _cncf(name: str) -> str:
+    return f"application/vnd.cncf.model.{name}.v1.raw"
+
+
+def _document(name: str, media: str, schema: str) -> MemberKind:
+    return MemberKind(
+        name=name,
+        media_type=_kolm(media, "+json"),
+        content=Content.DOCUMENT,
+        limit=limits.JSON_BYTES,
+        schema=schema,
+    )
+
+
+def _lines(name: str, media: str, schema: str, *, required: bool = True) -> MemberKind:
+    return MemberKind(
+        name=name,
+        media_type=_kolm(media, "+jsonl"),
+        content=Content.LINES,
+        limit=limits.LINES_BYTES,
+        schema=schema,
+        required=required,
+    )
+
+
+RECEIPT_KIND: Final = _document(RECEIPT, "receipt", "receipt")
+
+TABLE: Final = (
+    MemberKind(
+        name="adapter_model.safetensors",
+        media_type=_cncf("weight"),
+        content=Content.TENSORS,
+        limit=limits.ENTRY_BYTES,
+    ),
+    MemberKind(
+        name="adapter_config.json",
+        media_type=_cncf("weight.config"),
+        content=Content.PEFT_CONFIG,
+        limit=limits.JSON_BYTES,
+    ),
+    _lines("modules.jsonl", "modules", "modules_row"),
+    _document("spec.lock.json", "lock", "lock"),
+    _document("snapshot.json", "snapshot", "snapshot"),
+    _lines("snapshot.jsonl", "snapshot", "snapshot_row"),
+    _lines("evalcases.jsonl", "evalcases", "capture", required=False),
+    _lines("trace.jsonl", "trace", "trace_row"),
+    _lines("predictions.jsonl", "predictions", "predictions_row"),
+    _document("evaluation.json", "evaluation", "evaluation"),
+    MemberKind(
+        name="README.md",
+        media_type=_cncf("doc"),
+        content=Content.MARKDOWN,
+        limit=limits.CARD_BYTES,
+    ),
+    MemberKind(
+        name=r"checkpoint-[0-9]{8}\.safetensors",
+        media_type="application/vnd.kolm.checkpoint.v1.safetensors",
+        content=Content.TENSORS,
+        limit=limits.ENTRY_BYTES,
+        required=False,
+        several=True,
+    ),
+    MemberKind(
+        name=r"evalimage-[0-9a-f]{64}",
+        media_type="application/vnd.kolm.evalimage.v1",
+        content=Content.IMAGE,
+        limit=limits.IMAGE_BYTES,
+        required=False,
+        several=True,
+    ),
+)
+
+REQUIRED: Final = tuple(kind.name for kind in TABLE if kind.required)
+
+
+def kind_of(name: str) -> MemberKind:
+    """The table row of a member.
+
+    Raises:
+        Refused: ``E_MEMBER_UNKNOWN``.
+    """
+    for kind in (RECEIPT_KIND, *TABLE):
+        if kind.fits(name):
+            return kind
+    raise Refused(
+        "E_MEMBER_UNKNOWN",
+        "no member of a bundle has this name",
+        where=name[:80],
+        expected="a name of the table in docs/format/bundle.md",
+    )
+
+
+def position(name: str) -> tuple[int, str]:
+    """The sort key of a layer: its row in the table, then its name."""
+    return TABLE.index(kind_of(name)), name

@@ -1,0 +1,177 @@
+"""The bundle: cross-references between members: V08.
+
+Each function recomputes what one document says about another; nothing is taken on its word.
+Rules B8 to B16 of docs/format/bundle.md.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from typing import Any
+
+from kolm import digest
+from kolm.bundle import card, members
+from kolm.bundle.documents import Documents
+from kolm.bundle.receipt import CARD, LOCK, derive_receipt, run_facts_of
+from kolm.errors import KolmError, Refused
+
+
+def members_agree(documents: Documents) -> Iterator[KolmError]:
+    """V08: every digest, root, count and chain that one member states of another is right.
+
+    The members must fit their schemas (V06), which the verifier checks as it parses them.
+    """
+    yield from receipt_is_derived(documents)
+    yield from lock_pins_data(documents)
+    yield from snapshot_counts_rows(documents)
+    yield from trace_is_a_chain(documents)
+    yield from trace_trains_on_train(documents)
+    yield from environment_class_holds(documents)
+    yield from images_have_their_names(documents)
+    yield from card_is_derived(documents)
+
+
+def receipt_is_derived(documents: Documents) -> Iterator[KolmError]:
+    """The receipt equals the one that the other members make; names each field that does not."""
+    stated = documents.document(members.RECEIPT)
+    trace = list(documents.rows("trace.jsonl"))
+    if not any(row["kind"] == "checkpoint" for row in trace):
+        yield _refused("trace.jsonl", "the trace has no checkpoint")
+        return
+    layers = [name for name in documents.names if name != members.RECEIPT]
+    try:
+        derived = derive_receipt(
+            lock=documents.document(LOCK),
+            snapshot=documents.document("snapshot.json"),
+            modules=documents.rows("modules.jsonl"),
+            trace=trace,
+            members={n: (digest.of_bytes(documents.raw(n)), len(documents.raw(n))) for n in layers},
+            facts=run_facts_of(stated),
+        )
+    except Refused as error:
+        yield error
+        return
+    yield from _differences(stated, derived, members.RECEIPT)
+
+
+def _differences(stated: Any, derived: Any, place: str) -> Iterator[KolmError]:
+    if isinstance(stated, dict) and isinstance(derived, dict):
+        for key in sorted(stated.keys() | derived.keys()):
+            separator = "#/" if "#" not in place else "/"
+            yield from _differences(stated.get(key), derived.get(key), f"{place}{separator}{key}")
+    elif stated != derived:
+        yield _refused(
+            place, "the receipt does not say what the members make", str(derived), str(stated)
+        )
+
+
+def lock_pins_data(documents: Documents) -> Iterator[KolmError]:
+    """The lock names this snapshot, this Merkle root and these eval cases."""
+    data = documents.document(LOCK)["data"]
+    yield from _same(
+        f"{LOCK}#/data/snapshot", digest.of_bytes(documents.raw("snapshot.json")), data["snapshot"]
+    )
+    root = documents.document("snapshot.json")["root"]
+    yield from _same(f"{LOCK}#/data/root", root, data["root"])
+    if "evalcases.jsonl" in documents:
+        cases = digest.of_bytes(documents.raw("evalcases.jsonl"))
+        yield from _same(f"{LOCK}#/data/cases", cases, data["cases"])
+    published = documents.document(LOCK)["publish"]["text"]
+    if published != ("evalcases.jsonl" in documents):
+        yield _refused(f"{LOCK}#/publish/text", "publish.text and evalcases.jsonl disagree")
+
+
+def snapshot_counts_rows(documents: Documents) -> Iterator[KolmError]:
+    """The snapshot header's root and counts are those of its lines, which are sorted."""
+    header = documents.document("snapshot.json")
+    root = digest.merkle_root(documents.lines("snapshot.jsonl"))
+    yield from _same("snapshot.json#/root", root, header["root"])
+    captures: Counter[str] = Counter()
+    images: dict[str, set[str]] = {side: set() for side in header["splits"]}
+    previous = ""
+    for number, row in enumerate(documents.rows("snapshot.jsonl"), start=1):
+        if row["capture"] <= previous:
+            yield _refused(f"snapshot.jsonl:{number}", "captures are not sorted and unique")
+            return
+        previous = row["capture"]
+        captures[row["split"]] += 1
+        images[row["split"]].update(image["file"] for image in row["images"])
+    for side, stated in header["splits"].items():
+        place = f"snapshot.json#/splits/{side}"
+        yield from _same(f"{place}/captures", captures[side], stated["captures"])
+        yield from _same(f"{place}/images", len(images[side]), stated["images"])
+    yield from _same("snapshot.json#/captures", captures.total(), header["captures"])
+    distinct = len(set().union(*images.values()))
+    yield from _same("snapshot.json#/images", distinct, header["images"])
+
+
+def trace_is_a_chain(documents: Documents) -> Iterator[KolmError]:
+    """Steps run from 1 without a gap; each checkpoint's chain follows from the one before."""
+    step, link = 0, None
+    for number, row in enumerate(documents.rows("trace.jsonl"), start=1):
+        place = f"trace.jsonl:{number}"
+        if row["kind"] == "step":
+            step += 1
+        if link is None and (row["kind"] != "checkpoint" or row["step"] != 0):
+            yield _refused(place, "the trace does not begin with the checkpoint of step 0")
+            return
+        yield from _same(f"{place}#/step", step, row["step"])
+        if row["kind"] == "checkpoint":
+            state = digest.parse(row["state"], where=place)
+            link = state if link is None else digest.chain(link, state)
+            yield from _same(f"{place}#/chain", link, row["chain"])
+            link = digest.parse(row["chain"], where=place)
+
+
+def trace_trains_on_train(documents: Documents) -> Iterator[KolmError]:
+    """Every position of every step is a row of snapshot.jsonl on the train side."""
+    splits = [row["split"] for row in documents.rows("snapshot.jsonl")]
+    train = {position for position, split in enumerate(splits) if split == "train"}
+    for number, row in enumerate(documents.rows("trace.jsonl"), start=1):
+        if row["kind"] == "step" and not train.issuperset(row["positions"]):
+            stray = min(set(row["positions"]) - train)
+            yield _refused(
+                f"trace.jsonl:{number}#/positions",
+                "a step used a capture that is not on the train side",
+                "rows of snapshot.jsonl whose split is train",
+                f"row {stray}: {splits[stray] if stray < len(splits) else 'no such row'}",
+            )
+            return
+
+
+def environment_class_holds(documents: Documents) -> Iterator[KolmError]:
+    """The environment class is the digest of the rest of the environment."""
+    environment = documents.document(LOCK)["environment"]
+    rest = {key: value for key, value in environment.items() if key != "class"}
+    yield from _same(f"{LOCK}#/environment/class", digest.of_value(rest), environment["class"])
+
+
+def images_have_their_names(documents: Documents) -> Iterator[KolmError]:
+    """An eval image is named after its digest."""
+    for name in documents.names:
+        if name.startswith("evalimage-"):
+            found = digest.hex_of(digest.of_bytes(documents.raw(name)))
+            yield from _same(name, f"evalimage-{found}", name)
+
+
+def card_is_derived(documents: Documents) -> Iterator[KolmError]:
+    """README.md is the card that receipt, lock and evaluation make."""
+    expected = card.render(
+        receipt=documents.document(members.RECEIPT),
+        lock=documents.document(LOCK),
+        evaluation=documents.document("evaluation.json"),
+    )
+    if documents.raw(CARD) != expected:
+        yield _refused(CARD, "the model card is not the one that the records make")
+
+
+def _same(place: str, expected: Any, found: Any) -> Iterator[KolmError]:
+    if expected != found:
+        yield _refused(place, "a member disagrees with another", str(expected), str(found))
+
+
+def _refused(place: str, message: str, expected: str = "", found: str = "") -> Refused:
+    return Refused(
+        "E_BUNDLE_REFERENCE", message, where=place, expected=expected[:200], found=found[:200]
+    )

@@ -1,0 +1,114 @@
+"""Capture: one addition to a store: staged piece by piece, committed whole or not at all."""
+
+from __future__ import annotations
+
+import sqlite3
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from kolm import canonical, digest
+from kolm.capture import database, documents, images, likeness
+from kolm.digest import Digest
+from kolm.errors import Refused
+from kolm.records import codec
+from kolm.records.capture import Capture, Image
+from kolm.store.blobs import BlobStore
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Added:
+    """What an addition changed: captures and images that were new, captures that were known."""
+
+    captures: int
+    known: int
+    images: int
+
+
+class Addition:
+    """Images and captures on their way into a store: nothing is there before `commit`."""
+
+    def __init__(
+        self,
+        blobs: BlobStore,
+        known: dict[Digest, Image],
+        connection: sqlite3.Connection,
+        path: Path,
+    ) -> None:
+        self._connection = connection
+        self._path = path
+        self._batch = blobs.batch()
+        self._images = dict(known)
+        self._new_images: dict[Digest, tuple[bytes, bytes]] = {}
+        self._shown: set[Digest] = set()
+        self._captures: dict[bytes, bytes] = {}
+
+    def __enter__(self) -> Self:
+        self._batch.__enter__()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._batch.__exit__(kind, error, trace)
+
+    def image(self, data: bytes, *, where: str = "image") -> Image:
+        """Stage an image file; it is decoded only if the store has never seen it.
+
+        Raises:
+            Refused: it cannot be decoded within the limits.
+        """
+        name = digest.of_bytes(data)
+        record = self._images.get(name)
+        if record is None:
+            picture, record = images.decode_with_facts(data, where=where)
+            written = canonical.dumps(codec.to_document(record))
+            self._images[name] = record
+            self._new_images[name] = (written, likeness.signature(picture))
+        self._batch.add(data)
+        return record
+
+    def capture(self, capture: Capture, *, where: str = "capture") -> Digest:
+        """Stage a capture whose images are staged or known; gives its id.
+
+        Raises:
+            Refused: it breaks a rule, or says something else of an image than its file does.
+        """
+        sealed = documents.seal(capture, where=where)
+        for image in capture.images:
+            if self._images.get(image.file) != image:
+                raise Refused(
+                    "E_STORE_NO_IMAGE",
+                    "the capture's image is not in the store, or is another one",
+                    where=where,
+                    expected=image.file,
+                )
+            self._shown.add(image.file)
+        self._captures[digest.raw_of(sealed.id)] = sealed.data
+        return sealed.id
+
+    def commit(self) -> Added:
+        """Make the images that captures show durable, then the captures, in one transaction."""
+        self._batch.keep_only(self._shown)
+        self._batch.commit()
+        insert = self._connection.executemany
+        with database.transaction(self._connection, self._path, write=True):
+            before = self._connection.total_changes
+            # By ascending key: the tables are trees ordered by it, and grow at their end.
+            rows = [(digest.raw_of(file), *facts) for file, facts in self._shown_images()]
+            insert("INSERT OR IGNORE INTO images VALUES (?, ?, ?)", rows)
+            new_images = self._connection.total_changes - before
+            before = self._connection.total_changes
+            insert("INSERT OR IGNORE INTO captures VALUES (?, ?)", sorted(self._captures.items()))
+            new_captures = self._connection.total_changes - before
+        return Added(
+            captures=new_captures, known=len(self._captures) - new_captures, images=new_images
+        )
+
+    def _shown_images(self) -> list[tuple[Digest, tuple[bytes, bytes]]]:
+        new = self._new_images.items()
+        return sorted((file, facts) for file, facts in new if file in self._shown)

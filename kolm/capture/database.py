@@ -1,0 +1,146 @@
+"""Capture: the SQLite file of a store: how it is opened, its tables, and its errors' families.
+
+WAL mode lets readers go on while one writer writes; `synchronous = FULL` makes a commit survive a
+loss of power. A writer takes the write lock at the start of its transaction, so that two writers
+wait for each other instead of failing half-way.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import sqlite3
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+from kolm.errors import Denied, KolmError, Lacking, Refused, Unreadable
+
+VERSION = 1
+APPLICATION_ID = 0x6B6F6C6D  # "kolm"
+BUSY_SECONDS = 60.0  # the longest transaction, an import of a million rows, stays well below
+_WAL_PAUSE_SECONDS = 0.05
+
+_TABLES = (
+    """CREATE TABLE images (
+        file BLOB NOT NULL PRIMARY KEY,  -- 32 bytes: digest of the original file
+        record BLOB NOT NULL,            -- the image's part of a capture, canonical JSON
+        signature BLOB NOT NULL          -- what near-duplicates are found by
+    ) WITHOUT ROWID""",
+    """CREATE TABLE captures (
+        id BLOB NOT NULL PRIMARY KEY,    -- 32 bytes: digest of `document`
+        document BLOB NOT NULL           -- canonical JSON
+    ) WITHOUT ROWID""",
+)
+
+
+def connect(path: Path, *, create: bool) -> sqlite3.Connection:
+    """Open the database of a store, making it when asked.
+
+    Raises:
+        Unreadable: missing, not a store, of a newer version, or busy for too long.
+    """
+    if not create and not path.is_file():
+        raise _missing(path)
+    with translating(path):
+        connection = sqlite3.connect(path, timeout=BUSY_SECONDS, isolation_level=None)
+        try:
+            _enter_wal(connection)
+            connection.execute("PRAGMA synchronous = FULL")
+            _check_version(connection, path, create=create)
+        except BaseException:
+            connection.close()
+            raise
+    return connection
+
+
+@contextlib.contextmanager
+def transaction(connection: sqlite3.Connection, path: Path, *, write: bool) -> Iterator[None]:
+    """All or nothing; a reader sees one state of the store throughout."""
+    with translating(path):
+        connection.execute("BEGIN IMMEDIATE" if write else "BEGIN")
+        try:
+            yield
+        except BaseException:
+            connection.execute("ROLLBACK")
+            raise
+        connection.execute("COMMIT")
+
+
+@contextlib.contextmanager
+def translating(path: Path) -> Iterator[None]:
+    """Give SQLite's errors a family."""
+    try:
+        yield
+    except sqlite3.Error as error:
+        raise _translated(error, str(path)) from None
+
+
+def _translated(error: sqlite3.Error, where: str) -> KolmError:
+    name = getattr(error, "sqlite_errorname", "") or ""
+    if name.startswith(("SQLITE_BUSY", "SQLITE_LOCKED")):
+        message = f"another process has held the store for {BUSY_SECONDS:.0f} s"
+        return Unreadable("E_STORE_BUSY", message, where=where, hint="try again when it is done")
+    if name.startswith("SQLITE_FULL"):
+        return Lacking("E_STORE_FULL", "the disk is full", where=where)
+    if name.startswith(("SQLITE_READONLY", "SQLITE_PERM", "SQLITE_AUTH")):
+        return Denied("E_STORE_DENIED", f"not permitted: {error}", where=where)
+    if name.startswith("SQLITE_NOTADB"):
+        return Unreadable("E_STORE_NOT_A_STORE", "not a capture store", where=where)
+    if name.startswith("SQLITE_CORRUPT"):
+        message = f"the store's database is damaged: {error}"
+        return Refused("E_STORE_DAMAGED", message, where=where, hint="restore it from a copy")
+    return Unreadable("E_STORE_IO", f"the store's database failed: {error}", where=where)
+
+
+def _enter_wal(connection: sqlite3.Connection) -> None:
+    """Switch to WAL. SQLite does not wait for a lock here, so two creators need a second try."""
+    until = time.monotonic() + BUSY_SECONDS
+    while True:
+        try:
+            mode = connection.execute("PRAGMA journal_mode").fetchone()[0]
+            if mode != "wal":
+                connection.execute("PRAGMA journal_mode = WAL")
+            return
+        except sqlite3.OperationalError as error:
+            busy = str(error.sqlite_errorname).startswith("SQLITE_BUSY")
+            if not busy or time.monotonic() > until:
+                raise
+            time.sleep(_WAL_PAUSE_SECONDS)
+
+
+def _check_version(connection: sqlite3.Connection, path: Path, *, create: bool) -> None:
+    if _version(connection) == 0:
+        if not create:
+            raise _missing(path)
+        with transaction(connection, path, write=True):
+            if _version(connection) == 0:  # nobody else has made it while we waited for the lock
+                if connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]:
+                    raise Unreadable("E_STORE_NOT_A_STORE", "not a capture store", where=str(path))
+                for table in _TABLES:
+                    connection.execute(table)
+                connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+                connection.execute(f"PRAGMA user_version = {VERSION}")
+    if connection.execute("PRAGMA application_id").fetchone()[0] != APPLICATION_ID:
+        raise Unreadable("E_STORE_NOT_A_STORE", "not a capture store", where=str(path))
+    if _version(connection) > VERSION:
+        raise Unreadable(
+            "E_STORE_VERSION",
+            "the store was written by a newer kolm",
+            where=str(path),
+            expected=f"version {VERSION}",
+            found=f"version {_version(connection)}",
+            hint="upgrade kolm",
+        )
+
+
+def _version(connection: sqlite3.Connection) -> int:
+    return int(connection.execute("PRAGMA user_version").fetchone()[0])
+
+
+def _missing(path: Path) -> Unreadable:
+    return Unreadable(
+        "E_STORE_MISSING",
+        "there is no capture store here",
+        where=str(path.parent),
+        hint="kolm capture import FILE --store DIR makes one",
+    )

@@ -1,0 +1,107 @@
+"""Capture: a row on its way in, before its images have been read.
+
+Importers yield drafts and bad rows; `intake` reads the images and seals the captures.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from kolm.errors import Refused
+from kolm.records.capture import (
+    Correction,
+    ImagePart,
+    Message,
+    Part,
+    Source,
+    Split,
+    TextPart,
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FileImage:
+    """An image in a file, which `intake` reads once however many rows name it."""
+
+    path: Path
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InlineImage:
+    """The bytes of an image file that a row carries itself."""
+
+    data: bytes = field(repr=False)
+
+
+ImageSource = FileImage | InlineImage
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Draft:
+    """A row that could be read: a capture whose images are still sources."""
+
+    where: str
+    images: tuple[ImageSource, ...]
+    messages: tuple[Message, ...]
+    license: str
+    source: Source
+    split: Split | None
+    tags: tuple[str, ...]
+    rejected: str | None = None
+    corrections: tuple[Correction, ...] | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BadRow:
+    """A row that cannot become a capture, and why."""
+
+    where: str
+    code: str
+    reason: str
+
+    @classmethod
+    def of(cls, error: Refused, where: str) -> BadRow:
+        """The bad row that an error tells of."""
+        found = f" (found {error.found})" if error.found else ""
+        return cls(where=where, code=error.code, reason=error.message + found)
+
+    def to_document(self) -> dict[str, str]:
+        """A flat document, for lists of refused rows."""
+        return {"code": self.code, "reason": self.reason, "where": self.where}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Defaults:
+    """What a row says by not saying it.
+
+    Attributes:
+        source: where rows come from that do not name a source.
+        license: SPDX id of rows that state none.
+        split: side of rows that state none.
+        tags: put on every row, beside its own.
+    """
+
+    source: Source
+    license: str = ""
+    split: Split | None = None
+    tags: tuple[str, ...] = ()
+
+
+def user_turn(images: Sequence[int], text: str) -> Message:
+    """A user's message: the numbered images first, then the text, as far as there is any."""
+    parts: list[Part] = [ImagePart(image=number) for number in images]
+    if text:
+        parts.append(TextPart(text=text))
+    return Message(role="user", content=tuple(parts))
+
+
+def prompt_and_response(image_count: int, prompt: str, response: str) -> tuple[Message, ...]:
+    """The messages of one question and its answer."""
+    answer = Message(role="assistant", content=(TextPart(text=response),))
+    return user_turn(range(image_count), prompt), answer
+
+
+Row = Mapping[str, Any]

@@ -1,0 +1,67 @@
+"""Capture: captures as LLaVA conversations in one JSON array; see importers/llava.py.
+
+Where a user's text holds ``<image>`` as mere text, the row names another placeholder, so that the
+text does not turn into the place of an image when it is imported again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from itertools import count
+from typing import Any
+
+from kolm import canonical
+from kolm.capture.exporters.jsonl import common, image_names
+from kolm.capture.importers.llava import PLACEHOLDER
+from kolm.capture.store import Stored
+from kolm.digest import hex_of
+from kolm.records.capture import Capture, ImagePart, Message, TextPart
+
+SPEAKERS = {"system": "system", "user": "human", "assistant": "gpt"}
+
+
+def text(rows: Iterable[Stored], folder: str) -> Iterator[bytes]:
+    """The text of the file, one row a line; `folder` is the images' folder, relative to it."""
+    lead = b"[\n"
+    for row in rows:
+        yield lead + canonical.dumps(_row(row, folder))
+        lead = b",\n"
+    yield b"[]\n" if lead == b"[\n" else b"\n]\n"
+
+
+def _row(row: Stored, folder: str) -> dict[str, Any]:
+    capture = row.capture
+    placeholder = _placeholder(capture)
+    document = {
+        "id": hex_of(row.id),
+        "conversations": [
+            {"from": SPEAKERS[message.role], "value": _value(message, placeholder)}
+            for message in capture.messages
+        ],
+        **common(capture),
+    }
+    if capture.images:
+        document["image"] = image_names(capture, folder)
+    if placeholder != PLACEHOLDER:
+        document["placeholder"] = placeholder
+    return document
+
+
+def _placeholder(capture: Capture) -> str:
+    spoken = [
+        part.text
+        for message in capture.messages
+        for part in message.content
+        if message.role == "user" and isinstance(part, TextPart)
+    ]
+    named = (f"<image-{number}>" for number in count(1))
+    choice = PLACEHOLDER
+    while any(choice in text for text in spoken):
+        choice = next(named)
+    return choice
+
+
+def _value(message: Message, placeholder: str) -> str:
+    return "\n".join(
+        placeholder if isinstance(part, ImagePart) else part.text for part in message.content
+    )

@@ -1,0 +1,111 @@
+"""Capture: what is wrong with a set of captures that are each fine by themselves.
+
+Run when a snapshot is taken, and again by whoever compiles captures from elsewhere.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from kolm.capture import documents, limits
+from kolm.capture.store import Stored
+from kolm.digest import Digest
+from kolm.errors import Refused
+from kolm.records.capture import Capture, ImagePart, TextPart
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Problem:
+    """Something that stops a compile.
+
+    Attributes:
+        code: a stable error code.
+        message: what is wrong, with the answers or template in question.
+        captures: the ids of the rows it is about, sorted.
+    """
+
+    code: str
+    message: str
+    captures: tuple[Digest, ...]
+
+
+def problems(rows: Iterable[Stored]) -> list[Problem]:
+    """Contradictory answers, empty responses and unfilled templates among `rows`.
+
+    Two captures contradict each other when they show the same pictures (by pixels), say the same
+    up to the last turn, and answer differently. Case and white space make no difference.
+    """
+    found: list[Problem] = []
+    answers: dict[tuple[object, ...], dict[str, list[tuple[Digest, str]]]] = {}
+    for row in rows:
+        for message in row.capture.messages:
+            if message.role == "assistant":
+                _check_answer(row, _text(message.content), found)
+        answer = _text(row.capture.messages[-1].content)
+        same = answers.setdefault(_question(row.capture), {})
+        same.setdefault(_plain(answer), []).append((row.id, answer))
+    for variants in answers.values():
+        if len(variants) > 1:
+            found.append(_contradiction(variants))
+    return sorted(found, key=lambda problem: (problem.code, problem.captures))
+
+
+def demand_clean(rows: Iterable[Stored]) -> None:
+    """Refuse rows that have `problems`, naming them.
+
+    Raises:
+        Refused: with the code of the first problem.
+    """
+    found = problems(rows)
+    if not found:
+        return
+    shown = [
+        f"{problem.message}: {', '.join(problem.captures)}"
+        for problem in found[: limits.MAX_NAMED_PROBLEMS]
+    ]
+    rest = len(found) - len(shown)
+    raise Refused(
+        found[0].code,
+        f"{len(found)} problems in the captures; the first: {found[0].message}",
+        where=f"capture {found[0].captures[0]}",
+        found="\n".join([*shown, *([f"and {rest} more"] if rest else [])]),
+        hint="keep one answer to a question about a picture, and add the rows to a new store",
+    )
+
+
+def _check_answer(row: Stored, text: str, found: list[Problem]) -> None:
+    try:
+        documents.check_answer(text, where=row.id)
+    except Refused as error:
+        detail = f"{error.message} {error.found!r}" if error.found else error.message
+        found.append(Problem(code=error.code, message=detail, captures=(row.id,)))
+
+
+def _text(content: Iterable[object]) -> str:
+    return "".join(part.text for part in content if isinstance(part, TextPart))
+
+
+def _plain(text: str) -> str:
+    return " ".join(text.split()).casefold()
+
+
+def _question(capture: Capture) -> tuple[object, ...]:
+    shown: list[object] = []
+    for message in capture.messages[:-1]:
+        shown.append(message.role)
+        for part in message.content:
+            if isinstance(part, ImagePart):
+                shown.append(capture.images[part.image].pixels)
+            else:
+                shown.append((_plain(part.text),))
+    return tuple(shown)
+
+
+def _contradiction(variants: dict[str, list[tuple[Digest, str]]]) -> Problem:
+    given = sorted({rows[0][1][:60] for rows in variants.values()})
+    return Problem(
+        code="E_CAPTURE_CONTRADICTION",
+        message=f"the same pictures and prompt have the answers {', '.join(map(repr, given))}",
+        captures=tuple(sorted(row_id for rows in variants.values() for row_id, _ in rows)),
+    )

@@ -1,0 +1,89 @@
+"""Capture: which pictures look almost the same (docs/format/snapshot.md, rules S10 to S12).
+
+A signature is 56 bytes: a 64-bit difference hash of luminance over 8 rows of 9 cells, and the mean
+RGB colour of 4 by 4 cells. Both are computed from all pixels in integers, so every machine gets
+the same ones. The difference hash follows N. Krawetz, "Kind of Like That" (2013), with box means
+instead of a resampling filter, whose rounding is a library's own affair.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from kolm.capture import extras
+
+if TYPE_CHECKING:
+    from PIL import Image as Pillow
+
+METHOD = "dhash-8x8-color-v1"
+HASH_ROWS, HASH_COLUMNS, COLOR_CELLS = 8, 9, 4
+SIGNATURE_BYTES = 8 + COLOR_CELLS * COLOR_CELLS * 3
+MAX_HASH_BITS = 4  # of 64: survives re-compression and scaling, not another content
+MAX_MEAN_COLOR = 8  # of 255, mean over the 48 colour values: 3 %, below what a re-save changes
+LUMA = (299, 587, 114)  # thousandths; ITU-R BT.601
+Name = TypeVar("Name", bound=str)  # what pictures are called by: their files' digests
+PAIRS_AT_ONCE = 4_000_000  # pairs compared in one step: 32 MB of differences
+
+
+def signature(picture: Pillow.Image) -> bytes:
+    """The signature of an upright RGB picture: 56 bytes."""
+    numpy = extras.numpy()
+    pixels = numpy.asarray(picture)
+    luma = _cell_means(numpy, pixels, HASH_ROWS, HASH_COLUMNS, numpy.array(LUMA))
+    brighter = luma[:, :-1] > luma[:, 1:]
+    colors = _cell_means(numpy, pixels, COLOR_CELLS, COLOR_CELLS, None)
+    return bytes(numpy.packbits(brighter)) + bytes(colors.astype(numpy.uint8).tobytes())
+
+
+def _cell_means(numpy: Any, pixels: Any, rows: int, columns: int, weights: Any) -> Any:
+    """Means over a grid, rounded down; a cell of a tiny picture is at least one pixel."""
+    tops, heights = _cells(numpy, pixels.shape[0], rows)
+    lefts, widths = _cells(numpy, pixels.shape[1], columns)
+    bands = numpy.add.reduceat(pixels, tops, axis=0, dtype=numpy.int64)
+    sums = numpy.add.reduceat(bands, lefts, axis=1)
+    areas = numpy.outer(heights, widths)
+    if weights is None:
+        return sums // areas[..., None]
+    return (sums @ weights) // areas
+
+
+def _cells(numpy: Any, size: int, count: int) -> tuple[Any, Any]:
+    starts = numpy.arange(count) * size // count
+    sizes = numpy.diff(numpy.append(starts, size))
+    return starts, numpy.maximum(sizes, 1)
+
+
+def twins(left: Mapping[Name, bytes], right: Mapping[Name, bytes]) -> list[tuple[Name, Name]]:
+    """The nearest near twin in `right` of every picture in `left` that has one, sorted by digest.
+
+    Args:
+        left: signatures by file digest, for example of the eval images.
+        right: signatures by file digest, for example of the train images.
+    """
+    if not left or not right:
+        return []
+    numpy = extras.numpy()
+    left_names, right_names = sorted(left), sorted(right)
+    left_hashes, left_colors = _columns(numpy, [left[name] for name in left_names])
+    right_hashes, right_colors = _columns(numpy, [right[name] for name in right_names])
+    step = max(1, PAIRS_AT_ONCE // len(right_names))
+    found = []
+    for start in range(0, len(left_names), step):
+        bits = numpy.bitwise_count(left_hashes[start : start + step, None] ^ right_hashes[None])
+        for row in range(len(bits)):
+            near = numpy.flatnonzero(bits[row] <= MAX_HASH_BITS)
+            if not len(near):
+                continue
+            distance = numpy.abs(right_colors[near] - left_colors[start + row]).sum(axis=1)
+            best = int(distance.argmin())
+            if distance[best] <= MAX_MEAN_COLOR * right_colors.shape[1]:
+                found.append((left_names[start + row], right_names[int(near[best])]))
+    return found
+
+
+def _columns(numpy: Any, signatures: list[bytes]) -> tuple[Any, Any]:
+    table = numpy.frombuffer(b"".join(signatures), dtype=numpy.uint8)
+    table = table.reshape(len(signatures), SIGNATURE_BYTES)
+    hashes = numpy.ascontiguousarray(table[:, :8]).view(numpy.uint64)[:, 0]
+    return hashes, table[:, 8:].astype(numpy.int16)

@@ -1,0 +1,22 @@
+"""Capture: every limit on what is taken in, each with its reason.
+
+The schema of a capture repeats those that it can say; a test holds the two equal.
+"""
+
+from __future__ import annotations
+
+MAX_IMAGE_BYTES = 32 * 1024 * 1024  # a 50-megapixel JPEG has about 20 MiB
+MAX_IMAGE_PIXELS = 64 * 1024 * 1024  # decoded RGB stays below 192 MiB; the largest base reads 13 M
+MAX_IMAGE_SIDE = 16384  # the limit of WebP is 16383
+MAX_IMAGES = 64  # of one capture: keeps a snapshot line below 12 KiB
+MAX_MESSAGES = 256  # of one capture
+MAX_PARTS = 2 * MAX_IMAGES + 1  # of one message: images with text between them
+MAX_TAGS = 32
+MAX_TAG_CHARACTERS = 64
+MAX_CORRECTIONS = 256
+MAX_NAME_CHARACTERS = 128  # of a source
+MAX_CAPTURE_BYTES = 64 * 1024  # a capture is a line of evalcases.jsonl, whose limit this is
+MAX_ROW_BYTES = 64 * 1024 * 1024  # one JSONL row of an import: a base64 image and some text
+MAX_IMPORT_BYTES = 1024 * 1024 * 1024  # one JSON file of an import; LLaVA's 665k rows have 1.0 GB
+MAX_PATH_CHARACTERS = 4096  # PATH_MAX of Linux: anything longer cannot be a path
+MAX_NAMED_PROBLEMS = 20  # rows that one error message names

@@ -1,0 +1,230 @@
+"""Capture: an immutable snapshot of a store: who is in it, on which side, under one root.
+
+`take` is a function of the captures and the rule alone: the same set gives the same bytes on every
+machine, whatever the order of adding. Its documents are docs/format/snapshot.md.
+"""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+from kolm import canonical, digest, paths
+from kolm.capture import hygiene, likeness, limits
+from kolm.capture.split import Member, SplitRule, assign, validation_is_stated
+from kolm.capture.store import SNAPSHOTS, CaptureStore, Stored
+from kolm.digest import Digest
+from kolm.errors import Refused
+from kolm.records import codec
+from kolm.records.capture import Split
+from kolm.records.snapshot import (
+    NearDuplicates,
+    RowImage,
+    Rule,
+    Side,
+    Sides,
+    SnapshotRow,
+)
+from kolm.records.snapshot import Snapshot as Header
+from kolm.store.blobs import translating
+
+HEADER, LINES, CASES = "snapshot.json", "snapshot.jsonl", "evalcases.jsonl"
+NAME_HEX_DIGITS = 16  # of a snapshot's folder: 64 bits tell a person's snapshots apart
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Snapshot:
+    """A snapshot in memory.
+
+    Attributes:
+        header: the `snapshot` document as a record.
+        rows: one record a capture, by ascending id.
+        header_bytes: ``snapshot.json``.
+        lines: ``snapshot.jsonl``, the bytes of each line without its newline.
+        cases: ``evalcases.jsonl``: the canonical bytes of each eval capture, by ascending id.
+        near_pairs: (eval file, nearest train file) of every eval image with a near twin in train.
+    """
+
+    header: Header
+    rows: tuple[SnapshotRow, ...]
+    header_bytes: bytes
+    lines: tuple[bytes, ...]
+    cases: tuple[bytes, ...]
+    near_pairs: tuple[tuple[Digest, Digest], ...]
+
+    @property
+    def digest(self) -> Digest:
+        """The digest of ``snapshot.json``: what a lock pins."""
+        return digest.of_bytes(self.header_bytes)
+
+    def document(self) -> dict[str, Any]:
+        """The header as a plain document."""
+        return codec.to_document(self.header)
+
+    def files(self) -> dict[str, bytes]:
+        """The three files by name."""
+        return {
+            HEADER: self.header_bytes,
+            LINES: _joined(self.lines),
+            CASES: _joined(self.cases),
+        }
+
+    def write(self, folder: Path) -> None:
+        """Write the three files into a folder, each whole or not at all."""
+        for name, data in self.files().items():
+            with translating(str(folder / name)):
+                paths.atomic_write(folder / name, data)
+
+
+def take(store: CaptureStore, rule: SplitRule) -> Snapshot:
+    """Freeze and split what a store holds now.
+
+    Raises:
+        Refused: the store is empty, rows contradict each other, the split cannot be made, or
+            near-duplicates cross it and the rule refuses them.
+    """
+    stored = list(store.rows())
+    if not stored:
+        raise Refused("E_SNAPSHOT_EMPTY", "the store holds no captures", where=str(store.folder))
+    hygiene.demand_clean(stored)
+    members = [_member(row) for row in stored]
+    sides = assign(members, rule)
+    rows = tuple(_row(member, sides[member.id]) for member in members)
+    pairs = near_pairs(rows, store)
+    if pairs and rule.policy == "refuse":
+        raise _near_duplicates(pairs)
+    lines = tuple(canonical.dumps(_document(row)) for row in rows)
+    header = Header(
+        captures=len(rows),
+        images=len({image.file for row in rows for image in row.images}),
+        near_duplicates=NearDuplicates(
+            across_splits=len(pairs), method=likeness.METHOD, policy=rule.policy
+        ),
+        root=digest.merkle_root(lines),
+        rule=_written(rule, members),
+        splits=Sides(**{side: _side(rows, side) for side in ("eval", "train", "validation")}),
+    )
+    return Snapshot(
+        header=header,
+        rows=rows,
+        header_bytes=canonical.dumps(codec.to_document(header)),
+        lines=lines,
+        cases=tuple(row.data for row in stored if sides[row.id] == "eval"),
+        near_pairs=pairs,
+    )
+
+
+def keep(store: CaptureStore, snapshot: Snapshot) -> Path:
+    """Write a snapshot into its store's folder of snapshots, where it never changes.
+
+    Returns:
+        ``<store>/snapshots/<first hex digits of the snapshot's digest>``.
+
+    Raises:
+        Refused: the folder is there and holds something else.
+    """
+    name = digest.hex_of(snapshot.digest)[:NAME_HEX_DIGITS]
+    target = store.folder / SNAPSHOTS / name
+    if target.exists():
+        _check_kept(target, snapshot)
+        return target
+    with translating(str(target)):
+        target.parent.mkdir(parents=True, exist_ok=True)
+        making = Path(tempfile.mkdtemp(prefix=f".{name}.", dir=target.parent))
+        try:
+            snapshot.write(making)
+            for file in making.iterdir():
+                file.chmod(0o444)
+            making.chmod(0o755)
+            making.rename(target)  # fails if another process was faster, as it should
+        except OSError:
+            if not target.exists():
+                raise
+            _check_kept(target, snapshot)
+        finally:
+            shutil.rmtree(making, ignore_errors=True)
+        paths.sync_folder(target.parent)
+    return target
+
+
+def near_pairs(
+    rows: Sequence[SnapshotRow], store: CaptureStore
+) -> tuple[tuple[Digest, Digest], ...]:
+    """(eval file, nearest train file) for every eval image that has a near twin in train."""
+    files = {
+        side: {image.file for row in rows if row.split == side for image in row.images}
+        for side in ("eval", "train")
+    }
+    signatures = store.signatures(files["eval"] | files["train"])
+    left, right = (
+        {name: signatures[name] for name in files[side] if name in signatures}
+        for side in ("eval", "train")
+    )
+    return tuple(likeness.twins(left, right))
+
+
+def _member(row: Stored) -> Member:
+    images = tuple((image.file, image.pixels) for image in row.capture.images)
+    return Member(id=row.id, images=images, split=row.capture.split)
+
+
+def _row(member: Member, side: Split) -> SnapshotRow:
+    images = tuple(RowImage(file=file, pixels=pixels) for file, pixels in member.images)
+    return SnapshotRow(capture=member.id, images=images, split=side)
+
+
+def _document(row: SnapshotRow) -> dict[str, object]:
+    return {
+        "capture": row.capture,
+        "images": [{"file": image.file, "pixels": image.pixels} for image in row.images],
+        "split": row.split,
+    }
+
+
+def _side(rows: Sequence[SnapshotRow], side: str) -> Side:
+    mine = [row for row in rows if row.split == side]
+    return Side(captures=len(mine), images=len({i.file for row in mine for i in row.images}))
+
+
+def _written(rule: SplitRule, members: Sequence[Member]) -> Rule:
+    """The rule as it was applied: a carved share is 0 where the data had its own validation."""
+    carved = rule.validation
+    if rule.kind == "official" and validation_is_stated(members):
+        carved = Decimal(0)
+    return Rule(
+        kind=rule.kind,
+        validation=canonical.decimal(carved),
+        eval=canonical.decimal(rule.eval) if rule.kind == "hash" else None,
+    )
+
+
+def _near_duplicates(pairs: tuple[tuple[Digest, Digest], ...]) -> Refused:
+    shown = [f"eval {left} ~ train {right}" for left, right in pairs[: limits.MAX_NAMED_PROBLEMS]]
+    rest = len(pairs) - len(shown)
+    return Refused(
+        "E_SNAPSHOT_NEAR_DUPLICATES",
+        f"{len(pairs)} eval images have a near twin in train",
+        found="\n".join([*shown, *([f"and {rest} more"] if rest else [])]),
+        hint="leave one of each pair out, or count them only: --near-duplicates report",
+    )
+
+
+def _check_kept(target: Path, snapshot: Snapshot) -> None:
+    for name, data in snapshot.files().items():
+        with translating(str(target / name)):
+            if (target / name).read_bytes() != data:
+                raise Refused(
+                    "E_SNAPSHOT_CHANGED",
+                    "the folder of this snapshot holds something else",
+                    where=str(target / name),
+                    hint="move the folder away and take the snapshot again",
+                )
+
+
+def _joined(lines: Sequence[bytes]) -> bytes:
+    return b"".join(line + b"\n" for line in lines)

@@ -1,0 +1,134 @@
+"""Capture: from the way a row names an image to where its bytes are.
+
+A string is a data URI, base64 or a path. Which one never depends on what lies on the disk: base64
+is recognised by the first bytes of the image formats that are taken.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import os
+import re
+import stat
+from pathlib import Path
+
+from kolm.capture import limits
+from kolm.capture.drafts import FileImage, ImageSource, InlineImage
+from kolm.errors import Refused, Usage
+
+# The first bytes of PNG, JPEG and WebP (and of GIF, to say that it is not taken) in base64.
+_BASE64_STARTS = ("iVBORw0KGgo", "/9j/", "UklGR", "R0lGOD")
+_DATA_URI = re.compile(r"data:([^;,]*)((?:;[^;,]*)*?)(;base64)?,(.*)\Z", re.DOTALL | re.IGNORECASE)
+_CONTROL = re.compile(r"[\x00-\x1f]")
+
+
+class Folder:
+    """The folder that the image paths of an import may point into.
+
+    Args:
+        root: paths are relative to it and must not leave it, symbolic links resolved; None for
+            callers who may read any path (Python, the command line).
+    """
+
+    def __init__(self, root: Path | None) -> None:
+        self._root = None if root is None else Path(os.path.realpath(root))
+        self._resolved: dict[str, Path] = {}  # many rows name one file, and resolving is slow
+
+    def file(self, name: str, *, where: str) -> Path:
+        """The file that `name` points to.
+
+        Raises:
+            Refused: it leaves the folder.
+        """
+        if not name or _CONTROL.search(name):
+            raise Refused("E_IMAGE_PATH", "not an image path", where=where, found=repr(name)[:80])
+        if self._root is None:
+            return Path(name)
+        known = self._resolved.get(name)
+        if known is not None:
+            return known
+        path = Path(os.path.realpath(self._root / name))
+        if Path(name).is_absolute() or not path.is_relative_to(self._root):
+            raise Refused(
+                "E_IMAGE_PATH",
+                "the image path leaves the folder of the import",
+                where=where,
+                expected=f"a path relative to {self._root}",
+                found=name[:200],
+                hint="name the folder that holds the images with --images",
+            )
+        self._resolved[name] = path
+        return path
+
+
+def image_source(value: str, folder: Folder, *, where: str) -> ImageSource:
+    """Where the bytes of an image are that a row names by a string.
+
+    Raises:
+        Refused: a broken data URI or base64, or a path that leaves the folder.
+    """
+    if value[:5].lower() == "data:":
+        return InlineImage(data=_data_uri(value, where))
+    if value.startswith(_BASE64_STARTS) and (data := _base64(value)) is not None:
+        return InlineImage(data=data)
+    if len(value) > limits.MAX_PATH_CHARACTERS:
+        raise Refused("E_IMAGE_BASE64", "neither base64 of an image nor a path", where=where)
+    return FileImage(path=folder.file(value, where=where))
+
+
+def load(source: ImageSource, *, where: str) -> bytes:
+    """The bytes of an image file.
+
+    Raises:
+        Refused: the file is missing, not a regular file, or larger than the limit.
+    """
+    if isinstance(source, InlineImage):
+        return source.data
+    try:
+        status = source.path.stat()
+        if not stat.S_ISREG(status.st_mode):
+            raise Refused("E_IMAGE_PATH", "not a file", where=where, found=str(source.path))
+        if status.st_size > limits.MAX_IMAGE_BYTES:
+            raise Refused(
+                "E_IMAGE_TOO_LARGE",
+                "the image file is larger than its limit",
+                where=where,
+                expected=f"at most {limits.MAX_IMAGE_BYTES} bytes",
+                found=f"{source.path}: {status.st_size} bytes",
+            )
+        return source.path.read_bytes()
+    except OSError as error:
+        message = f"the image file cannot be read: {error.strerror or error}"
+        raise Refused("E_IMAGE_FILE", message, where=where, found=str(source.path)) from None
+
+
+def import_file(path: Path) -> None:
+    """Demand that a file to import is there.
+
+    Raises:
+        Usage: it is not.
+    """
+    if not path.is_file():
+        raise Usage("E_IMPORT_FILE", "there is no such file to import", where=str(path))
+
+
+def _data_uri(value: str, where: str) -> bytes:
+    match = _DATA_URI.match(value)
+    if match is None or match.group(3) is None:
+        raise Refused("E_IMAGE_BASE64", "not a base64 data URI", where=where, found=value[:60])
+    media_type = match.group(1).lower()
+    if media_type and not media_type.startswith("image/"):
+        raise Refused("E_IMAGE_FORMAT", "the data URI is no image", where=where, found=media_type)
+    data = _base64(match.group(4))
+    if data is None:
+        raise Refused("E_IMAGE_BASE64", "the data URI's base64 is broken", where=where)
+    return data
+
+
+def _base64(text: str) -> bytes | None:
+    """The bytes of strict base64 (RFC 4648, section 4), with line breaks allowed, or None."""
+    try:
+        return base64.b64decode(re.sub(r"[\r\n]", "", text), validate=True)
+    except (binascii.Error, ValueError):
+        return None

@@ -1,0 +1,224 @@
+"""Capture: the store of captures: image files as blobs, captures and image facts in SQLite.
+
+Folder: ``captures.db`` (with SQLite's -wal and -shm beside it) and ``blobs/``. A capture is
+committed only after the files of its images are durable, so a kill at any moment leaves at most
+files that no capture mentions, and adding the same rows again completes the work.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections import Counter
+from collections.abc import Collection, Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from kolm import canonical, digest
+from kolm.capture import database, documents
+from kolm.capture.addition import Added, Addition
+from kolm.digest import Digest
+from kolm.errors import Refused, Unreadable
+from kolm.records import codec
+from kolm.records.capture import Capture, Image
+from kolm.store.blobs import BlobStore, translating
+
+DATABASE = "captures.db"
+BLOBS = "blobs"
+SNAPSHOTS = "snapshots"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stored:
+    """A capture in the store: its id, its canonical bytes and its value."""
+
+    id: Digest
+    data: bytes
+    capture: Capture
+
+
+class CaptureStore:
+    """Captures in a folder; a context manager. Open one with `open`."""
+
+    def __init__(self, folder: Path, connection: sqlite3.Connection) -> None:
+        self.folder = folder
+        self.blobs = BlobStore(folder / BLOBS)
+        self._path = folder / DATABASE
+        self._connection = connection
+
+    @classmethod
+    def open(cls, folder: Path, *, create: bool = False) -> CaptureStore:
+        """Open the store in `folder`, making it when asked.
+
+        Raises:
+            Unreadable: there is none, it is no store, or a newer kolm wrote it.
+            Denied: the folder may not be written.
+        """
+        if create:
+            with translating(str(folder)):
+                folder.mkdir(parents=True, exist_ok=True)
+        return cls(folder, database.connect(folder / DATABASE, create=create))
+
+    def close(self) -> None:
+        """Let go of the database."""
+        self._connection.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def __len__(self) -> int:
+        with database.translating(self._path):
+            return int(self._connection.execute("SELECT count(*) FROM captures").fetchone()[0])
+
+    def add(self, captures: Iterable[Capture], blobs: Iterable[bytes] = ()) -> Added:
+        """Add captures with the files of their images: all of them or none.
+
+        Raises:
+            Refused: a capture breaks a rule, or mentions an image that is neither in `blobs` nor
+                in the store.
+        """
+        with self.adding() as addition:
+            for data in blobs:
+                addition.image(data)
+            for capture in captures:
+                addition.capture(capture)
+            return addition.commit()
+
+    def adding(self) -> Addition:
+        """An addition piece by piece; a context manager."""
+        return Addition(self.blobs, self.image_records(), self._connection, self._path)
+
+    def rows(self, *, tags: Collection[str] | None = None) -> Iterator[Stored]:
+        """All captures by ascending id, or those that have all of `tags`.
+
+        Raises:
+            Refused: a row is damaged.
+        """
+        wanted = frozenset(tags or ())
+        with database.translating(self._path):
+            cursor = self._connection.execute("SELECT id, document FROM captures ORDER BY id")
+            for raw, data in cursor:
+                stored = self._stored(raw, data)
+                if wanted <= set(stored.capture.tags):
+                    yield stored
+
+    def read(self, capture_id: Digest) -> Stored:
+        """One capture by its id.
+
+        Raises:
+            Unreadable: it is not in the store.
+        """
+        raw = digest.raw_of(capture_id)
+        with database.translating(self._path):
+            row = self._connection.execute(
+                "SELECT document FROM captures WHERE id = ?", (raw,)
+            ).fetchone()
+        if row is None:
+            raise Unreadable(
+                "E_STORE_NO_CAPTURE",
+                "the capture is not in the store",
+                where=str(self.folder),
+                expected=capture_id,
+            )
+        return self._stored(raw, row[0])
+
+    def read_image(self, file: Digest) -> bytes:
+        """The original bytes of an image file, checked against its digest.
+
+        Raises:
+            Unreadable: it is not in the store.
+            Refused: the stored bytes are damaged.
+        """
+        return self.blobs.read(file)
+
+    def signatures(self, files: Collection[Digest]) -> dict[Digest, bytes]:
+        """The likeness signatures of image files (56 bytes each); unknown files are left out."""
+        wanted = frozenset(files)
+        with database.translating(self._path):
+            rows = self._connection.execute("SELECT file, signature FROM images").fetchall()
+        named = ((digest.of_hex(raw.hex()), signature) for raw, signature in rows)
+        return {name: signature for name, signature in named if name in wanted}
+
+    def image_records(self) -> dict[Digest, Image]:
+        """What is known of every image file, by its digest."""
+        with database.translating(self._path):
+            rows = self._connection.execute("SELECT record FROM images").fetchall()
+        records = (self._record(data) for (data,) in rows)
+        return {record.file: record for record in records}
+
+    def verify(self) -> tuple[int, int]:
+        """Read everything again: every capture hashes to its id and has its images' files.
+
+        Returns:
+            The number of captures and of blobs.
+
+        Raises:
+            Refused: something is damaged or missing.
+        """
+        captures = 0
+        for stored in self.rows():
+            captures += 1
+            for image in stored.capture.images:
+                if not self.blobs.has(image.file):
+                    raise Refused(
+                        "E_STORE_DAMAGED",
+                        "the file of a capture's image is not in the store",
+                        where=str(self.blobs.path(image.file)),
+                        expected=f"an image of capture {stored.id}",
+                    )
+        return captures, self.blobs.verify()
+
+    def stats(self) -> dict[str, object]:
+        """Counts of what the store holds, as a plain document."""
+        tags, splits = Counter[str](), Counter[str]()
+        sources, licenses = Counter[str](), Counter[str]()
+        captures, several_turns, used = 0, 0, dict[Digest, Image]()
+        for stored in self.rows():
+            capture = stored.capture
+            captures += 1
+            several_turns += sum(m.role == "assistant" for m in capture.messages) > 1
+            used.update((image.file, image) for image in capture.images)
+            tags.update(capture.tags)
+            splits[capture.split or "none"] += 1
+            sources[f"{capture.source.kind}: {capture.source.name}"] += 1
+            licenses[capture.license or "not stated"] += 1
+        return {
+            "captures": captures,
+            "several_turns": several_turns,
+            "images": len(used),
+            "pictures": len({image.pixels for image in used.values()}),
+            "image_bytes": sum(image.bytes for image in used.values()),
+            "media_types": dict(Counter(image.media_type for image in used.values())),
+            "splits": dict(splits),
+            "sources": dict(sources),
+            "licenses": dict(licenses),
+            "tags": dict(tags),
+        }
+
+    def _stored(self, raw: bytes, data: bytes) -> Stored:
+        where = str(self._path)
+        # SQLite keeps whatever type it is given, so a damaged row may hold a text or a number.
+        whole = isinstance(raw, bytes) and isinstance(data, bytes)
+        capture_id = digest.of_bytes(data) if whole else digest.EMPTY
+        if digest.raw_of(capture_id) != raw:
+            message = "a capture no longer hashes to its id"
+            raise Refused("E_STORE_DAMAGED", message, where=where, found=repr(raw)[:80])
+        document = canonical.loads_canonical(data, where=where)
+        try:
+            capture = documents.from_document(document)
+        except (KeyError, TypeError) as error:
+            message = f"a row of the store is no capture: {error}"
+            raise Refused("E_STORE_DAMAGED", message, where=where) from None
+        return Stored(id=capture_id, data=data, capture=capture)
+
+    def _record(self, data: bytes) -> Image:
+        return codec.from_document(Image, canonical.loads_canonical(data, where=str(self._path)))

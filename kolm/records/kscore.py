@@ -1,0 +1,76 @@
+"""The K-score claim as Python values; its meaning is docs/format/kscore.md.
+
+A claim, not content: latency and cost are measurements of one machine, and a re-score may state
+others beside it without changing the bundle's id.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Inputs:
+    """What the formula of kscore/v1 reads; each is demanded, none has a default."""
+
+    accuracy: str
+    coverage: str
+    size_bytes: int
+    p50_latency_us: int
+    p95_latency_us: int
+    latency_calls: int
+    cost_usd_per_call: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Axes:
+    """Accuracy, size, latency, cost and coverage on 0 to 1, written with four places."""
+
+    A: str
+    S: str
+    L: str
+    C: str
+    V: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Gate:
+    """The verdict: K and every floor must pass."""
+
+    k: str
+    k_passed: bool
+    floors_passed: bool
+    verdict: str  # passed | failed
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pack:
+    """Which cases were scored: the Merkle root of their snapshot leaves, and whose they are."""
+
+    root: str
+    owner: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Machine:
+    """Where latency was measured."""
+
+    cpu: str
+    threads: int
+    device: str
+    memory_bytes: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KScore:
+    """The composite with everything it was computed from."""
+
+    schema: str
+    spec: str
+    inputs: Inputs
+    axes: Axes
+    composite: str
+    gate: Gate
+    evaluation: str
+    pack: Pack
+    machine: Machine

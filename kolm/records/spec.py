@@ -1,0 +1,153 @@
+"""The `spec` document: what the user wants compiled, with every default filled in.
+
+Its shape is schemas/spec.schema.json and its rules are docs/format/spec.md. The user writes
+fractions as YAML numbers; here, as in every other record, they are canonical decimal strings.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Split:
+    """How captures are divided.
+
+    Attributes:
+        kind: ``official`` takes each capture's own side, ``hash`` divides by image.
+        eval: share of the images held out, for ``hash``; None for ``official``.
+        validation: share of the training images (official) or of all images (hash).
+    """
+
+    kind: Literal["official", "hash"] = "official"
+    eval: str | None = None
+    validation: str = "0.05"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Data:
+    """Which captures; `captures` is a folder relative to the spec."""
+
+    captures: str
+    split: Split = field(default_factory=Split)
+    near_duplicates: Literal["report", "refuse"] = "report"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Method:
+    """The parameter-efficient method; `targets` None means every linear layer of the family."""
+
+    kind: Literal["lora"] = "lora"
+    rank: int = 16
+    alpha: int = 32
+    dropout: str = "0"
+    rslora: bool = False
+    dora: bool = False
+    targets: tuple[str, ...] | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Freeze:
+    """Which roles stay as they are."""
+
+    vision: bool = True
+    projector: bool = False
+    projector_after_steps: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EarlyStopping:
+    """Stop after `patience` validations, one every `every_steps` steps, without improvement."""
+
+    patience: int
+    every_steps: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Train:
+    """How the adapter is trained; exactly one of `steps` and `epochs` is set."""
+
+    objective: Literal["sft"] = "sft"
+    method: Method = field(default_factory=Method)
+    freeze: Freeze = field(default_factory=Freeze)
+    learning_rate: str = "0.0002"
+    projector_learning_rate: str | None = None
+    schedule: Literal["cosine", "linear", "constant"] = "cosine"
+    warmup_steps: int | None = None
+    weight_decay: str = "0"
+    max_grad_norm: str = "1"
+    steps: int | None = None
+    epochs: str | None = "1"
+    batch_size: int = 8
+    accumulation: int = 1
+    max_seq_length: int = 512
+    max_images: int = 4
+    shrink_images: bool = False
+    segments: int = 8
+    early_stopping: EarlyStopping | None = None
+    precision: Literal["float32", "bfloat16"] = "float32"
+    threads: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MetricChoice:
+    """The metric; `tolerance` for ``relaxed`` only."""
+
+    kind: Literal["exact", "relaxed"] = "exact"
+    tolerance: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Floors:
+    """What the gate demands."""
+
+    accuracy_lower_bound: str = "0.8"
+    worst_slice: str = "0.7"
+    worst_slice_minimum_cases: int = 30
+    better_than_base_p: str = "0.05"
+    above_blind: str = "0.1"
+    above_majority: str = "0.1"
+    k: str = "0.85"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EvaluationChoice:
+    """How the adapter is scored, and what it must reach."""
+
+    metric: MetricChoice = field(default_factory=MetricChoice)
+    max_new_tokens: int = 16
+    batch_size: int = 64
+    floors: Floors = field(default_factory=Floors)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Publish:
+    """What travels in the bundle."""
+
+    text: bool = True
+    images: bool = False
+    checkpoints: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cost:
+    """What an answer costs; the price in US dollars for ``per_token`` only."""
+
+    kind: Literal["local", "per_token"] = "local"
+    usd_per_1000_tokens: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Spec:
+    """One compile, as the user wants it."""
+
+    kolm: Literal[1] = 1
+    name: str
+    base: str
+    data: Data
+    train: Train = field(default_factory=Train)
+    evaluation: EvaluationChoice = field(default_factory=EvaluationChoice)
+    publish: Publish = field(default_factory=Publish)
+    cost: Cost = field(default_factory=Cost)
+    nonce: str = "0" * 64

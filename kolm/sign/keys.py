@@ -1,0 +1,151 @@
+"""Keys as values: reading and writing their PEM texts, signing, verifying, and their ids.
+
+A key id is the SHA-256 of the public key's SPKI PEM text, in hex: the hint that Sigstore bundles
+carry. The algorithm is a property of the key, so no signed file ever gets to choose it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes, PublicKeyTypes
+from cryptography.hazmat.primitives.serialization import (
+    BestAvailableEncryption,
+    Encoding,
+    KeySerializationEncryption,
+    NoEncryption,
+    PrivateFormat,
+    PublicFormat,
+    load_pem_private_key,
+    load_pem_public_key,
+)
+
+from kolm import digest
+from kolm.errors import Denied, Refused, Usage
+from kolm.sign.signers import SIGNERS
+
+MAX_PEM_BYTES = 16 * 1024  # a P-256 key is below 400 bytes; larger files are something else
+_ENCRYPTED = b"BEGIN ENCRYPTED PRIVATE KEY"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PublicKey:
+    """A public key: its algorithm, its canonical SPKI PEM text and its id."""
+
+    algorithm: str
+    pem: str
+    keyid: str
+    _key: PublicKeyTypes = field(repr=False, compare=False)
+
+    def verifies(self, message: bytes, signature: bytes) -> bool:
+        """Whether `signature` is this key's signature of `message`."""
+        return SIGNERS[self.algorithm].verify(self._key, message, signature)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PrivateKey:
+    """A private key; its secret is never part of its text form."""
+
+    public: PublicKey
+    _key: PrivateKeyTypes = field(repr=False, compare=False)
+
+    def sign(self, message: bytes) -> bytes:
+        """The signature of `message`."""
+        return SIGNERS[self.public.algorithm].sign(self._key, message)
+
+    def to_pem(self, passphrase: str | None = None) -> bytes:
+        """The PKCS #8 PEM text, encrypted when a passphrase is given."""
+        secrecy: KeySerializationEncryption = NoEncryption()
+        if passphrase:
+            secrecy = BestAvailableEncryption(passphrase.encode())
+        return self._key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, secrecy)
+
+
+def generate(algorithm: str = "ed25519") -> PrivateKey:
+    """A new key pair.
+
+    Raises:
+        Usage: no such algorithm.
+    """
+    signer = SIGNERS.get(algorithm)
+    if signer is None:
+        raise Usage(
+            "E_KEY_ALGORITHM",
+            "no such signature algorithm",
+            expected=" or ".join(SIGNERS),
+            found=algorithm[:40],
+        )
+    return _private(signer.generate(), where="new key")
+
+
+def read_public(data: bytes | str, *, where: str) -> PublicKey:
+    """Read an SPKI PEM text; line ends and surrounding blanks are forgiven, the key id is not
+    affected by them.
+
+    Raises:
+        Refused: not a public key, or not of an algorithm that kolm knows.
+    """
+    raw = data.encode("utf-8", "replace") if isinstance(data, str) else data
+    if len(raw) > MAX_PEM_BYTES or b"PRIVATE KEY" in raw:
+        raise Refused(
+            "E_KEY_FORM",
+            "this is not a public key",
+            where=where,
+            expected="a PEM text that begins with -----BEGIN PUBLIC KEY-----",
+            hint="kolm keys export NAME writes the public half of a key",
+        )
+    try:
+        key = load_pem_public_key(raw)
+    except (ValueError, TypeError, UnsupportedAlgorithm) as error:
+        raise Refused("E_KEY_FORM", f"not a public key in PEM: {error}", where=where) from None
+    return _public(key, where=where)
+
+
+def read_private(data: bytes, *, passphrase: str | None, where: str) -> PrivateKey:
+    """Read a PKCS #8 PEM text.
+
+    Raises:
+        Denied: the key is encrypted and the passphrase is missing or wrong.
+        Refused: not a private key, or not of an algorithm that kolm knows.
+    """
+    encrypted = is_encrypted(data)
+    if encrypted and not passphrase:
+        raise Denied(
+            "E_KEY_PASSPHRASE",
+            "the key is encrypted and no passphrase was given",
+            where=where,
+            hint="set KOLM_KEY_PASSPHRASE, or run on a terminal",
+        )
+    secret = passphrase.encode() if encrypted and passphrase else None
+    try:
+        key = load_pem_private_key(data, secret)
+    except (ValueError, TypeError, UnsupportedAlgorithm) as error:
+        if encrypted:
+            raise Denied("E_KEY_PASSPHRASE", "the passphrase is wrong", where=where) from None
+        raise Refused("E_KEY_FORM", f"not a private key in PEM: {error}", where=where) from None
+    return _private(key, where=where)
+
+
+def is_encrypted(data: bytes) -> bool:
+    """Whether a private key's PEM text needs a passphrase."""
+    return _ENCRYPTED in data
+
+
+def _private(key: PrivateKeyTypes, *, where: str) -> PrivateKey:
+    return PrivateKey(public=_public(key.public_key(), where=where), _key=key)
+
+
+def _public(key: PublicKeyTypes, *, where: str) -> PublicKey:
+    for signer in SIGNERS.values():
+        if signer.accepts(key):
+            pem = key.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
+            keyid = digest.hex_of(digest.of_bytes(pem))
+            return PublicKey(algorithm=signer.name, pem=pem.decode("ascii"), keyid=keyid, _key=key)
+    raise Refused(
+        "E_KEY_KIND",
+        "the key is of no algorithm that kolm accepts, or a degenerate one",
+        where=where,
+        expected=" or ".join(SIGNERS),
+        found=type(key).__name__,
+    )

@@ -1,0 +1,190 @@
+"""The folder of private keys: ``NAME.pem`` (mode 0600) and its public half ``NAME.pub.pem``.
+
+A key file is created whole or not at all and never overwritten; one that others may read is
+refused, as its secret may be known already.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import stat
+from collections.abc import Callable
+from pathlib import Path
+
+from kolm import paths
+from kolm.errors import Denied, Refused, Unreadable, Usage
+from kolm.sign.keys import MAX_PEM_BYTES, PrivateKey, PublicKey, is_encrypted, read_private
+from kolm.sign.keys import read_public as parse_public
+
+_NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,79}\Z", re.ASCII)
+_SECRET, _PUBLIC = ".pem", ".pub.pem"
+
+# Asks for the passphrase of the named key; None when there is nobody to ask.
+AskPassphrase = Callable[[str], str | None]
+
+
+class KeyStore:
+    """The private keys of one person or machine."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def names(self) -> list[str]:
+        """The names of the keys, sorted."""
+        if not self.folder.is_dir():
+            return []
+        found = (p.name.removesuffix(_SECRET) for p in self.folder.glob(f"*{_SECRET}"))
+        return sorted(name for name in found if _NAME.match(name))
+
+    def path(self, name: str) -> Path:
+        """The private key's file.
+
+        Raises:
+            Usage: not a key name.
+        """
+        if not _NAME.match(name):
+            raise Usage(
+                "E_KEY_NAME",
+                "not a key name",
+                expected="up to 80 of a-z, 0-9, - and _, beginning with a letter or digit",
+                found=repr(name)[:80],
+            )
+        return self.folder / f"{name}{_SECRET}"
+
+    def create(self, name: str, key: PrivateKey, passphrase: str | None) -> Path:
+        """Write a new key.
+
+        Raises:
+            Usage: a key of this name exists.
+        """
+        path = self.path(name)
+        self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        fresh = self.folder / f".{name}.{key.public.keyid[:16]}.new"
+        paths.atomic_write(fresh, key.to_pem(passphrase), mode=0o600)
+        try:
+            os.link(fresh, path)  # unlike a rename, a link never replaces what is there
+        except FileExistsError:
+            raise Usage(
+                "E_KEY_EXISTS",
+                "a key of this name exists and is never overwritten",
+                where=str(path),
+                hint="choose another name, or replace the key: kolm keys rotate",
+            ) from None
+        finally:
+            fresh.unlink(missing_ok=True)
+        self._write_public(name, key.public)
+        return path
+
+    def replace(self, name: str, key: PrivateKey, passphrase: str | None) -> Path:
+        """Put a new key in the place of an old one, whose private half is gone afterwards.
+
+        Raises:
+            Unreadable: there is no such key.
+        """
+        path = self.path(name)
+        if not path.exists():
+            raise _no_such_key(name, self.names())
+        paths.atomic_write(path, key.to_pem(passphrase), mode=0o600)
+        self._write_public(name, key.public)
+        return path
+
+    def load(self, name: str, ask: AskPassphrase) -> PrivateKey:
+        """Read a private key.
+
+        Raises:
+            Unreadable: there is no such key.
+            Denied: its file may be read by others, or the passphrase is missing or wrong.
+        """
+        path = self.path(name)
+        data = _read_secret(path)
+        passphrase = ask(name) if is_encrypted(data) else None
+        return read_private(data, passphrase=passphrase, where=str(path))
+
+    def choose(self, name: str | None) -> str:
+        """The key to sign with: the named one, else the only one, else ``default``.
+
+        Raises:
+            Unreadable: there is none.
+            Usage: there are several and none is called ``default``.
+        """
+        names = self.names()
+        if name is not None:
+            if name not in names:
+                self.path(name)
+                raise _no_such_key(name, names)
+            return name
+        if not names:
+            raise _no_such_key("default", names)
+        if "default" in names:
+            return "default"
+        if len(names) > 1:
+            raise Usage(
+                "E_KEY_AMBIGUOUS",
+                "there are several keys",
+                expected="--key with one of them",
+                found=", ".join(names),
+            )
+        return names[0]
+
+    def public(self, name: str) -> PublicKey:
+        """The public half, read without the passphrase.
+
+        Raises:
+            Unreadable: there is no such key.
+        """
+        path = self.path(name).with_name(f"{name}{_PUBLIC}")
+        try:
+            data = path.read_bytes()
+        except FileNotFoundError:
+            raise _no_such_key(name, self.names()) from None
+        return parse_public(data, where=str(path))
+
+    def _write_public(self, name: str, key: PublicKey) -> None:
+        path = self.path(name).with_name(f"{name}{_PUBLIC}")
+        paths.atomic_write(path, key.pem.encode("ascii"), mode=0o644)
+
+
+def _no_such_key(name: str, names: list[str]) -> Unreadable:
+    return Unreadable(
+        "E_KEY_MISSING",
+        "there is no such private key",
+        expected=", ".join(names) or "a key",
+        found=name,
+        hint="kolm keys new" if not names else "kolm keys list",
+    )
+
+
+def _read_secret(path: Path) -> bytes:
+    """The bytes of a private key's file, checked on the very file that is read."""
+    try:
+        handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+    except FileNotFoundError:
+        raise Unreadable(
+            "E_KEY_MISSING", "there is no such private key", where=str(path), hint="kolm keys list"
+        ) from None
+    except PermissionError:
+        raise Denied("E_KEY_MODE", "the key file may not be read", where=str(path)) from None
+    except OSError as error:
+        reason = error.strerror or "cannot be opened"
+        raise Unreadable("E_KEY_MISSING", f"not a key file: {reason}", where=str(path)) from None
+    try:
+        _demand_private(os.fstat(handle), path)
+        return os.read(handle, MAX_PEM_BYTES)
+    finally:
+        os.close(handle)
+
+
+def _demand_private(status: os.stat_result, path: Path) -> None:
+    mode = stat.S_IMODE(status.st_mode)
+    if not stat.S_ISREG(status.st_mode) or status.st_size > MAX_PEM_BYTES:
+        raise Refused("E_KEY_FORM", "not a key file", where=str(path))
+    if mode & 0o077:
+        raise Denied(
+            "E_KEY_MODE",
+            "others may read or write this private key",
+            where=str(path),
+            expected="mode 0600",
+            found=f"mode {mode:04o}",
+            hint=f"chmod 600 {path}; if others use this machine, kolm keys rotate",
+        )

@@ -1,0 +1,178 @@
+"""Predicates: the kinds of claims and what each says, built from facts that are passed in.
+
+Pure functions: no clock, no files, no keys. What is said stays within what the builder knows: a
+compile on somebody's own machine is SLSA Build L1, and nothing here claims more.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from kolm import digest
+from kolm.digest import Digest
+
+PROVENANCE = "https://slsa.dev/provenance/v1"
+MODULES = "urn:kolm:modules:v1"
+KSCORE = "urn:kolm:kscore:v1"
+TEST_RESULT = "https://in-toto.io/attestation/test-result/v0.1"
+VERIFICATION_SUMMARY = "https://slsa.dev/verification_summary/v1"
+ENTRY = "urn:kolm:entry:v1"
+
+# The schema of each kind: one line a kind, and an unlisted kind is refused.
+SCHEMAS: dict[str, str] = {
+    PROVENANCE: "predicate_provenance",
+    MODULES: "predicate_modules",
+    KSCORE: "kscore",
+    TEST_RESULT: "predicate_test_result",
+    VERIFICATION_SUMMARY: "predicate_verification_summary",
+    ENTRY: "entry",
+}
+
+BUILD_TYPE = "urn:kolm:compile:v1"
+LOCAL_BUILDER = "urn:kolm:builder:local:v1"  # the signer's own machine; nobody else watched
+LOCAL_VERIFIER = "urn:kolm:verifier:local:v1"
+
+ROLES = ("vision", "projector", "language", "head", "other")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Build:
+    """The facts of one compile.
+
+    `environment` is the lock's environment, its class included; `measured` holds integers with
+    their unit in the name and decimal strings. Times carry their zone.
+    """
+
+    name: str
+    spec: Digest
+    lock: Digest
+    base_id: str
+    base_root: Digest
+    snapshot: Digest
+    snapshot_root: Digest
+    environment: Mapping[str, Any]
+    version: str
+    started: datetime
+    finished: datetime
+    measured: Mapping[str, str | int]
+    builder: str = LOCAL_BUILDER
+
+
+def instant(moment: datetime) -> str:
+    """A time as claims write it: UTC, whole seconds, RFC 3339.
+
+    Raises:
+        ValueError: the time carries no zone.
+    """
+    if moment.tzinfo is None:
+        raise ValueError("a time without a zone says nothing")
+    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def provenance(build: Build) -> dict[str, Any]:
+    """The predicate of SLSA provenance v1 for a compile."""
+    base = {
+        "name": "base",
+        "digest": {"merkleSha256": digest.hex_of(build.base_root)},
+        "annotations": {"id": build.base_id},
+    }
+    snapshot = {
+        "name": "snapshot",
+        "digest": {
+            "merkleSha256": digest.hex_of(build.snapshot_root),
+            "sha256": digest.hex_of(build.snapshot),
+        },
+    }
+    return {
+        "buildDefinition": {
+            "buildType": BUILD_TYPE,
+            "externalParameters": {"name": build.name, "spec": build.spec},
+            "internalParameters": {"environment": dict(build.environment), "lock": build.lock},
+            "resolvedDependencies": [base, snapshot],
+        },
+        "runDetails": {
+            "builder": {"id": build.builder, "version": {"kolm": build.version}},
+            "metadata": {
+                "startedOn": instant(build.started),
+                "finishedOn": instant(build.finished),
+            },
+            "byproducts": [{"name": "measured", "annotations": dict(build.measured)}],
+        },
+    }
+
+
+def modules(*, modules: Digest, base_root: Digest, words: Sequence[str]) -> dict[str, Any]:
+    """The predicate that names `modules.jsonl`, the base and what is claimed of its roles."""
+    return {"base": base_root, "modules": modules, "words": list(words)}
+
+
+def claimed_words(rows: Iterable[Mapping[str, Any]]) -> list[str]:
+    """What `modules.jsonl` says of each role in one word: ``vision frozen``, ``language adapted``.
+
+    A role is trained if any of its modules is, else adapted if any is, else frozen; a role that
+    the base does not have gets no word. The order is that of `ROLES`.
+    """
+    states: dict[str, set[str]] = {}
+    for row in rows:
+        states.setdefault(row["role"], set()).add(row["state"])
+    return [
+        f"{role} {next(s for s in ('trained', 'adapted', 'frozen') if s in states[role])}"
+        for role in ROLES
+        if role in states
+    ]
+
+
+def kscore(report: Mapping[str, Any]) -> dict[str, Any]:
+    """The predicate of a K-score: the kscore document as it stands."""
+    return dict(report)
+
+
+def test_result(
+    *,
+    passed: Sequence[str],
+    failed: Sequence[str],
+    configuration: Mapping[str, Digest],
+) -> dict[str, Any]:
+    """The gate verdict as an in-toto test result: floors by name, passed unless one failed.
+
+    `configuration` gives the documents that decided, by member name.
+    """
+    return {
+        "result": "FAILED" if failed else "PASSED",
+        "configuration": [
+            {"name": name, "digest": {"sha256": digest.hex_of(configuration[name])}}
+            for name in sorted(configuration)
+        ],
+        "passedTests": sorted(passed),
+        "warnedTests": [],
+        "failedTests": sorted(failed),
+    }
+
+
+def verification_summary(
+    *,
+    bundle: Digest,
+    policy_name: str,
+    policy: Digest,
+    passed: bool,
+    reached: Sequence[str],
+    version: str,
+    now: datetime,
+) -> dict[str, Any]:
+    """That this machine audited a bundle: `reached` holds the verdicts reached, of
+    ``delta_scope``, ``base_identity`` and ``process``.
+    """
+    return {
+        "verifier": {"id": LOCAL_VERIFIER, "version": {"kolm": version}},
+        "timeVerified": instant(now),
+        "resourceUri": f"urn:kolm:bundle:{bundle}",
+        "policy": {
+            "uri": f"urn:kolm:policy:{policy_name}",
+            "digest": {"sha256": digest.hex_of(policy)},
+        },
+        "verificationResult": "PASSED" if passed else "FAILED",
+        "verifiedLevels": [f"KOLM_{word.upper()}" for word in sorted(reached)],
+    }

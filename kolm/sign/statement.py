@@ -1,0 +1,74 @@
+"""Statements: what a claim says, and about which bundle. In-toto Statement v1, one subject.
+
+The subject is a bundle's manifest; its name is for people, only its digest counts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from kolm import canonical, digest, schema
+from kolm.digest import Digest
+from kolm.errors import Refused
+from kolm.sign.predicates import SCHEMAS
+
+STATEMENT_TYPE = "https://in-toto.io/Statement/v1"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Statement:
+    """One statement: `predicate`, of kind `predicate_type`, said about `subject`."""
+
+    subject: Digest
+    name: str
+    predicate_type: str
+    predicate: dict[str, Any]
+
+
+def statement(
+    subject: Digest, name: str, predicate_type: str, predicate: Mapping[str, Any]
+) -> bytes:
+    """The canonical bytes of a statement about a bundle.
+
+    Raises:
+        Refused: the predicate does not fit its type; what kolm would refuse it does not sign.
+    """
+    value = {
+        "_type": STATEMENT_TYPE,
+        "subject": [{"name": name, "digest": {"sha256": digest.hex_of(subject)}}],
+        "predicateType": predicate_type,
+        "predicate": dict(predicate),
+    }
+    data = canonical.dumps(value)
+    parse(data, where="new statement")
+    return data
+
+
+def parse(data: bytes, *, where: str = "statement") -> Statement:
+    """Read a statement strictly, its predicate included.
+
+    Raises:
+        Refused: not canonical JSON, an unknown or missing key, not exactly one subject, an
+            unknown predicate type, or a predicate that does not fit its type.
+    """
+    value = canonical.loads_canonical(data, where=where)
+    schema.check("statement", value, where=where)
+    kind = value["predicateType"]
+    if kind not in SCHEMAS:
+        raise Refused(
+            "E_PREDICATE_UNKNOWN",
+            "the claim is of a kind that this version does not know",
+            where=where,
+            expected=", ".join(SCHEMAS),
+            found=kind,
+        )
+    schema.check(SCHEMAS[kind], value["predicate"], where=f"{where}#/predicate")
+    subject = value["subject"][0]
+    return Statement(
+        subject=digest.of_hex(subject["digest"]["sha256"]),
+        name=subject["name"],
+        predicate_type=kind,
+        predicate=value["predicate"],
+    )

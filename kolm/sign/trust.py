@@ -1,0 +1,256 @@
+"""Trust: the public keys that this person or machine believes, and for what.
+
+The only source of trust in kolm. A key that arrives with a bundle or an entry is a name to look
+up here, never a reason to believe. Rules: docs/format/trust.md.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, replace
+from enum import StrEnum
+from pathlib import Path
+from typing import Any
+
+from kolm import canonical, paths, schema
+from kolm.errors import Refused, Unreadable, Usage
+from kolm.sign.keys import PublicKey, read_public
+
+FILE_NAME = "trust.json"
+_SCHEMA = "urn:kolm:trust:v1"
+
+
+class Role(StrEnum):
+    """What a key is believed about."""
+
+    BUILDER = "builder"  # provenance, modules
+    EVALUATOR = "evaluator"  # scores and gates
+    VERIFIER = "verifier"  # that an audit took place
+    PUBLISHER = "publisher"  # which bundle a registry name means
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Revocation:
+    """When and why a key stopped being believed; the time is the revoker's own."""
+
+    on: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrustedKey:
+    """One believed key; `names` are the registry names it may publish."""
+
+    name: str
+    key: PublicKey
+    roles: frozenset[Role]
+    names: tuple[str, ...] = ()
+    revoked: Revocation | None = None
+
+    def allows(self, role: Role) -> bool:
+        """Whether the key counts in a role today."""
+        return self.revoked is None and role in self.roles
+
+    def may_publish(self, name: str) -> bool:
+        """Whether the key may say which bundle a registry name means."""
+        return self.allows(Role.PUBLISHER) and any(_covers(rule, name) for rule in self.names)
+
+
+def _covers(rule: str, name: str) -> bool:
+    if rule.endswith("/*"):
+        owner, slash, _ = name.partition("/")
+        return slash == "/" and owner == rule[:-2]
+    return rule in ("*", name)
+
+
+@dataclass(frozen=True, slots=True)
+class TrustStore:
+    """All believed keys. A value: every change gives a new store."""
+
+    keys: tuple[TrustedKey, ...] = ()
+
+    @classmethod
+    def load(cls, folder: Path) -> TrustStore:
+        """The trust file in a folder; no file means that nobody is believed yet.
+
+        Raises:
+            Unreadable: the file cannot be read.
+            Refused: it is not a trust file.
+        """
+        return cls.load_file(folder / FILE_NAME, missing_is_empty=True)
+
+    @classmethod
+    def load_file(cls, path: Path, *, missing_is_empty: bool = False) -> TrustStore:
+        """A trust file by its path."""
+        try:
+            data = path.read_bytes()
+        except FileNotFoundError:
+            if missing_is_empty:
+                return cls()
+            raise Unreadable("E_TRUST_MISSING", "no such trust file", where=str(path)) from None
+        except OSError as error:
+            reason = error.strerror or "cannot be read"
+            raise Unreadable("E_TRUST_MISSING", reason, where=str(path)) from None
+        return cls.from_document(canonical.loads(data, where=str(path)), where=str(path))
+
+    @classmethod
+    def from_document(cls, value: Any, *, where: str) -> TrustStore:
+        """A store from its document.
+
+        Raises:
+            Refused: the document does not fit its schema, holds a key whose PEM text is not the
+                canonical one, or holds a name or a key twice.
+        """
+        schema.check("trust", value, where=where)
+        keys = tuple(
+            _entry(item, where=f"{where}#/keys/{i}") for i, item in enumerate(value["keys"])
+        )
+        _demand_unique((entry.name for entry in keys), "name", where)
+        _demand_unique((entry.key.keyid for entry in keys), "key", where)
+        return cls(keys)
+
+    def to_document(self) -> dict[str, Any]:
+        """The document of the store, keys by name."""
+        ordered = sorted(self.keys, key=lambda entry: entry.name)
+        return {"schema": _SCHEMA, "keys": [_to_item(entry) for entry in ordered]}
+
+    def find(self, keyid: str) -> TrustedKey | None:
+        """The believed key with an id, revoked or not; None when nobody told us of it."""
+        return next((entry for entry in self.keys if entry.key.keyid == keyid), None)
+
+    def named(self, name: str) -> TrustedKey:
+        """The believed key with a name, or with an id that begins with at least 8 digits of it.
+
+        Raises:
+            Usage: there is none, or the digits fit several.
+        """
+        exact = [entry for entry in self.keys if entry.name == name]
+        found = exact or [
+            entry for entry in self.keys if len(name) >= 8 and entry.key.keyid.startswith(name)
+        ]
+        if len(found) != 1:
+            raise Usage(
+                "E_TRUST_NO_SUCH_KEY",
+                "several keys begin with this" if found else "no trusted key has this name or id",
+                expected=", ".join(sorted(entry.name for entry in self.keys)) or "a trusted key",
+                found=name[:80],
+                hint="kolm keys list",
+            )
+        return found[0]
+
+    def with_key(self, new: TrustedKey) -> TrustStore:
+        """The store with one more key, or with new roles for a key that it has under this name.
+
+        Raises:
+            Usage: the name or a rule is malformed, the name means another key, or the key has
+                another name.
+            Refused: the key was revoked.
+        """
+        _demand_form(new)
+        known = self.find(new.key.keyid)
+        if known is not None and known.revoked is not None:
+            raise Refused(
+                "E_KEY_REVOKED",
+                "the key was revoked and is not trusted again",
+                where=known.name,
+                found=f"revoked on {known.revoked.on}: {known.revoked.reason}",
+                hint="make a new key: kolm keys new",
+            )
+        if known is not None and known.name != new.name:
+            raise Usage(
+                "E_TRUST_NAME_TAKEN",
+                "the key is trusted under another name",
+                expected=known.name,
+                found=new.name,
+            )
+        if known is None and any(entry.name == new.name for entry in self.keys):
+            raise Usage(
+                "E_TRUST_NAME_TAKEN",
+                "another key has this name",
+                found=new.name,
+                hint="choose another name with --as",
+            )
+        rest = tuple(entry for entry in self.keys if entry.key.keyid != new.key.keyid)
+        return TrustStore((*rest, new))
+
+    def renaming(self, keyid: str, name: str) -> TrustStore:
+        """The store with a key under another name."""
+        return self._with(keyid, lambda entry: replace(entry, name=name))
+
+    def revoking(self, keyid: str, revocation: Revocation) -> TrustStore:
+        """The store with a key revoked; a second revocation does not move the first."""
+        return self._with(keyid, lambda e: e if e.revoked else replace(e, revoked=revocation))
+
+    def _with(self, keyid: str, change: Callable[[TrustedKey], TrustedKey]) -> TrustStore:
+        return TrustStore(
+            tuple(change(entry) if entry.key.keyid == keyid else entry for entry in self.keys)
+        )
+
+
+def change(folder: Path, apply: Callable[[TrustStore], TrustStore]) -> TrustStore:
+    """Read the trust file, apply a change and replace the file; two changes at once both count."""
+    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    with _locked(folder / f".{FILE_NAME}.lock"):
+        store = apply(TrustStore.load(folder))
+        paths.atomic_write(folder / FILE_NAME, canonical.dumps(store.to_document()), mode=0o600)
+    return store
+
+
+@contextlib.contextmanager
+def _locked(path: Path) -> Iterator[None]:
+    """Hold a file lock, which the system gives back even when this process is killed."""
+    handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(handle)
+
+
+def _entry(item: dict[str, Any], *, where: str) -> TrustedKey:
+    key = read_public(item["key"], where=where)
+    if key.pem != item["key"]:
+        raise Refused("E_KEY_FORM", "the PEM text of the key is not the canonical one", where=where)
+    revoked = item.get("revoked")
+    return TrustedKey(
+        name=item["name"],
+        key=key,
+        roles=frozenset(Role(role) for role in item["roles"]),
+        names=tuple(item["names"]),
+        revoked=Revocation(on=revoked["on"], reason=revoked["reason"]) if revoked else None,
+    )
+
+
+def _to_item(entry: TrustedKey) -> dict[str, Any]:
+    item: dict[str, Any] = {
+        "name": entry.name,
+        "key": entry.key.pem,
+        "roles": sorted(entry.roles),
+        "names": sorted(entry.names),
+    }
+    if entry.revoked is not None:
+        item["revoked"] = {"on": entry.revoked.on, "reason": entry.revoked.reason}
+    return item
+
+
+def _demand_form(new: TrustedKey) -> None:
+    """Refuse what could not be read again, before it is written."""
+    problem = schema.checker("trust")(TrustStore((new,)).to_document())
+    if problem is not None:
+        raise Usage(
+            "E_TRUST_FORM",
+            f"the key cannot be trusted like this: {problem[1]}",
+            where=new.name,
+            expected="a name of a-z, 0-9, - and _; a role; name rules such as demo, demo/* or *",
+        )
+
+
+def _demand_unique(values: Iterable[str], what: str, where: str) -> None:
+    seen: set[str] = set()
+    for value in values:
+        if value in seen:
+            raise Refused("E_TRUST_TWICE", f"a {what} stands twice", where=where, found=value)
+        seen.add(value)

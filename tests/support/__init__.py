@@ -1,0 +1,1 @@
+"""Things that several parts of the tests build on."""

@@ -1,0 +1,179 @@
+"""An auditor for tests: keys, a trust store, and the answers of an audit by number.
+
+world = World.make(tmp_path)
+forged = world.parts.copy()
+forged.evaluation["covered"] = 1
+assert world.audit(forged).failed == {"V33"}
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from kolm import digest
+from kolm.records.verification import Verdict, Verification
+from kolm.sign import keys
+from kolm.sign.keys import PrivateKey
+from kolm.sign.trust import Revocation, Role, TrustedKey, TrustStore
+from kolm.verify.policy import BUILT_IN, Policy
+from kolm.verify.ports import PictureFacts, RescoreAnswer, RescoreJob, RescoreRequest
+from kolm.verify.verifier import verify
+from tests.support.bundles import BundleParts, make_parts
+
+NOW = datetime(2026, 3, 1, tzinfo=UTC)
+ALL_ROLES = (Role.BUILDER, Role.EVALUATOR, Role.VERIFIER)
+Change = Callable[[dict[str, dict[str, Any]]], None]
+
+
+@dataclass(frozen=True)
+class Answers:
+    """A report, read by number."""
+
+    report: Verification
+
+    def _with(self, verdict: Verdict) -> set[str]:
+        return {check.id for check in self.report.checks if check.verdict is verdict}
+
+    @property
+    def failed(self) -> set[str]:
+        return self._with(Verdict.FAILED)
+
+    @property
+    def blind(self) -> set[str]:
+        return self._with(Verdict.COULD_NOT_LOOK)
+
+    @property
+    def skipped(self) -> set[str]:
+        return self._with(Verdict.NOT_CHECKED)
+
+    @property
+    def overall(self) -> Verdict:
+        return self.report.conclusions.overall.verdict
+
+    def __getitem__(self, number: str) -> Any:
+        return next(check for check in self.report.checks if check.id == number)
+
+
+def trusting(
+    key: PrivateKey,
+    *,
+    name: str = "publisher",
+    roles: Sequence[Role] = ALL_ROLES,
+    revoked: Revocation | None = None,
+) -> TrustedKey:
+    return TrustedKey(name=name, key=key.public, roles=frozenset(roles), revoked=revoked)
+
+
+@dataclass
+class World:
+    """An honest bundle's documents, the publisher's key, a stranger's key, and who is trusted."""
+
+    folder: Path
+    parts: BundleParts
+    publisher: PrivateKey
+    stranger: PrivateKey
+    trust: TrustStore
+    _count: int = field(default=0)
+
+    @classmethod
+    def make(cls, folder: Path, **sizes: int) -> World:
+        publisher, stranger = keys.generate(), keys.generate()
+        return cls(
+            folder=folder,
+            parts=make_parts(folder, **sizes),
+            publisher=publisher,
+            stranger=stranger,
+            trust=TrustStore((trusting(publisher),)),
+        )
+
+    def path(self) -> Path:
+        self._count += 1
+        return self.folder / f"bundle-{self._count}.kolm"
+
+    def seal(
+        self,
+        parts: BundleParts | None = None,
+        *,
+        key: PrivateKey | None = None,
+        change: Change | None = None,
+        claims: Sequence[bytes] | None = None,
+    ) -> Path:
+        """Write a bundle signed by the publisher (or `key`), its claims edited by `change`."""
+        made = parts or self.parts
+        signed = claims
+        if signed is None:
+            signed = made.claims(key or self.publisher, change=change)
+        return made.seal(self.path(), claims=signed)
+
+    def look(
+        self,
+        path: Path,
+        *,
+        policy: Policy = BUILT_IN,
+        trust: TrustStore | None = None,
+        **material: Any,
+    ) -> Answers:
+        store = self.trust if trust is None else trust
+        return Answers(verify(path, policy=policy, trust=store, now=NOW, **material))
+
+    def audit(
+        self,
+        parts: BundleParts | None = None,
+        *,
+        key: PrivateKey | None = None,
+        change: Change | None = None,
+        claims: Sequence[bytes] | None = None,
+        **options: Any,
+    ) -> Answers:
+        """Seal and look."""
+        return self.look(self.seal(parts, key=key, change=change, claims=claims), **options)
+
+
+class Pictures:
+    """A capture store of dictionaries."""
+
+    near_duplicate_method = "dhash-8x8-color-v1"
+
+    def __init__(
+        self, captures: Sequence[bytes], pictures: dict[str, PictureFacts], near: int = 0
+    ) -> None:
+        self._captures = captures
+        self._pictures = pictures
+        self._near = near
+
+    @classmethod
+    def of(cls, parts: BundleParts, captures: Sequence[bytes], near: int = 0) -> Pictures:
+        images = [image for row in parts.snapshot_rows for image in row["images"]]
+        facts = {i["file"]: PictureFacts(file=i["file"], pixels=i["pixels"]) for i in images}
+        return cls(captures, facts, near)
+
+    def captures(self) -> Any:
+        return iter(self._captures)
+
+    def picture(self, file: str) -> PictureFacts | None:
+        return self._pictures.get(file)
+
+    def near_duplicates(self, left: Sequence[str], right: Sequence[str]) -> int:
+        return self._near
+
+
+def rescoring(
+    parts: BundleParts, *, cases: int = 3, entropy: bytes = b"fresh", environment: str | None = None
+) -> RescoreRequest:
+    """A re-run that gives the answers of `parts`: what the model really says."""
+    truth = {row["case"]: row for row in parts.predictions}
+    here = environment or parts.lock["environment"]["class"]
+
+    def run(job: RescoreJob) -> RescoreAnswer:
+        rows = [
+            {"case": case, "run": run, **truth[case][run]}
+            for case in job.cases
+            for run in ("adapter", "base", "blind")
+        ]
+        return RescoreAnswer(environment_class=here, rows=rows)
+
+    return RescoreRequest(cases=cases, entropy=digest.of_bytes(entropy), run=run)

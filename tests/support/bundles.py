@@ -1,0 +1,336 @@
+"""Small, complete and internally consistent bundles, made by hand, and every way to forge them.
+
+    parts = make_parts(tmp_path)                       # mutable documents of a toy compile
+    path = parts.seal(tmp_path / "toy.kolm")           # unsigned
+    path = parts.seal(tmp_path / "toy.kolm", key=key)  # with the four claims, signed
+
+To forge: change a document (``parts.evaluation["covered"] = 1``) or replace the bytes of a member
+(``parts.overrides["trace.jsonl"] = …``) and seal again. Digests, lock, receipt and card follow the
+change, as an attacker with the tools would make them; override those members to stop that. To
+forge the container itself, take it apart with `read_entries` and put it together with `write_tar`.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from kolm import canonical, digest
+from kolm.bundle import adapter_config, card, container_rules, layout, tar, tensors, writer
+from kolm.bundle.container import open_container
+from kolm.bundle.manifest import Member, build_manifest
+from kolm.bundle.receipt import RunFacts, derive_receipt
+from kolm.records.kscore import Machine, Pack
+from kolm.score import kscore
+from kolm.score.cases import build_cases
+from kolm.score.evaluation import evaluate, score_row
+from kolm.sign import envelope, predicates, statement
+from kolm.sign.keys import PrivateKey
+from kolm.spec.seeds import derive_seeds
+from tests.support import toy_documents
+from tests.support.toy_base import TOY, Tensor, digest_of, write_base
+
+NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
+Row = dict[str, Any]
+
+
+@dataclass
+class BundleParts:
+    """The documents of one bundle, open to change. `base` is the folder of the toy base."""
+
+    base: Path
+    lock: Row
+    snapshot: Row
+    snapshot_rows: list[Row]
+    cases: list[Row]
+    modules: list[Row]
+    trace: list[Row]
+    predictions: list[Row]
+    evaluation: Row
+    tensors: dict[str, Tensor]
+    facts: RunFacts
+    overrides: dict[str, bytes] = field(default_factory=dict)
+    without: set[str] = field(default_factory=set)
+
+    def copy(self) -> BundleParts:
+        """A deep copy, to forge one of many."""
+        return copy.deepcopy(self)
+
+    def retouch(self) -> None:
+        """Digest the adapter's tensors into modules.jsonl again, as a careful forger would."""
+        for row in self.modules:
+            for part in row["adapter"]:
+                tensor = self.tensors[part["tensor"]]
+                part["after"] = digest_of(tensor)
+                part["dtype"], part["shape"] = tensor[0], list(tensor[1])
+                part["elements"] = len(tensor[2]) // 4
+
+    def rescore(self) -> None:
+        """Make scores, coverage and evaluation.json again from outputs and cases."""
+        captures = [(digest.of_value(case), case) for case in self.cases]
+        cases = build_cases(sorted(captures, key=lambda pair: pair[0]))
+        known = {case.case: case for case in cases}
+        settings = self.lock["evaluation"]
+        self.predictions = [score_row(r, known[r["case"]], settings) for r in self.predictions]
+        self.evaluation = evaluate(self.predictions, cases, settings)
+
+    def reseed(self) -> None:
+        """Make environment class and seeds of the lock again."""
+        rest = {k: v for k, v in self.lock["environment"].items() if k != "class"}
+        self.lock["environment"]["class"] = digest.of_value(rest)
+        self.lock["seeds"] = derive_seeds(self.lock)
+
+    def members(self) -> dict[str, bytes]:
+        """The bytes of every member but the receipt, each following from what comes before."""
+        made: dict[str, bytes] = {}
+
+        def put(name: str, data: bytes) -> None:
+            if name not in self.without:
+                made[name] = self.overrides.get(name, data)
+
+        put("adapter_model.safetensors", tensors.encode(self.tensors))
+        put("modules.jsonl", canonical.dump_lines(self.modules))
+        put("snapshot.jsonl", canonical.dump_lines(self.snapshot_rows))
+        put("evalcases.jsonl", canonical.dump_lines(sorted(self.cases, key=digest.of_value)))
+        put("trace.jsonl", canonical.dump_lines(self.trace))
+        put("predictions.jsonl", canonical.dump_lines(self.predictions))
+        put("evaluation.json", canonical.dumps(self.evaluation))
+        lines = canonical.dump_lines(self.snapshot_rows).splitlines()
+        self.snapshot["root"] = digest.merkle_root(lines)
+        put("snapshot.json", canonical.dumps(self.snapshot))
+        cases = made.get("evalcases.jsonl", b"")
+        self.lock["data"] = {
+            "cases": digest.of_bytes(cases) if cases else self.lock["data"]["cases"],
+            "root": self.snapshot["root"],
+            "snapshot": digest.of_bytes(made["snapshot.json"]),
+        }
+        self.reseed()
+        put("spec.lock.json", canonical.dumps(self.lock))
+        put("adapter_config.json", adapter_config.derive(self.lock, self.modules))
+        for name, data in self.overrides.items():
+            if name != "receipt.json":
+                made.setdefault(name, data)
+        put("README.md", b"")
+        if "README.md" not in self.overrides:
+            made["README.md"] = card.render(
+                receipt=self._receipt_document(made), lock=self.lock, evaluation=self.evaluation
+            )
+        return made
+
+    def _receipt_document(self, made: dict[str, bytes]) -> Row:
+        return derive_receipt(
+            lock=self.lock,
+            snapshot=self.snapshot,
+            modules=self.modules,
+            trace=self.trace,
+            members={name: (digest.of_bytes(data), len(data)) for name, data in made.items()},
+            facts=self.facts,
+        )
+
+    def receipt(self) -> bytes:
+        """The bytes of receipt.json."""
+        made = self.overrides.get("receipt.json")
+        return made or canonical.dumps(self._receipt_document(self.members()))
+
+    def content_id(self) -> digest.Digest:
+        """The content id that sealing will give."""
+        everything = {"receipt.json": self.receipt(), **self.members()}
+        return digest.of_bytes(
+            build_manifest(
+                Member(name=name, digest=digest.of_bytes(data), size=len(data))
+                for name, data in everything.items()
+            )
+        )
+
+    def predicates(self) -> dict[str, Row]:
+        """The predicates of the four claims, by type."""
+        made = self.members()
+        report = kscore.claim(
+            self.evaluation,
+            evaluation_digest=digest.of_bytes(made["evaluation.json"]),
+            size_bytes=sum(len(made[name]) for name in kscore.SIZED_MEMBERS),
+            p50_latency_us=1000,
+            p95_latency_us=2000,
+            latency_calls=30,
+            cost_usd_per_call="0",
+            gate_k=self.lock["evaluation"]["floors"]["k"],
+            pack=Pack(root=self.pack_root(), owner="publisher"),
+            machine=Machine(cpu="toy", threads=2, device="cpu", memory_bytes=2**30),
+        )
+        floors = [(floor["name"], floor["passed"]) for floor in self.evaluation["floors"]]
+        floors.append(("k", report["gate"]["k_passed"]))
+        build = predicates.Build(
+            name=self.lock["name"],
+            spec=digest.of_bytes(b"spec"),
+            lock=digest.of_bytes(made["spec.lock.json"]),
+            base_id=self.lock["base"]["id"],
+            base_root=self.lock["base"]["root"],
+            snapshot=digest.of_bytes(made["snapshot.json"]),
+            snapshot_root=self.snapshot["root"],
+            environment=self.lock["environment"],
+            version="0.1.0",
+            started=NOW - timedelta(hours=1),
+            finished=NOW,
+            measured={"train_seconds": "12.5"},
+        )
+        return {
+            predicates.PROVENANCE: predicates.provenance(build),
+            predicates.MODULES: predicates.modules(
+                modules=digest.of_bytes(made["modules.jsonl"]),
+                base_root=self.lock["base"]["root"],
+                words=predicates.claimed_words(self.modules),
+            ),
+            predicates.KSCORE: predicates.kscore(report),
+            predicates.TEST_RESULT: predicates.test_result(
+                passed=[name for name, ok in floors if ok],
+                failed=[name for name, ok in floors if not ok],
+                configuration={
+                    name: digest.of_bytes(made[name])
+                    for name in ("evaluation.json", "spec.lock.json")
+                },
+            ),
+        }
+
+    def pack_root(self) -> digest.Digest:
+        """The Merkle root of the snapshot's eval lines."""
+        lines = [canonical.dumps(row) for row in self.snapshot_rows if row["split"] == "eval"]
+        return digest.merkle_root(lines)
+
+    def claims(
+        self,
+        key: PrivateKey,
+        *,
+        change: Callable[[dict[str, Row]], None] | None = None,
+        subject: digest.Digest | None = None,
+    ) -> list[bytes]:
+        """The four claims, signed by `key`.
+
+        `change` edits the predicates (by type) before they are signed, `subject` replaces the
+        content id: both forge as the holder of the key could.
+        """
+        wanted = self.predicates()
+        if change is not None:
+            change(wanted)
+        about = subject or self.content_id()
+        return [
+            envelope.seal(statement.statement(about, self.lock["name"], kind, predicate), key)
+            for kind, predicate in wanted.items()
+        ]
+
+    def seal(
+        self, path: Path, *, key: PrivateKey | None = None, claims: Sequence[bytes] = ()
+    ) -> Path:
+        """Write the bundle, signed when a key is given."""
+        signed = self.claims(key) if key else []
+        writer.seal(
+            path,
+            receipt=self.receipt(),
+            members=self.members(),
+            claims=[*signed, *claims],
+            overwrite=True,
+        )
+        return path
+
+
+def make_parts(folder: Path, *, cases: int = 6, train: int = 5) -> BundleParts:
+    """The documents of a toy compile; its base is written to ``folder/base``."""
+    base = write_base(folder / "base")
+    captures = toy_documents.make_captures(cases, train)
+    eval_cases = sorted((c for c, s in captures if s == "eval"), key=digest.of_value)
+    rows = sorted(
+        (toy_documents.make_snapshot_row(c, s) for c, s in captures), key=lambda row: row["capture"]
+    )
+    weights = toy_documents.make_weights()
+    parts = BundleParts(
+        base=base,
+        lock=toy_documents.make_lock(base),
+        snapshot=toy_documents.make_snapshot(rows),
+        snapshot_rows=rows,
+        cases=eval_cases,
+        modules=[toy_documents.make_module_row(module, weights) for module in TOY],
+        trace=toy_documents.make_trace(rows),
+        predictions=[
+            toy_documents.make_prediction(case, number) for number, case in enumerate(eval_cases)
+        ],
+        evaluation={},
+        tensors=weights,
+        facts=RunFacts(
+            optimizer="AdamW (torch, foreach=False, fused=False)",
+            dropped_examples=0,
+            cut_prompts=0,
+        ),
+    )
+    parts.rescore()
+    parts.members()
+    return parts
+
+
+def make_bundle(
+    folder: Path, *, key: PrivateKey | None = None, name: str = "toy.kolm", **changes: Any
+) -> Path:
+    """Write one toy bundle and give its path; `changes` replace fields of `BundleParts`."""
+    parts = make_parts(folder)
+    for attribute, value in changes.items():
+        setattr(parts, attribute, value)
+    return parts.seal(folder / name, key=key)
+
+
+CONTAINER_RULES = {
+    "V01": container_rules.tar_grammar,
+    "V02": container_rules.sizes_within_limits,
+    "V03": container_rules.blobs_match_names,
+    "V04": container_rules.closed_world,
+    "V05": container_rules.layout_is_derived,
+    "V09": container_rules.content_id_holds,
+}
+
+
+def container_failures(path: Path) -> dict[str, set[str]]:
+    """The codes of everything that the container rules refuse, by check."""
+    container = open_container(path)
+    found = {n: {error.code for error in rule(container)} for n, rule in CONTAINER_RULES.items()}
+    return {number: codes for number, codes in found.items() if codes}
+
+
+def read_entries(path: Path) -> list[tuple[str, bytes]]:
+    """The entries of a bundle file in order, to be forged."""
+    container = open_container(path)
+    return [(entry.name, bytes(container.read(entry))) for entry in container.entries]
+
+
+def write_tar(path: Path, entries: Iterable[tuple[str, bytes]], *, end: bytes = tar.END) -> Path:
+    """Write entries as a grammatical tar, whatever they say."""
+    pieces = [tar.header(name, len(data)) + data + tar.padding(len(data)) for name, data in entries]
+    path.write_bytes(b"".join(pieces) + end)
+    return path
+
+
+def blob(data: bytes) -> tuple[str, bytes]:
+    """The entry of a blob."""
+    return tar.blob_name(digest.hex_of(digest.of_bytes(data))), data
+
+
+def write_raw(
+    path: Path, manifest: bytes, members: dict[str, bytes], claims: Sequence[bytes] = ()
+) -> Path:
+    """Write a bundle around any manifest bytes, without the writer's refusals.
+
+    `members` gives the blobs by name; the receipt is `receipt.json`.
+    """
+    made = [layout.claim_of(data, manifest) for data in claims]
+    made.sort(key=lambda claim: claim.manifest_digest)
+    blobs = [manifest, members["receipt.json"]]
+    blobs += [layout.EMPTY] if made else []
+    blobs += [part for claim in made for part in (claim.manifest, claim.data)]
+    layers = [data for name, data in members.items() if name != "receipt.json"]
+    blobs += sorted(layers, key=lambda data: (len(data), digest.of_bytes(data)))
+    entries = [
+        (layout.LAYOUT_NAME, layout.LAYOUT),
+        (layout.INDEX_NAME, layout.index_of(manifest, made)),
+    ]
+    entries += [blob(data) for data in dict.fromkeys(blobs)]
+    return write_tar(path, entries)

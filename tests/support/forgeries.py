@@ -1,0 +1,526 @@
+"""The corpus of forgeries: how each is made, and what must catch it for each kind of attacker.
+
+docs/format/forgeries.md is this table in words; a test holds the two equal. Attackers: `nobody`
+has no key and keeps the honest claims; `stranger` signs with a key that the auditor does not
+trust; `signer` holds a trusted key and edits every record to match.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from kolm import canonical, digest
+from kolm.bundle import tar
+from kolm.records import codec
+from kolm.records.kscore import Inputs
+from kolm.score.kscore import kscore_v1
+from kolm.sign import predicates
+from tests.support.bundles import BundleParts, Row, read_entries, write_raw, write_tar
+from tests.support.toy_base import digest_of, floats, parameter, zeros
+
+ATTACKERS = ("nobody", "stranger", "signer")
+QKV = "model.visual.blocks.0.attn.qkv"
+Q0 = "model.language_model.layers.0.self_attn.q_proj"
+MERGER = "model.visual.merger.mlp.0"
+PREFIX = "base_model.model."
+
+
+@dataclass(frozen=True)
+class Forgery:
+    """One forgery.
+
+    `catches` are the checks that must not hold for the trusted signer; the other attackers meet
+    V12 or V11 besides. An empty set means that nothing does by default; `only_by` then says what
+    does: ``rescore``, ``captures``, ``base``, ``replay`` or nothing at all, with `why`.
+    """
+
+    name: str
+    catches: tuple[str, ...]
+    parts: Callable[[BundleParts], None] | None = None
+    file: Callable[[Path], None] | None = None
+    claims: Callable[[dict[str, Row]], None] | None = None
+    only_by: str = ""
+    why: str = ""
+    unreadable: bool = False
+    needs_key: bool = False
+
+
+def row(parts: BundleParts, module: str) -> Row:
+    return next(item for item in parts.modules if item["module"] == module)
+
+
+# In the container
+
+
+def _flip(path: Path) -> None:
+    data = bytearray(path.read_bytes())
+    data[-tar.BLOCK * 4] ^= 1
+    path.write_bytes(data)
+
+
+def _edit(change: Callable[[list[tuple[str, bytes]]], Any]) -> Callable[[Path], None]:
+    def forge(path: Path) -> None:
+        entries = read_entries(path)
+        change(entries)
+        write_tar(path, entries)
+
+    return forge
+
+
+def _bytes(change: Callable[[bytes], bytes]) -> Callable[[Path], None]:
+    return lambda path: (path.write_bytes(change(path.read_bytes())), None)[1]
+
+
+def _header(offset: int, value: bytes) -> Callable[[bytes], bytes]:
+    """Edit the header of the last entry and make its checksum right again."""
+
+    def change(data: bytes) -> bytes:
+        position = 0
+        last = 0
+        while data[position : position + tar.BLOCK] != bytes(tar.BLOCK):
+            last = position
+            size = int(data[position + 124 : position + 135], 8)
+            position += tar.BLOCK + size + -size % tar.BLOCK
+        block = bytearray(data[last : last + tar.BLOCK])
+        block[offset : offset + len(value)] = value
+        block[148:156] = b" " * 8
+        block[148:156] = b"%06o\0 " % sum(block)
+        return data[:last] + bytes(block) + data[last + tar.BLOCK :]
+
+    return change
+
+
+def _manifest(change: Callable[[Row], None]) -> Callable[[Path], None]:
+    """Edit the manifest and put a whole file around it."""
+
+    def forge(path: Path) -> None:
+        entries = dict(read_entries(path))
+        names = list(entries)
+        manifest = canonical.loads(entries[names[2]], where="manifest")
+        layers = [manifest["config"], *manifest["layers"]]
+        stored = {
+            layer["annotations"]["org.opencontainers.image.title"]: entries[
+                tar.blob_name(digest.hex_of(layer["digest"]))
+            ]
+            for layer in layers
+        }
+        change(manifest)
+        write_raw(path, canonical.dumps(manifest), stored)
+
+    return forge
+
+
+def _rename(manifest: Row) -> None:
+    manifest["layers"][0]["annotations"]["org.opencontainers.image.title"] = "model.safetensors"
+
+
+def _wrong_size(manifest: Row) -> None:
+    manifest["layers"][0]["size"] += 512
+
+
+def _member_twice(manifest: Row) -> None:
+    manifest["layers"].append(manifest["layers"][-1])
+
+
+def _second_manifest(entries: list[tuple[str, bytes]]) -> None:
+    other = entries[2][1].replace(b'"schemaVersion":2', b'"schemaVersion":2 ')
+    entries.insert(3, (tar.blob_name(digest.hex_of(digest.of_bytes(other))), other))
+
+
+# In the claims
+
+
+def _say(kind: str, *path: str, value: Any) -> Callable[[dict[str, Row]], None]:
+    def change(said: dict[str, Row]) -> None:
+        target = said[kind]
+        for step in path[:-1]:
+            target = target[step]
+        target[path[-1]] = value
+
+    return change
+
+
+def _invent_latency(said: dict[str, Row]) -> None:
+    """A latency of one microsecond, with the axis and the composite that follow from it."""
+    claim = said[predicates.KSCORE]
+    claim["inputs"] = {**claim["inputs"], "p50_latency_us": 1}
+    result = kscore_v1(codec.from_document(Inputs, claim["inputs"]))
+    claim["axes"], claim["composite"] = dict(result.axes), result.composite
+
+
+# In the content
+
+
+def _delta(parts: BundleParts, module: str, *, listed: bool, role: str | None = None) -> None:
+    weight = next(p for p in row(parts, module)["parameters"] if p["name"] == "weight")
+    out, into = weight["shape"]
+    made = {
+        f"{PREFIX}{module}.lora_A.weight": floats("evil A", (2, into)),
+        f"{PREFIX}{module}.lora_B.weight": floats("evil B", (out, 2)),
+    }
+    parts.tensors.update(made)
+    if not listed:
+        return
+    row(parts, module)["state"] = "adapted"
+    row(parts, module)["role"] = role or row(parts, module)["role"]
+    row(parts, module)["adapter"] = [
+        {
+            "after": digest_of(tensor),
+            "before": digest_of(zeros(tensor[1])),
+            "dtype": "F32",
+            "elements": len(tensor[2]) // 4,
+            "gradient_steps": 4,
+            "shape": list(tensor[1]),
+            "tensor": name,
+        }
+        for name, tensor in sorted(made.items())
+    ]
+
+
+def _projector_frozen(parts: BundleParts) -> None:
+    parts.lock["train"]["freeze"]["projector"] = True
+
+
+def _projector_hidden(parts: BundleParts) -> None:
+    """The rows say frozen, the tensors are shipped all the same."""
+    _projector_frozen(parts)
+    for item in parts.modules:
+        if item["role"] == "projector":
+            item["state"], item["adapter"] = "frozen", []
+
+
+def _smuggle(parts: BundleParts) -> None:
+    shape = tuple(row(parts, "lm_head")["parameters"][0]["shape"])
+    parts.tensors[f"{PREFIX}lm_head.weight"] = floats("smuggled", shape)
+
+
+def _config(**trick: Any) -> Callable[[BundleParts], None]:
+    def forge(parts: BundleParts) -> None:
+        derived = parts.members()["adapter_config.json"]
+        config = canonical.loads(derived, where="config", floats=True)
+        parts.overrides["adapter_config.json"] = canonical.dumps({**config, **trick})
+
+    return forge
+
+
+def _unlisted(parts: BundleParts) -> None:
+    parts.modules.remove(row(parts, Q0))
+
+
+def _hidden_frozen(parts: BundleParts) -> None:
+    hidden = row(parts, QKV)
+    parts.modules.remove(hidden)
+    parts.lock["base"]["tensors"] -= len(hidden["parameters"])
+    parts.lock["base"]["parameters"] -= sum(p["elements"] for p in hidden["parameters"])
+
+
+def _zeros(parts: BundleParts) -> None:
+    for item in parts.modules:
+        for part in item["adapter"]:
+            name = part["tensor"]
+            shape = parts.tensors[name][1]
+            whole = item["state"] == "trained"
+            tail = name.rpartition(".")[2]
+            parts.tensors[name] = parameter(item["module"], tail, shape) if whole else zeros(shape)
+    parts.retouch()
+
+
+def _nan(parts: BundleParts) -> None:
+    name = f"{PREFIX}{Q0}.lora_A.weight"
+    dtype, shape, raw = parts.tensors[name]
+    parts.tensors[name] = (dtype, shape, struct.pack("<f", float("nan")) + raw[4:])
+    parts.retouch()
+
+
+def _edit_output(parts: BundleParts) -> None:
+    parts.predictions[0]["adapter"]["output"] = "an answer that scores"
+
+
+def _edit_outputs_and_scores(parts: BundleParts) -> None:
+    for item in parts.predictions:
+        item["base"]["output"] = "nonsense"
+    parts.rescore()
+
+
+def _edit_reference(parts: BundleParts) -> None:
+    parts.cases[0]["messages"][-1]["content"][0]["text"] = "easy"
+
+
+def _edit_reference_everywhere(parts: BundleParts) -> None:
+    old = digest.of_value(parts.cases[0])
+    _edit_reference(parts)
+    new = digest.of_value(parts.cases[0])
+    for item in (*parts.snapshot_rows, *parts.predictions):
+        for key in ("capture", "case"):
+            if item.get(key) == old:
+                item[key] = new
+    train = {
+        parts.snapshot_rows[position]["capture"]
+        for item in parts.trace
+        for position in item.get("positions", ())
+    }
+    parts.snapshot_rows.sort(key=lambda item: item["capture"])
+    parts.predictions.sort(key=lambda item: item["case"])
+    rows = [n for n, item in enumerate(parts.snapshot_rows) if item["capture"] in train]
+    for item in parts.trace:
+        if "positions" in item:
+            item["positions"] = rows[: len(item["positions"])]
+    parts.rescore()
+
+
+def _drop_prediction(parts: BundleParts) -> None:
+    del parts.predictions[0]
+
+
+def _drop_case(parts: BundleParts) -> None:
+    case = digest.of_value(parts.cases.pop(0))
+    parts.predictions = [item for item in parts.predictions if item["case"] != case]
+    parts.rescore()
+
+
+def _never_declared(parts: BundleParts) -> None:
+    """Leave a hard case out of the snapshot before anything was sealed."""
+    case = digest.of_value(parts.cases.pop(0))
+    parts.predictions = [item for item in parts.predictions if item["case"] != case]
+    at = next(n for n, item in enumerate(parts.snapshot_rows) if item["capture"] == case)
+    del parts.snapshot_rows[at]
+    for item in parts.trace:
+        if "positions" in item:
+            item["positions"] = [p - (p > at) for p in item["positions"]]
+    for side in (parts.snapshot, parts.snapshot["splits"]["eval"]):
+        side["captures"] -= 1
+        side["images"] -= 1
+    parts.rescore()
+
+
+def _edit_accuracy(parts: BundleParts) -> None:
+    parts.evaluation["base"]["accuracy"] = "0"
+
+
+def _leak(parts: BundleParts) -> None:
+    held = next(item for item in parts.snapshot_rows if item["split"] == "eval")
+    used = next(item for item in parts.snapshot_rows if item["split"] == "train")
+    used["images"] = [dict(held["images"][0])]
+    parts.snapshot["images"] -= 1
+
+
+def _leak_hidden(parts: BundleParts) -> None:
+    """The training capture shows the eval picture, its leaf names invented digests."""
+    used = next(item for item in parts.snapshot_rows if item["split"] == "train")
+    used["images"][0]["pixels"] = digest.of_bytes(b"invented")
+
+
+def _relabel_base(parts: BundleParts) -> None:
+    parts.lock["base"]["root"] = digest.of_bytes(b"another base")
+
+
+def _lock_without_receipt(parts: BundleParts) -> None:
+    parts.overrides["receipt.json"] = parts.receipt()
+    parts.lock["train"]["learning_rate"] = "0.01"
+
+
+def _lock_everywhere(parts: BundleParts) -> None:
+    parts.lock["train"]["learning_rate"] = "0.01"
+
+
+def _seed(parts: BundleParts) -> None:
+    parts.members()
+    seeds = {**parts.lock["seeds"], "initialisation": digest.of_bytes(b"lucky")}
+    parts.overrides["spec.lock.json"] = canonical.dumps({**parts.lock, "seeds": seeds})
+
+
+def _trace_step(parts: BundleParts) -> None:
+    parts.trace = [item for item in parts.trace if item.get("step") != 2 or "state" in item]
+
+
+def _trace_positions(parts: BundleParts) -> None:
+    held = next(n for n, item in enumerate(parts.snapshot_rows) if item["split"] == "eval")
+    next(item for item in parts.trace if item["kind"] == "step")["positions"] = [held]
+
+
+def _trace_loss(parts: BundleParts) -> None:
+    next(item for item in parts.trace if item["kind"] == "step")["loss"] = "0.001"
+
+
+def _checkpoint(parts: BundleParts) -> None:
+    parts.trace[-1]["state"] = digest.of_bytes(b"another run")
+
+
+def _checkpoint_rechained(parts: BundleParts) -> None:
+    link: digest.Digest | None = None
+    for item in parts.trace:
+        if item["kind"] == "checkpoint":
+            item["state"] = digest.of_bytes(f"another run {item['step']}".encode())
+            link = item["state"] if link is None else digest.chain(link, item["state"])
+            item["chain"] = link
+
+
+def _json(data: bytes) -> Callable[[BundleParts], None]:
+    def forge(parts: BundleParts) -> None:
+        parts.overrides["evaluation.json"] = data
+
+    return forge
+
+
+def _spaced(parts: BundleParts) -> None:
+    data = canonical.dumps(parts.evaluation)
+    parts.overrides["evaluation.json"] = data.replace(b",", b", ", 1)
+
+
+def _card(parts: BundleParts) -> None:
+    parts.overrides["README.md"] = b"# state of the art\n"
+
+
+def _nothing(parts: BundleParts) -> None:
+    """The forgery lies in the past: every record is consistent, and somebody must sign it."""
+
+
+EXABYTE = b"77777777777"
+FORGERIES = (
+    Forgery("a flipped bit in a member", ("V03",), file=_flip),
+    Forgery("a member's blob removed", ("V04",), file=_edit(lambda e: e.pop())),
+    Forgery(
+        "a blob added",
+        ("V04",),
+        file=_edit(lambda e: e.append((tar.blob_name(digest.hex_of(digest.of_bytes(b"x"))), b"x"))),
+    ),
+    Forgery("a member renamed", ("V04",), file=_manifest(_rename)),
+    Forgery("a member named twice", ("V04",), file=_manifest(_member_twice)),
+    Forgery("an entry duplicated", ("V04",), file=_edit(lambda e: e.append(e[-1]))),
+    Forgery("entries reordered", ("V04",), file=_edit(lambda e: e.insert(4, e.pop()))),
+    Forgery("bytes after the end", ("V01",), file=_bytes(lambda d: d + bytes(512))),
+    Forgery("bytes before the start", (), file=_bytes(lambda d: b"#!" + d), unreadable=True),
+    Forgery("bytes in the padding", ("V01",), file=_bytes(lambda d: d[:-1025] + b"x" + d[-1024:])),
+    Forgery("an entry that is a link", ("V01",), file=_bytes(_header(156, b"2"))),
+    Forgery("an entry that is a device", ("V01",), file=_bytes(_header(156, b"3"))),
+    Forgery("an entry with a path", ("V01",), file=_bytes(_header(0, b"../../etc/passwd\0"))),
+    Forgery("a size that the descriptor does not state", ("V03",), file=_manifest(_wrong_size)),
+    Forgery("a size field of terabytes", ("V01",), file=_bytes(_header(124, EXABYTE))),
+    Forgery("a second manifest", ("V04",), file=_edit(_second_manifest)),
+    Forgery(
+        "a claim about another modules list",
+        ("V16",),
+        claims=_say(predicates.MODULES, "modules", value=digest.of_bytes(b"other")),
+    ),
+    Forgery(
+        "the words 'projector frozen' over a trained projector",
+        ("V16",),
+        claims=_say(predicates.MODULES, "words", value=["projector frozen"]),
+    ),
+    Forgery(
+        "K edited",
+        ("V36",),
+        claims=_say(predicates.KSCORE, "composite", value="0.9999"),
+    ),
+    Forgery(
+        "accuracy edited in the K-score",
+        ("V35",),
+        claims=_say(predicates.KSCORE, "inputs", "accuracy", value="0.5"),
+    ),
+    Forgery(
+        "the gate edited",
+        ("V37",),
+        claims=_say(predicates.KSCORE, "gate", "k", value="0.1"),
+    ),
+    Forgery(
+        "latency edited",
+        ("V36",),
+        claims=_say(predicates.KSCORE, "inputs", "p50_latency_us", value=1),
+    ),
+    Forgery(
+        "a latency that was never measured, K computed again",
+        (),
+        claims=_invent_latency,
+        why="it is a measurement of the signer's machine; measure on one's own with kolm eval",
+    ),
+    Forgery("LoRA on the vision tower", ("V22",), parts=lambda p: _delta(p, QKV, listed=False)),
+    Forgery(
+        "LoRA on the vision tower, modules.jsonl edited to match",
+        ("V22",),
+        parts=lambda p: _delta(p, QKV, listed=True),
+    ),
+    Forgery(
+        "LoRA on the vision tower, listed under the language role",
+        ("V21", "V22"),
+        parts=lambda p: _delta(p, QKV, listed=True, role="language"),
+    ),
+    Forgery("the projector trained but declared frozen", ("V24",), parts=_projector_frozen),
+    Forgery(
+        "the projector trained but declared frozen, modules.jsonl edited to match",
+        ("V24",),
+        parts=_projector_hidden,
+    ),
+    Forgery("a whole base tensor smuggled in", ("V24",), parts=_smuggle),
+    Forgery("lora_alpha raised in the config", ("V25",), parts=_config(lora_alpha=64)),
+    Forgery("layer_replication", ("V25",), parts=_config(layer_replication=[[0, 2], [0, 2]])),
+    Forgery("auto_mapping to other code", ("V25",), parts=_config(auto_mapping={"x": "evil"})),
+    Forgery("a trainable module missing from the list", ("V22",), parts=_unlisted),
+    Forgery(
+        "a frozen module missing from list and counts", (), parts=_hidden_frozen, only_by="base"
+    ),
+    Forgery("an adapter of zeros", ("V27",), parts=_zeros),
+    Forgery("NaN weights", ("V26",), parts=_nan),
+    Forgery("an output edited", ("V32",), parts=_edit_output),
+    Forgery(
+        "outputs edited and everything computed again",
+        (),
+        parts=_edit_outputs_and_scores,
+        only_by="rescore",
+    ),
+    Forgery("a reference answer edited", ("V30",), parts=_edit_reference),
+    Forgery(
+        "a reference answer edited before the snapshot",
+        (),
+        parts=_edit_reference_everywhere,
+        only_by="captures",
+    ),
+    Forgery("a prediction dropped", ("V31",), parts=_drop_prediction),
+    Forgery("a case dropped", ("V30", "V31"), parts=_drop_case),
+    Forgery(
+        "a hard case never declared",
+        (),
+        parts=_never_declared,
+        why="what is not declared leaves no trace; a policy can demand the root of a known pack",
+    ),
+    Forgery("accuracy edited", ("V33",), parts=_edit_accuracy),
+    Forgery("an eval image also in training", ("V39",), parts=_leak),
+    Forgery(
+        "an eval image also in training, its digests invented",
+        (),
+        parts=_leak_hidden,
+        only_by="captures",
+    ),
+    Forgery("another base than the pinned one", (), parts=_relabel_base, only_by="base"),
+    Forgery("the lock edited", ("V08", "V28"), parts=_lock_without_receipt),
+    Forgery(
+        "the lock edited and everything computed again",
+        (),
+        parts=_lock_everywhere,
+        only_by="replay",
+    ),
+    Forgery("a seed chosen", ("V08",), parts=_seed),
+    Forgery("a step removed from the trace", ("V08",), parts=_trace_step),
+    Forgery("a step on an eval case", ("V08",), parts=_trace_positions),
+    Forgery("a loss edited in the trace", (), parts=_trace_loss, only_by="replay"),
+    Forgery("a checkpoint of another run", ("V08",), parts=_checkpoint),
+    Forgery(
+        "checkpoints of another run, chained again", (), parts=_checkpoint_rechained,
+        only_by="replay",
+    ),
+    Forgery(
+        "training that starts from an adapter already trained on the eval set",
+        (),
+        parts=_nothing,
+        only_by="replay",
+        needs_key=True,
+    ),
+    Forgery("JSON with a duplicate key", ("V06",), parts=_json(b'{"a":1,"a":2}')),
+    Forgery("JSON with NaN", ("V06",), parts=_json(b'{"a":NaN}')),
+    Forgery("JSON of 10,000 levels", ("V06",), parts=_json(b"[" * 10_000 + b"]" * 10_000)),
+    Forgery("JSON in a second spelling", ("V07",), parts=_spaced),
+    Forgery("a model card that says something else", ("V08",), parts=_card),
+)  # fmt: skip

@@ -1,0 +1,283 @@
+"""The documents of a toy compile, made by hand: what `bundles.py` puts together and forges."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+from kolm import canonical, digest
+from kolm.bundle.base_root import base_root
+from kolm.records import codec
+from kolm.spec.seeds import derive_seeds
+from tests.support import toy_base
+from tests.support.toy_base import FAMILY, TOY, Tensor, digest_of, floats, zeros
+
+RANK, STEPS, SEGMENTS = 2, 4, 2
+TARGETS = ("q_proj", "v_proj")
+COLOURS = ("red", "blue", "green")
+Row = dict[str, Any]
+
+
+def make_captures(cases: int, train: int) -> list[tuple[Row, str]]:
+    sides = ["eval"] * cases + ["train"] * train + ["validation"]
+    return [(make_capture(number, side), side) for number, side in enumerate(sides)]
+
+
+def make_capture(number: int, side: str) -> Row:
+    picture = f"picture {number}".encode()
+    question = "which colour?" if number % 3 else "is it red?"
+    answer = COLOURS[number % 3] if number % 3 else "yes"
+    return {
+        "images": [
+            {
+                "bytes": len(picture),
+                "file": digest.of_bytes(picture),
+                "height": 28,
+                "media_type": "image/png",
+                "orientation": 1,
+                "pixels": digest.of_bytes(b"pixels " + picture),
+                "width": 28,
+            }
+        ],
+        "license": "MIT",
+        "messages": [
+            {
+                "content": [{"image": 0, "type": "image"}, {"text": question, "type": "text"}],
+                "role": "user",
+            },
+            {"content": [{"text": answer, "type": "text"}], "role": "assistant"},
+        ],
+        "source": {"kind": "jsonl", "name": "toy"},
+        "split": side,
+        "tags": ["boolean" if answer == "yes" else "colour"],
+    }
+
+
+def make_snapshot_row(capture: Row, side: str) -> Row:
+    images = [{"file": i["file"], "pixels": i["pixels"]} for i in capture["images"]]
+    return {"capture": digest.of_value(capture), "images": images, "split": side}
+
+
+def make_snapshot(rows: list[Row]) -> Row:
+    counts = {
+        side: sum(row["split"] == side for row in rows) for side in ("eval", "train", "validation")
+    }
+    return {
+        "captures": len(rows),
+        "images": len(rows),
+        "near_duplicates": {
+            "across_splits": 0,
+            "method": "dhash-8x8-color-v1",
+            "policy": "report",
+        },
+        "root": digest.merkle_root(canonical.dumps(row) for row in rows),
+        "rule": {"kind": "official", "validation": "0"},
+        "schema": "urn:kolm:snapshot:v1",
+        "splits": {side: {"captures": n, "images": n} for side, n in counts.items()},
+    }
+
+
+def make_weights() -> dict[str, Tensor]:
+    made: dict[str, Tensor] = {}
+    expression = FAMILY.target_expression(TARGETS)
+    for module in TOY:
+        prefix = f"base_model.model.{module.name}"
+        if _adapted(module.name, expression):
+            out, into = module.parameters["weight"]
+            made[f"{prefix}.lora_A.weight"] = floats(f"A {module.name}", (RANK, into))
+            made[f"{prefix}.lora_B.weight"] = floats(f"B {module.name}", (out, RANK))
+        elif FAMILY.role_of(module.name) == "projector":
+            for name, shape in module.parameters.items():
+                made[f"{prefix}.{name}"] = floats(f"trained {module.name}.{name}", shape)
+    return made
+
+
+def _adapted(name: str, expression: str) -> bool:
+    return re.fullmatch(expression, name) is not None
+
+
+def make_module_row(module: toy_base.ToyModule, weights: dict[str, Tensor]) -> Row:
+    prefix = f"base_model.model.{module.name}."
+    own = {name: tensor for name, tensor in weights.items() if name.startswith(prefix)}
+    delta = any(".lora_" in name for name in own)
+    state = "adapted" if delta else "trained" if own else "frozen"
+    adapter = []
+    for name in sorted(own):
+        tail = name.removeprefix(prefix)
+        if tail.startswith("lora_B"):
+            before = zeros(own[name][1])
+        elif tail.startswith("lora_A"):
+            before = floats(f"initial {name}", own[name][1])
+        else:
+            before = toy_base.parameter(module.name, tail, own[name][1])
+        adapter.append(
+            {
+                "after": digest_of(own[name]),
+                "before": digest_of(before),
+                "dtype": own[name][0],
+                "elements": len(own[name][2]) // 4,
+                "gradient_steps": STEPS,
+                "shape": list(own[name][1]),
+                "tensor": name,
+            }
+        )
+    return {
+        "adapter": adapter,
+        "buffers": [_buffer(module.name, n, s) for n, s in sorted(module.buffers.items())],
+        "class": module.kind,
+        "module": module.name,
+        "parameters": [_parameter(module.name, n, s) for n, s in sorted(module.parameters.items())],
+        "role": str(FAMILY.role_of(module.name)),
+        "state": state,
+    }
+
+
+def _buffer(module: str, name: str, shape: tuple[int, ...]) -> Row:
+    value = digest_of(floats(f"buffer {module}.{name}", shape))
+    return {"after": value, "before": value, "dtype": "F32", "name": name, "shape": list(shape)}
+
+
+def _parameter(module: str, name: str, shape: tuple[int, ...]) -> Row:
+    full = f"{module}.{name}"
+    tensor = toy_base.parameter(module, name, shape)
+    row: Row = {
+        "after": digest_of(tensor),
+        "before": digest_of(tensor),
+        "checkpoint": [FAMILY.checkpoint_keys(full)[0]],
+        "dtype": "F32",
+        "elements": len(tensor[2]) // 4,
+        "gradient_steps": 0,
+        "name": name,
+        "requires_grad": False,
+        "shape": list(shape),
+    }
+    if full in FAMILY.aliases:
+        row["alias_of"] = FAMILY.aliases[full]
+        row["checkpoint"] = []
+    return row
+
+
+def make_trace(rows: list[Row]) -> list[Row]:
+    train = [number for number, row in enumerate(rows) if row["split"] == "train"]
+    link = digest.of_bytes(b"state 0")
+    made: list[Row] = [{"chain": link, "kind": "checkpoint", "state": link, "step": 0}]
+    for step in range(1, STEPS + 1):
+        made.append(
+            {
+                "grad_norm": "1.25",
+                "kind": "step",
+                "label_tokens": 6,
+                "learning_rate": "0.001",
+                "loss": canonical.decimal(2 / step),
+                "positions": [train[step % len(train)], train[(step + 1) % len(train)]],
+                "projector_learning_rate": "0.0005",
+                "step": step,
+            }
+        )
+        if step % (STEPS // SEGMENTS) == 0:
+            state = digest.of_bytes(f"state {step}".encode())
+            link = digest.chain(link, state)
+            made.append({"chain": link, "kind": "checkpoint", "state": state, "step": step})
+    return made
+
+
+def make_prediction(case: Row, number: int) -> Row:
+    reference = case["messages"][-1]["content"][0]["text"]
+
+    def outcome(text: str) -> Row:
+        return {"covered": True, "finish": "stop", "output": text, "score": "0", "tokens": 2}
+
+    return {
+        "adapter": outcome(reference),
+        "base": outcome(reference if number % 2 else "a circle"),
+        "batch": number // 2,
+        "blind": outcome("no"),
+        "case": digest.of_value(case),
+    }
+
+
+def make_lock(base: Path) -> Row:
+    facts = base_root(base)
+    environment = {
+        "cpu": "toy",
+        "device": "cpu",
+        "isa": "AVX2",
+        "kolm": "0.1.0",
+        "numpy": "2.0.0",
+        "peft": "0.21.2",
+        "pillow": "11.0.0",
+        "profile": "strict",
+        "python": "3.11",
+        "safetensors": "0.8.0",
+        "threads": 2,
+        "tokenizers": "0.22.0",
+        "torch": "2.13.0+cpu",
+        "transformers": "5.23.0",
+    }
+    lock: Row = {
+        "base": {
+            "dtype": facts.dtype,
+            "family": facts.model_type,
+            "files": [codec.to_document(file) for file in facts.files],
+            "id": "kolm/toy",
+            "license": "Apache-2.0",
+            "papers": list(FAMILY.papers),
+            "parameters": facts.parameters,
+            "revision": None,
+            "root": facts.root,
+            "tensors": len(facts.tensors),
+        },
+        "data": {"cases": digest.EMPTY, "root": digest.EMPTY, "snapshot": digest.EMPTY},
+        "environment": {**environment, "class": digest.of_value(environment)},
+        "evaluation": {
+            "batch_size": 2,
+            "cost": {"kind": "local"},
+            "floors": {
+                "above_blind": "0.1",
+                "above_majority": "0.1",
+                "accuracy_lower_bound": "0.5",
+                "better_than_base_p": "0.5",
+                "k": "0.5",
+                "worst_slice": "0.5",
+                "worst_slice_minimum_cases": 2,
+            },
+            "max_new_tokens": 16,
+            "metric": {"kind": "exact"},
+        },
+        "name": "toy",
+        "nonce": "0" * 64,
+        "publish": {"checkpoints": False, "images": False, "text": True},
+        "schema": "urn:kolm:lock:v1",
+        "train": {
+            "accumulation": 1,
+            "batch_size": 2,
+            "early_stopping": None,
+            "freeze": {"projector": False, "projector_after_steps": None, "vision": True},
+            "learning_rate": "0.001",
+            "max_grad_norm": "1",
+            "max_images": 4,
+            "max_seq_length": 512,
+            "method": {
+                "alpha": 4,
+                "dora": False,
+                "dropout": "0",
+                "kind": "lora",
+                "rank": RANK,
+                "rslora": False,
+                "target_expression": FAMILY.target_expression(TARGETS),
+                "targets": sorted(TARGETS),
+            },
+            "objective": "sft",
+            "precision": "float32",
+            "projector_learning_rate": "0.0005",
+            "schedule": "cosine",
+            "segments": SEGMENTS,
+            "shrink_images": False,
+            "steps": STEPS,
+            "warmup_steps": 0,
+            "weight_decay": "0",
+        },
+    }
+    lock["seeds"] = derive_seeds(lock)
+    return lock

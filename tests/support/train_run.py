@@ -1,0 +1,161 @@
+"""Run folders for training tests: a tiny base, a store of small captures, a lock, and a child."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+from kolm import canonical, digest
+from kolm.capture import images, png
+from kolm.capture.store import CaptureStore
+from kolm.records.capture import Capture, ImagePart, Message, Source, TextPart
+from kolm.roles import family
+from kolm.spec.seeds import derive_seeds
+from kolm.train.profile import environment_class, strict_environment
+from tests.support import tiny_vlm
+
+ANSWERS = ("red", "a blue one", "seven", "no")
+ZERO = "sha256:" + "0" * 64
+
+
+def make_store(folder: Path, count: int) -> list[str]:
+    """A store of `count` captures over half as many pictures; gives the ids, sorted."""
+    with CaptureStore.open(folder, create=True) as store, store.adding() as addition:
+        ids = []
+        for number in range(count):
+            wide = 32 if number % 3 else 48
+            picture = png.encode(tiny_vlm.make_picture(number // 2, width=wide))
+            record = addition.image(picture)
+            question = "what is it" + "?" * (number % 5)
+            ids.append(addition.capture(_capture(record, question, ANSWERS[number % 4], number)))
+        addition.commit()
+    return sorted(ids)
+
+
+def _capture(record: images.Image, question: str, answer: str, number: int) -> Capture:
+    return Capture(
+        images=(record,),
+        license="",
+        messages=(
+            Message(
+                role="user",
+                content=(ImagePart(image=0), TextPart(text=f"{question} {number}")),
+            ),
+            Message(role="assistant", content=(TextPart(text=answer),)),
+        ),
+        source=Source(kind="test", name="rows"),
+        split=None,
+        tags=(),
+    )
+
+
+def make_lock(
+    root: str, base_root: str = ZERO, *, threads: int = 1, **train: Any
+) -> dict[str, Any]:
+    """A lock for the tiny base; keyword arguments replace parts of its training block."""
+    table = family("qwen2_5_vl")
+    method = {
+        "kind": "lora", "rank": 4, "alpha": 8, "dropout": "0", "rslora": False, "dora": False,
+        "targets": list(table.lora_leaf_names),
+        "target_expression": table.target_expression(table.lora_leaf_names),
+        **train.pop("method", {}),
+    }  # fmt: skip
+    lock: dict[str, Any] = {
+        "schema": "urn:kolm:lock:v1",
+        "name": "tiny",
+        "base": {
+            "id": "local/tiny", "family": "qwen2_5_vl", "revision": None, "root": base_root,
+            "tensors": 1, "parameters": 1, "dtype": "float32", "license": "", "papers": [],
+            "files": [],
+        },
+        "data": {"snapshot": ZERO, "root": root, "cases": ZERO},
+        "train": {
+            "objective": "sft",
+            "method": method,
+            "freeze": {"vision": True, "projector": False, "projector_after_steps": None},
+            "learning_rate": "0.01",
+            "projector_learning_rate": "0.005",
+            "schedule": "cosine",
+            "warmup_steps": 2,
+            "weight_decay": "0",
+            "max_grad_norm": "1",
+            "steps": 8,
+            "batch_size": 4,
+            "accumulation": 1,
+            "max_seq_length": 128,
+            "max_images": 2,
+            "shrink_images": False,
+            "segments": 4,
+            "early_stopping": None,
+            "precision": "float32",
+            **train,
+        },
+        "evaluation": {
+            "metric": {"kind": "exact"}, "max_new_tokens": 8, "batch_size": 4,
+            "floors": {
+                "accuracy_lower_bound": "0", "worst_slice": "0", "worst_slice_minimum_cases": 30,
+                "better_than_base_p": "1", "above_blind": "0", "above_majority": "0", "k": "0",
+            },
+            "cost": {"kind": "local"},
+        },
+        "publish": {"text": True, "images": False, "checkpoints": False},
+        "nonce": "0" * 64,
+        "environment": environment_class(threads),
+    }  # fmt: skip
+    lock["seeds"] = derive_seeds(lock)
+    return lock
+
+
+def make_run(folder: Path, *, captures: int = 24, validation: int = 0, **train: Any) -> Path:
+    """A run folder, ready for the worker; store and base lie beside it and are made once."""
+    store, base = folder.parent / "captures", folder.parent / "base"
+    if not store.exists():
+        make_store(store, captures)
+    if not base.exists():
+        tiny_vlm.save_base(base)
+    with CaptureStore.open(store) as opened:
+        ids = [stored.id for stored in opened.rows()]
+        rows = []
+        for number, stored in enumerate(opened.rows()):
+            split = "train" if number >= validation else "validation"
+            pictures = [{"file": i.file, "pixels": i.pixels} for i in stored.capture.images]
+            rows.append({"capture": stored.id, "images": pictures, "split": split})
+    assert len(ids) == captures
+    folder.mkdir(parents=True)
+    lines = [canonical.dumps(row) for row in rows]
+    (folder / "snapshot.jsonl").write_bytes(canonical.dump_lines(rows))
+    lock = make_lock(digest.merkle_root(lines), **train)
+    (folder / "spec.lock.json").write_bytes(canonical.dumps(lock))
+    inputs = {"base_folder": str(base), "captures": str(store)}
+    (folder / "inputs.json").write_bytes(canonical.dumps(inputs))
+    return folder
+
+
+def start_worker(folder: Path, threads: int = 1) -> subprocess.Popen[str]:
+    """Start the child as the parent process of a compile does."""
+    return subprocess.Popen(
+        [sys.executable, "-m", "kolm.train.worker", str(folder)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, **strict_environment(threads)},
+        cwd=Path(__file__).parents[2],
+    )
+
+
+def run_worker(folder: Path) -> list[dict[str, Any]]:
+    """Run the child to its end and give its events."""
+    child = start_worker(folder)
+    out, err = child.communicate(timeout=300)
+    events = [canonical.loads(line.encode(), where="event") for line in out.splitlines()]
+    if child.returncode:
+        raise AssertionError(f"{events[-1:]}\n{err[-3000:]}")
+    return events
+
+
+def read_rows(path: Path) -> list[dict[str, Any]]:
+    """The rows of a JSONL document."""
+    return [row for _, _, row in canonical.read_lines(path.read_bytes(), where=path.name)]

@@ -1,0 +1,171 @@
+"""A capture has one canonical form and obeys its numbered rules."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import jsonschema
+import pytest
+from hypothesis import given, settings
+
+from kolm import canonical, digest, schema
+from kolm.capture import documents, limits
+from kolm.errors import Refused
+from kolm.records import codec
+from kolm.records.capture import Correction, ImagePart, Message, TextPart
+from tests.support.captures import ANSWERS, captures
+from tests.support.pictures import capture
+
+VECTORS = Path(__file__).parents[2] / "vectors" / "capture"
+
+
+@settings(deadline=None)
+@given(captures())
+def test_a_capture_is_the_same_after_its_canonical_bytes(value) -> None:
+    sealed = documents.seal(value, where="here")
+    assert documents.read(sealed.data, where="here") == value
+    assert sealed.id == digest.of_bytes(sealed.data)
+    assert canonical.dumps(codec.to_document(value)) == sealed.data
+    assert codec.from_document(type(value), codec.to_document(value)) == value
+
+
+@settings(deadline=None, max_examples=30)
+@given(captures())
+def test_the_schema_agrees_with_a_general_validator(value) -> None:
+    jsonschema.Draft202012Validator(schema.load("capture")).validate(documents.to_document(value))
+
+
+def refused(value, code: str = "E_CAPTURE_RULE") -> None:
+    with pytest.raises(Refused) as caught:
+        documents.seal(value, where="file:3")
+    assert caught.value.code == code
+    assert caught.value.where.startswith("file:3")
+
+
+def said(role: str, *parts) -> Message:
+    return Message(
+        role=role, content=tuple(TextPart(text=p) if isinstance(p, str) else p for p in parts)
+    )
+
+
+@pytest.mark.parametrize("text", ["", " ", "\n\t"])
+def test_an_empty_response_is_refused(text: str) -> None:
+    refused(capture(0, response=text), "E_CAPTURE_EMPTY_RESPONSE")
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["[ANNOTATE: I can see {objects}]", "yes [TODO]", "[FILL IN: colour]", "[FILL_IN]", "[ TBD ]"],
+)
+def test_an_unfilled_template_is_refused(text: str) -> None:
+    refused(capture(0, response=text), "E_CAPTURE_UNFILLED")
+
+
+@pytest.mark.parametrize("text", ["[1, 2]", "[todo] list", "ANNOTATE", "[TODOS]"])
+def test_an_answer_with_brackets_is_no_template(text: str) -> None:
+    documents.seal(capture(0, response=text), where="here")
+
+
+@pytest.mark.parametrize(
+    "roles",
+    [
+        ["user"], ["assistant", "user"], ["user", "user", "assistant"], ["system", "assistant"],
+        ["user", "assistant", "user"], ["user", "system", "assistant"], ["system", "system"],
+    ],
+)  # fmt: skip
+def test_turns_alternate_and_end_with_the_assistant(roles: list[str]) -> None:
+    value = capture(messages=tuple(said(role, "text") for role in roles))
+    refused(value, "E_SCHEMA" if len(roles) < 2 else "E_CAPTURE_TURNS")
+
+
+@pytest.mark.parametrize("places", [[], [1, 0], [0, 0], [0], [0, 1, 2], [0, 2]])
+def test_each_image_is_shown_once_in_order(places: list[int]) -> None:
+    parts = [ImagePart(image=place) for place in places]
+    value = capture(0, 1, messages=(said("user", *parts, "see"), said("assistant", "yes")))
+    refused(value, "E_CAPTURE_IMAGE_PLACES")
+
+
+def test_two_texts_side_by_side_are_refused() -> None:
+    refused(capture(messages=(said("user", "a", "b"), said("assistant", "c"))))
+
+
+@pytest.mark.parametrize("role", ["system", "assistant"])
+def test_only_the_user_shows_images(role: str) -> None:
+    messages = [said("system", "s"), said("user", "u"), said("assistant", "a")]
+    at = 0 if role == "system" else 2
+    messages[at] = said(role, ImagePart(image=0))
+    refused(capture(0, messages=tuple(messages)))
+
+
+@pytest.mark.parametrize("tags", [("b", "a"), ("a", "a")])
+def test_tags_are_sorted_and_unique(tags: tuple[str, ...]) -> None:
+    refused(capture(tags=tags))
+
+
+def test_a_rejected_answer_differs_from_the_response() -> None:
+    refused(capture(response="x", rejected="x"))
+    refused(capture(response="x", rejected="  "))
+    refused(capture(response="x", corrections=(Correction(start=0, end=1, replacement="x"),)))
+
+
+@pytest.mark.parametrize(
+    "spans",
+    [[(0, 1, "m")], [(0, 9, "moon")], [(2, 1, "")], [(0, 2, "mo"), (1, 3, "on")]],
+)
+def test_corrections_turn_the_rejected_answer_into_the_response(spans) -> None:
+    edits = tuple(Correction(start=s, end=e, replacement=r) for s, e, r in spans)
+    refused(capture(response="moon", rejected="noon!", corrections=edits))
+
+
+def test_right_corrections_are_taken() -> None:
+    edits = (
+        Correction(start=0, end=1, replacement="m"),
+        Correction(start=4, end=5, replacement=""),
+    )
+    documents.seal(capture(response="moon", rejected="noon!", corrections=edits), where="here")
+
+
+def test_text_that_has_no_utf8_form_is_refused() -> None:
+    refused(capture(prompt="\ud800"), "E_CAPTURE_TEXT")
+
+
+def test_a_capture_fits_a_line_of_evalcases() -> None:
+    refused(capture(prompt="x" * limits.MAX_CAPTURE_BYTES), "E_CAPTURE_TOO_LARGE")
+    assert limits.MAX_CAPTURE_BYTES <= canonical.MAX_LINE_BYTES
+
+
+def test_the_schema_and_the_table_of_limits_say_the_same() -> None:
+    whole = schema.load("capture")
+    image = whole["$defs"]["image"]["properties"]
+    assert image["bytes"]["maximum"] == limits.MAX_IMAGE_BYTES
+    assert image["width"]["maximum"] == image["height"]["maximum"] == limits.MAX_IMAGE_SIDE
+    fields = whole["properties"]
+    assert fields["images"]["maxItems"] == limits.MAX_IMAGES
+    assert fields["messages"]["maxItems"] == limits.MAX_MESSAGES
+    assert fields["tags"]["maxItems"] == limits.MAX_TAGS
+    assert fields["tags"]["items"]["maxLength"] == limits.MAX_TAG_CHARACTERS
+    assert fields["corrections"]["maxItems"] == limits.MAX_CORRECTIONS
+    assert fields["source"]["properties"]["name"]["maxLength"] == limits.MAX_NAME_CHARACTERS
+    assert whole["$defs"]["message"]["properties"]["content"]["maxItems"] == limits.MAX_PARTS
+
+
+@pytest.mark.parametrize("path", sorted((VECTORS / "valid").glob("*.json")), ids=lambda p: p.stem)
+def test_valid_vectors_are_read(path: Path) -> None:
+    documents.read(path.read_bytes(), where=path.name)
+
+
+@pytest.mark.parametrize("path", sorted((VECTORS / "invalid").glob("*.json")), ids=lambda p: p.stem)
+def test_invalid_vectors_are_refused_for_the_reason_in_their_name(path: Path) -> None:
+    with pytest.raises(Refused) as caught:
+        documents.read(path.read_bytes(), where=path.name)
+    assert caught.value.code == path.stem.split(".")[0]
+
+
+def test_there_are_vectors_of_both_kinds() -> None:
+    assert len(list((VECTORS / "valid").glob("*.json"))) >= 5
+    assert len(list((VECTORS / "invalid").glob("*.json"))) >= 10
+
+
+@given(ANSWERS)
+def test_the_strategy_for_answers_gives_answers(text: str) -> None:
+    documents.check_answer(text, where="here")

@@ -1,0 +1,392 @@
+"""Rows of every format become drafts; what is wrong with a row is said with its place."""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from kolm.capture import importers, intake, limits, rows
+from kolm.capture.drafts import BadRow, Defaults, Draft, FileImage, InlineImage
+from kolm.capture.store import CaptureStore
+from kolm.errors import Refused, Usage
+from kolm.records.capture import ImagePart, Source, TextPart
+from tests.support.pictures import DEFAULTS, good, picture
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    (tmp_path / "in" / "sub").mkdir(parents=True)
+    for number in range(3):
+        (tmp_path / "in" / f"{number}.png").write_bytes(picture(number))
+    (tmp_path / "in" / "sub" / "3.png").write_bytes(picture(3))
+    (tmp_path / "secret.png").write_bytes(picture(4))
+    return tmp_path / "in"
+
+
+def read(path: Path, content: Any, **options: Any) -> list[Draft | BadRow]:
+    if path.suffix == ".jsonl":
+        path.write_text("".join(json.dumps(row) + "\n" for row in content))
+    else:
+        path.write_text(json.dumps(content))
+    return list(importers.rows(path, defaults=DEFAULTS, **options))
+
+
+def row(**changes: Any) -> dict[str, Any]:
+    return {"image": "0.png", "prompt": "what?", "response": "this", **changes}
+
+
+def turn(speaker: str, value: str) -> dict[str, str]:
+    return {"from": speaker, "value": value}
+
+
+def llava(*values: str, **changes: Any) -> dict[str, Any]:
+    speakers = ["human", "gpt"] * len(values)
+    said = [turn(speaker, value) for speaker, value in zip(speakers, values, strict=False)]
+    return {"id": "7", "image": "0.png", "conversations": said, **changes}
+
+
+def reason(found: list[Draft | BadRow]) -> BadRow:
+    assert len(found) == 1
+    assert isinstance(found[0], BadRow)
+    return found[0]
+
+
+def shape(draft: Draft) -> list[Any]:
+    return [
+        (m.role, [p.text if isinstance(p, TextPart) else p.image for p in m.content])
+        for m in draft.messages
+    ]
+
+
+def test_a_prompt_and_response_row_shows_its_images_first(folder: Path) -> None:
+    [draft] = good(read(folder / "r.jsonl", [row(image=["0.png", "sub/3.png"], tags=["b", "a"])]))
+    assert shape(draft) == [("user", [0, 1, "what?"]), ("assistant", ["this"])]
+    assert draft.images == (
+        FileImage(path=folder / "0.png"),
+        FileImage(path=folder / "sub" / "3.png"),
+    )
+    assert draft.tags == ("a", "b")
+    assert draft.where == "r.jsonl:1"
+
+
+def test_an_image_is_a_path_a_data_uri_or_base64(folder: Path) -> None:
+    plain = base64.b64encode(picture(0)).decode()
+    named = [row(), row(image=f"data:image/png;base64,{plain}"), row(image=plain)]
+    drafts = good(read(folder / "r.jsonl", named))
+    assert isinstance(drafts[0].images[0], FileImage)
+    for draft in drafts[1:]:
+        assert draft.images == (InlineImage(data=picture(0)),)
+
+
+def test_what_a_string_means_does_not_depend_on_the_disk(folder: Path) -> None:
+    plain = base64.b64encode(picture(0)).decode()
+    (folder / plain[:40]).write_bytes(picture(1))
+    [draft] = good(read(folder / "r.jsonl", [row(image=plain[:40])]))
+    assert isinstance(draft.images[0], InlineImage)
+
+
+@pytest.mark.parametrize(
+    ("image", "code"),
+    [
+        ("../secret.png", "E_IMAGE_PATH"),
+        ("sub/../../secret.png", "E_IMAGE_PATH"),
+        ("/etc/hostname", "E_IMAGE_PATH"),
+        ("link.png", "E_IMAGE_PATH"),
+        ("a\0b", "E_IMAGE_PATH"),
+        ("", "E_IMAGE_PATH"),
+        ("x" * 5000, "E_IMAGE_BASE64"),
+        ("data:image/png;base64,@@@@", "E_IMAGE_BASE64"),
+        ("data:image/png,abc", "E_IMAGE_BASE64"),
+        ("data:text/html;base64,QUJD", "E_IMAGE_FORMAT"),
+        (7, "E_ROW_FIELD"),
+        ([None], "E_ROW_FIELD"),
+    ],
+)
+def test_images_that_cannot_be_meant_are_refused(folder: Path, image: Any, code: str) -> None:
+    (folder / "link.png").symlink_to(folder.parent / "secret.png")
+    assert reason(read(folder / "r.jsonl", [row(image=image)])).code == code
+
+
+def test_a_link_inside_the_folder_is_followed(folder: Path) -> None:
+    (folder / "link.png").symlink_to(folder / "sub" / "3.png")
+    good(read(folder / "r.jsonl", [row(image="link.png")]))
+
+
+def test_paths_are_relative_to_the_images_folder_when_one_is_named(folder: Path) -> None:
+    [draft] = good(read(folder / "r.jsonl", [row(image="3.png")], images=folder / "sub"))
+    assert draft.images == (FileImage(path=folder / "sub" / "3.png"),)
+
+
+@pytest.mark.parametrize(
+    ("changes", "code", "said"),
+    [
+        ({"respnse": "x"}, "E_ROW_UNKNOWN_KEY", "respnse"),
+        ({"prompt": None}, "E_ROW_MISSING_KEY", "prompt"),
+        ({"response": 4}, "E_ROW_FIELD", "response"),
+        ({"split": "test"}, "E_ROW_FIELD", "called eval here"),
+        ({"tags": "a"}, "E_ROW_FIELD", "tags"),
+        ({"source": {"kind": "x"}}, "E_ROW_FIELD", "source"),
+        ({"corrections": [{"start": 0}]}, "E_ROW_FIELD", "corrections"),
+        ({"corrections": [{"start": 0.5, "end": 1, "replacement": ""}]}, "E_ROW_FIELD", "whole"),
+        ({"messages": []}, "E_ROW_FIELD", "too"),
+    ],
+)
+def test_a_wrong_field_is_named(folder: Path, changes: Any, code: str, said: str) -> None:
+    bad = reason(read(folder / "r.jsonl", [row(**changes)]))
+    assert (bad.code, bad.where) == (code, "r.jsonl:1")
+    assert said in bad.reason
+
+
+def test_the_nearest_key_is_suggested() -> None:
+    with pytest.raises(Refused) as caught:
+        rows.jsonl.draft_of(row(respnse="x"), lambda *_: None, DEFAULTS, where="r:1")  # type: ignore[arg-type,return-value]
+    assert "'response'" in caught.value.expected
+
+
+def test_a_row_without_an_image_says_so(folder: Path) -> None:
+    bare = row()
+    del bare["image"]
+    assert reason(read(folder / "r.jsonl", [bare])).code == "E_ROW_MISSING_KEY"
+    [draft] = good(read(folder / "r.jsonl", [row(image=[])]))
+    assert shape(draft)[0] == ("user", ["what?"])
+
+
+@pytest.mark.parametrize(
+    "line", ["{", "[1]", '{"image":"a","image":"b"}', '{"prompt":NaN}', "\xff", '{"a":' * 40]
+)
+def test_lines_that_are_no_rows_are_named(folder: Path, line: str) -> None:
+    path = folder / "r.jsonl"
+    path.write_bytes(b"\n" + line.encode("latin-1") + b"\n" + json.dumps(row()).encode())
+    bad, fine = importers.rows(path, defaults=DEFAULTS)
+    assert isinstance(bad, BadRow)
+    assert bad.where == "r.jsonl:2"
+    assert isinstance(fine, Draft)
+    assert fine.where == "r.jsonl:3"
+
+
+def test_a_row_over_its_limit_is_left_behind_and_the_next_one_read(
+    folder: Path, monkeypatch
+) -> None:
+    monkeypatch.setattr(limits, "MAX_ROW_BYTES", 200)
+    found = read(folder / "r.jsonl", [row(prompt="x" * 900), row()])
+    assert isinstance(found[0], BadRow)
+    assert found[0].code == "E_ROW_TOO_LONG"
+    assert isinstance(found[1], Draft)
+
+
+def test_a_byte_order_mark_and_windows_line_ends_are_taken(folder: Path) -> None:
+    path = folder / "r.jsonl"
+    path.write_bytes(b"\xef\xbb\xbf" + json.dumps(row()).encode() + b"\r\n\r\n")
+    assert len(good(list(importers.rows(path, defaults=DEFAULTS)))) == 1
+
+
+def test_control_text_in_a_prompt_is_data(folder: Path) -> None:
+    text = "<|im_end|> <image> \u0007"
+    [draft] = good(read(folder / "r.jsonl", [row(prompt=text)]))
+    assert shape(draft)[0] == ("user", [0, text])
+
+
+def test_a_messages_row_says_where_images_stand(folder: Path) -> None:
+    parts = [{"type": "text", "text": "see"}, {"type": "image", "image": 0}]
+    said = [{"role": "user", "content": parts}, {"role": "assistant", "content": "yes"}]
+    [draft] = good(read(folder / "r.jsonl", [{"image": "0.png", "messages": said}]))
+    assert shape(draft) == [("user", ["see", 0]), ("assistant", ["yes"])]
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        "hello", [1], [{"role": "user"}], [{"role": "robot", "content": "x"}],
+        [{"role": "user", "content": []}], [{"role": "user", "content": [{"type": "video"}]}],
+        [{"role": "user", "content": [{"type": "image", "image": "0"}]}],
+    ],
+)  # fmt: skip
+def test_wrong_messages_are_named(folder: Path, said: Any) -> None:
+    found = reason(read(folder / "r.jsonl", [{"image": "0.png", "messages": said}]))
+    assert found.code == "E_ROW_FIELD"
+
+
+def test_the_lesson_s_llava_rows_are_read(folder: Path) -> None:
+    rows_ = [
+        {"image": f"{number}.png", "conversations": [
+            turn("user", "<image>\nWhat tools are on the workbench?"),
+            turn("assistant", "A screwdriver and a multimeter."),
+        ]}
+        for number in range(2)
+    ]  # fmt: skip
+    drafts = good(read(folder / "r.json", rows_))
+    assert [draft.where for draft in drafts] == ["r.json row 1", "r.json row 2"]
+    assert shape(drafts[0]) == [
+        ("user", [0, "What tools are on the workbench?"]),
+        ("assistant", ["A screwdriver and a multimeter."]),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("value", "parts"),
+    [
+        ("<image>\nwhat?", [0, "what?"]),
+        ("what?\n<image>", ["what?", 0]),
+        ("a <image> b", ["a ", 0, " b"]),
+        ("<image>\n\nwhat?", [0, "\nwhat?"]),
+        ("<image>", [0]),
+        ("what?", [0, "what?"]),
+    ],
+)
+def test_a_placeholder_is_the_place_of_an_image(folder: Path, value: str, parts: Any) -> None:
+    [draft] = good(read(folder / "r.json", [llava(value, "yes")]))
+    assert shape(draft)[0] == ("user", parts)
+
+
+def test_several_images_over_several_turns(folder: Path) -> None:
+    value = llava(
+        "<image>\n<image>\nsame?", "no", "and\n<image>\n?", "yes", image=["0.png", "1.png", "2.png"]
+    )
+    [draft] = good(read(folder / "r.json", [value]))
+    assert shape(draft) == [
+        ("user", [0, 1, "same?"]),
+        ("assistant", ["no"]),
+        ("user", ["and", 2, "?"]),
+        ("assistant", ["yes"]),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("value", "code"),
+    [
+        (llava("<image><image>", "x"), "E_CAPTURE_IMAGE_PLACES"),
+        (llava("<image>", "x", image=[]), "E_CAPTURE_IMAGE_PLACES"),
+        (llava("a", "b", conversation=[]), "E_ROW_UNKNOWN_KEY"),
+        (llava("a", "b", image={"path": "0.png"}), "E_ROW_FIELD"),
+        ({"image": "0.png"}, "E_ROW_FIELD"),
+        ({"image": "0.png", "conversations": [turn("robot", "x")]}, "E_ROW_FIELD"),
+        ({"image": "0.png", "conversations": [{"from": "human"}]}, "E_ROW_FIELD"),
+        ("text", "E_ROW_FIELD"),
+    ],
+)
+def test_wrong_conversations_are_named(folder: Path, value: Any, code: str) -> None:
+    found = reason(read(folder / "r.json", [value]))
+    assert (found.code, found.where) == (code, "r.json row 1")
+
+
+def test_llava_rows_may_be_lines(folder: Path) -> None:
+    found = good(read(folder / "r.jsonl", [llava("a", "b"), llava("c", "d")], form="llava"))
+    assert [draft.where for draft in found] == ["r.jsonl:1", "r.jsonl:2"]
+
+
+def test_a_broken_json_array_is_refused_whole(folder: Path) -> None:
+    path = folder / "r.json"
+    path.write_text('[{"image": "0.png",')
+    with pytest.raises(Refused) as caught:
+        list(importers.rows(path, defaults=DEFAULTS))
+    assert caught.value.code == "E_JSON_SYNTAX"
+
+
+def test_a_missing_file_is_a_wrong_call(tmp_path: Path) -> None:
+    with pytest.raises(Usage) as caught:
+        importers.rows(tmp_path / "none.jsonl", defaults=DEFAULTS)
+    assert caught.value.code == "E_IMPORT_FILE"
+
+
+def test_defaults_fill_what_rows_do_not_say(folder: Path) -> None:
+    defaults = Defaults(
+        source=Source(kind="jsonl", name="n"), license="MIT", split="eval", tags=("z",)
+    )
+    path = folder / "r.jsonl"
+    path.write_text(
+        json.dumps(row()) + "\n" + json.dumps(row(license="CC0-1.0", split="train", tags=["a"]))
+    )
+    first, second = good(list(importers.rows(path, defaults=defaults)))
+    assert (first.license, first.split, first.tags) == ("MIT", "eval", ("z",))
+    assert (second.license, second.split, second.tags) == ("CC0-1.0", "train", ("a", "z"))
+
+
+def test_python_rows_take_every_kind_of_image(folder: Path) -> None:
+    from PIL import Image as Pillow
+
+    opened = Pillow.open(folder / "0.png")
+    named: list[Any] = [
+        opened, folder / "0.png", str(folder / "0.png"), picture(0),
+        base64.b64encode(picture(0)).decode(), [opened, opened],
+    ]  # fmt: skip
+    drafts = good(list(rows.from_python(row(image=image) for image in named)))
+    opened.close()
+    assert [len(draft.images) for draft in drafts] == [1, 1, 1, 1, 1, 2]
+    # picture() is itself written by the same encoder, so its pixels give its bytes again.
+    assert drafts[0].images[0] == InlineImage(data=picture(0))
+
+
+def test_python_rows_that_are_wrong_are_named() -> None:
+    found = list(rows.from_python([row(image=3.5), "text", row(image="no.png")]))  # type: ignore[list-item]
+    assert [getattr(bad, "where", "") for bad in found] == ["row 1", "row 2", "row 3"]
+    assert [isinstance(bad, BadRow) for bad in found] == [True, True, False]
+
+
+def test_a_bad_row_stops_an_import_before_anything_is_added(folder: Path, tmp_path: Path) -> None:
+    content = [row(), row(image="1.png", response=""), row(image="none.png"), row(image="2.png")]
+    (folder / "2.png").write_bytes(b"no image")
+    found = read(folder / "r.jsonl", content)
+    with CaptureStore.open(tmp_path / "s", create=True) as store:
+        with pytest.raises(Refused) as caught:
+            intake.take_in(store, found)
+        assert caught.value.code == "E_IMPORT_BAD_ROWS"
+        for place in ("r.jsonl:2", "r.jsonl:3", "r.jsonl:4"):
+            assert place in caught.value.found
+        assert len(store) == 0
+        assert list(store.blobs.names()) == []
+        taken = intake.take_in(store, found, skip_bad=True)
+        assert (taken.captures, taken.images, len(taken.refused)) == (1, 1, 3)
+        intake.list_refused(taken, tmp_path / "refused.jsonl")
+    listed = [json.loads(line) for line in (tmp_path / "refused.jsonl").read_text().splitlines()]
+    assert [item["where"] for item in listed] == ["r.jsonl:2", "r.jsonl:3", "r.jsonl:4"]
+
+
+def test_importing_twice_adds_nothing(folder: Path, tmp_path: Path) -> None:
+    content = [row(), row(image="1.png"), row(image="1.png")]
+    with CaptureStore.open(tmp_path / "s", create=True) as store:
+        first = intake.take_in(store, read(folder / "r.jsonl", content))
+        assert (first.captures, first.known, first.images) == (2, 1, 2)
+        again = intake.take_in(store, read(folder / "r.jsonl", content))
+        assert (again.captures, again.known, again.images) == (0, 3, 0)
+
+
+def test_an_image_that_many_rows_show_is_read_once(
+    folder: Path, tmp_path: Path, monkeypatch
+) -> None:
+    seen: list[object] = []
+    original = intake.sources.load
+    monkeypatch.setattr(
+        intake.sources,
+        "load",
+        lambda source, where: (seen.append(source), original(source, where=where))[1],
+    )
+    content = [row(prompt=f"{number}?") for number in range(20)]
+    with CaptureStore.open(tmp_path / "s", create=True) as store:
+        intake.take_in(store, read(folder / "r.jsonl", content))
+    assert len(seen) == 1
+
+
+def test_a_device_is_no_image(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe.png")
+    path = tmp_path / "r.jsonl"
+    path.write_text(json.dumps(row(image="pipe.png")))
+    with CaptureStore.open(tmp_path / "s", create=True) as store:
+        taken = intake.take_in(store, importers.rows(path, defaults=DEFAULTS), skip_bad=True)
+    assert [bad.code for bad in taken.refused] == ["E_IMAGE_PATH"]
+
+
+def test_a_row_with_too_many_images_is_refused(folder: Path, tmp_path: Path) -> None:
+    content = [row(image=["0.png"] * (limits.MAX_IMAGES + 1))]
+    with CaptureStore.open(tmp_path / "s", create=True) as store:
+        taken = intake.take_in(store, read(folder / "r.jsonl", content), skip_bad=True)
+    assert [bad.code for bad in taken.refused] == ["E_CAPTURE_RULE"]
+
+
+def test_parts_of_a_draft_are_images_or_texts(folder: Path) -> None:
+    [draft] = good(read(folder / "r.jsonl", [row()]))
+    assert isinstance(draft.messages[0].content[0], ImagePart)

@@ -1,0 +1,91 @@
+"""What is exported imports to the same captures, in both formats, with the images' own bytes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from kolm.capture import exporters, importers, intake
+from kolm.capture.store import CaptureStore
+from kolm.errors import Usage
+from kolm.records.capture import ImagePart, Message, TextPart
+from tests.support.captures import PICTURES, captures
+from tests.support.pictures import DEFAULTS, capture, facts, filled, picture
+
+NAMES = {"jsonl": "rows.jsonl", "llava": "rows.json"}
+
+
+def ids(store: CaptureStore) -> list[str]:
+    return [row.id for row in store.rows()]
+
+
+def round_trip(folder: Path, form: str, *values) -> None:
+    with filled(folder / "one", *values, pictures=PICTURES) as one:
+        done = exporters.export(one, folder / NAMES[form], form=form)
+        assert done.captures == len(one)
+        with CaptureStore.open(folder / "two", create=True) as two:
+            intake.take_in(two, importers.rows(done.file, form=form, defaults=DEFAULTS))
+            assert ids(two) == ids(one)
+            for row in two.rows():
+                for image in row.capture.images:
+                    assert two.read_image(image.file) == one.read_image(image.file)
+
+
+@pytest.mark.parametrize("form", exporters.FORMATS)
+@settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(values=st.lists(captures(), max_size=4))
+def test_exported_captures_import_to_the_same_captures(form: str, values) -> None:
+    with TemporaryDirectory() as folder:
+        round_trip(Path(folder), form, *values)
+
+
+@pytest.mark.parametrize("form", exporters.FORMATS)
+def test_a_placeholder_that_is_mere_text_stays_text(form: str, tmp_path: Path) -> None:
+    tricky = Message(
+        role="user",
+        content=(
+            TextPart(text="the tag <image> and <image-1>\n"),
+            ImagePart(image=0),
+            ImagePart(image=1),
+            TextPart(text="\n"),
+            ImagePart(image=2),
+        ),
+    )
+    answer = Message(role="assistant", content=(TextPart(text="<image>"),))
+    round_trip(tmp_path, form, capture(0, 1, 2, messages=(tricky, answer)))
+
+
+def test_images_are_written_as_their_original_bytes_once(tmp_path: Path) -> None:
+    with filled(tmp_path / "s", capture(0), capture(0, prompt="else?"), capture(1)) as store:
+        done = exporters.export(store, tmp_path / "rows.jsonl", form="jsonl")
+    assert done.images == 2
+    written = {path.read_bytes() for path in done.folder.iterdir()}
+    assert written == {picture(0), picture(1)}
+    assert (done.folder / exporters.image_name(facts(0))).read_bytes() == picture(0)
+
+
+def test_only_captures_with_all_tags_are_exported(tmp_path: Path) -> None:
+    values = [capture(0, tags=("a",)), capture(1, tags=("a", "b")), capture(2)]
+    with filled(tmp_path / "s", *values) as store:
+        done = exporters.export(store, tmp_path / "x.json", form="llava", tags=("a", "b"))
+    assert (done.captures, done.images) == (1, 1)
+
+
+def test_an_existing_file_is_not_replaced_unasked(tmp_path: Path) -> None:
+    target = tmp_path / "rows.jsonl"
+    target.write_text("mine")
+    with filled(tmp_path / "s", capture(0)) as store:
+        with pytest.raises(Usage) as caught:
+            exporters.export(store, target, form="jsonl")
+        assert caught.value.code == "E_EXPORT_EXISTS"
+        assert target.read_text() == "mine"
+        exporters.export(store, target, form="jsonl", replace=True)
+    assert target.read_text() != "mine"
+
+
+def test_an_empty_store_exports_an_empty_array(tmp_path: Path) -> None:
+    round_trip(tmp_path, "llava")
