@@ -29,7 +29,7 @@ demo: $(VENV)/.ready
 	cd demo && $(KOLM) compile
 	cd demo && $(KOLM) verify easy-vqa.kolm
 	cd demo && test -f registry/registry.json || $(KOLM) registry init registry
-	cd demo && $(KOLM) registry publish easy-vqa.kolm --registry registry --name demo/easy-vqa --version 1.0.0
+	cd demo && $(KOLM) registry publish easy-vqa.kolm demo/easy-vqa@1.0.0 --registry registry
 	cd demo && $(KOLM) registry pull demo/easy-vqa@1.0.0 --registry registry --output pulled.kolm --force
 	cd demo && $(KOLM) run pulled.kolm --image examples/0.png --prompt "what color is the shape?"
 	@echo "The bundle is $(abspath demo)/easy-vqa.kolm"

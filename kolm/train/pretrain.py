@@ -12,6 +12,7 @@ depends on the minutes spent so far. On a GPU, if there is one, it trains there.
 from __future__ import annotations
 
 import argparse
+import itertools
 import random
 import sys
 import time
@@ -25,22 +26,27 @@ import torch
 from torch.nn.functional import cross_entropy
 
 from kolm import canonical, paths
+from kolm.errors import Unreadable
 from kolm.models import qwen2_5_vl
 from kolm.models.load import load_model
 from kolm.models.nano import architecture
 from kolm.models.nano import tokenizer as words
 from kolm.models.nano.architecture import TOKEN_PIXELS
 from kolm.models.nano.questions import Question, ask
-from kolm.models.nano.scenes import draw_scene
+from kolm.models.nano.scenes import draw_easy_scene, draw_scene
 from kolm.models.vision_attention import batched_vision_attention
 
 _SEED = 7
 _TRAINING_SCENES = 1000  # seed of the scenes of step 0; step n draws from seed 1000 + n
 _HELD_OUT_SCENES = 2**40  # far beyond any step
-_QUESTIONS = 8  # of one scene, in one conversation: one pass of the tower pays for all of them
+_QUESTIONS = 8  # of one scene: one pass of the tower pays for all of them
+_TALKS = 0.15  # share of scenes whose questions follow each other in one conversation
 _SCENES = 24  # a step, at a side of 64 pixels; larger pictures come in smaller batches
 _SIDES = {64: 74, 32: 5, 48: 6, 80: 6, 96: 5, 128: 3, 224: 1}  # side in pixels: share in percent
-_PEAK_LEARNING_RATE = 1.2e-3
+_EASY_SCENES, _EASY_QUESTIONS = 48, 3  # of a step on large single objects
+_EASY_UNTIL = 0.2  # share of the minutes over which such steps become rare
+_PEAK_LEARNING_RATE = 1e-3
+_TOWER_RATE = 0.5  # of the language model's; faster, the tower collapses to one vector
 _WARMUP_STEPS = 200
 _DECAY_FROM = 0.7  # share of the minutes after which the learning rate falls to nothing
 _SAVE_SECONDS = 150
@@ -59,16 +65,18 @@ class Progress:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Batch:
-    """Conversations about pictures of one size, right-padded.
+    """Questions about pictures of one size, right-padded.
 
     Shapes: patches (scenes x patches, 384), grids (scenes, 3), ids (scenes, length), positions
-    (3, scenes, length); `rows` and `columns` are the places of the label tokens.
+    (3, scenes, length), visible (scenes, 1, length, length): which token may attend to which;
+    `rows` and `columns` are the places of the label tokens.
     """
 
     patches: torch.Tensor
     grids: torch.Tensor
     ids: torch.Tensor
     positions: torch.Tensor
+    visible: torch.Tensor
     rows: torch.Tensor
     columns: torch.Tensor
 
@@ -81,9 +89,28 @@ def cut_patches(images: list[Any]) -> torch.Tensor:
     pixels = torch.from_numpy(np.stack([np.asarray(image) for image in images])).float()
     count, side = pixels.shape[0], pixels.shape[1]
     cells, patch = side // TOKEN_PIXELS, architecture.PATCH_PIXELS
-    frames = (pixels.permute(0, 3, 1, 2) / 127.5 - 1).unsqueeze(1).expand(-1, 2, -1, -1, -1)
+    scaled = (pixels.permute(0, 3, 1, 2) / 255 - architecture.IMAGE_MEAN) / architecture.IMAGE_STD
+    frames = scaled.unsqueeze(1).expand(-1, 2, -1, -1, -1)
     split = frames.reshape(count, 1, 2, 3, cells, 2, patch, cells, 2, patch)
     return split.permute(0, 1, 4, 7, 5, 8, 3, 2, 6, 9).reshape(-1, 3 * 2 * patch * patch)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Exchange:
+    """Questions about one picture as tokens.
+
+    Attributes:
+        ids: the picture, then every question with its answer.
+        labels: positions of the answers' tokens.
+        start: position of the picture's first token.
+        turns: where each part begins that must not see the parts between the picture and it; the
+            first is the end of what all share.
+    """
+
+    ids: list[int]
+    labels: list[int]
+    start: int
+    turns: list[int]
 
 
 class Writer:
@@ -106,77 +133,88 @@ class Writer:
         inner = [special[words.IMAGE]] * tokens
         return [special[words.VISION_START], *inner, special[words.VISION_END]]
 
-    def conversation(
-        self, rng: random.Random, questions: list[Question], image_tokens: int
-    ) -> tuple[list[int], list[int], int]:
-        """Ids, the positions of the label tokens, and where the image's tokens begin."""
+    def ask_all(self, rng: random.Random, questions: list[Question], image_tokens: int) -> Exchange:
+        """Questions about one picture, each answered by itself or all in one conversation."""
         special, end = self.special, self.special[words.END]
         ids: list[int] = []
-        labels: list[int] = []
-        start = 0
         if rng.random() < 0.15:
             ids += [special[words.SYSTEM], *self.text(rng.choice(_SYSTEM_PROMPTS)), end]
+        ids.append(special[words.USER])
+        start = len(ids) + 1
+        ids += self.image(image_tokens)
+        shared = len(ids)
+        labels: list[int] = []
+        turns: list[int] = []
+        talk = rng.random() < _TALKS
         for number, question in enumerate(questions):
-            ids.append(special[words.USER])
+            turns.append(len(ids))
+            if talk and number:
+                ids.append(special[words.USER])
             text = question.text
             if rng.random() < 0.25:
                 text = text[0].upper() + text[1:]
-            image_last = rng.random() < 0.15
-            if number == 0 and not image_last:
-                start = len(ids) + 1
-                ids += self.image(image_tokens)
-            ids += self.text(text)
-            if number == 0 and image_last:
-                start = len(ids) + 1
-                ids += self.image(image_tokens)
-            ids += [end, special[words.ASSISTANT]]
+            ids += [*self.text(text), end, special[words.ASSISTANT]]
             answer = [*self.text(question.answer), end]
             labels += range(len(ids), len(ids) + len(answer))
             ids += answer
-        return ids, labels, start
+        return Exchange(
+            ids=ids, labels=labels, start=start, turns=[shared] if talk else [shared, *turns[1:]]
+        )
 
 
-def draw_batch(rng: random.Random, writer: Writer, side: int, scenes: int) -> Batch:
-    """Draw scenes of one size and write a conversation about each."""
-    images, conversations = [], []
+def draw_batch(rng: random.Random, writer: Writer, side: int, *, easy: bool = False) -> Batch:
+    """Draw scenes of one size and write questions about each."""
+    count = _EASY_SCENES if easy else max(6, min(_SCENES, _SCENES * 64 * 64 // (side * side)))
+    images, exchanges = [], []
     cells = side // TOKEN_PIXELS
-    for _ in range(scenes):
-        scene, image = draw_scene(rng, side)
+    for _ in range(count):
+        scene, image = (draw_easy_scene if easy else draw_scene)(rng, side)
         images.append(image)
-        questions = ask(rng, scene, _QUESTIONS)
-        conversations.append(writer.conversation(rng, questions, cells * cells))
-    length = max(len(ids) for ids, _, _ in conversations)
+        questions = ask(rng, scene, _EASY_QUESTIONS if easy else _QUESTIONS, easy=easy)
+        exchanges.append(writer.ask_all(rng, questions, cells * cells))
     grid = (1, 2 * cells, 2 * cells)
-    padded = torch.full((scenes, length), writer.special[words.PAD])
-    positions = np.empty((3, scenes, length), dtype=np.int64)
-    places: list[tuple[int, int]] = []
-    for row, (ids, labels, start) in enumerate(conversations):
-        padded[row, : len(ids)] = torch.tensor(ids)
-        positions[:, row] = qwen2_5_vl.position_ids(length, ((start, grid),), 2)
-        places += [(row, column) for column in labels]
+    length = max(len(exchange.ids) for exchange in exchanges)
+    ids = torch.full((count, length), writer.special[words.PAD])
+    positions = np.empty((3, count, length), dtype=np.int64)
+    visible = np.broadcast_to(np.tri(length, dtype=bool), (count, 1, length, length)).copy()
+    for row, exchange in enumerate(exchanges):
+        ids[row, : len(exchange.ids)] = torch.tensor(exchange.ids)
+        positions[:, row] = qwen2_5_vl.position_ids(length, ((exchange.start, grid),), 2)
+        shared = exchange.turns[0]
+        for begin, until in itertools.pairwise([*exchange.turns, length]):
+            visible[row, 0, begin:until, shared:begin] = False
+            positions[:, row, begin:until] -= begin - shared
+    places = [(row, column) for row, e in enumerate(exchanges) for column in e.labels]
     where = torch.tensor(places).T
     return Batch(
         patches=cut_patches(images),
-        grids=torch.tensor([grid] * scenes),
-        ids=padded,
+        grids=torch.tensor([grid] * count),
+        ids=ids,
         positions=torch.from_numpy(positions),
+        visible=torch.from_numpy(visible),
         rows=where[0],
         columns=where[1],
     )
 
 
 def compute_loss(model: Any, batch: Batch, image_id: int) -> tuple[torch.Tensor, float]:
-    """Mean cross-entropy over the label tokens, and the share predicted right."""
+    """Mean cross-entropy over the label tokens, and the share of answer tokens predicted right."""
     device = model.device
     features = qwen2_5_vl.live_features(model, batch.patches.to(device), batch.grids.tolist())
     ids = batch.ids.to(device)
     embeddings = qwen2_5_vl.token_embeddings(model, ids)
     embeddings = embeddings.masked_scatter((ids == image_id).unsqueeze(-1), features)
-    hidden = qwen2_5_vl.language_hidden(model, embeddings, batch.positions.to(device))
+    hidden = model.model.language_model(
+        inputs_embeds=embeddings,
+        position_ids=batch.positions.to(device),
+        attention_mask=batch.visible.to(device),
+        use_cache=False,
+    ).last_hidden_state
     rows, columns = batch.rows.to(device), batch.columns.to(device)
     logits = qwen2_5_vl.logits(model, hidden[rows, columns - 1])
     wanted = ids[rows, columns]
-    right = (logits.argmax(-1) == wanted).float().mean().item()
+    answers = wanted != wanted[-1]  # the last label ends an answer, as every answer's last does
+    right = (logits.argmax(-1) == wanted)[answers].float().mean().item()
     return cross_entropy(logits, wanted), right
 
 
@@ -218,19 +256,20 @@ class Run:
 
     def _train_step(self) -> tuple[float, float]:
         rng = random.Random(_TRAINING_SCENES + self._step)
-        side = rng.choices(list(_SIDES), list(_SIDES.values()))[0]
-        scenes = max(6, min(_SCENES, _SCENES * 64 * 64 // (side * side)))
-        batch = draw_batch(rng, self._writer, side, scenes)
-        rate = _learning_rate(self._step, self._spent / self._budget_seconds)
+        spent_share = self._spent / self._budget_seconds
+        easy = rng.random() < 1 - spent_share / _EASY_UNTIL
+        side = 64 if easy else rng.choices(list(_SIDES), list(_SIDES.values()))[0]
+        batch = draw_batch(rng, self._writer, side, easy=easy)
+        rate = _learning_rate(self._step, spent_share)
         for group in self._optimizer.param_groups:
-            group["lr"] = rate
+            group["lr"] = rate * group["share"]
         loss, right = compute_loss(self.model, batch, self._writer.special[words.IMAGE])
         self._optimizer.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
         torch.nn.utils.clip_grad_norm_(self._parameters, 1.0)
         self._optimizer.step()
         self._step += 1
-        self._questions += scenes * _QUESTIONS
+        self._questions += batch.ids.shape[0] * (_EASY_QUESTIONS if easy else _QUESTIONS)
         return loss.item(), right
 
     def _save(self) -> None:
@@ -250,9 +289,9 @@ class Run:
             file=name,
         )
         paths.atomic_write(self._folder / "progress.json", canonical.dumps(asdict(progress)))
-        for old in self._folder.glob("ck*.safetensors"):
-            if old.name != name:
-                old.unlink()
+        saved = sorted(self._folder.glob("ck*.safetensors"), key=lambda path: path.stat().st_mtime)
+        for old in saved[:-2]:
+            old.unlink()
 
     def _resume(self) -> None:
         progress = _read_progress(self._folder)
@@ -282,10 +321,16 @@ def _learning_rate(step: int, spent_share: float) -> float:
 
 def _optimizer(model: Any) -> torch.optim.AdamW:
     named = list(model.named_parameters())
-    matrices = [p for name, p in named if p.dim() >= 2 and "embed_tokens" not in name]
-    rest = [p for name, p in named if p.dim() < 2 or "embed_tokens" in name]
+    groups: dict[tuple[float, float], list[Any]] = {}
+    for name, parameter in named:
+        matrix = parameter.dim() >= 2 and "embed_tokens" not in name
+        key = (0.05 if matrix else 0.0, _TOWER_RATE if ".visual." in name else 1.0)
+        groups.setdefault(key, []).append(parameter)
     return torch.optim.AdamW(
-        [{"params": matrices, "weight_decay": 0.05}, {"params": rest, "weight_decay": 0.0}],
+        [
+            {"params": members, "weight_decay": decay, "share": share}
+            for (decay, share), members in groups.items()
+        ],
         lr=_PEAK_LEARNING_RATE,
         betas=(0.9, 0.98),
         fused=True,
@@ -309,7 +354,13 @@ def _read_progress(folder: Path) -> Progress | None:
 
 
 def export(run: Path, folder: Path) -> None:
-    """Write a run's weights as a model folder."""
+    """Write a run's weights as a model folder.
+
+    Raises:
+        Unreadable: the folder holds no run.
+    """
+    if _read_progress(run) is None:
+        raise Unreadable("E_PRETRAIN_RUN", "the folder holds no run", where=str(run))
     architecture.write_folder(folder, Run(run, 0).model, _tokenizer(run))
 
 

@@ -20,9 +20,9 @@ class Question:
 NOUNS = ("picture", "image", "scene")
 
 
-def ask(rng: random.Random, scene: Scene, count: int) -> list[Question]:
-    """`count` different questions about a scene."""
-    makers = _MAKERS[scene.kind]
+def ask(rng: random.Random, scene: Scene, count: int, *, easy: bool = False) -> list[Question]:
+    """At most `count` different questions about a scene; easy ones mostly name what is there."""
+    makers = _EASY if easy else _MAKERS[scene.kind]
     asked: dict[str, Question] = {}
     for _ in range(count * 4):
         question = rng.choice(makers)(rng, scene)
@@ -453,3 +453,4 @@ _MAKERS = {
     "bars": (bars,),
     "dial": (dial,),
 }
+_EASY = (shape, shape, shape, color, color, color, exists, absent)

@@ -64,16 +64,21 @@ class Scene:
     full_scale: int = 0
 
 
+def draw_easy_scene(rng: random.Random, side: int) -> tuple[Scene, Image.Image]:
+    """One large object: what a base that sees nothing yet learns from first."""
+    return _draw_shapes(rng, side, 1, smallest=0.2, largest=0.42)
+
+
 def draw_scene(rng: random.Random, side: int) -> tuple[Scene, Image.Image]:
     """A random scene on a square of `side` pixels."""
     pick = rng.random()
-    if pick < 0.52:
+    if pick < 0.58:
         return _draw_shapes(rng, side, 1)
-    if pick < 0.74:
+    if pick < 0.8:
         return _draw_shapes(rng, side, rng.choice((2, 2, 3, 3, 4, 5)))
-    if pick < 0.83:
+    if pick < 0.87:
         return _draw_text(rng, side)
-    if pick < 0.91:
+    if pick < 0.94:
         return _draw_bars(rng, side)
     return _draw_dial(rng, side)
 
@@ -87,22 +92,20 @@ def _paint(rng: random.Random, name: str) -> RGB:
     return _jitter(rng, rng.choice(COLORS[name]), rng.choice((0, 0, 6, 12)))
 
 
-def _background(rng: random.Random, avoid: set[str]) -> RGB:
-    style = rng.random()
-    if style < 0.75:
-        base = rng.randint(215, 250)
-        color = tuple(max(0, min(255, base + rng.randint(-14, 14))) for _ in range(3))
-    elif style < 0.9:
-        base = rng.randint(160, 215)
-        color = tuple(base + rng.randint(-10, 10) for _ in range(3))
-    else:
-        base = rng.randint(30, 70)
-        color = tuple(base + rng.randint(-14, 14) for _ in range(3))
-    if ("white" in avoid and min(color) > 205) or ("gray" in avoid and 90 < sum(color) / 3 < 205):
-        color = (60, 70, 90) if "white" in avoid else (235, 238, 244)
-    if "black" in avoid and max(color) < 100:
-        color = (238, 234, 228)
-    return color[0], color[1], color[2]
+def _background(rng: random.Random, colors: set[str]) -> RGB:
+    """A background that every named colour stands out from: most are light, some mid or dark."""
+    for _ in range(12):
+        style = rng.random()
+        low, high = (205, 250) if style < 0.75 else (150, 205) if style < 0.9 else (25, 70)
+        base = rng.randint(low, high)
+        color = _jitter(rng, (base, base, base), 14)
+        if all(_distance(color, anchor) > 110 for name in colors for anchor in COLORS[name]):
+            return color
+    return (70, 80, 100) if "white" in colors else (240, 240, 246)
+
+
+def _distance(left: RGB, right: RGB) -> float:
+    return math.dist(left, right)
 
 
 def _canvas(rng: random.Random, side: int, avoid: set[str]) -> tuple[Image.Image, int]:
@@ -182,17 +185,24 @@ def _draw_thing(draw: ImageDraw.ImageDraw, thing: Thing, fill: RGB, s: int, turn
         draw.polygon(_polygon(thing, corners, s), fill=fill)
 
 
-def _draw_shapes(rng: random.Random, side: int, count: int) -> tuple[Scene, Image.Image]:
+def _draw_shapes(
+    rng: random.Random,
+    side: int,
+    count: int,
+    *,
+    smallest: float = 0.05,
+    largest: float | None = None,
+) -> tuple[Scene, Image.Image]:
     core = rng.random() < 0.6
     shapes = _CORE_SHAPES if core else SHAPES
     colors = _CORE_COLORS if core else tuple(COLORS)
     things: list[Thing] = []
-    largest = side * (0.28 if count == 1 else 0.17 if count < 4 else 0.13)
+    share = largest or (0.28 if count == 1 else 0.17 if count < 4 else 0.13)
     for _ in range(60):
         if len(things) == count:
             break
         shape = rng.choice(shapes)
-        half = rng.uniform(max(3.2, side * 0.05), max(4.5, largest))
+        half = rng.uniform(max(3.2, side * smallest), max(4.5, side * share))
         width = height = half
         if shape == "rectangle" and rng.random() < 0.75:
             if rng.random() < 0.5:

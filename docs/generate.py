@@ -1,0 +1,204 @@
+"""Write the reference pages that repeat the code; `--check` fails when one is out of date.
+
+From the code: docs/reference/cli.md (``--help``), spec.md (the spec's schema), environment.md
+(the table in settings), exit-codes.md. From docs/reference/errors.d/*.md, where each part lists
+its own codes: errors.md, and the table that ``kolm help E_…`` reads.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import click
+
+ROOT = Path(__file__).parent.parent
+sys.path.insert(0, str(ROOT))
+
+from kolm import canonical, schema, settings  # noqa: E402
+from kolm.cli.exit_codes import MEANINGS  # noqa: E402
+from kolm.cli.main import root  # noqa: E402
+from kolm.cli.table import SECTIONS  # noqa: E402
+
+REFERENCE = ROOT / "docs" / "reference"
+NOTICE = "<!-- Written by docs/generate.py; edit its source instead. -->"
+WIDTH = 100
+
+
+def pages() -> dict[Path, str]:
+    """Every generated file with the text it should have."""
+    rows = list(error_rows())
+    return {
+        REFERENCE / "cli.md": cli_page(),
+        REFERENCE / "spec.md": spec_page(),
+        REFERENCE / "environment.md": environment_page(),
+        REFERENCE / "exit-codes.md": exit_codes_page(),
+        REFERENCE / "errors.md": errors_page(rows),
+        ROOT / "kolm" / "cli" / "error_table.jsonl": canonical.dump_lines(rows).decode(),
+    }
+
+
+def cli_page() -> str:
+    """Every command's help, as it is printed on a terminal of 100 columns."""
+    parts = [NOTICE, "# Command line", _console("kolm", _context(root, "kolm", None))]
+    top = _context(root, "kolm", None)
+    for section in SECTIONS:
+        for name, _ in section.commands:
+            parts.extend(_command_parts(name, top))
+    return "\n\n".join(parts) + "\n"
+
+
+def _command_parts(name: str, parent: click.Context) -> Iterator[str]:
+    group = parent.command
+    assert isinstance(group, click.Group)
+    child = group.get_command(parent, name)
+    assert child is not None
+    context = _context(child, name, parent)
+    level = "#" * (1 + len(context.command_path.split()))
+    yield f"{level} {context.command_path}"
+    yield _console(context.command_path, context)
+    if isinstance(child, click.Group):
+        for below in child.list_commands(context):
+            yield from _command_parts(below, context)
+
+
+def _context(command: click.Command, name: str, parent: click.Context | None) -> click.Context:
+    fixed = {**root.context_settings, "terminal_width": WIDTH, "max_content_width": WIDTH}
+    return click.Context(command, info_name=name, parent=parent, **fixed)
+
+
+def _console(path: str, context: click.Context) -> str:
+    return f"```\n$ {path} --help\n{context.command.get_help(context)}\n```"
+
+
+def spec_page() -> str:
+    """Every key of a spec, from its schema."""
+    document = schema.load("spec")
+    rows = [
+        f"| `{path}` | {_kind(part)} | {_default(part)} | {part.get('description', '')} |"
+        for path, part in _keys(document, "")
+    ]
+    head = "| key | value | default | meaning |\n|---|---|---|---|"
+    intro = (
+        f"{document['description']} The rules are in [format/spec.md](../format/spec.md), the "
+        "schema is `schemas/spec.schema.json`; an unknown key is refused with its line and the "
+        "nearest valid name."
+    )
+    return f"{NOTICE}\n\n# Keys of a spec\n\n{intro}\n\n{head}\n" + "\n".join(rows) + "\n"
+
+
+def _keys(part: dict[str, Any], prefix: str) -> Iterator[tuple[str, dict[str, Any]]]:
+    for name, sub in part.get("properties", {}).items():
+        yield f"{prefix}{name}", sub
+        for branch in (sub, *sub.get("anyOf", ())):
+            yield from _keys(branch, f"{prefix}{name}.")
+
+
+def _kind(part: dict[str, Any]) -> str:
+    if "anyOf" in part:
+        return " or ".join(_kind(branch) for branch in part["anyOf"])
+    if "const" in part:
+        return f"`{part['const']}`"
+    if "enum" in part:
+        return " or ".join(f"`{value}`" for value in part["enum"])
+    names = {
+        "object": "mapping",
+        "array": "list of text",
+        "string": "text",
+        "integer": "whole number",
+    }
+    text = names.get(part["type"], part["type"])
+    bounds = [
+        f"{sign} {part[keyword]}"
+        for keyword, sign in (("minimum", "≥"), ("exclusiveMinimum", ">"), ("maximum", "≤"))
+        if keyword in part
+    ]
+    return f"{text} {', '.join(bounds)}".strip()
+
+
+def _default(part: dict[str, Any]) -> str:
+    if "default" not in part or part["default"] == {}:
+        return ""
+    value = part["default"]
+    if isinstance(value, str) and len(value) == 64:
+        return "64 zeros"
+    return f"`{str(value).lower() if isinstance(value, bool) else value}`"
+
+
+def environment_page() -> str:
+    """The environment variables, from the table in settings."""
+    rows = [f"| `{row.name}` | {row.purpose} | {row.default} |" for row in settings.VARIABLES]
+    head = "| variable | what it does | without it |\n|---|---|---|"
+    intro = "kolm reads these and no others. None of them changes the bytes of a bundle."
+    return f"{NOTICE}\n\n# Environment variables\n\n{intro}\n\n{head}\n" + "\n".join(rows) + "\n"
+
+
+def exit_codes_page() -> str:
+    """The exit codes, from their enum."""
+    rows = [f"| {int(code)} | {meaning} |" for code, meaning in MEANINGS.items()]
+    intro = (
+        "The same for every command, so that a script can tell *the answer is no* (1) from "
+        "*could not look* (3 and above)."
+    )
+    return (
+        f"{NOTICE}\n\n# Exit codes\n\n{intro}\n\n| exit | meaning |\n|---|---|\n"
+        + "\n".join(rows)
+        + "\n"
+    )
+
+
+def error_rows() -> Iterator[dict[str, str]]:
+    """The rows of all parts, sorted by code; a code belongs to one part."""
+    found: dict[str, dict[str, str]] = {}
+    for path in sorted((REFERENCE / "errors.d").glob("*.md")):
+        for line in path.read_text(encoding="utf-8").splitlines():
+            if not line.lstrip().startswith("| `E_"):
+                continue
+            cells = [
+                cell.strip() for cell in line.replace("\\|", "¦").strip().strip("|").split("|")
+            ]
+            if len(cells) != 4:
+                raise SystemExit(f"{path.name}: four cells are wanted: {line}")
+            code, family, cause, remedy = (cell.replace("¦", "|") for cell in cells)
+            code = code.strip("`")
+            row = {"code": code, "family": family.strip("`"), "cause": cause, "remedy": remedy}
+            if found.setdefault(code, row)["cause"] != cause:
+                raise SystemExit(f"{path.name}: {code} is told differently in another part")
+    yield from (found[code] for code in sorted(found))
+
+
+def errors_page(rows: list[dict[str, str]]) -> str:
+    """The table of all error codes."""
+    lines = [
+        f'| <a id="{row["code"].lower()}"></a>`{row["code"]}` | {row["family"]} | '
+        f"{row['cause']} | {row['remedy']} |"
+        for row in rows
+    ]
+    intro = (
+        "`kolm help CODE` prints the same. The family decides the "
+        "[exit code](exit-codes.md): Refused 1, Usage 2, Unreadable 3, Denied 4, Network 5, "
+        "Lacking 6."
+    )
+    head = "| code | family | cause | what to do |\n|---|---|---|---|"
+    return f"{NOTICE}\n\n# Error codes\n\n{intro}\n\n{head}\n" + "\n".join(lines) + "\n"
+
+
+def main(arguments: list[str]) -> int:
+    """Write the pages, or with ``--check`` name those that differ."""
+    stale = []
+    for path, text in pages().items():
+        if path.exists() and path.read_text(encoding="utf-8") == text:
+            continue
+        stale.append(path)
+        if "--check" not in arguments:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(text, encoding="utf-8")
+    for path in stale:
+        print(f"{'out of date' if '--check' in arguments else 'written'}: {path.relative_to(ROOT)}")
+    return 1 if stale and "--check" in arguments else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

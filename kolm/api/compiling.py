@@ -1,0 +1,267 @@
+"""The compositions: the whole line from a spec to a signed bundle.
+
+check -> train -> evaluate -> gate -> seal -> sign. Training and evaluation run in children under
+the strict profile; a run folder is named after its lock, so that the same compile resumes there
+after a kill, and another one never meets its files.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from kolm import canonical, paths, settings
+from kolm.api import children, sealing
+from kolm.api.preparing import Prepared, SpecSource, prepare
+from kolm.api.signing import choose_key
+from kolm.bundle import adapter_config, cid
+from kolm.digest import Digest
+from kolm.events import Reporter, Silent
+from kolm.records.kscore import Pack
+from kolm.score import kscore
+from kolm.score.cases import read_cases
+from kolm.score.evaluation import evaluate
+from kolm.sign.keys import PrivateKey
+from kolm.train.profile import strict_environment
+
+_DONE_TRAINING = ("train.json", "adapter_model.safetensors", "modules.jsonl", "trace.jsonl")
+_DONE_EVALUATING = ("predictions.jsonl", "measurements.json")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CompileResult:
+    """What a compile gives.
+
+    Attributes:
+        bundle: the file, or None when nothing was sealed.
+        content_id: digest of the manifest, or None when nothing was sealed.
+        cid: the content id as a CID.
+        lock: the resolved spec.
+        evaluation: the evaluation document; empty for a dry run.
+        kscore: the K-score document; empty for a dry run.
+        gate_passed: whether K and every floor passed.
+        failing_cases: cases with a wrong answer: prompt, reference, output.
+        seconds: wall time of this call.
+        peak_memory_bytes: of the largest process.
+    """
+
+    bundle: Path | None = None
+    content_id: Digest | None = None
+    cid: str | None = None
+    lock: dict[str, Any]
+    evaluation: dict[str, Any]
+    kscore: dict[str, Any]
+    gate_passed: bool = False
+    failing_cases: Sequence[Mapping[str, str]] = ()
+    seconds: float = 0.0
+    peak_memory_bytes: int = 0
+
+
+def compile_bundle(
+    spec: SpecSource,
+    *,
+    rows: Iterable[Any] | None = None,
+    project: Path | None = None,
+    output: Path | None = None,
+    dry_run: bool = False,
+    allow_below_gate: bool = False,
+    key: str | None = None,
+    reporter: Reporter | None = None,
+) -> CompileResult:
+    """Compile a spec and captures into a signed bundle.
+
+    Args:
+        spec: path of the YAML file, or the same content as a dict.
+        rows: train on exactly these instead of the spec's capture store:
+            ``{"image": PIL image | path | base64, "prompt": str, "response": str}``.
+        project: the folder that relative paths mean and that run state goes into.
+        output: the file to write; ``<name>.kolm`` in the project without it.
+        dry_run: stop at the lock.
+        allow_below_gate: seal a bundle whose claim says that the gate failed.
+        key: name of the signing key; the only one, or ``default``, without it.
+        reporter: hears progress.
+
+    Raises:
+        KolmError: what the stages raise. Whatever was finished is found again by the next call.
+    """
+    told = reporter or Silent()
+    began = time.monotonic()
+    started = datetime.now(UTC)  # noqa: TID251 - api reads the clock for the provenance claim
+    # The key comes first: nobody should train for an hour to learn that none is there.
+    signer = None if dry_run else choose_key(key)
+    prepared = prepare(spec, rows=rows, project=project, reporter=told)
+    if signer is None:
+        return CompileResult(lock=prepared.lock, evaluation={}, kscore={})
+    run = prepared.project.run_folder(prepared.lock)
+    with children.claimed(run) as claim:
+        write_inputs(run, prepared)
+        _train(run, prepared, told, claim)
+        _evaluate(run, prepared, told, claim)
+        return _judge_and_seal(
+            run,
+            prepared,
+            signer,
+            target=output or prepared.project.folder / f"{prepared.spec.name}.kolm",
+            allow_below_gate=allow_below_gate,
+            started=started,
+            began=began,
+            reporter=told,
+        )
+
+
+def write_inputs(run: Path, prepared: Prepared) -> None:
+    """Write what the children read into the run folder."""
+    for name, data in prepared.snapshot.files().items():
+        paths.atomic_write(run / name, data)
+    paths.atomic_write(run / "spec.lock.json", canonical.dumps(prepared.lock))
+    places = {"base_folder": str(prepared.base.folder), "captures": str(prepared.store_folder)}
+    paths.atomic_write(run / "inputs.json", canonical.dumps(places))
+
+
+def child_environment(lock: Mapping[str, Any]) -> dict[str, str]:
+    """The environment of a child: ours, with the strict profile over it."""
+    return {**settings.inherited(), **strict_environment(lock["environment"]["threads"])}
+
+
+def _train(run: Path, prepared: Prepared, reporter: Reporter, claim: int) -> None:
+    if not all((run / name).is_file() for name in _DONE_TRAINING):
+        children.run(
+            "kolm.train.worker",
+            [str(run)],
+            log=run / "train.log",
+            environment=child_environment(prepared.lock),
+            reporter=reporter,
+            inherit=(claim,),
+        )
+    modules = canonical.read_lines((run / "modules.jsonl").read_bytes(), where="modules.jsonl")
+    config = adapter_config.derive(prepared.lock, [row for _, _, row in modules])
+    paths.atomic_write(run / "adapter_config.json", config)
+
+
+def _evaluate(run: Path, prepared: Prepared, reporter: Reporter, claim: int) -> None:
+    if all((run / name).is_file() for name in _DONE_EVALUATING):
+        return
+    children.run(
+        "kolm.evaluate.worker",
+        [str(run)],
+        log=run / "evaluate.log",
+        environment=child_environment(prepared.lock),
+        reporter=reporter,
+        inherit=(claim,),
+    )
+
+
+def read_predictions(run: Path) -> list[dict[str, Any]]:
+    """The rows of a run's predictions."""
+    data = (run / "predictions.jsonl").read_bytes()
+    return [row for _, _, row in canonical.read_lines(data, where="predictions.jsonl")]
+
+
+def _judge_and_seal(
+    run: Path,
+    prepared: Prepared,
+    signer: PrivateKey,
+    *,
+    target: Path,
+    allow_below_gate: bool,
+    started: datetime,
+    began: float,
+    reporter: Reporter,
+) -> CompileResult:
+    lock = prepared.lock
+    predictions = read_predictions(run)
+    cases = (run / "evalcases.jsonl").read_bytes()
+    evaluation = evaluate(predictions, read_cases(cases), lock["evaluation"])
+    measurements = canonical.loads((run / "measurements.json").read_bytes(), where="measurements")
+    report = sealing.score_report(
+        lock,
+        evaluation,
+        measurements,
+        size_bytes=sum((run / name).stat().st_size for name in kscore.SIZED_MEMBERS),
+        pack=Pack(root=sealing.pack_root(prepared.snapshot.lines), owner="publisher"),
+    )
+    passed = report["gate"]["verdict"] == "passed"
+    result: dict[str, Any] = {
+        "lock": lock,
+        "evaluation": evaluation,
+        "kscore": report,
+        "gate_passed": passed,
+        "failing_cases": wrong_answers(cases, predictions),
+    }
+    if passed or allow_below_gate:
+        reporter.started("seal", None, "bytes")
+        content = sealing.gather_content(run, prepared, evaluation)
+        facts = canonical.loads((run / "train.json").read_bytes(), where="train.json")
+        times = sealing.Times(
+            started=started,
+            finished=datetime.now(UTC),  # noqa: TID251 - for the provenance claim
+            measured={
+                "compile_seconds": canonical.decimal(time.monotonic() - began, 1),
+                "evaluate_seconds": measurements["wall_seconds"],
+                "peak_memory_bytes": children.peak_memory_bytes(),
+                "train_seconds": facts["measured"]["train_seconds"],
+                "train_tokens_per_second": facts["measured"]["tokens_per_second"],
+            },
+        )
+        sealing.seal_bundle(
+            target,
+            content,
+            prepared,
+            evaluation=evaluation,
+            report=report,
+            key=signer,
+            times=times,
+        )
+        reporter.finished("seal", bytes=target.stat().st_size)
+        result |= {
+            "bundle": target,
+            "content_id": content.content_id,
+            "cid": cid.cid_of(content.content_id),
+        }
+    return CompileResult(
+        **result,
+        seconds=time.monotonic() - began,
+        peak_memory_bytes=children.peak_memory_bytes(),
+    )
+
+
+def wrong_answers(
+    cases: bytes, predictions: Sequence[Mapping[str, Any]]
+) -> list[dict[str, str]]:
+    """The cases that the adapter did not get wholly right, in the order of the predictions."""
+    wrong = {
+        row["case"]: row["adapter"]["output"]
+        for row in predictions
+        if row["adapter"]["score"] != "1"
+    }
+    found = []
+    for case in read_cases(cases):
+        if case.case in wrong:
+            found.append((case, wrong[case.case]))
+    prompts = _prompts(cases)
+    return [
+        {
+            "case": case.case,
+            "prompt": prompts[case.case],
+            "reference": case.reference,
+            "output": output,
+        }
+        for case, output in found
+    ]
+
+
+def _prompts(cases: bytes) -> dict[str, str]:
+    from kolm import digest
+
+    prompts = {}
+    for _, line, capture in canonical.read_lines(cases, where="evalcases.jsonl"):
+        users = [m for m in capture["messages"] if m["role"] == "user"]
+        parts = users[-1]["content"] if users else []
+        prompts[str(digest.of_bytes(line))] = " ".join(
+            part["text"] for part in parts if part["type"] == "text"
+        )
+    return prompts

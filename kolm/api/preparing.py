@@ -1,0 +1,187 @@
+"""The compositions: from a spec and captures to a lock. Trains nothing and writes no bundle."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+from kolm import digest
+from kolm.bundle.base_root import BaseFacts, base_root
+from kolm.capture.intake import take_in
+from kolm.capture.rows import from_python
+from kolm.capture.snapshot import Snapshot, take
+from kolm.capture.split import SplitRule
+from kolm.capture.store import CaptureStore
+from kolm.digest import Digest
+from kolm.events import Reporter
+from kolm.models.resolve import BaseRef, resolve_base
+from kolm.records.spec import Spec
+from kolm.spec.load import load_spec
+from kolm.spec.resolve import resolve
+from kolm.train.profile import environment_class
+
+_STATE = ".kolm"  # a project's own folder for what can be made again
+_MOST_THREADS = 16  # more threads than this make small matrix products slower
+
+SpecSource = Path | str | Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Project:
+    """Where a compile's files lie: the spec's folder, or the one that was named."""
+
+    folder: Path
+
+    def run_folder(self, lock: Mapping[str, Any]) -> Path:
+        """The folder of one lock's run: the same lock resumes there."""
+        return self.folder / _STATE / "runs" / digest.hex_of(digest.of_value(lock))[:16]
+
+    @property
+    def rows_folder(self) -> Path:
+        """The folder of the stores that rows from Python went into."""
+        return self.folder / _STATE / "rows"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Prepared:
+    """Everything that is settled before training.
+
+    Attributes:
+        spec: what the user wants.
+        spec_digest: of the spec as it was given: of the file's bytes, or of the dict.
+        project: where files lie.
+        store_folder: of the capture store.
+        snapshot: of the captures, split.
+        base: where the base was found.
+        lock: the spec resolved.
+    """
+
+    spec: Spec
+    spec_digest: Digest
+    project: Project
+    store_folder: Path
+    snapshot: Snapshot
+    base: BaseRef
+    lock: dict[str, Any]
+
+
+def project_of(spec: SpecSource, project: Path | None) -> Project:
+    """The project of a spec: the named folder, else the spec's own, else the current one."""
+    if project is not None:
+        return Project(folder=project.absolute())
+    if isinstance(spec, Mapping):
+        return Project(folder=Path.cwd())
+    return Project(folder=Path(spec).absolute().parent)
+
+
+def prepare(
+    source: SpecSource,
+    *,
+    rows: Iterable[Any] | None,
+    project: Path | None,
+    reporter: Reporter,
+) -> Prepared:
+    """Read the spec, freeze the captures, measure the base and resolve the lock.
+
+    Raises:
+        KolmError: whatever of it does not hold; nothing has been trained then.
+    """
+    spec = load_spec(source)
+    place = project_of(source, project)
+    base = _find_base(spec, place)
+    reporter.started("snapshot", None, "captures")
+    if rows is None:
+        folder = place.folder / spec.data.captures
+    else:
+        folder = store_rows(rows, place, reporter)
+    with CaptureStore.open(folder) as store:
+        snapshot = take(store, split_rule(spec))
+    reporter.finished("snapshot", captures=snapshot.header.captures, images=snapshot.header.images)
+    lock = resolve(
+        spec,
+        base=describe_base(base, base_root(base.folder)),
+        snapshot=snapshot.document(),
+        cases=digest.of_bytes(snapshot.files()["evalcases.jsonl"]),
+        environment=environment_class(spec.train.threads or default_threads()),
+    )
+    return Prepared(
+        spec=spec,
+        spec_digest=_digest_of(source),
+        project=place,
+        store_folder=folder,
+        snapshot=snapshot,
+        base=base,
+        lock=lock,
+    )
+
+
+def _find_base(spec: Spec, place: Project) -> BaseRef:
+    """A base that is named by a path is looked for beside the spec."""
+    beside = place.folder / spec.base
+    return resolve_base(str(beside) if (beside / "config.json").is_file() else spec.base)
+
+
+def _digest_of(source: SpecSource) -> Digest:
+    if isinstance(source, Mapping):
+        return digest.of_value(asdict(load_spec(source)))
+    return digest.of_file(Path(source))
+
+
+def default_threads() -> int:
+    """Threads of a compile when the spec names none: the cores that this process may use."""
+    return min(len(os.sched_getaffinity(0)), _MOST_THREADS)
+
+
+def split_rule(spec: Spec) -> SplitRule:
+    """The split that a spec asks for."""
+    split = spec.data.split
+    held_out = {} if split.eval is None else {"eval": Decimal(split.eval)}
+    return SplitRule(
+        kind=split.kind,
+        validation=Decimal(split.validation),
+        near_duplicates=spec.data.near_duplicates,
+        **held_out,
+    )
+
+
+def describe_base(base: BaseRef, facts: BaseFacts) -> dict[str, Any]:
+    """The lock's ``base`` object: who the base is, and the root over everything it consists of."""
+    return {
+        "id": base.id,
+        "family": base.family,
+        "revision": base.revision,
+        "root": facts.root,
+        "tensors": len(facts.tensors),
+        "parameters": facts.parameters,
+        "dtype": facts.dtype,
+        "license": base.license,
+        "papers": list(base.papers),
+        "files": [{"digest": file.digest, "name": file.name} for file in facts.files],
+    }
+
+
+def store_rows(rows: Iterable[Any], place: Project, reporter: Reporter) -> Path:
+    """Put rows from Python into a store of their own; equal rows give the same folder.
+
+    Raises:
+        Refused: a row cannot be taken; nothing is kept then.
+    """
+    place.rows_folder.mkdir(parents=True, exist_ok=True)
+    making = Path(tempfile.mkdtemp(prefix="making-", dir=place.rows_folder))
+    try:
+        with CaptureStore.open(making / "store", create=True) as store:
+            take_in(store, from_python(rows), reporter=reporter)
+            ids = digest.merkle_root(digest.raw_of(row.id) for row in store.rows())
+        kept = place.rows_folder / digest.hex_of(ids)[:16]
+        if not kept.exists():
+            (making / "store").rename(kept)
+        return kept
+    finally:
+        shutil.rmtree(making)
+

@@ -1,0 +1,236 @@
+"""The compositions: an audit with the auditor's own material.
+
+`kolm.verify` opens one file and decides. What it may be handed beside that (a capture store, a
+model that runs cases again) is put together here, because it needs layers that the verifier must
+never reach.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import secrets
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from kolm import canonical, digest, paths, settings
+from kolm.digest import Digest
+from kolm.errors import Unreadable, Usage
+from kolm.events import Reporter, Silent
+from kolm.records.verification import Verification
+from kolm.sign.trust import TrustStore
+from kolm.verify import verifier
+from kolm.verify.policy import BUILT_IN, Policy, load_policy
+from kolm.verify.ports import (
+    CaptureSource,
+    PictureFacts,
+    RescoreAnswer,
+    RescoreJob,
+    RescoreRequest,
+)
+
+if TYPE_CHECKING:
+    from kolm.capture.store import CaptureStore
+
+RUNS = ("adapter", "base", "blind")
+
+
+class StoreSource:
+    """A capture store as the verifier asks it: everything recomputed from the stored bytes."""
+
+    def __init__(self, store: CaptureStore) -> None:
+        self._store = store
+
+    @property
+    def near_duplicate_method(self) -> str:
+        """The one method that this kolm has."""
+        from kolm.capture import likeness
+
+        return likeness.METHOD
+
+    def captures(self) -> Iterator[bytes]:
+        """The canonical bytes of every capture."""
+        for stored in self._store.rows():
+            yield stored.data
+
+    def picture(self, file: str) -> PictureFacts | None:
+        """File and pixel digest of a picture, from its bytes."""
+        from kolm.capture import images
+
+        name = Digest(file)
+        if not self._store.blobs.has(name):
+            return None
+        data = self._store.blobs.read(name)
+        facts = images.inspect(data, where=file)
+        return PictureFacts(file=facts.file, pixels=facts.pixels)
+
+    def near_duplicates(self, left: Sequence[str], right: Sequence[str]) -> int:
+        """Pictures of `left` with a near twin in `right`; signatures come from the pixels."""
+        from kolm.capture import likeness
+
+        return len(likeness.twins(self._signatures(left), self._signatures(right)))
+
+    def _signatures(self, files: Sequence[str]) -> Mapping[Digest, bytes]:
+        from kolm.capture import images, likeness
+
+        names = [Digest(file) for file in files]
+        return {
+            name: likeness.signature(images.decode(self._store.blobs.read(name), where=name))
+            for name in names
+        }
+
+
+def verify(
+    bundle: str | Path,
+    *,
+    policy: Policy | str | Path = BUILT_IN,
+    trust: TrustStore | str | Path | None = None,
+    now: datetime | None = None,
+    reporter: Reporter | None = None,
+    base: str | Path | None = None,
+    captures: str | Path | None = None,
+    rescore: int | None = None,
+    expected_id: Digest | None = None,
+) -> Verification:
+    """Audit a bundle with whatever the auditor has.
+
+    Args:
+        bundle: the `.kolm` file.
+        policy: what is demanded: a policy or its file.
+        trust: whose keys are believed: a store or its file; without one this user's own.
+        now: the time that the report carries; without one the clock's.
+        reporter: hears of the child's progress.
+        base: folder of the base; with `rescore` it defaults to the base that the lock names.
+        captures: folder of a capture store.
+        rescore: how many cases to run again; needs `captures` for their pictures.
+        expected_id: the content id that was asked for.
+
+    Raises:
+        Unreadable: the bundle, the policy or the store cannot be looked at.
+        Usage: `rescore` without `captures`.
+    """
+    path = Path(bundle)
+    demanded = policy if isinstance(policy, Policy) else load_policy(Path(policy))
+    believed = trust if isinstance(trust, TrustStore) else _trust_store(trust)
+    moment = now or datetime.now(UTC)  # noqa: TID251 - the composition reads the clock
+    folder = Path(base) if base is not None else None
+    request = None
+    if rescore is not None:
+        if captures is None:
+            raise Usage(
+                "E_VERIFY_RESCORE_PICTURES",
+                "running cases again needs their pictures",
+                hint="add --captures STORE, the folder of the capture store",
+            )
+        folder = folder or _named_base(path)
+        request = RescoreRequest(
+            cases=rescore,
+            entropy=digest.of_bytes(secrets.token_bytes(32)),
+            run=_Runner(base=folder, captures=Path(captures), reporter=reporter or Silent()),
+        )
+    with contextlib.ExitStack() as stack:
+        source: CaptureSource | None = None
+        if captures is not None:
+            source = stack.enter_context(_opened(Path(captures)))
+        return verifier.verify(
+            path,
+            policy=demanded,
+            trust=believed,
+            now=moment,
+            base=folder,
+            captures=source,
+            rescore=request,
+            expected_id=expected_id,
+        )
+
+
+def _trust_store(file: str | Path | None) -> TrustStore:
+    return TrustStore.load_file(Path(file)) if file else TrustStore.load(paths.config_folder())
+
+
+@contextlib.contextmanager
+def _opened(folder: Path) -> Iterator[StoreSource]:
+    from kolm.capture.store import CaptureStore
+
+    with CaptureStore.open(folder) as store:
+        yield StoreSource(store)
+
+
+def _named_base(path: Path) -> Path:
+    """The folder of the base that the bundle's lock names, if this machine has it."""
+    from kolm.bundle.reader import Bundle
+    from kolm.models.resolve import resolve_base
+
+    name = str(Bundle.open(path).document("spec.lock.json")["base"]["id"])
+    if name.startswith("local/"):
+        raise Unreadable(
+            "E_VERIFY_LOCAL_BASE",
+            "the bundle names a base that was a folder on the publisher's machine",
+            found=name,
+            hint="give its folder: --base PATH",
+        )
+    return resolve_base(name).folder
+
+
+class _Runner:
+    """Runs cases again in a child process; what it reads is unpacked into a temporary folder."""
+
+    def __init__(self, *, base: Path, captures: Path, reporter: Reporter) -> None:
+        self._base = base
+        self._captures = captures
+        self._reporter = reporter
+
+    def __call__(self, job: RescoreJob) -> RescoreAnswer:
+        """Run the job.
+
+        Raises:
+            KolmError: what the child reported.
+            Lacking: the train extra is missing.
+        """
+        from kolm.api import children
+        from kolm.bundle.reader import Bundle
+        from kolm.train import profile
+
+        with tempfile.TemporaryDirectory(prefix="kolm-rescore-") as name:
+            folder = Path(name) / "bundle"
+            bundle = Bundle.open(job.bundle)
+            bundle.unpack(folder)
+            stated = bundle.document("spec.lock.json")["environment"]
+            here = profile.environment_class(stated["threads"], stated["device"])
+            request = self._write_request(Path(name), folder, job)
+            children.run(
+                "kolm.evaluate.rescore",
+                [str(request)],
+                log=Path(name) / "rescore.log",
+                environment={
+                    **settings.inherited(),
+                    **profile.strict_environment(stated["threads"]),
+                },
+                reporter=self._reporter,
+            )
+            answer: dict[str, Any] = canonical.loads(
+                (Path(name) / "rows.json").read_bytes(), where="rows.json"
+            )
+            return RescoreAnswer(environment_class=here["class"], rows=answer["rows"])
+
+    def _write_request(self, place: Path, folder: Path, job: RescoreJob) -> Path:
+        inputs = {
+            "base_folder": str(self._base.resolve()),
+            "captures": str(self._captures.resolve()),
+        }
+        (folder / "inputs.json").write_bytes(canonical.dumps(inputs))
+        request = place / "request.json"
+        request.write_bytes(
+            canonical.dumps(
+                {
+                    "cases": list(job.cases),
+                    "latency": False,
+                    "output": str(place / "rows.json"),
+                    "run_folder": str(folder),
+                    "runs": list(RUNS),
+                }
+            )
+        )
+        return request

@@ -1,0 +1,266 @@
+"""``kolm capture``: keep (image, prompt, response) pairs; import, export and freeze them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import click
+
+from kolm.cli import output
+
+STORE = click.option(
+    "--store",
+    "folder",
+    type=click.Path(file_okay=False, path_type=Path),
+    default=Path("captures"),
+    show_default=True,
+    metavar="DIR",
+    help="The folder of the capture store.",
+)
+TAGS = click.option("--tag", "tags", multiple=True, metavar="TAG", help="May be given repeatedly.")
+SPLITS = click.Choice(["train", "validation", "eval"])
+
+
+@click.group(short_help="Keep (image, prompt, response) pairs: import, export, snapshot.")
+def command() -> None:
+    """Keep (image, prompt, response) pairs in a store, and freeze them for a compile."""
+
+
+@command.command("add")
+@STORE
+@click.option("--image", "images", multiple=True, help="A file, data URI or base64; repeatable.")
+@click.option("--prompt", required=True, help="What is asked about the images.")
+@click.option("--response", required=True, help="The answer that is right.")
+@click.option("--rejected", help="An answer that is worse.")
+@TAGS
+@click.option("--license", "license_id", default="", help="SPDX id of the row's licence.")
+@click.option("--split", type=SPLITS, help="The side that the row is meant for.")
+def add(
+    folder: Path,
+    images: tuple[str, ...],
+    prompt: str,
+    response: str,
+    rejected: str | None,
+    tags: tuple[str, ...],
+    license_id: str,
+    split: str | None,
+) -> None:
+    """Add one capture."""
+    from kolm.capture import intake, rows
+    from kolm.capture.drafts import Defaults
+    from kolm.capture.store import CaptureStore
+    from kolm.records.capture import Source
+
+    row = {
+        "image": list(images),
+        "prompt": prompt,
+        "response": response,
+        "rejected": rejected,
+        "tags": list(tags),
+        "license": license_id,
+        "split": split,
+    }
+    defaults = Defaults(source=Source(kind="add", name=""))
+    with CaptureStore.open(folder, create=True) as store:
+        taken = intake.take_in(store, rows.from_python([row], defaults=defaults))
+        total = len(store)
+    _answer_taken("add", folder, taken, total)
+
+
+@command.command("import")
+@click.argument("source", metavar="FILE|easy-vqa")
+@STORE
+@click.option("--format", "form", type=click.Choice(["jsonl", "llava"]), help="Default: by name.")
+@click.option(
+    "--images",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    metavar="DIR",
+    help="What image paths are relative to; default: the folder of FILE.",
+)
+@click.option("--skip-bad", is_flag=True, help="Leave bad rows out and list them.")
+@click.option(
+    "--refused",
+    type=click.Path(dir_okay=False, path_type=Path),
+    metavar="FILE",
+    help="Where --skip-bad lists them; default: DIR/refused/NAME.jsonl.",
+)
+@TAGS
+@click.option("--license", "license_id", default="", help="SPDX id of rows that state none.")
+@click.option("--split", type=SPLITS, help="Side of rows that state none.")
+def import_(
+    source: str,
+    folder: Path,
+    form: str | None,
+    images: Path | None,
+    skip_bad: bool,
+    refused: Path | None,
+    tags: tuple[str, ...],
+    license_id: str,
+    split: Any,
+) -> None:
+    """Import prompt/response JSON Lines, LLaVA conversations, or the easy-vqa package.
+
+    All rows are taken or none; importing the same rows again adds nothing.
+    """
+    from kolm.capture import importers, intake
+    from kolm.capture.drafts import BadRow, Defaults, Draft
+    from kolm.capture.importers import easy_vqa
+    from kolm.capture.store import CaptureStore
+    from kolm.records.capture import Source
+
+    out = output.current()
+    path = Path(source)
+    if source == easy_vqa.PACKAGE and not path.exists():
+        rows: Iterator[Draft | BadRow] = easy_vqa.rows()
+    else:
+        form = form or importers.guess(path)
+        defaults = Defaults(
+            source=Source(kind=form, name=path.name), license=license_id, split=split, tags=tags
+        )
+        rows = importers.rows(path, form=form, images=images, defaults=defaults)
+    with CaptureStore.open(folder, create=True) as store:
+        taken = intake.take_in(store, rows, skip_bad=skip_bad, reporter=out.reporter)
+        total = len(store)
+    listed = None
+    if taken.refused:
+        listed = refused or folder / "refused" / f"{path.name}.jsonl"
+        intake.list_refused(taken, listed)
+        out.reporter.warned(f"{len(taken.refused)} bad rows were left out; see {listed}")
+    _answer_taken("import", folder, taken, total, listed)
+
+
+@command.command("export")
+@click.argument("target", type=click.Path(dir_okay=False, path_type=Path), metavar="FILE")
+@STORE
+@click.option("--format", "form", type=click.Choice(["jsonl", "llava"]), help="Default: by name.")
+@TAGS
+@click.option("--force", is_flag=True, help="Replace FILE if it exists.")
+def export(
+    target: Path, folder: Path, form: str | None, tags: tuple[str, ...], force: bool
+) -> None:
+    """Write captures to FILE, and their images into a folder beside it.
+
+    Importing FILE gives the same captures again.
+    """
+    from kolm.capture import exporters, importers
+    from kolm.capture.store import CaptureStore
+
+    out = output.current()
+    form = form or importers.guess(target)
+    with CaptureStore.open(folder) as store:
+        done = exporters.export(
+            store, target, form=form, tags=tags, replace=force, reporter=out.reporter
+        )
+    document = {
+        "schema": "urn:kolm:cli-capture-export:v1",
+        "captures": done.captures,
+        "file": str(done.file),
+        "format": form,
+        "images": done.images,
+        "images_folder": str(done.folder),
+    }
+    text = f"{done.captures} captures in {done.file}, {done.images} images in {done.folder}"
+    out.answer(document, text, brief=str(done.file))
+
+
+@command.command("stats")
+@STORE
+def stats(folder: Path) -> None:
+    """Count what the store holds: captures, images, sides, sources, licences, tags."""
+    from kolm.capture.store import CaptureStore
+
+    with CaptureStore.open(folder) as store:
+        counts = store.stats()
+    document = {"schema": "urn:kolm:cli-capture-stats:v1", "store": str(folder), **counts}
+    output.current().answer(document, lambda: _stats_text(counts), brief=str(counts["captures"]))
+
+
+@command.command("snapshot")
+@STORE
+@click.option(
+    "--split",
+    "kind",
+    type=click.Choice(["official", "hash"]),
+    default="official",
+    show_default=True,
+    help="The rows' own split, or one by hash of the images.",
+)
+@click.option("--eval", "eval_share", default="0.1", show_default=True, help="For a hash split.")
+@click.option(
+    "--validation",
+    default="0.05",
+    show_default=True,
+    help="Held out of train, unless the rows name their own.",
+)
+@click.option(
+    "--near-duplicates",
+    type=click.Choice(["refuse", "report"]),
+    help="Across sides; default: refuse for a hash split, report for an official one.",
+)
+def snapshot(
+    folder: Path, kind: str, eval_share: str, validation: str, near_duplicates: str | None
+) -> None:
+    """Freeze the store's captures under one root, split so that no image is on two sides."""
+    from kolm.capture import snapshot as snapshots
+    from kolm.capture.split import SplitRule, share
+    from kolm.capture.store import CaptureStore
+
+    rule = SplitRule(
+        kind=kind,
+        eval=share(eval_share),
+        validation=share(validation),
+        near_duplicates=near_duplicates,
+    )
+    with CaptureStore.open(folder) as store:
+        taken = snapshots.take(store, rule)
+        target = snapshots.keep(store, taken)
+    document = {
+        "schema": "urn:kolm:cli-capture-snapshot:v1",
+        "digest": taken.digest,
+        "folder": str(target),
+        "snapshot": taken.document(),
+    }
+    output.current().answer(document, lambda: _snapshot_text(document), brief=str(target))
+
+
+def _answer_taken(
+    verb: str, folder: Path, taken: Any, total: int, listed: Path | None = None
+) -> None:
+    document = {
+        "schema": f"urn:kolm:cli-capture-{verb}:v1",
+        "store": str(folder),
+        "total": total,
+        **taken.to_document(),
+    }
+    if listed is not None:
+        document["refused_file"] = str(listed)
+    text = (
+        f"{taken.captures} captures and {taken.images} images added to {folder}, "
+        f"{taken.known} known already; {total} in all"
+    )
+    output.current().answer(document, text, brief=str(taken.captures))
+
+
+def _stats_text(counts: dict[str, Any]) -> str:
+    pictures = f"{counts['pictures']} different pictures, {counts['image_bytes']} bytes"
+    lines = [
+        f"captures    {counts['captures']}  ({counts['several_turns']} with several turns)",
+        f"images      {counts['images']}  ({pictures})",
+    ]
+    for name in ("media_types", "splits", "sources", "licenses", "tags"):
+        told = "  ".join(f"{key} {value}" for key, value in sorted(counts[name].items()))
+        lines.append(f"{name.replace('_', ' '):<12}{told}".rstrip())
+    return "\n".join(lines)
+
+
+def _snapshot_text(document: dict[str, Any]) -> str:
+    header = document["snapshot"]
+    lines = [f"snapshot   {document['folder']}", f"root       {header['root']}"]
+    for side in ("train", "validation", "eval"):
+        counted = header["splits"][side]
+        lines.append(f"{side:<11}{counted['captures']} captures, {counted['images']} images")
+    near = header["near_duplicates"]
+    lines.append(f"near twins {near['across_splits']} eval images have one in train")
+    return "\n".join(lines)

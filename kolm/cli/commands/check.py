@@ -1,0 +1,69 @@
+"""``kolm check``: does this spec fit this data and this machine? Cheap, and changes nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import click
+
+from kolm.cli import output
+from kolm.cli.exit_codes import ExitCode
+from kolm.errors import KolmError
+
+TONES = {"ok": "good", "warning": "warn", "failed": "bad"}
+
+
+@click.command(short_help="Does this spec fit this data and this machine? Changes nothing.")
+@click.argument(
+    "spec", default="kolm.yaml", type=click.Path(path_type=Path, dir_okay=False), required=False
+)
+def command(spec: Path) -> int:
+    """Check SPEC against its data and this machine, without training and without a GPU.
+
+    Lists everything that is wrong, not only the first; the exit code is 1 if anything is.
+    """
+    out = output.current()
+    findings = find(spec)
+    document = {
+        "schema": "urn:kolm:cli-check:v1",
+        "spec": str(spec),
+        "passed": all(finding["verdict"] != "failed" for finding in findings),
+        "findings": findings,
+    }
+    out.answer(document, lambda: _for_people(document, out))
+    return ExitCode.DONE if document["passed"] else ExitCode.NO
+
+
+def find(spec: Path) -> list[dict[str, Any]]:
+    """All findings: the spec by itself first; only a sound one is held against data and machine."""
+    from kolm.spec.load import problems_of, read_source
+
+    problems = problems_of(read_source(spec))
+    if problems:
+        return from_errors(problems)
+    from kolm import api
+
+    sound = {"name": "spec", "verdict": "ok", "message": f"{spec} fits its schema"}
+    checked = api.check(spec, reporter=output.current().reporter)
+    return [sound, *(dict(finding) for finding in checked)]
+
+
+def from_errors(problems: Sequence[KolmError]) -> list[dict[str, Any]]:
+    """Errors as failed findings."""
+    return [{"name": "spec", "verdict": "failed", **problem.to_document()} for problem in problems]
+
+
+def _for_people(document: dict[str, Any], out: output.Output) -> str:
+    lines = []
+    for finding in document["findings"]:
+        verdict = out.paint(f"{finding['verdict']:9}", TONES[finding["verdict"]])
+        where = f"   {finding['where']}" if finding.get("where") else ""
+        lines.append(f"{verdict}{finding['name']:12}{finding['message']}{where}")
+        lines += [
+            f"{'':21}{part}: {finding[part]}"
+            for part in ("expected", "found", "hint")
+            if finding.get(part)
+        ]
+    return "\n".join(lines)

@@ -1,0 +1,114 @@
+"""``kolm compile``: the product verb, from a spec and captures to a signed bundle."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from kolm.cli import output
+from kolm.cli.exit_codes import ExitCode
+
+if TYPE_CHECKING:
+    from kolm.api import CompileResult
+
+SHOWN_CASES = 10  # enough to see what kind of question fails; all are in predictions.jsonl
+
+
+@click.command(short_help="Check, train, evaluate, seal and sign: spec and captures to a bundle.")
+@click.argument(
+    "spec", default="kolm.yaml", type=click.Path(path_type=Path, dir_okay=False), required=False
+)
+@click.option("--dry-run", is_flag=True, help="Print the lock and stop; nothing is trained.")
+@click.option(
+    "--output",
+    "-o",
+    "target",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="The bundle to write. Default: NAME.kolm beside the spec.",
+)
+@click.option("--key", metavar="NAME", help="The signing key. Default: the only one there is.")
+@click.option(
+    "--allow-below-gate",
+    is_flag=True,
+    help="Seal even below the gate; the bundle's claim then says that the gate failed.",
+)
+def command(
+    spec: Path, dry_run: bool, target: Path | None, key: str | None, allow_below_gate: bool
+) -> int:
+    """Compile SPEC: check, train, evaluate, seal and sign. A killed run resumes.
+
+    Below the gate (K-score and every floor) nothing is sealed, and the exit code is 1.
+    """
+    from kolm import api
+
+    out = output.current()
+    result = api.compile(
+        spec,
+        output=target,
+        dry_run=dry_run,
+        allow_below_gate=allow_below_gate,
+        key=key,
+        reporter=out.reporter,
+    )
+    if dry_run:
+        document = {"schema": "urn:kolm:cli-compile:v1", "dry_run": True, "lock": result.lock}
+        out.answer(document, lambda: show_lock(result.lock))
+        return ExitCode.DONE
+    out.answer(describe(result), lambda: _for_people(result, out), brief=result.cid or "")
+    sealed = result.bundle is not None
+    return ExitCode.DONE if sealed else ExitCode.NO
+
+
+def show_lock(lock: dict[str, Any]) -> str:
+    """A lock for people: indented JSON."""
+    import json
+
+    return json.dumps(lock, ensure_ascii=False, indent=2, sort_keys=True)
+
+
+def describe(result: CompileResult) -> dict[str, Any]:
+    """The answer as a document."""
+    return {
+        "schema": "urn:kolm:cli-compile:v1",
+        "dry_run": False,
+        "bundle": None if result.bundle is None else str(result.bundle),
+        "content_id": result.content_id,
+        "cid": result.cid,
+        "gate_passed": result.gate_passed,
+        "lock": result.lock,
+        "evaluation": result.evaluation,
+        "kscore": result.kscore,
+        "failing_cases": [dict(case) for case in result.failing_cases[:SHOWN_CASES]],
+        "seconds": f"{result.seconds:.1f}",
+        "peak_memory_bytes": result.peak_memory_bytes,
+    }
+
+
+def _for_people(result: CompileResult, out: output.Output) -> str:
+    from kolm.cli.scores import failing_lines, score_lines
+
+    lines = _headline(result, out)
+    lines += score_lines(result.evaluation, result.kscore, out)
+    memory = result.peak_memory_bytes / 2**30
+    lines.append(f"took       {result.seconds:.0f} s, {memory:.1f} GiB of memory at most")
+    if not result.gate_passed or out.verbose:
+        lines += failing_lines(result.failing_cases[:SHOWN_CASES])
+    if result.bundle is not None:
+        lines.append(f"next       kolm verify {result.bundle}")
+    else:
+        lines.append("next       more data or steps, or other floors in the spec")
+    return "\n".join(lines)
+
+
+def _headline(result: CompileResult, out: output.Output) -> list[str]:
+    if result.bundle is None:
+        return [f"{out.paint('not sealed', 'bad')} the score is below the gate"]
+    label = out.paint("sealed", "good" if result.gate_passed else "warn")
+    below = "" if result.gate_passed else "   (below the gate, as its claim says)"
+    return [
+        f"{label}     {result.bundle}{below}",
+        f"cid        {result.cid}",
+        f"content    {result.content_id}",
+    ]

@@ -1,0 +1,67 @@
+"""``kolm eval``: score a bundle on one's own captures, as a claim of whoever ran it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from kolm.cli import output
+from kolm.cli.exit_codes import ExitCode
+
+
+@click.command(short_help="Score a bundle on your own captures, as a signed claim.")
+@click.argument("bundle", type=click.Path(path_type=Path, dir_okay=False))
+@click.option(
+    "--captures",
+    required=True,
+    type=click.Path(path_type=Path, file_okay=False),
+    help="The folder of a capture store; all of its captures are scored.",
+)
+@click.option(
+    "--base",
+    type=click.Path(path_type=Path, file_okay=False),
+    help="The base's checkpoint, when it is not an embedded one.",
+)
+@click.option("--key", metavar="NAME", help="The signing key. Default: the only one there is.")
+@click.option(
+    "--output",
+    "-o",
+    "target",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="Write a copy of the bundle with the claim here. Default: add it to BUNDLE.",
+)
+def command(
+    bundle: Path, captures: Path, base: Path | None, key: str | None, target: Path | None
+) -> int:
+    """Score BUNDLE on your own captures and sign what came out.
+
+    The content id does not change: a claim is beside the content. The exit code is 1 when the
+    gate of the bundle's own spec is not reached on these captures.
+    """
+    from kolm import api
+    from kolm.cli.scores import score_lines
+
+    out = output.current()
+    result = api.evaluate_bundle(
+        bundle, captures=captures, base=base, key=key, output=target, reporter=out.reporter
+    )
+    document = {
+        "schema": "urn:kolm:cli-eval:v1",
+        "bundle": str(result.bundle),
+        "content_id": result.content_id,
+        "gate_passed": result.gate_passed,
+        "evaluation": result.evaluation,
+        "kscore": result.kscore,
+    }
+    out.answer(
+        document,
+        lambda: "\n".join(
+            [
+                *score_lines(result.evaluation, result.kscore, out),
+                f"claim      added to {result.bundle}",
+            ]
+        ),
+        brief=str(result.kscore["composite"]),
+    )
+    return ExitCode.DONE if result.gate_passed else ExitCode.NO

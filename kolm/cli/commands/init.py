@@ -1,0 +1,41 @@
+"""``kolm init``: start a project folder."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from kolm.cli import output
+
+EXAMPLE_NAMES = ("easy-vqa", "gauges")
+
+
+@click.command(short_help="Start a project folder with a spec and, if wanted, example data.")
+@click.argument("folder", default=".", type=click.Path(path_type=Path, file_okay=False))
+@click.option(
+    "--example",
+    type=click.Choice(EXAMPLE_NAMES),
+    help="easy-vqa: public data on the embedded base. gauges: dials that it draws itself.",
+)
+def command(folder: Path, example: str | None) -> None:
+    """Start a project in FOLDER: kolm.yaml and .gitignore, and an example's data.
+
+    Overwrites nothing.
+    """
+    from kolm.cli import examples
+
+    out = output.current()
+    out.reporter.noted(f"writing the project into {folder}")
+    write = examples.EXAMPLES[example] if example else examples.write_plain
+    following = write(folder)
+    files = sorted(path.name for path in folder.iterdir())
+    document = {
+        "schema": "urn:kolm:cli-init:v1",
+        "folder": str(folder),
+        "files": files,
+        "next": list(following),
+    }
+    enter = "" if folder == Path() else f"  cd {folder}\n"
+    steps = "\n".join(f"  {line}" for line in following)
+    out.answer(document, lambda: f"A project is in {folder}. Next:\n{enter}{steps}")

@@ -1,0 +1,94 @@
+"""``kolm inspect``: what a bundle holds and claims, read without running anything."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from kolm.cli import output
+
+
+@click.command(short_help="Show what a bundle holds and claims, without running anything.")
+@click.argument("bundle", type=click.Path(path_type=Path, dir_okay=False))
+@click.option(
+    "--unpack",
+    type=click.Path(path_type=Path, file_okay=False),
+    help="Write the members into this folder, e.g. for PeftModel.from_pretrained.",
+)
+def command(bundle: Path, unpack: Path | None) -> None:
+    """Show what BUNDLE holds and claims, without running anything.
+
+    The container is checked; what the bundle says is shown as said. Whether it is true is the
+    question of `kolm verify`.
+    """
+    from kolm.bundle.reader import Bundle
+
+    out = output.current()
+    out.reporter.noted(f"reading {bundle}")
+    opened = Bundle.open(bundle)
+    if unpack is not None:
+        opened.unpack(unpack)
+    found = describe(opened)
+    if unpack is not None:
+        found["unpacked"] = str(unpack)
+    out.answer(found, lambda: _for_people(found, str(bundle)), brief=opened.cid)
+
+
+def describe(bundle: Any) -> dict[str, Any]:
+    """The answer as a document, from an opened bundle."""
+    from kolm import canonical
+    from kolm.sign.envelope import open_envelope
+
+    claims = []
+    for number, data in enumerate(bundle.claims):
+        envelope = open_envelope(data, where=f"claim {number}")
+        said = canonical.loads(envelope.payload, where=f"claim {number}")
+        claims.append({"predicate_type": str(said["predicateType"]), "key": envelope.keyid})
+    return {
+        "schema": "urn:kolm:cli-inspect:v1",
+        "content_id": bundle.content_id,
+        "cid": bundle.cid,
+        "members": [
+            {"name": member.name, "digest": member.digest, "bytes": member.size}
+            for member in bundle.members
+        ],
+        "receipt": bundle.receipt,
+        "evaluation": bundle.document("evaluation.json"),
+        "claims": claims,
+    }
+
+
+def _for_people(found: dict[str, Any], name: str) -> str:
+    receipt, scores = found["receipt"], found["evaluation"]
+    trained = receipt["vlm_train"]
+    adapter = scores["adapter"]
+    low, high = adapter["interval"]["low"], adapter["interval"]["high"]
+    training = (
+        f"{trained['method']}, {trained['steps']} steps on {trained['train_examples']} captures, "
+        f"{trained['trained_parameters']} of {trained['base_parameters']} parameters"
+    )
+    controls = (
+        f"base {scores['base']['accuracy']}, without the picture {scores['blind']['accuracy']}, "
+        f"most frequent answer {scores['majority']['accuracy']}"
+    )
+    lines = [
+        f"{name}   {receipt['name']}",
+        f"  cid        {found['cid']}",
+        f"  content    {found['content_id']}",
+        f"  base       {receipt['base']['id']} ({receipt['base']['family']})",
+        f"  base root  {receipt['base']['root']}",
+        f"  method     {training}",
+        f"  vision     {'frozen' if trained['freeze_vision'] else 'trained'}, as it says",
+        f"  accuracy   {adapter['accuracy']} ({low} to {high}) on {scores['cases']} cases",
+        f"  controls   {controls}",
+        f"  floors     {'passed' if scores['floors_passed'] else 'not passed'}, as it says",
+        "",
+        *(f"  {row['bytes']:>11,}  {row['name']}" for row in found["members"]),
+        "",
+        *(f"  claim      {row['predicate_type']}   key {row['key']}" for row in found["claims"]),
+        "",
+        f"Nothing of this has been checked against anything:  kolm verify {name}",
+    ]
+    return "\n".join(lines)

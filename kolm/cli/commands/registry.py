@@ -1,0 +1,264 @@
+"""``kolm registry``: publish bundles under names and versions, find and pull them, re-check all."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from kolm.cli import output
+from kolm.cli.exit_codes import ExitCode
+
+if TYPE_CHECKING:
+    from kolm.registry.check import Check
+    from kolm.sign.trust import TrustStore
+
+REGISTRY = click.option(
+    "--registry",
+    "folder",
+    type=click.Path(file_okay=False, path_type=Path),
+    default=Path("registry"),
+    show_default=True,
+    metavar="DIR",
+    help="The folder of the registry.",
+)
+POLICY = click.option(
+    "--policy",
+    "policy_file",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="What a bundle must pass. Default: the built-in policy.",
+)
+
+TONES = {"ok": "good", "failed": "bad", "could_not_look": "warn"}
+EXITS = {
+    "ok": ExitCode.DONE,
+    "failed": ExitCode.NO,
+    "could_not_look": ExitCode.COULD_NOT_LOOK,
+}
+
+
+@click.group(short_help="Publish to, pull from and check a folder of bundles.")
+def command() -> None:
+    """Publish to, pull from and check a folder of bundles.
+
+    A name and a version point to a bundle through entries that trusted keys have signed. A
+    published version is never changed.
+    """
+
+
+@command.command("init")
+@click.argument("folder", type=click.Path(path_type=Path, file_okay=False))
+def init(folder: Path) -> None:
+    """Make an empty registry in the new or empty FOLDER."""
+    from kolm.registry.backends.directory import Directory
+
+    where = Directory.create(folder).where
+    document = {"schema": "urn:kolm:cli-registry-init:v1", "registry": where}
+    text = f"An empty registry is in {where}. Next:\n  kolm registry publish BUNDLE NAME@VERSION"
+    output.current().answer(document, f"{text} --registry {where}")
+
+
+@command.command("publish")
+@click.argument("bundle", type=click.Path(path_type=Path, dir_okay=False))
+@click.argument("target", metavar="NAME@VERSION")
+@REGISTRY
+@click.option("--key", metavar="NAME", help="The signing key. Default: the only one there is.")
+@POLICY
+def publish(
+    bundle: Path, target: str, folder: Path, key: str | None, policy_file: Path | None
+) -> None:
+    """Verify BUNDLE and publish it as NAME@VERSION.
+
+    Publishing the same bundle again changes nothing; another bundle under a published version is
+    refused.
+    """
+    from kolm import paths
+    from kolm.cli.commands.keys import ask_passphrase
+    from kolm.registry.backends.directory import Directory
+    from kolm.registry.publish import Publisher
+    from kolm.registry.references import parse_target
+    from kolm.sign.keystore import KeyStore
+
+    name, version = parse_target(target)
+    backend = Directory.open(folder)
+    store = KeyStore(paths.config_folder() / "keys")
+    signer = store.load(store.choose(key), ask_passphrase)
+    trust = _trust()
+    publisher = Publisher(key=signer, trust=trust, check=_check(trust, policy_file))
+    published = publisher.publish(backend, bundle, name, version)
+    entry = published.entry
+    document = {
+        "schema": "urn:kolm:cli-registry-publish:v1",
+        "name": entry.name,
+        "version": entry.version,
+        "content_id": entry.bundle,
+        "cid": _cid(entry.bundle),
+        "file": entry.file.digest,
+        "entry": published.digest,
+        "sequence": entry.sequence,
+        "new": published.new,
+    }
+    done = "published" if published.new else "was published already"
+    text = f"{entry.name}@{entry.version} {done}\n  cid  {document['cid']}"
+    output.current().answer(document, text, brief=str(document["cid"]))
+
+
+@command.command("pull")
+@click.argument("reference", metavar="NAME[@VERSION]|CID")
+@REGISTRY
+@click.option(
+    "--output",
+    "-o",
+    "target",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="The file to write. Default: NAME-VERSION.kolm in this folder.",
+)
+@click.option("--force", is_flag=True, help="Replace an existing file.")
+@POLICY
+def pull(
+    reference: str, folder: Path, target: Path | None, force: bool, policy_file: Path | None
+) -> None:
+    """Fetch a bundle, verify it, and write its file.
+
+    A bare NAME means its highest release.
+    """
+    from kolm.registry import pull as pulling
+    from kolm.registry.backends.directory import Directory
+    from kolm.registry.references import parse_reference
+
+    trust = _trust()
+    pulled = pulling.pull(
+        Directory.open(folder),
+        parse_reference(reference),
+        trust=trust,
+        check=_check(trust, policy_file),
+        target=target,
+        replace=force,
+    )
+    entry = pulled.signed.entry
+    document = {
+        "schema": "urn:kolm:cli-registry-pull:v1",
+        "name": entry.name,
+        "version": entry.version,
+        "content_id": entry.bundle,
+        "cid": _cid(entry.bundle),
+        "path": str(pulled.path),
+    }
+    text = f"{entry.name}@{entry.version} verified and written to {pulled.path}"
+    output.current().answer(document, f"{text}\n  cid  {document['cid']}", brief=str(pulled.path))
+
+
+@command.command("list")
+@click.argument("name", required=False)
+@REGISTRY
+def list_(name: str | None, folder: Path) -> None:
+    """List the names, or all versions of NAME. Reads entries only, no bundle."""
+    from kolm.registry.references import parse_name
+
+    wanted = None if name is None else parse_name(name)
+    listings = [x for x in _browse(folder, ()) if wanted in (None, x["name"])]
+    if wanted is not None and not listings:
+        from kolm.errors import Unreadable
+
+        raise Unreadable(
+            "E_REFERENCE_UNKNOWN",
+            "the registry has nothing by this reference",
+            where=str(folder),
+            found=wanted,
+            hint="kolm registry list",
+        )
+    _answer_listings("list", listings, every_version=wanted is not None)
+
+
+@command.command("search")
+@click.argument("words", nargs=-1, required=True, metavar="WORD...")
+@REGISTRY
+def search(words: tuple[str, ...], folder: Path) -> int:
+    """List the names that contain every WORD; the exit code is 1 if there is none."""
+    listings = _browse(folder, words)
+    _answer_listings("search", listings, every_version=False)
+    return ExitCode.DONE if listings else ExitCode.NO
+
+
+@command.command("show")
+@click.argument("reference", metavar="NAME[@VERSION]|CID")
+@REGISTRY
+def show(reference: str, folder: Path) -> None:
+    """Show what a published bundle says: receipt, evaluation, K-score. Runs nothing."""
+    from kolm.cli.registry_text import bundle_text
+    from kolm.registry.backends.directory import Directory
+    from kolm.registry.catalog import describe
+    from kolm.registry.references import parse_reference
+    from kolm.registry.resolve import resolve
+
+    backend, trust = Directory.open(folder), _trust()
+    signed = resolve(backend, parse_reference(reference), trust)
+    found = describe(backend, signed, trust)
+    document = {"schema": "urn:kolm:cli-registry-show:v1", **found}
+    output.current().answer(document, lambda: bundle_text(found), brief=found["entry"]["cid"])
+
+
+@command.command("verify")
+@REGISTRY
+@POLICY
+def verify(folder: Path, policy_file: Path | None) -> int:
+    """Re-check every history, signature, file and bundle of the registry."""
+    from kolm.cli.registry_text import audit_text
+    from kolm.registry.audit import audit
+    from kolm.registry.backends.directory import Directory
+
+    out = output.current()
+    trust = _trust()
+    found = audit(
+        Directory.open(folder),
+        trust=trust,
+        check=_check(trust, policy_file),
+        reporter=out.reporter,
+    ).to_document()
+    document = {"schema": "urn:kolm:cli-registry-verify:v1", **found}
+    headline = out.paint(found["verdict"].replace("_", " "), TONES[found["verdict"]])
+    out.answer(document, lambda: audit_text(found, headline), brief=found["verdict"])
+    return EXITS[found["verdict"]]
+
+
+def _trust() -> TrustStore:
+    from kolm import paths
+    from kolm.sign.trust import TrustStore
+
+    return TrustStore.load(paths.config_folder())
+
+
+def _check(trust: TrustStore, policy_file: Path | None) -> Check:
+    from datetime import UTC, datetime
+
+    from kolm.registry.check import verified
+    from kolm.verify.policy import BUILT_IN, load_policy
+
+    now = datetime.now(UTC)  # noqa: TID251 - the command line reads the clock
+    policy = BUILT_IN if policy_file is None else load_policy(policy_file)
+    return verified(trust=trust, now=now, policy=policy)
+
+
+def _cid(content: Any) -> str:
+    from kolm.bundle.cid import cid_of
+
+    return cid_of(content)
+
+
+def _browse(folder: Path, words: tuple[str, ...]) -> list[dict[str, Any]]:
+    from kolm.registry.backends.directory import Directory
+    from kolm.registry.catalog import browse, listing_to_document
+
+    found = browse(Directory.open(folder), _trust(), words=words)
+    return [listing_to_document(listing) for listing in found]
+
+
+def _answer_listings(action: str, listings: list[dict[str, Any]], *, every_version: bool) -> None:
+    from kolm.cli.registry_text import listings_text
+
+    document = {"schema": f"urn:kolm:cli-registry-{action}:v1", "names": listings}
+    brief = "\n".join(listing["name"] for listing in listings)
+    output.current().answer(
+        document, lambda: listings_text(listings, every_version=every_version), brief=brief
+    )

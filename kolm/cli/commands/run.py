@@ -1,0 +1,43 @@
+"""``kolm run``: one answer from a bundle, to see with one's own eyes what was compiled."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from kolm.cli import output
+
+
+@click.command(short_help="Answer one prompt about an image with a bundle.")
+@click.argument("bundle", type=click.Path(path_type=Path, dir_okay=False))
+@click.option(
+    "--image",
+    "images",
+    multiple=True,
+    required=True,
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="The image; may be given repeatedly.",
+)
+@click.option("--prompt", required=True, help="What is asked about it.")
+@click.option(
+    "--base",
+    type=click.Path(path_type=Path, file_okay=False),
+    help="The base's checkpoint, when it is not an embedded one.",
+)
+def command(bundle: Path, images: tuple[Path, ...], prompt: str, base: Path | None) -> None:
+    """Answer one prompt about an image with BUNDLE, greedily, as the evaluation did."""
+    from kolm import api
+
+    out = output.current()
+    answer = api.run(bundle, images=images, prompt=prompt, base=base, reporter=out.reporter)
+    document = {
+        "schema": "urn:kolm:cli-run:v1",
+        "content_id": answer.content_id,
+        "prompt": prompt,
+        "output": answer.text,
+        "tokens": answer.tokens,
+        "finish": answer.finish,
+    }
+    out.reporter.noted(f"{answer.tokens} tokens, {answer.finish}, bundle {answer.content_id}")
+    out.answer(document, answer.text, brief=answer.text)

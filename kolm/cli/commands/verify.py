@@ -1,0 +1,110 @@
+"""``kolm verify``: the numbered questions about a bundle, and three verdicts."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from kolm.cli import output
+from kolm.cli.exit_codes import ExitCode
+
+if TYPE_CHECKING:
+    from kolm.digest import Digest
+    from kolm.records.verification import Verification
+
+_PATH = click.Path(path_type=Path)
+
+
+@click.command(short_help="Recheck every hash, frozen-module claim and score of a bundle.")
+@click.argument("bundle", type=_PATH)
+@click.option("--policy", type=_PATH, help="What you demand of a bundle (JSON). Default: built in.")
+@click.option("--trust", type=_PATH, help="A trust file to use instead of your own.")
+@click.option("--base", type=_PATH, help="Folder of the base: compare it byte for byte (V40-V43).")
+@click.option(
+    "--captures",
+    type=_PATH,
+    help="A capture store: recompute leaves, pixels and near-duplicates (V47-V49).",
+)
+@click.option(
+    "--rescore",
+    type=click.IntRange(min=1),
+    metavar="N",
+    help="Run N cases again, drawn here and now (V46). Needs --captures and kolm[train].",
+)
+@click.option("--id", "wanted", metavar="ID", help="The content id you expect: a CID or sha256:…")
+def command(
+    bundle: Path,
+    policy: Path | None,
+    trust: Path | None,
+    base: Path | None,
+    captures: Path | None,
+    rescore: int | None,
+    wanted: str | None,
+) -> None:
+    """Recheck what BUNDLE says, without trusting its publisher.
+
+    Asks numbered questions and shows how each answer is known. Without options it needs no
+    network, no model and no secret, and answers the same on every machine.
+
+    Exit code: 0 everything asked holds, 1 something does not, 3 something could not be looked at.
+    """
+    from kolm.api.verification import verify
+    from kolm.records import codec
+    from kolm.verify.policy import BUILT_IN
+
+    out = output.current()
+    report = verify(
+        bundle,
+        policy=policy or BUILT_IN,
+        trust=trust,
+        reporter=out.reporter,
+        base=base,
+        captures=captures,
+        rescore=rescore,
+        expected_id=_content_id(wanted) if wanted else None,
+    )
+    out.answer(
+        codec.to_document(report),
+        lambda: _for_people(report, out),
+        brief=report.conclusions.overall.verdict,
+    )
+    code = _exit_code(report)
+    if code is not ExitCode.DONE:
+        raise click.exceptions.Exit(code)
+
+
+def _content_id(text: str) -> Digest:
+    """A content id in either spelling."""
+    from kolm import digest
+    from kolm.bundle import cid
+    from kolm.errors import Refused, Usage
+
+    try:
+        if text.startswith("sha256:"):
+            return digest.parse(text, where="--id")
+        return cid.digest_of(text)
+    except Refused as error:
+        raise Usage(
+            "E_VERIFY_ID",
+            "this is not a content id",
+            where="--id",
+            expected="a CID (bafkrei…) or sha256: and 64 hex digits",
+            found=text[:80],
+        ) from error
+
+
+def _exit_code(report: Verification) -> ExitCode:
+    from kolm.records.verification import Verdict
+
+    return {
+        Verdict.OK: ExitCode.DONE,
+        Verdict.FAILED: ExitCode.NO,
+    }.get(report.conclusions.overall.verdict, ExitCode.COULD_NOT_LOOK)
+
+
+def _for_people(report: Verification, out: output.Output) -> str:
+    from kolm.cli.verification_text import render
+
+    return render(report, paint=out.paint, verbose=out.verbose)

@@ -1,0 +1,85 @@
+"""The command line: how an error is shown. The library raises; this alone renders."""
+
+from __future__ import annotations
+
+import errno
+import traceback
+from typing import Any
+
+from kolm.cli.exit_codes import ExitCode, code_of
+from kolm.cli.output import Output
+from kolm.errors import Denied, KolmError, Lacking, Unreadable
+
+SCHEMA = "urn:kolm:cli-error:v1"
+
+
+def document(error: KolmError) -> dict[str, Any]:
+    """The error as the document that --json prints; its schema is ``cli/error``."""
+    known = {"docs": f"kolm help {error.code}", **error.to_document()}
+    return {"error": known, "schema": SCHEMA}
+
+
+def show(error: KolmError, output: Output, *, debug: bool) -> ExitCode:
+    """Render `error` on stderr and give its exit code.
+
+    Under --json the last line of stderr is the document when nothing could be answered (exit 2
+    and above); a 'no' (exit 1) is an answer and stands on stdout.
+    """
+    code = code_of(error)
+    output.close_progress()
+    if debug:
+        output.tell("".join(traceback.format_exception(error)).rstrip())
+    output.tell(_for_people(error, output, code))
+    if output.json:
+        machine = document(error)
+        if code is ExitCode.NO:
+            output.answer(machine, "")
+        else:
+            output.machine(machine, output.stderr())
+    return code
+
+
+def _for_people(error: KolmError, output: Output, code: ExitCode) -> str:
+    label = "refused" if code is ExitCode.NO else "error"
+    place = f"   {error.where}" if error.where else ""
+    lines = [f"{output.paint(label.ljust(9), 'bad')}{error.message}{place}"]
+    for name, value in (
+        ("expected", error.expected),
+        ("found", error.found),
+        ("hint", error.hint),
+    ):
+        if value:
+            first, *rest = value.splitlines()
+            lines.append(f"{name.ljust(9)}{first}")
+            lines.extend(f"{'':9}{line}" for line in rest)
+    lines.append(output.paint(f"{error.code}   kolm help {error.code}", "dim"))
+    return "\n".join(lines)
+
+
+def bug(error: BaseException) -> KolmError:
+    """An exception that nobody meant to raise, as an error of no family (exit 70)."""
+    frames = traceback.extract_tb(error.__traceback__)
+    ours = [frame for frame in frames if "kolm" in frame.filename] or list(frames)
+    place = f"{ours[-1].name}, line {ours[-1].lineno}" if ours else ""
+    made = KolmError(
+        "E_BUG",
+        f"this is a bug in kolm: {type(error).__name__}: {error}",
+        where=place,
+        hint="run the command again with --debug and report what it prints",
+    )
+    made.__cause__ = error
+    return made
+
+
+def of_system(error: OSError | MemoryError) -> KolmError:
+    """An error of the operating system that no module has put into its own words."""
+    if isinstance(error, MemoryError):
+        hint = "close other programs, or make batch_size smaller"
+        return Lacking("E_MEMORY", "not enough memory", hint=hint)
+    where = str(error.filename or "")
+    told = error.strerror or str(error)
+    if isinstance(error, PermissionError):
+        return Denied("E_PERMISSION", f"not permitted: {told}", where=where)
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return Lacking("E_DISK_FULL", f"no room on the disk: {told}", where=where)
+    return Unreadable("E_FILE", f"the file system said: {told}", where=where)

@@ -1,0 +1,134 @@
+"""The command line: the entry point ``kolm``, and the one place where exceptions become exit codes.
+
+Only Click and the table of commands are imported before the command is known, so that
+``kolm --help`` answers at once; what renders answers and errors is imported when there is one.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import sys
+from collections.abc import Sequence
+from time import perf_counter
+
+import click
+
+from kolm import errors
+from kolm.cli import flags
+from kolm.cli.exit_codes import ExitCode
+from kolm.cli.group import LazyGroup
+
+_COMPLETING = "_KOLM_COMPLETE"  # the completion scripts set it
+
+
+def _print_version(context: click.Context, _parameter: click.Parameter, value: bool) -> None:
+    if value and not context.resilient_parsing:
+        from kolm import __version__
+
+        click.echo(f"kolm {__version__}")
+        context.exit()
+
+
+@click.group(
+    cls=LazyGroup,
+    epilog="Exit codes: kolm help exit-codes   Environment: kolm help environment",
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+)
+@click.option(
+    "--version",
+    is_flag=True,
+    is_eager=True,
+    expose_value=False,
+    callback=_print_version,
+    help="Print the version and exit.",
+)
+def root() -> None:
+    """Compile a vision-language fine-tune into one signed file that a stranger can audit."""
+
+
+flags.attach(root)
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Run one command in this process and give its exit code; never raises for bad input."""
+    began = perf_counter()
+    flags.reset(arguments)
+    try:
+        code = _run(arguments)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        _silence_stdout()
+        code = ExitCode.BROKEN_PIPE
+    # The last line of stderr is the error document under --json, so nothing may follow it.
+    if flags.current().verbose and not (flags.current().json and code >= ExitCode.USAGE):
+        seconds = perf_counter() - began
+        network = "offline" if flags.current().offline else "online"
+        from kolm.cli import output
+
+        output.current().tell(f"exit {int(code)} after {seconds:.2f} s ({network})")
+    return int(code)
+
+
+def _run(arguments: Sequence[str]) -> int:
+    try:
+        answered = _invoke(list(arguments))
+    except click.exceptions.NoArgsIsHelpError as error:
+        click.echo(error.ctx.get_help() if error.ctx else "", err=True)
+        return ExitCode.USAGE
+    except click.ClickException as error:
+        return _fail(_of_click(error))
+    except (click.Abort, KeyboardInterrupt, EOFError):
+        _fail(errors.KolmError("E_INTERRUPTED", "interrupted; what is finished stays finished"))
+        return ExitCode.INTERRUPTED
+    except errors.KolmError as error:
+        return _fail(error)
+    except BrokenPipeError:
+        raise
+    except (OSError, MemoryError) as error:
+        from kolm.cli import failure
+
+        return _fail(failure.of_system(error))
+    except Exception as error:  # noqa: BLE001 - whatever is left is a bug of ours, exit 70
+        from kolm.cli import failure
+
+        return _fail(failure.bug(error))
+    return answered if isinstance(answered, int) else ExitCode.DONE
+
+
+def _invoke(arguments: list[str]) -> object:
+    """Parse and call, without `click.Command.main`, which takes a closed pipe for exit code 1."""
+    if _COMPLETING in os.environ:  # noqa: TID251 - Click's protocol, and settings would be slow
+        root.main(arguments, prog_name="kolm")
+    try:
+        with root.make_context("kolm", arguments) as context:
+            return root.invoke(context)
+    except click.exceptions.Exit as ended:
+        return ended.exit_code
+
+
+def _fail(error: errors.KolmError) -> int:
+    from kolm.cli import failure, output
+
+    return failure.show(error, output.current(), debug=flags.current().debug)
+
+
+def _of_click(error: click.ClickException) -> errors.KolmError:
+    context = getattr(error, "ctx", None)
+    hint = f"{context.command_path} --help" if context is not None else "kolm --help"
+    message = " ".join(error.format_message().split()).rstrip(".")
+    return errors.Usage("E_USAGE", message, hint=hint)
+
+
+def _silence_stdout() -> None:
+    """Keep the interpreter from complaining about the closed pipe when it exits."""
+    null = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(null, sys.stdout.fileno())
+
+
+def run() -> int:
+    """The console script: `main` over the process's own arguments."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # for terminals that are not UTF-8
+    return main(sys.argv[1:])

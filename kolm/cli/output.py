@@ -1,0 +1,150 @@
+"""The command line: the two streams. stdout is the answer and only the answer; all else is stderr.
+
+Commands ask `current()` and never print by themselves.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Mapping
+from typing import IO, Any
+
+import click
+
+from kolm import canonical, events, settings
+from kolm.cli import flags
+from kolm.errors import Usage
+
+TONES: dict[str, dict[str, Any]] = {
+    "good": {"fg": "green"},
+    "bad": {"fg": "red", "bold": True},
+    "warn": {"fg": "yellow"},
+    "dim": {"dim": True},
+    "strong": {"bold": True},
+}
+
+
+class Output:
+    """What a command may say, and where it goes."""
+
+    def __init__(self, asked: flags.Flags, stdout: IO[str], stderr: IO[str]) -> None:
+        self._asked = asked
+        self._stdout = stdout
+        self._stderr = stderr
+        self._reporter: events.Reporter | None = None
+
+    @property
+    def json(self) -> bool:
+        """True when stdout is to be one JSON document."""
+        return self._asked.json
+
+    @property
+    def quiet(self) -> bool:
+        """True when stderr is to show errors only."""
+        return self._asked.quiet
+
+    @property
+    def verbose(self) -> bool:
+        """True when notes and timings are wanted."""
+        return self._asked.verbose
+
+    @property
+    def reporter(self) -> events.Reporter:
+        """Progress for the library: a bar on a terminal, otherwise now and then a line."""
+        if self._reporter is None:
+            from kolm.cli import progress
+
+            self._reporter = progress.reporter(self)
+        return self._reporter
+
+    def close_progress(self) -> None:
+        """Take down a bar that an error left on the terminal."""
+        from kolm.cli import progress
+
+        if isinstance(self._reporter, progress.Bars):
+            self._reporter.close()
+
+    def answer(
+        self, document: Mapping[str, Any], human: str | Callable[[], str], *, brief: str = ""
+    ) -> None:
+        """Print the command's one answer on stdout.
+
+        Args:
+            document: printed as one canonical JSON line under --json; its schema is in
+                ``schemas/cli``.
+            human: the text for people, or a function that makes it when it is needed.
+            brief: what remains under -q: nothing, or the one value that a script wants.
+        """
+        if self.json:
+            self.machine(document, self._stdout)
+            return
+        text = brief if self.quiet else human if isinstance(human, str) else human()
+        if text:
+            click.echo(text, file=self._stdout, color=self.colors_on(self._stdout))
+
+    def machine(self, document: Mapping[str, Any], stream: IO[str]) -> None:
+        """Write one canonical JSON line in UTF-8, whatever the stream's own encoding is."""
+        click.echo(canonical.dumps(dict(document)), file=stream)
+
+    def tell(self, text: str) -> None:
+        """Write one line for people to stderr; -q does not silence it."""
+        click.echo(text, file=self._stderr, color=self.colors_on(self._stderr))
+
+    def paint(self, text: str, tone: str) -> str:
+        """`text` in one of `TONES`; the streams strip it where colours are off."""
+        return click.style(text, **TONES[tone])
+
+    def confirm(self, question: str, *, flag: str = "--yes") -> bool:
+        """Ask yes or no on a terminal; --yes answers it.
+
+        Raises:
+            Usage: there is no terminal to ask on; names the flag to pass.
+        """
+        if self._asked.yes:
+            return True
+        self._demand_terminal(question, flag)
+        return click.confirm(question, err=True)
+
+    def ask_secret(self, question: str, *, flag: str, twice: bool = False) -> str:
+        """Ask for a passphrase on a terminal, without echo.
+
+        Raises:
+            Usage: there is no terminal to ask on; names the flag or variable to use.
+        """
+        self._demand_terminal(question, flag)
+        value: str = click.prompt(question, hide_input=True, confirmation_prompt=twice, err=True)
+        return value
+
+    def colors_on(self, stream: IO[str]) -> bool:
+        """Whether `stream` takes colours: --color, then NO_COLOR, then whether it is a terminal."""
+        if self._asked.color != "auto":
+            return self._asked.color == "always"
+        return settings.text("NO_COLOR") is None and stream.isatty()
+
+    def terminal(self) -> bool:
+        """Whether progress may redraw its line."""
+        return self._stderr.isatty() and not self.json
+
+    def stderr(self) -> IO[str]:
+        """The stream for everything that is not the answer."""
+        return self._stderr
+
+    def _demand_terminal(self, question: str, flag: str) -> None:
+        if not (sys.stdin.isatty() and self._stderr.isatty()):
+            raise Usage(
+                "E_CLI_NO_TERMINAL",
+                f"there is no terminal to ask on: {question}",
+                hint=f"pass {flag}",
+            )
+
+
+_outputs: dict[tuple[object, ...], Output] = {}
+
+
+def current() -> Output:
+    """The output of the running command, as its flags want it; the same object while they hold."""
+    key = (flags.current(), sys.stdout, sys.stderr)
+    if key not in _outputs:
+        _outputs.clear()
+        _outputs[key] = Output(flags.current(), sys.stdout, sys.stderr)
+    return _outputs[key]

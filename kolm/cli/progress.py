@@ -1,0 +1,137 @@
+"""The command line: progress on stderr. A bar on a terminal, otherwise a line now and then."""
+
+from __future__ import annotations
+
+from time import perf_counter
+from typing import TYPE_CHECKING
+
+from kolm.events import Fact, Reporter, Silent
+
+if TYPE_CHECKING:
+    from rich.progress import Progress, TaskID
+
+    from kolm.cli.output import Output
+
+LINE_EVERY_SECONDS = 30.0  # often enough to see life in a log, rare enough to keep it short
+LINE_EVERY_SHARE = 0.1
+
+
+def reporter(output: Output) -> Reporter:
+    """The reporter that fits the flags and the stream."""
+    if output.quiet:
+        return Silent()
+    if output.terminal():
+        return Bars(output)
+    return Lines(output)
+
+
+def _told(facts: dict[str, Fact]) -> str:
+    return " ".join(
+        f"{name.replace('_', ' ')} {value:.4g}" if isinstance(value, float) else f"{name} {value}"
+        for name, value in facts.items()
+    )
+
+
+class _Words:
+    """What both reporters say in whole lines."""
+
+    def __init__(self, output: Output) -> None:
+        self._output = output
+        self._since: dict[str, float] = {}
+
+    def warned(self, message: str) -> None:
+        """Say a warning."""
+        self._output.tell(f"{self._output.paint('warning', 'warn')}  {message}")
+
+    def noted(self, message: str) -> None:
+        """Say a milestone, under -v only."""
+        if self._output.verbose:
+            self._output.tell(f"note     {message}")
+
+    def _seconds(self, stage: str) -> float:
+        return perf_counter() - self._since.get(stage, perf_counter())
+
+
+class Lines(_Words):
+    """One line every 30 seconds or 10 %, whichever comes first: for logs and pipes."""
+
+    def __init__(self, output: Output) -> None:
+        super().__init__(output)
+        self._total: dict[str, tuple[int | None, str]] = {}
+        self._last: dict[str, tuple[float, int]] = {}
+
+    def started(self, stage: str, total: int | None, unit: str) -> None:
+        """Remember when, and say so."""
+        now = perf_counter()
+        self._since[stage] = now
+        self._total[stage] = (total, unit)
+        self._last[stage] = (now, 0)
+        amount = f"  {total} {unit}" if total else ""
+        self._output.tell(f"{stage}{amount}")
+
+    def advanced(self, stage: str, done: int, **facts: Fact) -> None:
+        """Say a line when it is time for one."""
+        total, unit = self._total.get(stage, (None, ""))
+        then, before = self._last.get(stage, (0.0, 0))
+        now = perf_counter()
+        share_due = total is not None and done - before >= max(1, int(total * LINE_EVERY_SHARE))
+        if not share_due and now - then < LINE_EVERY_SECONDS:
+            return
+        self._last[stage] = (now, done)
+        of = f"/{total}" if total else ""
+        self._output.tell(f"{stage}  {done}{of} {unit}  {_told(facts)}".rstrip())
+
+    def finished(self, stage: str, **facts: Fact) -> None:
+        """Say how long it took."""
+        line = f"{stage}  done in {self._seconds(stage):.1f} s  {_told(facts)}"
+        self._output.tell(line.rstrip())
+
+
+class Bars(_Words):
+    """A redrawn line a stage, on a terminal."""
+
+    def __init__(self, output: Output) -> None:
+        super().__init__(output)
+        self._bars: dict[str, tuple[Progress, TaskID]] = {}
+
+    def started(self, stage: str, total: int | None, unit: str) -> None:
+        """Open the stage's bar."""
+        from rich.console import Console
+        from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
+        stream = self._output.stderr()
+        console = Console(file=stream, no_color=not self._output.colors_on(stream))
+        bar = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(bar_width=24),
+            TextColumn("{task.completed}/{task.total} {task.fields[unit]}  {task.fields[facts]}"),
+            TimeRemainingColumn(compact=True),
+            console=console,
+            transient=True,
+        )
+        self._since[stage] = perf_counter()
+        self._bars[stage] = (bar, bar.add_task(stage, total=total, unit=unit, facts=""))
+        bar.start()
+
+    def advanced(self, stage: str, done: int, **facts: Fact) -> None:
+        """Move the stage's bar."""
+        if stage in self._bars:
+            bar, task = self._bars[stage]
+            bar.update(task, completed=done, facts=_told(facts))
+
+    def finished(self, stage: str, **facts: Fact) -> None:
+        """Replace the bar by one line."""
+        self._close(stage)
+        tick = self._output.paint("done", "good")
+        line = f"{tick}  {stage} in {self._seconds(stage):.1f} s  {_told(facts)}"
+        self._output.tell(line.rstrip())
+
+    def close(self) -> None:
+        """Take down bars that an error left open, so that its text is not overdrawn."""
+        for stage in list(self._bars):
+            self._close(stage)
+
+    def _close(self, stage: str) -> None:
+        if stage in self._bars:
+            bar, _ = self._bars.pop(stage)
+            bar.stop()

@@ -1,0 +1,78 @@
+"""The command line: what `kolm registry` tells people, from the documents that scripts get."""
+
+from __future__ import annotations
+
+from typing import Any
+
+
+def listings_text(listings: list[dict[str, Any]], *, every_version: bool) -> str:
+    """Names with their highest version, or with all of them."""
+    if not listings:
+        return "nothing found"
+    lines = []
+    for listing in listings:
+        if "problem" in listing:
+            problem = listing["problem"]
+            lines.append(f"{listing['name']:28} DAMAGED: {problem['message']} [{problem['code']}]")
+        shown = listing["versions"] if every_version else listing["versions"][:1]
+        lines += [_version_line(entry) for entry in shown]
+    return "\n".join(lines)
+
+
+def _version_line(entry: dict[str, Any]) -> str:
+    label = f"{entry['name']}@{entry['version']}"
+    if entry["counts"]:
+        return f"{label:28} {entry['cid']}   by {entry['signer']}"
+    return f"{label:28} {entry['cid']}   NOT BELIEVED: {entry['objection']['message']}"
+
+
+def bundle_text(found: dict[str, Any]) -> str:
+    """One bundle's own words: nothing here was checked except who published it."""
+    entry, receipt, evaluation = found["entry"], found["receipt"], found["evaluation"]
+    trained = receipt["vlm_train"]
+    lines = [
+        f"{entry['name']}@{entry['version']}   published by {entry['signer']}",
+        f"  cid        {entry['cid']}",
+        f"  content    {entry['bundle']}",
+        f"  file       {entry['file']['digest']}, {entry['file']['size']} bytes",
+        f"  base       {receipt['base']['id']} ({receipt['base']['family']})",
+        f"  method     {_method(trained)}",
+    ]
+    if evaluation is not None:
+        adapter = evaluation["adapter"]
+        low, high = adapter["interval"]["low"], adapter["interval"]["high"]
+        lines.append(
+            f"  accuracy   {adapter['accuracy']} ({low} to {high}) on {evaluation['cases']} cases"
+        )
+    for score in found["kscores"]:
+        report = score["kscore"]
+        verdict = report["gate"]["verdict"]
+        lines.append(
+            f"  K          {report['composite']}, gate {verdict}, measured by {score['signer']}"
+        )
+    if not found["kscores"]:
+        lines.append("  K          no K-score by an evaluator whom you trust")
+    lines.append("")
+    lines.append("Shown as the bundle says it. To check it: kolm pull, then kolm verify")
+    return "\n".join(lines)
+
+
+def _method(trained: dict[str, Any]) -> str:
+    return f"{trained['method']}, {trained['steps']} steps on {trained['train_examples']} captures"
+
+
+def audit_text(found: dict[str, Any], headline: str) -> str:
+    """The verdict over a whole registry, and everything that is wrong."""
+    counts = f"{found['names']} names, {found['entries']} entries, {found['bundles']} bundles"
+    lines = [f"{headline}   {counts}"]
+    for problem in found["problems"]:
+        where = f"{problem['where']}: " if "where" in problem else ""
+        lines.append(f"  {where}{problem['message']} [{problem['code']}]")
+        lines += [
+            f"      {part}: {problem[part]}"
+            for part in ("expected", "found", "hint")
+            if part in problem
+        ]
+    if found["orphans"]:
+        lines.append(f"  {len(found['orphans'])} files that no entry names; they harm nothing")
+    return "\n".join(lines)

@@ -1,0 +1,57 @@
+"""The command line: every command's name and one-line help, so that nothing is imported for them.
+
+``kolm --help`` and shell completion read this table alone. A test compares it with the real
+commands, which live in `kolm.cli.commands` under the same names.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+
+class Section(NamedTuple):
+    """One heading of ``kolm --help`` with its commands, in the order of use."""
+
+    title: str
+    commands: tuple[tuple[str, str], ...]
+
+
+SECTIONS = (
+    Section(
+        "Make a bundle",
+        (
+            ("init", "Start a project folder with a spec and, if wanted, example data."),
+            ("capture", "Keep (image, prompt, response) pairs: import, export, snapshot."),
+            ("check", "Does this spec fit this data and this machine? Changes nothing."),
+            ("compile", "Check, train, evaluate, seal and sign: spec and captures to a bundle."),
+        ),
+    ),
+    Section(
+        "Judge a bundle",
+        (
+            ("verify", "Recheck every hash, frozen-module claim and score of a bundle."),
+            ("inspect", "Show what a bundle holds and claims, without running anything."),
+            ("eval", "Score a bundle on your own captures, as a signed claim."),
+            ("run", "Answer one prompt about an image with a bundle."),
+        ),
+    ),
+    Section(
+        "Share bundles",
+        (
+            ("registry", "Publish to, pull from and check a folder of bundles."),
+            ("push", "Short for `kolm registry publish`."),
+            ("pull", "Short for `kolm registry pull`."),
+            ("keys", "Make signing keys and say whose signatures you trust."),
+        ),
+    ),
+    Section(
+        "About kolm",
+        (
+            ("env", "Show versions, folders and settings, and where each came from."),
+            ("help", "Explain a command, an error code, exit codes or the environment."),
+            ("completion", "Print the completion script of a shell."),
+        ),
+    ),
+)
+
+HELP: dict[str, str] = {name: line for section in SECTIONS for name, line in section.commands}

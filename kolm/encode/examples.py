@@ -1,0 +1,71 @@
+"""Encode: the records that encoding hands on, and the reasons for which it drops a capture."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from kolm.digest import Digest
+
+Grid = tuple[int, int, int]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ImageUse:
+    """One image inside one example.
+
+    Attributes:
+        file: digest of the stored bytes.
+        pixels: digest of the decoded upright pixels.
+        grid: frames, rows and columns of patches, as the image processor cuts them.
+        max_pixels: a lower limit than the processor's own when the image was shrunk to fit.
+        start: position of the image's first token in the example.
+        tokens: number of its tokens, which is the number of its features.
+    """
+
+    file: Digest
+    pixels: Digest
+    grid: Grid
+    max_pixels: int | None
+    start: int
+    tokens: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Example:
+    """One capture as token ids.
+
+    Attributes:
+        position: the capture's 0-based line in ``snapshot.jsonl``; -1 where that means nothing.
+        input_ids: the whole conversation, images expanded to one token a feature.
+        trained: half-open spans of positions that are labels; none in a prompt.
+        images: in the order of their tokens.
+        cut_tokens: prompt tokens that the budget took out.
+    """
+
+    position: int
+    input_ids: tuple[int, ...]
+    trained: tuple[tuple[int, int], ...]
+    images: tuple[ImageUse, ...]
+    cut_tokens: int = 0
+
+    @property
+    def label_tokens(self) -> int:
+        """How many tokens are labels."""
+        return sum(end - start for start, end in self.trained)
+
+
+class DropReason(StrEnum):
+    """Why a capture is not trained on."""
+
+    OVER_BUDGET = "over_budget"  # longer than max_seq_length even with its prompt text cut
+    TOO_MANY_IMAGES = "too_many_images"  # more images than max_images
+    NO_LABELS = "no_labels"  # nothing in it is an answer
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Dropped:
+    """A capture that is not trained on, with the reason; it is counted in the receipt."""
+
+    position: int
+    reason: DropReason

@@ -1,0 +1,40 @@
+"""Encode: what encoding needs of a processor, and nothing more of it."""
+
+from __future__ import annotations
+
+from typing import Any, Protocol
+
+
+class Tokenizer(Protocol):
+    """The parts of a transformers tokenizer that encoding reads."""
+
+    @property
+    def chat_template(self) -> Any:
+        """The Jinja template, if the tokenizer holds it."""
+
+    @property
+    def special_tokens_map(self) -> dict[str, Any]:
+        """Names such as ``bos_token`` that a template may read."""
+
+    @property
+    def added_tokens_decoder(self) -> dict[int, Any]:
+        """Every token that is matched as a whole before the text is split."""
+
+    def encode(self, text: str, *, add_special_tokens: bool) -> list[int]:
+        """The ids of a text."""
+
+
+class Processor(Protocol):
+    """The parts of a transformers processor that encoding reads."""
+
+    @property
+    def tokenizer(self) -> Any:
+        """The tokenizer."""
+
+    @property
+    def image_processor(self) -> Any:
+        """The image processor."""
+
+    @property
+    def chat_template(self) -> Any:
+        """The Jinja template, if the processor holds it."""

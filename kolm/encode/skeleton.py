@@ -1,0 +1,266 @@
+"""Encode: the structure that a chat template gives to a conversation of one shape.
+
+The template runs once for each shape (the roles and the kinds of content), with placeholders
+where the texts go. What it puts around them is structure; the texts are filled in afterwards and
+can never become structure. So nothing is ever searched for in the text of a conversation.
+
+Which tokens are trained comes from ``{% generation %}`` markers where the template has them, else
+from prefix differences, which are asserted. Source: docs/concepts/training.md.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from enum import StrEnum
+from typing import Any
+
+from kolm.encode.processing import Processor, Tokenizer
+from kolm.errors import KolmError, Refused
+
+# Private-use characters: no template writes them, and a text never passes through the template.
+_SLOT = "\ue000{}\ue001"
+_SLOT_PATTERN = re.compile("\ue000([0-9]+)\ue001")
+_MARKER = re.compile(r"\{%-?\s*generation\s*-?%\}")
+_PROBE = " \n kolm probe \n "
+
+Shape = tuple[tuple[str, tuple[str, ...]], ...]
+
+
+class Kind(StrEnum):
+    """What a piece of a skeleton is."""
+
+    LITERAL = "literal"  # text that the template writes
+    SLOT = "slot"  # a text of the conversation, by its number
+    TOKEN = "token"  # a control token that the template writes, by its id
+    IMAGE = "image"  # an image of the conversation, by its number
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Piece:
+    """One piece of a skeleton.
+
+    Attributes:
+        kind: what it is.
+        text: of a literal.
+        number: of a slot or image; the id of a token.
+        trained: whether its tokens are labels.
+    """
+
+    kind: Kind
+    text: str = ""
+    number: int = -1
+    trained: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Skeleton:
+    """The pieces of a conversation's shape.
+
+    Attributes:
+        pieces: in order.
+        answer_start: index of the piece that begins the last assistant turn's trained span;
+            the pieces before it are exactly the prompt that generation starts from.
+        strips: the template trims white space around each text, so the filler must too.
+    """
+
+    pieces: tuple[Piece, ...]
+    answer_start: int
+    strips: bool
+
+
+def shape_of(messages: Sequence[Mapping[str, Any]]) -> Shape:
+    """The roles and kinds of content of a conversation, without its texts."""
+    return tuple(
+        (message["role"], tuple(block["type"] for block in message["content"]))
+        for message in messages
+    )
+
+
+def build_skeleton(processor: Processor, shape: Shape, image_token_id: int) -> Skeleton:
+    """Run the chat template on a shape.
+
+    Args:
+        processor: holds the template and the tokenizer.
+        shape: ends with an assistant turn.
+        image_token_id: the id that stands for one image feature.
+
+    Raises:
+        Refused: there is no template, it fails on the shape, it loses a text or image, or
+            which of its tokens belong to an answer cannot be told by position.
+    """
+    template = _Template(processor)
+    messages = _with_slots(shape)
+    rendered, spans = template.render(messages)
+    pieces, starts = _cut(rendered, processor.tokenizer, image_token_id, spans)
+    _check_complete(pieces, shape)
+    trained = _mark_answers(pieces, starts, spans)
+    strips = template.strips(shape, rendered)
+    answer_start = next(i for i, start in enumerate(starts) if start >= spans[-1][0])
+    return Skeleton(pieces=tuple(trained), answer_start=answer_start, strips=strips)
+
+
+class _Template:
+    """A chat template with the two ways of finding its assistant spans."""
+
+    def __init__(self, processor: Processor) -> None:
+        self._source = _template_source(processor)
+        self._names = dict(processor.tokenizer.special_tokens_map)
+
+    def render(self, messages: list[dict[str, Any]]) -> tuple[str, list[tuple[int, int]]]:
+        """The rendered text and one character span for each assistant turn."""
+        turns = [i for i, message in enumerate(messages) if message["role"] == "assistant"]
+        if not turns or turns[-1] != len(messages) - 1:
+            raise _refused("a conversation must end with an assistant turn")
+        if _MARKER.search(self._source):
+            rendered, spans = self._run(messages, marked=True)
+        else:
+            rendered, spans = self._by_prefixes(messages, turns)
+        if len(spans) != len(turns):
+            raise _refused(f"the template marks {len(spans)} answers in {len(turns)} turns")
+        prompt, _ = self._run(messages[:-1], prompting=True)
+        if prompt != rendered[: spans[-1][0]]:
+            raise _refused("the generation prompt is not what precedes the answer in training")
+        return rendered, spans
+
+    def strips(self, shape: Shape, rendered: str) -> bool:
+        """Whether the template trims the texts; a template that alters them is refused."""
+        probed, _ = self._run(_with_slots(shape, around=_PROBE))
+        if probed == _SLOT_PATTERN.sub(lambda match: _PROBE + match.group() + _PROBE, rendered):
+            return False
+        trimmed = _SLOT_PATTERN.sub(lambda m: (_PROBE + m.group() + _PROBE).strip(), rendered)
+        if probed == trimmed:
+            return True
+        raise _refused("the template alters the texts of a conversation")
+
+    def _by_prefixes(
+        self, messages: list[dict[str, Any]], turns: list[int]
+    ) -> tuple[str, list[tuple[int, int]]]:
+        rendered, _ = self._run(messages)
+        spans = []
+        for turn in turns:
+            before, _ = self._run(messages[:turn], prompting=True)
+            after, _ = self._run(messages[: turn + 1])
+            if not (after.startswith(before) and rendered.startswith(after)):
+                raise _refused("a turn's rendering is not a prefix of the next one's")
+            spans.append((len(before), len(after)))
+        return rendered, spans
+
+    def _run(
+        self, messages: list[dict[str, Any]], *, marked: bool = False, prompting: bool = False
+    ) -> tuple[str, list[tuple[int, int]]]:
+        from jinja2 import TemplateError
+        from transformers.utils.chat_template_utils import render_jinja_template
+
+        try:
+            rendered, spans = render_jinja_template(
+                conversations=[messages],
+                chat_template=self._source,
+                return_assistant_tokens_mask=marked,
+                add_generation_prompt=prompting,
+                **self._names,
+            )
+        except (TemplateError, TypeError, ValueError) as error:
+            raise _refused(f"the template fails on this conversation: {error}") from error
+        return rendered[0], [(start, end) for start, end in spans[0]] if marked else []
+
+
+def _template_source(processor: Processor) -> str:
+    source = getattr(processor, "chat_template", None) or processor.tokenizer.chat_template
+    if isinstance(source, dict):
+        source = source.get("default")
+    if not isinstance(source, str):
+        raise _refused("the base has no chat template")
+    return source
+
+
+def _with_slots(shape: Shape, around: str = "") -> list[dict[str, Any]]:
+    """The messages of a shape, with a numbered placeholder for each text."""
+    messages: list[dict[str, Any]] = []
+    number = 0
+    for role, kinds in shape:
+        content: list[dict[str, Any]] = []
+        for kind in kinds:
+            if kind == "image":
+                content.append({"type": "image"})
+            else:
+                content.append({"type": "text", "text": around + _SLOT.format(number) + around})
+                number += 1
+        messages.append({"role": role, "content": content})
+    return messages
+
+
+def _cut(
+    rendered: str, tokenizer: Tokenizer, image_token_id: int, spans: list[tuple[int, int]]
+) -> tuple[list[Piece], list[int]]:
+    """Cut a rendered shape at its slots, control tokens and span borders."""
+    ids = {str(token): number for number, token in tokenizer.added_tokens_decoder.items()}
+    names = sorted(ids, key=len, reverse=True)
+    pattern = re.compile("|".join([_SLOT_PATTERN.pattern, *map(re.escape, names)]))
+    borders = sorted({border for span in spans for border in span})
+    pieces: list[Piece] = []
+    starts: list[int] = []
+    images = 0
+
+    def add_literal(start: int, end: int) -> None:
+        inside = [border for border in borders if start < border < end]
+        for left, right in zip([start, *inside], [*inside, end], strict=True):
+            if left < right:
+                pieces.append(Piece(kind=Kind.LITERAL, text=rendered[left:right]))
+                starts.append(left)
+
+    position = 0
+    for match in pattern.finditer(rendered):
+        add_literal(position, match.start())
+        position = match.end()
+        starts.append(match.start())
+        if match.group(1) is not None:
+            pieces.append(Piece(kind=Kind.SLOT, number=int(match.group(1))))
+        elif ids[match.group()] == image_token_id:
+            pieces.append(Piece(kind=Kind.IMAGE, number=images))
+            images += 1
+        else:
+            pieces.append(Piece(kind=Kind.TOKEN, number=ids[match.group()]))
+    add_literal(position, len(rendered))
+    return pieces, starts
+
+
+def _check_complete(pieces: list[Piece], shape: Shape) -> None:
+    """Every text and image of the conversation must stand in the rendering once, in order."""
+    kinds = [kind for _, content in shape for kind in content]
+    images, texts = kinds.count("image"), len(kinds) - kinds.count("image")
+    if [piece.number for piece in pieces if piece.kind is Kind.SLOT] != list(range(texts)):
+        raise _refused("the template drops, repeats or reorders a text")
+    if sum(piece.kind is Kind.IMAGE for piece in pieces) != images:
+        raise _refused("the template does not write one image token for each image")
+
+
+def _mark_answers(
+    pieces: list[Piece], starts: list[int], spans: list[tuple[int, int]]
+) -> list[Piece]:
+    """Mark each answer up to and including the end-of-turn token that follows its last text."""
+    marked = list(pieces)
+    for start, end in spans:
+        inside = [i for i, at in enumerate(starts) if start <= at < end]
+        slots = [i for i in inside if pieces[i].kind is Kind.SLOT]
+        if not slots:
+            raise _refused("an assistant turn has no text")
+        stop = next(
+            (i for i in range(slots[-1], len(pieces)) if pieces[i].kind is Kind.TOKEN), None
+        )
+        if stop is None or any(pieces[i].kind is Kind.SLOT for i in range(slots[-1] + 1, stop)):
+            raise _refused("no end-of-turn token follows an assistant turn")
+        for i in range(inside[0], stop + 1):
+            if pieces[i].kind is not Kind.IMAGE:  # an image is never a label
+                marked[i] = replace(pieces[i], trained=True)
+    return marked
+
+
+def _refused(message: str) -> KolmError:
+    return Refused(
+        "E_ENCODE_TEMPLATE",
+        message,
+        where="chat template",
+        hint="use a base whose chat template has {% generation %} markers around its answers",
+    )

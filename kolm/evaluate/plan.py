@@ -1,0 +1,79 @@
+"""Evaluate: which prompts are answered together.
+
+An answer's bits may depend on what shares its batch, so batches are fixed by the cases alone and
+recorded in every prediction row; a rescore runs the recorded batches again.
+docs/format/predictions.md, P5.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from kolm.encode.encoder import Encoder
+from kolm.encode.examples import Example
+
+CaptureRow = tuple[str, Mapping[str, Any]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Prompt:
+    """One case made ready to be answered."""
+
+    case: str
+    example: Example
+
+    @property
+    def order(self) -> tuple[Any, ...]:
+        """Where the case stands among all: by image grids, length, token ids, then its own id.
+
+        Like grids and lengths need no padding; like tokens side by side are, in the blind run,
+        the same prompt and are answered once.
+        """
+        grids = tuple(use.grid for use in self.example.images)
+        return grids, len(self.example.input_ids), self.example.input_ids, self.case
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EvalBatch:
+    """Prompts that are answered together, in order."""
+
+    number: int
+    prompts: tuple[Prompt, ...]
+
+
+def encode_prompts(encoder: Encoder, captures: Iterable[CaptureRow]) -> list[Prompt]:
+    """The prompts of (case id, capture) pairs: everything before the last answer."""
+    return [Prompt(case=case, example=encoder.encode_prompt(capture)) for case, capture in captures]
+
+
+def plan_batches(prompts: Iterable[Prompt], batch_size: int) -> list[EvalBatch]:
+    """All prompts in order, cut into batches of `batch_size`; the last may be smaller."""
+    ordered = sorted(prompts, key=lambda prompt: prompt.order)
+    starts = range(0, len(ordered), batch_size)
+    return [
+        EvalBatch(number=number, prompts=tuple(ordered[start : start + batch_size]))
+        for number, start in enumerate(starts)
+    ]
+
+
+def recorded_batches(
+    rows: Sequence[Mapping[str, Any]], chosen: Iterable[str]
+) -> dict[int, tuple[str, ...]]:
+    """The recorded batches that hold any of the chosen cases: batch number to its case ids.
+
+    Args:
+        rows: of predictions.jsonl.
+        chosen: case ids.
+    """
+    wanted = set(chosen)
+    members: dict[int, list[str]] = defaultdict(list)
+    for row in rows:
+        members[row["batch"]].append(row["case"])
+    return {
+        number: tuple(cases)
+        for number, cases in sorted(members.items())
+        if not wanted.isdisjoint(cases)
+    }

@@ -1,0 +1,219 @@
+"""Evaluate: everything that is loaded once for a child process: model, adapter, cases, batches.
+
+A run folder holds `spec.lock.json`, `evalcases.jsonl`, `adapter_model.safetensors`,
+`adapter_config.json` and `inputs.json`, which says where this machine keeps the base and the
+pictures. Nothing of `inputs.json` reaches a bundle.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator, Mapping
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from kolm import canonical, digest, schema
+from kolm.capture.store import BLOBS
+from kolm.digest import Digest
+from kolm.encode.encoder import Encoder
+from kolm.errors import Lacking, Refused, Unreadable
+from kolm.evaluate.pictures import Pictures, Size, picture_sizes
+from kolm.evaluate.plan import CaptureRow, Prompt, encode_prompts
+from kolm.evaluate.predict import Speaker
+from kolm.models import family as families
+from kolm.models.generation import end_token_ids
+from kolm.models.load import load_model
+from kolm.models.processor import load_processor
+from kolm.store.blobs import BlobStore
+
+ADAPTER_FILES = ("adapter_model.safetensors", "adapter_config.json")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sources:
+    """Where this machine keeps what the run reads, and what the run is of."""
+
+    lock: Mapping[str, Any]
+    captures: tuple[CaptureRow, ...]
+    adapter_folder: Path
+    base_folder: Path
+    blobs: BlobStore
+    identity: Digest  # of lock, cases and adapter: what a finished run may be reused for
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Session:
+    """A loaded model with its adapter, ready to answer."""
+
+    sources: Sources
+    adapted: Any  # PEFT's wrapper
+    speaker: Speaker
+    image_processor: Any
+    encoder: Encoder
+
+    @property
+    def settings(self) -> Mapping[str, Any]:
+        """The lock's ``evaluation`` object."""
+        settings: Mapping[str, Any] = self.sources.lock["evaluation"]
+        return settings
+
+    def prompts(self) -> list[Prompt]:
+        """Every declared case as a prompt."""
+        return encode_prompts(self.encoder, self.sources.captures)
+
+    def pictures(self, *, blind: bool = False) -> Pictures:
+        """The pictures of all cases, real or blind, with nothing computed yet."""
+        sizes = picture_sizes(capture for _, capture in self.sources.captures)
+        return self._pictures(sizes, blind=blind)
+
+    def pictures_of(self, capture: Mapping[str, Any]) -> Pictures:
+        """The pictures of one case, with nothing computed yet."""
+        return self._pictures(picture_sizes([capture]), blind=False)
+
+    def _pictures(self, sizes: Mapping[str, Size], *, blind: bool) -> Pictures:
+        return Pictures(
+            self.speaker.model,
+            self.speaker.family,
+            self.image_processor,
+            read_image=self.sources.blobs.read,
+            sizes=sizes,
+            blind=blind,
+        )
+
+    @contextlib.contextmanager
+    def run(self, name: str) -> Iterator[None]:
+        """The state of the model in one of the three runs: the base answers without the adapter."""
+        if name == "base":
+            with self.adapted.disable_adapter():
+                yield
+        else:
+            yield
+
+
+def read_sources(folder: Path) -> Sources:
+    """Read a run folder.
+
+    Raises:
+        Unreadable: a file is missing.
+        Refused: the lock or a case does not fit its schema, or the cases are not the lock's.
+    """
+    lock = canonical.loads_canonical(read(folder, "spec.lock.json"), where="spec.lock.json")
+    schema.check("lock", lock, where="spec.lock.json")
+    inputs = canonical.loads(read(folder, "inputs.json"), where="inputs.json")
+    cases = read(folder, "evalcases.jsonl")
+    adapter = [digest.of_bytes(read(folder, name)) for name in ADAPTER_FILES]
+    return Sources(
+        lock=lock,
+        captures=read_captures(cases),
+        adapter_folder=folder,
+        base_folder=Path(inputs["base_folder"]),
+        blobs=BlobStore(Path(inputs["captures"]) / BLOBS),
+        identity=digest.derive("evaluate", digest.of_value(lock), digest.of_bytes(cases), *adapter),
+    )
+
+
+def read(folder: Path, name: str) -> bytes:
+    """The bytes of a file of a run folder.
+
+    Raises:
+        Unreadable: ``E_EVALUATE_FILE``.
+    """
+    try:
+        return (folder / name).read_bytes()
+    except OSError as error:
+        raise Unreadable(
+            "E_EVALUATE_FILE", f"cannot read a file of the run: {error.strerror}", where=name
+        ) from error
+
+
+def read_captures(data: bytes) -> tuple[CaptureRow, ...]:
+    """The captures of an `evalcases.jsonl`, each with its id.
+
+    Raises:
+        Refused: a line is not a canonical capture.
+    """
+    rows = []
+    for number, line, capture in canonical.read_lines(data, where="evalcases.jsonl"):
+        schema.check("capture", capture, where=f"evalcases.jsonl:{number}")
+        rows.append((digest.of_bytes(line), capture))
+    return tuple(rows)
+
+
+def open_session(sources: Sources) -> Session:
+    """Load the base with the adapter on it.
+
+    Raises:
+        Lacking: the train extra is not installed.
+        Refused: the base or the adapter is not what it should be.
+    """
+    lock = sources.lock
+    family = families.runtime(lock["base"]["family"])
+    model = load_model(sources.base_folder, dtype=lock["train"]["precision"])
+    processor = load_processor(sources.base_folder)
+    adapted = load_adapter(model, sources.adapter_folder)
+    tokenizer = processor.tokenizer
+    train = lock["train"]
+    return Session(
+        sources=sources,
+        adapted=adapted,
+        speaker=Speaker(
+            model=model,
+            family=family,
+            tokenizer=tokenizer,
+            image_token_id=model.config.image_token_id,
+            pad_token_id=tokenizer.pad_token_id,
+            end_ids=end_token_ids(model, tokenizer),
+            max_new_tokens=lock["evaluation"]["max_new_tokens"],
+        ),
+        image_processor=processor.image_processor,
+        encoder=Encoder(
+            processor,
+            family,
+            image_token_id=model.config.image_token_id,
+            max_seq_length=train["max_seq_length"],
+            max_images=train["max_images"],
+            shrink_images=train["shrink_images"],
+        ),
+    )
+
+
+def load_adapter(model: Any, folder: Path) -> Any:
+    """Put a saved adapter on a base, once its tensors are exactly those that its config makes.
+
+    The check comes before any tensor is copied: PEFT would put a tensor named like one of the
+    base's own weights straight into the base.
+
+    Raises:
+        Lacking: peft is not installed.
+        Refused: ``E_ADAPTER_KEYS``, a tensor is missing, has no place or has another shape.
+    """
+    try:
+        import peft
+        from safetensors.torch import load_file
+    except ImportError as error:
+        raise Lacking(
+            "E_EXTRA_MISSING", "a model needs the train extra", hint="pip install 'kolm[train]'"
+        ) from error
+    config = peft.PeftConfig.from_pretrained(str(folder))
+    config.inference_mode = True
+    adapted = peft.get_peft_model(model, config)
+    adapted.eval()
+    saved = load_file(folder / ADAPTER_FILES[0])
+    wanted = {name: tuple(t.shape) for name, t in peft.get_peft_model_state_dict(adapted).items()}
+    found = {name: tuple(t.shape) for name, t in saved.items()}
+    if wanted != found:
+        raise Refused(
+            "E_ADAPTER_KEYS",
+            "the adapter's tensors are not those of its config on this base",
+            where=ADAPTER_FILES[0],
+            expected=_first(wanted.items() - found.items()) or "no other tensor",
+            found=_first(found.items() - wanted.items()) or "fewer tensors",
+        )
+    peft.set_peft_model_state_dict(adapted, saved)
+    return adapted
+
+
+def _first(tensors: AbstractSet[tuple[str, tuple[int, ...]]]) -> str:
+    return ", ".join(f"{name} {list(shape)}" for name, shape in sorted(tensors)[:3])

@@ -1,0 +1,116 @@
+"""Evaluate: the child process: ``python -m kolm.evaluate.worker RUN_DIR``.
+
+Reads the run folder (`session.py` says what it holds) and leaves `predictions.jsonl`, scored, and
+`measurements.json` beside it, each written whole or not at all. Events go to standard output as
+JSON lines. The parent sets threads and the like in the environment before this process starts.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from kolm import canonical, paths
+from kolm.errors import KolmError, Usage
+from kolm.evaluate.controls import answer_all
+from kolm.evaluate.latency import Latency, machine_memory_bytes, measure_latency, peak_memory_bytes
+from kolm.evaluate.partial import Answers
+from kolm.evaluate.plan import EvalBatch, plan_batches
+from kolm.evaluate.session import Session, Sources, open_session, read_sources
+from kolm.events import JsonLines, Reporter
+from kolm.score.cases import build_cases
+from kolm.score.evaluation import RUNS, score_row
+from kolm.score.judge import Judge
+
+FAILED = 1
+
+
+def run(argv: Sequence[str]) -> int:
+    """Run the child; the exit code is 0, or 1 after an error was reported as an event."""
+    reporter = JsonLines(sys.stdout)
+    try:
+        if len(argv) != 1:
+            raise Usage("E_EVALUATE_ARGUMENTS", "one argument is wanted: the run folder")
+        # What a library prints must not end up among the events.
+        with contextlib.redirect_stdout(sys.stderr):
+            evaluate_folder(Path(argv[0]), reporter)
+    except KolmError as error:
+        reporter.failed(error)
+        return FAILED
+    return 0
+
+
+def evaluate_folder(folder: Path, reporter: Reporter) -> None:
+    """Answer every case of a run folder in all three runs, score the answers, time single calls.
+
+    Raises:
+        KolmError: what the parts raise; nothing is written then but finished runs.
+    """
+    sources = read_sources(folder)
+    fix_execution(sources.lock["environment"]["threads"])
+    session = open_session(sources)
+    batches = plan_batches(session.prompts(), session.settings["batch_size"])
+    begin = time.perf_counter()
+    answers = answer_all(session, batches, folder, reporter)
+    wall_seconds = time.perf_counter() - begin
+    reporter.started("measure latency", None, "calls")
+    latency = measure_latency(session)
+    reporter.finished("measure latency", p50_us=latency.p50_us, p95_us=latency.p95_us)
+    rows = prediction_rows(sources, batches, answers)
+    paths.atomic_write(folder / "predictions.jsonl", canonical.dump_lines(rows))
+    facts = _measurements(session, answers, latency, wall_seconds)
+    paths.atomic_write(folder / "measurements.json", canonical.dumps(facts))
+
+
+def fix_execution(threads: int) -> None:
+    """Settle in torch what can be settled after import; the environment settles the rest."""
+    import torch
+
+    torch.set_num_threads(threads)
+    torch.use_deterministic_algorithms(True)
+
+
+def prediction_rows(
+    sources: Sources, batches: Sequence[EvalBatch], answers: Mapping[str, Answers]
+) -> list[dict[str, Any]]:
+    """The rows of predictions.jsonl: one a case, sorted by id, scored by kolm/score."""
+    settings = sources.lock["evaluation"]
+    judge = Judge(settings)
+    numbers = {prompt.case: batch.number for batch in batches for prompt in batch.prompts}
+    rows = []
+    for case in sorted(build_cases(sources.captures), key=lambda case: case.case):
+        outcomes = {run: asdict(answers[run][case.case]) for run in RUNS}
+        row = {"case": case.case, "batch": numbers[case.case], **outcomes}
+        rows.append(score_row(row, case, settings, judge=judge))
+    return rows
+
+
+def _measurements(
+    session: Session, answers: Mapping[str, Answers], latency: Latency, wall_seconds: float
+) -> dict[str, Any]:
+    tokens = sum(answer.tokens for run in answers.values() for answer in run.values())
+    environment = session.sources.lock["environment"]
+    return {
+        "latency_calls": latency.calls,
+        "p50_latency_us": latency.p50_us,
+        "p95_latency_us": latency.p95_us,
+        "tokens_per_call": latency.tokens_per_call,
+        "wall_seconds": canonical.decimal(wall_seconds, 3),
+        "tokens_per_second": canonical.decimal(tokens / wall_seconds, 1),
+        "peak_memory_bytes": peak_memory_bytes(),
+        "machine": {
+            "cpu": environment["cpu"],
+            "threads": environment["threads"],
+            "device": environment["device"],
+            "memory_bytes": machine_memory_bytes(),
+        },
+    }
+
+
+if __name__ == "__main__":
+    raise SystemExit(run(sys.argv[1:]))

@@ -1,0 +1,49 @@
+"""The exact metric: an answer is right when it equals the reference after normalising both.
+
+The rule of docs/format/evaluation.md, E3, is its own reference implementation. It agrees with the
+common ``ignore_case`` exact match of VQA harnesses, and adds three forgivenesses that do not change
+what an answer says: Unicode composition, runs of white space, one full stop at the end. Articles,
+other punctuation and digits written as words count.
+"""
+
+from __future__ import annotations
+
+import unicodedata
+from dataclasses import dataclass
+from fractions import Fraction
+
+from kolm.metrics.metric import Score
+
+_RIGHT = Score(value=Fraction(1), parsed=True)
+_WRONG = Score(value=Fraction(0), parsed=True)
+_UNREAD = Score(value=Fraction(0), parsed=False)
+
+
+def normalise(text: str) -> str:
+    """The form in which two answers are compared.
+
+    NFC, full case folding, NFC again (folding can take a text apart), every run of white space to
+    one space, none at the ends, then one full stop and the space before it removed from the end.
+    """
+    if text.isascii():  # case folding and composition are lower() and nothing for ASCII
+        folded = text.lower()
+    else:
+        composed = unicodedata.normalize("NFC", text)
+        folded = unicodedata.normalize("NFC", composed.casefold())
+    joined = " ".join(folded.split())
+    return joined[:-1].rstrip() if joined.endswith(".") else joined
+
+
+@dataclass(frozen=True, slots=True)
+class Exact:
+    """Equality of normalised texts; an answer that normalises to nothing is not parsed."""
+
+    kind: str = "exact"
+    binary: bool = True
+
+    def score(self, output: str, reference: str) -> Score:
+        """1 when both normalise to the same non-empty text, else 0."""
+        answer = normalise(output)
+        if not answer:
+            return _UNREAD
+        return _RIGHT if answer == normalise(reference) else _WRONG

@@ -1,0 +1,54 @@
+"""The relaxed metric of ChartQA: numbers may be off by 5 %, other answers must be equal.
+
+Source of the rule: Masry et al. 2022 (arXiv:2203.10244), section 5.1, after Methani et al. 2020;
+the behaviour is that of ``relaxed_correctness`` in pix2struct's metrics, which the harnesses share:
+a ``%`` at the end divides by 100, a reference of zero falls to text comparison, text comparison
+ignores case. Two things differ, on purpose: the arithmetic is exact, where the published one
+compares binary floats, and white space around an answer is ignored. ``nan``, infinities, digit
+groups with ``_`` and non-ASCII digits, which Python's ``float`` happens to read, are no numbers.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from fractions import Fraction
+
+from kolm.metrics.metric import Score
+
+# 64 characters and three exponent digits bound the cost of exact arithmetic on hostile text
+_LONGEST_NUMBER = 64
+_NUMBER = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]{1,3})?\Z", re.ASCII)
+CHARTQA_TOLERANCE = Fraction(5, 100)
+
+
+def parse_number(text: str) -> Fraction | None:
+    """The number that `text` states, or None when it is not one; ``5%`` is 1/20."""
+    bare = text.strip()
+    per_cent = bare.endswith("%")
+    if per_cent:
+        bare = bare.rstrip("%").rstrip()
+    if len(bare) > _LONGEST_NUMBER or not _NUMBER.match(bare):
+        return None
+    number = Fraction(bare)
+    return number / 100 if per_cent else number
+
+
+@dataclass(frozen=True, slots=True)
+class Relaxed:
+    """Within `tolerance` of the reference; parsed means a number where one is due."""
+
+    tolerance: Fraction = CHARTQA_TOLERANCE
+    kind: str = "relaxed"
+    binary: bool = True
+
+    def score(self, output: str, reference: str) -> Score:
+        """1 when close enough (numbers) or equal without regard to case (text), else 0."""
+        target = parse_number(reference)
+        answer = parse_number(output)
+        parsed = bool(output.strip()) if target is None else answer is not None
+        if answer is not None and target:
+            right = abs(answer - target) <= self.tolerance * abs(target)
+        else:
+            right = output.strip().lower() == reference.strip().lower()
+        return Score(value=Fraction(int(right)), parsed=parsed)

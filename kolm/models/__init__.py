@@ -1,0 +1,1 @@
+"""Models: bases and their processors; one file a family for what needs torch."""

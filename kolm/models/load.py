@@ -1,0 +1,84 @@
+"""Models: weights become a model in memory, in the one way that training and evaluation share."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from kolm.errors import Lacking, Refused, Usage
+from kolm.models.resolve import BaseRef, read_config, resolve_base
+
+__all__ = ["BaseRef", "load_model", "resolve_base"]
+
+# Scaled dot-product attention is deterministic on the CPU and the fastest that needs no extra.
+ATTENTION = "sdpa"
+
+
+def load_model(folder: Path, *, dtype: str = "float32", attention: str = ATTENTION) -> Any:
+    """Load a base in evaluation mode with every parameter frozen.
+
+    Args:
+        folder: with config, weights and nothing that runs code: remote code is never trusted.
+        dtype: ``float32`` or ``bfloat16``.
+        attention: the attention implementation, the same for every run of a lock.
+
+    Raises:
+        Lacking: torch or transformers is not installed.
+        Usage: an unknown dtype.
+        Refused: the checkpoint does not hold every weight, or holds others.
+    """
+    try:
+        import torch
+        from transformers import AutoModelForImageTextToText
+    except ImportError as error:
+        raise Lacking(
+            "E_EXTRA_MISSING",
+            "a model needs the train extra",
+            hint="pip install 'kolm[train]'",
+        ) from error
+    if dtype not in ("float32", "bfloat16"):
+        raise Usage(
+            "E_MODEL_DTYPE", "unknown precision", expected="float32 or bfloat16", found=dtype
+        )
+    read_config(folder)
+    with quiet_library():
+        model, report = AutoModelForImageTextToText.from_pretrained(
+            folder,
+            dtype=getattr(torch, dtype),
+            attn_implementation=attention,
+            local_files_only=True,
+            trust_remote_code=False,
+            use_safetensors=True,
+            output_loading_info=True,
+        )
+    for kind in ("missing_keys", "unexpected_keys", "mismatched_keys"):
+        names = sorted(str(name) for name in report.get(kind) or ())
+        if names:
+            raise Refused(
+                "E_BASE_WEIGHTS",
+                f"the checkpoint's tensors are not the model's: {kind.replace('_', ' ')}",
+                where="base",
+                found=", ".join(names[:5]),
+            )
+    model.eval()
+    model.requires_grad_(False)
+    return model
+
+
+@contextlib.contextmanager
+def quiet_library() -> Iterator[None]:
+    """Keep the library's progress bars and advice off the terminal; errors still show."""
+    from transformers.utils import logging as library
+
+    bars, level = library.is_progress_bar_enabled(), library.get_verbosity()
+    library.disable_progress_bar()
+    library.set_verbosity(logging.ERROR)
+    try:
+        yield
+    finally:
+        library.set_verbosity(level)
+        if bars:
+            library.enable_progress_bar()

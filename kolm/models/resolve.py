@@ -1,0 +1,140 @@
+"""Models: a base's name becomes a folder with its facts. Torch-free and offline.
+
+What belongs here: finding and reading. Loading weights is in `load.py`.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from kolm import canonical, roles
+from kolm.errors import Lacking, Refused, Unreadable
+
+_EMBEDDED = {"kolm/nano-1": ("nano", "Apache-2.0")}
+_HUB_NAME = re.compile(r"[A-Za-z0-9][\w.-]*/[\w.-]+", re.ASCII)
+_CONFIG_BYTES = 4 * 1024 * 1024  # configs of large bases with many added tokens reach 1 MiB
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BaseRef:
+    """A base that was found on this machine.
+
+    Attributes:
+        id: the name that goes into the lock; never a path.
+        folder: where its files are.
+        family: its ``model_type``.
+        revision: the hub commit, when it came from the hub's cache.
+        license: SPDX id as the base's own model card states it, or "" when it does not.
+        papers: of its architecture.
+    """
+
+    id: str
+    folder: Path
+    family: str
+    revision: str | None
+    license: str
+    papers: tuple[str, ...]
+
+
+def resolve_base(name: str, *, revision: str | None = None) -> BaseRef:
+    """Find a base: an embedded one, a local folder, or a hub id in the local cache.
+
+    Args:
+        name: ``kolm/nano-1``, a path to a folder with a ``config.json``, or ``owner/model``.
+        revision: commit of a hub id; the cached default branch without it.
+
+    Raises:
+        Unreadable: nothing of that name is on this machine.
+        Refused: its family has no role table.
+        Lacking: the hub's cache cannot be read because ``kolm[train]`` is not installed.
+    """
+    if name in _EMBEDDED:
+        part, license_id = _EMBEDDED[name]
+        folder = Path(__file__).parent / part / "weights"
+        return _read(name, folder, revision=None, license_id=license_id)
+    folder = Path(name).expanduser()
+    if (folder / "config.json").is_file():
+        return _read(f"local/{folder.resolve().name}", folder.resolve(), revision=None)
+    if _HUB_NAME.fullmatch(name) and not folder.exists():
+        folder = _cached(name, revision)
+        return _read(name, folder, revision=folder.name)
+    raise Unreadable(
+        "E_BASE_NOT_FOUND",
+        "no base of this name is on this machine",
+        where="base",
+        expected="kolm/nano-1, a folder with a config.json, or an owner/model of the hub's cache",
+        found=name,
+    )
+
+
+def _cached(name: str, revision: str | None) -> Path:
+    """The snapshot folder of a hub id in the local cache; never the network."""
+    try:
+        from huggingface_hub import snapshot_download
+        from huggingface_hub.errors import HFValidationError, LocalEntryNotFoundError
+    except ImportError as error:
+        raise Lacking(
+            "E_EXTRA_MISSING",
+            "bases from the hub need the train extra",
+            hint="pip install 'kolm[train]'",
+        ) from error
+    try:
+        return Path(snapshot_download(name, revision=revision, local_files_only=True))
+    except (LocalEntryNotFoundError, HFValidationError) as error:
+        raise Unreadable(
+            "E_BASE_NOT_FOUND",
+            "the base is not in the local cache, and kolm does not fetch while it compiles",
+            where="base",
+            found=name if revision is None else f"{name}@{revision}",
+            hint=f"hf download {name}",
+        ) from error
+
+
+def _read(name: str, folder: Path, *, revision: str | None, license_id: str = "") -> BaseRef:
+    config = read_config(folder)
+    model_type = config.get("model_type")
+    if not isinstance(model_type, str):
+        raise Refused("E_BASE_CONFIG", "the base's config has no model_type", where="config.json")
+    return BaseRef(
+        id=name,
+        folder=folder,
+        family=model_type,
+        revision=revision,
+        license=license_id or _stated_license(folder),
+        papers=roles.family(model_type).papers,
+    )
+
+
+def read_config(folder: Path) -> dict[str, Any]:
+    """The base's ``config.json``.
+
+    Raises:
+        Unreadable: there is none.
+        Refused: it is not a JSON object.
+    """
+    path = folder / "config.json"
+    if not path.is_file():
+        raise Unreadable(
+            "E_BASE_NOT_FOUND", "the base has no config.json", where="base", found=folder.name
+        )
+    config = canonical.loads(
+        path.read_bytes(), where="config.json", max_bytes=_CONFIG_BYTES, floats=True
+    )
+    if not isinstance(config, dict):
+        raise Refused("E_BASE_CONFIG", "the base's config is not an object", where="config.json")
+    return config
+
+
+def _stated_license(folder: Path) -> str:
+    """The ``license:`` line of the model card's front matter."""
+    card = folder / "README.md"
+    if not card.is_file():
+        return ""
+    parts = card.read_text(encoding="utf-8", errors="replace").split("---", 2)
+    if len(parts) < 3 or parts[0].strip():
+        return ""
+    match = re.search(r"^license:\s*([\w.+-]+)\s*$", parts[1], re.MULTILINE)
+    return match.group(1) if match else ""

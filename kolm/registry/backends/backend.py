@@ -1,0 +1,54 @@
+"""What a place must offer to be a registry. It stores bytes and decides nothing about trust."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import Protocol
+
+from kolm.digest import Digest
+from kolm.registry.staging import Staged
+
+
+class Backend(Protocol):
+    """Named histories of entries, and files by their digest."""
+
+    @property
+    def where(self) -> str:
+        """The place, for errors."""
+
+    def names(self) -> list[str]:
+        """Every name with at least one entry, sorted."""
+
+    def entries(self, name: str) -> list[bytes]:
+        """The stored entries of a name, first to last; empty when there are none.
+
+        Raises:
+            Refused: a number is missing in the sequence.
+        """
+
+    def append(self, name: str, sequence: int, data: bytes) -> bool:
+        """Store entry `sequence` of a name unless there is one; False when there was.
+
+        After True the entry survives a crash; after a crash in between, either it is there whole
+        or it is not there at all.
+        """
+
+    def stage(self, source: Path) -> AbstractContextManager[Staged]:
+        """Copy a file into the place's own space, where nobody can change it between check and
+        publication; it is gone afterwards unless it was kept.
+        """
+
+    def keep(self, staged: Staged) -> None:
+        """Make a staged file available under its digest, for good."""
+
+    def blob(self, content: Digest) -> Path:
+        """A local file that should hold the bytes of a digest; the reader checks that it does.
+
+        Raises:
+            Unreadable: the place does not have it.
+        """
+
+    def blobs(self) -> Iterator[Digest]:
+        """The digest of every kept file."""

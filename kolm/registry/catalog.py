@@ -1,0 +1,128 @@
+"""Looking around in a registry: names, versions and one bundle's records, without running anything.
+
+Only entries are read to list and search. A name whose history is damaged is shown as such and
+does not hide the others.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from kolm.bundle import cid
+from kolm.bundle.reader import Bundle
+from kolm.errors import KolmError, Refused
+from kolm.records.codec import to_document
+from kolm.registry.backends.backend import Backend
+from kolm.registry.entries import SignedEntry, read_history
+from kolm.sign import claims, predicates
+from kolm.sign.trust import Role, TrustStore
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Listing:
+    """One name of a registry.
+
+    Attributes:
+        name: the name.
+        versions: one entry a version, the highest first; of several entries the one in force.
+        problem: why the history cannot be read, or None.
+    """
+
+    name: str
+    versions: tuple[SignedEntry, ...]
+    problem: KolmError | None = None
+
+
+def browse(backend: Backend, trust: TrustStore, *, words: tuple[str, ...] = ()) -> list[Listing]:
+    """Every name that contains all words, with its versions."""
+    wanted = [word.lower() for word in words]
+    return [
+        _listing(backend, name, trust)
+        for name in backend.names()
+        if all(word in name for word in wanted)
+    ]
+
+
+def _listing(backend: Backend, name: str, trust: TrustStore) -> Listing:
+    try:
+        history = read_history(backend.entries(name), name=name, trust=trust)
+    except KolmError as error:
+        return Listing(name=name, versions=(), problem=error)
+    in_force: dict[str, SignedEntry] = {}
+    for signed in history:
+        standing = in_force.get(str(signed.version))
+        if signed.counts or standing is None or not standing.counts:
+            in_force[str(signed.version)] = signed
+    ordered = sorted(in_force.values(), key=lambda s: (s.version, s.entry.sequence), reverse=True)
+    return Listing(name=name, versions=tuple(ordered))
+
+
+def listing_to_document(listing: Listing) -> dict[str, Any]:
+    """The plain document of one name."""
+    document: dict[str, Any] = {
+        "name": listing.name,
+        "versions": [entry_to_document(signed) for signed in listing.versions],
+    }
+    if listing.problem is not None:
+        document["problem"] = listing.problem.to_document()
+    return document
+
+
+def entry_to_document(signed: SignedEntry) -> dict[str, Any]:
+    """The plain document of one entry and what this reader makes of it."""
+    document: dict[str, Any] = {
+        **to_document(signed.entry),
+        "cid": cid.cid_of(signed.entry.bundle),
+        "counts": signed.counts,
+        "key": signed.keyid,
+    }
+    if signed.signer is not None:
+        document["signer"] = signed.signer.name
+    if signed.objection is not None:
+        document["objection"] = signed.objection.to_document()
+    return document
+
+
+def describe(backend: Backend, signed: SignedEntry, trust: TrustStore) -> dict[str, Any]:
+    """What the bundle of an entry says: its receipt, its evaluation and its K-scores.
+
+    Raises:
+        Unreadable, Refused: the file is missing, not an intact bundle, or another bundle.
+    """
+    bundle = Bundle.open(backend.blob(signed.entry.file.digest))
+    if bundle.content_id != signed.entry.bundle:
+        raise Refused(
+            "E_ENTRY_BUNDLE",
+            "the file carries another bundle than its entry names",
+            where=f"{signed.entry.name}@{signed.version}",
+            expected=signed.entry.bundle,
+            found=bundle.content_id,
+        )
+    evaluation = "evaluation.json"
+    return {
+        "entry": entry_to_document(signed),
+        "receipt": bundle.receipt,
+        "evaluation": bundle.document(evaluation) if evaluation in bundle.names else None,
+        **_kscores(bundle, trust),
+    }
+
+
+def _kscores(bundle: Bundle, trust: TrustStore) -> dict[str, Any]:
+    """The K-scores that keys trusted as evaluators signed about this very bundle, and the number
+    of claims that are not believed here; `kolm verify` says whose they are and why.
+    """
+    believed: list[dict[str, Any]] = []
+    doubted = 0
+    for data in bundle.claims:
+        try:
+            claim = claims.authenticate(data, trust)
+        except KolmError:
+            doubted += 1
+            continue
+        said = claim.statement
+        if said.subject != bundle.content_id or not claim.signer.allows(Role.EVALUATOR):
+            doubted += said.predicate_type == predicates.KSCORE
+        elif said.predicate_type == predicates.KSCORE:
+            believed.append({"signer": claim.signer.name, "kscore": said.predicate})
+    return {"kscores": believed, "claims_not_believed": doubted}

@@ -1,0 +1,78 @@
+"""What a bundle must pass before a registry takes it or hands it out: the verifier's checks."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime
+from pathlib import Path
+
+from kolm import digest
+from kolm.bundle.reader import Bundle
+from kolm.digest import Digest
+from kolm.errors import Refused, Unreadable
+from kolm.records.verification import CheckResult, Verdict, Verification
+from kolm.sign.trust import TrustStore
+from kolm.verify.policy import BUILT_IN, Policy
+from kolm.verify.verifier import verify
+
+# Verify the bundle in a file and give its content id; raises a KolmError when it does not pass.
+Check = Callable[[Path], Digest]
+
+# The digests of the claims that a bundle file carries.
+ReadClaims = Callable[[Path], frozenset[Digest]]
+
+_SHOWN_CHECKS = 3  # enough to see what kind of trouble it is; `kolm verify` shows all
+
+
+def verified(*, trust: TrustStore, now: datetime, policy: Policy = BUILT_IN) -> Check:
+    """The check that a bundle passes the verifier under a policy."""
+
+    def check(path: Path) -> Digest:
+        return demand_passed(verify(path, policy=policy, trust=trust, now=now))
+
+    return check
+
+
+def demand_passed(report: Verification) -> Digest:
+    """Demand a positive verdict, and give the content id that it is about.
+
+    Raises:
+        Refused: the verdict is no.
+        Unreadable: what decides could not be looked at.
+    """
+    overall = report.conclusions.overall
+    content = report.bundle.digest
+    if overall.verdict is Verdict.OK and content is not None:
+        return content
+    failed = [check for check in report.checks if check.verdict is Verdict.FAILED]
+    if overall.verdict is Verdict.FAILED:
+        raise Refused(
+            "E_BUNDLE_NOT_VERIFIED",
+            "the bundle does not pass verification",
+            expected=f"a bundle that passes policy {report.policy.name}",
+            found=_summary(failed) or overall.detail,
+            hint="kolm verify FILE shows every check",
+        )
+    unseen = [check for check in report.checks if check.verdict is Verdict.COULD_NOT_LOOK]
+    raise Unreadable(
+        "E_BUNDLE_NOT_CHECKED",
+        "the bundle could not be verified",
+        expected=f"all that policy {report.policy.name} asks for",
+        found=_summary(unseen) or overall.detail,
+        hint="kolm verify FILE shows every check; kolm keys list shows whom you trust",
+    )
+
+
+def _summary(checks: list[CheckResult]) -> str:
+    shown = "; ".join(f"{check.id} {check.detail}" for check in checks[:_SHOWN_CHECKS])
+    more = len(checks) - _SHOWN_CHECKS
+    return f"{shown}; and {more} more" if more > 0 else shown
+
+
+def claims_of(path: Path) -> frozenset[Digest]:
+    """The digests of the claims in a bundle file.
+
+    Raises:
+        Unreadable, Refused: it is not an intact bundle.
+    """
+    return frozenset(digest.of_bytes(claim) for claim in Bundle.open(path).claims)

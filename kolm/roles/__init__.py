@@ -1,0 +1,43 @@
+"""Roles: which module of a base is vision, projector, language or head.
+
+Torch-free tables, one file a family and one line here; training builds its LoRA targets from
+them, and the verifier recomputes every role from them instead of believing a bundle. The rules
+in words: docs/format/roles.md.
+"""
+
+from __future__ import annotations
+
+from kolm.errors import Refused
+from kolm.roles.family import Family, Role, Stack
+from kolm.roles.qwen2_5_vl import FAMILY as QWEN2_5_VL
+
+FAMILIES: dict[str, Family] = {table.model_type: table for table in (QWEN2_5_VL,)}
+
+# Known by name and refused on purpose: the reason is worth more than "unknown".
+_REFUSED = {
+    "phi3_v": "its code is not part of transformers, and remote code is never run",
+    "cambrian": "its frozen tower is a plain Python list that no parameter walk sees",
+    "cambrian_llama": "its frozen tower is a plain Python list that no parameter walk sees",
+    "internvl_chat": "its code is not part of transformers; the converted internvl type is meant",
+}
+
+__all__ = ["FAMILIES", "Family", "Role", "Stack", "family"]
+
+
+def family(model_type: str) -> Family:
+    """The table of a family by its ``model_type``.
+
+    Raises:
+        Refused: there is no table, so no role can be told and nothing is trained or vouched for.
+    """
+    table = FAMILIES.get(model_type)
+    if table is None:
+        raise Refused(
+            "E_ROLES_UNKNOWN_FAMILY",
+            _REFUSED.get(model_type, "there is no role table for this family of models"),
+            where="config.json model_type",
+            expected=", ".join(sorted(FAMILIES)),
+            found=model_type,
+            hint="a family is one file in kolm/roles and one in kolm/models",
+        )
+    return table

@@ -1,0 +1,65 @@
+"""One answer judged: its score in millionths and whether the case counts as covered.
+
+Stands between the metrics and the aggregates. docs/format/evaluation.md, E4 and E5.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from kolm.metrics import metric_of
+from kolm.score.rounding import millionths, written
+
+STOP, LENGTH = "stop", "length"
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """The score of an answer in millionths, and whether it is covered."""
+
+    score_millionths: int
+    covered: bool
+
+    @property
+    def score(self) -> str:
+        """The score as written in a prediction row."""
+        return written(self.score_millionths)
+
+
+class Judge:
+    """Judges answers by a lock's ``evaluation`` settings; equal questions are judged once.
+
+    Covered: ended by itself, within `max_new_tokens`, and parsed in the metric's format. An answer
+    that is not covered scores 0, for what a cut text would have become is not known.
+    """
+
+    def __init__(self, settings: Mapping[str, Any]) -> None:
+        self._metric = metric_of(settings["metric"])
+        self._limit_tokens = int(settings["max_new_tokens"])
+        self._known: dict[tuple[str, str], Verdict] = {}
+
+    @property
+    def binary(self) -> bool:
+        """True when the metric only gives 0 and 1."""
+        return self._metric.binary
+
+    def judge(self, outcome: Mapping[str, Any], reference: str) -> Verdict:
+        """Judge an outcome (``output``, ``tokens``, ``finish``) against the reference."""
+        if outcome["finish"] != STOP or outcome["tokens"] > self._limit_tokens:
+            return _NOT_COVERED
+        return self.judge_text(outcome["output"], reference)
+
+    def judge_text(self, output: str, reference: str) -> Verdict:
+        """Judge an answer that ended by itself."""
+        question = (output, reference)
+        verdict = self._known.get(question)
+        if verdict is None:
+            score = self._metric.score(output, reference)
+            value = millionths(score.value) if score.parsed else 0
+            verdict = self._known[question] = Verdict(value, score.parsed)
+        return verdict
+
+
+_NOT_COVERED = Verdict(0, False)

@@ -1,0 +1,67 @@
+"""Slices: how the adapter does on the cases that share a tag, an image size or an answer type.
+
+A good mean can hide a group that fails. docs/format/evaluation.md, E10.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Container, Iterable, Iterator, Sequence
+
+from kolm.records.evaluation import Slice
+from kolm.score.aggregate import summarise
+from kolm.score.cases import Case
+
+ANSWER_TYPE, IMAGE_SIZE, TAG = "answer_type", "image_size", "tag"
+MAX_TAGS = 256  # a tag a case would make the document grow with the cases, past its size limit
+
+
+def slice_scores(
+    cases: Sequence[Case], scores_millionths: Sequence[int], *, binary: bool
+) -> tuple[Slice, ...]:
+    """Every slice with its mean and interval, sorted by kind, then value."""
+    tags = most_used_tags(cases)
+    members: dict[tuple[str, str], list[int]] = defaultdict(list)
+    for index, case in enumerate(cases):
+        for name in _slices_of(case, tags):
+            members[name].append(index)
+    return tuple(
+        _measure(name, members[name], cases, scores_millionths, binary) for name in sorted(members)
+    )
+
+
+def most_used_tags(cases: Iterable[Case]) -> frozenset[str]:
+    """The `MAX_TAGS` tags that most cases have; the first in code-point order among equals."""
+    counts = Counter(tag for case in cases for tag in case.tags)
+    ranked = sorted(counts, key=lambda tag: (-counts[tag], tag))
+    return frozenset(ranked[:MAX_TAGS])
+
+
+def _slices_of(case: Case, tags: Container[str]) -> Iterator[tuple[str, str]]:
+    yield ANSWER_TYPE, case.answer_type
+    yield IMAGE_SIZE, case.image_size
+    for tag in case.tags:
+        if tag in tags:
+            yield TAG, tag
+
+
+def _measure(
+    name: tuple[str, str],
+    indices: Iterable[int],
+    cases: Sequence[Case],
+    scores_millionths: Sequence[int],
+    binary: bool,
+) -> Slice:
+    chosen = list(indices)
+    mean = summarise(
+        [scores_millionths[index] for index in chosen],
+        [cases[index].cluster for index in chosen],
+        binary=binary,
+    )
+    return Slice(
+        kind=name[0],
+        value=name[1],
+        cases=len(chosen),
+        accuracy=mean.accuracy,
+        interval=mean.interval,
+    )

@@ -1,0 +1,167 @@
+"""Spec: the user's YAML file, or a dict from Python, to a `Spec` with every default.
+
+Unknown keys are refused with their place and the nearest valid name; see docs/format/spec.md.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from decimal import Decimal
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from kolm import canonical, schema
+from kolm.errors import Refused, Unreadable
+from kolm.records.codec import from_document
+from kolm.records.spec import Spec
+from kolm.spec.problems import find_problems
+from kolm.spec.source import Source, of_python, read_yaml
+
+
+def load_spec(spec: Path | str | Mapping[str, Any]) -> Spec:
+    """Read and check a spec.
+
+    Args:
+        spec: the path of a YAML file, or the same content as a dict.
+
+    Raises:
+        Unreadable: ``E_SPEC_MISSING``, there is no such file.
+        Refused: not YAML, unknown key, value out of range, contradiction; the first in line
+            order, with file:line.
+    """
+    source = read_source(spec)
+    problems = problems_of(source)
+    if problems:
+        raise _first_of(problems)
+    return from_document(Spec, _with_plain_forms(source.value))
+
+
+def read_source(spec: Path | str | Mapping[str, Any]) -> Source:
+    """The spec's plain value with its lines, not yet checked."""
+    if isinstance(spec, Mapping):
+        return of_python(spec)
+    path = Path(spec)
+    try:
+        data = path.read_bytes()
+    except (FileNotFoundError, IsADirectoryError):
+        raise Unreadable(
+            "E_SPEC_MISSING",
+            "there is no spec here",
+            where=str(path),
+            hint="kolm init DIR --example easy-vqa   starts a project with one",
+        ) from None
+    return read_yaml(data, name=path.name)
+
+
+def problems_of(source: Source) -> tuple[Refused, ...]:
+    """Everything that is wrong with a spec by itself: its shape first, then contradictions."""
+    return find_problems(source) or tuple(_contradictions(source))
+
+
+def _first_of(problems: tuple[Refused, ...]) -> Refused:
+    first = problems[0]
+    if len(problems) == 1:
+        return first
+    more = f"{len(problems) - 1} more in this spec: kolm check lists them all"
+    hint = f"{first.hint}\n{more}" if first.hint else more
+    return Refused(
+        first.code,
+        first.message,
+        where=first.where,
+        expected=first.expected,
+        found=first.found,
+        hint=hint,
+    )
+
+
+def _contradictions(source: Source) -> Iterator[Refused]:
+    """What no schema can say: two keys that exclude each other."""
+    value = source.value
+    data, train = value["data"], value.get("train", {})
+    freeze, metric = train.get("freeze", {}), value.get("evaluation", {}).get("metric")
+
+    def conflict(dotted: str, message: str, hint: str) -> Refused:
+        where = source.place(tuple(dotted.split(".")))
+        return Refused("E_SPEC_CONFLICT", message, where=where, hint=hint)
+
+    if "steps" in train and "epochs" in train:
+        yield conflict("train.epochs", "steps and epochs exclude each other", "keep one of them")
+    if isinstance(data.get("split"), dict) and "validation" in data:
+        hint = "write it inside split: {eval: …, validation: …}"
+        yield conflict("data.validation", "data.validation is for an official split", hint)
+    if freeze.get("projector") and "projector_after_steps" in freeze:
+        hint = "leave freeze.projector out to train it until that step"
+        dotted = "train.freeze.projector_after_steps"
+        yield conflict(dotted, "the projector is frozen from the start", hint)
+    if freeze.get("projector") and "projector_learning_rate" in train:
+        dotted = "train.projector_learning_rate"
+        yield conflict(dotted, "a frozen projector has no learning rate", "remove one of the two")
+    if isinstance(metric, dict) and metric["kind"] != "relaxed" and "tolerance" in metric:
+        dotted = "evaluation.metric.tolerance"
+        hint = "remove it, or set kind: relaxed"
+        yield conflict(dotted, "tolerance is for the metric relaxed", hint)
+
+
+def _with_plain_forms(value: dict[str, Any]) -> dict[str, Any]:
+    """The document of the record: short forms written out, fractions as decimal strings."""
+    plain: dict[str, Any] = _decimals(value)
+    plain["data"] = _data(plain["data"])
+    if "cost" in plain:
+        plain["cost"] = _cost(plain["cost"])
+    train = plain.get("train", {})
+    if "steps" in train:
+        plain["train"] = {**train, "epochs": None}
+    evaluation = plain.get("evaluation", {})
+    if "metric" in evaluation:
+        plain["evaluation"] = {**evaluation, "metric": _metric(evaluation["metric"])}
+    return plain
+
+
+@cache
+def _whole_keys() -> frozenset[str]:
+    """The keys whose numbers count something; all other numbers are fractions."""
+    return frozenset(_keys_of_type(schema.load("spec"), "integer")) | {"kolm"}
+
+
+def _keys_of_type(part: Any, kind: str) -> Iterator[str]:
+    for name, sub in part.get("properties", {}).items():
+        if sub.get("type") == kind:
+            yield name
+        yield from _keys_of_type(sub, kind)
+        for branch in sub.get("anyOf", ()):
+            yield from _keys_of_type(branch, kind)
+
+
+def _decimals(value: Any, name: str = "") -> Any:
+    """Numbers of keys that hold fractions become decimal strings, whole ones too (1 -> "1")."""
+    if isinstance(value, dict):
+        return {key: _decimals(item, key) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_decimals(item) for item in value]
+    counted = isinstance(value, bool) or name in _whole_keys()
+    if isinstance(value, Decimal | int) and not counted:
+        return canonical.decimal(value, None)
+    return value
+
+
+def _data(data: dict[str, Any]) -> dict[str, Any]:
+    split = data.get("split", "official")
+    if isinstance(split, dict):
+        rule = {"kind": "hash", **split}
+    else:
+        own = {"validation": data["validation"]} if "validation" in data else {}
+        rule = {"kind": "official", **own}
+    near = data.get("near_duplicates", "refuse" if rule["kind"] == "hash" else "report")
+    return {"captures": data["captures"], "split": rule, "near_duplicates": near}
+
+
+def _metric(metric: Any) -> dict[str, Any]:
+    choice = {"kind": metric} if isinstance(metric, str) else dict(metric)
+    if choice["kind"] == "relaxed":
+        choice.setdefault("tolerance", "0.05")  # ChartQA's, arXiv:2203.10244
+    return choice
+
+
+def _cost(cost: Any) -> dict[str, Any]:
+    return {"kind": "local"} if isinstance(cost, str) else {"kind": "per_token", **cost}

@@ -1,0 +1,147 @@
+"""Spec: what a spec's schema says about a value, in words for the person who wrote it."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from kolm import schema
+from kolm.errors import Refused
+from kolm.spec.source import Path, Source
+
+Fault = Any  # a jsonschema.ValidationError, whose stubs call every attribute optional
+
+_TYPE_NAMES = {
+    "object": "a mapping",
+    "array": "a list",
+    "string": "text",
+    "boolean": "true or false",
+    "integer": "a whole number",
+    "number": "a number",
+    "null": "nothing",
+}
+
+
+def find_problems(source: Source) -> tuple[Refused, ...]:
+    """Everything in which a spec differs from its schema, in the order of its lines."""
+    from jsonschema import Draft202012Validator
+
+    validator = Draft202012Validator(schema.load("spec"))
+    found = [
+        problem
+        for error in validator.iter_errors(source.value)
+        for problem in _explain(error, tuple(error.absolute_path), source)
+    ]
+    return tuple(sorted(found, key=lambda problem: _line(problem, source)))
+
+
+def _line(problem: Refused, source: Source) -> int:
+    last = problem.where.removeprefix(f"{source.name}:")
+    return int(last) if last.isdigit() else 0
+
+
+def _explain(error: Fault, path: Path, source: Source) -> Iterator[Refused]:
+    if error.validator == "anyOf":
+        yield from _explain_choice(error, path, source)
+    elif error.validator == "additionalProperties":
+        known = sorted(error.schema["properties"])
+        for key in error.instance:
+            if key not in known:
+                yield _unknown_key(str(key), known, path, source)
+    elif error.validator == "required":
+        for key in error.validator_value:
+            if key not in error.instance:
+                yield _missing_key(key, error, path, source)
+    else:
+        yield _bad_value(error, path, source)
+
+
+def _explain_choice(error: Fault, path: Path, source: Source) -> Iterator[Refused]:
+    """Of several allowed forms, explain the one that the user seems to have meant."""
+    branches = error.validator_value
+    objects = [index for index, branch in enumerate(branches) if branch.get("type") == "object"]
+    if isinstance(error.instance, dict) and objects:
+        for inner in error.context:
+            if inner.schema_path[0] == objects[0]:
+                yield from _explain(inner, (*path, *inner.path), source)
+        return
+    forms = [_form(branch) for branch in branches]
+    yield _value_error(path, " or ".join(forms), error.instance, source)
+
+
+def _form(branch: dict[str, Any]) -> str:
+    if "const" in branch:
+        return str(branch["const"])
+    if "enum" in branch:
+        return " or ".join(branch["enum"])
+    return "{" + ", ".join(f"{key}: …" for key in branch["properties"]) + "}"
+
+
+def _unknown_key(key: str, known: list[str], path: Path, source: Source) -> Refused:
+    near = difflib.get_close_matches(key, known, n=1)
+    inside = f" in {'.'.join(map(str, path))}" if path else ""
+    guess = f'did you mean "{near[0]}"? ' if near else ""
+    return Refused(
+        "E_SPEC_UNKNOWN_KEY",
+        f'unknown key "{key}"{inside}',
+        where=source.place((*path, key)),
+        hint=f"{guess}valid keys: {', '.join(known)} (docs/reference/spec.md)",
+    )
+
+
+def _missing_key(key: str, error: Fault, path: Path, source: Source) -> Refused:
+    inside = f" in {'.'.join(map(str, path))}" if path else ""
+    meaning = error.schema["properties"].get(key, {}).get("description", "")
+    return Refused(
+        "E_SPEC_MISSING_KEY",
+        f'the key "{key}" is missing{inside}',
+        where=source.place(path),
+        expected=meaning,
+        hint="docs/reference/spec.md lists every key",
+    )
+
+
+def _bad_value(error: Fault, path: Path, source: Source) -> Refused:
+    wanted = error.validator_value
+    texts: dict[str, Callable[[], str]] = {
+        "type": lambda: " or ".join(
+            _TYPE_NAMES[n] for n in ([wanted] if isinstance(wanted, str) else wanted)
+        ),
+        "enum": lambda: " or ".join(map(str, wanted)),
+        "const": lambda: str(wanted),
+        "pattern": lambda: f"text that matches {wanted}",
+        "minimum": lambda: f"at least {wanted}",
+        "maximum": lambda: f"at most {wanted}",
+        "exclusiveMinimum": lambda: f"more than {wanted}",
+        "minLength": lambda: f"at least {wanted} characters",
+        "maxLength": lambda: f"at most {wanted} characters",
+        "minItems": lambda: f"at least {wanted} items",
+        "maxItems": lambda: f"at most {wanted} items",
+        "uniqueItems": lambda: "no item twice",
+    }
+    return _value_error(path, texts[str(error.validator)](), error.instance, source)
+
+
+def _value_error(path: Path, expected: str, found: Any, source: Source) -> Refused:
+    name = ".".join(str(step) for step in path) or "the spec"
+    return Refused(
+        "E_SPEC_VALUE",
+        f"{name} has a value that it cannot have",
+        where=source.place(path),
+        expected=expected,
+        found=_shown(found),
+        hint="docs/reference/spec.md lists every key with its values",
+    )
+
+
+def _shown(value: Any) -> str:
+    if value is None:
+        return "nothing"
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, dict):
+        return "a mapping"
+    if isinstance(value, list):
+        return "a list"
+    return str(value)[:80]

@@ -1,0 +1,150 @@
+"""Spec: the step from what the user wants to what will happen. Pure: facts come in as arguments.
+
+Whoever reads a lock needs no default of any version of kolm to know what was done.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from decimal import ROUND_CEILING, Decimal
+from typing import Any, NoReturn
+
+from kolm import canonical, digest, schema
+from kolm.digest import Digest
+from kolm.errors import Refused
+from kolm.records.codec import to_document
+from kolm.records.spec import Spec, Train
+from kolm.roles import family
+from kolm.spec.seeds import derive_seeds
+
+WARMUP_SHARE = Decimal("0.03")  # enough for Adam's second moments, too little to waste
+
+
+def resolve(
+    spec: Spec,
+    *,
+    base: Mapping[str, Any],
+    snapshot: Mapping[str, Any],
+    cases: Digest,
+    environment: Mapping[str, Any],
+    train_examples: int | None = None,
+) -> dict[str, Any]:
+    """Resolve a spec to its lock.
+
+    Args:
+        spec: what the user wants.
+        base: the lock's ``base`` object: the base's identity as measured.
+        snapshot: the header of the snapshot (snapshot.json).
+        cases: digest of evalcases.jsonl.
+        environment: the lock's ``environment`` without ``class``; the spec's threads override.
+        train_examples: captures that training will use; default: the snapshot's train side.
+
+    Raises:
+        Refused: ``E_SPEC_CONFLICT`` when the settings do not fit the data or each other, or
+            ``E_ROLES_UNKNOWN_TARGET`` for a target that the family does not have.
+    """
+    sides = snapshot["splits"]
+    examples = sides["train"]["captures"] if train_examples is None else train_examples
+    if examples == 0 or sides["eval"]["captures"] == 0:
+        _conflict("the snapshot has no captures to train on, or none to score", "data.split")
+    if spec.train.early_stopping is not None and sides["validation"]["captures"] == 0:
+        _conflict("early stopping needs a validation side", "train.early_stopping")
+    document = to_document(spec)
+    lock: dict[str, Any] = {
+        "schema": "urn:kolm:lock:v1",
+        "name": spec.name,
+        "base": dict(base),
+        "data": {
+            "snapshot": digest.of_value(dict(snapshot)),
+            "root": snapshot["root"],
+            "cases": cases,
+        },
+        "train": _train(spec.train, examples=examples, family_name=str(base["family"])),
+        "evaluation": {**document["evaluation"], "cost": document["cost"]},
+        "publish": document["publish"],
+        "nonce": spec.nonce,
+        "environment": _environment(environment, threads=spec.train.threads),
+    }
+    lock["seeds"] = derive_seeds(lock)
+    schema.check("lock", lock, where="spec.lock.json")
+    return lock
+
+
+def steps_of(train: Train, *, examples: int) -> int:
+    """Optimiser steps: as written, or so many that `epochs` passes are made, rounded up."""
+    if train.steps is not None:
+        return train.steps
+    passes = Decimal(train.epochs or "1") * examples
+    steps = passes / (train.batch_size * train.accumulation)
+    return max(1, int(steps.to_integral_value(ROUND_CEILING)))
+
+
+def _train(train: Train, *, examples: int, family_name: str) -> dict[str, Any]:
+    steps = steps_of(train, examples=examples)
+    warmup = int(steps * WARMUP_SHARE) if train.warmup_steps is None else train.warmup_steps
+    stopping, freeze = train.early_stopping, train.freeze
+    if warmup >= steps:
+        _conflict(f"warm-up takes all of the {steps} steps", "train.warmup_steps")
+    if stopping is not None and stopping.every_steps > steps:
+        _conflict(f"there are only {steps} steps", "train.early_stopping.every_steps")
+    if freeze.projector_after_steps is not None and freeze.projector_after_steps >= steps:
+        _conflict(f"there are only {steps} steps", "train.freeze.projector_after_steps")
+    return {
+        "objective": train.objective,
+        "method": _method(train, family_name=family_name),
+        "freeze": {
+            "vision": freeze.vision,
+            "projector": freeze.projector,
+            "projector_after_steps": freeze.projector_after_steps,
+        },
+        "learning_rate": train.learning_rate,
+        "projector_learning_rate": _projector_learning_rate(train),
+        "schedule": train.schedule,
+        "warmup_steps": warmup,
+        "weight_decay": train.weight_decay,
+        "max_grad_norm": train.max_grad_norm,
+        "steps": steps,
+        "batch_size": train.batch_size,
+        "accumulation": train.accumulation,
+        "max_seq_length": train.max_seq_length,
+        "max_images": train.max_images,
+        "shrink_images": train.shrink_images,
+        "segments": min(train.segments, steps),
+        "early_stopping": None if stopping is None else to_document(stopping),
+        "precision": train.precision,
+    }
+
+
+def _method(train: Train, *, family_name: str) -> dict[str, Any]:
+    method, table = train.method, family(family_name)
+    targets = sorted(table.lora_leaf_names if method.targets is None else method.targets)
+    expression = table.target_expression(targets, vision=not train.freeze.vision)
+    return {
+        "kind": method.kind,
+        "rank": method.rank,
+        "alpha": method.alpha,
+        "dropout": method.dropout,
+        "rslora": method.rslora,
+        "dora": method.dora,
+        "targets": targets,
+        "target_expression": expression,
+    }
+
+
+def _projector_learning_rate(train: Train) -> str:
+    if train.freeze.projector:
+        return "0"
+    if train.projector_learning_rate is not None:
+        return train.projector_learning_rate
+    return canonical.decimal(Decimal(train.learning_rate) / 2, None)
+
+
+def _environment(facts: Mapping[str, Any], *, threads: int | None) -> dict[str, Any]:
+    rest = {key: value for key, value in facts.items() if key != "class"}
+    if threads is not None:
+        rest["threads"] = threads
+    return {**rest, "class": digest.of_value(rest)}
+
+
+def _conflict(message: str, where: str) -> NoReturn:
+    raise Refused("E_SPEC_CONFLICT", message, where=where, hint="docs/reference/spec.md")

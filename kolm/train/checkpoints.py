@@ -1,0 +1,139 @@
+"""Train: the state at a segment's boundary, on disk and as a digest.
+
+A checkpoint is two files: a canonical safetensors with weights, moments and the random
+generator, and a canonical JSON document with the counters and the digest of the first. The
+digest of the document is the state. Both are replaced whole, the document last, so a checkpoint
+is complete exactly when its document is there and names the bytes of the tensors.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from kolm import canonical, digest, paths
+from kolm.bundle import tensors as safetensors
+from kolm.digest import Digest
+from kolm.errors import Refused
+from kolm.train.evidence import dtype_name, raw_bytes
+
+if TYPE_CHECKING:
+    import torch
+
+SCHEMA = "urn:kolm:checkpoint:v1"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Checkpoint:
+    """The whole state after a step.
+
+    Attributes:
+        step: steps done.
+        tensors: as `Trainer.tensors` gives them.
+        updates: optimizer updates of each tensor.
+        gradient_steps: steps with a gradient of each tensor.
+        patience: the state of early stopping, or None where it is off.
+    """
+
+    step: int
+    tensors: Mapping[str, torch.Tensor]
+    updates: Mapping[str, int]
+    gradient_steps: Mapping[str, int]
+    patience: Mapping[str, Any] | None
+
+
+def encode_tensors(tensors: Mapping[str, torch.Tensor]) -> bytes:
+    """Canonical safetensors bytes of live tensors."""
+    return safetensors.encode(
+        {
+            name: (dtype_name(tensor), tuple(tensor.shape), raw_bytes(tensor))
+            for name, tensor in tensors.items()
+        }
+    )
+
+
+def state_files(checkpoint: Checkpoint) -> tuple[bytes, bytes]:
+    """The bytes of a checkpoint's tensors and document; the digest of the second is the state."""
+    data = encode_tensors(checkpoint.tensors)
+    document = {
+        "schema": SCHEMA,
+        "step": checkpoint.step,
+        "tensors": digest.of_bytes(data),
+        "updates": dict(checkpoint.updates),
+        "gradient_steps": dict(checkpoint.gradient_steps),
+        "patience": dict(checkpoint.patience) if checkpoint.patience is not None else None,
+    }
+    return data, canonical.dumps(document)
+
+
+class CheckpointFolder:
+    """The checkpoints of one run."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    def save(self, checkpoint: Checkpoint) -> Digest:
+        """Write a checkpoint and give its state digest."""
+        data, document = state_files(checkpoint)
+        base = self._base(checkpoint.step)
+        paths.atomic_write(base.with_suffix(".safetensors"), data)
+        paths.atomic_write(base.with_suffix(".json"), document)
+        return digest.of_bytes(document)
+
+    def complete_steps(self) -> list[int]:
+        """The steps of all complete checkpoints, ascending; damaged ones are not complete."""
+        steps = []
+        for path in sorted(self._folder.glob("step-*.json")):
+            tensors = path.with_suffix(".safetensors")
+            document = canonical.loads_canonical(path.read_bytes(), where=path.name)
+            if tensors.is_file() and digest.of_file(tensors) == document["tensors"]:
+                steps.append(document["step"])
+        return sorted(steps)
+
+    def load(self, step: int) -> tuple[Checkpoint, Digest]:
+        """Read a checkpoint and its state digest.
+
+        Raises:
+            Refused: the tensors are not the ones that the document names.
+        """
+        import torch
+
+        base = self._base(step)
+        stored = base.with_suffix(".json").read_bytes()
+        document = canonical.loads_canonical(stored, where=base.name)
+        data = bytearray(base.with_suffix(".safetensors").read_bytes())
+        if digest.of_bytes(memoryview(data)) != document["tensors"]:
+            raise Refused(
+                "E_TRAIN_CHECKPOINT_DAMAGED",
+                "a checkpoint's tensors are not the ones that its document names",
+                where=base.name,
+            )
+        tensors = {}
+        for entry in safetensors.parse_header(memoryview(data), where=base.name):
+            dtype = _TORCH_DTYPES[entry.dtype]
+            flat = torch.frombuffer(
+                data, dtype=getattr(torch, dtype), offset=entry.start, count=entry.elements
+            )
+            tensors[entry.name] = flat.reshape(entry.shape)
+        checkpoint = Checkpoint(
+            step=document["step"],
+            tensors=tensors,
+            updates=document["updates"],
+            gradient_steps=document["gradient_steps"],
+            patience=document["patience"],
+        )
+        return checkpoint, digest.of_bytes(stored)
+
+    def remove_after(self, step: int) -> None:
+        """Remove what lies after a step: leavings of a run that was cut short."""
+        for path in self._folder.glob("step-*.*"):
+            if int(path.stem.removeprefix("step-")) > step:
+                path.unlink()
+
+    def _base(self, step: int) -> Path:
+        return self._folder / f"step-{step:08d}"
+
+
+_TORCH_DTYPES = {"F32": "float32", "BF16": "bfloat16", "F16": "float16", "U8": "uint8"}

@@ -1,0 +1,263 @@
+"""Train: evidence of what changed: a digest of every tensor before and after, and how many steps
+each trainable tensor saw a gradient.
+
+A frozen tensor that changed, or a trained one that no gradient reached, ends the compile: a
+receipt says what happened, not what a config asked for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from kolm.bundle.tensors import tensor_digest
+from kolm.digest import Digest
+from kolm.errors import Refused
+from kolm.roles import Family, Role
+
+if TYPE_CHECKING:
+    import torch
+
+    from kolm.adapters.attached import AdapterTensor
+
+_DTYPES = {
+    "torch.float32": "F32",
+    "torch.float16": "F16",
+    "torch.bfloat16": "BF16",
+    "torch.float64": "F64",
+    "torch.int64": "I64",
+    "torch.int32": "I32",
+    "torch.int8": "I8",
+    "torch.uint8": "U8",
+    "torch.bool": "BOOL",
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BaseTensor:
+    """One parameter or buffer of the base, and its digest before training."""
+
+    name: str
+    tensor: torch.Tensor
+    before: Digest
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BaseModule:
+    """One module of the base that owns tensors, by its name before PEFT wraps anything."""
+
+    name: str
+    kind: str
+    role: Role
+    parameters: tuple[BaseTensor, ...]
+    buffers: tuple[BaseTensor, ...]
+
+
+def survey_base(model: Any, family: Family) -> tuple[BaseModule, ...]:
+    """Every module of a base that owns a parameter or buffer, with digests, sorted by name.
+
+    Called before the adapter is attached; the tensors stay the same objects afterwards.
+
+    Raises:
+        Refused: a module has no role in the family's table.
+    """
+    modules = []
+    for name, module in model.named_modules():
+        parameters = tuple(_base_tensors(module.named_parameters(recurse=False)))
+        buffers = tuple(_base_tensors(module.named_buffers(recurse=False)))
+        if not parameters and not buffers:
+            continue
+        role = family.role_of(name)
+        if role is Role.OTHER:
+            raise Refused(
+                "E_ROLES_NOT_TOTAL",
+                "a module of the base has no role in its family's table",
+                where=name or "the model itself",
+                hint="the base is not built as its model_type says",
+            )
+        modules.append(
+            BaseModule(
+                name=name,
+                kind=type(module).__name__,
+                role=role,
+                parameters=parameters,
+                buffers=buffers,
+            )
+        )
+    return tuple(sorted(modules, key=lambda module: module.name))
+
+
+def _base_tensors(named: Iterable[tuple[str, torch.Tensor]]) -> Iterable[BaseTensor]:
+    for name, tensor in sorted(named, key=lambda item: item[0]):
+        yield BaseTensor(name=name, tensor=tensor, before=digest_tensor(tensor))
+
+
+def dtype_name(tensor: torch.Tensor) -> str:
+    """The safetensors name of a tensor's dtype."""
+    return _DTYPES[str(tensor.dtype)]
+
+
+def raw_bytes(tensor: torch.Tensor) -> bytes:
+    """A tensor's elements in row order, little-endian (which every supported machine is)."""
+    import torch
+
+    flat = tensor.detach().cpu().contiguous().reshape(-1)
+    return flat.view(torch.uint8).numpy().tobytes()
+
+
+def digest_tensor(tensor: torch.Tensor) -> Digest:
+    """The digest of a tensor in memory, over dtype, shape and bytes."""
+    return tensor_digest(dtype_name(tensor), tuple(tensor.shape), raw_bytes(tensor))
+
+
+def check_evidence(
+    modules: Sequence[BaseModule],
+    tensors: Sequence[AdapterTensor],
+    counts: Mapping[str, int],
+    before: Mapping[str, Digest],
+) -> None:
+    """Hold what happened against what should have happened.
+
+    Args:
+        modules: the base, as surveyed before training.
+        tensors: the adapter's.
+        counts: steps with a gradient.
+        before: digests of the adapter's tensors at step 0.
+
+    Raises:
+        Refused: a frozen tensor changed or has a gradient (``E_TRAIN_FROZEN_CHANGED``), or a
+            trained one did not change or never saw a gradient (``E_TRAIN_NOT_REACHED``).
+    """
+    changed = [
+        f"{module.name}.{tensor.name}"
+        for module in modules
+        for tensor in (*module.parameters, *module.buffers)
+        if tensor.tensor.requires_grad
+        or tensor.tensor.grad is not None
+        or digest_tensor(tensor.tensor) != tensor.before
+    ]
+    if changed:
+        raise Refused(
+            "E_TRAIN_FROZEN_CHANGED",
+            f"{len(changed)} frozen tensors changed in training",
+            where=changed[0],
+            found=", ".join(changed[:5]),
+        )
+    idle = [
+        tensor.name
+        for tensor in tensors
+        if counts[tensor.name] == 0 or digest_tensor(tensor.parameter) == before[tensor.name]
+    ]
+    if idle:
+        raise Refused(
+            "E_TRAIN_NOT_REACHED",
+            f"{len(idle)} tensors that should be trained were never reached by a gradient",
+            where=idle[0],
+            found=", ".join(idle[:5]),
+            hint="train for more steps, or leave these modules out of the spec's targets",
+        )
+
+
+def module_rows(
+    modules: Sequence[BaseModule],
+    tensors: Sequence[AdapterTensor],
+    counts: Mapping[str, int],
+    before: Mapping[str, Digest],
+    family: Family,
+    checkpoint_keys: frozenset[str],
+) -> list[dict[str, Any]]:
+    """The rows of ``modules.jsonl``, sorted by module name.
+
+    Args:
+        modules: the base, as surveyed before training.
+        tensors: the adapter's, trained.
+        counts: steps with a gradient.
+        before: digests of the adapter's tensors at step 0.
+        family: the role table.
+        checkpoint_keys: every key of the base's checkpoint.
+    """
+    by_module: dict[str, list[AdapterTensor]] = {}
+    for tensor in tensors:
+        by_module.setdefault(tensor.module, []).append(tensor)
+    aliases = _aliases(modules, family)
+    rows = []
+    for module in modules:
+        own = by_module.get(module.name, [])
+        rows.append(
+            {
+                "module": module.name,
+                "class": module.kind,
+                "role": module.role.value,
+                "state": _state(own),
+                "parameters": [
+                    _parameter_row(module, tensor, family, checkpoint_keys, aliases)
+                    for tensor in module.parameters
+                ],
+                "buffers": [_tensor_facts(tensor) for tensor in module.buffers],
+                "adapter": [
+                    {
+                        "tensor": tensor.name,
+                        "shape": list(tensor.parameter.shape),
+                        "dtype": dtype_name(tensor.parameter),
+                        "elements": tensor.parameter.numel(),
+                        "gradient_steps": counts[tensor.name],
+                        "before": before[tensor.name],
+                        "after": digest_tensor(tensor.parameter),
+                    }
+                    for tensor in own
+                ],
+            }
+        )
+    return rows
+
+
+def _state(own: Sequence[AdapterTensor]) -> str:
+    if not own:
+        return "frozen"
+    return "trained" if own[0].whole else "adapted"
+
+
+def _tensor_facts(tensor: BaseTensor) -> dict[str, Any]:
+    return {
+        "name": tensor.name,
+        "shape": list(tensor.tensor.shape),
+        "dtype": dtype_name(tensor.tensor),
+        "before": tensor.before,
+        "after": digest_tensor(tensor.tensor),
+    }
+
+
+def _aliases(modules: Sequence[BaseModule], family: Family) -> dict[str, str]:
+    """The parameters that really share another one's storage, among those that may."""
+    addresses = {
+        f"{module.name}.{tensor.name}": tensor.tensor.data_ptr()
+        for module in modules
+        for tensor in module.parameters
+    }
+    return {
+        name: other
+        for name, other in family.aliases.items()
+        if name in addresses and addresses[name] == addresses.get(other)
+    }
+
+
+def _parameter_row(
+    module: BaseModule,
+    tensor: BaseTensor,
+    family: Family,
+    checkpoint_keys: frozenset[str],
+    aliases: Mapping[str, str],
+) -> dict[str, Any]:
+    name = f"{module.name}.{tensor.name}"
+    keys = [key for key in family.checkpoint_keys(name) if key in checkpoint_keys][:1]
+    row = {
+        **_tensor_facts(tensor),
+        "elements": tensor.tensor.numel(),
+        "checkpoint": keys,
+        "requires_grad": tensor.tensor.requires_grad,
+        "gradient_steps": 0,
+    }
+    if name in aliases:
+        row |= {"alias_of": aliases[name], "checkpoint": []}
+    return row

@@ -1,0 +1,157 @@
+"""Train: the loop. This is the page to read first: a run from its first step to its last.
+
+    state 0 ──► step, step, … ──► checkpoint ──► step, … ──► checkpoint ──► … ──► last state
+
+Every boundary writes the whole state and adds its digest to the chain. A run that was killed
+continues from its last complete checkpoint and ends with the same bits.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from kolm import canonical
+from kolm.digest import Digest
+from kolm.encode.examples import Example
+from kolm.events import Reporter
+from kolm.train.checkpoints import Checkpoint, CheckpointFolder
+from kolm.train.plan import TrainPlan
+from kolm.train.stopping import Patience
+from kolm.train.trace import Trace
+from kolm.train.trainer import StepFacts, Trainer
+
+# Speed is a moving average, so that the first, slow steps are soon forgotten.
+_SPEED_MEMORY = 0.9
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunOutcome:
+    """What a run did.
+
+    Attributes:
+        steps: run in all, earlier parts of a resumed run included.
+        stopped_early: the validation loss no longer fell.
+        seconds: of this process.
+        tokens: real tokens that this process trained on.
+        examples: that this process trained on, repeats included.
+    """
+
+    steps: int
+    stopped_early: bool
+    seconds: float
+    tokens: int
+    examples: int
+
+
+def run(
+    trainer: Trainer,
+    plan: TrainPlan,
+    trace: Trace,
+    checkpoints: CheckpointFolder,
+    validation: Sequence[Example],
+    reporter: Reporter,
+) -> RunOutcome:
+    """Train until the plan's last step or until the validation loss no longer falls.
+
+    Args:
+        trainer: at its initial weights.
+        plan: of the lock.
+        trace: of this run; an earlier part of this run is continued.
+        checkpoints: of this run.
+        validation: the validation split; read only when the plan stops early.
+        reporter: hears step, loss, tokens a second and the seconds left.
+    """
+    patience = Patience(plan.patience) if plan.patience else None
+    resume(trainer, trace, checkpoints, patience)
+    boundaries = frozenset(plan.boundaries())
+    meter = _Meter(plan.steps, reporter)
+    stopped = patience is not None and patience.exhausted  # a run killed after it had stopped
+    if not trace.states:
+        trace.checkpoint(0, _save(trainer, checkpoints, patience))
+    while trainer.step < plan.steps and not stopped:
+        facts = trainer.run_step()
+        trace.step(facts)
+        meter.tell(facts)
+        if patience and plan.validate_every and facts.step % plan.validate_every == 0:
+            loss, label_tokens = trainer.mean_loss(validation)
+            told = canonical.decimal(loss)
+            trace.validation(facts.step, told, label_tokens)
+            reporter.noted(f"step {facts.step}: validation loss {told}")
+            stopped = patience.tell(told)
+        if facts.step in boundaries or stopped:
+            trace.checkpoint(facts.step, _save(trainer, checkpoints, patience))
+    return meter.outcome(trainer.step, stopped_early=stopped and trainer.step < plan.steps)
+
+
+def resume(
+    trainer: Trainer, trace: Trace, checkpoints: CheckpointFolder, patience: Patience | None
+) -> None:
+    """Put a trainer where the last complete checkpoint left off; a fresh run stays as it is."""
+    for step in reversed(checkpoints.complete_steps()):
+        checkpoint, state = checkpoints.load(step)
+        if not trace.rewind(step):
+            continue
+        trainer.restore(
+            checkpoint.step, checkpoint.tensors, checkpoint.updates, checkpoint.gradient_steps
+        )
+        if patience and checkpoint.patience:
+            patience.restore(checkpoint.patience)
+        checkpoints.remove_after(step)
+        trace.checkpoint(step, state)
+        return
+    checkpoints.remove_after(-1)
+    trace.clear()
+
+
+def _save(trainer: Trainer, checkpoints: CheckpointFolder, patience: Patience | None) -> Digest:
+    return checkpoints.save(
+        Checkpoint(
+            step=trainer.step,
+            tensors=trainer.tensors(),
+            updates=trainer.updates(),
+            gradient_steps=trainer.gradients.counts(),
+            patience=patience.to_document() if patience else None,
+        )
+    )
+
+
+class _Meter:
+    """Measures speed and tells it."""
+
+    def __init__(self, steps: int, reporter: Reporter) -> None:
+        self._steps = steps
+        self._reporter = reporter
+        self._began = self._last = time.perf_counter()
+        self._seconds_a_step = 0.0
+        self._tokens = 0
+        self._examples = 0
+        reporter.started("train", steps, "steps")
+
+    def tell(self, facts: StepFacts) -> None:
+        """Report a finished step."""
+        now = time.perf_counter()
+        took, self._last = now - self._last, now
+        smooth = self._seconds_a_step or took
+        self._seconds_a_step = _SPEED_MEMORY * smooth + (1 - _SPEED_MEMORY) * took
+        self._tokens += facts.real_tokens
+        self._examples += len(facts.positions)
+        self._reporter.advanced(
+            "train",
+            facts.step,
+            loss=facts.loss,
+            tokens_per_second=facts.real_tokens / max(self._seconds_a_step, 1e-9),
+            seconds_left=(self._steps - facts.step) * self._seconds_a_step,
+        )
+
+    def outcome(self, steps: int, *, stopped_early: bool) -> RunOutcome:
+        """Close the stage."""
+        self._reporter.finished("train", steps=steps)
+        return RunOutcome(
+            steps=steps,
+            stopped_early=stopped_early,
+            seconds=time.perf_counter() - self._began,
+            tokens=self._tokens,
+            examples=self._examples,
+        )

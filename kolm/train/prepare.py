@@ -1,0 +1,143 @@
+"""Train: what a run reads, checked and encoded: lock, snapshot, captures, pictures.
+
+A run folder holds ``spec.lock.json``, ``snapshot.jsonl`` and ``inputs.json``; the last says where
+this machine keeps the base and the captures, and nothing of it reaches a bundle.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from kolm import canonical, digest, schema
+from kolm.capture.store import CaptureStore
+from kolm.digest import Digest
+from kolm.encode.encoder import Encoder
+from kolm.encode.examples import Dropped, Example
+from kolm.errors import Refused, Unreadable
+from kolm.events import Reporter
+
+# Encoding reports this often, so that a person sees it move.
+_REPORT_EVERY = 500
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SnapshotRow:
+    """One line of ``snapshot.jsonl`` with its 0-based number."""
+
+    position: int
+    capture: Digest
+    split: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Inputs:
+    """A run folder's content.
+
+    Attributes:
+        lock: the document.
+        rows: of the snapshot.
+        base_folder: where the base lies.
+        captures_folder: where the capture store lies.
+    """
+
+    lock: dict[str, Any]
+    rows: tuple[SnapshotRow, ...]
+    base_folder: Path
+    captures_folder: Path
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EncodedSplit:
+    """The examples of one split, in the order of the snapshot, and what was lost on the way."""
+
+    examples: tuple[Example, ...]
+    dropped: Mapping[str, int]
+
+    @property
+    def dropped_examples(self) -> int:
+        """Captures that are not trained on."""
+        return sum(self.dropped.values())
+
+    @property
+    def cut_prompts(self) -> int:
+        """Examples whose prompt was shortened."""
+        return sum(example.cut_tokens > 0 for example in self.examples)
+
+
+def read_inputs(folder: Path) -> Inputs:
+    """Read a run folder.
+
+    Raises:
+        Unreadable: a file is missing.
+        Refused: a file breaks its schema, or the snapshot is not the lock's.
+    """
+    lock = canonical.loads_canonical(_read(folder, "spec.lock.json"), where="spec.lock.json")
+    schema.check("lock", lock, where="spec.lock.json")
+    inputs = canonical.loads(_read(folder, "inputs.json"), where="inputs.json")
+    lines, rows = [], []
+    for number, line, row in canonical.read_lines(
+        _read(folder, "snapshot.jsonl"), where="snapshot.jsonl"
+    ):
+        lines.append(line)
+        rows.append(
+            SnapshotRow(position=number - 1, capture=Digest(row["capture"]), split=row["split"])
+        )
+    root = digest.merkle_root(lines)
+    if root != lock["data"]["root"]:
+        raise Refused(
+            "E_TRAIN_SNAPSHOT",
+            "the snapshot is not the one that the lock names",
+            where="snapshot.jsonl",
+            expected=lock["data"]["root"],
+            found=root,
+        )
+    return Inputs(
+        lock=lock,
+        rows=tuple(rows),
+        base_folder=Path(inputs["base_folder"]),
+        captures_folder=Path(inputs["captures"]),
+    )
+
+
+def _read(folder: Path, name: str) -> bytes:
+    try:
+        return (folder / name).read_bytes()
+    except OSError as error:
+        raise Unreadable(
+            "E_TRAIN_FILE", f"cannot read a file of the run: {error.strerror}", where=name
+        ) from error
+
+
+def encode_split(
+    rows: Iterable[SnapshotRow],
+    split: str,
+    store: CaptureStore,
+    encoder: Encoder,
+    reporter: Reporter,
+) -> EncodedSplit:
+    """Encode the captures of one split; what cannot be used is counted by its reason."""
+    chosen = [row for row in rows if row.split == split]
+    examples: list[Example] = []
+    dropped: Counter[str] = Counter()
+    stage = f"encode {split}"
+    reporter.started(stage, len(chosen), "captures")
+    for done, row in enumerate(chosen, start=1):
+        capture = canonical.loads_canonical(store.read(row.capture).data, where=row.capture)
+        encoded = encoder.encode(capture, position=row.position)
+        if isinstance(encoded, Dropped):
+            dropped[encoded.reason.value] += 1
+        else:
+            examples.append(encoded)
+        if done % _REPORT_EVERY == 0:
+            reporter.advanced(stage, done)
+    reporter.finished(stage)
+    for reason, count in sorted(dropped.items()):
+        reporter.warned(f"{count} captures of split {split} are left out: {reason}")
+    result = EncodedSplit(examples=tuple(examples), dropped=dict(sorted(dropped.items())))
+    if result.cut_prompts:
+        reporter.warned(f"{result.cut_prompts} prompts of split {split} were shortened to fit")
+    return result

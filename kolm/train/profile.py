@@ -1,0 +1,123 @@
+"""Train: the strict profile and the environment class. Torch-free: the parent process sets both.
+
+The strict profile fixes, before torch is imported, what else would change the bits of a run:
+threads, the branch of the matrix library, the hash seed, the locale. Which of them matter was
+measured; docs/adr/0021-strict-profile.md has the table.
+"""
+
+from __future__ import annotations
+
+import platform
+import re
+from collections.abc import Mapping
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from kolm import __version__, digest
+from kolm.errors import Lacking, Refused
+
+_PACKAGES = (
+    "torch", "transformers", "peft", "tokenizers", "safetensors", "numpy", "pillow",
+)  # fmt: skip
+# Instruction sets that choose kernels; a flag outside this list does not change results.
+_ISA_FLAGS = ("avx2", "fma", "avx512f", "avx512bw", "avx512vl", "avx512_vnni", "avx512_bf16",
+              "amx_tile", "amx_bf16", "asimd", "sve")  # fmt: skip
+_CPUINFO = Path("/proc/cpuinfo")
+
+
+def strict_environment(threads: int) -> dict[str, str]:
+    """The variables that the parent sets for a child that trains or evaluates."""
+    return {
+        "OMP_NUM_THREADS": str(threads),
+        "MKL_NUM_THREADS": str(threads),
+        "OMP_DYNAMIC": "FALSE",
+        "MKL_DYNAMIC": "FALSE",
+        "OMP_WAIT_POLICY": "PASSIVE",
+        "MKL_CBWR": "AUTO,STRICT",
+        "CUBLAS_WORKSPACE_CONFIG": ":4096:8",
+        "PYTHONHASHSEED": "0",
+        "TOKENIZERS_PARALLELISM": "false",
+        "HF_HUB_OFFLINE": "1",
+        "TRANSFORMERS_OFFLINE": "1",
+        "LC_ALL": "C.UTF-8",
+        "TZ": "UTC",
+    }
+
+
+def environment_class(threads: int, device: str = "cpu") -> dict[str, Any]:
+    """The lock's ``environment``: what two runs must share to be compared bit for bit.
+
+    Raises:
+        Lacking: a package of the train extra is not installed.
+    """
+    model, isa = _cpu()
+    facts: dict[str, Any] = {
+        "python": ".".join(platform.python_version_tuple()[:2]),
+        **{name: _version(name) for name in _PACKAGES},
+        "kolm": __version__,
+        "device": device,
+        "cpu": model,
+        "isa": isa,
+        "threads": threads,
+        "profile": "strict",
+    }
+    return {"class": digest.of_value(facts), **facts}
+
+
+def check_environment(stated: Mapping[str, Any], variables: Mapping[str, str]) -> None:
+    """Refuse to train in another environment than the lock's.
+
+    Args:
+        stated: the lock's ``environment``.
+        variables: of this process.
+
+    Raises:
+        Refused: another class (``E_TRAIN_ENVIRONMENT``), or the parent did not set the strict
+            profile (``E_TRAIN_PROFILE``).
+    """
+    here = environment_class(stated["threads"], stated["device"])
+    differing = [name for name in here if here[name] != stated.get(name) and name != "class"]
+    if here["class"] != stated["class"]:
+        first = differing[0] if differing else "class"
+        raise Refused(
+            "E_TRAIN_ENVIRONMENT",
+            "this machine is of another environment class than the lock's",
+            where=f"environment.{first}",
+            expected=str(stated.get(first)),
+            found=str(here[first]),
+            hint="compile the spec here; its lock will name this environment",
+        )
+    for name, value in strict_environment(stated["threads"]).items():
+        if variables.get(name) != value:
+            raise Refused(
+                "E_TRAIN_PROFILE",
+                "the strict profile was not set before this process began",
+                where=name,
+                expected=value,
+                found=variables.get(name, "unset"),
+                hint="training is started by kolm compile, not by hand",
+            )
+
+
+def _version(package: str) -> str:
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError as error:
+        raise Lacking(
+            "E_EXTRA_MISSING",
+            f"{package} is not installed",
+            hint="pip install 'kolm[train]'",
+        ) from error
+
+
+def _cpu() -> tuple[str, str]:
+    """The processor's model name and the instruction sets that choose kernels."""
+    if not _CPUINFO.is_file():
+        return platform.processor() or platform.machine(), platform.machine()
+    text = _CPUINFO.read_text(encoding="utf-8", errors="replace")
+    model = re.search(r"^model name\s*:\s*(.+)$", text, re.MULTILINE)
+    flags = re.search(r"^(?:flags|Features)\s*:\s*(.+)$", text, re.MULTILINE)
+    present = set(flags.group(1).split()) if flags else set()
+    isa = " ".join(flag for flag in _ISA_FLAGS if flag in present)
+    return (model.group(1).strip() if model else platform.machine()), isa or platform.machine()

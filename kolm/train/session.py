@@ -1,0 +1,278 @@
+"""Train: one run from its folder to its documents. `worker` calls it in a child process.
+
+Writes trace.jsonl, checkpoints/, modules.jsonl, adapter_model.safetensors and train.json.
+"""
+
+from __future__ import annotations
+
+import resource
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from kolm import canonical, digest, paths, roles
+from kolm.adapters.attached import Attached
+from kolm.adapters.lora import attach_lora
+from kolm.capture.images import decode
+from kolm.capture.store import CaptureStore
+from kolm.digest import Digest
+from kolm.encode.encoder import Encoder
+from kolm.errors import Refused
+from kolm.events import Reporter
+from kolm.models.family import FamilyRuntime, runtime
+from kolm.models.load import load_model
+from kolm.models.processor import load_processor
+from kolm.models.resolve import read_config
+from kolm.objectives.sft import ImageEmbedder
+from kolm.train import evidence, vision
+from kolm.train.checkpoints import CheckpointFolder, encode_tensors
+from kolm.train.loop import RunOutcome, run
+from kolm.train.plan import OPTIMIZER, TrainPlan, read_plan
+from kolm.train.prepare import EncodedSplit, Inputs, encode_split, read_inputs
+from kolm.train.trace import Trace
+from kolm.train.trainer import Trainer
+
+CHECKPOINTS = "checkpoints"
+FEATURES = "features"
+ADAPTER = "adapter_model.safetensors"
+SCHEMA = "urn:kolm:train:v1"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Session:
+    """A run that is ready to train or to replay a segment.
+
+    Attributes:
+        inputs: of the run folder.
+        plan: of the lock.
+        trainer: at its initial weights.
+        base_modules: the base as it was before the adapter.
+        train: encoded train split.
+        validation: encoded validation split; empty when the plan does not stop early.
+        checkpoint_keys: of the base.
+        prepare_seconds: measured.
+    """
+
+    inputs: Inputs
+    plan: TrainPlan
+    trainer: Trainer
+    base_modules: tuple[evidence.BaseModule, ...]
+    train: EncodedSplit
+    validation: EncodedSplit
+    checkpoint_keys: frozenset[str]
+    prepare_seconds: float
+
+
+def fix_torch(threads: int) -> None:
+    """The part of the strict profile that is set inside the process."""
+    import torch
+
+    torch.use_deterministic_algorithms(True)
+    # Filling fresh memory with NaN guards against reading it; kolm's own code never makes empty
+    # tensors that it reads, and the fills cost a twentieth of a step.
+    torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
+    torch.set_num_threads(threads)
+
+
+def open_session(folder: Path, reporter: Reporter) -> Session:
+    """Read a run folder, encode its splits, load the base and put the adapter on it.
+
+    Raises:
+        Refused: the run cannot be what its lock says.
+        Unreadable: a file, the base or a capture is missing.
+    """
+    began = time.perf_counter()
+    inputs = read_inputs(folder)
+    plan = read_plan(inputs.lock)
+    table, family = roles.family(plan.base_family), runtime(plan.base_family)
+    processor = load_processor(inputs.base_folder)
+    image_token_id = int(read_config(inputs.base_folder)["image_token_id"])
+    encoder = Encoder(
+        processor,
+        family,
+        image_token_id=image_token_id,
+        max_seq_length=plan.max_seq_length,
+        max_images=plan.max_images,
+        shrink_images=plan.shrink_images,
+    )
+    with CaptureStore.open(inputs.captures_folder) as store:
+        train = encode_split(inputs.rows, "train", store, encoder, reporter)
+        validation = EncodedSplit(examples=(), dropped={})
+        if plan.patience:
+            validation = encode_split(inputs.rows, "validation", store, encoder, reporter)
+        _demand_examples(train, validation, plan)
+        model = load_model(inputs.base_folder, dtype=plan.precision)
+        base_modules = evidence.survey_base(model, table)
+        attached, embedder = _attach(
+            inputs, plan, table, family, model, processor, store, (train, validation), folder,
+            reporter,
+        )  # fmt: skip
+        trainer = Trainer(
+            plan,
+            attached,
+            family,
+            train.examples,
+            embedder,
+            image_token_id=image_token_id,
+            pad_token_id=processor.tokenizer.pad_token_id or 0,
+        )
+    return Session(
+        inputs=inputs,
+        plan=plan,
+        trainer=trainer,
+        base_modules=base_modules,
+        train=train,
+        validation=validation,
+        checkpoint_keys=read_checkpoint_keys(inputs.base_folder),
+        prepare_seconds=time.perf_counter() - began,
+    )
+
+
+def _attach(
+    inputs: Inputs,
+    plan: TrainPlan,
+    table: roles.Family,
+    family: FamilyRuntime,
+    model: Any,
+    processor: Any,
+    store: CaptureStore,
+    splits: tuple[EncodedSplit, ...],
+    folder: Path,
+    reporter: Reporter,
+) -> tuple[Attached, ImageEmbedder]:
+    """The adapter on the base, and where image embeddings come from."""
+    pictures = _picture_source(store)
+    features = None
+    if plan.adapt_vision:
+        reporter.warned("the vision tower is adapted too: this bundle cannot claim it frozen")
+    else:
+        features = vision.cache_tower(
+            model,
+            family,
+            processor.image_processor,
+            pictures,
+            [example for split in splits for example in split.examples],
+            lock=inputs.lock,
+            folder=folder / FEATURES,
+            reporter=reporter,
+        )
+    attached = attach_lora(
+        model,
+        table,
+        plan.method,
+        train_projector=plan.train_projector,
+        adapt_vision=plan.adapt_vision,
+        seed=plan.initialisation_seed,
+    )
+    if features is not None:
+        return attached, vision.cached_embedder(attached.base, family, features)
+    return attached, vision.live_embedder(
+        attached.base, family, processor.image_processor, pictures
+    )
+
+
+def train_run(folder: Path, reporter: Reporter) -> None:
+    """Train the run of a folder, or continue it, and write its documents.
+
+    Raises:
+        KolmError: as `open_session`; and when the evidence contradicts the lock.
+    """
+    session = open_session(folder, reporter)
+    checkpoints, trace = CheckpointFolder(folder / CHECKPOINTS), Trace(folder / "trace.jsonl")
+    outcome = run(
+        session.trainer, session.plan, trace, checkpoints, session.validation.examples, reporter
+    )
+    tensors = session.trainer.attached.tensors
+    counts = session.trainer.gradients.counts()
+    first, _ = checkpoints.load(0)
+    before = {
+        tensor.name: evidence.digest_tensor(first.tensors[f"weights.{tensor.name}"])
+        for tensor in tensors
+    }
+    evidence.check_evidence(session.base_modules, tensors, counts, before)
+    rows = evidence.module_rows(
+        session.base_modules,
+        tensors,
+        counts,
+        before,
+        roles.family(session.plan.base_family),
+        session.checkpoint_keys,
+    )
+    weights = encode_tensors({tensor.name: tensor.parameter for tensor in tensors})
+    paths.atomic_write(folder / "modules.jsonl", canonical.dump_lines(rows))
+    paths.atomic_write(folder / ADAPTER, weights)
+    facts = _facts(session, outcome, trace, weights)
+    paths.atomic_write(folder / "train.json", canonical.dumps(facts))
+
+
+def _facts(session: Session, outcome: RunOutcome, trace: Trace, weights: bytes) -> dict[str, Any]:
+    """What the receipt and the provenance claim say of the run; ``measured`` is no content."""
+    seconds = max(outcome.seconds, 1e-9)
+    return {
+        "schema": SCHEMA,
+        "optimizer": OPTIMIZER,
+        "train_examples": len(session.train.examples),
+        "validation_examples": len(session.validation.examples),
+        "dropped": dict(session.train.dropped),
+        "dropped_examples": session.train.dropped_examples,
+        "cut_prompts": session.train.cut_prompts,
+        "dataset_label_tokens": sum(e.label_tokens for e in session.train.examples),
+        "steps": outcome.steps,
+        "stopped_early": outcome.stopped_early,
+        "segments": len(trace.states) - 1,
+        "state_first": trace.states[0],
+        "state_last": trace.states[-1],
+        "chain": trace.chain,
+        "trained_tensors": len(session.trainer.attached.tensors),
+        "trained_parameters": sum(
+            tensor.parameter.numel() for tensor in session.trainer.attached.tensors
+        ),
+        "adapter": digest.of_bytes(weights),
+        "adapter_bytes": len(weights),
+        "measured": {
+            "prepare_seconds": canonical.decimal(session.prepare_seconds, 3),
+            "train_seconds": canonical.decimal(outcome.seconds, 3),
+            "examples_per_second": canonical.decimal(outcome.examples / seconds, 3),
+            "tokens_per_second": canonical.decimal(outcome.tokens / seconds, 3),
+            "peak_memory_bytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
+        },
+    }
+
+
+def _demand_examples(train: EncodedSplit, validation: EncodedSplit, plan: TrainPlan) -> None:
+    if not train.examples:
+        raise Refused(
+            "E_TRAIN_NO_EXAMPLES",
+            "no capture of the train split can be trained on",
+            found=", ".join(f"{count} {why}" for why, count in train.dropped.items()) or "none",
+            hint="raise train.max_seq_length or train.max_images, or capture more",
+        )
+    if plan.patience and not validation.examples:
+        raise Refused(
+            "E_TRAIN_NO_VALIDATION",
+            "early stopping needs a validation split, and it is empty",
+            where="train.early_stopping",
+            hint="set data.validation to a share of the captures",
+        )
+
+
+def _picture_source(store: CaptureStore) -> Callable[[Digest], Any]:
+    blobs = store.blobs  # outlives the store's database, which is closed before training
+
+    def picture(file: Digest) -> Any:
+        return decode(blobs.read(file), where=file)
+
+    return picture
+
+
+def read_checkpoint_keys(base_folder: Path) -> frozenset[str]:
+    """Every tensor key of a base's checkpoint."""
+    from safetensors import safe_open
+
+    keys: set[str] = set()
+    for path in sorted(base_folder.glob("*.safetensors")):
+        with safe_open(path, framework="numpy") as file:
+            keys.update(file.keys())
+    return frozenset(keys)

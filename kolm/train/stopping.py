@@ -1,0 +1,50 @@
+"""Train: early stopping on the validation loss. Pure: numbers in, a decision out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from decimal import Decimal
+from typing import Any
+
+from kolm import canonical
+
+
+class Patience:
+    """Stops a run when the validation loss has not fallen for a number of looks.
+
+    It compares the losses as the trace states them, so a reader of the trace comes to the same
+    decision.
+
+    Args:
+        looks: validations in a row without a new lowest loss that end the run.
+    """
+
+    def __init__(self, looks: int) -> None:
+        self._looks = looks
+        self._best: Decimal | None = None
+        self._since = 0
+
+    def tell(self, loss: str) -> bool:
+        """Take a validation loss; True when the run should stop."""
+        value = canonical.parse_decimal(loss, where="validation loss")
+        if self._best is None or value < self._best:
+            self._best, self._since = value, 0
+        else:
+            self._since += 1
+        return self.exhausted
+
+    @property
+    def exhausted(self) -> bool:
+        """Whether the run should stop, as the last look decided."""
+        return self._since >= self._looks
+
+    def to_document(self) -> dict[str, Any]:
+        """The state, for a checkpoint."""
+        best = None if self._best is None else canonical.decimal(self._best)
+        return {"best": best, "since": self._since}
+
+    def restore(self, document: Mapping[str, Any]) -> None:
+        """Continue from the state of a checkpoint."""
+        best = document["best"]
+        self._best = None if best is None else canonical.parse_decimal(best, where="checkpoint")
+        self._since = document["since"]

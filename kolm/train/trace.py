@@ -1,0 +1,106 @@
+"""Train: the trace, one line a step, a checkpoint or a validation, and the chain of states."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from kolm import canonical, digest, paths
+from kolm.digest import Digest
+from kolm.errors import Refused
+from kolm.train.trainer import StepFacts
+
+# Enough to tell learning rates of 1e-6 apart.
+RATE_PLACES = 10
+
+
+class Trace:
+    """The trace of a run, appended to line by line.
+
+    Args:
+        path: of ``trace.jsonl``.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self.states: list[Digest] = []
+        self.chain: Digest | None = None
+
+    def rewind(self, step: int) -> bool:
+        """Keep only what happened before the checkpoint of `step` was written down.
+
+        A line that a kill cut in two is dropped with everything after it.
+
+        Returns:
+            Whether every step up to `step` is there; if not, nothing is kept or changed.
+        """
+        kept: list[dict[str, Any]] = []
+        for row in _complete_rows(self._path):
+            if row["step"] > step or (row["kind"] == "checkpoint" and row["step"] == step):
+                break
+            kept.append(row)
+        if sum(row["kind"] == "step" for row in kept) != step:
+            return False
+        self.states, self.chain = [], None
+        for row in kept:
+            if row["kind"] == "checkpoint":
+                self._link(Digest(row["state"]))
+        paths.atomic_write(self._path, canonical.dump_lines(kept))
+        return True
+
+    def clear(self) -> None:
+        """Start an empty trace."""
+        self.states, self.chain = [], None
+        paths.atomic_write(self._path, b"")
+
+    def step(self, facts: StepFacts) -> None:
+        """Write a step."""
+        projector = facts.projector_learning_rate
+        self._write(
+            {
+                "kind": "step",
+                "step": facts.step,
+                "positions": list(facts.positions),
+                "label_tokens": facts.label_tokens,
+                "loss": canonical.decimal(facts.loss),
+                "grad_norm": canonical.decimal(facts.grad_norm),
+                "learning_rate": canonical.decimal(facts.learning_rate, RATE_PLACES),
+                "projector_learning_rate": None
+                if projector is None
+                else canonical.decimal(projector, RATE_PLACES),
+            }
+        )
+
+    def validation(self, step: int, loss: str, label_tokens: int) -> None:
+        """Write a validation."""
+        self._write(
+            {"kind": "validation", "step": step, "loss": loss, "label_tokens": label_tokens}
+        )
+
+    def checkpoint(self, step: int, state: Digest) -> None:
+        """Write a checkpoint and add its state to the chain."""
+        chain = self._link(state)
+        self._write({"kind": "checkpoint", "step": step, "state": state, "chain": chain})
+
+    def _link(self, state: Digest) -> Digest:
+        self.chain = state if self.chain is None else digest.chain(self.chain, state)
+        self.states.append(state)
+        return self.chain
+
+    def _write(self, row: dict[str, Any]) -> None:
+        # Opened for each line: after a kill everything that was written is there.
+        with self._path.open("ab") as stream:
+            stream.write(canonical.dumps(row) + b"\n")
+
+
+def _complete_rows(path: Path) -> list[dict[str, Any]]:
+    """The rows of a trace up to the first line that is not whole."""
+    if not path.is_file():
+        return []
+    rows = []
+    for line in path.read_bytes().split(b"\n")[:-1]:
+        try:
+            rows.append(canonical.loads_canonical(line, where=path.name))
+        except Refused:
+            break
+    return rows

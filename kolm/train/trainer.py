@@ -1,0 +1,247 @@
+"""Train: one optimizer step, and the whole state between two steps.
+
+The loop, resuming after a kill and replaying a segment all use this class, so a step means the
+same in each of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from kolm.adapters.attached import Attached
+from kolm.encode.batches import Batch, collate
+from kolm.encode.examples import Example
+from kolm.encode.order import BatchOrder
+from kolm.errors import Refused
+from kolm.models.family import FamilyRuntime
+from kolm.objectives import sft
+from kolm.train.gradients import GradientCounter
+from kolm.train.plan import BETAS, EPSILON, TrainPlan
+
+if TYPE_CHECKING:
+    import torch
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StepFacts:
+    """What one step did; the floats are exact, the trace rounds them."""
+
+    step: int
+    positions: tuple[int, ...]
+    label_tokens: int
+    real_tokens: int
+    loss: float
+    grad_norm: float
+    learning_rate: float
+    projector_learning_rate: float | None
+
+
+class Trainer:
+    """An adapter, its optimizer and its data cursor.
+
+    Args:
+        plan: of the lock.
+        attached: the base with its adapter, at its initial weights.
+        family: runtime of the base's family.
+        examples: the train split.
+        image_embedder: projected features of a batch's images.
+        image_token_id: the id of an image token.
+        pad_token_id: the id that fills up.
+    """
+
+    def __init__(
+        self,
+        plan: TrainPlan,
+        attached: Attached,
+        family: FamilyRuntime,
+        examples: Sequence[Example],
+        image_embedder: sft.ImageEmbedder,
+        *,
+        image_token_id: int,
+        pad_token_id: int,
+    ) -> None:
+        self.plan = plan
+        self.attached = attached
+        self.step = 0
+        self.gradients = GradientCounter(attached.tensors)
+        self._family = family
+        self._examples = examples
+        self._embedder = image_embedder
+        self._image_token_id = image_token_id
+        self._pad_token_id = pad_token_id
+        self._merge = family.merge_size(attached.base)
+        self._order = BatchOrder(
+            [len(example.input_ids) for example in examples],
+            seed=plan.order_seed,
+            batch_size=plan.batch_size,
+        )
+        self.optimizer = _optimizer(plan, attached)
+        _set_dropout(attached.model, on=plan.dropout > 0)
+
+    def run_step(self) -> StepFacts:
+        """Run the next step: forward and backward over the window, clip, update.
+
+        Raises:
+            Refused: the loss or the gradient is not a finite number.
+        """
+        import torch
+
+        number = self.step + 1
+        self._freeze_projector(number)
+        window = [self._batch(self.step * self.plan.accumulation + part)
+                  for part in range(self.plan.accumulation)]  # fmt: skip
+        label_tokens = sum(len(batch.label_ids) for batch in window)
+        total = 0.0
+        for batch in window:
+            loss = sft.summed_loss(self.attached.base, self._family, batch, self._embedder)
+            torch.autograd.backward(loss / label_tokens)
+            total += float(loss.detach())
+        norm = float(self.gradients.observe())
+        if not (torch.isfinite(torch.tensor(norm)) and total == total):
+            raise Refused(
+                "E_TRAIN_NOT_FINITE",
+                "the loss or the gradient is no longer a finite number",
+                where=f"step {number}",
+                hint="lower the learning rate, or raise warmup_steps",
+            )
+        self._clip(norm)
+        factor = self.plan.rate_factor(number)
+        projector_rate = self._set_rates(factor, number)
+        self.optimizer.step()
+        self.optimizer.zero_grad(set_to_none=True)
+        self.step = number
+        return StepFacts(
+            step=number,
+            positions=tuple(position for batch in window for position in batch.positions),
+            label_tokens=label_tokens,
+            real_tokens=sum(batch.real_tokens for batch in window),
+            loss=total / label_tokens,
+            grad_norm=norm,
+            learning_rate=self.plan.learning_rate * factor,
+            projector_learning_rate=projector_rate,
+        )
+
+    def mean_loss(self, examples: Sequence[Example]) -> tuple[float, int]:
+        """The mean loss over the labels of other examples, without learning, and their number."""
+        import torch
+
+        total, label_tokens = 0.0, 0
+        size = self.plan.batch_size
+        ordered = sorted(examples, key=lambda example: (len(example.input_ids), example.position))
+        _set_dropout(self.attached.model, on=False)
+        with torch.no_grad():
+            for start in range(0, len(ordered), size):
+                batch = self._collate(ordered[start : start + size])
+                loss = sft.summed_loss(self.attached.base, self._family, batch, self._embedder)
+                total += float(loss)
+                label_tokens += len(batch.label_ids)
+        _set_dropout(self.attached.model, on=self.plan.dropout > 0)
+        return total / label_tokens, label_tokens
+
+    def tensors(self) -> dict[str, torch.Tensor]:
+        """The state between two steps as tensors: weights, moments and the random generator."""
+        import torch
+
+        state: dict[str, torch.Tensor] = {"random": torch.get_rng_state()}
+        for tensor in self.attached.tensors:
+            state[f"weights.{tensor.name}"] = tensor.parameter.detach()
+            moments = self.optimizer.state.get(tensor.parameter, {})
+            for kind in ("exp_avg", "exp_avg_sq"):
+                if kind in moments:
+                    state[f"{kind}.{tensor.name}"] = moments[kind]
+        return state
+
+    def updates(self) -> dict[str, int]:
+        """How often the optimizer has updated each tensor."""
+        return {
+            tensor.name: int(self.optimizer.state.get(tensor.parameter, {}).get("step", 0))
+            for tensor in self.attached.tensors
+        }
+
+    def restore(
+        self,
+        step: int,
+        tensors: Mapping[str, torch.Tensor],
+        updates: Mapping[str, int],
+        gradient_steps: Mapping[str, int],
+    ) -> None:
+        """Continue from a state that `tensors` and `updates` gave."""
+        import torch
+
+        with torch.no_grad():
+            for tensor in self.attached.tensors:
+                tensor.parameter.copy_(tensors[f"weights.{tensor.name}"])
+                if updates[tensor.name]:
+                    self.optimizer.state[tensor.parameter] = {
+                        "step": torch.tensor(float(updates[tensor.name])),
+                        "exp_avg": tensors[f"exp_avg.{tensor.name}"].clone(),
+                        "exp_avg_sq": tensors[f"exp_avg_sq.{tensor.name}"].clone(),
+                    }
+        torch.set_rng_state(tensors["random"].clone())
+        self.gradients.restore(gradient_steps)
+        self.step = step
+
+    def _batch(self, number: int) -> Batch:
+        return self._collate([self._examples[index] for index in self._order.batch(number)])
+
+    def _collate(self, examples: Sequence[Example]) -> Batch:
+        return collate(
+            examples,
+            self._family,
+            merge=self._merge,
+            image_token_id=self._image_token_id,
+            pad_token_id=self._pad_token_id,
+        )
+
+    def _freeze_projector(self, number: int) -> None:
+        """After its warm-up the projector takes no gradient, and so no update."""
+        if self.plan.projector_frozen(number):
+            for tensor in self.attached.tensors:
+                if tensor.whole:
+                    tensor.parameter.requires_grad_(False)
+
+    def _clip(self, norm: float) -> None:
+        """Scale the gradients down to the largest norm; 0 switches clipping off."""
+        import torch
+
+        limit = self.plan.max_grad_norm
+        if 0 < limit < norm:
+            gradients = [tensor.parameter.grad for tensor in self.attached.tensors]
+            torch._foreach_mul_([g for g in gradients if g is not None], limit / norm)
+
+    def _set_rates(self, factor: float, number: int) -> float | None:
+        """Set this step's learning rates; gives the projector's, None when it does not learn."""
+        projector_rate = None
+        for group in self.optimizer.param_groups:
+            group["lr"] = group["peak"] * factor
+            if group["whole"] and not self.plan.projector_frozen(number):
+                projector_rate = group["lr"]
+        return projector_rate
+
+
+def _optimizer(plan: TrainPlan, attached: Attached) -> torch.optim.AdamW:
+    """AdamW without fused or foreach kernels, whose sums depend on how tensors are grouped."""
+    import torch
+
+    groups: list[dict[str, Any]] = []
+    for whole, peak in ((False, plan.learning_rate), (True, plan.projector_learning_rate)):
+        members = [tensor.parameter for tensor in attached.tensors if tensor.whole is whole]
+        if members:
+            groups.append({"params": members, "lr": peak, "peak": peak, "whole": whole})
+    return torch.optim.AdamW(
+        groups,
+        betas=BETAS,
+        eps=EPSILON,
+        weight_decay=plan.weight_decay,
+        foreach=False,
+        fused=False,
+    )
+
+
+def _set_dropout(model: Any, *, on: bool) -> None:
+    """Switch the adapter's dropout alone; every module of the base stays in evaluation mode."""
+    for name, module in model.named_modules():
+        if ".lora_dropout" in name:
+            module.train(on)

@@ -1,0 +1,93 @@
+"""How a numbered check is declared.
+
+A check is a generator of findings over the subject. The decorator gives it the number that
+docs/format/verification.md, the tests and the output use. `reads` names the documents that must
+be readable, `needs` the checks that must have passed, before the question makes sense.
+`attested_by` names the predicates on whose signers' word a positive answer rests.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from kolm.records.verification import Finding
+
+if TYPE_CHECKING:
+    from kolm.verify.subject import Subject
+
+Body = Callable[["Subject"], Iterator[Finding]]
+
+FAMILIES = {
+    0: "container",
+    1: "signatures",
+    2: "delta scope",
+    3: "scores",
+    4: "base",
+    5: "process",
+    6: "policy",
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Check:
+    """One numbered question."""
+
+    id: str
+    question: str
+    body: Body
+    needs: tuple[str, ...] = ()
+    reads: tuple[str, ...] = ()
+    attested_by: tuple[str, ...] = ()
+
+    @property
+    def family(self) -> str:
+        """The family that the tens digit stands for."""
+        return FAMILIES[int(self.id[1])]
+
+
+class CheckTable:
+    """The checks by number; a number is given once."""
+
+    def __init__(self) -> None:
+        self._checks: dict[str, Check] = {}
+
+    def add(self, check: Check) -> None:
+        """Register a check."""
+        if check.id in self._checks:
+            raise ValueError(f"{check.id} is registered twice")
+        self._checks[check.id] = check
+
+    def in_order(self) -> tuple[Check, ...]:
+        """Every check, by number."""
+        return tuple(self._checks[number] for number in sorted(self._checks))
+
+
+TABLE = CheckTable()
+
+
+def check(
+    number: str,
+    question: str,
+    *,
+    needs: tuple[str, ...] = (),
+    reads: tuple[str, ...] = (),
+    attested_by: tuple[str, ...] = (),
+) -> Callable[[Body], Body]:
+    """Register the decorated generator as the check with this number."""
+
+    def register(body: Body) -> Body:
+        TABLE.add(
+            Check(
+                id=number,
+                question=question,
+                body=body,
+                needs=needs,
+                reads=reads,
+                attested_by=attested_by,
+            )
+        )
+        return body
+
+    return register

@@ -1,0 +1,21 @@
+"""The numbered checks, one file a family; importing this package registers all of them."""
+
+from kolm.verify.check import TABLE
+from kolm.verify.checks import (  # noqa: F401 - importing a file registers its checks
+    base,
+    captures,
+    claims,
+    container,
+    kscore,
+    policy,
+    process,
+    rescore,
+    scope_records,
+    scope_roles,
+    scope_tensors,
+    scores,
+    signatures,
+    split,
+)
+
+ALL_CHECKS = TABLE.in_order()

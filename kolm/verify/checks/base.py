@@ -1,0 +1,207 @@
+"""V40–V45: is the base in the auditor's hands the pinned one, and does the adapter fit it?
+
+Reads the folder given by ``--base``; needs no torch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from kolm.bundle.base_root import BaseFacts, root_of
+from kolm.errors import KolmError
+from kolm.records.verification import Finding
+from kolm.verify.adapter_names import DeltaTensor, WholeTensor, read_name
+from kolm.verify.base_table import own_parameters, pinned_files
+from kolm.verify.check import TABLE, Check, check
+from kolm.verify.findings import failed, from_error, not_checked, passed
+from kolm.verify.subject import LOCK, MODULES, WEIGHTS, Subject
+
+NOT_GIVEN = "needs --base"
+
+
+def _facts(subject: Subject) -> BaseFacts | Finding:
+    if subject.auditor.base is None:
+        return not_checked(NOT_GIVEN)
+    try:
+        return subject.base_facts
+    except KolmError as error:
+        return from_error(error)
+
+
+@check("V40", "Do the files that change outputs hash to the pinned ones?", reads=(LOCK,))
+def files_are_pinned(subject: Subject) -> Iterator[Finding]:
+    """Config, generation config, tokenizer, chat template, processor: each by name."""
+    facts = _facts(subject)
+    if isinstance(facts, Finding):
+        yield facts
+        return
+    pinned = {file.name: file.digest for file in pinned_files(subject)}
+    found = {file.name: file.digest for file in facts.files}
+    for name in sorted(pinned.keys() | found.keys()):
+        if pinned.get(name) != found.get(name):
+            yield failed(
+                "a file that changes outputs is not the pinned one",
+                where=name,
+                expected=pinned.get(name, "no such file"),
+                found=found.get(name, "no such file"),
+            )
+    yield passed(f"{len(found)} files")
+
+
+@check("V41", "Do the checkpoint's tensors hash to the pinned root?", reads=(LOCK,))
+def tensors_are_pinned(subject: Subject) -> Iterator[Finding]:
+    """The root over these tensors and the pinned files, so that V40 speaks for itself."""
+    facts = _facts(subject)
+    if isinstance(facts, Finding):
+        yield facts
+        return
+    base = subject.lock["base"]
+    root = root_of(facts.tensors, pinned_files(subject))
+    for field, found in (
+        ("root", root),
+        ("tensors", len(facts.tensors)),
+        ("parameters", facts.parameters),
+    ):
+        if base[field] != found:
+            yield failed(
+                "this is another base than the pinned one",
+                where=f"{LOCK}#/base/{field}",
+                expected=base[field],
+                found=found,
+            )
+    yield passed(f"{len(facts.tensors)} tensors, {facts.parameters:,} parameters")
+
+
+@check(
+    "V42",
+    "Does modules.jsonl list exactly the checkpoint's tensors?",
+    needs=("V41",),
+    reads=(MODULES, LOCK),
+)
+def modules_are_complete(subject: Subject) -> Iterator[Finding]:
+    """Every tensor once; same shape and digest where the checkpoint's dtype was kept."""
+    facts = _facts(subject)
+    if isinstance(facts, Finding):
+        yield facts
+        return
+    stored = {tensor.key: tensor for tensor in facts.tensors}
+    listed: dict[str, int] = {}
+    compared = 0
+    for parameter in own_parameters(subject):
+        for key in parameter["checkpoint"]:
+            listed[key] = listed.get(key, 0) + 1
+        tensor = stored.get(parameter["checkpoint"][0]) if parameter["checkpoint"] else None
+        if tensor is None or len(parameter["checkpoint"]) > 1:
+            continue  # merged from several keys: named below if a key is unknown
+        compared += tensor.dtype == parameter["dtype"]
+        yield from _same_tensor(parameter, tensor)
+    for key in sorted(stored.keys() - listed.keys()):
+        yield failed("a tensor of the checkpoint is not listed", where=MODULES, expected=key)
+    for key in sorted(listed.keys() - stored.keys()):
+        yield failed("a listed tensor is not in the checkpoint", where=MODULES, found=key)
+    for key in sorted(key for key, count in listed.items() if count > 1):
+        yield failed("a tensor of the checkpoint is listed twice", where=MODULES, found=key)
+    yield passed(f"{len(stored)} tensors, {compared} compared by digest")
+
+
+def _same_tensor(parameter: Any, tensor: Any) -> Iterator[Finding]:
+    place = f"{MODULES}: {parameter['checkpoint'][0]}"
+    if tuple(parameter["shape"]) != tensor.shape:
+        yield failed(
+            "the listed shape is not the checkpoint's",
+            where=place,
+            expected=list(tensor.shape),
+            found=parameter["shape"],
+        )
+    elif parameter["dtype"] == tensor.dtype and parameter["before"] != tensor.digest:
+        yield failed(
+            "the base that was trained on had another tensor here",
+            where=place,
+            expected=tensor.digest,
+            found=parameter["before"],
+        )
+
+
+@check(
+    "V43",
+    "Does the adapter fit the checkpoint?",
+    needs=("V41", "V20"),
+    reads=(MODULES, LOCK, WEIGHTS),
+)
+def adapter_fits(subject: Subject) -> Iterator[Finding]:
+    """Sides of every factor against the checkpoint's own shapes; the config's family."""
+    facts = _facts(subject)
+    if isinstance(facts, Finding):
+        yield facts
+        return
+    family = subject.lock["base"]["family"]
+    if facts.model_type != family:
+        yield failed(
+            "the base's config names another family",
+            where="config.json",
+            expected=family,
+            found=facts.model_type,
+        )
+    shapes = {tensor.key: tensor.shape for tensor in facts.tensors}
+    for entry in subject.adapter:
+        name = read_name(entry.name, subject.modules_by_name)
+        if isinstance(name, DeltaTensor):
+            shape = _stored_shape(subject, shapes, f"{name.module}.weight")
+            side = {"lora_A.weight": (1, 1), "lora_B.weight": (0, 0)}.get(name.part, (0, 0))
+            fits = (
+                shape is not None
+                and len(shape) > side[1]
+                and shape[side[1]] == entry.shape[side[0]]
+            )
+        elif isinstance(name, WholeTensor):
+            shape = _stored_shape(subject, shapes, f"{name.module}.{name.parameter}")
+            fits = shape == entry.shape
+        else:
+            continue  # V22 and V24 name it
+        if not fits:
+            yield failed(
+                "the tensor does not fit the checkpoint",
+                where=f"{WEIGHTS}: {entry.name}",
+                expected=list(shape) if shape else "a tensor of the checkpoint",
+                found=list(entry.shape),
+            )
+    yield passed(f"{len(subject.adapter)} tensors fit")
+
+
+def _stored_shape(
+    subject: Subject, shapes: dict[str, tuple[int, ...]], parameter: str
+) -> tuple[int, ...] | None:
+    for key in subject.known_family().checkpoint_keys(parameter):
+        if key in shapes:
+            return shapes[key]
+    return None
+
+
+def _needs_structure(_: Subject) -> Iterator[Finding]:
+    yield not_checked("this version recomputes roles from names only")
+
+
+def _needs_loading(subject: Subject) -> Iterator[Finding]:
+    if subject.auditor.rescore is None:
+        yield not_checked("needs --rescore, which loads the adapter strictly")
+    else:
+        yield not_checked(
+            "part of V46: the child refuses an adapter with other keys than the model"
+        )
+
+
+TABLE.add(
+    Check(
+        id="V44",
+        question="Do roles follow from the model's structure as well as from its names?",
+        body=_needs_structure,
+    )
+)
+TABLE.add(
+    Check(
+        id="V45",
+        question="Does the adapter load with no missing and no unexpected key?",
+        body=_needs_loading,
+    )
+)

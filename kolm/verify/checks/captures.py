@@ -1,0 +1,98 @@
+"""V47–V49: do the auditor's own captures and pictures carry the digests of the snapshot?
+
+Reads the store given by ``--captures`` through a port, because pictures need an image library.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from kolm import digest
+from kolm.errors import KolmError
+from kolm.records.verification import Finding
+from kolm.verify.check import check
+from kolm.verify.findings import could_not_look, failed, from_error, not_checked, passed
+from kolm.verify.subject import LINES, SNAPSHOT, Subject
+
+NOT_GIVEN = "needs --captures"
+
+
+@check("V47", "Do the store's captures hash to the snapshot's leaves?", reads=(LINES,))
+def captures_are_the_leaves(subject: Subject) -> Iterator[Finding]:
+    """Every leaf must be a capture of the store; the store may hold more."""
+    source = subject.auditor.captures
+    if source is None:
+        yield not_checked(NOT_GIVEN)
+        return
+    held = {digest.of_bytes(data) for data in source.captures()}
+    missing = [capture for capture in subject.lines.captures if capture not in held]
+    for capture in missing:
+        yield could_not_look(
+            "the store holds no capture with this id: it is incomplete, or the leaf is invented",
+            where=f"{LINES}: {capture}",
+        )
+    yield passed(f"{len(subject.lines) - len(missing):,} leaves are captures of the store")
+
+
+@check("V48", "Do the pictures have the recorded file and pixel digests?", reads=(LINES,))
+def pictures_are_recorded(subject: Subject) -> Iterator[Finding]:
+    """Each distinct picture is hashed and decoded once."""
+    source = subject.auditor.captures
+    if source is None:
+        yield not_checked(NOT_GIVEN)
+        return
+    pictures = {p.file: p for group in subject.lines.pictures for p in group}
+    for file, picture in sorted(pictures.items()):
+        try:
+            facts = source.picture(file)
+        except KolmError as error:
+            yield from_error(error)
+            continue
+        if facts is None:
+            yield could_not_look("the store does not hold the picture", where=f"{LINES}: {file}")
+            continue
+        for what, expected, found in (
+            ("file", file, facts.file),
+            ("pixel", picture.pixels, facts.pixels),
+        ):
+            if expected != found:
+                yield failed(
+                    f"the picture has another {what} digest",
+                    where=f"{LINES}: {file}",
+                    expected=expected,
+                    found=found,
+                )
+    yield passed(f"{len(pictures):,} pictures decoded")
+
+
+@check(
+    "V49",
+    "Are near-duplicates across the split as the snapshot says?",
+    needs=("V48",),
+    reads=(LINES, SNAPSHOT),
+)
+def near_duplicates_are_counted(subject: Subject) -> Iterator[Finding]:
+    """Counted again with the method that the header names."""
+    source = subject.auditor.captures
+    if source is None:
+        yield not_checked(NOT_GIVEN)
+        return
+    sides: dict[str, set[str]] = {"eval": set(), "train": set(), "validation": set()}
+    for split, pictures in zip(subject.lines.splits, subject.lines.pictures, strict=True):
+        sides[split].update(picture.file for picture in pictures)
+    stated = subject.snapshot["near_duplicates"]
+    if stated["method"] != source.near_duplicate_method:
+        yield could_not_look(
+            f"this kolm does not know the method {stated['method']}",
+            where=f"{SNAPSHOT}#/near_duplicates",
+        )
+        return
+    found = source.near_duplicates(sorted(sides["eval"]), sorted(sides["train"]))
+    if found != stated["across_splits"]:
+        yield failed(
+            "the number of near-duplicates is another",
+            where=f"{SNAPSHOT}#/near_duplicates/across_splits",
+            expected=found,
+            found=stated["across_splits"],
+        )
+    yield passed(f"{found:,} eval pictures have a near twin in train")

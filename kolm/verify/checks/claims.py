@@ -1,0 +1,204 @@
+"""V16–V19: do the claims that count agree with the content and with each other?"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from kolm import digest
+from kolm.records.verification import Finding
+from kolm.sign.predicates import KSCORE, PROVENANCE, TEST_RESULT, claimed_words
+from kolm.sign.predicates import MODULES as MODULES_CLAIM
+from kolm.verify.check import check
+from kolm.verify.findings import failed, not_checked, passed
+from kolm.verify.subject import EVALUATION, LINES, LOCK, MANIFEST, MODULES, SNAPSHOT, Subject
+
+
+@check(
+    "V16",
+    "Does the modules claim name this modules.jsonl and base, and do its words hold?",
+    needs=("V20",),
+    reads=(MODULES, LOCK),
+    attested_by=(MODULES_CLAIM,),
+)
+def modules_claim_holds(subject: Subject) -> Iterator[Finding]:
+    """Its words are computed again over recomputed roles, never over the roles in the bundle."""
+    claims = subject.claims.said(MODULES_CLAIM)
+    if not claims:
+        yield not_checked("no modules claim of a trusted key")
+        return
+    recomputed = [
+        {"role": subject.role_of(row["module"]).value, "state": row["state"]}
+        for row in subject.modules
+    ]
+    words = claimed_words(recomputed)
+    for name, said in claims:
+        yield from _differs(name, "modules", subject.digests[MODULES], said["modules"])
+        yield from _differs(name, "base", subject.lock["base"]["root"], said["base"])
+        for word in said["words"]:
+            if word not in words:
+                yield failed(
+                    "a word of the claim does not hold",
+                    where=f"modules claim by {name}",
+                    expected=", ".join(words),
+                    found=word,
+                )
+    yield passed(", ".join(words))
+
+
+@check(
+    "V17",
+    "Does the provenance match lock, base and snapshot?",
+    reads=(LOCK, SNAPSHOT),
+    attested_by=(PROVENANCE,),
+)
+def provenance_matches(subject: Subject) -> Iterator[Finding]:
+    """Build type, external parameters, lock, environment and both dependencies."""
+    claims = subject.claims.said(PROVENANCE)
+    if not claims:
+        yield not_checked("no provenance of a trusted key")
+        return
+    lock = subject.lock
+    for name, said in claims:
+        build = said["buildDefinition"]
+        internal = build["internalParameters"]
+        yield from _differs(name, "name", lock["name"], build["externalParameters"]["name"])
+        yield from _differs(name, "lock", subject.digests[LOCK], internal["lock"])
+        yield from _differs(name, "environment", lock["environment"], internal["environment"])
+        dependencies = {item["name"]: item for item in build["resolvedDependencies"]}
+        if set(dependencies) != {"base", "snapshot"}:
+            yield failed(
+                "the dependencies are not base and snapshot",
+                where=f"provenance by {name}",
+                found=", ".join(dependencies),
+            )
+            continue
+        base, snapshot = dependencies["base"]["digest"], dependencies["snapshot"]["digest"]
+        yield from _differs(name, "base", _hex(lock["base"]["root"]), base["merkleSha256"])
+        yield from _differs(
+            name, "snapshot root", _hex(subject.snapshot["root"]), snapshot["merkleSha256"]
+        )
+        if "sha256" in snapshot:
+            stated = snapshot["sha256"]
+            yield from _differs(name, "snapshot", _hex(subject.digests[SNAPSHOT]), stated)
+        times = said["runDetails"]["metadata"]
+        if times["finishedOn"] < times["startedOn"]:
+            yield failed("it finished before it started", where=f"provenance by {name}")
+    yield passed("lock, base and snapshot agree; an honest SLSA Build L1, no more")
+
+
+@check(
+    "V18",
+    "Do the K-score and test-result claims agree with the content and with each other?",
+    reads=(EVALUATION, LINES),
+    attested_by=(KSCORE, TEST_RESULT),
+)
+def scores_claims_agree(subject: Subject) -> Iterator[Finding]:
+    """They name this evaluation, and one signer's verdict is one verdict."""
+    scores, results = subject.claims.own_scores(), subject.claims.said(TEST_RESULT)
+    if not subject.claims.said(KSCORE) and not results:
+        yield not_checked("no K-score or test result of a trusted key")
+        return
+    if subject.claims.said(KSCORE) and not scores:
+        yield failed("every K-score is about somebody else's cases", where="pack#/owner")
+    for name, said in scores:
+        yield from _differs(name, "evaluation", subject.digests[EVALUATION], said["evaluation"])
+        yield from _differs(name, "pack root", subject.pack_root, said["pack"]["root"])
+    for name, said in results:
+        for item in said["configuration"]:
+            held = subject.digests.get(item["name"])
+            if held is not None:
+                yield from _differs(name, item["name"], _hex(held), item["digest"]["sha256"])
+        yield from _floors_agree(subject, name, said)
+        if (said["result"] == "PASSED") == bool(said["failedTests"]):
+            yield failed(
+                "the result does not follow from its tests",
+                where=f"test result by {name}",
+                found=said["result"],
+            )
+    for name, said in results:
+        verdicts = {s["gate"]["verdict"].upper() for signer, s in scores if signer == name}
+        if verdicts and said["result"] not in verdicts:
+            yield failed(
+                "one signer states two verdicts",
+                where=f"claims by {name}",
+                expected=", ".join(verdicts),
+                found=said["result"],
+            )
+    verdict = scores[0][1]["gate"]["verdict"] if scores else results[0][1]["result"].lower()
+    yield passed(f"one verdict: {verdict}")
+
+
+def _floors_agree(subject: Subject, name: str, said: dict[str, Any]) -> Iterator[Finding]:
+    """Floors that the test result names stand on the side where the evaluation has them."""
+    for floor in subject.evaluation["floors"]:
+        side, other = ("passedTests", "failedTests")[:: 1 if floor["passed"] else -1]
+        if floor["name"] in said[other] or floor["name"] not in said[side]:
+            yield failed(
+                "a floor is not reported as the evaluation has it",
+                where=f"test result by {name}",
+                expected=f"{floor['name']} in {side}",
+                found=other if floor["name"] in said[other] else "nowhere",
+            )
+
+
+# What any signer of a kind can recompute, so that two must say the same.
+RECOMPUTABLE: dict[str, tuple[tuple[str, ...], ...]] = {
+    PROVENANCE: (("buildDefinition", "internalParameters", "lock"),),
+    MODULES_CLAIM: (("base",), ("modules",)),
+    KSCORE: (
+        ("evaluation",),
+        ("inputs", "accuracy"),
+        ("inputs", "coverage"),
+        ("inputs", "size_bytes"),
+        ("axes", "A"),
+        ("axes", "S"),
+        ("axes", "V"),
+        ("gate", "k"),
+        ("gate", "floors_passed"),
+    ),
+    TEST_RESULT: (("configuration",),),
+}
+
+
+@check("V19", "Do several claims of one kind agree on what can be recomputed?", reads=(MANIFEST,))
+def claims_of_a_kind_agree(subject: Subject) -> Iterator[Finding]:
+    """Measured fields may differ between machines; recomputable ones may not."""
+    several = 0
+    for predicate_type, paths in RECOMPUTABLE.items():
+        own = predicate_type == KSCORE
+        claims = subject.claims.own_scores() if own else subject.claims.said(predicate_type)
+        several += len(claims) > 1
+        for path in paths:
+            stated = {_canonical(_at(said, path)): name for name, said in claims}
+            if len(stated) > 1:
+                yield failed(
+                    f"two claims differ in {'/'.join(path)}",
+                    where=predicate_type,
+                    found=" and ".join(sorted(stated.values())),
+                )
+    yield passed(f"{several} kinds with several claims")
+
+
+def _at(value: Any, path: tuple[str, ...]) -> Any:
+    for key in path:
+        value = value[key]
+    return value
+
+
+def _canonical(value: Any) -> str:
+    return digest.of_value(value)
+
+
+def _differs(name: str, field: str, expected: Any, found: Any) -> Iterator[Finding]:
+    if expected != found:
+        yield failed(
+            f"the claim states another {field}",
+            where=f"claim by {name}",
+            expected=expected,
+            found=found,
+        )
+
+
+def _hex(value: Any) -> str:
+    return digest.hex_of(digest.Digest(value))

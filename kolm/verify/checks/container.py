@@ -1,0 +1,157 @@
+"""V01–V09: is the file one bundle, whole, in the one form that its content has?
+
+The rules themselves are `kolm.bundle.container_rules` and `kolm.bundle.references`; here each
+departure becomes a finding under its number.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+from kolm import digest
+from kolm.bundle import container_rules, references
+from kolm.errors import KolmError
+from kolm.records.verification import Finding
+from kolm.verify.check import check
+from kolm.verify.documents import NOT_CANONICAL
+from kolm.verify.findings import failed, from_error, not_checked, passed
+from kolm.verify.subject import (
+    CARD,
+    EVALUATION,
+    LINES,
+    LOCK,
+    MODULES,
+    RECEIPT,
+    SNAPSHOT,
+    TRACE,
+    Subject,
+)
+
+# The receipt's fields that V28 and V29 answer for; the others are V08's.
+SCOPE_FIELD = f"{RECEIPT}#/vlm_train"
+COUNTS_FIELD = f"{RECEIPT}#/counts"
+
+
+def _all(errors: Iterable[KolmError], detail: str) -> Iterator[Finding]:
+    yield from map(from_error, errors)
+    yield passed(detail)
+
+
+@check("V01", "Is the file one canonical tar, and nothing else?")
+def tar_is_canonical(subject: Subject) -> Iterator[Finding]:
+    """Headers, padding and end are compared with the only ones possible."""
+    entries = len(subject.container.entries)
+    yield from _all(container_rules.tar_grammar(subject.container), f"{entries} entries")
+
+
+@check("V02", "Is everything within the reader's limits?")
+def sizes_are_bounded(subject: Subject) -> Iterator[Finding]:
+    """Compared before anything is allocated or parsed."""
+    size = len(subject.container.view)
+    rule = container_rules.sizes_within_limits(subject.container)
+    yield from _all(rule, f"{size:,} bytes")
+
+
+@check("V03", "Does every blob hash to its name, in the size its descriptor states?")
+def blobs_hash(subject: Subject) -> Iterator[Finding]:
+    """Every byte of every blob is hashed."""
+    count = len(subject.container.digests)
+    rule = container_rules.blobs_match_names(subject.container)
+    yield from _all(rule, f"{count} blobs hashed")
+
+
+@check("V04", "Is every blob reachable and every descriptor's blob here, each of a known kind?")
+def world_is_closed(subject: Subject) -> Iterator[Finding]:
+    """Exactly the entries that manifest and claims call for."""
+    count = len(subject.digests)
+    rule = container_rules.closed_world(subject.container)
+    yield from _all(rule, f"{count} members, {len(subject.claims.states)} claims")
+
+
+@check("V05", "Are oci-layout and index.json the ones that the manifests imply?", needs=("V04",))
+def layout_follows(subject: Subject) -> Iterator[Finding]:
+    """Both are derived again and compared byte for byte."""
+    rule = container_rules.layout_is_derived(subject.container)
+    yield from _all(rule, "both derived again, byte for byte")
+
+
+@check("V06", "Is every document strict JSON that fits its schema?")
+def documents_fit(subject: Subject) -> Iterator[Finding]:
+    """The first problem of each member; one bad row tells enough."""
+    yield from _document_errors(subject, canonical_form=False)
+    yield passed(f"{len(subject.documents.contents)} members")
+
+
+@check("V07", "Is every document in its canonical bytes?")
+def documents_are_canonical(subject: Subject) -> Iterator[Finding]:
+    """A second spelling of the same value would be a second content id for one content."""
+    yield from _document_errors(subject, canonical_form=True)
+    yield passed(f"{len(subject.documents.contents)} members")
+
+
+def _document_errors(subject: Subject, *, canonical_form: bool) -> Iterator[Finding]:
+    if subject.manifest_error is not None:
+        yield not_checked("the manifest could not be read (V04)")
+        return
+    for name in subject.documents.contents:
+        error = subject.documents.load(name).error
+        if error is not None and (error.code in NOT_CANONICAL) == canonical_form:
+            yield from_error(error)
+
+
+@check(
+    "V08",
+    "Do receipt, members, lock, snapshot and trace refer to one another?",
+    reads=(RECEIPT, LOCK, SNAPSHOT, LINES, TRACE, MODULES),
+)
+def members_refer(subject: Subject) -> Iterator[Finding]:
+    """Digests, seeds, environment class, the trace's chain and positions, the card."""
+    documents = subject.documents
+    for error in references.receipt_is_derived(documents):
+        if not error.where.startswith((SCOPE_FIELD, COUNTS_FIELD)):
+            yield from_error(error)
+    rules = [
+        references.lock_pins_data,
+        references.trace_is_a_chain,
+        references.trace_trains_on_train,
+        references.environment_class_holds,
+        references.images_have_their_names,
+    ]
+    if documents.obstacle(EVALUATION) is None and documents.obstacle(CARD) is None:
+        rules.append(references.card_is_derived)
+    for rule in rules:
+        yield from map(from_error, rule(documents))
+    yield from _seeds_follow(subject)
+    steps = subject.receipt["trace"]["steps"]
+    yield passed(f"{len(subject.digests)} members, {steps} steps in one chain")
+
+
+@check("V09", "Is the content id the digest of the manifest?")
+def content_id_is_recomputed(subject: Subject) -> Iterator[Finding]:
+    """And the one that was asked for, when the auditor asked for one."""
+    yield from map(from_error, container_rules.content_id_holds(subject.container))
+    expected = subject.auditor.expected_id
+    if expected is not None and subject.content_id != expected:
+        yield failed(
+            "this is another bundle than the one that was asked for",
+            expected=expected,
+            found=subject.content_id or "no manifest",
+        )
+    yield passed(subject.content_id or "")
+
+
+def _seeds_follow(subject: Subject) -> Iterator[Finding]:
+    """SHA-256(label ‖ digest of the lock without seeds): docs/format/lock.md.
+
+    Written out here and not taken from `kolm.spec`, whose import costs more than all of V08.
+    """
+    rest = digest.of_value({k: v for k, v in subject.lock.items() if k != "seeds"})
+    for label, stated in subject.lock["seeds"].items():
+        seed = digest.of_bytes(label.encode("ascii") + digest.raw_of(rest))
+        if stated != seed:
+            yield failed(
+                "the seed does not follow from the lock, so it may have been chosen",
+                where=f"{LOCK}#/seeds/{label}",
+                expected=seed,
+                found=stated,
+            )

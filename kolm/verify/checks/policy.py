@@ -1,0 +1,183 @@
+"""V60–V65: does what the bundle is meet the clauses of the auditor's policy?
+
+Clauses about claims are V13 and V14. A clause that is absent demands nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from decimal import Decimal
+from typing import Any
+
+from kolm.records.verification import Finding, Verdict
+from kolm.sign.predicates import KSCORE, claimed_words
+from kolm.verify.check import check
+from kolm.verify.checks.kscore import worst
+from kolm.verify.conclusions import conclude_scopes
+from kolm.verify.findings import NOTHING, could_not_look, failed, passed
+from kolm.verify.subject import CASES, EVALUATION, LINES, LOCK, MODULES, Subject
+
+
+@check("V60", "Is the base one that the policy accepts?", reads=(LOCK,))
+def base_is_accepted(subject: Subject) -> Iterator[Finding]:
+    """Root, family and licence."""
+    policy, base = subject.auditor.policy, subject.lock["base"]
+    place = f"{LOCK}#/base"
+    yield from _one_of(policy.base_roots, base["root"], f"{place}/root")
+    yield from _one_of(policy.families, base["family"], f"{place}/family")
+    yield from _one_of(policy.licenses, base["license"], f"{place}/license")
+    demanded = policy.base_roots or policy.families or policy.licenses
+    yield passed(f"{base['id']}, {base['license'] or 'no licence stated'}" if demanded else NOTHING)
+
+
+@check(
+    "V61",
+    "Are method and freeze rules ones that the policy accepts?",
+    needs=("V20",),
+    reads=(LOCK, MODULES),
+)
+def method_is_accepted(subject: Subject) -> Iterator[Finding]:
+    """Words such as 'vision frozen' are computed again from recomputed roles."""
+    policy, method = subject.auditor.policy, subject.lock["train"]["method"]["kind"]
+    yield from _one_of(policy.methods, method, f"{LOCK}#/train/method/kind")
+    words = claimed_words(
+        {"role": subject.role_of(row["module"]).value, "state": row["state"]}
+        for row in subject.modules
+    )
+    for word in policy.freeze or ():
+        if word not in words:
+            yield failed(
+                "a freeze rule of the policy does not hold",
+                where=MODULES,
+                expected=word,
+                found=", ".join(words),
+            )
+    yield passed(", ".join([method, *words]) if policy.methods or policy.freeze else NOTHING)
+
+
+@check(
+    "V62",
+    "Do evaluation and gate meet the policy?",
+    reads=(LOCK, EVALUATION, LINES),
+)
+def evaluation_is_accepted(subject: Subject) -> Iterator[Finding]:
+    """Metric, number of cases, floors on observed numbers, K, gate and published text."""
+    policy, evaluation = subject.auditor.policy, subject.evaluation
+    place = f"{EVALUATION}#"
+    yield from _one_of(policy.metrics, evaluation["metric"]["kind"], f"{place}/metric/kind")
+    yield from _one_of(policy.eval_pack_roots, subject.pack_root, f"{LINES} (eval)")
+    if policy.minimum_eval_cases and evaluation["cases"] < policy.minimum_eval_cases:
+        yield failed(
+            "too few eval cases",
+            where=f"{place}/cases",
+            expected=f"at least {policy.minimum_eval_cases:,}",
+            found=f"{evaluation['cases']:,}",
+        )
+    yield from _floors_hold(subject)
+    yield from _gate_holds(subject)
+    if policy.text == "published" and CASES not in subject.documents:
+        yield failed("the policy demands published text, and it was withheld", where=CASES)
+    yield passed(f"gate: {policy.gate}, {len(policy.floors or {})} floors")
+
+
+def _floors_hold(subject: Subject) -> Iterator[Finding]:
+    """A policy's floor is held against what was observed, not what the publisher demanded."""
+    observed = {floor["name"]: floor["observed"] for floor in subject.evaluation["floors"]}
+    scores = _measured(subject)
+    if scores:
+        observed["k"] = worst(scores)[1]["composite"]
+    for name, demanded in (subject.auditor.policy.floors or {}).items():
+        if name not in observed:
+            yield could_not_look(f"nothing was observed for the floor {name}", where=EVALUATION)
+            continue
+        held = Decimal(observed[name])
+        least = name != "better_than_base_p"  # a p value is a ceiling
+        if held < Decimal(demanded) if least else held >= Decimal(demanded):
+            yield failed(
+                f"the floor {name} is missed",
+                where=f"{EVALUATION}#/floors",
+                expected=f"{'at least' if least else 'below'} {demanded}",
+                found=observed[name],
+            )
+
+
+def _gate_holds(subject: Subject) -> Iterator[Finding]:
+    scores = _measured(subject)
+    if subject.auditor.policy.gate != "passed" or not scores:
+        return  # without a K-score that counts, V13 has spoken
+    name, claim = worst(scores)
+    if claim["gate"]["verdict"] != "passed":
+        failing = [f["name"] for f in subject.evaluation["floors"] if not f["passed"]]
+        if not claim["gate"]["k_passed"]:
+            failing.append(f"K {claim['composite']} below {claim['gate']['k']}")
+        yield failed(
+            "the gate failed",
+            where=f"K-score by {name}",
+            expected="passed",
+            found=", ".join(failing) or "failed",
+            code="E_GATE_FAILED",
+        )
+
+
+def _measured(subject: Subject) -> tuple[tuple[str, dict[str, Any]], ...]:
+    """The K-scores whose measurements count: one key's if the policy names it, else all."""
+    wanted = subject.auditor.policy.measurements
+    if wanted == "worst":
+        return subject.claims.own_scores()
+    counting = subject.claims.counting(KSCORE)
+    names = {s.name for s in counting if s.signer is not None and s.signer.key.keyid == wanted}
+    return tuple(pair for pair in subject.claims.own_scores() if pair[0] in names)
+
+
+@check("V63", "Are the licences of the data ones that the policy accepts?", reads=(LOCK,))
+def licences_are_accepted(subject: Subject) -> Iterator[Finding]:
+    """Eval captures carry their licence; training captures are digests only."""
+    allowed = subject.auditor.policy.licenses
+    if allowed is None:
+        yield passed(NOTHING)
+        return
+    if subject.documents.obstacle(CASES) is not None:
+        yield could_not_look("the licences of the captures are withheld with the text", where=CASES)
+        return
+    for number, (_, row) in enumerate(subject.case_rows, 1):
+        if row["license"] not in allowed:
+            yield failed(
+                "an eval case carries a licence that the policy does not accept",
+                where=f"{CASES}:{number}",
+                expected=", ".join(allowed),
+                found=row["license"] or "none stated",
+            )
+    yield passed("every eval case; training captures are not in the bundle")
+
+
+@check("V64", "Is the environment class one that the policy accepts?", reads=(LOCK,))
+def environment_is_accepted(subject: Subject) -> Iterator[Finding]:
+    """By the digest that V08 has recomputed."""
+    allowed = subject.auditor.policy.environment_classes
+    found = subject.lock["environment"]["class"]
+    yield from _one_of(allowed, found, f"{LOCK}#/environment/class")
+    yield passed(found if allowed else NOTHING)
+
+
+@check("V65", "Are the verdicts reached that the policy demands?")
+def verdicts_are_reached(subject: Subject) -> Iterator[Finding]:
+    """A demanded verdict that nobody reached is 'could not look', never a silent pass."""
+    scopes = conclude_scopes(subject)
+    for name in subject.auditor.policy.reach:
+        reached = scopes[name]
+        if reached.verdict in (Verdict.COULD_NOT_LOOK, Verdict.NOT_CHECKED):
+            yield could_not_look(
+                f"the policy demands {name}: {reached.detail}", code="E_VERDICT_NOT_REACHED"
+            )
+    demanded = ", ".join(subject.auditor.policy.reach)
+    yield passed(f"demanded: {demanded}" if demanded else NOTHING)
+
+
+def _one_of(allowed: Iterable[str] | None, found: str, where: str) -> Iterator[Finding]:
+    if allowed is not None and found not in allowed:
+        yield failed(
+            "the policy does not accept this",
+            where=where,
+            expected=" or ".join(list(allowed)[:4]),
+            found=found,
+        )

@@ -1,0 +1,179 @@
+"""V28–V29: do the receipt's lists, settings and counts follow from lock and modules?"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from typing import Any
+
+from kolm.bundle import globs, references
+from kolm.bundle.tensors import tensor_digest
+from kolm.errors import KolmError
+from kolm.records.verification import Finding
+from kolm.verify import base_table
+from kolm.verify.check import check
+from kolm.verify.checks.container import COUNTS_FIELD, SCOPE_FIELD
+from kolm.verify.findings import failed, from_error, passed
+from kolm.verify.subject import LOCK, MODULES, RECEIPT, SNAPSHOT, TRACE, WEIGHTS, Subject
+
+
+@check(
+    "V28",
+    "Do the receipt's module lists and its vlm_train block follow from lock and modules?",
+    needs=("V20",),
+    reads=(RECEIPT, LOCK, MODULES, SNAPSHOT, TRACE),
+)
+def training_block_follows(subject: Subject) -> Iterator[Finding]:
+    """The block is derived again; globs expand to exactly the lists; targets are the family's."""
+    for error in references.receipt_is_derived(subject.documents):
+        if error.where.startswith(SCOPE_FIELD):
+            yield from_error(error)
+    yield from _globs_expand(subject)
+    yield from _targets_are_the_familys(subject)
+    yield from _papers_are_the_familys(subject)
+    block = subject.receipt["vlm_train"]
+    yield passed(
+        f"{len(block['trainable_modules'])} trainable and {len(block['frozen_modules'])} frozen "
+        "globs expand to exactly the listed modules"
+    )
+
+
+def _globs_expand(subject: Subject) -> Iterator[Finding]:
+    names = [row["module"] for row in subject.modules]
+    for field, frozen in (("frozen_modules", True), ("trainable_modules", False)):
+        meant = sorted(
+            row["module"] for row in subject.modules if (row["state"] == "frozen") == frozen
+        )
+        covered = globs.expand(subject.receipt["vlm_train"][field], names)
+        for name in sorted(set(meant) ^ set(covered)):
+            why = "is covered but does not belong" if name in covered else "is not covered"
+            yield failed(f"a module {why} in {field}", where=f"{MODULES}: {name}")
+
+
+def _targets_are_the_familys(subject: Subject) -> Iterator[Finding]:
+    stored = subject.lock["train"]["method"]["target_expression"]
+    try:
+        expected = subject.target_expression
+    except KolmError as error:
+        yield from_error(error)
+        return
+    if stored != expected:
+        yield failed(
+            "the target expression is not the family's for these leaf names",
+            where=f"{LOCK}#/train/method/target_expression",
+            expected=expected,
+            found=stored,
+        )
+
+
+def _papers_are_the_familys(subject: Subject) -> Iterator[Finding]:
+    papers, known = subject.lock["base"]["papers"], subject.known_family().papers
+    if not set(known) <= set(papers):
+        yield failed(
+            "the lock does not name the family's papers",
+            where=f"{LOCK}#/base/papers",
+            expected=", ".join(known),
+            found=", ".join(papers),
+        )
+
+
+@check(
+    "V29",
+    "Do the counts and digests of modules, adapter and base add up?",
+    reads=(MODULES, LOCK, RECEIPT, SNAPSHOT, TRACE, WEIGHTS),
+)
+def counts_add_up(subject: Subject) -> Iterator[Finding]:
+    """Per role, per base and per tensor; frozen is unchanged, trained has seen a gradient."""
+    for error in references.receipt_is_derived(subject.documents):
+        if error.where.startswith(COUNTS_FIELD):
+            yield from_error(error)
+    for row in subject.modules:
+        yield from _base_is_unchanged(row)
+        yield from _training_left_traces(row, subject.receipt["trace"]["steps"])
+    yield from _aliases_share_their_tensor(subject)
+    yield from _adapter_digests_match(subject)
+    yield from _base_totals_match(subject)
+    trained = subject.receipt["vlm_train"]["trained_parameters"]
+    total = subject.lock["base"]["parameters"]
+    yield passed(
+        f"{trained:,} trained beside {total:,} base parameters; " + base_table.completeness(subject)
+    )
+
+
+def _base_is_unchanged(row: Any) -> Iterator[Finding]:
+    for owned in (*row["parameters"], *row["buffers"]):
+        place = f"{MODULES}: {row['module']}.{owned['name']}"
+        if owned["before"] != owned["after"]:
+            yield failed(
+                "a tensor of the base changed during training",
+                where=place,
+                expected=owned["before"],
+                found=owned["after"],
+            )
+    for owned in row["parameters"]:
+        place = f"{MODULES}: {row['module']}.{owned['name']}"
+        if owned["elements"] != math.prod(owned["shape"]):
+            yield failed("the number of elements is not the product of the shape", where=place)
+        if row["state"] != "trained" and (owned["requires_grad"] or owned["gradient_steps"]):
+            yield failed("a frozen weight was open to training", where=place)
+
+
+def _aliases_share_their_tensor(subject: Subject) -> Iterator[Finding]:
+    known = {f"{r['module']}.{p['name']}": p for r in subject.modules for p in r["parameters"]}
+    for name, parameter in known.items():
+        if "alias_of" not in parameter:
+            continue
+        target = known.get(parameter["alias_of"])
+        if target is None or "alias_of" in target or target["before"] != parameter["before"]:
+            yield failed(
+                "an alias is not the tensor that it stands for",
+                where=f"{MODULES}: {name}",
+                expected=target["before"] if target else parameter["alias_of"],
+                found=parameter["before"],
+            )
+
+
+def _training_left_traces(row: Any, steps: int) -> Iterator[Finding]:
+    for tensor in row["adapter"]:
+        place = f"{MODULES}: {tensor['tensor']}"
+        if not 0 < tensor["gradient_steps"] <= steps:
+            yield failed(
+                "declared trained, but the number of steps with a gradient says otherwise",
+                where=place,
+                expected=f"1 to {steps}",
+                found=tensor["gradient_steps"],
+            )
+        if tensor["before"] == tensor["after"]:
+            yield failed("declared trained, but it is what it was before", where=place)
+        if tensor["elements"] != math.prod(tensor["shape"]):
+            yield failed("the number of elements is not the product of the shape", where=place)
+
+
+def _adapter_digests_match(subject: Subject) -> Iterator[Finding]:
+    listed = {t["tensor"]: t for row in subject.modules for t in row["adapter"]}
+    for entry in subject.adapter:
+        row = listed.get(entry.name)
+        found = tensor_digest(entry.dtype, entry.shape, subject.tensor_bytes(entry))
+        if row is None or row["after"] != found:
+            yield failed(
+                "the shipped tensor is not the one that training ended with",
+                where=f"{WEIGHTS}: {entry.name}",
+                expected=row["after"] if row else "a row in modules.jsonl",
+                found=found,
+            )
+
+
+def _base_totals_match(subject: Subject) -> Iterator[Finding]:
+    own = [p for row in subject.modules for p in row["parameters"] if "alias_of" not in p]
+    for field, found in (
+        ("parameters", sum(p["elements"] for p in own)),
+        ("tensors", len({key for p in own for key in p["checkpoint"]})),
+    ):
+        stated = subject.lock["base"][field]
+        if stated != found:
+            yield failed(
+                f"the modules do not hold the base's number of {field}",
+                where=f"{LOCK}#/base/{field}",
+                expected=f"{found:,}",
+                found=f"{stated:,}",
+            )

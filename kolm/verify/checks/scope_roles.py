@@ -1,0 +1,200 @@
+"""V20–V22, V24: may the parts that are shipped change what they sit in?
+
+Roles come from kolm's own tables by the family's name, never from the bundle. What may change
+follows from the freeze rules in the lock: the PEFT method in the language role (and in the vision
+role where the spec says so), whole weights in the projector.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from kolm.records.verification import Finding
+from kolm.roles import Role
+from kolm.verify.adapter_names import DeltaTensor, UnknownTensor, WholeTensor, read_name
+from kolm.verify.check import check
+from kolm.verify.findings import could_not_look, failed, passed
+from kolm.verify.subject import LOCK, MODULES, RECEIPT, WEIGHTS, Subject
+
+FAMILY_FACTS = (LOCK, RECEIPT)
+
+
+@check("V20", "Is the base of a family whose roles kolm knows?", reads=FAMILY_FACTS)
+def family_is_known(subject: Subject) -> Iterator[Finding]:
+    """An unknown family is never a pass: without a table nothing can be said of roles."""
+    stated, summed = subject.lock["base"]["family"], subject.receipt["base"]["family"]
+    if stated != summed:
+        yield failed("lock and receipt name different families", expected=stated, found=summed)
+    if subject.family is None:
+        yield could_not_look(
+            f"roles not checked: this kolm has no role table for the family {stated}",
+            where=f"{LOCK}#/base/family",
+            code="E_ROLES_UNKNOWN_FAMILY",
+        )
+        return
+    yield passed(f"{stated}: roles are recomputed from kolm's own table")
+
+
+@check(
+    "V21",
+    "Is every module's role the one recomputed from its name, with nothing left over?",
+    needs=("V20",),
+    reads=(MODULES,),
+)
+def roles_are_recomputed(subject: Subject) -> Iterator[Finding]:
+    """Partition total, names unique and sorted, no role taken from the bundle."""
+    previous = ""
+    for row in subject.modules:
+        name, role = row["module"], subject.role_of(row["module"])
+        if name <= previous and previous:
+            yield failed("the module stands twice or out of order", where=_module(name))
+        previous = name
+        if role is Role.OTHER:
+            yield failed("the family's table covers no such module", where=_module(name))
+        elif role != row["role"]:
+            yield failed(
+                "the module is listed under another role",
+                where=_module(name),
+                expected=role.value,
+                found=row["role"],
+            )
+        for owned in (*row["parameters"], *row["buffers"]):
+            full = f"{name}.{owned['name']}" if name else owned["name"]
+            if subject.role_of(full) is not role:
+                yield failed("a tensor of the module has another role", where=_module(full))
+            if (
+                "alias_of" in owned
+                and subject.known_family().aliases.get(full) != owned["alias_of"]
+            ):
+                yield failed("the family knows no such alias", where=_module(full))
+    if not subject.modules:
+        yield failed("no module is listed", where=MODULES)
+    yield passed(f"{len(subject.modules)} modules, roles recomputed")
+
+
+@check(
+    "V22",
+    "Does every adapter tensor sit in a module that is declared trainable and may change?",
+    needs=("V20",),
+    reads=(MODULES, LOCK, WEIGHTS),
+)
+def tensors_stay_in_scope(subject: Subject) -> Iterator[Finding]:
+    """Both ways: no tensor outside the declared modules, no declared module without its own."""
+    rows = subject.modules_by_name
+    found: dict[str, set[str]] = {}
+    for entry in subject.adapter:
+        name = read_name(entry.name, rows)
+        if isinstance(name, UnknownTensor):
+            yield failed(
+                "the tensor's name is outside the grammar or in no listed module",
+                where=_tensor(entry.name),
+            )
+        elif isinstance(name, DeltaTensor):
+            found.setdefault(name.module, set()).add(entry.name)
+            yield from _delta_may_stand(subject, name)
+        elif isinstance(name, WholeTensor):
+            found.setdefault(name.module, set()).add(entry.name)
+    yield from _declared_tensors_are_there(subject, found)
+    yield from _targets_are_the_adapted(subject)
+    adapted = sum(row["state"] == "adapted" for row in rows.values())
+    roles = sorted({subject.role_of(n).value for n, r in rows.items() if r["state"] != "frozen"})
+    yield passed(
+        f"{len(subject.adapter)} tensors in {adapted} adapted modules; changed roles: "
+        + (", ".join(roles) or "none")
+    )
+
+
+def _delta_may_stand(subject: Subject, name: DeltaTensor) -> Iterator[Finding]:
+    row, role = subject.modules_by_name[name.module], subject.role_of(name.module)
+    if row["state"] != "adapted":
+        yield failed(
+            f"the tensor changes a module that is declared {row['state']}",
+            where=_tensor(name.tensor),
+        )
+    if role not in subject.adaptable_roles:
+        yield failed(
+            f"the tensor changes the {role.value} role, which is frozen",
+            where=_tensor(name.tensor),
+            expected=" or ".join(sorted(subject.adaptable_roles)),
+            found=role.value,
+        )
+
+
+def _declared_tensors_are_there(subject: Subject, found: dict[str, set[str]]) -> Iterator[Finding]:
+    for name, row in subject.modules_by_name.items():
+        listed = {tensor["tensor"] for tensor in row["adapter"]}
+        stored = found.get(name, set())
+        if row["state"] != "frozen" and not stored:
+            yield failed(
+                f"declared {row['state']}, but no tensor is shipped for it", where=_module(name)
+            )
+        if row["state"] == "frozen" and listed:
+            yield failed("declared frozen, but lists adapter tensors", where=_module(name))
+        for tensor in sorted(listed ^ stored):
+            place = "shipped but not listed" if tensor in stored else "listed but not shipped"
+            yield failed(f"the tensor is {place} in {MODULES}", where=_tensor(tensor))
+
+
+def _targets_are_the_adapted(subject: Subject) -> Iterator[Finding]:
+    """The adapted modules are exactly those that the recomputed target expression names."""
+    rows = subject.modules_by_name
+    wanted = {name for name in rows if subject.is_target(name)}
+    adapted = {name for name, row in rows.items() if row["state"] == "adapted"}
+    for name in sorted(wanted ^ adapted):
+        why = "is a target but not adapted" if name in wanted else "is adapted but no target"
+        yield failed(f"the module {why}", where=_module(name))
+
+
+@check(
+    "V24",
+    "Is no tensor of the base replaced without being declared?",
+    needs=("V20",),
+    reads=(MODULES, LOCK, WEIGHTS),
+)
+def whole_tensors_are_declared(subject: Subject) -> Iterator[Finding]:
+    """Whole weights stand in a projector that is declared trained, all of it, and nowhere else."""
+    rows = subject.modules_by_name
+    whole: dict[str, set[str]] = {}
+    for entry in subject.adapter:
+        name = read_name(entry.name, rows)
+        if isinstance(name, UnknownTensor):
+            yield failed("the tensor belongs to no listed module", where=_tensor(entry.name))
+        elif isinstance(name, WholeTensor):
+            whole.setdefault(name.module, set()).add(name.parameter)
+            yield from _whole_may_stand(subject, name)
+    for module, row in rows.items():
+        if row["state"] == "trained":
+            missing = {p["name"] for p in row["parameters"]} - whole.get(module, set())
+            for parameter in sorted(missing):
+                yield failed(
+                    "declared trained, but its weights are not shipped",
+                    where=_module(f"{module}.{parameter}"),
+                )
+    count = sum(len(parameters) for parameters in whole.values())
+    yield passed(
+        f"{count} whole tensors, all in the declared projector" if count else "no whole tensors"
+    )
+
+
+def _whole_may_stand(subject: Subject, name: WholeTensor) -> Iterator[Finding]:
+    row, role = subject.modules_by_name[name.module], subject.role_of(name.module)
+    if row["state"] != "trained":
+        yield failed(
+            f"the tensor replaces weights of a module that is declared {row['state']}",
+            where=_tensor(name.tensor),
+        )
+    if role not in subject.replaceable_roles or not subject.in_projector(name.module):
+        yield failed(
+            f"the tensor replaces weights in the {role.value} role, which may not be replaced",
+            where=_tensor(name.tensor),
+            expected=" or ".join(sorted(subject.replaceable_roles)) or "no whole tensors",
+            found=role.value,
+        )
+
+
+def _module(name: str) -> str:
+    return f"{MODULES}: {name}"
+
+
+def _tensor(name: str) -> str:
+    return f"{WEIGHTS}: {name}"

@@ -1,0 +1,153 @@
+"""V23, V25–V27: is the delta of the declared form, finite, and more than nothing?"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from kolm.bundle import adapter_config, values
+from kolm.bundle.tensors import TensorEntry, tensor_digest
+from kolm.errors import KolmError
+from kolm.records.verification import Finding
+from kolm.verify.adapter_names import DeltaTensor, WholeTensor, read_name
+from kolm.verify.check import check
+from kolm.verify.findings import failed, from_error, passed
+from kolm.verify.subject import CONFIG, LOCK, MODULES, WEIGHTS, Subject
+
+
+@check(
+    "V23",
+    "Are ranks and shapes as declared?",
+    reads=(MODULES, LOCK, WEIGHTS),
+)
+def shapes_are_declared(subject: Subject) -> Iterator[Finding]:
+    """A is rank × in, B is out × rank; a whole tensor has its parameter's shape."""
+    rank = subject.lock["train"]["method"]["rank"]
+    rows = subject.modules_by_name
+    listed = {t["tensor"]: t for row in rows.values() for t in row["adapter"]}
+    for entry in subject.adapter:
+        name = read_name(entry.name, rows)
+        if isinstance(name, DeltaTensor):
+            expected = _delta_shape(rows[name.module], name.part, rank)
+        elif isinstance(name, WholeTensor):
+            expected = _own(rows[name.module], name.parameter)
+        else:
+            expected = None
+        yield from _compare(entry, expected, "the shape does not fit the module")
+        row = listed.get(entry.name)
+        if row is not None:
+            yield from _compare(entry, tuple(row["shape"]), f"{MODULES} lists another shape")
+            if row["dtype"] != entry.dtype:
+                yield failed(
+                    f"{MODULES} lists another dtype",
+                    where=_tensor(entry.name),
+                    expected=row["dtype"],
+                    found=entry.dtype,
+                )
+    yield passed(f"rank {rank}, {len(subject.adapter)} shapes")
+
+
+def _own(row: Any, parameter: str) -> tuple[int, ...] | None:
+    return next((tuple(p["shape"]) for p in row["parameters"] if p["name"] == parameter), None)
+
+
+def _delta_shape(row: Any, part: str, rank: int) -> tuple[int, ...] | None:
+    weight = _own(row, "weight")
+    if weight is None or len(weight) != 2:
+        return None
+    out_features, in_features = weight
+    return {
+        "lora_A.weight": (rank, in_features),
+        "lora_B.weight": (out_features, rank),
+        "lora_magnitude_vector": (out_features,),
+    }[part]
+
+
+def _compare(
+    entry: TensorEntry, expected: tuple[int, ...] | None, detail: str
+) -> Iterator[Finding]:
+    if entry.shape != expected:
+        yield failed(
+            detail,
+            where=_tensor(entry.name),
+            expected="×".join(map(str, expected)) if expected else "a linear layer's weight",
+            found="×".join(map(str, entry.shape)),
+        )
+
+
+@check(
+    "V25",
+    "Is adapter_config.json the one derived from lock and modules?",
+    reads=(CONFIG, LOCK, MODULES),
+)
+def config_is_derived(subject: Subject) -> Iterator[Finding]:
+    """Derived again from a closed list of keys and compared byte for byte."""
+    try:
+        derived = adapter_config.derive(dict(subject.lock), map(dict, subject.modules))
+    except KolmError as error:
+        yield from_error(error)
+        return
+    if subject.documents.raw(CONFIG) != derived:
+        yield failed("the config is not the derived one", where=_differing_key(subject, derived))
+    yield passed("derived again, byte for byte")
+
+
+def _differing_key(subject: Subject, derived: bytes) -> str:
+    from kolm import canonical
+
+    stored = subject.documents.value(CONFIG)
+    expected = canonical.loads(derived, where=CONFIG, floats=True)
+    if not isinstance(stored, dict):
+        return CONFIG
+    keys = sorted(
+        key
+        for key in stored.keys() | expected.keys()
+        if key not in stored or key not in expected or stored[key] != expected[key]
+    )
+    return f"{CONFIG}#/{', '.join(keys[:6])}" if keys else CONFIG
+
+
+@check("V26", "Is every adapter number finite?", reads=(WEIGHTS,))
+def numbers_are_finite(subject: Subject) -> Iterator[Finding]:
+    """Every element of every tensor is looked at."""
+    count = 0
+    for entry in subject.adapter:
+        count += entry.elements
+        if not values.all_finite(entry.dtype, subject.tensor_bytes(entry)):
+            yield failed("the tensor holds a NaN or an infinity", where=_tensor(entry.name))
+    yield passed(f"{count:,} numbers")
+
+
+@check("V27", "Does the adapter change anything?", reads=(WEIGHTS, MODULES))
+def adapter_does_something(subject: Subject) -> Iterator[Finding]:
+    """At least one low-rank product has two non-zero factors, or one whole tensor differs."""
+    rows = subject.modules_by_name
+    factors: dict[str, dict[str, bool]] = {}
+    changed = 0
+    for entry in subject.adapter:
+        name = read_name(entry.name, rows)
+        raw = subject.tensor_bytes(entry)
+        if isinstance(name, DeltaTensor):
+            zero = values.is_zero(entry.dtype, raw)
+            factors.setdefault(name.module, {})[name.part] = not zero
+        elif isinstance(name, WholeTensor):
+            changed += _base_digest(rows[name.module], name.parameter) != tensor_digest(
+                entry.dtype, entry.shape, raw
+            )
+    active = sum(
+        f.get("lora_A.weight", False) and f.get("lora_B.weight", False) for f in factors.values()
+    )
+    if not active and not changed:
+        yield failed(
+            "every low-rank product is zero and no whole tensor differs from the base",
+            where=WEIGHTS,
+        )
+    yield passed(f"{active} of {len(factors)} deltas are not zero, {changed} whole tensors differ")
+
+
+def _base_digest(row: Any, parameter: str) -> str | None:
+    return next((p["before"] for p in row["parameters"] if p["name"] == parameter), None)
+
+
+def _tensor(name: str) -> str:
+    return f"{WEIGHTS}: {name}"

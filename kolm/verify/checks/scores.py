@@ -1,0 +1,140 @@
+"""V30–V33, V38: are the scores what cases and outputs imply?
+
+The functions that evaluation called to write are called again to compare; no stated score is read.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from kolm import canonical
+from kolm.errors import KolmError
+from kolm.records.verification import Finding
+from kolm.score.evaluation import evaluate, find_mismatches
+from kolm.verify.check import check
+from kolm.verify.findings import failed, from_error, not_checked, passed
+from kolm.verify.subject import CASES, EVALUATION, LINES, LOCK, PREDICTIONS, Subject
+
+WITHHELD = "the publisher withheld prompts and answers (publish.text: false)"
+
+
+@check("V30", "Do the eval cases hash to the snapshot's eval leaves?", reads=(CASES, LINES))
+def cases_are_the_leaves(subject: Subject) -> Iterator[Finding]:
+    """Each case's id is the hash of its bytes; ids, order and pictures are the snapshot's."""
+    lines = subject.lines
+    declared = {lines.captures[n]: lines.pictures[n] for n in lines.of_split("eval")}
+    previous = ""
+    for number, (case, row) in enumerate(subject.case_rows, 1):
+        where = f"{CASES}:{number}"
+        if case <= previous:
+            yield failed("the cases are not sorted by id, each once", where=where)
+        previous = case
+        pictures = declared.pop(case, None)
+        if pictures is None:
+            yield failed(
+                "the case is no eval leaf of the snapshot: it was edited or added",
+                where=where,
+                found=case,
+            )
+        elif [(p.file, p.pixels) for p in pictures] != [
+            (i["file"], i["pixels"]) for i in row["images"]
+        ]:
+            yield failed("the case names other pictures than its leaf", where=where, found=case)
+        if row["split"] not in (None, "eval"):
+            yield failed(
+                "the case's own split is another",
+                where=where,
+                expected="eval or none",
+                found=row["split"],
+            )
+    for leaf in sorted(declared):
+        yield failed("an eval leaf of the snapshot has no case", where=CASES, expected=leaf)
+    yield passed(f"{len(subject.case_rows):,} cases hash to their leaves")
+
+
+@check(
+    "V31",
+    "Is every declared case answered exactly once, in order, and no other?",
+    reads=(PREDICTIONS, LINES),
+)
+def every_case_is_answered(subject: Subject) -> Iterator[Finding]:
+    """The snapshot's eval lines are what was declared; predictions must be exactly those."""
+    lines = subject.lines
+    declared = sorted(lines.captures[number] for number in lines.of_split("eval"))
+    answered = [row["case"] for row in subject.predictions]
+    for case in sorted(set(declared) - set(answered)):
+        yield failed("a declared case has no prediction", where=PREDICTIONS, expected=case)
+    for case in sorted(set(answered) - set(declared)):
+        yield failed("a prediction is for no declared case", where=PREDICTIONS, found=case)
+    if answered != declared and set(answered) == set(declared):
+        yield failed("the predictions are not sorted by case, each once", where=PREDICTIONS)
+    yield passed(f"{len(answered):,} of {len(declared):,} declared cases")
+
+
+@check(
+    "V32",
+    "Is every case's score and coverage what the metric gives?",
+    needs=("V31",),
+    reads=(CASES, PREDICTIONS, LOCK),
+)
+def case_scores_follow(subject: Subject) -> Iterator[Finding]:
+    """Each of the three outputs of each case is judged again."""
+    try:
+        for wrong in find_mismatches(
+            subject.predictions, subject.cases, subject.lock["evaluation"]
+        ):
+            yield failed(
+                f"the {wrong.field} of the {wrong.run} output is not what the metric gives",
+                where=f"{PREDICTIONS}: {wrong.case}",
+                expected=wrong.computed,
+                found=wrong.stated,
+            )
+    except KolmError as error:
+        yield from_error(error)
+        return
+    yield passed(f"{3 * len(subject.predictions):,} outputs judged again")
+
+
+@check(
+    "V33",
+    "Is evaluation.json what cases and outputs imply, byte for byte?",
+    needs=("V31",),
+    reads=(CASES, PREDICTIONS, LOCK, EVALUATION),
+)
+def evaluation_follows(subject: Subject) -> Iterator[Finding]:
+    """The whole document is computed again: metrics, intervals, slices, controls, floors."""
+    try:
+        computed = evaluate(subject.predictions, subject.cases, subject.lock["evaluation"])
+    except KolmError as error:
+        yield from_error(error)
+        return
+    if canonical.dumps(computed) != subject.documents.raw(EVALUATION):
+        for key in sorted(computed.keys() | subject.evaluation.keys()):
+            if computed.get(key) != subject.evaluation.get(key):
+                yield failed(
+                    f"{key} is not what cases and outputs imply",
+                    where=f"{EVALUATION}#/{key}",
+                    expected=computed.get(key, "nothing"),
+                    found=subject.evaluation.get(key, "nothing"),
+                )
+    stated = computed["adapter"]
+    low, high = stated["interval"]["low"], stated["interval"]["high"]
+    yield passed(f"accuracy {stated['accuracy']} (95 % {low} to {high}), computed again")
+
+
+@check(
+    "V38",
+    "Were prompts, references and outputs published, so that scores can be recomputed?",
+    reads=(LOCK,),
+)
+def text_is_published(subject: Subject) -> Iterator[Finding]:
+    """Withholding is allowed and shown; promising and not delivering is not."""
+    promised, there = subject.lock["publish"]["text"], CASES in subject.documents
+    if promised and not there:
+        yield failed("the lock promises the eval cases, and they are missing", where=CASES)
+    elif there and not promised:
+        yield failed("the lock withholds the eval cases, and they are there", where=CASES)
+    elif there:
+        yield passed("prompts, references and outputs are in the bundle")
+    else:
+        yield not_checked(f"{WITHHELD}; scores are not recomputable")

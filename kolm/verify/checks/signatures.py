@@ -1,0 +1,206 @@
+"""V10–V15: who says what about this bundle, and is it believed?
+
+The algorithm comes from the trusted key, and a key inside a bundle is a name to look up, never a
+reason to trust.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from kolm.records.verification import Finding
+from kolm.verify.check import check
+from kolm.verify.claim_states import ROLE_OF_PREDICATE, ClaimState
+from kolm.verify.findings import could_not_look, failed, from_error, not_checked, passed
+from kolm.verify.policy import ClaimDemand
+from kolm.verify.subject import MANIFEST, Subject
+
+
+@check(
+    "V10",
+    "Is every claim a well-formed envelope around a statement of a known kind?",
+    reads=(MANIFEST,),
+)
+def claims_are_well_formed(subject: Subject) -> Iterator[Finding]:
+    """One envelope, one signature, one statement, a known predicate that fits its schema."""
+    for state in subject.claims.states:
+        if state.form_error is not None:
+            yield from_error(state.form_error)
+        elif state.predicate_type not in ROLE_OF_PREDICATE:
+            yield failed(
+                "a claim of this kind is not made about a bundle",
+                where=state.where,
+                found=state.predicate_type,
+            )
+    yield passed(f"{len(subject.claims.states)} claims")
+
+
+@check(
+    "V11", "Is each claim signed by a trusted key in a role that may make it?", reads=(MANIFEST,)
+)
+def signatures_hold(subject: Subject) -> Iterator[Finding]:
+    """A trusted key whose signature does not match is a no; an unknown key is no answer."""
+    claims = subject.claims
+    demanded = {demand.predicate for demand in subject.auditor.policy.claims}
+    for state in claims.states:
+        if state.envelope is None:
+            continue
+        if state.signer is None:
+            yield from _unknown_signer(subject, state, needed=state.predicate_type in demanded)
+        elif state.signature_error is not None:
+            yield from_error(state.signature_error)
+        elif state.signed and not state.in_role:
+            yield from _wrong_role(subject, state)
+    signed = [state for state in claims.states if state.in_role]
+    names = sorted({state.name for state in signed})
+    if signed:
+        yield passed(f"{len(signed)} signed by {', '.join(names)}")
+    else:
+        yield not_checked("no claim about this bundle is signed by a trusted key (V12, V13)")
+
+
+def _unknown_signer(subject: Subject, state: ClaimState, *, needed: bool) -> Iterator[Finding]:
+    keyid = state.envelope.keyid if state.envelope else ""
+    detail = f"{_short(state.predicate_type)} is signed by a key that you do not trust: {keyid}"
+    if needed and not subject.claims.counting(state.predicate_type):
+        yield could_not_look(detail, where=state.where, code="E_KEY_NOT_TRUSTED")
+
+
+def _wrong_role(subject: Subject, state: ClaimState) -> Iterator[Finding]:
+    role = ROLE_OF_PREDICATE.get(state.predicate_type)
+    if role is not None and not subject.claims.counting(state.predicate_type):
+        yield failed(
+            f"{state.name} is not trusted to make this claim",
+            where=state.where,
+            expected=f"a key with the role {role}",
+            found=", ".join(sorted(state.signer.roles)) if state.signer else "",
+            code="E_KEY_ROLE",
+        )
+
+
+@check("V12", "Is every claim about this very manifest?", reads=(MANIFEST,))
+def claims_are_about_this(subject: Subject) -> Iterator[Finding]:
+    """A good signature about another bundle says nothing here."""
+    for state in subject.claims.states:
+        if state.statement is not None and not state.about_this:
+            yield failed(
+                f"{_short(state.predicate_type)} is about another bundle",
+                where=state.where,
+                expected=subject.content_id or "",
+                found=state.statement.subject,
+            )
+    yield passed("every subject is this manifest")
+
+
+@check("V13", "Is every predicate that the policy demands there?", reads=(MANIFEST,))
+def predicates_are_there(subject: Subject) -> Iterator[Finding]:
+    """Claims are not content, so a missing one must be noticed by name."""
+    for demand in subject.auditor.policy.claims:
+        made = [s for s in subject.claims.of_type(demand.predicate) if s.statement is not None]
+        if not made:
+            yield failed(
+                "the policy demands a claim that is not there",
+                expected=demand.predicate,
+                code="E_CLAIM_MISSING",
+            )
+        elif not subject.claims.counting(demand.predicate) and _may_be_good(made):
+            yield could_not_look(
+                f"{_short(demand.predicate)} is there, but only from keys that you do not trust",
+                code="E_KEY_NOT_TRUSTED",
+            )
+        elif not subject.claims.counting(demand.predicate):
+            yield failed(
+                f"no {_short(demand.predicate)} claim counts",
+                expected=demand.predicate,
+                code="E_CLAIM_MISSING",
+            )
+    yield passed(f"{len(subject.auditor.policy.claims)} demanded")
+
+
+def _may_be_good(made: list[ClaimState]) -> bool:
+    return any(state.signer is None and state.about_this for state in made)
+
+
+@check("V14", "Did enough different trusted keys sign, as the policy demands?", reads=(MANIFEST,))
+def enough_keys_signed(subject: Subject) -> Iterator[Finding]:
+    """Counted by key, never by signature; the built-in policy wants one key behind all four."""
+    policy = subject.auditor.policy
+    single: list[set[str]] = []
+    unknown = False
+    for demand in policy.claims:
+        keys = _keys(subject, demand)
+        strangers = any(
+            s.signer is None and s.about_this for s in subject.claims.of_type(demand.predicate)
+        )
+        unknown = unknown or strangers
+        if demand.threshold == 1:
+            single.append(keys)
+        if len(keys) >= demand.threshold:
+            continue
+        detail = (
+            f"{_short(demand.predicate)} needs {demand.threshold} trusted keys as {demand.role}"
+        )
+        if strangers:
+            yield could_not_look(
+                f"{detail}; found {len(keys)} and keys that you do not trust",
+                code="E_KEY_NOT_TRUSTED",
+            )
+        else:
+            yield failed(
+                detail,
+                expected=str(demand.threshold),
+                found=str(len(keys)),
+                code="E_CLAIM_THRESHOLD",
+            )
+    if policy.same_signer and single and all(single) and not set.intersection(*single):
+        if unknown:
+            yield could_not_look(
+                "no one trusted key made all demanded claims; unknown keys might",
+                code="E_KEY_NOT_TRUSTED",
+            )
+        else:
+            yield failed("no one trusted key made all demanded claims", code="E_CLAIM_THRESHOLD")
+    names = sorted({s.name for d in policy.claims for s in subject.claims.counting(d.predicate)})
+    yield passed(", ".join(names) or "none")
+
+
+def _keys(subject: Subject, demand: ClaimDemand) -> set[str]:
+    keys = {
+        state.signer.key.keyid
+        for state in subject.claims.counting(demand.predicate)
+        if state.signer is not None and demand.role in state.signer.roles
+    }
+    return keys if demand.keys is None else keys & set(demand.keys)
+
+
+@check("V15", "Is no signature void: no downgrade, no revoked key?", reads=(MANIFEST,))
+def signatures_are_not_void(subject: Subject) -> Iterator[Finding]:
+    """A revoked key's claims count only if another trusted key vouched for the bundle before."""
+    demanded = {demand.predicate for demand in subject.auditor.policy.claims}
+    voided = 0
+    for state in subject.claims.states:
+        if not state.in_role or not subject.claims.is_void(state):
+            continue
+        voided += 1
+        if state.predicate_type in demanded and not subject.claims.counting(state.predicate_type):
+            revoked = state.signer.revoked if state.signer else None
+            yield failed(
+                f"the key of {state.name} was revoked, and no earlier claim of another trusted "
+                "key vouches for this bundle",
+                where=state.where,
+                found=f"revoked on {revoked.on}: {revoked.reason}" if revoked else "",
+                code="E_KEY_REVOKED",
+            )
+    note = f"; {voided} of a revoked key do not count" if voided else ""
+    yield passed(f"algorithms come from the trusted keys{note}")
+
+
+def _short(predicate_type: str) -> str:
+    """A predicate type as people say it."""
+    return {
+        "https://slsa.dev/provenance/v1": "provenance",
+        "urn:kolm:modules:v1": "modules",
+        "urn:kolm:kscore:v1": "K-score",
+        "https://in-toto.io/attestation/test-result/v0.1": "test-result",
+        "https://slsa.dev/verification_summary/v1": "verification summary",
+    }.get(predicate_type, predicate_type)

@@ -1,0 +1,126 @@
+"""What the answers add up to: delta scope, base identity, process, and the overall answer.
+
+The three are never merged. 'No' beats 'could not look', and neither is ever turned into a pass.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+from kolm.records.verification import CheckResult, Conclusion, Conclusions, Evidence, Verdict
+from kolm.sign.predicates import MODULES, PROVENANCE
+from kolm.verify.subject import Subject
+
+SEVERITY = (Verdict.FAILED, Verdict.COULD_NOT_LOOK, Verdict.NOT_CHECKED, Verdict.OK)
+
+DELTA_SCOPE = tuple(f"V{number}" for number in range(20, 30))
+BASE_IDENTITY = ("V40", "V41", "V42", "V43")
+PROCESS = ("V50", "V51", "V52", "V53", "V54")
+# Without these the documents are not what they seem, so nothing read from them is a conclusion.
+FOUNDATION = ("V01", "V02", "V03", "V04", "V05", "V06", "V07", "V09")
+
+
+def conclude(subject: Subject) -> Conclusions:
+    """All four conclusions."""
+    scopes = conclude_scopes(subject)
+    return Conclusions(overall=_overall(subject.results.values()), **scopes)
+
+
+def conclude_scopes(subject: Subject) -> dict[str, Conclusion]:
+    """The three verdicts by name."""
+    results = subject.results
+    return {
+        "delta_scope": _delta_scope(results),
+        "base_identity": _attestable(
+            results,
+            BASE_IDENTITY,
+            attested=_signers(subject, MODULES, "V16"),
+            reached="the base on this machine is the pinned one, byte for byte",
+            open_="give --base PATH to compare the base on this machine",
+        ),
+        "process": _attestable(
+            results,
+            PROCESS,
+            attested=_signers(subject, PROVENANCE, "V17"),
+            reached="re-executed",
+            open_="training was not re-executed",
+        ),
+    }
+
+
+def _delta_scope(results: Mapping[str, CheckResult]) -> Conclusion:
+    verdict = worst(results[number].verdict for number in (*FOUNDATION, *DELTA_SCOPE))
+    wrong = _listed(results, (*FOUNDATION, *DELTA_SCOPE), verdict)
+    if verdict is Verdict.OK:
+        return Conclusion(
+            verdict=verdict,
+            evidence=Evidence.RECOMPUTED,
+            detail="what is shipped can change the declared modules and nothing else",
+        )
+    return Conclusion(
+        verdict=verdict,
+        evidence=Evidence.RECOMPUTED if verdict is Verdict.FAILED else Evidence.NONE,
+        detail={
+            Verdict.FAILED: f"does not hold: {wrong}",
+            Verdict.COULD_NOT_LOOK: f"could not be decided here: {wrong}",
+            Verdict.NOT_CHECKED: f"not checked: {wrong}",
+        }[verdict],
+    )
+
+
+def _attestable(
+    results: Mapping[str, CheckResult],
+    numbers: tuple[str, ...],
+    *,
+    attested: tuple[str, ...],
+    reached: str,
+    open_: str,
+) -> Conclusion:
+    """A verdict that needs the auditor's own material, and without it rests on a signer's word."""
+    verdict = worst(results[number].verdict for number in numbers)
+    if verdict is Verdict.OK:
+        return Conclusion(verdict=verdict, evidence=Evidence.RECOMPUTED, detail=reached)
+    if verdict is Verdict.NOT_CHECKED:
+        return Conclusion(
+            verdict=verdict,
+            evidence=Evidence.ATTESTED if attested else Evidence.NONE,
+            detail=open_,
+            by=attested,
+        )
+    prefix = "does not hold" if verdict is Verdict.FAILED else "could not be decided here"
+    return Conclusion(
+        verdict=verdict,
+        evidence=Evidence.RECOMPUTED if verdict is Verdict.FAILED else Evidence.NONE,
+        detail=f"{prefix}: {_listed(results, numbers, verdict)}",
+    )
+
+
+def _signers(subject: Subject, predicate_type: str, number: str) -> tuple[str, ...]:
+    if subject.results[number].verdict is not Verdict.OK:
+        return ()
+    return tuple(sorted({name for name, _ in subject.claims.said(predicate_type)}))
+
+
+def _overall(results: Iterable[CheckResult]) -> Conclusion:
+    answered = list(results)
+    failed = [r.id for r in answered if r.verdict is Verdict.FAILED]
+    blind = [r.id for r in answered if r.verdict is Verdict.COULD_NOT_LOOK]
+    done = sum(r.verdict is Verdict.OK for r in answered)
+    rest = len(answered) - done - len(failed) - len(blind)
+    if failed:
+        detail = f"{', '.join(failed)} failed"
+        return Conclusion(verdict=Verdict.FAILED, evidence=Evidence.RECOMPUTED, detail=detail)
+    if blind:
+        detail = f"{', '.join(blind)} could not be answered on this machine"
+        return Conclusion(verdict=Verdict.COULD_NOT_LOOK, evidence=Evidence.NONE, detail=detail)
+    detail = f"{done} checks hold, {rest} were not asked for"
+    return Conclusion(verdict=Verdict.OK, evidence=Evidence.RECOMPUTED, detail=detail)
+
+
+def worst(verdicts: Iterable[Verdict]) -> Verdict:
+    """The verdict that counts among several; `ok` when there are none."""
+    return min(verdicts, key=SEVERITY.index, default=Verdict.OK)
+
+
+def _listed(results: Mapping[str, CheckResult], numbers: Iterable[str], verdict: Verdict) -> str:
+    return ", ".join(number for number in numbers if results[number].verdict is verdict)

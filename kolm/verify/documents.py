@@ -1,0 +1,126 @@
+"""The documents of a bundle, each parsed once, strictly, for every check that reads it.
+
+A member that is not strict JSON or does not fit its schema (V06), or is not in its canonical bytes
+(V07), is kept as its error; the checks that read it are then not checked. To the functions of
+`kolm.bundle.references` this stands in for the bundle's own `Documents`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from kolm import canonical, schema
+from kolm.bundle import documents, members, tensors
+from kolm.bundle.documents import Row
+from kolm.bundle.members import Content
+from kolm.errors import KolmError, Refused
+from kolm.verify.snapshot_lines import SnapshotLines, read_snapshot_lines
+
+SNAPSHOT_LINES: Final = "snapshot.jsonl"
+NOT_CANONICAL: Final = frozenset({"E_JSON_NOT_CANONICAL", "E_TENSORS_CANONICAL"})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Loaded:
+    """A parsed member, or why it could not be parsed."""
+
+    value: Any = None
+    error: KolmError | None = None
+
+
+class ParsedDocuments(documents.Documents):
+    """The members of a bundle by name, parsed when first asked for."""
+
+    def __init__(self, contents: Mapping[str, memoryview]) -> None:
+        super().__init__(contents)
+        self._loaded: dict[str, Loaded] = {}
+
+    def load(self, name: str) -> Loaded:
+        """The parsed member, or its error."""
+        loaded = self._loaded.get(name)
+        if loaded is None:
+            try:
+                loaded = Loaded(value=_parse(name, self.raw(name)))
+            except KolmError as error:
+                loaded = Loaded(error=error)
+            self._loaded[name] = loaded
+        return loaded
+
+    def value(self, name: str) -> Any:
+        """The parsed member.
+
+        Raises:
+            KolmError: it could not be parsed.
+        """
+        loaded = self.load(name)
+        if loaded.error is not None:
+            raise loaded.error
+        return loaded.value
+
+    def obstacle(self, name: str) -> str | None:
+        """Why a check cannot read this member, or None when it can."""
+        if name not in self:
+            return f"{name} is not in the bundle"
+        error = self.load(name).error
+        if error is None:
+            return None
+        return f"{name} could not be read ({'V07' if error.code in NOT_CANONICAL else 'V06'})"
+
+    def document(self, name: str) -> Row:
+        """A JSON member as a value."""
+        value: Row = self.value(name)
+        return value
+
+    def rows(self, name: str) -> Iterator[Row]:
+        """The rows of a JSON Lines member."""
+        value = self.value(name)
+        return value.rows() if isinstance(value, SnapshotLines) else iter(value)
+
+    def lines(self, name: str) -> Iterator[bytes]:
+        """The stored lines of a JSON Lines member, without their newlines."""
+        if name == SNAPSHOT_LINES:
+            return iter(self.value(name).leaves)
+        return super().lines(name)
+
+
+def _parse(name: str, data: memoryview) -> Any:
+    kind = members.kind_of(name)
+    kind.limit.hold(len(data), where=name)
+    if name == SNAPSHOT_LINES:
+        return read_snapshot_lines(data, where=name)
+    if kind.content is Content.DOCUMENT:
+        return _read_document(str(kind.schema), data, name)
+    if kind.content is Content.LINES:
+        return _read_rows(str(kind.schema), data, name)
+    if kind.content is Content.PEFT_CONFIG:
+        return canonical.loads(data, where=name, floats=True)  # V25 compares its bytes
+    if kind.content is Content.TENSORS:
+        return tensors.parse_header(data, where=name)
+    if kind.content is Content.MARKDOWN:
+        return _read_text(data, name)
+    return None  # an image: its digest is its identity
+
+
+def _read_document(schema_name: str, data: memoryview, where: str) -> Any:
+    value = canonical.loads_canonical(data, where=where)
+    schema.check(schema_name, value, where=where)
+    return value
+
+
+def _read_rows(schema_name: str, data: memoryview, name: str) -> list[Row]:
+    problem_of = schema.checker(schema_name)
+    rows = []
+    for number, _, value in canonical.read_lines(data, where=name):
+        if problem_of(value) is not None:
+            schema.check(schema_name, value, where=f"{name}:{number}")
+        rows.append(value)
+    return rows
+
+
+def _read_text(data: memoryview, name: str) -> str:
+    try:
+        return str(data, "utf-8")
+    except UnicodeDecodeError as error:
+        raise Refused("E_MEMBER_TEXT", f"not UTF-8: {error.reason}", where=name) from None

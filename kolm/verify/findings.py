@@ -1,0 +1,69 @@
+"""The five things that a check can say.
+
+Checks yield these; the verifier adds them up. A check that has looked and found nothing wrong
+yields one `passed`.
+"""
+
+from __future__ import annotations
+
+from kolm.errors import KolmError, Unreadable
+from kolm.records.verification import Finding, Verdict
+
+NOTHING = "the policy demands nothing here"
+LONGEST_TEXT = 200  # hostile documents must not fill the report
+
+
+def passed(detail: str) -> Finding:
+    """Looked here, and it holds."""
+    return Finding(verdict=Verdict.OK, detail=detail)
+
+
+def failed(
+    detail: str, *, where: str = "", expected: object = "", found: object = "", code: str = ""
+) -> Finding:
+    """Looked here, and it does not hold."""
+    return Finding(
+        verdict=Verdict.FAILED,
+        detail=detail,
+        where=shorten(where) or None,
+        expected=shorten(expected) or None,
+        found=shorten(found) or None,
+        code=code or None,
+    )
+
+
+def could_not_look(detail: str, *, where: str = "", code: str = "") -> Finding:
+    """Something needed to answer is missing on this side; this says nothing about the bundle."""
+    return Finding(
+        verdict=Verdict.COULD_NOT_LOOK,
+        detail=detail,
+        where=shorten(where) or None,
+        code=code or None,
+    )
+
+
+def not_checked(detail: str, *, where: str = "") -> Finding:
+    """Nobody asked, or an earlier check has failed that this one builds on."""
+    return Finding(verdict=Verdict.NOT_CHECKED, detail=detail, where=shorten(where) or None)
+
+
+def from_error(error: KolmError) -> Finding:
+    """A typed error as a finding: `Unreadable` could not look, every other family is a no."""
+    if isinstance(error, Unreadable):
+        return could_not_look(error.message, where=error.where, code=error.code)
+    return failed(
+        error.message,
+        where=error.where,
+        expected=error.expected,
+        found=error.found,
+        code=error.code,
+    )
+
+
+def shorten(value: object) -> str:
+    """Text from a bundle, made fit to print: one line, no control characters, bounded."""
+    text = value if isinstance(value, str) else str(value)
+    text = "".join(sign if sign.isprintable() else "\N{REPLACEMENT CHARACTER}" for sign in text)
+    if len(text) <= LONGEST_TEXT:
+        return text
+    return text[: LONGEST_TEXT - 1] + "…"

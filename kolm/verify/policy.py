@@ -1,0 +1,118 @@
+"""What an auditor demands of a bundle: the policy file, and the policy that holds without one.
+
+A clause that is absent demands nothing. The shape is schemas/policy.schema.json; the clauses'
+meaning is docs/format/policy.md.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from kolm import canonical, digest, schema
+from kolm.digest import Digest
+from kolm.errors import Unreadable, Usage
+from kolm.records import codec
+from kolm.sign import predicates
+
+SCHEMA = "urn:kolm:policy:v1"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClaimDemand:
+    """A predicate that must be there, from how many different keys, in which role."""
+
+    predicate: str
+    role: str
+    threshold: int
+    keys: tuple[str, ...] | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Policy:
+    """The auditor's demands."""
+
+    schema: str = SCHEMA
+    name: str
+    claims: tuple[ClaimDemand, ...]
+    same_signer: bool = False
+    gate: str = "any"
+    text: str = "any"
+    base_roots: tuple[str, ...] | None = None
+    eval_pack_roots: tuple[str, ...] | None = None
+    environment_classes: tuple[str, ...] | None = None
+    minimum_eval_cases: int | None = None
+    families: tuple[str, ...] | None = None
+    methods: tuple[str, ...] | None = None
+    metrics: tuple[str, ...] | None = None
+    freeze: tuple[str, ...] | None = None
+    floors: dict[str, str] | None = None
+    licenses: tuple[str, ...] | None = None
+    measurements: str = "worst"
+    reach: tuple[str, ...] = ()
+
+    @property
+    def digest(self) -> Digest:
+        """The digest of the policy's canonical document."""
+        return digest.of_value(codec.to_document(self))
+
+
+def _one(predicate: str, role: str) -> ClaimDemand:
+    return ClaimDemand(predicate=predicate, role=role, threshold=1)
+
+
+BUILT_IN = Policy(
+    name="built-in",
+    claims=(
+        _one(predicates.PROVENANCE, "builder"),
+        _one(predicates.MODULES, "builder"),
+        _one(predicates.KSCORE, "evaluator"),
+        _one(predicates.TEST_RESULT, "evaluator"),
+    ),
+    same_signer=True,
+    gate="passed",
+    reach=("delta_scope",),
+)
+
+
+def read_policy(value: Any, *, where: str) -> Policy:
+    """A policy from its document.
+
+    Raises:
+        Refused: it does not fit the schema.
+        Usage: it counts a key list that cannot reach its threshold.
+    """
+    schema.check("policy", value, where=where)
+    policy = codec.from_document(Policy, value)
+    for number, demand in enumerate(policy.claims):
+        if demand.keys is not None and len(demand.keys) < demand.threshold:
+            raise Usage(
+                "E_POLICY_THRESHOLD",
+                "the clause demands more keys than it lists",
+                where=f"{where}#/claims/{number}",
+                expected=f"at least {demand.threshold} keys",
+                found=f"{len(demand.keys)} keys",
+            )
+    for name, value_text in (policy.floors or {}).items():
+        canonical.parse_decimal(value_text, where=f"{where}#/floors/{name}")
+    return policy
+
+
+def load_policy(path: Path) -> Policy:
+    """A policy file (strict JSON).
+
+    Raises:
+        Unreadable: the file cannot be read.
+        Refused: it is not a policy.
+    """
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        reason = error.strerror or "cannot be read"
+        raise Unreadable(
+            "E_POLICY_UNREADABLE",
+            f"the policy file cannot be read: {reason}",
+            where=str(path),
+        ) from None
+    return read_policy(canonical.loads(data, where=path.name), where=path.name)

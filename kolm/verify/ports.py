@@ -1,0 +1,76 @@
+"""What the auditor can hand in from above: a capture store, and a way to re-run cases.
+
+The verifier imports neither image nor model code. `api` implements these with kolm/capture and
+with a child process; tests implement them with dictionaries.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+from kolm.digest import Digest
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PictureFacts:
+    """What decoding a picture gives."""
+
+    file: str
+    pixels: str
+
+
+class CaptureSource(Protocol):
+    """The auditor's capture store, as far as an audit needs it."""
+
+    @property
+    def near_duplicate_method(self) -> str:
+        """The name of the method that `near_duplicates` uses."""
+
+    def captures(self) -> Iterator[bytes]:
+        """The canonical bytes of every capture in the store."""
+
+    def picture(self, file: str) -> PictureFacts | None:
+        """The digests of a picture's stored bytes and decoded pixels; None when it is not there.
+
+        Raises:
+            Refused: the picture cannot be decoded.
+        """
+
+    def near_duplicates(self, left: Sequence[str], right: Sequence[str]) -> int:
+        """How many pictures of `left` (file digests) have a near twin in `right`."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RescoreJob:
+    """Which cases to run again, of which bundle."""
+
+    bundle: Path
+    cases: tuple[Digest, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RescoreAnswer:
+    """What the re-run gave.
+
+    Attributes:
+        environment_class: of the machine that ran; bits are comparable within one class only.
+        rows: one a case and run: ``case``, ``run``, ``output``, ``tokens``, ``finish``.
+    """
+
+    environment_class: str
+    rows: Sequence[Mapping[str, Any]]
+
+
+RescoreRunner = Callable[[RescoreJob], RescoreAnswer]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RescoreRequest:
+    """How many cases to run again, the fresh randomness that draws them, and how to run them."""
+
+    cases: int
+    entropy: Digest
+    run: RescoreRunner

@@ -1,0 +1,253 @@
+"""What is being audited, as the checks see it: the bundle's parts and the auditor's own material.
+
+Nothing here judges. Properties that parse a document raise its error; the verifier asks for the
+documents that a check `reads` before it runs the check.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Final
+
+from kolm import digest, roles
+from kolm.bundle.base_root import BaseFacts, base_root
+from kolm.bundle.container import Container
+from kolm.bundle.tensors import TensorEntry
+from kolm.digest import Digest
+from kolm.errors import KolmError, Refused
+from kolm.records.verification import CheckResult
+from kolm.roles import Family, Role
+from kolm.score.cases import Case, build_cases
+from kolm.sign.trust import TrustStore
+from kolm.verify.claim_states import ClaimStates, read_claims
+from kolm.verify.documents import ParsedDocuments
+from kolm.verify.policy import Policy
+from kolm.verify.ports import CaptureSource, RescoreRequest
+from kolm.verify.snapshot_lines import SnapshotLines
+
+MANIFEST: Final = "manifest"  # not a member; in a check's `reads` it stands for what names them
+RECEIPT: Final = "receipt.json"
+LOCK: Final = "spec.lock.json"
+MODULES: Final = "modules.jsonl"
+WEIGHTS: Final = "adapter_model.safetensors"
+CONFIG: Final = "adapter_config.json"
+SNAPSHOT: Final = "snapshot.json"
+LINES: Final = "snapshot.jsonl"
+CASES: Final = "evalcases.jsonl"
+TRACE: Final = "trace.jsonl"
+PREDICTIONS: Final = "predictions.jsonl"
+EVALUATION: Final = "evaluation.json"
+CARD: Final = "README.md"
+
+Row = Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Auditor:
+    """What the auditor brings: the policy, whom to believe, the time, and optional material."""
+
+    policy: Policy
+    trust: TrustStore
+    now: datetime
+    base: Path | None = None
+    captures: CaptureSource | None = None
+    rescore: RescoreRequest | None = None
+    expected_id: Digest | None = None
+
+
+@dataclass
+class Subject:
+    """One bundle under audit; `results` grows as the checks are answered."""
+
+    path: Path
+    container: Container
+    auditor: Auditor
+    results: dict[str, CheckResult] = field(default_factory=dict)
+    documents: ParsedDocuments = field(init=False)
+    manifest_error: KolmError | None = field(init=False, default=None)
+
+    def __post_init__(self) -> None:
+        """Look up the members that the manifest names; a manifest that cannot be read has none."""
+        stored: dict[str, memoryview] = {}
+        self.digests: dict[str, Digest] = {}
+        try:
+            for member in self.container.manifest.members:
+                self.digests[member.name] = member.digest
+                if member.digest in self.container.digests:
+                    stored[member.name] = self.container.blob(member.digest)
+        except KolmError as error:
+            self.manifest_error = error
+        self.documents = ParsedDocuments(stored)
+
+    @cached_property
+    def content_id(self) -> Digest | None:
+        """The digest of the stored manifest, or None when there is none."""
+        try:
+            return digest.of_bytes(self.container.subject)
+        except KolmError:
+            return None
+
+    @cached_property
+    def claims(self) -> ClaimStates:
+        """Every claim in the file, and what became of it."""
+        if self.manifest_error is not None or self.content_id is None:
+            return ClaimStates(())
+        found, _ = self.container.claims
+        return read_claims(found, self.auditor.trust, self.content_id)
+
+    @property
+    def receipt(self) -> Row:
+        """The receipt."""
+        return self._row(RECEIPT)
+
+    @property
+    def lock(self) -> Row:
+        """The lock."""
+        return self._row(LOCK)
+
+    @property
+    def snapshot(self) -> Row:
+        """The header of the snapshot."""
+        return self._row(SNAPSHOT)
+
+    @property
+    def evaluation(self) -> Row:
+        """The evaluation."""
+        return self._row(EVALUATION)
+
+    def _row(self, name: str) -> Row:
+        value: Row = self.documents.value(name)
+        return value
+
+    @property
+    def lines(self) -> SnapshotLines:
+        """The lines of the snapshot."""
+        value: SnapshotLines = self.documents.value(LINES)
+        return value
+
+    @property
+    def modules(self) -> list[Row]:
+        """The rows of the modules list."""
+        return self._rows(MODULES)
+
+    @property
+    def trace(self) -> list[Row]:
+        """The rows of the trace."""
+        return self._rows(TRACE)
+
+    @property
+    def predictions(self) -> list[Row]:
+        """The rows of the predictions."""
+        return self._rows(PREDICTIONS)
+
+    def _rows(self, name: str) -> list[Row]:
+        value: list[Row] = self.documents.value(name)
+        return value
+
+    @property
+    def adapter(self) -> tuple[TensorEntry, ...]:
+        """The tensors of the adapter."""
+        value: tuple[TensorEntry, ...] = self.documents.value(WEIGHTS)
+        return value
+
+    def tensor_bytes(self, entry: TensorEntry) -> memoryview:
+        """The bytes of one adapter tensor, in place."""
+        return self.documents.raw(WEIGHTS)[entry.start : entry.end]
+
+    @cached_property
+    def modules_by_name(self) -> dict[str, Row]:
+        """The modules rows by module name."""
+        return {row["module"]: row for row in self.modules}
+
+    @cached_property
+    def case_rows(self) -> tuple[tuple[Digest, Row], ...]:
+        """The eval cases with their recomputed ids, in the order of the file."""
+        raw = bytes(self.documents.raw(CASES))
+        lines = raw.split(b"\n")[:-1]
+        return tuple(
+            (digest.of_bytes(line), row) for line, row in zip(lines, self._rows(CASES), strict=True)
+        )
+
+    @cached_property
+    def cases(self) -> tuple[Case, ...]:
+        """The eval cases as scoring sees them.
+
+        Raises:
+            Refused: a case that does not end with the assistant's answer.
+        """
+        return build_cases(self.case_rows)
+
+    @cached_property
+    def pack_root(self) -> Digest:
+        """The Merkle root of the snapshot's eval lines: the identity of the bundle's own cases."""
+        lines = self.lines
+        return digest.merkle_root(lines.leaves[number] for number in lines.of_split("eval"))
+
+    @cached_property
+    def base_facts(self) -> BaseFacts:
+        """The auditor's own base, measured.
+
+        Raises:
+            KolmError: it cannot be read, or is no base.
+        """
+        if self.auditor.base is None:
+            raise AssertionError("a check of the base ran without one")
+        return base_root(self.auditor.base)
+
+    @cached_property
+    def family(self) -> Family | None:
+        """The family's role table, or None for a family that this kolm does not know."""
+        try:
+            return roles.family(self.lock["base"]["family"])
+        except Refused:
+            return None
+
+    def known_family(self) -> Family:
+        """The family's table, in checks that need V20."""
+        if self.family is None:
+            raise AssertionError("a check that needs V20 ran without a family")
+        return self.family
+
+    @cached_property
+    def adaptable_roles(self) -> frozenset[Role]:
+        """The roles in which a delta may stand, by the lock's freeze rules."""
+        frozen = self.lock["train"]["freeze"]["vision"]
+        return frozenset({Role.LANGUAGE} if frozen else {Role.LANGUAGE, Role.VISION})
+
+    @cached_property
+    def replaceable_roles(self) -> frozenset[Role]:
+        """The roles whose weights may be shipped whole, by the lock's freeze rules."""
+        frozen = self.lock["train"]["freeze"]["projector"]
+        return frozenset() if frozen else frozenset({Role.PROJECTOR})
+
+    def role_of(self, name: str) -> Role:
+        """The role of a module or tensor by kolm's own table."""
+        return self.known_family().role_of(name)
+
+    def in_projector(self, module: str) -> bool:
+        """Whether the module is, or lies below, one that the family trains whole."""
+        return any(
+            module == top or module.startswith(f"{top}.")
+            for top in self.known_family().projector_modules
+        )
+
+    @cached_property
+    def target_expression(self) -> str:
+        """The target expression recomputed from the lock's leaf names; never the stored one.
+
+        Raises:
+            Refused: a target that the family does not have.
+        """
+        train = self.lock["train"]
+        return self.known_family().target_expression(
+            train["method"]["targets"], vision=not train["freeze"]["vision"]
+        )
+
+    def is_target(self, module: str) -> bool:
+        """Whether the recomputed target expression names the module."""
+        return re.fullmatch(self.target_expression, module) is not None

@@ -1,0 +1,198 @@
+"""Verification: asks the numbered questions in order and adds the answers up.
+
+The last stage of the line, run by whoever does not trust the publisher. Opens one file and
+nothing else; clock, keys, policy and optional material are passed in. docs/format/verification.md
+is the table of questions.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+from kolm import digest
+from kolm.bundle import cid
+from kolm.bundle.container import open_container
+from kolm.bundle.members import kind_of
+from kolm.digest import Digest
+from kolm.errors import KolmError, Unreadable
+from kolm.records.verification import (
+    CheckResult,
+    Evidence,
+    Finding,
+    Identity,
+    PolicyUsed,
+    Verdict,
+    Verification,
+)
+from kolm.sign.trust import TrustStore
+from kolm.verify.check import Check
+from kolm.verify.checks import ALL_CHECKS
+from kolm.verify.conclusions import SEVERITY, conclude, worst
+from kolm.verify.findings import from_error, not_checked, shorten
+from kolm.verify.policy import BUILT_IN, Policy
+from kolm.verify.ports import CaptureSource, RescoreRequest
+from kolm.verify.subject import CASES, MANIFEST, RECEIPT, Auditor, Subject
+
+SHOWN_FINDINGS = 8  # the first ones tell what is wrong; a hostile file could cause millions
+READ_FINDINGS = 10_000  # and none of them is worth collecting beyond this
+
+BY_NUMBER = {check.id: check for check in ALL_CHECKS}
+
+
+def verify(
+    path: Path,
+    *,
+    policy: Policy = BUILT_IN,
+    trust: TrustStore,
+    now: datetime,
+    base: Path | None = None,
+    captures: CaptureSource | None = None,
+    rescore: RescoreRequest | None = None,
+    expected_id: Digest | None = None,
+) -> Verification:
+    """Audit one bundle.
+
+    Args:
+        path: the `.kolm` file.
+        policy: what is demanded; without one the built-in policy.
+        trust: whose keys are believed.
+        now: the time that the report carries; no check depends on it.
+        base: a folder with the base, for V40 to V43.
+        captures: the auditor's capture store, for V47 to V49.
+        rescore: how many cases to run again and how, for V46.
+        expected_id: the content id that was asked for, for V09.
+
+    Returns:
+        The whole report; a bad bundle is an answer, not an error.
+
+    Raises:
+        Unreadable: the file is missing, is no bundle, or has a version that this kolm does not
+            know: nothing could be looked at.
+    """
+    auditor = Auditor(
+        policy=policy,
+        trust=trust,
+        now=now,
+        base=base,
+        captures=captures,
+        rescore=rescore,
+        expected_id=expected_id,
+    )
+    subject = Subject(path=path, container=open_container(path), auditor=auditor)
+    if isinstance(subject.manifest_error, Unreadable) and _is_intact(subject):
+        raise subject.manifest_error
+    for check in ALL_CHECKS:
+        _ask(check, subject)
+    return Verification(
+        bundle=_identity(subject),
+        checked_at=now.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
+        policy=PolicyUsed(name=policy.name, digest=policy.digest),
+        conclusions=conclude(subject),
+        checks=tuple(subject.results[check.id] for check in ALL_CHECKS),
+    )
+
+
+def _is_intact(subject: Subject) -> bool:
+    """Whether the manifest is what its name says; damage is a finding, another artifact is not."""
+    return subject.content_id is not None and subject.content_id == subject.container.digests[0]
+
+
+def _ask(check: Check, subject: Subject) -> None:
+    """Answer a question once, those that it needs first."""
+    if check.id not in subject.results:
+        for number in check.needs:
+            _ask(BY_NUMBER[number], subject)
+        subject.results[check.id] = _answer(check, subject)
+
+
+def _answer(check: Check, subject: Subject) -> CheckResult:
+    obstacle = _obstacle(check, subject)
+    if obstacle is not None:
+        return _result(check, [not_checked(obstacle)], subject)
+    findings = list(_findings(check, subject))
+    # A check that has nothing to say has not looked: silence is never a pass.
+    return _result(check, findings or [not_checked("there was nothing to look at")], subject)
+
+
+def _obstacle(check: Check, subject: Subject) -> str | None:
+    """Why the question makes no sense here, or None."""
+    for number in check.needs:
+        needed = subject.results[number]
+        if needed.verdict is Verdict.NOT_CHECKED:
+            return needed.detail
+        if needed.verdict is not Verdict.OK:
+            return f"needs {number}"
+    for name in check.reads:
+        if subject.manifest_error is not None:
+            return "the manifest could not be read (V04)"
+        if name == MANIFEST:
+            continue
+        if name == CASES and name not in subject.documents and not kind_of(name).required:
+            return f"{name} is not in the bundle: the publisher withheld the text (V38)"
+        obstacle = subject.documents.obstacle(name)
+        if obstacle is not None:
+            return obstacle
+    return None
+
+
+def _findings(check: Check, subject: Subject) -> Iterator[Finding]:
+    try:
+        for count, finding in enumerate(check.body(subject)):
+            yield finding
+            if count == READ_FINDINGS:
+                return
+    except KolmError as error:
+        yield from_error(error)
+
+
+def _result(check: Check, findings: list[Finding], subject: Subject) -> CheckResult:
+    verdict = worst(finding.verdict for finding in findings)
+    telling = [finding for finding in findings if finding.verdict is verdict]
+    notable = sorted(
+        (finding for finding in findings if finding.verdict is not Verdict.OK),
+        key=lambda finding: SEVERITY.index(finding.verdict),
+    )
+    first = telling[0] if verdict is not Verdict.OK else telling[-1]
+    more = len(telling) - 1
+    detail = first.detail
+    if verdict is Verdict.FAILED and more:
+        detail = f"{detail} (and {more} more)"
+    by = _signers(check, subject) if verdict is Verdict.OK else ()
+    return CheckResult(
+        id=check.id,
+        family=check.family,
+        question=check.question,
+        verdict=verdict,
+        evidence=_evidence(verdict, attested=bool(by)),
+        detail=detail,
+        by=by,
+        findings=tuple(notable[:SHOWN_FINDINGS]),
+        left_out=max(0, len(notable) - SHOWN_FINDINGS),
+    )
+
+
+def _evidence(verdict: Verdict, *, attested: bool) -> Evidence:
+    if verdict in (Verdict.COULD_NOT_LOOK, Verdict.NOT_CHECKED):
+        return Evidence.NONE
+    return Evidence.ATTESTED if attested else Evidence.RECOMPUTED
+
+
+def _signers(check: Check, subject: Subject) -> tuple[str, ...]:
+    predicates = check.attested_by
+    return tuple(sorted({name for p in predicates for name, _ in subject.claims.said(p)}))
+
+
+def _identity(subject: Subject) -> Identity:
+    content = subject.content_id
+    name = None
+    if RECEIPT in subject.documents and subject.documents.obstacle(RECEIPT) is None:
+        name = shorten(subject.receipt["name"])
+    return Identity(
+        path=str(subject.path),
+        name=name,
+        digest=content,
+        cid=cid.cid_of(content) if content else None,
+        container=digest.of_bytes(subject.container.view),
+    )

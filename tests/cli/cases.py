@@ -1,0 +1,36 @@
+"""For every command one call that succeeds in the project of `conftest.py`."""
+
+from __future__ import annotations
+
+CASES: dict[str, tuple[str, ...]] = {
+    "init": ("new",),
+    "capture add": ("--image", "picture.png", "--prompt", "who?", "--response", "me"),
+    "capture import": ("pairs.jsonl", "--store", "again"),
+    "capture export": ("out.jsonl",),
+    "capture stats": (),
+    "capture snapshot": (),
+    "check": (),
+    "compile": (),
+    "verify": ("toy.kolm",),
+    "inspect": ("toy.kolm",),
+    "eval": ("toy.kolm", "--captures", "captures"),
+    "run": ("toy.kolm", "--image", "picture.png", "--prompt", "what?"),
+    "registry init": ("second",),
+    "registry publish": ("toy.kolm", "demo/toy@1.0.1"),
+    "registry pull": ("demo/toy@1.0.0",),
+    "registry list": (),
+    "registry search": ("toy",),
+    "registry show": ("demo/toy",),
+    "registry verify": (),
+    "push": ("toy.kolm", "demo/toy@1.0.1"),
+    "pull": ("demo/toy@1.0.0",),
+    "keys new": ("--name", "second"),
+    "keys list": (),
+    "keys trust": ("stranger.pem", "--as", "somebody", "--role", "builder"),
+    "keys export": ("default",),
+    "keys rotate": ("default",),
+    "keys revoke": ("default", "--yes"),
+    "env": (),
+    "help": ("exit-codes",),
+    "completion": ("bash",),
+}

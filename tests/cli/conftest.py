@@ -1,0 +1,114 @@
+"""A project in which every command has real work, apart from what needs a trained model."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from PIL import Image
+
+from kolm import paths
+from kolm.cli import flags
+from kolm.sign import keys
+from kolm.sign.keystore import KeyStore
+from tests.support.bundles import BundleParts, make_parts
+from tests.support.commands import invoke
+
+SPEC = """\
+kolm: 1
+name: toy
+base: kolm/nano-1
+data: {captures: captures}
+"""
+
+
+@pytest.fixture(scope="session")
+def made_once(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, BundleParts]:
+    """The project as every test starts with it, and the parts of its bundle."""
+    folder = tmp_path_factory.mktemp("project")
+    patch = pytest.MonkeyPatch()
+    patch.setenv("KOLM_HOME", str(folder / ".kolm"))
+    patch.chdir(folder)
+    (folder / "kolm.yaml").write_text(SPEC)
+    Image.linear_gradient("L").resize((16, 16)).convert("RGB").save(folder / "picture.png")
+    Image.radial_gradient("L").resize((16, 16)).convert("RGB").save(folder / "other.png")
+    row = {"image": "picture.png", "prompt": "what?", "response": "this", "split": "eval"}
+    other = {"image": "other.png", "prompt": "what?", "response": "that", "split": "train"}
+    (folder / "pairs.jsonl").write_text(json.dumps(row) + "\n" + json.dumps(other) + "\n")
+    assert invoke("keys", "new").code == 0
+    (folder / "stranger.pem").write_text(keys.generate("ed25519").public.pem)
+    assert invoke("capture", "import", "pairs.jsonl").code == 0
+    parts = make_parts(folder / "toy")
+    own = KeyStore(paths.config_folder() / "keys").load("default", lambda _: None)
+    parts.seal(folder / "toy.kolm", key=own)
+    assert invoke("registry", "init", "registry").code == 0
+    assert invoke("registry", "publish", "toy.kolm", "demo/toy@1.0.0").code == 0
+    patch.undo()
+    return folder, parts
+
+
+@pytest.fixture
+def project(
+    made_once: tuple[Path, BundleParts], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Path]:
+    """A copy of the project as the current folder."""
+    folder = tmp_path / "project"
+    shutil.copytree(made_once[0], folder)
+    monkeypatch.chdir(folder)
+    monkeypatch.setenv("KOLM_HOME", str(folder / ".kolm"))
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    monkeypatch.delenv("KOLM_OFFLINE", raising=False)
+    _replace_models(made_once[1], monkeypatch)
+    yield folder
+    flags.reset()
+
+
+def _replace_models(parts: BundleParts, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Stand-ins for the functions of `kolm.api` that train or load a model."""
+    from kolm import api
+    from kolm.sign import predicates
+
+    kscore = parts.predicates()[predicates.KSCORE]
+    common = {
+        "content_id": parts.content_id(),
+        "gate_passed": True,
+        "evaluation": parts.evaluation,
+        "kscore": kscore,
+    }
+
+    def compile_(spec: Any, *, reporter: Any, dry_run: bool = False, **_: Any) -> Any:
+        reporter.noted("compiling")
+        sealed = Path("toy.kolm")
+        return SimpleNamespace(
+            bundle=None if dry_run else sealed,
+            cid="b" + "a" * 58,
+            lock=parts.lock,
+            failing_cases=(),
+            seconds=1.25,
+            peak_memory_bytes=2**30,
+            **common,
+        )
+
+    def evaluate_bundle(bundle: Path, *, reporter: Any, **_: Any) -> Any:
+        reporter.noted("scoring")
+        return SimpleNamespace(bundle=bundle, **common)
+
+    def run(bundle: Path, *, reporter: Any, **_: Any) -> Any:
+        return SimpleNamespace(content_id=common["content_id"], text="red", tokens=2, finish="stop")
+
+    def check(spec: Any, *, reporter: Any, **_: Any) -> Any:
+        reporter.noted("checking")
+        return [{"name": "data", "verdict": "ok", "message": "2 captures"}]
+
+    for name, stand_in in (
+        ("compile", compile_),
+        ("evaluate_bundle", evaluate_bundle),
+        ("run", run),
+        ("check", check),
+    ):
+        monkeypatch.setitem(vars(api), name, stand_in)  # the real ones stay unimported

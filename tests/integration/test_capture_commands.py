@@ -1,0 +1,129 @@
+"""The `kolm capture` commands, as a script sees them."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from kolm.capture.store import CaptureStore
+from tests.support.commands import invoke
+from tests.support.pictures import picture
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path: Path, monkeypatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    for number in range(12):
+        (tmp_path / f"{number}.png").write_bytes(picture(number))
+    return tmp_path
+
+
+def call(*arguments: str) -> dict[str, Any]:
+    """The JSON answer of a command that succeeds; it fits its schema."""
+    ran = invoke("--json", "capture", *arguments)
+    assert ran.code == 0, ran.stderr
+    return ran.document()
+
+
+def say(*arguments: str) -> str:
+    """What a command says to people."""
+    ran = invoke("capture", *arguments)
+    assert ran.code == 0, ran.stderr
+    return ran.stdout
+
+
+def refusal(exit_code: int, *arguments: str) -> dict[str, str]:
+    """The error of a command that fails."""
+    ran = invoke("--json", "capture", *arguments)
+    assert ran.code == exit_code, ran.stderr
+    if exit_code != 1:
+        return ran.error()
+    answer: dict[str, str] = json.loads(ran.stdout)["error"]  # a no is an answer
+    return answer
+
+
+def rows(count: int = 12, **changes: Any) -> list[dict[str, Any]]:
+    return [
+        {"image": f"{n}.png", "prompt": f"{n}?", "response": "this", **changes}
+        for n in range(count)
+    ]
+
+
+def write(name: str, content: list[dict[str, Any]]) -> str:
+    Path(name).write_text("".join(json.dumps(row) + "\n" for row in content))
+    return name
+
+
+def test_add_takes_one_capture_with_several_images() -> None:
+    words = ["--license", "MIT", "--split", "train"]
+    asked = ["--image", "0.png", "--image", "1.png", "--prompt", "same?", "--response", "no"]
+    answer = call("add", *asked, "--tag", "b", "--tag", "a", *words)
+    assert (answer["captures"], answer["images"], answer["total"]) == (1, 2, 1)
+    assert call("add", *asked, "--tag", "a", "--tag", "b", *words)["known"] == 1
+    with CaptureStore.open(Path("captures")) as store:
+        [stored] = store.rows()
+    assert stored.capture.tags == ("a", "b")
+    assert stored.capture.source.kind == "add"
+
+
+def test_add_refuses_with_the_row_s_own_code() -> None:
+    found = refusal(1, "add", "--image", "none.png", "--prompt", "x", "--response", "y")
+    assert found["code"] == "E_IMAGE_FILE"
+
+
+def test_import_export_import_gives_the_same_snapshot() -> None:
+    name = write("rows.jsonl", rows())
+    assert call("import", name)["captures"] == 12
+    digests = {call("snapshot", "--split", "hash")["digest"]}
+    for file in ("out.json", "out.jsonl"):
+        exported = call("export", file)
+        assert (exported["captures"], exported["images"]) == (12, 12)
+        call("import", file, "--store", f"from-{file}")
+        digests.add(call("snapshot", "--split", "hash", "--store", f"from-{file}")["digest"])
+    assert len(digests) == 1
+
+
+def test_a_bad_row_is_named_and_nothing_is_added() -> None:
+    name = write("rows.jsonl", [*rows(3), {"image": "0.png", "prompt": "x", "response": ""}])
+    found = refusal(1, "import", name)
+    assert found["code"] == "E_IMPORT_BAD_ROWS"
+    assert "rows.jsonl:4" in found["found"]
+    assert call("stats")["captures"] == 0
+
+
+def test_skip_bad_takes_the_rest_and_lists_the_refused() -> None:
+    name = write("rows.jsonl", [*rows(3), {"image": "0.png", "prompt": "x", "response": ""}])
+    answer = call("import", name, "--skip-bad")
+    assert answer["captures"] == 3
+    assert [bad["where"] for bad in answer["refused"]] == ["rows.jsonl:4"]
+    listed = Path(answer["refused_file"]).read_text().splitlines()
+    assert [json.loads(line) for line in listed] == answer["refused"]
+
+
+def test_a_missing_file_is_a_wrong_call_and_makes_no_store() -> None:
+    assert refusal(2, "import", "none.jsonl")["code"] == "E_IMPORT_FILE"
+    assert not Path("captures").exists()
+
+
+def test_people_are_told_in_words() -> None:
+    name = write("rows.jsonl", rows(split="train", tags=["t"], license="MIT"))
+    assert "12 captures and 12 images added to captures" in say("import", name)
+    told = say("stats")
+    for part in ("captures    12", "train 12", "jsonl: rows.jsonl 12", "MIT 12", "t 12"):
+        assert part in told
+    assert "train" in say("snapshot", "--split", "hash")
+    assert "12 captures in out.jsonl" in say("export", "out.jsonl")
+
+
+def test_a_store_that_is_not_there_is_not_made_by_looking() -> None:
+    for verb in ("stats", "snapshot"):
+        assert refusal(3, verb)["code"] == "E_STORE_MISSING"
+    assert refusal(3, "export", "x.jsonl")["code"] == "E_STORE_MISSING"
+    assert not Path("captures").exists()
+
+
+def test_a_snapshot_s_shares_are_numbers() -> None:
+    assert refusal(2, "snapshot", "--eval", "much")["code"] == "E_SNAPSHOT_RULE"

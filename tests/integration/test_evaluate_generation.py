@@ -1,0 +1,194 @@
+"""Our greedy loop equals the library's, token for token, on ragged prompts with pictures."""
+
+from typing import Any
+
+import pytest
+
+torch = pytest.importorskip("torch")
+
+from transformers import (  # noqa: E402
+    GenerationConfig,
+    Qwen2_5_VLConfig,
+    Qwen2_5_VLForConditionalGeneration,
+)
+
+from kolm import digest  # noqa: E402
+from kolm.encode.batches import Batch, collate  # noqa: E402
+from kolm.encode.examples import Example, ImageUse  # noqa: E402
+from kolm.errors import Refused  # noqa: E402
+from kolm.models import family as families  # noqa: E402
+from kolm.models.generation import (  # noqa: E402
+    Generated,
+    end_token_ids,
+    generate_greedy,
+)
+
+pytestmark = pytest.mark.heavy
+
+IMAGE, PAD, VOCABULARY = 6, 0, 120
+FAMILY = families.runtime("qwen2_5_vl")
+GRIDS = ((1, 4, 4), (1, 4, 8), (1, 8, 8))
+
+
+@pytest.fixture(scope="module")
+def model() -> Any:
+    torch.manual_seed(11)
+    config = Qwen2_5_VLConfig(
+        text_config={
+            "vocab_size": VOCABULARY,
+            "hidden_size": 48,
+            "intermediate_size": 64,
+            "num_hidden_layers": 2,
+            "num_attention_heads": 2,
+            "num_key_value_heads": 1,
+            "max_position_embeddings": 512,
+            "rope_parameters": {
+                "rope_type": "default",
+                "mrope_section": [4, 4, 4],
+                "rope_theta": 10000.0,
+            },
+        },
+        vision_config={
+            "depth": 2,
+            "hidden_size": 32,
+            "intermediate_size": 48,
+            "num_heads": 2,
+            "patch_size": 8,
+            "spatial_merge_size": 2,
+            "out_hidden_size": 48,
+            "window_size": 64,
+            "fullatt_block_indexes": [0, 1],
+        },
+        image_token_id=IMAGE,
+        video_token_id=7,
+        vision_start_token_id=4,
+        vision_end_token_id=5,
+    )
+    built = Qwen2_5_VLForConditionalGeneration(config).eval()
+    with torch.no_grad():  # larger weights, so that answers differ between rows
+        for parameter in built.parameters():
+            parameter.mul_(3.0) if parameter.ndim > 1 else None
+    built.generation_config = GenerationConfig(
+        eos_token_id=list(range(8, VOCABULARY, 6)), pad_token_id=PAD, do_sample=False
+    )
+    return built
+
+
+def _example(length: int, grid: tuple[int, int, int] | None, seed: int) -> Example:
+    generator = torch.Generator().manual_seed(seed)
+    ids = torch.randint(8, VOCABULARY, (length,), generator=generator).tolist()
+    if grid is None:
+        return Example(position=seed, input_ids=tuple(ids), trained=(), images=())
+    tokens = grid[1] * grid[2] // 4
+    ids[2:2] = [IMAGE] * tokens
+    name = digest.of_bytes(str(seed).encode())
+    use = ImageUse(file=name, pixels=name, grid=grid, max_pixels=None, start=2, tokens=tokens)
+    return Example(position=seed, input_ids=tuple(ids), trained=(), images=(use,))
+
+
+def _collate(examples: list[Example]) -> Batch:
+    return collate(examples, FAMILY, merge=2, image_token_id=IMAGE, pad_token_id=PAD, side="left")
+
+
+def _pixels(use: ImageUse) -> Any:
+    generator = torch.Generator().manual_seed(int(use.file[7:15], 16))
+    return torch.randn(use.grid[1] * use.grid[2], 3 * 2 * 8 * 8, generator=generator)
+
+
+def _ours(model: Any, batch: Batch, steps: int) -> list[Generated]:
+    embeddings = FAMILY.token_embeddings(model, batch.input_ids)
+    if batch.images:
+        features = torch.cat(
+            [FAMILY.tower_features(model, _pixels(use), [use.grid])[0] for use in batch.images]
+        )
+        flat = embeddings.reshape(-1, embeddings.shape[-1]).detach()
+        projected = FAMILY.project(model, features).detach()
+        embeddings = flat.index_copy(0, batch.image_rows, projected).view_as(embeddings)
+    return generate_greedy(
+        model,
+        FAMILY,
+        embeddings=embeddings,
+        attention_mask=batch.attention_mask,
+        position_ids=batch.position_ids,
+        max_new_tokens=steps,
+        end_ids=set(model.generation_config.eos_token_id),
+    )
+
+
+def _stock(model: Any, batch: Batch, steps: int) -> list[tuple[int, ...]]:
+    pictures: dict[str, Any] = {}
+    if batch.images:
+        pictures = {
+            "pixel_values": torch.cat([_pixels(use) for use in batch.images]),
+            "image_grid_thw": torch.tensor([use.grid for use in batch.images]),
+        }
+    out = model.generate(
+        input_ids=batch.input_ids,
+        attention_mask=batch.attention_mask,
+        mm_token_type_ids=batch.mm_token_type_ids,
+        max_new_tokens=steps,
+        **pictures,
+    )
+    ends = set(model.generation_config.eos_token_id)
+    answers = []
+    for row in out[:, batch.input_ids.shape[1] :].tolist():
+        stop = next((i for i, token in enumerate(row) if token in ends), len(row) - 1)
+        answers.append(tuple(row[: stop + 1]))
+    return answers
+
+
+@pytest.mark.parametrize(
+    "shape",
+    [
+        [(9, GRIDS[0])] * 5,
+        [(9, GRIDS[0]), (4, GRIDS[1]), (17, GRIDS[2]), (6, GRIDS[0]), (30, GRIDS[1])],
+        [(12, None), (5, None), (8, None)],
+        [(12, None), (5, GRIDS[2]), (3, GRIDS[0])],
+        [(7, GRIDS[2])],
+    ],
+    ids=["equal lengths", "ragged", "text only", "with and without pictures", "one row"],
+)
+def test_equals_the_library_token_for_token(model: Any, shape: list[Any]) -> None:
+    examples = [_example(length, grid, 7 * i + 1) for i, (length, grid) in enumerate(shape)]
+    batch = _collate(examples)
+    ours, stock = _ours(model, batch, 12), _stock(model, batch, 12)
+    assert [row.ids for row in ours] == stock
+
+
+def test_rows_end_at_different_steps_and_say_how(model: Any) -> None:
+    batch = _collate([_example(9, GRIDS[i % 3], i) for i in range(24)])
+    answers = _ours(model, batch, 6)
+    ends = set(model.generation_config.eos_token_id)
+    assert {answer.finish for answer in answers} == {"stop", "length"}
+    assert len({len(answer.ids) for answer in answers}) > 2
+    for answer in answers:
+        assert (answer.ids[-1] in ends) is (answer.finish == "stop")
+        assert not ends & set(answer.ids[:-1])
+        assert answer.finish == "stop" or len(answer.ids) == 6
+
+
+def test_an_answer_may_end_with_the_very_last_token(model: Any) -> None:
+    batch = _collate([_example(9, GRIDS[0], i) for i in range(24)])
+    long = _ours(model, batch, 6)
+    for row, answer in enumerate(long):
+        if answer.finish == "stop":
+            cut = _ours(model, batch, len(answer.ids))[row]
+            assert cut == answer
+
+
+def test_positions_of_the_picture_matter(model: Any) -> None:
+    batch = _collate([_example(9, GRIDS[2], i) for i in range(16)])
+    flat = torch.arange(batch.input_ids.shape[1]).expand_as(batch.position_ids)
+    wrong = Batch(**{**{f: getattr(batch, f) for f in batch.__slots__}, "position_ids": flat})
+    assert _ours(model, batch, 8) != _ours(model, wrong, 8)
+
+
+def test_a_base_without_an_end_token_is_refused(model: Any) -> None:
+    class Bare:
+        eos_token_id = None
+        generation_config = GenerationConfig()
+
+    with pytest.raises(Refused) as caught:
+        end_token_ids(Bare(), Bare())
+    assert caught.value.code == "E_BASE_NO_END_TOKEN"
+    assert end_token_ids(model, Bare()) == frozenset(range(8, VOCABULARY, 6))

@@ -1,0 +1,185 @@
+"""Every forgery of the corpus, by every attacker, is caught by the check that the docs name."""
+
+from __future__ import annotations
+
+import random
+from pathlib import Path
+
+import pytest
+
+from kolm import canonical
+from kolm.errors import Unreadable
+from kolm.records.verification import Verdict
+from kolm.sign import predicates
+from kolm.sign.keys import PrivateKey
+from tests.support.audits import Answers, Pictures, World, rescoring
+from tests.support.bundles import BundleParts
+from tests.support.forgeries import ATTACKERS, FORGERIES, Forgery
+
+PAGE = Path(__file__).parents[2] / "docs" / "format" / "forgeries.md"
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory: pytest.TempPathFactory) -> World:
+    return World.make(tmp_path_factory.mktemp("forgeries"), cases=16)
+
+
+def forge(world: World, forgery: Forgery, attacker: str) -> Path:
+    """The forged file, signed as the attacker can."""
+    parts = world.parts.copy()
+    if forgery.parts is not None:
+        forgery.parts(parts)
+    path = world.path()
+    parts.seal(path, claims=_claims(world, forgery, attacker, parts))
+    if forgery.file is not None:
+        forgery.file(path)
+    return path
+
+
+def _claims(world: World, forgery: Forgery, attacker: str, parts: BundleParts) -> list[bytes]:
+    if attacker == "nobody" and forgery.claims is None:
+        return world.parts.claims(world.publisher)
+    key: PrivateKey = world.publisher if attacker == "signer" else world.stranger
+    claims = parts.claims(key, change=forgery.claims)
+    if attacker == "nobody":  # names the publisher's key without having it
+        theirs = world.publisher.public.keyid.encode()
+        claims = [data.replace(key.public.keyid.encode(), theirs) for data in claims]
+    return claims
+
+
+def expected(forgery: Forgery, attacker: str) -> set[str]:
+    """What must not hold for this attacker, besides what catches the signer."""
+    if forgery.file is not None or attacker == "signer":
+        return set()
+    if attacker == "stranger" or forgery.claims is not None:
+        return {"V11"}
+    return {"V12"}
+
+
+@pytest.mark.parametrize("attacker", ATTACKERS)
+@pytest.mark.parametrize("forgery", FORGERIES, ids=lambda forgery: forgery.name)
+def test_the_forgery_is_caught_as_documented(world: World, forgery: Forgery, attacker: str) -> None:
+    if forgery.needs_key and attacker == "nobody":
+        pytest.skip("cannot be made without a key")
+    path = forge(world, forgery, attacker)
+    if forgery.unreadable:
+        with pytest.raises(Unreadable):
+            world.look(path)
+        return
+    answers = world.look(path)
+    missed = set(expected(forgery, attacker)) - answers.failed - answers.blind
+    assert not missed
+    if attacker == "signer" or forgery.claims is None:
+        assert set(forgery.catches) <= answers.failed
+    caught = bool(forgery.catches) or bool(expected(forgery, attacker))
+    assert (answers.overall is not Verdict.OK) == caught
+
+
+@pytest.mark.parametrize(
+    "forgery", [f for f in FORGERIES if f.only_by == "rescore"], ids=lambda f: f.name
+)
+def test_running_again_catches_it(world: World, forgery: Forgery) -> None:
+    path = forge(world, forgery, "signer")
+    answers = world.look(path, base=world.parts.base, rescore=rescoring(world.parts))
+    assert answers.failed == {"V46"}
+
+
+@pytest.mark.parametrize(
+    "forgery", [f for f in FORGERIES if f.only_by == "base"], ids=lambda f: f.name
+)
+def test_the_auditors_base_catches_it(world: World, forgery: Forgery) -> None:
+    answers = world.look(forge(world, forgery, "signer"), base=world.parts.base)
+    assert answers.failed & {"V41", "V42"}
+
+
+@pytest.mark.parametrize(
+    "forgery", [f for f in FORGERIES if f.only_by == "captures"], ids=lambda f: f.name
+)
+def test_the_auditors_pictures_catch_it(world: World, forgery: Forgery) -> None:
+    store = Pictures.of(world.parts, [canonical.dumps(case) for case in world.parts.cases])
+    answers = world.look(forge(world, forgery, "signer"), captures=store)
+    assert answers.overall is not Verdict.OK
+    assert (answers.failed | answers.blind) & {"V47", "V48"}
+
+
+def test_a_removed_claim_is_noticed(world: World) -> None:
+    for missing in range(4):
+        claims = world.parts.claims(world.publisher)
+        del claims[missing]
+        assert "V13" in world.audit(claims=claims).failed
+
+
+def test_a_claim_of_another_bundle_is_noticed(world: World) -> None:
+    other = world.parts.copy()
+    other.lock["name"] = "other"
+    claims = other.claims(world.publisher)
+    assert {"V12", "V13"} <= world.audit(claims=claims).failed
+
+
+def test_a_claim_of_the_wrong_type_is_noticed(world: World) -> None:
+    said = world.parts.predicates()
+    swapped = {predicates.MODULES: said[predicates.MODULES]}
+
+    def keep_one(wanted: dict[str, object]) -> None:
+        wanted.clear()
+        wanted.update(swapped)
+
+    claims = world.parts.claims(world.publisher, change=keep_one)  # type: ignore[arg-type]
+    assert "V13" in world.audit(claims=claims).failed
+
+
+def looked(world: World, path: Path) -> Answers | None:
+    """The answers, or None when the file could not be looked at; another exception is a bug."""
+    try:
+        return world.look(path)
+    except Unreadable:
+        return None
+
+
+def test_a_flipped_bit_anywhere_is_refused(world: World) -> None:
+    honest = world.seal().read_bytes()
+    path = world.path()
+    chosen = random.Random(20260301)
+    positions = {*range(0, 600, 7), len(honest) - 1}
+    positions |= {chosen.randrange(len(honest)) for _ in range(250)}
+    for position in sorted(positions):
+        data = bytearray(honest)
+        data[position] ^= 1 << chosen.randrange(8)
+        path.write_bytes(data)
+        answers = looked(world, path)
+        assert answers is None or answers.overall is not Verdict.OK, position
+
+
+def test_a_cut_anywhere_is_refused(world: World) -> None:
+    honest = world.seal().read_bytes()
+    path = world.path()
+    for size in range(0, len(honest), 1499):
+        path.write_bytes(honest[:size])
+        answers = looked(world, path)
+        assert answers is None or answers.overall is Verdict.FAILED, size
+
+
+def test_the_page_tells_the_same_as_the_corpus() -> None:
+    """The rows of the table in the docs are the corpus, cell by cell."""
+    lines = PAGE.read_text(encoding="utf-8").splitlines()
+    rows = [line for line in lines if line.startswith("| ") and "| forgery |" not in line]
+    told = [[cell.strip() for cell in line.strip("|").split("|")] for line in rows]
+    assert told == [table_row(forgery) for forgery in FORGERIES]
+
+
+def table_row(forgery: Forgery) -> list[str]:
+    return [forgery.name, *(table_cell(forgery, attacker) for attacker in ATTACKERS)]
+
+
+def table_cell(forgery: Forgery, attacker: str) -> str:
+    if forgery.unreadable:
+        return "not a bundle (exit 3)"
+    if forgery.needs_key and attacker == "nobody":
+        return "needs a key"
+    catches = [] if forgery.claims is not None and attacker != "signer" else [*forgery.catches]
+    checks = sorted({*catches, *expected(forgery, attacker)})
+    if checks:
+        return ", ".join(checks)
+    if forgery.only_by:
+        return f"only by {'' if forgery.only_by == 'replay' else '--'}{forgery.only_by}"
+    return f"not detectable, because {forgery.why}"

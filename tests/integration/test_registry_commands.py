@@ -1,0 +1,236 @@
+"""`kolm registry` with real bundles and the real verifier."""
+
+import pytest
+
+from kolm.bundle.reader import Bundle
+from kolm.sign.keystore import KeyStore
+from tests.support.bundles import make_parts
+from tests.support.commands import invoke
+
+
+@pytest.fixture
+def home(tmp_path, monkeypatch):
+    monkeypatch.setenv("KOLM_HOME", str(tmp_path / "home"))
+    monkeypatch.delenv("KOLM_KEY_PASSPHRASE", raising=False)
+    monkeypatch.chdir(tmp_path)
+    assert invoke("keys", "new").code == 0
+    return tmp_path / "home"
+
+
+@pytest.fixture
+def key(home):
+    return KeyStore(home / "keys").load("default", lambda _: None)
+
+
+@pytest.fixture
+def parts(tmp_path):
+    return make_parts(tmp_path)
+
+
+@pytest.fixture
+def bundle(tmp_path, parts, key):
+    return parts.seal(tmp_path / "toy.kolm", key=key)
+
+
+@pytest.fixture
+def registry(home, tmp_path):
+    assert invoke("registry", "init", "registry").code == 0
+    return tmp_path / "registry"
+
+
+def _document(*arguments, code=0):
+    ran = invoke(*arguments, "--json")
+    assert ran.code == code, ran.stderr + ran.stdout
+    return ran.document()
+
+
+def _problem(*arguments, code):
+    ran = invoke(*arguments, "--json")
+    assert ran.code == code, ran.stderr + ran.stdout
+    # A "no" is an answer and stands on stdout; what could not be answered stands on stderr.
+    return ran.document()["error"] if code == 1 else ran.error()
+
+
+def _error(*arguments, code):
+    return _problem(*arguments, code=code)["code"]
+
+
+def test_a_bundle_is_published_listed_shown_pulled_and_checked(registry, bundle, tmp_path):
+    published = _document("registry", "publish", bundle, "demo/toy@1.0.0")
+    opened = Bundle.open(bundle)
+    assert published["new"]
+    assert (published["content_id"], published["cid"]) == (opened.content_id, opened.cid)
+    assert not _document("push", bundle, "demo/toy@1.0.0")["new"]
+
+    (listing,) = _document("registry", "list")["names"]
+    assert (listing["name"], len(listing["versions"])) == ("demo/toy", 1)
+    assert _document("registry", "search", "toy")["names"] == [listing]
+    assert _document("registry", "search", "nothing", code=1)["names"] == []
+
+    shown = _document("registry", "show", "demo/toy")
+    assert shown["receipt"] == opened.receipt
+    assert shown["evaluation"] == opened.document("evaluation.json")
+    assert [score["signer"] for score in shown["kscores"]] == ["default"]
+    assert "K  " in invoke("registry", "show", opened.cid).stdout
+
+    for reference in ("demo/toy", "demo/toy@1.0.0", opened.cid, opened.content_id):
+        _document("registry", "pull", reference, "-o", "pulled.kolm", "--force")
+        assert (tmp_path / "pulled.kolm").read_bytes() == bundle.read_bytes()
+    pulled = _document("pull", "demo/toy")
+    assert pulled["path"] == "demo-toy-1.0.0.kolm"
+
+    checked = _document("registry", "verify")
+    assert (checked["verdict"], checked["bundles"]) == ("ok", 1)
+
+
+def test_texts_for_people_name_what_matters(registry, bundle):
+    assert "published" in invoke("registry", "publish", bundle, "toy@1.0.0").stdout
+    assert "already" in invoke("registry", "publish", bundle, "toy@1.0.0").stdout
+    assert "by default" in invoke("registry", "list").stdout
+    assert "toy@1.0.0" in invoke("registry", "list", "toy").stdout
+    assert "1 bundles" in invoke("registry", "verify").stdout
+
+
+def test_an_unsigned_bundle_is_not_published(registry, parts, tmp_path):
+    bare = parts.seal(tmp_path / "bare.kolm")
+    assert _error("registry", "publish", bare, "toy@1.0.0", code=1) == "E_BUNDLE_NOT_VERIFIED"
+    assert _document("registry", "list")["names"] == []
+
+
+def test_a_forged_bundle_is_not_published(registry, parts, key, tmp_path):
+    parts.evaluation["covered"] = 1
+    forged = parts.seal(tmp_path / "forged.kolm", key=key)
+    problem = _problem("registry", "publish", forged, "toy@1.0.0", code=1)
+    assert problem["code"] == "E_BUNDLE_NOT_VERIFIED"
+    assert "V3" in problem["found"]
+    assert str(forged) in problem["where"]
+
+
+def test_what_is_no_bundle_could_not_be_looked_at(registry, tmp_path):
+    (tmp_path / "text.kolm").write_text("hello")
+    assert _error("registry", "publish", "text.kolm", "toy@1.0.0", code=3) == "E_NOT_A_BUNDLE"
+
+
+def test_another_bundle_under_a_published_version_is_refused(
+    registry, bundle, parts, key, tmp_path
+):
+    _document("registry", "publish", bundle, "toy@1.0.0")
+    parts.lock["nonce"] = "1" * 64
+    other = parts.seal(tmp_path / "other.kolm", key=key)
+    assert _error("registry", "publish", other, "toy@1.0.0", code=1) == "E_VERSION_TAKEN"
+    assert _document("registry", "publish", other, "toy@1.1.0")["sequence"] == 2
+
+
+def test_a_countersigned_bundle_updates_its_version(registry, bundle, parts, key, tmp_path):
+    _document("registry", "publish", bundle, "toy@1.0.0")
+    assert invoke("keys", "new", "--name", "second").code == 0
+    second = KeyStore(tmp_path / "home" / "keys").load("second", lambda _: None)
+    both = parts.seal(
+        tmp_path / "both.kolm", claims=[*Bundle.open(bundle).claims, *parts.claims(second)]
+    )
+    published = _document("registry", "publish", both, "toy@1.0.0", "--key", "default")
+    assert (published["new"], published["sequence"]) == (True, 2)
+    assert (
+        _error("registry", "publish", bundle, "toy@1.0.0", "--key", "default", code=1)
+        == "E_CLAIMS_LOST"
+    )
+    assert _document("registry", "verify")["verdict"] == "ok"
+
+
+def test_a_reader_without_trust_could_not_look(registry, bundle, tmp_path, monkeypatch):
+    _document("registry", "publish", bundle, "toy@1.0.0")
+    monkeypatch.setenv("KOLM_HOME", str(tmp_path / "reader"))
+    assert _error("registry", "pull", "toy", "-o", "x.kolm", code=3) == "E_KEY_NOT_TRUSTED"
+    assert not (tmp_path / "x.kolm").exists()
+    assert _document("registry", "verify", code=3)["verdict"] == "could_not_look"
+    assert "NOT BELIEVED" in invoke("registry", "list").stdout
+
+
+def test_after_a_revocation_nothing_of_the_key_is_handed_out(registry, bundle):
+    _document("registry", "publish", bundle, "toy@1.0.0")
+    assert invoke("keys", "revoke", "default", "--yes").code == 0
+    assert _error("registry", "pull", "toy", code=1) == "E_KEY_REVOKED"
+    assert _document("registry", "verify", code=1)["verdict"] == "failed"
+
+
+def test_a_flipped_byte_in_the_registry_is_caught(registry, bundle, tmp_path):
+    published = _document("registry", "publish", bundle, "toy@1.0.0")
+    blob = registry / "blobs" / "sha256" / published["file"].removeprefix("sha256:")
+    data = bytearray(blob.read_bytes())
+    data[len(data) // 2] ^= 1
+    blob.write_bytes(data)
+    assert _error("registry", "pull", "toy", code=1) == "E_BLOB_DIGEST"
+    assert _document("registry", "verify", code=1)["verdict"] == "failed"
+    assert not (tmp_path / "toy-1.0.0.kolm").exists()
+
+
+def test_a_damaged_name_is_listed_as_damaged(registry, bundle):
+    _document("registry", "publish", bundle, "toy@1.0.0")
+    _document("registry", "publish", bundle, "other@1.0.0")
+    (registry / "entries" / "toy" / "000001.json").write_text("{}")
+    listed = invoke("registry", "list").stdout
+    assert "DAMAGED" in listed
+    assert "other@1.0.0" in listed
+    checked = invoke("registry", "verify")
+    assert checked.code == 1
+    assert "E_SCHEMA" in checked.stdout
+
+
+def test_show_leaves_out_the_scores_of_who_is_no_evaluator(registry, bundle, tmp_path, monkeypatch):
+    _document("registry", "publish", bundle, "toy@1.0.0")
+    assert invoke("keys", "export", "-o", "publisher.pem").code == 0
+    monkeypatch.setenv("KOLM_HOME", str(tmp_path / "reader"))
+    role = ("--role", "publisher", "--names", "toy")
+    assert invoke("keys", "trust", "publisher.pem", "--as", "p", *role).code == 0
+    shown = _document("registry", "show", "toy")
+    assert (shown["kscores"], shown["claims_not_believed"]) == ([], 1)
+    assert "no K-score" in invoke("registry", "show", "toy").stdout
+
+
+def test_an_encrypted_key_publishes_with_its_passphrase(registry, bundle, monkeypatch):
+    monkeypatch.setenv("KOLM_KEY_PASSPHRASE", "correct horse")
+    assert invoke("keys", "new", "--name", "locked").code == 0
+    signed = ("registry", "publish", bundle, "toy@1.0.0", "--key", "locked")
+    assert _document(*signed)["new"]
+    monkeypatch.delenv("KOLM_KEY_PASSPHRASE")
+    assert _error(*signed, code=2) == "E_CLI_NO_TERMINAL"
+    monkeypatch.setenv("KOLM_KEY_PASSPHRASE", "wrong")
+    assert _error(*signed, code=4) == "E_KEY_PASSPHRASE"
+
+
+def test_files_that_no_entry_names_are_mentioned_and_harm_nothing(registry):
+    (registry / "blobs" / "sha256" / ("0" * 64)).write_text("orphan")
+    checked = invoke("registry", "verify")
+    assert checked.code == 0
+    assert "1 files that no entry names" in checked.stdout
+
+
+def test_a_policy_decides_what_is_taken(registry, bundle, tmp_path):
+    (tmp_path / "strict.json").write_text(
+        '{"schema":"urn:kolm:policy:v1","name":"strict","claims":[{"predicate":'
+        '"urn:kolm:modules:v1","role":"builder","threshold":1}],"minimum_eval_cases":1000}'
+    )
+    code = _error("registry", "publish", bundle, "toy@1.0.0", "--policy", "strict.json", code=1)
+    assert code == "E_BUNDLE_NOT_VERIFIED"
+
+
+def test_an_existing_file_is_not_overwritten_by_a_pull(registry, bundle, tmp_path):
+    _document("registry", "publish", bundle, "toy@1.0.0")
+    (tmp_path / "toy-1.0.0.kolm").write_text("mine")
+    assert _error("registry", "pull", "toy", code=2) == "E_PULL_TARGET"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "error"),
+    [
+        (("list", "--registry", "nowhere"), 3, "E_REGISTRY_MISSING"),
+        (("list", "nothing"), 3, "E_REFERENCE_UNKNOWN"),
+        (("list", "Bad Name"), 2, "E_NAME_FORM"),
+        (("show", "nothing"), 3, "E_REFERENCE_UNKNOWN"),
+        (("pull", "toy@one"), 2, "E_VERSION_FORM"),
+        (("publish", "toy.kolm", "toy"), 2, "E_REFERENCE_FORM"),
+        (("init", "registry"), 2, "E_REGISTRY_EXISTS"),
+    ],
+)
+def test_wrong_calls_end_with_their_own_codes(registry, arguments, code, error):
+    assert _error("registry", *arguments, code=code) == error

@@ -1,0 +1,161 @@
+"""Publishers that are killed or run at once: nothing is lost, nothing is half there."""
+
+import multiprocessing
+import os
+import random
+import signal
+import time
+from itertools import count
+from pathlib import Path
+
+import pytest
+
+from kolm.registry.audit import audit
+from kolm.registry.publish import Publisher
+from kolm.registry.references import parse_target
+from kolm.registry.staging import staged
+from tests.support.registries import World, check, read_claims
+
+FORK = multiprocessing.get_context("fork")
+
+# Every call by which publishing changes something that another process or a reboot can see.
+STEPS = ("link", "fsync", "replace", "rename", "unlink", "mkdir", "fchmod", "write")
+
+
+def _publish(world, target, content):
+    source = world.folder / f"source-{os.getpid()}.kolm"
+    source.write_text(content)
+    name, version = parse_target(target)
+    publisher = Publisher(key=world.key, trust=world.trust, check=check, read_claims=read_claims)
+    return publisher.publish(world.registry, source, name, version)
+
+
+def _die_at(step, world, target, content):
+    """Publish, and be killed right before the given visible step."""
+    steps = count()
+    source = world.folder / "source.kolm"
+    source.write_text(content)
+    name, version = parse_target(target)
+    for call in STEPS:
+        real = getattr(os, call)
+
+        def counted(*arguments, _real=real, **options):
+            if next(steps) == step:
+                os.kill(os.getpid(), signal.SIGKILL)
+            return _real(*arguments, **options)
+
+        setattr(os, call, counted)
+    Publisher(key=world.key, trust=world.trust, check=check, read_claims=read_claims).publish(
+        world.registry, source, name, version
+    )
+    os._exit(0)
+
+
+def _run(target, *arguments):
+    child = FORK.Process(target=target, args=arguments)
+    child.start()
+    child.join(60)
+    assert child.exitcode is not None
+    return child.exitcode
+
+
+def test_a_kill_before_any_step_leaves_a_sound_registry_that_takes_the_same_again(tmp_path):
+    world = World(tmp_path)
+    world.publish("demo@1.0.0", "one")
+    for step in count():
+        assert step < 200
+        version, content = f"demo@1.1.{step}", f"bundle {step}"
+        code = _run(_die_at, step, world, version, content)
+        found = audit(world.registry, trust=world.trust, check=check)
+        assert found.verdict == "ok", (step, found.problems)
+        assert world.publish(version, content).entry.version == f"1.1.{step}"
+        if code == 0:
+            break
+        assert code == -signal.SIGKILL
+    assert step > 8  # the steps were really met one by one
+    assert len(world.registry.entries("demo")) == step + 2
+
+
+def test_kills_at_random_moments_lose_nothing_that_was_acknowledged(tmp_path):
+    world = World(tmp_path)
+    acknowledged = tmp_path / "acknowledged"
+    acknowledged.touch()
+    moments = random.Random(7)
+    for round_ in range(12):
+        child = FORK.Process(target=_publish_for_ever, args=(world, round_, acknowledged))
+        child.start()
+        time.sleep(0.02 + moments.random() * 0.08)
+        os.kill(child.pid, signal.SIGKILL)
+        child.join(60)
+        found = audit(world.registry, trust=world.trust, check=check)
+        assert found.verdict == "ok", found.problems
+    told = acknowledged.read_text().split("\n")[:-1]
+    assert told
+    entries = world.registry.entries("demo")
+    for line in told:
+        number = int(line)
+        assert number <= len(entries)
+
+
+def _publish_for_ever(world, round_, acknowledged: Path):
+    handle = os.open(acknowledged, os.O_WRONLY | os.O_APPEND)
+    for number in count():
+        published = _publish(world, f"demo@{round_ + 1}.{number}.0", f"{round_} {number}")
+        os.write(handle, f"{published.entry.sequence}\n".encode())
+
+
+def _publish_many(world, who, start):
+    start.wait()
+    for number in range(10):
+        _publish(world, f"demo@{who}.{number}.0", f"{who} {number}")
+
+
+def test_publishers_at_the_same_time_lose_nothing(tmp_path):
+    world = World(tmp_path)
+    start = FORK.Event()
+    publishers = [FORK.Process(target=_publish_many, args=(world, who, start)) for who in (1, 2)]
+    for publisher in publishers:
+        publisher.start()
+    start.set()
+    for publisher in publishers:
+        publisher.join(120)
+        assert publisher.exitcode == 0
+    found = audit(world.registry, trust=world.trust, check=check)
+    assert (found.verdict, found.entries, found.bundles) == ("ok", 20, 20)
+
+
+def _contend(world, who, start, won):
+    from kolm.errors import Refused
+
+    start.wait()
+    for number in range(10):
+        try:
+            _publish(world, f"demo@1.{number}.0", f"{who} {number}")
+        except Refused as error:
+            if error.code != "E_VERSION_TAKEN":
+                raise
+        else:
+            won.put((number, who))
+
+
+def test_two_publishers_of_the_same_version_have_one_winner(tmp_path):
+    world = World(tmp_path)
+    start, won = FORK.Event(), FORK.Queue()
+    rivals = [FORK.Process(target=_contend, args=(world, who, start, won)) for who in (1, 2)]
+    for rival in rivals:
+        rival.start()
+    start.set()
+    winners = [won.get(timeout=120) for _ in range(10)]
+    for rival in rivals:
+        rival.join(120)
+        assert rival.exitcode == 0
+    assert won.empty()
+    assert sorted(number for number, _ in winners) == list(range(10))
+    assert audit(world.registry, trust=world.trust, check=check).verdict == "ok"
+
+
+def test_a_staged_copy_is_removed_when_the_work_fails(tmp_path):
+    (tmp_path / "source").write_text("x")
+    with pytest.raises(KeyError), staged(tmp_path / "source", tmp_path):
+        raise KeyError
+    assert [path.name for path in tmp_path.iterdir()] == ["source"]

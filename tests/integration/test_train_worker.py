@@ -1,0 +1,252 @@
+"""The training child: equal bits, kill -9, evidence, options; on a tiny base and a real store."""
+
+import shutil
+import signal
+import time
+
+import pytest
+
+from kolm import canonical, digest, schema
+from kolm.bundle import tensors as safetensors
+from kolm.bundle.adapter_config import derive
+from kolm.roles import family
+from tests.support import tiny_vlm
+from tests.support.train_run import make_run, read_rows, run_worker, start_worker
+
+pytestmark = pytest.mark.heavy
+torch = pytest.importorskip("torch")
+DOCUMENTS = ("trace.jsonl", "modules.jsonl", "adapter_model.safetensors")
+
+
+def contents(folder):
+    return {name: (folder / name).read_bytes() for name in DOCUMENTS}
+
+
+def facts_of(folder):
+    facts = canonical.loads_canonical((folder / "train.json").read_bytes(), where="train.json")
+    return {name: value for name, value in facts.items() if name != "measured"}
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    """A finished run with dropout, accumulation and several segments."""
+    folder = tmp_path_factory.mktemp("train") / "run"
+    make_run(folder, steps=10, segments=5, accumulation=2, method={"dropout": "0.1"})
+    run_worker(folder)
+    return folder
+
+
+def test_the_documents_fit_their_schemas_and_each_other(trained):
+    trace, modules = read_rows(trained / "trace.jsonl"), read_rows(trained / "modules.jsonl")
+    for row in trace:
+        schema.check("trace_row", row, where="trace.jsonl")
+    for row in modules:
+        schema.check("modules_row", row, where="modules.jsonl")
+    assert [row["module"] for row in modules] == sorted(row["module"] for row in modules)
+    checkpoints = [row for row in trace if row["kind"] == "checkpoint"]
+    assert [row["step"] for row in checkpoints] == [0, 2, 4, 6, 8, 10]
+    chain = None
+    for row in checkpoints:
+        chain = row["state"] if chain is None else digest.chain(chain, row["state"])
+        assert row["chain"] == chain
+    steps = [row for row in trace if row["kind"] == "step"]
+    assert [row["step"] for row in steps] == list(range(1, 11))
+    assert all(len(row["positions"]) == 8 for row in steps)
+    facts = facts_of(trained)
+    assert facts["chain"] == chain
+    assert facts["adapter"] == digest.of_file(trained / "adapter_model.safetensors")
+    assert facts["train_examples"] == 24
+    assert facts["steps"] == 10
+
+
+def test_what_was_frozen_is_unchanged_and_what_was_trained_saw_gradients(trained):
+    rows = read_rows(trained / "modules.jsonl")
+    states = {(row["role"], row["state"]) for row in rows}
+    assert states == {
+        ("vision", "frozen"), ("projector", "trained"), ("language", "adapted"),
+        ("language", "frozen"), ("head", "frozen"),
+    }  # fmt: skip
+    for row in rows:
+        assert row["role"] == family("qwen2_5_vl").role_of(row["module"])
+        for tensor in (*row["parameters"], *row["buffers"]):
+            assert tensor["before"] == tensor["after"]
+        for tensor in row["adapter"]:
+            assert tensor["before"] != tensor["after"]
+            # The A matrices see nothing in the first step, in which B is still zero.
+            assert tensor["gradient_steps"] == 10 - (".lora_A." in tensor["tensor"])
+
+
+def test_the_adapter_is_canonical_and_its_tensors_are_the_listed_ones(trained):
+    data = (trained / "adapter_model.safetensors").read_bytes()
+    entries = safetensors.parse_header(data, where="adapter", canonical_form=True)
+    found = {
+        entry.name: safetensors.tensor_digest(
+            entry.dtype, entry.shape, data[entry.start : entry.end]
+        )
+        for entry in entries
+    }
+    listed = {
+        tensor["tensor"]: tensor["after"]
+        for row in read_rows(trained / "modules.jsonl")
+        for tensor in row["adapter"]
+    }
+    assert found == listed
+
+
+def test_plain_peft_loads_the_result_and_it_changes_the_model(trained, tmp_path):
+    from peft import PeftModel
+
+    lock = canonical.loads_canonical((trained / "spec.lock.json").read_bytes(), where="lock")
+    config = derive(lock, read_rows(trained / "modules.jsonl"))
+    (tmp_path / "adapter_config.json").write_bytes(config)
+    shutil.copy(trained / "adapter_model.safetensors", tmp_path)
+    ids = torch.tensor([[1, 2, 3, 4, 5, 6]])
+    base = tiny_vlm.make_model()
+    with torch.no_grad():
+        before = base(input_ids=ids).logits
+        loaded = PeftModel.from_pretrained(base, tmp_path)
+        after = loaded(input_ids=ids).logits
+        with loaded.disable_adapter():
+            restored = loaded(input_ids=ids).logits
+    assert not torch.allclose(before, after, atol=1e-3)
+    assert torch.equal(before, restored)
+    saved = {
+        name.replace(".default", "").replace(".modules_to_save", "")
+        for name, parameter in loaded.named_parameters()
+        if ".lora_" in name or ".modules_to_save." in name
+    }
+    data = (trained / "adapter_model.safetensors").read_bytes()
+    assert saved == {entry.name for entry in safetensors.parse_header(data, where="adapter")}
+
+
+def test_two_runs_of_one_lock_end_with_the_same_bits(trained):
+    again = trained.parent / "again"
+    shutil.copytree(trained, again, ignore=shutil.ignore_patterns(*DOCUMENTS, "checkpoints"))
+    run_worker(again)
+    assert contents(again) == contents(trained)
+    assert facts_of(again) == facts_of(trained)
+
+
+@pytest.mark.parametrize("kill_after", ["step 3", "checkpoint 6"])
+def test_a_run_that_was_killed_continues_to_the_same_bits(trained, kill_after):
+    folder = trained.parent / f"killed-{kill_after.replace(' ', '-')}"
+    shutil.copytree(trained, folder, ignore=shutil.ignore_patterns(*DOCUMENTS, "checkpoints"))
+    kind, step = kill_after.split()
+    mark = '"kind":"checkpoint","state":"sha256:' if kind == "checkpoint" else '"kind":"step"'
+    child = start_worker(folder)
+    wanted = 4 if kind == "checkpoint" else int(step)
+    trace = folder / "trace.jsonl"
+    deadline = time.monotonic() + 120
+    while child.poll() is None and time.monotonic() < deadline:
+        if trace.exists() and trace.read_text().count(mark) >= wanted:
+            child.send_signal(signal.SIGKILL)
+            break
+        time.sleep(0.001)
+    child.communicate()
+    assert child.returncode == -signal.SIGKILL, "the run ended before it could be killed"
+    assert not (folder / "train.json").exists() or facts_of(folder) == facts_of(trained)
+    with trace.open("ab") as stream:  # a line that the kill cut in two
+        stream.write(b'{"kind":"st')
+    run_worker(folder)
+    assert contents(folder) == contents(trained)
+    assert facts_of(folder) == facts_of(trained)
+
+
+def test_a_damaged_checkpoint_is_passed_over(trained):
+    folder = trained.parent / "damaged"
+    shutil.copytree(trained, folder, ignore=shutil.ignore_patterns("modules.jsonl"))
+    last = max((folder / "checkpoints").glob("*.safetensors"))
+    data = bytearray(last.read_bytes())
+    data[-1] ^= 1
+    last.write_bytes(data)
+    run_worker(folder)
+    assert contents(folder) == contents(trained)
+
+
+def test_the_child_refuses_an_environment_that_is_not_the_locks(tmp_path):
+    make_run(tmp_path / "run")
+    child = start_worker(tmp_path / "run", threads=2)
+    out, _ = child.communicate(timeout=120)
+    assert child.returncode == 1
+    last = canonical.loads(out.splitlines()[-1].encode(), where="event")
+    assert last["error"]["code"] == "E_TRAIN_PROFILE"
+
+
+def test_a_snapshot_that_is_not_the_locks_is_refused(tmp_path):
+    folder = make_run(tmp_path / "run")
+    lines = (folder / "snapshot.jsonl").read_bytes().splitlines(keepends=True)
+    (folder / "snapshot.jsonl").write_bytes(b"".join(lines[1:]))
+    out, _ = start_worker(folder).communicate(timeout=120)
+    last = canonical.loads(out.splitlines()[-1].encode(), where="event")
+    assert last["error"]["code"] == "E_TRAIN_SNAPSHOT"
+
+
+def test_validation_is_told_and_ends_a_run_that_no_longer_improves(tmp_path):
+    folder = make_run(
+        tmp_path / "run",
+        validation=6,
+        steps=40,
+        segments=2,
+        learning_rate="0.5",
+        projector_learning_rate="0.5",
+        early_stopping={"patience": 1, "every_steps": 2},
+    )
+    run_worker(folder)
+    trace, facts = read_rows(folder / "trace.jsonl"), facts_of(folder)
+    told = [float(row["loss"]) for row in trace if row["kind"] == "validation"]
+    assert facts["stopped_early"]
+    assert told[-1] >= min(told[:-1])
+    assert facts["steps"] == 2 * len(told) < 40
+    assert trace[-1]["kind"] == "checkpoint"
+    assert trace[-1]["step"] == facts["steps"]
+    documents = contents(folder)
+    (folder / "train.json").unlink()  # as if killed between the stop and the last document
+    run_worker(folder)
+    assert contents(folder) == documents
+    assert facts_of(folder) == facts
+    trained_on = {p for row in trace if row["kind"] == "step" for p in row["positions"]}
+    assert trained_on <= set(range(6, 24))  # the first six lines are the validation split
+
+
+def test_the_projector_can_be_frozen_after_its_warm_up(tmp_path):
+    frozen = {"vision": True, "projector": False, "projector_after_steps": 3}
+    folder = make_run(tmp_path / "run", steps=8, freeze=frozen)
+    run_worker(folder)
+    rows = read_rows(folder / "modules.jsonl")
+    seen = {
+        tensor["gradient_steps"]
+        for row in rows
+        if row["role"] == "projector"
+        for tensor in row["adapter"]
+    }
+    assert seen == {3}
+    rates = [
+        row["projector_learning_rate"]
+        for row in read_rows(folder / "trace.jsonl")
+        if row["kind"] == "step"
+    ]
+    assert [rate is None for rate in rates] == [False] * 3 + [True] * 5
+
+
+@pytest.mark.parametrize(
+    ("freeze", "trained_roles"),
+    [
+        ({"vision": True, "projector": True, "projector_after_steps": None}, {"language"}),
+        (
+            {"vision": False, "projector": False, "projector_after_steps": None},
+            {"language", "projector", "vision"},
+        ),
+    ],
+    ids=["projector frozen", "vision adapted"],
+)
+def test_the_freeze_block_decides_what_is_trained(tmp_path, freeze, trained_roles):
+    table = family("qwen2_5_vl")
+    expression = table.target_expression(table.lora_leaf_names, vision=not freeze["vision"])
+    folder = make_run(
+        tmp_path / "run", steps=3, freeze=freeze, method={"target_expression": expression}
+    )
+    events = run_worker(folder)
+    rows = read_rows(folder / "modules.jsonl")
+    assert {row["role"] for row in rows if row["state"] != "frozen"} == trained_roles
+    warned = [event["message"] for event in events if event["event"] == "warned"]
+    assert any("vision tower" in message for message in warned) is not freeze["vision"]

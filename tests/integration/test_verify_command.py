@@ -1,0 +1,164 @@
+"""``kolm verify`` as people and scripts see it: streams, exit codes, quickness, what it imports."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from kolm import canonical
+from kolm.records import codec
+from kolm.sign.trust import FILE_NAME, TrustStore
+from kolm.verify.policy import BUILT_IN
+from tests.support.audits import World
+from tests.support.commands import invoke
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory: pytest.TempPathFactory) -> World:
+    return World.make(tmp_path_factory.mktemp("command"))
+
+
+@pytest.fixture
+def home(world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A home that trusts the publisher."""
+    (tmp_path / FILE_NAME).write_bytes(canonical.dumps(world.trust.to_document()))
+    monkeypatch.setenv("KOLM_HOME", str(tmp_path))
+    return tmp_path
+
+
+@pytest.fixture
+def bad(world: World) -> Path:
+    forged = world.parts.copy()
+    forged.evaluation["covered"] = 1
+    return world.seal(forged)
+
+
+@pytest.mark.usefixtures("home")
+class TestAnswers:
+    def test_an_honest_bundle_ends_in_0(self, world: World) -> None:
+        ran = invoke("verify", world.seal())
+        assert ran.code == 0
+        assert ran.stdout.startswith("✓ accepted")
+        assert "attested by publisher" in ran.stdout
+        assert ran.stderr == ""
+
+    def test_the_id_is_printed_in_full_and_other_digests_are_short(self, world: World) -> None:
+        ran = invoke("verify", world.seal())
+        content = world.parts.content_id()
+        assert content in ran.stdout
+        assert ran.stdout.count(content) == 1
+
+    def test_a_forged_bundle_ends_in_1_with_why_and_next(self, bad: Path) -> None:
+        ran = invoke("verify", bad)
+        assert ran.code == 1
+        assert "✗ refused" in ran.stdout
+        assert "V33 FAILED" in ran.stdout
+        assert "why " in ran.stdout
+        assert "next" in ran.stdout
+
+    def test_json_is_one_document_that_fits_its_schema(self, bad: Path) -> None:
+        ran = invoke("verify", bad, "--json")
+        assert ran.code == 1
+        report = ran.document()
+        assert report["conclusions"]["overall"]["verdict"] == "failed"
+        assert [c["id"] for c in report["checks"] if c["verdict"] == "failed"] == ["V33"]
+
+    def test_quiet_says_the_verdict_alone(self, world: World) -> None:
+        assert invoke("verify", world.seal(), "-q").stdout == "ok\n"
+
+    def test_verbose_lists_what_was_not_asked_one_by_one(self, world: World) -> None:
+        assert "V51 not checked" in invoke("verify", world.seal(), "-v").stdout
+
+    def test_the_base_and_the_id_can_be_given(self, world: World) -> None:
+        ran = invoke(
+            "verify", world.seal(), "--base", world.parts.base, "--id", world.parts.content_id()
+        )
+        assert ran.code == 0
+        assert "byte for byte" in ran.stdout
+
+    def test_another_id_ends_in_1(self, world: World) -> None:
+        assert invoke("verify", world.seal(), "--id", "sha256:" + "0" * 64).code == 1
+
+    def test_an_id_that_is_none_is_a_usage_error(self, world: World) -> None:
+        ran = invoke("verify", world.seal(), "--id", "latest", "--json")
+        assert ran.code == 2
+        assert ran.error()["code"] == "E_VERIFY_ID"
+
+    def test_a_policy_file_is_honoured(self, world: World, tmp_path: Path) -> None:
+        policy = tmp_path / "strict.json"
+        demands = {**codec.to_document(BUILT_IN), "minimum_eval_cases": 1000, "name": "strict"}
+        policy.write_bytes(canonical.dumps(demands))
+        ran = invoke("verify", world.seal(), "--policy", policy)
+        assert ran.code == 1
+        assert "V62 FAILED" in ran.stdout
+        assert "policy strict" in ran.stdout
+
+    def test_rescoring_without_pictures_is_a_usage_error(self, world: World) -> None:
+        ran = invoke("verify", world.seal(), "--rescore", "3", "--json")
+        assert ran.code == 2
+        assert ran.error()["code"] == "E_VERIFY_RESCORE_PICTURES"
+
+    def test_a_missing_file_ends_in_3_with_an_empty_stdout(self, tmp_path: Path) -> None:
+        ran = invoke("verify", tmp_path / "missing.kolm", "--json")
+        assert ran.code == 3
+        assert ran.stdout == ""
+        assert ran.error()["code"] == "E_CANNOT_READ"
+
+
+def test_without_trust_material_the_answer_is_3(
+    world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("KOLM_HOME", str(tmp_path / "empty"))
+    ran = invoke("verify", world.seal())
+    assert ran.code == 3
+    assert "? undecided" in ran.stdout
+    assert "kolm keys trust" in ran.stdout
+
+
+def test_a_trust_file_can_be_given(world: World, tmp_path: Path) -> None:
+    path = tmp_path / "trust.json"
+    path.write_bytes(canonical.dumps(TrustStore(world.trust.keys).to_document()))
+    assert invoke("verify", world.seal(), "--trust", path).code == 0
+
+
+FORBIDDEN = ("torch", "transformers", "peft", "PIL", "numpy", "jsonschema", "rich", "http.client")
+
+
+def test_the_default_path_imports_nothing_heavy(world: World, home: Path) -> None:
+    code = (
+        "import sys\n"
+        "from kolm.cli.main import main\n"
+        f"code = main(['verify', '-q', {str(world.seal())!r}])\n"
+        f"heavy = [name for name in {FORBIDDEN!r} if name in sys.modules]\n"
+        "sys.exit(f'{code} {heavy}' if code or heavy else 0)\n"
+    )
+    ran = subprocess.run(
+        [sys.executable, "-c", code],
+        env={**os.environ, "KOLM_HOME": str(home)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert ran.returncode == 0, ran.stderr
+
+
+@pytest.mark.parametrize("seed", ["0", "1", "4242"])
+def test_the_report_does_not_depend_on_the_process(
+    world: World, home: Path, seed: str, bad: Path
+) -> None:
+    code = "import sys; from kolm.cli.main import main; main(['verify', '--json', sys.argv[1]])"
+    reports = []
+    for variables in ({"PYTHONHASHSEED": "7"}, {"PYTHONHASHSEED": seed, "TZ": "Asia/Tokyo"}):
+        ran = subprocess.run(
+            [sys.executable, "-c", code, str(bad)],
+            env={**os.environ, "KOLM_HOME": str(home), **variables},
+            capture_output=True,
+            check=False,
+        )
+        report = canonical.loads(ran.stdout, where="stdout")
+        reports.append({**report, "checked_at": ""})
+    assert reports[0] == reports[1]

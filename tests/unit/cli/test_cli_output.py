@@ -1,0 +1,148 @@
+"""Output: which stream says what, colours, prompts and progress."""
+
+from __future__ import annotations
+
+import pytest
+
+from kolm import settings
+from kolm.cli import flags, output, progress
+from kolm.cli.output import Output
+from kolm.errors import Usage
+from kolm.events import Silent
+from tests.support.commands import streams
+
+DOCUMENT = {"schema": "urn:kolm:cli-init:v1", "n": 1}
+
+
+@pytest.fixture(autouse=True)
+def _plain_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("NO_COLOR", raising=False)
+
+
+def written(*, terminal: bool = False, **asked: object) -> tuple[str, str]:
+    with streams(terminal=terminal) as (out, err):
+        made = Output(flags.Flags(**asked), out, err)  # type: ignore[arg-type]
+        made.answer(DOCUMENT, lambda: made.paint("for people", "good"), brief="brief")
+        made.reporter.warned("careful")
+        made.reporter.noted("by the way")
+    return out.text(), err.text()
+
+
+def test_an_answer_is_for_people_by_default() -> None:
+    assert written() == ("for people\n", "warning  careful\n")
+
+
+def test_json_prints_the_document_alone() -> None:
+    assert written(json=True)[0] == '{"n":1,"schema":"urn:kolm:cli-init:v1"}\n'
+
+
+def test_quiet_prints_the_brief_form_and_no_warning() -> None:
+    assert written(quiet=True) == ("brief\n", "")
+
+
+def test_quiet_json_still_prints_the_document() -> None:
+    assert written(quiet=True, json=True) == ('{"n":1,"schema":"urn:kolm:cli-init:v1"}\n', "")
+
+
+def test_verbose_shows_notes() -> None:
+    assert "by the way" in written(verbose=True)[1]
+
+
+@pytest.mark.parametrize(
+    ("terminal", "color", "no_color", "painted"),
+    [
+        (True, "auto", False, True),
+        (False, "auto", False, False),
+        (True, "auto", True, False),
+        (True, "never", False, False),
+        (False, "always", False, True),
+        (False, "always", True, True),
+    ],
+)
+def test_colours_follow_the_flag_then_no_color_then_the_terminal(
+    terminal: bool, color: str, no_color: bool, painted: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if no_color:
+        monkeypatch.setenv("NO_COLOR", "1")
+    assert ("\x1b[" in written(terminal=terminal, color=color)[0]) is painted
+
+
+def test_a_question_without_a_terminal_names_the_flag() -> None:
+    with streams() as (out, err), pytest.raises(Usage) as raised:
+        Output(flags.Flags(), out, err).confirm("really?", flag="--force")
+    assert raised.value.code == "E_CLI_NO_TERMINAL"
+    assert "--force" in raised.value.hint
+
+
+def test_yes_answers_a_confirmation_without_a_terminal() -> None:
+    with streams() as (out, err):
+        assert Output(flags.Flags(yes=True), out, err).confirm("really?")
+    assert out.text() + err.text() == ""
+
+
+def test_a_secret_without_a_terminal_is_refused() -> None:
+    with streams() as (out, err), pytest.raises(Usage):
+        Output(flags.Flags(yes=True), out, err).ask_secret("passphrase", flag="--no-passphrase")
+
+
+def test_lines_come_every_tenth_and_not_more_often() -> None:
+    with streams() as (out, err):
+        reporter = Output(flags.Flags(), out, err).reporter
+        reporter.started("train", 100, "steps")
+        for step in range(1, 101):
+            reporter.advanced("train", step, loss=0.5)
+        reporter.finished("train", loss=0.25)
+    lines = err.text().splitlines()
+    assert lines[0] == "train  100 steps"
+    assert lines[1] == "train  10/100 steps  loss 0.5"
+    assert len(lines) == 12
+    assert "loss 0.25" in lines[-1]
+    assert out.text() == ""
+
+
+def test_lines_come_every_thirty_seconds_when_a_tenth_takes_longer(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    now = [0.0]
+    monkeypatch.setattr(progress, "perf_counter", lambda: now[0])
+    with streams() as (out, err):
+        reporter = Output(flags.Flags(), out, err).reporter
+        reporter.started("train", None, "steps")
+        for step in range(1, 7):
+            now[0] += 10
+            reporter.advanced("train", step)
+    assert [line.split()[1] for line in err.text().splitlines()[1:]] == ["3", "6"]
+
+
+def test_a_terminal_gets_bars_and_quiet_gets_nothing() -> None:
+    with streams(terminal=True) as (out, err):
+        assert isinstance(Output(flags.Flags(), out, err).reporter, progress.Bars)
+        assert isinstance(Output(flags.Flags(json=True), out, err).reporter, progress.Lines)
+        assert isinstance(Output(flags.Flags(quiet=True), out, err).reporter, Silent)
+
+
+def test_bars_end_in_one_line_and_leave_stdout_alone() -> None:
+    with streams(terminal=True) as (out, err):
+        made = Output(flags.Flags(color="never"), out, err)
+        made.reporter.started("train", 3, "steps")
+        made.reporter.advanced("train", 2, loss=1.0)
+        made.reporter.finished("train")
+        made.reporter.started("score", 3, "cases")
+        made.close_progress()
+    assert "done  train in" in err.text()
+    assert out.text() == ""
+
+
+def test_the_current_output_is_one_object_while_the_flags_hold() -> None:
+    with streams():
+        flags.reset()
+        assert output.current() is output.current()
+
+
+def test_offline_is_forgotten_when_the_next_command_starts() -> None:
+    flags.reset()
+    flags._forbid_network(True)
+    flags._flags = flags.Flags(offline=True)
+    assert settings.offline()
+    flags.reset()
+    assert not settings.offline()

@@ -1,0 +1,80 @@
+"""Batches: padding that changes nothing, positions as the library counts them."""
+
+import pytest
+
+from kolm.encode.batches import collate
+from kolm.encode.encoder import Encoder
+from kolm.models.family import runtime
+from tests.support import tiny_vlm
+from tests.support.tiny_vlm import make_capture
+
+torch = pytest.importorskip("torch")
+FAMILY = runtime("qwen2_5_vl")
+
+
+def examples():
+    encoder = Encoder(
+        tiny_vlm.make_processor(),
+        FAMILY,
+        image_token_id=tiny_vlm.IMAGE,
+        max_seq_length=300,
+        max_images=4,
+    )
+    captures = [
+        make_capture(("user", [0, "what?"]), ("assistant", "red"), width=48),
+        make_capture(("user", ["see", 0, "and", 1, "?"]), ("assistant", "no"), images=2),
+        make_capture(("user", "no picture at all"), ("assistant", "so"), images=0),
+        make_capture(
+            ("user", [0, "a"]), ("assistant", "b"), ("user", ["c", 1]), ("assistant", "d"),
+            images=2, width=32, height=64,
+        ),
+    ]  # fmt: skip
+    return [encoder.encode(capture, position=i) for i, capture in enumerate(captures)]
+
+
+def make_batch(side):
+    return collate(
+        examples(),
+        FAMILY,
+        merge=2,
+        image_token_id=tiny_vlm.IMAGE,
+        pad_token_id=tiny_vlm.PAD,
+        side=side,
+    )
+
+
+@pytest.mark.parametrize("side", ["right", "left"])
+def test_positions_are_those_of_the_library(side):
+    batch = make_batch(side)
+    grids = torch.tensor([use.grid for use in batch.images])
+    expected, _ = tiny_vlm.make_model().model.get_rope_index(
+        batch.input_ids,
+        mm_token_type_ids=batch.mm_token_type_ids,
+        image_grid_thw=grids,
+        attention_mask=batch.attention_mask,
+    )
+    real = batch.attention_mask.bool()
+    assert torch.equal(batch.position_ids[:, real], expected[:, real])
+    # Not one-dimensional: without the token types the library silently counts 0, 1, 2, …
+    assert not torch.equal(batch.position_ids[1], batch.position_ids[2])
+
+
+@pytest.mark.parametrize("side", ["right", "left"])
+def test_rows_point_at_images_and_labels(side):
+    batch, singles = make_batch(side), examples()
+    flat = batch.input_ids.reshape(-1)
+    assert set(flat[batch.image_rows].tolist()) == {tiny_vlm.IMAGE}
+    assert len(batch.image_rows) == int((flat == tiny_vlm.IMAGE).sum())
+    assert torch.equal(flat[batch.label_rows + 1], batch.label_ids)
+    assert len(batch.label_ids) == sum(example.label_tokens for example in singles)
+    assert batch.images == tuple(use for example in singles for use in example.images)
+    assert batch.real_tokens == sum(len(example.input_ids) for example in singles)
+    assert batch.positions == (0, 1, 2, 3)
+
+
+def test_padding_is_on_the_side_that_was_asked_for():
+    right, left = make_batch("right"), make_batch("left")
+    assert right.attention_mask[:, 0].all()
+    assert left.attention_mask[:, -1].all()
+    assert torch.equal(right.input_ids[right.attention_mask.bool()],
+                       left.input_ids[left.attention_mask.bool()])  # fmt: skip

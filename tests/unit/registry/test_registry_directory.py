@@ -1,0 +1,167 @@
+import os
+
+import pytest
+
+from kolm import digest
+from kolm.errors import Denied, Lacking, Refused, Unreadable, Usage
+from kolm.registry.backends.directory import Directory
+
+
+@pytest.fixture
+def registry(tmp_path):
+    return Directory.create(tmp_path / "registry")
+
+
+def _stage(registry, tmp_path, data):
+    source = tmp_path / "source"
+    source.write_bytes(data)
+    return registry.stage(source)
+
+
+def test_a_new_registry_opens_and_is_empty(tmp_path):
+    Directory.create(tmp_path / "deep" / "registry")
+    registry = Directory.open(tmp_path / "deep" / "registry")
+    assert registry.names() == []
+    assert registry.entries("demo") == []
+    assert list(registry.blobs()) == []
+
+
+def test_a_registry_is_not_made_over_something(tmp_path, registry):
+    (tmp_path / "file").write_text("x")
+    for folder in (tmp_path / "registry", tmp_path / "file", tmp_path):
+        with pytest.raises(Usage) as caught:
+            Directory.create(folder)
+        assert caught.value.code == "E_REGISTRY_EXISTS"
+
+
+def test_a_folder_without_the_mark_is_not_a_registry(tmp_path):
+    for folder in (tmp_path, tmp_path / "none"):
+        with pytest.raises(Unreadable) as caught:
+            Directory.open(folder)
+        assert caught.value.code == "E_REGISTRY_MISSING"
+        assert "registry init" in caught.value.hint
+
+
+@pytest.mark.parametrize(
+    "mark",
+    ["", "{}", '{"schema":"urn:kolm:registry:v2"}', '{"schema":"urn:kolm:registry:v1","x":1}'],
+)
+def test_a_registry_of_another_layout_could_not_be_looked_at(registry, tmp_path, mark):
+    (tmp_path / "registry" / "registry.json").write_text(mark)
+    with pytest.raises(Unreadable) as caught:
+        Directory.open(tmp_path / "registry")
+    assert caught.value.code == "E_REGISTRY_VERSION"
+
+
+def test_entries_come_back_in_order(registry):
+    for name in ("demo", "demo/sub", "other"):
+        for number in range(1, 13):
+            assert registry.append(name, number, f"{name} {number}".encode())
+    assert registry.names() == ["demo", "demo/sub", "other"]
+    assert registry.entries("demo/sub") == [f"demo/sub {n}".encode() for n in range(1, 13)]
+
+
+def test_an_entry_is_written_once(registry):
+    assert registry.append("demo", 1, b"first")
+    assert not registry.append("demo", 1, b"second")
+    assert registry.entries("demo") == [b"first"]
+
+
+def test_a_missing_number_is_refused(registry):
+    registry.append("demo", 1, b"a")
+    registry.append("demo", 3, b"c")
+    with pytest.raises(Refused) as caught:
+        registry.entries("demo")
+    assert (caught.value.code, caught.value.expected) == ("E_ENTRY_GAP", "000002.json")
+
+
+def test_what_is_not_an_entry_is_not_read(registry, tmp_path):
+    registry.append("demo", 1, b"a")
+    folder = tmp_path / "registry" / "entries" / "demo"
+    for name in (".entry-x", "1.json", "0000002.json", "000002.json.part"):
+        (folder / name).write_text("x")
+    (tmp_path / "registry" / "entries" / "Strange").mkdir()
+    assert registry.entries("demo") == [b"a"]
+    assert registry.names() == ["demo"]
+
+
+@pytest.mark.parametrize("kind", ["link", "pipe", "folder"])
+def test_an_entry_that_is_no_regular_file_is_refused_without_waiting(registry, tmp_path, kind):
+    registry.append("demo", 1, b"a")
+    path = tmp_path / "registry" / "entries" / "demo" / "000002.json"
+    if kind == "link":
+        path.symlink_to("000001.json")
+    elif kind == "pipe":
+        os.mkfifo(path)
+    else:
+        path.mkdir()
+    with pytest.raises((Refused, Unreadable)) as caught:
+        registry.entries("demo")
+    assert caught.value.code in ("E_FILE_KIND", "E_FILE_UNREADABLE")
+
+
+def test_an_entry_beyond_the_limit_is_refused(registry, tmp_path):
+    registry.append("demo", 1, b"a" * (1024 * 1024 + 1))
+    with pytest.raises(Refused) as caught:
+        registry.entries("demo")
+    assert caught.value.code == "E_FILE_TOO_LARGE"
+
+
+def test_a_staged_file_is_gone_unless_it_is_kept(registry, tmp_path):
+    with _stage(registry, tmp_path, b"data") as staged:
+        assert staged.path.read_bytes() == b"data"
+        assert (staged.digest, staged.size) == (digest.of_bytes(b"data"), 4)
+    assert list((tmp_path / "registry" / "tmp").iterdir()) == []
+    with pytest.raises(Unreadable) as caught:
+        registry.blob(digest.of_bytes(b"data"))
+    assert caught.value.code == "E_BLOB_MISSING"
+
+
+def test_a_kept_file_is_found_by_its_digest(registry, tmp_path):
+    with _stage(registry, tmp_path, b"data") as staged:
+        registry.keep(staged)
+    assert registry.blob(staged.digest).read_bytes() == b"data"
+    assert list(registry.blobs()) == [staged.digest]
+    assert list((tmp_path / "registry" / "tmp").iterdir()) == []
+
+
+def test_keeping_again_repairs_a_damaged_file(registry, tmp_path):
+    for _ in range(2):
+        with _stage(registry, tmp_path, b"data") as staged:
+            registry.keep(staged)
+        assert registry.blob(staged.digest).read_bytes() == b"data"
+        registry.blob(staged.digest).write_bytes(b"rot")
+
+
+def test_a_source_that_is_no_file_is_refused(registry, tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    for source, code in (
+        ("none", "E_FILE_UNREADABLE"),
+        ("pipe", "E_FILE_KIND"),
+        (".", "E_FILE_KIND"),
+    ):
+        with pytest.raises((Refused, Unreadable)) as caught, registry.stage(tmp_path / source):
+            pass
+        assert caught.value.code == code
+
+
+@pytest.mark.parametrize(
+    ("number", "family", "code"),
+    [
+        (1, Lacking, "E_REGISTRY_LINKS"),  # EPERM is what FAT says to a hard link
+        (95, Lacking, "E_REGISTRY_LINKS"),
+        (28, Lacking, "E_DISK_FULL"),
+        (13, Denied, "E_REGISTRY_WRITE"),
+        (30, Denied, "E_REGISTRY_WRITE"),
+    ],
+)
+def test_what_the_file_system_says_becomes_a_typed_error(
+    registry, monkeypatch, number, family, code
+):
+    def refuse(*_):
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(os, "link", refuse)
+    with pytest.raises(family) as caught:
+        registry.append("demo", 1, b"a")
+    assert caught.value.code == code

@@ -1,0 +1,165 @@
+import pytest
+
+from kolm import digest
+from kolm.errors import Denied, Refused, Unreadable
+from kolm.registry.audit import audit
+from kolm.registry.entries import read_history
+from kolm.sign import keys
+from kolm.sign.trust import Revocation, Role, TrustStore
+from tests.support.registries import World, check
+
+
+@pytest.fixture
+def world(tmp_path):
+    return World(tmp_path)
+
+
+def _versions(world, name="demo"):
+    history = read_history(world.registry.entries(name), name=name, trust=world.trust)
+    return [(str(s.version), s.counts) for s in history]
+
+
+def _leftovers(world):
+    return list((world.folder / "registry" / "tmp").iterdir())
+
+
+def test_a_published_bundle_has_an_entry_and_its_file(world):
+    published = world.publish("demo@1.0.0", "one")
+    assert published.new
+    assert published.entry.bundle == digest.of_bytes(b"one")
+    assert published.entry.previous is None
+    assert world.registry.blob(published.entry.file.digest).read_bytes() == b"one"
+    assert published.digest == digest.of_bytes(world.registry.entries("demo")[0])
+    assert _leftovers(world) == []
+
+
+def test_each_entry_names_the_one_before(world):
+    first = world.publish("demo@1.0.0", "one")
+    second = world.publish("demo@1.1.0", "two")
+    assert second.entry.previous == first.digest
+    assert second.entry.sequence == 2
+
+
+def test_publishing_the_same_again_changes_nothing(world):
+    first = world.publish("demo@1.0.0", "one")
+    again = world.publish("demo@1.0.0", "one")
+    assert not again.new
+    assert again.digest == first.digest
+    assert len(world.registry.entries("demo")) == 1
+
+
+def test_a_published_version_never_means_another_bundle(world):
+    world.publish("demo@1.0.0", "one")
+    for version in ("1.0.0", "1.0.0+rebuild"):
+        with pytest.raises(Refused) as caught:
+            world.publish(f"demo@{version}", "two")
+        assert caught.value.code == "E_VERSION_TAKEN"
+    assert _versions(world) == [("1.0.0", True)]
+    assert list(world.registry.blobs()) == [digest.of_bytes(b"one")]
+    assert _leftovers(world) == []
+
+
+def test_a_bundle_that_does_not_verify_is_not_published(world):
+    with pytest.raises(Refused) as caught:
+        world.publish("demo@1.0.0", "bad")
+    assert caught.value.code == "E_TEST_BAD"
+    assert world.registry.names() == []
+    assert list(world.registry.blobs()) == []
+
+
+def test_the_claims_of_a_version_may_grow(world):
+    world.publish("demo@1.0.0", "one\nfirst claim")
+    grown = world.publish("demo@1.0.0", "one\nfirst claim\nsecond claim")
+    assert grown.new
+    assert grown.entry.sequence == 2
+    assert _versions(world) == [("1.0.0", True), ("1.0.0", True)]
+
+
+def test_the_claims_of_a_version_never_shrink(world):
+    world.publish("demo@1.0.0", "one\nfirst claim")
+    with pytest.raises(Refused) as caught:
+        world.publish("demo@1.0.0", "one\nsecond claim")
+    assert caught.value.code == "E_CLAIMS_LOST"
+
+
+def test_publishing_again_repairs_a_lost_file(world):
+    published = world.publish("demo@1.0.0", "one")
+    path = world.registry.blob(published.entry.file.digest)
+    path.unlink()
+    assert not world.publish("demo@1.0.0", "one").new
+    assert path.read_bytes() == b"one"
+
+
+@pytest.mark.parametrize(
+    "limits", [{"names": ("other",)}, {"roles": (Role.BUILDER,)}, {"names": ("demo/*",)}]
+)
+def test_a_key_that_may_not_publish_the_name_is_denied(world, limits):
+    key = world.with_key("bob", **limits)
+    with pytest.raises(Denied) as caught:
+        world.publish("demo@1.0.0", key=key)
+    assert caught.value.code == "E_PUBLISH_DENIED"
+
+
+def test_an_unknown_or_revoked_key_is_denied(world):
+    with pytest.raises(Denied):
+        world.publish("demo@1.0.0", key=keys.generate())
+    gone = Revocation(on="2026-01-01T00:00:00Z", reason="")
+    revoked = world.trust.revoking(world.key.public.keyid, gone)
+    with pytest.raises(Denied):
+        world.publish("demo@1.0.0", trust=revoked)
+
+
+def test_a_stranger_cannot_reserve_a_version(world):
+    stranger = keys.generate()
+    theirs = TrustStore((world.trusted("mallory", stranger),))
+    world.publish("demo@1.0.0", "theirs", key=stranger, trust=theirs)
+    ours = world.publish("demo@1.0.0", "ours")
+    assert ours.new
+    assert _versions(world) == [("1.0.0", False), ("1.0.0", True)]
+
+
+def test_a_damaged_history_takes_no_more_entries(world):
+    world.publish("demo@1.0.0", "one")
+    world.registry.append("demo", 2, b"{}")
+    with pytest.raises(Refused):
+        world.publish("demo@1.1.0", "two")
+
+
+def test_a_lost_race_is_tried_again_behind_the_winner(world, monkeypatch):
+    rival = world.with_key("rival")
+    append = world.registry.append
+    raced = []
+
+    def append_late(name, sequence, data):
+        if not raced:
+            raced.append(True)
+            monkeypatch.setattr(world.registry, "append", append)
+            world.publish("demo@9.9.9", "the winner", key=rival)
+        return append(name, sequence, data)
+
+    monkeypatch.setattr(world.registry, "append", append_late)
+    published = world.publish("demo@1.0.0", "the loser")
+    assert published.entry.sequence == 2
+    assert published.entry.previous == digest.of_bytes(world.registry.entries("demo")[0])
+    assert audit(world.registry, trust=world.trust, check=check).verdict == "ok"
+
+
+def test_a_lost_race_for_the_same_version_is_refused(world, monkeypatch):
+    append = world.registry.append
+
+    def append_late(name, sequence, data):
+        monkeypatch.setattr(world.registry, "append", append)
+        world.publish("demo@1.0.0", "the winner")
+        return append(name, sequence, data)
+
+    monkeypatch.setattr(world.registry, "append", append_late)
+    with pytest.raises(Refused) as caught:
+        world.publish("demo@1.0.0", "the loser")
+    assert caught.value.code == "E_VERSION_TAKEN"
+
+
+def test_a_missing_source_could_not_be_read(world):
+    world.publish("demo@1.0.0", "one")
+    with pytest.raises(Unreadable) as caught, world.registry.stage(world.folder / "none"):
+        pass
+    assert caught.value.code == "E_FILE_UNREADABLE"

@@ -1,0 +1,57 @@
+"""The vectors that any implementation can be held against, checked a second way here."""
+
+import json
+import math
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from kolm import digest, schema
+from kolm.score.cases import build_cases
+from kolm.score.evaluation import RUNS, evaluate, find_mismatches
+from kolm.score.intervals import Cluster, bootstrap
+
+FOLDER = Path(__file__).parents[2] / "vectors" / "evaluation"
+WHOLE = ("exact", "relaxed")
+
+
+def _load(name: str) -> dict[str, Any]:
+    document: dict[str, Any] = json.loads((FOLDER / f"{name}.json").read_text())
+    return document
+
+
+@pytest.mark.parametrize("name", WHOLE)
+def test_whole_evaluations(name: str) -> None:
+    vector = _load(name)
+    for item in vector["evalcases"]:
+        schema.check("capture", item, where=name)
+    cases = build_cases((digest.of_value(item), item) for item in vector["evalcases"])
+    assert evaluate(vector["predictions"], cases, vector["settings"]) == vector["evaluation"]
+    assert not list(find_mismatches(vector["predictions"], cases, vector["settings"]))
+
+
+@pytest.mark.parametrize("name", WHOLE)
+def test_the_vectors_hold_by_plain_floating_point_too(name: str) -> None:
+    vector = _load(name)
+    stated, rows = vector["evaluation"], vector["predictions"]
+    z = 1.959963984540054
+    for run in RUNS:
+        n, k = len(rows), sum(float(row[run]["score"]) for row in rows)
+        reach = z * math.sqrt(z * z + 4 * k * (n - k) / n)
+        low, high = ((2 * k + z * z + sign * reach) / (2 * (n + z * z)) for sign in (-1, 1))
+        assert float(stated[run]["accuracy"]) == pytest.approx(k / n, abs=1e-6)
+        assert float(stated[run]["interval"]["low"]) == pytest.approx(low, abs=1e-6)
+        assert float(stated[run]["interval"]["high"]) == pytest.approx(high, abs=1e-6)
+    pairs = [(float(row["adapter"]["score"]), float(row["base"]["score"])) for row in rows]
+    b, c = sum(a > d for a, d in pairs), sum(d > a for a, d in pairs)
+    tail = sum(math.comb(b + c, i) for i in range(min(b, c) + 1)) / 2 ** (b + c)
+    assert (stated["paired"]["adapter_only"], stated["paired"]["base_only"]) == (b, c)
+    assert float(stated["paired"]["p"]) == pytest.approx(min(1, 2 * tail), abs=1e-6)
+
+
+def test_the_bootstrap() -> None:
+    vector = _load("bootstrap")
+    interval = bootstrap([Cluster(**cluster) for cluster in vector["clusters"]])
+    stated = vector["interval"]
+    assert (interval.low, interval.high) == (stated["low"], stated["high"])

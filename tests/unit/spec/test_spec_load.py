@@ -1,0 +1,220 @@
+"""Specs: defaults, refusals with places, and what the record holds."""
+
+from __future__ import annotations
+
+import dataclasses
+import typing
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from kolm import canonical, schema
+from kolm.errors import Refused, Unreadable
+from kolm.records import spec as records
+from kolm.spec import load_spec
+from kolm.spec.load import problems_of, read_source
+
+MINIMAL = {"kolm": 1, "name": "x", "base": "kolm/nano-1", "data": {"captures": "captures"}}
+SPECS = sorted((Path(__file__).parents[3] / "specs").glob("*.yaml"))
+
+
+def spec(**more: Any) -> records.Spec:
+    return load_spec({**MINIMAL, **more})
+
+
+@pytest.mark.parametrize("path", SPECS, ids=lambda path: path.name)
+def test_every_shipped_spec_loads(path: Path) -> None:
+    assert load_spec(path).kolm == 1
+
+
+def test_file_and_dict_give_the_same_record(tmp_path: Path) -> None:
+    path = tmp_path / "kolm.yaml"
+    path.write_text(
+        "kolm: 1\nname: x\nbase: kolm/nano-1\ndata: {captures: captures}\n"
+        "train: {learning_rate: 0.001, steps: 5}\n"
+    )
+    assert load_spec(path) == spec(train={"learning_rate": 0.001, "steps": 5})
+
+
+def _schema_defaults(part: dict[str, Any]) -> dict[str, Any]:
+    return {
+        name: sub["default"]
+        for name, sub in part.get("properties", {}).items()
+        if "default" in sub and not isinstance(sub["default"], dict)
+    }
+
+
+@pytest.mark.parametrize(
+    ("kind", "path"),
+    [
+        (records.Train, ("train",)),
+        (records.Method, ("train", "method")),
+        (records.Freeze, ("train", "freeze")),
+        (records.Floors, ("evaluation", "floors")),
+        (records.Publish, ("publish",)),
+        (records.Spec, ()),
+    ],
+)
+def test_the_record_and_the_schema_have_the_same_keys_and_defaults(
+    kind: type, path: tuple[str, ...]
+) -> None:
+    part = schema.load("spec")
+    for step in path:
+        part = part["properties"][step]
+    fields = {field.name: field for field in dataclasses.fields(kind)}
+    assert set(fields) == set(part["properties"])
+    for name, value in _schema_defaults(part).items():
+        if kind is records.Spec and name == "cost":
+            continue  # the short form "local" of a mapping
+        default = fields[name].default
+        if isinstance(default, str) and isinstance(value, int | float):
+            assert Decimal(default) == Decimal(str(value)), name
+        else:
+            assert default == value, name
+
+
+def test_defaults_that_depend_on_something_else() -> None:
+    assert spec().data.near_duplicates == "report"
+    shares = {"captures": "c", "split": {"eval": 0.1}}
+    divided = spec(data=shares).data
+    assert divided.near_duplicates == "refuse"
+    assert divided.split == records.Split(kind="hash", eval="0.1", validation="0.05")
+    assert spec().train.epochs == "1"
+    assert spec(train={"steps": 3}).train.epochs is None
+
+
+def test_short_forms_are_written_out() -> None:
+    relaxed = spec(evaluation={"metric": "relaxed"}).evaluation.metric
+    assert relaxed == records.MetricChoice(kind="relaxed", tolerance="0.05")
+    assert spec(cost="local").cost == records.Cost()
+    priced = spec(cost={"usd_per_1000_tokens": 0.002}).cost
+    assert priced == records.Cost(kind="per_token", usd_per_1000_tokens="0.002")
+
+
+def test_every_fraction_is_a_canonical_decimal_string() -> None:
+    loaded = spec(
+        train={"learning_rate": 1, "weight_decay": 0.10, "max_grad_norm": 2},
+        evaluation={"floors": {"k": 0}},
+    )
+
+    def walk(record: Any) -> None:
+        for field in dataclasses.fields(record):
+            value = getattr(record, field.name)
+            assert not isinstance(value, float | Decimal)
+            if dataclasses.is_dataclass(value):
+                walk(value)
+
+    walk(loaded)
+    assert (loaded.train.learning_rate, loaded.train.weight_decay) == ("1", "0.1")
+    assert loaded.evaluation.floors.k == "0"
+    canonical.parse_decimal(loaded.train.max_grad_norm, where="here")
+
+
+@pytest.mark.parametrize(
+    ("more", "code", "where", "says"),
+    [
+        ({"nmae": "y"}, "E_SPEC_UNKNOWN_KEY", "nmae", 'did you mean "name"?'),
+        (
+            {"train": {"method": {"lora_rank": 4}}},
+            "E_SPEC_UNKNOWN_KEY",
+            "train.method.lora_rank",
+            "rank",
+        ),
+        ({"data": {}}, "E_SPEC_MISSING_KEY", "data", ""),
+        ({"name": "No Spaces"}, "E_SPEC_VALUE", "name", ""),
+        ({"kolm": 2}, "E_SPEC_VALUE", "kolm", ""),
+        ({"train": {"steps": 0}}, "E_SPEC_VALUE", "train.steps", ""),
+        ({"train": {"steps": 1.5}}, "E_SPEC_VALUE", "train.steps", ""),
+        ({"train": {"steps": True}}, "E_SPEC_VALUE", "train.steps", ""),
+        ({"train": {"learning_rate": "fast"}}, "E_SPEC_VALUE", "train.learning_rate", ""),
+        ({"train": {"learning_rate": 0}}, "E_SPEC_VALUE", "train.learning_rate", ""),
+        ({"train": {"method": {"targets": []}}}, "E_SPEC_VALUE", "train.method.targets", ""),
+        (
+            {"train": {"method": {"targets": ["a", "a"]}}},
+            "E_SPEC_VALUE",
+            "train.method.targets",
+            "",
+        ),
+        ({"train": []}, "E_SPEC_VALUE", "train", ""),
+        ({"train": None}, "E_SPEC_VALUE", "train", ""),
+        ({"evaluation": {"metric": "exakt"}}, "E_SPEC_VALUE", "evaluation.metric", ""),
+        (
+            {"evaluation": {"metric": {"kind": "relaxed", "tol": 1}}},
+            "E_SPEC_UNKNOWN_KEY",
+            "evaluation.metric.tol",
+            "tolerance",
+        ),
+        (
+            {"data": {"captures": "c", "split": {"evl": 0.1}}},
+            "E_SPEC_UNKNOWN_KEY",
+            "data.split.evl",
+            "eval",
+        ),
+        ({"data": {"captures": "c", "split": "offcial"}}, "E_SPEC_VALUE", "data.split", ""),
+        ({"cost": 3}, "E_SPEC_VALUE", "cost", ""),
+        ({"nonce": "00"}, "E_SPEC_VALUE", "nonce", ""),
+        ({"train": {"steps": 1, "epochs": 1}}, "E_SPEC_CONFLICT", "train.epochs", ""),
+        (
+            {"data": {"captures": "c", "split": {"eval": 0.1}, "validation": 0.1}},
+            "E_SPEC_CONFLICT",
+            "data.validation",
+            "",
+        ),
+        (
+            {"train": {"freeze": {"projector": True, "projector_after_steps": 2}}},
+            "E_SPEC_CONFLICT",
+            "train.freeze.projector_after_steps",
+            "",
+        ),
+        (
+            {"train": {"freeze": {"projector": True}, "projector_learning_rate": 0.1}},
+            "E_SPEC_CONFLICT",
+            "train.projector_learning_rate",
+            "",
+        ),
+        (
+            {"evaluation": {"metric": {"kind": "exact", "tolerance": 0.1}}},
+            "E_SPEC_CONFLICT",
+            "evaluation.metric.tolerance",
+            "",
+        ),
+    ],
+)
+def test_a_wrong_spec_is_refused_with_code_place_and_help(
+    more: dict[str, Any], code: str, where: str, says: str
+) -> None:
+    with pytest.raises(Refused) as raised:
+        spec(**more)
+    assert raised.value.code == code
+    assert raised.value.where == where
+    assert says in raised.value.hint
+    assert "{'" not in str(raised.value.found)
+
+
+def test_all_problems_are_found_and_the_first_in_line_order_is_raised(tmp_path: Path) -> None:
+    path = tmp_path / "kolm.yaml"
+    path.write_text(
+        "kolm: 1\nname: x\nbase: b\ndata: {captures: c}\n"
+        "train:\n  stepz: 4\nevaluation:\n  metrik: 1\n"
+    )
+    found = problems_of(read_source(path))
+    assert [problem.where for problem in found] == ["kolm.yaml:6", "kolm.yaml:8"]
+    with pytest.raises(Refused) as raised:
+        load_spec(path)
+    assert raised.value.where == "kolm.yaml:6"
+    assert "1 more" in raised.value.hint
+
+
+def test_a_missing_spec_could_not_be_looked_at(tmp_path: Path) -> None:
+    with pytest.raises(Unreadable) as raised:
+        load_spec(tmp_path / "kolm.yaml")
+    assert raised.value.code == "E_SPEC_MISSING"
+
+
+def test_closed_choices_of_record_and_schema_agree() -> None:
+    train = schema.load("spec")["properties"]["train"]["properties"]
+    hints = typing.get_type_hints(records.Train)
+    for name in ("objective", "schedule", "precision"):
+        assert list(typing.get_args(hints[name])) == train[name]["enum"]

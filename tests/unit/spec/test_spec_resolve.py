@@ -1,0 +1,178 @@
+"""Resolving: what a lock says that a spec leaves open, and what it refuses."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from jsonschema import Draft202012Validator
+
+from kolm import canonical, digest, schema
+from kolm.errors import Refused
+from kolm.records.codec import from_document, to_document
+from kolm.records.lock import Lock
+from kolm.spec import derive_seeds, diff, load_spec, resolve
+
+ZERO = digest.of_bytes(b"")
+ENVIRONMENT = {
+    "python": "3.11", "torch": "2.13.0+cpu", "transformers": "5.23.0", "peft": "0.21.2",
+    "tokenizers": "0.23.3", "safetensors": "0.8.0", "numpy": "2.4.6", "pillow": "13.0.0",
+    "kolm": "0.1.0", "device": "cpu", "cpu": "some processor", "isa": "AVX2", "threads": 2,
+    "profile": "strict",
+}  # fmt: skip
+BASE = {
+    "id": "kolm/nano-1", "family": "qwen2_5_vl", "revision": None, "root": ZERO, "tensors": 3,
+    "parameters": 4, "dtype": "float32", "license": "Apache-2.0", "papers": [], "files": [],
+}  # fmt: skip
+
+
+def side(captures: int) -> dict[str, int]:
+    return {"captures": captures, "images": captures}
+
+
+def lock(*, train: Any = None, sides: tuple[int, int, int] = (100, 5, 20), **more: Any) -> Any:
+    spec = {"kolm": 1, "name": "x", "base": "b", "data": {"captures": "c"}, "train": train or {}}
+    environment = more.pop("environment", ENVIRONMENT)
+    snapshot = {
+        "root": ZERO,
+        "splits": {
+            "train": side(sides[0]),
+            "validation": side(sides[1]),
+            "eval": side(sides[2]),
+        },
+    }
+    loaded = load_spec({**spec, **more})
+    return resolve(loaded, base=BASE, snapshot=snapshot, cases=ZERO, environment=environment)
+
+
+def test_a_lock_fits_its_schema_for_our_checker_and_for_the_oracle() -> None:
+    made = lock()
+    assert schema.checker("lock")(made) is None
+    Draft202012Validator(schema.load("lock")).validate(made)
+
+
+def test_a_lock_goes_through_its_record_and_back() -> None:
+    made = lock(train={"early_stopping": {"patience": 2, "every_steps": 3}})
+    assert to_document(from_document(Lock, made)) == made
+
+
+def test_the_lock_schema_demands_every_key() -> None:
+    made = lock()
+
+    def walk(part: Any, path: tuple[str, ...]) -> Any:
+        if isinstance(part, dict):
+            for key in part:
+                yield (*path, key)
+                yield from walk(part[key], (*path, key))
+
+    for path in walk(made, ()):
+        broken = canonical.loads(canonical.dumps(made), where="lock")
+        parent = broken
+        for step in path[:-1]:
+            parent = parent[step]
+        del parent[path[-1]]
+        assert schema.checker("lock")(broken) is not None, path
+
+
+@pytest.mark.parametrize(
+    ("train", "examples", "steps"),
+    [
+        ({"steps": 7}, 100, 7),
+        ({}, 100, 13),  # one epoch of 100 in batches of 8
+        ({"epochs": 2, "batch_size": 10}, 100, 20),
+        ({"epochs": 0.5, "batch_size": 10}, 100, 5),
+        ({"epochs": 1, "batch_size": 10, "accumulation": 3}, 100, 4),
+        ({"epochs": 0.001, "batch_size": 64}, 10, 1),
+    ],
+)
+def test_epochs_become_steps(train: dict[str, Any], examples: int, steps: int) -> None:
+    assert lock(train=train, sides=(examples, 1, 1))["train"]["steps"] == steps
+
+
+def test_defaults_are_spelled_out() -> None:
+    train = lock(train={"steps": 600, "learning_rate": 0.001})["train"]
+    assert train["warmup_steps"] == 18
+    assert train["projector_learning_rate"] == "0.0005"
+    assert train["method"]["targets"] == [
+        "down_proj", "gate_proj", "k_proj", "o_proj", "q_proj", "up_proj", "v_proj",
+    ]  # fmt: skip
+    assert train["early_stopping"] is None
+    assert lock(train={"steps": 3})["train"]["segments"] == 3
+
+
+def test_a_frozen_projector_has_the_learning_rate_zero() -> None:
+    assert lock(train={"freeze": {"projector": True}})["train"]["projector_learning_rate"] == "0"
+
+
+def test_an_unfrozen_tower_is_in_the_target_expression() -> None:
+    assert "visual" not in lock()["train"]["method"]["target_expression"]
+    opened = lock(train={"freeze": {"vision": False}})
+    assert "visual" in opened["train"]["method"]["target_expression"]
+
+
+@pytest.mark.parametrize(
+    ("train", "sides", "code"),
+    [
+        ({"steps": 5, "warmup_steps": 5}, (100, 5, 20), "E_SPEC_CONFLICT"),
+        ({"steps": 5, "freeze": {"projector_after_steps": 5}}, (100, 5, 20), "E_SPEC_CONFLICT"),
+        (
+            {"steps": 5, "early_stopping": {"patience": 1, "every_steps": 6}},
+            (100, 5, 20),
+            "E_SPEC_CONFLICT",
+        ),
+        ({"early_stopping": {"patience": 1, "every_steps": 1}}, (100, 0, 20), "E_SPEC_CONFLICT"),
+        ({}, (0, 5, 20), "E_SPEC_CONFLICT"),
+        ({}, (100, 5, 0), "E_SPEC_CONFLICT"),
+        ({"method": {"targets": ["q_porj"]}}, (100, 5, 20), "E_ROLES_UNKNOWN_TARGET"),
+    ],
+)
+def test_settings_that_do_not_fit_are_refused(
+    train: dict[str, Any], sides: tuple[int, int, int], code: str
+) -> None:
+    with pytest.raises(Refused) as raised:
+        lock(train=train, sides=sides)
+    assert raised.value.code == code
+
+
+def test_the_environment_class_is_the_digest_of_the_rest() -> None:
+    environment = lock(train={"threads": 7})["environment"]
+    assert environment["threads"] == 7
+    rest = {key: value for key, value in environment.items() if key != "class"}
+    assert environment["class"] == digest.of_value(rest)
+
+
+def test_seeds_follow_the_written_rule() -> None:
+    made = lock()
+    unseeded = {key: value for key, value in made.items() if key != "seeds"}
+    whole = hashlib.sha256(canonical.dumps(unseeded)).digest()
+    for label, seed in made["seeds"].items():
+        assert seed == "sha256:" + hashlib.sha256(label.encode() + whole).hexdigest()
+    assert derive_seeds(made) == made["seeds"]
+
+
+@given(st.sampled_from(["name", "nonce"]), st.text("0123456789abcdef", min_size=64, max_size=64))
+def test_another_lock_has_other_seeds_and_an_equal_one_the_same(key: str, value: str) -> None:
+    one = lock()
+    other = lock(**{key: value})
+    same = one[key] == other[key]
+    assert (one["seeds"] == other["seeds"]) is same
+
+
+def test_resolving_is_a_function_of_its_arguments() -> None:
+    shuffled = dict(reversed(ENVIRONMENT.items()))
+    assert canonical.dumps(lock()) == canonical.dumps(lock(environment=shuffled))
+
+
+def test_a_diff_names_every_key_that_differs() -> None:
+    one, other = lock(train={"steps": 20}), lock(train={"steps": 30, "method": {"rank": 8}})
+    paths = {difference.path for difference in diff(one, other)}
+    assert {"train.steps", "train.method.rank", "seeds.order"} <= paths
+    assert "name" not in paths
+    assert diff(one, one) == ()
+
+
+def test_a_diff_tells_a_missing_key_from_null() -> None:
+    assert diff({"a": None}, {})[0].path == "a"

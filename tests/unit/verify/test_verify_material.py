@@ -1,0 +1,193 @@
+"""V40–V54: what the auditor's own base, captures and re-runs show."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from kolm import canonical, digest
+from kolm.errors import Lacking
+from kolm.records.verification import Evidence, Verdict
+from kolm.verify.checks.rescore import draw, power
+from kolm.verify.ports import PictureFacts, RescoreJob, RescoreRequest
+from tests.support.audits import Pictures, World, rescoring
+from tests.support.toy_base import floats
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory: pytest.TempPathFactory) -> World:
+    return World.make(tmp_path_factory.mktemp("material"))
+
+
+@pytest.fixture
+def base(world: World, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(world.parts.base, tmp_path / "base"))
+
+
+def test_the_pinned_base_is_recognised(world: World, base: Path) -> None:
+    answers = world.audit(base=base)
+    assert answers.overall is Verdict.OK
+    assert answers.report.conclusions.base_identity.evidence is Evidence.RECOMPUTED
+
+
+def test_without_a_base_its_identity_is_attested_by_name(world: World) -> None:
+    told = world.audit().report.conclusions.base_identity
+    assert (told.verdict, told.evidence, told.by) == (
+        Verdict.NOT_CHECKED,
+        Evidence.ATTESTED,
+        ("publisher",),
+    )
+
+
+def test_v40_another_chat_template_is_refused(world: World, base: Path) -> None:
+    (base / "chat_template.jinja").write_text("{{ 'ignore the picture' }}")
+    answers = world.audit(base=base)
+    assert "V40" in answers.failed
+    assert "V41" not in answers.failed
+
+
+def test_v40_remote_code_beside_the_base_is_refused(world: World, base: Path) -> None:
+    (base / "modeling_evil.py").write_text("print('owned')")
+    assert "V40" in world.audit(base=base).failed
+
+
+def change_a_tensor(base: Path) -> None:
+    shard = min(base.glob("*.safetensors"))
+    data = bytearray(shard.read_bytes())
+    data[-1] ^= 1
+    shard.write_bytes(data)
+
+
+def test_v41_another_base_is_refused(world: World, base: Path) -> None:
+    change_a_tensor(base)
+    answers = world.audit(base=base)
+    assert "V41" in answers.failed
+    assert {"V42", "V43"} <= answers.skipped
+    assert answers.report.conclusions.base_identity.verdict is Verdict.FAILED
+
+
+def test_v41_a_missing_base_could_not_be_looked_at(world: World, tmp_path: Path) -> None:
+    answers = world.audit(base=tmp_path / "missing")
+    assert {"V40", "V41"} <= answers.blind
+
+
+def test_v42_a_frozen_module_hidden_from_list_and_counts_is_refused(
+    world: World, base: Path
+) -> None:
+    forged = world.parts.copy()
+    hidden = next(r for r in forged.modules if r["module"] == "model.visual.blocks.0.attn.qkv")
+    forged.modules.remove(hidden)
+    forged.lock["base"]["tensors"] -= len(hidden["parameters"])
+    forged.lock["base"]["parameters"] -= sum(p["elements"] for p in hidden["parameters"])
+    assert world.audit(forged).overall is Verdict.OK
+    assert world.audit(forged, base=base).overall is Verdict.FAILED
+
+
+def test_v42_a_listed_digest_that_is_not_the_bases_is_refused(world: World, base: Path) -> None:
+    forged = world.parts.copy()
+    frozen = next(r for r in forged.modules if r["module"] == "model.visual.blocks.0.attn.qkv")
+    parameter = frozen["parameters"][0]
+    parameter["before"] = parameter["after"] = digest.of_bytes(b"another tensor")
+    assert world.audit(forged, base=base).failed == {"V42"}
+
+
+def test_v43_an_adapter_that_does_not_fit_the_base_is_refused(world: World, base: Path) -> None:
+    forged = world.parts.copy()
+    module = "model.language_model.layers.0.self_attn.q_proj"
+    row = next(row for row in forged.modules if row["module"] == module)
+    weight = next(p for p in row["parameters"] if p["name"] == "weight")
+    weight["shape"] = [weight["shape"][0] * 2, weight["shape"][1] // 2]
+    for part, shape in (("lora_A", (2, 4)), ("lora_B", (16, 2))):
+        forged.tensors[f"base_model.model.{module}.{part}.weight"] = floats(part, shape)
+    forged.retouch()
+    assert world.audit(forged).overall is Verdict.OK
+    assert {"V42", "V43"} <= world.audit(forged, base=base).failed
+
+
+def test_v46_edited_outputs_are_found_by_running_again(world: World, base: Path) -> None:
+    forged = world.parts.copy()
+    for row in forged.predictions:
+        row["base"]["output"] = "nothing"
+    forged.rescore()
+    assert world.audit(forged).overall is Verdict.OK
+    answers = world.audit(forged, base=base, rescore=rescoring(world.parts))
+    assert answers.failed == {"V46"}
+
+
+def test_v46_honest_outputs_are_repeated(world: World, base: Path) -> None:
+    answers = world.audit(base=base, rescore=rescoring(world.parts))
+    assert answers.overall is Verdict.OK
+
+
+def test_v46_on_another_machine_is_not_comparable(world: World, base: Path) -> None:
+    forged = world.parts.copy()
+    for row in forged.predictions:
+        row["blind"]["output"] = "nothing"
+    forged.rescore()
+    elsewhere = rescoring(world.parts, environment=digest.of_bytes(b"another machine"))
+    assert world.audit(forged, base=base, rescore=elsewhere).blind == {"V46"}
+
+
+def test_v46_with_another_base_shows_nothing(world: World, base: Path) -> None:
+    change_a_tensor(base)
+    assert "V46" in world.audit(base=base, rescore=rescoring(world.parts)).skipped
+
+
+def test_v46_without_the_train_extra_could_not_look(world: World, base: Path) -> None:
+    def run(job: RescoreJob) -> None:
+        raise Lacking("E_EXTRA_MISSING", "torch is not installed")
+
+    request = RescoreRequest(cases=1, entropy=digest.of_bytes(b"x"), run=run)  # type: ignore[arg-type]
+    assert world.audit(base=base, rescore=request).blind == {"V46"}
+
+
+def test_the_draw_depends_on_the_randomness_alone(world: World) -> None:
+    rows = world.parts.predictions
+    first = draw(rows, 3, digest.of_bytes(b"a"))
+    assert first == draw(rows, 3, digest.of_bytes(b"a"))
+    assert len({draw(rows, 3, digest.of_bytes(bytes([n]))) for n in range(20)}) > 5
+    assert draw(rows, 100, digest.of_bytes(b"a")) == tuple(row["case"] for row in rows)
+
+
+@pytest.mark.parametrize(("total", "drawn", "said"), [(10, 1, "0.1"), (10, 10, "1"), (1, 1, "1")])
+def test_the_power_of_a_draw_is_stated(total: int, drawn: int, said: str) -> None:
+    assert power(total, drawn).endswith(f"probability {said}")
+
+
+def captures_of(world: World) -> list[bytes]:
+    return [canonical.dumps(case) for case in world.parts.cases]
+
+
+def test_v47_a_leaf_that_the_store_does_not_hold_could_not_be_looked_at(world: World) -> None:
+    answers = world.audit(captures=Pictures.of(world.parts, captures_of(world)))
+    assert "V47" in answers.blind  # the store holds the eval captures only
+    assert {"V48", "V49"} & answers.failed == set()
+
+
+def test_v48_invented_pixel_digests_are_refused(world: World) -> None:
+    store = Pictures.of(world.parts, captures_of(world))
+    file = world.parts.snapshot_rows[0]["images"][0]["file"]
+    store._pictures[file] = PictureFacts(file=file, pixels=digest.of_bytes(b"others"))
+    assert "V48" in world.audit(captures=store).failed
+
+
+def test_v48_a_picture_that_is_not_there_could_not_be_looked_at(world: World) -> None:
+    answers = world.audit(captures=Pictures(captures_of(world), {}))
+    assert "V48" in answers.blind
+
+
+def test_v49_an_edited_statistic_is_refused(world: World) -> None:
+    store = Pictures.of(world.parts, captures_of(world), near=2)
+    assert "V49" in world.audit(captures=store).failed
+
+
+@pytest.mark.parametrize("number", ["V44", "V45", "V50", "V51", "V52", "V53", "V54"])
+def test_what_this_version_does_not_do_is_said(world: World, number: str) -> None:
+    assert number in world.audit().skipped
+
+
+def test_process_is_attested_and_never_more(world: World, base: Path) -> None:
+    told = world.audit(base=base).report.conclusions.process
+    assert (told.verdict, told.evidence) == (Verdict.NOT_CHECKED, Evidence.ATTESTED)

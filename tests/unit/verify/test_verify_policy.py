@@ -1,0 +1,134 @@
+"""V60–V65 and policy files: one negative case a clause."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from kolm import canonical, digest
+from kolm.errors import Refused, Unreadable, Usage
+from kolm.records import codec
+from kolm.records.verification import Verdict
+from kolm.verify.policy import BUILT_IN, load_policy, read_policy
+from tests.support.audits import World
+
+OTHER = (digest.of_bytes(b"other"),)
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory: pytest.TempPathFactory) -> World:
+    return World.make(tmp_path_factory.mktemp("policy"))
+
+
+@pytest.mark.parametrize(
+    ("number", "clause"),
+    [
+        ("V60", {"base_roots": OTHER}),
+        ("V60", {"families": ("llava",)}),
+        ("V60", {"licenses": ("GPL-3.0-only",)}),
+        ("V61", {"methods": ("ia3",)}),
+        ("V61", {"freeze": ("projector frozen",)}),
+        ("V62", {"metrics": ("anls",)}),
+        ("V62", {"minimum_eval_cases": 1000}),
+        ("V62", {"eval_pack_roots": OTHER}),
+        ("V62", {"floors": {"accuracy_lower_bound": "0.99"}}),
+        ("V62", {"floors": {"better_than_base_p": "0.00001"}}),
+        ("V62", {"floors": {"k": "0.9999"}}),
+        ("V63", {"licenses": ("Apache-2.0",)}),
+        ("V64", {"environment_classes": OTHER}),
+    ],
+)
+def test_v60_to_v64_a_clause_that_is_not_met_is_a_no(
+    world: World, number: str, clause: dict[str, Any]
+) -> None:
+    answers = world.audit(policy=replace(BUILT_IN, **clause))
+    assert number in answers.failed
+    assert {check for check in answers.failed if check < "V60"} == set()
+
+
+def test_clauses_that_are_met_are_accepted(world: World) -> None:
+    lock = world.parts.lock
+    policy = replace(
+        BUILT_IN,
+        base_roots=(lock["base"]["root"],),
+        families=("qwen2_5_vl",),
+        licenses=("Apache-2.0", "MIT"),
+        methods=("lora",),
+        freeze=("vision frozen",),
+        metrics=("exact",),
+        minimum_eval_cases=1,
+        eval_pack_roots=(world.parts.pack_root(),),
+        floors={"accuracy_lower_bound": "0.1", "k": "0.1"},
+        environment_classes=(lock["environment"]["class"],),
+        text="published",
+    )
+    assert world.audit(policy=policy).overall is Verdict.OK
+
+
+def test_v62_a_failed_gate_is_a_no_under_the_built_in_policy(world: World) -> None:
+    failing = world.parts.copy()
+    failing.lock["evaluation"]["floors"]["accuracy_lower_bound"] = "0.99"
+    failing.rescore()
+    assert world.audit(failing).failed == {"V62"}
+    assert world.audit(failing, policy=replace(BUILT_IN, gate="any")).overall is Verdict.OK
+
+
+def test_v62_withheld_text_is_a_no_when_the_policy_wants_it(world: World) -> None:
+    closed = world.parts.copy()
+    closed.lock["publish"]["text"] = False
+    closed.without.add("evalcases.jsonl")
+    assert world.audit(closed, policy=replace(BUILT_IN, text="published")).failed == {"V62"}
+
+
+def test_v63_withheld_licences_could_not_be_looked_at(world: World) -> None:
+    closed = world.parts.copy()
+    closed.lock["publish"]["text"] = False
+    closed.without.add("evalcases.jsonl")
+    policy = replace(BUILT_IN, licenses=("MIT", "Apache-2.0"))
+    assert "V63" in world.audit(closed, policy=policy).blind
+
+
+@pytest.mark.parametrize("scope", ["base_identity", "process"])
+def test_v65_a_demanded_verdict_that_nobody_reached_is_not_a_pass(world: World, scope: str) -> None:
+    answers = world.audit(policy=replace(BUILT_IN, reach=(scope,)))
+    assert answers.blind == {"V65"}
+
+
+def test_v65_a_reached_verdict_is_accepted(world: World) -> None:
+    policy = replace(BUILT_IN, reach=("delta_scope", "base_identity"))
+    assert world.audit(policy=policy, base=world.parts.base).overall is Verdict.OK
+
+
+def test_the_built_in_policy_is_a_policy_document() -> None:
+    document = canonical.loads(canonical.dumps(codec.to_document(BUILT_IN)), where="policy")
+    assert read_policy(document, where="policy") == BUILT_IN
+
+
+def test_a_policy_file_is_read(tmp_path: Path) -> None:
+    path = tmp_path / "policy.json"
+    path.write_bytes(canonical.dumps(codec.to_document(replace(BUILT_IN, name="mine"))))
+    assert load_policy(path).name == "mine"
+
+
+def test_a_missing_policy_file_could_not_be_read(tmp_path: Path) -> None:
+    with pytest.raises(Unreadable):
+        load_policy(tmp_path / "missing.json")
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"surprise": 1}, {"gate": "maybe"}, {"claims": []}, {"base_roots": ["not a digest"]}],
+)
+def test_a_policy_that_does_not_fit_is_refused(change: dict[str, Any]) -> None:
+    with pytest.raises(Refused):
+        read_policy({**codec.to_document(BUILT_IN), **change}, where="policy")
+
+
+def test_a_threshold_beyond_the_listed_keys_is_a_usage_error() -> None:
+    document = canonical.loads(canonical.dumps(codec.to_document(BUILT_IN)), where="policy")
+    document["claims"][0].update(keys=["0" * 64], threshold=2)
+    with pytest.raises(Usage):
+        read_policy(document, where="policy")

@@ -1,0 +1,239 @@
+"""V10–V19: one negative case each."""
+
+from __future__ import annotations
+
+import base64
+from typing import Any
+
+import pytest
+
+from kolm import canonical, digest
+from kolm.records.verification import Verdict
+from kolm.sign import envelope, predicates, statement
+from kolm.sign.keys import PrivateKey, generate
+from kolm.sign.trust import Revocation, Role, TrustStore
+from kolm.verify.policy import ClaimDemand, Policy
+from tests.support.audits import World, trusting
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory: pytest.TempPathFactory) -> World:
+    return World.make(tmp_path_factory.mktemp("signatures"))
+
+
+def claim(world: World, kind: str, said: dict[str, Any], key: PrivateKey) -> bytes:
+    return envelope.seal(statement.statement(world.parts.content_id(), "toy", kind, said), key)
+
+
+def test_v10_two_key_names_in_one_envelope_are_refused(world: World) -> None:
+    claims = world.parts.claims(world.publisher)
+    bundle = canonical.loads(claims[0], where="claim")
+    bundle["verificationMaterial"]["publicKey"]["hint"] = world.stranger.public.keyid
+    assert "V10" in world.audit(claims=[canonical.dumps(bundle), *claims[1:]]).failed
+
+
+def test_v10_a_claim_of_an_unknown_kind_is_refused(world: World) -> None:
+    claims = world.parts.claims(world.publisher)
+    bundle = canonical.loads(claims[0], where="claim")
+    payload = canonical.loads(base64.b64decode(bundle["dsseEnvelope"]["payload"]), where="payload")
+    payload["predicateType"] = "https://example.com/praise/v1"
+    signed = envelope.seal(canonical.dumps(payload), world.publisher)
+    assert "V10" in world.audit(claims=[*claims, signed]).failed
+
+
+def test_v11_a_trusted_key_that_did_not_sign_is_a_no(world: World) -> None:
+    claims = world.parts.claims(world.publisher)
+    bundle = canonical.loads(claims[0], where="claim")
+    wrong = base64.b64encode(bytes(64)).decode()
+    bundle["dsseEnvelope"]["signatures"][0]["sig"] = wrong
+    answers = world.audit(claims=[canonical.dumps(bundle), *claims[1:]])
+    assert "V11" in answers.failed
+    assert answers.overall is Verdict.FAILED
+
+
+def test_v11_a_key_without_the_role_is_a_no(world: World) -> None:
+    store = TrustStore((trusting(world.publisher, roles=(Role.EVALUATOR,)),))
+    assert "V11" in world.audit(trust=store).failed
+
+
+def test_v11_an_unknown_key_could_not_be_looked_at(world: World) -> None:
+    answers = world.audit(key=world.stranger)
+    assert "V11" in answers.blind
+    assert not answers.failed
+    assert answers.overall is Verdict.COULD_NOT_LOOK
+
+
+def test_v12_claims_about_another_bundle_are_refused(world: World) -> None:
+    other = digest.of_bytes(b"another bundle")
+    answers = world.audit(claims=world.parts.claims(world.publisher, subject=other))
+    assert {"V12", "V13"} <= answers.failed
+
+
+@pytest.mark.parametrize("missing", range(4))
+def test_v13_a_removed_claim_is_refused(world: World, missing: int) -> None:
+    claims = world.parts.claims(world.publisher)
+    del claims[missing]
+    assert "V13" in world.audit(claims=claims).failed
+
+
+def test_v13_no_claims_at_all_is_a_no(world: World) -> None:
+    answers = world.audit(claims=[])
+    assert {"V13", "V14"} <= answers.failed
+    assert answers.overall is Verdict.FAILED
+
+
+def test_v14_two_signatures_of_one_key_count_once(world: World) -> None:
+    policy = Policy(
+        name="two",
+        claims=(ClaimDemand(predicate=predicates.KSCORE, role="evaluator", threshold=2),),
+    )
+    claims = world.parts.claims(world.publisher)
+    said = world.parts.predicates()[predicates.KSCORE]
+    said["inputs"] = {**said["inputs"], "p95_latency_us": 2001}
+    claims.append(claim(world, predicates.KSCORE, said, world.publisher))
+    assert "V14" in world.audit(claims=claims, policy=policy).failed
+
+
+def test_v14_two_keys_meet_a_threshold_of_two(world: World) -> None:
+    policy = Policy(
+        name="two",
+        claims=(ClaimDemand(predicate=predicates.KSCORE, role="evaluator", threshold=2),),
+    )
+    second = generate()
+    said = world.parts.predicates()[predicates.KSCORE]
+    claims = [
+        *world.parts.claims(world.publisher),
+        claim(world, predicates.KSCORE, said, second),
+    ]
+    store = TrustStore((trusting(world.publisher), trusting(second, name="auditor")))
+    assert world.audit(claims=claims, policy=policy, trust=store).overall is Verdict.OK
+
+
+def test_v14_the_built_in_policy_wants_one_signer_behind_all_claims(world: World) -> None:
+    second = generate()
+    claims = world.parts.claims(world.publisher)[:2] + world.parts.claims(second)[2:]
+    store = TrustStore((trusting(world.publisher), trusting(second, name="other")))
+    answers = world.audit(claims=claims, trust=store)
+    assert answers.failed == {"V14"}
+
+
+def test_v14_keys_outside_the_policys_list_do_not_count(world: World) -> None:
+    demand = ClaimDemand(
+        predicate=predicates.MODULES,
+        role="builder",
+        threshold=1,
+        keys=(world.stranger.public.keyid,),
+    )
+    assert "V14" in world.audit(policy=Policy(name="listed", claims=(demand,))).failed
+
+
+def revoked_store(world: World, on: str, *others: Any) -> TrustStore:
+    lost = Revocation(on=on, reason="lost laptop")
+    return TrustStore((trusting(world.publisher, revoked=lost), *others))
+
+
+def test_v15_a_revoked_key_is_void(world: World) -> None:
+    answers = world.audit(trust=revoked_store(world, "2020-01-01T00:00:00Z"))
+    assert "V15" in answers.failed
+
+
+@pytest.mark.parametrize(
+    ("revoked_on", "accepted"),
+    [("2026-02-01T00:00:00Z", True), ("2026-01-01T00:00:00Z", False)],
+)
+def test_v15_an_earlier_claim_of_another_key_keeps_it(
+    world: World, revoked_on: str, accepted: bool
+) -> None:
+    witness = generate()
+    said = world.parts.predicates()[predicates.PROVENANCE]  # finished on 2026-01-02
+    claims = [
+        *world.parts.claims(world.publisher),
+        claim(world, predicates.PROVENANCE, said, witness),
+    ]
+    store = revoked_store(world, revoked_on, trusting(witness, name="witness"))
+    answers = world.audit(claims=claims, trust=store)
+    assert (answers.overall is Verdict.OK) == accepted
+
+
+def edit(kind: str, *path: str, value: Any) -> Any:
+    def change(said: dict[str, Any]) -> None:
+        target = said[kind]
+        for key in path[:-1]:
+            target = target[key]
+        target[path[-1]] = value
+
+    return change
+
+
+OTHER = digest.of_bytes(b"other")
+
+
+@pytest.mark.parametrize(
+    ("number", "change"),
+    [
+        ("V16", edit(predicates.MODULES, "modules", value=OTHER)),
+        ("V16", edit(predicates.MODULES, "base", value=OTHER)),
+        ("V16", edit(predicates.MODULES, "words", value=["projector frozen"])),
+        (
+            "V17",
+            edit(
+                predicates.PROVENANCE, "buildDefinition", "internalParameters", "lock", value=OTHER
+            ),
+        ),
+        (
+            "V17",
+            edit(
+                predicates.PROVENANCE,
+                "buildDefinition",
+                "externalParameters",
+                "name",
+                value="another",
+            ),
+        ),
+        ("V18", edit(predicates.KSCORE, "evaluation", value=OTHER)),
+        ("V18", edit(predicates.KSCORE, "pack", "root", value=OTHER)),
+        ("V18", edit(predicates.KSCORE, "pack", "owner", value="somebody")),
+        ("V18", edit(predicates.TEST_RESULT, "result", value="FAILED")),
+        ("V18", edit(predicates.TEST_RESULT, "passedTests", value=[])),
+    ],
+)
+def test_v16_to_v18_a_claim_that_content_contradicts_is_refused(
+    world: World, number: str, change: Any
+) -> None:
+    answers = world.audit(change=change)
+    assert number in answers.failed
+
+
+def test_v19_two_signers_who_disagree_are_refused(world: World) -> None:
+    second = generate()
+    said = world.parts.predicates()[predicates.KSCORE]
+    said["inputs"] = {**said["inputs"], "size_bytes": 1}
+    claims = [
+        *world.parts.claims(world.publisher),
+        claim(world, predicates.KSCORE, said, second),
+    ]
+    store = TrustStore((trusting(world.publisher), trusting(second, name="other")))
+    assert "V19" in world.audit(claims=claims, trust=store).failed
+
+
+def test_measurements_of_two_signers_may_differ(world: World) -> None:
+    second = generate()
+    base = world.parts.predicates()[predicates.KSCORE]
+    slower = {**base, "inputs": {**base["inputs"], "p95_latency_us": 9999}}
+    claims = [
+        *world.parts.claims(world.publisher),
+        claim(world, predicates.KSCORE, slower, second),
+    ]
+    store = TrustStore((trusting(world.publisher), trusting(second, name="other")))
+    answers = world.audit(claims=claims, trust=store)
+    assert answers.overall is Verdict.OK
+    assert answers["V36"].by == ("other", "publisher")
+
+
+def test_a_strangers_extra_claim_changes_nothing(world: World) -> None:
+    said = world.parts.predicates()[predicates.KSCORE]
+    claims = [
+        *world.parts.claims(world.publisher),
+        claim(world, predicates.KSCORE, said, world.stranger),
+    ]
+    assert world.audit(claims=claims).overall is Verdict.OK

@@ -1,0 +1,97 @@
+"""The table of questions: code, docs and tests ask the same under the same number."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from kolm import canonical, schema
+from kolm.records import codec
+from kolm.records.verification import Verification
+from kolm.verify.check import TABLE, Check, CheckTable
+from kolm.verify.checks import ALL_CHECKS
+from kolm.verify.snapshot_lines import read_snapshot_lines
+from tests.support.audits import World
+
+ROOT = Path(__file__).parents[3]
+PAGE = (ROOT / "docs" / "format" / "verification.md").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("check", ALL_CHECKS, ids=lambda check: check.id)
+def test_the_page_asks_what_the_code_asks(check: Check) -> None:
+    row = re.search(rf"^\| {check.id} \| (.*?) \|", PAGE, re.MULTILINE)
+    assert row is not None
+    assert row[1].replace("`", "") == check.question
+
+
+def test_the_page_has_no_other_numbers() -> None:
+    told = re.findall(r"^\| (V\d\d) \|", PAGE, re.MULTILINE)
+    assert told == [check.id for check in ALL_CHECKS]
+
+
+ALWAYS_OPEN = {"V44", "V45", "V50", "V51", "V52", "V53", "V54"}
+
+
+def test_every_check_has_a_negative_case() -> None:
+    texts = [path.read_text(encoding="utf-8") for path in Path(__file__).parent.glob("test_*.py")]
+    named = {
+        f"V{number}"
+        for text in texts
+        for name in re.findall(r"def test_((?:v\d\d_(?:to_|and_)?)+)", text)
+        for number in _numbers(name)
+    }
+    assert {check.id for check in ALL_CHECKS} - named <= ALWAYS_OPEN
+
+
+def _numbers(name: str) -> list[str]:
+    found = re.findall(r"v(\d\d)", name)
+    if "_to_" in name:
+        return [f"{number:02}" for number in range(int(found[0]), int(found[1]) + 1)]
+    return found
+
+
+def test_what_a_check_needs_is_asked() -> None:
+    known = {check.id for check in ALL_CHECKS}
+    assert all(set(check.needs) <= known for check in ALL_CHECKS)
+
+
+def test_a_number_is_given_once() -> None:
+    table = CheckTable()
+    table.add(TABLE.in_order()[0])
+    with pytest.raises(ValueError, match="twice"):
+        table.add(TABLE.in_order()[0])
+
+
+def test_a_report_fits_its_schema_and_comes_back(tmp_path: Path) -> None:
+    world = World.make(tmp_path)
+    forged = world.parts.copy()
+    forged.predictions[0]["adapter"]["output"] = "\x1b[31mred\x1b[0m"
+    report = world.audit(forged).report
+    document = canonical.loads(canonical.dumps(codec.to_document(report)), where="report")
+    schema.check("verification", document, where="report")
+    assert codec.from_document(Verification, document) == report
+
+
+def test_text_from_a_bundle_cannot_reach_the_terminal(tmp_path: Path) -> None:
+    world = World.make(tmp_path)
+    forged = world.parts.copy()
+    forged.predictions[0]["adapter"]["finish"] = "stop"
+    forged.lock["name"] = "toy"
+    forged.cases[0]["tags"] = ["\x1b]0;owned\x07" + "x" * 500]
+    document = codec.to_document(world.audit(forged).report)
+    text = str(document)
+    assert "\\x1b" not in text
+    assert "x" * 300 not in text
+
+
+def test_the_quick_reader_of_snapshot_lines_equals_the_long_one(tmp_path: Path) -> None:
+    world = World.make(tmp_path)
+    several = [dict(row) for row in world.parts.snapshot_rows]
+    several[0]["images"] = several[0]["images"] + several[1]["images"]
+    several[1]["images"] = []
+    data = canonical.dump_lines(several)
+    lines = read_snapshot_lines(data, where="snapshot.jsonl")
+    assert list(lines.rows()) == several
+    assert b"".join(leaf + b"\n" for leaf in lines.leaves) == data
