@@ -78,10 +78,10 @@ _TYPES: dict[str, Callable[[Any], bool]] = {
 
 
 def _compile(schema: Any, root: dict[str, Any], known: dict[str, list[Checker]]) -> Checker:
-    if schema is True:
-        return lambda _: None
-    if schema is False:
-        return lambda _: ("", "nothing is allowed here")
+    if isinstance(schema, bool):
+        return lambda _: None if schema else ("", "nothing is allowed here")
+    if schema.keys() <= _TEXT_KEYWORDS and schema.get("type") == "string":
+        return _text(schema)
     parts: list[Checker] = []
     for keyword, argument in schema.items():
         if keyword in _ANNOTATIONS or keyword in ("additionalProperties", "required"):
@@ -94,6 +94,8 @@ def _compile(schema: Any, root: dict[str, Any], known: dict[str, list[Checker]])
         parts.append(_properties({}, schema, root, known))
     if len(parts) == 1:
         return parts[0]
+    if len(parts) == 2:  # a type and one more: most of our schemas
+        return _both(*parts)
 
     def every(value: Any) -> Problem:
         for part in parts:
@@ -105,10 +107,43 @@ def _compile(schema: Any, root: dict[str, Any], known: dict[str, list[Checker]])
     return every
 
 
+def _both(first: Checker, second: Checker) -> Checker:
+    def check_both(value: Any) -> Problem:
+        return first(value) or second(value)
+
+    return check_both
+
+
+_TEXT_KEYWORDS = {"type", "pattern", "minLength", "maxLength", *_ANNOTATIONS}
+
+
+def _text(schema: dict[str, Any]) -> Checker:
+    """A string with a pattern and lengths in one step: nearly every leaf of our rows."""
+    pattern = schema.get("pattern", "")
+    search = _compiled_pattern(pattern).search if pattern else None
+    least, most = schema.get("minLength", 0), schema.get("maxLength", 2**63)
+
+    def check_text(value: Any) -> Problem:
+        if not isinstance(value, str):
+            return "", f"expected string, found {type(value).__name__}"
+        if search is not None and not search(value):
+            return "", f"{value[:80]!r} does not match {pattern}"
+        if not least <= len(value) <= most:
+            short = len(value) < least
+            return (
+                "",
+                f"shorter than {least} characters" if short else f"longer than {most} characters",
+            )
+        return None
+
+    return check_text
+
+
 def _type(argument: Any, *_: Any) -> Checker:
-    names = [argument] if isinstance(argument, str) else argument
-    tests = [_TYPES[name] for name in names]
-    wanted = " or ".join(names)
+    if isinstance(argument, str):
+        return _one_type(argument)
+    tests = [_TYPES[name] for name in argument]
+    wanted = " or ".join(argument)
 
     def check_type(value: Any) -> Problem:
         for test in tests:
@@ -117,6 +152,15 @@ def _type(argument: Any, *_: Any) -> Checker:
         return "", f"expected {wanted}, found {type(value).__name__}"
 
     return check_type
+
+
+def _one_type(name: str) -> Checker:
+    test = _TYPES[name]
+
+    def check_one_type(value: Any) -> Problem:
+        return None if test(value) else ("", f"expected {name}, found {type(value).__name__}")
+
+    return check_one_type
 
 
 def _same(left: Any, right: Any) -> bool:
@@ -138,10 +182,13 @@ def _const(argument: Any, *_: Any) -> Checker:
     return _enum([argument])
 
 
-def _pattern(argument: str, *_: Any) -> Checker:
+def _compiled_pattern(text: str) -> re.Pattern[str]:
     # Our patterns are anchored; \Z instead of $ keeps a trailing newline out, as ECMA regexes do.
-    text = argument[:-1] + r"\Z" if argument.endswith("$") else argument
-    search = re.compile(text, re.ASCII).search
+    return re.compile(text[:-1] + r"\Z" if text.endswith("$") else text, re.ASCII)
+
+
+def _pattern(argument: str, *_: Any) -> Checker:
+    search = _compiled_pattern(argument).search
 
     def check_pattern(value: Any) -> Problem:
         if isinstance(value, str) and not search(value):

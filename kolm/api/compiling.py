@@ -229,9 +229,7 @@ def _judge_and_seal(
     )
 
 
-def wrong_answers(
-    cases: bytes, predictions: Sequence[Mapping[str, Any]]
-) -> list[dict[str, str]]:
+def wrong_answers(cases: bytes, predictions: Sequence[Mapping[str, Any]]) -> list[dict[str, str]]:
     """The cases that the adapter did not get wholly right, in the order of the predictions."""
     wrong = {
         row["case"]: row["adapter"]["output"]

@@ -184,4 +184,3 @@ def store_rows(rows: Iterable[Any], place: Project, reporter: Reporter) -> Path:
         return kept
     finally:
         shutil.rmtree(making)
-

@@ -113,10 +113,7 @@ def _checkpoints(run: Path) -> dict[str, Source]:
 
 def _eval_images(prepared: Prepared) -> dict[str, Source]:
     files = {
-        image.file
-        for row in prepared.snapshot.rows
-        if row.split == "eval"
-        for image in row.images
+        image.file for row in prepared.snapshot.rows if row.split == "eval" for image in row.images
     }
     with CaptureStore.open(prepared.store_folder) as store:
         return {f"evalimage-{digest.hex_of(f)}": store.blobs.path(f) for f in sorted(files)}
@@ -124,9 +121,7 @@ def _eval_images(prepared: Prepared) -> dict[str, Source]:
 
 def pack_root(snapshot_lines: Sequence[bytes]) -> Digest:
     """The Merkle root of the eval lines of a snapshot: which cases were scored."""
-    return digest.merkle_root(
-        line for line in snapshot_lines if line.endswith(b'"split":"eval"}')
-    )
+    return digest.merkle_root(line for line in snapshot_lines if line.endswith(b'"split":"eval"}'))
 
 
 def score_report(

@@ -10,7 +10,7 @@ from typing import Any
 from kolm.capture import extras, fields, png
 from kolm.capture.drafts import BadRow, Defaults, Draft, FileImage, ImageSource, InlineImage, Row
 from kolm.capture.importers import jsonl
-from kolm.capture.sources import Folder, image_source
+from kolm.capture.sources import Folder, image_source, load
 from kolm.errors import Refused
 from kolm.records.capture import Source
 
@@ -41,6 +41,15 @@ def from_python(
             yield jsonl.draft_of(row, read_image, defaults or Defaults(source=SOURCE), where=where)
         except Refused as error:
             yield BadRow.of(error, where)
+
+
+def read_image(value: Any) -> bytes:
+    """The bytes of one image as Python hands it over: path, bytes, base64, data URI, PIL image.
+
+    Raises:
+        Refused: it is none of these, or its file cannot be read.
+    """
+    return load(_image(value, Folder(None), "image"), where="image")
 
 
 def _image(value: Any, folder: Folder, where: str) -> ImageSource:

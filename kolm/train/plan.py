@@ -85,19 +85,20 @@ def read_plan(lock: Mapping[str, Any]) -> TrainPlan:
     """The training plan of a lock.
 
     Raises:
-        Refused: an objective or method that this version does not train.
+        Refused: an objective, method, schedule or device that this version does not train with.
     """
     train, method = lock["train"], lock["train"]["method"]
     for name, value, known in (
-        ("objective", train["objective"], ("sft",)),
-        ("method.kind", method["kind"], ("lora",)),
-        ("schedule", train["schedule"], ("cosine", "linear", "constant")),
+        ("train.objective", train["objective"], ("sft",)),
+        ("train.method.kind", method["kind"], ("lora",)),
+        ("train.schedule", train["schedule"], ("cosine", "linear", "constant")),
+        ("environment.device", lock["environment"]["device"], ("cpu",)),
     ):
         if value not in known:
             raise Refused(
                 "E_TRAIN_UNSUPPORTED",
-                f"this version of kolm does not train with this {name}",
-                where=f"train.{name}",
+                f"this version of kolm does not train with this {name.rpartition('.')[2]}",
+                where=name,
                 expected=", ".join(known),
                 found=str(value),
             )

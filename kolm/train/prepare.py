@@ -19,6 +19,9 @@ from kolm.encode.encoder import Encoder
 from kolm.encode.examples import Dropped, Example
 from kolm.errors import Refused, Unreadable
 from kolm.events import Reporter
+from kolm.models.family import runtime
+from kolm.models.resolve import read_config
+from kolm.train.plan import TrainPlan
 
 # Encoding reports this often, so that a person sees it move.
 _REPORT_EVERY = 500
@@ -110,6 +113,32 @@ def _read(folder: Path, name: str) -> bytes:
         raise Unreadable(
             "E_TRAIN_FILE", f"cannot read a file of the run: {error.strerror}", where=name
         ) from error
+
+
+def make_encoder(plan: TrainPlan, processor: Any, base_folder: Path) -> Encoder:
+    """The encoder of a run, with the plan's budget."""
+    return Encoder(
+        processor,
+        runtime(plan.base_family),
+        image_token_id=read_image_token(base_folder),
+        max_seq_length=plan.max_seq_length,
+        max_images=plan.max_images,
+        shrink_images=plan.shrink_images,
+    )
+
+
+def read_image_token(base_folder: Path) -> int:
+    """The id that stands for one image feature, from the base's config.
+
+    Raises:
+        Refused: the config names none.
+    """
+    number = read_config(base_folder).get("image_token_id")
+    if not isinstance(number, int):
+        raise Refused(
+            "E_BASE_CONFIG", "the base's config names no image_token_id", where="config.json"
+        )
+    return number
 
 
 def encode_split(

@@ -6,6 +6,7 @@ Writes trace.jsonl, checkpoints/, modules.jsonl, adapter_model.safetensors and t
 from __future__ import annotations
 
 import resource
+import shutil
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -18,19 +19,24 @@ from kolm.adapters.lora import attach_lora
 from kolm.capture.images import decode
 from kolm.capture.store import CaptureStore
 from kolm.digest import Digest
-from kolm.encode.encoder import Encoder
 from kolm.errors import Refused
 from kolm.events import Reporter
 from kolm.models.family import FamilyRuntime, runtime
 from kolm.models.load import load_model
 from kolm.models.processor import load_processor
-from kolm.models.resolve import read_config
 from kolm.objectives.sft import ImageEmbedder
 from kolm.train import evidence, vision
 from kolm.train.checkpoints import CheckpointFolder, encode_tensors
 from kolm.train.loop import RunOutcome, run
 from kolm.train.plan import OPTIMIZER, TrainPlan, read_plan
-from kolm.train.prepare import EncodedSplit, Inputs, encode_split, read_inputs
+from kolm.train.prepare import (
+    EncodedSplit,
+    Inputs,
+    encode_split,
+    make_encoder,
+    read_image_token,
+    read_inputs,
+)
 from kolm.train.trace import Trace
 from kolm.train.trainer import Trainer
 
@@ -88,15 +94,7 @@ def open_session(folder: Path, reporter: Reporter) -> Session:
     plan = read_plan(inputs.lock)
     table, family = roles.family(plan.base_family), runtime(plan.base_family)
     processor = load_processor(inputs.base_folder)
-    image_token_id = int(read_config(inputs.base_folder)["image_token_id"])
-    encoder = Encoder(
-        processor,
-        family,
-        image_token_id=image_token_id,
-        max_seq_length=plan.max_seq_length,
-        max_images=plan.max_images,
-        shrink_images=plan.shrink_images,
-    )
+    encoder = make_encoder(plan, processor, inputs.base_folder)
     with CaptureStore.open(inputs.captures_folder) as store:
         train = encode_split(inputs.rows, "train", store, encoder, reporter)
         validation = EncodedSplit(examples=(), dropped={})
@@ -115,7 +113,7 @@ def open_session(folder: Path, reporter: Reporter) -> Session:
             family,
             train.examples,
             embedder,
-            image_token_id=image_token_id,
+            image_token_id=read_image_token(inputs.base_folder),
             pad_token_id=processor.tokenizer.pad_token_id or 0,
         )
     return Session(
@@ -205,6 +203,8 @@ def train_run(folder: Path, reporter: Reporter) -> None:
     paths.atomic_write(folder / ADAPTER, weights)
     facts = _facts(session, outcome, trace, weights)
     paths.atomic_write(folder / "train.json", canonical.dumps(facts))
+    if (folder / FEATURES).is_dir():  # gigabytes that only a resumed run would read again
+        shutil.rmtree(folder / FEATURES)
 
 
 def _facts(session: Session, outcome: RunOutcome, trace: Trace, weights: bytes) -> dict[str, Any]:

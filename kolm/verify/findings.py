@@ -15,7 +15,7 @@ LONGEST_TEXT = 200  # hostile documents must not fill the report
 
 def passed(detail: str) -> Finding:
     """Looked here, and it holds."""
-    return Finding(verdict=Verdict.OK, detail=detail)
+    return Finding(verdict=Verdict.OK, detail=shorten(detail))
 
 
 def failed(
@@ -24,7 +24,7 @@ def failed(
     """Looked here, and it does not hold."""
     return Finding(
         verdict=Verdict.FAILED,
-        detail=detail,
+        detail=shorten(detail),
         where=shorten(where) or None,
         expected=shorten(expected) or None,
         found=shorten(found) or None,
@@ -36,7 +36,7 @@ def could_not_look(detail: str, *, where: str = "", code: str = "") -> Finding:
     """Something needed to answer is missing on this side; this says nothing about the bundle."""
     return Finding(
         verdict=Verdict.COULD_NOT_LOOK,
-        detail=detail,
+        detail=shorten(detail),
         where=shorten(where) or None,
         code=code or None,
     )
@@ -44,7 +44,9 @@ def could_not_look(detail: str, *, where: str = "", code: str = "") -> Finding:
 
 def not_checked(detail: str, *, where: str = "") -> Finding:
     """Nobody asked, or an earlier check has failed that this one builds on."""
-    return Finding(verdict=Verdict.NOT_CHECKED, detail=detail, where=shorten(where) or None)
+    return Finding(
+        verdict=Verdict.NOT_CHECKED, detail=shorten(detail), where=shorten(where) or None
+    )
 
 
 def from_error(error: KolmError) -> Finding:
@@ -63,7 +65,8 @@ def from_error(error: KolmError) -> Finding:
 def shorten(value: object) -> str:
     """Text from a bundle, made fit to print: one line, no control characters, bounded."""
     text = value if isinstance(value, str) else str(value)
-    text = "".join(sign if sign.isprintable() else "\N{REPLACEMENT CHARACTER}" for sign in text)
+    if not text.isprintable():
+        text = "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text)
     if len(text) <= LONGEST_TEXT:
         return text
     return text[: LONGEST_TEXT - 1] + "…"

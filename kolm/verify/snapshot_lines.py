@@ -22,24 +22,18 @@ _LINE = re.compile(
     rb',"split":"(eval|train|validation)"\}',
     re.ASCII,
 )
-_DIGESTS = re.compile(_DIGEST, re.ASCII)
+_DIGESTS = re.compile(_DIGEST.decode(), re.ASCII)
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Picture:
-    """One image of a capture: the digest of its file and of its decoded pixels."""
-
-    file: str
-    pixels: str
+Images = list[dict[str, str]]  # ``file`` and ``pixels`` of each picture of a capture
 
 
 @dataclass(slots=True)
 class SnapshotLines:
-    """The snapshot by line: parallel lists of capture id, split and pictures."""
+    """The snapshot by line: parallel lists. Callers change nothing; equal images are shared."""
 
     captures: list[str] = field(default_factory=list)
     splits: list[str] = field(default_factory=list)
-    pictures: list[tuple[Picture, ...]] = field(default_factory=list)
+    images: list[Images] = field(default_factory=list)
     leaves: list[bytes] = field(default_factory=list)
 
     def __len__(self) -> int:
@@ -47,8 +41,7 @@ class SnapshotLines:
 
     def rows(self) -> Iterator[dict[str, Any]]:
         """The lines as plain rows, made as they are asked for."""
-        for capture, split, pictures in zip(self.captures, self.splits, self.pictures, strict=True):
-            images = [{"file": p.file, "pixels": p.pixels} for p in pictures]
+        for capture, split, images in zip(self.captures, self.splits, self.images, strict=True):
             yield {"capture": capture, "images": images, "split": split}
 
     def of_split(self, split: str) -> list[int]:
@@ -63,7 +56,7 @@ def read_snapshot_lines(data: bytes | memoryview, *, where: str) -> SnapshotLine
         Refused: a line that is not canonical JSON or does not fit the schema.
     """
     lines = SnapshotLines()
-    known: dict[bytes, tuple[Picture, ...]] = {}
+    known: dict[bytes, Images] = {}
     whole = bytes(data)
     body = whole[:-1] if whole.endswith(b"\n") else whole
     for number, line in enumerate(body.split(b"\n") if body else (), 1):
@@ -71,13 +64,13 @@ def read_snapshot_lines(data: bytes | memoryview, *, where: str) -> SnapshotLine
         if match is None or len(line) > canonical.MAX_LINE_BYTES:
             _add_the_long_way(lines, line, f"{where}:{number}")
             continue
-        capture, images, split = match.groups()
-        pictures = known.get(images)
-        if pictures is None:
-            pictures = known[images] = _pictures(images)
-        lines.captures.append(capture.decode())
+        capture, stored, split = match.groups()
+        images = known.get(stored)
+        if images is None:
+            images = known[stored] = _images(stored.decode("ascii"))
+        lines.captures.append(capture.decode("ascii"))
         lines.splits.append(_SPLITS[split])
-        lines.pictures.append(pictures)
+        lines.images.append(images)
         lines.leaves.append(line)
     if whole and not whole.endswith(b"\n"):
         for _ in canonical.read_lines(whole, where=where):
@@ -88,10 +81,10 @@ def read_snapshot_lines(data: bytes | memoryview, *, where: str) -> SnapshotLine
 _SPLITS = {b"eval": "eval", b"train": "train", b"validation": "validation"}
 
 
-def _pictures(images: bytes) -> tuple[Picture, ...]:
-    digests = [item.decode() for item in _DIGESTS.findall(images)]
+def _images(stored: str) -> Images:
+    digests = _DIGESTS.findall(stored)
     pairs = zip(digests[::2], digests[1::2], strict=True)
-    return tuple(Picture(file=file, pixels=pixels) for file, pixels in pairs)
+    return [{"file": file, "pixels": pixels} for file, pixels in pairs]
 
 
 def _add_the_long_way(lines: SnapshotLines, line: bytes, where: str) -> None:
@@ -99,7 +92,5 @@ def _add_the_long_way(lines: SnapshotLines, line: bytes, where: str) -> None:
         schema.check("snapshot_row", value, where=where)
         lines.captures.append(value["capture"])
         lines.splits.append(value["split"])
-        lines.pictures.append(
-            tuple(Picture(file=i["file"], pixels=i["pixels"]) for i in value["images"])
-        )
+        lines.images.append(value["images"])
         lines.leaves.append(line)

@@ -250,3 +250,15 @@ def test_the_freeze_block_decides_what_is_trained(tmp_path, freeze, trained_role
     assert {row["role"] for row in rows if row["state"] != "frozen"} == trained_roles
     warned = [event["message"] for event in events if event["event"] == "warned"]
     assert any("vision tower" in message for message in warned) is not freeze["vision"]
+
+
+def test_half_precision_trains_and_keeps_its_adapter_in_full_precision(tmp_path):
+    folder = make_run(tmp_path / "run", steps=4, precision="bfloat16")
+    run_worker(folder)
+    rows = read_rows(folder / "modules.jsonl")
+    base = {parameter["dtype"] for row in rows for parameter in row["parameters"]}
+    deltas = {
+        tensor["dtype"] for row in rows for tensor in row["adapter"] if row["state"] == "adapted"
+    }
+    assert base == {"BF16"}
+    assert deltas == {"F32"}

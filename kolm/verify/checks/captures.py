@@ -41,8 +41,8 @@ def pictures_are_recorded(subject: Subject) -> Iterator[Finding]:
     if source is None:
         yield not_checked(NOT_GIVEN)
         return
-    pictures = {p.file: p for group in subject.lines.pictures for p in group}
-    for file, picture in sorted(pictures.items()):
+    pictures = {i["file"]: i["pixels"] for images in subject.lines.images for i in images}
+    for file, pixels in sorted(pictures.items()):
         try:
             facts = source.picture(file)
         except KolmError as error:
@@ -53,7 +53,7 @@ def pictures_are_recorded(subject: Subject) -> Iterator[Finding]:
             continue
         for what, expected, found in (
             ("file", file, facts.file),
-            ("pixel", picture.pixels, facts.pixels),
+            ("pixel", pixels, facts.pixels),
         ):
             if expected != found:
                 yield failed(
@@ -78,8 +78,8 @@ def near_duplicates_are_counted(subject: Subject) -> Iterator[Finding]:
         yield not_checked(NOT_GIVEN)
         return
     sides: dict[str, set[str]] = {"eval": set(), "train": set(), "validation": set()}
-    for split, pictures in zip(subject.lines.splits, subject.lines.pictures, strict=True):
-        sides[split].update(picture.file for picture in pictures)
+    for split, images in zip(subject.lines.splits, subject.lines.images, strict=True):
+        sides[split].update(image["file"] for image in images)
     stated = subject.snapshot["near_duplicates"]
     if stated["method"] != source.near_duplicate_method:
         yield could_not_look(

@@ -22,23 +22,21 @@ WITHHELD = "the publisher withheld prompts and answers (publish.text: false)"
 def cases_are_the_leaves(subject: Subject) -> Iterator[Finding]:
     """Each case's id is the hash of its bytes; ids, order and pictures are the snapshot's."""
     lines = subject.lines
-    declared = {lines.captures[n]: lines.pictures[n] for n in lines.of_split("eval")}
+    declared = {lines.captures[n]: lines.images[n] for n in lines.of_split("eval")}
     previous = ""
     for number, (case, row) in enumerate(subject.case_rows, 1):
         where = f"{CASES}:{number}"
         if case <= previous:
             yield failed("the cases are not sorted by id, each once", where=where)
         previous = case
-        pictures = declared.pop(case, None)
-        if pictures is None:
+        images = declared.pop(case, None)
+        if images is None:
             yield failed(
                 "the case is no eval leaf of the snapshot: it was edited or added",
                 where=where,
                 found=case,
             )
-        elif [(p.file, p.pixels) for p in pictures] != [
-            (i["file"], i["pixels"]) for i in row["images"]
-        ]:
+        elif images != [{key: i[key] for key in ("file", "pixels")} for i in row["images"]]:
             yield failed("the case names other pictures than its leaf", where=where, found=case)
         if row["split"] not in (None, "eval"):
             yield failed(

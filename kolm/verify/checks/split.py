@@ -44,17 +44,17 @@ def _carved(subject: Subject) -> bool:
 
 def _split_follows(subject: Subject) -> Iterator[Finding]:
     """Draw again what the rule draws; sides that an official split states are taken as stated."""
-    lines, rule = subject.lines, subject.snapshot["rule"]
+    lines, rule, carved = subject.lines, subject.snapshot["rule"], _carved(subject)
     official = rule["kind"] == "official"
+    if official and not carved:
+        return
     members = [
         Member(
             id=Digest(capture),
-            images=tuple((Digest(p.file), Digest(p.pixels)) for p in pictures),
-            split=_stated(split, carved=_carved(subject)) if official else None,
+            images=tuple((Digest(i["file"]), Digest(i["pixels"])) for i in images),
+            split=_stated(split) if official else None,
         )
-        for capture, split, pictures in zip(
-            lines.captures, lines.splits, lines.pictures, strict=True
-        )
+        for capture, split, images in zip(lines.captures, lines.splits, lines.images, strict=True)
     ]
     try:
         sides = assign(
@@ -80,11 +80,9 @@ def _split_follows(subject: Subject) -> Iterator[Finding]:
             )
 
 
-def _stated(split: str, *, carved: bool) -> Split:
+def _stated(split: str) -> Split:
     """What the capture stated before validation was carved out of train."""
-    if split == "eval":
-        return "eval"
-    return "validation" if split == "validation" and not carved else "train"
+    return "eval" if split == "eval" else "train"
 
 
 @check("V39", "Is no image on two sides of the split?", reads=(LINES,))
@@ -94,11 +92,12 @@ def sides_share_no_image(subject: Subject) -> Iterator[Finding]:
     files: dict[str, tuple[str, int]] = {}
     pixels: dict[str, tuple[str, int]] = {}
     told: set[str] = set()
-    for number, (split, pictures) in enumerate(zip(lines.splits, lines.pictures, strict=True), 1):
-        for picture in pictures:
-            looks = (("file", files, picture.file), ("pixels", pixels, picture.pixels))
-            for kind, seen, image in looks:
-                side, line = seen.setdefault(image, (split, number))
+    for number, (split, images) in enumerate(zip(lines.splits, lines.images, strict=True), 1):
+        here = (split, number)
+        for picture in images:
+            for kind, seen in (("file", files), ("pixels", pixels)):
+                image = picture[kind]
+                side, line = seen.setdefault(image, here)
                 if side != split and image not in told:
                     told.add(image)
                     yield failed(

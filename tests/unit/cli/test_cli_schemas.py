@@ -35,14 +35,17 @@ def test_the_public_functions_are_loaded_when_first_used() -> None:
         "import sys, kolm\n"
         "assert 'kolm.api' not in sys.modules\n"
         "from kolm import api\n"
-        "vars(api)['compile'] = vars(api)['verify'] = stand_in = object()\n"
+        "vars(api)['compile'] = stand_in = object()\n"
         "assert kolm.compile is stand_in\n"
-        "import kolm.verify\n"
-        "assert kolm.verify_bundle is stand_in\n"
+        "import kolm.api.verification as place\n"
+        "place.verify = lambda path: ('asked', path)\n"
+        "assert kolm.verify('x.kolm') == ('asked', 'x.kolm')\n"
+        "import kolm.verify.verifier\n"
+        "assert kolm.verify('x.kolm') == ('asked', 'x.kolm')\n"
     )
     ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert ran.returncode == 0, ran.stderr
-    assert set(kolm.__all__) == {"__version__", "compile", "load", "verify_bundle"}
+    assert set(kolm.__all__) == {"__version__", "compile", "load", "verify"}
 
 
 def test_the_package_has_no_other_attributes() -> None:

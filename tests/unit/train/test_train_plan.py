@@ -62,3 +62,11 @@ def test_what_this_version_does_not_train_is_refused_by_name(where, change):
         make_plan(**change)
     assert caught.value.code == "E_TRAIN_UNSUPPORTED"
     assert caught.value.where == where
+
+
+def test_another_device_is_refused_before_anything_is_loaded():
+    lock = make_lock(ZERO)
+    lock["environment"]["device"] = "cuda"
+    with pytest.raises(Refused) as caught:
+        read_plan(lock)
+    assert caught.value.where == "environment.device"

@@ -1,0 +1,126 @@
+"""The compositions: a bundle scored on somebody's own captures, as a signed claim."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from kolm import canonical, digest
+from kolm.api import children, sealing
+from kolm.api.compiling import child_environment, read_predictions
+from kolm.api.running import base_folder
+from kolm.api.signing import choose_key
+from kolm.api.verification import verify
+from kolm.bundle import writer
+from kolm.bundle.reader import Bundle
+from kolm.capture.store import CaptureStore
+from kolm.digest import Digest
+from kolm.errors import Refused
+from kolm.events import Reporter, Silent
+from kolm.records.kscore import Pack
+from kolm.registry.check import demand_passed
+from kolm.score import kscore
+from kolm.score.cases import read_cases
+from kolm.score.evaluation import evaluate
+from kolm.sign import envelope, predicates, statement
+
+_OWN_PACK = "evaluator"  # whose cases they are; the publisher's own say "publisher"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EvaluationResult:
+    """What an evaluation on one's own pack gave, and the bundle that carries the claim."""
+
+    bundle: Path
+    content_id: Digest
+    gate_passed: bool
+    evaluation: dict[str, Any]
+    kscore: dict[str, Any]
+
+
+def evaluate_bundle(
+    bundle: str | Path,
+    *,
+    captures: str | Path,
+    base: str | Path | None = None,
+    key: str | None = None,
+    output: Path | None = None,
+    reporter: Reporter | None = None,
+) -> EvaluationResult:
+    """Score a bundle on every capture of a store, and add the K-score as a signed claim.
+
+    Args:
+        bundle: the file; verified first.
+        captures: folder of the capture store.
+        base: the base's folder, when it is not an embedded or cached one.
+        key: name of the signing key.
+        output: write a copy with the claim here; without it the claim is added in place.
+        reporter: hears progress.
+
+    Raises:
+        KolmError: the bundle does not pass, the store is empty, or the run fails.
+    """
+    told = reporter or Silent()
+    signer = choose_key(key)
+    path = Path(bundle)
+    opened = Bundle.open(path)
+    lock = opened.document("spec.lock.json")
+    folder = base_folder(lock, base)
+    content_id = demand_passed(verify(path, base=folder))
+    with tempfile.TemporaryDirectory(prefix="kolm-eval-") as name:
+        run = Path(name) / "run"
+        opened.unpack(run)
+        cases = _write_pack(run, Path(captures), folder)
+        children.run(
+            "kolm.evaluate.worker",
+            [str(run)],
+            log=run / "evaluate.log",
+            environment=child_environment(lock),
+            reporter=told,
+        )
+        evaluation = evaluate(read_predictions(run), read_cases(cases), lock["evaluation"])
+        stored = (run / "measurements.json").read_bytes()
+        report = sealing.score_report(
+            lock,
+            evaluation,
+            canonical.loads(stored, where="measurements.json"),
+            size_bytes=sum(len(opened.member(member)) for member in kscore.SIZED_MEMBERS),
+            pack=Pack(root=_root_of(cases), owner=_OWN_PACK),
+        )
+    said = statement.statement(
+        content_id, lock["name"], predicates.KSCORE, predicates.kscore(report)
+    )
+    target = output or path
+    if output is not None:
+        shutil.copyfile(path, output)
+    writer.add_claims(target, [envelope.seal(said, signer)])
+    return EvaluationResult(
+        bundle=target,
+        content_id=content_id,
+        gate_passed=report["gate"]["verdict"] == "passed",
+        evaluation=evaluation,
+        kscore=report,
+    )
+
+
+def _write_pack(run: Path, captures: Path, base: Path) -> bytes:
+    """Put every capture of the store into the run folder as a case."""
+    with CaptureStore.open(captures) as store:
+        rows = sorted(store.rows(), key=lambda row: row.id)
+    if not rows:
+        raise Refused("E_SNAPSHOT_EMPTY", "the store holds no captures", where=str(captures))
+    cases = b"".join(row.data + b"\n" for row in rows)
+    (run / "evalcases.jsonl").write_bytes(cases)
+    places = {"base_folder": str(base.absolute()), "captures": str(captures.absolute())}
+    (run / "inputs.json").write_bytes(canonical.dumps(places))
+    # The bundle's own answers must not be taken for this pack's.
+    (run / "predictions.jsonl").unlink()
+    return cases
+
+
+def _root_of(cases: bytes) -> Digest:
+    """The Merkle root over the captures themselves: a pack outside any snapshot."""
+    return digest.merkle_root(cases.splitlines())

@@ -1,0 +1,195 @@
+"""The compositions: a bundle verified, loaded and asked.
+
+Nothing is loaded before the verifier has passed it together with the base it names: container,
+signatures, delta scope and the base's own bytes.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from kolm import canonical
+from kolm.api.verification import verify
+from kolm.bundle.reader import Bundle
+from kolm.capture import images as pictures
+from kolm.digest import Digest
+from kolm.errors import Lacking, Unreadable, Usage
+from kolm.evaluate.pictures import Pictures, picture_sizes
+from kolm.evaluate.predict import answer_batch
+from kolm.evaluate.session import Session, Sources, open_session
+from kolm.events import Reporter, Silent
+from kolm.models.resolve import resolve_base
+from kolm.registry.check import demand_passed
+from kolm.store.blobs import BlobStore
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunAnswer:
+    """One answer: the text, its tokens, why it ended (stop or length), and by which bundle."""
+
+    text: str
+    tokens: int
+    finish: str
+    content_id: Digest
+
+
+class LoadedBundle:
+    """A verified bundle on its base, ready to answer; make one with `load`."""
+
+    def __init__(self, session: Session, content_id: Digest) -> None:
+        self._session = session
+        self.content_id = content_id
+
+    @property
+    def model(self) -> Any:
+        """PEFT's model: the base with the bundle's adapter."""
+        return self._session.adapted
+
+    def answer(self, image: Any, prompt: str) -> RunAnswer:
+        """Answer one prompt about one image or several, greedily, as the evaluation did.
+
+        Args:
+            image: a path, bytes, base64, a data URI, a PIL image, or a list of these.
+            prompt: what is asked.
+
+        Raises:
+            Refused: an image cannot be read, or the prompt does not fit.
+        """
+        data = [_read_image(one) for one in (image if isinstance(image, list) else [image])]
+        capture = _as_capture(data, prompt)
+        by_digest = {pictures.inspect(d).file: d for d in data}
+        session = self._session
+        shown = Pictures(
+            session.speaker.model,
+            session.speaker.family,
+            session.image_processor,
+            read_image=by_digest.__getitem__,
+            sizes=picture_sizes([capture]),
+            blind=False,
+        )
+        example = session.encoder.encode_prompt(capture)
+        (answer,) = answer_batch(session.speaker, [example], shown)
+        return RunAnswer(
+            text=answer.output,
+            tokens=answer.tokens,
+            finish=answer.finish,
+            content_id=self.content_id,
+        )
+
+
+def load(
+    bundle: str | Path, *, base: str | Path | None = None, reporter: Reporter | None = None
+) -> LoadedBundle:
+    """Verify a bundle with its base, then load both.
+
+    Args:
+        bundle: the file.
+        base: the base's folder; without it the one that the lock names is looked for here.
+        reporter: hears progress.
+
+    Raises:
+        Refused: the bundle or the base does not pass, or the adapter does not fit.
+        Unreadable: something that decides could not be looked at, such as an unknown signer.
+        Lacking: the train extra is not installed.
+    """
+    told = reporter or Silent()
+    path = Path(bundle)
+    opened = Bundle.open(path)
+    lock = opened.document("spec.lock.json")
+    folder = base_folder(lock, base)
+    told.started("verify", None, "checks")
+    content_id = demand_passed(verify(path, base=folder))
+    told.finished("verify")
+    told.started("load", None, "tensors")
+    with tempfile.TemporaryDirectory(prefix="kolm-run-") as name:
+        unpacked = Path(name) / "bundle"
+        opened.unpack(unpacked)
+        sources = Sources(
+            lock=lock,
+            captures=(),
+            adapter_folder=unpacked,
+            base_folder=folder,
+            blobs=BlobStore(unpacked),
+            identity=content_id,
+        )
+        try:
+            session = open_session(sources)
+        except ImportError as error:
+            raise Lacking(
+                "E_EXTRA_MISSING",
+                f"running a bundle needs {error.name}",
+                hint="pip install 'kolm[train]'",
+            ) from error
+    told.finished("load")
+    return LoadedBundle(session, content_id)
+
+
+def run(
+    bundle: str | Path,
+    *,
+    images: Sequence[str | Path],
+    prompt: str,
+    base: str | Path | None = None,
+    reporter: Reporter | None = None,
+) -> RunAnswer:
+    """One answer from a bundle: verify, load, ask.
+
+    Raises:
+        KolmError: as `load` and `LoadedBundle.answer`.
+    """
+    if not images:
+        raise Usage("E_RUN_NO_IMAGE", "no image was given", hint="add --image FILE")
+    asked = [Path(image) for image in images]
+    data = [_read_image(path) for path in asked]  # a missing image should not cost a load
+    return load(bundle, base=base, reporter=reporter).answer(data, prompt)
+
+
+def base_folder(lock: dict[str, Any], base: str | Path | None) -> Path:
+    """Where the base of a lock lies on this machine.
+
+    Raises:
+        Unreadable: it is not here; names the flag to pass.
+    """
+    if base is not None:
+        return Path(base)
+    name = str(lock["base"]["id"])
+    if name.startswith("local/"):
+        raise Unreadable(
+            "E_VERIFY_LOCAL_BASE",
+            "the bundle names a base that was a folder on the publisher's machine",
+            found=name,
+            hint="give its folder: --base PATH",
+        )
+    return resolve_base(name, revision=lock["base"]["revision"]).folder
+
+
+def _read_image(image: Any) -> bytes:
+    from kolm.capture.rows import read_image
+
+    return read_image(image)
+
+
+def _as_capture(data: Sequence[bytes], prompt: str) -> dict[str, Any]:
+    """The prompt as an unanswered capture: the answer is empty and never encoded."""
+    from kolm.records import codec
+
+    facts = [codec.to_document(pictures.inspect(one)) for one in data]
+    parts: list[dict[str, Any]] = [{"type": "image", "image": n} for n in range(len(facts))]
+    parts.append({"type": "text", "text": prompt})
+    capture = {
+        "images": facts,
+        "license": "",
+        "messages": [
+            {"role": "user", "content": parts},
+            {"role": "assistant", "content": [{"type": "text", "text": ""}]},
+        ],
+        "source": {"kind": "run", "name": ""},
+        "split": None,
+        "tags": [],
+    }
+    canonical.dumps(capture)  # a prompt that is no Unicode text is refused here
+    return capture
