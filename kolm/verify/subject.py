@@ -59,6 +59,12 @@ class Auditor:
     rescore: RescoreRequest | None = None
     expected_id: Digest | None = None
 
+    def base_folder(self) -> Path:
+        """The base's folder, in checks that have seen that there is one."""
+        if self.base is None:
+            raise AssertionError("a check of the base ran without one")
+        return self.base
+
 
 @dataclass
 class Subject:
@@ -195,9 +201,7 @@ class Subject:
         Raises:
             KolmError: it cannot be read, or is no base.
         """
-        if self.auditor.base is None:
-            raise AssertionError("a check of the base ran without one")
-        return base_root(self.auditor.base)
+        return base_root(self.auditor.base_folder())
 
     @cached_property
     def family(self) -> Family | None:

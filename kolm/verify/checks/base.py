@@ -8,7 +8,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from kolm.bundle.base_root import BaseFacts, root_of
+from kolm.bundle.base_root import BaseFacts, BaseTensor, root_of
+from kolm.digest import Digest
 from kolm.errors import KolmError
 from kolm.records.verification import Finding
 from kolm.verify.adapter_names import DeltaTensor, WholeTensor, read_name
@@ -16,6 +17,7 @@ from kolm.verify.base_table import own_parameters, pinned_files
 from kolm.verify.check import TABLE, Check, check
 from kolm.verify.findings import failed, from_error, not_checked, passed
 from kolm.verify.subject import LOCK, MODULES, WEIGHTS, Subject
+from kolm.verify.widening import WIDENED, widened_digests
 
 NOT_GIVEN = "needs --base"
 
@@ -80,33 +82,45 @@ def tensors_are_pinned(subject: Subject) -> Iterator[Finding]:
     reads=(MODULES, LOCK),
 )
 def modules_are_complete(subject: Subject) -> Iterator[Finding]:
-    """Every tensor once; same shape and digest where the checkpoint's dtype was kept."""
+    """Every tensor once, with its shape, and its digest where loading keeps or widens values."""
     facts = _facts(subject)
     if isinstance(facts, Finding):
         yield facts
         return
     stored = {tensor.key: tensor for tensor in facts.tensors}
     listed: dict[str, int] = {}
-    compared = 0
+    pairs: list[tuple[Any, BaseTensor]] = []
     for parameter in own_parameters(subject):
         for key in parameter["checkpoint"]:
             listed[key] = listed.get(key, 0) + 1
-        tensor = stored.get(parameter["checkpoint"][0]) if parameter["checkpoint"] else None
-        if tensor is None or len(parameter["checkpoint"]) > 1:
-            continue  # merged from several keys: named below if a key is unknown
-        compared += tensor.dtype == parameter["dtype"]
-        yield from _same_tensor(parameter, tensor)
+        if len(parameter["checkpoint"]) == 1 and parameter["checkpoint"][0] in stored:
+            pairs.append((parameter, stored[parameter["checkpoint"][0]]))
+    digests = _digests_in_memory(subject, pairs)
+    for parameter, tensor in pairs:
+        yield from _same_tensor(parameter, tensor, digests.get(tensor.key))
     for key in sorted(stored.keys() - listed.keys()):
         yield failed("a tensor of the checkpoint is not listed", where=MODULES, expected=key)
     for key in sorted(listed.keys() - stored.keys()):
         yield failed("a listed tensor is not in the checkpoint", where=MODULES, found=key)
     for key in sorted(key for key, count in listed.items() if count > 1):
         yield failed("a tensor of the checkpoint is listed twice", where=MODULES, found=key)
-    yield passed(f"{len(stored)} tensors, {compared} compared by digest")
+    yield passed(f"{len(stored)} tensors, {len(digests)} compared by their digests in memory")
 
 
-def _same_tensor(parameter: Any, tensor: Any) -> Iterator[Finding]:
-    place = f"{MODULES}: {parameter['checkpoint'][0]}"
+def _digests_in_memory(subject: Subject, pairs: list[tuple[Any, BaseTensor]]) -> dict[str, Digest]:
+    """What each tensor digests to in the dtype it was trained in, where that follows exactly."""
+    known = {tensor.key: tensor.digest for p, tensor in pairs if p["dtype"] == tensor.dtype}
+    wide: dict[str, list[str]] = {}
+    for parameter, tensor in pairs:
+        if WIDENED.get(tensor.dtype) == parameter["dtype"]:
+            wide.setdefault(tensor.file, []).append(tensor.key)
+    for file, keys in wide.items():
+        known |= widened_digests(subject.auditor.base_folder() / file, keys)
+    return known
+
+
+def _same_tensor(parameter: Any, tensor: BaseTensor, found: Digest | None) -> Iterator[Finding]:
+    place = f"{MODULES}: {tensor.key}"
     if tuple(parameter["shape"]) != tensor.shape:
         yield failed(
             "the listed shape is not the checkpoint's",
@@ -114,11 +128,11 @@ def _same_tensor(parameter: Any, tensor: Any) -> Iterator[Finding]:
             expected=list(tensor.shape),
             found=parameter["shape"],
         )
-    elif parameter["dtype"] == tensor.dtype and parameter["before"] != tensor.digest:
+    elif found is not None and parameter["before"] != found:
         yield failed(
             "the base that was trained on had another tensor here",
             where=place,
-            expected=tensor.digest,
+            expected=found,
             found=parameter["before"],
         )
 

@@ -245,3 +245,16 @@ def test_the_loop_writes_a_chain_that_starts_with_the_first_state(tmp_path):
     assert (outcome.steps, outcome.stopped_early) == (5, False)
     assert len(trace.states) == 3
     assert CheckpointFolder(tmp_path / "c").complete_steps() == [0, 2, 5]
+
+
+def test_the_language_model_sees_image_positions_under_the_adapter():
+    made = make_trainer()
+    seen = []
+    hook = made.attached.base.model.language_model.rotary_emb.register_forward_pre_hook(
+        lambda module, args: seen.append(args[1])
+    )
+    made.trainer.run_step()
+    hook.remove()
+    time_rows, height_rows, width_rows = seen[0]
+    assert not torch.equal(time_rows, height_rows)
+    assert not torch.equal(height_rows, width_rows)

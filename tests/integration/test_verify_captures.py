@@ -1,0 +1,117 @@
+"""An audit with a real capture store: pictures are decoded, twins counted, leaves looked up."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+
+import pytest
+from PIL import Image as Pillow
+
+from kolm import digest
+from kolm.api import verification
+from kolm.capture import images
+from kolm.capture.store import CaptureStore
+from kolm.errors import Refused, Unreadable, Usage
+from kolm.events import Silent
+from kolm.verify.ports import RescoreJob
+from tests.support.audits import World
+
+
+def png(colour: tuple[int, int, int], size: int = 40) -> bytes:
+    stream = io.BytesIO()
+    picture = Pillow.new("RGB", (size, size), colour)
+    picture.paste((255, 255, 255), (0, 0, size // 2, size // 3))
+    picture.save(stream, format="PNG")
+    return stream.getvalue()
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> CaptureStore:
+    return CaptureStore.open(tmp_path / "captures", create=True)
+
+
+def test_a_picture_is_hashed_and_decoded_from_its_bytes(store: CaptureStore) -> None:
+    data = png((200, 10, 10))
+    file = store.blobs.put(data)
+    facts = verification.StoreSource(store).picture(file)
+    assert facts is not None
+    assert (facts.file, facts.pixels) == (file, images.inspect(data).pixels)
+
+
+def test_a_picture_that_is_not_there_is_none(store: CaptureStore) -> None:
+    assert verification.StoreSource(store).picture(digest.of_bytes(b"nothing")) is None
+
+
+def test_a_picture_that_cannot_be_decoded_is_refused(store: CaptureStore) -> None:
+    file = store.blobs.put(b"no picture")
+    with pytest.raises(Refused):
+        verification.StoreSource(store).picture(file)
+
+
+def test_near_twins_are_counted_from_the_pixels(store: CaptureStore) -> None:
+    red, nearly, blue = (
+        store.blobs.put(png(c)) for c in ((200, 10, 10), (201, 10, 10), (10, 10, 200))
+    )
+    source = verification.StoreSource(store)
+    assert source.near_duplicates([red], [nearly, blue]) == 1
+    assert source.near_duplicates([red], [blue]) == 0
+    assert source.near_duplicate_method == "dhash-8x8-color-v1"
+
+
+def test_the_leaves_of_another_store_could_not_be_looked_at(
+    store: CaptureStore, tmp_path: Path
+) -> None:
+    world = World.make(tmp_path)
+    store.close()
+    report = verification.verify(
+        world.seal(), trust=world.trust, captures=store.folder, base=world.parts.base
+    )
+    answers = {check.id: check.verdict for check in report.checks}
+    assert answers["V47"] == "could_not_look"
+    assert answers["V48"] == "could_not_look"
+
+
+def test_a_store_that_is_none_could_not_be_looked_at(tmp_path: Path) -> None:
+    world = World.make(tmp_path)
+    with pytest.raises(Unreadable):
+        verification.verify(world.seal(), trust=world.trust, captures=tmp_path / "missing")
+
+
+def test_running_again_needs_pictures(tmp_path: Path) -> None:
+    with pytest.raises(Usage):
+        verification.verify(tmp_path / "x.kolm", trust=World.make(tmp_path).trust, rescore=1)
+
+
+def test_a_base_that_was_a_folder_must_be_given(tmp_path: Path, store: CaptureStore) -> None:
+    world = World.make(tmp_path)
+    local = world.parts.copy()
+    local.lock["base"]["id"] = "local/my-base"
+    with pytest.raises(Unreadable) as refusal:
+        verification.verify(world.seal(local), trust=world.trust, captures=store.folder, rescore=1)
+    assert refusal.value.code == "E_VERIFY_LOCAL_BASE"
+
+
+def test_the_child_is_asked_for_the_drawn_cases_of_all_three_runs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from kolm import canonical
+    from kolm.api import children
+
+    world = World.make(tmp_path)
+    asked = {}
+
+    def run(module: str, arguments: list[str], **options: object) -> None:
+        request = canonical.loads(Path(arguments[0]).read_bytes(), where="request")
+        asked.update(request, module=module)
+        assert (Path(request["run_folder"]) / "adapter_model.safetensors").is_file()
+        Path(request["output"]).write_bytes(canonical.dumps({"rows": []}))
+
+    monkeypatch.setattr(children, "run", run)
+    runner = verification._Runner(base=world.parts.base, captures=tmp_path, reporter=Silent())
+    case = digest.of_value(world.parts.cases[0])
+    answer = runner(RescoreJob(bundle=world.seal(), cases=(case,)))
+    assert asked["module"] == "kolm.evaluate.rescore"
+    assert asked["cases"] == [case]
+    assert asked["runs"] == ["adapter", "base", "blind"]
+    assert answer.rows == []
