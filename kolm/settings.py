@@ -73,7 +73,7 @@ _offline_by_flag = False
 
 def set_offline(value: bool) -> None:
     """Set by the command line's --offline, for the whole process and its children."""
-    global _offline_by_flag
+    global _offline_by_flag  # noqa: PLW0603 - one switch for the whole process
     _offline_by_flag = value
 
 

@@ -7,14 +7,14 @@ from them is recomputed.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from typing import Any
 
 from kolm.errors import KolmError
 from kolm.records import codec
 from kolm.records.kscore import Inputs
 from kolm.records.verification import Finding
-from kolm.score.kscore import LATENCY_CALLS, SIZED_MEMBERS, V1, decide, kscore_v1
+from kolm.score.kscore import LATENCY_CALLS, SIZED_MEMBERS, decide, kscore_v1
 from kolm.score.rounding import ratio
 from kolm.sign.predicates import KSCORE
 from kolm.verify.check import check
@@ -64,14 +64,7 @@ def composite_follows(subject: Subject) -> Iterator[Finding]:
         yield not_checked(NONE)
         return
     for name, claim in claims:
-        if claim["spec"] != V1:
-            yield _differs(name, "spec", V1, claim["spec"])
-            continue
-        try:
-            result = kscore_v1(codec.from_document(Inputs, claim["inputs"]))
-        except (InvalidOperation, ZeroDivisionError):
-            yield _differs(name, "inputs", "numbers that the formula takes", claim["inputs"])
-            continue
+        result = kscore_v1(codec.from_document(Inputs, claim["inputs"]))
         for axis, value in result.axes.items():
             if claim["axes"][axis] != value:
                 yield _differs(name, f"axes/{axis}", value, claim["axes"][axis])

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from kolm import canonical, digest
-from kolm.errors import Lacking
+from kolm.errors import Lacking, Refused
 from kolm.records.verification import Evidence, Verdict
 from kolm.verify.checks.rescore import draw, power
-from kolm.verify.ports import PictureFacts, RescoreJob, RescoreRequest
+from kolm.verify.ports import PictureFacts, RescoreAnswer, RescoreJob, RescoreRequest
 from tests.support.audits import Pictures, World, rescoring
+from tests.support.bundles import BundleParts
 from tests.support.toy_base import floats
 
 
@@ -91,6 +93,46 @@ def test_v42_a_listed_digest_that_is_not_the_bases_is_refused(world: World, base
     parameter = frozen["parameters"][0]
     parameter["before"] = parameter["after"] = digest.of_bytes(b"another tensor")
     assert world.audit(forged, base=base).failed == {"V42"}
+
+
+def edit_checkpoint(**changes: list[str]) -> Any:
+    def change(parts: BundleParts) -> None:
+        module = next(r for r in parts.modules if r["module"] == "model.visual.blocks.0.attn.qkv")
+        for parameter in module["parameters"]:
+            if parameter["name"] in changes:
+                parameter["checkpoint"] = changes[parameter["name"]]
+
+    return change
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        edit_checkpoint(weight=["no.such.tensor"]),
+        edit_checkpoint(weight=["visual.blocks.0.attn.qkv.bias"]),
+        edit_checkpoint(bias=["visual.blocks.0.attn.qkv.bias", "visual.blocks.0.attn.qkv.weight"]),
+    ],
+)
+def test_v42_keys_that_are_not_the_checkpoints_are_refused(
+    world: World, base: Path, change: Any
+) -> None:
+    forged = world.parts.copy()
+    change(forged)
+    assert "V42" in world.audit(forged, base=base).failed
+
+
+def test_v42_a_listed_shape_that_is_not_the_bases_is_refused(world: World, base: Path) -> None:
+    forged = world.parts.copy()
+    frozen = next(r for r in forged.modules if r["module"] == "model.visual.blocks.0.attn.qkv")
+    weight = next(p for p in frozen["parameters"] if p["name"] == "weight")
+    weight["shape"] = weight["shape"][::-1]
+    assert "V42" in world.audit(forged, base=base).failed
+
+
+def test_v43_a_config_of_another_family_is_refused(world: World, base: Path) -> None:
+    config = canonical.loads((base / "config.json").read_bytes(), where="config", floats=True)
+    (base / "config.json").write_bytes(canonical.dumps({**config, "model_type": "llava"}))
+    assert {"V40", "V43"} <= world.audit(base=base).failed
 
 
 def test_v43_an_adapter_that_does_not_fit_the_base_is_refused(world: World, base: Path) -> None:
@@ -176,6 +218,42 @@ def test_v48_invented_pixel_digests_are_refused(world: World) -> None:
 def test_v48_a_picture_that_is_not_there_could_not_be_looked_at(world: World) -> None:
     answers = world.audit(captures=Pictures(captures_of(world), {}))
     assert "V48" in answers.blind
+
+
+def test_v48_a_picture_that_cannot_be_decoded_is_refused(world: World) -> None:
+    class Broken(Pictures):
+        def picture(self, file: str) -> PictureFacts | None:
+            raise Refused("E_IMAGE", "not a picture", where=file)
+
+    store = Pictures.of(world.parts, captures_of(world))
+    store.__class__ = Broken
+    assert "V48" in world.audit(captures=store).failed
+
+
+def test_v49_with_an_unknown_method_could_not_look(world: World) -> None:
+    store = Pictures.of(world.parts, captures_of(world))
+    store.near_duplicate_method = "another"
+    assert "V49" in world.audit(captures=store).blind
+
+
+def test_v46_a_case_that_was_not_run_again_could_not_be_looked_at(world: World, base: Path) -> None:
+    request = rescoring(world.parts)
+    silent = RescoreRequest(
+        cases=2,
+        entropy=request.entropy,
+        run=lambda job: RescoreAnswer(
+            environment_class=world.parts.lock["environment"]["class"], rows=[]
+        ),
+    )
+    assert world.audit(base=base, rescore=silent).blind == {"V46"}
+
+
+def test_v46_an_adapter_that_does_not_load_is_refused(world: World, base: Path) -> None:
+    def run(job: RescoreJob) -> RescoreAnswer:
+        raise Refused("E_ADAPTER_KEYS", "a tensor has no place")
+
+    request = RescoreRequest(cases=1, entropy=digest.of_bytes(b"x"), run=run)
+    assert world.audit(base=base, rescore=request).failed == {"V46"}
 
 
 def test_v49_an_edited_statistic_is_refused(world: World) -> None:

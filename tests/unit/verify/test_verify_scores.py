@@ -187,3 +187,47 @@ def test_v39_the_same_pixels_in_another_file_are_refused(world: World, forged: B
     used = next(row for row in forged.snapshot_rows if row["split"] == "validation")
     used["images"][0]["pixels"] = held["images"][0]["pixels"]
     assert "V39" in world.audit(forged).failed
+
+
+def test_v34_a_side_that_was_not_drawn_by_rule_is_refused(
+    world: World, forged: BundleParts
+) -> None:
+    """An official split that carves validation out of train: drawn again from the ids."""
+    forged.snapshot["rule"]["validation"] = "0.4"
+    answers = world.audit(forged)
+    assert "V34" in answers.failed
+
+
+def test_v34_a_rule_that_holds_out_nothing_is_refused(world: World, forged: BundleParts) -> None:
+    forged.snapshot["rule"] = {"eval": "0", "kind": "hash", "validation": "0"}
+    assert "V34" in world.audit(forged).failed
+
+
+def test_a_case_without_an_answer_does_not_fit_its_schema(
+    world: World, forged: BundleParts
+) -> None:
+    forged.cases[0]["messages"].pop()
+    answers = world.audit(forged)
+    assert "V06" in answers.failed
+    assert {"V30", "V32", "V33"} <= answers.skipped
+
+
+def test_v62_a_floor_that_nobody_observed_could_not_be_looked_at(world: World) -> None:
+    from dataclasses import replace
+
+    from kolm.verify.policy import BUILT_IN
+
+    answers = world.audit(policy=replace(BUILT_IN, floors={"beauty": "1"}))
+    assert "V62" in answers.blind
+
+
+def test_v62_one_evaluators_measurements_can_be_named(world: World) -> None:
+    from dataclasses import replace
+
+    from kolm.verify.policy import BUILT_IN
+
+    keyid = world.publisher.public.keyid
+    named = replace(BUILT_IN, measurements=keyid, floors={"k": "0.1"})
+    assert world.audit(policy=named).overall is Verdict.OK
+    other = replace(BUILT_IN, measurements="0" * 64, floors={"k": "0.1"})
+    assert "V62" in world.audit(policy=other).blind

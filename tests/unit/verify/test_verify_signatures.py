@@ -237,3 +237,62 @@ def test_a_strangers_extra_claim_changes_nothing(world: World) -> None:
         claim(world, predicates.KSCORE, said, world.stranger),
     ]
     assert world.audit(claims=claims).overall is Verdict.OK
+
+
+def dependencies(names: tuple[str, str], **digests: str) -> Any:
+    def change(said: dict[str, Any]) -> None:
+        found = said[predicates.PROVENANCE]["buildDefinition"]["resolvedDependencies"]
+        for item, name in zip(found, names, strict=True):
+            item["name"] = name
+        found[1]["digest"].update(digests)
+
+    return change
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        dependencies(("base", "base")),
+        dependencies(("base", "snapshot"), sha256="0" * 64),
+        dependencies(("base", "snapshot"), merkleSha256="0" * 64),
+        edit(
+            predicates.PROVENANCE,
+            "runDetails",
+            "metadata",
+            "finishedOn",
+            value="2020-01-01T00:00:00Z",
+        ),
+        edit(
+            predicates.PROVENANCE,
+            "buildDefinition",
+            "internalParameters",
+            "environment",
+            "cpu",
+            value="another",
+        ),
+    ],
+)
+def test_v17_provenance_of_something_else_is_refused(world: World, change: Any) -> None:
+    assert "V17" in world.audit(change=change).failed
+
+
+def test_v18_a_test_result_over_another_document_is_refused(world: World) -> None:
+    def change(said: dict[str, Any]) -> None:
+        said[predicates.TEST_RESULT]["configuration"][0]["digest"]["sha256"] = "0" * 64
+
+    assert "V18" in world.audit(change=change).failed
+
+
+def test_v18_a_floor_on_the_wrong_side_is_refused(world: World) -> None:
+    def change(said: dict[str, Any]) -> None:
+        result = said[predicates.TEST_RESULT]
+        result["failedTests"] = [result["passedTests"].pop()]
+        result["result"] = "FAILED"
+
+    assert "V18" in world.audit(change=change).failed
+
+
+def test_without_trusted_scores_nothing_is_attested(world: World) -> None:
+    answers = world.audit(key=world.stranger)
+    assert {"V16", "V17", "V18", "V35", "V36", "V37"} <= answers.skipped
+    assert answers.report.conclusions.process.by == ()
