@@ -11,7 +11,7 @@ KOLM := $(abspath $(BIN))/kolm
 export HF_HUB_OFFLINE = 1
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
-.PHONY: demo test unit lint acceptance docs clean
+.PHONY: demo test unit lint acceptance reference docs clean
 
 # The marker holds the inputs of the environment, so that a change of them rebuilds it.
 $(VENV)/.ready: pyproject.toml constraints.txt
@@ -46,8 +46,32 @@ unit: $(VENV)/.ready
 test: lint
 	$(BIN)/python -m pytest -m "not slow" --durations=10
 
-acceptance: $(VENV)/.ready
+acceptance: demo
 	$(BIN)/python -m pytest -m slow --durations=20 -s
+
+# The small bundle that a release leaves in registry/, where tests/compat verifies it for ever.
+# Its key is made for it and thrown away; the public half stays, in trust.json. A killed run resumes.
+REFERENCE_REGISTRY ?= registry
+REFERENCE_SPEC ?= specs/reference.yaml
+REFERENCE_WORK ?= build/reference
+VERSION := $(shell sed -n 's/^version = "\(.*\)"/\1/p' pyproject.toml)
+REFERENCE_KEY := gauges-$(subst .,-,$(VERSION))
+
+reference: export KOLM_HOME = $(abspath $(REFERENCE_WORK))/.home
+reference: $(VENV)/.ready
+	test -f $(REFERENCE_WORK)/kolm.yaml || $(KOLM) init $(REFERENCE_WORK) --example gauges
+	cp $(REFERENCE_SPEC) $(REFERENCE_WORK)/kolm.yaml
+	mkdir -p -m 700 $(KOLM_HOME)
+	test ! -f $(REFERENCE_REGISTRY)/trust.json || cp $(REFERENCE_REGISTRY)/trust.json $(KOLM_HOME)
+	$(KOLM) keys new --name $(REFERENCE_KEY) --if-missing
+	$(KOLM) capture import $(REFERENCE_WORK)/pairs.jsonl --store $(REFERENCE_WORK)/captures
+	$(KOLM) compile $(REFERENCE_WORK)/kolm.yaml
+	test -f $(REFERENCE_REGISTRY)/registry.json || $(KOLM) registry init $(REFERENCE_REGISTRY)
+	$(KOLM) registry publish $(REFERENCE_WORK)/gauges.kolm reference/gauges@$(VERSION) --registry $(REFERENCE_REGISTRY)
+	$(KOLM) keys trust $(KOLM_HOME)/keys/$(REFERENCE_KEY).pub.pem --as $(REFERENCE_KEY) --role builder --role evaluator --role publisher --names "reference/*"
+	install -m 644 $(KOLM_HOME)/trust.json $(REFERENCE_REGISTRY)/trust.json
+	rm -r $(KOLM_HOME)
+	$(KOLM) registry verify --registry $(REFERENCE_REGISTRY) --trust $(REFERENCE_REGISTRY)/trust.json
 
 docs: $(VENV)/.ready
 	$(BIN)/python docs/generate.py

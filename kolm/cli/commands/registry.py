@@ -29,6 +29,12 @@ POLICY = click.option(
     type=click.Path(dir_okay=False, path_type=Path),
     help="What a bundle must pass. Default: the built-in policy.",
 )
+TRUST = click.option(
+    "--trust",
+    "trust_file",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="A trust file to use instead of your own.",
+)
 
 TONES = {"ok": "good", "failed": "bad", "could_not_look": "warn"}
 EXITS = {
@@ -116,8 +122,14 @@ def publish(
 )
 @click.option("--force", is_flag=True, help="Replace an existing file.")
 @POLICY
+@TRUST
 def pull(
-    reference: str, folder: Path, target: Path | None, force: bool, policy_file: Path | None
+    reference: str,
+    folder: Path,
+    target: Path | None,
+    force: bool,
+    policy_file: Path | None,
+    trust_file: Path | None,
 ) -> None:
     """Fetch a bundle, verify it, and write its file.
 
@@ -127,7 +139,7 @@ def pull(
     from kolm.registry.backends.directory import Directory
     from kolm.registry.references import parse_reference
 
-    trust = _trust()
+    trust = _trust(trust_file)
     pulled = pulling.pull(
         Directory.open(folder),
         parse_reference(reference),
@@ -152,12 +164,13 @@ def pull(
 @command.command("list")
 @click.argument("name", required=False)
 @REGISTRY
-def list_(name: str | None, folder: Path) -> None:
+@TRUST
+def list_(name: str | None, folder: Path, trust_file: Path | None) -> None:
     """List the names, or all versions of NAME. Reads entries only, no bundle."""
     from kolm.registry.references import parse_name
 
     wanted = None if name is None else parse_name(name)
-    listings = [x for x in _browse(folder, ()) if wanted in (None, x["name"])]
+    listings = [x for x in _browse(folder, (), trust_file) if wanted in (None, x["name"])]
     if wanted is not None and not listings:
         from kolm.errors import Unreadable
 
@@ -174,9 +187,10 @@ def list_(name: str | None, folder: Path) -> None:
 @command.command("search")
 @click.argument("words", nargs=-1, required=True, metavar="WORD...")
 @REGISTRY
-def search(words: tuple[str, ...], folder: Path) -> int:
+@TRUST
+def search(words: tuple[str, ...], folder: Path, trust_file: Path | None) -> int:
     """List the names that contain every WORD; the exit code is 1 if there is none."""
-    listings = _browse(folder, words)
+    listings = _browse(folder, words, trust_file)
     _answer_listings("search", listings, every_version=False)
     return ExitCode.DONE if listings else ExitCode.NO
 
@@ -184,7 +198,8 @@ def search(words: tuple[str, ...], folder: Path) -> int:
 @command.command("show")
 @click.argument("reference", metavar="NAME[@VERSION]|CID")
 @REGISTRY
-def show(reference: str, folder: Path) -> None:
+@TRUST
+def show(reference: str, folder: Path, trust_file: Path | None) -> None:
     """Show what a published bundle says: receipt, evaluation, K-score. Runs nothing."""
     from kolm.cli.registry_text import bundle_text
     from kolm.registry.backends.directory import Directory
@@ -192,7 +207,7 @@ def show(reference: str, folder: Path) -> None:
     from kolm.registry.references import parse_reference
     from kolm.registry.resolve import resolve
 
-    backend, trust = Directory.open(folder), _trust()
+    backend, trust = Directory.open(folder), _trust(trust_file)
     signed = resolve(backend, parse_reference(reference), trust)
     found = describe(backend, signed, trust)
     document = {"schema": "urn:kolm:cli-registry-show:v1", **found}
@@ -202,14 +217,15 @@ def show(reference: str, folder: Path) -> None:
 @command.command("verify")
 @REGISTRY
 @POLICY
-def verify(folder: Path, policy_file: Path | None) -> int:
+@TRUST
+def verify(folder: Path, policy_file: Path | None, trust_file: Path | None) -> int:
     """Re-check every history, signature, file and bundle of the registry."""
     from kolm.cli.registry_text import audit_text
     from kolm.registry.audit import audit
     from kolm.registry.backends.directory import Directory
 
     out = output.current()
-    trust = _trust()
+    trust = _trust(trust_file)
     found = audit(
         Directory.open(folder),
         trust=trust,
@@ -222,11 +238,11 @@ def verify(folder: Path, policy_file: Path | None) -> int:
     return EXITS[found["verdict"]]
 
 
-def _trust() -> TrustStore:
+def _trust(file: Path | None = None) -> TrustStore:
     from kolm import paths
     from kolm.sign.trust import TrustStore
 
-    return TrustStore.load(paths.config_folder())
+    return TrustStore.load_file(file) if file else TrustStore.load(paths.config_folder())
 
 
 def _check(trust: TrustStore, policy_file: Path | None) -> Check:
@@ -246,11 +262,11 @@ def _cid(content: Any) -> str:
     return cid_of(content)
 
 
-def _browse(folder: Path, words: tuple[str, ...]) -> list[dict[str, Any]]:
+def _browse(folder: Path, words: tuple[str, ...], trust_file: Path | None) -> list[dict[str, Any]]:
     from kolm.registry.backends.directory import Directory
     from kolm.registry.catalog import browse, listing_to_document
 
-    found = browse(Directory.open(folder), _trust(), words=words)
+    found = browse(Directory.open(folder), _trust(trust_file), words=words)
     return [listing_to_document(listing) for listing in found]
 
 

@@ -313,3 +313,36 @@ def _draw_dial(rng: random.Random, side: int) -> tuple[Scene, Image.Image]:
     return Scene(kind="dial", side=side, reading=reading, full_scale=full), _finish(
         rng, image, side
     )
+
+
+def label_cells(scene: Scene, cell_pixels: int) -> list[tuple[int, int]] | None:
+    """What each cell of a scene of shapes shows: (shape, colour) numbers from 1, or (0, 0).
+
+    Cells are squares of `cell_pixels` in reading order; a cell shows the thing whose box covers
+    most of it, if that is at least a tenth. None for scenes that are not made of shapes.
+    """
+    if scene.kind != "shapes":
+        return None
+    names = list(COLORS)
+    count = scene.side // cell_pixels
+    labels = []
+    for row in range(count):
+        for column in range(count):
+            covered = [
+                (_overlap(thing.x, thing.half_width, column, cell_pixels), thing)
+                for thing in scene.things
+            ]
+            best, label = 0.1, (0, 0)
+            for wide, thing in covered:
+                share = wide * _overlap(thing.y, thing.half_height, row, cell_pixels)
+                if share > best:
+                    best = share
+                    label = (SHAPES.index(thing.shape) + 1, names.index(thing.color) + 1)
+            labels.append(label)
+    return labels
+
+
+def _overlap(center: float, half: float, cell: int, size: int) -> float:
+    """The share of a cell's side that an interval covers."""
+    low, high = max(center - half, cell * size), min(center + half, (cell + 1) * size)
+    return max(0.0, high - low) / size

@@ -107,8 +107,8 @@ def scores_claims_agree(subject: Subject) -> Iterator[Finding]:
     for name, said in results:
         for item in said["configuration"]:
             held = subject.digests.get(item["name"])
-            if held is not None:
-                yield from _differs(name, item["name"], _hex(held), item["digest"]["sha256"])
+            expected = _hex(held) if held else "a member of the bundle"
+            yield from _differs(name, item["name"], expected, item["digest"]["sha256"])
         yield from _floors_agree(subject, name, said)
         if (said["result"] == "PASSED") == bool(said["failedTests"]):
             yield failed(
@@ -140,6 +140,9 @@ def _floors_agree(subject: Subject, name: str, said: dict[str, Any]) -> Iterator
                 expected=f"{floor['name']} in {side}",
                 found=other if floor["name"] in said[other] else "nowhere",
             )
+    tests = {*said["passedTests"], *said["failedTests"]}
+    known = {floor["name"] for floor in subject.evaluation["floors"]} | {"k"}
+    yield from _differs(name, "list of tests", sorted(known), sorted(tests))
 
 
 # What any signer of a kind can recompute, so that two must say the same.

@@ -122,6 +122,7 @@ def members_refer(subject: Subject) -> Iterator[Finding]:
     for rule in rules:
         yield from map(from_error, rule(documents))
     yield from _seeds_follow(subject)
+    yield from _trace_is_the_locks(subject)
     steps = subject.receipt["trace"]["steps"]
     yield passed(f"{len(subject.digests)} members, {steps} steps in one chain")
 
@@ -154,4 +155,20 @@ def _seeds_follow(subject: Subject) -> Iterator[Finding]:
                 where=f"{LOCK}#/seeds/{label}",
                 expected=seed,
                 found=stated,
+            )
+
+
+def _trace_is_the_locks(subject: Subject) -> Iterator[Finding]:
+    """Without early stopping, as many steps and segments as the lock demands."""
+    train, trace = subject.lock["train"], subject.receipt["trace"]
+    if train["early_stopping"] is not None:
+        return
+    segments = min(train["segments"], train["steps"])
+    for field, expected in (("steps", train["steps"]), ("segments", segments)):
+        if trace[field] != expected:
+            yield failed(
+                f"the trace has not the {field} that the lock demands",
+                where=f"{RECEIPT}#/trace/{field}",
+                expected=expected,
+                found=trace[field],
             )

@@ -62,6 +62,13 @@ def roles_are_recomputed(subject: Subject) -> Iterator[Finding]:
             full = f"{name}.{owned['name']}" if name else owned["name"]
             if subject.role_of(full) is not role:
                 yield failed("a tensor of the module has another role", where=_module(full))
+            if not _keys_are_the_familys(subject, full, owned.get("checkpoint", [])):
+                yield failed(
+                    "the family stores this parameter under another key",
+                    where=_module(full),
+                    expected=" or ".join(subject.known_family().checkpoint_keys(full)),
+                    found=", ".join(owned["checkpoint"]),
+                )
             if (
                 "alias_of" in owned
                 and subject.known_family().aliases.get(full) != owned["alias_of"]
@@ -70,6 +77,11 @@ def roles_are_recomputed(subject: Subject) -> Iterator[Finding]:
     if not subject.modules:
         yield failed("no module is listed", where=MODULES)
     yield passed(f"{len(subject.modules)} modules, roles recomputed")
+
+
+def _keys_are_the_familys(subject: Subject, parameter: str, keys: list[str]) -> bool:
+    """A parameter merged from several keys is V42's to compare; one key must be the family's."""
+    return len(keys) != 1 or keys[0] in subject.known_family().checkpoint_keys(parameter)
 
 
 @check(

@@ -115,6 +115,15 @@ def test_v08_a_card_that_says_something_else_is_refused(world: World) -> None:
     assert world.audit(forged).failed == {"V08"}
 
 
+@pytest.mark.parametrize("field", ["steps", "segments"])
+def test_v08_fewer_steps_or_segments_than_the_lock_demands_are_refused(
+    world: World, field: str
+) -> None:
+    forged = world.parts.copy()
+    forged.lock["train"][field] += 1
+    assert "V08" in world.audit(forged).failed
+
+
 def test_v09_another_bundle_than_asked_for_is_refused(world: World) -> None:
     other = digest.of_bytes(b"another")
     assert world.look(world.seal(), expected_id=other).failed == {"V09"}

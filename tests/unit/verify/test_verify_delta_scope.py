@@ -278,6 +278,14 @@ def test_v29_an_alias_of_another_tensor_is_refused(world: World, forged: BundleP
     assert world.audit(forged).failed == {"V29"}
 
 
+def test_v21_a_parameter_under_another_checkpoint_key_is_refused(
+    world: World, forged: BundleParts
+) -> None:
+    weight = next(p for p in row(forged, QKV)["parameters"] if p["name"] == "weight")
+    weight["checkpoint"] = ["visual.blocks.1.attn.qkv.weight"]
+    assert "V21" in world.audit(forged).failed
+
+
 def test_v21_an_invented_alias_is_refused(world: World, forged: BundleParts) -> None:
     row(forged, QKV)["parameters"][0]["alias_of"] = f"{Q0}.weight"
     assert "V21" in world.audit(forged).failed

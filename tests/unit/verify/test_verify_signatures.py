@@ -283,6 +283,21 @@ def test_v18_a_test_result_over_another_document_is_refused(world: World) -> Non
     assert "V18" in world.audit(change=change).failed
 
 
+@pytest.mark.parametrize("tests", [["k"], ["above_blind", "invented"]])
+def test_v18_other_tests_than_the_floors_are_refused(world: World, tests: list[str]) -> None:
+    def change(said: dict[str, Any]) -> None:
+        said[predicates.TEST_RESULT]["passedTests"] = tests
+
+    assert "V18" in world.audit(change=change).failed
+
+
+def test_v18_a_test_result_that_names_no_member_is_refused(world: World) -> None:
+    def change(said: dict[str, Any]) -> None:
+        said[predicates.TEST_RESULT]["configuration"][0]["name"] = "other.json"
+
+    assert "V18" in world.audit(change=change).failed
+
+
 def test_v18_a_floor_on_the_wrong_side_is_refused(world: World) -> None:
     def change(said: dict[str, Any]) -> None:
         result = said[predicates.TEST_RESULT]

@@ -1,0 +1,85 @@
+"""What starting and verifying cost, with torch and the network made to raise."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import pytest
+
+from tests.support.lines import KOLM, ROOT, Line
+
+pytestmark = pytest.mark.slow
+HELP_RATIO = 6  # times `python -c pass`
+VERIFY_RATIO = 15
+DEMO_SECONDS = 2
+DEMO_MEGABYTES = 300
+ROUNDS = 7
+REGISTRY = ROOT / "registry"
+
+
+def measure(command: Sequence[str | Path], env: Mapping[str, str]) -> tuple[float, float]:
+    """Wall seconds and the largest resident size in MB of a process that has to succeed."""
+    began = time.perf_counter()
+    child = subprocess.Popen(
+        [str(word) for word in command], env=dict(env), stdout=subprocess.DEVNULL
+    )
+    _, status, used = os.wait4(child.pid, 0)
+    child.returncode = os.waitstatus_to_exitcode(status)
+    assert child.returncode == 0, command
+    return time.perf_counter() - began, used.ru_maxrss * 1024 / 1e6
+
+
+def fastest(command: Sequence[str | Path], env: Mapping[str, str]) -> float:
+    return min(measure(command, env)[0] for _ in range(ROUNDS))
+
+
+@pytest.fixture
+def env(barred: Path, tmp_path: Path) -> dict[str, str]:
+    """An empty home, and neither torch nor a network."""
+    return {**os.environ, "PYTHONPATH": str(barred), "KOLM_HOME": str(tmp_path / "home")}
+
+
+def nothing(env: Mapping[str, str]) -> float:
+    return fastest([sys.executable, "-c", "pass"], env)
+
+
+@pytest.mark.parametrize("name", ["torch", "transformers", "peft"])
+def test_the_bars_hold(env: dict[str, str], name: str) -> None:
+    """Were one of them imported, or the network used, the other tests would see it."""
+    ran = subprocess.run(
+        [sys.executable, "-c", f"import {name}"], env=env, capture_output=True, check=False
+    )
+    assert b"was imported" in ran.stderr
+    code = "import socket; socket.create_connection(('127.0.0.1', 9))"
+    ran = subprocess.run([sys.executable, "-c", code], env=env, capture_output=True, check=False)
+    assert b"the network was used" in ran.stderr
+
+
+def test_help(env: dict[str, str]) -> None:
+    ratio = fastest([KOLM, "--help"], env) / nothing(env)
+    print(f"\nkolm --help: {ratio:.1f} times python -c pass")
+    assert ratio <= HELP_RATIO
+
+
+def test_verify_of_the_reference_bundle(env: dict[str, str]) -> None:
+    blobs = sorted((REGISTRY / "blobs" / "sha256").glob("*"))
+    assert blobs, "registry/ holds no bundle; run: make reference"
+    command = [KOLM, "verify", blobs[0], "--trust", REGISTRY / "trust.json"]
+    _, megabytes = measure(command, env)
+    ratio = fastest(command, env) / nothing(env)
+    print(f"\nkolm verify: {ratio:.1f} times python -c pass; {megabytes:.0f} MB")
+    assert ratio <= VERIFY_RATIO
+
+
+def test_verify_of_the_demo(env: dict[str, str], demo: Line) -> None:
+    command = [KOLM, "verify", demo.bundle]
+    told = [measure(command, {**env, "KOLM_HOME": str(demo.home)}) for _ in range(ROUNDS)]
+    seconds, megabytes = min(told)[0], max(size for _, size in told)
+    print(f"\nkolm verify of the demo: {seconds:.2f} s, {megabytes:.0f} MB")
+    assert seconds <= DEMO_SECONDS
+    assert megabytes <= DEMO_MEGABYTES
