@@ -193,7 +193,7 @@ def _draw_shapes(
     smallest: float = 0.05,
     largest: float | None = None,
 ) -> tuple[Scene, Image.Image]:
-    core = rng.random() < 0.6
+    core = rng.random() < 0.75
     shapes = _CORE_SHAPES if core else SHAPES
     colors = _CORE_COLORS if core else tuple(COLORS)
     things: list[Thing] = []
