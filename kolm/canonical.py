@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from decimal import ROUND_HALF_EVEN, Context, Decimal
 from typing import Any, NoReturn
@@ -120,8 +121,8 @@ def loads(
     def pairs(items: list[tuple[str, Any]]) -> dict[str, Any]:
         value = dict(items)
         if len(value) != len(items):
-            keys = [key for key, _ in items]
-            twice = next(key for key in keys if keys.count(key) > 1)
+            counts = Counter(key for key, _ in items)  # in one pass: the object may be hostile
+            twice = next(key for key, count in counts.items() if count > 1)
             _refuse(where, f"the key {twice[:80]!r} stands twice in one object")
         return value
 
@@ -142,7 +143,9 @@ def _refuse(where: str, message: str) -> NoReturn:
     raise Refused("E_JSON_VALUE", message, where=where)
 
 
-_STRUCTURE = re.compile(r'"(?:[^"\\]|\\.)*"|[\[\]{}]', re.DOTALL)
+# A string that nobody closes runs to the end, and nothing is ever tried twice: without that, a
+# document of escaped quotes takes the square of its size.
+_STRUCTURE = re.compile(r'"(?:[^"\\]++|\\.)*+(?:"|\\?\Z)|[\[\]{}]', re.DOTALL)
 
 
 def _check_depth(text: str, max_depth: int, where: str) -> None:
@@ -201,6 +204,7 @@ _ENCODER = json.JSONEncoder(
     ensure_ascii=False, check_circular=False, allow_nan=False, sort_keys=True, separators=(",", ":")
 )
 _LONG_INTEGER = re.compile(rb"[:,\[]-?[0-9]{16}")
+_BEYOND_BMP = re.compile(rb"[\xf0-\xff]")
 
 
 def _decode_fast(stored: bytes) -> Any:
@@ -212,7 +216,7 @@ def _decode_fast(stored: bytes) -> Any:
     """
     if stored.count(b"[") + stored.count(b"{") > MAX_DEPTH or _LONG_INTEGER.search(stored):
         return None
-    if not stored.isascii() and max(stored) >= 0xF0:
+    if not stored.isascii() and _BEYOND_BMP.search(stored):
         return None
     try:
         value = _DECODER.decode(stored.decode("utf-8"))

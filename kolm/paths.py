@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import IO
@@ -39,6 +38,8 @@ def replacing(path: Path, *, mode: int = 0o644) -> Iterator[IO[bytes]]:
     Yields a stream to a temporary file in the same folder; on leaving without an error it is
     synced and renamed over `path`, and the folder is synced. On an error it is removed.
     """
+    import tempfile  # reading, which is most of what kolm does, needs none of it
+
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".part", dir=path.parent)
     temporary = Path(name)

@@ -6,14 +6,13 @@ Settings never change the bytes of a bundle; the spec does that.
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from kolm.errors import Usage
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Variable:
+class Variable(NamedTuple):
     """One environment variable: its name, what it does, and what holds without it."""
 
     name: str

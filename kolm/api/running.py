@@ -102,7 +102,8 @@ def load(
     lock = opened.document("spec.lock.json")
     folder = base_folder(lock, base)
     told.started("verify", None, "checks")
-    content_id = demand_passed(verify(path, base=folder))
+    # The very bundle that was opened: the path may name another file by now.
+    content_id = demand_passed(verify(path, base=folder, expected_id=opened.content_id))
     told.finished("verify")
     told.started("load", None, "tensors")
     with tempfile.TemporaryDirectory(prefix="kolm-run-") as name:

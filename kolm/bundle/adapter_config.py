@@ -27,7 +27,7 @@ def derive(lock: dict[str, Any], modules: Iterable[dict[str, Any]]) -> bytes:
         modules: the rows of modules.jsonl; those in state `trained` become `modules_to_save`.
 
     Raises:
-        Refused: ``E_ADAPTER_METHOD`` for a method that PEFT does not load.
+        Refused: ``E_ADAPTER_METHOD`` for a method or a dropout that PEFT does not load.
     """
     method = lock["train"]["method"]
     if method["kind"] not in _METHODS:
@@ -48,7 +48,7 @@ def derive(lock: dict[str, Any], modules: Iterable[dict[str, Any]]) -> bytes:
         "inference_mode": True,
         "init_lora_weights": True,
         "lora_alpha": method["alpha"],
-        "lora_dropout": _number(method["dropout"]),
+        "lora_dropout": _share(method["dropout"]),
         "modules_to_save": trained or None,
         "peft_type": "LORA",
         "r": method["rank"],
@@ -60,6 +60,15 @@ def derive(lock: dict[str, Any], modules: Iterable[dict[str, Any]]) -> bytes:
     return rfc8785.dumps(config)
 
 
-def _number(text: str) -> float | int:
-    value = canonical.parse_decimal(text, where="spec.lock.json#/train/method/dropout")
-    return int(value) if value == value.to_integral_value() else float(value)
+def _share(text: str) -> float | int:
+    where = "spec.lock.json#/train/method/dropout"
+    value = canonical.parse_decimal(text, where=where)
+    if not 0 <= value < 1:
+        raise Refused(
+            "E_ADAPTER_METHOD",
+            "a dropout is a share of the numbers",
+            where=where,
+            expected="at least 0 and below 1",
+            found=text[:80],
+        )
+    return float(value) if value else 0

@@ -11,9 +11,8 @@ import fnmatch
 import mmap
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from kolm import canonical, digest
 from kolm.bundle import limits
@@ -63,8 +62,7 @@ DTYPE_NAMES: Final = {
 }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class BaseTensor:
+class BaseTensor(NamedTuple):
     """One tensor of the checkpoint."""
 
     digest: Digest
@@ -75,16 +73,14 @@ class BaseTensor:
     elements: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class BaseFile:
+class BaseFile(NamedTuple):
     """One file that changes outputs."""
 
     digest: Digest
     name: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class BaseFacts:
+class BaseFacts(NamedTuple):
     """What a base is.
 
     Attributes:

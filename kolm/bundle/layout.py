@@ -10,8 +10,7 @@ from __future__ import annotations
 import base64
 import binascii
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from kolm import canonical, digest
 from kolm.bundle import limits
@@ -35,8 +34,7 @@ _IN_TOTO = "application/vnd.in-toto+json"
 _MAX_PREDICATE_TYPE_CHARACTERS = 256
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Claim:
+class Claim(NamedTuple):
     """One claim as it lies in the file: the Sigstore bundle and the manifest that points to it."""
 
     data: bytes

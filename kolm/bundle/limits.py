@@ -6,8 +6,7 @@ container.md prints this table, and the reader compares before it allocates or p
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 from kolm import canonical
 from kolm.errors import Refused
@@ -17,8 +16,7 @@ MIB: Final = 1024 * KIB
 GIB: Final = 1024 * MIB
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Limit:
+class Limit(NamedTuple):
     """One limit: its largest allowed value and why it is that large."""
 
     name: str

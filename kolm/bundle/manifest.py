@@ -9,8 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from kolm import canonical, digest, schema
 from kolm.bundle import limits
@@ -26,8 +25,7 @@ FILEPATH: Final = "org.cncf.model.filepath"
 _VERSIONED = re.compile(r"application/vnd\.kolm\.bundle\.v[0-9]+", re.ASCII)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Member:
+class Member(NamedTuple):
     """One member as the manifest describes it."""
 
     name: str
@@ -40,8 +38,7 @@ class Member:
         return kind_of(self.name).media_type
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Manifest:
+class Manifest(NamedTuple):
     """The parsed subject manifest: the receipt, and the layers in their order."""
 
     receipt: Member

@@ -7,9 +7,8 @@ table is refused by writer and reader alike.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from enum import Enum
-from typing import Final
+from typing import Final, NamedTuple
 
 from kolm.bundle import limits
 from kolm.bundle.limits import Limit
@@ -29,8 +28,7 @@ class Content(Enum):
     IMAGE = "an image file"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class MemberKind:
+class MemberKind(NamedTuple):
     """One row of the member table.
 
     `name` is a regular expression for the optional members that may come in numbers. `schema`

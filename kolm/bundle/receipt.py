@@ -8,14 +8,13 @@ docs/format/receipt.md.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from kolm.bundle import globs
 from kolm.bundle.members import RECEIPT
 from kolm.digest import Digest
-from kolm.records.receipt import SCHEMA
 
+SCHEMA = "urn:kolm:receipt:v1"
 CARD = "README.md"
 WEIGHTS = "adapter_model.safetensors"
 LOCK = "spec.lock.json"
@@ -24,8 +23,7 @@ ROLES = ("head", "language", "other", "projector", "vision")
 Row = dict[str, Any]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RunFacts:
+class RunFacts(NamedTuple):
     """What only the training run knows: its optimizer, and which examples it could not use.
 
     Attributes:

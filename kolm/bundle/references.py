@@ -13,7 +13,7 @@ from typing import Any
 from kolm import digest
 from kolm.bundle import card, members
 from kolm.bundle.documents import Documents
-from kolm.bundle.receipt import CARD, LOCK, derive_receipt, run_facts_of
+from kolm.bundle.receipt import CARD, LOCK, WEIGHTS, derive_receipt, run_facts_of
 from kolm.errors import KolmError, Refused
 
 
@@ -33,12 +33,17 @@ def members_agree(documents: Documents) -> Iterator[KolmError]:
 
 
 def receipt_is_derived(documents: Documents) -> Iterator[KolmError]:
-    """The receipt equals the one that the other members make; names each field that does not."""
+    """The receipt equals the one that the other members make; names each field that does not.
+
+    Raises:
+        Refused: a member that it is made from is missing.
+    """
     stated = documents.document(members.RECEIPT)
     trace = list(documents.rows("trace.jsonl"))
     if not any(row["kind"] == "checkpoint" for row in trace):
         yield _refused("trace.jsonl", "the trace has no checkpoint")
         return
+    documents.raw(WEIGHTS)  # the receipt states its size, so that it cannot be derived without it
     layers = [name for name in documents.names if name != members.RECEIPT]
     try:
         derived = derive_receipt(

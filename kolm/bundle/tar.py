@@ -8,8 +8,7 @@ the format is POSIX.1-2017 pax, section "ustar Interchange Format".
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 from kolm.bundle import limits
 from kolm.errors import KolmError, Refused
@@ -24,8 +23,7 @@ _NAME = re.compile(rb"oci-layout|index\.json|blobs/sha256/[0-9a-f]{64}", re.ASCI
 _ZEROS = bytes(BLOCK)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Entry:
+class Entry(NamedTuple):
     """One file of the tar: its name, and where its bytes lie in the bundle."""
 
     name: str
@@ -33,8 +31,7 @@ class Entry:
     size: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Walk:
+class Walk(NamedTuple):
     """What a walk over the tar found: its entries, and each departure from the grammar.
 
     `complete` is false when the walk had to stop before the end of the file.

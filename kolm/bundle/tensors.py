@@ -7,9 +7,8 @@ this file. Rules of the canonical header: docs/format/container.md, T1 to T7.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from kolm import canonical
 from kolm.bundle import limits
@@ -40,8 +39,7 @@ _DIGEST_LABEL = b"kolm-tensor-v1\0"
 _LENGTH_BYTES = 8
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TensorEntry:
+class TensorEntry(NamedTuple):
     """One tensor of a file; its bytes are ``data[start:end]`` of the whole file."""
 
     name: str

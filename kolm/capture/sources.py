@@ -41,7 +41,7 @@ class Folder:
         Raises:
             Refused: it leaves the folder.
         """
-        if not name or _CONTROL.search(name):
+        if not name or _CONTROL.search(name) or not _has_bytes(name):
             raise Refused("E_IMAGE_PATH", "not an image path", where=where, found=repr(name)[:80])
         if self._root is None:
             return Path(name)
@@ -60,6 +60,15 @@ class Folder:
             )
         self._resolved[name] = path
         return path
+
+
+def _has_bytes(name: str) -> bool:
+    """Whether the file system can be asked for the name: a lone surrogate has no bytes."""
+    try:
+        os.fsencode(name)
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def image_source(value: str, folder: Folder, *, where: str) -> ImageSource:

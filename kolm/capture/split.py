@@ -9,20 +9,28 @@ rules are docs/format/snapshot.md, S4 to S9.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
+from typing import TYPE_CHECKING, NamedTuple, Self
 
 from kolm import digest
 from kolm.capture import limits
 from kolm.digest import Digest
 from kolm.errors import Refused, Usage
-from kolm.records.capture import Split
+
+if TYPE_CHECKING:
+    from kolm.records.capture import Split
 
 MAX_SHARE = Decimal("0.9")  # of one held-out side: more leaves nothing to train on
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SplitRule:
+class _Rule(NamedTuple):
+    kind: str
+    eval: Decimal
+    validation: Decimal
+    near_duplicates: str | None
+
+
+class SplitRule(_Rule):
     """How captures are put on sides.
 
     Attributes:
@@ -34,12 +42,25 @@ class SplitRule:
             ``official``, which somebody else has chosen.
     """
 
-    kind: str = "official"
-    eval: Decimal = Decimal("0.1")
-    validation: Decimal = Decimal("0.05")
-    near_duplicates: str | None = None
+    __slots__ = ()
 
-    def __post_init__(self) -> None:
+    def __new__(
+        cls,
+        kind: str = "official",
+        eval: Decimal = Decimal("0.1"),  # noqa: A002 - the name in the snapshot's header
+        validation: Decimal = Decimal("0.05"),
+        near_duplicates: str | None = None,
+    ) -> Self:
+        """A rule that makes sense.
+
+        Raises:
+            Usage: it does not.
+        """
+        made = super().__new__(cls, kind, eval, validation, near_duplicates)
+        made._demand_sense()
+        return made
+
+    def _demand_sense(self) -> None:
         if self.kind not in ("official", "hash"):
             raise _rule("a split is official or hash", self.kind)
         if self.near_duplicates not in ("refuse", "report", None):
@@ -56,8 +77,7 @@ class SplitRule:
         return self.near_duplicates or ("refuse" if self.kind == "hash" else "report")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Member:
+class Member(NamedTuple):
     """What a split needs to know of a capture."""
 
     id: Digest

@@ -41,8 +41,8 @@ def show(error: KolmError, output: Output, *, debug: bool) -> ExitCode:
 
 def _for_people(error: KolmError, output: Output, code: ExitCode) -> str:
     label = "refused" if code is ExitCode.NO else "error"
-    place = f"   {error.where}" if error.where else ""
-    lines = [f"{output.paint(label.ljust(9), 'bad')}{error.message}{place}"]
+    place = f"   {_line(error.where)}" if error.where else ""
+    lines = [f"{output.paint(label.ljust(9), 'bad')}{_line(error.message)}{place}"]
     for name, value in (
         ("expected", error.expected),
         ("found", error.found),
@@ -54,6 +54,11 @@ def _for_people(error: KolmError, output: Output, code: ExitCode) -> str:
             lines.extend(f"{'':9}{line}" for line in rest)
     lines.append(output.paint(f"{error.code}   kolm help {error.code}", "dim"))
     return "\n".join(lines)
+
+
+def _line(text: str) -> str:
+    """One line: a name from outside must not write a line of its own."""
+    return "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text)
 
 
 def bug(error: BaseException) -> KolmError:

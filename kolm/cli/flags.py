@@ -7,14 +7,12 @@ of each command, so that no command can forget one.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 import click
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Flags:
+class Flags(NamedTuple):
     """What the user asked of every command.
 
     Attributes:
@@ -57,7 +55,7 @@ def _record(_context: click.Context, parameter: click.Parameter, value: Any) -> 
     if not value:
         return
     name = str(parameter.name)
-    _flags = replace(_flags, **{name: value})
+    _flags = _flags._replace(**{name: value})
     if name == "offline":
         _forbid_network(True)
     if _flags.quiet and _flags.verbose:

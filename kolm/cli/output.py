@@ -5,6 +5,7 @@ Commands ask `current()` and never print by themselves.
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Callable, Mapping
 from typing import IO, Any
@@ -22,6 +23,26 @@ TONES: dict[str, dict[str, Any]] = {
     "dim": {"dim": True},
     "strong": {"bold": True},
 }
+
+# What could move the cursor, rewrite what was said or turn its direction: control characters but
+# line break and tab, and the marks that reorder text. The colours of `TONES` stay.
+_UNPRINTABLE = re.compile(
+    r"(?!\x1b\[(?:[0-2]|3[1-3])m)[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]"
+)
+
+
+def printable(text: str) -> str:
+    """Text for people without what a terminal would obey: a bundle's words are not ours."""
+    return _UNPRINTABLE.sub("\N{REPLACEMENT CHARACTER}", text)
+
+
+def _encodable(value: Any) -> Any:
+    """A document whose texts have a form in UTF-8: lone surrogates are replaced."""
+    if isinstance(value, str):
+        return value.encode("utf-8", "replace").decode("utf-8")
+    if isinstance(value, Mapping):
+        return {_encodable(key): _encodable(item) for key, item in value.items()}
+    return [_encodable(item) for item in value] if isinstance(value, list | tuple) else value
 
 
 class Output:
@@ -80,15 +101,19 @@ class Output:
             return
         text = brief if self.quiet else human if isinstance(human, str) else human()
         if text:
-            click.echo(text, file=self._stdout, color=self.colors_on(self._stdout))
+            click.echo(printable(text), file=self._stdout, color=self.colors_on(self._stdout))
 
     def machine(self, document: Mapping[str, Any], stream: IO[str]) -> None:
         """Write one canonical JSON line in UTF-8, whatever the stream's own encoding is."""
-        click.echo(canonical.dumps(dict(document)), file=stream)
+        try:
+            line = canonical.dumps(dict(document))
+        except ValueError:  # a file name that is no Unicode text has no form in JSON
+            line = canonical.dumps(_encodable(document))
+        click.echo(line, file=stream)
 
     def tell(self, text: str) -> None:
         """Write one line for people to stderr; -q does not silence it."""
-        click.echo(text, file=self._stderr, color=self.colors_on(self._stderr))
+        click.echo(printable(text), file=self._stderr, color=self.colors_on(self._stderr))
 
     def paint(self, text: str, tone: str) -> str:
         """`text` in one of `TONES`; the streams strip it where colours are off."""

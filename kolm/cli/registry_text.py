@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from kolm.verify.findings import shorten
+
 
 def listings_text(listings: list[dict[str, Any]], *, every_version: bool) -> str:
     """Names with their highest version, or with all of them."""
@@ -35,7 +37,7 @@ def bundle_text(found: dict[str, Any]) -> str:
         f"  cid        {entry['cid']}",
         f"  content    {entry['bundle']}",
         f"  file       {entry['file']['digest']}, {entry['file']['size']} bytes",
-        f"  base       {receipt['base']['id']} ({receipt['base']['family']})",
+        f"  base       {shorten(receipt['base']['id'])} ({shorten(receipt['base']['family'])})",
         f"  method     {_method(trained)}",
     ]
     if evaluation is not None:

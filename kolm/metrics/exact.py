@@ -9,8 +9,8 @@ other punctuation and digits written as words count.
 from __future__ import annotations
 
 import unicodedata
-from dataclasses import dataclass
 from fractions import Fraction
+from typing import NamedTuple
 
 from kolm.metrics.metric import Score
 
@@ -34,8 +34,7 @@ def normalise(text: str) -> str:
     return joined[:-1].rstrip() if joined.endswith(".") else joined
 
 
-@dataclass(frozen=True, slots=True)
-class Exact:
+class Exact(NamedTuple):
     """Equality of normalised texts; an answer that normalises to nothing is not parsed."""
 
     kind: str = "exact"

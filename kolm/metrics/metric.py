@@ -6,13 +6,11 @@ images or models. Everything here is exact arithmetic, so that every machine get
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from fractions import Fraction
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Score:
+class Score(NamedTuple):
     """The judgement of one answer: how right it is (0 to 1) and whether it could be read at all."""
 
     value: Fraction

@@ -11,8 +11,8 @@ groups with ``_`` and non-ASCII digits, which Python's ``float`` happens to read
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from fractions import Fraction
+from typing import NamedTuple
 
 from kolm.metrics.metric import Score
 
@@ -34,8 +34,7 @@ def parse_number(text: str) -> Fraction | None:
     return number / 100 if per_cent else number
 
 
-@dataclass(frozen=True, slots=True)
-class Relaxed:
+class Relaxed(NamedTuple):
     """Within `tolerance` of the reference; parsed means a number where one is due."""
 
     tolerance: Fraction = CHARTQA_TOLERANCE

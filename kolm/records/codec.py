@@ -2,6 +2,9 @@
 
 The laws: ``from_document(type(r), to_document(r)) == r``, and a field that is None and has None
 as its default is left out of the document.
+
+A record is a frozen dataclass; those that every audit makes are named tuples, which Python builds
+in a quarter of the time.
 """
 
 from __future__ import annotations
@@ -17,16 +20,28 @@ R = TypeVar("R")
 def to_document(record: Any) -> dict[str, Any]:
     """The plain JSON value of a record."""
     document = {}
-    for field in dataclasses.fields(record):
-        value = getattr(record, field.name)
-        if value is None and field.default is None:
+    for name, default in _fields(record):
+        value = getattr(record, name)
+        if value is None and default is None:
             continue
-        document[field.name.rstrip("_")] = _plain(value)
+        document[name.rstrip("_")] = _plain(value)
     return document
 
 
+def _is_record(value: Any) -> bool:
+    return hasattr(value, "_field_defaults") or dataclasses.is_dataclass(value)
+
+
+def _fields(record: Any) -> list[tuple[str, Any]]:
+    """Name and default of each field of a record or of its class."""
+    if dataclasses.is_dataclass(record):
+        return [(field.name, field.default) for field in dataclasses.fields(record)]
+    defaults = record._field_defaults
+    return [(name, defaults.get(name, dataclasses.MISSING)) for name in record._fields]
+
+
 def _plain(value: Any) -> Any:
-    if dataclasses.is_dataclass(value):
+    if _is_record(value):
         return to_document(value)
     if isinstance(value, tuple | list):
         return [_plain(item) for item in value]
@@ -39,10 +54,10 @@ def from_document(kind: type[R], value: dict[str, Any]) -> R:
     """Build a record from a document that its schema has already accepted."""
     hints = typing.get_type_hints(kind)
     arguments = {}
-    for field in dataclasses.fields(kind):  # type: ignore[arg-type]
-        name = field.name.rstrip("_")
+    for field, _ in _fields(kind):
+        name = field.rstrip("_")
         if name in value:
-            arguments[field.name] = _build(hints[field.name], value[name])
+            arguments[field] = _build(hints[field], value[name])
     return kind(**arguments)
 
 
@@ -59,7 +74,7 @@ def _build(hint: Any, value: Any) -> Any:
         return [_build(get_args(hint)[0], item) for item in value]
     if origin is dict:
         return {key: _build(get_args(hint)[1], item) for key, item in value.items()}
-    if dataclasses.is_dataclass(hint) and isinstance(hint, type):
+    if _is_record(hint) and isinstance(hint, type):
         return from_document(hint, value)
     return value
 
@@ -68,8 +83,8 @@ def _choose(choices: list[Any], value: Any) -> Any:
     if len(choices) == 1 or not isinstance(value, dict):
         return choices[0]
     for choice in choices:
-        if dataclasses.is_dataclass(choice) and isinstance(choice, type):
-            names = {field.name.rstrip("_") for field in dataclasses.fields(choice)}
+        if _is_record(choice) and isinstance(choice, type):
+            names = {field.rstrip("_") for field, _ in _fields(choice)}
             if set(value) <= names:
                 return choice
     return choices[-1]

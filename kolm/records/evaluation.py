@@ -5,12 +5,10 @@ Every fraction is a canonical decimal string with at most six places.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Interval:
+class Interval(NamedTuple):
     """A 95 % interval of a mean score."""
 
     method: str  # wilson | bootstrap
@@ -19,16 +17,14 @@ class Interval:
     high: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Accuracy:
+class Accuracy(NamedTuple):
     """The mean score of one of the three runs over all declared cases."""
 
     accuracy: str
     interval: Interval
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Majority:
+class Majority(NamedTuple):
     """What always giving the most frequent reference answer would score."""
 
     answer: str
@@ -36,8 +32,7 @@ class Majority:
     interval: Interval
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Paired:
+class Paired(NamedTuple):
     """Cases that only the adapter, or only the base, answers better, and the exact test of it."""
 
     adapter_only: int
@@ -46,8 +41,7 @@ class Paired:
     method: str  # mcnemar-exact | sign-exact
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Slice:
+class Slice(NamedTuple):
     """The adapter's mean score on the cases that share a tag, an image size or an answer type."""
 
     kind: str
@@ -57,8 +51,7 @@ class Slice:
     interval: Interval
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Floor:
+class Floor(NamedTuple):
     """One demanded minimum (for p: maximum) and what was observed."""
 
     name: str
@@ -67,8 +60,7 @@ class Floor:
     passed: bool
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Evaluation:
+class Evaluation(NamedTuple):
     """How the adapter, its base and the controls did on every declared case."""
 
     schema: str

@@ -6,11 +6,10 @@ others beside it without changing the bundle's id.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Inputs:
+class Inputs(NamedTuple):
     """What the formula of kscore/v1 reads; each is demanded, none has a default."""
 
     accuracy: str
@@ -22,8 +21,7 @@ class Inputs:
     cost_usd_per_call: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Axes:
+class Axes(NamedTuple):
     """Accuracy, size, latency, cost and coverage on 0 to 1, written with four places."""
 
     A: str
@@ -33,8 +31,7 @@ class Axes:
     V: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Gate:
+class Gate(NamedTuple):
     """The verdict: K and every floor must pass."""
 
     k: str
@@ -43,16 +40,14 @@ class Gate:
     verdict: str  # passed | failed
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Pack:
+class Pack(NamedTuple):
     """Which cases were scored: the Merkle root of their snapshot leaves, and whose they are."""
 
     root: str
     owner: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Machine:
+class Machine(NamedTuple):
     """Where latency was measured."""
 
     cpu: str
@@ -61,8 +56,7 @@ class Machine:
     memory_bytes: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class KScore:
+class KScore(NamedTuple):
     """The composite with everything it was computed from."""
 
     schema: str

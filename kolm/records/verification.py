@@ -6,8 +6,8 @@ schemas/verification.schema.json; what each number asks is docs/format/verificat
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import StrEnum
+from typing import NamedTuple
 
 from kolm.digest import Digest
 
@@ -31,8 +31,7 @@ class Evidence(StrEnum):
     NONE = "none"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Finding:
+class Finding(NamedTuple):
     """One thing that a check saw."""
 
     verdict: Verdict
@@ -43,8 +42,7 @@ class Finding:
     code: str | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CheckResult:
+class CheckResult(NamedTuple):
     """One numbered question and its answer; `findings` holds what is worth showing, worst first."""
 
     id: str
@@ -58,8 +56,7 @@ class CheckResult:
     left_out: int = 0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Conclusion:
+class Conclusion(NamedTuple):
     """One of the verdicts that the checks add up to."""
 
     verdict: Verdict
@@ -68,8 +65,7 @@ class Conclusion:
     by: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Conclusions:
+class Conclusions(NamedTuple):
     """The three verdicts, never merged into one "frozen: yes", and the overall answer."""
 
     overall: Conclusion
@@ -78,8 +74,7 @@ class Conclusions:
     process: Conclusion
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Identity:
+class Identity(NamedTuple):
     """What was audited, as far as it could be read."""
 
     path: str
@@ -89,21 +84,19 @@ class Identity:
     container: Digest | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PolicyUsed:
+class PolicyUsed(NamedTuple):
     """Which policy the answers were held against."""
 
     name: str
     digest: Digest
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Verification:
+class Verification(NamedTuple):
     """The whole audit of one bundle."""
 
-    schema: str = SCHEMA
     bundle: Identity
     checked_at: str
     policy: PolicyUsed
     conclusions: Conclusions
     checks: tuple[CheckResult, ...]
+    schema: str = SCHEMA

@@ -54,7 +54,8 @@ def pull(
     if path.exists() and not replace:
         raise _exists(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    with staged(backend.blob(signed.entry.file.digest), path.parent) as copy:
+    file = signed.entry.file
+    with staged(backend.blob(file.digest), path.parent, size=file.size) as copy:
         demand_entry_holds(signed, copy, check)
         if replace:
             copy.path.replace(path)

@@ -26,14 +26,17 @@ class Staged:
 
 
 @contextlib.contextmanager
-def staged(source: Path, folder: Path, *, mode: int = 0o644) -> Iterator[Staged]:
+def staged(
+    source: Path, folder: Path, *, mode: int = 0o644, size: int | None = None
+) -> Iterator[Staged]:
     """Copy `source` into `folder` under a temporary name and sync it; removed on leaving.
 
-    Whoever wants to keep the copy links or renames it inside the block.
+    Whoever wants to keep the copy links or renames it inside the block. Where `size` is known,
+    nothing is copied beyond it: the source may be somebody else's and without an end.
 
     Raises:
         Unreadable: the source is missing or cannot be read.
-        Refused: the source is not a regular file.
+        Refused: the source is not a regular file, or larger than `size`.
     """
     with _opened(source) as reader:
         writer, name = tempfile.mkstemp(prefix=".staged-", suffix=".part", dir=folder)
@@ -43,6 +46,14 @@ def staged(source: Path, folder: Path, *, mode: int = 0o644) -> Iterator[Staged]
             with os.fdopen(writer, "wb") as stream:
                 while piece := os.read(reader, _COPY_BYTES):
                     hasher.update(piece)
+                    if size is not None and hasher.size_bytes > size:
+                        raise Refused(
+                            "E_BLOB_DIGEST",
+                            "the registry hands out other bytes than its entry names",
+                            where=str(source),
+                            expected=f"{size} bytes",
+                            found="more",
+                        )
                     stream.write(piece)
                 stream.flush()
                 os.fchmod(stream.fileno(), mode)

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from enum import StrEnum
+from typing import NamedTuple
 
 from kolm.errors import Refused
 
@@ -24,8 +24,7 @@ class Role(StrEnum):
     OTHER = "other"  # matched by no line of the table; must stay empty for a supported family
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Stack:
+class Stack(NamedTuple):
     """A stack of equal blocks and the linear layers inside one block.
 
     Attributes:
@@ -49,8 +48,7 @@ class Stack:
         return rf"{re.escape(self.blocks)}\.[0-9]+\.(?:{inner})"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Family:
+class Family(NamedTuple):
     """The table of one family of vision-language models.
 
     All names are in-memory names of the model that transformers builds, without PEFT's wrapping.

@@ -7,9 +7,8 @@ docs/format/evaluation.md, E1, E2 and E10.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any
+from typing import Any, NamedTuple
 
 from kolm import canonical, digest
 from kolm.errors import Refused
@@ -20,8 +19,7 @@ SMALL_PIXELS = 256 * 256
 MEDIUM_PIXELS = 1024 * 1024
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Case:
+class Case(NamedTuple):
     """One declared eval case."""
 
     case: str

@@ -8,8 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from kolm.errors import Refused
 from kolm.metrics.exact import normalise
@@ -26,8 +25,7 @@ SCHEMA = "urn:kolm:evaluation:v1"
 RUNS = ("adapter", "base", "blind")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Mismatch:
+class Mismatch(NamedTuple):
     """A prediction row that states something else than its own output gives."""
 
     case: str

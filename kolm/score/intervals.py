@@ -8,9 +8,9 @@ so graded scores are drawn again image by image. docs/format/evaluation.md, E7 a
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from decimal import Decimal, localcontext
 from fractions import Fraction
+from typing import NamedTuple
 
 from kolm import digest
 from kolm.records.evaluation import Interval
@@ -23,8 +23,7 @@ _LOW, _HIGH = 24, 974  # the 25th and 975th of 1,000 sorted estimates
 BOOTSTRAP_SEED = digest.of_bytes(b"kolm-bootstrap-v1")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Cluster:
+class Cluster(NamedTuple):
     """The scores of the cases that share images: their sum in millionths, and how many they are."""
 
     total_millionths: int

@@ -6,8 +6,7 @@ Stands between the metrics and the aggregates. docs/format/evaluation.md, E4 and
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from kolm.metrics import metric_of
 from kolm.score.rounding import millionths, written
@@ -15,8 +14,7 @@ from kolm.score.rounding import millionths, written
 STOP, LENGTH = "stop", "length"
 
 
-@dataclass(frozen=True, slots=True)
-class Verdict:
+class Verdict(NamedTuple):
     """The score of an answer in millionths, and whether it is covered."""
 
     score_millionths: int

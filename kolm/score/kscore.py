@@ -9,9 +9,8 @@ digits, correctly rounded, so four written places are the same on every machine.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from decimal import Decimal, localcontext
-from typing import Any
+from typing import Any, NamedTuple
 
 from kolm import canonical
 from kolm.errors import Refused
@@ -46,8 +45,7 @@ WEIGHTS_V2 = {
 _RATIO_FLOOR = Decimal("0.05")  # below it a quotient of accuracies says nothing: the axis is absent
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Extras:
+class Extras(NamedTuple):
     """The further inputs of kscore/v2; one that was not measured is None, and so is its axis."""
 
     holdout_accuracy: Decimal | None = None
@@ -57,8 +55,7 @@ class Extras:
     drift: Decimal | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Composite:
+class Composite(NamedTuple):
     """A formula's result: the axes that are present and their weighted mean, four places each."""
 
     axes: Mapping[str, str]

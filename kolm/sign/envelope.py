@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import base64
 import binascii
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from kolm import canonical, schema
 from kolm.errors import Refused
@@ -20,8 +20,7 @@ PAYLOAD_TYPE = "application/vnd.in-toto+json"
 MAX_ENVELOPE_BYTES = 1024 * 1024  # our largest claim, provenance, stays below 16 KiB
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Envelope:
+class Envelope(NamedTuple):
     """What an envelope holds. Until a trusted key has verified it, none of this is believed."""
 
     payload: bytes

@@ -2,28 +2,23 @@
 
 A key id is the SHA-256 of the public key's SPKI PEM text, in hex: the hint that Sigstore bundles
 carry. The algorithm is a property of the key, so no signed file ever gets to choose it.
+
+The library's general reader and writer of keys are imported where they are called: they bring
+every cipher along, and an audit under Ed25519 keys in their canonical text needs none of them.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-
-from cryptography.exceptions import UnsupportedAlgorithm
-from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes, PublicKeyTypes
-from cryptography.hazmat.primitives.serialization import (
-    BestAvailableEncryption,
-    Encoding,
-    KeySerializationEncryption,
-    NoEncryption,
-    PrivateFormat,
-    PublicFormat,
-    load_pem_private_key,
-    load_pem_public_key,
-)
+from typing import TYPE_CHECKING
 
 from kolm import digest
 from kolm.errors import Denied, Refused, Usage
-from kolm.sign.signers import SIGNERS
+from kolm.sign.signers import SIGNERS, ed25519
+
+if TYPE_CHECKING:
+    from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes, PublicKeyTypes
+    from cryptography.hazmat.primitives.serialization import KeySerializationEncryption
 
 MAX_PEM_BYTES = 16 * 1024  # a P-256 key is below 400 bytes; larger files are something else
 _ENCRYPTED = b"BEGIN ENCRYPTED PRIVATE KEY"
@@ -56,6 +51,13 @@ class PrivateKey:
 
     def to_pem(self, passphrase: str | None = None) -> bytes:
         """The PKCS #8 PEM text, encrypted when a passphrase is given."""
+        from cryptography.hazmat.primitives.serialization import (
+            BestAvailableEncryption,
+            Encoding,
+            NoEncryption,
+            PrivateFormat,
+        )
+
         secrecy: KeySerializationEncryption = NoEncryption()
         if passphrase:
             secrecy = BestAvailableEncryption(passphrase.encode())
@@ -95,6 +97,12 @@ def read_public(data: bytes | str, *, where: str) -> PublicKey:
             expected="a PEM text that begins with -----BEGIN PUBLIC KEY-----",
             hint="kolm keys export NAME writes the public half of a key",
         )
+    key: PublicKeyTypes | None = ed25519.read_canonical_pem(raw)
+    if key is not None:
+        return _public(key, where=where, pem=raw)
+    from cryptography.exceptions import UnsupportedAlgorithm
+    from cryptography.hazmat.primitives.serialization import load_pem_public_key
+
     try:
         key = load_pem_public_key(raw)
     except (ValueError, TypeError, UnsupportedAlgorithm) as error:
@@ -117,6 +125,9 @@ def read_private(data: bytes, *, passphrase: str | None, where: str) -> PrivateK
             where=where,
             hint="set KOLM_KEY_PASSPHRASE, or run on a terminal",
         )
+    from cryptography.exceptions import UnsupportedAlgorithm
+    from cryptography.hazmat.primitives.serialization import load_pem_private_key
+
     secret = passphrase.encode() if encrypted and passphrase else None
     try:
         key = load_pem_private_key(data, secret)
@@ -136,10 +147,11 @@ def _private(key: PrivateKeyTypes, *, where: str) -> PrivateKey:
     return PrivateKey(public=_public(key.public_key(), where=where), _key=key)
 
 
-def _public(key: PublicKeyTypes, *, where: str) -> PublicKey:
+def _public(key: PublicKeyTypes, *, where: str, pem: bytes | None = None) -> PublicKey:
+    """The value of a key; `pem` is its canonical text when the caller has it already."""
     for signer in SIGNERS.values():
         if signer.accepts(key):
-            pem = key.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
+            pem = pem or _canonical_pem(key)
             keyid = digest.hex_of(digest.of_bytes(pem))
             return PublicKey(algorithm=signer.name, pem=pem.decode("ascii"), keyid=keyid, _key=key)
     raise Refused(
@@ -149,3 +161,9 @@ def _public(key: PublicKeyTypes, *, where: str) -> PublicKey:
         expected=" or ".join(SIGNERS),
         found=type(key).__name__,
     )
+
+
+def _canonical_pem(key: PublicKeyTypes) -> bytes:
+    from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+
+    return key.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)

@@ -7,9 +7,8 @@ compile on somebody's own machine is SLSA Build L1, and nothing here claims more
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 from kolm import digest
 from kolm.digest import Digest
@@ -38,8 +37,7 @@ LOCAL_VERIFIER = "urn:kolm:verifier:local:v1"
 ROLES = ("vision", "projector", "language", "head", "other")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Build:
+class Build(NamedTuple):
     """The facts of one compile.
 
     `environment` is the lock's environment, its class included; `measured` holds integers with

@@ -6,8 +6,7 @@ The subject is a bundle's manifest; its name is for people, only its digest coun
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from kolm import canonical, digest, schema
 from kolm.digest import Digest
@@ -17,8 +16,7 @@ from kolm.sign.predicates import SCHEMAS
 STATEMENT_TYPE = "https://in-toto.io/Statement/v1"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Statement:
+class Statement(NamedTuple):
     """One statement: `predicate`, of kind `predicate_type`, said about `subject`."""
 
     subject: Digest

@@ -10,10 +10,9 @@ import contextlib
 import fcntl
 import os
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, replace
 from enum import StrEnum
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from kolm import canonical, paths, schema
 from kolm.errors import Refused, Unreadable, Usage
@@ -32,16 +31,14 @@ class Role(StrEnum):
     PUBLISHER = "publisher"  # which bundle a registry name means
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Revocation:
+class Revocation(NamedTuple):
     """When and why a key stopped being believed; the time is the revoker's own."""
 
     on: str
     reason: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TrustedKey:
+class TrustedKey(NamedTuple):
     """One believed key; `names` are the registry names it may publish."""
 
     name: str
@@ -66,8 +63,7 @@ def _covers(rule: str, name: str) -> bool:
     return rule in ("*", name)
 
 
-@dataclass(frozen=True, slots=True)
-class TrustStore:
+class TrustStore(NamedTuple):
     """All believed keys. A value: every change gives a new store."""
 
     keys: tuple[TrustedKey, ...] = ()
@@ -178,11 +174,11 @@ class TrustStore:
 
     def renaming(self, keyid: str, name: str) -> TrustStore:
         """The store with a key under another name."""
-        return self._with(keyid, lambda entry: replace(entry, name=name))
+        return self._with(keyid, lambda entry: entry._replace(name=name))
 
     def revoking(self, keyid: str, revocation: Revocation) -> TrustStore:
         """The store with a key revoked; a second revocation does not move the first."""
-        return self._with(keyid, lambda e: e if e.revoked else replace(e, revoked=revocation))
+        return self._with(keyid, lambda e: e if e.revoked else e._replace(revoked=revocation))
 
     def _with(self, keyid: str, change: Callable[[TrustedKey], TrustedKey]) -> TrustStore:
         return TrustStore(

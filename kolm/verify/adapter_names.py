@@ -9,15 +9,13 @@ Source: peft 0.21, ``utils/save_and_load.py``.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 PREFIX = "base_model.model."
 DELTA_PARTS = ("lora_A.weight", "lora_B.weight", "lora_magnitude_vector")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DeltaTensor:
+class DeltaTensor(NamedTuple):
     """One factor of a low-rank delta."""
 
     tensor: str
@@ -25,8 +23,7 @@ class DeltaTensor:
     part: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class WholeTensor:
+class WholeTensor(NamedTuple):
     """A whole parameter that takes the place of the base's."""
 
     tensor: str
@@ -34,8 +31,7 @@ class WholeTensor:
     parameter: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class UnknownTensor:
+class UnknownTensor(NamedTuple):
     """A name outside the grammar, or in a module that is not listed."""
 
     tensor: str

@@ -9,8 +9,7 @@ be readable, `needs` the checks that must have passed, before the question makes
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from kolm.records.verification import Finding
 
@@ -30,8 +29,7 @@ FAMILIES = {
 }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Check:
+class Check(NamedTuple):
     """One numbered question."""
 
     id: str

@@ -7,8 +7,7 @@ so that V10 to V15 can each say their part.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from kolm.bundle.layout import Claim as StoredClaim
 from kolm.digest import Digest
@@ -29,8 +28,7 @@ ROLE_OF_PREDICATE: Mapping[str, Role] = {
 OWN_PACK = "publisher"  # the owner that a K-score names when it scored the bundle's own cases
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ClaimState:
+class ClaimState(NamedTuple):
     """One claim; each error is None when its step went well or was not reached."""
 
     where: str
@@ -79,8 +77,7 @@ class ClaimState:
         return None
 
 
-@dataclass(frozen=True, slots=True)
-class ClaimStates:
+class ClaimStates(NamedTuple):
     """All claims of a bundle."""
 
     states: tuple[ClaimState, ...]
@@ -98,7 +95,7 @@ class ClaimStates:
             return False
         revoked_on = state.signer.revoked.on
         return not any(
-            other.signed
+            other.in_role
             and other.signer is not None
             and other.signer.revoked is None
             and other.claimed_time is not None

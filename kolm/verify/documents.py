@@ -8,8 +8,7 @@ A member that is not strict JSON or does not fit its schema (V06), or is not in 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from kolm import canonical, schema
 from kolm.bundle import documents, members, tensors
@@ -22,8 +21,7 @@ SNAPSHOT_LINES: Final = "snapshot.jsonl"
 NOT_CANONICAL: Final = frozenset({"E_JSON_NOT_CANONICAL", "E_TENSORS_CANONICAL"})
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Loaded:
+class Loaded(NamedTuple):
     """A parsed member, or why it could not be parsed."""
 
     value: Any = None

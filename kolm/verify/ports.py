@@ -7,15 +7,13 @@ with a child process; tests implement them with dictionaries.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from kolm.digest import Digest
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PictureFacts:
+class PictureFacts(NamedTuple):
     """What decoding a picture gives."""
 
     file: str
@@ -43,16 +41,14 @@ class CaptureSource(Protocol):
         """How many pictures of `left` (file digests) have a near twin in `right`."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RescoreJob:
+class RescoreJob(NamedTuple):
     """Which cases to run again, of which bundle."""
 
     bundle: Path
     cases: tuple[Digest, ...]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RescoreAnswer:
+class RescoreAnswer(NamedTuple):
     """What the re-run gave.
 
     Attributes:
@@ -67,8 +63,7 @@ class RescoreAnswer:
 RescoreRunner = Callable[[RescoreJob], RescoreAnswer]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RescoreRequest:
+class RescoreRequest(NamedTuple):
     """How many cases to run again, the fresh randomness that draws them, and how to run them."""
 
     cases: int

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from kolm import digest, roles
 from kolm.bundle.base_root import BaseFacts, base_root
@@ -47,8 +47,7 @@ CARD: Final = "README.md"
 Row = Mapping[str, Any]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Auditor:
+class Auditor(NamedTuple):
     """What the auditor brings: the policy, whom to believe, the time, and optional material."""
 
     policy: Policy

@@ -40,8 +40,10 @@ def fastest(command: Sequence[str | Path], env: Mapping[str, str]) -> float:
 
 @pytest.fixture
 def env(barred: Path, tmp_path: Path) -> dict[str, str]:
-    """An empty home, and neither torch nor a network."""
-    return {**os.environ, "PYTHONPATH": str(barred), "KOLM_HOME": str(tmp_path / "home")}
+    """An empty home, neither torch nor a network, and modules compiled once, as pip leaves them."""
+    kept = {k: v for k, v in os.environ.items() if k != "PYTHONDONTWRITEBYTECODE"}
+    own = {"PYTHONPYCACHEPREFIX": tmp_path / "compiled", "KOLM_HOME": tmp_path / "home"}
+    return {**kept, "PYTHONPATH": str(barred), **{k: str(v) for k, v in own.items()}}
 
 
 def nothing(env: Mapping[str, str]) -> float:

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from kolm import canonical
+from kolm.bundle.container import open_container
 from kolm.errors import Unreadable
 from kolm.records.verification import Verdict
 from kolm.sign import predicates
@@ -148,6 +149,21 @@ def test_a_flipped_bit_anywhere_is_refused(world: World) -> None:
         path.write_bytes(data)
         answers = looked(world, path)
         assert answers is None or answers.overall is not Verdict.OK, position
+
+
+def test_an_entry_whose_header_is_damaged_is_refused_whichever_it_is(world: World) -> None:
+    """Then its blob is missing, and no check may stumble over that."""
+    honest = world.seal()
+    data = bytearray(honest.read_bytes())
+    path = world.path()
+    for entry in open_container(honest).entries:
+        for place in (0, 15, 130, 156, 511):
+            position = entry.offset - 512 + place
+            data[position] ^= 4
+            path.write_bytes(data)
+            data[position] ^= 4
+            answers = looked(world, path)
+            assert answers is None or answers.overall is Verdict.FAILED, (entry, place)
 
 
 def test_a_cut_anywhere_is_refused(world: World) -> None:

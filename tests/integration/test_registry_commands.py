@@ -205,6 +205,23 @@ def test_files_that_no_entry_names_are_mentioned_and_harm_nothing(registry):
     assert "1 files that no entry names" in checked.stdout
 
 
+def test_readers_can_use_another_trust_file_than_their_own(
+    registry, bundle, home, tmp_path, monkeypatch
+):
+    _document("registry", "publish", bundle, "toy@1.0.0")
+    monkeypatch.setenv("KOLM_HOME", str(tmp_path / "stranger"))
+    _document("registry", "verify", code=3)
+    trust = ("--trust", home / "trust.json")
+    assert _document("registry", "verify", *trust)["verdict"] == "ok"
+    assert _document("registry", "list", "toy", *trust)["names"]
+    assert _document("registry", "search", "toy", *trust)["names"]
+    assert _document("registry", "show", "toy", *trust)["entry"]["version"] == "1.0.0"
+    assert _document("registry", "pull", "toy", *trust)["version"] == "1.0.0"
+    assert _problem("registry", "verify", "--trust", "none.json", code=3)["code"] == (
+        "E_TRUST_MISSING"
+    )
+
+
 def test_a_policy_decides_what_is_taken(registry, bundle, tmp_path):
     (tmp_path / "strict.json").write_text(
         '{"schema":"urn:kolm:policy:v1","name":"strict","claims":[{"predicate":'

@@ -236,6 +236,20 @@ def _nan(parts: BundleParts) -> None:
     parts.retouch()
 
 
+def _half_delta(parts: BundleParts) -> None:
+    """One factor left out everywhere: it is then whatever the loader makes of it."""
+    item = row(parts, Q0)
+    for part in [part for part in item["adapter"] if "lora_B" in part["tensor"]]:
+        item["adapter"].remove(part)
+        del parts.tensors[part["tensor"]]
+
+
+def _listed_twice(parts: BundleParts) -> None:
+    """More trained parameters than there are."""
+    listed = row(parts, Q0)["adapter"]
+    listed.append(dict(listed[0]))
+
+
 def _edit_output(parts: BundleParts) -> None:
     parts.predictions[0]["adapter"]["output"] = "an answer that scores"
 
@@ -380,6 +394,7 @@ def _nothing(parts: BundleParts) -> None:
 
 
 EXABYTE = b"77777777777"
+QUADRATIC = b"[" + b"[]," * 40 + b'"' + b'\\"' * 400_000  # a string of quotes that never closes
 FORGERIES = (
     Forgery("a flipped bit in a member", ("V03",), file=_flip),
     Forgery("a member's blob removed", ("V04",), file=_edit(lambda e: e.pop())),
@@ -464,6 +479,8 @@ FORGERIES = (
     ),
     Forgery("an adapter of zeros", ("V27",), parts=_zeros),
     Forgery("NaN weights", ("V26",), parts=_nan),
+    Forgery("a delta without one of its factors", ("V23",), parts=_half_delta),
+    Forgery("an adapter tensor listed twice", ("V29",), parts=_listed_twice),
     Forgery("an output edited", ("V32",), parts=_edit_output),
     Forgery(
         "outputs edited and everything computed again",
@@ -521,6 +538,7 @@ FORGERIES = (
     Forgery("JSON with a duplicate key", ("V06",), parts=_json(b'{"a":1,"a":2}')),
     Forgery("JSON with NaN", ("V06",), parts=_json(b'{"a":NaN}')),
     Forgery("JSON of 10,000 levels", ("V06",), parts=_json(b"[" * 10_000 + b"]" * 10_000)),
+    Forgery("JSON that a careless scan reads for hours", ("V06",), parts=_json(QUADRATIC)),
     Forgery("JSON in a second spelling", ("V07",), parts=_spaced),
     Forgery("a model card that says something else", ("V08",), parts=_card),
 )  # fmt: skip

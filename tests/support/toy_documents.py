@@ -8,7 +8,6 @@ from typing import Any
 
 from kolm import canonical, digest
 from kolm.bundle.base_root import base_root
-from kolm.records import codec
 from kolm.spec.seeds import derive_seeds
 from tests.support import toy_base
 from tests.support.toy_base import FAMILY, TOY, Tensor, digest_of, floats, zeros
@@ -219,7 +218,7 @@ def make_lock(base: Path) -> Row:
         "base": {
             "dtype": facts.dtype,
             "family": facts.model_type,
-            "files": [codec.to_document(file) for file in facts.files],
+            "files": [{"digest": file.digest, "name": file.name} for file in facts.files],
             "id": "kolm/toy",
             "license": "Apache-2.0",
             "papers": list(FAMILY.papers),

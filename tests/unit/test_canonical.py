@@ -1,5 +1,7 @@
 """The canonical form against RFC 8785's reference package, and the strict reader's refusals."""
 
+import time
+
 import pytest
 import rfc8785
 from hypothesis import given
@@ -140,3 +142,28 @@ def test_decimals_are_rounded_half_to_even(value, expected):
 def test_other_decimal_forms_are_refused(string):
     with pytest.raises(Refused):
         canonical.parse_decimal(string, where="t")
+
+
+@pytest.mark.parametrize(
+    ("hostile", "code"),
+    [
+        (b"[" + b"[]," * 40 + b'"' + b'\\"' * 1_000_000, "E_JSON_SYNTAX"),
+        (b"[" + b"[]," * 40 + b'"' + b"\\\\" * 1_000_000, "E_JSON_SYNTAX"),
+        (b"{" + b"".join(b'"%x":0,' % n for n in range(180_000)) + b'"0":0}', "E_JSON_VALUE"),
+        (b"{" + b"".join(b'"%x":0,' % n for n in range(180_000)) + b'"2bf1f":0}', "E_JSON_VALUE"),
+    ],
+    ids=["open string of quotes", "open string of backslashes", "first twice", "last twice"],
+)
+def test_a_hostile_document_costs_no_more_than_its_size(hostile, code):
+    """Each took hours: the depth scan and the search for the key that stands twice were squares."""
+    began = time.process_time()
+    with pytest.raises(Refused) as refused:
+        canonical.loads(hostile, where="t")
+    assert refused.value.code == code
+    assert time.process_time() - began < 20  # about one second on a slow machine
+
+
+@pytest.mark.parametrize("inside", [r"[[[", r"\"[[[", "\\\\", r"\\\"{{{"])
+def test_brackets_inside_strings_are_no_depth(inside):
+    text = '["' + inside * 20 + '","' + inside * 20 + '"]'
+    assert len(canonical.loads(text.encode(), where="t")) == 2

@@ -61,6 +61,8 @@ def describe(bundle: Any) -> dict[str, Any]:
 
 
 def _for_people(found: dict[str, Any], name: str) -> str:
+    from kolm.verify.findings import shorten  # what a bundle says keeps to its line
+
     receipt, scores = found["receipt"], found["evaluation"]
     trained = receipt["vlm_train"]
     adapter = scores["adapter"]
@@ -74,10 +76,10 @@ def _for_people(found: dict[str, Any], name: str) -> str:
         f"most frequent answer {scores['majority']['accuracy']}"
     )
     lines = [
-        f"{name}   {receipt['name']}",
+        f"{shorten(name)}   {receipt['name']}",
         f"  cid        {found['cid']}",
         f"  content    {found['content_id']}",
-        f"  base       {receipt['base']['id']} ({receipt['base']['family']})",
+        f"  base       {shorten(receipt['base']['id'])} ({shorten(receipt['base']['family'])})",
         f"  base root  {receipt['base']['root']}",
         f"  method     {training}",
         f"  vision     {'frozen' if trained['freeze_vision'] else 'trained'}, as it says",

@@ -59,7 +59,7 @@ def command(
         bundle,
         policy=policy or BUILT_IN,
         trust=trust,
-        reporter=out.reporter,
+        reporter=out.reporter if rescore else None,  # nothing else takes long enough to tell
         base=base,
         captures=captures,
         rescore=rescore,

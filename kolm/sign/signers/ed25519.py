@@ -2,13 +2,24 @@
 
 from __future__ import annotations
 
+import base64
+import re
+from typing import TYPE_CHECKING
+
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric import ed25519
-from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes, PublicKeyTypes
-from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+
+if TYPE_CHECKING:
+    from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes, PublicKeyTypes
 
 _FIELD = 2**255 - 19
 _SIGNATURE_BYTES = 64
+
+# RFC 8410 fixes all of a key's SPKI but its 32 bytes, and its first 12 bytes are 16 whole base64
+# digits, so the canonical PEM text has one form.
+_SPKI = base64.b64decode("MCowBQYDK2VwAyEA")
+_PEM = b"-----BEGIN PUBLIC KEY-----\n%b\n-----END PUBLIC KEY-----\n"
+_CANONICAL = re.compile(_PEM % b"(MCowBQYDK2VwAyEA[A-Za-z0-9+/]{43}=)")
 
 # The y coordinates of the eight points whose order divides 8. Under such a key one signature fits
 # every message, so that a claim under it says nothing.
@@ -29,8 +40,9 @@ class Ed25519:
         """An Ed25519 key whose point is written canonically and is not of small order."""
         if not isinstance(key, ed25519.Ed25519PublicKey):
             return False
-        raw = key.public_bytes(Encoding.Raw, PublicFormat.Raw)
-        y = int.from_bytes(raw, "little") & (2**255 - 1)  # the top bit is the sign of x
+        y = int.from_bytes(key.public_bytes_raw(), "little") & (
+            2**255 - 1
+        )  # the top bit is the sign of x
         return y < _FIELD and y not in _WEAK_Y
 
     def sign(self, key: PrivateKeyTypes, message: bytes) -> bytes:
@@ -48,3 +60,14 @@ class Ed25519:
         except InvalidSignature:
             return False
         return True
+
+
+def read_canonical_pem(text: bytes) -> ed25519.Ed25519PublicKey | None:
+    """The key of a canonical SPKI PEM text; None for any other text, whatever it holds."""
+    match = _CANONICAL.fullmatch(text)
+    if match is None:
+        return None
+    raw = base64.b64decode(match.group(1))[len(_SPKI) :]
+    if _PEM % base64.b64encode(_SPKI + raw) != text:  # the last digit has bits to spare
+        return None
+    return ed25519.Ed25519PublicKey.from_public_bytes(raw)

@@ -6,17 +6,25 @@ relatives. One signature has one spelling here: strict DER with the lower of the
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes, PublicKeyTypes
 from cryptography.hazmat.primitives.asymmetric.utils import (
     decode_dss_signature,
     encode_dss_signature,
 )
 
+if TYPE_CHECKING:
+    from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes, PublicKeyTypes
+
 ORDER = 0xFFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551  # FIPS 186-4, D.1.2.3
-_ECDSA_SHA256 = ec.ECDSA(hashes.SHA256())
+
+
+def _ecdsa_sha256() -> ec.ECDSA:
+    # Made when it is used: the library looks for its backend, all ciphers with it, to make one.
+    return ec.ECDSA(hashes.SHA256())
 
 
 class P256:
@@ -36,7 +44,7 @@ class P256:
         """A DER signature, its s brought below half of the order."""
         if not isinstance(key, ec.EllipticCurvePrivateKey):
             raise TypeError("not an elliptic-curve key")
-        r, s = decode_dss_signature(key.sign(message, _ECDSA_SHA256))
+        r, s = decode_dss_signature(key.sign(message, _ecdsa_sha256()))
         return encode_dss_signature(r, min(s, ORDER - s))
 
     def verify(self, key: PublicKeyTypes, message: bytes, signature: bytes) -> bool:
@@ -47,7 +55,7 @@ class P256:
             r, s = decode_dss_signature(signature)
             if encode_dss_signature(r, s) != signature or s > ORDER // 2:
                 return False
-            key.verify(signature, message, _ECDSA_SHA256)
+            key.verify(signature, message, _ecdsa_sha256())
         except (InvalidSignature, ValueError):
             return False
         return True

@@ -17,6 +17,8 @@ from kolm.verify.conclusions import conclude_scopes
 from kolm.verify.findings import NOTHING, could_not_look, failed, passed
 from kolm.verify.subject import CASES, EVALUATION, LINES, LOCK, MODULES, Subject
 
+SLICE_CASES = 30  # the default of a spec's worst_slice_minimum_cases
+
 
 @check("V60", "Is the base one that the policy accepts?", reads=(LOCK,))
 def base_is_accepted(subject: Subject) -> Iterator[Finding]:
@@ -86,10 +88,20 @@ def _floors_hold(subject: Subject) -> Iterator[Finding]:
     scores = _measured(subject)
     if scores:
         observed["k"] = worst(scores)[1]["composite"]
+    if "worst_slice" in observed:
+        observed["worst_slice"] = _worst_slice(subject, observed["worst_slice"])
     for name, demanded in (subject.auditor.policy.floors or {}).items():
         if name not in observed:
             yield could_not_look(f"nothing was observed for the floor {name}", where=EVALUATION)
             continue
+        paired = subject.evaluation["paired"]
+        if name == "better_than_base_p" and paired["adapter_only"] <= paired["base_only"]:
+            yield failed(
+                "the base is at least as good, so a small p speaks for the base",
+                where=f"{EVALUATION}#/paired",
+                expected="more cases that only the adapter wins",
+                found=f"{paired['adapter_only']} against {paired['base_only']}",
+            )
         held = Decimal(observed[name])
         least = name != "better_than_base_p"  # a p value is a ceiling
         if held < Decimal(demanded) if least else held >= Decimal(demanded):
@@ -101,10 +113,24 @@ def _floors_hold(subject: Subject) -> Iterator[Finding]:
             )
 
 
+def _worst_slice(subject: Subject, observed: str) -> str:
+    """The publisher's own minimum may leave slices out; those of `SLICE_CASES` always count."""
+    slices: list[str] = [
+        s["accuracy"] for s in subject.evaluation["slices"] if s["cases"] >= SLICE_CASES
+    ]
+    return min([observed, *slices], key=Decimal)
+
+
 def _gate_holds(subject: Subject) -> Iterator[Finding]:
-    scores = _measured(subject)
-    if subject.auditor.policy.gate != "passed" or not scores:
-        return  # without a K-score that counts, V13 has spoken
+    scores, policy = _measured(subject), subject.auditor.policy
+    if policy.gate != "passed":
+        return
+    if not scores:
+        # Where every K-score is demanded and may count, V13 or V18 has spoken.
+        demanded = any(demand.predicate == KSCORE for demand in policy.claims)
+        if policy.measurements != "worst" or not demanded:
+            yield could_not_look("no K-score that counts says whether the gate passed")
+        return
     name, claim = worst(scores)
     if claim["gate"]["verdict"] != "passed":
         failing = [f["name"] for f in subject.evaluation["floors"] if not f["passed"]]

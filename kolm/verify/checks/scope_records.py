@@ -150,15 +150,22 @@ def _training_left_traces(row: Any, steps: int) -> Iterator[Finding]:
 
 
 def _adapter_digests_match(subject: Subject) -> Iterator[Finding]:
-    listed = {t["tensor"]: t for row in subject.modules for t in row["adapter"]}
+    listed: dict[str, Any] = {}
+    for row in subject.modules:
+        for tensor in row["adapter"]:
+            if tensor["tensor"] in listed:
+                yield failed(
+                    "an adapter tensor is listed twice", where=f"{MODULES}: {tensor['tensor']}"
+                )
+            listed[tensor["tensor"]] = tensor
     for entry in subject.adapter:
-        row = listed.get(entry.name)
+        stated = listed.get(entry.name)
         found = tensor_digest(entry.dtype, entry.shape, subject.tensor_bytes(entry))
-        if row is None or row["after"] != found:
+        if stated is None or stated["after"] != found:
             yield failed(
                 "the shipped tensor is not the one that training ended with",
                 where=f"{WEIGHTS}: {entry.name}",
-                expected=row["after"] if row else "a row in modules.jsonl",
+                expected=stated["after"] if stated else "a row in modules.jsonl",
                 found=found,
             )
 

@@ -58,6 +58,9 @@ def roles_are_recomputed(subject: Subject) -> Iterator[Finding]:
                 expected=role.value,
                 found=row["role"],
             )
+        names = [owned["name"] for owned in (*row["parameters"], *row["buffers"])]
+        if len(set(names)) != len(names):
+            yield failed("a tensor of the module stands twice", where=_module(name))
         for owned in (*row["parameters"], *row["buffers"]):
             full = f"{name}.{owned['name']}" if name else owned["name"]
             if subject.role_of(full) is not role:

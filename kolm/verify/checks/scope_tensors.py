@@ -9,10 +9,12 @@ from kolm.bundle import adapter_config, values
 from kolm.bundle.tensors import TensorEntry, tensor_digest
 from kolm.errors import KolmError
 from kolm.records.verification import Finding
-from kolm.verify.adapter_names import DeltaTensor, WholeTensor, read_name
+from kolm.verify.adapter_names import DELTA_PARTS, DeltaTensor, WholeTensor, read_name
 from kolm.verify.check import check
 from kolm.verify.findings import failed, from_error, passed
 from kolm.verify.subject import CONFIG, LOCK, MODULES, WEIGHTS, Subject
+
+FLOATS = ("BF16", "F16", "F32")  # what training writes; integers would be finite whatever they say
 
 
 @check(
@@ -44,7 +46,35 @@ def shapes_are_declared(subject: Subject) -> Iterator[Finding]:
                     expected=row["dtype"],
                     found=entry.dtype,
                 )
+        if entry.dtype not in FLOATS:
+            yield failed(
+                "the tensor is no floating-point tensor",
+                where=_tensor(entry.name),
+                expected=" or ".join(FLOATS),
+                found=entry.dtype,
+            )
+    yield from _factors_are_whole(subject)
     yield passed(f"rank {rank}, {len(subject.adapter)} shapes")
+
+
+def _factors_are_whole(subject: Subject) -> Iterator[Finding]:
+    """Every delta has both factors, and a magnitude vector with DoRA and never without."""
+    dora = subject.lock["train"]["method"]["dora"]
+    wanted = set(DELTA_PARTS) if dora else set(DELTA_PARTS) - {"lora_magnitude_vector"}
+    rows = subject.modules_by_name
+    stored = {name: set[str]() for name, row in rows.items() if row["state"] == "adapted"}
+    for entry in subject.adapter:
+        name = read_name(entry.name, rows)
+        if isinstance(name, DeltaTensor):
+            stored.setdefault(name.module, set()).add(name.part)
+    for module, parts in sorted(stored.items()):
+        if parts != wanted:
+            yield failed(
+                "the delta of a module does not have the parts of its method",
+                where=f"{MODULES}: {module}",
+                expected=", ".join(sorted(wanted)),
+                found=", ".join(sorted(parts)) or "none",
+            )
 
 
 def _own(row: Any, parameter: str) -> tuple[int, ...] | None:

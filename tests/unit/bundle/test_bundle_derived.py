@@ -90,6 +90,14 @@ def test_a_fraction_is_written_as_a_number(parts: BundleParts) -> None:
     assert b'"modules_to_save":null' in adapter_config.derive(parts.lock, rows)
 
 
+@pytest.mark.parametrize("dropout", ["9" * 400, "9007199254740993", "1", "2", "-1", "-0.5"])
+def test_a_dropout_that_is_no_share_has_no_config(parts: BundleParts, dropout: str) -> None:
+    parts.lock["train"]["method"]["dropout"] = dropout
+    with pytest.raises(Refused) as refused:
+        adapter_config.derive(parts.lock, parts.modules)
+    assert refused.value.code == "E_ADAPTER_METHOD"
+
+
 def test_a_method_that_peft_does_not_load_has_no_config(parts: BundleParts) -> None:
     parts.lock["train"]["method"]["kind"] = "bottleneck"
     with pytest.raises(Refused) as refused:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from kolm import settings
-from kolm.cli import flags, output, progress
+from kolm.cli import failure, flags, output, progress
 from kolm.cli.output import Output
 from kolm.errors import Usage
 from kolm.events import Silent
@@ -146,3 +146,36 @@ def test_offline_is_forgotten_when_the_next_command_starts() -> None:
     assert settings.offline()
     flags.reset()
     assert not settings.offline()
+
+
+HOSTILE = "x\x1b[2J\x1b]0;title\x07\x9b31m\u202egpj\u2066\r\x08\x7fend"
+
+
+@pytest.mark.parametrize("color", ["always", "never"])
+def test_what_a_bundle_says_does_not_steer_the_terminal(color: str) -> None:
+    with streams(terminal=True) as (out, err):
+        made = Output(flags.Flags(color=color), out, err)
+        made.answer(DOCUMENT, f"{made.paint('ok', 'good')} {HOSTILE}\tکتاب\u200cها")
+        made.tell(HOSTILE)
+    for text in (out.text(), err.text()):
+        left = text.replace("\x1b[32m", "").replace("\x1b[0m", "")
+        assert not set(left) & set("\x1b\x07\x9b\u202e\u2066\r\x08\x7f")
+    assert out.text().endswith("end\tکتاب\u200cها\n")  # text that needs its joiners keeps them
+    assert ("\x1b[32mok\x1b[0m" in out.text()) == (color == "always")
+
+
+def test_an_error_keeps_to_its_line() -> None:
+    with streams(terminal=False) as (out, err):
+        made = Output(flags.Flags(), out, err)
+        error = Usage("E_X", "wrong", where="name\nerror    forged", found="a\nb")
+        failure.show(error, made, debug=False)
+    lines = err.text().splitlines()
+    assert lines[0].endswith("name\N{REPLACEMENT CHARACTER}error    forged")
+    assert lines[1:3] == ["found    a", "         b"]
+
+
+def test_json_takes_a_file_name_that_is_no_text() -> None:
+    with streams(terminal=False) as (out, err):
+        made = Output(flags.Flags(json=True), out, err)
+        made.answer({"file": "\udcff.kolm", "more": ["\udcff", 1, None]}, "")
+    assert out.text() == '{"file":"?.kolm","more":["?",1,null]}\n'

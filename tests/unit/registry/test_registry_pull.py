@@ -191,3 +191,15 @@ def test_an_entry_by_a_stranger_is_not_followed(world):
     with pytest.raises(Unreadable) as caught:
         _pull(world, "demo@3.0.0")
     assert caught.value.code == "E_KEY_NOT_TRUSTED"
+
+
+def test_a_file_without_an_end_is_not_copied_to_its_end(world):
+    signed = _resolve(world, "demo@1.9.0")
+    blob = world.registry.blob(signed.entry.file.digest)
+    with blob.open("r+b") as stream:
+        stream.truncate(1 << 30)  # a hole: it takes no room there, and all of it when copied
+    with pytest.raises(Refused) as refused:
+        _pull(world, "demo@1.9.0")
+    assert refused.value.code == "E_BLOB_DIGEST"
+    assert not list(world.folder.glob(".staged-*"))
+    assert not (world.folder / "out.kolm").exists()

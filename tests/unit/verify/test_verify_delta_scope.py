@@ -134,6 +134,49 @@ def test_v23_a_factor_of_another_shape_is_refused(
     assert "V23" in world.audit(forged).failed
 
 
+def test_v23_a_delta_without_one_factor_is_refused(world: World, forged: BundleParts) -> None:
+    for part in list(row(forged, Q0)["adapter"]):
+        if "lora_B" in part["tensor"]:
+            row(forged, Q0)["adapter"].remove(part)
+            del forged.tensors[part["tensor"]]
+    assert world.audit(forged).failed == {"V23"}
+
+
+def test_v23_a_magnitude_without_dora_is_refused(world: World, forged: BundleParts) -> None:
+    out = next(p["shape"] for p in row(forged, Q0)["parameters"] if p["name"] == "weight")[0]
+    name = f"{PREFIX}{Q0}.lora_magnitude_vector"
+    forged.tensors[name] = floats("magnitude", (out,))
+    row(forged, Q0)["adapter"].append({**row(forged, Q0)["adapter"][0], "tensor": name})
+    forged.retouch()
+    assert world.audit(forged).failed == {"V23"}
+
+
+def test_v23_dora_without_magnitudes_is_refused(world: World, forged: BundleParts) -> None:
+    forged.lock["train"]["method"]["dora"] = True
+    assert world.audit(forged).failed == {"V23"}
+
+
+def test_v23_integers_are_no_weights(world: World, forged: BundleParts) -> None:
+    name = f"{PREFIX}{Q0}.lora_A.weight"
+    _, shape, raw = forged.tensors[name]
+    forged.tensors[name] = ("I32", shape, raw)
+    forged.retouch()
+    assert world.audit(forged).failed == {"V23"}
+
+
+def test_v21_a_parameter_listed_twice_is_refused(world: World, forged: BundleParts) -> None:
+    listed = row(forged, QKV)["parameters"]
+    listed.insert(0, dict(listed[0]))
+    forged.lock["base"]["parameters"] += listed[0]["elements"]
+    assert world.audit(forged).failed == {"V21"}
+
+
+def test_v29_a_tensor_listed_twice_is_refused(world: World, forged: BundleParts) -> None:
+    listed = row(forged, Q0)["adapter"]
+    listed.append(dict(listed[0]))
+    assert world.audit(forged).failed == {"V29"}
+
+
 @pytest.mark.parametrize(
     "tensor",
     ["lm_head.weight", f"{QKV}.weight", "model.language_model.embed_tokens.weight"],

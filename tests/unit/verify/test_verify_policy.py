@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +13,12 @@ from kolm import canonical, digest
 from kolm.errors import Refused, Unreadable, Usage
 from kolm.records import codec
 from kolm.records.verification import Verdict
+from kolm.score.cases import answer_type
+from kolm.sign import predicates
+from kolm.verify.checks.policy import SLICE_CASES
 from kolm.verify.policy import BUILT_IN, load_policy, read_policy
 from tests.support.audits import World
+from tests.support.bundles import BundleParts
 
 OTHER = (digest.of_bytes(b"other"),)
 
@@ -74,6 +79,56 @@ def test_v62_a_failed_gate_is_a_no_under_the_built_in_policy(world: World) -> No
     failing.rescore()
     assert world.audit(failing).failed == {"V62"}
     assert world.audit(failing, policy=replace(BUILT_IN, gate="any")).overall is Verdict.OK
+
+
+def _swapped(parts: BundleParts) -> None:
+    """The base answers what the adapter did, and the adapter answers nothing right."""
+    for item in parts.predictions:
+        item["base"]["output"], item["adapter"]["output"] = item["adapter"]["output"], "nonsense"
+    parts.rescore()
+
+
+def test_v62_a_significantly_worse_adapter_is_not_better_than_its_base(tmp_path: Path) -> None:
+    world = World.make(tmp_path, cases=16)
+    policy = replace(BUILT_IN, gate="any", floors={"better_than_base_p": "0.05"})
+    assert world.audit(policy=policy).overall is Verdict.OK
+    _swapped(world.parts)
+    assert Decimal(world.parts.evaluation["paired"]["p"]) < Decimal("0.05")
+    assert world.audit(policy=policy).failed == {"V62"}
+
+
+def test_v62_the_publisher_cannot_leave_slices_out_of_a_policys_floor(tmp_path: Path) -> None:
+    world = World.make(tmp_path, cases=120)
+    parts = world.parts
+    parts.lock["evaluation"]["floors"]["worst_slice_minimum_cases"] = 1_000_000
+    tag = next(s for s in parts.evaluation["slices"] if s["kind"] == "answer_type")["value"]
+    for item in parts.predictions:
+        case = next(c for c in parts.cases if digest.of_value(c) == item["case"])
+        answer = case["messages"][-1]["content"][0]["text"]
+        if answer_type(answer) == tag:
+            item["adapter"]["output"] = "nonsense"
+    parts.rescore()
+    wrong = next(s for s in parts.evaluation["slices"] if s["value"] == tag)
+    assert wrong["cases"] >= SLICE_CASES
+    assert wrong["accuracy"] == "0"
+    policy = replace(BUILT_IN, gate="any", floors={"worst_slice": "0.01"})
+    assert world.audit(parts, policy=policy).failed == {"V62"}
+
+
+def test_v62_a_gate_that_nobody_who_counts_measured_was_not_looked_at(world: World) -> None:
+    failing = world.parts.copy()
+    failing.lock["evaluation"]["floors"]["accuracy_lower_bound"] = "0.99"
+    failing.rescore()
+    absent = replace(BUILT_IN, measurements=world.stranger.public.keyid)
+    assert world.audit(failing, policy=absent).blind == {"V62"}
+    undemanded = replace(BUILT_IN, claims=BUILT_IN.claims[:1])
+    only_provenance = failing.claims(world.publisher, change=_provenance_alone)
+    assert world.audit(failing, claims=only_provenance, policy=undemanded).blind == {"V62"}
+
+
+def _provenance_alone(said: dict[str, dict[str, Any]]) -> None:
+    for kind in [kind for kind in said if kind != predicates.PROVENANCE]:
+        del said[kind]
 
 
 def test_v62_withheld_text_is_a_no_when_the_policy_wants_it(world: World) -> None:

@@ -155,6 +155,18 @@ def test_v15_an_earlier_claim_of_another_key_keeps_it(
     assert (answers.overall is Verdict.OK) == accepted
 
 
+def test_v15_a_key_of_another_role_does_not_keep_it(world: World) -> None:
+    witness = generate()
+    said = world.parts.predicates()[predicates.PROVENANCE]  # a builder's to say
+    claims = [
+        *world.parts.claims(world.publisher),
+        claim(world, predicates.PROVENANCE, said, witness),
+    ]
+    other = trusting(witness, name="witness", roles=(Role.PUBLISHER,))
+    store = revoked_store(world, "2026-02-01T00:00:00Z", other)
+    assert "V15" in world.audit(claims=claims, trust=store).failed
+
+
 def edit(kind: str, *path: str, value: Any) -> Any:
     def change(said: dict[str, Any]) -> None:
         target = said[kind]
