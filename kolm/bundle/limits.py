@@ -94,6 +94,12 @@ LINES_BYTES: Final = Limit(
     unit="bytes",
     reason="a million rows of 256 bytes; one copy fits the memory that a verifier may use",
 )
+PARSED_LINES_BYTES: Final = Limit(
+    name="size of modules.jsonl or trace.jsonl",
+    value=24 * MIB,
+    unit="bytes",
+    reason="its rows are held as values, at ten times their size: 24 MiB stays below 256 MiB",
+)
 CARD_BYTES: Final = Limit(
     name="size of README.md",
     value=256 * KIB,
@@ -134,6 +140,7 @@ TABLE: Final = (
     JSON_BYTES,
     JSON_DEPTH,
     LINES_BYTES,
+    PARSED_LINES_BYTES,
     LINE_BYTES,
     CARD_BYTES,
     IMAGE_BYTES,

@@ -68,12 +68,19 @@ def _document(name: str, media: str, schema: str) -> MemberKind:
     )
 
 
-def _lines(name: str, media: str, schema: str, *, required: bool = True) -> MemberKind:
+def _lines(
+    name: str,
+    media: str,
+    schema: str,
+    *,
+    limit: Limit = limits.LINES_BYTES,
+    required: bool = True,
+) -> MemberKind:
     return MemberKind(
         name=name,
         media_type=_kolm(media, "+jsonl"),
         content=Content.LINES,
-        limit=limits.LINES_BYTES,
+        limit=limit,
         schema=schema,
         required=required,
     )
@@ -94,12 +101,12 @@ TABLE: Final = (
         content=Content.PEFT_CONFIG,
         limit=limits.JSON_BYTES,
     ),
-    _lines("modules.jsonl", "modules", "modules_row"),
+    _lines("modules.jsonl", "modules", "modules_row", limit=limits.PARSED_LINES_BYTES),
     _document("spec.lock.json", "lock", "lock"),
     _document("snapshot.json", "snapshot", "snapshot"),
     _lines("snapshot.jsonl", "snapshot", "snapshot_row"),
     _lines("evalcases.jsonl", "evalcases", "capture", required=False),
-    _lines("trace.jsonl", "trace", "trace_row"),
+    _lines("trace.jsonl", "trace", "trace_row", limit=limits.PARSED_LINES_BYTES),
     _lines("predictions.jsonl", "predictions", "predictions_row"),
     _document("evaluation.json", "evaluation", "evaluation"),
     MemberKind(
