@@ -35,6 +35,8 @@ def test_an_interrupt_ends_in_130_without_a_traceback() -> None:
         "import os, signal, sys\n"
         "from kolm.cli.commands import env\n"
         "from kolm.cli.main import main\n"
+        # a job in the background inherits an ignored SIGINT
+        "signal.signal(signal.SIGINT, signal.default_int_handler)\n"
         "env.describe = lambda: os.kill(os.getpid(), signal.SIGINT)\n"
         "sys.exit(main(['env']))\n"
     )

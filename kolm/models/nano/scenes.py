@@ -72,13 +72,13 @@ def draw_easy_scene(rng: random.Random, side: int) -> tuple[Scene, Image.Image]:
 def draw_scene(rng: random.Random, side: int) -> tuple[Scene, Image.Image]:
     """A random scene on a square of `side` pixels."""
     pick = rng.random()
-    if pick < 0.58:
+    if pick < 0.72:
         return _draw_shapes(rng, side, 1)
-    if pick < 0.8:
+    if pick < 0.89:
         return _draw_shapes(rng, side, rng.choice((2, 2, 3, 3, 4, 5)))
-    if pick < 0.87:
+    if pick < 0.93:
         return _draw_text(rng, side)
-    if pick < 0.94:
+    if pick < 0.96:
         return _draw_bars(rng, side)
     return _draw_dial(rng, side)
 
