@@ -55,11 +55,11 @@ REFERENCE_REGISTRY ?= registry
 REFERENCE_SPEC ?= specs/reference.yaml
 REFERENCE_WORK ?= build/reference
 VERSION := $(shell sed -n 's/^version = "\(.*\)"/\1/p' pyproject.toml)
-REFERENCE_KEY := gauges-$(subst .,-,$(VERSION))
+REFERENCE_KEY := reference-$(subst .,-,$(VERSION))
 
 reference: export KOLM_HOME = $(abspath $(REFERENCE_WORK))/.home
 reference: $(VENV)/.ready
-	test -f $(REFERENCE_WORK)/kolm.yaml || $(KOLM) init $(REFERENCE_WORK) --example gauges
+	test -f $(REFERENCE_WORK)/kolm.yaml || $(KOLM) init $(REFERENCE_WORK) --example plates
 	cp $(REFERENCE_SPEC) $(REFERENCE_WORK)/kolm.yaml
 	mkdir -p -m 700 $(KOLM_HOME)
 	test ! -f $(REFERENCE_REGISTRY)/trust.json || cp $(REFERENCE_REGISTRY)/trust.json $(KOLM_HOME)
@@ -67,7 +67,7 @@ reference: $(VENV)/.ready
 	$(KOLM) capture import $(REFERENCE_WORK)/pairs.jsonl --store $(REFERENCE_WORK)/captures
 	$(KOLM) compile $(REFERENCE_WORK)/kolm.yaml
 	test -f $(REFERENCE_REGISTRY)/registry.json || $(KOLM) registry init $(REFERENCE_REGISTRY)
-	$(KOLM) registry publish $(REFERENCE_WORK)/gauges.kolm reference/gauges@$(VERSION) --registry $(REFERENCE_REGISTRY)
+	$(KOLM) registry publish $(REFERENCE_WORK)/plates.kolm reference/plates@$(VERSION) --registry $(REFERENCE_REGISTRY)
 	$(KOLM) keys trust $(KOLM_HOME)/keys/$(REFERENCE_KEY).pub.pem --as $(REFERENCE_KEY) --role builder --role evaluator --role publisher --names "reference/*"
 	install -m 644 $(KOLM_HOME)/trust.json $(REFERENCE_REGISTRY)/trust.json
 	rm -r $(KOLM_HOME)

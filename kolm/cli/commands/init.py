@@ -8,7 +8,7 @@ import click
 
 from kolm.cli import output
 
-EXAMPLE_NAMES = ("easy-vqa", "gauges")
+EXAMPLE_NAMES = ("easy-vqa", "gauges", "plates")
 
 
 @click.command(short_help="Start a project folder with a spec and, if wanted, example data.")
@@ -16,7 +16,7 @@ EXAMPLE_NAMES = ("easy-vqa", "gauges")
 @click.option(
     "--example",
     type=click.Choice(EXAMPLE_NAMES),
-    help="easy-vqa: public data on the embedded base. gauges: dials that it draws itself.",
+    help="easy-vqa: public data on the embedded base. gauges, plates: pictures that it draws itself.",
 )
 def command(folder: Path, example: str | None) -> None:
     """Start a project in FOLDER: kolm.yaml and .gitignore, and an example's data.
