@@ -16,7 +16,7 @@ EXAMPLE_NAMES = ("easy-vqa", "gauges", "plates")
 @click.option(
     "--example",
     type=click.Choice(EXAMPLE_NAMES),
-    help="easy-vqa: public data on the embedded base. gauges, plates: pictures that it draws itself.",
+    help="easy-vqa: public data on the embedded base. gauges, plates: pictures drawn here.",
 )
 def command(folder: Path, example: str | None) -> None:
     """Start a project in FOLDER: kolm.yaml and .gitignore, and an example's data.
