@@ -24,7 +24,7 @@ from kolm.evaluate.plan import CaptureRow, Prompt, encode_prompts
 from kolm.evaluate.predict import Speaker
 from kolm.models import family as families
 from kolm.models.generation import end_token_ids
-from kolm.models.load import load_model
+from kolm.models.load import load_model, quiet_library
 from kolm.models.processor import load_processor
 from kolm.store.blobs import BlobStore
 
@@ -196,9 +196,10 @@ def load_adapter(model: Any, folder: Path) -> Any:
         raise Lacking(
             "E_EXTRA_MISSING", "a model needs the train extra", hint="pip install 'kolm[train]'"
         ) from error
-    config = peft.PeftConfig.from_pretrained(str(folder))
-    config.inference_mode = True
-    adapted = peft.get_peft_model(model, config)
+    with quiet_library():
+        config = peft.PeftConfig.from_pretrained(str(folder))
+        config.inference_mode = True
+        adapted = peft.get_peft_model(model, config)
     adapted.eval()
     saved = load_file(folder / ADAPTER_FILES[0])
     wanted = {name: tuple(t.shape) for name, t in peft.get_peft_model_state_dict(adapted).items()}
@@ -211,7 +212,8 @@ def load_adapter(model: Any, folder: Path) -> Any:
             expected=_first(wanted.items() - found.items()) or "no other tensor",
             found=_first(found.items() - wanted.items()) or "fewer tensors",
         )
-    peft.set_peft_model_state_dict(adapted, saved)
+    with quiet_library():
+        peft.set_peft_model_state_dict(adapted, saved)
     return adapted
 
 

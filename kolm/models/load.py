@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import warnings
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -70,14 +71,17 @@ def load_model(folder: Path, *, dtype: str = "float32", attention: str = ATTENTI
 
 @contextlib.contextmanager
 def quiet_library() -> Iterator[None]:
-    """Keep the library's progress bars and advice off the terminal; errors still show."""
+    """Keep the libraries' progress bars and advice off the terminal; errors still show."""
     from transformers.utils import logging as library
 
     bars, level = library.is_progress_bar_enabled(), library.get_verbosity()
     library.disable_progress_bar()
     library.set_verbosity(logging.ERROR)
+    logging.getLogger("bitsandbytes").setLevel(logging.ERROR)
     try:
-        yield
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", module=r"(peft|transformers)(\.|$)")
+            yield
     finally:
         library.set_verbosity(level)
         if bars:
