@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from kolm import canonical, digest
+from kolm.capture import extras
 from kolm.cli.examples import project
-from kolm.errors import Lacking
 from kolm.paths import atomic_write
 
 if TYPE_CHECKING:
@@ -63,14 +63,7 @@ def write(folder: Path) -> tuple[str, ...]:
         Lacking: Pillow is not installed.
         Refused: a file is there already.
     """
-    try:
-        import PIL  # noqa: F401
-    except ImportError:
-        raise Lacking(
-            "E_EXTRA_MISSING",
-            "drawing the example needs Pillow",
-            hint="pip install 'kolm[capture]'",
-        ) from None
+    extras.pillow()  # says so at once if it is missing
     spec = project.shipped_spec("gauges")
     project.start(folder, spec=spec, others=("images", "pairs.jsonl"))
     (folder / "images").mkdir()

@@ -9,8 +9,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from kolm import canonical, digest
+from kolm.capture import extras
 from kolm.cli.examples import project
-from kolm.errors import Lacking
 from kolm.paths import atomic_write
 
 PLATES = 320
@@ -49,14 +49,7 @@ def write(folder: Path) -> tuple[str, ...]:
         Lacking: Pillow is not installed.
         Refused: a file is there already.
     """
-    try:
-        from PIL import Image
-    except ImportError:
-        raise Lacking(
-            "E_EXTRA_MISSING",
-            "drawing the example needs Pillow",
-            hint="pip install 'kolm[capture]'",
-        ) from None
+    image = extras.pillow()
     spec = project.shipped_spec("reference")
     project.start(folder, spec=spec, others=("images", "pairs.jsonl"))
     (folder / "images").mkdir()
@@ -67,7 +60,7 @@ def write(folder: Path) -> tuple[str, ...]:
         paint = names[number % len(names)]
         # The wall's last digit is the picture's number, so that no two pictures are alike.
         wall = (226 + stream.below(20), 226 + stream.below(20), 206 + number // len(names))
-        picture = Image.new("RGB", (SIZE, SIZE), wall)
+        picture = image.new("RGB", (SIZE, SIZE), wall)
         width, height = 18 + stream.below(26), 18 + stream.below(26)
         left, top = stream.below(SIZE - width), stream.below(SIZE - height)
         picture.paste(PAINTS[paint], (left, top, left + width, top + height))
