@@ -72,13 +72,13 @@ def draw_easy_scene(rng: random.Random, side: int) -> tuple[Scene, Image.Image]:
 def draw_scene(rng: random.Random, side: int) -> tuple[Scene, Image.Image]:
     """A random scene on a square of `side` pixels."""
     pick = rng.random()
-    if pick < 0.72:
+    if pick < 0.66:
         return _draw_shapes(rng, side, 1)
-    if pick < 0.89:
+    if pick < 0.82:
         return _draw_shapes(rng, side, rng.choice((2, 2, 3, 3, 4, 5)))
-    if pick < 0.93:
+    if pick < 0.87:
         return _draw_text(rng, side)
-    if pick < 0.96:
+    if pick < 0.91:
         return _draw_bars(rng, side)
     return _draw_dial(rng, side)
 
@@ -278,38 +278,33 @@ def _draw_bars(rng: random.Random, side: int) -> tuple[Scene, Image.Image]:
 
 
 def _draw_dial(rng: random.Random, side: int) -> tuple[Scene, Image.Image]:
-    full = rng.choice((10, 10, 100))
-    reading = rng.randint(0, 10) * (full // 10)
-    image, s = _canvas(rng, side, {"white", "black"} if rng.random() < 0.5 else set())
+    full = rng.choice((10, 100, 100))
+    reading = rng.randint(0, 10) if full == 10 else rng.randint(0, 20) * 5
+    color = rng.choice(("red", "black", "blue", "orange", "green"))
+    image, s = _canvas(rng, side, {color})
     draw = ImageDraw.Draw(image)
-    c, radius = side * s / 2, side * s * rng.uniform(0.36, 0.48)
+    radius = side * s * rng.uniform(0.34, 0.47)
+    x, y = (rng.uniform(radius, side * s - radius) for _ in range(2))
+
+    def at(value: float, share: float) -> tuple[float, float]:
+        angle = math.radians(135 + 270 * value / full)
+        return x + radius * share * math.cos(angle), y + radius * share * math.sin(angle)
+
+    face = _jitter(rng, (245, 245, 243), 10)
+    rim = rng.choice((1, 2)) * s
     draw.ellipse(
-        (c - radius, c - radius, c + radius, c + radius),
-        fill=(252, 252, 250),
-        outline=(30, 30, 30),
-        width=s,
+        (x - radius, y - radius, x + radius, y + radius), fill=face, outline=(30, 30, 30), width=rim
     )
     for tick in range(11):
-        a = math.radians(225 - 27 * tick)
         inner = 0.82 if tick % 5 else 0.7
-        draw.line(
-            (
-                c + radius * inner * math.cos(a),
-                c - radius * inner * math.sin(a),
-                c + radius * 0.95 * math.cos(a),
-                c - radius * 0.95 * math.sin(a),
-            ),
-            fill=(60, 60, 60),
-            width=s,
-        )
-    a = math.radians(225 - 270 * reading / full)
-    needle = _paint(rng, rng.choice(("red", "black", "blue")))
-    draw.line(
-        (c, c, c + radius * 0.78 * math.cos(a), c - radius * 0.78 * math.sin(a)),
-        fill=needle,
-        width=max(2, round(1.6 * s)),
-    )
-    draw.ellipse((c - 2 * s, c - 2 * s, c + 2 * s, c + 2 * s), fill=needle)
+        draw.line((at(tick * full / 10, inner), at(tick * full / 10, 0.95)), (60, 60, 60), s)
+    needle = _paint(rng, color)
+    tail = rng.choice((0.0, -0.15, -0.25))
+    tip = rng.uniform(0.7, 0.9)
+    width = max(2, round(rng.uniform(1.4, 3) * side / 64 * s))
+    draw.line((at(reading, tail), at(reading, tip)), needle, width)
+    hub = rng.uniform(1.5, 3) * side / 64 * s
+    draw.ellipse((x - hub, y - hub, x + hub, y + hub), fill=needle)
     return Scene(kind="dial", side=side, reading=reading, full_scale=full), _finish(
         rng, image, side
     )

@@ -125,7 +125,7 @@ def test_stock_classes_load_it_and_ours_feed_it_the_same_patches():
     transformers = pytest.importorskip("transformers")
 
     from kolm.models.processor import load_processor
-    from kolm.train.pretrain import cut_patches
+    from kolm.train.pretrain.batches import cut_patches
 
     model = transformers.AutoModelForImageTextToText.from_pretrained(
         architecture.WEIGHTS, dtype=torch.float32
@@ -153,7 +153,7 @@ def test_batched_attention_changes_no_bit():
 
     from kolm.models.load import load_model
     from kolm.models.vision_attention import batched_vision_attention
-    from kolm.train.pretrain import cut_patches
+    from kolm.train.pretrain.batches import cut_patches
 
     model = load_model(architecture.WEIGHTS)
     for sides in ([64, 64, 64], [64, 96]):
