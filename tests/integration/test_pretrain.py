@@ -1,4 +1,4 @@
-"""Pretraining of the embedded base: what a run learns from, and that it goes on where it stopped."""
+"""Pretraining of the embedded base: what a run learns from, and that it can go on."""
 
 import random
 
