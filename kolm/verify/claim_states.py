@@ -66,14 +66,14 @@ class ClaimState(NamedTuple):
 
     @property
     def claimed_time(self) -> str | None:
-        """When the signer says it happened, for the kinds that say so (RFC 3339, UTC)."""
+        """When the signer says it happened, for the kinds that vouch and say so (RFC 3339, UTC)."""
         if self.statement is None:
             return None
         said = self.statement.predicate
         if self.predicate_type == predicates.PROVENANCE:
             return str(said["runDetails"]["metadata"]["finishedOn"])
         if self.predicate_type == predicates.VERIFICATION_SUMMARY:
-            return str(said["timeVerified"])
+            return str(said["timeVerified"]) if said["verificationResult"] == "PASSED" else None
         return None
 
 

@@ -46,6 +46,7 @@ class Policy:
     families: tuple[str, ...] | None = None
     methods: tuple[str, ...] | None = None
     metrics: tuple[str, ...] | None = None
+    tolerance: str | None = None
     freeze: tuple[str, ...] | None = None
     floors: dict[str, str] | None = None
     licenses: tuple[str, ...] | None = None
@@ -94,6 +95,8 @@ def read_policy(value: Any, *, where: str) -> Policy:
                 expected=f"at least {demand.threshold} keys",
                 found=f"{len(demand.keys)} keys",
             )
+    if policy.tolerance is not None:
+        canonical.parse_decimal(policy.tolerance, where=f"{where}#/tolerance")
     for name, value_text in (policy.floors or {}).items():
         canonical.parse_decimal(value_text, where=f"{where}#/floors/{name}")
     return policy

@@ -67,6 +67,14 @@ def evaluation_is_accepted(subject: Subject) -> Iterator[Finding]:
     policy, evaluation = subject.auditor.policy, subject.evaluation
     place = f"{EVALUATION}#"
     yield from _one_of(policy.metrics, evaluation["metric"]["kind"], f"{place}/metric/kind")
+    tolerated = evaluation["metric"].get("tolerance")
+    if policy.tolerance and tolerated and Decimal(tolerated) > Decimal(policy.tolerance):
+        yield failed(
+            "the metric tolerates more than the policy does",
+            where=f"{place}/metric/tolerance",
+            expected=f"at most {policy.tolerance}",
+            found=tolerated,
+        )
     yield from _one_of(policy.eval_pack_roots, subject.pack_root, f"{LINES} (eval)")
     if policy.minimum_eval_cases and evaluation["cases"] < policy.minimum_eval_cases:
         yield failed(

@@ -8,6 +8,7 @@ role where the spec says so), whole weights in the projector.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 from kolm.records.verification import Finding
 from kolm.roles import Role
@@ -65,12 +66,12 @@ def roles_are_recomputed(subject: Subject) -> Iterator[Finding]:
             full = f"{name}.{owned['name']}" if name else owned["name"]
             if subject.role_of(full) is not role:
                 yield failed("a tensor of the module has another role", where=_module(full))
-            if not _keys_are_the_familys(subject, full, owned.get("checkpoint", [])):
+            if "checkpoint" in owned and not _key_is_the_familys(subject, full, owned):
                 yield failed(
                     "the family stores this parameter under another key",
                     where=_module(full),
                     expected=" or ".join(subject.known_family().checkpoint_keys(full)),
-                    found=", ".join(owned["checkpoint"]),
+                    found=", ".join(owned["checkpoint"]) or "no key",
                 )
             if (
                 "alias_of" in owned
@@ -82,9 +83,12 @@ def roles_are_recomputed(subject: Subject) -> Iterator[Finding]:
     yield passed(f"{len(subject.modules)} modules, roles recomputed")
 
 
-def _keys_are_the_familys(subject: Subject, parameter: str, keys: list[str]) -> bool:
-    """A parameter merged from several keys is V42's to compare; one key must be the family's."""
-    return len(keys) != 1 or keys[0] in subject.known_family().checkpoint_keys(parameter)
+def _key_is_the_familys(subject: Subject, name: str, parameter: dict[str, Any]) -> bool:
+    """One key for a parameter of its own, so that V42 can compare it; none for an alias."""
+    keys = parameter["checkpoint"]
+    if "alias_of" in parameter:
+        return keys == []
+    return len(keys) == 1 and keys[0] in subject.known_family().checkpoint_keys(name)
 
 
 @check(

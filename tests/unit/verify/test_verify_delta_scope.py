@@ -321,11 +321,19 @@ def test_v29_an_alias_of_another_tensor_is_refused(world: World, forged: BundleP
     assert world.audit(forged).failed == {"V29"}
 
 
-def test_v21_a_parameter_under_another_checkpoint_key_is_refused(
-    world: World, forged: BundleParts
+@pytest.mark.parametrize(
+    "keys",
+    [
+        ["visual.blocks.1.attn.qkv.weight"],
+        ["visual.blocks.0.attn.qkv.weight", "visual.blocks.0.attn.qkv.bias"],
+        [],
+    ],
+)
+def test_v21_a_parameter_under_other_checkpoint_keys_is_refused(
+    world: World, forged: BundleParts, keys: list[str]
 ) -> None:
     weight = next(p for p in row(forged, QKV)["parameters"] if p["name"] == "weight")
-    weight["checkpoint"] = ["visual.blocks.1.attn.qkv.weight"]
+    weight["checkpoint"] = keys
     assert "V21" in world.audit(forged).failed
 
 

@@ -73,6 +73,24 @@ def test_clauses_that_are_met_are_accepted(world: World) -> None:
     assert world.audit(policy=policy).overall is Verdict.OK
 
 
+@pytest.mark.parametrize(
+    ("demanded", "accepted"), [("0.05", True), ("0.0500001", True), ("0.0499999", False)]
+)
+def test_v62_a_metric_that_tolerates_more_than_the_policy_is_a_no(
+    world: World, demanded: str, accepted: bool
+) -> None:
+    tolerant = world.parts.copy()
+    tolerant.lock["evaluation"]["metric"] = {"kind": "relaxed", "tolerance": "0.05"}
+    tolerant.rescore()
+    answers = world.audit(tolerant, policy=replace(BUILT_IN, tolerance=demanded))
+    assert (answers.overall is Verdict.OK) == accepted
+    assert ("V62" in answers.failed) != accepted
+
+
+def test_v62_a_tolerance_says_nothing_of_the_exact_metric(world: World) -> None:
+    assert world.audit(policy=replace(BUILT_IN, tolerance="0")).overall is Verdict.OK
+
+
 def test_v62_a_failed_gate_is_a_no_under_the_built_in_policy(world: World) -> None:
     failing = world.parts.copy()
     failing.lock["evaluation"]["floors"]["accuracy_lower_bound"] = "0.99"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -14,6 +15,8 @@ from kolm.sign.keys import PrivateKey, generate
 from kolm.sign.trust import Revocation, Role, TrustStore
 from kolm.verify.policy import ClaimDemand, Policy
 from tests.support.audits import World, trusting
+
+OTHER = digest.of_bytes(b"other")
 
 
 @pytest.fixture(scope="module")
@@ -155,6 +158,27 @@ def test_v15_an_earlier_claim_of_another_key_keeps_it(
     assert (answers.overall is Verdict.OK) == accepted
 
 
+@pytest.mark.parametrize("passed", [True, False])
+def test_v15_only_a_summary_that_passed_keeps_it(world: World, passed: bool) -> None:
+    witness = generate()
+    said = predicates.verification_summary(
+        bundle=world.parts.content_id(),
+        policy_name="audit",
+        policy=OTHER,
+        passed=passed,
+        reached=["delta_scope"] if passed else [],
+        version="0.1.0",
+        now=datetime(2026, 1, 3, tzinfo=UTC),
+    )
+    claims = [
+        *world.parts.claims(world.publisher),
+        claim(world, predicates.VERIFICATION_SUMMARY, said, witness),
+    ]
+    store = revoked_store(world, "2026-02-01T00:00:00Z", trusting(witness, name="witness"))
+    answers = world.audit(claims=claims, trust=store)
+    assert ("V15" in answers.failed) != passed
+
+
 def test_v15_a_key_of_another_role_does_not_keep_it(world: World) -> None:
     witness = generate()
     said = world.parts.predicates()[predicates.PROVENANCE]  # a builder's to say
@@ -175,9 +199,6 @@ def edit(kind: str, *path: str, value: Any) -> Any:
         target[path[-1]] = value
 
     return change
-
-
-OTHER = digest.of_bytes(b"other")
 
 
 @pytest.mark.parametrize(
