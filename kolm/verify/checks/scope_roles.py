@@ -85,7 +85,7 @@ def roles_are_recomputed(subject: Subject) -> Iterator[Finding]:
 
 def _key_is_the_familys(subject: Subject, name: str, parameter: dict[str, Any]) -> bool:
     """One key for a parameter of its own, so that V42 can compare it; none for an alias."""
-    keys = parameter["checkpoint"]
+    keys: list[str] = parameter["checkpoint"]
     if "alias_of" in parameter:
         return keys == []
     return len(keys) == 1 and keys[0] in subject.known_family().checkpoint_keys(name)
