@@ -203,7 +203,7 @@ _DECODER = json.JSONDecoder(parse_float=_no_fraction, parse_constant=_no_fractio
 _ENCODER = json.JSONEncoder(
     ensure_ascii=False, check_circular=False, allow_nan=False, sort_keys=True, separators=(",", ":")
 )
-_LONG_INTEGER = re.compile(rb"[:,\[]-?[0-9]{16}")
+_LONG_INTEGER = re.compile(rb"(?:\A|[:,\[])-?[0-9]{16}")
 _BEYOND_BMP = re.compile(rb"[\xf0-\xff]")
 
 

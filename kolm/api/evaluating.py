@@ -26,6 +26,7 @@ from kolm.score import kscore
 from kolm.score.cases import read_cases
 from kolm.score.evaluation import evaluate
 from kolm.sign import envelope, predicates, statement
+from kolm.sign.trust import TrustStore
 
 _OWN_PACK = "evaluator"  # whose cases they are; the publisher's own say "publisher"
 
@@ -46,6 +47,7 @@ def evaluate_bundle(
     *,
     captures: str | Path,
     base: str | Path | None = None,
+    trust: TrustStore | str | Path | None = None,
     key: str | None = None,
     output: Path | None = None,
     reporter: Reporter | None = None,
@@ -56,6 +58,7 @@ def evaluate_bundle(
         bundle: the file; verified first.
         captures: folder of the capture store.
         base: the base's folder, when it is not an embedded or cached one.
+        trust: whose keys are believed: a store or its file; without one this user's own.
         key: name of the signing key.
         output: write a copy with the claim here; without it the claim is added in place.
         reporter: hears progress.
@@ -69,7 +72,7 @@ def evaluate_bundle(
     opened = Bundle.open(path)
     lock = opened.document("spec.lock.json")
     folder = base_folder(lock, base)
-    content_id = demand_passed(verify(path, base=folder))
+    content_id = demand_passed(verify(path, base=folder, trust=trust))
     with tempfile.TemporaryDirectory(prefix="kolm-eval-") as name:
         run = Path(name) / "run"
         opened.unpack(run)

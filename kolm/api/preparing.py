@@ -19,9 +19,11 @@ from kolm.capture.snapshot import Snapshot, take
 from kolm.capture.split import SplitRule
 from kolm.capture.store import CaptureStore
 from kolm.digest import Digest
+from kolm.errors import Refused
 from kolm.events import Reporter
 from kolm.models.resolve import BaseRef, resolve_base
 from kolm.records.spec import Spec
+from kolm.score.intervals import wilson
 from kolm.spec.load import load_spec
 from kolm.spec.resolve import resolve
 from kolm.train.profile import environment_class
@@ -110,6 +112,7 @@ def prepare(
         cases=digest.of_bytes(snapshot.files()["evalcases.jsonl"]),
         environment=environment_class(spec.train.threads or default_threads()),
     )
+    _demand_reachable(lock, cases=snapshot.header.splits.eval.captures)
     return Prepared(
         spec=spec,
         spec_digest=_digest_of(source),
@@ -119,6 +122,21 @@ def prepare(
         base=base,
         lock=lock,
     )
+
+
+def _demand_reachable(lock: Mapping[str, Any], *, cases: int) -> None:
+    """Refuse a floor that even right answers to all eval cases would miss, before any training."""
+    demanded = Decimal(lock["evaluation"]["floors"]["accuracy_lower_bound"])
+    best = wilson(cases, cases).low
+    if Decimal(best) < demanded:
+        raise Refused(
+            "E_FLOOR_OUT_OF_REACH",
+            "so few eval cases cannot reach the floor, even if every answer is right",
+            where="evaluation.floors.accuracy_lower_bound",
+            expected=f"a lower bound of at least {demanded}",
+            found=f"{cases} eval cases, whose lower bound is at most {best}",
+            hint="add captures, hold out more of them (data.split), or lower the floor",
+        )
 
 
 def _find_base(spec: Spec, place: Project) -> BaseRef:

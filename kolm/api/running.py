@@ -24,6 +24,7 @@ from kolm.evaluate.session import Session, Sources, open_session
 from kolm.events import Reporter, Silent
 from kolm.models.resolve import resolve_base
 from kolm.registry.check import demand_passed
+from kolm.sign.trust import TrustStore
 from kolm.store.blobs import BlobStore
 
 
@@ -82,13 +83,18 @@ class LoadedBundle:
 
 
 def load(
-    bundle: str | Path, *, base: str | Path | None = None, reporter: Reporter | None = None
+    bundle: str | Path,
+    *,
+    base: str | Path | None = None,
+    trust: TrustStore | str | Path | None = None,
+    reporter: Reporter | None = None,
 ) -> LoadedBundle:
     """Verify a bundle with its base, then load both.
 
     Args:
         bundle: the file.
-        base: the base's folder; without it the one that the lock names is looked for here.
+        base: the base's folder or name; without it the one that the lock names is looked for here.
+        trust: whose keys are believed: a store or its file; without one this user's own.
         reporter: hears progress.
 
     Raises:
@@ -103,7 +109,9 @@ def load(
     folder = base_folder(lock, base)
     told.started("verify", None, "checks")
     # The very bundle that was opened: the path may name another file by now.
-    content_id = demand_passed(verify(path, base=folder, expected_id=opened.content_id))
+    content_id = demand_passed(
+        verify(path, base=folder, trust=trust, expected_id=opened.content_id)
+    )
     told.finished("verify")
     told.started("load", None, "tensors")
     with tempfile.TemporaryDirectory(prefix="kolm-run-") as name:
@@ -135,6 +143,7 @@ def run(
     images: Sequence[str | Path],
     prompt: str,
     base: str | Path | None = None,
+    trust: TrustStore | str | Path | None = None,
     reporter: Reporter | None = None,
 ) -> RunAnswer:
     """One answer from a bundle: verify, load, ask.
@@ -146,7 +155,7 @@ def run(
         raise Usage("E_RUN_NO_IMAGE", "no image was given", hint="add --image FILE")
     asked = [Path(image) for image in images]
     data = [_read_image(path) for path in asked]  # a missing image should not cost a load
-    return load(bundle, base=base, reporter=reporter).answer(data, prompt)
+    return load(bundle, base=base, trust=trust, reporter=reporter).answer(data, prompt)
 
 
 def base_folder(lock: dict[str, Any], base: str | Path | None) -> Path:
@@ -156,7 +165,7 @@ def base_folder(lock: dict[str, Any], base: str | Path | None) -> Path:
         Unreadable: it is not here; names the flag to pass.
     """
     if base is not None:
-        return Path(base)
+        return Path(base) if Path(base).is_dir() else resolve_base(str(base)).folder
     name = str(lock["base"]["id"])
     if name.startswith("local/"):
         raise Unreadable(

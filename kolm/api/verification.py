@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from kolm import canonical, digest, paths, settings
 from kolm.digest import Digest
-from kolm.errors import Unreadable, Usage
+from kolm.errors import Lacking, Unreadable, Usage
 from kolm.events import Reporter, Silent
 from kolm.records.verification import Verification
 from kolm.sign.trust import TrustStore
@@ -101,7 +101,8 @@ def verify(
         trust: whose keys are believed: a store or its file; without one this user's own.
         now: the time that the report carries; without one the clock's.
         reporter: hears of the child's progress.
-        base: folder of the base; with `rescore` it defaults to the base that the lock names.
+        base: the base's folder, or its name where kolm finds it here (``kolm/nano-1``); with
+            `rescore` it defaults to the base that the lock names.
         captures: folder of a capture store.
         rescore: how many cases to run again; needs `captures` for their pictures.
         expected_id: the content id that was asked for.
@@ -114,7 +115,7 @@ def verify(
     demanded = policy if isinstance(policy, Policy) else load_policy(Path(policy))
     believed = trust if isinstance(trust, TrustStore) else _trust_store(trust)
     moment = now or datetime.now(UTC)  # noqa: TID251 - the composition reads the clock
-    folder = Path(base) if base is not None else None
+    folder = None if base is None else _folder_of(base)
     request = None
     if rescore is not None:
         if captures is None:
@@ -169,6 +170,19 @@ def _opened(folder: Path) -> Iterator[StoreSource]:
 
     with CaptureStore.open(folder) as store:
         yield StoreSource(store)
+
+
+def _folder_of(base: str | Path) -> Path:
+    """A folder as it is; any other text as the name of a base on this machine."""
+    folder = Path(base)
+    if folder.is_dir():
+        return folder
+    from kolm.models.resolve import resolve_base
+
+    try:
+        return resolve_base(str(base)).folder
+    except (Unreadable, Lacking):
+        return folder  # V40 says that it is not there, and the other checks go on
 
 
 def _named_base(path: Path) -> Path:

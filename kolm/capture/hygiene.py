@@ -74,6 +74,33 @@ def demand_clean(rows: Iterable[Stored]) -> None:
     )
 
 
+def demand_distinct(rows: Iterable[Stored]) -> None:
+    """Refuse cases that would be scored twice: they differ in source, tags or licence only.
+
+    Raises:
+        Refused: ``E_CAPTURE_REPEATED``, naming them.
+    """
+    first: dict[tuple[object, ...], Digest] = {}
+    repeated: list[tuple[Digest, Digest]] = []
+    for row in rows:
+        said = (*_question(row.capture), _plain(_text(row.capture.messages[-1].content)))
+        known = first.setdefault(said, row.id)
+        if known != row.id:
+            repeated.append((known, row.id))
+    if not repeated:
+        return
+    shown = [f"{left} and {right}" for left, right in repeated[: limits.MAX_NAMED_PROBLEMS]]
+    rest = len(repeated) - len(shown)
+    raise Refused(
+        "E_CAPTURE_REPEATED",
+        f"{len(repeated)} captures to score repeat the pictures, prompt and answer of another",
+        where=f"capture {repeated[0][1]}",
+        expected="each case once: repeated ones make the score look surer than it is",
+        found="\n".join([*shown, *([f"and {rest} more"] if rest else [])]),
+        hint="kolm capture export, leave the repeated rows out, and import into a new store",
+    )
+
+
 def _check_answer(row: Stored, text: str, found: list[Problem]) -> None:
     try:
         documents.check_answer(text, where=row.id)

@@ -85,8 +85,8 @@ def take(store: CaptureStore, rule: SplitRule) -> Snapshot:
     """Freeze and split what a store holds now.
 
     Raises:
-        Refused: the store is empty, rows contradict each other, the split cannot be made, or
-            near-duplicates cross it and the rule refuses them.
+        Refused: the store is empty, rows contradict each other, the split cannot be made, a case
+            would be scored twice, or near-duplicates cross the split and the rule refuses them.
     """
     stored = list(store.rows())
     if not stored:
@@ -94,6 +94,7 @@ def take(store: CaptureStore, rule: SplitRule) -> Snapshot:
     hygiene.demand_clean(stored)
     members = [_member(row) for row in stored]
     sides = assign(members, rule)
+    hygiene.demand_distinct(row for row in stored if sides[row.id] == "eval")
     rows = tuple(_row(member, sides[member.id]) for member in members)
     pairs = near_pairs(rows, store)
     if pairs and rule.policy == "refuse":
@@ -210,7 +211,8 @@ def _near_duplicates(pairs: tuple[tuple[Digest, Digest], ...]) -> Refused:
         "E_SNAPSHOT_NEAR_DUPLICATES",
         f"{len(pairs)} eval images have a near twin in train",
         found="\n".join([*shown, *([f"and {rest} more"] if rest else [])]),
-        hint="leave one of each pair out, or count them only: --near-duplicates report",
+        hint="leave one of each pair out, or only count them: data.near_duplicates: report in the "
+        "spec (kolm capture snapshot: --near-duplicates report)",
     )
 
 

@@ -198,8 +198,9 @@ def _official(ordered: Sequence[Member], rule: SplitRule) -> dict[Digest, Split]
             "E_SNAPSHOT_NO_OFFICIAL_SPLIT",
             f"{len(unstated)} captures state no side, so there is no official split",
             where=f"capture {unstated[0]}",
-            found=", ".join(unstated[: limits.MAX_NAMED_PROBLEMS]),
-            hint="state each row's split, or split by hash: --split hash",
+            found=f"{unstated[0]}" + (f" and {len(unstated) - 1} more" if unstated[1:] else ""),
+            hint="state each row's split, or let kolm divide: data.split: {eval: 0.2} in the spec "
+            "(kolm capture snapshot: --split hash)",
         )
     for member in ordered:
         if member.split is not None:
@@ -229,7 +230,8 @@ def _check_one_side(ordered: Sequence[Member], sides: dict[Digest, Split]) -> No
             where=next(iter(crossing)).split(":")[0],
             expected="each image on one side",
             found="\n".join(list(crossing)[: limits.MAX_NAMED_PROBLEMS]),
-            hint="leave those rows out, or split by hash: --split hash",
+            hint="leave those rows out, or let kolm divide: data.split: {eval: 0.2} in the spec "
+            "(kolm capture snapshot: --split hash)",
         )
 
 

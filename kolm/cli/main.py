@@ -34,7 +34,7 @@ def _print_version(context: click.Context, _parameter: click.Parameter, value: b
 
 @click.group(
     cls=LazyGroup,
-    epilog="Exit codes: kolm help exit-codes   Environment: kolm help environment",
+    epilog="Exit codes: kolm help exit-codes   Documentation: kolm help pages",
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )
 @click.option(

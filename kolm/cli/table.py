@@ -48,7 +48,7 @@ SECTIONS = (
         "About kolm",
         (
             ("env", "Show versions, folders and settings, and where each came from."),
-            ("help", "Explain a command, an error code, exit codes or the environment."),
+            ("help", "Explain a command, an error code, a question or a page."),
             ("completion", "Print the completion script of a shell."),
         ),
     ),

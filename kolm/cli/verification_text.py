@@ -187,6 +187,10 @@ _CAUSES: tuple[tuple[tuple[str, ...], str, str], ...] = (
         "ask for a bundle that meets the policy, or change the policy",
     ),
 )
+_OTHER_ROLE = (
+    "a key that you trust made claims of a kind that you do not believe it about",
+    "if you do, name all its roles: kolm keys trust FILE --as NAME --role builder --role evaluator",
+)
 _UNTRUSTED = (
     "no key that you trust made the claims that your policy demands",
     "if you know whose key it is: kolm keys trust FILE --as NAME --role builder --role evaluator",
@@ -206,11 +210,13 @@ def _advice(report: Verification) -> Iterator[str]:
         untrusted = any(f.code == "E_KEY_NOT_TRUSTED" for f in first.findings)
         why, then = _UNTRUSTED if untrusted else _UNKNOWN
     else:
-        why, then = next((w, n) for numbers, w, n in _CAUSES if first.id in numbers)
+        roleless = any(finding.code == "E_KEY_ROLE" for finding in first.findings)
+        cause = next((w, n) for numbers, w, n in _CAUSES if first.id in numbers)
+        why, then = _OTHER_ROLE if roleless else cause
     yield f"why   {why}"
     yield f"next  {then}"
     code = next((f.code for f in first.findings if f.code), None)
-    yield f"{first.id}  docs/format/verification.md" + (f"   kolm help {code}" if code else "")
+    yield f"more  kolm help {first.id}" + (f", kolm help {code}" if code else "")
 
 
 def _short(text: str) -> str:

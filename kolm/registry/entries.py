@@ -19,7 +19,7 @@ from kolm.registry.versions import Version, parse_version
 from kolm.sign import claims, envelope, predicates
 from kolm.sign import statement as statements
 from kolm.sign.keys import PrivateKey
-from kolm.sign.trust import TrustedKey, TrustStore
+from kolm.sign.trust import Role, TrustedKey, TrustStore
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -177,6 +177,11 @@ def _demand_place(
         )
 
 
+def _roles_with_publisher(signer: TrustedKey) -> str:
+    """Options that keep the roles that a key has: trusting it again replaces them."""
+    return " ".join(f"--role {role}" for role in sorted({*signer.roles, Role.PUBLISHER}))
+
+
 def _objection(
     sealed: envelope.Envelope, name: str, trust: TrustStore, where: str
 ) -> KolmError | None:
@@ -192,5 +197,6 @@ def _objection(
         where=where,
         expected=f"the role publisher and a name rule that covers {name}",
         found=f"roles {', '.join(sorted(signer.roles))}; names {', '.join(signer.names) or 'none'}",
-        hint=f"kolm keys trust FILE --as {signer.name} --role publisher --names '{name}'",
+        hint=f"kolm keys trust FILE --as {signer.name} {_roles_with_publisher(signer)} "
+        f"--names '{name}'",
     )

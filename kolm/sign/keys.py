@@ -105,8 +105,14 @@ def read_public(data: bytes | str, *, where: str) -> PublicKey:
 
     try:
         key = load_pem_public_key(raw)
-    except (ValueError, TypeError, UnsupportedAlgorithm) as error:
-        raise Refused("E_KEY_FORM", f"not a public key in PEM: {error}", where=where) from None
+    except (ValueError, TypeError, UnsupportedAlgorithm):
+        raise Refused(
+            "E_KEY_FORM",
+            "this is not a public key in PEM",
+            where=where,
+            expected="a file that kolm keys export wrote, or another SPKI PEM text",
+            found=repr(raw[:40]),
+        ) from None
     return _public(key, where=where)
 
 

@@ -52,6 +52,15 @@ class KeyStore:
             )
         return self.folder / f"{name}{_SECRET}"
 
+    def demand_free(self, name: str) -> None:
+        """Demand that no key has this name.
+
+        Raises:
+            Usage: one has.
+        """
+        if name in self.names():
+            raise _taken(self.path(name))
+
     def create(self, name: str, key: PrivateKey, passphrase: str | None) -> Path:
         """Write a new key.
 
@@ -65,12 +74,7 @@ class KeyStore:
         try:
             os.link(fresh, path)  # unlike a rename, a link never replaces what is there
         except FileExistsError:
-            raise Usage(
-                "E_KEY_EXISTS",
-                "a key of this name exists and is never overwritten",
-                where=str(path),
-                hint="choose another name, or replace the key: kolm keys rotate",
-            ) from None
+            raise _taken(path) from None
         finally:
             fresh.unlink(missing_ok=True)
         self._write_public(name, key.public)
@@ -145,13 +149,22 @@ class KeyStore:
         paths.atomic_write(path, key.pem.encode("ascii"), mode=0o644)
 
 
+def _taken(path: Path) -> Usage:
+    return Usage(
+        "E_KEY_EXISTS",
+        "a key of this name exists and is never overwritten",
+        where=str(path),
+        hint="--if-missing keeps it, --name makes another, kolm keys rotate replaces it",
+    )
+
+
 def _no_such_key(name: str, names: list[str]) -> Unreadable:
     return Unreadable(
         "E_KEY_MISSING",
-        "there is no such private key",
-        expected=", ".join(names) or "a key",
-        found=name,
-        hint="kolm keys new" if not names else "kolm keys list",
+        "there is no such private key" if names else "there is no private key yet",
+        expected=", ".join(names) or f"a key {name}",
+        found=name if names else "none",
+        hint="kolm keys list" if names else "kolm keys new",
     )
 
 

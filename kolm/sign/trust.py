@@ -73,8 +73,7 @@ class TrustStore(NamedTuple):
         """The trust file in a folder; no file means that nobody is believed yet.
 
         Raises:
-            Unreadable: the file cannot be read.
-            Refused: it is not a trust file.
+            Unreadable: the file cannot be read, or is no trust file.
         """
         return cls.load_file(folder / FILE_NAME, missing_is_empty=True)
 
@@ -90,7 +89,17 @@ class TrustStore(NamedTuple):
         except OSError as error:
             reason = error.strerror or "cannot be read"
             raise Unreadable("E_TRUST_MISSING", reason, where=str(path)) from None
-        return cls.from_document(canonical.loads(data, where=str(path)), where=str(path))
+        try:
+            return cls.from_document(canonical.loads(data, where=str(path)), where=str(path))
+        except Refused as error:  # the auditor's own file: it says nothing about any bundle
+            raise Unreadable(
+                "E_TRUST_BROKEN",
+                f"this is not a trust file: {error.message}",
+                where=error.where,
+                expected=error.expected,
+                found=error.found,
+                hint="restore it from a copy, or trust the keys again: kolm keys trust",
+            ) from None
 
     @classmethod
     def from_document(cls, value: Any, *, where: str) -> TrustStore:
@@ -158,16 +167,17 @@ class TrustStore(NamedTuple):
         if known is not None and known.name != new.name:
             raise Usage(
                 "E_TRUST_NAME_TAKEN",
-                "the key is trusted under another name",
+                "this key is trusted already, under another name",
                 expected=known.name,
                 found=new.name,
+                hint=f"leave it as it is, or change its roles with --as {known.name}",
             )
         if known is None and any(entry.name == new.name for entry in self.keys):
             raise Usage(
                 "E_TRUST_NAME_TAKEN",
                 "another key has this name",
                 found=new.name,
-                hint="choose another name with --as",
+                hint="choose another name; kolm keys list shows those that are taken",
             )
         rest = tuple(entry for entry in self.keys if entry.key.keyid != new.key.keyid)
         return TrustStore((*rest, new))

@@ -86,7 +86,7 @@ def _unknown_key(key: str, known: list[str], path: Path, source: Source) -> Refu
         "E_SPEC_UNKNOWN_KEY",
         f'unknown key "{key}"{inside}',
         where=source.place((*path, key)),
-        hint=f"{guess}valid keys: {', '.join(known)} (docs/reference/spec.md)",
+        hint=f"{guess}valid keys: {', '.join(known)} (kolm help reference/spec)",
     )
 
 
@@ -98,7 +98,7 @@ def _missing_key(key: str, error: Fault, path: Path, source: Source) -> Refused:
         f'the key "{key}" is missing{inside}',
         where=source.place(path),
         expected=meaning,
-        hint="docs/reference/spec.md lists every key",
+        hint="kolm help reference/spec lists every key",
     )
 
 
@@ -131,7 +131,7 @@ def _value_error(path: Path, expected: str, found: Any, source: Source) -> Refus
         where=source.place(path),
         expected=expected,
         found=_shown(found),
-        hint="docs/reference/spec.md lists every key with its values",
+        hint="kolm help reference/spec lists every key with its values",
     )
 
 

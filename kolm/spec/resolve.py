@@ -147,4 +147,4 @@ def _environment(facts: Mapping[str, Any], *, threads: int | None) -> dict[str, 
 
 
 def _conflict(message: str, where: str) -> NoReturn:
-    raise Refused("E_SPEC_CONFLICT", message, where=where, hint="docs/reference/spec.md")
+    raise Refused("E_SPEC_CONFLICT", message, where=where, hint="kolm help reference/spec")

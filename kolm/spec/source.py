@@ -177,5 +177,5 @@ class _Reader:
     def _refuse(self, message: str, mark: Any, *, code: str = "E_SPEC_YAML") -> NoReturn:
         where = self.name if mark is None else f"{self.name}:{mark.line + 1}"
         raise Refused(
-            code, message, where=where, hint="docs/format/spec.md says what a spec may hold"
+            code, message, where=where, hint="kolm help format/spec says what a spec may hold"
         )

@@ -6,7 +6,7 @@ yields one `passed`.
 
 from __future__ import annotations
 
-from kolm.errors import KolmError, Unreadable
+from kolm.errors import KolmError, Refused, Usage
 from kolm.records.verification import Finding, Verdict
 
 NOTHING = "the policy demands nothing here"
@@ -50,9 +50,13 @@ def not_checked(detail: str, *, where: str = "") -> Finding:
 
 
 def from_error(error: KolmError) -> Finding:
-    """A typed error as a finding: `Unreadable` could not look, every other family is a no."""
-    if isinstance(error, Unreadable):
-        return could_not_look(error.message, where=error.where, code=error.code)
+    """A typed error as a finding: `Refused` and `Usage` say that a document makes no sense.
+
+    Every other family says that something is missing on this side.
+    """
+    if not isinstance(error, (Refused, Usage)):
+        told = f"{error.message}; {error.hint}" if error.hint else error.message
+        return could_not_look(told, where=error.where, code=error.code)
     return failed(
         error.message,
         where=error.where,

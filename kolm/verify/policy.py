@@ -12,7 +12,7 @@ from typing import Any
 
 from kolm import canonical, digest, schema
 from kolm.digest import Digest
-from kolm.errors import Unreadable, Usage
+from kolm.errors import Refused, Unreadable, Usage
 from kolm.records import codec
 from kolm.sign import predicates
 
@@ -106,8 +106,7 @@ def load_policy(path: Path) -> Policy:
     """A policy file (strict JSON).
 
     Raises:
-        Unreadable: the file cannot be read.
-        Refused: it is not a policy.
+        Unreadable: the file cannot be read, or is no policy.
     """
     try:
         data = path.read_bytes()
@@ -118,4 +117,14 @@ def load_policy(path: Path) -> Policy:
             f"the policy file cannot be read: {reason}",
             where=str(path),
         ) from None
-    return read_policy(canonical.loads(data, where=path.name), where=path.name)
+    try:
+        return read_policy(canonical.loads(data, where=path.name), where=path.name)
+    except Refused as error:  # the auditor's own file: it says nothing about any bundle
+        raise Unreadable(
+            "E_POLICY_BROKEN",
+            f"this is not a policy: {error.message}",
+            where=error.where,
+            expected=error.expected,
+            found=error.found,
+            hint="the shape is schemas/policy.schema.json",
+        ) from None

@@ -43,7 +43,7 @@ def test_a_second_key_of_a_name_is_refused_before_anything_is_written(home):
     _rows("new")
     before = sorted(home.rglob("*"))
     ran = invoke("keys", "new", "--json")
-    assert (ran.code, ran.error()["code"]) == (2, "E_TRUST_NAME_TAKEN")
+    assert (ran.code, ran.error()["code"]) == (2, "E_KEY_EXISTS")
     assert sorted(home.rglob("*")) == before
 
 
@@ -122,6 +122,17 @@ def test_a_rotation_that_was_killed_half_way_can_be_done_again(home):
     new, former = _rows("rotate")
     assert former["key"] == old["key"]
     assert [row["key"] for row in _rows("list") if row["signs_here"]] == [new["key"]]
+
+
+def test_trusting_again_says_which_roles_are_lost(tmp_path):
+    (made,) = _rows("new")
+    pem = tmp_path / "own.pem"
+    invoke("keys", "export", "-o", pem)
+    again = ("keys", "trust", pem, "--as", "default", "--role", "builder")
+    first, second = invoke(*again), invoke(*again)
+    assert "no longer trusted as evaluator, publisher, verifier" in first.stderr
+    assert "no longer" not in second.stderr
+    assert made["key"] in first.stdout
 
 
 def test_a_rotation_without_a_key_could_not_look():

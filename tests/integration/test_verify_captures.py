@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import sys
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,7 @@ from PIL import Image as Pillow
 
 from kolm import digest
 from kolm.api import verification
-from kolm.capture import images
+from kolm.capture import extras, images
 from kolm.capture.store import CaptureStore
 from kolm.errors import Refused, Unreadable, Usage
 from kolm.events import Silent
@@ -57,6 +58,33 @@ def test_near_twins_are_counted_from_the_pixels(store: CaptureStore) -> None:
     assert source.near_duplicates([red], [nearly, blue]) == 1
     assert source.near_duplicates([red], [blue]) == 0
     assert source.near_duplicate_method == "dhash-8x8-color-v1"
+
+
+def test_without_an_image_library_pictures_could_not_be_looked_at(
+    tmp_path: Path, store: CaptureStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world = World.make(tmp_path)
+    store.close()
+    monkeypatch.setattr(verification.StoreSource, "picture", lambda *_: extras.pillow())
+    monkeypatch.setitem(sys.modules, "PIL", None)
+    report = verification.verify(world.seal(), trust=world.trust, captures=store.folder)
+    answer = next(check for check in report.checks if check.id == "V48")
+    assert answer.verdict == "could_not_look"
+    assert len(answer.findings) == 1
+    assert "kolm[capture]" in answer.findings[0].detail
+
+
+def test_a_base_may_be_given_by_its_name(tmp_path: Path) -> None:
+    world = World.make(tmp_path)
+    named, unknown = (
+        verification.verify(world.seal(), trust=world.trust, base=base)
+        for base in ("kolm/nano-1", "nobody/knows")
+    )
+    verdicts = [
+        next(check for check in report.checks if check.id == "V41").verdict
+        for report in (named, unknown)
+    ]
+    assert verdicts == ["failed", "could_not_look"]  # another base than the toy's; no base at all
 
 
 def test_the_leaves_of_another_store_could_not_be_looked_at(

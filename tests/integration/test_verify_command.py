@@ -11,7 +11,7 @@ import pytest
 
 from kolm import canonical
 from kolm.records import codec
-from kolm.sign.trust import FILE_NAME, TrustStore
+from kolm.sign.trust import FILE_NAME, Role, TrustStore
 from kolm.verify.policy import BUILT_IN
 from tests.support.audits import World
 from tests.support.commands import invoke
@@ -123,6 +123,23 @@ def test_a_trust_file_can_be_given(world: World, tmp_path: Path) -> None:
     path = tmp_path / "trust.json"
     path.write_bytes(canonical.dumps(TrustStore(world.trust.keys).to_document()))
     assert invoke("verify", world.seal(), "--trust", path).code == 0
+
+
+def test_a_key_without_a_role_is_told_from_a_stranger(world: World, tmp_path: Path) -> None:
+    path = tmp_path / "trust.json"
+    (publisher,) = world.trust.keys
+    lesser = TrustStore((publisher._replace(roles=frozenset({Role.BUILDER})),))
+    path.write_bytes(canonical.dumps(lesser.to_document()))
+    ran = invoke("verify", world.seal(), "--trust", path)
+    assert ran.code == 1
+    assert "name all its roles" in ran.stdout
+
+
+def test_a_broken_trust_file_is_no_verdict_on_the_bundle(world: World, tmp_path: Path) -> None:
+    path = tmp_path / "trust.json"
+    path.write_text('{"keys": [')
+    ran = invoke("verify", world.seal(), "--trust", path, "--json")
+    assert (ran.code, ran.error()["code"]) == (3, "E_TRUST_BROKEN")
 
 
 FORBIDDEN = ("torch", "transformers", "peft", "PIL", "numpy", "jsonschema", "rich", "http.client")

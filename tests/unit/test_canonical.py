@@ -64,6 +64,7 @@ REFUSED = {
     "fraction": (b'{"a":0.5}', "E_JSON_VALUE"),
     "exponent": (b'{"a":1e3}', "E_JSON_VALUE"),
     "integer at 2**53": (b'{"a":9007199254740992}', "E_JSON_VALUE"),
+    "integer at -2**53 by itself": (b"-9007199254740992", "E_JSON_VALUE"),
     "long integer": (b'{"a":' + b"9" * 5000 + b"}", "E_JSON_VALUE"),
     "ten thousand levels": (b"[" * 10_000 + b"]" * 10_000, "E_JSON_TOO_DEEP"),
     "spaces": (b'{"a": 1}', "E_JSON_NOT_CANONICAL"),

@@ -62,8 +62,12 @@ def _for_people(document: dict[str, Any], out: output.Output) -> str:
         where = f"   {finding['where']}" if finding.get("where") else ""
         lines.append(f"{verdict}{finding['name']:12}{finding['message']}{where}")
         lines += [
-            f"{'':21}{part}: {finding[part]}"
+            f"{'':21}{part}: {_indented(finding[part])}"
             for part in ("expected", "found", "hint")
             if finding.get(part)
         ]
     return "\n".join(lines)
+
+
+def _indented(text: str) -> str:
+    return text.replace("\n", f"\n{'':21}  ")

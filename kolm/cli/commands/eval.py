@@ -8,6 +8,7 @@ import click
 
 from kolm.cli import output
 from kolm.cli.exit_codes import ExitCode
+from kolm.cli.options import TRUST
 
 
 @click.command(short_help="Score a bundle on your own captures, as a signed claim.")
@@ -21,8 +22,9 @@ from kolm.cli.exit_codes import ExitCode
 @click.option(
     "--base",
     type=click.Path(path_type=Path, file_okay=False),
-    help="The base's checkpoint, when it is not an embedded one.",
+    help="The base: its folder or name, when it is not an embedded one.",
 )
+@TRUST
 @click.option("--key", metavar="NAME", help="The signing key. Default: the only one there is.")
 @click.option(
     "--output",
@@ -32,7 +34,12 @@ from kolm.cli.exit_codes import ExitCode
     help="Write a copy of the bundle with the claim here. Default: add it to BUNDLE.",
 )
 def command(
-    bundle: Path, captures: Path, base: Path | None, key: str | None, target: Path | None
+    bundle: Path,
+    captures: Path,
+    base: Path | None,
+    trust_file: Path | None,
+    key: str | None,
+    target: Path | None,
 ) -> int:
     """Score BUNDLE on your own captures and sign what came out.
 
@@ -44,7 +51,13 @@ def command(
 
     out = output.current()
     result = api.evaluate_bundle(
-        bundle, captures=captures, base=base, key=key, output=target, reporter=out.reporter
+        bundle,
+        captures=captures,
+        base=base,
+        trust=trust_file,
+        key=key,
+        output=target,
+        reporter=out.reporter,
     )
     document = {
         "schema": "urn:kolm:cli-eval:v1",

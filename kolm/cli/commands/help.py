@@ -1,8 +1,10 @@
-"""``kolm help``: pages for what is no command: exit codes, the environment, error codes."""
+"""``kolm help``: pages for what is no command: error codes, the verifier's questions, docs/."""
 
 from __future__ import annotations
 
 import difflib
+import inspect
+import re
 from typing import Any
 
 import click
@@ -11,16 +13,20 @@ from kolm.cli import output
 from kolm.cli.table import HELP
 from kolm.errors import Usage
 
-PAGES = ("exit-codes", "environment")
+PAGES = ("exit-codes", "environment", "pages")
+_QUESTION = re.compile(r"V[0-9]{2}")
 
 
-@click.command(short_help="Explain a command, an error code, exit codes or the environment.")
+@click.command(short_help="Explain a command, an error code, a question or a page.")
 @click.argument("topic", required=False)
 def command(topic: str | None) -> None:
-    """Explain TOPIC: a command, an error code such as E_USAGE, exit-codes or environment."""
+    """Explain TOPIC.
+
+    A command, an error code such as E_USAGE, a question of the verifier such as V21, exit-codes,
+    environment, or a page of the documentation such as guides/verify; `kolm help pages` lists them.
+    """
     out = output.current()
     text, extra = explain(topic)
-    out.reporter.noted("the same pages are in docs/reference/")
     document = {"schema": "urn:kolm:cli-help:v1", "topic": topic or "kolm", "text": text, **extra}
     out.answer(document, text, brief=text)
 
@@ -46,11 +52,20 @@ def explain(topic: str | None) -> tuple[str, dict[str, Any]]:
         row = known[topic.upper()]
         text = f"{row['code']}  ({row['family']})\n\n{row['cause']}\n\n{row['remedy']}"
         return text, {"error": row}
-    near = difflib.get_close_matches(topic, [*PAGES, *HELP, *known], n=1)
+    if _QUESTION.fullmatch(topic.upper()):
+        return _question(topic.upper())
+    from kolm.cli import pages
+
+    if topic == "pages":
+        return "\n".join(pages.names()), {"pages": pages.names()}
+    page = pages.name_of(topic)
+    if page is not None:
+        return pages.text(page).rstrip("\n"), {"page": page}
+    near = difflib.get_close_matches(topic, [*PAGES, *HELP, *known, *pages.names()], n=1)
     raise Usage(
         "E_HELP_TOPIC",
         f'there is no help on "{topic}"',
-        expected="a command, an error code, exit-codes or environment",
+        expected="a command, an error code, a question such as V21, or one of kolm help pages",
         hint=f"did you mean {near[0]}?" if near else "kolm --help",
     )
 
@@ -65,6 +80,33 @@ def _command_page(path: tuple[str, ...]) -> str:
             raise AssertionError(f"{name} is in the table and not in the group")
         context = click.Context(child, info_name=name, parent=context)
     return context.command.get_help(context)
+
+
+def _question(number: str) -> tuple[str, dict[str, Any]]:
+    """A question of the verifier: what it asks, how it looks, and what it builds on."""
+    from kolm.cli import pages
+
+    check = pages.question(number)
+    if check is None:
+        raise Usage(
+            "E_HELP_TOPIC",
+            f"the verifier has no question {number}",
+            hint="kolm help format/verification lists them",
+        )
+    how = inspect.cleandoc(check.body.__doc__ or "")
+    row = {
+        "id": check.id,
+        "family": check.family,
+        "question": check.question,
+        "how": how,
+        "reads": list(check.reads),
+        "needs": list(check.needs),
+    }
+    lines = [f"{check.id}  {check.question}", f"     {check.family}", "", how, ""]
+    lines += [f"reads  {', '.join(check.reads)}"] if check.reads else []
+    lines += [f"needs  {', '.join(check.needs)}"] if check.needs else []
+    lines += ["", "What fails it, and all other questions: kolm help format/verification"]
+    return re.sub("\n{3,}", "\n\n", "\n".join(lines)), {"check": row}
 
 
 def _exit_codes() -> tuple[str, dict[str, Any]]:

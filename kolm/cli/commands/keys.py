@@ -47,15 +47,17 @@ def new(algorithm: str, name: str, ask: bool, if_missing: bool) -> None:
     from kolm import paths
     from kolm.sign import keys, trust
 
-    if if_missing and name in _store().names():
-        _answer("new", [_known(name)], path=_store().path(name))
+    store = _store()
+    if if_missing and name in store.names():
+        _answer("new", [_known(name)], path=store.path(name))
         return
+    store.demand_free(name)
     key = keys.generate(algorithm)
     entry = _trusted(name, key.public, ROLES, ANY_NAME)
     folder = paths.config_folder()
     trust.TrustStore.load(folder).with_key(entry)  # refuses a taken name before a file is made
-    path = _store().create(name, key, _new_passphrase(name, ask))
-    trust.change(folder, lambda store: store.with_key(entry))
+    path = store.create(name, key, _new_passphrase(name, ask))
+    trust.change(folder, lambda held: held.with_key(entry))
     _answer("new", [entry], path=path)
 
 
@@ -89,7 +91,10 @@ def list_() -> None:
     help="For publishers: the registry names they may publish: NAME, OWNER/* or *.",
 )
 def trust_(pubkey: Path, name: str, roles: tuple[str, ...], rules: tuple[str, ...]) -> None:
-    """Trust the public key in the PEM file PUBKEY, for the roles given and for no other."""
+    """Trust the public key in the PEM file PUBKEY, for the roles given and for no other.
+
+    Given again for the same key, the new roles and names replace the old ones: name all of them.
+    """
     from kolm import paths
     from kolm.errors import Unreadable, Usage
     from kolm.sign import keys, trust
@@ -107,7 +112,13 @@ def trust_(pubkey: Path, name: str, roles: tuple[str, ...], rules: tuple[str, ..
         reason = (error.strerror or "cannot be read").lower()
         raise Unreadable("E_FILE_UNREADABLE", reason, where=str(pubkey)) from None
     entry = _trusted(name, keys.read_public(data, where=str(pubkey)), roles, rules)
+    former = trust.TrustStore.load(paths.config_folder()).find(entry.key.keyid)
     trust.change(paths.config_folder(), lambda store: store.with_key(entry))
+    lost = sorted(former.roles - entry.roles) if former else []
+    if lost:
+        output.current().reporter.warned(
+            f"{name} is no longer trusted as {', '.join(lost)}: the roles given replace the old"
+        )
     _answer("trust", [entry])
 
 
@@ -147,7 +158,7 @@ def export(name: str | None, target: Path | None) -> None:
 def rotate(name: str | None, algorithm: str | None, ask: bool) -> None:
     """Replace a signing key. The old private key is destroyed; what it signed stays valid.
 
-    After a theft, also revoke the old key: its signatures then count for nothing.
+    Hand the new public key to those who trust the old one. After a theft, also revoke the old key.
     """
     from kolm import paths
     from kolm.sign import keys, trust
@@ -177,7 +188,10 @@ def rotate(name: str | None, algorithm: str | None, ask: bool) -> None:
 @click.argument("name", metavar="NAME|KEY")
 @click.option("--reason", default="", help="Why; kept with the revocation.")
 def revoke(name: str, reason: str) -> None:
-    """Stop believing a key. Every signature that it ever made counts for nothing from now on."""
+    """Stop believing a key, whatever date its signatures bear.
+
+    A bundle that it signed keeps counting only where another trusted key vouched for it before.
+    """
     from datetime import UTC, datetime
 
     from kolm import paths

@@ -9,6 +9,7 @@ import click
 
 from kolm.cli import output
 from kolm.cli.exit_codes import ExitCode
+from kolm.cli.options import TRUST
 
 if TYPE_CHECKING:
     from kolm.registry.check import Check
@@ -28,12 +29,6 @@ POLICY = click.option(
     "policy_file",
     type=click.Path(dir_okay=False, path_type=Path),
     help="What a bundle must pass. Default: the built-in policy.",
-)
-TRUST = click.option(
-    "--trust",
-    "trust_file",
-    type=click.Path(dir_okay=False, path_type=Path),
-    help="A trust file to use instead of your own.",
 )
 
 TONES = {"ok": "good", "failed": "bad", "could_not_look": "warn"}

@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from kolm.cli import output
+from kolm.cli.options import TRUST
 
 
 @click.command(short_help="Answer one prompt about an image with a bundle.")
@@ -23,14 +24,22 @@ from kolm.cli import output
 @click.option(
     "--base",
     type=click.Path(path_type=Path, file_okay=False),
-    help="The base's checkpoint, when it is not an embedded one.",
+    help="The base: its folder or name, when it is not an embedded one.",
 )
-def command(bundle: Path, images: tuple[Path, ...], prompt: str, base: Path | None) -> None:
-    """Answer one prompt about an image with BUNDLE, greedily, as the evaluation did."""
+@TRUST
+def command(
+    bundle: Path, images: tuple[Path, ...], prompt: str, base: Path | None, trust_file: Path | None
+) -> None:
+    """Answer one prompt about an image with BUNDLE, greedily, as the evaluation did.
+
+    Verifies first, with the base: what does not pass is not loaded.
+    """
     from kolm import api
 
     out = output.current()
-    answer = api.run(bundle, images=images, prompt=prompt, base=base, reporter=out.reporter)
+    answer = api.run(
+        bundle, images=images, prompt=prompt, base=base, trust=trust_file, reporter=out.reporter
+    )
     document = {
         "schema": "urn:kolm:cli-run:v1",
         "content_id": answer.content_id,

@@ -9,6 +9,7 @@ import click
 
 from kolm.cli import output
 from kolm.cli.exit_codes import ExitCode
+from kolm.cli.options import TRUST
 
 if TYPE_CHECKING:
     from kolm.digest import Digest
@@ -20,8 +21,10 @@ _PATH = click.Path(path_type=Path)
 @click.command(short_help="Recheck every hash, frozen-module claim and score of a bundle.")
 @click.argument("bundle", type=_PATH)
 @click.option("--policy", type=_PATH, help="What you demand of a bundle (JSON). Default: built in.")
-@click.option("--trust", type=_PATH, help="A trust file to use instead of your own.")
-@click.option("--base", type=_PATH, help="Folder of the base: compare it byte for byte (V40-V43).")
+@TRUST
+@click.option(
+    "--base", type=_PATH, help="The base, its folder or name: compared byte for byte (V40-V43)."
+)
 @click.option(
     "--captures",
     type=_PATH,
@@ -37,7 +40,7 @@ _PATH = click.Path(path_type=Path)
 def command(
     bundle: Path,
     policy: Path | None,
-    trust: Path | None,
+    trust_file: Path | None,
     base: Path | None,
     captures: Path | None,
     rescore: int | None,
@@ -58,7 +61,7 @@ def command(
     report = verify(
         bundle,
         policy=policy or BUILT_IN,
-        trust=trust,
+        trust=trust_file,
         reporter=out.reporter if rescore else None,  # nothing else takes long enough to tell
         base=base,
         captures=captures,

@@ -7,7 +7,7 @@ from pathlib import Path
 from kolm.cli.examples import project
 
 SPEC = """\
-# Every key: docs/reference/spec.md
+# Every key: kolm help reference/spec
 kolm: 1
 name: my-task
 base: kolm/nano-1

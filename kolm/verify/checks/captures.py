@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from kolm import digest
-from kolm.errors import KolmError
+from kolm.errors import KolmError, Lacking
 from kolm.records.verification import Finding
 from kolm.verify.check import check
 from kolm.verify.findings import could_not_look, failed, from_error, not_checked, passed
@@ -45,6 +45,9 @@ def pictures_are_recorded(subject: Subject) -> Iterator[Finding]:
     for file, pixels in sorted(pictures.items()):
         try:
             facts = source.picture(file)
+        except Lacking as error:  # no picture can be decoded here
+            yield from_error(error)
+            return
         except KolmError as error:
             yield from_error(error)
             continue

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -78,3 +79,14 @@ def test_many_problems_are_counted(tmp_path: Path) -> None:
 def test_a_sealed_capture_never_has_the_problems_of_one_row() -> None:
     with pytest.raises(Refused):
         documents.seal(capture(0, response="[TODO]"), where="here")
+
+
+def test_a_case_that_would_be_scored_twice_is_refused_with_both_names() -> None:
+    first = capture(0)
+    rows = stored(first, replace(first, tags=("again",)), capture(1))
+    hygiene.demand_clean(rows)  # fine to train on
+    with pytest.raises(Refused) as caught:
+        hygiene.demand_distinct(rows)
+    assert caught.value.code == "E_CAPTURE_REPEATED"
+    assert caught.value.found == f"{rows[0].id} and {rows[1].id}"
+    hygiene.demand_distinct(rows[1:])

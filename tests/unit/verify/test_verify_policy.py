@@ -186,6 +186,16 @@ def test_a_policy_file_is_read(tmp_path: Path) -> None:
     assert load_policy(path).name == "mine"
 
 
+@pytest.mark.parametrize("data", [b"{", b'{"schema":"urn:kolm:policy:v1"}', b"\xff"])
+def test_a_broken_policy_file_says_nothing_about_a_bundle(tmp_path: Path, data: bytes) -> None:
+    path = tmp_path / "policy.json"
+    path.write_bytes(data)
+    with pytest.raises(Unreadable) as caught:
+        load_policy(path)
+    assert caught.value.code == "E_POLICY_BROKEN"
+    assert path.name in caught.value.where
+
+
 def test_a_missing_policy_file_could_not_be_read(tmp_path: Path) -> None:
     with pytest.raises(Unreadable):
         load_policy(tmp_path / "missing.json")

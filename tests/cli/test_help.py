@@ -1,0 +1,49 @@
+"""``kolm help``: what no command page says, on a machine that has nothing but the package."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from kolm.cli import pages
+from kolm.verify.checks import ALL_CHECKS
+from tests.support.commands import invoke
+
+DOCS = Path(__file__).parents[2] / "docs"
+
+
+@pytest.mark.parametrize("number", [check.id for check in ALL_CHECKS])
+def test_every_question_of_the_verifier_has_a_page(number: str) -> None:
+    ran = invoke("help", number, "--json")
+    check = ran.document()["check"]
+    assert check["id"] == number
+    assert check["question"] in ran.document()["text"]
+
+
+def test_every_page_of_the_documentation_is_listed_and_printed() -> None:
+    written = {str(path.relative_to(DOCS)) for path in DOCS.rglob("*.md")}
+    listed = invoke("help", "pages", "--json").document()["pages"]
+    parts = {name for name in written if name.startswith("reference/errors.d/")}
+    assert {f"{name}.md" for name in listed} == written - parts
+    for name in listed:
+        assert pages.text(name).startswith(("#", "---"))
+
+
+@pytest.mark.parametrize(
+    ("topic", "page"),
+    [
+        ("guides/verify", "guides/verify"),
+        ("docs/format/trust.md", "format/trust"),
+        ("spec", "reference/spec"),
+        ("air-gapped", "guides/air-gapped"),
+    ],
+)
+def test_a_page_is_found_by_path_or_name(topic: str, page: str) -> None:
+    assert invoke("help", topic, "--json").document()["page"] == page
+
+
+@pytest.mark.parametrize("topic", ["V99", "../README", "guides/../../README", "/etc/passwd"])
+def test_what_is_no_page_is_a_usage_error(topic: str) -> None:
+    ran = invoke("help", topic, "--json")
+    assert (ran.code, ran.error()["code"]) == (2, "E_HELP_TOPIC")

@@ -1,0 +1,39 @@
+"""``kolm check`` against a store: what cannot end well is said before anything is trained."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from kolm import api
+from tests.support.pictures import capture, filled
+
+pytest.importorskip("torch")  # a lock names the version that would train
+
+
+def findings(folder: Path, *, captures: int, floor: str) -> dict[str, dict[str, str]]:
+    filled(folder / "captures", *[capture(number) for number in range(captures)]).close()
+    spec = folder / "kolm.yaml"
+    spec.write_text(
+        "kolm: 1\nname: few\nbase: kolm/nano-1\n"
+        "data: {captures: captures, split: {eval: 0.5, validation: 0}, near_duplicates: report}\n"
+        "train: {method: {kind: lora}, steps: 8}\n"
+        f"evaluation: {{metric: exact, floors: {{accuracy_lower_bound: {floor}}}}}\n"
+    )
+    return {finding["name"]: finding for finding in api.check(spec)}
+
+
+def test_a_floor_that_so_few_cases_cannot_reach_is_refused(tmp_path: Path) -> None:
+    found = findings(tmp_path, captures=30, floor="0.8")["data"]
+    assert (found["verdict"], found["code"]) == ("failed", "E_FLOOR_OUT_OF_REACH")
+    assert found["found"] == "15 eval cases, whose lower bound is at most 0.796117"
+
+
+@pytest.mark.parametrize(("captures", "floor"), [(32, "0.8"), (30, "0.7")])
+def test_one_case_more_or_a_lower_floor_is_within_reach(
+    tmp_path: Path, captures: int, floor: str
+) -> None:
+    found = findings(tmp_path, captures=captures, floor=floor)
+    assert "data" not in found
+    assert found["captures"]["verdict"] == "ok"
