@@ -3,7 +3,8 @@
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
-# A CPU build of torch. Elsewhere: make demo TORCH_INDEX=--index-url=https://download.pytorch.org/whl/cpu
+# Any build of torch will do. The CPU build alone is far smaller than what PyPI has for Linux:
+# make demo TORCH_INDEX=--index-url=https://download.pytorch.org/whl/cpu
 TORCH ?= torch==2.13.0
 TORCH_INDEX ?=
 KOLM := $(abspath $(BIN))/kolm

@@ -86,6 +86,20 @@ class Lacking(KolmError):
     """The environment lacks something that the work needs."""
 
 
+def missing_extra(extra: str, message: str) -> Lacking:
+    """The error of an optional part of kolm that is not installed.
+
+    Args:
+        extra: the extra's name in pyproject.toml.
+        message: what needs it.
+    """
+    return Lacking(
+        "E_EXTRA_MISSING",
+        message,
+        hint=f"install kolm with its extra {extra!r}: kolm help getting-started",
+    )
+
+
 FAMILIES: dict[str, type[KolmError]] = {
     family.__name__: family for family in (Refused, Usage, Unreadable, Denied, Network, Lacking)
 }

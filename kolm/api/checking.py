@@ -11,7 +11,7 @@ from kolm import canonical
 from kolm.api.preparing import Prepared, SpecSource, prepare
 from kolm.api.signing import choose_key
 from kolm.capture.store import CaptureStore
-from kolm.errors import KolmError, Lacking
+from kolm.errors import KolmError, Lacking, missing_extra
 from kolm.events import Reporter, Silent
 
 _FREE_BYTES = 1 << 30  # checkpoints and evaluation of a small base stay far below it
@@ -52,12 +52,7 @@ def _check_examples(prepared: Prepared, reporter: Reporter) -> Iterator[Found]:
     try:
         yield from _encode_all(prepared, reporter)
     except ImportError as error:
-        lacking = Lacking(
-            "E_EXTRA_MISSING",
-            f"training needs {error.name}",
-            hint="pip install 'kolm[train]'",
-        )
-        yield _failed("training", lacking)
+        yield _failed("training", missing_extra("train", f"training needs {error.name}"))
     except KolmError as error:
         yield _failed("examples", error)
 

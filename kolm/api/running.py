@@ -17,7 +17,7 @@ from kolm.api.verification import verify
 from kolm.bundle.reader import Bundle
 from kolm.capture import images as pictures
 from kolm.digest import Digest
-from kolm.errors import Lacking, Unreadable, Usage
+from kolm.errors import Unreadable, Usage, missing_extra
 from kolm.evaluate.pictures import Pictures, picture_sizes
 from kolm.evaluate.predict import answer_batch
 from kolm.evaluate.session import Session, Sources, open_session
@@ -128,11 +128,7 @@ def load(
         try:
             session = open_session(sources)
         except ImportError as error:
-            raise Lacking(
-                "E_EXTRA_MISSING",
-                f"running a bundle needs {error.name}",
-                hint="pip install 'kolm[train]'",
-            ) from error
+            raise missing_extra("train", f"running a bundle needs {error.name}") from error
     told.finished("load")
     return LoadedBundle(session, content_id)
 

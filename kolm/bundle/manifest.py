@@ -133,7 +133,7 @@ def _check_artifact(value: Any) -> None:
             where="manifest#/artifactType",
             expected=ARTIFACT_TYPE,
             found=found,
-            hint="pip install --upgrade kolm",
+            hint="a newer kolm may know it",
         )
     raise Unreadable(
         "E_NOT_A_BUNDLE",

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from types import ModuleType
 
-from kolm.errors import Lacking
+from kolm.errors import KolmError, missing_extra
 
 
 def pillow() -> ModuleType:
@@ -36,9 +36,5 @@ def numpy() -> ModuleType:
     return numpy
 
 
-def _missing(name: str) -> Lacking:
-    return Lacking(
-        "E_EXTRA_MISSING",
-        f"reading images needs {name}, which is not installed",
-        hint="pip install 'kolm[capture]'",
-    )
+def _missing(name: str) -> KolmError:
+    return missing_extra("capture", f"reading images needs {name}, which is not installed")

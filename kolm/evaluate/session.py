@@ -18,7 +18,7 @@ from kolm import canonical, digest, schema
 from kolm.capture.store import BLOBS
 from kolm.digest import Digest
 from kolm.encode.encoder import Encoder
-from kolm.errors import Lacking, Refused, Unreadable
+from kolm.errors import Refused, Unreadable, missing_extra
 from kolm.evaluate.pictures import Pictures, Size, picture_sizes
 from kolm.evaluate.plan import CaptureRow, Prompt, encode_prompts
 from kolm.evaluate.predict import Speaker
@@ -193,9 +193,7 @@ def load_adapter(model: Any, folder: Path) -> Any:
         import peft
         from safetensors.torch import load_file
     except ImportError as error:
-        raise Lacking(
-            "E_EXTRA_MISSING", "a model needs the train extra", hint="pip install 'kolm[train]'"
-        ) from error
+        raise missing_extra("train", "a model needs an optional part of kolm") from error
     with quiet_library():
         config = peft.PeftConfig.from_pretrained(str(folder))
         config.inference_mode = True

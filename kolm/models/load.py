@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from kolm.errors import Lacking, Refused, Usage
+from kolm.errors import Refused, Usage, missing_extra
 from kolm.models.resolve import BaseRef, read_config, resolve_base
 
 __all__ = ["BaseRef", "load_model", "resolve_base"]
@@ -35,11 +35,7 @@ def load_model(folder: Path, *, dtype: str = "float32", attention: str = ATTENTI
         import torch
         from transformers import AutoModelForImageTextToText
     except ImportError as error:
-        raise Lacking(
-            "E_EXTRA_MISSING",
-            "a model needs the train extra",
-            hint="pip install 'kolm[train]'",
-        ) from error
+        raise missing_extra("train", "a model needs an optional part of kolm") from error
     if dtype not in ("float32", "bfloat16"):
         raise Usage(
             "E_MODEL_DTYPE", "unknown precision", expected="float32 or bfloat16", found=dtype

@@ -11,7 +11,7 @@ import importlib.util
 from pathlib import Path
 from typing import Any
 
-from kolm.errors import Lacking
+from kolm.errors import missing_extra
 from kolm.models.resolve import read_config
 
 # Families whose stock processor insists on a video processor: (module, class).
@@ -31,11 +31,7 @@ def load_processor(folder: Path) -> Any:
     try:
         from transformers import AutoProcessor
     except ImportError as error:
-        raise Lacking(
-            "E_EXTRA_MISSING",
-            "a processor needs the train extra",
-            hint="pip install 'kolm[train]'",
-        ) from error
+        raise missing_extra("train", "a processor needs an optional part of kolm") from error
     family = read_config(folder).get("model_type")
     if family in _WITH_VIDEO and importlib.util.find_spec("torchvision") is None:
         return _image_only(folder, str(family))

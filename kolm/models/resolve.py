@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from kolm import canonical, roles
-from kolm.errors import Lacking, Refused, Unreadable
+from kolm.errors import Refused, Unreadable, missing_extra
 
 _EMBEDDED = {"kolm/nano-1": ("nano", "Apache-2.0")}
 _HUB_NAME = re.compile(r"[A-Za-z0-9][\w.-]*/[\w.-]+", re.ASCII)
@@ -49,7 +49,7 @@ def resolve_base(name: str, *, revision: str | None = None) -> BaseRef:
     Raises:
         Unreadable: nothing of that name is on this machine.
         Refused: its family has no role table.
-        Lacking: the hub's cache cannot be read because ``kolm[train]`` is not installed.
+        Lacking: the hub's cache cannot be read because the extra `train` is not installed.
     """
     if name in _EMBEDDED:
         part, license_id = _EMBEDDED[name]
@@ -76,11 +76,7 @@ def _cached(name: str, revision: str | None) -> Path:
         from huggingface_hub import snapshot_download
         from huggingface_hub.errors import HFValidationError, LocalEntryNotFoundError
     except ImportError as error:
-        raise Lacking(
-            "E_EXTRA_MISSING",
-            "bases from the hub need the train extra",
-            hint="pip install 'kolm[train]'",
-        ) from error
+        raise missing_extra("train", "bases from the hub need an optional part of kolm") from error
     try:
         return Path(snapshot_download(name, revision=revision, local_files_only=True))
     except (LocalEntryNotFoundError, HFValidationError) as error:

@@ -16,8 +16,8 @@ class Split:
 
     Attributes:
         kind: ``official`` takes each capture's own side, ``hash`` divides by image.
-        eval: share of the images held out, for ``hash``; None for ``official``.
-        validation: share of the training images (official) or of all images (hash).
+        eval: share of the captures held out, for ``hash``; None for ``official``.
+        validation: share of the training captures (official) or of all captures (hash).
     """
 
     kind: Literal["official", "hash"] = "official"

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from kolm import __version__, digest
-from kolm.errors import Lacking, Refused
+from kolm.errors import Refused, missing_extra
 
 _PACKAGES = (
     "torch", "transformers", "peft", "tokenizers", "safetensors", "numpy", "pillow",
@@ -104,11 +104,7 @@ def _version(package: str) -> str:
     try:
         return metadata.version(package)
     except metadata.PackageNotFoundError as error:
-        raise Lacking(
-            "E_EXTRA_MISSING",
-            f"{package} is not installed",
-            hint="pip install 'kolm[train]'",
-        ) from error
+        raise missing_extra("train", f"{package} is not installed") from error
 
 
 def _cpu() -> tuple[str, str]:

@@ -71,7 +71,7 @@ def test_without_an_image_library_pictures_could_not_be_looked_at(
     answer = next(check for check in report.checks if check.id == "V48")
     assert answer.verdict == "could_not_look"
     assert len(answer.findings) == 1
-    assert "kolm[capture]" in answer.findings[0].detail
+    assert "extra 'capture'" in answer.findings[0].detail
 
 
 def test_a_base_may_be_given_by_its_name(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ from importlib import import_module, metadata
 from pathlib import Path
 
 from kolm.capture.drafts import Draft, FileImage, prompt_and_response
-from kolm.errors import Lacking
+from kolm.errors import missing_extra
 from kolm.records.capture import Source, Split
 
 PACKAGE = "easy-vqa"
@@ -29,10 +29,8 @@ def rows() -> Iterator[Draft]:
     try:
         package = import_module("easy_vqa")
     except ImportError:
-        raise Lacking(
-            "E_EXTRA_MISSING",
-            "the easy-VQA data set is a package that is not installed",
-            hint="pip install 'kolm[examples]'",
+        raise missing_extra(
+            "examples", "the easy-VQA data set is a package that is not installed"
         ) from None
     source = Source(kind=PACKAGE, name=f"{PACKAGE} {metadata.version(PACKAGE)}")
     for official, side in SIDES:

@@ -34,7 +34,7 @@ _PATH = click.Path(path_type=Path)
     "--rescore",
     type=click.IntRange(min=1),
     metavar="N",
-    help="Run N cases again, drawn here and now (V46). Needs --captures and kolm[train].",
+    help="Run N cases again, drawn here and now (V46). Needs --captures and the extra train.",
 )
 @click.option("--id", "wanted", metavar="ID", help="The content id you expect: a CID or sha256:…")
 def command(

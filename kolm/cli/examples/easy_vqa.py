@@ -7,12 +7,12 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from kolm.cli.examples import project
-from kolm.errors import Lacking
+from kolm.errors import missing_extra
 
 SAMPLES = 4  # pictures to try `kolm run` on; they are of the test side
 
 NEXT = (
-    "kolm keys new",
+    "kolm keys new --if-missing",
     "kolm capture import easy-vqa",
     "kolm compile",
     "kolm verify easy-vqa.kolm",
@@ -29,10 +29,8 @@ def write(folder: Path) -> tuple[str, ...]:
     """
     found = find_spec("easy_vqa")
     if found is None or found.origin is None:
-        raise Lacking(
-            "E_EXTRA_MISSING",
-            "the example's data come from the package easy-vqa, which is not installed",
-            hint="pip install 'kolm[examples]'",
+        raise missing_extra(
+            "examples", "the example's data come from the package easy-vqa, which is not installed"
         )
     project.start(folder, spec=project.shipped_spec("quickstart"), others=("examples",))
     images = Path(found.origin).parent / "data" / "test" / "images"

@@ -36,7 +36,7 @@ WALLS = ((120, 132, 140), (96, 110, 96), (150, 138, 120), (84, 92, 118))
 NEEDLES = ((190, 30, 40), (20, 60, 160), (20, 20, 24), (180, 90, 0))
 
 NEXT = (
-    "kolm keys new",
+    "kolm keys new --if-missing",
     "kolm capture import pairs.jsonl",
     "kolm compile",
     "kolm verify gauges.kolm",

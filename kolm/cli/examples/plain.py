@@ -19,7 +19,7 @@ data:
 NEXT = (
     "kolm capture import pairs.jsonl",
     "kolm check",
-    "kolm keys new",
+    "kolm keys new --if-missing",
     "kolm compile",
 )
 

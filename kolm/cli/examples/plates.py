@@ -34,7 +34,7 @@ QUESTIONS = (
 )
 
 NEXT = (
-    "kolm keys new",
+    "kolm keys new --if-missing",
     "kolm capture import pairs.jsonl",
     "kolm compile",
     "kolm verify plates.kolm",

@@ -1,4 +1,4 @@
-"""A registry in a folder: on a disk, a shared drive, or behind any static web server.
+"""A registry in a folder: on a disk or a shared drive.
 
 ::
 
