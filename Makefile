@@ -16,24 +16,28 @@ export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
 # The marker holds the inputs of the environment, so that a change of them rebuilds it.
 $(VENV)/.ready: pyproject.toml constraints.txt
+	@echo "Setting up $(VENV): downloads and installs torch and the rest, some minutes"
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet $(TORCH_INDEX) "$(TORCH)" --constraint constraints.txt
 	$(BIN)/python -m pip install --quiet --editable ".[dev]" --constraint constraints.txt
 	touch $@
 
-# Keys and trust live in the demo's own folder; running it again resumes where it stopped.
+# Keys and trust live in the demo's own folder; running it again resumes where it stopped. The
+# registry starts anew: another kolm or another number of cores gives another bundle, and a published
+# version never changes.
 demo: export KOLM_HOME = $(abspath demo)/.kolm
 demo: $(VENV)/.ready
-	test -f demo/kolm.yaml || $(KOLM) init demo --example easy-vqa
+	test -f demo/kolm.yaml || $(KOLM) -q init demo --example easy-vqa
 	cd demo && $(KOLM) keys new --if-missing
 	cd demo && $(KOLM) capture import easy-vqa
 	cd demo && $(KOLM) compile
 	cd demo && $(KOLM) verify easy-vqa.kolm
-	cd demo && test -f registry/registry.json || $(KOLM) registry init registry
+	cd demo && rm -rf registry && $(KOLM) -q registry init registry
 	cd demo && $(KOLM) registry publish easy-vqa.kolm demo/easy-vqa@1.0.0 --registry registry
 	cd demo && $(KOLM) registry pull demo/easy-vqa@1.0.0 --registry registry --output pulled.kolm --force
 	cd demo && $(KOLM) run pulled.kolm --image examples/0.png --prompt "what color is the shape?"
-	@echo "The bundle is $(abspath demo)/easy-vqa.kolm"
+	@echo "The bundle is $(abspath demo)/easy-vqa.kolm. To go on by hand:"
+	@echo '  cd demo; export KOLM_HOME=$$PWD/.kolm PATH=$(abspath $(BIN)):$$PATH'
 
 lint: $(VENV)/.ready
 	$(BIN)/ruff check .

@@ -43,7 +43,8 @@ def _describe_captures(prepared: Prepared) -> str:
     sides = prepared.snapshot.header.splits
     return (
         f"{sides.train.captures:,} to train on, {sides.validation.captures:,} to validate, "
-        f"{sides.eval.captures:,} to score"
+        f"{sides.eval.captures:,} to score; {len(prepared.snapshot.near_pairs):,} of "
+        f"{sides.eval.images:,} eval images have a near twin in train"
     )
 
 

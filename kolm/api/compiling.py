@@ -26,6 +26,7 @@ from kolm.score import kscore
 from kolm.score.cases import read_cases
 from kolm.score.evaluation import evaluate
 from kolm.sign.keys import PrivateKey
+from kolm.spec.load import load_spec
 from kolm.train.profile import strict_environment
 
 _DONE_TRAINING = ("train.json", "adapter_model.safetensors", "modules.jsonl", "trace.jsonl")
@@ -92,6 +93,7 @@ def compile_bundle(
     began = time.monotonic()
     started = datetime.now(UTC)  # noqa: TID251 - api reads the clock for the provenance claim
     # The key comes first: nobody should train for an hour to learn that none is there.
+    load_spec(spec)  # what is wrong with it is said before a missing key
     signer = None if dry_run else choose_key(key)
     prepared = prepare(spec, rows=rows, project=project, reporter=told)
     if signer is None:

@@ -104,7 +104,12 @@ def prepare(
         folder = store_rows(rows, place, reporter)
     with CaptureStore.open(folder) as store:
         snapshot = take(store, split_rule(spec))
-    reporter.finished("snapshot", captures=snapshot.header.captures, images=snapshot.header.images)
+    reporter.finished(
+        "snapshot",
+        captures=snapshot.header.captures,
+        images=snapshot.header.images,
+        eval_images_with_a_near_twin_in_train=len(snapshot.near_pairs),
+    )
     lock = resolve(
         spec,
         base=describe_base(base, base_root(base.folder)),

@@ -26,10 +26,17 @@ def reporter(output: Output) -> Reporter:
 
 
 def _told(facts: dict[str, Fact]) -> str:
-    return " ".join(
-        f"{name.replace('_', ' ')} {value:.4g}" if isinstance(value, float) else f"{name} {value}"
-        for name, value in facts.items()
-    )
+    return "  ".join(f"{name.replace('_', ' ')} {_short(value)}" for name, value in facts.items())
+
+
+def _short(value: Fact) -> str:
+    """A fact with at most four digits after the first; a child's numbers arrive as text."""
+    if isinstance(value, str):
+        try:
+            value = float(value)
+        except ValueError:
+            return str(value)
+    return f"{value:.4g}" if isinstance(value, float) and not value.is_integer() else f"{value:.0f}"
 
 
 class _Words:

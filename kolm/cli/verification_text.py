@@ -191,6 +191,14 @@ _OTHER_ROLE = (
     "a key that you trust made claims of a kind that you do not believe it about",
     "if you do, name all its roles: kolm keys trust FILE --as NAME --role builder --role evaluator",
 )
+_ANOTHER = (
+    "this is another bundle than the one that --id names",
+    "get the bundle with that id, or ask the publisher which of the two is meant",
+)
+_NOT_REACHED = (
+    "your policy demands a verdict that was not reached",
+    "base_identity needs --base PATH; process cannot be reached by this version, so leave it out",
+)
 _UNTRUSTED = (
     "no key that you trust made the claims that your policy demands",
     "if you know whose key it is: kolm keys trust FILE --as NAME --role builder --role evaluator",
@@ -201,18 +209,24 @@ _UNKNOWN = (
 )
 
 
+_BY_CODE = {
+    "E_KEY_NOT_TRUSTED": _UNTRUSTED,
+    "E_KEY_ROLE": _OTHER_ROLE,
+    "E_BUNDLE_ANOTHER": _ANOTHER,
+    "E_VERDICT_NOT_REACHED": _NOT_REACHED,
+}
+
+
 def _advice(report: Verification) -> Iterator[str]:
     overall = report.conclusions.overall
     if overall.verdict is Verdict.OK:
         return
     first = next(r for r in report.checks if r.verdict is overall.verdict)
-    if overall.verdict is Verdict.COULD_NOT_LOOK:
-        untrusted = any(f.code == "E_KEY_NOT_TRUSTED" for f in first.findings)
-        why, then = _UNTRUSTED if untrusted else _UNKNOWN
-    else:
-        roleless = any(finding.code == "E_KEY_ROLE" for finding in first.findings)
-        cause = next((w, n) for numbers, w, n in _CAUSES if first.id in numbers)
-        why, then = _OTHER_ROLE if roleless else cause
+    codes = {finding.code for finding in first.findings}
+    told = next((advice for code, advice in _BY_CODE.items() if code in codes), None)
+    if told is None and overall.verdict is Verdict.FAILED:
+        told = next((w, n) for numbers, w, n in _CAUSES if first.id in numbers)
+    why, then = told or _UNKNOWN
     yield f"why   {why}"
     yield f"next  {then}"
     code = next((f.code for f in first.findings if f.code), None)

@@ -126,5 +126,5 @@ def load_policy(path: Path) -> Policy:
             where=error.where,
             expected=error.expected,
             found=error.found,
-            hint="the shape is schemas/policy.schema.json",
+            hint="kolm help format/policy has an example",
         ) from None

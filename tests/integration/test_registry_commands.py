@@ -146,6 +146,11 @@ def test_a_reader_without_trust_could_not_look(registry, bundle, tmp_path, monke
     assert "NOT BELIEVED" in invoke("registry", "list").stdout
 
 
+def test_a_url_is_no_registry():
+    ran = invoke("registry", "list", "--registry", "https://example.org/r", "--json")
+    assert (ran.code, ran.error()["code"]) == (2, "E_REGISTRY_URL")
+
+
 def test_after_a_revocation_nothing_of_the_key_is_handed_out(registry, bundle):
     _document("registry", "publish", bundle, "toy@1.0.0")
     assert invoke("keys", "revoke", "default", "--yes").code == 0

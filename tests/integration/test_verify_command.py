@@ -125,6 +125,21 @@ def test_a_trust_file_can_be_given(world: World, tmp_path: Path) -> None:
     assert invoke("verify", world.seal(), "--trust", path).code == 0
 
 
+def test_the_advice_fits_what_was_asked(world: World, tmp_path: Path) -> None:
+    path, policy = tmp_path / "trust.json", tmp_path / "policy.json"
+    path.write_bytes(canonical.dumps(world.trust.to_document()))
+    demands = {**codec.to_document(BUILT_IN), "reach": ["delta_scope", "base_identity"]}
+    policy.write_bytes(canonical.dumps(demands))
+    bundle = world.seal()
+    another = invoke("verify", bundle, "--trust", path, "--id", f"sha256:{'0' * 64}")
+    assert (another.code, "another bundle than the one that --id names" in another.stdout) == (
+        1,
+        True,
+    )
+    unreached = invoke("verify", bundle, "--trust", path, "--policy", policy)
+    assert (unreached.code, "base_identity needs --base" in unreached.stdout) == (3, True)
+
+
 def test_a_key_without_a_role_is_told_from_a_stranger(world: World, tmp_path: Path) -> None:
     path = tmp_path / "trust.json"
     (publisher,) = world.trust.keys

@@ -98,8 +98,18 @@ def _for_people(result: CompileResult, out: output.Output) -> str:
     if result.bundle is not None:
         lines.append(f"next       kolm verify {result.bundle}")
     else:
-        lines.append("next       more data or steps, or other floors in the spec")
+        lines.append(f"next       {_what_helps(result)}")
     return "\n".join(lines)
+
+
+def _what_helps(result: CompileResult) -> str:
+    """Below the gate: answers that are good enough may still have come too slowly for K."""
+    if all(floor["passed"] for floor in result.evaluation["floors"]):
+        return (
+            "only K is below, which also counts latency and size (kolm help kscore): compile "
+            "again on an idle machine, or set evaluation.floors.k"
+        )
+    return "more data or steps, or other floors in the spec"
 
 
 def _headline(result: CompileResult, out: output.Output) -> list[str]:

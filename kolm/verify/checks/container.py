@@ -86,7 +86,13 @@ def documents_fit(subject: Subject) -> Iterator[Finding]:
 def documents_are_canonical(subject: Subject) -> Iterator[Finding]:
     """A second spelling of the same value would be a second content id for one content."""
     yield from _document_errors(subject, canonical_form=True)
-    yield passed(f"{len(subject.documents.contents)} members")
+    names = list(subject.documents.contents)
+    lost = [name for name in names if subject.documents.load(name).value is None]
+    yield passed(
+        f"{len(names) - len(lost)} of {len(names)} members; the others could not be read (V06)"
+        if lost
+        else f"{len(names)} members"
+    )
 
 
 def _document_errors(subject: Subject, *, canonical_form: bool) -> Iterator[Finding]:
@@ -137,6 +143,7 @@ def content_id_is_recomputed(subject: Subject) -> Iterator[Finding]:
             "this is another bundle than the one that was asked for",
             expected=expected,
             found=subject.content_id or "no manifest",
+            code="E_BUNDLE_ANOTHER",
         )
     yield passed(subject.content_id or "")
 
