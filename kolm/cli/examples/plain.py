@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 from kolm.cli.examples import project
@@ -9,11 +10,11 @@ from kolm.cli.examples import project
 SPEC = """\
 # Every key: kolm help reference/spec
 kolm: 1
-name: my-task
+name: "{name}"
 base: kolm/nano-1
 data:
   captures: captures
-  split: {eval: 0.2, validation: 0.05}
+  split: {{eval: 0.2, validation: 0.05}}
 """
 
 NEXT = (
@@ -26,5 +27,11 @@ NEXT = (
 
 def write(folder: Path) -> tuple[str, ...]:
     """Write the project and give the commands that come next."""
-    project.start(folder, spec=SPEC)
+    project.start(folder, spec=SPEC.format(name=_name(folder)))
     return NEXT
+
+
+def _name(folder: Path) -> str:
+    """The folder's name as a bundle's name."""
+    allowed = re.sub(r"[^a-z0-9._-]+", "-", folder.absolute().name.lower())
+    return allowed.lstrip("._-")[:64] or "my-task"
