@@ -38,16 +38,19 @@ def problems(rows: Iterable[Stored]) -> list[Problem]:
     """
     found: list[Problem] = []
     answers: dict[tuple[object, ...], dict[str, list[tuple[Digest, str]]]] = {}
+    prompts: dict[tuple[object, ...], str] = {}
     for row in rows:
         for message in row.capture.messages:
             if message.role == "assistant":
                 _check_answer(row, _text(message.content), found)
         answer = _text(row.capture.messages[-1].content)
-        same = answers.setdefault(_question(row.capture), {})
+        question = _question(row.capture)
+        prompts.setdefault(question, _text(row.capture.messages[-2].content))
+        same = answers.setdefault(question, {})
         same.setdefault(_plain(answer), []).append((row.id, answer))
-    for variants in answers.values():
+    for question, variants in answers.items():
         if len(variants) > 1:
-            found.append(_contradiction(variants))
+            found.append(_contradiction(prompts[question], variants))
     return sorted(found, key=lambda problem: (problem.code, problem.captures))
 
 
@@ -67,7 +70,8 @@ def demand_clean(rows: Iterable[Stored]) -> None:
     rest = len(found) - len(shown)
     raise Refused(
         found[0].code,
-        f"{len(found)} problems in the captures; the first: {found[0].message}",
+        f"the captures have {len(found)} problem{'s' if len(found) > 1 else ''}; "
+        f"the first: {found[0].message}",
         where=f"capture {found[0].captures[0]}",
         found="\n".join([*shown, *([f"and {rest} more"] if rest else [])]),
         hint="keep one answer to a question about a picture, and add the rows to a new store",
@@ -129,10 +133,11 @@ def _question(capture: Capture) -> tuple[object, ...]:
     return tuple(shown)
 
 
-def _contradiction(variants: dict[str, list[tuple[Digest, str]]]) -> Problem:
+def _contradiction(prompt: str, variants: dict[str, list[tuple[Digest, str]]]) -> Problem:
     given = sorted({rows[0][1][:60] for rows in variants.values()})
     return Problem(
         code="E_CAPTURE_CONTRADICTION",
-        message=f"the same pictures and prompt have the answers {', '.join(map(repr, given))}",
+        message=f"the same pictures and the prompt {_plain(prompt)[:60]!r} have the answers "
+        + ", ".join(map(repr, given)),
         captures=tuple(sorted(row_id for rows in variants.values() for row_id, _ in rows)),
     )

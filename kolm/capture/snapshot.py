@@ -98,7 +98,7 @@ def take(store: CaptureStore, rule: SplitRule) -> Snapshot:
     rows = tuple(_row(member, sides[member.id]) for member in members)
     pairs = near_pairs(rows, store)
     if pairs and rule.policy == "refuse":
-        raise _near_duplicates(pairs)
+        raise _near_duplicates(pairs, store)
     lines = tuple(canonical.dumps(_document(row)) for row in rows)
     header = Header(
         captures=len(rows),
@@ -204,8 +204,13 @@ def _written(rule: SplitRule, members: Sequence[Member]) -> Rule:
     )
 
 
-def _near_duplicates(pairs: tuple[tuple[Digest, Digest], ...]) -> Refused:
-    shown = [f"eval {left} ~ train {right}" for left, right in pairs[: limits.MAX_NAMED_PROBLEMS]]
+def _near_duplicates(pairs: tuple[tuple[Digest, Digest], ...], store: CaptureStore) -> Refused:
+    """Names the files, so that somebody can look at both pictures."""
+    path = store.blobs.path
+    shown = [
+        f"eval {path(left)} ~ train {path(right)}"
+        for left, right in pairs[: limits.MAX_NAMED_PROBLEMS]
+    ]
     rest = len(pairs) - len(shown)
     return Refused(
         "E_SNAPSHOT_NEAR_DUPLICATES",

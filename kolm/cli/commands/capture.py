@@ -84,7 +84,7 @@ def add(
     "--refused",
     type=click.Path(dir_okay=False, path_type=Path),
     metavar="FILE",
-    help="Where --skip-bad lists them; default: DIR/refused/NAME.jsonl.",
+    help="Where --skip-bad lists them; default: refused/NAME.jsonl in the store.",
 )
 @TAGS
 @click.option("--license", "license_id", default="", help="SPDX id of rows that state none.")
@@ -125,7 +125,7 @@ def import_(
         total = len(store)
     listed = None
     if taken.refused:
-        listed = refused or folder / "refused" / f"{path.name}.jsonl"
+        listed = refused or folder / "refused" / f"{path.stem}.jsonl"
         intake.list_refused(taken, listed)
         out.reporter.warned(f"{len(taken.refused)} bad rows were left out; see {listed}")
     _answer_taken("import", folder, taken, total, listed)
