@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from kolm import canonical
-from kolm.api.preparing import Prepared, SpecSource, prepare
+from kolm.api.preparing import Prepared, SpecSource, demand_reachable, prepare
 from kolm.api.signing import choose_key
 from kolm.capture.store import CaptureStore
 from kolm.errors import KolmError, Lacking, missing_extra
@@ -28,6 +28,7 @@ def check(spec: SpecSource, *, reporter: Reporter | None = None) -> list[Found]:
     told = reporter or Silent()
     try:
         prepared = prepare(spec, rows=None, project=None, reporter=told)
+        demand_reachable(prepared)
     except KolmError as error:
         return [_failed("data", error), *_check_key()]
     return [

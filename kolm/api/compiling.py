@@ -16,7 +16,7 @@ from typing import Any
 
 from kolm import canonical, paths, settings
 from kolm.api import children, sealing
-from kolm.api.preparing import Prepared, SpecSource, prepare
+from kolm.api.preparing import Prepared, SpecSource, demand_reachable, prepare
 from kolm.api.signing import choose_key
 from kolm.bundle import adapter_config, cid
 from kolm.digest import Digest
@@ -92,12 +92,14 @@ def compile_bundle(
     told = reporter or Silent()
     began = time.monotonic()
     started = datetime.now(UTC)  # noqa: TID251 - api reads the clock for the provenance claim
-    # The key comes first: nobody should train for an hour to learn that none is there.
-    load_spec(spec)  # what is wrong with it is said before a missing key
+    # Spec and key come first: nobody should train for an hour to learn that one is missing.
+    load_spec(spec)
     signer = None if dry_run else choose_key(key)
     prepared = prepare(spec, rows=rows, project=project, reporter=told)
     if signer is None:
         return CompileResult(lock=prepared.lock, evaluation={}, kscore={})
+    if not allow_below_gate:
+        demand_reachable(prepared)
     run = prepared.project.run_folder(prepared.lock)
     with children.claimed(run) as claim:
         write_inputs(run, prepared)

@@ -117,7 +117,6 @@ def prepare(
         cases=digest.of_bytes(snapshot.files()["evalcases.jsonl"]),
         environment=environment_class(spec.train.threads or default_threads()),
     )
-    _demand_reachable(lock, cases=snapshot.header.splits.eval.captures)
     return Prepared(
         spec=spec,
         spec_digest=_digest_of(source),
@@ -129,9 +128,14 @@ def prepare(
     )
 
 
-def _demand_reachable(lock: Mapping[str, Any], *, cases: int) -> None:
-    """Refuse a floor that even right answers to all eval cases would miss, before any training."""
-    demanded = Decimal(lock["evaluation"]["floors"]["accuracy_lower_bound"])
+def demand_reachable(prepared: Prepared) -> None:
+    """Refuse a floor that even right answers to all eval cases would miss.
+
+    Raises:
+        Refused: ``E_FLOOR_OUT_OF_REACH``.
+    """
+    cases = prepared.snapshot.header.splits.eval.captures
+    demanded = Decimal(prepared.lock["evaluation"]["floors"]["accuracy_lower_bound"])
     best = wilson(cases, cases).low
     if Decimal(best) < demanded:
         raise Refused(

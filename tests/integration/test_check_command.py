@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from kolm import api
+from kolm.errors import Refused
 from tests.support.pictures import capture, filled
 
 pytest.importorskip("torch")  # a lock names the version that would train
@@ -37,3 +38,20 @@ def test_one_case_more_or_a_lower_floor_is_within_reach(
     found = findings(tmp_path, captures=captures, floor=floor)
     assert "data" not in found
     assert found["captures"]["verdict"] == "ok"
+
+
+def test_a_compile_that_may_end_below_the_gate_is_not_stopped_by_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from kolm.api import compiling
+
+    findings(tmp_path, captures=30, floor="0.8")
+    monkeypatch.setattr(compiling, "choose_key", lambda _: object())
+    spec = tmp_path / "kolm.yaml"
+    with pytest.raises(Refused) as caught:
+        api.compile(spec)
+    assert caught.value.code == "E_FLOOR_OUT_OF_REACH"
+    monkeypatch.setattr(compiling, "_train", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+    with pytest.raises(KeyboardInterrupt):
+        api.compile(spec, allow_below_gate=True)
+    assert api.compile(spec, dry_run=True).lock["name"] == "few"
