@@ -203,7 +203,8 @@ _DECODER = json.JSONDecoder(parse_float=_no_fraction, parse_constant=_no_fractio
 _ENCODER = json.JSONEncoder(
     ensure_ascii=False, check_circular=False, allow_nan=False, sort_keys=True, separators=(",", ":")
 )
-_LONG_INTEGER = re.compile(rb"(?:\A|[:,\[])-?[0-9]{16}")
+_LONG_INTEGER = re.compile(rb"[:,\[]-?[0-9]{16}")
+_LONG_ALONE = re.compile(rb"-?[0-9]{16}")  # a second pattern: one with both takes twice the time
 _BEYOND_BMP = re.compile(rb"[\xf0-\xff]")
 
 
@@ -214,7 +215,9 @@ def _decode_fast(stored: bytes) -> Any:
     canonical. Code points beyond the BMP (four-byte UTF-8, first byte 0xF0 or more) sort
     differently in UTF-16, so they go the slow way, as does anything that may be a long integer.
     """
-    if stored.count(b"[") + stored.count(b"{") > MAX_DEPTH or _LONG_INTEGER.search(stored):
+    if stored.count(b"[") + stored.count(b"{") > MAX_DEPTH:
+        return None
+    if _LONG_INTEGER.search(stored) or _LONG_ALONE.match(stored):
         return None
     if not stored.isascii() and _BEYOND_BMP.search(stored):
         return None
