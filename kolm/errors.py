@@ -86,6 +86,25 @@ class Lacking(KolmError):
     """The environment lacks something that the work needs."""
 
 
+def broken_file(error: Refused, code: str, what: str, *, hint: str) -> Unreadable:
+    """The error of one's own file that is not what it should be: no verdict about anything else.
+
+    Args:
+        error: what is wrong with its content.
+        code: the stable code.
+        what: what the file should be, such as "a policy".
+        hint: what to do.
+    """
+    return Unreadable(
+        code,
+        f"this is not {what}: {error.message}",
+        where=error.where,
+        expected=error.expected,
+        found=error.found,
+        hint=hint,
+    )
+
+
 def missing_extra(extra: str, message: str) -> Lacking:
     """The error of an optional part of kolm that is not installed.
 

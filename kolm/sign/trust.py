@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from kolm import canonical, paths, schema
-from kolm.errors import Refused, Unreadable, Usage
+from kolm.errors import Refused, Unreadable, Usage, broken_file
 from kolm.sign.keys import PublicKey, read_public
 
 FILE_NAME = "trust.json"
@@ -91,15 +91,9 @@ class TrustStore(NamedTuple):
             raise Unreadable("E_TRUST_MISSING", reason, where=str(path)) from None
         try:
             return cls.from_document(canonical.loads(data, where=str(path)), where=str(path))
-        except Refused as error:  # the auditor's own file: it says nothing about any bundle
-            raise Unreadable(
-                "E_TRUST_BROKEN",
-                f"this is not a trust file: {error.message}",
-                where=error.where,
-                expected=error.expected,
-                found=error.found,
-                hint="restore it from a copy, or trust the keys again: kolm keys trust",
-            ) from None
+        except Refused as error:
+            hint = "restore it from a copy, or trust the keys again: kolm keys trust"
+            raise broken_file(error, "E_TRUST_BROKEN", "a trust file", hint=hint) from None
 
     @classmethod
     def from_document(cls, value: Any, *, where: str) -> TrustStore:

@@ -12,7 +12,7 @@ from typing import Any
 
 from kolm import canonical, digest, schema
 from kolm.digest import Digest
-from kolm.errors import Refused, Unreadable, Usage
+from kolm.errors import Refused, Unreadable, Usage, broken_file
 from kolm.records import codec
 from kolm.sign import predicates
 
@@ -119,12 +119,6 @@ def load_policy(path: Path) -> Policy:
         ) from None
     try:
         return read_policy(canonical.loads(data, where=path.name), where=path.name)
-    except Refused as error:  # the auditor's own file: it says nothing about any bundle
-        raise Unreadable(
-            "E_POLICY_BROKEN",
-            f"this is not a policy: {error.message}",
-            where=error.where,
-            expected=error.expected,
-            found=error.found,
-            hint="kolm help format/policy has an example",
-        ) from None
+    except Refused as error:
+        hint = "kolm help format/policy has an example"
+        raise broken_file(error, "E_POLICY_BROKEN", "a policy", hint=hint) from None
