@@ -3,7 +3,8 @@
 With the tower frozen its output never changes, so every epoch reads it from here, and only the
 projector runs in training. Kept in memory, or in one memory-mapped file beside the run when that
 would be too much; the file is found again after a kill by a key over everything that its bytes
-depend on. Before use, features are compared bit for bit with the live path on a sample.
+depend on. Before use, features are compared bit for bit with the live path on a sample: with the
+same images in one call, since a matrix product may round otherwise at another number of rows.
 """
 
 from __future__ import annotations
@@ -32,8 +33,8 @@ CALL_PATCHES = 8192
 MEMORY_BYTES = 1024**3
 # More than this on disk is refused: it would surprise a user more than a slower run.
 DISK_BYTES = 64 * 1024**3
-# Images that are compared with the live path, the first of as many different grids.
-CHECKED_IMAGES = 4
+# Tower calls that are compared with the live path, of as many different grids.
+CHECKED_CALLS = 4
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -173,19 +174,24 @@ class _Builder:
         return self._family.tower_features(self._model, pixels, grids)
 
     def check_live(self, table: FeatureTable, uses: Sequence[ImageUse]) -> None:
-        """Compare the projected features with what the library's own path gives, bit for bit."""
+        """Compare the projected features with what the library's own path gives, bit for bit.
+
+        The last call of a grid is its smallest.
+        """
         import torch
 
-        sample = list({use.grid: use for use in reversed(uses)}.values())[:CHECKED_IMAGES]
-        for use in sample:
+        sample = list({group[0].grid: group for group in _calls(uses)}.values())[:CHECKED_CALLS]
+        for group in sample:
+            grids = [use.grid for use in group]
+            pixels = torch.cat([self._pixels(use) for use in group])
             with torch.no_grad():
-                cached = self._family.project(self._model, table.gather([use]))
-                live = self._family.live_features(self._model, self._pixels(use), [use.grid])
+                cached = self._family.project(self._model, table.gather(group), grids)
+                live = self._family.live_features(self._model, pixels, grids)
             if not torch.equal(cached, live):
                 raise Refused(
                     "E_ENCODE_FEATURES_DIFFER",
                     "cached vision features are not the ones that the model computes",
-                    where=f"image {use.pixels}",
+                    where=f"{len(group)} images from {group[0].pixels}",
                     expected="equal bits",
                     found=f"largest difference {float((cached - live).abs().max()):.3g}",
                 )

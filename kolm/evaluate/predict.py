@@ -90,7 +90,8 @@ def embed(speaker: Speaker, batch: Batch, pictures: Pictures) -> torch.Tensor:
         if not batch.images:
             return embeddings
         features = torch.cat([pictures.features(use) for use in batch.images])
-        projected = speaker.family.project(speaker.model, features).to(embeddings.dtype)
+        grids = [use.grid for use in batch.images]
+        projected = speaker.family.project(speaker.model, features, grids).to(embeddings.dtype)
         flat = embeddings.reshape(-1, embeddings.shape[-1])
         return flat.index_copy(0, batch.image_rows, projected).view_as(embeddings)
 

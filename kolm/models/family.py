@@ -48,8 +48,8 @@ class FamilyRuntime(Protocol):
     ) -> list[torch.Tensor]:
         """The tower's output for each image, before the projector."""
 
-    def project(self, model: Any, features: torch.Tensor) -> torch.Tensor:
-        """The projector on tower features."""
+    def project(self, model: Any, features: torch.Tensor, grids: Sequence[Grid]) -> torch.Tensor:
+        """The projector on tower features of images, one after the other."""
 
     def live_features(
         self, model: Any, pixels: torch.Tensor, grids: Sequence[Grid]

@@ -130,29 +130,46 @@ def tower_features(model: Any, pixels: torch.Tensor, grids: Sequence[Grid]) -> l
         grids: one for each image.
 
     Returns:
-        For each image (patches, width), with groups of merged patches in reading order, so that
-        the projector can run on it directly. The tower itself works in window order.
+        For each image (patches, width), in the order of the tower's attention windows. `project`
+        brings its results back to reading order, as the library does: a matrix product may round
+        a row otherwise at another place, so that reordering first would not give equal bits.
     """
     import torch
-    from transformers.vision_utils import get_vision_window_index
 
     visual = model.model.visual
     grid_thw = torch.tensor(grids, dtype=torch.long)
     with torch.no_grad():
         hidden = visual(pixels.to(visual.dtype), grid_thw=grid_thw).last_hidden_state
-    window, _ = get_vision_window_index(
-        grid_thw, visual.spatial_merge_size, visual.window_size, visual.patch_size
+    return list(torch.split(hidden, [frames * rows * cols for frames, rows, cols in grids]))
+
+
+def project(model: Any, features: torch.Tensor, grids: Sequence[Grid]) -> torch.Tensor:
+    """The projector on tower features.
+
+    Args:
+        model: the base, PEFT's layers in place or not.
+        features: what `tower_features` gave for the images, one after the other.
+        grids: one for each image.
+
+    Returns:
+        (tokens, width of the language model), in reading order.
+    """
+    visual = model.model.visual
+    merged: torch.Tensor = visual.merger(features)
+    order = _reading_order(
+        tuple(grids), visual.spatial_merge_size, visual.window_size, visual.patch_size
     )
-    unit = visual.spatial_merge_unit
-    ordered = hidden.view(-1, unit, hidden.shape[-1])[torch.argsort(window)]
-    flat = ordered.reshape(-1, hidden.shape[-1])
-    return list(torch.split(flat, [frames * rows * cols for frames, rows, cols in grids]))
+    return merged[order.to(merged.device)]
 
 
-def project(model: Any, features: torch.Tensor) -> torch.Tensor:
-    """The projector on tower features in reading order: (tokens, width of the language model)."""
-    merged: torch.Tensor = model.model.visual.merger(features)
-    return merged
+@lru_cache(maxsize=1024)
+def _reading_order(grids: tuple[Grid, ...], merge: int, window: int, patch: int) -> torch.Tensor:
+    """Where each token of images, in reading order, lies among their windows: (tokens,)."""
+    import torch
+    from transformers.vision_utils import get_vision_window_index
+
+    index, _ = get_vision_window_index(torch.tensor(grids, dtype=torch.long), merge, window, patch)
+    return torch.argsort(index)
 
 
 def live_features(model: Any, pixels: torch.Tensor, grids: Sequence[Grid]) -> torch.Tensor:

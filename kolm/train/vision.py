@@ -67,7 +67,8 @@ def cached_embedder(base: Any, family: FamilyRuntime, table: FeatureTable) -> Im
     """The projector on cached features."""
 
     def embed(batch: Batch) -> torch.Tensor:
-        return family.project(base, table.gather(batch.images))
+        grids = [use.grid for use in batch.images]
+        return family.project(base, table.gather(batch.images), grids)
 
     return embed
 

@@ -102,7 +102,8 @@ def _ours(model: Any, batch: Batch, steps: int) -> list[Generated]:
             [FAMILY.tower_features(model, _pixels(use), [use.grid])[0] for use in batch.images]
         )
         flat = embeddings.reshape(-1, embeddings.shape[-1]).detach()
-        projected = FAMILY.project(model, features).detach()
+        grids = [use.grid for use in batch.images]
+        projected = FAMILY.project(model, features, grids).detach()
         embeddings = flat.index_copy(0, batch.image_rows, projected).view_as(embeddings)
     return generate_greedy(
         model,

@@ -41,6 +41,26 @@ def build(model, uses, folder=None, key=None, pictures=PICTURES.__getitem__):
     )  # fmt: skip
 
 
+def live(model, uses):
+    pixels = [FAMILY.pixel_values(PROCESSOR, PICTURES[use.file], None)[0] for use in uses]
+    with torch.no_grad():
+        return FAMILY.live_features(model, torch.cat(pixels), [use.grid for use in uses])
+
+
+def cached(model, table, uses):
+    with torch.no_grad():
+        return FAMILY.project(model, table.gather(uses), [use.grid for use in uses])
+
+
+@pytest.fixture(params=[1, 2], ids=["one thread", "two threads"])
+def threads(request):
+    before = torch.get_num_threads()
+    torch.set_num_threads(request.param)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.mark.usefixtures("threads")
 @pytest.mark.parametrize(
     "options",
     [{}, {"window_size": 32, "full_blocks": (1,)}],
@@ -50,12 +70,24 @@ def test_projected_features_equal_the_live_path_for_every_image(options):
     model, uses = tiny_vlm.make_model(**options), make_uses()
     table = build(model, uses)
     assert len(table) == len(uses)
-    for use in reversed(uses):
-        pixels, _ = FAMILY.pixel_values(PROCESSOR, PICTURES[use.file], None)
-        with torch.no_grad():
-            live = FAMILY.live_features(model, pixels, [use.grid])
-            cached = FAMILY.project(model, table.gather([use]))
-        assert torch.equal(cached, live)
+    for grid in {use.grid for use in uses}:
+        same = [use for use in uses if use.grid == grid]  # those that share a tower call
+        assert torch.equal(cached(model, table, same), live(model, same))
+    # In other company the bits may differ, and nothing else.
+    for some in ([use] for use in uses), [uses], [uses[::-1]]:
+        for group in some:
+            torch.testing.assert_close(cached(model, table, group), live(model, group))
+
+
+def test_windows_lie_in_another_order_than_the_image_is_read():
+    model = tiny_vlm.make_model(window_size=32, full_blocks=(1,))
+    [use] = [use for use in make_uses() if use.grid == (1, 6, 8)]
+    pixels, grid = FAMILY.pixel_values(PROCESSOR, PICTURES[use.file], None)
+    [features] = FAMILY.tower_features(model, pixels, [grid])
+    with torch.no_grad():
+        unordered = model.model.visual.merger(features)
+    assert not torch.allclose(unordered, live(model, [use]))
+    assert torch.allclose(FAMILY.project(model, features, [grid]), live(model, [use]))
 
 
 def test_features_that_differ_from_the_live_path_are_refused(monkeypatch):

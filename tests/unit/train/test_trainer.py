@@ -54,7 +54,8 @@ def make_trainer(**train):
     def embed(batch):
         generator = torch.Generator().manual_seed(0)
         features = torch.randn(16, 32, generator=generator)
-        return FAMILY.project(attached.base, features.repeat(len(batch.images), 1))
+        grids = [use.grid for use in batch.images]
+        return FAMILY.project(attached.base, features.repeat(len(grids), 1), grids)
 
     trainer = Trainer(
         plan, attached, FAMILY, make_examples(), embed,
