@@ -11,13 +11,15 @@ def listings_text(listings: list[dict[str, Any]], *, every_version: bool) -> str
     """Names with their highest version, or with all of them."""
     if not listings:
         return "nothing found"
-    lines = []
+    lines, hints = [], []
     for listing in listings:
         if "problem" in listing:
             problem = listing["problem"]
             lines.append(f"{listing['name']:28} DAMAGED: {problem['message']} [{problem['code']}]")
         shown = listing["versions"] if every_version else listing["versions"][:1]
         lines += [_version_line(entry) for entry in shown]
+        hints += [entry["objection"].get("hint") for entry in shown if not entry["counts"]]
+    lines += [f"hint: {hint}" for hint in dict.fromkeys(hints) if hint]
     return "\n".join(lines)
 
 

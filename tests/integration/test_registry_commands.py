@@ -143,7 +143,9 @@ def test_a_reader_without_trust_could_not_look(registry, bundle, tmp_path, monke
     assert _error("registry", "pull", "toy", "-o", "x.kolm", code=3) == "E_KEY_NOT_TRUSTED"
     assert not (tmp_path / "x.kolm").exists()
     assert _document("registry", "verify", code=3)["verdict"] == "could_not_look"
-    assert "NOT BELIEVED" in invoke("registry", "list").stdout
+    listed = invoke("registry", "list").stdout
+    assert "NOT BELIEVED" in listed
+    assert listed.count("hint: if you know whose key it is") == 1
 
 
 def test_a_url_is_no_registry():

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from importlib import import_module, metadata
 from pathlib import Path
+from types import ModuleType
 
 from kolm.capture.drafts import Draft, FileImage, prompt_and_response
 from kolm.errors import missing_extra
@@ -32,6 +33,10 @@ def rows() -> Iterator[Draft]:
         raise missing_extra(
             "examples", "the easy-VQA data set is a package that is not installed"
         ) from None
+    return _rows(package)
+
+
+def _rows(package: ModuleType) -> Iterator[Draft]:
     source = Source(kind=PACKAGE, name=f"{PACKAGE} {metadata.version(PACKAGE)}")
     for official, side in SIDES:
         questions, answers, numbers = getattr(package, f"get_{official}_questions")()
