@@ -17,12 +17,12 @@ from kolm.api.verification import verify
 from kolm.bundle.reader import Bundle
 from kolm.capture import images as pictures
 from kolm.digest import Digest
-from kolm.errors import Unreadable, Usage, missing_extra
+from kolm.errors import Usage, missing_extra
 from kolm.evaluate.pictures import Pictures, picture_sizes
 from kolm.evaluate.predict import answer_batch
 from kolm.evaluate.session import Session, Sources, open_session
 from kolm.events import Reporter, Silent
-from kolm.models.resolve import resolve_base
+from kolm.models.resolve import locked_base, resolve_base
 from kolm.registry.check import demand_passed
 from kolm.sign.trust import TrustStore
 from kolm.store.blobs import BlobStore
@@ -162,15 +162,7 @@ def base_folder(lock: dict[str, Any], base: str | Path | None) -> Path:
     """
     if base is not None:
         return Path(base) if Path(base).is_dir() else resolve_base(str(base)).folder
-    name = str(lock["base"]["id"])
-    if name.startswith("local/"):
-        raise Unreadable(
-            "E_VERIFY_LOCAL_BASE",
-            "the bundle names a base that was a folder on the publisher's machine",
-            found=name,
-            hint="give its folder: --base PATH",
-        )
-    return resolve_base(name, revision=lock["base"]["revision"]).folder
+    return locked_base(lock).folder
 
 
 def _read_image(image: Any) -> bytes:

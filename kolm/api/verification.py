@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from kolm import canonical, digest, paths, settings
 from kolm.digest import Digest
-from kolm.errors import Lacking, Unreadable, Usage
+from kolm.errors import Lacking, Refused, Unreadable, Usage
 from kolm.events import Reporter, Silent
 from kolm.records.verification import Verification
 from kolm.sign.trust import TrustStore
@@ -61,7 +61,7 @@ class StoreSource:
         name = Digest(file)
         if not self._store.blobs.has(name):
             return None
-        data = self._store.blobs.read(name)
+        data = self._store.read_image(name)
         facts = images.inspect(data, where=file)
         return PictureFacts(file=facts.file, pixels=facts.pixels)
 
@@ -76,7 +76,7 @@ class StoreSource:
 
         names = [Digest(file) for file in files]
         return {
-            name: likeness.signature(images.decode(self._store.blobs.read(name), where=name))
+            name: likeness.signature(images.decode(self._store.read_image(name), where=name))
             for name in names
         }
 
@@ -130,7 +130,7 @@ def verify(
         request = RescoreRequest(
             cases=rescore,
             entropy=digest.of_bytes(secrets.token_bytes(32)),
-            run=_Runner(base=folder, captures=Path(captures), reporter=reporter or Silent()),
+            run=_Runner(captures=Path(captures), reporter=reporter or Silent()),
         )
     with _without_collections(), contextlib.ExitStack() as stack:
         source: CaptureSource | None = None
@@ -168,7 +168,7 @@ def _trust_store(file: str | Path | None) -> TrustStore:
 def _opened(folder: Path) -> Iterator[StoreSource]:
     from kolm.capture.store import CaptureStore
 
-    with CaptureStore.open(folder) as store:
+    with CaptureStore.open_to_read(folder) as store:
         yield StoreSource(store)
 
 
@@ -185,27 +185,22 @@ def _folder_of(base: str | Path) -> Path:
         return folder  # V40 says that it is not there, and the other checks go on
 
 
-def _named_base(path: Path) -> Path:
-    """The folder of the base that the bundle's lock names, if this machine has it."""
+def _named_base(path: Path) -> Path | None:
+    """The folder of the base that the bundle's lock names, if the lock can be read."""
     from kolm.bundle.reader import Bundle
-    from kolm.models.resolve import resolve_base
+    from kolm.models.resolve import locked_base
 
-    name = str(Bundle.open(path).document("spec.lock.json")["base"]["id"])
-    if name.startswith("local/"):
-        raise Unreadable(
-            "E_VERIFY_LOCAL_BASE",
-            "the bundle names a base that was a folder on the publisher's machine",
-            found=name,
-            hint="give its folder: --base PATH",
-        )
-    return resolve_base(name).folder
+    try:
+        lock = Bundle.open(path).document("spec.lock.json")
+    except Refused:
+        return None  # the checks say what is wrong, and V46 does not come to its turn
+    return locked_base(lock).folder
 
 
 class _Runner:
     """Runs cases again in a child process; what it reads is unpacked into a temporary folder."""
 
-    def __init__(self, *, base: Path, captures: Path, reporter: Reporter) -> None:
-        self._base = base
+    def __init__(self, *, captures: Path, reporter: Reporter) -> None:
         self._captures = captures
         self._reporter = reporter
 
@@ -246,7 +241,7 @@ class _Runner:
 
     def _write_request(self, place: Path, folder: Path, job: RescoreJob) -> Path:
         inputs = {
-            "base_folder": str(self._base.resolve()),
+            "base_folder": str(job.base.resolve()),
             "captures": str(self._captures.resolve()),
         }
         (folder / "inputs.json").write_bytes(canonical.dumps(inputs))

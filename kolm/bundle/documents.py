@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from functools import cached_property
 from typing import Any, Final
 
-from kolm import canonical
+from kolm import canonical, schema
 from kolm.bundle import limits, members
 from kolm.bundle.container import Container
 from kolm.bundle.members import Content
@@ -62,14 +62,16 @@ class Documents:
         """A JSON member as a value; callers do not change it.
 
         Raises:
-            Refused: missing, or not canonical JSON.
+            Refused: missing, not canonical JSON, or not of the member's schema.
         """
         if name not in self._documents:
-            raw = self.raw(name)
-            if members.kind_of(name).content is Content.PEFT_CONFIG:
+            raw, kind = self.raw(name), members.kind_of(name)
+            if kind.content is Content.PEFT_CONFIG:
                 value = canonical.loads(raw, where=name, floats=True)
             else:
                 value = canonical.loads_canonical(raw, where=name)
+            if kind.schema is not None:
+                schema.check(kind.schema, value, where=name)
             if type(value) is not dict:
                 raise Refused("E_JSON_VALUE", "the document is not an object", where=name)
             self._documents[name] = value

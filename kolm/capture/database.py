@@ -8,11 +8,14 @@ wait for each other instead of failing half-way.
 from __future__ import annotations
 
 import contextlib
+import shutil
 import sqlite3
+import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
+from kolm import canonical
 from kolm.errors import Denied, KolmError, Lacking, Refused, Unreadable
 
 VERSION = 1
@@ -20,6 +23,7 @@ APPLICATION_ID = 0x6B6F6C6D  # "kolm"
 BUSY_SECONDS = 60.0  # the longest transaction, an import of a million rows, stays well below
 _WAL_PAUSE_SECONDS = 0.05
 
+# Every store holds this text and is compared with it: a change of it is a new version.
 _TABLES = (
     """CREATE TABLE images (
         file BLOB NOT NULL PRIMARY KEY,  -- 32 bytes: digest of the original file
@@ -31,6 +35,11 @@ _TABLES = (
         document BLOB NOT NULL           -- canonical JSON
     ) WITHOUT ROWID""",
 )
+
+
+# For stores that somebody else made. Reading an honest schema takes some hundred steps.
+_CHECK_STEPS = 1_000_000
+_MAX_VALUE_BYTES = 2 * canonical.MAX_DOCUMENT_BYTES
 
 
 def connect(path: Path, *, create: bool) -> sqlite3.Connection:
@@ -50,6 +59,47 @@ def connect(path: Path, *, create: bool) -> sqlite3.Connection:
         except BaseException:
             connection.close()
             raise
+    return connection
+
+
+def connect_to_read(path: Path) -> sqlite3.Connection:
+    """Open the database of a store that may be anybody's, and only to read it.
+
+    The file is never written, and no file appears beside it: with no log beside it nobody has it
+    open, so that it can be read without locks; a log that was copied without its index is read in a
+    copy.
+
+    Raises:
+        Unreadable: missing, not a store, or of a newer version.
+    """
+    if not path.is_file():
+        raise _missing(path)
+    log, index = (path.with_name(f"{path.name}{ending}") for ending in ("-wal", "-shm"))
+    with translating(path):
+        if not log.is_file():
+            return _open_to_read(path, "immutable=1", named=path)
+        if index.is_file():
+            return _open_to_read(path, "mode=ro", named=path)
+        with tempfile.TemporaryDirectory(prefix="kolm-store-") as folder:
+            for part in (path, log):
+                shutil.copyfile(part, Path(folder) / part.name)
+            # Once read, it stays readable without its names.
+            return _open_to_read(Path(folder) / path.name, "mode=ro", named=path)
+
+
+def _open_to_read(path: Path, mode: str, *, named: Path) -> sqlite3.Connection:
+    uri = f"{path.absolute().as_uri()}?{mode}"
+    connection = sqlite3.connect(uri, uri=True, timeout=BUSY_SECONDS, isolation_level=None)
+    try:
+        connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, _MAX_VALUE_BYTES)
+        connection.set_progress_handler(lambda: True, _CHECK_STEPS)
+        if _version(connection) == 0:
+            raise _missing(named)
+        _check_store(connection, named)
+        connection.set_progress_handler(None, 0)
+    except BaseException:
+        connection.close()
+        raise
     return connection
 
 
@@ -120,6 +170,14 @@ def _check_version(connection: sqlite3.Connection, path: Path, *, create: bool) 
                     connection.execute(table)
                 connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
                 connection.execute(f"PRAGMA user_version = {VERSION}")
+    _check_store(connection, path)
+
+
+def _check_store(connection: sqlite3.Connection, path: Path) -> None:
+    """Demand the mark and the version of a store, and its two tables and nothing else.
+
+    A view or a trigger would be a program of whoever made the file.
+    """
     if connection.execute("PRAGMA application_id").fetchone()[0] != APPLICATION_ID:
         raise Unreadable("E_STORE_NOT_A_STORE", "not a capture store", where=str(path))
     if _version(connection) > VERSION:
@@ -130,6 +188,13 @@ def _check_version(connection: sqlite3.Connection, path: Path, *, create: bool) 
             expected=f"version {VERSION}",
             found=f"version {_version(connection)}",
             hint="upgrade kolm",
+        )
+    stored = connection.execute("SELECT sql FROM sqlite_master").fetchmany(len(_TABLES) + 1)
+    if len(stored) != len(_TABLES) or {sql for (sql,) in stored} != set(_TABLES):
+        raise Unreadable(
+            "E_STORE_NOT_A_STORE",
+            "the database holds something else than the tables of a capture store",
+            where=str(path),
         )
 
 

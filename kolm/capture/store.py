@@ -16,7 +16,7 @@ from types import TracebackType
 from typing import Self
 
 from kolm import canonical, digest
-from kolm.capture import database, documents
+from kolm.capture import database, documents, limits
 from kolm.capture.addition import Added, Addition
 from kolm.digest import Digest
 from kolm.errors import Refused, Unreadable
@@ -59,6 +59,15 @@ class CaptureStore:
             with translating(str(folder)):
                 folder.mkdir(parents=True, exist_ok=True)
         return cls(folder, database.connect(folder / DATABASE, create=create))
+
+    @classmethod
+    def open_to_read(cls, folder: Path) -> CaptureStore:
+        """Open a store that may be somebody else's; its folder stays as it is.
+
+        Raises:
+            Unreadable: there is none, it is no store, or a newer kolm wrote it.
+        """
+        return cls(folder, database.connect_to_read(folder / DATABASE))
 
     def close(self) -> None:
         """Let go of the database."""
@@ -104,10 +113,15 @@ class CaptureStore:
             Refused: a row is damaged.
         """
         wanted = frozenset(tags or ())
+        before = b""
         with database.translating(self._path):
             cursor = self._connection.execute("SELECT id, document FROM captures ORDER BY id")
             for raw, data in cursor:
                 stored = self._stored(raw, data)
+                if raw <= before:  # a tree that leads to one page again and again has no end
+                    message = "the captures do not stand in the order of their ids"
+                    raise Refused("E_STORE_DAMAGED", message, where=str(self._path))
+                before = raw
                 if wanted <= set(stored.capture.tags):
                     yield stored
 
@@ -138,7 +152,7 @@ class CaptureStore:
             Unreadable: it is not in the store.
             Refused: the stored bytes are damaged.
         """
-        return self.blobs.read(file)
+        return self.blobs.read(file, at_most=limits.MAX_IMAGE_BYTES)
 
     def signatures(self, files: Collection[Digest]) -> dict[Digest, bytes]:
         """The likeness signatures of image files (56 bytes each); unknown files are left out."""

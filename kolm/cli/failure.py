@@ -7,7 +7,7 @@ import traceback
 from typing import Any
 
 from kolm.cli.exit_codes import ExitCode, code_of
-from kolm.cli.output import Output
+from kolm.cli.output import Output, one_line
 from kolm.errors import Denied, KolmError, Lacking, Unreadable
 
 SCHEMA = "urn:kolm:cli-error:v1"
@@ -41,24 +41,19 @@ def show(error: KolmError, output: Output, *, debug: bool) -> ExitCode:
 
 def _for_people(error: KolmError, output: Output, code: ExitCode) -> str:
     label = "refused" if code is ExitCode.NO else "error"
-    place = f"   {_line(error.where)}" if error.where else ""
-    lines = [f"{output.paint(label.ljust(9), 'bad')}{_line(error.message)}{place}"]
+    place = f"   {one_line(error.where)}" if error.where else ""
+    lines = [f"{output.paint(label.ljust(9), 'bad')}{one_line(error.message)}{place}"]
     for name, value in (
         ("expected", error.expected),
         ("found", error.found),
         ("hint", error.hint),
     ):
         if value:
-            first, *rest = value.splitlines()
+            first, *rest = map(one_line, value.split("\n"))
             lines.append(f"{name.ljust(9)}{first}")
             lines.extend(f"{'':9}{line}" for line in rest)
     lines.append(output.paint(f"{error.code}   kolm help {error.code}", "dim"))
     return "\n".join(lines)
-
-
-def _line(text: str) -> str:
-    """One line: a name from outside must not write a line of its own."""
-    return "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text)
 
 
 def bug(error: BaseException) -> KolmError:

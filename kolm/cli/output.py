@@ -36,6 +36,22 @@ def printable(text: str) -> str:
     return _UNPRINTABLE.sub("\N{REPLACEMENT CHARACTER}", text)
 
 
+def one_line(text: str) -> str:
+    """Text from outside as one line: it begins no line of its own and has no colours of ours."""
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text)
+
+
+def in_lines(value: Any) -> Any:
+    """A document for people: every text in it, from whatever file it came, keeps to one line."""
+    if isinstance(value, str):
+        return one_line(value)
+    if isinstance(value, Mapping):
+        return {one_line(key): in_lines(item) for key, item in value.items()}
+    return [in_lines(item) for item in value] if isinstance(value, list | tuple) else value
+
+
 def _encodable(value: Any) -> Any:
     """A document whose texts have a form in UTF-8: lone surrogates are replaced."""
     if isinstance(value, str):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from time import perf_counter
 from typing import TYPE_CHECKING
 
+from kolm.cli.output import one_line
 from kolm.events import Fact, Reporter, Silent
 
 if TYPE_CHECKING:
@@ -35,7 +36,7 @@ def _short(value: Fact) -> str:
         try:
             value = float(value)
         except ValueError:
-            return str(value)
+            return one_line(str(value))
     return f"{value:.4g}" if isinstance(value, float) and not value.is_integer() else f"{value:.0f}"
 
 
@@ -48,12 +49,12 @@ class _Words:
 
     def warned(self, message: str) -> None:
         """Say a warning."""
-        self._output.tell(f"{self._output.paint('warning', 'warn')}  {message}")
+        self._output.tell(f"{self._output.paint('warning', 'warn')}  {one_line(message)}")
 
     def noted(self, message: str) -> None:
         """Say a milestone, under -v only."""
         if self._output.verbose:
-            self._output.tell(f"note     {message}")
+            self._output.tell(f"note     {one_line(message)}")
 
     def _seconds(self, stage: str) -> float:
         return perf_counter() - self._since.get(stage, perf_counter())

@@ -1,10 +1,13 @@
-"""The command line: what `kolm registry` tells people, from the documents that scripts get."""
+"""The command line: what `kolm registry` tells people, from the documents that scripts get.
+
+Everything in a registry may be a stranger's: no text of a document begins a line or has colours.
+"""
 
 from __future__ import annotations
 
 from typing import Any
 
-from kolm.verify.findings import shorten
+from kolm.cli.output import in_lines
 
 
 def listings_text(listings: list[dict[str, Any]], *, every_version: bool) -> str:
@@ -12,7 +15,7 @@ def listings_text(listings: list[dict[str, Any]], *, every_version: bool) -> str
     if not listings:
         return "nothing found"
     lines, hints = [], []
-    for listing in listings:
+    for listing in in_lines(listings):
         if "problem" in listing:
             problem = listing["problem"]
             lines.append(f"{listing['name']:28} DAMAGED: {problem['message']} [{problem['code']}]")
@@ -32,6 +35,7 @@ def _version_line(entry: dict[str, Any]) -> str:
 
 def bundle_text(found: dict[str, Any]) -> str:
     """One bundle's own words: nothing here was checked except who published it."""
+    found = in_lines(found)
     entry, receipt, evaluation = found["entry"], found["receipt"], found["evaluation"]
     trained = receipt["vlm_train"]
     lines = [
@@ -39,7 +43,7 @@ def bundle_text(found: dict[str, Any]) -> str:
         f"  cid        {entry['cid']}",
         f"  content    {entry['bundle']}",
         f"  file       {entry['file']['digest']}, {entry['file']['size']} bytes",
-        f"  base       {shorten(receipt['base']['id'])} ({shorten(receipt['base']['family'])})",
+        f"  base       {receipt['base']['id']} ({receipt['base']['family']})",
         f"  method     {_method(trained)}",
     ]
     if evaluation is not None:
@@ -69,7 +73,7 @@ def audit_text(found: dict[str, Any], headline: str) -> str:
     """The verdict over a whole registry, and everything that is wrong."""
     counts = f"{found['names']} names, {found['entries']} entries, {found['bundles']} bundles"
     lines = [f"{headline}   {counts}"]
-    for problem in found["problems"]:
+    for problem in in_lines(found["problems"]):
         where = f"{problem['where']}: " if "where" in problem else ""
         lines.append(f"  {where}{problem['message']} [{problem['code']}]")
         lines += [

@@ -16,12 +16,10 @@ from kolm.encode.examples import Example
 from kolm.evaluate.pictures import Pictures
 from kolm.models.family import FamilyRuntime
 from kolm.models.generation import LENGTH, Generated, generate_greedy
+from kolm.score.judge import LONGEST_OUTPUT_CHARACTERS
 
 if TYPE_CHECKING:
     import torch
-
-# Three answers of this length, in the worst case of JSON escapes, still fit a 64 KiB row.
-LONGEST_OUTPUT_CHARACTERS = 3072
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

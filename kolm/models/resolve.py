@@ -6,6 +6,7 @@ What belongs here: finding and reading. Loading weights is in `load.py`.
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -39,12 +40,12 @@ class BaseRef:
     papers: tuple[str, ...]
 
 
-def resolve_base(name: str, *, revision: str | None = None) -> BaseRef:
-    """Find a base: an embedded one, a local folder, or a hub id in the local cache.
+def resolve_base(name: str) -> BaseRef:
+    """Find a base by the name that its user gives it.
 
     Args:
-        name: ``kolm/nano-1``, a path to a folder with a ``config.json``, or ``owner/model``.
-        revision: commit of a hub id; the cached default branch without it.
+        name: ``kolm/nano-1``, a path to a folder with a ``config.json``, or ``owner/model``, of
+            which the cached default branch is taken.
 
     Raises:
         Unreadable: nothing of that name is on this machine.
@@ -52,16 +53,50 @@ def resolve_base(name: str, *, revision: str | None = None) -> BaseRef:
         Lacking: the hub's cache cannot be read because the extra `train` is not installed.
     """
     if name in _EMBEDDED:
+        return _named(name)
+    try:
+        folder = Path(name).expanduser()
+    except RuntimeError:  # no such user
+        folder = Path(name)
+    if (folder / "config.json").is_file():
+        return _read(f"local/{folder.resolve().name}", folder.resolve(), revision=None)
+    if folder.exists():
+        raise _not_found(name)
+    return _named(name)
+
+
+def locked_base(lock: Mapping[str, Any]) -> BaseRef:
+    """Find the base that a bundle's lock names. A stranger wrote the name: it is never a path.
+
+    Raises:
+        Unreadable: the base is not on this machine, or was a folder on the publisher's.
+        Refused: its family has no role table.
+        Lacking: the hub's cache cannot be read because the extra `train` is not installed.
+    """
+    name = lock["base"]["id"]
+    if name.startswith("local/"):
+        raise Unreadable(
+            "E_VERIFY_LOCAL_BASE",
+            "the bundle names a base that was a folder on the publisher's machine",
+            found=name,
+            hint="give its folder: --base PATH",
+        )
+    return _named(name, lock["base"]["revision"])
+
+
+def _named(name: str, revision: str | None = None) -> BaseRef:
+    if name in _EMBEDDED:
         part, license_id = _EMBEDDED[name]
         folder = Path(__file__).parent / part / "weights"
         return _read(name, folder, revision=None, license_id=license_id)
-    folder = Path(name).expanduser()
-    if (folder / "config.json").is_file():
-        return _read(f"local/{folder.resolve().name}", folder.resolve(), revision=None)
-    if _HUB_NAME.fullmatch(name) and not folder.exists():
-        folder = _cached(name, revision)
-        return _read(name, folder, revision=folder.name)
-    raise Unreadable(
+    if not _HUB_NAME.fullmatch(name):
+        raise _not_found(name)
+    folder = _cached(name, revision)
+    return _read(name, folder, revision=folder.name)
+
+
+def _not_found(name: str) -> Unreadable:
+    return Unreadable(
         "E_BASE_NOT_FOUND",
         "no base of this name is on this machine",
         where="base",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Sequence
 
-from kolm.errors import Unreadable
+from kolm.errors import KolmError, Unreadable
 from kolm.registry.backends.backend import Backend
 from kolm.registry.entries import SignedEntry, read_history
 from kolm.registry.references import Reference
@@ -15,8 +15,9 @@ from kolm.sign.trust import TrustStore
 def resolve(backend: Backend, reference: Reference, trust: TrustStore) -> SignedEntry:
     """The believed entry that a reference means.
 
-    A bare name means its highest release; pre-releases have to be named. Of several entries for
-    one version the last counts: it has the same bundle and the most claims.
+    A reference without a name is looked for under every name, and a damaged one hides no other. A
+    bare name means its highest release; pre-releases have to be named. Of several entries for one
+    version the last counts: it has the same bundle and the most claims.
 
     Raises:
         Unreadable: nothing here has this name, version or content id, or the reader does not
@@ -26,8 +27,13 @@ def resolve(backend: Backend, reference: Reference, trust: TrustStore) -> Signed
     names = [reference.name] if reference.name is not None else backend.names()
     fitting: list[SignedEntry] = []
     seen: list[SignedEntry] = []
+    damage: list[KolmError] = []
     for name in names:
-        history = read_history(backend.entries(name), name=name, trust=trust)
+        try:
+            history = read_history(backend.entries(name), name=name, trust=trust)
+        except KolmError as error:
+            damage.append(error)
+            continue
         seen += history
         fitting += [signed for signed in history if _fits(signed, reference)]
     believed = [signed for signed in fitting if signed.counts]
@@ -35,6 +41,8 @@ def resolve(backend: Backend, reference: Reference, trust: TrustStore) -> Signed
         return max(believed, key=lambda s: (s.version, s.entry.sequence))
     if fitting and fitting[-1].objection is not None:
         raise fitting[-1].objection
+    if damage:
+        raise damage[0]
     raise _not_found(backend, reference, seen)
 
 

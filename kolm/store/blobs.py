@@ -59,15 +59,19 @@ class BlobStore:
         with translating(str(self.path(name))):
             return self.path(name).open("rb")
 
-    def read(self, name: Digest) -> bytes:
+    def read(self, name: Digest, *, at_most: int = -1) -> bytes:
         """The bytes of a blob, checked against its digest.
+
+        Args:
+            name: its digest.
+            at_most: no more bytes than this are read, so that a longer blob counts as damaged.
 
         Raises:
             Unreadable: the blob is not here.
             Refused: the stored bytes are no longer the blob's.
         """
         with self.open(name) as stream:
-            data = stream.read()
+            data = stream.read(at_most)
         if digest.of_bytes(data) != name:
             raise _damaged(self.path(name), name)
         return data

@@ -42,9 +42,10 @@ class CaptureSource(Protocol):
 
 
 class RescoreJob(NamedTuple):
-    """Which cases to run again, of which bundle."""
+    """Which cases to run again, of which bundle, on which base: the one that was checked."""
 
     bundle: Path
+    base: Path
     cases: tuple[Digest, ...]
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -127,3 +128,11 @@ def test_a_store_that_is_not_there_is_not_made_by_looking() -> None:
 
 def test_a_snapshot_s_shares_are_numbers() -> None:
     assert refusal(2, "snapshot", "--eval", "much")["code"] == "E_SNAPSHOT_RULE"
+
+
+def test_without_an_image_library_no_store_is_made(monkeypatch: pytest.MonkeyPatch) -> None:
+    file = write("rows.jsonl", rows(1))
+    monkeypatch.setitem(sys.modules, "PIL", None)
+    added = refusal(6, "add", "--image", "0.png", "--prompt", "?", "--response", "this")
+    assert added["code"] == refusal(6, "import", file)["code"] == "E_EXTRA_MISSING"
+    assert not Path("captures").exists()

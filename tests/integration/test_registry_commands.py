@@ -2,7 +2,13 @@
 
 import pytest
 
+from kolm import canonical, digest
 from kolm.bundle.reader import Bundle
+from kolm.cli.registry_text import audit_text, listings_text
+from kolm.records.entry import Entry, FileReference
+from kolm.registry.backends.directory import Directory
+from kolm.registry.entries import seal_entry
+from kolm.sign import envelope, keys, predicates
 from kolm.sign.keystore import KeyStore
 from tests.support.bundles import make_parts
 from tests.support.commands import invoke
@@ -258,3 +264,95 @@ def test_an_existing_file_is_not_overwritten_by_a_pull(registry, bundle, tmp_pat
 )
 def test_wrong_calls_end_with_their_own_codes(registry, arguments, code, error):
     assert _error("registry", *arguments, code=code) == error
+
+
+def _publish_unchecked(registry, key, path, version="1.0.0", previous=None):
+    """An entry and a file as a trusted publisher without kolm could put them there."""
+    data = path.read_bytes()
+    file = digest.of_bytes(data)
+    (registry / "blobs" / "sha256" / digest.hex_of(file)).write_bytes(data)
+    entry = Entry(
+        name="toy",
+        version=version,
+        bundle=Bundle.open(path).content_id,
+        file=FileReference(digest=file, size=len(data)),
+        previous=previous,
+        sequence=1,
+        state="active",
+    )
+    assert Directory(registry).append("toy", 1, seal_entry(entry, key))
+
+
+@pytest.mark.parametrize("member", ["receipt.json", "evaluation.json"])
+def test_a_bundle_whose_documents_fit_no_schema_is_not_shown(
+    registry, parts, key, tmp_path, member
+):
+    parts.overrides[member] = b"{}"
+    _publish_unchecked(registry, key, parts.seal(tmp_path / "bad.kolm"))
+    assert _error("registry", "show", "toy@1.0.0", code=1) == "E_SCHEMA"
+
+
+def test_what_a_bundle_says_is_shown_without_lines_of_its_own(registry, parts, key, tmp_path):
+    receipt = canonical.loads(parts.receipt(), where="receipt")
+    receipt["base"]["id"] = "x\n  claim      urn:kolm:verified\x1b[32m"
+    parts.overrides["receipt.json"] = canonical.dumps(receipt)
+    _publish_unchecked(registry, key, parts.seal(tmp_path / "bad.kolm"))
+    shown = invoke("--color", "always", "registry", "show", "toy@1.0.0").stdout
+    assert "urn:kolm:verified" in shown
+    assert "\n  claim" not in shown
+    assert "\x1b" not in shown
+
+
+LINE = "x\n\x1b[32mok\x1b[0m   2 names, 2 entries, 2 bundles\r\x1b[2K"
+
+
+def _forge_subject_name(registry, name):
+    """A stranger's entry whose statement bears any name: what its own tools signed."""
+    entry = {
+        "name": "aaa",
+        "version": "1.0.0",
+        "bundle": digest.EMPTY,
+        "file": {"digest": digest.EMPTY, "size": 1},
+        "previous": None,
+        "sequence": 1,
+        "state": "active",
+    }
+    value = {
+        "_type": "https://in-toto.io/Statement/v1",
+        "subject": [{"name": name, "digest": {"sha256": digest.hex_of(digest.EMPTY)}}],
+        "predicateType": predicates.ENTRY,
+        "predicate": entry,
+    }
+    sealed = envelope.seal(canonical.dumps(value), keys.generate())
+    (registry / "entries" / "aaa").mkdir()
+    (registry / "entries" / "aaa" / "000001.json").write_bytes(sealed)
+
+
+def test_a_stranger_s_entry_writes_no_line_into_the_audit(registry, bundle):
+    _forge_subject_name(registry, LINE)
+    problem, *_ = _document("registry", "verify", code=1)["problems"]
+    assert problem["code"] == "E_SCHEMA"
+    said = invoke("--color", "always", "registry", "verify").stdout
+    assert not any(line.startswith(("ok", "\x1b[32mok")) for line in said.splitlines())
+
+
+def test_no_text_of_a_problem_begins_a_line_or_has_a_colour():
+    problem = {
+        part: LINE + part for part in ("code", "message", "where", "expected", "found", "hint")
+    }
+    found = {"names": 1, "entries": 0, "bundles": 0, "orphans": [], "problems": [problem]}
+    lines = audit_text(found, "failed").split("\n")
+    assert len(lines) == 5
+    assert all(line.startswith("  ") for line in lines[1:])
+    assert all(line.isprintable() for line in lines)
+    listing = {"name": "toy", "versions": [], "problem": problem}
+    assert listings_text([listing], every_version=True).isprintable()
+
+
+def test_a_damaged_name_does_not_stop_a_pull_by_content_id(registry, bundle):
+    _document("registry", "publish", bundle, "toy@1.0.0")
+    for name in ("aaa", "zzz"):
+        (registry / "entries" / name).mkdir()
+        (registry / "entries" / name / "000001.json").write_bytes(b"garbage")
+    cid = Bundle.open(bundle).cid
+    assert _document("registry", "pull", cid, "-o", "a.kolm")["cid"] == cid

@@ -136,9 +136,9 @@ def test_the_child_is_asked_for_the_drawn_cases_of_all_three_runs(
         Path(request["output"]).write_bytes(canonical.dumps({"rows": []}))
 
     monkeypatch.setattr(children, "run", run)
-    runner = verification._Runner(base=world.parts.base, captures=tmp_path, reporter=Silent())
+    runner = verification._Runner(captures=tmp_path, reporter=Silent())
     case = digest.of_value(world.parts.cases[0])
-    answer = runner(RescoreJob(bundle=world.seal(), cases=(case,)))
+    answer = runner(RescoreJob(bundle=world.seal(), base=world.parts.base, cases=(case,)))
     assert asked["module"] == "kolm.evaluate.rescore"
     assert asked["cases"] == [case]
     assert asked["runs"] == ["adapter", "base", "blind"]

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from hypothesis import strategies as st
 
-from kolm.capture import documents
+from kolm.capture import rules
+from kolm.errors import Refused
 from kolm.records.capture import (
     Capture,
     Correction,
@@ -24,7 +25,11 @@ TEXTS = st.one_of(
 
 
 def _says_something(text: str) -> bool:
-    return bool(text.strip()) and documents._UNFILLED.search(text) is None
+    try:
+        rules.check_answer(text, where="")
+    except Refused:
+        return False
+    return True
 
 
 ANSWERS = TEXTS.filter(_says_something)

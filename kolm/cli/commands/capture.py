@@ -48,7 +48,7 @@ def add(
     split: str | None,
 ) -> None:
     """Add one capture."""
-    from kolm.capture import intake, rows
+    from kolm.capture import extras, intake, rows
     from kolm.capture.drafts import Defaults
     from kolm.capture.store import CaptureStore
     from kolm.records.capture import Source
@@ -63,6 +63,7 @@ def add(
         "split": split,
     }
     defaults = Defaults(source=Source(kind="add", name=""))
+    extras.pillow()  # what is missing is said before a store is made
     with CaptureStore.open(folder, create=True) as store:
         taken = intake.take_in(store, rows.from_python([row], defaults=defaults))
         total = len(store)
@@ -104,7 +105,7 @@ def import_(
 
     All rows are taken or none; importing the same rows again adds nothing.
     """
-    from kolm.capture import importers, intake
+    from kolm.capture import extras, importers, intake
     from kolm.capture.drafts import BadRow, Defaults, Draft
     from kolm.capture.importers import easy_vqa
     from kolm.capture.store import CaptureStore
@@ -120,6 +121,7 @@ def import_(
             source=Source(kind=form, name=path.name), license=license_id, split=split, tags=tags
         )
         rows = importers.rows(path, form=form, images=images, defaults=defaults)
+    extras.pillow()  # what is missing is said before a store is made
     with CaptureStore.open(folder, create=True) as store:
         taken = intake.take_in(store, rows, skip_bad=skip_bad, reporter=out.reporter)
         total = len(store)
@@ -174,7 +176,9 @@ def stats(folder: Path) -> None:
     with CaptureStore.open(folder) as store:
         counts = store.stats()
     document = {"schema": "urn:kolm:cli-capture-stats:v1", "store": str(folder), **counts}
-    output.current().answer(document, lambda: _stats_text(counts), brief=str(counts["captures"]))
+    output.current().answer(
+        document, lambda: _stats_text(output.in_lines(counts)), brief=str(counts["captures"])
+    )
 
 
 @command.command("snapshot")

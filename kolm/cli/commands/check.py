@@ -59,8 +59,9 @@ def _for_people(document: dict[str, Any], out: output.Output) -> str:
     lines = []
     for finding in document["findings"]:
         verdict = out.paint(f"{finding['verdict']:9}", TONES[finding["verdict"]])
-        where = f"   {finding['where']}" if finding.get("where") else ""
-        lines.append(f"{verdict}{finding['name']:12}{finding['message']}{where}")
+        where = f"   {output.one_line(finding['where'])}" if finding.get("where") else ""
+        message = output.one_line(finding["message"])
+        lines.append(f"{verdict}{finding['name']:12}{message}{where}")
         lines += [
             f"{'':21}{part}: {_indented(finding[part])}"
             for part in ("expected", "found", "hint")
@@ -70,4 +71,4 @@ def _for_people(document: dict[str, Any], out: output.Output) -> str:
 
 
 def _indented(text: str) -> str:
-    return text.replace("\n", f"\n{'':21}  ")
+    return f"\n{'':21}  ".join(map(output.one_line, text.split("\n")))

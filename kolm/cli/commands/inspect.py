@@ -20,20 +20,23 @@ from kolm.cli import output
 def command(bundle: Path, unpack: Path | None) -> None:
     """Show what BUNDLE holds and claims, without running anything.
 
-    The container is checked; what the bundle says is shown as said. Whether it is true is the
-    question of `kolm verify`.
+    Container and schemas are checked; what the bundle says is shown as said. Whether it is true is
+    the question of `kolm verify`.
     """
     from kolm.bundle.reader import Bundle
 
     out = output.current()
     out.reporter.noted(f"reading {bundle}")
     opened = Bundle.open(bundle)
-    if unpack is not None:
-        opened.unpack(unpack)
     found = describe(opened)
     if unpack is not None:
+        opened.unpack(unpack)
         found["unpacked"] = str(unpack)
-    out.answer(found, lambda: _for_people(found, str(bundle)), brief=opened.cid)
+    out.answer(
+        found,
+        lambda: _for_people(output.in_lines(found), output.one_line(str(bundle))),
+        brief=opened.cid,
+    )
 
 
 def describe(bundle: Any) -> dict[str, Any]:
@@ -61,8 +64,6 @@ def describe(bundle: Any) -> dict[str, Any]:
 
 
 def _for_people(found: dict[str, Any], name: str) -> str:
-    from kolm.verify.findings import shorten  # what a bundle says keeps to its line
-
     receipt, scores = found["receipt"], found["evaluation"]
     trained = receipt["vlm_train"]
     adapter = scores["adapter"]
@@ -76,10 +77,10 @@ def _for_people(found: dict[str, Any], name: str) -> str:
         f"most frequent answer {scores['majority']['accuracy']}"
     )
     lines = [
-        f"{shorten(name)}   {receipt['name']}",
+        f"{name}   {receipt['name']}",
         f"  cid        {found['cid']}",
         f"  content    {found['content_id']}",
-        f"  base       {shorten(receipt['base']['id'])} ({shorten(receipt['base']['family'])})",
+        f"  base       {receipt['base']['id']} ({receipt['base']['family']})",
         f"  base root  {receipt['base']['root']}",
         f"  method     {training}",
         f"  vision     {'frozen' if trained['freeze_vision'] else 'trained'}, as it says",

@@ -190,7 +190,7 @@ def rotate(name: str | None, algorithm: str | None, ask: bool) -> None:
 def revoke(name: str, reason: str) -> None:
     """Stop believing a key, whatever date its signatures bear.
 
-    A bundle that it signed keeps counting only where another trusted key vouched for it before.
+    A claim that it signed keeps counting only where another trusted key audited it before.
     """
     from datetime import UTC, datetime
 

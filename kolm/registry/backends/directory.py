@@ -124,8 +124,8 @@ class Directory:
         """
         folder = self._entries_of(name)
         numbers = sorted(_numbers(folder))
-        if numbers != list(range(1, len(numbers) + 1)):
-            missing = next(n for n in range(1, len(numbers) + 2) if n not in numbers)
+        missing = next((n for n, there in enumerate(numbers, start=1) if n != there), None)
+        if missing is not None:
             raise Refused(
                 "E_ENTRY_GAP",
                 "an entry is missing in the middle of a history",

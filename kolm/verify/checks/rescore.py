@@ -41,7 +41,8 @@ def outputs_are_repeated(subject: Subject) -> Iterator[Finding]:
             return
     cases = draw(subject.predictions, request.cases, request.entropy)
     try:
-        answer = request.run(RescoreJob(bundle=subject.path, cases=cases))
+        base = subject.auditor.base_folder()
+        answer = request.run(RescoreJob(bundle=subject.path, base=base, cases=cases))
     except (Unreadable, Lacking) as error:
         yield could_not_look(error.message, where=error.where, code=error.code)
         return

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -93,6 +94,113 @@ def test_another_program_s_database_is_left_alone(tmp_path: Path) -> None:
     with pytest.raises(Unreadable) as caught:
         CaptureStore.open(tmp_path, create=True)
     assert caught.value.code == "E_STORE_NOT_A_STORE"
+
+
+ENDLESS = (
+    "CREATE VIEW captures(id, document) AS WITH RECURSIVE r(n) AS "
+    "(SELECT 1 UNION ALL SELECT n + 1 FROM r) SELECT x'00', x'00' FROM r WHERE n < 0"
+)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        ("DROP TABLE captures", ENDLESS),
+        ("CREATE TABLE theirs (x)",),
+        ("CREATE TRIGGER t AFTER INSERT ON images BEGIN SELECT 1; END",),
+        ("DROP TABLE captures", "CREATE TABLE captures (id, document)"),
+        ("DROP TABLE images", "CREATE TABLE images (file UNIQUE)"),
+        ("CREATE INDEX i ON captures (document)",),
+    ],
+    ids=["view", "table", "trigger", "columns", "unique", "index"],
+)
+@pytest.mark.parametrize("opened", [CaptureStore.open, CaptureStore.open_to_read])
+def test_a_store_of_other_tables_is_none(
+    tmp_path: Path, change: tuple[str, ...], opened: Callable[[Path], CaptureStore]
+) -> None:
+    filled(tmp_path, capture(0)).close()
+    with sqlite3.connect(tmp_path / "captures.db") as connection:
+        for statement in change:
+            connection.execute(statement)
+    connection.close()
+    with pytest.raises(Unreadable) as caught:
+        opened(tmp_path)
+    assert caught.value.code == "E_STORE_NOT_A_STORE"
+
+
+def test_a_tree_that_names_a_page_twice_is_damaged(tmp_path: Path) -> None:
+    values = [capture(n % 40, prompt=f"{n}?") for n in range(400)]
+    filled(tmp_path, *values).close()
+    with sqlite3.connect(tmp_path / "captures.db") as connection:
+        size = connection.execute("PRAGMA page_size").fetchone()[0]
+        root = connection.execute(
+            "SELECT rootpage FROM sqlite_master WHERE name = 'captures'"
+        ).fetchone()[0]
+    connection.close()
+    with (tmp_path / "captures.db").open("r+b") as stream:
+        stream.seek((root - 1) * size)
+        page = bytearray(stream.read(size))
+        assert page[0] == 2  # an interior page of an index: its cells begin with a child
+        first, second = (int.from_bytes(page[12 + 2 * n : 14 + 2 * n]) for n in range(2))
+        page[second : second + 4] = page[first : first + 4]
+        stream.seek((root - 1) * size)
+        stream.write(page)
+    with CaptureStore.open_to_read(tmp_path) as store, pytest.raises(Refused) as caught:
+        list(store.rows())
+    assert caught.value.code == "E_STORE_DAMAGED"
+
+
+def test_a_row_of_any_length_is_not_read(tmp_path: Path) -> None:
+    with filled(tmp_path, capture(0)) as store:
+        store._connection.execute("INSERT INTO captures VALUES (x'ff', zeroblob(100000000))")
+    with CaptureStore.open_to_read(tmp_path) as store, pytest.raises(Unreadable) as caught:
+        list(store.rows())
+    assert caught.value.code == "E_STORE_IO"
+
+
+@pytest.mark.parametrize("endings", [("",), ("", "-wal"), ("", "-wal", "-shm"), ("", "-shm")])
+def test_a_copied_store_is_read_also_from_a_folder_that_cannot_be_written(
+    tmp_path: Path, endings: tuple[str, ...]
+) -> None:
+    values = [capture(0, prompt=f"{n}?") for n in range(3)]
+    theirs, copy = tmp_path / "theirs", tmp_path / "copy"
+    copy.mkdir()
+    store = filled(theirs, *values)
+    left = {ending: (theirs / f"captures.db{ending}").read_bytes() for ending in endings}
+    store.close()
+    if "-wal" not in endings:  # copied when nobody had it open: the file is whole
+        left[""] = (theirs / "captures.db").read_bytes()
+    for ending, data in left.items():
+        (copy / f"captures.db{ending}").write_bytes(data)
+    copy.chmod(0o555)
+    with CaptureStore.open_to_read(copy) as read:
+        assert len(list(read.rows())) == 3
+        with pytest.raises(sqlite3.OperationalError):
+            read._connection.execute("DELETE FROM captures")
+    copy.chmod(0o755)
+    assert {path.name for path in copy.iterdir()} == {f"captures.db{ending}" for ending in endings}
+    assert (copy / "captures.db").read_bytes() == left[""]
+
+
+def test_a_store_that_is_being_written_is_read(tmp_path: Path) -> None:
+    values = [capture(0, prompt=f"{n}?") for n in range(4)]
+    with filled(tmp_path, *values) as writer, CaptureStore.open_to_read(tmp_path) as reader:
+        rows = reader.rows()
+        next(rows)
+        writer.add([capture(0, prompt="new?")])
+        assert len(list(rows)) == 3
+        assert len(list(reader.rows())) == 5
+
+
+@pytest.mark.parametrize("data", [b"", b"no database, but long enough to look like one" * 40])
+def test_reading_no_store_makes_none(tmp_path: Path, data: bytes) -> None:
+    with pytest.raises(Unreadable) as caught:
+        CaptureStore.open_to_read(tmp_path)
+    assert caught.value.code == "E_STORE_MISSING"
+    (tmp_path / "captures.db").write_bytes(data)
+    with pytest.raises(Unreadable):
+        CaptureStore.open_to_read(tmp_path)
+    assert (tmp_path / "captures.db").read_bytes() == data
 
 
 def test_a_row_that_was_changed_is_refused(tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 from pathlib import Path
 
+import click
 import pytest
 
 from kolm import errors
@@ -64,6 +65,19 @@ def test_an_error_says_what_where_expected_found_and_what_to_do(
         "         this",
         "E_THING   kolm help E_THING",
     ]
+
+
+def test_no_text_of_an_error_begins_a_line_or_has_a_colour(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    text = "x\r\x1b[32mok\x1b[0m \u2028ok\x85ok\x0bok"
+    parts = dict.fromkeys(("where", "expected", "found", "hint"), f"{text}\nok")
+    error = errors.Unreadable("E_THING", f"{text}\nok", **parts)
+    ran = failing(error, monkeypatch, "--color", "always")
+    for line in click.unstyle(ran.stderr).rstrip("\n").split("\n"):
+        assert line.isprintable()
+        assert not line.startswith("ok")
+    assert "\x1b[32m" not in ran.stderr
 
 
 def test_under_json_the_last_line_of_stderr_is_the_error(monkeypatch: pytest.MonkeyPatch) -> None:

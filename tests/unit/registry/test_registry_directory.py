@@ -1,4 +1,5 @@
 import os
+import time
 
 import pytest
 
@@ -165,3 +166,15 @@ def test_what_the_file_system_says_becomes_a_typed_error(
     with pytest.raises(family) as caught:
         registry.append("demo", 1, b"a")
     assert caught.value.code == code
+
+
+def test_a_gap_among_many_entries_is_found_soon(registry, tmp_path):
+    folder = tmp_path / "registry" / "entries" / "demo"
+    folder.mkdir()
+    for number in (*range(1, 20_000), 20_001):
+        (folder / f"{number:06d}.json").touch()
+    began = time.process_time()
+    with pytest.raises(Refused) as caught:
+        registry.entries("demo")
+    assert (caught.value.code, caught.value.expected) == ("E_ENTRY_GAP", "020000.json")
+    assert time.process_time() - began < 2  # it took three: every number was sought among all

@@ -71,6 +71,20 @@ def test_what_is_not_there_could_not_be_found_and_says_what_is_near(world, text,
     assert hint in caught.value.hint
 
 
+def test_a_damaged_name_hides_no_bundle_of_another_name(world):
+    for name in ("aaa", "zzz"):
+        (world.folder / "registry" / "entries" / name).mkdir()
+        (world.folder / "registry" / "entries" / name / "000001.json").write_bytes(b"garbage")
+    wanted = digest.of_bytes(b"sub")
+    assert _resolve(world, wanted).entry.bundle == wanted
+    assert _resolve(world, "demo").entry.bundle == digest.of_bytes(b"ten")
+    with pytest.raises(Refused) as caught:
+        _resolve(world, digest.of_bytes(b"none"))  # it may stand where nobody can read
+    assert caught.value.where == "aaa entry 1"
+    with pytest.raises(Refused):
+        _resolve(world, "zzz")
+
+
 def test_a_name_with_pre_releases_only_has_to_be_named_with_its_version(world):
     world.publish("new@1.0.0-beta", "beta")
     with pytest.raises(Unreadable) as caught:

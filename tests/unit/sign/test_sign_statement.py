@@ -132,6 +132,10 @@ def test_claimed_words_take_the_strongest_state_of_each_role():
             predicates.VERIFICATION_SUMMARY,
             lambda p: p.update(verifiedLevels=["SLSA_BUILD_LEVEL_3"]),
         ),
+        (
+            predicates.VERIFICATION_SUMMARY,
+            lambda p: p.update(inputAttestations=[{"uri": "urn:claim"}]),
+        ),
         (predicates.ENTRY, lambda p: p.update(state="yanked")),
         (predicates.ENTRY, lambda p: p.update(sequence=0)),
         (predicates.ENTRY, lambda p: p.update(name="../x")),
@@ -152,6 +156,40 @@ def _statement(**changes):
     return canonical.dumps({**value, **changes})
 
 
+@pytest.mark.parametrize("time", ["9999-99-99T99:99:99Z", "2026-02-30T00:00:00Z"])
+@pytest.mark.parametrize(
+    ("kind", "change"),
+    [
+        (predicates.PROVENANCE, lambda p, t: p["runDetails"]["metadata"].update(startedOn=t)),
+        (predicates.PROVENANCE, lambda p, t: p["runDetails"]["metadata"].update(finishedOn=t)),
+        (predicates.VERIFICATION_SUMMARY, lambda p, t: p.update(timeVerified=t)),
+    ],
+)
+def test_a_time_that_no_clock_shows_is_refused(kind, change, time):
+    value = canonical.loads(canonical.dumps(KINDS[kind]), where="test")
+    change(value, time)
+    with pytest.raises(Refused) as caught:
+        statement.statement(SUBJECT, "demo", kind, value)
+    assert caught.value.code == "E_CLAIM_TIME"
+
+
+def test_a_summary_can_name_the_claims_that_were_read():
+    said = {**SUMMARY, "inputAttestations": [{"digest": {"sha256": digest.hex_of(A)}}]}
+    made = predicates.verification_summary(
+        bundle=SUBJECT,
+        policy_name="default",
+        policy=A,
+        passed=True,
+        reached=["delta_scope"],
+        version="0.1.0",
+        now=datetime(2026, 1, 2, tzinfo=UTC),
+        attestations=[A],
+    )
+    assert made == said
+    data = statement.statement(SUBJECT, "demo", predicates.VERIFICATION_SUMMARY, made)
+    assert statement.parse(data).predicate == said
+
+
 SUBJECT_ITEM = {"name": "demo", "digest": {"sha256": digest.hex_of(SUBJECT)}}
 
 
@@ -162,6 +200,8 @@ SUBJECT_ITEM = {"name": "demo", "digest": {"sha256": digest.hex_of(SUBJECT)}}
         ({"extra": 1}, "E_SCHEMA"),
         ({"subject": []}, "E_SCHEMA"),
         ({"subject": [SUBJECT_ITEM, SUBJECT_ITEM]}, "E_SCHEMA"),
+        ({"subject": [{**SUBJECT_ITEM, "name": "demo\nok   3 entries"}]}, "E_SCHEMA"),
+        ({"subject": [{**SUBJECT_ITEM, "name": "\x1b[32mdemo"}]}, "E_SCHEMA"),
         ({"subject": [{**SUBJECT_ITEM, "digest": {}}]}, "E_SCHEMA"),
         ({"subject": [{**SUBJECT_ITEM, "digest": {"sha256": "AB"}}]}, "E_SCHEMA"),
         ({"subject": [{**SUBJECT_ITEM, "digest": {"sha512": "0" * 128}}]}, "E_SCHEMA"),

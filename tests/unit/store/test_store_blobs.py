@@ -88,6 +88,17 @@ def test_a_damaged_blob_is_refused_when_it_is_read_and_when_it_is_verified(tmp_p
         assert caught.value.code == "E_STORE_DAMAGED"
 
 
+def test_no_more_of_a_blob_is_read_than_it_may_have(tmp_path: Path) -> None:
+    store = BlobStore(tmp_path)
+    name = store.put(b"right")
+    assert store.read(name, at_most=5) == b"right"
+    with store.path(name).open("r+b") as stream:
+        stream.truncate(1 << 40)  # a hole of 1 TiB
+    with pytest.raises(Refused) as caught:
+        store.read(name, at_most=1000)
+    assert caught.value.code == "E_STORE_DAMAGED"
+
+
 def test_a_blob_that_was_cut_short_is_written_again(tmp_path: Path) -> None:
     store = BlobStore(tmp_path)
     name = store.put(b"whole")
