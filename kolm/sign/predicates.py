@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 
 from kolm import digest
 from kolm.digest import Digest
+from kolm.errors import Refused
 
 PROVENANCE = "https://slsa.dev/provenance/v1"
 MODULES = "urn:kolm:modules:v1"
@@ -28,6 +29,12 @@ SCHEMAS: dict[str, str] = {
     TEST_RESULT: "predicate_test_result",
     VERIFICATION_SUMMARY: "predicate_verification_summary",
     ENTRY: "entry",
+}
+
+# Where a kind states a time.
+TIMES: dict[str, tuple[tuple[str, ...], ...]] = {
+    PROVENANCE: (("runDetails", "metadata", "startedOn"), ("runDetails", "metadata", "finishedOn")),
+    VERIFICATION_SUMMARY: (("timeVerified",),),
 }
 
 BUILD_TYPE = "urn:kolm:compile:v1"
@@ -68,6 +75,33 @@ def instant(moment: datetime) -> str:
     if moment.tzinfo is None:
         raise ValueError("a time without a zone says nothing")
     return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def demand_instants(kind: str, predicate: Mapping[str, Any], *, where: str) -> None:
+    """Demand that the times of a predicate that fits its schema exist, so that text order is
+    time order.
+
+    Raises:
+        Refused: ``E_CLAIM_TIME`` for a month, a day or an hour that no clock shows.
+    """
+    for path in TIMES.get(kind, ()):
+        stated: Any = predicate
+        for key in path:
+            stated = stated[key]
+        try:
+            datetime.fromisoformat(stated)
+        except ValueError:
+            raise Refused(
+                "E_CLAIM_TIME",
+                "the claim states a time that does not exist",
+                where=f"{where}/{'/'.join(path)}",
+                found=stated,
+            ) from None
+
+
+def bundle_uri(bundle: Digest) -> str:
+    """How a verification summary names the bundle that was audited."""
+    return f"urn:kolm:bundle:{bundle}"
 
 
 def provenance(build: Build) -> dict[str, Any]:
@@ -159,18 +193,21 @@ def verification_summary(
     reached: Sequence[str],
     version: str,
     now: datetime,
+    attestations: Sequence[Digest] = (),
 ) -> dict[str, Any]:
     """That this machine audited a bundle: `reached` holds the verdicts reached, of
-    ``delta_scope``, ``base_identity`` and ``process``.
+    ``delta_scope``, ``base_identity`` and ``process``; `attestations` the claims that were read.
     """
+    read = [{"digest": {"sha256": digest.hex_of(claim)}} for claim in attestations]
     return {
         "verifier": {"id": LOCAL_VERIFIER, "version": {"kolm": version}},
         "timeVerified": instant(now),
-        "resourceUri": f"urn:kolm:bundle:{bundle}",
+        "resourceUri": bundle_uri(bundle),
         "policy": {
             "uri": f"urn:kolm:policy:{policy_name}",
             "digest": {"sha256": digest.hex_of(policy)},
         },
         "verificationResult": "PASSED" if passed else "FAILED",
         "verifiedLevels": [f"KOLM_{word.upper()}" for word in sorted(reached)],
+        **({"inputAttestations": read} if read else {}),
     }

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 from kolm import canonical, digest, schema
 from kolm.digest import Digest
 from kolm.errors import Refused
-from kolm.sign.predicates import SCHEMAS
+from kolm.sign.predicates import SCHEMAS, demand_instants
 
 STATEMENT_TYPE = "https://in-toto.io/Statement/v1"
 
@@ -49,7 +49,8 @@ def parse(data: bytes, *, where: str = "statement") -> Statement:
 
     Raises:
         Refused: not canonical JSON, an unknown or missing key, not exactly one subject, an
-            unknown predicate type, or a predicate that does not fit its type.
+            unknown predicate type, a predicate that does not fit its type, or a time that does
+            not exist.
     """
     value = canonical.loads_canonical(data, where=where)
     schema.check("statement", value, where=where)
@@ -63,6 +64,7 @@ def parse(data: bytes, *, where: str = "statement") -> Statement:
             found=kind,
         )
     schema.check(SCHEMAS[kind], value["predicate"], where=f"{where}#/predicate")
+    demand_instants(kind, value["predicate"], where=f"{where}#/predicate")
     subject = value["subject"][0]
     return Statement(
         subject=digest.of_hex(subject["digest"]["sha256"]),

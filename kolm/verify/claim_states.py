@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
+from kolm import digest
 from kolm.bundle.layout import Claim as StoredClaim
 from kolm.digest import Digest
 from kolm.errors import KolmError
@@ -31,7 +32,7 @@ OWN_PACK = "publisher"  # the owner that a K-score names when it scored the bund
 class ClaimState(NamedTuple):
     """One claim; each error is None when its step went well or was not reached."""
 
-    where: str
+    digest: Digest
     predicate_type: str
     envelope: Envelope | None = None
     statement: Statement | None = None
@@ -39,6 +40,11 @@ class ClaimState(NamedTuple):
     form_error: KolmError | None = None
     signature_error: KolmError | None = None
     about_this: bool = False
+
+    @property
+    def where(self) -> str:
+        """Where a finding about it stands."""
+        return f"claim {self.digest}"
 
     @property
     def signed(self) -> bool:
@@ -65,16 +71,27 @@ class ClaimState(NamedTuple):
         return self.signer.name if self.signer else "an unknown key"
 
     @property
-    def claimed_time(self) -> str | None:
-        """When the signer says it happened, for the kinds that vouch and say so (RFC 3339, UTC)."""
-        if self.statement is None:
-            return None
+    def failed_audit(self) -> bool:
+        """Whether it is a verification summary that says that this bundle did not pass."""
+        return (
+            self.predicate_type == predicates.VERIFICATION_SUMMARY
+            and self.statement is not None
+            and self.statement.predicate["verificationResult"] != "PASSED"
+        )
+
+    def keeps(self, claim: ClaimState, *, before: str) -> bool:
+        """Whether it is an audit that passed, by a key that still holds, that read this very claim
+        earlier.
+
+        Times are those that the signers state: RFC 3339 in UTC, so that text order is time order.
+        """
+        if self.predicate_type != predicates.VERIFICATION_SUMMARY or self.failed_audit:
+            return False
+        if not self.in_role or self.statement is None or self.signer is None or self.signer.revoked:
+            return False
         said = self.statement.predicate
-        if self.predicate_type == predicates.PROVENANCE:
-            return str(said["runDetails"]["metadata"]["finishedOn"])
-        if self.predicate_type == predicates.VERIFICATION_SUMMARY:
-            return str(said["timeVerified"]) if said["verificationResult"] == "PASSED" else None
-        return None
+        read = {item["digest"]["sha256"] for item in said.get("inputAttestations", ())}
+        return said["timeVerified"] < before and digest.hex_of(claim.digest) in read
 
 
 class ClaimStates(NamedTuple):
@@ -87,24 +104,24 @@ class ClaimStates(NamedTuple):
         return tuple(s for s in self.states if s.predicate_type == predicate_type)
 
     def is_void(self, state: ClaimState) -> bool:
-        """Whether the key was revoked and nobody else's earlier claim vouches for the time.
-
-        Times are those that the signers state: RFC 3339 in UTC, so that text order is time order.
-        """
+        """Whether the key was revoked and no audit from before shows that the claim is older."""
         if state.signer is None or state.signer.revoked is None:
             return False
         revoked_on = state.signer.revoked.on
-        return not any(
-            other.in_role
-            and other.signer is not None
-            and other.signer.revoked is None
-            and other.claimed_time is not None
-            and other.claimed_time < revoked_on
-            for other in self.states
-        )
+        return not any(other.keeps(state, before=revoked_on) for other in self.states)
 
     def counting(self, predicate_type: str) -> tuple[ClaimState, ...]:
-        """The claims of one kind that are believed: signed in role, about this, not void."""
+        """The claims of one kind that are believed: signed in role, about this, not void, and no
+        audit that failed.
+        """
+        return tuple(s for s in self._standing(predicate_type) if not s.failed_audit)
+
+    def failing_auditors(self) -> str:
+        """Who is believed about audits and says that this bundle did not pass."""
+        standing = self._standing(predicates.VERIFICATION_SUMMARY)
+        return ", ".join(sorted({s.name for s in standing if s.failed_audit}))
+
+    def _standing(self, predicate_type: str) -> tuple[ClaimState, ...]:
         return tuple(s for s in self.of_type(predicate_type) if s.in_role and not self.is_void(s))
 
     def said(self, predicate_type: str) -> tuple[tuple[str, dict[str, Any]], ...]:
@@ -118,14 +135,15 @@ class ClaimStates(NamedTuple):
     def own_scores(self) -> tuple[tuple[str, dict[str, Any]], ...]:
         """The K-score claims that count and are about the bundle's own eval cases.
 
-        Somebody else's pack has another evaluation, which is not in the bundle: such a claim is
-        attested by its signer and nothing here can recompute it.
+        Somebody else's pack has another evaluation, which is not in the bundle: what such a claim
+        says of accuracy, coverage and floors is attested by its signer.
         """
-        return tuple(
-            (name, said)
-            for name, said in self.said(predicates.KSCORE)
-            if said["pack"]["owner"] == OWN_PACK
-        )
+        return tuple((name, said) for name, said in self.said(predicates.KSCORE) if is_own(said))
+
+
+def is_own(kscore: Mapping[str, Any]) -> bool:
+    """Whether a K-score is about the bundle's own eval cases."""
+    return bool(kscore["pack"]["owner"] == OWN_PACK)
 
 
 def read_claims(stored: Iterable[StoredClaim], trust: TrustStore, subject: Digest) -> ClaimStates:
@@ -139,7 +157,7 @@ def _read(claim: StoredClaim, trust: TrustStore, subject: Digest) -> ClaimState:
         envelope = open_envelope(claim.data, where=where)
         statement = parse(envelope.payload, where=where)
     except KolmError as error:
-        return ClaimState(where=where, predicate_type=claim.predicate_type, form_error=error)
+        return ClaimState(claim.digest, claim.predicate_type, form_error=error)
     signer = trust.find(envelope.keyid)
     wrong: KolmError | None = None
     if signer is not None:
@@ -148,11 +166,17 @@ def _read(claim: StoredClaim, trust: TrustStore, subject: Digest) -> ClaimState:
         except KolmError as error:
             wrong = error
     return ClaimState(
-        where=where,
+        digest=claim.digest,
         predicate_type=statement.predicate_type,
         envelope=envelope,
         statement=statement,
         signer=signer,
         signature_error=wrong,
-        about_this=statement.subject == subject,
+        about_this=_is_about(statement, subject),
     )
+
+
+def _is_about(statement: Statement, subject: Digest) -> bool:
+    """A verification summary names what was audited a second time."""
+    uri = predicates.bundle_uri(subject)
+    return statement.subject == subject and statement.predicate.get("resourceUri", uri) == uri

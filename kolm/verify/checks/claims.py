@@ -7,7 +7,13 @@ from typing import Any
 
 from kolm import digest
 from kolm.records.verification import Finding
-from kolm.sign.predicates import KSCORE, PROVENANCE, TEST_RESULT, claimed_words
+from kolm.sign.predicates import (
+    KSCORE,
+    LOCAL_BUILDER,
+    PROVENANCE,
+    TEST_RESULT,
+    claimed_words,
+)
 from kolm.sign.predicates import MODULES as MODULES_CLAIM
 from kolm.verify.check import check
 from kolm.verify.findings import failed, not_checked, passed
@@ -35,14 +41,13 @@ def modules_claim_holds(subject: Subject) -> Iterator[Finding]:
     for name, said in claims:
         yield from _differs(name, "modules", subject.digests[MODULES], said["modules"])
         yield from _differs(name, "base", subject.lock["base"]["root"], said["base"])
-        for word in said["words"]:
-            if word not in words:
-                yield failed(
-                    "a word of the claim does not hold",
-                    where=f"modules claim by {name}",
-                    expected=", ".join(words),
-                    found=word,
-                )
+        if said["words"] != words:
+            yield failed(
+                "the words of the claim are not those that hold",
+                where=f"modules claim by {name}",
+                expected=", ".join(words),
+                found=", ".join(said["words"]),
+            )
     yield passed(", ".join(words))
 
 
@@ -53,7 +58,7 @@ def modules_claim_holds(subject: Subject) -> Iterator[Finding]:
     attested_by=(PROVENANCE,),
 )
 def provenance_matches(subject: Subject) -> Iterator[Finding]:
-    """Build type, external parameters, lock, environment and both dependencies."""
+    """Builder, external parameters, lock, environment, both dependencies and the times."""
     claims = subject.claims.said(PROVENANCE)
     if not claims:
         yield not_checked("no provenance of a trusted key")
@@ -81,6 +86,8 @@ def provenance_matches(subject: Subject) -> Iterator[Finding]:
         if "sha256" in snapshot:
             stated = snapshot["sha256"]
             yield from _differs(name, "snapshot", _hex(subject.digests[SNAPSHOT]), stated)
+        builder = said["runDetails"]["builder"]["id"]
+        yield from _differs(name, "builder", LOCAL_BUILDER, builder)
         times = said["runDetails"]["metadata"]
         if times["finishedOn"] < times["startedOn"]:
             yield failed("it finished before it started", where=f"provenance by {name}")
@@ -117,16 +124,22 @@ def scores_claims_agree(subject: Subject) -> Iterator[Finding]:
                 found=said["result"],
             )
     for name, said in results:
-        verdicts = {s["gate"]["verdict"].upper() for signer, s in scores if signer == name}
-        if verdicts and said["result"] not in verdicts:
+        gates = [score["gate"] for signer, score in scores if signer == name]
+        verdicts = {_verdict(gate["verdict"], gate["k_passed"]) for gate in gates}
+        stated = _verdict(said["result"].lower(), "k" in said["passedTests"])
+        if verdicts and stated not in verdicts:
             yield failed(
                 "one signer states two verdicts",
                 where=f"claims by {name}",
-                expected=", ".join(verdicts),
-                found=said["result"],
+                expected=" or ".join(sorted(verdicts)),
+                found=stated,
             )
     verdict = scores[0][1]["gate"]["verdict"] if scores else results[0][1]["result"].lower()
     yield passed(f"one verdict: {verdict}")
+
+
+def _verdict(gate: str, k_passed: bool) -> str:
+    return f"gate {gate}, k {'passed' if k_passed else 'failed'}"
 
 
 def _floors_agree(subject: Subject, name: str, said: dict[str, Any]) -> Iterator[Finding]:

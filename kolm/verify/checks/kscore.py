@@ -14,20 +14,34 @@ from kolm.errors import KolmError
 from kolm.records import codec
 from kolm.records.kscore import Inputs
 from kolm.records.verification import Finding
-from kolm.score.kscore import LATENCY_CALLS, SIZED_MEMBERS, decide, kscore_v1
+from kolm.score.kscore import (
+    LATENCY_CALLS,
+    SIZED_MEMBERS,
+    cost_usd_per_call,
+    decide,
+    kscore_v1,
+)
 from kolm.score.rounding import ratio
 from kolm.sign.predicates import KSCORE
 from kolm.verify.check import check
+from kolm.verify.claim_states import is_own
 from kolm.verify.findings import failed, from_error, not_checked, passed
-from kolm.verify.subject import EVALUATION, LOCK, Subject
+from kolm.verify.subject import EVALUATION, LOCK, PREDICTIONS, Subject
 
-NONE = "no K-score claim of a trusted key about the bundle's own cases"
+NONE = "no K-score claim of a trusted key"
 
 
-@check("V35", "Are A, V and S of the K-score recomputed from content?", reads=(EVALUATION, LOCK))
+@check(
+    "V35",
+    "Are A, V and S of the K-score recomputed from content?",
+    reads=(EVALUATION, LOCK, PREDICTIONS),
+)
 def inputs_are_the_contents(subject: Subject) -> Iterator[Finding]:
-    """Accuracy and coverage from the evaluation, size from the members that answering loads."""
-    claims = subject.claims.own_scores()
+    """Accuracy and coverage from the evaluation, size from the members that answering loads.
+
+    For other cases than the bundle's own there is no evaluation to compare with.
+    """
+    claims = subject.claims.said(KSCORE)
     if not claims:
         yield not_checked(NONE)
         return
@@ -41,19 +55,39 @@ def inputs_are_the_contents(subject: Subject) -> Iterator[Finding]:
         "coverage": ratio(evaluation["covered"], evaluation["cases"]),
         "size_bytes": sum(len(subject.documents.raw(name)) for name in SIZED_MEMBERS),
     }
-    local = subject.lock["evaluation"]["cost"]["kind"] == "local"
     for name, claim in claims:
-        stated = claim["inputs"]
+        own, stated = is_own(claim), claim["inputs"]
         for field, value in computed.items():
-            if stated[field] != value:
+            if (own or field == "size_bytes") and stated[field] != value:
                 yield _differs(name, f"inputs/{field}", value, stated[field])
-        if stated["latency_calls"] < LATENCY_CALLS:
-            yield _differs(name, "inputs/latency_calls", LATENCY_CALLS, stated["latency_calls"])
-        if stated["p95_latency_us"] < stated["p50_latency_us"]:
-            yield _differs(name, "inputs/p95_latency_us", "at least p50", stated["p95_latency_us"])
-        if local and stated["cost_usd_per_call"] != "0":
-            yield _differs(name, "inputs/cost_usd_per_call", "0", stated["cost_usd_per_call"])
-    yield passed(", ".join(f"{field} {value}" for field, value in computed.items()))
+        yield from _measurements_are_possible(name, stated)
+        yield from _cost_is_possible(subject, name, stated["cost_usd_per_call"], own=own)
+    told = [f"{field} {value}" for field, value in computed.items()]
+    told += [f"A {c['axes']['A']}{_by(name, c)}" for name, c in claims if not is_own(c)]
+    yield passed(", ".join(told))
+
+
+def _measurements_are_possible(name: str, stated: dict[str, Any]) -> Iterator[Finding]:
+    if stated["latency_calls"] < LATENCY_CALLS:
+        yield _differs(name, "inputs/latency_calls", LATENCY_CALLS, stated["latency_calls"])
+    if stated["p95_latency_us"] < stated["p50_latency_us"]:
+        yield _differs(name, "inputs/p95_latency_us", "at least p50", stated["p95_latency_us"])
+
+
+def _cost_is_possible(subject: Subject, name: str, stated: str, *, own: bool) -> Iterator[Finding]:
+    """A local base costs nothing; another at least one token of prompt and the shortest answer.
+
+    The answers to other cases are not here, so that theirs counts as one token.
+    """
+    cost = subject.lock["evaluation"]["cost"]
+    local = cost["kind"] == "local"
+    known = subject.predictions if own and not local else ()
+    shortest = min((row["adapter"]["tokens"] for row in known), default=1)
+    least = cost_usd_per_call(cost, str(1 + shortest))
+    if local and stated != least:
+        yield _differs(name, "inputs/cost_usd_per_call", least, stated)
+    elif Decimal(stated) < Decimal(least):
+        yield _differs(name, "inputs/cost_usd_per_call", f"at least {least}", stated)
 
 
 @check("V36", "Do the axes and the composite K follow from the inputs?", attested_by=(KSCORE,))
@@ -70,7 +104,7 @@ def composite_follows(subject: Subject) -> Iterator[Finding]:
                 yield _differs(name, f"axes/{axis}", value, claim["axes"][axis])
         if claim["composite"] != result.composite:
             yield _differs(name, "composite", result.composite, claim["composite"])
-    yield passed("; ".join(f"K {claim['composite']} by {name}" for name, claim in claims))
+    yield passed("; ".join(f"K {claim['composite']}{_by(name, claim)}" for name, claim in claims))
 
 
 @check(
@@ -80,20 +114,20 @@ def composite_follows(subject: Subject) -> Iterator[Finding]:
     attested_by=(KSCORE,),
 )
 def gate_follows(subject: Subject) -> Iterator[Finding]:
-    """The gate is applied again to the stated K, the lock's demand and the evaluation's floors."""
-    claims = subject.claims.own_scores()
+    """The gate is applied again to the stated K, the lock's demand and the evaluation's floors.
+
+    Whether the floors passed on other cases than the bundle's own is the signer's word.
+    """
+    claims = subject.claims.said(KSCORE)
     if not claims:
         yield not_checked(NONE)
         return
     demanded = subject.lock["evaluation"]["floors"]["k"]
     for name, claim in claims:
+        scored = subject.evaluation if is_own(claim) else claim["gate"]
         try:
             gate = codec.to_document(
-                decide(
-                    claim["composite"],
-                    demanded,
-                    floors_passed=subject.evaluation["floors_passed"],
-                )
+                decide(claim["composite"], demanded, floors_passed=scored["floors_passed"])
             )
         except KolmError as error:
             yield from_error(error)
@@ -101,7 +135,8 @@ def gate_follows(subject: Subject) -> Iterator[Finding]:
         for field, value in gate.items():
             if claim["gate"][field] != value:
                 yield _differs(name, f"gate/{field}", value, claim["gate"][field])
-    yield passed("; ".join(f"gate {claim['gate']['verdict']} by {name}" for name, claim in claims))
+    told = [f"gate {claim['gate']['verdict']}{_by(name, claim)}" for name, claim in claims]
+    yield passed("; ".join(told))
 
 
 def worst(claims: tuple[tuple[str, dict[str, Any]], ...]) -> tuple[str, dict[str, Any]]:
@@ -110,6 +145,13 @@ def worst(claims: tuple[tuple[str, dict[str, Any]], ...]) -> tuple[str, dict[str
         claims,
         key=lambda pair: (pair[1]["gate"]["verdict"] == "passed", Decimal(pair[1]["composite"])),
     )
+
+
+def _by(name: str, claim: dict[str, Any]) -> str:
+    """Whose word it is, and whether anything here could recompute it."""
+    if is_own(claim):
+        return f" by {name}"
+    return f" as {name} measured on cases that are not in the bundle"
 
 
 def _differs(name: str, field: str, expected: object, found: object) -> Finding:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from kolm.records.verification import Finding
+from kolm.sign.predicates import VERIFICATION_SUMMARY
 from kolm.verify.check import check
 from kolm.verify.claim_states import ROLE_OF_PREDICATE, ClaimState
 from kolm.verify.findings import could_not_look, failed, from_error, not_checked, passed
@@ -83,11 +84,13 @@ def claims_are_about_this(subject: Subject) -> Iterator[Finding]:
     """A good signature about another bundle says nothing here."""
     for state in subject.claims.states:
         if state.statement is not None and not state.about_this:
+            stated = state.statement.subject
+            elsewhere = stated != subject.content_id
             yield failed(
                 f"{_short(state.predicate_type)} is about another bundle",
                 where=state.where,
                 expected=subject.content_id or "",
-                found=state.statement.subject,
+                found=stated if elsewhere else state.statement.predicate["resourceUri"],
             )
     yield passed("every subject is this manifest")
 
@@ -95,6 +98,7 @@ def claims_are_about_this(subject: Subject) -> Iterator[Finding]:
 @check("V13", "Is every predicate that the policy demands there?", reads=(MANIFEST,))
 def predicates_are_there(subject: Subject) -> Iterator[Finding]:
     """Claims are not content, so a missing one must be noticed by name."""
+    against = subject.claims.failing_auditors()
     for demand in subject.auditor.policy.claims:
         made = [s for s in subject.claims.of_type(demand.predicate) if s.statement is not None]
         if not made:
@@ -103,18 +107,28 @@ def predicates_are_there(subject: Subject) -> Iterator[Finding]:
                 expected=demand.predicate,
                 code="E_CLAIM_MISSING",
             )
-        elif not subject.claims.counting(demand.predicate) and _may_be_good(made):
+        elif subject.claims.counting(demand.predicate):
+            continue
+        elif against and demand.predicate == VERIFICATION_SUMMARY:
+            yield failed(
+                f"the policy demands an audit that passed, and the one by {against} says FAILED",
+                expected="PASSED",
+                found="FAILED",
+                code="E_AUDIT_FAILED",
+            )
+        elif _may_be_good(made):
             yield could_not_look(
                 f"{_short(demand.predicate)} is there, but only from keys that you do not trust",
                 code="E_KEY_NOT_TRUSTED",
             )
-        elif not subject.claims.counting(demand.predicate):
+        else:
             yield failed(
                 f"no {_short(demand.predicate)} claim counts",
                 expected=demand.predicate,
                 code="E_CLAIM_MISSING",
             )
-    yield passed(f"{len(subject.auditor.policy.claims)} demanded")
+    note = f"; the audit by {against} says FAILED" if against else ""
+    yield passed(f"{len(subject.auditor.policy.claims)} demanded{note}")
 
 
 def _may_be_good(made: list[ClaimState]) -> bool:
@@ -175,7 +189,7 @@ def _keys(subject: Subject, demand: ClaimDemand) -> set[str]:
 
 @check("V15", "Is no signature void: no downgrade, no revoked key?", reads=(MANIFEST,))
 def signatures_are_not_void(subject: Subject) -> Iterator[Finding]:
-    """A revoked key's claims count only if another trusted key vouched for the bundle before."""
+    """A revoked key's claim counts only if an audit from before, by another key, names it."""
     demanded = {demand.predicate for demand in subject.auditor.policy.claims}
     voided = 0
     for state in subject.claims.states:
@@ -185,8 +199,8 @@ def signatures_are_not_void(subject: Subject) -> Iterator[Finding]:
         if state.predicate_type in demanded and not subject.claims.counting(state.predicate_type):
             revoked = state.signer.revoked if state.signer else None
             yield failed(
-                f"the key of {state.name} was revoked, and no earlier claim of another trusted "
-                "key vouches for this bundle",
+                f"the key of {state.name} was revoked, and no earlier audit by another trusted "
+                "key names this claim",
                 where=state.where,
                 found=f"revoked on {revoked.on}: {revoked.reason}" if revoked else "",
                 code="E_KEY_REVOKED",

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import base64
+from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -13,7 +15,7 @@ from kolm.records.verification import Verdict
 from kolm.sign import envelope, predicates, statement
 from kolm.sign.keys import PrivateKey, generate
 from kolm.sign.trust import Revocation, Role, TrustStore
-from kolm.verify.policy import ClaimDemand, Policy
+from kolm.verify.policy import BUILT_IN, ClaimDemand, Policy
 from tests.support.audits import World, trusting
 
 OTHER = digest.of_bytes(b"other")
@@ -42,6 +44,14 @@ def test_v10_a_claim_of_an_unknown_kind_is_refused(world: World) -> None:
     payload["predicateType"] = "https://example.com/praise/v1"
     signed = envelope.seal(canonical.dumps(payload), world.publisher)
     assert "V10" in world.audit(claims=[*claims, signed]).failed
+
+
+def test_v10_a_time_that_no_clock_shows_is_refused(world: World) -> None:
+    claims = world.parts.claims(world.publisher)
+    payload = canonical.loads(envelope.open_envelope(claims[0]).payload, where="payload")
+    payload["predicate"]["runDetails"]["metadata"]["finishedOn"] = "9999-99-99T99:99:99Z"
+    signed = envelope.seal(canonical.dumps(payload), world.publisher)
+    assert {"V10", "V13"} <= world.audit(claims=[signed, *claims[1:]]).failed
 
 
 def test_v11_a_trusted_key_that_did_not_sign_is_a_no(world: World) -> None:
@@ -140,55 +150,105 @@ def test_v15_a_revoked_key_is_void(world: World) -> None:
     assert "V15" in answers.failed
 
 
-@pytest.mark.parametrize(
-    ("revoked_on", "accepted"),
-    [("2026-02-01T00:00:00Z", True), ("2026-01-01T00:00:00Z", False)],
-)
-def test_v15_an_earlier_claim_of_another_key_keeps_it(
-    world: World, revoked_on: str, accepted: bool
-) -> None:
-    witness = generate()
-    said = world.parts.predicates()[predicates.PROVENANCE]  # finished on 2026-01-02
-    claims = [
-        *world.parts.claims(world.publisher),
-        claim(world, predicates.PROVENANCE, said, witness),
-    ]
-    store = revoked_store(world, revoked_on, trusting(witness, name="witness"))
-    answers = world.audit(claims=claims, trust=store)
-    assert (answers.overall is Verdict.OK) == accepted
-
-
-@pytest.mark.parametrize("passed", [True, False])
-def test_v15_only_a_summary_that_passed_keeps_it(world: World, passed: bool) -> None:
-    witness = generate()
+def audit_summary(
+    world: World, *, key: PrivateKey, names: Sequence[bytes] = (), **change: Any
+) -> bytes:
+    """What an auditor signed on 2026-01-03 about the world's bundle and the claims that it read."""
     said = predicates.verification_summary(
         bundle=world.parts.content_id(),
         policy_name="audit",
         policy=OTHER,
-        passed=passed,
-        reached=["delta_scope"] if passed else [],
+        passed=change.pop("passed", True),
+        reached=["delta_scope"],
         version="0.1.0",
         now=datetime(2026, 1, 3, tzinfo=UTC),
+        attestations=[digest.of_bytes(data) for data in names],
     )
-    claims = [
-        *world.parts.claims(world.publisher),
-        claim(world, predicates.VERIFICATION_SUMMARY, said, witness),
+    return claim(world, predicates.VERIFICATION_SUMMARY, {**said, **change}, key)
+
+
+@pytest.mark.parametrize(
+    ("revoked_on", "roles", "change", "accepted"),
+    [
+        ("2026-02-01T00:00:00Z", (Role.VERIFIER,), {}, True),
+        ("2026-01-01T00:00:00Z", (Role.VERIFIER,), {}, False),
+        ("2026-02-01T00:00:00Z", (Role.BUILDER, Role.EVALUATOR), {}, False),
+        ("2026-02-01T00:00:00Z", (Role.VERIFIER,), {"passed": False}, False),
+        ("2026-02-01T00:00:00Z", (Role.VERIFIER,), {"resourceUri": "urn:other"}, False),
+    ],
+)
+def test_v15_an_earlier_audit_that_names_the_claims_keeps_them(
+    world: World, revoked_on: str, roles: Sequence[Role], change: dict[str, Any], accepted: bool
+) -> None:
+    witness = generate()
+    claims = world.parts.claims(world.publisher)
+    summary = audit_summary(world, key=witness, names=claims, **change)
+    store = revoked_store(world, revoked_on, trusting(witness, name="witness", roles=roles))
+    answers = world.audit(claims=[*claims, summary], trust=store)
+    assert (answers.overall is Verdict.OK) == accepted
+    assert ("V15" in answers.failed) != accepted
+
+
+def test_v15_a_thief_adds_nothing_to_an_old_bundle(world: World) -> None:
+    """What others said of the bundle before the revocation says nothing of a claim made later."""
+    witness = generate()
+    claims = world.parts.claims(world.publisher)
+    said = world.parts.predicates()[predicates.PROVENANCE]  # finished on 2026-01-02
+    others = [
+        claim(world, predicates.PROVENANCE, said, witness),
+        audit_summary(world, key=witness, names=claims[:2]),
     ]
     store = revoked_store(world, "2026-02-01T00:00:00Z", trusting(witness, name="witness"))
-    answers = world.audit(claims=claims, trust=store)
-    assert ("V15" in answers.failed) != passed
+    answers = world.audit(claims=[*claims, *others], trust=store)
+    void = {finding.where for finding in answers["V15"].findings}
+    assert void == {f"claim {digest.of_bytes(data)}" for data in claims[2:]}
 
 
-def test_v15_a_key_of_another_role_does_not_keep_it(world: World) -> None:
-    witness = generate()
-    said = world.parts.predicates()[predicates.PROVENANCE]  # a builder's to say
+AUDITED = Policy(
+    name="audited",
+    claims=(ClaimDemand(predicate=predicates.VERIFICATION_SUMMARY, role="verifier", threshold=1),),
+)
+
+
+def test_v13_an_audit_that_passed_is_what_a_policy_can_demand(world: World) -> None:
+    claims = [*world.parts.claims(world.publisher), audit_summary(world, key=world.publisher)]
+    assert world.audit(claims=claims, policy=AUDITED).overall is Verdict.OK
+
+
+@pytest.mark.parametrize("strangers", [False, True])
+def test_v13_an_audit_that_failed_is_a_no_to_a_policy_that_demands_one(
+    world: World, strangers: bool
+) -> None:
     claims = [
         *world.parts.claims(world.publisher),
-        claim(world, predicates.PROVENANCE, said, witness),
+        audit_summary(world, key=world.publisher, passed=False),
     ]
-    other = trusting(witness, name="witness", roles=(Role.PUBLISHER,))
-    store = revoked_store(world, "2026-02-01T00:00:00Z", other)
-    assert "V15" in world.audit(claims=claims, trust=store).failed
+    if strangers:
+        claims.append(audit_summary(world, key=world.stranger))
+    answers = world.audit(claims=claims, policy=AUDITED)
+    assert "V13" in answers.failed
+    assert answers["V13"].findings[0].code == "E_AUDIT_FAILED"
+    assert "publisher" in answers["V13"].detail
+
+
+def test_v13_an_audit_that_failed_is_told_where_nobody_demands_one(world: World) -> None:
+    """It failed under the other auditor's policy; this one's own is what counts here."""
+    claims = [
+        *world.parts.claims(world.publisher),
+        audit_summary(world, key=world.publisher, passed=False),
+    ]
+    answers = world.audit(claims=claims)
+    assert answers.overall is Verdict.OK
+    assert answers["V13"].detail == "4 demanded; the audit by publisher says FAILED"
+
+
+def test_v12_an_audit_of_another_bundle_is_refused(world: World) -> None:
+    summary = audit_summary(
+        world, key=world.publisher, resourceUri=predicates.bundle_uri(digest.of_bytes(b"another"))
+    )
+    claims = [*world.parts.claims(world.publisher), summary]
+    assert world.audit(claims=claims).failed == {"V12"}
+    assert {"V12", "V13", "V14"} <= world.audit(claims=claims, policy=AUDITED).failed
 
 
 def edit(kind: str, *path: str, value: Any) -> Any:
@@ -207,6 +267,7 @@ def edit(kind: str, *path: str, value: Any) -> Any:
         ("V16", edit(predicates.MODULES, "modules", value=OTHER)),
         ("V16", edit(predicates.MODULES, "base", value=OTHER)),
         ("V16", edit(predicates.MODULES, "words", value=["projector frozen"])),
+        ("V16", edit(predicates.MODULES, "words", value=["vision frozen"])),
         (
             "V17",
             edit(
@@ -221,6 +282,16 @@ def edit(kind: str, *path: str, value: Any) -> Any:
                 "externalParameters",
                 "name",
                 value="another",
+            ),
+        ),
+        (
+            "V17",
+            edit(
+                predicates.PROVENANCE,
+                "runDetails",
+                "builder",
+                "id",
+                value="https://slsa.dev/builders/hosted@Build_L3",
             ),
         ),
         ("V18", edit(predicates.KSCORE, "evaluation", value=OTHER)),
@@ -338,6 +409,22 @@ def test_v18_a_floor_on_the_wrong_side_is_refused(world: World) -> None:
         result["result"] = "FAILED"
 
     assert "V18" in world.audit(change=change).failed
+
+
+def test_v18_one_signers_two_words_on_k_are_refused(world: World) -> None:
+    """Another floor failed, so that both verdicts are the same."""
+    failing = world.parts.copy()
+    failing.lock["evaluation"]["floors"].update(k="0.995", worst_slice="1.1")
+    failing.rescore()
+    lenient = replace(BUILT_IN, gate="any")
+    assert world.audit(failing, policy=lenient).overall is Verdict.OK
+
+    def lie(said: dict[str, Any]) -> None:
+        result = said[predicates.TEST_RESULT]
+        result["failedTests"].remove("k")
+        result["passedTests"] = sorted([*result["passedTests"], "k"])
+
+    assert world.audit(failing, policy=lenient, change=lie).failed == {"V18"}
 
 
 def test_without_trusted_scores_nothing_is_attested(world: World) -> None:
