@@ -46,7 +46,7 @@ lint: $(VENV)/.ready
 	$(BIN)/lint-imports
 
 unit: $(VENV)/.ready
-	$(BIN)/python -m pytest -m "not heavy and not slow" -p no:randomly
+	$(BIN)/python -m pytest -m "not heavy and not slow" tests/unit
 
 test: lint
 	$(BIN)/python -m pytest -m "not slow" --durations=10

@@ -13,6 +13,7 @@ from typing import Any
 
 from kolm import digest
 from kolm.bundle.base_root import BaseFacts, base_root
+from kolm.bundle.members import kind_of
 from kolm.capture.intake import take_in
 from kolm.capture.rows import from_python
 from kolm.capture.snapshot import Snapshot, take
@@ -104,6 +105,9 @@ def prepare(
         folder = store_rows(rows, place, reporter)
     with CaptureStore.open(folder) as store:
         snapshot = take(store, split_rule(spec))
+    files = snapshot.files()
+    for name, data in files.items():  # rather than after hours of training
+        kind_of(name).limit.hold(len(data), where=name)
     reporter.finished(
         "snapshot",
         captures=snapshot.header.captures,
@@ -114,7 +118,7 @@ def prepare(
         spec,
         base=describe_base(base, base_root(base.folder)),
         snapshot=snapshot.document(),
-        cases=digest.of_bytes(snapshot.files()["evalcases.jsonl"]),
+        cases=digest.of_bytes(files["evalcases.jsonl"]),
         environment=environment_class(spec.train.threads or default_threads()),
     )
     return Prepared(

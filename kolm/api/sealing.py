@@ -106,8 +106,9 @@ def _measure(name: str, source: Source) -> Member:
 
 def _checkpoints(run: Path) -> dict[str, Source]:
     return {
-        f"checkpoint-{path.stem.rpartition('-')[2]:0>8}.safetensors": path
-        for path in sorted((run / "checkpoints").glob("*.safetensors"))
+        f"checkpoint-{path.name.removeprefix('step-')}": path
+        for suffix in ("json", "safetensors")
+        for path in sorted((run / "checkpoints").glob(f"step-*.{suffix}"))
     }
 
 

@@ -38,9 +38,8 @@ def summarise(names: Iterable[str], universe: Iterable[str]) -> list[str]:
     for name in everything:
         covered[pattern_of(name)].add(name)
     globs: set[str] = set()
-    for name in chosen:
-        pattern = pattern_of(name)
-        globs.add(pattern if covered[pattern] <= chosen else name)
+    for pattern, members in covered.items():
+        globs.update({pattern} if members <= chosen else members & chosen)
     return sorted(globs)
 
 

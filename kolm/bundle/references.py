@@ -28,7 +28,8 @@ def members_agree(documents: Documents) -> Iterator[KolmError]:
     yield from trace_is_a_chain(documents)
     yield from trace_trains_on_train(documents)
     yield from environment_class_holds(documents)
-    yield from images_have_their_names(documents)
+    yield from checkpoints_are_the_traces(documents)
+    yield from images_are_the_cases(documents)
     yield from card_is_derived(documents)
 
 
@@ -152,12 +153,49 @@ def environment_class_holds(documents: Documents) -> Iterator[KolmError]:
     yield from _same(f"{LOCK}#/environment/class", digest.of_value(rest), environment["class"])
 
 
-def images_have_their_names(documents: Documents) -> Iterator[KolmError]:
-    """An eval image is named after its digest."""
-    for name in documents.names:
-        if name.startswith("evalimage-"):
+def checkpoints_are_the_traces(documents: Documents) -> Iterator[KolmError]:
+    """Every state of the trace with the bytes that it names, if the lock publishes them."""
+    published = documents.document(LOCK)["publish"]["checkpoints"]
+    rows = [row for row in documents.rows("trace.jsonl") if row["kind"] == "checkpoint"]
+    states = {f"checkpoint-{row['step']:08d}": row["state"] for row in rows} if published else {}
+    expected = {f"{base}.{suffix}" for base in states for suffix in ("json", "safetensors")}
+    yield from _exactly(documents, "checkpoint-", expected, "publish.checkpoints and the trace")
+    for base, state in states.items():
+        document, tensors = f"{base}.json", f"{base}.safetensors"
+        if document in documents and tensors in documents:
+            yield from _same(document, state, digest.of_bytes(documents.raw(document)))
+            found = digest.of_bytes(documents.raw(tensors))
+            try:
+                stated = documents.document(document).get("tensors")
+            except KolmError:
+                continue  # V06 and V07 say what is wrong with it
+            yield from _same(tensors, stated, found)
+
+
+def images_are_the_cases(documents: Documents) -> Iterator[KolmError]:
+    """Every picture of the eval side under its own digest, if the lock publishes them."""
+    published = documents.document(LOCK)["publish"]["images"]
+    expected = {
+        f"evalimage-{digest.hex_of(image['file'])}"
+        for row in (documents.rows("snapshot.jsonl") if published else ())
+        if row["split"] == "eval"
+        for image in row["images"]
+    }
+    yield from _exactly(documents, "evalimage-", expected, "publish.images and the snapshot")
+    for name in sorted(expected):
+        if name in documents:
             found = digest.hex_of(digest.of_bytes(documents.raw(name)))
-            yield from _same(name, f"evalimage-{found}", name)
+            yield from _same(name, name, f"evalimage-{found}")
+
+
+def _exactly(
+    documents: Documents, prefix: str, expected: set[str], why: str
+) -> Iterator[KolmError]:
+    found = {name for name in documents.names if name.startswith(prefix)}
+    for name in sorted(expected - found):
+        yield _refused(name, f"{why} promise a member that is missing")
+    for name in sorted(found - expected):
+        yield _refused(name, f"{why} do not name this member")
 
 
 def card_is_derived(documents: Documents) -> Iterator[KolmError]:

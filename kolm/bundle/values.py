@@ -1,11 +1,13 @@
-"""The bundle: questions about raw tensor values, without numpy: all finite? all zero?
+"""The bundle: questions about raw tensor values, without numpy: all finite? all zero? a product
+that is zero?
 
-The work is done by slicing out the bytes that hold the exponent and translating them, so that a
-megabyte costs about a millisecond and hostile values cost no more than honest ones.
+Most of the work is done by slicing out the bytes that hold the exponent and translating them, so
+that a megabyte costs about a millisecond and hostile values cost no more than honest ones.
 """
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Callable, Iterator
 from typing import Final
 
@@ -71,6 +73,62 @@ def is_zero(dtype: str, raw: bytes | memoryview) -> bool:
         ):
             return False
     return True
+
+
+def product_is_zero(
+    outer: tuple[str, bytes | memoryview], inner: tuple[str, bytes | memoryview], rank: int
+) -> bool:
+    """Whether the product of two matrices is zero in exact arithmetic.
+
+    It is multiplied with one fixed vector, in integers modulo a prime: nothing is rounded, so a
+    product of zero always gives zero, and another one gives it with a chance of about 2^-61.
+
+    Args:
+        outer: dtype (F32, BF16 or F16) and little-endian bytes of the left matrix, (rows, rank).
+        inner: of the right one, (rank, columns).
+        rank: at least 1.
+    """
+    columns = len(inner[1]) // (_WIDTHS[inner[0]] * rank)
+    image, factor = [0] * rank, 1
+    for place, number in enumerate(_integers(*inner)):
+        factor = 1 if place % columns == 0 else factor * _BASE % _PRIME
+        image[place // columns] += number * factor
+    image = [number % _PRIME for number in image]
+    total = 0
+    for place, number in enumerate(_integers(*outer)):
+        total += number * image[place % rank]
+        if place % rank == rank - 1:
+            if total % _PRIME:
+                return False
+            total = 0
+    return True
+
+
+_PRIME: Final = 2**61 - 1
+_BASE: Final = 0x1E3779B97F4A7C15
+_WIDTHS: Final = {"F32": 4, "BF16": 2, "F16": 2}
+
+
+def _integers(dtype: str, raw: bytes | memoryview) -> Iterator[int]:
+    """The finite elements times 2^149, which makes an integer of every float32."""
+    code = "e" if dtype == "F16" else "f"
+    for piece in _pieces(raw):
+        if dtype == "BF16":
+            piece = widened_bfloat16(piece)
+        for start in range(0, len(piece), _LITTLE_BYTES):
+            some = piece[start : start + _LITTLE_BYTES]
+            for number in struct.unpack(f"<{len(some) // struct.calcsize(code)}{code}", some):
+                yield int(number * 2.0**149)
+
+
+_LITTLE_BYTES: Final = 64 * 1024  # unpacked numbers take eight times their bytes
+
+
+def widened_bfloat16(raw: bytes | bytearray | memoryview) -> bytes:
+    """Little-endian BF16 elements as F32 elements of the same values: their upper halves."""
+    wide = bytearray(2 * len(raw))
+    wide[2::4], wide[3::4] = raw[0::2], raw[1::2]
+    return bytes(wide)
 
 
 def _pieces(raw: bytes | memoryview) -> Iterator[bytes]:

@@ -1,4 +1,4 @@
-"""Capture: the rules of a capture beyond its schema, and its one canonical form.
+"""Capture: a capture's one canonical form, which has passed its schema and its rules.
 
 Every capture that enters the store or leaves an importer passes `seal`; the rule numbers are those
 of docs/format/capture.md.
@@ -6,12 +6,11 @@ of docs/format/capture.md.
 
 from __future__ import annotations
 
-import re
-from itertools import pairwise
 from typing import Any, NamedTuple
 
 from kolm import canonical, digest, schema
 from kolm.capture import limits
+from kolm.capture.rules import check_answer, check_rules
 from kolm.digest import Digest
 from kolm.errors import Refused
 from kolm.records import codec
@@ -24,10 +23,6 @@ from kolm.records.capture import (
     Source,
     TextPart,
 )
-
-# An answer somebody meant to write: [ANNOTATE: …], [TODO], [FILL IN: …]. Upper case only, so that
-# an answer may still speak of to-dos.
-_UNFILLED = re.compile(r"\[\s*(?:ANNOTATE|TODO|TBD|FILL[ _]?IN|PLACEHOLDER)\b[^\]\n]*\]")
 
 
 class Sealed(NamedTuple):
@@ -112,112 +107,6 @@ def from_document(document: dict[str, Any]) -> Capture:
         rejected=document.get("rejected"),
         corrections=None if corrections is None else tuple(Correction(**c) for c in corrections),
     )
-
-
-def check_rules(document: dict[str, Any], *, where: str) -> None:
-    """Demand the rules C7 to C12 of a document that fits its schema.
-
-    Raises:
-        Refused: ``E_CAPTURE_RULE`` and its siblings.
-    """
-    _check_order(document["tags"], where)
-    _check_turns(document["messages"], where)
-    _check_image_parts(document, where)
-    for message in document["messages"]:
-        if message["role"] == "assistant":
-            check_answer(message["content"][0]["text"], where=where)
-    if "rejected" in document or "corrections" in document:
-        _check_rejected(document, where)
-
-
-def check_answer(text: str, *, where: str) -> None:
-    """Demand that an answer says something and is no template that was never filled.
-
-    Raises:
-        Refused: ``E_CAPTURE_EMPTY_RESPONSE`` or ``E_CAPTURE_UNFILLED``.
-    """
-    if not text.strip():
-        raise Refused("E_CAPTURE_EMPTY_RESPONSE", "the response is empty", where=where)
-    unfilled = _UNFILLED.search(text)
-    if unfilled is not None:
-        raise Refused(
-            "E_CAPTURE_UNFILLED",
-            "the response holds a template that was never filled",
-            where=where,
-            found=unfilled.group()[:80],
-            hint="write the answer, or leave the row out",
-        )
-
-
-def apply_corrections(text: str, corrections: list[dict[str, Any]]) -> str:
-    """The text after its corrections, whose offsets count characters of the original text."""
-    parts, at = [], 0
-    for edit in corrections:
-        parts += [text[at : edit["start"]], edit["replacement"]]
-        at = edit["end"]
-    return "".join([*parts, text[at:]])
-
-
-def _broken(where: str, message: str) -> Refused:
-    return Refused("E_CAPTURE_RULE", message, where=where)
-
-
-def _check_order(tags: list[str], where: str) -> None:
-    if any(left >= right for left, right in pairwise(tags)):
-        raise _broken(where, "tags are sorted and stand once each")
-
-
-def _check_turns(messages: list[dict[str, Any]], where: str) -> None:
-    roles = [message["role"] for message in messages]
-    turns = roles[1:] if roles[0] == "system" else roles
-    wanted = ["user", "assistant"] * (len(turns) // 2)
-    if not turns or turns != wanted:
-        raise Refused(
-            "E_CAPTURE_TURNS",
-            "the turns are not user and assistant in alternation, ending with the assistant",
-            where=where,
-            expected="system (optional), then user, assistant, user, assistant, …",
-            found=", ".join(roles[:12]),
-        )
-
-
-def _check_image_parts(document: dict[str, Any], where: str) -> None:
-    places = []
-    for message in document["messages"]:
-        content = message["content"]
-        kinds = [part["type"] for part in content]
-        if message["role"] != "user" and kinds != ["text"]:
-            raise _broken(where, f"a message of the {message['role']} is one text")
-        if any(left == right == "text" for left, right in pairwise(kinds)):
-            raise _broken(where, "two texts stand side by side; they are one text")
-        places += [part["image"] for part in content if part["type"] == "image"]
-    if places != list(range(len(document["images"]))):
-        raise Refused(
-            "E_CAPTURE_IMAGE_PLACES",
-            "the messages do not show each image once, in order",
-            where=where,
-            expected=f"{len(document['images'])} places for images",
-            found=f"places {places[:12]}",
-        )
-
-
-def _check_rejected(document: dict[str, Any], where: str) -> None:
-    response = document["messages"][-1]["content"][0]["text"]
-    rejected = document.get("rejected")
-    if rejected is None:
-        raise _broken(where, "corrections need the rejected answer that they correct")
-    if not rejected.strip() or rejected == response:
-        raise _broken(where, "the rejected answer is empty or the same as the response")
-    corrections = document.get("corrections")
-    if corrections is None:
-        return
-    at = 0
-    for edit in corrections:
-        if not at <= edit["start"] <= edit["end"] <= len(rejected):
-            raise _broken(where, "corrections overlap, run backwards or pass the text's end")
-        at = edit["end"]
-    if apply_corrections(rejected, corrections) != response:
-        raise _broken(where, "the corrections do not turn the rejected answer into the response")
 
 
 def _image_document(image: Image) -> dict[str, Any]:

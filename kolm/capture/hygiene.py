@@ -8,11 +8,11 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from kolm.capture import documents, limits
+from kolm.capture import documents, limits, rules
 from kolm.capture.store import Stored
 from kolm.digest import Digest
 from kolm.errors import Refused
-from kolm.records.capture import Capture, ImagePart, TextPart
+from kolm.records.capture import TextPart
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,17 +37,17 @@ def problems(rows: Iterable[Stored]) -> list[Problem]:
     up to the last turn, and answer differently. Case and white space make no difference.
     """
     found: list[Problem] = []
-    answers: dict[tuple[object, ...], dict[str, list[tuple[Digest, str]]]] = {}
-    prompts: dict[tuple[object, ...], str] = {}
+    answers: dict[tuple[str, ...], dict[str, list[tuple[Digest, str]]]] = {}
+    prompts: dict[tuple[str, ...], str] = {}
     for row in rows:
         for message in row.capture.messages:
             if message.role == "assistant":
                 _check_answer(row, _text(message.content), found)
         answer = _text(row.capture.messages[-1].content)
-        question = _question(row.capture)
+        question = rules.question(documents.to_document(row.capture))
         prompts.setdefault(question, _text(row.capture.messages[-2].content))
         same = answers.setdefault(question, {})
-        same.setdefault(_plain(answer), []).append((row.id, answer))
+        same.setdefault(rules.plain(answer), []).append((row.id, answer))
     for question, variants in answers.items():
         if len(variants) > 1:
             found.append(_contradiction(prompts[question], variants))
@@ -84,10 +84,11 @@ def demand_distinct(rows: Iterable[Stored]) -> None:
     Raises:
         Refused: ``E_CAPTURE_REPEATED``, naming them.
     """
-    first: dict[tuple[object, ...], Digest] = {}
+    first: dict[tuple[tuple[str, ...], str], Digest] = {}
     repeated: list[tuple[Digest, Digest]] = []
     for row in rows:
-        said = (*_question(row.capture), _plain(_text(row.capture.messages[-1].content)))
+        document = documents.to_document(row.capture)
+        said = (rules.question(document), rules.answer(document))
         known = first.setdefault(said, row.id)
         if known != row.id:
             repeated.append((known, row.id))
@@ -107,7 +108,7 @@ def demand_distinct(rows: Iterable[Stored]) -> None:
 
 def _check_answer(row: Stored, text: str, found: list[Problem]) -> None:
     try:
-        documents.check_answer(text, where=row.id)
+        rules.check_answer(text, where=row.id)
     except Refused as error:
         detail = f"{error.message} {error.found!r}" if error.found else error.message
         found.append(Problem(code=error.code, message=detail, captures=(row.id,)))
@@ -117,27 +118,11 @@ def _text(content: Iterable[object]) -> str:
     return "".join(part.text for part in content if isinstance(part, TextPart))
 
 
-def _plain(text: str) -> str:
-    return " ".join(text.split()).casefold()
-
-
-def _question(capture: Capture) -> tuple[object, ...]:
-    shown: list[object] = []
-    for message in capture.messages[:-1]:
-        shown.append(message.role)
-        for part in message.content:
-            if isinstance(part, ImagePart):
-                shown.append(capture.images[part.image].pixels)
-            else:
-                shown.append((_plain(part.text),))
-    return tuple(shown)
-
-
 def _contradiction(prompt: str, variants: dict[str, list[tuple[Digest, str]]]) -> Problem:
     given = sorted({rows[0][1][:60] for rows in variants.values()})
     return Problem(
         code="E_CAPTURE_CONTRADICTION",
-        message=f"the same pictures and the prompt {_plain(prompt)[:60]!r} have the answers "
+        message=f"the same pictures and the prompt {rules.plain(prompt)[:60]!r} have the answers "
         + ", ".join(map(repr, given)),
         captures=tuple(sorted(row_id for rows in variants.values() for row_id, _ in rows)),
     )

@@ -136,13 +136,15 @@ def groups(members: Sequence[Member]) -> list[list[Member]]:
             index = parent[index]
         return index
 
-    first: dict[tuple[str, Digest], int] = {}
+    files: dict[Digest, int] = {}
+    pixels: dict[Digest, int] = {}
     for index, member in enumerate(members):
-        for key in _looks(member):
-            other = root(first.setdefault(key, index))
-            mine = root(index)
-            # The smaller index becomes the root, so a group's root is its first capture.
-            parent[max(mine, other)] = min(mine, other)
+        for file, look in member.images:
+            for other in (files.setdefault(file, index), pixels.setdefault(look, index)):
+                if parent[other] != parent[index]:
+                    mine, theirs = root(index), root(other)
+                    # The smaller index becomes the root, so a group's root is its first capture.
+                    parent[max(mine, theirs)] = min(mine, theirs)
     joined: dict[int, list[Member]] = {}
     for index, member in enumerate(members):
         joined.setdefault(root(index), []).append(member)
@@ -218,11 +220,12 @@ def _check_one_side(ordered: Sequence[Member], sides: dict[Digest, Split]) -> No
     seen: dict[tuple[str, Digest], tuple[Split, Digest]] = {}
     crossing: dict[str, None] = {}
     for member in ordered:
+        here = (sides[member.id], member.id)
         for look in _looks(member):
-            side, other = seen.setdefault(look, (sides[member.id], member.id))
-            if side != sides[member.id]:
-                here = f"{sides[member.id]} (capture {member.id})"
-                crossing[f"{look[0]} {look[1]}: {side} (capture {other}), {here}"] = None
+            side, other = seen.setdefault(look, here)
+            if side != here[0]:
+                told = f"{side} (capture {other}), {here[0]} (capture {member.id})"
+                crossing[f"{look[0]} {look[1]}: {told}"] = None
     if crossing:
         raise Refused(
             "E_SNAPSHOT_IMAGE_ON_TWO_SIDES",

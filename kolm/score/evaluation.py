@@ -17,7 +17,7 @@ from kolm.records.evaluation import Evaluation, Majority
 from kolm.score.aggregate import summarise
 from kolm.score.cases import Case
 from kolm.score.floors import check_floors
-from kolm.score.judge import Judge, Verdict
+from kolm.score.judge import Judge
 from kolm.score.paired import compare
 from kolm.score.slices import slice_scores
 
@@ -54,12 +54,11 @@ def evaluate(
     rows = _aligned(predictions, cases)
     ordered = sorted(cases, key=lambda case: case.case)
     judge = Judge(settings)
-    verdicts = {
-        run: [
-            judge.judge(row[run], case.reference) for row, case in zip(rows, ordered, strict=True)
-        ]
-        for run in RUNS
-    }
+    judged = [  # case by case: a long reference is then normalised once for its three outputs
+        [judge.judge(row[run], case.reference) for run in RUNS]
+        for row, case in zip(rows, ordered, strict=True)
+    ]
+    verdicts = dict(zip(RUNS, zip(*judged, strict=True), strict=True))
     scores = {run: [verdict.score_millionths for verdict in verdicts[run]] for run in RUNS}
     clusters = [case.cluster for case in ordered]
     means = {run: summarise(scores[run], clusters, binary=judge.binary) for run in RUNS}
@@ -134,21 +133,12 @@ def find_mismatches(
     ordered = sorted(cases, key=lambda case: case.case)
     for row, case in zip(rows, ordered, strict=True):
         for run in RUNS:
-            yield from _compare(row[run], judge.judge(row[run], case.reference), case.case, run)
-
-
-def _compare(
-    stated: Mapping[str, Any], verdict: Verdict, case: str, run: str
-) -> Iterator[Mismatch]:
-    pairs = (
-        ("score", stated["score"], verdict.score),
-        ("covered", stated["covered"], verdict.covered),
-    )
-    for field, said, computed in pairs:
-        if said != computed:
-            yield Mismatch(
-                case=case, run=run, field=field, stated=str(said), computed=str(computed)
-            )
+            stated, verdict = row[run], judge.judge(row[run], case.reference)
+            if stated["score"] != verdict.score:
+                yield Mismatch(case.case, run, "score", str(stated["score"]), verdict.score)
+            if stated["covered"] != verdict.covered:
+                said, computed = str(stated["covered"]), str(verdict.covered)
+                yield Mismatch(case.case, run, "covered", said, computed)
 
 
 def measure_majority(cases: Sequence[Case], judge: Judge) -> Majority:

@@ -13,6 +13,9 @@ from kolm.score.rounding import millionths, written
 
 STOP, LENGTH = "stop", "length"
 
+# Three answers of this length, in the worst case of JSON escapes, still fit a 64 KiB row.
+LONGEST_OUTPUT_CHARACTERS = 3072
+
 
 class Verdict(NamedTuple):
     """The score of an answer in millionths, and whether it is covered."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from decimal import ROUND_HALF_EVEN, Context, Decimal
 from fractions import Fraction
+from functools import lru_cache
 
 from kolm import canonical
 
@@ -22,6 +23,7 @@ def millionths(value: Fraction) -> int:
     return round(value * MILLION)
 
 
+@lru_cache(maxsize=1024)  # most scores are 0 or 1
 def written(value_millionths: int) -> str:
     """The canonical decimal string of a number of millionths."""
     return canonical.decimal(Decimal(value_millionths).scaleb(-6), None)

@@ -36,11 +36,12 @@ class ParsedDocuments(documents.Documents):
         self._loaded: dict[str, Loaded] = {}
 
     def load(self, name: str) -> Loaded:
-        """The parsed member, or its error."""
+        """The parsed member, or its error; the value is not kept of what may come in thousands."""
         loaded = self._loaded.get(name)
         if loaded is None:
             try:
-                loaded = Loaded(value=_parse(name, self.raw(name)))
+                value = _parse(name, self.raw(name))
+                loaded = Loaded() if members.kind_of(name).several else Loaded(value=value)
             except KolmError as error:
                 loaded = Loaded(error=error)
             self._loaded[name] = loaded
@@ -55,7 +56,7 @@ class ParsedDocuments(documents.Documents):
         loaded = self.load(name)
         if loaded.error is not None:
             raise loaded.error
-        return loaded.value
+        return _parse(name, self.raw(name)) if loaded.value is None else loaded.value
 
     def obstacle(self, name: str) -> str | None:
         """Why a check cannot read this member, or None when it can."""

@@ -12,6 +12,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from kolm.bundle.tensors import parse_header, tensor_digest
+from kolm.bundle.values import widened_bfloat16
 from kolm.digest import Digest
 
 WIDENED = {"F16": "F32", "BF16": "F32"}
@@ -37,12 +38,10 @@ def widened_digests(shard: Path, keys: Iterable[str]) -> dict[str, Digest]:
     }
 
 
-def widen(dtype: str, raw: bytes | memoryview) -> bytes:
+def widen(dtype: str, raw: bytes | bytearray | memoryview) -> bytes:
     """Little-endian F16 or BF16 elements as F32 elements of the same values."""
-    if dtype == "BF16":  # the upper half of the float32
-        wide = bytearray(2 * len(raw))
-        wide[2::4], wide[3::4] = raw[0::2], raw[1::2]
-        return bytes(wide)
+    if dtype == "BF16":
+        return widened_bfloat16(raw)
     pieces = []
     for start in range(0, len(raw), _PIECE_BYTES):
         piece = raw[start : start + _PIECE_BYTES]

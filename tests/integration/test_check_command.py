@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from kolm import api
+from kolm.bundle import limits, members
 from kolm.errors import Refused
 from tests.support.pictures import capture, filled
 
@@ -38,6 +39,18 @@ def test_one_case_more_or_a_lower_floor_is_within_reach(
     found = findings(tmp_path, captures=captures, floor=floor)
     assert "data" not in found
     assert found["captures"]["verdict"] == "ok"
+
+
+def test_more_cases_than_a_bundle_takes_are_refused_before_training(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    small = limits.CASES_BYTES._replace(value=5_000)
+    cases = members.kind_of("evalcases.jsonl")._replace(limit=small)
+    table = [cases if kind.name == cases.name else kind for kind in members.TABLE]
+    monkeypatch.setattr(members, "TABLE", tuple(table))
+    found = findings(tmp_path, captures=40, floor="0.7")["data"]
+    assert (found["verdict"], found["code"]) == ("failed", "E_CONTAINER_LIMIT")
+    assert found["where"] == "evalcases.jsonl"
 
 
 def test_a_compile_that_may_end_below_the_gate_is_not_stopped_by_it(

@@ -43,6 +43,9 @@ def test_the_documents_fit_their_schemas_and_each_other(trained):
     for row in modules:
         schema.check("modules_row", row, where="modules.jsonl")
     assert [row["module"] for row in modules] == sorted(row["module"] for row in modules)
+    for path in (trained / "checkpoints").glob("*.json"):
+        document = canonical.loads_canonical(path.read_bytes(), where=path.name)
+        schema.check("checkpoint", document, where=path.name)
     checkpoints = [row for row in trace if row["kind"] == "checkpoint"]
     assert [row["step"] for row in checkpoints] == [0, 2, 4, 6, 8, 10]
     chain = None

@@ -12,7 +12,7 @@ from kolm.bundle.reader import Bundle
 from kolm.models.resolve import resolve_base
 from kolm.sign import predicates
 from tests.support.commands import invoke
-from tests.support.lines import Line, predicates_of
+from tests.support.lines import Line, predicates_of, same_answer
 
 pytestmark = pytest.mark.heavy
 
@@ -46,6 +46,16 @@ def test_what_was_measured_is_in_the_claims_and_not_in_the_content(compiled: Lin
     for name in bundle.names:
         data = bytes(bundle.member(name))
         assert not any(place.encode() in data for place in names), name
+
+
+def test_pictures_and_checkpoints_travel_when_the_spec_publishes_them(tmp_path: Path) -> None:
+    publish = "{images: true, checkpoints: true}"
+    line = Line.make(tmp_path, rows=same_answer(32), publish=publish)
+    line.demand("compile")
+    line.demand("verify", line.bundle, "--captures", "captures")
+    names = Bundle.open(line.bundle).names
+    assert sum(name.startswith("evalimage-") for name in names) == 8
+    assert sum(name.startswith("checkpoint-") for name in names) == 2 * 5
 
 
 @pytest.mark.usefixtures("home")

@@ -78,6 +78,47 @@ class BundleParts:
         self.predictions = [score_row(r, known[r["case"]], settings) for r in self.predictions]
         self.evaluation = evaluate(self.predictions, cases, settings)
 
+    def declare(self, cases: list[Row]) -> None:
+        """Make the eval side from these cases; everything follows, as from a compile of them."""
+        used = [self.snapshot_rows[p]["capture"] for p in self.trace[1]["positions"]]
+        kept = [row for row in self.snapshot_rows if row["split"] != "eval"]
+        held = [toy_documents.make_snapshot_row(case, "eval") for case in cases]
+        self.cases = sorted(cases, key=digest.of_value)
+        self.snapshot_rows = sorted((*kept, *held), key=lambda row: row["capture"])
+        places = [n for n, row in enumerate(self.snapshot_rows) if row["capture"] in used]
+        for row in self.trace:
+            if row["kind"] == "step":
+                row["positions"] = places
+        made = toy_documents.make_snapshot(self.snapshot_rows)
+        self.snapshot = {**self.snapshot, **{k: made[k] for k in ("captures", "images", "splits")}}
+        self.predictions = [
+            toy_documents.make_prediction(case, number) for number, case in enumerate(self.cases)
+        ]
+        self.rescore()
+
+    def publish_images(self) -> None:
+        """Put the eval pictures in, as ``publish.images`` does."""
+        self.lock["publish"]["images"] = True
+        for case in self.cases:
+            for image in case["images"]:
+                picture = toy_documents.picture_of(image)
+                self.overrides[f"evalimage-{digest.hex_of(image['file'])}"] = picture
+
+    def publish_checkpoints(self) -> None:
+        """Put states in, as ``publish.checkpoints`` does; the trace's chain follows them."""
+        self.lock["publish"]["checkpoints"] = True
+        link: digest.Digest | None = None
+        for row in self.trace:
+            if row["kind"] != "checkpoint":
+                continue
+            data = tensors.encode({"random": ("U8", (1,), bytes([row["step"]]))})
+            document = toy_documents.make_checkpoint(row["step"], digest.of_bytes(data))
+            name = f"checkpoint-{row['step']:08d}"
+            self.overrides[f"{name}.safetensors"] = data
+            self.overrides[f"{name}.json"] = canonical.dumps(document)
+            row["state"] = digest.of_value(document)
+            row["chain"] = link = row["state"] if link is None else digest.chain(link, row["state"])
+
     def reseed(self) -> None:
         """Make environment class and seeds of the lock again."""
         rest = {k: v for k, v in self.lock["environment"].items() if k != "class"}

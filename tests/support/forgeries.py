@@ -14,12 +14,12 @@ from pathlib import Path
 from typing import Any
 
 from kolm import canonical, digest
-from kolm.bundle import tar
+from kolm.bundle import tar, tensors
 from kolm.records import codec
 from kolm.records.kscore import Inputs
 from kolm.score.kscore import kscore_v1
 from kolm.sign import predicates
-from tests.support.bundles import BundleParts, Row, read_entries, write_raw, write_tar
+from tests.support.bundles import NOW, BundleParts, Row, read_entries, write_raw, write_tar
 from tests.support.toy_base import digest_of, floats, parameter, zeros
 
 ATTACKERS = ("nobody", "stranger", "signer")
@@ -144,6 +144,34 @@ def _say(kind: str, *path: str, value: Any) -> Callable[[dict[str, Row]], None]:
     return change
 
 
+def _another_audit(said: dict[str, Row]) -> None:
+    said[predicates.VERIFICATION_SUMMARY] = predicates.verification_summary(
+        bundle=digest.of_bytes(b"another bundle"),
+        policy_name="strict",
+        policy=digest.of_bytes(b"strict"),
+        passed=True,
+        reached=["delta_scope"],
+        version="0.1.0",
+        now=NOW,
+    )
+
+
+def _k_misses(parts: BundleParts) -> None:
+    """K and a floor are missed, so that the verdict is the same whatever is said of K."""
+    parts.lock["evaluation"]["floors"].update(k="1", worst_slice="1.1")
+    parts.rescore()
+
+
+def _k_passed(said: dict[str, Row]) -> None:
+    result = said[predicates.TEST_RESULT]
+    result["failedTests"].remove("k")
+    result["passedTests"] = sorted([*result["passedTests"], "k"])
+
+
+def _price(parts: BundleParts) -> None:
+    parts.lock["evaluation"]["cost"] = {"kind": "per_token", "usd_per_1000_tokens": "1000"}
+
+
 def _invent_latency(said: dict[str, Row]) -> None:
     """A latency of one microsecond, with the axis and the composite that follow from it."""
     claim = said[predicates.KSCORE]
@@ -229,6 +257,26 @@ def _zeros(parts: BundleParts) -> None:
     parts.retouch()
 
 
+def _cancelling(parts: BundleParts) -> None:
+    """Every factor is full of numbers, and every product of two is zero."""
+    _zeros(parts)
+    for name, (_, shape, _) in list(parts.tensors.items()):
+        if name.endswith("lora_A.weight"):  # equal rows
+            parts.tensors[name] = "F32", shape, floats("row", shape[1:])[2] * shape[0]
+        elif name.endswith("lora_B.weight"):  # two columns that add up to nothing
+            parts.tensors[name] = "F32", shape, struct.pack("<2f", 0.1, -0.1) * shape[0]
+    parts.retouch()
+
+
+def _hidden_payload(parts: BundleParts) -> None:
+    payload = b"\x7fELF or whatever else"
+    parts.overrides[f"evalimage-{digest.hex_of(digest.of_bytes(payload))}"] = payload
+
+
+def _invented_checkpoint(parts: BundleParts) -> None:
+    parts.overrides["checkpoint-00000099.safetensors"] = tensors.encode(parts.tensors)
+
+
 def _nan(parts: BundleParts) -> None:
     name = f"{PREFIX}{Q0}.lora_A.weight"
     dtype, shape, raw = parts.tensors[name]
@@ -298,17 +346,42 @@ def _drop_case(parts: BundleParts) -> None:
 
 def _never_declared(parts: BundleParts) -> None:
     """Leave a hard case out of the snapshot before anything was sealed."""
-    case = digest.of_value(parts.cases.pop(0))
-    parts.predictions = [item for item in parts.predictions if item["case"] != case]
-    at = next(n for n, item in enumerate(parts.snapshot_rows) if item["capture"] == case)
-    del parts.snapshot_rows[at]
-    for item in parts.trace:
-        if "positions" in item:
-            item["positions"] = [p - (p > at) for p in item["positions"]]
-    for side in (parts.snapshot, parts.snapshot["splits"]["eval"]):
-        side["captures"] -= 1
-        side["images"] -= 1
+    parts.declare(parts.cases[1:])
+
+
+def _declared_often(parts: BundleParts) -> None:
+    """One easy case many times, under other sources."""
+    easy = parts.cases[0]
+    sources = ({**easy["source"], "name": f"toy {number}"} for number in range(20))
+    parts.declare([*parts.cases, *({**easy, "source": source} for source in sources)])
+
+
+def _tagged_often(parts: BundleParts) -> None:
+    """A case that counts several times in the slice of its tag."""
+    first, *rest = parts.cases
+    parts.declare([{**first, "tags": first["tags"] * 8}, *rest])
+
+
+def _unstated_side(parts: BundleParts) -> None:
+    parts.declare([{**case, "split": None} for case in parts.cases])
+
+
+def _cut_early(parts: BundleParts) -> None:
+    """The base's answers, cut after one token of many: it then looks worse than it is."""
+    for item in parts.predictions:
+        item["base"].update(finish="length", tokens=1, output="a")
     parts.rescore()
+
+
+def _one_batch(parts: BundleParts) -> None:
+    for item in parts.predictions:
+        item["batch"] = 0
+
+
+def _trained_longer(parts: BundleParts) -> None:
+    """Half the steps in the lock, and early stopping as the excuse for others."""
+    train = parts.lock["train"]
+    train.update(early_stopping={"every_steps": 1, "patience": 1}, segments=1, steps=2)
 
 
 def _edit_accuracy(parts: BundleParts) -> None:
@@ -427,6 +500,32 @@ FORGERIES = (
         claims=_say(predicates.MODULES, "words", value=["projector frozen"]),
     ),
     Forgery(
+        "a role left out of the words",
+        ("V16",),
+        claims=_say(predicates.MODULES, "words", value=["vision frozen"]),
+    ),
+    Forgery(
+        "a builder that promises SLSA Build L3",
+        ("V17",),
+        claims=_say(
+            predicates.PROVENANCE, "runDetails", "builder", "id",
+            value="https://slsa.dev/builders/hosted@Build_L3",
+        ),
+    ),
+    Forgery(
+        "a test result that passes K where the K-score does not",
+        ("V18",),
+        parts=_k_misses,
+        claims=_k_passed,
+    ),
+    Forgery("an audit of another bundle", ("V12",), claims=_another_audit),
+    Forgery(
+        "a cost of 0 where the lock has a price",
+        ("V35",),
+        parts=_price,
+        claims=_say(predicates.KSCORE, "inputs", "cost_usd_per_call", value="0"),
+    ),
+    Forgery(
         "K edited",
         ("V36",),
         claims=_say(predicates.KSCORE, "composite", value="0.9999"),
@@ -478,6 +577,7 @@ FORGERIES = (
         "a frozen module missing from list and counts", (), parts=_hidden_frozen, only_by="base"
     ),
     Forgery("an adapter of zeros", ("V27",), parts=_zeros),
+    Forgery("an adapter whose products cancel out", ("V27",), parts=_cancelling),
     Forgery("NaN weights", ("V26",), parts=_nan),
     Forgery("a delta without one of its factors", ("V23",), parts=_half_delta),
     Forgery("an adapter tensor listed twice", ("V29",), parts=_listed_twice),
@@ -503,6 +603,11 @@ FORGERIES = (
         parts=_never_declared,
         why="what is not declared leaves no trace; a policy can demand the root of a known pack",
     ),
+    Forgery("an easy case declared many times", ("V30",), parts=_declared_often),
+    Forgery("a case's tag written many times", ("V30",), parts=_tagged_often),
+    Forgery("eval cases chosen under an official split", ("V30",), parts=_unstated_side),
+    Forgery("the base's answers cut early", ("V31",), parts=_cut_early),
+    Forgery("all cases in one batch", ("V31",), parts=_one_batch),
     Forgery("accuracy edited", ("V33",), parts=_edit_accuracy),
     Forgery("an eval image also in training", ("V39",), parts=_leak),
     Forgery(
@@ -521,9 +626,12 @@ FORGERIES = (
     ),
     Forgery("a seed chosen", ("V08",), parts=_seed),
     Forgery("a step removed from the trace", ("V08",), parts=_trace_step),
+    Forgery("training longer than the lock allows", ("V08",), parts=_trained_longer),
     Forgery("a step on an eval case", ("V08",), parts=_trace_positions),
     Forgery("a loss edited in the trace", (), parts=_trace_loss, only_by="replay"),
     Forgery("a checkpoint of another run", ("V08",), parts=_checkpoint),
+    Forgery("a checkpoint that the run never made", ("V08",), parts=_invented_checkpoint),
+    Forgery("a file hidden as a picture of the eval set", ("V08",), parts=_hidden_payload),
     Forgery(
         "checkpoints of another run, chained again", (), parts=_checkpoint_rechained,
         only_by="replay",

@@ -52,6 +52,7 @@ train:
   batch_size: {batch_size}
   segments: 4
 evaluation: {{metric: exact, floors: {floors}}}
+publish: {publish}
 cost: local
 """
 
@@ -181,7 +182,7 @@ class Line:
         """Write kolm.yaml; arguments replace parts of it."""
         values = {
             "name": self.name, "rank": 4, "steps": 16, "batch_size": 4,
-            "floors": LOWEST_FLOORS, **spec,
+            "floors": LOWEST_FLOORS, "publish": "{}", **spec,
         }  # fmt: skip
         (self.folder / "kolm.yaml").write_text(SPEC.format(**values), encoding="utf-8")
 

@@ -23,6 +23,25 @@ def make_captures(cases: int, train: int) -> list[tuple[Row, str]]:
     return [(make_capture(number, side), side) for number, side in enumerate(sides)]
 
 
+def picture_of(image: Row) -> bytes:
+    """The bytes of a toy picture, found by its digest."""
+    pictures = (f"picture {number}".encode() for number in range(1000))
+    return next(p for p in pictures if digest.of_bytes(p) == image["file"])
+
+
+def make_checkpoint(step: int, tensors: str) -> Row:
+    """The document of a checkpoint."""
+    counts = {"some.weight": step}
+    return {
+        "gradient_steps": counts,
+        "patience": None,
+        "schema": "urn:kolm:checkpoint:v1",
+        "step": step,
+        "tensors": tensors,
+        "updates": counts,
+    }
+
+
 def make_capture(number: int, side: str) -> Row:
     picture = f"picture {number}".encode()
     question = "which colour?" if number % 3 else "is it red?"
@@ -59,12 +78,13 @@ def make_snapshot_row(capture: Row, side: str) -> Row:
 
 
 def make_snapshot(rows: list[Row]) -> Row:
-    counts = {
-        side: sum(row["split"] == side for row in rows) for side in ("eval", "train", "validation")
+    sides = {
+        side: [row for row in rows if row["split"] == side]
+        for side in ("eval", "train", "validation")
     }
     return {
         "captures": len(rows),
-        "images": len(rows),
+        "images": _images(rows),
         "near_duplicates": {
             "across_splits": 0,
             "method": "dhash-8x8-color-v1",
@@ -73,8 +93,14 @@ def make_snapshot(rows: list[Row]) -> Row:
         "root": digest.merkle_root(canonical.dumps(row) for row in rows),
         "rule": {"kind": "official", "validation": "0"},
         "schema": "urn:kolm:snapshot:v1",
-        "splits": {side: {"captures": n, "images": n} for side, n in counts.items()},
+        "splits": {
+            side: {"captures": len(mine), "images": _images(mine)} for side, mine in sides.items()
+        },
     }
+
+
+def _images(rows: list[Row]) -> int:
+    return len({image["file"] for row in rows for image in row["images"]})
 
 
 def make_weights() -> dict[str, Tensor]:

@@ -21,6 +21,9 @@ from kolm.verify.widening import WIDENED, widened_digests
 
 NOT_GIVEN = "needs --base"
 
+# What `train.precision` makes of the checkpoint's floating-point tensors.
+MEMORY_DTYPES = {"float32": "F32", "bfloat16": "BF16"}
+
 
 def _facts(subject: Subject) -> BaseFacts | Finding:
     if subject.auditor.base is None:
@@ -64,6 +67,7 @@ def tensors_are_pinned(subject: Subject) -> Iterator[Finding]:
         ("root", root),
         ("tensors", len(facts.tensors)),
         ("parameters", facts.parameters),
+        ("dtype", facts.dtype),
     ):
         if base[field] != found:
             yield failed(
@@ -96,8 +100,9 @@ def modules_are_complete(subject: Subject) -> Iterator[Finding]:
         if len(parameter["checkpoint"]) == 1 and parameter["checkpoint"][0] in stored:
             pairs.append((parameter, stored[parameter["checkpoint"][0]]))
     digests = _digests_in_memory(subject, pairs)
+    loaded = MEMORY_DTYPES[subject.lock["train"]["precision"]]
     for parameter, tensor in pairs:
-        yield from _same_tensor(parameter, tensor, digests.get(tensor.key))
+        yield from _same_tensor(parameter, tensor, digests.get(tensor.key), loaded)
     for key in sorted(stored.keys() - listed.keys()):
         yield failed("a tensor of the checkpoint is not listed", where=MODULES, expected=key)
     for key in sorted(listed.keys() - stored.keys()):
@@ -119,7 +124,10 @@ def _digests_in_memory(subject: Subject, pairs: list[tuple[Any, BaseTensor]]) ->
     return known
 
 
-def _same_tensor(parameter: Any, tensor: BaseTensor, found: Digest | None) -> Iterator[Finding]:
+def _same_tensor(
+    parameter: Any, tensor: BaseTensor, found: Digest | None, loaded: str
+) -> Iterator[Finding]:
+    """One listed tensor; without a digest to compare, loading must have narrowed its dtype."""
     place = f"{MODULES}: {tensor.key}"
     if tuple(parameter["shape"]) != tensor.shape:
         yield failed(
@@ -127,6 +135,13 @@ def _same_tensor(parameter: Any, tensor: BaseTensor, found: Digest | None) -> It
             where=place,
             expected=list(tensor.shape),
             found=parameter["shape"],
+        )
+    elif found is None and parameter["dtype"] != loaded:
+        yield failed(
+            "the listed dtype is not one that loading makes of the checkpoint's",
+            where=place,
+            expected=" or ".join(sorted({tensor.dtype, loaded})),
+            found=parameter["dtype"],
         )
     elif found is not None and parameter["before"] != found:
         yield failed(
@@ -166,6 +181,7 @@ def adapter_fits(subject: Subject) -> Iterator[Finding]:
             fits = (
                 shape is not None
                 and len(shape) > side[1]
+                and len(entry.shape) > side[0]
                 and shape[side[1]] == entry.shape[side[0]]
             )
         elif isinstance(name, WholeTensor):

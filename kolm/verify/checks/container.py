@@ -6,6 +6,7 @@ departure becomes a finding under its number.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Iterator
 
 from kolm import digest
@@ -87,7 +88,7 @@ def documents_are_canonical(subject: Subject) -> Iterator[Finding]:
     """A second spelling of the same value would be a second content id for one content."""
     yield from _document_errors(subject, canonical_form=True)
     names = list(subject.documents.contents)
-    lost = [name for name in names if subject.documents.load(name).value is None]
+    lost = [name for name in names if subject.documents.load(name).error is not None]
     yield passed(
         f"{len(names) - len(lost)} of {len(names)} members; the others could not be read (V06)"
         if lost
@@ -121,7 +122,8 @@ def members_refer(subject: Subject) -> Iterator[Finding]:
         references.trace_is_a_chain,
         references.trace_trains_on_train,
         references.environment_class_holds,
-        references.images_have_their_names,
+        references.checkpoints_are_the_traces,
+        references.images_are_the_cases,
     ]
     if documents.obstacle(EVALUATION) is None and documents.obstacle(CARD) is None:
         rules.append(references.card_is_derived)
@@ -129,6 +131,7 @@ def members_refer(subject: Subject) -> Iterator[Finding]:
         yield from map(from_error, rule(documents))
     yield from _seeds_follow(subject)
     yield from _trace_is_the_locks(subject)
+    yield from _steps_are_the_locks(subject)
     steps = subject.receipt["trace"]["steps"]
     yield passed(f"{len(subject.digests)} members, {steps} steps in one chain")
 
@@ -166,16 +169,43 @@ def _seeds_follow(subject: Subject) -> Iterator[Finding]:
 
 
 def _trace_is_the_locks(subject: Subject) -> Iterator[Finding]:
-    """Without early stopping, as many steps and segments as the lock demands."""
+    """As many steps and segments as the lock demands; with early stopping, no more than those."""
     train, trace = subject.lock["train"], subject.receipt["trace"]
-    if train["early_stopping"] is not None:
-        return
+    stopped = train["early_stopping"] is not None
     segments = min(train["segments"], train["steps"])
-    for field, expected in (("steps", train["steps"]), ("segments", segments)):
-        if trace[field] != expected:
+    for field, most in (("steps", train["steps"]), ("segments", segments)):
+        if trace[field] > most or (trace[field] < most and not stopped):
             yield failed(
                 f"the trace has not the {field} that the lock demands",
                 where=f"{RECEIPT}#/trace/{field}",
-                expected=expected,
+                expected=f"at most {most}" if stopped else most,
                 found=trace[field],
+            )
+
+
+def _steps_are_the_locks(subject: Subject) -> Iterator[Finding]:
+    """Each step reads what one window of batches can hold, and trains the projector when due."""
+    train, freeze = subject.lock["train"], subject.lock["train"]["freeze"]
+    window, parts = train["batch_size"] * train["accumulation"], train["accumulation"]
+    last = 0 if freeze["projector"] else freeze["projector_after_steps"] or train["steps"]
+    for number, row in enumerate(subject.trace, 1):
+        if row["kind"] != "step":
+            continue
+        places = row["positions"]
+        # A batch holds a capture once; batches of one window may lie in two epochs.
+        again = max(Counter(places).values()) if len(set(places)) < len(places) else 1
+        if len(places) > window or again > parts:
+            yield failed(
+                "the step read more captures, or one more often, than its batches can hold",
+                where=f"{TRACE}:{number}#/positions",
+                expected=f"at most {window}, each at most {parts} times",
+                found=f"{len(places)}, one of them {again} times",
+            )
+        trains = row["step"] <= last
+        if (row["projector_learning_rate"] is not None) != trains:
+            yield failed(
+                "the step's projector learning rate is not what the lock's freeze rules give",
+                where=f"{TRACE}:{number}#/projector_learning_rate",
+                expected="a rate" if trains else "null",
+                found=row["projector_learning_rate"] or "null",
             )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from kolm.bundle import adapter_config, values
@@ -13,6 +13,7 @@ from kolm.verify.adapter_names import DELTA_PARTS, DeltaTensor, WholeTensor, rea
 from kolm.verify.check import check
 from kolm.verify.findings import failed, from_error, passed
 from kolm.verify.subject import CONFIG, LOCK, MODULES, WEIGHTS, Subject
+from kolm.verify.widening import WIDENED, widen
 
 FLOATS = ("BF16", "F16", "F32")  # what training writes; integers would be finite whatever they say
 
@@ -148,35 +149,54 @@ def numbers_are_finite(subject: Subject) -> Iterator[Finding]:
     yield passed(f"{count:,} numbers")
 
 
-@check("V27", "Does the adapter change anything?", reads=(WEIGHTS, MODULES))
+@check("V27", "Does the adapter change anything?", needs=("V23", "V26"), reads=(WEIGHTS, MODULES))
 def adapter_does_something(subject: Subject) -> Iterator[Finding]:
-    """At least one low-rank product has two non-zero factors, or one whole tensor differs."""
+    """One low-rank product that is not zero is enough, or one whole tensor that differs."""
     rows = subject.modules_by_name
-    factors: dict[str, dict[str, bool]] = {}
+    factors: dict[str, dict[str, TensorEntry]] = {}
     changed = 0
     for entry in subject.adapter:
         name = read_name(entry.name, rows)
-        raw = subject.tensor_bytes(entry)
         if isinstance(name, DeltaTensor):
-            zero = values.is_zero(entry.dtype, raw)
-            factors.setdefault(name.module, {})[name.part] = not zero
+            factors.setdefault(name.module, {})[name.part] = entry
         elif isinstance(name, WholeTensor):
-            changed += _base_digest(rows[name.module], name.parameter) != tensor_digest(
-                entry.dtype, entry.shape, raw
-            )
-    active = sum(
-        f.get("lora_A.weight", False) and f.get("lora_B.weight", False) for f in factors.values()
-    )
-    if not active and not changed:
+            before = _listed(rows[name.module], name.parameter)
+            changed += before is not None and _differs(subject, entry, before)
+    active = next((module for module, f in factors.items() if _is_active(subject, f)), None)
+    if active is None and not changed:
         yield failed(
             "every low-rank product is zero and no whole tensor differs from the base",
             where=WEIGHTS,
         )
-    yield passed(f"{active} of {len(factors)} deltas are not zero, {changed} whole tensors differ")
+    product = f"the product at {active} is not zero" if active else "every low-rank product is zero"
+    yield passed(f"{product}, {changed} whole tensors differ")
 
 
-def _base_digest(row: Any, parameter: str) -> str | None:
-    return next((p["before"] for p in row["parameters"] if p["name"] == parameter), None)
+def _is_active(subject: Subject, factors: Mapping[str, TensorEntry]) -> bool:
+    inner, outer = factors["lora_A.weight"], factors["lora_B.weight"]
+    raw = [(entry.dtype, subject.tensor_bytes(entry)) for entry in (outer, inner)]
+    if any(values.is_zero(*matrix) for matrix in raw):
+        return False
+    return not values.product_is_zero(raw[0], raw[1], rank=inner.shape[0])
+
+
+def _differs(subject: Subject, entry: TensorEntry, before: Any) -> bool:
+    """Whether the values differ from the base's: another dtype alone is no difference."""
+    raw: bytes | memoryview = subject.tensor_bytes(entry)
+    dtype = entry.dtype
+    if WIDENED.get(dtype) == before["dtype"]:
+        dtype, raw = "F32", widen(dtype, raw)
+    elif (dtype, before["dtype"]) == ("F32", "BF16"):
+        narrow = bytearray(len(raw) // 2)
+        narrow[0::2], narrow[1::2] = raw[2::4], raw[3::4]
+        if widen("BF16", narrow) != raw:
+            return True  # more digits than the base has
+        dtype, raw = "BF16", bytes(narrow)
+    return bool(tensor_digest(dtype, entry.shape, raw) != before["before"])
+
+
+def _listed(row: Any, parameter: str) -> Any:
+    return next((p for p in row["parameters"] if p["name"] == parameter), None)
 
 
 def _tensor(name: str) -> str:

@@ -5,23 +5,50 @@ The functions that evaluation called to write are called again to compare; no st
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 from kolm import canonical
+from kolm.capture import rules
 from kolm.errors import KolmError
 from kolm.records.verification import Finding
-from kolm.score.evaluation import evaluate, find_mismatches
+from kolm.score.evaluation import RUNS, evaluate, find_mismatches
+from kolm.score.judge import LENGTH, LONGEST_OUTPUT_CHARACTERS
 from kolm.verify.check import check
 from kolm.verify.findings import failed, from_error, not_checked, passed
-from kolm.verify.subject import CASES, EVALUATION, LINES, LOCK, PREDICTIONS, Subject
+from kolm.verify.subject import (
+    CASES,
+    EVALUATION,
+    LINES,
+    LOCK,
+    PREDICTIONS,
+    SNAPSHOT,
+    Subject,
+)
 
 WITHHELD = "the publisher withheld prompts and answers (publish.text: false)"
 
 
-@check("V30", "Do the eval cases hash to the snapshot's eval leaves?", reads=(CASES, LINES))
+@check(
+    "V30",
+    "Do the eval cases hash to the snapshot's eval leaves?",
+    reads=(CASES, LINES, SNAPSHOT),
+)
 def cases_are_the_leaves(subject: Subject) -> Iterator[Finding]:
-    """Each case's id is the hash of its bytes; ids, order and pictures are the snapshot's."""
+    """Each case's id is the hash of its bytes; ids, order and pictures are the snapshot's.
+
+    And the cases are ones that a snapshot can be taken of: captures that obey their rules, each
+    asked once.
+    """
+    yield from _leaves_follow(subject)
+    yield from _cases_obey_the_rules(subject)
+    yield passed(f"{len(subject.case_rows):,} cases hash to their leaves")
+
+
+def _leaves_follow(subject: Subject) -> Iterator[Finding]:
     lines = subject.lines
+    official = subject.snapshot["rule"]["kind"] == "official"
     declared = {lines.captures[n]: lines.images[n] for n in lines.of_split("eval")}
     previous = ""
     for number, (case, row) in enumerate(subject.case_rows, 1):
@@ -38,25 +65,56 @@ def cases_are_the_leaves(subject: Subject) -> Iterator[Finding]:
             )
         elif images != [{key: i[key] for key in ("file", "pixels")} for i in row["images"]]:
             yield failed("the case names other pictures than its leaf", where=where, found=case)
-        if row["split"] not in (None, "eval"):
+        if official and row["split"] != "eval":
             yield failed(
-                "the case's own split is another",
+                "the case's own split is another, and the split is the official one",
                 where=where,
-                expected="eval or none",
-                found=row["split"],
+                expected="eval",
+                found=row["split"] or "none",
             )
     for leaf in sorted(declared):
         yield failed("an eval leaf of the snapshot has no case", where=CASES, expected=leaf)
-    yield passed(f"{len(subject.case_rows):,} cases hash to their leaves")
+
+
+def _cases_obey_the_rules(subject: Subject) -> Iterator[Finding]:
+    """What taking captures in and a snapshot of them refuse: C4 to C12, S13."""
+    pictures: dict[str, Mapping[str, Any]] = {}
+    asked: dict[tuple[str, ...], tuple[str, str]] = {}
+    for number, (_, row) in enumerate(subject.case_rows, 1):
+        where = f"{CASES}:{number}"
+        try:
+            rules.check_rules(row, where=where)
+        except KolmError as error:
+            yield from_error(error)
+            continue
+        answer = rules.answer(row)
+        first, place = asked.setdefault(rules.question(row), (answer, where))
+        if place != where:
+            does = "repeats" if first == answer else "contradicts"
+            yield failed(
+                f"the case {does} another: the same pictures and prompt",
+                where=where,
+                found=place,
+            )
+        for image in row["images"]:
+            if pictures.setdefault(image["file"], image) != image:
+                yield failed(
+                    "the picture is described otherwise than in an earlier case",
+                    where=where,
+                    found=image["file"],
+                )
 
 
 @check(
     "V31",
     "Is every declared case answered exactly once, in order, and no other?",
-    reads=(PREDICTIONS, LINES),
+    reads=(PREDICTIONS, LINES, LOCK),
 )
 def every_case_is_answered(subject: Subject) -> Iterator[Finding]:
-    """The snapshot's eval lines are what was declared; predictions must be exactly those."""
+    """The snapshot's eval lines are what was declared; predictions must be exactly those.
+
+    And their batches and lengths are ones that the lock's settings can give.
+    """
     lines = subject.lines
     declared = sorted(lines.captures[number] for number in lines.of_split("eval"))
     answered = [row["case"] for row in subject.predictions]
@@ -66,7 +124,46 @@ def every_case_is_answered(subject: Subject) -> Iterator[Finding]:
         yield failed("a prediction is for no declared case", where=PREDICTIONS, found=case)
     if answered != declared and set(answered) == set(declared):
         yield failed("the predictions are not sorted by case, each once", where=PREDICTIONS)
+    yield from _batches_follow(subject)
+    yield from _answers_end(subject)
     yield passed(f"{len(answered):,} of {len(declared):,} declared cases")
+
+
+def _batches_follow(subject: Subject) -> Iterator[Finding]:
+    """P5: batches of the lock's size, numbered from 0; only the last may be smaller."""
+    sizes = Counter(row["batch"] for row in subject.predictions)
+    left, size = len(subject.predictions), subject.lock["evaluation"]["batch_size"]
+    for batch in range(-(-left // size)):
+        expected = min(size, left - batch * size)
+        if sizes[batch] != expected:
+            yield failed(
+                f"batch {batch} has not the cases that evaluation.batch_size gives it",
+                where=PREDICTIONS,
+                expected=expected,
+                found=sizes[batch],
+            )
+            return
+
+
+def _answers_end(subject: Subject) -> Iterator[Finding]:
+    """P6: an answer has a token at least, and one that was cut has reached a limit."""
+    most = subject.lock["evaluation"]["max_new_tokens"]
+    for row in subject.predictions:
+        for run in RUNS:
+            said = row[run]
+            tokens, cut = said["tokens"], said["finish"] == LENGTH
+            if not 1 <= tokens <= most:
+                wrong = f"the {run} output has a number of tokens that cannot be"
+            elif cut and tokens < most and len(said["output"]) < LONGEST_OUTPUT_CHARACTERS:
+                wrong = f"the {run} output is cut before it has reached a limit"
+            else:
+                continue
+            yield failed(
+                wrong,
+                where=f"{PREDICTIONS}: {row['case']}",
+                expected=f"{most}" if cut else f"1 to {most}",
+                found=f"{tokens}",
+            )
 
 
 @check(

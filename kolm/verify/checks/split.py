@@ -31,6 +31,14 @@ def header_follows(subject: Subject) -> Iterator[Finding]:
             expected="0",
             found=near["across_splits"],
         )
+    eval_images = subject.snapshot["splits"]["eval"]["images"]
+    if near["across_splits"] > eval_images:
+        yield failed(
+            "more near-duplicates are counted than there are eval pictures",
+            where=f"{SNAPSHOT}#/near_duplicates",
+            expected=f"at most {eval_images}",
+            found=near["across_splits"],
+        )
     yield from _split_follows(subject)
     kind = subject.snapshot["rule"]["kind"]
     drawn = "the whole split" if kind == "hash" else "validation" if _carved(subject) else "nothing"

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from kolm import canonical, digest, schema
+from kolm import canonical, schema
 from kolm.bundle import layout, limits, tar, writer
-from kolm.bundle.members import REQUIRED, TABLE
+from kolm.bundle.members import REQUIRED, TABLE, MemberKind
 from kolm.bundle.reader import Bundle
 from kolm.bundle.references import members_agree
 from kolm.errors import Denied, KolmError, Refused, Unreadable, Usage
@@ -95,20 +95,48 @@ def test_members_may_come_from_files(parts: BundleParts, tmp_path: Path) -> None
     assert (tmp_path / "files.kolm").read_bytes() == expected
 
 
-def test_optional_members_are_taken(parts: BundleParts, tmp_path: Path) -> None:
-    forged = parts.copy()
-    image = b"\x89PNG picture"
-    forged.overrides[f"evalimage-{digest.hex_of(digest.of_bytes(image))}"] = image
-    forged.overrides["checkpoint-00000002.safetensors"] = forged.members()[
-        "adapter_model.safetensors"
-    ]
-    path = forged.seal(tmp_path / "x.kolm")
-    bundle = Bundle.open(path)
-    assert len(bundle.names) == len(REQUIRED) + 4
-    assert list(members_agree(bundle.documents)) == []
-    forged.overrides["evalimage-" + "0" * 64] = b"another"
-    [error] = members_agree(Bundle.open(forged.seal(path)).documents)
-    assert error.where == "evalimage-" + "0" * 64
+@pytest.fixture
+def published(parts: BundleParts) -> BundleParts:
+    """A bundle with its eval pictures and checkpoints."""
+    made = parts.copy()
+    made.publish_images()
+    made.publish_checkpoints()
+    return made
+
+
+def complaints(parts: BundleParts, path: Path) -> list[str]:
+    return [error.where for error in members_agree(Bundle.open(parts.seal(path)).documents)]
+
+
+def test_published_pictures_and_checkpoints_are_members(
+    published: BundleParts, tmp_path: Path
+) -> None:
+    assert complaints(published, tmp_path / "x.kolm") == []
+    names = Bundle.open(tmp_path / "x.kolm").names
+    assert sum(name.startswith("evalimage-") for name in names) == 6
+    assert sum(name.startswith("checkpoint-") for name in names) == 6
+
+
+@pytest.mark.parametrize("prefix", ["evalimage-", "checkpoint-"])
+@pytest.mark.parametrize("trick", ["missing", "other bytes", "not promised"])
+def test_published_members_are_the_promised_ones(
+    published: BundleParts, tmp_path: Path, prefix: str, trick: str
+) -> None:
+    name = next(name for name in sorted(published.overrides) if name.startswith(prefix))
+    if trick == "missing":
+        del published.overrides[name]
+    elif trick == "other bytes":
+        published.overrides[name] += b" "
+    else:
+        what = "images" if prefix == "evalimage-" else "checkpoints"
+        published.lock["publish"][what] = False
+    assert name in complaints(published, tmp_path / "x.kolm")
+
+
+def test_a_checkpoints_document_names_its_tensors(published: BundleParts, tmp_path: Path) -> None:
+    name = "checkpoint-00000002.safetensors"
+    published.overrides[name] = published.overrides["checkpoint-00000000.safetensors"]
+    assert complaints(published, tmp_path / "x.kolm") == [name]
 
 
 def test_unpublished_text_leaves_the_cases_out(parts: BundleParts, tmp_path: Path) -> None:
@@ -391,6 +419,22 @@ def test_a_file_that_changes_while_it_is_packed_is_noticed(
         )
     assert refused.value.code == "E_MEMBER_CHANGED"
     assert [path.name for path in tmp_path.iterdir()] == ["trace.jsonl"]
+
+
+@pytest.mark.parametrize("kind", [k for k in TABLE if not k.several], ids=lambda kind: kind.name)
+def test_a_member_that_no_reader_would_take_is_not_sealed(
+    parts: BundleParts, tmp_path: Path, kind: MemberKind
+) -> None:
+    source = tmp_path / "source"
+    with source.open("wb") as stream:
+        stream.truncate(kind.limit.value + 1)  # without taking room on the disk
+    with pytest.raises(Refused) as refused:
+        writer.seal(
+            tmp_path / "x.kolm",
+            receipt=parts.receipt(),
+            members=parts.members() | {kind.name: source},
+        )
+    assert (refused.value.code, refused.value.where) == ("E_CONTAINER_LIMIT", kind.name)
 
 
 def test_every_limit_of_the_table_is_in_the_format_page() -> None:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import struct
 import time
+from fractions import Fraction
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kolm.bundle.values import all_finite, is_zero
+from kolm.bundle.values import all_finite, is_zero, product_is_zero
 
 FORMATS = {"F64": "<d", "F32": "<f", "F16": "<e"}
 
@@ -25,6 +26,35 @@ def test_finite_and_zero_agree_with_numpy(dtype: str, data: st.DataObject) -> No
     values = np.frombuffer(raw, kind)
     assert all_finite(dtype, raw) == bool(np.isfinite(values).all())
     assert is_zero(dtype, raw) == bool((values == 0).all())
+
+
+@pytest.mark.parametrize("dtype", ["F32", "F16", "BF16"])
+@given(data=st.data())
+def test_a_product_is_zero_exactly_when_fractions_say_so(dtype: str, data: st.DataObject) -> None:
+    rows, rank, columns = (data.draw(st.integers(1, 3)) for _ in range(3))
+    numbers = st.sampled_from([0.0, -0.0, 1.0, -1.0, 0.5, -0.5, 2.0**-14, 3.0])
+    outer = data.draw(st.lists(numbers, min_size=rows * rank, max_size=rows * rank))
+    inner = data.draw(st.lists(numbers, min_size=rank * columns, max_size=rank * columns))
+    left = np.array([Fraction(x) for x in outer], object).reshape(rows, rank)
+    right = np.array([Fraction(x) for x in inner], object).reshape(rank, columns)
+    found = product_is_zero(
+        (dtype, _stored(dtype, outer)), (dtype, _stored(dtype, inner)), rank=rank
+    )
+    assert found == (not (left @ right).any())
+
+
+def test_a_product_below_every_float_is_not_zero() -> None:
+    least = struct.pack("<f", 2.0**-149)
+    assert not product_is_zero(("F32", least), ("F32", least), rank=1)
+
+
+def _stored(dtype: str, numbers: list[float]) -> bytes:
+    if dtype == "F16":
+        return struct.pack(f"<{len(numbers)}e", *numbers)
+    wide = struct.pack(f"<{len(numbers)}f", *numbers)
+    if dtype == "F32":
+        return wide
+    return b"".join(wide[start + 2 : start + 4] for start in range(0, len(wide), 4))
 
 
 @pytest.mark.parametrize("dtype", FORMATS)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 
 import jsonschema
@@ -9,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 
 from kolm import canonical, digest, schema
-from kolm.capture import documents, limits
+from kolm.capture import documents, limits, rules
 from kolm.errors import Refused
 from kolm.records import codec
 from kolm.records.capture import Correction, ImagePart, Message, TextPart
@@ -59,6 +60,17 @@ def test_an_empty_response_is_refused(text: str) -> None:
 )
 def test_an_unfilled_template_is_refused(text: str) -> None:
     refused(capture(0, response=text), "E_CAPTURE_UNFILLED")
+
+
+@pytest.mark.parametrize("text", ["[TODO [TODO x]", "[TODO\n[TBD]", "[ \n TODO see [1]"])
+def test_a_template_is_found_behind_others(text: str) -> None:
+    refused(capture(0, response=text), "E_CAPTURE_UNFILLED")
+
+
+def test_a_text_full_of_beginnings_of_templates_is_read_once() -> None:
+    began = time.process_time()
+    rules.check_answer("[TODO" * 100_000, where="here")
+    assert time.process_time() - began < 5  # once for each: minutes
 
 
 @pytest.mark.parametrize("text", ["[1, 2]", "[todo] list", "ANNOTATE", "[TODOS]"])
@@ -168,4 +180,4 @@ def test_there_are_vectors_of_both_kinds() -> None:
 
 @given(ANSWERS)
 def test_the_strategy_for_answers_gives_answers(text: str) -> None:
-    documents.check_answer(text, where="here")
+    rules.check_answer(text, where="here")

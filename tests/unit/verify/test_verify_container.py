@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -11,7 +12,7 @@ from kolm.bundle import tar
 from kolm.errors import Unreadable
 from kolm.records.verification import Verdict
 from tests.support.audits import NOW, World
-from tests.support.bundles import read_entries, write_tar
+from tests.support.bundles import BundleParts, read_entries, write_tar
 
 
 @pytest.fixture(scope="module")
@@ -122,6 +123,80 @@ def test_v08_fewer_steps_or_segments_than_the_lock_demands_are_refused(
     forged = world.parts.copy()
     forged.lock["train"][field] += 1
     assert "V08" in world.audit(forged).failed
+
+
+@pytest.mark.parametrize(("steps", "segments"), [(2, 2), (4, 1)])
+def test_v08_early_stopping_is_no_way_to_train_longer(
+    world: World, steps: int, segments: int
+) -> None:
+    forged = world.parts.copy()
+    stopping = {"every_steps": 1, "patience": 1}
+    forged.lock["train"].update(early_stopping=stopping, steps=steps, segments=segments)
+    assert "V08" in world.audit(forged).failed
+
+
+def test_a_run_that_stopped_early_is_accepted(world: World) -> None:
+    stopped = world.parts.copy()
+    stopping = {"every_steps": 1, "patience": 1}
+    stopped.lock["train"].update(early_stopping=stopping, steps=9, segments=3)
+    assert world.audit(stopped).overall is Verdict.OK
+
+
+def test_pictures_count_among_the_members_that_could_be_read(world: World) -> None:
+    published = world.parts.copy()
+    published.publish_images()
+    answers = world.audit(published)
+    assert answers.overall is Verdict.OK
+    assert "could not be read" not in answers["V07"].detail
+
+
+def _first_step(parts: BundleParts) -> dict[str, Any]:
+    return next(row for row in parts.trace if row["kind"] == "step")
+
+
+def test_v08_a_capture_twice_in_one_batch_is_refused(world: World) -> None:
+    forged = world.parts.copy()
+    step = _first_step(forged)
+    step["positions"] = step["positions"][:1] * 2
+    assert world.audit(forged).failed == {"V08"}
+
+
+def test_v08_more_captures_than_a_step_reads_are_refused(world: World) -> None:
+    forged = world.parts.copy()
+    train = [n for n, row in enumerate(forged.snapshot_rows) if row["split"] == "train"]
+    _first_step(forged)["positions"] = train[:3]
+    assert world.audit(forged).failed == {"V08"}
+
+
+def test_a_capture_in_two_batches_of_one_window_is_accepted(world: World) -> None:
+    """An epoch may end inside a window."""
+    honest = world.parts.copy()
+    honest.lock["train"]["accumulation"] = 2
+    step = _first_step(honest)
+    step["positions"] = step["positions"] * 2
+    assert world.audit(honest).overall is Verdict.OK
+
+
+def test_v08_a_projector_that_learns_at_no_rate_is_refused(world: World) -> None:
+    forged = world.parts.copy()
+    _first_step(forged)["projector_learning_rate"] = None
+    assert world.audit(forged).failed == {"V08"}
+
+
+def test_v08_a_projector_that_learns_after_its_time_is_refused(world: World) -> None:
+    forged = world.parts.copy()
+    forged.lock["train"]["freeze"]["projector_after_steps"] = 2
+    assert "V08" in world.audit(forged).failed
+    for row in forged.trace:
+        if row["kind"] == "step" and row["step"] > 2:
+            row["projector_learning_rate"] = None
+    assert "V08" not in world.audit(forged).failed
+
+
+def test_v06_a_negative_loss_is_refused(world: World) -> None:
+    forged = world.parts.copy()
+    _first_step(forged)["loss"] = "-0.5"
+    assert "V06" in world.audit(forged).failed
 
 
 def test_v09_another_bundle_than_asked_for_is_refused(world: World) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import struct
 from typing import Any
 
@@ -251,6 +252,31 @@ def test_v27_an_adapter_of_zeros_is_refused(world: World, forged: BundleParts) -
                 forged.tensors[part["tensor"]] = original
     forged.retouch()
     assert "V27" in world.audit(forged).failed
+
+
+@pytest.mark.parametrize(("mine", "theirs"), [("F32", "F32"), ("BF16", "F32"), ("F32", "BF16")])
+@pytest.mark.parametrize("value", [b"\x00\x00", b"\x80\x3f"])
+def test_v27_another_dtype_alone_is_no_change(
+    world: World, forged: BundleParts, mine: str, theirs: str, value: bytes
+) -> None:
+    """The base is said to hold zeros, and the bundle holds zeros or ones in another dtype."""
+
+    def tensor(dtype: str, shape: tuple[int, ...], value: bytes) -> Any:
+        element = value if dtype == "BF16" else b"\x00\x00" + value
+        return dtype, shape, element * math.prod(shape)
+
+    for name, (_, shape, _) in list(forged.tensors.items()):
+        if "lora_" in name:
+            forged.tensors[name] = zeros(shape)
+        else:
+            forged.tensors[name] = tensor(mine, shape, value)
+    for module in forged.modules:
+        for parameter in module["parameters"] if module["state"] == "trained" else []:
+            parameter["dtype"] = theirs
+            before = tensor(theirs, tuple(parameter["shape"]), b"\x00\x00")
+            parameter["before"] = digest_of(before)
+    forged.retouch()
+    assert ("V27" in world.audit(forged).failed) == (value == b"\x00\x00")
 
 
 @pytest.mark.parametrize(

@@ -95,6 +95,33 @@ def test_v42_a_listed_digest_that_is_not_the_bases_is_refused(world: World, base
     assert world.audit(forged, base=base).failed == {"V42"}
 
 
+@pytest.mark.parametrize("dtype", ["F64", "F16", "I8"])
+def test_v42_a_dtype_that_hides_the_digest_is_refused(world: World, base: Path, dtype: str) -> None:
+    forged = world.parts.copy()
+    frozen = next(r for r in forged.modules if r["module"] == "model.visual.blocks.0.attn.qkv")
+    parameter = frozen["parameters"][0]
+    parameter["dtype"] = dtype
+    parameter["before"] = parameter["after"] = digest.of_bytes(b"another tensor")
+    assert world.audit(forged, base=base).failed == {"V42"}
+
+
+def test_v41_another_dtype_than_the_bases_is_refused(world: World, base: Path) -> None:
+    forged = world.parts.copy()
+    forged.lock["base"]["dtype"] = "float16"
+    assert world.audit(forged, base=base).failed == {"V41"}
+
+
+@pytest.mark.parametrize("shape", [(16,), ()])
+def test_v43_a_factor_of_another_rank_is_refused(
+    world: World, base: Path, shape: tuple[int, ...]
+) -> None:
+    forged = world.parts.copy()
+    module = "model.language_model.layers.0.self_attn.q_proj"
+    forged.tensors[f"base_model.model.{module}.lora_A.weight"] = floats("flat", shape)
+    forged.retouch()
+    assert {"V23", "V43"} <= world.audit(forged, base=base).failed
+
+
 def edit_checkpoint(**changes: list[str]) -> Any:
     def change(parts: BundleParts) -> None:
         module = next(r for r in parts.modules if r["module"] == "model.visual.blocks.0.attn.qkv")

@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
+import copy
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from decimal import Decimal
 from typing import Any
 
 import pytest
 
 from kolm import canonical, digest
+from kolm.records import codec
+from kolm.records.kscore import Inputs
 from kolm.records.verification import Verdict
-from kolm.sign import predicates
-from tests.support.audits import World
+from kolm.score.kscore import kscore_v1
+from kolm.sign import envelope, predicates, statement
+from kolm.verify.policy import BUILT_IN
+from tests.support.audits import Answers, World
 from tests.support.bundles import BundleParts
 
 
@@ -47,6 +56,134 @@ def test_v30_a_case_with_another_picture_is_refused(world: World, forged: Bundle
     leaf = next(row for row in forged.snapshot_rows if row["capture"] == case)
     leaf["images"][0]["pixels"] = digest.of_bytes(b"another picture")
     assert "V30" in world.audit(forged).failed
+
+
+def redeclared(parts: BundleParts, change: Callable[[dict[str, Any]], object]) -> BundleParts:
+    """With one case changed before its snapshot was taken, and everything that follows."""
+    cases = copy.deepcopy(parts.cases)
+    change(cases[0])
+    parts.declare(cases)
+    return parts
+
+
+TEXT = {"text": "x", "type": "text"}
+SHOWN = {"image": 0, "type": "image"}
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda case: case.update(tags=["a", "a"]),
+        lambda case: case.update(tags=["b", "a"]),
+        lambda case: case["messages"][0]["content"][0].update(image=63),
+        lambda case: case["messages"][0].update(content=[TEXT]),
+        lambda case: case["messages"][0].update(content=[SHOWN, TEXT, TEXT]),
+        lambda case: case["messages"].insert(0, {"content": [TEXT], "role": "assistant"}),
+        lambda case: case["messages"][-1].update(content=[{**TEXT, "text": " "}]),
+        lambda case: case["messages"][-1].update(content=[{**TEXT, "text": "[TODO x]"}]),
+        lambda case: case["messages"][-1].update(content=[TEXT, TEXT]),
+        lambda case: case.update(corrections=[{"end": 0, "replacement": "x", "start": 0}]),
+        lambda case: case["images"][0].update(height=16384, width=16384),
+    ],
+)
+def test_v30_a_case_that_is_no_capture_is_refused(
+    world: World, forged: BundleParts, change: Any
+) -> None:
+    assert "V30" in world.audit(redeclared(forged, change)).failed
+
+
+@pytest.mark.parametrize("answer", [None, "another answer"])
+def test_v30_a_question_asked_twice_is_refused(
+    world: World, forged: BundleParts, answer: str | None
+) -> None:
+    again = copy.deepcopy(forged.cases[0])
+    again["source"]["name"] = "elsewhere"
+    again["messages"][0]["content"][1]["text"] += " "
+    if answer is not None:
+        again["messages"][-1]["content"][0]["text"] = answer
+    forged.declare([*forged.cases, again])
+    assert world.audit(forged).failed == {"V30"}
+
+
+def test_v30_one_picture_in_two_sizes_is_refused(world: World, forged: BundleParts) -> None:
+    other = copy.deepcopy(forged.cases[0])
+    other["images"][0]["width"] = 2800
+    other["messages"][0]["content"][1]["text"] = "another question?"
+    forged.declare([*forged.cases, other])
+    assert world.audit(forged).failed == {"V30"}
+
+
+@pytest.mark.parametrize("side", [None, "train"])
+def test_v30_a_case_of_another_side_is_refused_under_an_official_split(
+    world: World, forged: BundleParts, side: str | None
+) -> None:
+    assert world.audit(redeclared(forged, lambda case: case.update(split=side))).failed == {"V30"}
+
+
+def test_what_a_case_says_of_its_side_means_nothing_when_a_rule_draws_it(
+    world: World, forged: BundleParts
+) -> None:
+    forged.declare([{**case, "split": "train"} for case in forged.cases])
+    forged.snapshot["rule"] = {"eval": "0.3", "kind": "hash", "validation": "0"}
+    assert "V30" not in world.audit(forged).failed
+
+
+@pytest.mark.parametrize("batches", [[0] * 6, [0, 0, 1, 1, 1, 2], [1, 1, 2, 2, 3, 3]])
+def test_v31_batches_that_the_lock_does_not_give_are_refused(
+    world: World, forged: BundleParts, batches: list[int]
+) -> None:
+    for row, batch in zip(forged.predictions, batches, strict=True):
+        row["batch"] = batch
+    assert world.audit(forged).failed == {"V31"}
+
+
+@pytest.mark.parametrize(
+    "outcome",
+    [
+        {"tokens": 0},
+        {"tokens": 17},
+        {"finish": "length", "tokens": 15},
+        {"finish": "length", "output": "a" * 3071, "tokens": 15},
+    ],
+)
+def test_v31_an_answer_that_cannot_end_like_this_is_refused(
+    world: World, forged: BundleParts, outcome: dict[str, Any]
+) -> None:
+    forged.predictions[0]["base"].update(outcome)
+    forged.rescore()
+    assert world.audit(forged).failed == {"V31"}
+
+
+@pytest.mark.parametrize(
+    "outcome",
+    [
+        {"tokens": 16},
+        {"finish": "length", "tokens": 16},
+        {"finish": "length", "output": "a" * 3072, "tokens": 15},
+    ],
+)
+def test_an_answer_that_ends_at_a_limit_is_accepted(
+    world: World, forged: BundleParts, outcome: dict[str, Any]
+) -> None:
+    forged.predictions[0]["base"].update(outcome)
+    forged.rescore()
+    assert not world.audit(forged).failed
+
+
+def test_v32_and_v33_answer_soon_whatever_the_text(world: World, forged: BundleParts) -> None:
+    """Combining marks in the order that takes longest to put right."""
+    marks = "\u0301" * 15_800 + "\u0316" * 15_800
+    cases = copy.deepcopy(forged.cases)
+    for number, case in enumerate(cases):
+        case["messages"][-1]["content"][0]["text"] = f"{marks}{number}"
+    began = time.process_time()
+    forged.declare(cases)
+    for row in forged.predictions:
+        for run in ("adapter", "base", "blind"):
+            row[run]["output"] = marks[:3072]
+    forged.rescore()
+    assert not world.audit(forged).failed & {"V30", "V31", "V32", "V33"}
+    assert time.process_time() - began < 20  # by insertion: minutes
 
 
 def test_v31_a_dropped_case_is_refused(world: World, forged: BundleParts) -> None:
@@ -124,6 +261,16 @@ def test_v34_near_duplicates_under_a_refusing_policy_are_refused(
     assert world.audit(forged).failed == {"V34"}
 
 
+def test_v34_more_near_duplicates_than_eval_pictures_are_refused(
+    world: World, forged: BundleParts
+) -> None:
+    near = forged.snapshot["near_duplicates"]
+    near["across_splits"] = forged.snapshot["splits"]["eval"]["images"]
+    assert not world.audit(forged).failed
+    near["across_splits"] += 1
+    assert world.audit(forged).failed == {"V34"}
+
+
 @pytest.mark.parametrize(
     "change",
     [
@@ -136,6 +283,73 @@ def test_v34_near_duplicates_under_a_refusing_policy_are_refused(
 )
 def test_v35_an_input_that_content_does_not_have_is_refused(world: World, change: Any) -> None:
     assert "V35" in world.audit(change=change).failed
+
+
+@pytest.mark.parametrize(
+    ("cost", "accepted"),
+    [("0", False), ("1.999999", False), ("2", True), ("31.5", True)],
+)
+def test_v35_a_call_costs_at_least_its_shortest_answer_and_one_token_of_prompt(
+    world: World, forged: BundleParts, cost: str, accepted: bool
+) -> None:
+    shortest = min(row["adapter"]["tokens"] for row in forged.predictions)
+    price = canonical.decimal(Decimal(2000) / (1 + shortest))
+    forged.lock["evaluation"]["cost"] = {"kind": "per_token", "usd_per_1000_tokens": price}
+
+    def stating(said: dict[str, Any]) -> None:
+        claim = said[predicates.KSCORE]
+        claim["inputs"]["cost_usd_per_call"] = cost
+        follow(claim)
+
+    answers = world.audit(forged, change=stating, policy=replace(BUILT_IN, gate="any"))
+    assert answers.failed == (set() if accepted else {"V35"})
+
+
+def follow(claim: dict[str, Any]) -> None:
+    """Compute axes and composite of a K-score again from its inputs."""
+    result = kscore_v1(codec.from_document(Inputs, claim["inputs"]))
+    claim["axes"], claim["composite"] = dict(result.axes), result.composite
+
+
+def with_other_cases(world: World, **changes: Any) -> Answers:
+    """The honest bundle with a second K-score by the same signer about somebody else's cases."""
+    said = world.parts.predicates()
+    claim = said[predicates.KSCORE]
+    claim["pack"] = {"owner": "evaluator", "root": digest.of_bytes(b"other cases")}
+    claim["evaluation"] = digest.of_bytes(b"another evaluation")
+    claim["inputs"]["accuracy"] = "0.9"
+    score(**changes)(said)
+    if "composite" not in changes:
+        follow(claim)
+    stated = statement.statement(world.parts.content_id(), "toy", predicates.KSCORE, claim)
+    extra = envelope.seal(stated, world.publisher)
+    return world.audit(claims=[*world.parts.claims(world.publisher), extra])
+
+
+def test_a_score_on_other_cases_is_said_to_be_its_signers_measurement(world: World) -> None:
+    answers = with_other_cases(world)
+    assert answers.overall is Verdict.OK
+    for number in ("V35", "V36", "V37"):
+        assert "as publisher measured on cases that are not in the bundle" in answers[number].detail
+
+
+@pytest.mark.parametrize(
+    ("number", "changes"),
+    [
+        ("V35", {"inputs__size_bytes": 1}),
+        ("V35", {"inputs__cost_usd_per_call": "0.001"}),
+        ("V35", {"inputs__p95_latency_us": 1}),
+        ("V36", {"composite": "0.9999"}),
+        ("V37", {"gate__k": "0.1"}),
+        ("V37", {"gate__k_passed": False}),
+        ("V37", {"gate__floors_passed": False}),
+        ("V37", {"gate__verdict": "failed"}),
+    ],
+)
+def test_a_score_on_other_cases_holds_where_it_can_be_recomputed(
+    world: World, number: str, changes: dict[str, Any]
+) -> None:
+    assert with_other_cases(world, **changes).failed == {number}
 
 
 @pytest.mark.parametrize("change", [score(composite="0.9999"), score(axes__S="1")])

@@ -1,4 +1,4 @@
-"""Write the vectors of receipt, modules rows and trace rows: good documents, and each bad way.
+"""Write the vectors of receipt, checkpoints, modules and trace rows: good ones, and each bad way.
 
     python -m tests.vectors.bundle.make_rows
 
@@ -15,6 +15,7 @@ from typing import Any
 
 from kolm import canonical
 from tests.support.bundles import make_parts
+from tests.support.toy_documents import make_checkpoint
 
 FOLDER = Path(__file__).parent.parent
 Row = dict[str, Any]
@@ -71,8 +72,20 @@ TRACE: dict[str, Change] = {
     "no_positions": _set("positions", to=[]),
     "negative_position": _set("positions", to=[-1]),
     "loss_as_text_of_nan": _set("loss", to="NaN"),
+    "negative_loss": _set("loss", to="-0.5"),
     "state_in_a_step": _set("state", to="sha256:" + "0" * 64),
     "missing_loss": _drop("loss"),
+}
+
+
+CHECKPOINT: dict[str, Change] = {
+    "unknown_key": _set("note", to="x"),
+    "other_schema": _set("schema", to="urn:kolm:checkpoint:v2"),
+    "negative_step": _set("step", to=-1),
+    "short_digest": _set("tensors", to="sha256:00"),
+    "missing_updates": _drop("updates"),
+    "updates_as_text": _set("updates", "some.weight", to="4"),
+    "patience_without_best": _set("patience", to={"since": 1}),
 }
 
 
@@ -99,6 +112,11 @@ def main() -> None:
     states["buffer"] = next(r for r in parts.modules if r["buffers"])
     validation = {"kind": "validation", "label_tokens": 12, "loss": "0.5", "step": 2}
     trace = {"checkpoint": parts.trace[0], "step": parts.trace[1], "validation": validation}
+    checkpoint = make_checkpoint(4, parts.trace[0]["state"])
+    patient = {**checkpoint, "patience": {"best": "0.5", "since": 1}}
+    fresh = {**checkpoint, "patience": {"best": None, "since": 0}}
+    checkpoints = {"plain": checkpoint, "patient": patient, "fresh": fresh}
+    _write("checkpoint", checkpoints, "plain", CHECKPOINT)
     _write("receipt", {"toy": receipt}, "toy", RECEIPT)
     _write("modules_row", states, "adapted", MODULES)
     _write("trace_row", trace, "step", TRACE)

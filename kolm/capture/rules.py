@@ -1,0 +1,159 @@
+"""Capture: the rules that a schema cannot say: of one capture, and of cases scored together.
+
+Pure functions of plain documents, so that whoever takes captures in and whoever verifies a bundle
+ask the same. The rule numbers are those of docs/format/capture.md and docs/format/snapshot.md.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from itertools import pairwise
+from typing import Any
+
+from kolm.capture import limits
+from kolm.errors import Refused
+
+# An answer somebody meant to write: [ANNOTATE: …], [TODO], [FILL IN: …]. Upper case only, so that
+# an answer may still speak of to-dos. One without its end is read over, so that a text full of them
+# is read once and not once for each.
+_TEMPLATE = r"\[\s*(?:ANNOTATE|TODO|TBD|FILL[ _]?IN|PLACEHOLDER)\b[^\]\n]*(\]?)"
+
+Document = Mapping[str, Any]
+
+
+def check_rules(document: Document, *, where: str) -> None:
+    """Demand the rules C4 and C7 to C12 of a document that fits its schema.
+
+    Raises:
+        Refused: ``E_CAPTURE_RULE`` and its siblings.
+    """
+    _check_order(document["tags"], where)
+    _check_turns(document["messages"], where)
+    _check_images(document, where)
+    for message in document["messages"]:
+        if message["role"] == "assistant":
+            check_answer(message["content"][0]["text"], where=where)
+    if "rejected" in document or "corrections" in document:
+        _check_rejected(document, where)
+
+
+def check_answer(text: str, *, where: str) -> None:
+    """Demand that an answer says something and is no template that was never filled.
+
+    Raises:
+        Refused: ``E_CAPTURE_EMPTY_RESPONSE`` or ``E_CAPTURE_UNFILLED``.
+    """
+    if not text.strip():
+        raise Refused("E_CAPTURE_EMPTY_RESPONSE", "the response is empty", where=where)
+    for template in re.finditer(_TEMPLATE, text) if "[" in text else ():
+        if template.group(1):
+            raise Refused(
+                "E_CAPTURE_UNFILLED",
+                "the response holds a template that was never filled",
+                where=where,
+                found=template.group()[:80],
+                hint="write the answer, or leave the row out",
+            )
+
+
+def apply_corrections(text: str, corrections: Iterable[Document]) -> str:
+    """The text after its corrections, whose offsets count characters of the original text."""
+    parts, at = [], 0
+    for edit in corrections:
+        parts += [text[at : edit["start"]], edit["replacement"]]
+        at = edit["end"]
+    return "".join([*parts, text[at:]])
+
+
+def question(document: Document) -> tuple[str, ...]:
+    """What is asked, as S13 compares it: pictures by pixels, texts without case and spaces.
+
+    The document must obey the rules of a capture.
+    """
+    asked: list[str] = []
+    for message in document["messages"][:-1]:
+        asked.append(message["role"])
+        for part in message["content"]:
+            if part["type"] == "image":
+                asked += ("image", document["images"][part["image"]]["pixels"])
+            else:
+                asked += ("text", plain(part["text"]))
+    return tuple(asked)
+
+
+def answer(document: Document) -> str:
+    """The reference answer, as S13 compares it."""
+    return plain(document["messages"][-1]["content"][0]["text"])
+
+
+def plain(text: str) -> str:
+    """A text without case, and with one space for a run of white space."""
+    return " ".join(text.split()).casefold()
+
+
+def _broken(where: str, message: str) -> Refused:
+    return Refused("E_CAPTURE_RULE", message, where=where)
+
+
+def _check_order(tags: list[str], where: str) -> None:
+    if len(tags) > 1 and any(left >= right for left, right in pairwise(tags)):
+        raise _broken(where, "tags are sorted and stand once each")
+
+
+def _check_turns(messages: list[dict[str, Any]], where: str) -> None:
+    roles = [message["role"] for message in messages]
+    turns = roles[1:] if roles[0] == "system" else roles
+    wanted = ["user", "assistant"] * (len(turns) // 2)
+    if not turns or turns != wanted:
+        raise Refused(
+            "E_CAPTURE_TURNS",
+            "the turns are not user and assistant in alternation, ending with the assistant",
+            where=where,
+            expected="system (optional), then user, assistant, user, assistant, …",
+            found=", ".join(roles[:12]),
+        )
+
+
+def _check_images(document: Document, where: str) -> None:
+    for image in document["images"]:
+        if image["width"] * image["height"] > limits.MAX_IMAGE_PIXELS:
+            raise _broken(where, f"a picture has at most {limits.MAX_IMAGE_PIXELS} pixels")
+    places: list[int] = []
+    for message in document["messages"]:
+        content, before = message["content"], ""
+        if message["role"] != "user" and (len(content) > 1 or content[0]["type"] != "text"):
+            raise _broken(where, f"a message of the {message['role']} is one text")
+        for part in content:
+            if part["type"] == "image":
+                places.append(part["image"])
+            elif before == "text":
+                raise _broken(where, "two texts stand side by side; they are one text")
+            before = part["type"]
+    if places != list(range(len(document["images"]))):
+        raise Refused(
+            "E_CAPTURE_IMAGE_PLACES",
+            "the messages do not show each image once, in order",
+            where=where,
+            expected=f"{len(document['images'])} places for images",
+            found=f"places {places[:12]}",
+        )
+
+
+def _check_rejected(document: Document, where: str) -> None:
+    response = document["messages"][-1]["content"][0]["text"]
+    rejected = document.get("rejected")
+    if rejected is None:
+        raise _broken(where, "corrections need the rejected answer that they correct")
+    if not rejected.strip() or rejected == response:
+        raise _broken(where, "the rejected answer is empty or the same as the response")
+    corrections = document.get("corrections")
+    if corrections is None:
+        return
+    at = 0
+    for edit in corrections:
+        if not at <= edit["start"] <= edit["end"] <= len(rejected):
+            raise _broken(where, "corrections overlap, run backwards or pass the text's end")
+        at = edit["end"]
+    if apply_corrections(rejected, corrections) != response:
+        raise _broken(where, "the corrections do not turn the rejected answer into the response")
