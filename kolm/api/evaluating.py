@@ -111,7 +111,7 @@ def evaluate_bundle(
 
 def _write_pack(run: Path, captures: Path, base: Path) -> bytes:
     """Put every capture of the store into the run folder as a case."""
-    with CaptureStore.open(captures) as store:
+    with CaptureStore.open_to_read(captures) as store:
         rows = sorted(store.rows(), key=lambda row: row.id)
     if not rows:
         raise Refused("E_SNAPSHOT_EMPTY", "the store holds no captures", where=str(captures))
