@@ -78,6 +78,9 @@ _TYPES: dict[str, Callable[[Any], bool]] = {
 }
 
 
+_EXACT: dict[str, type] = {"object": dict, "array": list, "boolean": bool}
+
+
 def _compile(schema: Any, root: dict[str, Any], known: dict[str, list[Checker]]) -> Checker:
     if isinstance(schema, bool):
         return lambda _: None if schema else ("", "nothing is allowed here")
@@ -94,13 +97,19 @@ def _compile(schema: Any, root: dict[str, Any], known: dict[str, list[Checker]])
         parts.append(compiler(argument, schema, root, known))
     if "properties" not in schema and ("required" in schema or "additionalProperties" in schema):
         parts.append(_properties({}, schema, root, known))
+    if (
+        next(iter(schema), None) == "type"
+        and schema["type"] in ("object", "array")
+        and len(parts) > 1
+    ):
+        return _exact_type(schema["type"], _all_of(parts[1:]))
     return _all_of(parts)
 
 
 def _all_of(parts: list[Checker]) -> Checker:
     if len(parts) == 1:
         return parts[0]
-    if len(parts) == 2:  # a type and one more: most of our schemas
+    if len(parts) == 2:
         return _both(*parts)
 
     def every(value: Any) -> Problem:
@@ -185,6 +194,8 @@ def _type(argument: Any, *_: Any) -> Checker:
 
 
 def _one_type(name: str) -> Checker:
+    if name in _EXACT:
+        return _exact_type(name)
     test = _TYPES[name]
 
     def check_one_type(value: Any) -> Problem:
@@ -193,16 +204,32 @@ def _one_type(name: str) -> Checker:
     return check_one_type
 
 
+def _exact_type(name: str, more: Checker | None = None) -> Checker:
+    """A type that one Python type stands for, and then one more demand."""
+    kind = _EXACT[name]
+
+    def check_exact_type(value: Any) -> Problem:
+        if type(value) is not kind:
+            return "", f"expected {name}, found {type(value).__name__}"
+        return more(value) if more else None
+
+    return check_exact_type
+
+
 def _same(left: Any, right: Any) -> bool:
     # JSON Schema: true is not 1, though Python says they are equal.
     return left == right and isinstance(left, bool) == isinstance(right, bool)
 
 
 def _enum(argument: Any, *_: Any) -> Checker:
+    texts = frozenset(choice for choice in argument if isinstance(choice, str))
+
     def check_enum(value: Any) -> Problem:
-        for choice in argument:
-            if _same(value, choice):
+        if isinstance(value, str):
+            if value in texts:
                 return None
+        elif any(_same(value, choice) for choice in argument):
+            return None
         return "", f"expected one of {argument}, found {str(value)[:60]!r}"
 
     return check_enum
@@ -250,13 +277,14 @@ def _properties(
     required = tuple(schema.get("required", ()))
     extra = schema.get("additionalProperties", True)
     rest = None if extra is True else _compile(extra, root, known)
+    demanded = frozenset(required)
 
     def check_properties(value: Any) -> Problem:
         if type(value) is not dict:
             return None
-        for name in required:
-            if name not in value:
-                return "", f"the key {name!r} is missing"
+        if not demanded <= value.keys():
+            missing = next(name for name in required if name not in value)
+            return "", f"the key {missing!r} is missing"
         for name, item in value.items():
             sub = checkers.get(name, rest)
             if sub is None:
@@ -321,10 +349,13 @@ def _any_of(
     choices = [_compile(sub, root, known) for sub in argument]
 
     def check_any(value: Any) -> Problem:
-        problems = [choice(value) for choice in choices]
-        if None in problems:
-            return None
-        return "", "fits none of the allowed forms: " + "; ".join(p[1] for p in problems if p)
+        problems = []
+        for choice in choices:
+            problem = choice(value)
+            if problem is None:
+                return None
+            problems.append(problem)
+        return "", "fits none of the allowed forms: " + "; ".join(p[1] for p in problems)
 
     return check_any
 

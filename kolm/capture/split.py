@@ -138,7 +138,12 @@ def groups(members: Sequence[Member]) -> list[list[Member]]:
 
     files: dict[Digest, int] = {}
     pixels: dict[Digest, int] = {}
+    alike: dict[tuple[tuple[Digest, Digest], ...], int] = {(): -1}
     for index, member in enumerate(members):
+        first = alike.setdefault(member.images, index)
+        if 0 <= first < index:  # most captures ask about pictures that an earlier one has shown
+            parent[index] = first
+            continue
         for file, look in member.images:
             for other in (files.setdefault(file, index), pixels.setdefault(look, index)):
                 if parent[other] != parent[index]:
@@ -157,10 +162,7 @@ def _looks(member: Member) -> list[tuple[str, Digest]]:
 
 def _ranked(ordered: Sequence[Member]) -> list[list[Member]]:
     """Groups in the order in which they are held out (rule S6)."""
-    hasher = digest.Hasher()
-    for member in ordered:
-        hasher.update(digest.raw_of(member.id))
-    seed = hasher.digest()
+    seed = digest.of_bytes(b"".join(digest.raw_of(member.id) for member in ordered))
     return sorted(groups(ordered), key=lambda group: digest.chain(seed, group[0].id))
 
 
@@ -219,8 +221,12 @@ def _check_one_side(ordered: Sequence[Member], sides: dict[Digest, Split]) -> No
     """Demand that no image, by file or by pixels, is on two sides."""
     seen: dict[tuple[str, Digest], tuple[Split, Digest]] = {}
     crossing: dict[str, None] = {}
+    asked: set[tuple[Split, tuple[tuple[Digest, Digest], ...]]] = set()
     for member in ordered:
         here = (sides[member.id], member.id)
+        if (here[0], member.images) in asked:
+            continue
+        asked.add((here[0], member.images))
         for look in _looks(member):
             side, other = seen.setdefault(look, here)
             if side != here[0]:

@@ -15,14 +15,14 @@ from typing import Any
 
 from kolm import canonical, schema
 
-_DIGEST = rb"sha256:[0-9a-f]{64}"
-_IMAGE = rb'\{"file":"' + _DIGEST + rb'","pixels":"' + _DIGEST + rb'"\}'
+_DIGEST = r"sha256:[0-9a-f]{64}"
+_IMAGE = r'\{"file":"' + _DIGEST + r'","pixels":"' + _DIGEST + r'"\}'
 _LINE = re.compile(
-    rb'\{"capture":"(' + _DIGEST + rb')","images":\[((?:' + _IMAGE + rb"(?:," + _IMAGE + rb")*)?)\]"
-    rb',"split":"(eval|train|validation)"\}',
+    r'\{"capture":"(' + _DIGEST + r')","images":\[((?:' + _IMAGE + r"(?:," + _IMAGE + r")*)?)\]"
+    r',"split":"(eval|train|validation)"\}',
     re.ASCII,
 )
-_DIGESTS = re.compile(_DIGEST.decode(), re.ASCII)
+_DIGESTS = re.compile(_DIGEST, re.ASCII)
 
 Images = list[dict[str, str]]  # ``file`` and ``pixels`` of each picture of a capture
 
@@ -56,29 +56,30 @@ def read_snapshot_lines(data: bytes | memoryview, *, where: str) -> SnapshotLine
         Refused: a line that is not canonical JSON or does not fit the schema.
     """
     lines = SnapshotLines()
-    known: dict[bytes, Images] = {}
+    known: dict[str, Images] = {}
     whole = bytes(data)
     body = whole[:-1] if whole.endswith(b"\n") else whole
-    for number, line in enumerate(body.split(b"\n") if body else (), 1):
-        match = _LINE.fullmatch(line)
-        if match is None or len(line) > canonical.MAX_LINE_BYTES:
-            _add_the_long_way(lines, line, f"{where}:{number}")
+    lines.leaves = body.split(b"\n") if body else []
+    texts = body.decode("latin-1").split("\n")  # one character a byte; the pattern is ASCII
+    for number, (leaf, text) in enumerate(zip(lines.leaves, texts, strict=False), 1):
+        match = _LINE.fullmatch(text)
+        if match is None or len(text) > canonical.MAX_LINE_BYTES:
+            _add_the_long_way(lines, leaf, f"{where}:{number}")
             continue
         capture, stored, split = match.groups()
         images = known.get(stored)
         if images is None:
-            images = known[stored] = _images(stored.decode("ascii"))
-        lines.captures.append(capture.decode("ascii"))
+            images = known[stored] = _images(stored)
+        lines.captures.append(capture)
         lines.splits.append(_SPLITS[split])
         lines.images.append(images)
-        lines.leaves.append(line)
     if whole and not whole.endswith(b"\n"):
         for _ in canonical.read_lines(whole, where=where):
             pass  # reads up to the missing newline and refuses there
     return lines
 
 
-_SPLITS = {b"eval": "eval", b"train": "train", b"validation": "validation"}
+_SPLITS = {side: side for side in ("eval", "train", "validation")}  # one text of each
 
 
 def _images(stored: str) -> Images:
@@ -93,4 +94,3 @@ def _add_the_long_way(lines: SnapshotLines, line: bytes, where: str) -> None:
         lines.captures.append(value["capture"])
         lines.splits.append(value["split"])
         lines.images.append(value["images"])
-        lines.leaves.append(line)

@@ -60,12 +60,12 @@ def _split_follows(subject: Subject) -> Iterator[Finding]:
         return
     from kolm.capture.split import Member, SplitRule, assign  # most splits are official
 
+    pairs = {  # equal lists of pictures are one list, so each is turned into pairs once
+        id(images): tuple((Digest(i["file"]), Digest(i["pixels"])) for i in images)
+        for images in {id(images): images for images in lines.images}.values()
+    }
     members = [
-        Member(
-            id=Digest(capture),
-            images=tuple((Digest(i["file"]), Digest(i["pixels"])) for i in images),
-            split=_stated(split) if official else None,
-        )
+        Member(Digest(capture), pairs[id(images)], _stated(split) if official else None)
         for capture, split, images in zip(lines.captures, lines.splits, lines.images, strict=True)
     ]
     try:
