@@ -91,12 +91,32 @@ class PolicyUsed(NamedTuple):
     digest: Digest
 
 
+class Signer(NamedTuple):
+    """A key that signed claims about this very bundle, with a signature that holds.
+
+    Attributes:
+        keyid: SHA-256 of the public key, in hex.
+        name: of the key in the trust store; None for a key that nobody told us of, whose signature
+            was then not checked.
+        predicates: the kinds of claims that it made.
+        stated_at: the latest time that these claims state, in UTC; the signer's own clock.
+    """
+
+    keyid: str
+    predicates: tuple[str, ...]
+    name: str | None = None
+    stated_at: str | None = None
+
+
 class Verification(NamedTuple):
     """The whole audit of one bundle."""
 
     bundle: Identity
     checked_at: str
+    kolm: str
     policy: PolicyUsed
+    trust: Digest
+    signers: tuple[Signer, ...]
     conclusions: Conclusions
     checks: tuple[CheckResult, ...]
     schema: str = SCHEMA

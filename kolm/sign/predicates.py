@@ -6,7 +6,7 @@ compile on somebody's own machine is SLSA Build L1, and nothing here claims more
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
@@ -77,6 +77,15 @@ def instant(moment: datetime) -> str:
     return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
+def stated_times(kind: str, predicate: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """Each time that a predicate which fits its schema states, with its place in it."""
+    for path in TIMES.get(kind, ()):
+        stated: Any = predicate
+        for key in path:
+            stated = stated[key]
+        yield "/".join(path), stated
+
+
 def demand_instants(kind: str, predicate: Mapping[str, Any], *, where: str) -> None:
     """Demand that the times of a predicate that fits its schema exist, so that text order is
     time order.
@@ -84,17 +93,14 @@ def demand_instants(kind: str, predicate: Mapping[str, Any], *, where: str) -> N
     Raises:
         Refused: ``E_CLAIM_TIME`` for a month, a day or an hour that no clock shows.
     """
-    for path in TIMES.get(kind, ()):
-        stated: Any = predicate
-        for key in path:
-            stated = stated[key]
+    for path, stated in stated_times(kind, predicate):
         try:
             datetime.fromisoformat(stated)
         except ValueError:
             raise Refused(
                 "E_CLAIM_TIME",
                 "the claim states a time that does not exist",
-                where=f"{where}/{'/'.join(path)}",
+                where=f"{where}/{path}",
                 found=stated,
             ) from None
 

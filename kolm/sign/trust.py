@@ -14,7 +14,8 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from kolm import canonical, paths, schema
+from kolm import canonical, digest, paths, schema
+from kolm.digest import Digest
 from kolm.errors import Refused, Unreadable, Usage, broken_file
 from kolm.sign.keys import PublicKey, read_public
 
@@ -115,6 +116,11 @@ class TrustStore(NamedTuple):
         """The document of the store, keys by name."""
         ordered = sorted(self.keys, key=lambda entry: entry.name)
         return {"schema": _SCHEMA, "keys": [_to_item(entry) for entry in ordered]}
+
+    @property
+    def digest(self) -> Digest:
+        """The digest of the store's canonical document: which keys were believed, and for what."""
+        return digest.of_value(self.to_document())
 
     def find(self, keyid: str) -> TrustedKey | None:
         """The believed key with an id, revoked or not; None when nobody told us of it."""

@@ -13,6 +13,7 @@ from kolm import digest
 from kolm.bundle.layout import Claim as StoredClaim
 from kolm.digest import Digest
 from kolm.errors import KolmError
+from kolm.records.verification import Signer
 from kolm.sign import predicates
 from kolm.sign.envelope import Envelope, demand_signature, open_envelope
 from kolm.sign.statement import Statement, parse
@@ -99,6 +100,17 @@ class ClaimStates(NamedTuple):
 
     states: tuple[ClaimState, ...]
 
+    def signers(self) -> tuple[Signer, ...]:
+        """Who made the claims about this bundle: trusted keys by name first, then unknown ones."""
+        by_key: dict[tuple[str, str], list[ClaimState]] = {}
+        for state in self.states:
+            holds = state.about_this and state.signature_error is None
+            if holds and state.envelope is not None:
+                name = state.signer.name if state.signer else ""
+                by_key.setdefault((name, state.envelope.keyid), []).append(state)
+        ordered = sorted(by_key.items(), key=lambda item: (not item[0][0], item[0]))
+        return tuple(_signer(name, keyid, made) for (name, keyid), made in ordered)
+
     def of_type(self, predicate_type: str) -> tuple[ClaimState, ...]:
         """The claims of one kind, whatever became of them."""
         return tuple(s for s in self.states if s.predicate_type == predicate_type)
@@ -139,6 +151,21 @@ class ClaimStates(NamedTuple):
         says of accuracy, coverage and floors is attested by its signer.
         """
         return tuple((name, said) for name, said in self.said(predicates.KSCORE) if is_own(said))
+
+
+def _signer(name: str, keyid: str, made: Iterable[ClaimState]) -> Signer:
+    said = {s.predicate_type: s.statement.predicate for s in made if s.statement is not None}
+    times = [
+        stated
+        for kind, predicate in said.items()
+        for _, stated in predicates.stated_times(kind, predicate)
+    ]
+    return Signer(
+        keyid=keyid,
+        predicates=tuple(sorted(said)),
+        name=name or None,
+        stated_at=max(times, default=None),
+    )
 
 
 def is_own(kscore: Mapping[str, Any]) -> bool:

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
-from kolm import digest
+from kolm import __version__, digest
 from kolm.bundle import cid
 from kolm.bundle.container import open_container
 from kolm.bundle.members import kind_of
@@ -88,7 +88,10 @@ def verify(
     return Verification(
         bundle=_identity(subject),
         checked_at=now.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
+        kolm=__version__,
         policy=PolicyUsed(name=policy.name, digest=policy.digest),
+        trust=trust.digest,
+        signers=subject.claims.signers(),
         conclusions=conclude(subject),
         checks=tuple(subject.results[check.id] for check in ALL_CHECKS),
     )

@@ -3,18 +3,27 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
+import kolm
 from kolm import canonical
+from kolm.bundle.cid import cid_of
 from kolm.records import codec
 from kolm.sign.trust import FILE_NAME, Role, TrustStore
+from kolm.verify.checks import ALL_CHECKS
 from kolm.verify.policy import BUILT_IN
 from tests.support.audits import World
 from tests.support.commands import invoke
+
+
+def _fits(text: str) -> bool:
+    lines = text.splitlines()
+    return len(lines) <= 25 and all(len(line) <= 80 for line in lines)
 
 
 @pytest.fixture(scope="module")
@@ -46,11 +55,18 @@ class TestAnswers:
         assert "attested by publisher" in ran.stdout
         assert ran.stderr == ""
 
-    def test_the_id_is_printed_in_full_and_other_digests_are_short(self, world: World) -> None:
+    def test_the_summary_fits_a_screen_and_names_id_and_signer_in_full(self, world: World) -> None:
         ran = invoke("verify", world.seal())
-        content = world.parts.content_id()
-        assert content in ran.stdout
-        assert ran.stdout.count(content) == 1
+        assert cid_of(world.parts.content_id()) in ran.stdout
+        assert f"publisher, key {world.publisher.public.keyid[:16]}" in ran.stdout
+        assert "2026-01-02" in ran.stdout  # when the publisher says that the build ended
+        assert _fits(ran.stdout)
+
+    def test_every_line_and_the_whole_key_id_with_verbose(self, world: World) -> None:
+        ran = invoke("verify", world.seal(), "-v")
+        assert ran.stdout.count(world.parts.content_id()) == 1
+        assert world.publisher.public.keyid in ran.stdout
+        assert all(f"\n  {check.id} " in ran.stdout for check in ALL_CHECKS)
 
     def test_a_forged_bundle_ends_in_1_with_why_and_next(self, bad: Path) -> None:
         ran = invoke("verify", bad)
@@ -59,6 +75,7 @@ class TestAnswers:
         assert "V33 FAILED" in ran.stdout
         assert "why " in ran.stdout
         assert "next" in ran.stdout
+        assert _fits(ran.stdout)
 
     def test_json_is_one_document_that_fits_its_schema(self, bad: Path) -> None:
         ran = invoke("verify", bad, "--json")
@@ -66,6 +83,14 @@ class TestAnswers:
         report = ran.document()
         assert report["conclusions"]["overall"]["verdict"] == "failed"
         assert [c["id"] for c in report["checks"] if c["verdict"] == "failed"] == ["V33"]
+
+    def test_json_says_who_signed_when_whom_was_believed_and_who_looked(self, world: World) -> None:
+        report = invoke("verify", world.seal(), "--json").document()
+        (signer,) = report["signers"]
+        assert (signer["keyid"], signer["name"]) == (world.publisher.public.keyid, "publisher")
+        assert signer["stated_at"].startswith("2026-01-02T")
+        assert report["trust"] == world.trust.digest
+        assert report["kolm"] == kolm.__version__
 
     def test_quiet_says_the_verdict_alone(self, world: World) -> None:
         assert invoke("verify", world.seal(), "-q").stdout == "ok\n"
@@ -95,7 +120,7 @@ class TestAnswers:
         ran = invoke("verify", world.seal(), "--policy", policy)
         assert ran.code == 1
         assert "V62 FAILED" in ran.stdout
-        assert "policy strict" in ran.stdout
+        assert re.search(r"policy +strict", ran.stdout)
 
     def test_rescoring_without_pictures_is_a_usage_error(self, world: World) -> None:
         ran = invoke("verify", world.seal(), "--rescore", "3", "--json")
@@ -116,6 +141,7 @@ def test_without_trust_material_the_answer_is_3(
     ran = invoke("verify", world.seal())
     assert ran.code == 3
     assert "? undecided" in ran.stdout
+    assert _fits(ran.stdout)
     assert "kolm keys trust" in ran.stdout
 
 
@@ -194,3 +220,13 @@ def test_the_report_does_not_depend_on_the_process(
         report = canonical.loads(ran.stdout, where="stdout")
         reports.append({**report, "checked_at": ""})
     assert reports[0] == reports[1]
+
+
+def test_hostile_names_and_many_failures_still_fit_a_screen(world: World) -> None:
+    forged = world.parts.copy()
+    forged.lock["name"] = "n" * 60
+    forged.evaluation["covered"] = 1
+    forged.trace = forged.trace[:1]
+    ran = invoke("verify", world.seal(forged, key=world.stranger))
+    assert ran.code in (1, 3)
+    assert _fits(ran.stdout)

@@ -108,6 +108,10 @@ def _exit_code(report: Verification) -> ExitCode:
 
 
 def _for_people(report: Verification, out: output.Output) -> str:
-    from kolm.cli.verification_text import render
+    if out.verbose:
+        from kolm.cli.verification_text import render
 
-    return render(report, paint=out.paint, verbose=out.verbose)
+        return render(report, paint=out.paint)
+    from kolm.cli.verification_summary import summarise
+
+    return summarise(report, paint=out.paint)

@@ -1,0 +1,106 @@
+"""The command line: why a verification did not pass, in one line, and what to do next."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from kolm.records.verification import Verdict, Verification
+
+# The first check that is not ok decides the advice: later ones often follow from it.
+_CAUSES: tuple[tuple[tuple[str, ...], str, str], ...] = (
+    (
+        ("V01", "V02", "V03", "V04", "V05", "V06", "V07", "V09"),
+        "the file was changed after it was sealed, or the download is damaged",
+        "fetch the bundle again; if it fails again, tell the publisher and do not use it",
+    ),
+    (
+        ("V08",),
+        "parts of the bundle do not belong together: it was not made by one honest compile",
+        "ask the publisher for a bundle that verifies; do not use this one",
+    ),
+    (
+        ("V10", "V11", "V12", "V13", "V14", "V15"),
+        "the claims about this bundle do not satisfy your policy",
+        "ask the publisher for claims signed by a key that you trust: kolm keys list",
+    ),
+    (
+        ("V16", "V17", "V18", "V19"),
+        "a signer says something that the content contradicts",
+        "do not use the bundle, and ask the signer",
+    ),
+    (
+        tuple(f"V{n}" for n in range(20, 30)),
+        "the adapter or its records are not what they are declared to be",
+        "do not load the adapter; ask the publisher",
+    ),
+    (
+        tuple(f"V{n}" for n in range(30, 40)),
+        "a score does not follow from the published cases and outputs",
+        "do not rely on the scores; ask the publisher",
+    ),
+    (
+        ("V40", "V41", "V42", "V43"),
+        "the base on this machine is not the one that the bundle was made for",
+        "get the base that the lock pins: kolm inspect BUNDLE",
+    ),
+    (
+        ("V46",),
+        "running the cases again gives other answers than those recorded",
+        "do not rely on the scores; ask the publisher",
+    ),
+    (
+        ("V47", "V48", "V49"),
+        "the pictures in the store are not the ones that the snapshot describes",
+        "check that the store is the one the bundle was compiled from",
+    ),
+    (
+        tuple(f"V{n}" for n in range(60, 70)),
+        "the bundle is what it says, but not what your policy demands",
+        "ask for a bundle that meets the policy, or change the policy",
+    ),
+)
+_OTHER_ROLE = (
+    "a key that you trust made claims of a kind that you do not believe it about",
+    "if you do, name all its roles: kolm keys trust FILE --as NAME --role builder --role evaluator",
+)
+_ANOTHER = (
+    "this is another bundle than the one that --id names",
+    "get the bundle with that id, or ask the publisher which of the two is meant",
+)
+_NOT_REACHED = (
+    "your policy demands a verdict that was not reached",
+    "base_identity needs --base PATH; process cannot be reached by this version, so leave it out",
+)
+_UNTRUSTED = (
+    "no key that you trust made the claims that your policy demands",
+    "if you know whose key it is: kolm keys trust FILE --as NAME --role builder --role evaluator",
+)
+_UNKNOWN = (
+    "this machine lacks something that is needed to answer",
+    "see the lines marked 'could not look'",
+)
+
+
+_BY_CODE = {
+    "E_KEY_NOT_TRUSTED": _UNTRUSTED,
+    "E_KEY_ROLE": _OTHER_ROLE,
+    "E_BUNDLE_ANOTHER": _ANOTHER,
+    "E_VERDICT_NOT_REACHED": _NOT_REACHED,
+}
+
+
+def advice(report: Verification) -> Iterator[str]:
+    """The lines; none where the bundle was accepted."""
+    overall = report.conclusions.overall
+    if overall.verdict is Verdict.OK:
+        return
+    first = next(r for r in report.checks if r.verdict is overall.verdict)
+    codes = {finding.code for finding in first.findings}
+    told = next((known for code, known in _BY_CODE.items() if code in codes), None)
+    if told is None and overall.verdict is Verdict.FAILED:
+        told = next((w, n) for numbers, w, n in _CAUSES if first.id in numbers)
+    why, then = told or _UNKNOWN
+    yield f"why   {why}"
+    yield f"next  {then}"
+    code = next((f.code for f in first.findings if f.code), None)
+    yield f"more  kolm help {first.id}" + (f", kolm help {code}" if code else "")

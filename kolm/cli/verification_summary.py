@@ -1,0 +1,168 @@
+"""The command line: a verification on one screen: at most 25 lines of 80 columns.
+
+Verdict, signers, the verdicts one by one, what they rest on, and what they do not show. Every
+check by its number is in verification_text.py, for ``-v``.
+"""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import groupby
+
+from kolm.cli.verification_advice import advice
+from kolm.cli.verification_text import TITLES, WORDS, Paint, short
+from kolm.records.verification import (
+    CheckResult,
+    Conclusion,
+    Evidence,
+    Signer,
+    Verdict,
+    Verification,
+)
+
+WIDTH = 80
+_WRONG_SHOWN = 2  # checks; -v shows the others
+_LABEL = 15
+
+# What each option of `kolm verify` adds; the numbers are the checks that answer then.
+_OPTIONS = (
+    ("--base", ("V40", "V41", "V42", "V43"), "that the base on your machine is the pinned one"),
+    ("--rescore N", ("V46",), "that the model gives the recorded answers"),
+    ("--captures", ("V47", "V48", "V49"), "that the pictures are those of the digests"),
+    ("", ("V51", "V53"), "that training ran as the trace says"),
+)
+
+
+def summarise(report: Verification, *, paint: Paint) -> str:
+    """The report as at most 25 lines of 80 columns.
+
+    Args:
+        report: the verification.
+        paint: colours a piece of text by tone.
+    """
+    accepted = report.conclusions.overall.verdict is Verdict.OK
+    lines = [*_head(report, paint), "", *_scopes(report, paint, most=2 if accepted else 1), ""]
+    if accepted:
+        lines += [*_basis(report.checks), "", *_gaps(report.checks)]
+    else:
+        lines += [*_wrong(report, paint), "", *_cut_all(advice(report))]
+    lines += ["Every check: kolm verify -v. What one of them asks: kolm help V21."]
+    return "\n".join(lines)
+
+
+def _head(report: Verification, paint: Paint) -> Iterator[str]:
+    label, tone = TITLES[report.conclusions.overall.verdict]
+    bundle = report.bundle
+    yield f"{paint(label, tone)}  {_cut(bundle.name or bundle.path, WIDTH - 14)}"
+    yield _row("id", bundle.cid or "no manifest to take it from")
+    yield from _signers(report.signers)
+    yield _row("policy", f"{report.policy.name} {short(report.policy.digest)}")
+
+
+def _signers(signers: Sequence[Signer]) -> Iterator[str]:
+    if not signers:
+        yield _row("signed by", "nobody, as far as could be read")
+        return
+    first = signers[0]
+    more = f", and {len(signers) - 1} more keys" if len(signers) > 1 else ""
+    name = first.name or "a key that you do not trust"
+    yield _row("signed by", f"{name}, key {first.keyid[:16]}{more}")
+    if first.stated_at:
+        when = first.stated_at[:16].replace("T", " ")
+        yield _row("signed at", f"{when} UTC, by the signer's own clock")
+
+
+def _scopes(report: Verification, paint: Paint, *, most: int) -> Iterator[str]:
+    conclusions = report.conclusions
+    for name in conclusions._fields:
+        if name != "overall":
+            yield from _scope(name.replace("_", " "), getattr(conclusions, name), paint, most)
+
+
+def _scope(name: str, conclusion: Conclusion, paint: Paint, most: int) -> Iterator[str]:
+    word, tone = WORDS[conclusion.verdict]
+    told = conclusion.detail
+    if conclusion.evidence is Evidence.ATTESTED:
+        told = f"attested by {', '.join(conclusion.by)}"
+    elif conclusion.evidence is Evidence.RECOMPUTED and conclusion.verdict is Verdict.OK:
+        told = f"recomputed: {told}"
+    first, *rest = _two_lines(told, WIDTH - 32)
+    yield f"  {name.ljust(_LABEL)}{paint(word.ljust(15), tone)}{first}"
+    yield from (f"{'':32}{line}" for line in rest[: most - 1])
+
+
+def _basis(checks: Sequence[CheckResult]) -> Iterator[str]:
+    held = [check for check in checks if check.verdict is Verdict.OK]
+    here = [check for check in held if check.evidence is Evidence.RECOMPUTED]
+    words = [check for check in held if check.evidence is Evidence.ATTESTED]
+    families = ", ".join(family for family, _ in groupby(here, key=lambda check: check.family))
+    yield _row("recomputed", f"{len(here)} checks: {families}")
+    if words:
+        signers = sorted({name for check in words for name in check.by})
+        yield _row("attested", f"{_numbers(words)} by {', '.join(signers)}")
+    rest = [check for check in checks if check.verdict is Verdict.NOT_CHECKED]
+    if rest:
+        yield _row("not looked at", _numbers(rest))
+
+
+def _gaps(checks: Sequence[CheckResult]) -> Iterator[str]:
+    """What nobody looked at, in words, with the option that would."""
+    verdicts = {check.id: check.verdict for check in checks}
+    yield "This does not show:"
+    for option, numbers, gap in _OPTIONS:
+        if any(verdicts.get(number) is Verdict.NOT_CHECKED for number in numbers):
+            yield f"  {gap.ljust(50)}{option or 'no replay in this version'}"
+    yield f"  {'how good the answers are beyond these cases'.ljust(50)}kolm eval"
+
+
+def _wrong(report: Verification, paint: Paint) -> Iterator[str]:
+    """The first checks that decide the overall answer, each with its first finding."""
+    verdict = report.conclusions.overall.verdict
+    deciding = [check for check in report.checks if check.verdict is verdict]
+    word, tone = WORDS[verdict]
+    for check in deciding[:_WRONG_SHOWN]:
+        lead = f"  {check.id} {word}  "
+        first, *rest = _two_lines(check.question, WIDTH - len(lead))
+        yield f"{lead.replace(word, paint(word, tone))}{first}"
+        yield from (f"{'':{len(lead)}}{line}" for line in rest)
+        for finding in check.findings[:1]:
+            yield from (f"      {line}" for line in _two_lines(finding.detail, WIDTH - 6))
+            if finding.where:
+                yield f"      at {_cut(finding.where, WIDTH - 9)}"
+            elif finding.expected or finding.found:
+                told = f"expected {finding.expected or '–'}, found {finding.found or '–'}"
+                yield f"      {_cut(told, WIDTH - 6)}"
+    if len(deciding) > _WRONG_SHOWN:
+        yield _row("also", _numbers(deciding[_WRONG_SHOWN:]))
+
+
+def _two_lines(text: str, width: int) -> list[str]:
+    return textwrap.wrap(short(text), width, max_lines=2, placeholder=" …") or [""]
+
+
+def _numbers(checks: Sequence[CheckResult]) -> str:
+    """Numbers of checks, neighbours as a range: ``V40–V43, V46``."""
+    runs: list[list[int]] = []
+    for number in (int(check.id[1:]) for check in checks):
+        if runs and runs[-1][-1] == number - 1:
+            runs[-1].append(number)
+        else:
+            runs.append([number])
+    return ", ".join(
+        f"V{run[0]:02}" if len(run) == 1 else f"V{run[0]:02}–V{run[-1]:02}" for run in runs
+    )
+
+
+def _row(label: str, text: str) -> str:
+    return f"  {label.ljust(_LABEL)}{_cut(text, WIDTH - _LABEL - 2)}"
+
+
+def _cut(text: str, width: int) -> str:
+    line = short(text)
+    return line if len(line) <= width else line[: width - 1] + "…"
+
+
+def _cut_all(lines: Iterable[str]) -> Iterator[str]:
+    for line in lines:
+        yield from textwrap.wrap(line, WIDTH, subsequent_indent=" " * 6)
