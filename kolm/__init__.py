@@ -9,10 +9,12 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from kolm.version import VERSION
+
 if TYPE_CHECKING:
     from kolm.api import compile, load, verify  # noqa: A004 - the product's verb
 
-__version__ = "0.1.0"
+__version__ = VERSION
 __all__ = ["__version__", "compile", "load", "verify"]
 
 

@@ -14,8 +14,9 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from kolm import __version__, digest
+from kolm import digest
 from kolm.errors import Refused, missing_extra
+from kolm.version import VERSION
 
 _PACKAGES = (
     "torch", "transformers", "peft", "tokenizers", "safetensors", "numpy", "pillow",
@@ -55,7 +56,7 @@ def environment_class(threads: int, device: str = "cpu") -> dict[str, Any]:
     facts: dict[str, Any] = {
         "python": ".".join(platform.python_version_tuple()[:2]),
         **{name: _version(name) for name in _PACKAGES},
-        "kolm": __version__,
+        "kolm": VERSION,
         "device": device,
         "cpu": model,
         "isa": isa,

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
-from kolm import __version__, digest
+from kolm import digest
 from kolm.bundle import cid
 from kolm.bundle.container import open_container
 from kolm.bundle.members import kind_of
@@ -34,6 +34,7 @@ from kolm.verify.findings import from_error, not_checked, shorten
 from kolm.verify.policy import BUILT_IN, Policy
 from kolm.verify.ports import CaptureSource, RescoreRequest
 from kolm.verify.subject import CASES, MANIFEST, RECEIPT, Auditor, Subject
+from kolm.version import VERSION
 
 SHOWN_FINDINGS = 8  # the first ones tell what is wrong; a hostile file could cause millions
 READ_FINDINGS = 10_000  # and none of them is worth collecting beyond this
@@ -88,7 +89,7 @@ def verify(
     return Verification(
         bundle=_identity(subject),
         checked_at=now.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
-        kolm=__version__,
+        kolm=VERSION,
         policy=PolicyUsed(name=policy.name, digest=policy.digest),
         trust=trust.digest,
         signers=subject.claims.signers(),
