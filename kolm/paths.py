@@ -8,7 +8,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import IO
 
-from kolm import settings
+from kolm import settings, system
+from kolm.errors import Lacking
 
 
 def config_folder() -> Path:
@@ -29,6 +30,30 @@ def cache_folder() -> Path:
     import platformdirs
 
     return Path(platformdirs.user_cache_dir("kolm", appauthor=False))
+
+
+@contextlib.contextmanager
+def scratch_folder(prefix: str) -> Iterator[Path]:
+    """An empty folder for the work of one command; it is gone afterwards.
+
+    Raises:
+        Lacking: ``E_NO_SCRATCH``: no folder for temporary files can be written.
+    """
+    import tempfile
+
+    try:
+        folder = tempfile.TemporaryDirectory(prefix=prefix, ignore_cleanup_errors=True)
+    except OSError as error:
+        if not isinstance(error, FileNotFoundError) or error.filename is not None:
+            raise system.error_of(error) from None
+        raise Lacking(  # the standard library tried every place and found that none can be written
+            "E_NO_SCRATCH",
+            "no folder for temporary files can be written",
+            expected="room in /tmp, in /var/tmp, or in the folder that TMPDIR names",
+            hint="make room, or set TMPDIR to a folder with room",
+        ) from None
+    with folder as name:
+        yield Path(name)
 
 
 @contextlib.contextmanager

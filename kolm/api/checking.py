@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 from collections.abc import Iterator
 from typing import Any
 
-from kolm import canonical
+from kolm import canonical, system
 from kolm.api.preparing import Prepared, SpecSource, demand_reachable, prepare
 from kolm.api.signing import choose_key
 from kolm.capture.store import CaptureStore
@@ -78,7 +79,7 @@ def _encode_all(prepared: Prepared, reporter: Reporter) -> Iterator[Found]:
     )
     rows = prepared.snapshot.rows
     reporter.started("encode", len(rows), "captures")
-    with CaptureStore.open(prepared.store_folder) as store:
+    with CaptureStore.open_to_read(prepared.store_folder) as store:
 
         def captures(side: str) -> Iterator[tuple[int, dict[str, Any]]]:
             for position, row in enumerate(rows):
@@ -122,8 +123,9 @@ def _check_room(prepared: Prepared) -> Iterator[Found]:
             ),
         )
     elif not os.access(folder, os.W_OK):
-        lacking = Lacking("E_DISK_FULL", "the folder cannot be written", where=str(folder))
-        yield _failed("disk", lacking)
+        fixed = os.statvfs(folder).f_flag & os.ST_RDONLY
+        number = errno.EROFS if fixed else errno.EACCES
+        yield _failed("disk", system.error_of(OSError(number, os.strerror(number)), where=folder))
     else:
         yield _ok("disk", f"{free >> 30} GiB free")
 

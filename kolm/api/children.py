@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import resource
+import signal
 import subprocess
 import sys
 import threading
@@ -89,7 +90,15 @@ def run(
             _stop(child)
             raise
     code = child.wait()
-    if code == -9:
+    if code == -signal.SIGBUS:
+        raise Lacking(
+            "E_CHILD_MAPPING",
+            f"{module} was stopped: a file that it had mapped was cut short or cannot be read",
+            where=str(log),
+            hint="check that the disk has room and that nothing else changes the files, then run "
+            "the command again",
+        )
+    if code == -signal.SIGKILL:
         raise Lacking(
             "E_CHILD_KILLED",
             f"{module} was killed by the system, most likely for memory",

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import shutil
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from kolm import canonical, digest
+from kolm import canonical, digest, paths
 from kolm.api import children, sealing
 from kolm.api.compiling import child_environment, read_predictions
 from kolm.api.running import base_folder
@@ -73,8 +72,8 @@ def evaluate_bundle(
     lock = opened.document("spec.lock.json")
     folder = base_folder(lock, base)
     content_id = demand_passed(verify(path, base=folder, trust=trust))
-    with tempfile.TemporaryDirectory(prefix="kolm-eval-") as name:
-        run = Path(name) / "run"
+    with paths.scratch_folder("kolm-eval-") as place:
+        run = place / "run"
         opened.unpack(run)
         cases = _write_pack(run, Path(captures), folder)
         children.run(

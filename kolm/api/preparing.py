@@ -103,7 +103,7 @@ def prepare(
         folder = place.folder / spec.data.captures
     else:
         folder = store_rows(rows, place, reporter)
-    with CaptureStore.open(folder) as store:
+    with CaptureStore.open_to_read(folder) as store:
         snapshot = take(store, split_rule(spec))
     files = snapshot.files()
     for name, data in files.items():  # rather than after hours of training

@@ -6,13 +6,12 @@ signatures, delta scope and the base's own bytes.
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from kolm import canonical
+from kolm import canonical, paths
 from kolm.api.verification import verify
 from kolm.bundle.reader import Bundle
 from kolm.capture import images as pictures
@@ -114,8 +113,8 @@ def load(
     )
     told.finished("verify")
     told.started("load", None, "tensors")
-    with tempfile.TemporaryDirectory(prefix="kolm-run-") as name:
-        unpacked = Path(name) / "bundle"
+    with paths.scratch_folder("kolm-run-") as place:
+        unpacked = place / "bundle"
         opened.unpack(unpacked)
         sources = Sources(
             lock=lock,

@@ -116,7 +116,7 @@ def _eval_images(prepared: Prepared) -> dict[str, Source]:
     files = {
         image.file for row in prepared.snapshot.rows if row.split == "eval" for image in row.images
     }
-    with CaptureStore.open(prepared.store_folder) as store:
+    with CaptureStore.open_to_read(prepared.store_folder) as store:
         return {f"evalimage-{digest.hex_of(f)}": store.blobs.path(f) for f in sorted(files)}
 
 

@@ -211,23 +211,21 @@ class _Runner:
             KolmError: what the child reported.
             Lacking: the train extra is missing.
         """
-        import tempfile
-
         from kolm.api import children
         from kolm.bundle.reader import Bundle
         from kolm.train import profile
 
-        with tempfile.TemporaryDirectory(prefix="kolm-rescore-") as name:
-            folder = Path(name) / "bundle"
+        with paths.scratch_folder("kolm-rescore-") as place:
+            folder = place / "bundle"
             bundle = Bundle.open(job.bundle)
             bundle.unpack(folder)
             stated = bundle.document("spec.lock.json")["environment"]
             here = profile.environment_class(stated["threads"], stated["device"])
-            request = self._write_request(Path(name), folder, job)
+            request = self._write_request(place, folder, job)
             children.run(
                 "kolm.evaluate.rescore",
                 [str(request)],
-                log=Path(name) / "rescore.log",
+                log=place / "rescore.log",
                 environment={
                     **settings.inherited(),
                     **profile.strict_environment(stated["threads"]),
@@ -235,7 +233,7 @@ class _Runner:
                 reporter=self._reporter,
             )
             answer: dict[str, Any] = canonical.loads(
-                (Path(name) / "rows.json").read_bytes(), where="rows.json"
+                (place / "rows.json").read_bytes(), where="rows.json"
             )
             return RescoreAnswer(environment_class=here["class"], rows=answer["rows"])
 

@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
-from kolm import canonical, digest
+from kolm import canonical, digest, system
 from kolm.bundle import limits
 from kolm.bundle.tensors import parse_header, tensor_digest
 from kolm.digest import Digest
@@ -106,15 +106,14 @@ def base_root(folder: Path) -> BaseFacts:
     """Measure a model folder; reads every byte once.
 
     Raises:
-        Unreadable: ``E_CANNOT_READ``: missing or not readable.
+        Unreadable: ``E_CANNOT_READ``: not a folder.
         Refused: ``E_BASE_FORMAT``: no safetensors, a pickle, an adapter inside, a shard that does
             not fit its index, no ``model_type``; or a malformed safetensors file.
     """
     try:
         return _measure(folder)
     except OSError as error:
-        message = f"cannot read the base: {error.strerror}"
-        raise Unreadable("E_CANNOT_READ", message, where=str(folder)[:400]) from None
+        raise system.error_of(error, where=error.filename or folder) from None
 
 
 def _measure(folder: Path) -> BaseFacts:

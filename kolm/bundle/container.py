@@ -15,7 +15,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import IO, Final
 
-from kolm import digest
+from kolm import digest, system
 from kolm.bundle import layout, limits, tar
 from kolm.bundle.layout import Claim
 from kolm.bundle.manifest import Manifest, parse_manifest
@@ -147,16 +147,18 @@ def open_container(path: Path) -> Container:
     """Map a file and walk its entries.
 
     Raises:
-        Unreadable: ``E_CANNOT_READ`` (missing, a folder, a device, no permission) or
-            ``E_NOT_A_BUNDLE`` (empty, or it does not begin like one).
+        Unreadable: ``E_CANNOT_READ`` (a folder or a device), ``E_NOT_A_BUNDLE`` (empty, or it
+            does not begin like one), or what the operating system says.
     """
     where = path.name
     try:
         # O_NONBLOCK: opening a pipe must not wait for its writer.
         handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-    except (OSError, ValueError) as error:
+    except OSError as error:
+        raise system.error_of(error, where=path) from None
+    except ValueError as error:  # a name with a zero byte
         raise Unreadable(
-            "E_CANNOT_READ", f"cannot open the bundle: {_reason(error)}", where=str(path)[:400]
+            "E_CANNOT_READ", f"cannot open the bundle: {error}", where=str(path)[:400]
         ) from None
     try:
         facts = os.fstat(handle)
@@ -169,10 +171,6 @@ def open_container(path: Path) -> Container:
     finally:
         os.close(handle)
     return Container(memoryview(mapped), where)
-
-
-def _reason(error: OSError | ValueError) -> str:
-    return error.strerror or "system error" if isinstance(error, OSError) else str(error)
 
 
 _SIGNATURES: Final = (

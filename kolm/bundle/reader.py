@@ -9,13 +9,13 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from kolm import canonical, digest, paths
+from kolm import canonical, digest, paths, system
 from kolm.bundle import cid, container_rules
 from kolm.bundle.container import Container, open_container
 from kolm.bundle.documents import Documents
 from kolm.bundle.manifest import Member
 from kolm.bundle.members import RECEIPT
-from kolm.errors import Denied, Usage
+from kolm.errors import Usage
 
 _STRICT_RULES = (
     container_rules.tar_grammar,
@@ -120,7 +120,7 @@ class Bundle:
 
         Raises:
             Usage: ``E_TARGET_EXISTS``: the folder holds something.
-            Denied: ``E_CANNOT_WRITE``.
+            KolmError: what the operating system says.
         """
         if folder.is_symlink() or (folder.exists() and not _is_empty_folder(folder)):
             raise Usage("E_TARGET_EXISTS", "the target is not an empty folder", where=str(folder))
@@ -137,8 +137,7 @@ class Bundle:
                 staging.replace(folder)
                 paths.sync_folder(folder.parent)
         except OSError as error:
-            message = f"cannot unpack: {error.strerror}"
-            raise Denied("E_CANNOT_WRITE", message, where=str(folder)) from None
+            raise system.error_of(error, where=folder) from None
 
 
 def _is_empty_folder(folder: Path) -> bool:

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import IO
 
-from kolm import digest, paths
+from kolm import digest, paths, system
 from kolm.bundle import layout, limits
 from kolm.bundle.container import write_entry
 from kolm.bundle.manifest import Member, build_manifest
@@ -20,7 +20,7 @@ from kolm.bundle.members import RECEIPT, kind_of
 from kolm.bundle.reader import Bundle
 from kolm.bundle.tar import END
 from kolm.digest import Digest, Hasher
-from kolm.errors import Denied, Refused, Unreadable, Usage
+from kolm.errors import Refused, Usage
 
 Source = bytes | memoryview | Path
 _PIECE_BYTES = limits.MIB
@@ -46,9 +46,8 @@ def seal(
     Raises:
         Refused: a member outside the table, missing or above its limit; a claim that is none; a
             file that changed while it was packed.
-        Unreadable: ``E_CANNOT_READ``: a source is missing.
         Usage: ``E_TARGET_EXISTS``: `target` holds something else and `overwrite` is false.
-        Denied: ``E_CANNOT_WRITE``.
+        KolmError: what the operating system says.
     """
     sources: dict[str, Source] = {RECEIPT: receipt, **members}
     described = [_describe(name, source) for name, source in sources.items()]
@@ -85,8 +84,7 @@ def _describe(name: str, source: Source) -> Member:
         for piece in _pieces(source):
             hasher.update(piece)
     except OSError as error:
-        message = f"cannot read a member: {error.strerror}"
-        raise Unreadable("E_CANNOT_READ", message, where=str(source)[:400]) from None
+        raise system.error_of(error, where=str(source)) from None
     limit.hold(hasher.size_bytes, where=name)
     return Member(name=name, digest=hasher.digest(), size=hasher.size_bytes)
 
@@ -134,8 +132,7 @@ def _write(
             written.replace(target)
             paths.sync_folder(target.parent)
     except OSError as error:
-        message = f"cannot write the bundle: {error.strerror}"
-        raise Denied("E_CANNOT_WRITE", message, where=str(target)[:400]) from None
+        raise system.error_of(error, where=target) from None
 
 
 def _write_whole(stream: IO[bytes], name: str, data: bytes) -> None:

@@ -8,20 +8,23 @@ wait for each other instead of failing half-way.
 from __future__ import annotations
 
 import contextlib
+import errno
+import os
 import shutil
 import sqlite3
-import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import NamedTuple
 
-from kolm import canonical
-from kolm.errors import Denied, KolmError, Lacking, Refused, Unreadable
+from kolm import canonical, paths, system
+from kolm.errors import KolmError, Refused, Unreadable
 
 VERSION = 1
 APPLICATION_ID = 0x6B6F6C6D  # "kolm"
 BUSY_SECONDS = 60.0  # the longest transaction, an import of a million rows, stays well below
 _WAL_PAUSE_SECONDS = 0.05
+_INDEX_BYTES = 32 * 1024  # the file beside the database that SQLite maps; it grows by this much
 
 # Every store holds this text and is compared with it: a change of it is a new version.
 _TABLES = (
@@ -80,11 +83,12 @@ def connect_to_read(path: Path) -> sqlite3.Connection:
             return _open_to_read(path, "immutable=1", named=path)
         if index.is_file():
             return _open_to_read(path, "mode=ro", named=path)
-        with tempfile.TemporaryDirectory(prefix="kolm-store-") as folder:
-            for part in (path, log):
-                shutil.copyfile(part, Path(folder) / part.name)
+        with paths.scratch_folder("kolm-store-") as folder:
+            with system.naming():
+                for part in (path, log):
+                    shutil.copyfile(part, folder / part.name)
             # Once read, it stays readable without its names.
-            return _open_to_read(Path(folder) / path.name, "mode=ro", named=path)
+            return _open_to_read(folder / path.name, "mode=ro", named=path)
 
 
 def _open_to_read(path: Path, mode: str, *, named: Path) -> sqlite3.Connection:
@@ -116,6 +120,58 @@ def transaction(connection: sqlite3.Connection, path: Path, *, write: bool) -> I
         connection.execute("COMMIT")
 
 
+class Stamp(NamedTuple):
+    """What tells that a database that is read without locks was written to meanwhile."""
+
+    device: int
+    inode: int
+    size: int
+    modified_ns: int
+
+
+def stamp_without_locks(path: Path) -> Stamp | None:
+    """The state of a store's file when it will be read without locks (see `connect_to_read`)."""
+    return None if path.with_name(f"{path.name}-wal").is_file() else _stamp(path)
+
+
+def _stamp(path: Path) -> Stamp | None:
+    try:
+        facts = path.stat()
+    except FileNotFoundError:
+        return None
+    return Stamp(facts.st_dev, facts.st_ino, facts.st_size, facts.st_mtime_ns)
+
+
+@contextlib.contextmanager
+def reading(path: Path, before: Stamp | None) -> Iterator[None]:
+    """Read with typed errors; what was read from a file that has changed since is refused.
+
+    Args:
+        path: the database.
+        before: its state when it was opened, where it is read without locks.
+
+    Raises:
+        Unreadable: ``E_STORE_CHANGED``.
+    """
+
+    def demand_unchanged() -> None:
+        if before is not None and _stamp(path) != before:
+            raise Unreadable(
+                "E_STORE_CHANGED",
+                "the store was written to while it was read",
+                where=str(path),
+                hint="run the command again",
+            )
+
+    with translating(path):
+        try:
+            yield
+        except (sqlite3.Error, KolmError):
+            demand_unchanged()
+            raise
+        demand_unchanged()
+
+
 @contextlib.contextmanager
 def translating(path: Path) -> Iterator[None]:
     """Give SQLite's errors a family."""
@@ -130,16 +186,35 @@ def _translated(error: sqlite3.Error, where: str) -> KolmError:
     if name.startswith(("SQLITE_BUSY", "SQLITE_LOCKED")):
         message = f"another process has held the store for {BUSY_SECONDS:.0f} s"
         return Unreadable("E_STORE_BUSY", message, where=where, hint="try again when it is done")
-    if name.startswith("SQLITE_FULL"):
-        return Lacking("E_STORE_FULL", "the disk is full", where=where)
-    if name.startswith(("SQLITE_READONLY", "SQLITE_PERM", "SQLITE_AUTH")):
-        return Denied("E_STORE_DENIED", f"not permitted: {error}", where=where)
+    number = _system_number(name, where)
+    if number:
+        return system.error_of(OSError(number, str(error)), where=where)
     if name.startswith("SQLITE_NOTADB"):
         return Unreadable("E_STORE_NOT_A_STORE", "not a capture store", where=where)
     if name.startswith("SQLITE_CORRUPT"):
         message = f"the store's database is damaged: {error}"
         return Refused("E_STORE_DAMAGED", message, where=where, hint="restore it from a copy")
     return Unreadable("E_STORE_IO", f"the store's database failed: {error}", where=where)
+
+
+def _system_number(name: str, where: str) -> int:
+    """What the operating system said, which SQLite does not hand on; 0 when nobody knows."""
+    if name.startswith("SQLITE_FULL"):
+        return errno.ENOSPC
+    if name.startswith("SQLITE_NOMEM"):
+        return errno.ENOMEM
+    if not name.startswith(("SQLITE_READONLY", "SQLITE_PERM", "SQLITE_CANTOPEN", "SQLITE_IOERR")):
+        return 0
+    try:
+        disk = os.statvfs(Path(where).parent)
+        if disk.f_flag & os.ST_RDONLY:
+            return errno.EROFS
+        if disk.f_blocks and disk.f_bavail * disk.f_frsize < _INDEX_BYTES:
+            return errno.ENOSPC
+        with Path(where).open("r+b"):
+            return 0 if name.startswith(("SQLITE_CANTOPEN", "SQLITE_IOERR")) else errno.EACCES
+    except OSError as error:
+        return error.errno or 0
 
 
 def _enter_wal(connection: sqlite3.Connection) -> None:

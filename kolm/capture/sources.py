@@ -13,6 +13,7 @@ import re
 import stat
 from pathlib import Path
 
+from kolm import system
 from kolm.capture import limits
 from kolm.capture.drafts import FileImage, ImageSource, InlineImage
 from kolm.errors import Refused, Usage
@@ -107,9 +108,11 @@ def load(source: ImageSource, *, where: str) -> bytes:
                 found=f"{source.path}: {status.st_size} bytes",
             )
         return source.path.read_bytes()
-    except OSError as error:
+    except (FileNotFoundError, NotADirectoryError, PermissionError) as error:
         message = f"the image file cannot be read: {error.strerror or error}"
         raise Refused("E_IMAGE_FILE", message, where=where, found=str(source.path)) from None
+    except OSError as error:  # not of this row alone
+        raise system.error_of(error, where=source.path) from None
 
 
 def import_file(path: Path) -> None:

@@ -41,11 +41,18 @@ class Stored:
 class CaptureStore:
     """Captures in a folder; a context manager. Open one with `open`."""
 
-    def __init__(self, folder: Path, connection: sqlite3.Connection) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        connection: sqlite3.Connection,
+        *,
+        before: database.Stamp | None = None,
+    ) -> None:
         self.folder = folder
         self.blobs = BlobStore(folder / BLOBS)
         self._path = folder / DATABASE
         self._connection = connection
+        self._before = before
 
     @classmethod
     def open(cls, folder: Path, *, create: bool = False) -> CaptureStore:
@@ -67,7 +74,9 @@ class CaptureStore:
         Raises:
             Unreadable: there is none, it is no store, or a newer kolm wrote it.
         """
-        return cls(folder, database.connect_to_read(folder / DATABASE))
+        path = folder / DATABASE
+        before = database.stamp_without_locks(path)
+        return cls(folder, database.connect_to_read(path), before=before)
 
     def close(self) -> None:
         """Let go of the database."""
@@ -85,7 +94,7 @@ class CaptureStore:
         self.close()
 
     def __len__(self) -> int:
-        with database.translating(self._path):
+        with database.reading(self._path, self._before):
             return int(self._connection.execute("SELECT count(*) FROM captures").fetchone()[0])
 
     def add(self, captures: Iterable[Capture], blobs: Iterable[bytes] = ()) -> Added:
@@ -114,7 +123,7 @@ class CaptureStore:
         """
         wanted = frozenset(tags or ())
         before = b""
-        with database.translating(self._path):
+        with database.reading(self._path, self._before):
             cursor = self._connection.execute("SELECT id, document FROM captures ORDER BY id")
             for raw, data in cursor:
                 stored = self._stored(raw, data)
@@ -132,7 +141,7 @@ class CaptureStore:
             Unreadable: it is not in the store.
         """
         raw = digest.raw_of(capture_id)
-        with database.translating(self._path):
+        with database.reading(self._path, self._before):
             row = self._connection.execute(
                 "SELECT document FROM captures WHERE id = ?", (raw,)
             ).fetchone()
@@ -157,14 +166,14 @@ class CaptureStore:
     def signatures(self, files: Collection[Digest]) -> dict[Digest, bytes]:
         """The likeness signatures of image files (56 bytes each); unknown files are left out."""
         wanted = frozenset(files)
-        with database.translating(self._path):
+        with database.reading(self._path, self._before):
             rows = self._connection.execute("SELECT file, signature FROM images").fetchall()
         named = ((digest.of_hex(raw.hex()), signature) for raw, signature in rows)
         return {name: signature for name, signature in named if name in wanted}
 
     def image_records(self) -> dict[Digest, Image]:
         """What is known of every image file, by its digest."""
-        with database.translating(self._path):
+        with database.reading(self._path, self._before):
             rows = self._connection.execute("SELECT record FROM images").fetchall()
         records = (self._record(data) for (data,) in rows)
         return {record.file: record for record in records}

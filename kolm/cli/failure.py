@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import errno
 import traceback
 from typing import Any
 
 from kolm.cli.exit_codes import ExitCode, code_of
 from kolm.cli.output import Output, one_line
-from kolm.errors import Denied, KolmError, Lacking, Unreadable
+from kolm.errors import KolmError
 
 SCHEMA = "urn:kolm:cli-error:v1"
 
@@ -69,17 +68,3 @@ def bug(error: BaseException) -> KolmError:
     )
     made.__cause__ = error
     return made
-
-
-def of_system(error: OSError | MemoryError) -> KolmError:
-    """An error of the operating system that no module has put into its own words."""
-    if isinstance(error, MemoryError):
-        hint = "close other programs, or make batch_size smaller"
-        return Lacking("E_MEMORY", "not enough memory", hint=hint)
-    where = str(error.filename or "")
-    told = error.strerror or str(error)
-    if isinstance(error, PermissionError):
-        return Denied("E_PERMISSION", f"not permitted: {told}", where=where)
-    if error.errno in (errno.ENOSPC, errno.EDQUOT):
-        return Lacking("E_DISK_FULL", f"no room on the disk: {told}", where=where)
-    return Unreadable("E_FILE", f"the file system said: {told}", where=where)

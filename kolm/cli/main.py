@@ -88,9 +88,9 @@ def _run(arguments: Sequence[str]) -> int:
     except BrokenPipeError:
         raise
     except (OSError, MemoryError) as error:
-        from kolm.cli import failure
+        from kolm import system
 
-        return _fail(failure.of_system(error))
+        return _fail(system.error_of(error))
     except Exception as error:  # noqa: BLE001 - whatever is left is a bug of ours, exit 70
         from kolm.cli import failure
 

@@ -9,6 +9,7 @@ same images in one call, since a matrix product may round otherwise at another n
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -249,7 +250,8 @@ class _Store:
         self.complete = self._marker.is_file() and data.is_file() and data.stat().st_size == size
         if not self.complete:
             with data.open("wb") as stream:
-                stream.truncate(size)
+                # Not a hole: writing into a mapped hole of a full disk kills the process.
+                os.posix_fallocate(stream.fileno(), 0, size)
         flat = torch.from_file(str(data), shared=True, size=shape[0] * shape[1], dtype=dtype)
         self.rows = flat.view(shape)
         self._size = size

@@ -19,7 +19,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from kolm import canonical, paths, schema
+from kolm import canonical, paths, schema, system
 from kolm.errors import KolmError, Refused, Usage
 from kolm.evaluate.controls import answer_run
 from kolm.evaluate.latency import measure_latency
@@ -46,6 +46,9 @@ def run(argv: Sequence[str]) -> int:
             rescore(request, reporter)
     except KolmError as error:
         reporter.failed(error)
+        return FAILED
+    except (OSError, MemoryError) as error:
+        reporter.failed(system.error_of(error))
         return FAILED
     return 0
 

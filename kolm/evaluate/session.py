@@ -14,11 +14,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from kolm import canonical, digest, schema
+from kolm import canonical, digest, schema, system
 from kolm.capture.store import BLOBS
 from kolm.digest import Digest
 from kolm.encode.encoder import Encoder
-from kolm.errors import Refused, Unreadable, missing_extra
+from kolm.errors import Refused, missing_extra
 from kolm.evaluate.pictures import Pictures, Size, picture_sizes
 from kolm.evaluate.plan import CaptureRow, Prompt, encode_prompts
 from kolm.evaluate.predict import Speaker
@@ -118,14 +118,12 @@ def read(folder: Path, name: str) -> bytes:
     """The bytes of a file of a run folder.
 
     Raises:
-        Unreadable: ``E_EVALUATE_FILE``.
+        KolmError: what the operating system says.
     """
     try:
         return (folder / name).read_bytes()
     except OSError as error:
-        raise Unreadable(
-            "E_EVALUATE_FILE", f"cannot read a file of the run: {error.strerror}", where=name
-        ) from error
+        raise system.error_of(error, where=folder / name) from None
 
 
 def read_captures(data: bytes) -> tuple[CaptureRow, ...]:

@@ -15,7 +15,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from kolm import canonical, paths
+from kolm import canonical, paths, system
 from kolm.errors import KolmError, Usage
 from kolm.evaluate.controls import answer_all
 from kolm.evaluate.latency import Latency, machine_memory_bytes, measure_latency, peak_memory_bytes
@@ -41,6 +41,9 @@ def run(argv: Sequence[str]) -> int:
             evaluate_folder(Path(argv[0]), reporter)
     except KolmError as error:
         reporter.failed(error)
+        return FAILED
+    except (OSError, MemoryError) as error:
+        reporter.failed(system.error_of(error))
         return FAILED
     return 0
 

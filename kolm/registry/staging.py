@@ -10,8 +10,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from kolm import system
 from kolm.digest import Digest, Hasher
-from kolm.errors import KolmError, Refused, Unreadable
+from kolm.errors import KolmError, Refused
 
 _COPY_BYTES = 1024 * 1024  # hashing is the bottleneck; larger reads gain nothing
 
@@ -80,8 +81,7 @@ def _opened(source: Path) -> Iterator[int]:
         # Without blocking: opening a named pipe would wait for a writer that never comes.
         handle = os.open(source, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     except OSError as error:
-        reason = (error.strerror or "cannot be read").lower()
-        raise Unreadable("E_FILE_UNREADABLE", reason, where=str(source)) from None
+        raise system.error_of(error, where=source) from None
     try:
         if not stat.S_ISREG(os.fstat(handle).st_mode):
             raise Refused("E_FILE_KIND", "not a regular file", where=str(source))
@@ -103,8 +103,7 @@ def read_small(path: Path, *, max_bytes: int) -> bytes:
     except FileNotFoundError:
         raise
     except OSError as error:
-        reason = (error.strerror or "cannot be read").lower()
-        raise Unreadable("E_FILE_UNREADABLE", reason, where=str(path)) from None
+        raise system.error_of(error, where=path) from None
     try:
         status = os.fstat(handle)
         if not stat.S_ISREG(status.st_mode):

@@ -12,7 +12,7 @@ import stat
 from collections.abc import Callable
 from pathlib import Path
 
-from kolm import paths
+from kolm import paths, system
 from kolm.errors import Denied, Refused, Unreadable, Usage
 from kolm.sign.keys import MAX_PEM_BYTES, PrivateKey, PublicKey, is_encrypted, read_private
 from kolm.sign.keys import read_public as parse_public
@@ -142,6 +142,8 @@ class KeyStore:
             data = path.read_bytes()
         except FileNotFoundError:
             raise _no_such_key(name, self.names()) from None
+        except OSError as error:
+            raise system.error_of(error, where=path) from None
         return parse_public(data, where=str(path))
 
     def _write_public(self, name: str, key: PublicKey) -> None:
@@ -176,11 +178,8 @@ def _read_secret(path: Path) -> bytes:
         raise Unreadable(
             "E_KEY_MISSING", "there is no such private key", where=str(path), hint="kolm keys list"
         ) from None
-    except PermissionError:
-        raise Denied("E_KEY_MODE", "the key file may not be read", where=str(path)) from None
     except OSError as error:
-        reason = error.strerror or "cannot be opened"
-        raise Unreadable("E_KEY_MISSING", f"not a key file: {reason}", where=str(path)) from None
+        raise system.error_of(error, where=path) from None
     try:
         _demand_private(os.fstat(handle), path)
         return os.read(handle, MAX_PEM_BYTES)

@@ -14,7 +14,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from kolm import canonical, digest, paths, schema
+from kolm import canonical, digest, paths, schema, system
 from kolm.digest import Digest
 from kolm.errors import Refused, Unreadable, Usage, broken_file
 from kolm.sign.keys import PublicKey, read_public
@@ -88,8 +88,7 @@ class TrustStore(NamedTuple):
                 return cls()
             raise Unreadable("E_TRUST_MISSING", "no such trust file", where=str(path)) from None
         except OSError as error:
-            reason = error.strerror or "cannot be read"
-            raise Unreadable("E_TRUST_MISSING", reason, where=str(path)) from None
+            raise system.error_of(error, where=path) from None
         try:
             return cls.from_document(canonical.loads(data, where=str(path)), where=str(path))
         except Refused as error:

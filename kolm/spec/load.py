@@ -11,7 +11,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from kolm import canonical, schema
+from kolm import canonical, schema, system
 from kolm.errors import Refused, Unreadable
 from kolm.records.codec import from_document
 from kolm.records.spec import Spec
@@ -51,6 +51,8 @@ def read_source(spec: Path | str | Mapping[str, Any]) -> Source:
             where=str(path),
             hint="kolm init DIR --example easy-vqa   starts a project with one",
         ) from None
+    except OSError as error:
+        raise system.error_of(error, where=path) from None
     return read_yaml(data, name=path.name)
 
 

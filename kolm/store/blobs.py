@@ -11,7 +11,6 @@ Folders: ``<root>/sha256/<first two hex digits>/<hex>`` and ``<root>/tmp/`` for 
 from __future__ import annotations
 
 import contextlib
-import errno
 import os
 import tempfile
 from collections.abc import Container, Iterable, Iterator
@@ -20,9 +19,9 @@ from pathlib import Path
 from types import TracebackType
 from typing import BinaryIO, Self
 
-from kolm import digest, paths
+from kolm import digest, paths, system
 from kolm.digest import Digest
-from kolm.errors import Denied, KolmError, Lacking, Refused, Unreadable
+from kolm.errors import KolmError, Refused, Unreadable
 from kolm.store.presence import Presence
 
 READ_BYTES = 1024 * 1024
@@ -227,19 +226,14 @@ class Batch:
 
 @contextlib.contextmanager
 def translating(where: str) -> Iterator[None]:
-    """Give the operating system's errors a family: denied, disk full, or could not look."""
+    """Give the operating system's errors a name; what the store misses is its own to say."""
     try:
         yield
-    except PermissionError as error:
-        raise Denied("E_STORE_DENIED", f"not permitted: {error.strerror}", where=where) from None
     except FileNotFoundError as error:
         found = str(error.filename or where)
         raise Unreadable("E_STORE_MISSING", "not there", where=found) from None
     except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            raise Lacking("E_STORE_FULL", "the disk is full", where=where) from None
-        message = f"the file system failed: {error.strerror or error}"
-        raise Unreadable("E_STORE_IO", message, where=where) from None
+        raise system.error_of(error, where=where) from None
 
 
 def _damaged(path: Path, name: Digest) -> KolmError:

@@ -12,12 +12,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from kolm import canonical, digest, schema
+from kolm import canonical, digest, schema, system
 from kolm.capture.store import CaptureStore
 from kolm.digest import Digest
 from kolm.encode.encoder import Encoder
 from kolm.encode.examples import Dropped, Example
-from kolm.errors import Refused, Unreadable
+from kolm.errors import Refused
 from kolm.events import Reporter
 from kolm.models.family import runtime
 from kolm.models.resolve import read_config
@@ -110,9 +110,7 @@ def _read(folder: Path, name: str) -> bytes:
     try:
         return (folder / name).read_bytes()
     except OSError as error:
-        raise Unreadable(
-            "E_TRAIN_FILE", f"cannot read a file of the run: {error.strerror}", where=name
-        ) from error
+        raise system.error_of(error, where=folder / name) from None
 
 
 def make_encoder(plan: TrainPlan, processor: Any, base_folder: Path) -> Encoder:

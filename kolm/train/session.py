@@ -95,7 +95,7 @@ def open_session(folder: Path, reporter: Reporter) -> Session:
     table, family = roles.family(plan.base_family), runtime(plan.base_family)
     processor = load_processor(inputs.base_folder)
     encoder = make_encoder(plan, processor, inputs.base_folder)
-    with CaptureStore.open(inputs.captures_folder) as store:
+    with CaptureStore.open_to_read(inputs.captures_folder) as store:
         train = encode_split(inputs.rows, "train", store, encoder, reporter)
         validation = EncodedSplit(examples=(), dropped={})
         if plan.patience:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from kolm import settings
+from kolm import settings, system
 from kolm.errors import KolmError, Usage
 from kolm.events import JsonLines
 from kolm.train.profile import check_environment
@@ -25,6 +25,9 @@ def main(arguments: list[str]) -> int:
         _train(folder, reporter)
     except KolmError as error:
         reporter.failed(error)
+        return 1
+    except (OSError, MemoryError) as error:
+        reporter.failed(system.error_of(error))
         return 1
     return 0
 

@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from kolm import canonical, digest, schema
+from kolm import canonical, digest, schema, system
 from kolm.digest import Digest
-from kolm.errors import Refused, Unreadable, Usage, broken_file
+from kolm.errors import Refused, Usage, broken_file
 from kolm.records import codec
 from kolm.sign import predicates
 
@@ -111,12 +111,7 @@ def load_policy(path: Path) -> Policy:
     try:
         data = path.read_bytes()
     except OSError as error:
-        reason = error.strerror or "cannot be read"
-        raise Unreadable(
-            "E_POLICY_UNREADABLE",
-            f"the policy file cannot be read: {reason}",
-            where=str(path),
-        ) from None
+        raise system.error_of(error, where=path) from None
     try:
         return read_policy(canonical.loads(data, where=path.name), where=path.name)
     except Refused as error:

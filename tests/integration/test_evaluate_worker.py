@@ -327,7 +327,7 @@ def test_a_missing_file_is_unreadable_not_a_no(fresh: Path) -> None:
     (fresh / "adapter_config.json").unlink()
     with pytest.raises(Unreadable) as caught:
         read_sources(fresh)
-    assert caught.value.code == "E_EVALUATE_FILE"
+    assert caught.value.code == "E_FILE_MISSING"
 
 
 def test_the_child_reports_its_error_as_an_event(tmp_path: Path) -> None:

@@ -131,7 +131,7 @@ class TestAnswers:
         ran = invoke("verify", tmp_path / "missing.kolm", "--json")
         assert ran.code == 3
         assert ran.stdout == ""
-        assert ran.error()["code"] == "E_CANNOT_READ"
+        assert ran.error()["code"] == "E_FILE_MISSING"
 
 
 def test_without_trust_material_the_answer_is_3(

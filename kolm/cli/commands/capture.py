@@ -151,7 +151,7 @@ def export(
 
     out = output.current()
     form = form or importers.guess(target)
-    with CaptureStore.open(folder) as store:
+    with CaptureStore.open_to_read(folder) as store:
         done = exporters.export(
             store, target, form=form, tags=tags, replace=force, reporter=out.reporter
         )
@@ -173,7 +173,7 @@ def stats(folder: Path) -> None:
     """Count what the store holds: captures, images, sides, sources, licences, tags."""
     from kolm.capture.store import CaptureStore
 
-    with CaptureStore.open(folder) as store:
+    with CaptureStore.open_to_read(folder) as store:
         counts = store.stats()
     document = {"schema": "urn:kolm:cli-capture-stats:v1", "store": str(folder), **counts}
     output.current().answer(
@@ -210,6 +210,7 @@ def snapshot(
     from kolm.capture import snapshot as snapshots
     from kolm.capture.split import SplitRule, share
     from kolm.capture.store import CaptureStore
+    from kolm.errors import Denied
 
     rule = SplitRule(
         kind=kind,
@@ -217,16 +218,21 @@ def snapshot(
         validation=share(validation),
         near_duplicates=near_duplicates,
     )
-    with CaptureStore.open(folder) as store:
+    target = None
+    with CaptureStore.open_to_read(folder) as store:
         taken = snapshots.take(store, rule)
-        target = snapshots.keep(store, taken)
+        try:
+            target = str(snapshots.keep(store, taken))
+        except Denied as error:  # to look at a store, nobody needs to write into it
+            output.current().reporter.warned(f"the snapshot is not kept: {error}")
     document = {
         "schema": "urn:kolm:cli-capture-snapshot:v1",
         "digest": taken.digest,
-        "folder": str(target),
+        "folder": target,
         "snapshot": taken.document(),
     }
-    output.current().answer(document, lambda: _snapshot_text(document), brief=str(target))
+    brief = target or taken.digest
+    output.current().answer(document, lambda: _snapshot_text(document), brief=brief)
 
 
 def _answer_taken(
@@ -261,7 +267,8 @@ def _stats_text(counts: dict[str, Any]) -> str:
 
 def _snapshot_text(document: dict[str, Any]) -> str:
     header = document["snapshot"]
-    lines = [f"snapshot   {document['folder']}", f"root       {header['root']}"]
+    kept = document["folder"] or document["digest"]
+    lines = [f"snapshot   {kept}", f"root       {header['root']}"]
     for side in ("train", "validation", "eval"):
         counted = header["splits"][side]
         lines.append(f"{side:<11}{counted['captures']} captures, {counted['images']} images")

@@ -95,8 +95,8 @@ def trust_(pubkey: Path, name: str, roles: tuple[str, ...], rules: tuple[str, ..
 
     Given again for the same key, the new roles and names replace the old ones: name all of them.
     """
-    from kolm import paths
-    from kolm.errors import Unreadable, Usage
+    from kolm import paths, system
+    from kolm.errors import Usage
     from kolm.sign import keys, trust
 
     if ("publisher" in roles) != bool(rules):
@@ -106,11 +106,8 @@ def trust_(pubkey: Path, name: str, roles: tuple[str, ...], rules: tuple[str, ..
             expected="--role publisher together with --names",
             hint="--names 'demo/*', or --names '*' for every name",
         )
-    try:
+    with system.naming(pubkey):
         data = pubkey.read_bytes()
-    except OSError as error:
-        reason = (error.strerror or "cannot be read").lower()
-        raise Unreadable("E_FILE_UNREADABLE", reason, where=str(pubkey)) from None
     entry = _trusted(name, keys.read_public(data, where=str(pubkey)), roles, rules)
     former = trust.TrustStore.load(paths.config_folder()).find(entry.key.keyid)
     trust.change(paths.config_folder(), lambda store: store.with_key(entry))

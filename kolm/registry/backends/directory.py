@@ -22,9 +22,9 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-from kolm import canonical, digest, paths, schema
+from kolm import canonical, digest, paths, schema, system
 from kolm.digest import Digest
-from kolm.errors import Denied, Lacking, Refused, Unreadable, Usage
+from kolm.errors import Lacking, Refused, Unreadable, Usage
 from kolm.registry.staging import Staged, read_small, staged
 from kolm.sign.envelope import MAX_ENVELOPE_BYTES
 
@@ -59,7 +59,7 @@ class Directory:
                 where=str(folder),
                 expected="a new or empty folder",
             )
-        with _denied(folder):
+        with system.naming(folder):
             for part in (Path(_ENTRIES), _BLOBS, Path(_TEMPORARY)):
                 (folder / part).mkdir(parents=True, exist_ok=True)
             # The mark comes last: a folder that has it is complete.
@@ -145,7 +145,7 @@ class Directory:
             Lacking: the file system has no hard links.
         """
         folder = self._entries_of(name)
-        with _denied(folder):
+        with system.naming(folder):
             _make_durable_folders(folder, self._folder / _ENTRIES)
             with self._temporary(data) as temporary:
                 if not _link(temporary, folder / f"{sequence:06d}.json"):
@@ -162,7 +162,7 @@ class Directory:
     def keep(self, staged: Staged) -> None:
         """Make a staged file available under its digest; a damaged old copy is replaced."""
         target = self._blob_path(staged.digest)
-        with _denied(target):
+        with system.naming(target):
             target.parent.mkdir(parents=True, exist_ok=True)
             staged.path.replace(target)
             paths.sync_folder(target.parent)
@@ -198,7 +198,7 @@ class Directory:
 
     def _temporary_folder(self) -> Path:
         folder = self._folder / _TEMPORARY
-        with _denied(folder):
+        with system.naming(folder):
             folder.mkdir(exist_ok=True)
         return folder
 
@@ -215,18 +215,6 @@ class Directory:
             yield path
         finally:
             path.unlink(missing_ok=True)
-
-
-@contextlib.contextmanager
-def _denied(where: Path) -> Iterator[None]:
-    """Turn what the file system says against writing into our errors."""
-    try:
-        yield
-    except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            raise Lacking("E_DISK_FULL", "no room is left on the disk", where=str(where)) from None
-        reason = (error.strerror or "cannot be written").lower()
-        raise Denied("E_REGISTRY_WRITE", reason, where=str(where)) from None
 
 
 def _link(source: Path, target: Path) -> bool:

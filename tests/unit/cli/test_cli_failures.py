@@ -109,7 +109,7 @@ def test_a_no_is_an_answer_and_stands_on_stdout_under_json(monkeypatch: pytest.M
         (MemoryError(), 6, "E_MEMORY"),
         (PermissionError(errno.EACCES, "denied", "/x"), 4, "E_PERMISSION"),
         (OSError(errno.ENOSPC, "no space left", "/x"), 6, "E_DISK_FULL"),
-        (FileNotFoundError(errno.ENOENT, "not there", "/x"), 3, "E_FILE"),
+        (FileNotFoundError(errno.ENOENT, "not there", "/x"), 3, "E_FILE_MISSING"),
         (KeyboardInterrupt(), 130, "E_INTERRUPTED"),
         (EOFError(), 130, "E_INTERRUPTED"),
     ],

@@ -98,7 +98,7 @@ def test_an_entry_that_is_no_regular_file_is_refused_without_waiting(registry, t
         path.mkdir()
     with pytest.raises((Refused, Unreadable)) as caught:
         registry.entries("demo")
-    assert caught.value.code in ("E_FILE_KIND", "E_FILE_UNREADABLE")
+    assert caught.value.code in ("E_FILE_KIND", "E_LINK")
 
 
 def test_an_entry_beyond_the_limit_is_refused(registry, tmp_path):
@@ -137,7 +137,7 @@ def test_keeping_again_repairs_a_damaged_file(registry, tmp_path):
 def test_a_source_that_is_no_file_is_refused(registry, tmp_path):
     os.mkfifo(tmp_path / "pipe")
     for source, code in (
-        ("none", "E_FILE_UNREADABLE"),
+        ("none", "E_FILE_MISSING"),
         ("pipe", "E_FILE_KIND"),
         (".", "E_FILE_KIND"),
     ):
@@ -152,8 +152,9 @@ def test_a_source_that_is_no_file_is_refused(registry, tmp_path):
         (1, Lacking, "E_REGISTRY_LINKS"),  # EPERM is what FAT says to a hard link
         (95, Lacking, "E_REGISTRY_LINKS"),
         (28, Lacking, "E_DISK_FULL"),
-        (13, Denied, "E_REGISTRY_WRITE"),
-        (30, Denied, "E_REGISTRY_WRITE"),
+        (13, Denied, "E_PERMISSION"),
+        (30, Denied, "E_READ_ONLY"),
+        (24, Lacking, "E_OPEN_FILES"),
     ],
 )
 def test_what_the_file_system_says_becomes_a_typed_error(

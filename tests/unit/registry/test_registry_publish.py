@@ -162,4 +162,4 @@ def test_a_missing_source_could_not_be_read(world):
     world.publish("demo@1.0.0", "one")
     with pytest.raises(Unreadable) as caught, world.registry.stage(world.folder / "none"):
         pass
-    assert caught.value.code == "E_FILE_UNREADABLE"
+    assert caught.value.code == "E_FILE_MISSING"

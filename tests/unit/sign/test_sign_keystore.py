@@ -50,7 +50,7 @@ def test_a_link_is_not_followed(store, tmp_path):
     store.path("link").symlink_to(real)
     with pytest.raises(Unreadable) as caught:
         store.load("link", _nobody)
-    assert caught.value.code == "E_KEY_MISSING"
+    assert caught.value.code == "E_LINK"
 
 
 def test_a_folder_or_a_huge_file_is_not_a_key(store):

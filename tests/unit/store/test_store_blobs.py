@@ -151,5 +151,5 @@ def test_a_full_disk_is_lacking_and_leaves_nothing(tmp_path: Path, monkeypatch) 
     monkeypatch.setattr(blobs.os, "fchmod", full)
     with pytest.raises(Lacking) as caught:
         store.put(b"data")
-    assert caught.value.code == "E_STORE_FULL"
+    assert caught.value.code == "E_DISK_FULL"
     assert list((tmp_path / "tmp").glob("*.part")) == []
