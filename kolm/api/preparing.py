@@ -118,6 +118,7 @@ def prepare(
         spec,
         base=describe_base(base, base_root(base.folder)),
         snapshot=snapshot.document(),
+        training=snapshot.training_root,
         cases=digest.of_bytes(files["evalcases.jsonl"]),
         environment=environment_class(spec.train.threads or default_threads()),
     )

@@ -15,6 +15,7 @@ from kolm.bundle import card, members
 from kolm.bundle.documents import Documents
 from kolm.bundle.receipt import CARD, LOCK, WEIGHTS, derive_receipt, run_facts_of
 from kolm.errors import KolmError, Refused
+from kolm.format.seeds import training_root
 
 
 def members_agree(documents: Documents) -> Iterator[KolmError]:
@@ -73,13 +74,16 @@ def _differences(stated: Any, derived: Any, place: str) -> Iterator[KolmError]:
 
 
 def lock_pins_data(documents: Documents) -> Iterator[KolmError]:
-    """The lock names this snapshot, this Merkle root and these eval cases."""
+    """The lock names this snapshot, these Merkle roots and these eval cases."""
     data = documents.document(LOCK)["data"]
     yield from _same(
         f"{LOCK}#/data/snapshot", digest.of_bytes(documents.raw("snapshot.json")), data["snapshot"]
     )
     root = documents.document("snapshot.json")["root"]
     yield from _same(f"{LOCK}#/data/root", root, data["root"])
+    sides = (row["split"] for row in documents.rows("snapshot.jsonl"))
+    training = training_root(zip(sides, documents.lines("snapshot.jsonl"), strict=True))
+    yield from _same(f"{LOCK}#/data/training", training, data["training"])
     if "evalcases.jsonl" in documents:
         cases = digest.of_bytes(documents.raw("evalcases.jsonl"))
         yield from _same(f"{LOCK}#/data/cases", cases, data["cases"])
@@ -113,15 +117,21 @@ def snapshot_counts_rows(documents: Documents) -> Iterator[KolmError]:
 
 
 def trace_is_a_chain(documents: Documents) -> Iterator[KolmError]:
-    """Steps run from 1 without a gap; each checkpoint's chain follows from the one before."""
-    step, link = 0, None
+    """Steps run from 1 without a gap; each checkpoint's chain follows from the one before.
+
+    The chain of a training that goes on from an earlier one begins with the earlier one's.
+    """
+    continued = documents.document(LOCK)["train"]["continues"]
+    step, link = 0, continued and digest.parse(continued["chain"], where=LOCK)
+    begun = False
     for number, row in enumerate(documents.rows("trace.jsonl"), start=1):
         place = f"trace.jsonl:{number}"
         if row["kind"] == "step":
             step += 1
-        if link is None and (row["kind"] != "checkpoint" or row["step"] != 0):
+        if not begun and (row["kind"] != "checkpoint" or row["step"] != 0):
             yield _refused(place, "the trace does not begin with the checkpoint of step 0")
             return
+        begun = True
         yield from _same(f"{place}#/step", step, row["step"])
         if row["kind"] == "checkpoint":
             state = digest.parse(row["state"], where=place)

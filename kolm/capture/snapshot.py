@@ -20,6 +20,7 @@ from kolm.capture.split import Member, SplitRule, assign, validation_is_stated
 from kolm.capture.store import SNAPSHOTS, CaptureStore, Stored
 from kolm.digest import Digest
 from kolm.errors import Refused
+from kolm.format.seeds import training_root
 from kolm.records import codec
 from kolm.records.capture import Split
 from kolm.records.snapshot import (
@@ -61,6 +62,12 @@ class Snapshot:
     def digest(self) -> Digest:
         """The digest of ``snapshot.json``: what a lock pins."""
         return digest.of_bytes(self.header_bytes)
+
+    @property
+    def training_root(self) -> Digest:
+        """The root of the lines on the train and validation sides."""
+        sides = (row.split for row in self.rows)
+        return training_root(zip(sides, self.lines, strict=True))
 
     def document(self) -> dict[str, Any]:
         """The header as a plain document."""

@@ -49,10 +49,18 @@ class LockBase:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LockData:
-    """The data, pinned: digests of snapshot.json and evalcases.jsonl, and the captures' root."""
+    """The data, pinned.
+
+    Attributes:
+        snapshot: digest of snapshot.json.
+        root: Merkle root of snapshot.jsonl.
+        training: Merkle root of its lines on the train and validation sides.
+        cases: digest of evalcases.jsonl.
+    """
 
     snapshot: Digest
     root: Digest
+    training: Digest
     cases: Digest
 
 
@@ -80,6 +88,14 @@ class LockFreeze:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Continued:
+    """The last state of an earlier training, and the link of its chain at that state."""
+
+    state: Digest
+    chain: Digest
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class LockTrain:
     """The training, with nothing implied; a frozen projector has the learning rate 0."""
 
@@ -100,6 +116,7 @@ class LockTrain:
     shrink_images: bool
     segments: int
     early_stopping: EarlyStopping | None
+    continues: Continued | None
     precision: Literal["float32", "bfloat16"]
 
 
@@ -116,11 +133,10 @@ class LockEvaluation:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Seeds:
-    """Each follows from the rest of the lock."""
+    """Each follows from what training rests on."""
 
     initialisation: Digest
     order: Digest
-    split: Digest
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

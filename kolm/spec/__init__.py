@@ -7,6 +7,5 @@ spec with places for its errors, filling defaults, resolving to a lock, and comp
 from kolm.spec.diff import Difference, diff
 from kolm.spec.load import load_spec
 from kolm.spec.resolve import resolve
-from kolm.spec.seeds import derive_seeds
 
-__all__ = ["Difference", "derive_seeds", "diff", "load_spec", "resolve"]
+__all__ = ["Difference", "diff", "load_spec", "resolve"]

@@ -12,10 +12,10 @@ from typing import Any, NoReturn
 from kolm import canonical, digest, schema
 from kolm.digest import Digest
 from kolm.errors import Refused
+from kolm.format.seeds import derive_seeds
 from kolm.records.codec import to_document
 from kolm.records.spec import Spec, Train
 from kolm.roles import family
-from kolm.spec.seeds import derive_seeds
 
 WARMUP_SHARE = Decimal("0.03")  # enough for Adam's second moments, too little to waste
 
@@ -25,6 +25,7 @@ def resolve(
     *,
     base: Mapping[str, Any],
     snapshot: Mapping[str, Any],
+    training: Digest,
     cases: Digest,
     environment: Mapping[str, Any],
     train_examples: int | None = None,
@@ -35,6 +36,7 @@ def resolve(
         spec: what the user wants.
         base: the lock's ``base`` object: the base's identity as measured.
         snapshot: the header of the snapshot (snapshot.json).
+        training: root of the lines that training learns from (`training_root`).
         cases: digest of evalcases.jsonl.
         environment: the lock's ``environment`` without ``class``; the spec's threads override.
         train_examples: captures that training will use; default: the snapshot's train side.
@@ -57,6 +59,7 @@ def resolve(
         "data": {
             "snapshot": digest.of_value(dict(snapshot)),
             "root": snapshot["root"],
+            "training": training,
             "cases": cases,
         },
         "train": _train(spec.train, examples=examples, family_name=str(base["family"])),
@@ -111,6 +114,7 @@ def _train(train: Train, *, examples: int, family_name: str) -> dict[str, Any]:
         "shrink_images": train.shrink_images,
         "segments": min(train.segments, steps),
         "early_stopping": None if stopping is None else to_document(stopping),
+        "continues": None,
         "precision": train.precision,
     }
 

@@ -24,13 +24,13 @@ from kolm.bundle import adapter_config, card, container_rules, layout, tar, tens
 from kolm.bundle.container import open_container
 from kolm.bundle.manifest import Member, build_manifest
 from kolm.bundle.receipt import RunFacts, derive_receipt
+from kolm.format.seeds import derive_seeds, training_root
 from kolm.records.kscore import Machine, Pack
 from kolm.score import kscore
 from kolm.score.cases import build_cases
 from kolm.score.evaluation import evaluate, score_row
 from kolm.sign import envelope, predicates, statement
 from kolm.sign.keys import PrivateKey
-from kolm.spec.seeds import derive_seeds
 from tests.support import toy_documents
 from tests.support.toy_base import TOY, Tensor, digest_of, write_base
 
@@ -148,6 +148,9 @@ class BundleParts:
             "cases": digest.of_bytes(cases) if cases else self.lock["data"]["cases"],
             "root": self.snapshot["root"],
             "snapshot": digest.of_bytes(made["snapshot.json"]),
+            "training": training_root(
+                zip((row["split"] for row in self.snapshot_rows), lines, strict=True)
+            ),
         }
         self.reseed()
         put("spec.lock.json", canonical.dumps(self.lock))

@@ -36,7 +36,7 @@ def make_lock(**evaluation: Any) -> dict[str, Any]:
             "papers": [],
             "files": [{"name": "config.json", "digest": ZERO}],
         },
-        "data": {"snapshot": ZERO, "root": ZERO, "cases": ZERO},
+        "data": {"snapshot": ZERO, "root": ZERO, "training": ZERO, "cases": ZERO},
         "train": {
             "objective": "sft",
             "method": {
@@ -64,6 +64,7 @@ def make_lock(**evaluation: Any) -> dict[str, Any]:
             "shrink_images": False,
             "segments": 1,
             "early_stopping": None,
+            "continues": None,
             "precision": "float32",
         },
         "evaluation": {
@@ -84,7 +85,7 @@ def make_lock(**evaluation: Any) -> dict[str, Any]:
         },
         "publish": {"text": True, "images": False, "checkpoints": False},
         "nonce": "0" * 64,
-        "seeds": {"initialisation": ZERO, "order": ZERO, "split": ZERO},
+        "seeds": {"initialisation": ZERO, "order": ZERO},
         "environment": {
             "class": ZERO,
             "python": "3.11",

@@ -15,6 +15,7 @@ from typing import Any
 
 from kolm import canonical, digest
 from kolm.bundle import tar, tensors
+from kolm.format.seeds import derive_seeds
 from kolm.records import codec
 from kolm.records.kscore import Inputs
 from kolm.score.kscore import kscore_v1
@@ -420,6 +421,17 @@ def _seed(parts: BundleParts) -> None:
     parts.overrides["spec.lock.json"] = canonical.dumps({**parts.lock, "seeds": seeds})
 
 
+def _training_root(parts: BundleParts) -> None:
+    parts.members()
+    lock = {**parts.lock, "data": {**parts.lock["data"], "training": digest.of_bytes(b"lucky")}}
+    parts.overrides["spec.lock.json"] = canonical.dumps({**lock, "seeds": derive_seeds(lock)})
+
+
+def _continues(parts: BundleParts) -> None:
+    said = {"chain": digest.of_bytes(b"a chain"), "state": digest.of_bytes(b"a state")}
+    parts.lock["train"]["continues"] = said
+
+
 def _trace_step(parts: BundleParts) -> None:
     parts.trace = [item for item in parts.trace if item.get("step") != 2 or "state" in item]
 
@@ -625,6 +637,16 @@ FORGERIES = (
         only_by="replay",
     ),
     Forgery("a seed chosen", ("V08",), parts=_seed),
+    Forgery(
+        "seeds that follow from other captures than those of the snapshot",
+        ("V08",),
+        parts=_training_root,
+    ),
+    Forgery(
+        "an earlier training named that the trace does not go on from",
+        ("V08",),
+        parts=_continues,
+    ),
     Forgery("a step removed from the trace", ("V08",), parts=_trace_step),
     Forgery("training longer than the lock allows", ("V08",), parts=_trained_longer),
     Forgery("a step on an eval case", ("V08",), parts=_trace_positions),

@@ -8,7 +8,7 @@ from typing import Any
 
 from kolm import canonical, digest
 from kolm.bundle.base_root import base_root
-from kolm.spec.seeds import derive_seeds
+from kolm.format.seeds import derive_seeds
 from tests.support import toy_base
 from tests.support.toy_base import FAMILY, TOY, Tensor, digest_of, floats, zeros
 
@@ -253,7 +253,12 @@ def make_lock(base: Path) -> Row:
             "root": facts.root,
             "tensors": len(facts.tensors),
         },
-        "data": {"cases": digest.EMPTY, "root": digest.EMPTY, "snapshot": digest.EMPTY},
+        "data": {
+            "cases": digest.EMPTY,
+            "root": digest.EMPTY,
+            "snapshot": digest.EMPTY,
+            "training": digest.EMPTY,
+        },
         "environment": {**environment, "class": digest.of_value(environment)},
         "evaluation": {
             "batch_size": 2,
@@ -277,6 +282,7 @@ def make_lock(base: Path) -> Row:
         "train": {
             "accumulation": 1,
             "batch_size": 2,
+            "continues": None,
             "early_stopping": None,
             "freeze": {"projector": False, "projector_after_steps": None, "vision": True},
             "learning_rate": "0.001",

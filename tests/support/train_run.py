@@ -11,9 +11,9 @@ from typing import Any
 from kolm import canonical, digest
 from kolm.capture import images, png
 from kolm.capture.store import CaptureStore
+from kolm.format.seeds import derive_seeds
 from kolm.records.capture import Capture, ImagePart, Message, Source, TextPart
 from kolm.roles import family
-from kolm.spec.seeds import derive_seeds
 from kolm.train.profile import environment_class, strict_environment
 from tests.support import tiny_vlm
 
@@ -71,7 +71,7 @@ def make_lock(
             "tensors": 1, "parameters": 1, "dtype": "float32", "license": "", "papers": [],
             "files": [],
         },
-        "data": {"snapshot": ZERO, "root": root, "cases": ZERO},
+        "data": {"snapshot": ZERO, "root": root, "training": root, "cases": ZERO},
         "train": {
             "objective": "sft",
             "method": method,
@@ -90,6 +90,7 @@ def make_lock(
             "shrink_images": False,
             "segments": 4,
             "early_stopping": None,
+            "continues": None,
             "precision": "float32",
             **train,
         },

@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Iterator
 
-from kolm import digest
 from kolm.bundle import container_rules, references
 from kolm.errors import KolmError
+from kolm.format.seeds import derive_seeds
 from kolm.records.verification import Finding
 from kolm.verify.check import check
 from kolm.verify.documents import NOT_CANONICAL
@@ -152,16 +152,12 @@ def content_id_is_recomputed(subject: Subject) -> Iterator[Finding]:
 
 
 def _seeds_follow(subject: Subject) -> Iterator[Finding]:
-    """SHA-256(label ‖ digest of the lock without seeds): docs/format/lock.md.
-
-    Written out here and not taken from `kolm.spec`, whose import costs more than all of V08.
-    """
-    rest = digest.of_value({k: v for k, v in subject.lock.items() if k != "seeds"})
-    for label, stated in subject.lock["seeds"].items():
-        seed = digest.of_bytes(label.encode("ascii") + digest.raw_of(rest))
+    """From base, captures to learn from, training settings and nonce: docs/format/lock.md."""
+    for label, seed in derive_seeds(subject.lock).items():
+        stated = subject.lock["seeds"][label]
         if stated != seed:
             yield failed(
-                "the seed does not follow from the lock, so it may have been chosen",
+                "the seed does not follow from what training rests on, so it may have been chosen",
                 where=f"{LOCK}#/seeds/{label}",
                 expected=seed,
                 found=stated,

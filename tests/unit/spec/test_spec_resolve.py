@@ -12,9 +12,10 @@ from jsonschema import Draft202012Validator
 
 from kolm import canonical, digest, schema
 from kolm.errors import Refused
+from kolm.format.seeds import derive_seeds, training_root
 from kolm.records.codec import from_document, to_document
 from kolm.records.lock import Lock
-from kolm.spec import derive_seeds, diff, load_spec, resolve
+from kolm.spec import diff, load_spec, resolve
 
 ZERO = digest.of_bytes(b"")
 ENVIRONMENT = {
@@ -29,11 +30,15 @@ BASE = {
 }  # fmt: skip
 
 
+MEASURED: Any = {"base": BASE, "training": ZERO, "cases": ZERO}
+
+
 def side(captures: int) -> dict[str, int]:
     return {"captures": captures, "images": captures}
 
 
 def lock(*, train: Any = None, sides: tuple[int, int, int] = (100, 5, 20), **more: Any) -> Any:
+    measured = {name: more.pop(name, known) for name, known in MEASURED.items()}
     spec = {"kolm": 1, "name": "x", "base": "b", "data": {"captures": "c"}, "train": train or {}}
     environment = more.pop("environment", ENVIRONMENT)
     snapshot = {
@@ -45,7 +50,7 @@ def lock(*, train: Any = None, sides: tuple[int, int, int] = (100, 5, 20), **mor
         },
     }
     loaded = load_spec({**spec, **more})
-    return resolve(loaded, base=BASE, snapshot=snapshot, cases=ZERO, environment=environment)
+    return resolve(loaded, snapshot=snapshot, environment=environment, **measured)
 
 
 def test_a_lock_fits_its_schema_for_our_checker_and_for_the_oracle() -> None:
@@ -146,19 +151,59 @@ def test_the_environment_class_is_the_digest_of_the_rest() -> None:
 
 def test_seeds_follow_the_written_rule() -> None:
     made = lock()
-    unseeded = {key: value for key, value in made.items() if key != "seeds"}
-    whole = hashlib.sha256(canonical.dumps(unseeded)).digest()
+    rests_on = {
+        "base": made["base"]["root"],
+        "data": made["data"]["training"],
+        "nonce": made["nonce"],
+        "train": made["train"],
+    }
+    whole = hashlib.sha256(canonical.dumps(rests_on)).digest()
     for label, seed in made["seeds"].items():
         assert seed == "sha256:" + hashlib.sha256(label.encode() + whole).hexdigest()
     assert derive_seeds(made) == made["seeds"]
 
 
-@given(st.sampled_from(["name", "nonce"]), st.text("0123456789abcdef", min_size=64, max_size=64))
-def test_another_lock_has_other_seeds_and_an_equal_one_the_same(key: str, value: str) -> None:
-    one = lock()
-    other = lock(**{key: value})
-    same = one[key] == other[key]
-    assert (one["seeds"] == other["seeds"]) is same
+OTHER = digest.of_bytes(b"other")
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"train": {"learning_rate": 0.5}},
+        {"train": {"steps": 77}},
+        {"nonce": "1" * 64},
+        {"training": OTHER},
+        {"base": {**BASE, "root": OTHER}},
+    ],
+)
+def test_another_training_has_other_seeds(change: Any) -> None:
+    assert lock(**change)["seeds"] != lock()["seeds"]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"name": "another"},
+        {"evaluation": {"floors": {"k": 0.1}, "metric": "relaxed"}},
+        {"publish": {"text": False}},
+        {"cost": {"usd_per_1000_tokens": 2}},
+        {"cases": OTHER},
+        {"environment": {**ENVIRONMENT, "threads": 9, "cpu": "another"}},
+        {"train": {"threads": 3}},
+        {"base": {**BASE, "id": "kolm/nano-1000", "license": "MIT"}},
+    ],
+)
+def test_what_training_does_not_rest_on_leaves_the_seeds_as_they_are(change: Any) -> None:
+    other = lock(**change)
+    assert other != lock()
+    assert other["seeds"] == lock()["seeds"]
+
+
+@given(st.lists(st.tuples(st.sampled_from(["eval", "train", "validation"]), st.binary())))
+def test_the_training_root_is_over_the_lines_that_are_learned_from(lines: Any) -> None:
+    learned = [line for line in lines if line[0] != "eval"]
+    assert training_root(lines) == training_root(learned)
+    assert training_root(lines) == digest.merkle_root(line for _, line in learned)
 
 
 def test_resolving_is_a_function_of_its_arguments() -> None:

@@ -10,6 +10,7 @@ import pytest
 from kolm import canonical, digest
 from kolm.bundle import tar
 from kolm.errors import Unreadable
+from kolm.format.seeds import derive_seeds
 from kolm.records.verification import Verdict
 from tests.support.audits import NOW, World
 from tests.support.bundles import BundleParts, read_entries, write_tar
@@ -101,6 +102,27 @@ def test_v08_a_chosen_seed_is_refused(world: World) -> None:
     lock = dict(forged.lock, seeds={**forged.lock["seeds"], "order": digest.of_bytes(b"lucky")})
     forged.overrides["spec.lock.json"] = canonical.dumps(lock)
     assert "V08" in world.audit(forged).failed
+
+
+def test_v08_a_training_root_of_other_lines_is_refused(world: World) -> None:
+    forged = world.parts.copy()
+    forged.members()
+    lock = {**forged.lock, "data": {**forged.lock["data"], "training": forged.snapshot["root"]}}
+    lock["seeds"] = derive_seeds(lock)
+    forged.overrides["spec.lock.json"] = canonical.dumps(lock)
+    assert world.audit(forged).failed == {"V08"}
+
+
+def test_v08_a_trace_goes_on_from_the_chain_that_the_lock_names(world: World) -> None:
+    earlier = {"chain": digest.of_bytes(b"a chain"), "state": digest.of_bytes(b"a state")}
+    going_on = world.parts.copy()
+    going_on.lock["train"]["continues"] = earlier
+    assert world.audit(going_on).failed == {"V08"}
+    link = earlier["chain"]
+    for row in going_on.trace:
+        if row["kind"] == "checkpoint":
+            row["chain"] = link = digest.chain(link, row["state"])
+    assert not world.audit(going_on).failed
 
 
 def test_v08_training_on_an_eval_row_is_refused(world: World) -> None:
