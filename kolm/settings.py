@@ -40,6 +40,12 @@ VARIABLES = (
 )
 
 
+# Places alone. LD_LIBRARY_PATH is here because without it Python does not start on some clusters.
+_INHERITED = frozenset(
+    ("PATH", "HOME", "TMPDIR", "PYTHONPATH", "LD_LIBRARY_PATH", "KOLM_HOME", "KOLM_OFFLINE")
+)
+
+
 def text(name: str) -> str | None:
     """The value of one of our variables, or None when it is unset or empty."""
     if name not in {variable.name for variable in VARIABLES}:
@@ -85,7 +91,15 @@ def offline() -> bool:
     return _offline_by_flag or flag("KOLM_OFFLINE")
 
 
+def process() -> dict[str, str]:
+    """Every variable of this process, for a child that holds them against what it should have."""
+    return dict(os.environ)  # noqa: TID251 - this is the one reader
+
+
 def inherited() -> dict[str, str]:
-    """The whole environment, to hand to a child process."""
+    """What a child process gets of this environment: where things are, never how to compute.
+
+    A closed list, because nobody can name every variable that changes the result of a library.
+    """
     own = {"KOLM_OFFLINE": "1"} if _offline_by_flag else {}
-    return {**os.environ, **own}  # noqa: TID251 - this is the one reader
+    return {name: value for name, value in process().items() if name in _INHERITED} | own

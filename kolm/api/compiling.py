@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from kolm import canonical, paths, settings
+from kolm import canonical, paths
 from kolm.api import children, sealing
 from kolm.api.preparing import Prepared, SpecSource, demand_reachable, prepare
 from kolm.api.signing import choose_key
@@ -27,7 +27,7 @@ from kolm.score.cases import read_cases
 from kolm.score.evaluation import evaluate
 from kolm.sign.keys import PrivateKey
 from kolm.spec.load import load_spec
-from kolm.train.profile import strict_environment
+from kolm.train.profile import child_environment
 
 _DONE_TRAINING = ("train.json", "adapter_model.safetensors", "modules.jsonl", "trace.jsonl")
 _DONE_EVALUATING = ("predictions.jsonl", "measurements.json")
@@ -126,18 +126,13 @@ def write_inputs(run: Path, prepared: Prepared) -> None:
     paths.atomic_write(run / "inputs.json", canonical.dumps(places))
 
 
-def child_environment(lock: Mapping[str, Any]) -> dict[str, str]:
-    """The environment of a child: ours, with the strict profile over it."""
-    return {**settings.inherited(), **strict_environment(lock["environment"]["threads"])}
-
-
 def _train(run: Path, prepared: Prepared, reporter: Reporter, claim: int) -> None:
     if not all((run / name).is_file() for name in _DONE_TRAINING):
         children.run(
             "kolm.train.worker",
             [str(run)],
             log=run / "train.log",
-            environment=child_environment(prepared.lock),
+            environment=child_environment(prepared.lock["environment"]["threads"]),
             reporter=reporter,
             inherit=(claim,),
         )
@@ -153,7 +148,7 @@ def _evaluate(run: Path, prepared: Prepared, reporter: Reporter, claim: int) -> 
         "kolm.evaluate.worker",
         [str(run)],
         log=run / "evaluate.log",
-        environment=child_environment(prepared.lock),
+        environment=child_environment(prepared.lock["environment"]["threads"]),
         reporter=reporter,
         inherit=(claim,),
     )

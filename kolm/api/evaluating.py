@@ -9,7 +9,7 @@ from typing import Any
 
 from kolm import canonical, digest, paths
 from kolm.api import children, sealing
-from kolm.api.compiling import child_environment, read_predictions
+from kolm.api.compiling import read_predictions
 from kolm.api.running import base_folder
 from kolm.api.signing import choose_key
 from kolm.api.verification import verify
@@ -26,6 +26,7 @@ from kolm.score.cases import read_cases
 from kolm.score.evaluation import evaluate
 from kolm.sign import envelope, predicates, statement
 from kolm.sign.trust import TrustStore
+from kolm.train.profile import child_environment
 
 _OWN_PACK = "evaluator"  # whose cases they are; the publisher's own say "publisher"
 
@@ -80,7 +81,7 @@ def evaluate_bundle(
             "kolm.evaluate.worker",
             [str(run)],
             log=run / "evaluate.log",
-            environment=child_environment(lock),
+            environment=child_environment(lock["environment"]["threads"]),
             reporter=told,
         )
         evaluation = evaluate(read_predictions(run), read_cases(cases), lock["evaluation"])

@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from kolm import canonical, digest, paths, settings
+from kolm import canonical, digest, paths
 from kolm.digest import Digest
 from kolm.errors import Lacking, Refused, Unreadable, Usage
 from kolm.events import Reporter, Silent
@@ -226,10 +226,7 @@ class _Runner:
                 "kolm.evaluate.rescore",
                 [str(request)],
                 log=place / "rescore.log",
-                environment={
-                    **settings.inherited(),
-                    **profile.strict_environment(stated["threads"]),
-                },
+                environment=profile.child_environment(stated["threads"]),
                 reporter=self._reporter,
             )
             answer: dict[str, Any] = canonical.loads(

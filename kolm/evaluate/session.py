@@ -24,7 +24,8 @@ from kolm.evaluate.plan import CaptureRow, Prompt, encode_prompts
 from kolm.evaluate.predict import Speaker
 from kolm.models import family as families
 from kolm.models.generation import end_token_ids
-from kolm.models.load import load_model, quiet_library
+from kolm.models.library import quiet_library
+from kolm.models.load import load_model
 from kolm.models.processor import load_processor
 from kolm.store.blobs import BlobStore
 

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import contextlib
-import logging
-import warnings
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from kolm.errors import Refused, Usage, missing_extra
+from kolm.models.library import hide_torchvision, quiet_library
 from kolm.models.resolve import BaseRef, read_config, resolve_base
 
 __all__ = ["BaseRef", "load_model", "resolve_base"]
@@ -33,6 +30,8 @@ def load_model(folder: Path, *, dtype: str = "float32", attention: str = ATTENTI
     """
     try:
         import torch
+
+        hide_torchvision()
         from transformers import AutoModelForImageTextToText
     except ImportError as error:
         raise missing_extra("train", "a model needs an optional part of kolm") from error
@@ -63,22 +62,3 @@ def load_model(folder: Path, *, dtype: str = "float32", attention: str = ATTENTI
     model.eval()
     model.requires_grad_(False)
     return model
-
-
-@contextlib.contextmanager
-def quiet_library() -> Iterator[None]:
-    """Keep the libraries' progress bars and advice off the terminal; errors still show."""
-    from transformers.utils import logging as library
-
-    bars, level = library.is_progress_bar_enabled(), library.get_verbosity()
-    library.disable_progress_bar()
-    library.set_verbosity(logging.ERROR)
-    logging.getLogger("bitsandbytes").setLevel(logging.ERROR)
-    try:
-        with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", module=r"(peft|transformers)(\.|$)")
-            yield
-    finally:
-        library.set_verbosity(level)
-        if bars:
-            library.enable_progress_bar()

@@ -1,24 +1,24 @@
-"""Models: a base's processor, also where torchvision cannot be imported.
+"""Models: a base's tokenizer and image processor, the same on every machine.
 
-transformers builds the processor of Qwen2-VL and Qwen2.5-VL with a video processor, which needs
-torchvision; a CPU build of torch has none beside it. kolm reads images only, so without
-torchvision the same classes are built from their image processor and tokenizer alone.
+The library resizes pictures with torchvision where that can be imported, and gives other pixels
+than Pillow. So kolm always takes the Pillow classes, whatever is installed. transformers builds the
+processor of Qwen2.5-VL with a video processor, which only torchvision has; kolm reads pictures
+only, so the same class is built from its image processor, tokenizer and template alone.
 """
 
 from __future__ import annotations
 
-import importlib.util
 from pathlib import Path
 from typing import Any
 
-from kolm.errors import missing_extra
-from kolm.models.resolve import read_config
+from kolm import canonical
+from kolm.errors import Refused, missing_extra
+from kolm.models.library import hide_torchvision, quiet_library
+from kolm.models.resolve import CONFIG_BYTES, read_config
 
-# Families whose stock processor insists on a video processor: (module, class).
-_WITH_VIDEO = {
-    "qwen2_vl": ("transformers.models.qwen2_vl.processing_qwen2_vl", "Qwen2VLProcessor"),
-    "qwen2_5_vl": ("transformers.models.qwen2_5_vl.processing_qwen2_5_vl", "Qwen2_5_VLProcessor"),
-}
+# Where the template of a conversation may lie beside the tokenizer, the current place first.
+_TEMPLATE, _OLD_TEMPLATE = "chat_template.jinja", "chat_template.json"
+_PROCESSOR = "processor_config.json"
 
 
 def load_processor(folder: Path) -> Any:
@@ -27,27 +27,21 @@ def load_processor(folder: Path) -> Any:
     Raises:
         Lacking: transformers is not installed.
         Unreadable: the folder has no config.json.
+        Refused: ``E_BASE_PROCESSOR`` when the library cannot make a tokenizer or an image processor
+            of the folder's files.
     """
+    read_config(folder)
     try:
-        from transformers import AutoProcessor
+        hide_torchvision()
+        from transformers import AutoTokenizer
+        from transformers.models.qwen2_5_vl.processing_qwen2_5_vl import Qwen2_5_VLProcessor
+        from transformers.models.qwen2_vl.image_processing_pil_qwen2_vl import (
+            Qwen2VLImageProcessorPil,
+        )
     except ImportError as error:
         raise missing_extra("train", "a processor needs an optional part of kolm") from error
-    family = read_config(folder).get("model_type")
-    if family in _WITH_VIDEO and importlib.util.find_spec("torchvision") is None:
-        return _image_only(folder, str(family))
-    return AutoProcessor.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
 
-
-def _image_only(folder: Path, family: str) -> Any:
-    import importlib
-
-    from transformers import AutoTokenizer
-    from transformers.models.qwen2_vl.image_processing_pil_qwen2_vl import Qwen2VLImageProcessorPil
-
-    module, name = _WITH_VIDEO[family]
-    stock: Any = getattr(importlib.import_module(module), name)
-
-    class ImageOnlyProcessor(stock):  # type: ignore[misc]
+    class ImageOnlyProcessor(Qwen2_5_VLProcessor):  # type: ignore[misc]
         """The stock processor without its video half."""
 
         @classmethod
@@ -56,10 +50,56 @@ def _image_only(folder: Path, family: str) -> Any:
             return ["image_processor", "tokenizer"]
 
         def __init__(self, image_processor: Any, tokenizer: Any, chat_template: Any) -> None:
-            stock.__init__(self, image_processor, tokenizer, chat_template=chat_template)
+            Qwen2_5_VLProcessor.__init__(
+                self, image_processor, tokenizer, chat_template=chat_template
+            )
 
-    tokenizer = AutoTokenizer.from_pretrained(
-        folder, local_files_only=True, trust_remote_code=False
-    )
-    images = Qwen2VLImageProcessorPil.from_pretrained(folder, local_files_only=True)
-    return ImageOnlyProcessor(images, tokenizer, tokenizer.chat_template)
+    tokenizer = _load(AutoTokenizer, folder, "tokenizer", trust_remote_code=False)
+    images = _load(Qwen2VLImageProcessorPil, folder, "image processor")
+    return ImageOnlyProcessor(images, tokenizer, chat_template(folder) or tokenizer.chat_template)
+
+
+def chat_template(folder: Path) -> Any:
+    """The template that lies beside the tokenizer: in a file of its own or in an older place.
+
+    Returns:
+        The Jinja text, or None when the folder has none outside the tokenizer's own files.
+    """
+    current = folder / _TEMPLATE
+    if current.is_file():
+        return current.read_text(encoding="utf-8")
+    for name in (_OLD_TEMPLATE, _PROCESSOR):
+        found = read_json(folder, name).get("chat_template")
+        if found:
+            return found
+    return None
+
+
+def read_json(folder: Path, name: str) -> dict[str, Any]:
+    """An optional JSON file of a base; empty when there is none.
+
+    Raises:
+        Refused: it is no JSON object.
+    """
+    path = folder / name
+    if not path.is_file():
+        return {}
+    value = canonical.loads(path.read_bytes(), where=name, max_bytes=CONFIG_BYTES, floats=True)
+    if not isinstance(value, dict):
+        raise Refused("E_BASE_CONFIG", "a file of the base is not a JSON object", where=name)
+    return value
+
+
+def _load(kind: Any, folder: Path, what: str, **options: Any) -> Any:
+    """One part of a processor; what the library raises on files it cannot read is a finding."""
+    try:
+        with quiet_library():
+            return kind.from_pretrained(folder, local_files_only=True, **options)
+    except Exception as error:
+        raise Refused(
+            "E_BASE_PROCESSOR",
+            f"transformers makes no {what} of the files of this base",
+            where=f"base {folder.name}",
+            found=f"{type(error).__name__}: {error}"[:400],
+            hint="download the base again, whole; files saved by a later transformers need it here",
+        ) from error

@@ -16,7 +16,7 @@ from kolm.errors import Refused, Unreadable, missing_extra
 
 _EMBEDDED = {"kolm/nano-1": ("nano", "Apache-2.0")}
 _HUB_NAME = re.compile(r"[A-Za-z0-9][\w.-]*/[\w.-]+", re.ASCII)
-_CONFIG_BYTES = 4 * 1024 * 1024  # configs of large bases with many added tokens reach 1 MiB
+CONFIG_BYTES = 4 * 1024 * 1024  # configs of large bases with many added tokens reach 1 MiB
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -152,7 +152,7 @@ def read_config(folder: Path) -> dict[str, Any]:
             "E_BASE_NOT_FOUND", "the base has no config.json", where="base", found=folder.name
         )
     config = canonical.loads(
-        path.read_bytes(), where="config.json", max_bytes=_CONFIG_BYTES, floats=True
+        path.read_bytes(), where="config.json", max_bytes=CONFIG_BYTES, floats=True
     )
     if not isinstance(config, dict):
         raise Refused("E_BASE_CONFIG", "the base's config is not an object", where="config.json")

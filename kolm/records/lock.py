@@ -156,6 +156,8 @@ class Environment:
     device: str
     cpu: str
     isa: str
+    capability: str
+    arithmetic: Digest
     threads: int
     profile: str
 

@@ -2,20 +2,24 @@
 
 The strict profile fixes, before torch is imported, what else would change the bits of a run:
 threads, the branch of the matrix library, the hash seed, the locale. Which of them matter was
-measured; docs/adr/0021-strict-profile.md has the table.
+measured; docs/adr/0021-strict-profile.md has the table. What still differs between two processes
+shows in the class, which holds the arithmetic that a child under the profile measures.
 """
 
 from __future__ import annotations
 
 import platform
 import re
+import subprocess
+import sys
 from collections.abc import Mapping
+from functools import lru_cache
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from kolm import digest
-from kolm.errors import Refused, missing_extra
+from kolm import canonical, digest, settings
+from kolm.errors import Lacking, Refused, missing_extra
 from kolm.version import VERSION
 
 _PACKAGES = (
@@ -24,6 +28,7 @@ _PACKAGES = (
 # Instruction sets that choose kernels; a flag outside this list does not change results.
 _ISA_FLAGS = ("avx2", "fma", "avx512f", "avx512bw", "avx512vl", "avx512_vnni", "avx512_bf16",
               "amx_tile", "amx_bf16", "asimd", "sve")  # fmt: skip
+_ERROR_CHARACTERS = 2000  # the end of what a failed child said
 _CPUINFO = Path("/proc/cpuinfo")
 
 
@@ -46,38 +51,80 @@ def strict_environment(threads: int) -> dict[str, str]:
     }
 
 
-def environment_class(threads: int, device: str = "cpu") -> dict[str, Any]:
+def child_environment(threads: int) -> dict[str, str]:
+    """The whole environment of a child that trains or evaluates: ours by a closed list, and the
+    strict profile."""
+    return {**settings.inherited(), **strict_environment(threads)}
+
+
+def environment_class(
+    threads: int, device: str = "cpu", *, arithmetic: Mapping[str, str] | None = None
+) -> dict[str, Any]:
     """The lock's ``environment``: what two runs must share to be compared bit for bit.
 
+    Args:
+        threads: of the runs.
+        device: of the runs.
+        arithmetic: ``capability`` and ``results`` as `kolm.train.arithmetic` measures them; without
+            it a child under the strict profile is asked, which takes a second.
+
     Raises:
-        Lacking: a package of the train extra is not installed.
+        Lacking: a package of the train extra is not installed, or torch does not work here.
     """
     model, isa = _cpu()
+    versions = {name: _version(name) for name in _PACKAGES}
+    measured = arithmetic or _measure_in_child(threads)
     facts: dict[str, Any] = {
         "python": ".".join(platform.python_version_tuple()[:2]),
-        **{name: _version(name) for name in _PACKAGES},
+        **versions,
         "kolm": VERSION,
         "device": device,
         "cpu": model,
         "isa": isa,
+        "capability": measured["capability"],
+        "arithmetic": measured["results"],
         "threads": threads,
         "profile": "strict",
     }
     return {"class": digest.of_value(facts), **facts}
 
 
-def check_environment(stated: Mapping[str, Any], variables: Mapping[str, str]) -> None:
+@lru_cache(maxsize=4)
+def _measure_in_child(threads: int) -> Mapping[str, str]:
+    command = [sys.executable, "-P", "-m", "kolm.train.arithmetic"]
+    done = subprocess.run(
+        command, env=child_environment(threads), capture_output=True, text=True, check=False
+    )
+    if done.returncode:
+        raise Lacking(
+            "E_TRAIN_ARITHMETIC",
+            "torch does not work on this machine",
+            where="python -m kolm.train.arithmetic",
+            found=done.stderr.strip()[-_ERROR_CHARACTERS:],
+            hint="install a torch that fits this machine, then run the command again",
+        )
+    measured: Mapping[str, str] = canonical.loads(done.stdout.encode(), where="arithmetic")
+    return measured
+
+
+def check_environment(
+    stated: Mapping[str, Any],
+    variables: Mapping[str, str],
+    *,
+    arithmetic: Mapping[str, str] | None = None,
+) -> None:
     """Refuse to train in another environment than the lock's.
 
     Args:
         stated: the lock's ``environment``.
         variables: of this process.
+        arithmetic: as for `environment_class`; a process that will compute gives its own.
 
     Raises:
         Refused: another class (``E_TRAIN_ENVIRONMENT``), or the parent did not set the strict
             profile (``E_TRAIN_PROFILE``).
     """
-    here = environment_class(stated["threads"], stated["device"])
+    here = environment_class(stated["threads"], stated["device"], arithmetic=arithmetic)
     differing = [name for name in here if here[name] != stated.get(name) and name != "class"]
     if here["class"] != stated["class"]:
         first = differing[0] if differing else "class"

@@ -23,7 +23,7 @@ from kolm.objectives.sft import ImageEmbedder
 if TYPE_CHECKING:
     import torch
 
-_VERSIONS = ("torch", "transformers", "numpy", "pillow", "isa", "threads")
+_VERSIONS = ("torch", "transformers", "numpy", "pillow", "arithmetic", "threads")
 
 
 def cache_tower(

@@ -33,13 +33,14 @@ def main(arguments: list[str]) -> int:
 
 
 def _train(folder: Path, reporter: JsonLines) -> None:
-    from kolm.train import prepare  # torch-free, so a wrong environment is told at once
+    from kolm.train import prepare  # torch-free, so a broken run folder is told at once
 
     environment = prepare.read_inputs(folder).lock["environment"]
-    check_environment(environment, settings.inherited())
+    from kolm.train import arithmetic, session
 
-    from kolm.train import session
-
+    # The bits that this process gives, not those of a child that it would start.
+    measured = arithmetic.measure()._asdict()
+    check_environment(environment, settings.process(), arithmetic=measured)
     session.fix_torch(environment["threads"])
     session.train_run(folder, reporter)
 

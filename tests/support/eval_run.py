@@ -100,6 +100,8 @@ def make_lock(**evaluation: Any) -> dict[str, Any]:
             "device": "cpu",
             "cpu": "a cpu",
             "isa": "",
+            "capability": "AVX2",
+            "arithmetic": ZERO,
             "threads": 1,
             "profile": "strict",
         },

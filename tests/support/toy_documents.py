@@ -228,6 +228,8 @@ def make_lock(base: Path) -> Row:
         "cpu": "toy",
         "device": "cpu",
         "isa": "AVX2",
+        "capability": "AVX2",
+        "arithmetic": "sha256:" + "0" * 64,
         "kolm": "0.1.0",
         "numpy": "2.0.0",
         "peft": "0.21.2",

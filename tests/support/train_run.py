@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
 from pathlib import Path
@@ -14,7 +13,7 @@ from kolm.capture.store import CaptureStore
 from kolm.format.seeds import derive_seeds
 from kolm.records.capture import Capture, ImagePart, Message, Source, TextPart
 from kolm.roles import family
-from kolm.train.profile import environment_class, strict_environment
+from kolm.train.profile import child_environment, environment_class
 from tests.support import tiny_vlm
 
 ANSWERS = ("red", "a blue one", "seven", "no")
@@ -142,7 +141,7 @@ def start_worker(folder: Path, threads: int = 1) -> subprocess.Popen[str]:
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
-        env={**os.environ, **strict_environment(threads)},
+        env=child_environment(threads),
         cwd=Path(__file__).parents[2],
     )
 

@@ -21,7 +21,8 @@ ZERO = digest.of_bytes(b"")
 ENVIRONMENT = {
     "python": "3.11", "torch": "2.13.0+cpu", "transformers": "5.23.0", "peft": "0.21.2",
     "tokenizers": "0.23.3", "safetensors": "0.8.0", "numpy": "2.4.6", "pillow": "13.0.0",
-    "kolm": "0.1.0", "device": "cpu", "cpu": "some processor", "isa": "AVX2", "threads": 2,
+    "kolm": "0.1.0", "device": "cpu", "cpu": "some processor", "isa": "AVX2",
+    "capability": "AVX2", "arithmetic": "sha256:" + "0" * 64, "threads": 2,
     "profile": "strict",
 }  # fmt: skip
 BASE = {

@@ -1,0 +1,45 @@
+"""Models: how kolm uses transformers: quietly, and without torchvision."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import sys
+import warnings
+from collections.abc import Iterator
+
+
+def hide_torchvision() -> None:
+    """Have transformers settle, before it looks, that there is no torchvision here.
+
+    A torchvision that does not fit this torch breaks the import of transformers; one that does fit
+    costs a second. What has been imported already stays.
+    """
+    if "torchvision" in sys.modules or "transformers.image_utils" in sys.modules:
+        return
+    sys.modules["torchvision"] = None  # type: ignore[assignment]  # how Python marks what is not there
+    try:
+        from transformers.utils import import_utils
+
+        import_utils.is_torchvision_available()  # remembered for the life of the process
+    finally:
+        del sys.modules["torchvision"]
+
+
+@contextlib.contextmanager
+def quiet_library() -> Iterator[None]:
+    """Keep the libraries' progress bars and advice off the terminal; errors still show."""
+    from transformers.utils import logging as library
+
+    bars, level = library.is_progress_bar_enabled(), library.get_verbosity()
+    library.disable_progress_bar()
+    library.set_verbosity(logging.ERROR)
+    logging.getLogger("bitsandbytes").setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", module=r"(peft|transformers)(\.|$)")
+            yield
+    finally:
+        library.set_verbosity(level)
+        if bars:
+            library.enable_progress_bar()
