@@ -5,9 +5,14 @@ import sys
 
 import pytest
 
-from kolm import digest
-from kolm.errors import Refused
-from kolm.train.profile import check_environment, environment_class, strict_environment
+from kolm import canonical, digest
+from kolm.errors import Lacking, Refused
+from kolm.train.profile import (
+    check_environment,
+    child_environment,
+    environment_class,
+    strict_environment,
+)
 
 
 def test_the_class_is_the_digest_of_the_other_facts():
@@ -44,7 +49,7 @@ def test_each_missing_variable_of_the_profile_is_refused(name):
     assert caught.value.where == name
 
 
-@pytest.mark.parametrize("name", ["torch", "cpu", "isa", "python"])
+@pytest.mark.parametrize("name", ["torch", "cpu", "isa", "python", "capability"])
 def test_another_machine_is_refused_with_what_differs(name):
     facts = environment_class(1)
     facts[name] = "another"
@@ -61,3 +66,39 @@ def test_a_class_that_is_not_the_digest_of_its_facts_is_refused():
     with pytest.raises(Refused) as caught:
         check_environment(facts, strict_environment(1))
     assert caught.value.code == "E_TRAIN_ENVIRONMENT"
+
+
+def test_a_child_gets_places_and_the_profile_and_nothing_else(monkeypatch):
+    for name in ("ATEN_CPU_CAPABILITY", "ONEDNN_MAX_CPU_ISA", "GLIBC_TUNABLES", "LD_PRELOAD"):
+        monkeypatch.setenv(name, "any")
+    monkeypatch.setenv("KOLM_KEY_PASSPHRASE", "secret")
+    monkeypatch.setenv("OMP_NUM_THREADS", "7")
+    monkeypatch.setenv("KOLM_HOME", "/somewhere")
+    given = child_environment(2)
+    places = {"PATH", "HOME", "TMPDIR", "PYTHONPATH", "LD_LIBRARY_PATH", "KOLM_HOME"}
+    assert given.keys() <= places | strict_environment(2).keys() | {"KOLM_OFFLINE"}
+    assert (given["KOLM_HOME"], given["OMP_NUM_THREADS"]) == ("/somewhere", "2")
+
+
+@pytest.mark.parametrize(
+    ("variable", "value"), [("ATEN_CPU_CAPABILITY", "default"), ("ONEDNN_MAX_CPU_ISA", "SSE41")]
+)
+def test_other_kernels_are_another_class(variable, value):
+    pytest.importorskip("torch")
+    here = environment_class(1)
+    command = [sys.executable, "-m", "kolm.train.arithmetic"]
+    for variables, same in (({}, True), ({variable: value}, False)):
+        done = subprocess.run(
+            command, env={**child_environment(1), **variables}, capture_output=True, check=True
+        )
+        measured = canonical.loads(done.stdout, where="stdout")
+        assert (environment_class(1, arithmetic=measured) == here) is same
+
+
+def test_a_torch_that_does_not_start_is_told(monkeypatch, tmp_path):
+    (tmp_path / "torch.py").write_text("raise ImportError('libtorch_cpu.so: cannot open')")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    with pytest.raises(Lacking) as caught:
+        environment_class(3)
+    assert caught.value.code == "E_TRAIN_ARITHMETIC"
+    assert "libtorch_cpu.so: cannot open" in caught.value.found
