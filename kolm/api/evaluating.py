@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,6 +13,7 @@ from kolm.api.running import base_folder
 from kolm.api.signing import choose_key
 from kolm.api.verification import verify
 from kolm.bundle import writer
+from kolm.bundle.container import open_container
 from kolm.bundle.reader import Bundle
 from kolm.capture.store import CaptureStore
 from kolm.digest import Digest
@@ -68,11 +68,11 @@ def evaluate_bundle(
     """
     told = reporter or Silent()
     signer = choose_key(key)
-    path = Path(bundle)
-    opened = Bundle.open(path)
+    container = open_container(Path(bundle))
+    opened = Bundle.of(container)
     lock = opened.document("spec.lock.json")
     folder = base_folder(lock, base)
-    content_id = demand_passed(verify(path, base=folder, trust=trust))
+    content_id = demand_passed(verify(container, base=folder, trust=trust))
     with paths.scratch_folder("kolm-eval-") as place:
         run = place / "run"
         opened.unpack(run)
@@ -96,12 +96,13 @@ def evaluate_bundle(
     said = statement.statement(
         content_id, lock["name"], predicates.KSCORE, predicates.kscore(report)
     )
-    target = output or path
-    if output is not None:
-        shutil.copyfile(path, output)
-    writer.add_claims(target, [envelope.seal(said, signer)])
+    claim = envelope.seal(said, signer)
+    if output is None:
+        writer.add_claims(container.path, [claim], content_id=content_id)
+    else:
+        writer.write_with_claims(output, opened, [claim])
     return EvaluationResult(
-        bundle=target,
+        bundle=output or container.path,
         content_id=content_id,
         gate_passed=report["gate"]["verdict"] == "passed",
         evaluation=evaluation,

@@ -13,6 +13,7 @@ from typing import Any
 
 from kolm import canonical, paths
 from kolm.api.verification import verify
+from kolm.bundle.container import open_container
 from kolm.bundle.reader import Bundle
 from kolm.capture import images as pictures
 from kolm.digest import Digest
@@ -102,15 +103,12 @@ def load(
         Lacking: the train extra is not installed.
     """
     told = reporter or Silent()
-    path = Path(bundle)
-    opened = Bundle.open(path)
+    container = open_container(Path(bundle))
+    opened = Bundle.of(container)
     lock = opened.document("spec.lock.json")
     folder = base_folder(lock, base)
     told.started("verify", None, "checks")
-    # The very bundle that was opened: the path may name another file by now.
-    content_id = demand_passed(
-        verify(path, base=folder, trust=trust, expected_id=opened.content_id)
-    )
+    content_id = demand_passed(verify(container, base=folder, trust=trust))
     told.finished("verify")
     told.started("load", None, "tensors")
     with paths.scratch_folder("kolm-run-") as place:

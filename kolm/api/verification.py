@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from kolm import canonical, digest, paths
+from kolm.bundle.container import Container, open_container
 from kolm.digest import Digest
 from kolm.errors import Lacking, Refused, Unreadable, Usage
 from kolm.events import Reporter, Silent
@@ -82,7 +83,7 @@ class StoreSource:
 
 
 def verify(
-    bundle: str | Path,
+    bundle: str | Path | Container,
     *,
     policy: Policy | str | Path = BUILT_IN,
     trust: TrustStore | str | Path | None = None,
@@ -96,7 +97,7 @@ def verify(
     """Audit a bundle with whatever the auditor has.
 
     Args:
-        bundle: the `.kolm` file.
+        bundle: the `.kolm` file; or the open container, of whoever goes on to use it.
         policy: what is demanded: a policy or its file.
         trust: whose keys are believed: a store or its file; without one this user's own.
         now: the time that the report carries; without one the clock's.
@@ -111,7 +112,7 @@ def verify(
         Unreadable: the bundle, the policy or the store cannot be looked at.
         Usage: `rescore` without `captures`.
     """
-    path = Path(bundle)
+    container = bundle if isinstance(bundle, Container) else open_container(Path(bundle))
     demanded = policy if isinstance(policy, Policy) else load_policy(Path(policy))
     believed = trust if isinstance(trust, TrustStore) else _trust_store(trust)
     moment = now or datetime.now(UTC)  # noqa: TID251 - the composition reads the clock
@@ -126,7 +127,7 @@ def verify(
             )
         import secrets
 
-        folder = folder or _named_base(path)
+        folder = folder or _named_base(container)
         request = RescoreRequest(
             cases=rescore,
             entropy=digest.of_bytes(secrets.token_bytes(32)),
@@ -137,7 +138,7 @@ def verify(
         if captures is not None:
             source = stack.enter_context(_opened(Path(captures)))
         return verifier.verify(
-            path,
+            container,
             policy=demanded,
             trust=believed,
             now=moment,
@@ -185,13 +186,13 @@ def _folder_of(base: str | Path) -> Path:
         return folder  # V40 says that it is not there, and the other checks go on
 
 
-def _named_base(path: Path) -> Path | None:
+def _named_base(container: Container) -> Path | None:
     """The folder of the base that the bundle's lock names, if the lock can be read."""
     from kolm.bundle.reader import Bundle
     from kolm.models.resolve import locked_base
 
     try:
-        lock = Bundle.open(path).document("spec.lock.json")
+        lock = Bundle.of(container).document("spec.lock.json")
     except Refused:
         return None  # the checks say what is wrong, and V46 does not come to its turn
     return locked_base(lock).folder
@@ -217,7 +218,7 @@ class _Runner:
 
         with paths.scratch_folder("kolm-rescore-") as place:
             folder = place / "bundle"
-            bundle = Bundle.open(job.bundle)
+            bundle = Bundle.of(job.bundle)
             bundle.unpack(folder)
             stated = bundle.document("spec.lock.json")["environment"]
             here = profile.environment_class(stated["threads"], stated["device"])

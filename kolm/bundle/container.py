@@ -1,22 +1,20 @@
 """The bundle: a file opened for reading, and entries written to a stream.
 
-Belongs here: the mapping of the file, the lookup of blobs by digest and the writing of entries.
-Opening decides only whether this is a bundle at all; `container_rules.py` judges it.
+Belongs here: the lookup of blobs by digest and the writing of entries. Opening decides only
+whether this is a bundle at all; `container_rules.py` judges it.
 """
 
 from __future__ import annotations
 
-import mmap
-import os
 import re
-import stat
 from collections.abc import Iterable
 from functools import cached_property
 from pathlib import Path
 from typing import IO, Final
 
-from kolm import digest, system
+from kolm import digest
 from kolm.bundle import layout, limits, tar
+from kolm.bundle.held import Held, demand_start, hold
 from kolm.bundle.layout import Claim
 from kolm.bundle.manifest import Manifest, parse_manifest
 from kolm.digest import Digest
@@ -24,20 +22,23 @@ from kolm.errors import Refused, Unreadable
 
 _BLOB = re.compile(r"blobs/sha256/([0-9a-f]{64})", re.ASCII)
 _FIRST_DIGEST = re.compile(rb'"digest":"(sha256:[0-9a-f]{64})"', re.ASCII)
+_START: Final = layout.LAYOUT_NAME.encode("ascii") + b"\0"
 _SUBJECT_PLACE: Final = 2  # after oci-layout and index.json
 
 
 class Container:
-    """A mapped bundle file: its entries and their bytes, not yet judged.
+    """The bytes of a bundle file, held in a private copy, and its entries; not yet judged.
 
-    The bytes stay mapped as long as a view of them lives. Truncating a file while it is mapped
-    ends the process on any system, so a bundle is replaced by renaming, never written in place.
+    Whoever verifies a bundle and then uses it hands on the same container, so that what is used
+    is what was verified, whatever happens to the file meanwhile.
     """
 
-    def __init__(self, view: memoryview, where: str) -> None:
-        self.view = view
-        self.where = where
-        self.walk = tar.walk(view)
+    def __init__(self, held: Held) -> None:
+        self.path = held.path
+        self.digest = held.digest  # of the whole file
+        self.view = held.view
+        self.where = held.path.name
+        self.walk = tar.walk(self.view)
         self.entries = self.walk.entries
         self._blobs: dict[Digest, tar.Entry] = {}
         for entry in self.entries:
@@ -144,57 +145,25 @@ def _out_of_order(message: str) -> Refused:
 
 
 def open_container(path: Path) -> Container:
-    """Map a file and walk its entries.
+    """Read a file into a private copy and walk its entries.
 
     Raises:
-        Unreadable: ``E_CANNOT_READ`` (a folder or a device), ``E_NOT_A_BUNDLE`` (empty, or it
-            does not begin like one), or what the operating system says.
+        Unreadable: ``E_CANNOT_READ`` (a folder, a device, or it changed while it
+            was read) or ``E_NOT_A_BUNDLE`` (empty, or it does not begin like one).
+        Refused: ``E_CONTAINER_LIMIT``: larger than any bundle.
+        Lacking: ``E_DISK_FULL``: no room for the copy of a large one.
     """
-    where = path.name
-    try:
-        # O_NONBLOCK: opening a pipe must not wait for its writer.
-        handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-    except OSError as error:
-        raise system.error_of(error, where=path) from None
-    except ValueError as error:  # a name with a zero byte
-        raise Unreadable(
-            "E_CANNOT_READ", f"cannot open the bundle: {error}", where=str(path)[:400]
-        ) from None
-    try:
-        facts = os.fstat(handle)
-        if not stat.S_ISREG(facts.st_mode):
-            raise Unreadable("E_CANNOT_READ", "this is not a regular file", where=str(path)[:400])
-        start = os.pread(handle, tar.BLOCK, 0)
-        if not start.startswith(layout.LAYOUT_NAME.encode() + b"\0"):
-            raise _not_a_bundle(where, start)
-        mapped = mmap.mmap(handle, 0, access=mmap.ACCESS_READ)
-    finally:
-        os.close(handle)
-    return Container(memoryview(mapped), where)
+    return Container(hold(path, start=_START))
 
 
-_SIGNATURES: Final = (
-    (b"", "an empty file"),
-    (b"PK\x03\x04", "a zip file"),
-    (b"\x1f\x8b", "a gzip file"),
-    (b"\x28\xb5\x2f\xfd", "a zstd file"),
-    (b"{", "a JSON file"),
-)
+def container_of(held: Held) -> Container:
+    """Walk the entries of a file that is held already.
 
-
-def _not_a_bundle(where: str, start: bytes) -> Unreadable:
-    found = "another kind of file"
-    for signature, kind in _SIGNATURES:
-        if (signature and start.startswith(signature)) or not (signature or start):
-            found = kind
-            break
-    return Unreadable(
-        "E_NOT_A_BUNDLE",
-        "this is not a kolm bundle",
-        where=where,
-        expected="an uncompressed tar whose first entry is oci-layout",
-        found=found,
-    )
+    Raises:
+        Unreadable: ``E_NOT_A_BUNDLE``.
+    """
+    demand_start(held.path, bytes(held.view[: len(_START) + 8]), _START)
+    return Container(held)
 
 
 def write_entry(

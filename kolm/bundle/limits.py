@@ -50,7 +50,7 @@ BUNDLE_BYTES: Final = Limit(
     name="size of the bundle",
     value=64 * GIB,
     unit="bytes",
-    reason="eight of the largest blobs; a file is mapped, so this bounds address space",
+    reason="eight of the largest blobs; compared before a byte is read or copied",
 )
 ENTRIES: Final = Limit(
     name="number of entries",

@@ -31,11 +31,11 @@ class Bundle:
     """An intact bundle: every byte belongs to its content id or to a claim.
 
     Intact says nothing about truth: what the documents say and who signed is the verifier's.
-    Member bytes are views into the mapped file.
+    Member bytes are views into the container's private copy of the file.
     """
 
     def __init__(self, container: Container, documents: Documents) -> None:
-        self._container = container
+        self.container = container
         self._documents = documents
 
     @classmethod
@@ -46,7 +46,15 @@ class Bundle:
             Unreadable: missing, not a bundle, or of an unknown version.
             Refused: the first departure from the container rules.
         """
-        container = open_container(path)
+        return cls.of(open_container(path))
+
+    @classmethod
+    def of(cls, container: Container) -> Bundle:
+        """Hold an open container to V01 to V05 and V09.
+
+        Raises:
+            Refused: the first departure from the container rules.
+        """
         _ = container.manifest  # says "not a bundle" before a rule says "order"
         for rule in _STRICT_RULES:
             for defect in rule(container):
@@ -56,7 +64,7 @@ class Bundle:
     @cached_property
     def content_id(self) -> digest.Digest:
         """The content id: hash of the stored manifest."""
-        return digest.of_bytes(self._container.subject)
+        return digest.of_bytes(self.container.subject)
 
     @property
     def cid(self) -> str:
@@ -66,7 +74,7 @@ class Bundle:
     @cached_property
     def manifest_bytes(self) -> bytes:
         """The stored bytes of the subject manifest."""
-        return bytes(self._container.subject)
+        return bytes(self.container.subject)
 
     @cached_property
     def manifest(self) -> dict[str, Any]:
@@ -77,7 +85,7 @@ class Bundle:
     @property
     def members(self) -> tuple[Member, ...]:
         """Name, digest and size of every member: the receipt, then the layers."""
-        return self._container.manifest.members
+        return self.container.manifest.members
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -92,7 +100,7 @@ class Bundle:
     @property
     def claims(self) -> tuple[bytes, ...]:
         """The Sigstore bundles of the claims, in the order of the file."""
-        return tuple(claim.data for claim in self._container.claims[0])
+        return tuple(claim.data for claim in self.container.claims[0])
 
     def member(self, name: str) -> memoryview:
         """The bytes of a member, in place.

@@ -60,18 +60,42 @@ def seal(
     return digest.of_bytes(manifest)
 
 
-def add_claims(path: Path, claims: Sequence[bytes]) -> Digest:
+def add_claims(path: Path, claims: Sequence[bytes], *, content_id: Digest | None = None) -> Digest:
     """Add claims to a bundle in place; the content id stays. A claim that is there stays once.
 
+    Args:
+        path: the bundle.
+        claims: Sigstore bundles about this content.
+        content_id: the bundle that the claims are about: another one at `path` is refused.
+
     Raises:
-        Refused, Unreadable: the file is not an intact bundle, or a claim is none.
+        Refused, Unreadable: the file is not an intact bundle or another one, or a claim is none.
     """
     bundle = Bundle.open(path)
+    if content_id is not None and bundle.content_id != content_id:
+        raise Refused(
+            "E_BUNDLE_ANOTHER",
+            "the file holds another bundle than the one that the claims are about",
+            where=str(path)[:400],
+            expected=content_id,
+            found=bundle.content_id,
+            hint="somebody replaced the file meanwhile: run the command again",
+        )
+    return write_with_claims(path, bundle, claims)
+
+
+def write_with_claims(target: Path, bundle: Bundle, claims: Sequence[bytes]) -> Digest:
+    """Write an open bundle with more claims; what is at `target` is replaced atomically.
+
+    Raises:
+        Refused: a claim is none.
+        Denied: ``E_CANNOT_WRITE``.
+    """
     ordered = layout.ordered_claims([*bundle.claims, *claims], bundle.manifest_bytes)
     blobs: dict[Digest, tuple[Source, int]] = {
         member.digest: (bundle.member(member.name), member.size) for member in bundle.members
     }
-    _write(path, bundle.manifest_bytes, list(bundle.members), blobs, ordered, overwrite=True)
+    _write(target, bundle.manifest_bytes, list(bundle.members), blobs, ordered, overwrite=True)
     return bundle.content_id
 
 

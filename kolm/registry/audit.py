@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 from kolm import digest
@@ -17,8 +16,7 @@ from kolm.events import Reporter, Silent
 from kolm.registry.backends.backend import Backend
 from kolm.registry.check import Check
 from kolm.registry.entries import SignedEntry, moved_versions, read_entry
-from kolm.registry.pull import demand_entry_holds
-from kolm.registry.staging import Staged
+from kolm.registry.fetching import demand_bundle, fetch
 from kolm.sign.trust import TrustStore
 
 _STAGE = "registry"
@@ -106,13 +104,8 @@ def _history(
 
 def _check_file(backend: Backend, signed: SignedEntry, check: Check, found: Audit) -> None:
     try:
-        path = backend.blob(signed.entry.file.digest)
-        demand_entry_holds(signed, _seen(path), check)
+        demand_bundle(signed, fetch(backend, signed), check)
     except KolmError as error:
         found.problems.append(error)
     else:
         found.bundles += 1
-
-
-def _seen(path: Path) -> Staged:
-    return Staged(path=path, digest=digest.of_file(path), size=path.stat().st_size)

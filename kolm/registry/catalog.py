@@ -10,11 +10,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from kolm.bundle import cid
+from kolm.bundle.container import container_of
 from kolm.bundle.reader import Bundle
-from kolm.errors import KolmError, Refused
+from kolm.errors import KolmError
 from kolm.records.codec import to_document
 from kolm.registry.backends.backend import Backend
 from kolm.registry.entries import SignedEntry, read_history
+from kolm.registry.fetching import another_bundle, fetch
 from kolm.sign import claims, predicates
 from kolm.sign.trust import Role, TrustStore
 
@@ -90,15 +92,9 @@ def describe(backend: Backend, signed: SignedEntry, trust: TrustStore) -> dict[s
     Raises:
         Unreadable, Refused: the file is missing, not an intact bundle, or another bundle.
     """
-    bundle = Bundle.open(backend.blob(signed.entry.file.digest))
+    bundle = Bundle.of(container_of(fetch(backend, signed)))
     if bundle.content_id != signed.entry.bundle:
-        raise Refused(
-            "E_ENTRY_BUNDLE",
-            "the file carries another bundle than its entry names",
-            where=f"{signed.entry.name}@{signed.version}",
-            expected=signed.entry.bundle,
-            found=bundle.content_id,
-        )
+        raise another_bundle(signed, bundle.content_id)
     evaluation = "evaluation.json"
     return {
         "entry": entry_to_document(signed),

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import datetime
-from pathlib import Path
 
 from kolm import digest
+from kolm.bundle.container import container_of
+from kolm.bundle.held import Held
 from kolm.bundle.reader import Bundle
 from kolm.digest import Digest
 from kolm.errors import Refused, Unreadable
@@ -16,10 +17,10 @@ from kolm.verify.policy import BUILT_IN, Policy
 from kolm.verify.verifier import verify
 
 # Verify the bundle in a file and give its content id; raises a KolmError when it does not pass.
-Check = Callable[[Path], Digest]
+Check = Callable[[Held], Digest]
 
 # The digests of the claims that a bundle file carries.
-ReadClaims = Callable[[Path], frozenset[Digest]]
+ReadClaims = Callable[[Held], frozenset[Digest]]
 
 _SHOWN_CHECKS = 3  # enough to see what kind of trouble it is; `kolm verify` shows all
 
@@ -27,8 +28,8 @@ _SHOWN_CHECKS = 3  # enough to see what kind of trouble it is; `kolm verify` sho
 def verified(*, trust: TrustStore, now: datetime, policy: Policy = BUILT_IN) -> Check:
     """The check that a bundle passes the verifier under a policy."""
 
-    def check(path: Path) -> Digest:
-        return demand_passed(verify(path, policy=policy, trust=trust, now=now))
+    def check(held: Held) -> Digest:
+        return demand_passed(verify(container_of(held), policy=policy, trust=trust, now=now))
 
     return check
 
@@ -69,10 +70,10 @@ def _summary(checks: list[CheckResult]) -> str:
     return f"{shown}; and {more} more" if more > 0 else shown
 
 
-def claims_of(path: Path) -> frozenset[Digest]:
+def claims_of(held: Held) -> frozenset[Digest]:
     """The digests of the claims in a bundle file.
 
     Raises:
         Unreadable, Refused: it is not an intact bundle.
     """
-    return frozenset(digest.of_bytes(claim) for claim in Bundle.open(path).claims)
+    return frozenset(digest.of_bytes(claim) for claim in Bundle.of(container_of(held)).claims)

@@ -10,13 +10,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from kolm import digest
+from kolm.bundle.held import Held, hold
 from kolm.digest import Digest
 from kolm.errors import Denied, Network, Refused
 from kolm.records.entry import Entry, FileReference
 from kolm.registry.backends.backend import Backend
 from kolm.registry.check import Check, ReadClaims, claims_of
 from kolm.registry.entries import SignedEntry, read_history, seal_entry
-from kolm.registry.staging import Staged, errors_name
+from kolm.registry.fetching import fetch
+from kolm.registry.staging import errors_name
 from kolm.registry.versions import Version
 from kolm.sign.keys import PrivateKey
 from kolm.sign.trust import TrustStore
@@ -52,28 +54,28 @@ class Publisher:
             Unreadable: the bundle or the registry cannot be read.
         """
         self._demand_right(name)
-        with backend.stage(source) as staged:
-            with errors_name(staged, str(source)):
-                bundle = self.check(staged.path)
-                claims = self.read_claims(staged.path)
-            kept = False
-            for _ in range(_MAX_ATTEMPTS):
-                history = read_history(backend.entries(name), name=name, trust=self.trust)
-                standing = find_version(history, version)
-                if standing is not None:
-                    _demand_bundle(standing, bundle)
-                    if standing.entry.file.digest == staged.digest:
-                        if not kept:
-                            backend.keep(staged)  # heals a lost or damaged file
-                        return Published(entry=standing.entry, digest=standing.digest, new=False)
-                    self._demand_claims(backend, standing, claims)
-                if not kept:
-                    backend.keep(staged)
-                    kept = True
-                entry = _next_entry(history, name, version, bundle, staged)
-                data = seal_entry(entry, self.key)
-                if backend.append(name, entry.sequence, data):
-                    return Published(entry=entry, digest=digest.of_bytes(data), new=True)
+        held = hold(source)  # what is verified here is what is kept, whatever becomes of the file
+        with errors_name(held, str(source)):
+            bundle = self.check(held)
+            claims = self.read_claims(held)
+        kept = False
+        for _ in range(_MAX_ATTEMPTS):
+            history = read_history(backend.entries(name), name=name, trust=self.trust)
+            standing = find_version(history, version)
+            if standing is not None:
+                _demand_bundle(standing, bundle)
+                if standing.entry.file.digest == held.digest:
+                    if not kept:
+                        backend.keep(held)  # heals a lost or damaged file
+                    return Published(entry=standing.entry, digest=standing.digest, new=False)
+                self._demand_claims(backend, standing, claims)
+            if not kept:
+                backend.keep(held)
+                kept = True
+            entry = _next_entry(history, name, version, bundle, held)
+            data = seal_entry(entry, self.key)
+            if backend.append(name, entry.sequence, data):
+                return Published(entry=entry, digest=digest.of_bytes(data), new=True)
         raise Network(
             "E_REGISTRY_BUSY",
             "others published to this name all the time",
@@ -96,7 +98,7 @@ class Publisher:
         self, backend: Backend, standing: SignedEntry, claims: frozenset[Digest]
     ) -> None:
         """The claims of a published version only grow."""
-        lost = self.read_claims(backend.blob(standing.entry.file.digest)) - claims
+        lost = self.read_claims(fetch(backend, standing)) - claims
         if lost:
             raise Refused(
                 "E_CLAIMS_LOST",
@@ -131,13 +133,13 @@ def find_version(history: list[SignedEntry], version: Version) -> SignedEntry | 
 
 
 def _next_entry(
-    history: list[SignedEntry], name: str, version: Version, bundle: Digest, staged: Staged
+    history: list[SignedEntry], name: str, version: Version, bundle: Digest, held: Held
 ) -> Entry:
     return Entry(
         name=name,
         version=str(version),
         bundle=bundle,
-        file=FileReference(digest=staged.digest, size=staged.size),
+        file=FileReference(digest=held.digest, size=len(held.view)),
         previous=history[-1].digest if history else None,
         sequence=len(history) + 1,
         state="active",

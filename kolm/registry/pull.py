@@ -7,13 +7,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from kolm import paths
-from kolm.errors import Refused, Usage
+from kolm.errors import Usage
 from kolm.registry.backends.backend import Backend
 from kolm.registry.check import Check
 from kolm.registry.entries import SignedEntry
+from kolm.registry.fetching import demand_bundle, fetch
 from kolm.registry.references import Reference
 from kolm.registry.resolve import resolve
-from kolm.registry.staging import Staged, errors_name, staged
+from kolm.registry.staging import written
 from kolm.sign.trust import TrustStore
 
 
@@ -54,14 +55,14 @@ def pull(
     if path.exists() and not replace:
         raise _exists(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    file = signed.entry.file
-    with staged(backend.blob(file.digest), path.parent, size=file.size) as copy:
-        demand_entry_holds(signed, copy, check)
+    held = fetch(backend, signed)
+    demand_bundle(signed, held, check)
+    with written(held.view, path.parent) as copy:
         if replace:
-            copy.path.replace(path)
+            copy.replace(path)
         else:
             try:
-                os.link(copy.path, path)  # unlike a rename, never replaces a file made meanwhile
+                os.link(copy, path)  # unlike a rename, never replaces a file made meanwhile
             except FileExistsError:
                 raise _exists(path) from None
         paths.sync_folder(path.parent)
@@ -71,34 +72,6 @@ def pull(
 def default_file_name(signed: SignedEntry) -> str:
     """The file name for a pulled bundle, such as ``owner-demo-1.0.0.kolm``."""
     return f"{signed.entry.name.replace('/', '-')}-{signed.version}.kolm"
-
-
-def demand_entry_holds(signed: SignedEntry, copy: Staged, check: Check) -> None:
-    """Demand that a file is the very file, and the very bundle, that an entry names.
-
-    Raises:
-        Refused: other bytes, another bundle, or the bundle does not verify.
-        Unreadable: the bundle could not be verified.
-    """
-    where = f"{signed.entry.name}@{signed.version}"
-    if (copy.digest, copy.size) != (signed.entry.file.digest, signed.entry.file.size):
-        raise Refused(
-            "E_BLOB_DIGEST",
-            "the registry hands out other bytes than its entry names",
-            where=where,
-            expected=f"{signed.entry.file.digest}, {signed.entry.file.size} bytes",
-            found=f"{copy.digest}, {copy.size} bytes",
-        )
-    with errors_name(copy, where):
-        bundle = check(copy.path)
-    if bundle != signed.entry.bundle:
-        raise Refused(
-            "E_ENTRY_BUNDLE",
-            "the file carries another bundle than its entry names",
-            where=where,
-            expected=signed.entry.bundle,
-            found=bundle,
-        )
 
 
 def _exists(path: Path) -> Usage:

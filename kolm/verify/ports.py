@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
+from kolm.bundle.container import Container
 from kolm.digest import Digest
 
 
@@ -44,7 +45,7 @@ class CaptureSource(Protocol):
 class RescoreJob(NamedTuple):
     """Which cases to run again, of which bundle, on which base: the one that was checked."""
 
-    bundle: Path
+    bundle: Container
     base: Path
     cases: tuple[Digest, ...]
 

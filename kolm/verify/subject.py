@@ -69,7 +69,6 @@ class Auditor(NamedTuple):
 class Subject:
     """One bundle under audit; `results` grows as the checks are answered."""
 
-    path: Path
     container: Container
     auditor: Auditor
     results: dict[str, CheckResult] = field(default_factory=dict)

@@ -11,9 +11,8 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
-from kolm import digest
 from kolm.bundle import cid
-from kolm.bundle.container import open_container
+from kolm.bundle.container import Container, open_container
 from kolm.bundle.members import kind_of
 from kolm.digest import Digest
 from kolm.errors import KolmError, Unreadable
@@ -43,7 +42,7 @@ BY_NUMBER = {check.id: check for check in ALL_CHECKS}
 
 
 def verify(
-    path: Path,
+    bundle: Path | Container,
     *,
     policy: Policy = BUILT_IN,
     trust: TrustStore,
@@ -56,7 +55,8 @@ def verify(
     """Audit one bundle.
 
     Args:
-        path: the `.kolm` file.
+        bundle: the `.kolm` file; or, of whoever goes on to use it, the open container: what is
+            verified is then what is used.
         policy: what is demanded; without one the built-in policy.
         trust: whose keys are believed.
         now: the time that the report carries; no check depends on it.
@@ -71,6 +71,7 @@ def verify(
     Raises:
         Unreadable: the file is missing, is no bundle, or has a version that this kolm does not
             know: nothing could be looked at.
+        Refused: the file is larger than any bundle.
     """
     auditor = Auditor(
         policy=policy,
@@ -81,7 +82,8 @@ def verify(
         rescore=rescore,
         expected_id=expected_id,
     )
-    subject = Subject(path=path, container=open_container(path), auditor=auditor)
+    container = bundle if isinstance(bundle, Container) else open_container(bundle)
+    subject = Subject(container=container, auditor=auditor)
     if isinstance(subject.manifest_error, Unreadable) and _is_intact(subject):
         raise subject.manifest_error
     for check in ALL_CHECKS:
@@ -194,9 +196,9 @@ def _identity(subject: Subject) -> Identity:
     if RECEIPT in subject.documents and subject.documents.obstacle(RECEIPT) is None:
         name = shorten(subject.receipt["name"])
     return Identity(
-        path=str(subject.path),
+        path=str(subject.container.path),
         name=name,
         digest=content,
         cid=cid.cid_of(content) if content else None,
-        container=digest.of_bytes(subject.container.view),
+        container=subject.container.digest,
     )

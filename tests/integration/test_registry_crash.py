@@ -13,7 +13,7 @@ import pytest
 from kolm.registry.audit import audit
 from kolm.registry.publish import Publisher
 from kolm.registry.references import parse_target
-from kolm.registry.staging import staged
+from kolm.registry.staging import written
 from tests.support.registries import World, check, read_claims
 
 FORK = multiprocessing.get_context("fork")
@@ -154,8 +154,7 @@ def test_two_publishers_of_the_same_version_have_one_winner(tmp_path):
     assert audit(world.registry, trust=world.trust, check=check).verdict == "ok"
 
 
-def test_a_staged_copy_is_removed_when_the_work_fails(tmp_path):
-    (tmp_path / "source").write_text("x")
-    with pytest.raises(KeyError), staged(tmp_path / "source", tmp_path):
+def test_a_written_copy_is_removed_when_the_work_fails(tmp_path):
+    with pytest.raises(KeyError), written(b"x", tmp_path):
         raise KeyError
-    assert [path.name for path in tmp_path.iterdir()] == ["source"]
+    assert list(tmp_path.iterdir()) == []

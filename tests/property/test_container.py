@@ -10,9 +10,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from kolm import canonical
+from kolm import canonical, digest
 from kolm.bundle import layout, tar, tensors, writer
 from kolm.bundle.container import Container
+from kolm.bundle.held import Held
 from kolm.bundle.members import TABLE, Content
 from kolm.bundle.reader import Bundle
 from kolm.errors import KolmError, Refused
@@ -38,7 +39,7 @@ def signed(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def defects(data: bytes | bytearray) -> Iterator[KolmError]:
     """What the container rules say of a file's bytes, without a file."""
-    container = Container(memoryview(data), "memory")
+    container = Container(Held(Path("memory"), memoryview(data), digest.EMPTY))
     for rule in CONTAINER_RULES.values():
         yield from rule(container)
 

@@ -16,15 +16,15 @@ from kolm.sign import keys
 from kolm.sign.trust import Role, TrustedKey, TrustStore
 
 
-def check(path):
-    data = Path(path).read_bytes()
+def check(held):
+    data = bytes(held.view)
     if data.startswith(b"bad"):
-        raise Refused("E_TEST_BAD", "the bundle does not verify", where=str(path))
+        raise Refused("E_TEST_BAD", "the bundle does not verify", where=str(held.path))
     return digest.of_bytes(data.split(b"\n")[0])
 
 
-def read_claims(path):
-    return frozenset(digest.of_bytes(line) for line in Path(path).read_bytes().split(b"\n")[1:])
+def read_claims(held):
+    return frozenset(digest.of_bytes(line) for line in bytes(held.view).split(b"\n")[1:])
 
 
 @dataclass
@@ -46,9 +46,10 @@ class World:
         self.trust = TrustStore((*self.trust.keys, self.trusted(name, key, **limits)))
         return key
 
-    def publish(self, target, content="one", *, key=None, trust=None):
-        source = self.folder / "source.kolm"
-        source.write_text(content)
+    def publish(self, target, content="one", *, key=None, trust=None, source=None):
+        if source is None:
+            source = self.folder / "source.kolm"
+            source.write_text(content)
         name, version = parse_target(target)
         publisher = Publisher(
             key=key or self.key, trust=trust or self.trust, check=check, read_claims=read_claims

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Protocol
 
+from kolm.bundle.held import Held
 from kolm.digest import Digest
-from kolm.registry.staging import Staged
 
 
 class Backend(Protocol):
@@ -35,13 +34,11 @@ class Backend(Protocol):
         or it is not there at all.
         """
 
-    def stage(self, source: Path) -> AbstractContextManager[Staged]:
-        """Copy a file into the place's own space, where nobody can change it between check and
-        publication; it is gone afterwards unless it was kept.
-        """
+    def keep(self, held: Held) -> None:
+        """Make a copy of a file available under its digest, for good; a damaged one is replaced.
 
-    def keep(self, staged: Staged) -> None:
-        """Make a staged file available under its digest, for good."""
+        The bytes are the ones that were verified; what lies at the file's path by now is not read.
+        """
 
     def blob(self, content: Digest) -> Path:
         """A local file that should hold the bytes of a digest; the reader checks that it does.

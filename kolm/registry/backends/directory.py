@@ -18,14 +18,14 @@ import contextlib
 import errno
 import os
 import re
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
 from kolm import canonical, digest, paths, schema, system
+from kolm.bundle.held import Held
 from kolm.digest import Digest
 from kolm.errors import Lacking, Refused, Unreadable, Usage
-from kolm.registry.staging import Staged, read_small, staged
+from kolm.registry.staging import read_small, written
 from kolm.sign.envelope import MAX_ENVELOPE_BYTES
 
 MARK = {"schema": "urn:kolm:registry:v1"}
@@ -147,24 +147,19 @@ class Directory:
         folder = self._entries_of(name)
         with system.naming(folder):
             _make_durable_folders(folder, self._folder / _ENTRIES)
-            with self._temporary(data) as temporary:
+            with written(data, self._temporary_folder()) as temporary:
                 if not _link(temporary, folder / f"{sequence:06d}.json"):
                     return False
             paths.sync_folder(folder)
         return True
 
-    @contextlib.contextmanager
-    def stage(self, source: Path) -> Iterator[Staged]:
-        """Copy a file into the registry's own space; it is gone afterwards unless it was kept."""
-        with staged(source, self._temporary_folder()) as copy:
-            yield copy
-
-    def keep(self, staged: Staged) -> None:
-        """Make a staged file available under its digest; a damaged old copy is replaced."""
-        target = self._blob_path(staged.digest)
+    def keep(self, held: Held) -> None:
+        """Make a copy of a file available under its digest; a damaged old one is replaced."""
+        target = self._blob_path(held.digest)
         with system.naming(target):
             target.parent.mkdir(parents=True, exist_ok=True)
-            staged.path.replace(target)
+            with written(held.view, self._temporary_folder()) as copy:
+                copy.replace(target)
             paths.sync_folder(target.parent)
 
     def blob(self, content: Digest) -> Path:
@@ -201,20 +196,6 @@ class Directory:
         with system.naming(folder):
             folder.mkdir(exist_ok=True)
         return folder
-
-    @contextlib.contextmanager
-    def _temporary(self, data: bytes) -> Iterator[Path]:
-        handle, name = tempfile.mkstemp(prefix=".entry-", dir=self._temporary_folder())
-        path = Path(name)
-        try:
-            with os.fdopen(handle, "wb") as stream:
-                stream.write(data)
-                stream.flush()
-                os.fchmod(stream.fileno(), 0o644)
-                os.fsync(stream.fileno())
-            yield path
-        finally:
-            path.unlink(missing_ok=True)
 
 
 def _link(source: Path, target: Path) -> bool:

@@ -42,7 +42,7 @@ def outputs_are_repeated(subject: Subject) -> Iterator[Finding]:
     cases = draw(subject.predictions, request.cases, request.entropy)
     try:
         base = subject.auditor.base_folder()
-        answer = request.run(RescoreJob(bundle=subject.path, base=base, cases=cases))
+        answer = request.run(RescoreJob(bundle=subject.container, base=base, cases=cases))
     except (Unreadable, Lacking) as error:
         yield could_not_look(error.message, where=error.where, code=error.code)
         return

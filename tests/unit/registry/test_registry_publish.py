@@ -1,3 +1,5 @@
+import os
+
 import pytest
 
 from kolm import digest
@@ -158,8 +160,10 @@ def test_a_lost_race_for_the_same_version_is_refused(world, monkeypatch):
     assert caught.value.code == "E_VERSION_TAKEN"
 
 
-def test_a_missing_source_could_not_be_read(world):
+def test_a_source_that_is_no_file_could_not_be_read(world):
     world.publish("demo@1.0.0", "one")
-    with pytest.raises(Unreadable) as caught, world.registry.stage(world.folder / "none"):
-        pass
-    assert caught.value.code == "E_FILE_MISSING"
+    os.mkfifo(world.folder / "pipe")
+    for name in ("none", "pipe", "registry"):
+        with pytest.raises(Unreadable) as caught:
+            world.publish("demo@1.1.0", source=world.folder / name)
+        assert caught.value.code in ("E_CANNOT_READ", "E_FILE_MISSING")

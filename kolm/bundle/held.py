@@ -1,0 +1,179 @@
+"""The bundle: the bytes of a file, taken once, so that nobody can change what was verified.
+
+Whoever judges a file and then uses it must use the bytes that were judged. A path can be renamed
+and a file rewritten or cut short in between, and a page of a mapped file that is gone ends the
+process. So a file is read once into a private copy, and hashed on the way; the copy is what
+everything after that reads. Small files are copied into memory, large ones into a temporary file
+without a name, which the system gives back however the process ends.
+"""
+
+from __future__ import annotations
+
+import mmap
+import os
+import stat
+from collections.abc import Iterator
+from pathlib import Path
+from typing import IO, Final, NamedTuple
+
+from kolm import system
+from kolm.bundle import limits
+from kolm.bundle.limits import MIB
+from kolm.digest import Digest, Hasher
+from kolm.errors import Refused, Unreadable
+
+PIECE_BYTES: Final = MIB  # hashing is the bottleneck; larger reads gain nothing
+_IN_MEMORY_BYTES: Final = 64 * MIB  # an adapter with its evidence; larger copies lie on disk
+_ZEROS: Final = bytes(PIECE_BYTES)
+
+
+class Held(NamedTuple):
+    """A private copy of a whole file: where it came from, its bytes, and their digest."""
+
+    path: Path
+    view: memoryview
+    digest: Digest
+
+
+def hold(path: Path, *, size: int | None = None, start: bytes | None = None) -> Held:
+    """Read a whole file into a private copy.
+
+    Args:
+        path: a regular file; links are followed.
+        size: how many bytes it must have: another size is refused before it is read.
+        start: what it must begin with: another file is refused before the rest is read.
+
+    Raises:
+        Unreadable: ``E_CANNOT_READ``: no regular file, or it changed while it was read;
+            ``E_NOT_A_BUNDLE``: it begins otherwise.
+        Refused: ``E_CONTAINER_LIMIT``: larger than any bundle; ``E_BLOB_DIGEST``: another size.
+        KolmError: what the operating system says, such as ``E_DISK_FULL`` for the copy.
+    """
+    handle = open_regular(path)
+    try:
+        stated = os.fstat(handle).st_size
+        if size is not None and stated != size:
+            raise another_size(path, size, stated)
+        if start is not None:
+            demand_start(path, os.pread(handle, len(start) + 8, 0), start)
+        limits.BUNDLE_BYTES.hold(stated, where=path.name)
+        return _copied(path, handle, stated)
+    finally:
+        os.close(handle)
+
+
+def open_regular(path: Path) -> int:
+    """A handle to read a regular file with.
+
+    Raises:
+        Unreadable: ``E_CANNOT_READ``: it is none.
+        KolmError: what the operating system says.
+    """
+    where = str(path)[:400]
+    try:
+        # O_NONBLOCK: opening a pipe must not wait for its writer.
+        handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    except OSError as error:
+        raise system.error_of(error, where=path) from None
+    except ValueError as error:  # a name with a zero byte
+        raise Unreadable("E_CANNOT_READ", f"cannot open the file: {error}", where=where) from None
+    if not stat.S_ISREG(os.fstat(handle).st_mode):
+        os.close(handle)
+        raise Unreadable("E_CANNOT_READ", "this is not a regular file", where=where)
+    return handle
+
+
+def pieces(path: Path, handle: int, size: int) -> Iterator[bytes]:
+    """The bytes of an open file, a piece at a time.
+
+    Raises:
+        Unreadable: ``E_CANNOT_READ``: it has not `size` bytes any more.
+        KolmError: what the operating system says.
+    """
+    done = 0
+    with system.naming(path):
+        while piece := os.read(handle, PIECE_BYTES):
+            done += len(piece)
+            if done > size:
+                break
+            yield piece
+    if done != size:
+        raise Unreadable(
+            "E_CANNOT_READ",
+            "the file changed while it was read",
+            where=str(path)[:400],
+            expected=f"{size} bytes",
+            found="more" if done > size else f"{done} bytes",
+            hint="try again when nothing writes to it",
+        )
+
+
+def write_out(stream: IO[bytes], view: memoryview) -> None:
+    """Write a whole copy into an empty file; a hole stays a hole."""
+    for start in range(0, len(view), PIECE_BYTES):
+        _write(stream, bytes(view[start : start + PIECE_BYTES]))
+    stream.truncate(len(view))
+
+
+def _write(stream: IO[bytes], piece: bytes) -> None:
+    if piece == _ZEROS:
+        stream.seek(len(piece), os.SEEK_CUR)
+    else:
+        stream.write(piece)
+
+
+def _copied(path: Path, handle: int, size: int) -> Held:
+    hasher = Hasher()
+    if size <= _IN_MEMORY_BYTES:
+        data = bytearray(size)
+        for piece in pieces(path, handle, size):
+            data[hasher.size_bytes : hasher.size_bytes + len(piece)] = piece
+            hasher.update(piece)
+        return Held(path, memoryview(data).toreadonly(), hasher.digest())
+    import tempfile  # small files, which most bundles are, need none of it
+
+    with system.naming("the temporary copy (TMPDIR)"), tempfile.TemporaryFile() as stream:
+        for piece in pieces(path, handle, size):
+            hasher.update(piece)
+            _write(stream, piece)
+        stream.truncate(size)
+        stream.flush()
+        mapped = mmap.mmap(stream.fileno(), size, access=mmap.ACCESS_READ)
+    return Held(path, memoryview(mapped), hasher.digest())
+
+
+def another_size(path: Path, expected: int, found: int) -> Refused:
+    """The error of a file that has not the size that a registry's entry states."""
+    return Refused(
+        "E_BLOB_DIGEST",
+        "the registry hands out other bytes than its entry names",
+        where=str(path),
+        expected=f"{expected} bytes",
+        found=f"{found} bytes",
+    )
+
+
+_SIGNATURES: Final = (
+    (b"PK\x03\x04", "a zip file"),
+    (b"\x1f\x8b", "a gzip file"),
+    (b"\x28\xb5\x2f\xfd", "a zstd file"),
+    (b"{", "a JSON file"),
+)
+
+
+def demand_start(path: Path, found: bytes, start: bytes) -> None:
+    """Demand that a file begins like a bundle.
+
+    Raises:
+        Unreadable: ``E_NOT_A_BUNDLE``.
+    """
+    if found.startswith(start):
+        return
+    kinds = (kind for signature, kind in _SIGNATURES if found.startswith(signature))
+    raise Unreadable(
+        "E_NOT_A_BUNDLE",
+        "this is not a kolm bundle",
+        where=path.name,
+        expected="an uncompressed tar whose first entry is oci-layout",
+        found=next(kinds, "another kind of file") if found else "an empty file",
+    )

@@ -1,0 +1,61 @@
+"""The file of an entry, out of a registry: held to the entry before anything is read of it."""
+
+from __future__ import annotations
+
+from kolm.bundle.held import Held, hold
+from kolm.errors import Refused
+from kolm.registry.backends.backend import Backend
+from kolm.registry.check import Check
+from kolm.registry.entries import SignedEntry
+from kolm.registry.staging import errors_name
+
+
+def fetch(backend: Backend, signed: SignedEntry) -> Held:
+    """The very file that an entry names, as a private copy.
+
+    Its size is compared before it is read: whoever can write a registry's folder can make a file
+    of any size at no cost.
+
+    Raises:
+        Unreadable: the registry does not hold it, or it cannot be read.
+        Refused: other bytes than the entry names.
+    """
+    file = signed.entry.file
+    held = hold(backend.blob(file.digest), size=file.size)
+    if held.digest != file.digest:
+        raise Refused(
+            "E_BLOB_DIGEST",
+            "the registry hands out other bytes than its entry names",
+            where=_label(signed),
+            expected=file.digest,
+            found=held.digest,
+        )
+    return held
+
+
+def demand_bundle(signed: SignedEntry, held: Held, check: Check) -> None:
+    """Demand that a file verifies and is the bundle that its entry names.
+
+    Raises:
+        Refused: another bundle, or the bundle does not verify.
+        Unreadable: the bundle could not be verified.
+    """
+    with errors_name(held, _label(signed)):
+        bundle = check(held)
+    if bundle != signed.entry.bundle:
+        raise another_bundle(signed, bundle)
+
+
+def another_bundle(signed: SignedEntry, found: str) -> Refused:
+    """The error of a file that carries another bundle than its entry names."""
+    return Refused(
+        "E_ENTRY_BUNDLE",
+        "the file carries another bundle than its entry names",
+        where=_label(signed),
+        expected=signed.entry.bundle,
+        found=found,
+    )
+
+
+def _label(signed: SignedEntry) -> str:
+    return f"{signed.entry.name}@{signed.version}"

@@ -1,0 +1,206 @@
+"""A bundle that changes after it was opened: what was verified is what is used.
+
+Every command that verifies and then uses a bundle, against every way to change a file: whatever
+is done to it, during the verification or after it, the weights that come to be used are the ones
+that were verified.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from kolm import api, digest, paths
+from kolm.api import children, evaluating, running, verification
+from kolm.bundle.held import hold
+from kolm.bundle.reader import Bundle
+from kolm.capture.store import CaptureStore
+from kolm.errors import KolmError
+from kolm.registry.backends.directory import Directory
+from kolm.registry.check import demand_passed
+from kolm.registry.publish import Publisher
+from kolm.registry.references import parse_target
+from kolm.sign.keystore import KeyStore
+from kolm.sign.trust import Role, TrustedKey, TrustStore
+from kolm.verify.verifier import verify
+from tests.support.audits import NOW, World
+
+WEIGHTS = "adapter_model.safetensors"
+
+
+def rewrite(path: Path, evil: bytes) -> None:
+    """Other weights in the place of the verified ones, through the same file."""
+    with path.open("r+b") as stream:
+        stream.write(evil)
+
+
+def rename(path: Path, evil: bytes) -> None:
+    other = path.with_suffix(".other")
+    other.write_bytes(evil)
+    other.replace(path)
+
+
+def truncate(path: Path, evil: bytes) -> None:
+    os.truncate(path, 1024)
+
+
+def rewrite_and_back(path: Path, evil: bytes) -> None:
+    """The file is whole again in the end, and its times look as before."""
+    honest, times = path.read_bytes(), path.stat()
+    rewrite(path, evil)
+    path.write_bytes(honest)
+    rewrite(path, evil)
+    os.utime(path, ns=(times.st_atime_ns, times.st_mtime_ns))
+
+
+CHANGES = (rewrite, rename, truncate, rewrite_and_back)
+
+
+class Used(Exception):
+    """Ends a command where it would hand the weights to a model."""
+
+
+class Race:
+    """An honest bundle, and the file that an attacker has ready for the moment after."""
+
+    def __init__(self, folder: Path) -> None:
+        self.world = World.make(folder)
+        evil = self.world.parts.copy()
+        evil.tensors = {n: (d, s, raw[::-1]) for n, (d, s, raw) in evil.tensors.items()}
+        evil.retouch()
+        self.evil = self.world.seal(evil).read_bytes()
+        self.path = self.world.seal()
+        self.honest = digest.of_bytes(Bundle.open(self.path).member(WEIGHTS))
+        self.used: list[digest.Digest] = []
+
+    def see(self, folder: Path) -> None:
+        self.used.append(digest.of_file(folder / WEIGHTS))
+        raise Used
+
+    def changing(self, change: Callable[[Path, bytes], None]) -> Callable[..., Any]:
+        """A verification after which the file is changed."""
+
+        def verify_then_change(bundle: Any, **options: Any) -> Any:
+            options.pop("policy", None)
+            report = self.world.look(bundle, base=options.get("base")).report
+            change(self.path, self.evil)
+            return report
+
+        return verify_then_change
+
+
+@pytest.fixture
+def race(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Race:
+    monkeypatch.setenv("KOLM_HOME", str(tmp_path / "home"))
+    made = Race(tmp_path)
+    KeyStore(paths.config_folder() / "keys").create("default", made.world.publisher, None)
+    store = tmp_path / "captures"
+    with CaptureStore.open(store, create=True) as opened, opened.adding() as adding:
+        adding.commit()
+    return made
+
+
+@pytest.mark.parametrize("change", CHANGES)
+@pytest.mark.parametrize("command", ["run", "load"])
+def test_run_and_load_use_what_was_verified(
+    race: Race, change: Any, command: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    from tests.support.pictures import picture
+
+    (tmp_path / "x.png").write_bytes(picture(0))
+    monkeypatch.setattr(running, "verify", race.changing(change))
+    monkeypatch.setattr(running, "open_session", lambda s: race.see(s.adapter_folder))
+    with pytest.raises(Used):
+        if command == "run":
+            api.run(race.path, images=[tmp_path / "x.png"], prompt="?", base=race.world.parts.base)
+        else:
+            api.load(race.path, base=race.world.parts.base)
+    assert race.used == [race.honest]
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_eval_scores_what_was_verified(
+    race: Race, change: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(evaluating, "verify", race.changing(change))
+    monkeypatch.setattr(evaluating, "_write_pack", lambda *_: b"")
+    monkeypatch.setattr(children, "run", lambda _, words, **__: race.see(Path(words[0])))
+    with pytest.raises(Used):
+        api.evaluate_bundle(race.path, captures=tmp_path / "captures", base=race.world.parts.base)
+    assert race.used == [race.honest]
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_a_score_is_added_to_nothing_but_the_bundle_that_it_is_of(race: Race, change: Any) -> None:
+    from kolm.bundle import writer
+
+    scored = Bundle.open(race.path).content_id
+    change(race.path, race.evil)
+    before = race.path.read_bytes()
+    claim = race.world.parts.claims(race.world.publisher)[0]
+    with pytest.raises(KolmError):
+        writer.add_claims(race.path, [claim], content_id=scored)
+    assert race.path.read_bytes() == before
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_rescore_runs_what_is_verified(
+    race: Race, change: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    from kolm.train import profile
+
+    def children_run(_: str, words: list[str], **__: Any) -> None:
+        race.used.append(digest.of_file(Path(words[0]).parent / "bundle" / WEIGHTS))
+        raise KolmError("E_TEST", "seen")
+
+    def measured(*_: Any) -> Any:
+        change(race.path, race.evil)
+        return {"class": "sha256:" + "0" * 64}
+
+    monkeypatch.setattr(children, "run", children_run)
+    monkeypatch.setattr(profile, "environment_class", measured)
+    monkeypatch.setattr(profile, "strict_environment", lambda *_: {})
+    original = Bundle.unpack
+
+    def unpack(self: Bundle, folder: Path) -> None:
+        change(race.path, race.evil)
+        original(self, folder)
+
+    monkeypatch.setattr(Bundle, "unpack", unpack)
+    verification.verify(
+        race.path,
+        trust=race.world.trust,
+        base=race.world.parts.base,
+        captures=tmp_path / "captures",
+        rescore=2,
+    )
+    assert race.used == [race.honest]
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_publish_keeps_what_was_verified(race: Race, change: Any, tmp_path: Path) -> None:
+    key, world = race.world.publisher, race.world
+    trust = TrustStore(
+        (TrustedKey(name="me", key=key.public, roles=frozenset(Role), names=("*",)),)
+    )
+    registry = Directory.create(tmp_path / "registry")
+    whole = digest.of_file(race.path)
+
+    def check(held: Any) -> digest.Digest:
+        from kolm.bundle.container import container_of
+
+        content = demand_passed(verify(container_of(held), trust=trust, now=NOW))
+        change(race.path, race.evil)
+        return content
+
+    name, version = parse_target("demo@1.0.0")
+    published = Publisher(key=key, trust=trust, check=check).publish(
+        registry, race.path, name, version
+    )
+    kept = hold(registry.blob(published.entry.file.digest))
+    assert kept.digest == whole
+    assert published.entry.bundle == world.parts.content_id()
