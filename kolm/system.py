@@ -70,7 +70,9 @@ _OTHER = _Meaning(Unreadable, "E_FILE", "the file system failed", "check the pat
 
 _MEANINGS: dict[int, _Meaning] = {
     errno.ENOENT: _MISSING,
-    errno.ENOTDIR: _MISSING,
+    errno.ENOTDIR: _Meaning(
+        Unreadable, "E_NOT_A_FOLDER", "a file is where a folder should be", "check the path"
+    ),
     errno.EACCES: _NOT_PERMITTED,
     errno.EPERM: _NOT_PERMITTED,
     errno.EROFS: _Meaning(

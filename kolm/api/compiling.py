@@ -68,6 +68,7 @@ def compile_bundle(
     rows: Iterable[Any] | None = None,
     project: Path | None = None,
     output: Path | None = None,
+    force: bool = False,
     dry_run: bool = False,
     allow_below_gate: bool = False,
     key: str | None = None,
@@ -80,7 +81,9 @@ def compile_bundle(
         rows: train on exactly these instead of the spec's capture store:
             ``{"image": PIL image | path | base64, "prompt": str, "response": str}``.
         project: the folder that relative paths mean and that run state goes into.
-        output: the file to write; ``<name>.kolm`` in the project without it.
+        output: the file to write; ``<name>.kolm`` in the project without it. A bundle of the same
+            content that is there keeps its claims.
+        force: replace whatever is at `output`.
         dry_run: stop at the lock.
         allow_below_gate: seal a bundle whose claim says that the gate failed.
         key: name of the signing key; the only one, or ``default``, without it.
@@ -100,6 +103,8 @@ def compile_bundle(
         return CompileResult(lock=prepared.lock, evaluation={}, kscore={})
     if not allow_below_gate:
         demand_reachable(prepared)
+    target = output or prepared.project.folder / f"{prepared.spec.name}.kolm"
+    sealing.demand_place(target, prepared.lock, force=force)
     run = prepared.project.run_folder(prepared.lock)
     with children.claimed(run) as claim:
         write_inputs(run, prepared)
@@ -109,7 +114,8 @@ def compile_bundle(
             run,
             prepared,
             signer,
-            target=output or prepared.project.folder / f"{prepared.spec.name}.kolm",
+            target=target,
+            force=force,
             allow_below_gate=allow_below_gate,
             started=started,
             began=began,
@@ -166,6 +172,7 @@ def _judge_and_seal(
     signer: PrivateKey,
     *,
     target: Path,
+    force: bool,
     allow_below_gate: bool,
     started: datetime,
     began: float,
@@ -210,12 +217,13 @@ def _judge_and_seal(
             target,
             content,
             prepared,
+            force=force,
             evaluation=evaluation,
             report=report,
             key=signer,
             times=times,
         )
-        reporter.finished("seal", bytes=target.stat().st_size)
+        reporter.finished("seal", content=content.content_id)
         result |= {
             "bundle": target,
             "content_id": content.content_id,

@@ -50,6 +50,7 @@ def evaluate_bundle(
     trust: TrustStore | str | Path | None = None,
     key: str | None = None,
     output: Path | None = None,
+    force: bool = False,
     reporter: Reporter | None = None,
 ) -> EvaluationResult:
     """Score a bundle on every capture of a store, and add the K-score as a signed claim.
@@ -60,16 +61,21 @@ def evaluate_bundle(
         base: the base's folder, when it is not an embedded or cached one.
         trust: whose keys are believed: a store or its file; without one this user's own.
         key: name of the signing key.
-        output: write a copy with the claim here; without it the claim is added in place.
+        output: write a copy with the claim here; without it the claim is added in place. A bundle
+            of the same content that is there keeps its claims.
+        force: replace whatever is at `output`.
         reporter: hears progress.
 
     Raises:
+        Usage: ``E_TARGET_EXISTS``: another file is at `output`.
         KolmError: the bundle does not pass, the store is empty, or the run fails.
     """
     told = reporter or Silent()
     signer = choose_key(key)
     container = open_container(Path(bundle))
     opened = Bundle.of(container)
+    if output is not None:
+        writer.demand_place(output, opened.content_id, force=force)
     lock = opened.document("spec.lock.json")
     folder = base_folder(lock, base)
     content_id = demand_passed(verify(container, base=folder, trust=trust))
@@ -100,7 +106,7 @@ def evaluate_bundle(
     if output is None:
         writer.add_claims(container.path, [claim], content_id=content_id)
     else:
-        writer.write_with_claims(output, opened, [claim])
+        writer.write_with_claims(output, opened, [claim], force=force)
     return EvaluationResult(
         bundle=output or container.path,
         content_id=content_id,

@@ -12,18 +12,20 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from kolm import canonical, digest
+from kolm import canonical, digest, outputs
 from kolm.api.preparing import Prepared
 from kolm.bundle import card, writer
 from kolm.bundle.manifest import Member, build_manifest
 from kolm.bundle.members import RECEIPT
+from kolm.bundle.reader import Bundle
 from kolm.bundle.receipt import RunFacts, derive_receipt
 from kolm.capture.store import CaptureStore
 from kolm.digest import Digest
+from kolm.errors import Refused, Unreadable
 from kolm.records.kscore import Machine, Pack
 from kolm.score import kscore
 from kolm.sign import envelope, predicates, statement
-from kolm.sign.keys import PrivateKey
+from kolm.sign.keys import PrivateKey, PublicKey
 
 Source = bytes | Path
 
@@ -160,25 +162,74 @@ class Times:
     measured: Mapping[str, str | int]
 
 
+def demand_place(target: Path, lock: Mapping[str, Any], *, force: bool) -> None:
+    """Refuse a target that `seal_bundle` would refuse, before anything is trained.
+
+    A bundle of the same lock may stay: what a lock gives has one content.
+
+    Raises:
+        Usage: ``E_TARGET_EXISTS``.
+    """
+    try:
+        there = target.is_file() and bytes(Bundle.open(target).member("spec.lock.json"))
+    except (Refused, Unreadable):
+        there = False
+    if there != canonical.dumps(lock):
+        outputs.demand_free(target, force=force)
+
+
 def seal_bundle(
     target: Path,
     content: Content,
     prepared: Prepared,
     *,
+    force: bool,
     evaluation: Mapping[str, Any],
     report: Mapping[str, Any],
     key: PrivateKey,
     times: Times,
 ) -> None:
-    """Write the bundle with its four claims: provenance, modules, K-score, test result."""
+    """Write the bundle with its four claims: provenance, modules, K-score, test result.
+
+    A bundle of the same content at `target` keeps its claims, and gets what this key has not yet
+    said there.
+
+    Raises:
+        Usage: ``E_TARGET_EXISTS``: something else is at `target`, and `force` is off.
+    """
+    there = () if force else writer.claims_at(target, content.content_id) or ()
+    said = _said_by(key.public, there)
     claims = [
         envelope.seal(
             statement.statement(content.content_id, prepared.lock["name"], kind, predicate), key
         )
         for kind, predicate in _predicates(content, prepared, evaluation, report, times).items()
+        if not _is_said(kind, predicate, said)
     ]
     writer.seal(
-        target, receipt=content.receipt, members=content.members, claims=claims, overwrite=True
+        target, receipt=content.receipt, members=content.members, claims=claims, force=force
+    )
+
+
+def _said_by(key: PublicKey, claims: Sequence[bytes]) -> list[statement.Statement]:
+    """What a key has said in claims that are there already."""
+    said = []
+    for data in claims:
+        try:
+            found = envelope.open_envelope(data)
+            if found.keyid == key.keyid:
+                envelope.demand_signature(found, key, where="claim")
+                said.append(statement.parse(found.payload))
+        except Refused:  # whoever made it, this key did not: it stays, and counts for nothing here
+            continue
+    return said
+
+
+def _is_said(kind: str, predicate: Mapping[str, Any], said: Sequence[statement.Statement]) -> bool:
+    """Two provenances of one key for one content differ in times alone: the first one stays."""
+    return any(
+        old.predicate_type == kind and (kind == predicates.PROVENANCE or old.predicate == predicate)
+        for old in said
     )
 
 

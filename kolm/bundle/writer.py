@@ -7,12 +7,11 @@ enters. The writer opens what it wrote with the strict reader before the file ge
 from __future__ import annotations
 
 import os
-import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import IO
 
-from kolm import digest, paths, system
+from kolm import digest, outputs, system
 from kolm.bundle import layout, limits
 from kolm.bundle.container import write_entry
 from kolm.bundle.manifest import Member, build_manifest
@@ -20,7 +19,7 @@ from kolm.bundle.members import RECEIPT, kind_of
 from kolm.bundle.reader import Bundle
 from kolm.bundle.tar import END
 from kolm.digest import Digest, Hasher
-from kolm.errors import Refused, Usage
+from kolm.errors import Refused, Unreadable
 
 Source = bytes | memoryview | Path
 _PIECE_BYTES = limits.MIB
@@ -32,39 +31,43 @@ def seal(
     receipt: bytes,
     members: Mapping[str, Source],
     claims: Sequence[bytes] = (),
-    overwrite: bool = False,
+    force: bool = False,
 ) -> Digest:
     """Write a bundle and give its content id.
 
+    A bundle of the same content at `target` keeps the claims that it has.
+
     Args:
-        target: the file to write; replaced atomically.
+        target: the file to write, whole or not at all; devices and pipes are written into.
         receipt: bytes of receipt.json, the manifest's config.
         members: every layer by name; files are streamed.
         claims: Sigstore bundles about this content.
-        overwrite: replace a different file at `target`.
+        force: replace whatever is at `target`.
 
     Raises:
         Refused: a member outside the table, missing or above its limit; a claim that is none; a
             file that changed while it was packed.
-        Usage: ``E_TARGET_EXISTS``: `target` holds something else and `overwrite` is false.
+        Usage: ``E_TARGET_EXISTS``: `target` holds something else and `force` is off.
         KolmError: what the operating system says.
     """
     sources: dict[str, Source] = {RECEIPT: receipt, **members}
     described = [_describe(name, source) for name, source in sources.items()]
     manifest = build_manifest(described)
-    ordered = layout.ordered_claims(claims, manifest)
+    content_id = digest.of_bytes(manifest)
+    kept = None if force else claims_at(target, content_id)
+    ordered = layout.ordered_claims([*(kept or ()), *claims], manifest)
     blobs: dict[Digest, tuple[Source, int]] = {
         member.digest: (sources[member.name], member.size) for member in reversed(described)
     }
-    _write(target, manifest, described, blobs, ordered, overwrite=overwrite)
-    return digest.of_bytes(manifest)
+    _write(target, manifest, described, blobs, ordered, force=force or kept is not None)
+    return content_id
 
 
 def add_claims(path: Path, claims: Sequence[bytes], *, content_id: Digest | None = None) -> Digest:
     """Add claims to a bundle in place; the content id stays. A claim that is there stays once.
 
     Args:
-        path: the bundle.
+        path: the bundle; a link stays, and what it points to is written.
         claims: Sigstore bundles about this content.
         content_id: the bundle that the claims are about: another one at `path` is refused.
 
@@ -81,22 +84,58 @@ def add_claims(path: Path, claims: Sequence[bytes], *, content_id: Digest | None
             found=bundle.content_id,
             hint="somebody replaced the file meanwhile: run the command again",
         )
-    return write_with_claims(path, bundle, claims)
+    return write_with_claims(path, bundle, claims, force=True)
 
 
-def write_with_claims(target: Path, bundle: Bundle, claims: Sequence[bytes]) -> Digest:
-    """Write an open bundle with more claims; what is at `target` is replaced atomically.
+def write_with_claims(
+    target: Path, bundle: Bundle, claims: Sequence[bytes], *, force: bool = False
+) -> Digest:
+    """Write an open bundle with more claims, by the rules of `seal`.
 
     Raises:
         Refused: a claim is none.
-        Denied: ``E_CANNOT_WRITE``.
+        Usage: ``E_TARGET_EXISTS``: `target` holds something else and `force` is off.
+        KolmError: what the operating system says.
     """
-    ordered = layout.ordered_claims([*bundle.claims, *claims], bundle.manifest_bytes)
+    kept = None if force else claims_at(target, bundle.content_id)
+    ordered = layout.ordered_claims([*bundle.claims, *(kept or ()), *claims], bundle.manifest_bytes)
     blobs: dict[Digest, tuple[Source, int]] = {
         member.digest: (bundle.member(member.name), member.size) for member in bundle.members
     }
-    _write(target, bundle.manifest_bytes, list(bundle.members), blobs, ordered, overwrite=True)
+    _write(
+        target,
+        bundle.manifest_bytes,
+        list(bundle.members),
+        blobs,
+        ordered,
+        force=force or kept is not None,
+    )
     return bundle.content_id
+
+
+def claims_at(target: Path, content_id: Digest) -> tuple[bytes, ...] | None:
+    """The claims of a bundle of this content that is at `target` already; None for anything else.
+
+    Raises:
+        KolmError: what the operating system says.
+    """
+    if not target.is_file():
+        return None
+    try:
+        there = Bundle.open(target)
+    except (Refused, Unreadable):
+        return None
+    return tuple(map(bytes, there.claims)) if there.content_id == content_id else None
+
+
+def demand_place(target: Path, content_id: Digest, *, force: bool = False) -> None:
+    """Refuse a target that `seal` would refuse, before the work begins.
+
+    Raises:
+        Usage: ``E_TARGET_EXISTS``.
+    """
+    if claims_at(target, content_id) is None:
+        outputs.demand_free(target, force=force)
 
 
 def _describe(name: str, source: Source) -> Member:
@@ -129,7 +168,7 @@ def _write(
     blobs: dict[Digest, tuple[Source, int]],
     claims: Sequence[layout.Claim],
     *,
-    overwrite: bool,
+    force: bool,
 ) -> None:
     receipt = next(member for member in members if member.name == RECEIPT)
     layers = [(member.size, member.digest) for member in members if member.name != RECEIPT]
@@ -139,34 +178,29 @@ def _write(
         blobs.setdefault(layout.EMPTY_DIGEST, (layout.EMPTY, len(layout.EMPTY)))
     order = layout.blob_order(digest.of_bytes(manifest), receipt.digest, claims, layers)
     names = layout.entry_names(order)
-    try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(prefix=f".{target.name}.", dir=target.parent) as folder:
-            written = Path(folder) / target.name
-            with written.open("xb") as stream:
-                _write_whole(stream, names[0], layout.LAYOUT)
-                _write_whole(stream, names[1], layout.index_of(manifest, claims))
-                for name, content in zip(names[2:], order, strict=True):
-                    source, size = blobs[content]
-                    write_entry(stream, name, _pieces(source), size)
-                stream.write(END)
-                stream.flush()
-                os.fsync(stream.fileno())
-            _check_written(written, target, overwrite=overwrite)
-            written.replace(target)
-            paths.sync_folder(target.parent)
-    except OSError as error:
-        raise system.error_of(error, where=target) from None
+    with outputs.beside(target) as folder:
+        made = folder / target.name
+        with made.open("xb") as stream:
+            _write_whole(stream, names[0], layout.LAYOUT)
+            _write_whole(stream, names[1], layout.index_of(manifest, claims))
+            for name, content in zip(names[2:], order, strict=True):
+                source, size = blobs[content]
+                write_entry(stream, name, _pieces(source), size)
+            stream.write(END)
+            stream.flush()
+            os.fsync(stream.fileno())
+        _demand_intact(made)
+        outputs.place(made, target, force=force)
 
 
 def _write_whole(stream: IO[bytes], name: str, data: bytes) -> None:
     write_entry(stream, name, (data,), len(data))
 
 
-def _check_written(written: Path, target: Path, *, overwrite: bool) -> None:
-    """Read the file back strictly, and keep an existing different file unless told otherwise."""
+def _demand_intact(made: Path) -> None:
+    """Read the file back strictly."""
     try:
-        Bundle.open(written)
+        Bundle.open(made)
     except Refused as error:
         if error.code != "E_CONTAINER_DIGEST":
             raise
@@ -177,10 +211,3 @@ def _check_written(written: Path, target: Path, *, overwrite: bool) -> None:
             expected=error.expected,
             found=error.found,
         ) from error
-    if target.exists() and not overwrite and digest.of_file(target) != digest.of_file(written):
-        raise Usage(
-            "E_TARGET_EXISTS",
-            "another file is at the target",
-            where=str(target),
-            hint="choose another name, or overwrite on purpose",
-        )

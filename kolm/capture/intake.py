@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from kolm import canonical, paths
+from kolm import canonical, outputs
 from kolm.capture import limits, sources
 from kolm.capture.addition import Addition
 from kolm.capture.drafts import BadRow, Draft, FileImage, ImageSource
@@ -18,7 +18,6 @@ from kolm.capture.store import CaptureStore
 from kolm.errors import Refused
 from kolm.events import Reporter, Silent
 from kolm.records.capture import Capture, Image
-from kolm.store.blobs import translating
 
 STAGE = "import"
 REPORT_EVERY_ROWS = 500
@@ -109,10 +108,14 @@ def bad_rows(refused: list[BadRow], count: int) -> Refused:
     )
 
 
-def list_refused(taken: Taken, target: Path) -> None:
-    """Write the refused rows of an intake as JSON Lines: code, reason and where of each."""
-    with translating(str(target)):
-        paths.atomic_write(target, canonical.dump_lines(r.to_document() for r in taken.refused))
+def list_refused(taken: Taken, target: Path, *, force: bool = False) -> None:
+    """Write the refused rows of an intake as JSON Lines: code, reason and where of each.
+
+    Raises:
+        Usage: ``E_TARGET_EXISTS``: another file is there and `force` is off.
+    """
+    data = canonical.dump_lines(row.to_document() for row in taken.refused)
+    outputs.write(target, data, force=force)
 
 
 class _ImageReader:

@@ -8,11 +8,12 @@ from __future__ import annotations
 import re
 import sys
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import IO, Any
 
 import click
 
-from kolm import canonical, events, settings
+from kolm import canonical, events, outputs, settings
 from kolm.cli import flags
 from kolm.errors import Usage
 
@@ -102,7 +103,12 @@ class Output:
             self._reporter.close()
 
     def answer(
-        self, document: Mapping[str, Any], human: str | Callable[[], str], *, brief: str = ""
+        self,
+        document: Mapping[str, Any],
+        human: str | Callable[[], str],
+        *,
+        brief: str = "",
+        wrote: Path | None = None,
     ) -> None:
         """Print the command's one answer on stdout.
 
@@ -111,13 +117,16 @@ class Output:
                 ``schemas/cli``.
             human: the text for people, or a function that makes it when it is needed.
             brief: what remains under -q: nothing, or the one value that a script wants.
+            wrote: the file that the user named for the work itself. Where it is stdout, that was
+                the answer, and this goes to stderr.
         """
+        stream = self._stdout if wrote is None or not outputs.is_stdout(wrote) else self._stderr
         if self.json:
-            self.machine(document, self._stdout)
+            self.machine(document, stream)
             return
         text = brief if self.quiet else human if isinstance(human, str) else human()
         if text:
-            click.echo(printable(text), file=self._stdout, color=self.colors_on(self._stdout))
+            click.echo(printable(text), file=stream, color=self.colors_on(stream))
 
     def machine(self, document: Mapping[str, Any], stream: IO[str]) -> None:
         """Write one canonical JSON line in UTF-8, whatever the stream's own encoding is."""

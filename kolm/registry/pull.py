@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from kolm import paths
-from kolm.errors import Usage
+from kolm import outputs
+from kolm.bundle import writer
+from kolm.bundle.container import container_of
+from kolm.bundle.held import write_out
+from kolm.bundle.reader import Bundle
 from kolm.registry.backends.backend import Backend
 from kolm.registry.check import Check
 from kolm.registry.entries import SignedEntry
 from kolm.registry.fetching import demand_bundle, fetch
 from kolm.registry.references import Reference
 from kolm.registry.resolve import resolve
-from kolm.registry.staging import written
 from kolm.sign.trust import TrustStore
 
 
@@ -37,47 +38,34 @@ def pull(
 ) -> Pulled:
     """Fetch a bundle, verify it, and write its file whole or not at all.
 
+    A bundle of the same content that is at the target keeps its claims, beside those that came.
+
     Args:
         backend: the registry.
         reference: what is wanted.
         trust: who may say what the name means.
         check: how bundles are verified.
         target: the file to write; by default ``NAME-VERSION.kolm`` in the current folder.
-        replace: overwrite an existing file.
+        replace: replace whatever is at the target.
 
     Raises:
         Unreadable: the registry has no such thing, or its signer is unknown.
         Refused: the history, the file or the bundle is wrong.
-        Usage: the target exists.
+        Usage: ``E_TARGET_EXISTS``: another file is at the target.
     """
     signed = resolve(backend, reference, trust)
     path = target if target is not None else Path(default_file_name(signed))
-    if path.exists() and not replace:
-        raise _exists(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
+    writer.demand_place(path, signed.entry.bundle, force=replace)
     held = fetch(backend, signed)
     demand_bundle(signed, held, check)
-    with written(held.view, path.parent) as copy:
-        if replace:
-            copy.replace(path)
-        else:
-            try:
-                os.link(copy, path)  # unlike a rename, never replaces a file made meanwhile
-            except FileExistsError:
-                raise _exists(path) from None
-        paths.sync_folder(path.parent)
+    if not replace and writer.claims_at(path, signed.entry.bundle) is not None:
+        writer.write_with_claims(path, Bundle.of(container_of(held)), ())
+    else:
+        with outputs.writing(path, force=replace) as stream:
+            write_out(stream, held.view)
     return Pulled(path=path, signed=signed)
 
 
 def default_file_name(signed: SignedEntry) -> str:
     """The file name for a pulled bundle, such as ``owner-demo-1.0.0.kolm``."""
     return f"{signed.entry.name.replace('/', '-')}-{signed.version}.kolm"
-
-
-def _exists(path: Path) -> Usage:
-    return Usage(
-        "E_PULL_TARGET",
-        "the target exists and is not overwritten",
-        where=str(path),
-        hint="choose another --output, or pass --force",
-    )

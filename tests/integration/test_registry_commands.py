@@ -247,7 +247,7 @@ def test_a_policy_decides_what_is_taken(registry, bundle, tmp_path):
 def test_an_existing_file_is_not_overwritten_by_a_pull(registry, bundle, tmp_path):
     _document("registry", "publish", bundle, "toy@1.0.0")
     (tmp_path / "toy-1.0.0.kolm").write_text("mine")
-    assert _error("registry", "pull", "toy", code=2) == "E_PULL_TARGET"
+    assert _error("registry", "pull", "toy", code=2) == "E_TARGET_EXISTS"
 
 
 @pytest.mark.parametrize(

@@ -275,7 +275,7 @@ class BundleParts:
             receipt=self.receipt(),
             members=self.members(),
             claims=[*signed, *claims],
-            overwrite=True,
+            force=True,
         )
         return path
 

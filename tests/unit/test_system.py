@@ -19,7 +19,7 @@ from kolm.train import worker as training
 
 WANTED = [
     (errno.ENOENT, "E_FILE_MISSING", 3),
-    (errno.ENOTDIR, "E_FILE_MISSING", 3),
+    (errno.ENOTDIR, "E_NOT_A_FOLDER", 3),
     (errno.EACCES, "E_PERMISSION", 4),
     (errno.EPERM, "E_PERMISSION", 4),
     (errno.EROFS, "E_READ_ONLY", 4),

@@ -11,14 +11,13 @@ from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
 
-from kolm import paths
+from kolm import digest, outputs, system
 from kolm.capture.images import SUFFIXES
 from kolm.capture.store import CaptureStore, Stored
 from kolm.digest import Digest, hex_of
 from kolm.errors import Usage
 from kolm.events import Reporter, Silent
 from kolm.records.capture import Image
-from kolm.store.blobs import translating
 
 FORMATS = ("jsonl", "llava")
 STAGE = "export"
@@ -55,15 +54,12 @@ def export(
         reporter: hears how far it is.
 
     Raises:
-        Usage: the file exists and `replace` is off.
+        Usage: ``E_TARGET_EXISTS``: another file is there and `replace` is off; or there are images
+            and the target is a device or a pipe.
     """
-    if target.exists() and not replace:
-        raise Usage(
-            "E_EXPORT_EXISTS",
-            "the file to write exists already",
-            where=str(target),
-            hint="choose another name, or pass --force",
-        )
+    outputs.demand_free(target, force=replace)
+    with system.naming(target):
+        alone = outputs.is_stream(target)
     told = reporter or Silent()
     told.started(STAGE, len(store), "captures")
     folder = target.parent / f"{target.stem}_images"
@@ -74,6 +70,8 @@ def export(
         nonlocal count
         for row in store.rows(tags=tags):
             for image in row.capture.images:
+                if alone:
+                    raise _no_place_for_images(target)
                 if image.file not in written:
                     written.add(image.file)
                     _write_image(store, image, folder)
@@ -83,7 +81,7 @@ def export(
             yield row
 
     writer = import_module(f"kolm.capture.exporters.{form}")
-    with translating(str(target)), paths.replacing(target) as stream:
+    with outputs.writing(target, force=replace) as stream:
         for piece in writer.text(rows(), folder.name):
             stream.write(piece)
     told.finished(STAGE, captures=count, images=len(written))
@@ -96,6 +94,17 @@ def image_name(image: Image) -> str:
 
 
 def _write_image(store: CaptureStore, image: Image, folder: Path) -> None:
-    with translating(str(folder)):
-        folder.mkdir(parents=True, exist_ok=True)
-        (folder / image_name(image)).write_bytes(store.read_image(image.file))
+    path = folder / image_name(image)
+    data = store.read_image(image.file)
+    with system.naming(path):
+        if not (path.is_file() and digest.of_file(path) == image.file):
+            outputs.write(path, data)
+
+
+def _no_place_for_images(target: Path) -> Usage:
+    return Usage(
+        "E_EXPORT_IMAGES",
+        "images go into a folder beside the file, and a device or pipe has none",
+        where=str(target),
+        hint="export into a file",
+    )

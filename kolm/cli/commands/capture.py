@@ -87,6 +87,7 @@ def add(
     metavar="FILE",
     help="Where --skip-bad lists them; default: refused/NAME.jsonl in the store.",
 )
+@click.option("--force", is_flag=True, help="Replace another file that --refused names.")
 @TAGS
 @click.option("--license", "license_id", default="", help="SPDX id of rows that state none.")
 @click.option("--split", type=SPLITS, help="Side of rows that state none.")
@@ -97,6 +98,7 @@ def import_(
     images: Path | None,
     skip_bad: bool,
     refused: Path | None,
+    force: bool,
     tags: tuple[str, ...],
     license_id: str,
     split: Any,
@@ -105,6 +107,7 @@ def import_(
 
     All rows are taken or none; importing the same rows again adds nothing.
     """
+    from kolm import outputs
     from kolm.capture import extras, importers, intake
     from kolm.capture.drafts import BadRow, Defaults, Draft
     from kolm.capture.importers import easy_vqa
@@ -122,13 +125,15 @@ def import_(
         )
         rows = importers.rows(path, form=form, images=images, defaults=defaults)
     extras.pillow()  # what is missing is said before a store is made
+    if refused is not None:
+        outputs.demand_free(refused, force=force)
     with CaptureStore.open(folder, create=True) as store:
         taken = intake.take_in(store, rows, skip_bad=skip_bad, reporter=out.reporter)
         total = len(store)
     listed = None
     if taken.refused:
         listed = refused or folder / "refused" / f"{path.stem}.jsonl"
-        intake.list_refused(taken, listed)
+        intake.list_refused(taken, listed, force=force or refused is None)
         out.reporter.warned(f"{len(taken.refused)} bad rows were left out; see {listed}")
     _answer_taken("import", folder, taken, total, listed)
 
@@ -164,7 +169,7 @@ def export(
         "images_folder": str(done.folder),
     }
     text = f"{done.captures} captures in {done.file}, {done.images} images in {done.folder}"
-    out.answer(document, text, brief=str(done.file))
+    out.answer(document, text, brief=str(done.file), wrote=target)
 
 
 @command.command("stats")

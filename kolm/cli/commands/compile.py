@@ -28,6 +28,7 @@ SHOWN_CASES = 10  # enough to see what kind of question fails; all are in predic
     type=click.Path(path_type=Path, dir_okay=False),
     help="The bundle to write. Default: NAME.kolm beside the spec.",
 )
+@click.option("--force", is_flag=True, help="Replace another file at the output.")
 @click.option("--key", metavar="NAME", help="The signing key. Default: the only one there is.")
 @click.option(
     "--allow-below-gate",
@@ -35,11 +36,17 @@ SHOWN_CASES = 10  # enough to see what kind of question fails; all are in predic
     help="Seal even below the gate; the bundle's claim then says that the gate failed.",
 )
 def command(
-    spec: Path, dry_run: bool, target: Path | None, key: str | None, allow_below_gate: bool
+    spec: Path,
+    dry_run: bool,
+    target: Path | None,
+    force: bool,
+    key: str | None,
+    allow_below_gate: bool,
 ) -> int:
     """Compile SPEC: check, train, evaluate, seal and sign. A killed run resumes.
 
-    Below the gate (K-score and every floor) nothing is sealed, and the exit code is 1.
+    Below the gate (K-score and every floor) nothing is sealed, and the exit code is 1. A bundle of
+    the same content at the output keeps its claims; anything else there asks for --force.
     """
     from kolm import api
 
@@ -47,6 +54,7 @@ def command(
     result = api.compile(
         spec,
         output=target,
+        force=force,
         dry_run=dry_run,
         allow_below_gate=allow_below_gate,
         key=key,
@@ -56,7 +64,9 @@ def command(
         document = {"schema": "urn:kolm:cli-compile:v1", "dry_run": True, "lock": result.lock}
         out.answer(document, lambda: show_lock(result.lock))
         return ExitCode.DONE
-    out.answer(describe(result), lambda: _for_people(result, out), brief=result.cid or "")
+    out.answer(
+        describe(result), lambda: _for_people(result, out), brief=result.cid or "", wrote=target
+    )
     sealed = result.bundle is not None
     return ExitCode.DONE if sealed else ExitCode.NO
 

@@ -33,6 +33,7 @@ from kolm.cli.options import TRUST
     type=click.Path(path_type=Path, dir_okay=False),
     help="Write a copy of the bundle with the claim here. Default: add it to BUNDLE.",
 )
+@click.option("--force", is_flag=True, help="Replace another file at the output.")
 def command(
     bundle: Path,
     captures: Path,
@@ -40,6 +41,7 @@ def command(
     trust_file: Path | None,
     key: str | None,
     target: Path | None,
+    force: bool,
 ) -> int:
     """Score BUNDLE on your own captures and sign what came out.
 
@@ -57,6 +59,7 @@ def command(
         trust=trust_file,
         key=key,
         output=target,
+        force=force,
         reporter=out.reporter,
     )
     document = {
@@ -76,5 +79,6 @@ def command(
             ]
         ),
         brief=str(result.kscore["composite"]),
+        wrote=target,
     )
     return ExitCode.DONE if result.gate_passed else ExitCode.NO

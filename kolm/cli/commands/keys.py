@@ -17,6 +17,7 @@ ALGORITHMS = ("ed25519", "p256")
 ROLES = ("builder", "evaluator", "verifier", "publisher")
 PASSPHRASE_VARIABLE = "KOLM_KEY_PASSPHRASE"
 ANY_NAME = ("*",)
+_PEM_LABEL_BYTES = 4096  # where the label of a PEM text stands, comments before it included
 
 PASSPHRASE = click.option(
     "--passphrase", "ask", is_flag=True, help=f"Ask for a passphrase ({PASSPHRASE_VARIABLE})."
@@ -128,14 +129,13 @@ def trust_(pubkey: Path, name: str, roles: tuple[str, ...], rules: tuple[str, ..
     type=click.Path(dir_okay=False, path_type=Path),
     help="Write the PEM text to this file instead of stdout.",
 )
-def export(name: str | None, target: Path | None) -> None:
+@click.option("--force", is_flag=True, help="Replace another file, but never a private key.")
+def export(name: str | None, target: Path | None, force: bool) -> None:
     """Show the public half of a key, to hand to whoever shall trust it."""
-    from kolm import paths
-
     store = _store()
     found = store.public(store.choose(name))
     if target is not None:
-        paths.atomic_write(target, found.pem.encode())
+        _write_public(target, found.pem.encode(), force=force)
     document = {
         "schema": "urn:kolm:cli-keys-export:v1",
         "algorithm": found.algorithm,
@@ -145,7 +145,24 @@ def export(name: str | None, target: Path | None) -> None:
     }
     out = output.current()
     text = found.pem.rstrip("\n") if target is None else f"wrote {target}, key {found.keyid}"
-    out.answer(document, text, brief=text if target is None else "")
+    out.answer(document, text, brief=text if target is None else "", wrote=target)
+
+
+def _write_public(target: Path, pem: bytes, *, force: bool) -> None:
+    from kolm import outputs, system
+    from kolm.errors import Usage
+
+    with system.naming(target):
+        regular = target.exists() and not outputs.is_stream(target)
+        secret = regular and b"PRIVATE KEY" in target.read_bytes()[:_PEM_LABEL_BYTES]
+    if secret:
+        raise Usage(
+            "E_KEYS_EXPORT_OVER_PRIVATE",
+            "a private key is there, and it is never replaced",
+            where=str(target),
+            hint="choose another name for the public half",
+        )
+    outputs.write(target, pem, force=force)
 
 
 @command.command("rotate")

@@ -153,7 +153,12 @@ def pull(
         "path": str(pulled.path),
     }
     text = f"{entry.name}@{entry.version} verified and written to {pulled.path}"
-    output.current().answer(document, f"{text}\n  cid  {document['cid']}", brief=str(pulled.path))
+    output.current().answer(
+        document,
+        f"{text}\n  cid  {document['cid']}",
+        brief=str(pulled.path),
+        wrote=target,
+    )
 
 
 @command.command("list")

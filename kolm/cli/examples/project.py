@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import os
 from importlib import resources
 from pathlib import Path
 
+from kolm import outputs
 from kolm.errors import Refused
-from kolm.paths import atomic_write
 
 IGNORED = """\
 # What kolm makes again, and what must never be committed.
@@ -30,15 +31,15 @@ def start(folder: Path, *, spec: str, others: tuple[str, ...] = ()) -> None:
         Refused: ``E_INIT_EXISTS``, one of the names is there already; nothing is written.
     """
     for name in ("kolm.yaml", ".gitignore", *others):
-        if (folder / name).exists():
+        if os.path.lexists(folder / name):  # also a link that leads to nothing yet
             raise Refused(
                 "E_INIT_EXISTS",
                 "this would overwrite a file",
                 where=str(folder / name),
                 hint="choose another folder, or move the file away",
             )
-    atomic_write(folder / "kolm.yaml", spec.encode())
-    atomic_write(folder / ".gitignore", IGNORED.encode())
+    outputs.write(folder / "kolm.yaml", spec.encode())
+    outputs.write(folder / ".gitignore", IGNORED.encode())
 
 
 def shipped_spec(name: str) -> str:

@@ -199,7 +199,7 @@ def test_an_existing_file_is_only_replaced_on_purpose(parts: BundleParts, tmp_pa
     with pytest.raises(Usage):
         writer.seal(path, **arguments)  # type: ignore[arg-type]
     assert path.read_bytes() == b"precious"
-    writer.seal(path, **arguments, overwrite=True)  # type: ignore[arg-type]
+    writer.seal(path, **arguments, force=True)  # type: ignore[arg-type]
     writer.seal(path, **arguments)  # type: ignore[arg-type]
     assert stat.S_IMODE(path.stat().st_mode) & 0o600 == 0o600
     assert [p.name for p in tmp_path.iterdir()] == ["x.kolm"]
@@ -207,8 +207,9 @@ def test_an_existing_file_is_only_replaced_on_purpose(parts: BundleParts, tmp_pa
 
 def test_a_file_where_a_folder_should_be_is_told(parts: BundleParts, tmp_path: Path) -> None:
     (tmp_path / "file").write_bytes(b"")
-    with pytest.raises(Usage):
+    with pytest.raises(Unreadable) as caught:
         parts.seal(tmp_path / "file" / "x.kolm")
+    assert caught.value.code == "E_NOT_A_FOLDER"
 
 
 def test_unpacking_writes_every_member_once(

@@ -81,7 +81,7 @@ def test_an_existing_file_is_not_replaced_unasked(tmp_path: Path) -> None:
     with filled(tmp_path / "s", capture(0)) as store:
         with pytest.raises(Usage) as caught:
             exporters.export(store, target, form="jsonl")
-        assert caught.value.code == "E_EXPORT_EXISTS"
+        assert caught.value.code == "E_TARGET_EXISTS"
         assert target.read_text() == "mine"
         exporters.export(store, target, form="jsonl", replace=True)
     assert target.read_text() != "mine"

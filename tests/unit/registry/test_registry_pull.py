@@ -124,7 +124,7 @@ def test_an_existing_file_is_kept_unless_it_may_be_replaced(world):
     (world.folder / "out.kolm").write_text("mine")
     with pytest.raises(Usage) as caught:
         _pull(world, "demo")
-    assert caught.value.code == "E_PULL_TARGET"
+    assert caught.value.code == "E_TARGET_EXISTS"
     assert (world.folder / "out.kolm").read_text() == "mine"
     _pull(world, "demo", replace=True)
     assert (world.folder / "out.kolm").read_text() == "ten"

@@ -1,0 +1,71 @@
+"""What `kolm compile` and `kolm eval` do with a file that is there already."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from kolm.bundle import writer
+from kolm.bundle.reader import Bundle
+from kolm.sign import envelope, predicates, statement
+from kolm.sign.keystore import KeyStore
+from tests.support.lines import Line, same_answer
+
+pytestmark = pytest.mark.heavy
+
+
+@pytest.fixture(scope="module")
+def line(tmp_path_factory: pytest.TempPathFactory) -> Line:
+    made = Line.make(tmp_path_factory.mktemp("target"), rows=same_answer(32))
+    made.demand("compile")
+    return made
+
+
+def test_compiling_again_keeps_the_claims_that_were_added(line: Line) -> None:
+    key = KeyStore(line.home / "keys").load("default", lambda _: None)
+    content = Bundle.open(line.bundle).content_id
+    said = predicates.test_result(passed=["mine"], failed=[], configuration={"x": content})
+    claim = envelope.seal(statement.statement(content, "x", predicates.TEST_RESULT, said), key)
+    writer.add_claims(line.bundle, [claim])
+    before = line.bundle.read_bytes()
+    line.demand("compile")
+    assert line.bundle.read_bytes() == before
+
+
+@pytest.mark.parametrize("data", [b"precious", None])
+def test_another_file_is_refused_before_anything_is_trained(
+    line: Line, tmp_path: Path, data: bytes | None
+) -> None:
+    target = tmp_path / "mine.kolm"
+    if data is None:  # another bundle
+        spec = line.folder / "other.yaml"
+        spec.write_text((line.folder / "kolm.yaml").read_text().replace("steps: ", "steps: 1"))
+        data = line.bundle.read_bytes()
+    else:
+        spec = line.folder / "kolm.yaml"
+    target.write_bytes(data)
+    runs = sorted((line.folder / "runs").iterdir())
+    ran = line.kolm("compile", spec, "-o", target)
+    assert (ran.code, "E_TARGET_EXISTS" in ran.stderr) == (2, True), ran.stderr
+    assert target.read_bytes() == data
+    assert sorted((line.folder / "runs").iterdir()) == runs
+
+
+def test_another_file_is_replaced_on_request_and_a_device_is_written_into(
+    line: Line, tmp_path: Path
+) -> None:
+    target = tmp_path / "mine.kolm"
+    target.write_bytes(b"precious")
+    line.demand("compile", "-o", target, "--force")
+    assert Bundle.open(target).content_id == Bundle.open(line.bundle).content_id
+    line.demand("compile", "-o", "/dev/null")
+    assert Path("/dev/null").is_char_device()
+
+
+def test_a_scored_copy_is_not_written_over_a_file(line: Line, tmp_path: Path) -> None:
+    target = tmp_path / "mine.kolm"
+    target.write_bytes(b"precious")
+    ran = line.kolm("eval", line.bundle, "--captures", "captures", "-o", target)
+    assert (ran.code, "E_TARGET_EXISTS" in ran.stderr) == (2, True), ran.stderr
+    assert target.read_bytes() == b"precious"
