@@ -14,6 +14,8 @@ A family says what kind of failure it was, so that a script can tell "the data i
 
 from __future__ import annotations
 
+from typing import Self
+
 
 class KolmError(Exception):
     """An error with a stable code, a place and a remedy.
@@ -48,6 +50,20 @@ class KolmError(Exception):
     def __str__(self) -> str:
         place = f"{self.where}: " if self.where else ""
         return f"{place}{self.message} [{self.code}]"
+
+    def again(self) -> Self:
+        """The same error without its traceback, to be kept or raised once more.
+
+        A kept traceback keeps every value of every frame that it passed: of a parser, the document.
+        """
+        return type(self)(
+            self.code,
+            self.message,
+            where=self.where,
+            expected=self.expected,
+            found=self.found,
+            hint=self.hint,
+        )
 
     def to_document(self) -> dict[str, str]:
         """The error as a flat document, without empty fields."""

@@ -1,7 +1,7 @@
 """The bundle: the subject manifest, an OCI image manifest whose digest is the content id.
 
 Belongs here: descriptors of members to manifest bytes and back. A manifest is a pure function of
-its members, so reading is: take the members out, build again, compare bytes. Rules M1 to M7 of
+its members, so reading is: take the members out, build again, compare bytes. Rules M1 to M8 of
 docs/format/bundle.md; fields after the OCI image specification 1.1, "image manifest".
 """
 
@@ -54,12 +54,13 @@ def build_manifest(members: Iterable[Member]) -> bytes:
     """The canonical manifest of a receipt and its layers.
 
     Raises:
-        Refused: ``E_MEMBER_UNKNOWN``, ``E_MEMBER_TWICE``, ``E_MEMBER_MISSING``, or
-            ``E_CONTAINER_LIMIT`` for too many members.
+        Refused: ``E_MEMBER_UNKNOWN``, ``E_MEMBER_TWICE``, ``E_MEMBER_MISSING``,
+            ``E_MEMBER_EQUAL``, or ``E_CONTAINER_LIMIT`` for too many members.
     """
     ordered = list(members)
     limits.MEMBERS.hold(len(ordered), where="manifest")
     _check_names([member.name for member in ordered])
+    _check_contents(ordered)
     receipt = next(member for member in ordered if member.name == RECEIPT)
     layers = sorted((m for m in ordered if m.name != RECEIPT), key=lambda m: position(m.name))
     return canonical.dumps(
@@ -83,6 +84,23 @@ def _check_names(names: list[str]) -> None:
     missing = [name for name in (RECEIPT, *REQUIRED) if name not in seen]
     if missing:
         raise Refused("E_MEMBER_MISSING", "a bundle lacks a member", where=missing[0])
+
+
+def _check_contents(members: list[Member]) -> None:
+    """One blob, one name: no two members of a compile are equal, and a small file whose members
+    share a blob would cost a reader thousands of times its size.
+    """
+    names: dict[Digest, str] = {}
+    for member in members:
+        first = names.setdefault(member.digest, member.name)
+        if first != member.name:
+            raise Refused(
+                "E_MEMBER_EQUAL",
+                "two members are the same bytes",
+                where=member.name,
+                expected=f"bytes of its own, not those of {first}",
+                found=member.digest,
+            )
 
 
 def _descriptor(member: Member) -> dict[str, Any]:

@@ -184,14 +184,14 @@ def _read(claim: StoredClaim, trust: TrustStore, subject: Digest) -> ClaimState:
         envelope = open_envelope(claim.data, where=where)
         statement = parse(envelope.payload, where=where)
     except KolmError as error:
-        return ClaimState(claim.digest, claim.predicate_type, form_error=error)
+        return ClaimState(claim.digest, claim.predicate_type, form_error=error.again())
     signer = trust.find(envelope.keyid)
     wrong: KolmError | None = None
     if signer is not None:
         try:
             demand_signature(envelope, signer.key, where=where)
         except KolmError as error:
-            wrong = error
+            wrong = error.again()
     return ClaimState(
         digest=claim.digest,
         predicate_type=statement.predicate_type,

@@ -43,7 +43,7 @@ class ParsedDocuments(documents.Documents):
                 value = _parse(name, self.raw(name))
                 loaded = Loaded() if members.kind_of(name).several else Loaded(value=value)
             except KolmError as error:
-                loaded = Loaded(error=error)
+                loaded = Loaded(error=error.again())
             self._loaded[name] = loaded
         return loaded
 
@@ -55,7 +55,7 @@ class ParsedDocuments(documents.Documents):
         """
         loaded = self.load(name)
         if loaded.error is not None:
-            raise loaded.error
+            raise loaded.error.again()
         return _parse(name, self.raw(name)) if loaded.value is None else loaded.value
 
     def obstacle(self, name: str) -> str | None:

@@ -85,7 +85,7 @@ class Subject:
                 if member.digest in self.container.digests:
                     stored[member.name] = self.container.blob(member.digest)
         except KolmError as error:
-            self.manifest_error = error
+            self.manifest_error = error.again()
         self.documents = ParsedDocuments(stored)
 
     @cached_property

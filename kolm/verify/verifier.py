@@ -85,7 +85,7 @@ def verify(
     container = bundle if isinstance(bundle, Container) else open_container(bundle)
     subject = Subject(container=container, auditor=auditor)
     if isinstance(subject.manifest_error, Unreadable) and _is_intact(subject):
-        raise subject.manifest_error
+        raise subject.manifest_error.again()
     for check in ALL_CHECKS:
         _ask(check, subject)
     return Verification(

@@ -123,6 +123,21 @@ def _wrong_size(manifest: Row) -> None:
     manifest["layers"][0]["size"] += 512
 
 
+def _many_names(manifest: Row) -> None:
+    """A thousand checkpoints that are all the lock: read once a name, it would cost a thousand."""
+    lock = next(x for x in manifest["layers"] if x["mediaType"].endswith("lock.v1+json"))
+    media = "application/vnd.kolm.checkpoint.v1+json"
+    manifest["layers"] += [
+        {
+            "annotations": {"org.opencontainers.image.title": f"checkpoint-{step:08d}.json"},
+            "digest": lock["digest"],
+            "mediaType": media,
+            "size": lock["size"],
+        }
+        for step in range(1000)
+    ]
+
+
 def _member_twice(manifest: Row) -> None:
     manifest["layers"].append(manifest["layers"][-1])
 
@@ -275,7 +290,8 @@ def _hidden_payload(parts: BundleParts) -> None:
 
 
 def _invented_checkpoint(parts: BundleParts) -> None:
-    parts.overrides["checkpoint-00000099.safetensors"] = tensors.encode(parts.tensors)
+    invented = {name: parts.tensors[name] for name in sorted(parts.tensors)[1:]}
+    parts.overrides["checkpoint-00000099.safetensors"] = tensors.encode(invented)
 
 
 def _nan(parts: BundleParts) -> None:
@@ -490,6 +506,7 @@ FORGERIES = (
     ),
     Forgery("a member renamed", ("V04",), file=_manifest(_rename)),
     Forgery("a member named twice", ("V04",), file=_manifest(_member_twice)),
+    Forgery("one blob under many names", ("V04",), file=_manifest(_many_names)),
     Forgery("an entry duplicated", ("V04",), file=_edit(lambda e: e.append(e[-1]))),
     Forgery("entries reordered", ("V04",), file=_edit(lambda e: e.insert(4, e.pop()))),
     Forgery("bytes after the end", ("V01",), file=_bytes(lambda d: d + bytes(512))),

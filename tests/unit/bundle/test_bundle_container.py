@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from kolm import canonical, schema
-from kolm.bundle import layout, limits, tar, writer
+from kolm.bundle import layout, limits, tar, tensors, writer
 from kolm.bundle.members import REQUIRED, TABLE, MemberKind
 from kolm.bundle.reader import Bundle
 from kolm.bundle.references import members_agree
@@ -135,7 +135,7 @@ def test_published_members_are_the_promised_ones(
 
 def test_a_checkpoints_document_names_its_tensors(published: BundleParts, tmp_path: Path) -> None:
     name = "checkpoint-00000002.safetensors"
-    published.overrides[name] = published.overrides["checkpoint-00000000.safetensors"]
+    published.overrides[name] = tensors.encode({"random": ("U8", (1,), b"x")})
     assert complaints(published, tmp_path / "x.kolm") == [name]
 
 

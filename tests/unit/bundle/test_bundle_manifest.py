@@ -13,7 +13,10 @@ from kolm.bundle.members import RECEIPT, REQUIRED
 from kolm.errors import Refused, Unreadable
 
 DIGEST = digest.of_bytes(b"x")
-ALL = [Member(name=name, digest=DIGEST, size=7) for name in (RECEIPT, *REQUIRED)]
+ALL = [
+    Member(name=name, digest=digest.of_bytes(name.encode()), size=7)
+    for name in (RECEIPT, *REQUIRED)
+]
 
 
 def test_the_order_of_arguments_does_not_matter() -> None:
@@ -42,6 +45,7 @@ def test_weights_carry_the_model_pack_path_and_our_documents_do_not() -> None:
         ([*ALL, Member(name="../README.md", digest=DIGEST, size=1)], "E_MEMBER_UNKNOWN"),
         ([*ALL, Member(name="evalimage-1", digest=DIGEST, size=1)], "E_MEMBER_UNKNOWN"),
         ([*ALL, ALL[3]], "E_MEMBER_TWICE"),
+        ([*ALL[:-1], ALL[-1]._replace(digest=ALL[3].digest)], "E_MEMBER_EQUAL"),
         (ALL[:-1], "E_MEMBER_MISSING"),
         (ALL[1:], "E_MEMBER_MISSING"),
     ],
