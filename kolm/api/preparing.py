@@ -17,11 +17,11 @@ from kolm.bundle.members import kind_of
 from kolm.capture.intake import take_in
 from kolm.capture.rows import from_python
 from kolm.capture.snapshot import Snapshot, take
-from kolm.capture.split import SplitRule
 from kolm.capture.store import CaptureStore
 from kolm.digest import Digest
 from kolm.errors import Refused
 from kolm.events import Reporter
+from kolm.format.split import SplitRule
 from kolm.models.resolve import BaseRef, resolve_base
 from kolm.records.spec import Spec
 from kolm.score.intervals import wilson

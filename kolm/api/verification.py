@@ -66,11 +66,19 @@ class StoreSource:
         facts = images.inspect(data, where=file)
         return PictureFacts(file=facts.file, pixels=facts.pixels)
 
-    def near_duplicates(self, left: Sequence[str], right: Sequence[str]) -> int:
+    def near_twins(self, left: Sequence[str], right: Sequence[str]) -> frozenset[str]:
         """Pictures of `left` with a near twin in `right`; signatures come from the pixels."""
         from kolm.capture import likeness
 
-        return len(likeness.twins(self._signatures(left), self._signatures(right)))
+        found = likeness.twins(self._signatures(left), self._signatures(right))
+        return frozenset(mine for mine, _ in found)
+
+    def families(self, files: Mapping[str, str]) -> Mapping[str, str]:
+        """Near twins by the smallest pixel digest among them; signatures come from the pixels."""
+        from kolm.capture import likeness
+
+        taken = self._signatures(list(files.values()))
+        return likeness.families({pixels: taken[Digest(file)] for pixels, file in files.items()})
 
     def _signatures(self, files: Sequence[str]) -> Mapping[Digest, bytes]:
         from kolm.capture import images, likeness

@@ -12,6 +12,7 @@ from kolm.capture import documents, limits, rules
 from kolm.capture.store import Stored
 from kolm.digest import Digest
 from kolm.errors import Refused
+from kolm.format import sameness
 from kolm.records.capture import TextPart
 
 
@@ -34,7 +35,7 @@ def problems(rows: Iterable[Stored]) -> list[Problem]:
     """Contradictory answers, empty responses and unfilled templates among `rows`.
 
     Two captures contradict each other when they show the same pictures (by pixels), say the same
-    up to the last turn, and answer differently. Case and white space make no difference.
+    up to the last turn, and answer differently. What a person would not see makes no difference.
     """
     found: list[Problem] = []
     answers: dict[tuple[str, ...], dict[str, list[tuple[Digest, str]]]] = {}
@@ -44,10 +45,10 @@ def problems(rows: Iterable[Stored]) -> list[Problem]:
             if message.role == "assistant":
                 _check_answer(row, _text(message.content), found)
         answer = _text(row.capture.messages[-1].content)
-        question = rules.question(documents.to_document(row.capture))
+        question = sameness.question(documents.to_document(row.capture))
         prompts.setdefault(question, _text(row.capture.messages[-2].content))
         same = answers.setdefault(question, {})
-        same.setdefault(rules.plain(answer), []).append((row.id, answer))
+        same.setdefault(sameness.plain(answer), []).append((row.id, answer))
     for question, variants in answers.items():
         if len(variants) > 1:
             found.append(_contradiction(prompts[question], variants))
@@ -88,7 +89,7 @@ def demand_distinct(rows: Iterable[Stored]) -> None:
     repeated: list[tuple[Digest, Digest]] = []
     for row in rows:
         document = documents.to_document(row.capture)
-        said = (rules.question(document), rules.answer(document))
+        said = (sameness.question(document), sameness.answer(document))
         known = first.setdefault(said, row.id)
         if known != row.id:
             repeated.append((known, row.id))
@@ -122,7 +123,7 @@ def _contradiction(prompt: str, variants: dict[str, list[tuple[Digest, str]]]) -
     given = sorted({rows[0][1][:60] for rows in variants.values()})
     return Problem(
         code="E_CAPTURE_CONTRADICTION",
-        message=f"the same pictures and the prompt {rules.plain(prompt)[:60]!r} have the answers "
-        + ", ".join(map(repr, given)),
+        message=f"the same pictures and the prompt {sameness.plain(prompt)[:60]!r} have the "
+        "answers " + ", ".join(map(repr, given)),
         captures=tuple(sorted(row_id for rows in variants.values() for row_id, _ in rows)),
     )

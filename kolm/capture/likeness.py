@@ -8,7 +8,7 @@ instead of a resampling filter, whose rounding is a library's own affair.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from kolm.capture import extras
@@ -61,25 +61,57 @@ def twins(left: Mapping[Name, bytes], right: Mapping[Name, bytes]) -> list[tuple
         left: signatures by file digest, for example of the eval images.
         right: signatures by file digest, for example of the train images.
     """
-    if not left or not right:
-        return []
-    numpy = extras.numpy()
     left_names, right_names = sorted(left), sorted(right)
-    left_hashes, left_colors = _columns(numpy, [left[name] for name in left_names])
-    right_hashes, right_colors = _columns(numpy, [right[name] for name in right_names])
-    step = max(1, PAIRS_AT_ONCE // len(right_names))
     found = []
-    for start in range(0, len(left_names), step):
+    for row, near, distances in _near(
+        [left[name] for name in left_names], [right[name] for name in right_names]
+    ):
+        found.append((left_names[row], right_names[int(near[int(distances.argmin())])]))
+    return found
+
+
+def families(signatures: Mapping[Name, bytes]) -> dict[Name, Name]:
+    """For every picture the smallest name among its near twins, directly or through others.
+
+    Args:
+        signatures: by pixel digest; a picture is its own twin.
+    """
+    names = sorted(signatures)
+    ordered = [signatures[name] for name in names]
+    parent = list(range(len(names)))
+
+    def root(index: int) -> int:
+        while parent[index] != index:
+            parent[index] = parent[parent[index]]
+            index = parent[index]
+        return index
+
+    for row, near, _ in _near(ordered, ordered):
+        for other in near.tolist():
+            first, second = sorted((root(row), root(other)))
+            parent[second] = first
+    return {name: names[root(index)] for index, name in enumerate(names)}
+
+
+def _near(left: list[bytes], right: list[bytes]) -> Iterator[tuple[int, Any, Any]]:
+    """Each place of `left` with near twins: their places in `right`, and their colour distances."""
+    if not left or not right:
+        return
+    numpy = extras.numpy()
+    left_hashes, left_colors = _columns(numpy, left)
+    right_hashes, right_colors = _columns(numpy, right)
+    step = max(1, PAIRS_AT_ONCE // len(right))
+    most = MAX_MEAN_COLOR * right_colors.shape[1]
+    for start in range(0, len(left), step):
         bits = numpy.bitwise_count(left_hashes[start : start + step, None] ^ right_hashes[None])
         for row in range(len(bits)):
             near = numpy.flatnonzero(bits[row] <= MAX_HASH_BITS)
             if not len(near):
                 continue
-            distance = numpy.abs(right_colors[near] - left_colors[start + row]).sum(axis=1)
-            best = int(distance.argmin())
-            if distance[best] <= MAX_MEAN_COLOR * right_colors.shape[1]:
-                found.append((left_names[start + row], right_names[int(near[best])]))
-    return found
+            distances = numpy.abs(right_colors[near] - left_colors[start + row]).sum(axis=1)
+            close = distances <= most
+            if close.any():
+                yield start + row, near[close], distances[close]
 
 
 def _columns(numpy: Any, signatures: list[bytes]) -> tuple[Any, Any]:

@@ -1,7 +1,7 @@
-"""Capture: the rules that a schema cannot say: of one capture, and of cases scored together.
+"""Capture: the rules of one capture that a schema cannot say.
 
 Pure functions of plain documents, so that whoever takes captures in and whoever verifies a bundle
-ask the same. The rule numbers are those of docs/format/capture.md and docs/format/snapshot.md.
+ask the same. The rule numbers are those of docs/format/capture.md.
 """
 
 from __future__ import annotations
@@ -64,32 +64,6 @@ def apply_corrections(text: str, corrections: Iterable[Document]) -> str:
         parts += [text[at : edit["start"]], edit["replacement"]]
         at = edit["end"]
     return "".join([*parts, text[at:]])
-
-
-def question(document: Document) -> tuple[str, ...]:
-    """What is asked, as S13 compares it: pictures by pixels, texts without case and spaces.
-
-    The document must obey the rules of a capture.
-    """
-    asked: list[str] = []
-    for message in document["messages"][:-1]:
-        asked.append(message["role"])
-        for part in message["content"]:
-            if part["type"] == "image":
-                asked += ("image", document["images"][part["image"]]["pixels"])
-            else:
-                asked += ("text", plain(part["text"]))
-    return tuple(asked)
-
-
-def answer(document: Document) -> str:
-    """The reference answer, as S13 compares it."""
-    return plain(document["messages"][-1]["content"][0]["text"])
-
-
-def plain(text: str) -> str:
-    """A text without case, and with one space for a run of white space."""
-    return " ".join(text.split()).casefold()
 
 
 def _broken(where: str, message: str) -> Refused:

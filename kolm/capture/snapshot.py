@@ -16,15 +16,23 @@ from typing import Any
 
 from kolm import canonical, digest, paths
 from kolm.capture import hygiene, likeness, limits
-from kolm.capture.split import Member, SplitRule, assign, validation_is_stated
 from kolm.capture.store import SNAPSHOTS, CaptureStore, Stored
 from kolm.digest import Digest
 from kolm.errors import Refused
+from kolm.format.groups import Member
 from kolm.format.seeds import training_root
+from kolm.format.split import (
+    SplitRule,
+    assign,
+    demand_sides,
+    twins_to_drop,
+    validation_is_stated,
+)
 from kolm.records import codec
-from kolm.records.capture import Split
 from kolm.records.snapshot import (
+    NO_SIDE,
     NearDuplicates,
+    Placed,
     RowImage,
     Rule,
     Side,
@@ -34,6 +42,7 @@ from kolm.records.snapshot import (
 from kolm.records.snapshot import Snapshot as Header
 from kolm.store.blobs import translating
 
+SIDES: tuple[Placed, ...] = ("eval", NO_SIDE, "train", "validation")
 HEADER, LINES, CASES = "snapshot.json", "snapshot.jsonl", "evalcases.jsonl"
 NAME_HEX_DIGITS = 16  # of a snapshot's folder: 64 bits tell a person's snapshots apart
 
@@ -99,8 +108,9 @@ def take(store: CaptureStore, rule: SplitRule) -> Snapshot:
     if not stored:
         raise Refused("E_SNAPSHOT_EMPTY", "the store holds no captures", where=str(store.folder))
     hygiene.demand_clean(stored)
-    members = [_member(row) for row in stored]
+    members = _members(stored, store, grouped=rule.policy == "group")
     sides = assign(members, rule)
+    dropped = _drop_twins(members, sides, store) if rule.policy == "drop" else 0
     hygiene.demand_distinct(row for row in stored if sides[row.id] == "eval")
     rows = tuple(_row(member, sides[member.id]) for member in members)
     pairs = near_pairs(rows, store)
@@ -111,11 +121,14 @@ def take(store: CaptureStore, rule: SplitRule) -> Snapshot:
         captures=len(rows),
         images=len({image.file for row in rows for image in row.images}),
         near_duplicates=NearDuplicates(
-            across_splits=len(pairs), method=likeness.METHOD, policy=rule.policy
+            across_splits=len(pairs),
+            dropped=dropped,
+            method=likeness.METHOD,
+            policy=rule.policy,
         ),
         root=digest.merkle_root(lines),
         rule=_written(rule, members),
-        splits=Sides(**{side: _side(rows, side) for side in ("eval", "train", "validation")}),
+        splits=Sides(**{side: _side(rows, side) for side in SIDES}),
     )
     return Snapshot(
         header=header,
@@ -168,30 +181,75 @@ def near_pairs(
         side: {image.file for row in rows if row.split == side for image in row.images}
         for side in ("eval", "train")
     }
-    signatures = store.signatures(files["eval"] | files["train"])
-    left, right = (
-        {name: signatures[name] for name in files[side] if name in signatures}
-        for side in ("eval", "train")
+    shown = _signatures(store, files)
+    return tuple(likeness.twins(shown["eval"], shown["train"]))
+
+
+def _members(stored: Sequence[Stored], store: CaptureStore, *, grouped: bool) -> list[Member]:
+    """What the split needs to know; with each picture's near twins where they are one picture."""
+    named = _families(stored, store) if grouped else None
+    return [
+        Member(
+            id=row.id,
+            images=tuple(
+                (image.file, image.pixels) + (() if named is None else (named[image.pixels],))
+                for image in row.capture.images
+            ),
+            split=row.capture.split,
+        )
+        for row in stored
+    ]
+
+
+def _families(stored: Sequence[Stored], store: CaptureStore) -> dict[Digest, Digest]:
+    pixels = {image.file: image.pixels for row in stored for image in row.capture.images}
+    signatures = store.signatures(pixels.keys())
+    return likeness.families({pixels[file]: taken for file, taken in signatures.items()})
+
+
+def _drop_twins(members: list[Member], sides: dict[Digest, Placed], store: CaptureStore) -> int:
+    """Put the train captures with a near twin among the eval images on no side; counts them."""
+    shown = _signatures(
+        store,
+        {
+            side: {looks[0] for m in members if sides[m.id] == side for looks in m.images}
+            for side in ("train", "eval")
+        },
     )
-    return tuple(likeness.twins(left, right))
+    near = {train for train, _ in likeness.twins(shown["train"], shown["eval"])}
+    dropped = twins_to_drop(members, sides, near)
+    sides.update(dict.fromkeys(dropped, NO_SIDE))
+    demand_sides(sides)
+    return len(dropped)
 
 
-def _member(row: Stored) -> Member:
-    images = tuple((image.file, image.pixels) for image in row.capture.images)
-    return Member(id=row.id, images=images, split=row.capture.split)
+def _signatures(
+    store: CaptureStore, files: dict[str, set[Digest]]
+) -> dict[str, dict[Digest, bytes]]:
+    """The likeness signatures of each side's files."""
+    known = store.signatures(set().union(*files.values()))
+    return {
+        side: {name: known[name] for name in names if name in known}
+        for side, names in files.items()
+    }
 
 
-def _row(member: Member, side: Split) -> SnapshotRow:
-    images = tuple(RowImage(file=file, pixels=pixels) for file, pixels in member.images)
+def _row(member: Member, side: Placed) -> SnapshotRow:
+    images = tuple(RowImage(*looks) for looks in member.images)
     return SnapshotRow(capture=member.id, images=images, split=side)
 
 
 def _document(row: SnapshotRow) -> dict[str, object]:
     return {
         "capture": row.capture,
-        "images": [{"file": image.file, "pixels": image.pixels} for image in row.images],
+        "images": [_image_document(image) for image in row.images],
         "split": row.split,
     }
+
+
+def _image_document(image: RowImage) -> dict[str, str]:
+    twins = {} if image.twins is None else {"twins": image.twins}
+    return {"file": image.file, "pixels": image.pixels, **twins}
 
 
 def _side(rows: Sequence[SnapshotRow], side: str) -> Side:
@@ -223,8 +281,9 @@ def _near_duplicates(pairs: tuple[tuple[Digest, Digest], ...], store: CaptureSto
         "E_SNAPSHOT_NEAR_DUPLICATES",
         f"{len(pairs)} eval images have a near twin in train",
         found="\n".join([*shown, *([f"and {rest} more"] if rest else [])]),
-        hint="leave one of each pair out, or only count them: data.near_duplicates: report in the "
-        "spec (kolm capture snapshot: --near-duplicates report)",
+        hint="data.near_duplicates in the spec: drop leaves those train captures out, group keeps "
+        "near twins on one side, report only counts them (kolm capture snapshot: "
+        "--near-duplicates)",
     )
 
 

@@ -7,11 +7,14 @@ their rules are docs/format/snapshot.md.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Final, Literal
 
 from kolm.digest import Digest
 from kolm.records.capture import Split
 
 SCHEMA = "urn:kolm:snapshot:v1"
+NO_SIDE: Final = "none"  # of a capture that is neither trained on nor scored
+Placed = Split | Literal["none"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,18 +42,25 @@ class Side:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sides:
-    """The three sides."""
+    """The three sides, and the captures that are on none."""
 
     eval: Side
+    none: Side
     train: Side
     validation: Side
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NearDuplicates:
-    """How many eval images have a near twin in train, and what was to happen about it."""
+    """How many eval images have a near twin in train, and what was to happen about it.
+
+    Attributes:
+        dropped: train captures that are on no side because an image of theirs has a near twin
+            among the eval images.
+    """
 
     across_splits: int
+    dropped: int
     method: str
     policy: str
 
@@ -68,12 +78,18 @@ class Snapshot:
     schema: str = SCHEMA
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True)
 class RowImage:
-    """An image of a capture, by file and by look."""
+    """An image of a capture, by file and by look.
+
+    Attributes:
+        twins: the smallest pixel digest among its near twins, directly or through others; None
+            unless near twins are grouped.
+    """
 
     file: Digest
     pixels: Digest
+    twins: Digest | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,4 +98,4 @@ class SnapshotRow:
 
     capture: Digest
     images: tuple[RowImage, ...]
-    split: Split
+    split: Placed

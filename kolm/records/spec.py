@@ -31,7 +31,7 @@ class Data:
 
     captures: str
     split: Split = field(default_factory=Split)
-    near_duplicates: Literal["report", "refuse"] = "report"
+    near_duplicates: Literal["report", "refuse", "drop", "group"] = "report"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -92,6 +92,10 @@ def _contradictions(source: Source) -> Iterator[Refused]:
     if isinstance(data.get("split"), dict) and "validation" in data:
         hint = "write it inside split: {eval: …, validation: …}"
         yield conflict("data.validation", "data.validation is for an official split", hint)
+    if data.get("near_duplicates") == "group" and not isinstance(data.get("split"), dict):
+        hint = "use drop, or let kolm divide: split: {eval: 0.2}"
+        message = "near twins are grouped only where kolm divides; an official split is as stated"
+        yield conflict("data.near_duplicates", message, hint)
     if freeze.get("projector") and "projector_after_steps" in freeze:
         hint = "leave freeze.projector out to train it until that step"
         dotted = "train.freeze.projector_after_steps"

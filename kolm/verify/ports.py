@@ -38,8 +38,14 @@ class CaptureSource(Protocol):
             Refused: the picture cannot be decoded.
         """
 
-    def near_duplicates(self, left: Sequence[str], right: Sequence[str]) -> int:
-        """How many pictures of `left` (file digests) have a near twin in `right`."""
+    def near_twins(self, left: Sequence[str], right: Sequence[str]) -> frozenset[str]:
+        """The pictures of `left` (file digests) with a near twin in `right`."""
+
+    def families(self, files: Mapping[str, str]) -> Mapping[str, str]:
+        """For each picture (its file's digest by its pixel digest) the name of its near twins.
+
+        The name is the smallest pixel digest among them, directly or through others.
+        """
 
 
 class RescoreJob(NamedTuple):

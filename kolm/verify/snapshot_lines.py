@@ -16,15 +16,18 @@ from typing import Any
 from kolm import canonical, schema
 
 _DIGEST = r"sha256:[0-9a-f]{64}"
-_IMAGE = r'\{"file":"' + _DIGEST + r'","pixels":"' + _DIGEST + r'"\}'
+_PAIR = r'\{"file":"' + _DIGEST + r'","pixels":"' + _DIGEST + r'"\}'
+_TRIPLE = _PAIR.removesuffix(r"\}") + r',"twins":"' + _DIGEST + r'"\}'
+_IMAGES = rf"(?:{_PAIR}(?:,{_PAIR})*|{_TRIPLE}(?:,{_TRIPLE})*)?"
 _LINE = re.compile(
-    r'\{"capture":"(' + _DIGEST + r')","images":\[((?:' + _IMAGE + r"(?:," + _IMAGE + r")*)?)\]"
-    r',"split":"(eval|train|validation)"\}',
+    r'\{"capture":"(' + _DIGEST + r')","images":\[(' + _IMAGES + r")\]"
+    r',"split":"(eval|none|train|validation)"\}',
     re.ASCII,
 )
 _DIGESTS = re.compile(_DIGEST, re.ASCII)
 
-Images = list[dict[str, str]]  # ``file`` and ``pixels`` of each picture of a capture
+# ``file`` and ``pixels`` of each picture of a capture, and ``twins`` where near twins are grouped
+Images = list[dict[str, str]]
 
 
 @dataclass(slots=True)
@@ -79,13 +82,14 @@ def read_snapshot_lines(data: bytes | memoryview, *, where: str) -> SnapshotLine
     return lines
 
 
-_SPLITS = {side: side for side in ("eval", "train", "validation")}  # one text of each
+_SPLITS = {side: side for side in ("eval", "none", "train", "validation")}  # one text of each
 
 
 def _images(stored: str) -> Images:
     digests = _DIGESTS.findall(stored)
-    pairs = zip(digests[::2], digests[1::2], strict=True)
-    return [{"file": file, "pixels": pixels} for file, pixels in pairs]
+    keys = ("file", "pixels", "twins") if '"twins"' in stored else ("file", "pixels")
+    looks = zip(*(digests[place :: len(keys)] for place in range(len(keys))), strict=True)
+    return [dict(zip(keys, look, strict=True)) for look in looks]
 
 
 def _add_the_long_way(lines: SnapshotLines, line: bytes, where: str) -> None:

@@ -14,8 +14,8 @@ from decimal import Decimal
 
 from kolm.capture import intake, snapshot
 from kolm.capture.importers import easy_vqa
-from kolm.capture.split import SplitRule
 from kolm.capture.store import CaptureStore
+from kolm.format.split import SplitRule
 
 # Of processor time, which is not lengthened by whatever else runs: a minute of a shared core.
 IMPORT_SECONDS = 30

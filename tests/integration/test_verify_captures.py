@@ -55,8 +55,10 @@ def test_near_twins_are_counted_from_the_pixels(store: CaptureStore) -> None:
         store.blobs.put(png(c)) for c in ((200, 10, 10), (201, 10, 10), (10, 10, 200))
     )
     source = verification.StoreSource(store)
-    assert source.near_duplicates([red], [nearly, blue]) == 1
-    assert source.near_duplicates([red], [blue]) == 0
+    assert source.near_twins([red], [nearly, blue]) == {red}
+    assert source.near_twins([red], [blue]) == frozenset()
+    named = source.families({"b": red, "c": nearly, "a": blue})
+    assert named == {"a": "a", "b": "b", "c": "b"}
     assert source.near_duplicate_method == "dhash-8x8-color-v1"
 
 

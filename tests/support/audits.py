@@ -8,7 +8,7 @@ assert world.audit(forged).failed == {"V33"}
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -157,8 +157,11 @@ class Pictures:
     def picture(self, file: str) -> PictureFacts | None:
         return self._pictures.get(file)
 
-    def near_duplicates(self, left: Sequence[str], right: Sequence[str]) -> int:
-        return self._near
+    def near_twins(self, left: Sequence[str], right: Sequence[str]) -> frozenset[str]:
+        return frozenset(f"twin {number}" for number in range(self._near))
+
+    def families(self, files: Mapping[str, str]) -> Mapping[str, str]:
+        return {pixels: pixels for pixels in files}
 
 
 def rescoring(

@@ -7,19 +7,25 @@ trust; `signer` holds a trusted key and edits every record to match.
 
 from __future__ import annotations
 
+import copy
 import struct
 from collections.abc import Callable
 from dataclasses import dataclass
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 from kolm import canonical, digest
 from kolm.bundle import tar, tensors
+from kolm.format.groups import Member
 from kolm.format.seeds import derive_seeds
+from kolm.format.split import assign, rule_of
 from kolm.records import codec
 from kolm.records.kscore import Inputs
+from kolm.records.snapshot import Placed
 from kolm.score.kscore import kscore_v1
 from kolm.sign import predicates
+from tests.support import toy_documents
 from tests.support.bundles import NOW, BundleParts, Row, read_entries, write_raw, write_tar
 from tests.support.toy_base import digest_of, floats, parameter, zeros
 
@@ -373,6 +379,85 @@ def _declared_often(parts: BundleParts) -> None:
     parts.declare([*parts.cases, *({**easy, "source": source} for source in sources)])
 
 
+def _spelt_often(parts: BundleParts) -> None:
+    """One easy case many times, in spellings that a person reads as one."""
+    easy = parts.cases[0]
+    marks = ("\u200b", "?", "??", " ?", "\u00ad", "\ufe0f", ".", "\u2060")
+
+    def spelt(mark: str) -> Row:
+        case = copy.deepcopy(easy)
+        case["messages"][0]["content"][1]["text"] += mark
+        return case
+
+    parts.declare([*parts.cases, *map(spelt, marks)])
+
+
+def _drawn_until_it_suits(parts: BundleParts) -> None:
+    """A hash split: a word in a source is changed until all easy cases are drawn."""
+    rows = [parts.snapshot_rows[position] for position in parts.trace[1]["positions"]]
+    parts.trace[1]["positions"] = list(range(len(rows)))
+    parts.snapshot_rows = rows
+    _divide(parts, parts.cases)
+
+
+def _joined(parts: BundleParts) -> None:
+    """Nine hard pictures, and a capture that shows them all, so that none is ever drawn."""
+    hard = [_trained(f"hard {number}") for number in range(9)]
+    joining = _trained("joining")
+    joining["images"] = [image for row in hard for image in row["images"]]
+    parts.snapshot_rows += [*hard, joining]
+    _divide(parts, parts.cases[:2], joining=joining)
+
+
+def _trained(name: str) -> Row:
+    invented = {key: digest.of_bytes(f"{name} {key}".encode()) for key in ("file", "pixels")}
+    capture = digest.of_bytes(name.encode())
+    return {"capture": capture, "images": [invented], "split": "train"}
+
+
+def _divide(parts: BundleParts, easy: list[Row], *, joining: Row | None = None) -> None:
+    """Make the snapshot one that kolm divides, with these cases as its eval side."""
+    rule = {"eval": "0.1", "kind": "hash", "validation": "0"}
+    for kept in parts.snapshot_rows:
+        kept["split"] = kept["split"].replace("validation", "train")
+    for number in range(10_000):
+        sources = ({**case["source"], "name": f"toy {number}"} for case in easy)
+        cases = [{**case, "source": source} for case, source in zip(easy, sources, strict=True)]
+        sides = _drawn(parts, cases, rule, joining)
+        if all(sides[digest.of_value(case)] == "eval" for case in cases):
+            parts.declare(cases)
+            parts.snapshot["rule"] = rule
+            return
+    raise AssertionError("no draw held out the easy cases")
+
+
+def _drawn(
+    parts: BundleParts, cases: list[Row], rule: Row, joining: Row | None
+) -> dict[digest.Digest, Placed]:
+    kept = [row for row in parts.snapshot_rows if row["split"] == "train"]
+    rows = [*kept, *(toy_documents.make_snapshot_row(case, "eval") for case in cases)]
+    wanted = Decimal(len(cases)) - Decimal("0.5")  # reached by the last of them
+    rule["eval"] = canonical.decimal(wanted / (len(rows) - (joining is not None)))
+    members = [
+        Member(
+            id=row["capture"],
+            images=tuple((image["file"], image["pixels"]) for image in row["images"]),
+            split=None,
+        )
+        for row in rows
+    ]
+    sides = assign(members, rule_of({**parts.snapshot, "rule": rule}))
+    assert joining is None or sides[joining["capture"]] == "none"
+    return sides
+
+
+def _set_aside(parts: BundleParts) -> None:
+    """A capture that was trained on, on no side, as if it had joined too much."""
+    aside = next(item for item in parts.snapshot_rows if item["split"] == "validation")
+    aside["split"] = "none"
+    parts.snapshot["splits"] = toy_documents.make_snapshot(parts.snapshot_rows)["splits"]
+
+
 def _tagged_often(parts: BundleParts) -> None:
     """A case that counts several times in the slice of its tag."""
     first, *rest = parts.cases
@@ -633,8 +718,17 @@ FORGERIES = (
         why="what is not declared leaves no trace; a policy can demand the root of a known pack",
     ),
     Forgery("an easy case declared many times", ("V30",), parts=_declared_often),
+    Forgery("a case declared in many spellings that look the same", ("V30",), parts=_spelt_often),
     Forgery("a case's tag written many times", ("V30",), parts=_tagged_often),
     Forgery("eval cases chosen under an official split", ("V30",), parts=_unstated_side),
+    Forgery("a capture that joins the hard pictures", ("V34",), parts=_joined),
+    Forgery("a capture put on no side", ("V34",), parts=_set_aside),
+    Forgery(
+        "captures changed until the draw holds out easy ones",
+        (),
+        parts=_drawn_until_it_suits,
+        why="the tries leave no trace; a policy can demand the root of a known pack",
+    ),
     Forgery("the base's answers cut early", ("V31",), parts=_cut_early),
     Forgery("all cases in one batch", ("V31",), parts=_one_batch),
     Forgery("accuracy edited", ("V33",), parts=_edit_accuracy),

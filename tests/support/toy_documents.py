@@ -80,13 +80,14 @@ def make_snapshot_row(capture: Row, side: str) -> Row:
 def make_snapshot(rows: list[Row]) -> Row:
     sides = {
         side: [row for row in rows if row["split"] == side]
-        for side in ("eval", "train", "validation")
+        for side in ("eval", "none", "train", "validation")
     }
     return {
         "captures": len(rows),
         "images": _images(rows),
         "near_duplicates": {
             "across_splits": 0,
+            "dropped": 0,
             "method": "dhash-8x8-color-v1",
             "policy": "report",
         },

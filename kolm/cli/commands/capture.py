@@ -213,9 +213,9 @@ def snapshot(
 ) -> None:
     """Freeze the store's captures under one root, split so that no image is on two sides."""
     from kolm.capture import snapshot as snapshots
-    from kolm.capture.split import SplitRule, share
     from kolm.capture.store import CaptureStore
     from kolm.errors import Denied
+    from kolm.format.split import SplitRule, share
 
     rule = SplitRule(
         kind=kind,

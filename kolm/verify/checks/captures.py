@@ -5,13 +5,16 @@ Reads the store given by ``--captures`` through a port, because pictures need an
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from kolm import digest
 from kolm.errors import KolmError, Lacking
+from kolm.records.snapshot import NO_SIDE
 from kolm.records.verification import Finding
 from kolm.verify.check import check
+from kolm.verify.checks.split import sides_by_rule
 from kolm.verify.findings import could_not_look, failed, from_error, not_checked, passed
+from kolm.verify.ports import CaptureSource
 from kolm.verify.subject import LINES, SNAPSHOT, Subject
 
 NOT_GIVEN = "needs --captures"
@@ -71,7 +74,7 @@ def pictures_are_recorded(subject: Subject) -> Iterator[Finding]:
 @check(
     "V49",
     "Are near-duplicates across the split as the snapshot says?",
-    needs=("V48",),
+    needs=("V34", "V48"),
     reads=(LINES, SNAPSHOT),
 )
 def near_duplicates_are_counted(subject: Subject) -> Iterator[Finding]:
@@ -80,9 +83,6 @@ def near_duplicates_are_counted(subject: Subject) -> Iterator[Finding]:
     if source is None:
         yield not_checked(NOT_GIVEN)
         return
-    sides: dict[str, set[str]] = {"eval": set(), "train": set(), "validation": set()}
-    for split, images in zip(subject.lines.splits, subject.lines.images, strict=True):
-        sides[split].update(image["file"] for image in images)
     stated = subject.snapshot["near_duplicates"]
     if stated["method"] != source.near_duplicate_method:
         yield could_not_look(
@@ -90,7 +90,10 @@ def near_duplicates_are_counted(subject: Subject) -> Iterator[Finding]:
             where=f"{SNAPSHOT}#/near_duplicates",
         )
         return
-    found = source.near_duplicates(sorted(sides["eval"]), sorted(sides["train"]))
+    sides: dict[str, set[str]] = {"eval": set(), NO_SIDE: set(), "train": set()}
+    for split, images in zip(subject.lines.splits, subject.lines.images, strict=True):
+        sides.setdefault(split, set()).update(image["file"] for image in images)
+    found = len(source.near_twins(sorted(sides["eval"]), sorted(sides["train"])))
     if found != stated["across_splits"]:
         yield failed(
             "the number of near-duplicates is another",
@@ -98,4 +101,38 @@ def near_duplicates_are_counted(subject: Subject) -> Iterator[Finding]:
             expected=found,
             found=stated["across_splits"],
         )
+    if stated["policy"] == "drop":
+        yield from _dropped_are_twins(subject, source, sides)
+    if stated["policy"] == "group":
+        yield from _families_are_named(subject, source)
     yield passed(f"{found:,} eval pictures have a near twin in train")
+
+
+def _dropped_are_twins(
+    subject: Subject, source: CaptureSource, sides: Mapping[str, set[str]]
+) -> Iterator[Finding]:
+    """A capture that the rule trains on may be on no side only for a near twin."""
+    lines, near = subject.lines, source.near_twins(sorted(sides[NO_SIDE]), sorted(sides["eval"]))
+    for number, side in enumerate(sides_by_rule(subject)):
+        if lines.splits[number] != NO_SIDE or side == NO_SIDE:
+            continue
+        if not any(image["file"] in near for image in lines.images[number]):
+            yield failed(
+                "the capture is on no side, and shows no near twin of an eval picture",
+                where=f"{LINES}:{number + 1}",
+                expected=side,
+                found=NO_SIDE,
+            )
+
+
+def _families_are_named(subject: Subject, source: CaptureSource) -> Iterator[Finding]:
+    pictures = {i["pixels"]: i for images in subject.lines.images for i in images}
+    named = source.families({pixels: image["file"] for pixels, image in pictures.items()})
+    for pixels, image in sorted(pictures.items()):
+        if image.get("twins") != named[pixels]:
+            yield failed(
+                "the picture's near twins are others",
+                where=f"{LINES}: {image['file']}",
+                expected=named[pixels],
+                found=image.get("twins", "none"),
+            )

@@ -12,6 +12,7 @@ from typing import Any
 from kolm import canonical
 from kolm.capture import rules
 from kolm.errors import KolmError
+from kolm.format import sameness
 from kolm.records.verification import Finding
 from kolm.score.evaluation import RUNS, evaluate, find_mismatches
 from kolm.score.judge import LENGTH, LONGEST_OUTPUT_CHARACTERS
@@ -63,7 +64,7 @@ def _leaves_follow(subject: Subject) -> Iterator[Finding]:
                 where=where,
                 found=case,
             )
-        elif images != [{key: i[key] for key in ("file", "pixels")} for i in row["images"]]:
+        elif _looks(images) != _looks(row["images"]):
             yield failed("the case names other pictures than its leaf", where=where, found=case)
         if official and row["split"] != "eval":
             yield failed(
@@ -74,6 +75,10 @@ def _leaves_follow(subject: Subject) -> Iterator[Finding]:
             )
     for leaf in sorted(declared):
         yield failed("an eval leaf of the snapshot has no case", where=CASES, expected=leaf)
+
+
+def _looks(images: list[Any]) -> list[tuple[str, str]]:
+    return [(image["file"], image["pixels"]) for image in images]
 
 
 def _cases_obey_the_rules(subject: Subject) -> Iterator[Finding]:
@@ -87,8 +92,8 @@ def _cases_obey_the_rules(subject: Subject) -> Iterator[Finding]:
         except KolmError as error:
             yield from_error(error)
             continue
-        answer = rules.answer(row)
-        first, place = asked.setdefault(rules.question(row), (answer, where))
+        answer = sameness.answer(row)
+        first, place = asked.setdefault(sameness.question(row), (answer, where))
         if place != where:
             does = "repeats" if first == answer else "contradicts"
             yield failed(

@@ -9,6 +9,7 @@ from typing import Literal
 from kolm.bundle import references
 from kolm.digest import Digest
 from kolm.errors import KolmError
+from kolm.records.snapshot import NO_SIDE
 from kolm.records.verification import Finding
 from kolm.verify.check import check
 from kolm.verify.findings import failed, from_error, passed
@@ -23,29 +24,52 @@ from kolm.verify.subject import LINES, SNAPSHOT, Subject
 def header_follows(subject: Subject) -> Iterator[Finding]:
     """Counts and Merkle root from the lines; the split from ids, pictures and the rule."""
     yield from map(from_error, references.snapshot_counts_rows(subject.documents))
-    near = subject.snapshot["near_duplicates"]
-    if near["policy"] == "refuse" and near["across_splits"]:
-        yield failed(
-            "near-duplicates were to be refused, and some are counted",
-            where=f"{SNAPSHOT}#/near_duplicates",
-            expected="0",
-            found=near["across_splits"],
-        )
-    eval_images = subject.snapshot["splits"]["eval"]["images"]
-    if near["across_splits"] > eval_images:
-        yield failed(
-            "more near-duplicates are counted than there are eval pictures",
-            where=f"{SNAPSHOT}#/near_duplicates",
-            expected=f"at most {eval_images}",
-            found=near["across_splits"],
-        )
+    yield from _near_duplicates_make_sense(subject)
     yield from _split_follows(subject)
-    kind = subject.snapshot["rule"]["kind"]
+    header = subject.snapshot
+    kind, near = header["rule"]["kind"], header["near_duplicates"]
     drawn = "the whole split" if kind == "hash" else "validation" if _carved(subject) else "nothing"
     yield passed(
         f"{len(subject.lines):,} leaves in one root; {drawn} drawn by rule, drawn again"
         f"; {near['across_splits']:,} eval pictures with a near twin in train, as stated (V49)"
+        f"; {header['splits']['none']['captures']:,} captures on no side"
     )
+
+
+def _near_duplicates_make_sense(subject: Subject) -> Iterator[Finding]:
+    near, place = subject.snapshot["near_duplicates"], f"{SNAPSHOT}#/near_duplicates"
+    across, policy = near["across_splits"], near["policy"]
+    if policy != "report" and across:
+        yield failed(
+            f"near-duplicates are counted, and the policy {policy} leaves none",
+            where=place,
+            expected="0",
+            found=across,
+        )
+    eval_images = subject.snapshot["splits"]["eval"]["images"]
+    if across > eval_images:
+        yield failed(
+            "more near-duplicates are counted than there are eval pictures",
+            where=place,
+            expected=f"at most {eval_images}",
+            found=across,
+        )
+    smallest: dict[str, str] = {}
+    pictures = {id(images): images for images in subject.lines.images}.values()
+    for picture in (picture for images in pictures for picture in images):
+        if ("twins" in picture) != (policy == "group"):
+            expected = "twins" if policy == "group" else "none"
+            found = picture.get("twins", "none")
+            message = "near twins are named exactly where the policy groups them"
+            yield failed(message, where=LINES, expected=expected, found=found)
+            return
+        if policy == "group":
+            name = picture["twins"]
+            smallest[name] = min(smallest.get(name, picture["pixels"]), picture["pixels"])
+    for name, pixels in sorted(smallest.items()):
+        if name != pixels:
+            message = "near twins are named by the smallest pixel digest among them"
+            yield failed(message, where=LINES, expected=pixels, found=name)
 
 
 def _carved(subject: Subject) -> bool:
@@ -54,46 +78,61 @@ def _carved(subject: Subject) -> bool:
 
 def _split_follows(subject: Subject) -> Iterator[Finding]:
     """Draw again what the rule draws; sides that an official split states are taken as stated."""
-    lines, rule, carved = subject.lines, subject.snapshot["rule"], _carved(subject)
-    official = rule["kind"] == "official"
-    if official and not carved:
-        return
-    from kolm.capture.split import Member, SplitRule, assign  # most splits are official
-
-    pairs = {  # equal lists of pictures are one list, so each is turned into pairs once
-        id(images): tuple((Digest(i["file"]), Digest(i["pixels"])) for i in images)
-        for images in {id(images): images for images in lines.images}.values()
-    }
-    members = [
-        Member(Digest(capture), pairs[id(images)], _stated(split) if official else None)
-        for capture, split, images in zip(lines.captures, lines.splits, lines.images, strict=True)
-    ]
+    lines, header = subject.lines, subject.snapshot
+    near = header["near_duplicates"]
+    dropping = near["policy"] == "drop"
     try:
-        sides = assign(
-            members,
-            SplitRule(
-                kind=rule["kind"],
-                eval=Decimal(rule.get("eval", "0.1")),
-                validation=Decimal(rule["validation"]),
-                near_duplicates=subject.snapshot["near_duplicates"]["policy"],
-            ),
-        )
+        sides = sides_by_rule(subject)
     except KolmError as error:
         if error.code != "E_SNAPSHOT_IMAGE_ON_TWO_SIDES":  # V39 says so with both lines
             yield from_error(error)
         return
-    for number, (capture, split) in enumerate(zip(lines.captures, lines.splits, strict=True), 1):
-        if sides[Digest(capture)] != split:
+    dropped = 0
+    for number, (side, found) in enumerate(zip(sides, lines.splits, strict=True), 1):
+        if dropping and side == "train" and found == NO_SIDE:
+            dropped += 1  # for a near twin, which needs the pictures: V49
+        elif side != found:
             yield failed(
                 "the capture is not on the side that the rule puts it",
                 where=f"{LINES}:{number}",
-                expected=sides[Digest(capture)],
-                found=split,
+                expected=side,
+                found=found,
             )
+    if dropped != near["dropped"]:
+        yield failed(
+            "another number of near twins was dropped than the header says",
+            where=f"{SNAPSHOT}#/near_duplicates/dropped",
+            expected=dropped,
+            found=near["dropped"],
+        )
+
+
+def sides_by_rule(subject: Subject) -> list[str]:
+    """The side of each line by the rule, before near twins are dropped.
+
+    Raises:
+        KolmError: the rule cannot be applied.
+    """
+    lines, official = subject.lines, subject.snapshot["rule"]["kind"] == "official"
+    if official and not _carved(subject):
+        return [_stated(split) if split == NO_SIDE else split for split in lines.splits]
+    from kolm.format.groups import Member  # most splits are official
+    from kolm.format.split import assign, rule_of
+
+    looks = {  # equal lists of pictures are one list, so each is turned into digests once
+        id(images): tuple(tuple(map(Digest, picture.values())) for picture in images)
+        for images in {id(images): images for images in lines.images}.values()
+    }
+    members = [
+        Member(Digest(capture), looks[id(images)], _stated(split) if official else None)
+        for capture, split, images in zip(lines.captures, lines.splits, lines.images, strict=True)
+    ]
+    sides = assign(members, rule_of(subject.snapshot))
+    return [sides[member.id] for member in members]
 
 
 def _stated(split: str) -> Literal["eval", "train"]:
-    """What the capture stated before validation was carved out of train."""
+    """What the capture stated before validation was carved out of train, or twins were dropped."""
     return "eval" if split == "eval" else "train"
 
 
@@ -105,6 +144,8 @@ def sides_share_no_image(subject: Subject) -> Iterator[Finding]:
     pixels: dict[str, tuple[str, int]] = {}
     told: set[str] = set()
     for number, (split, images) in enumerate(zip(lines.splits, lines.images, strict=True), 1):
+        if split == NO_SIDE:
+            continue
         here = (split, number)
         for picture in images:
             for kind, seen in (("file", files), ("pixels", pixels)):

@@ -12,9 +12,9 @@ from PIL import Image as Pillow
 
 from kolm import canonical, digest, schema
 from kolm.capture import images, likeness, snapshot
-from kolm.capture.split import SplitRule
 from kolm.capture.store import CaptureStore
 from kolm.errors import Refused
+from kolm.format.split import SplitRule
 from kolm.records import codec
 from kolm.records.snapshot import Snapshot, SnapshotRow
 from tests.support.pictures import capture, filled, picture, saved
@@ -76,14 +76,14 @@ def test_an_official_validation_side_is_kept_and_the_rule_says_that_none_was_car
     assert taken.header.splits.train.captures == 2
 
 
-def twins(folder: Path, **sides: str) -> CaptureStore:
+def twins(folder: Path, third: str = "train") -> CaptureStore:
     """A store in which an eval picture has a near twin in train."""
     smooth = Pillow.linear_gradient("L").resize((40, 30)).convert("RGB")
     files = [saved(smooth), saved(smooth, "JPEG", quality=90), picture(0)]
     found = [images.inspect(data) for data in files]
     assert found[0].pixels != found[1].pixels
     store = CaptureStore.open(folder, create=True)
-    names = ["eval", "train", "train"]
+    names = ["eval", "train", third]
     values = [
         capture(0, images=(image,), split=side) for image, side in zip(found, names, strict=True)
     ]
@@ -96,6 +96,7 @@ def test_near_duplicates_across_sides_are_counted(tmp_path: Path) -> None:
         taken = snapshot.take(store, SplitRule(validation=Decimal(0)))
     assert taken.document()["near_duplicates"] == {
         "across_splits": 1,
+        "dropped": 0,
         "method": likeness.METHOD,
         "policy": "report",
     }
@@ -108,6 +109,37 @@ def test_near_duplicates_are_refused_with_their_names_when_asked(tmp_path: Path)
     _, left, _, _, right = caught.value.found.split()
     assert left != right
     assert all(Path(name).is_file() for name in (left, right))
+
+
+def test_a_train_capture_with_a_near_twin_can_be_dropped(tmp_path: Path) -> None:
+    with twins(tmp_path) as store:
+        taken = snapshot.take(store, SplitRule(validation=Decimal(0), near_duplicates="drop"))
+    header = taken.document()
+    near = header["near_duplicates"]
+    assert sorted(row.split for row in taken.rows) == ["eval", "none", "train"]
+    assert (near["dropped"], near["across_splits"]) == (1, 0)
+    assert header["splits"]["none"] == {"captures": 1, "images": 1}
+    jsonschema.validate(header, schema.load("snapshot"))
+
+
+def test_dropping_all_that_trains_is_refused(tmp_path: Path) -> None:
+    with twins(tmp_path, third="eval") as store, pytest.raises(Refused) as caught:
+        snapshot.take(store, SplitRule(validation=Decimal(0), near_duplicates="drop"))
+    assert caught.value.code == "E_SNAPSHOT_EMPTY_SIDE"
+
+
+def test_near_twins_can_be_kept_on_one_side(tmp_path: Path) -> None:
+    rule = SplitRule(
+        kind="hash", eval=Decimal("0.3"), validation=Decimal(0), near_duplicates="group"
+    )
+    with twins(tmp_path) as store:
+        taken = snapshot.take(store, rule)
+    named = {row.images[0].twins for row in taken.rows}
+    assert len(named) == 2
+    sides = {name: {r.split for r in taken.rows if r.images[0].twins == name} for name in named}
+    assert all(len(side) == 1 for side in sides.values())
+    for line in taken.lines:
+        jsonschema.validate(canonical.loads(line, where="line"), schema.load("snapshot_row"))
 
 
 def test_the_same_picture_in_two_files_is_on_two_sides(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from kolm.errors import Lacking, Refused
 from kolm.records.verification import Evidence, Verdict
 from kolm.verify.checks.rescore import draw, power
 from kolm.verify.ports import PictureFacts, RescoreAnswer, RescoreJob, RescoreRequest
+from tests.support import toy_documents
 from tests.support.audits import Pictures, World, rescoring
 from tests.support.bundles import BundleParts
 from tests.support.toy_base import floats
@@ -281,6 +283,24 @@ def test_v46_an_adapter_that_does_not_load_is_refused(world: World, base: Path) 
 
     request = RescoreRequest(cases=1, entropy=digest.of_bytes(b"x"), run=run)
     assert world.audit(base=base, rescore=request).failed == {"V46"}
+
+
+def test_v49_a_dropped_capture_has_a_near_twin_in_eval(world: World) -> None:
+    parts = world.parts.copy()
+    row = next(row for row in parts.snapshot_rows if row["split"] == "validation")
+    row["split"] = "none"
+    parts.snapshot["splits"] = toy_documents.make_snapshot(parts.snapshot_rows)["splits"]
+    parts.snapshot["near_duplicates"].update(dropped=1, policy="drop")
+
+    class Twins(Pictures):
+        def near_twins(self, left: Sequence[str], right: Sequence[str]) -> frozenset[str]:
+            return frozenset(left) & shown
+
+    shown = {image["file"] for image in row["images"]}
+    store = Twins.of(parts, captures_of(world))
+    assert "V49" not in world.audit(parts, captures=store).failed
+    shown.clear()
+    assert "V49" in world.audit(parts, captures=store).failed
 
 
 def test_v49_an_edited_statistic_is_refused(world: World) -> None:

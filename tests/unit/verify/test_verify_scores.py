@@ -18,6 +18,7 @@ from kolm.records.verification import Verdict
 from kolm.score.kscore import kscore_v1
 from kolm.sign import envelope, predicates, statement
 from kolm.verify.policy import BUILT_IN
+from tests.support import toy_documents
 from tests.support.audits import Answers, World
 from tests.support.bundles import BundleParts
 
@@ -269,6 +270,46 @@ def test_v34_more_near_duplicates_than_eval_pictures_are_refused(
     assert not world.audit(forged).failed
     near["across_splits"] += 1
     assert world.audit(forged).failed == {"V34"}
+
+
+@pytest.mark.parametrize("policy", ["drop", "group"])
+def test_v34_near_duplicates_under_a_policy_that_leaves_none_are_refused(
+    world: World, forged: BundleParts, policy: str
+) -> None:
+    forged.snapshot["near_duplicates"].update(across_splits=1, policy=policy)
+    assert "V34" in world.audit(forged).failed
+
+
+def aside(forged: BundleParts, policy: str) -> dict[str, Any]:
+    """Put the validation capture on no side; gives the statistics of near-duplicates."""
+    row = next(row for row in forged.snapshot_rows if row["split"] == "validation")
+    row["split"] = "none"
+    made = toy_documents.make_snapshot(forged.snapshot_rows)
+    forged.snapshot["splits"] = made["splits"]
+    near: dict[str, Any] = forged.snapshot["near_duplicates"]
+    near["policy"] = policy
+    return near
+
+
+def test_v34_a_dropped_near_twin_is_counted(world: World, forged: BundleParts) -> None:
+    near = aside(forged, "drop")
+    assert world.audit(forged).failed == {"V34"}
+    near["dropped"] = 1
+    assert not world.audit(forged).failed
+
+
+def test_v34_a_capture_is_on_no_side_for_a_reason(world: World, forged: BundleParts) -> None:
+    aside(forged, "report")["dropped"] = 1
+    assert world.audit(forged).failed == {"V34"}
+
+
+def test_v34_near_twins_are_named_only_where_they_are_grouped(
+    world: World, forged: BundleParts
+) -> None:
+    for row in forged.snapshot_rows:
+        for image in row["images"]:
+            image["twins"] = image["pixels"]
+    assert "V34" in world.audit(forged).failed
 
 
 @pytest.mark.parametrize(

@@ -1,25 +1,26 @@
-"""Capture: which side each capture is on. Pure functions over ids and image digests.
+"""The format: which side each capture is on. Pure functions over ids and image digests.
 
-Captures that share an image, by file or by pixels, form a group, and a group is on one side. The
-order in which groups are held out is drawn from the ids of all captures, so it depends on the data
-and on nothing else: not on the order of adding, not on a seed that somebody could try out. The
-rules are docs/format/snapshot.md, S4 to S9.
+Captures that share an image form a group, and a group is on one side. The order in which groups
+are held out is drawn from the ids of all captures: it depends on the captures and on nothing else,
+neither on the order of adding nor on a seed. Who changes a capture draws anew; what that allows,
+and the rules, are docs/format/snapshot.md, S4 to S9.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from decimal import Decimal, InvalidOperation
-from typing import TYPE_CHECKING, NamedTuple, Self
+from typing import Any, NamedTuple, Self
 
 from kolm import digest
-from kolm.capture import limits
 from kolm.digest import Digest
 from kolm.errors import Refused, Usage
+from kolm.format.groups import MAX_JOINED, Group, Looks, Member, group
+from kolm.records.snapshot import NO_SIDE, Placed
 
-if TYPE_CHECKING:
-    from kolm.records.capture import Split
-
+POLICIES = ("refuse", "report", "drop", "group")
+LOOKS = ("file", "pixels", "twins")  # what Looks holds, in this order
+_MOST_NAMED = 20  # captures or images that one error names
 MAX_SHARE = Decimal("0.9")  # of one held-out side: more leaves nothing to train on
 
 
@@ -38,8 +39,10 @@ class SplitRule(_Rule):
         eval: share of captures held out for scoring; only for ``hash``.
         validation: share of captures (``hash``) or of train captures (``official``, and only when
             none states the side validation) held out for early stopping.
-        near_duplicates: ``refuse`` or ``report``; None: refuse for ``hash``, report for
-            ``official``, which somebody else has chosen.
+        near_duplicates: ``refuse`` eval images with a near twin in train, ``report`` them,
+            ``drop`` the train captures that show one, or ``group`` near twins as one picture (only
+            for ``hash``); None: refuse for ``hash``, report for ``official``, which somebody else
+            has chosen.
     """
 
     __slots__ = ()
@@ -63,8 +66,12 @@ class SplitRule(_Rule):
     def _demand_sense(self) -> None:
         if self.kind not in ("official", "hash"):
             raise _rule("a split is official or hash", self.kind)
-        if self.near_duplicates not in ("refuse", "report", None):
-            raise _rule("near-duplicates are refused or reported", str(self.near_duplicates))
+        if self.near_duplicates not in (*POLICIES, None):
+            told = f"near_duplicates is one of {', '.join(POLICIES)}"
+            raise _rule(told, str(self.near_duplicates))
+        if self.near_duplicates == "group" and self.kind != "hash":
+            told = "near twins are grouped only where kolm divides; an official split is as stated"
+            raise _rule(told, "group", "use drop, or let kolm divide: data.split: {eval: 0.2}")
         for name, share in (("eval", self.eval), ("validation", self.validation)):
             if not 0 <= share <= MAX_SHARE or share != round(share, 6):
                 raise _rule(f"the share of {name} is 0 to {MAX_SHARE}, in six places", str(share))
@@ -73,16 +80,8 @@ class SplitRule(_Rule):
 
     @property
     def policy(self) -> str:
-        """``refuse`` or ``report``."""
+        """What happens about near twins."""
         return self.near_duplicates or ("refuse" if self.kind == "hash" else "report")
-
-
-class Member(NamedTuple):
-    """What a split needs to know of a capture."""
-
-    id: Digest
-    images: tuple[tuple[Digest, Digest], ...]  # (file, pixels) of each image
-    split: Split | None
 
 
 def share(text: str) -> Decimal:
@@ -100,8 +99,24 @@ def share(text: str) -> Decimal:
     return value
 
 
-def assign(members: Sequence[Member], rule: SplitRule) -> dict[Digest, Split]:
-    """The side of every capture.
+def rule_of(header: Mapping[str, Any]) -> SplitRule:
+    """The rule that a snapshot's header states.
+
+    Raises:
+        Usage: it makes no sense.
+    """
+    rule = header["rule"]
+    held_out = {"eval": Decimal(rule["eval"])} if "eval" in rule else {}
+    return SplitRule(
+        kind=rule["kind"],
+        validation=Decimal(rule["validation"]),
+        near_duplicates=header["near_duplicates"]["policy"],
+        **held_out,
+    )
+
+
+def assign(members: Sequence[Member], rule: SplitRule) -> dict[Digest, Placed]:
+    """The side of every capture, before near twins are dropped.
 
     Raises:
         Refused: an official split that is not stated or has an image on two sides, or a side that
@@ -109,16 +124,29 @@ def assign(members: Sequence[Member], rule: SplitRule) -> dict[Digest, Split]:
     """
     ordered = sorted(members, key=lambda member: member.id)
     sides = _official(ordered, rule) if rule.kind == "official" else _hashed(ordered, rule)
+    demand_sides(sides)
+    return sides
+
+
+def demand_sides(sides: Mapping[Digest, Placed]) -> None:
+    """Demand captures to train on and captures to score.
+
+    Raises:
+        Refused: ``E_SNAPSHOT_EMPTY_SIDE``.
+    """
+    placed = list(sides.values())
     for side in ("train", "eval"):
-        if side not in sides.values():
+        if side not in placed:
+            out = placed.count(NO_SIDE)
             raise Refused(
                 "E_SNAPSHOT_EMPTY_SIDE",
                 f"no capture would be on the side {side}",
                 expected="captures to train on and captures to score",
-                found=f"{len(ordered)} captures in {len(groups(ordered))} groups that share images",
-                hint="add captures with other images, or change the shares",
+                found=f"{len(placed)} captures, {out} of them on no side",
+                hint="add captures with other images, or change the shares; captures that share an "
+                f"image are on one side, and one that would join groups into more than {MAX_JOINED}"
+                " captures is on none",
             )
-    return sides
 
 
 def validation_is_stated(members: Sequence[Member]) -> bool:
@@ -126,76 +154,61 @@ def validation_is_stated(members: Sequence[Member]) -> bool:
     return any(member.split == "validation" for member in members)
 
 
-def groups(members: Sequence[Member]) -> list[list[Member]]:
-    """Captures that share images, directly or through others; each group and the list by id."""
-    parent = list(range(len(members)))
+def twins_to_drop(
+    members: Sequence[Member], sides: Mapping[Digest, Placed], near: Collection[Digest]
+) -> list[Digest]:
+    """The train captures that the policy ``drop`` puts on no side.
 
-    def root(index: int) -> int:
-        while parent[index] != index:
-            parent[index] = parent[parent[index]]
-            index = parent[index]
-        return index
-
-    files: dict[Digest, int] = {}
-    pixels: dict[Digest, int] = {}
-    alike: dict[tuple[tuple[Digest, Digest], ...], int] = {(): -1}
-    for index, member in enumerate(members):
-        first = alike.setdefault(member.images, index)
-        if 0 <= first < index:  # most captures ask about pictures that an earlier one has shown
-            parent[index] = first
-            continue
-        for file, look in member.images:
-            for other in (files.setdefault(file, index), pixels.setdefault(look, index)):
-                if parent[other] != parent[index]:
-                    mine, theirs = root(index), root(other)
-                    # The smaller index becomes the root, so a group's root is its first capture.
-                    parent[max(mine, theirs)] = min(mine, theirs)
-    joined: dict[int, list[Member]] = {}
-    for index, member in enumerate(members):
-        joined.setdefault(root(index), []).append(member)
-    return list(joined.values())
+    Args:
+        members: the captures.
+        sides: where they are before.
+        near: the files on the side train that have a near twin on the side eval.
+    """
+    return [
+        member.id
+        for member in members
+        if sides[member.id] == "train" and any(looks[0] in near for looks in member.images)
+    ]
 
 
-def _looks(member: Member) -> list[tuple[str, Digest]]:
-    return [look for file, pixels in member.images for look in (("file", file), ("pixels", pixels))]
-
-
-def _ranked(ordered: Sequence[Member]) -> list[list[Member]]:
+def _ranked(ordered: Sequence[Member], groups: Sequence[Group]) -> list[Group]:
     """Groups in the order in which they are held out (rule S6)."""
     seed = digest.of_bytes(b"".join(digest.raw_of(member.id) for member in ordered))
-    return sorted(groups(ordered), key=lambda group: digest.chain(seed, group[0].id))
+    return sorted(groups, key=lambda group: digest.chain(seed, group[0].id))
 
 
-def _hashed(ordered: Sequence[Member], rule: SplitRule) -> dict[Digest, Split]:
-    sides: dict[Digest, Split] = {}
-    wanted: list[tuple[Split, Decimal]] = [("eval", rule.eval), ("validation", rule.validation)]
-    ranked = _ranked(ordered)
+def _hashed(ordered: Sequence[Member], rule: SplitRule) -> dict[Digest, Placed]:
+    found = group(ordered, most_joined=MAX_JOINED)
+    sides: dict[Digest, Placed] = {member.id: NO_SIDE for member in found.left_out}
+    count = len(ordered) - len(found.left_out)
+    ranked = _ranked(ordered, found.groups)
+    wanted: list[tuple[Placed, Decimal]] = [("eval", rule.eval), ("validation", rule.validation)]
     for side, share in wanted:
-        ranked = _hold_out(ranked, side, share * len(ordered), sides)
-    for group in ranked:
-        sides.update((member.id, "train") for member in group)
+        ranked = _hold_out(ranked, side, share * count, sides)
+    for rest in ranked:
+        sides.update((member.id, "train") for member in rest)
     return sides
 
 
 def _hold_out(
-    ranked: list[list[Member]], side: Split, wanted: Decimal, sides: dict[Digest, Split]
-) -> list[list[Member]]:
+    ranked: list[Group], side: Placed, wanted: Decimal, sides: dict[Digest, Placed]
+) -> list[Group]:
     """Put whole groups on a side until it has the wanted captures; gives the groups that remain.
 
     The last group is left to train, whatever the shares say (rule S7).
     """
     held, taken = 0, 0
-    for group in ranked[:-1]:
+    for mine in ranked[:-1]:
         if held >= wanted:
             break
-        held += len(group)
+        held += len(mine)
         taken += 1
-        sides.update((member.id, side) for member in group)
+        sides.update((member.id, side) for member in mine)
     return ranked[taken:]
 
 
-def _official(ordered: Sequence[Member], rule: SplitRule) -> dict[Digest, Split]:
-    sides: dict[Digest, Split] = {}
+def _official(ordered: Sequence[Member], rule: SplitRule) -> dict[Digest, Placed]:
+    sides: dict[Digest, Placed] = {}
     unstated = [member.id for member in ordered if member.split is None]
     if unstated:
         raise Refused(
@@ -212,22 +225,23 @@ def _official(ordered: Sequence[Member], rule: SplitRule) -> dict[Digest, Split]
     _check_one_side(ordered, sides)
     if not validation_is_stated(ordered) and rule.validation:
         train = [member for member in ordered if member.split == "train"]
-        ranked = [group for group in _ranked(ordered) if group[0].split == "train"]
+        groups = group(ordered, most_joined=None).groups
+        ranked = [mine for mine in _ranked(ordered, groups) if mine[0].split == "train"]
         _hold_out(ranked, "validation", rule.validation * len(train), sides)
     return sides
 
 
-def _check_one_side(ordered: Sequence[Member], sides: dict[Digest, Split]) -> None:
+def _check_one_side(ordered: Sequence[Member], sides: Mapping[Digest, Placed]) -> None:
     """Demand that no image, by file or by pixels, is on two sides."""
-    seen: dict[tuple[str, Digest], tuple[Split, Digest]] = {}
+    seen: dict[tuple[str, Digest], tuple[Placed, Digest]] = {}
     crossing: dict[str, None] = {}
-    asked: set[tuple[Split, tuple[tuple[Digest, Digest], ...]]] = set()
+    asked: set[tuple[Placed, tuple[Looks, ...]]] = set()
     for member in ordered:
         here = (sides[member.id], member.id)
         if (here[0], member.images) in asked:
             continue
         asked.add((here[0], member.images))
-        for look in _looks(member):
+        for look in (pair for looks in member.images for pair in zip(LOOKS, looks, strict=False)):
             side, other = seen.setdefault(look, here)
             if side != here[0]:
                 told = f"{side} (capture {other}), {here[0]} (capture {member.id})"
@@ -238,11 +252,11 @@ def _check_one_side(ordered: Sequence[Member], sides: dict[Digest, Split]) -> No
             "the official split shows the same image on two sides",
             where=next(iter(crossing)).split(":")[0],
             expected="each image on one side",
-            found="\n".join(list(crossing)[: limits.MAX_NAMED_PROBLEMS]),
+            found="\n".join(list(crossing)[:_MOST_NAMED]),
             hint="leave those rows out, or let kolm divide: data.split: {eval: 0.2} in the spec "
             "(kolm capture snapshot: --split hash)",
         )
 
 
-def _rule(message: str, found: str) -> Usage:
-    return Usage("E_SNAPSHOT_RULE", message, found=found)
+def _rule(message: str, found: str, hint: str = "") -> Usage:
+    return Usage("E_SNAPSHOT_RULE", message, found=found, hint=hint)

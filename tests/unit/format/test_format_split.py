@@ -9,8 +9,9 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from kolm import digest
-from kolm.capture.split import Member, SplitRule, assign, groups, share
 from kolm.errors import KolmError, Refused, Usage
+from kolm.format.groups import MAX_JOINED, Member, group
+from kolm.format.split import SplitRule, assign, share
 
 
 def name(kind: str, number: int) -> digest.Digest:
@@ -45,14 +46,18 @@ def sides_of_looks(found: list[Member], sides) -> dict[object, set[str]]:
 @settings(max_examples=200)
 @given(members(), st.randoms(use_true_random=False))
 def test_a_hash_split_keeps_each_image_on_one_side_in_any_order(found, chance) -> None:
-    if len(groups(found)) == 1:
+    joined = grouped(found)
+    if len(joined.groups) == 1:
         with pytest.raises(Refused) as caught:
             assign(found, RULE)
         assert caught.value.code == "E_SNAPSHOT_EMPTY_SIDE"
         return
     sides = assign(found, RULE)
     assert set(sides) == {item.id for item in found}
-    assert all(len(where) == 1 for where in sides_of_looks(found, sides).values())
+    out = {item.id for item in joined.left_out}
+    assert out == {key for key, side in sides.items() if side == "none"}
+    placed = [item for item in found if item.id not in out]
+    assert all(len(where) == 1 for where in sides_of_looks(placed, sides).values())
     shuffled = list(found)
     chance.shuffle(shuffled)
     assert assign(shuffled, RULE) == sides
@@ -82,16 +87,73 @@ def test_an_official_split_is_kept_or_refused_by_name(found, chance) -> None:
     assert all(len(where) == 1 for where in sides_of_looks(found, sides).values())
 
 
+def grouped(found: list[Member], most_joined: int | None = MAX_JOINED):
+    return group(sorted(found, key=lambda item: item.id), most_joined=most_joined)
+
+
 @given(members())
 def test_groups_are_the_connected_parts(found) -> None:
     ordered = sorted(found, key=lambda item: item.id)
-    parts = groups(ordered)
+    parts, left_out = grouped(found, None)
+    assert left_out == []
     assert sorted(item.id for part in parts for item in part) == [item.id for item in ordered]
+    assert parts == sorted(parts, key=lambda part: part[0].id)
     looks = [{look for image in item.images for look in image} for item in ordered]
     for part in parts:
+        assert part == sorted(part, key=lambda item: item.id)
         inside = {look for item in part for image in item.images for look in image}
         for item, own in zip(ordered, looks, strict=True):
             assert (item in part) or not (own & inside)
+
+
+@given(members())
+def test_no_capture_makes_a_group_larger_than_the_limit(found) -> None:
+    parts, left_out = grouped(found, 4)
+    for item in left_out:
+        looks = {look for image in item.images for look in image}
+        touched = [
+            part
+            for part in parts
+            if any(look in looks for other in part for image in other.images for look in image)
+        ]
+        assert len(touched) > 1 or sum(map(len, touched)) >= 4
+    assert sum(map(len, parts)) + len(left_out) == len(found)
+
+
+def test_a_capture_that_joins_all_hard_pictures_is_on_no_side() -> None:
+    found = [member(number, (number, number)) for number in range(400)]
+    joining = member(1000, *((number, number) for number in range(40)))
+    sides = assign([*found, joining], RULE)
+    assert sides[joining.id] == "none"
+    hard = [sides[item.id] for item in found[:40]]
+    assert {"eval", "train"} <= set(hard)
+
+
+def test_captures_about_the_same_pictures_are_joined_whatever_their_number() -> None:
+    pair = ((0, 0), (1, 1))
+    found = [member(number, *pair) for number in range(50)]
+    found += [member(number, (number, number)) for number in range(50, 100)]
+    sides = assign(found, RULE)
+    assert "none" not in sides.values()
+    assert len({sides[item.id] for item in found[:50]}) == 1
+
+
+def test_an_official_split_leaves_no_capture_out() -> None:
+    found = [member(number, (number, number), split="train") for number in range(40)]
+    found.append(member(100, *((number, number) for number in range(40)), split="train"))
+    found += [member(number, (number, number), split="eval") for number in range(200, 210)]
+    sides = assign(found, SplitRule(kind="official", validation=Decimal("0.2")))
+    assert "none" not in sides.values()
+
+
+def test_near_twins_are_one_picture_where_they_are_named() -> None:
+    found = [
+        Member(id=m.id, images=((*m.images[0], name("twins", n // 4)),), split=None)
+        for n, m in ((n, member(n, (n, n))) for n in range(100))
+    ]
+    sides = assign(found, RULE)
+    for start in range(0, 100, 4):
+        assert len({sides[item.id] for item in found[start : start + 4]}) == 1
 
 
 def test_shares_are_of_captures_and_reached_but_not_by_more_than_a_group() -> None:
@@ -140,7 +202,7 @@ def test_the_last_group_trains_whatever_the_shares_say() -> None:
     "options",
     [
         {"kind": "random"}, {"near_duplicates": "ignore"}, {"eval": Decimal("0.95")},
-        {"validation": Decimal(-1)}, {"eval": Decimal("0.1234567")},
+        {"near_duplicates": "group"}, {"validation": Decimal(-1)}, {"eval": Decimal("0.1234567")},
         {"kind": "hash", "eval": Decimal(0)},
     ],
 )  # fmt: skip
