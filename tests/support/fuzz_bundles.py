@@ -1,0 +1,502 @@
+"""A structure-aware fuzzer of bundles that gets past containers, digests and signatures.
+
+    .venv/bin/python -m tests.support.fuzz_bundles 50000            # from seed 0
+    .venv/bin/python -m tests.support.fuzz_bundles 1 --first 1234   # one again, by its number
+
+Each iteration takes an honest bundle, changes documents, tensors, claims or the manifest, makes
+every digest follow, signs it again, and does with it what a stranger's bundle meets: `verify` with
+all the auditor's material, the report in words and as JSON, `inspect` and unpacking. What may come
+out is a report or an error of kolm; anything else (another exception, a long time, much memory, a
+bundle that nobody trusted signed and that passes) is a failure, named by the iteration's number.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import random
+import resource
+import signal
+import sys
+import tempfile
+import time
+import traceback
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from kolm import canonical, digest
+from kolm.bundle.manifest import TITLE, Member, build_manifest
+from kolm.bundle.members import Content, kind_of
+from kolm.bundle.reader import Bundle
+from kolm.cli.commands.inspect import describe
+from kolm.cli.verification_text import render
+from kolm.errors import KolmError
+from kolm.records import codec
+from kolm.records.verification import Verdict
+from kolm.sign import envelope, statement
+from tests.support.audits import Pictures, World, rescoring
+from tests.support.bundles import BundleParts, write_raw
+
+LONGEST_SECONDS = 20  # an honest one takes some hundredths; this machine may be busy
+MOST_BYTES = 256 * 1024 * 1024  # beside the file itself
+
+Random = random.Random
+Members = dict[str, bytes]
+
+
+class Failure(NamedTuple):
+    """What an iteration did that it must not."""
+
+    number: int
+    what: str
+
+
+# Values
+
+
+_EDGES: tuple[Any, ...] = (
+    None,
+    True,
+    False,
+    0,
+    -1,
+    1,
+    2**31,
+    2**53 - 1,
+    -(2**53) + 1,
+    2**53,
+    2**64,
+    10**30,
+    0.5,
+    1e308,
+    float("nan"),
+    float("inf"),
+    "",
+    "0",
+    "-0",
+    "1e9",
+    "NaN",
+    "0.30000000000000004",
+    "9" * 400,
+    "\ud800",
+    "\udfff tail",
+    "\x00",
+    "\x1b[31m",
+    "a\u0301",
+    "\u202e",
+    "\U0001f600",
+    "../../etc/passwd",
+    "x" * 70_000,
+    "sha256:" + "0" * 64,
+    "sha256:" + "0" * 63,
+    [],
+    {},
+    [[]],
+    {"": {}},
+    ["x"] * 5000,
+    {str(n): n for n in range(2000)},
+)
+
+
+def _nested(depth: int) -> Any:
+    value: Any = 0
+    for _ in range(depth):
+        value = [value]
+    return value
+
+
+def _places(value: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
+    yield path
+    items: Any = ()
+    if isinstance(value, dict):
+        items = value.items()
+    elif isinstance(value, list):
+        items = enumerate(value)
+    for key, inner in items:
+        yield from _places(inner, (*path, key))
+
+
+def _at(value: Any, path: tuple[Any, ...]) -> Any:
+    for key in path:
+        value = value[key]
+    return value
+
+
+def _changed_value(rng: Random, old: Any, whole: Any) -> Any:
+    """Another value in the place of an old one: near it, from elsewhere in the document, or odd."""
+    kind = rng.randrange(8)
+    if kind == 0 and isinstance(old, int) and not isinstance(old, bool):
+        return rng.choice([old + 1, old - 1, -old, old * 2, old + 2**32])
+    if kind == 1 and isinstance(old, str):
+        return rng.choice([old + "0", old[:-1], old.upper(), old + "\n", old[::-1], f" {old}"])
+    if kind == 2 and isinstance(old, list):
+        return rng.choice([old[::-1], old * 2, old[1:], old + old[:1], old * 300])
+    if kind == 3 and isinstance(old, dict) and old:
+        lost = rng.choice(sorted(old))
+        return rng.choice([{k: v for k, v in old.items() if k != lost}, {**old, "zz": 1}])
+    if kind in (4, 5):
+        return json.loads(json.dumps(_at(whole, rng.choice(list(_places(whole))))))
+    if kind == 6:
+        return _nested(rng.choice([5, 31, 32, 33, 200]))
+    return rng.choice(_EDGES)
+
+
+def _mutate_value(rng: Random, value: Any) -> Any:
+    """A deep copy of a JSON value with one to three places changed."""
+    made = json.loads(json.dumps(value))
+    for _ in range(rng.choice([1, 1, 1, 2, 3])):
+        path = rng.choice(list(_places(made)))
+        if not path:
+            return _changed_value(rng, made, made)
+        _at(made, path[:-1])[path[-1]] = _changed_value(rng, _at(made, path), made)
+        made = json.loads(json.dumps(made))
+    return made
+
+
+def _written(rng: Random, value: Any) -> bytes:
+    """Bytes of a value: canonical where there are such, now and then in another spelling."""
+    if rng.random() < 0.9:
+        try:
+            return canonical.dumps(value)
+        except (TypeError, ValueError, RecursionError):
+            pass
+    ascii_only = rng.random() < 0.5
+    text = json.dumps(value, ensure_ascii=ascii_only, sort_keys=rng.random() < 0.8)
+    return text.encode("utf-8", "surrogatepass")
+
+
+# Members
+
+
+def _mutate_document(rng: Random, data: bytes) -> bytes:
+    return _written(rng, _mutate_value(rng, json.loads(data)))
+
+
+def _mutate_lines(rng: Random, data: bytes) -> bytes:
+    lines = data.splitlines()
+    kind = rng.randrange(10)
+    if not lines or kind == 0:
+        odd = [b"", b"\n", b"{}\n", b"x", b"\xff\n", b"[]\n" * 999, b"{}\n" * 9999]
+        return rng.choice([*odd, data[:-1], data * 2])
+    place = rng.randrange(len(lines))
+    if kind == 1:
+        del lines[place]
+    elif kind == 2:
+        lines.insert(place, lines[place])
+    elif kind == 3:
+        rng.shuffle(lines)
+    elif kind == 4:
+        lines = lines[: place + 1] + [lines[place]] * rng.choice([10, 3000])
+    else:
+        row = _mutate_value(rng, json.loads(lines[place]))
+        lines[place] = _written(rng, row).replace(b"\n", b" ")
+    return b"".join(line + b"\n" for line in lines)
+
+
+_PATTERNS = (
+    b"\x00\x00\x00\x00",  # zero
+    b"\x00\x00\x00\x80",  # minus zero
+    b"\x01\x00\x00\x00",  # the smallest denormal
+    b"\x00\x00\xc0\x7f",  # NaN
+    b"\x00\x00\x80\x7f",  # infinity
+    b"\xff\xff\x7f\x7f",  # the largest float
+)
+
+
+def _mutate_tensors(rng: Random, data: bytes) -> bytes:
+    size = int.from_bytes(data[:8], "little")
+    header, body = json.loads(data[8 : 8 + size]), bytearray(data[8 + size :])
+    kind = rng.randrange(6)
+    if kind == 0:
+        start = rng.randrange(max(1, len(body) // 4)) * 4
+        count = rng.choice([1, 4, len(body)])
+        pattern = rng.choice(_PATTERNS) * count
+        body[start : start + len(pattern)] = pattern[: len(body) - start]
+    elif kind == 1:
+        body = bytearray(rng.choice([b"", bytes(body[:-1]), bytes(body) * 2]))
+    elif kind == 2:
+        cut = [data[: 8 + size // 2], data[8:], data[: 8 + size]]
+        return rng.choice([*cut, b"", bytes(7), b"\xff" * 8 + data[8:]])
+    elif kind == 3:
+        names = sorted(n for n in header if n != "__metadata__")
+        entry = header[rng.choice(names)] if names else {}
+        entry["dtype"] = rng.choice(["F16", "BF16", "F64", "U8", "I64", "BOOL", "F8_E4M3", "F4"])
+        width = {"F16": 2, "BF16": 2, "F64": 8, "I64": 8}.get(entry["dtype"], 1)
+        if "shape" in entry and rng.random() < 0.7:
+            begin, end = entry["data_offsets"]
+            entry["shape"] = [(end - begin) // width]
+    else:
+        header = _mutate_value(rng, header)
+    written = _written(rng, header)
+    written += b" " * (-len(written) % 8)
+    return len(written).to_bytes(8, "little") + written + bytes(body)
+
+
+def _mutate_bytes(rng: Random, data: bytes) -> bytes:
+    return rng.choice([b"", data[:-1], data + b"x", b"\xff\xfe", rng.randbytes(64), b"\n" * 5000])
+
+
+_BY_CONTENT: dict[Content, Callable[[Random, bytes], bytes]] = {
+    Content.DOCUMENT: _mutate_document,
+    Content.PEFT_CONFIG: _mutate_document,
+    Content.LINES: _mutate_lines,
+    Content.TENSORS: _mutate_tensors,
+    Content.MARKDOWN: _mutate_bytes,
+    Content.IMAGE: _mutate_bytes,
+}
+
+
+def _follow(members: Members, changed: dict[str, bytes], more: list[bytes]) -> list[bytes]:
+    """Put changed members in, and their new digests wherever another member names the old ones.
+
+    Gives `more` (predicates) with the digests replaced too. Rounds are few: documents name one
+    another in one direction.
+    """
+    renamed: dict[bytes, bytes] = {}
+    for _ in range(6):
+        if not changed:
+            break
+        for name, data in changed.items():
+            old = digest.hex_of(digest.of_bytes(members[name])).encode()
+            renamed[old] = digest.hex_of(digest.of_bytes(data)).encode()
+            members[name] = data
+        changed = {
+            name: new
+            for name, data in members.items()
+            if name.endswith((".json", ".jsonl")) and (new := _replaced(data, renamed)) != data
+        }
+    return [_replaced(data, renamed) for data in more]
+
+
+def _replaced(data: bytes, renamed: dict[bytes, bytes]) -> bytes:
+    for old, new in renamed.items():
+        if old in data:
+            data = data.replace(old, new)
+    return data
+
+
+# Bundles
+
+
+class Fuzzer:
+    """Honest bundles in a folder, and what an iteration makes of them."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.world = World.make(folder, cases=6, train=5)
+        published = self.world.parts.copy()
+        published.publish_images()
+        published.publish_checkpoints()
+        withheld = self.world.parts.copy()
+        withheld.without.add("evalcases.jsonl")
+        withheld.lock["publish"]["text"] = False
+        self.variants = [self.world.parts, published, withheld]
+        self.honest = [(self._members(parts), parts.predicates()) for parts in self.variants]
+        self.path = folder / "fuzzed.kolm"
+
+    @staticmethod
+    def _members(parts: BundleParts) -> Members:
+        return {"receipt.json": parts.receipt(), **parts.members()}
+
+    def run(self, number: int) -> Failure | None:
+        """One iteration."""
+        rng = Random(number)
+        trusted = rng.random() < 0.8
+        before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        self._forge(rng, trusted=trusted)
+        began = time.monotonic()
+        try:
+            with _alarm(LONGEST_SECONDS):
+                verdict = self._meet(rng)
+        except Exception:  # noqa: BLE001 - that none but ours comes is what is tried
+            return Failure(number, traceback.format_exc())
+        grown = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) * 1024
+        if grown > MOST_BYTES + self.path.stat().st_size:
+            return Failure(number, f"took {grown:,} bytes of memory")
+        if time.monotonic() - began > LONGEST_SECONDS:
+            return Failure(number, "took too long")
+        if verdict is Verdict.OK and not trusted:
+            return Failure(number, "passed, and nobody that is trusted signed it")
+        return None
+
+    def _forge(self, rng: Random, *, trusted: bool) -> None:
+        shape = rng.random()
+        variant = rng.randrange(len(self.honest))
+        made = self._from_parts(rng, self.variants[variant]) if shape < 0.3 else None
+        members, predicates = made or self.honest[variant]
+        members = dict(members)
+        said = [canonical.dumps({"type": t, "said": p}) for t, p in predicates.items()]
+        if made is None and shape < 0.85:
+            names = rng.sample(sorted(members), rng.choice([1, 1, 2]))
+            changed = {n: _BY_CONTENT[kind_of(n).content](rng, members[n]) for n in names}
+            said = _follow(members, changed, said)
+        manifest = self._manifest(rng, members, shape)
+        key = self.world.publisher if trusted else self.world.stranger
+        about = digest.of_bytes(manifest)
+        claims = []
+        for data in said:
+            claim = json.loads(data)
+            predicate = claim["said"]
+            if rng.random() < 0.1:
+                predicate = _mutate_value(rng, predicate)
+            try:
+                text = canonical.dumps(_statement(about, claim["type"], predicate))
+            except (TypeError, ValueError, RecursionError):
+                continue
+            sealed = envelope.seal(text, key)
+            if rng.random() < 0.02:
+                sealed = _written(rng, _mutate_value(rng, json.loads(sealed)))
+            claims.append(sealed)
+        try:
+            write_raw(self.path, manifest, members, claims)
+        except KolmError:  # an envelope that is none: the file then goes without claims
+            write_raw(self.path, manifest, members)
+
+    def _from_parts(self, rng: Random, honest: BundleParts) -> tuple[Members, Any] | None:
+        """Documents changed before sealing, so that all that is derived is derived from them."""
+        parts = honest.copy()
+        names = ["lock", "snapshot", "snapshot_rows", "cases", "modules", "trace", "predictions"]
+        name = rng.choice([*names, "evaluation"])
+        try:
+            setattr(parts, name, _mutate_value(rng, getattr(parts, name)))
+            if rng.random() < 0.5:
+                parts.rescore()
+            return self._members(parts), parts.predicates()
+        except Exception:  # noqa: BLE001 - our own makers need documents that make sense
+            return None
+
+    def _manifest(self, rng: Random, members: Members, shape: float) -> bytes:
+        described = [
+            Member(name=name, digest=digest.of_bytes(data), size=len(data))
+            for name, data in members.items()
+        ]
+        value: Any = None
+        try:
+            data = build_manifest(described)
+            value = json.loads(data)
+        except KolmError:
+            value = json.loads(build_manifest(_distinct(described)))
+        if shape >= 0.92:
+            _share_one_blob(rng, value)
+        elif shape >= 0.85:
+            value = _mutate_value(rng, value)
+        return _written(rng, value) if shape >= 0.85 else canonical.dumps(value)
+
+    def _meet(self, rng: Random) -> Verdict | None:
+        """What a stranger's bundle meets. Gives the verdict, or None when there is none."""
+        parts = self.world.parts
+        material: dict[str, Any] = {}
+        if rng.random() < 0.3:
+            material["base"] = parts.base
+        if rng.random() < 0.3:
+            captures = [canonical.dumps(case) for case in parts.cases]
+            material["captures"] = Pictures.of(parts, captures)
+            if "base" in material:
+                material["rescore"] = rescoring(parts)
+        verdict = None
+        try:
+            report = self.world.look(self.path, **material).report
+            codec.to_document(report)
+            json.dumps(codec.to_document(report), ensure_ascii=False).encode("utf-8")
+            render(report, paint=lambda text, _: text).encode("utf-8")
+            verdict = report.conclusions.overall.verdict
+        except KolmError as error:
+            str(error).encode("utf-8")
+        try:
+            bundle = Bundle.open(self.path)
+            json.dumps(describe(bundle), ensure_ascii=False).encode("utf-8")
+            with tempfile.TemporaryDirectory(dir=self.folder) as folder:
+                bundle.unpack(Path(folder) / "unpacked")
+        except KolmError as error:
+            str(error).encode("utf-8")
+        return verdict
+
+
+def _statement(about: digest.Digest, kind: str, predicate: Any) -> Any:
+    return {
+        "_type": statement.STATEMENT_TYPE,
+        "subject": [{"name": "toy", "digest": {"sha256": digest.hex_of(about)}}],
+        "predicateType": kind,
+        "predicate": predicate,
+    }
+
+
+def _distinct(members: list[Member]) -> list[Member]:
+    """The members with digests of their own: the manifest is then refused for its blobs."""
+    return [m._replace(digest=digest.of_bytes(m.name.encode())) for m in members]
+
+
+def _share_one_blob(rng: Random, manifest: Any) -> None:
+    """One blob under very many names, or the bytes of one member in the place of others."""
+    layers = manifest["layers"]
+    shared = rng.choice([manifest["config"], *layers])
+    if rng.random() < 0.3:
+        for layer in rng.sample(layers, rng.randrange(1, len(layers))):
+            layer["digest"], layer["size"] = shared["digest"], shared["size"]
+        return
+    name, media = rng.choice(
+        [
+            ("checkpoint-{:08d}.json", "application/vnd.kolm.checkpoint.v1+json"),
+            ("checkpoint-{:08d}.safetensors", "application/vnd.kolm.checkpoint.v1.safetensors"),
+            ("evalimage-{:064x}", "application/vnd.kolm.evalimage.v1"),
+        ]
+    )
+    layers += [
+        {
+            "annotations": {TITLE: name.format(place)},
+            "digest": shared["digest"],
+            "mediaType": media,
+            "size": shared["size"],
+        }
+        for place in range(rng.choice([2, 100, 4000]))
+    ]
+
+
+@contextmanager
+def _alarm(seconds: int) -> Iterator[None]:
+    def ring(*_: Any) -> None:
+        raise TimeoutError(f"no answer within {seconds} s")
+
+    old = signal.signal(signal.SIGALRM, ring)
+    signal.alarm(seconds)
+    try:
+        yield
+    finally:
+        signal.alarm(0)
+        signal.signal(signal.SIGALRM, old)
+
+
+def fuzz(first: int, count: int, *, tell: Callable[[str], None] | None = None) -> list[Failure]:
+    """Run iterations and give the failures."""
+    failures = []
+    with tempfile.TemporaryDirectory(prefix="kolm-fuzz-") as folder:
+        fuzzer = Fuzzer(Path(folder))
+        for number in range(first, first + count):
+            failure = fuzzer.run(number)
+            if failure is not None:
+                failures.append(failure)
+                if tell:
+                    tell(f"iteration {number}: {failure.what}")
+            if tell and (number - first) % 1000 == 999:
+                tell(f"{number - first + 1} done, {len(failures)} failures")
+    return failures
+
+
+def main() -> int:
+    """The command."""
+    parser = argparse.ArgumentParser(description="Fuzz the readers of bundles.")
+    parser.add_argument("count", type=int)
+    parser.add_argument("--first", type=int, default=0)
+    asked = parser.parse_args()
+    began = time.monotonic()
+    failures = fuzz(asked.first, asked.count, tell=lambda text: print(text, flush=True))
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
+    took = time.monotonic() - began
+    print(f"{asked.count} iterations, {len(failures)} failures, {took:.0f} s, peak {peak} MiB")
+    return 1 if failures else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
