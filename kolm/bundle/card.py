@@ -113,7 +113,8 @@ def _scores(evaluation: Row) -> str:
     floors = "passed" if evaluation["floors_passed"] else "not passed"
     text = (
         f"## Scores\n\nMetric {escape(evaluation['metric']['kind'])} on {evaluation['cases']} eval "
-        f"cases, of which {evaluation['covered']} were answered in the metric's form. "
+        f"cases with {evaluation['distinct_questions']} distinct questions, of which "
+        f"{evaluation['covered']} were answered in the metric's form. "
         f"Floors: {floors}.\n\n" + _table(("who", "accuracy", "95 % interval"), rows)
     )
     if slices:

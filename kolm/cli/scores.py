@@ -20,7 +20,10 @@ def score_lines(evaluation: Mapping[str, Any], kscore: Mapping[str, Any], out: O
     """Accuracy with its interval, the controls, every floor, and K."""
     adapter = evaluation["adapter"]
     interval = adapter["interval"]
-    cases = f"{evaluation['cases']} cases, {evaluation['covered']} covered"
+    asked = f"{evaluation['cases']} cases"
+    if evaluation["distinct_questions"] < evaluation["cases"]:
+        asked += f" ({evaluation['distinct_questions']} distinct questions)"
+    cases = f"{asked}, {evaluation['covered']} covered"
     span = f"95 % {interval['low']} to {interval['high']}"
     controls = ((name, evaluation[key]["accuracy"]) for name, key in CONTROLS)
     lines = [

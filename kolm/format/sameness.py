@@ -7,7 +7,7 @@ docs/format/snapshot.md, S13 and S14. The characters come from a table of one Un
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from functools import cache, lru_cache
 from importlib import resources
 from itertools import groupby
@@ -26,8 +26,10 @@ Document = Mapping[str, Any]
 def question(document: Document) -> tuple[str, ...]:
     """What a capture asks: pictures by pixels, what is said to the model folded.
 
-    The document must obey the rules of a capture.
+    The document must fit the schema of a capture; a place of an image that it does not have counts
+    as no picture, which its rules refuse.
     """
+    pictures = dict(enumerate(image["pixels"] for image in document["images"]))
     asked: list[str] = []
     for message in document["messages"][:-1]:
         said = message["role"]
@@ -35,7 +37,7 @@ def question(document: Document) -> tuple[str, ...]:
         asked.append(said)
         for part in message["content"]:
             if part["type"] == "image":
-                asked += ("image", document["images"][part["image"]]["pixels"])
+                asked += ("image", pictures.get(part["image"], ""))
             elif text := compared(part["text"]):
                 asked += ("text", text)
     return tuple(asked)
@@ -61,11 +63,6 @@ def fold(text: str) -> str:
     table = _table()
     shown = " ".join(_in_order(_decomposed(text.translate(table.fold)), table.classes).split())
     return shown.rstrip(END_MARKS + " ") or shown[:1]
-
-
-def count_distinct(documents: Iterable[Document]) -> int:
-    """How many different questions captures ask."""
-    return len({question(document) for document in documents})
 
 
 class _Table(NamedTuple):

@@ -61,12 +61,17 @@ class Floor(NamedTuple):
 
 
 class Evaluation(NamedTuple):
-    """How the adapter, its base and the controls did on every declared case."""
+    """How the adapter, its base and the controls did on every declared case.
+
+    Attributes:
+        distinct_questions: how many of the cases differ in pictures or in what a person reads.
+    """
 
     schema: str
     metric: dict[str, Any]
     cases: int
     covered: int
+    distinct_questions: int
     images: int
     adapter: Accuracy
     base: Accuracy

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 
 from kolm import canonical, digest
 from kolm.errors import Refused
+from kolm.format import sameness
 from kolm.metrics.exact import normalise
 from kolm.metrics.relaxed import parse_number
 
@@ -29,6 +30,7 @@ class Case(NamedTuple):
     image_size: str  # none | small | medium | large
     answer_type: str  # boolean | number | text
     cluster: str  # the same for all cases that are linked through shared pictures
+    question: tuple[str, ...]  # the same for all cases that ask the same, as a person sees it
 
 
 def read_cases(data: bytes | memoryview, *, where: str = "evalcases.jsonl") -> tuple[Case, ...]:
@@ -66,6 +68,7 @@ def _build(case: str, capture: Mapping[str, Any], images: tuple[str, ...], clust
         image_size=image_size(capture["images"]),
         answer_type=answer_type(reference),
         cluster=cluster,
+        question=sameness.question(capture),
     )
 
 

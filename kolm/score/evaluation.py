@@ -79,6 +79,7 @@ def evaluate(
             metric=dict(settings["metric"]),
             cases=len(ordered),
             covered=sum(verdict.covered for verdict in verdicts["adapter"]),
+            distinct_questions=len({case.question for case in ordered}),
             images=len({image for case in ordered for image in case.images}),
             adapter=means["adapter"],
             base=means["base"],

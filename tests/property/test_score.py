@@ -59,6 +59,7 @@ def packs(draw: st.DrawFn) -> tuple[list[dict[str, Any]], list[Case]]:
                 image_size="small",
                 answer_type=draw(st.sampled_from(["boolean", "number", "text"])),
                 cluster=picture,
+                question=(picture,),
             )
         )
         rows.append({"case": name, "batch": 0, **{run: draw(outcomes) for run in RUNS}})

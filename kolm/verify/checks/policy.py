@@ -76,12 +76,12 @@ def evaluation_is_accepted(subject: Subject) -> Iterator[Finding]:
             found=tolerated,
         )
     yield from _one_of(policy.eval_pack_roots, subject.pack_root, f"{LINES} (eval)")
-    if policy.minimum_eval_cases and evaluation["cases"] < policy.minimum_eval_cases:
+    if policy.minimum_eval_cases and evaluation["distinct_questions"] < policy.minimum_eval_cases:
         yield failed(
-            "too few eval cases",
-            where=f"{place}/cases",
+            "too few eval cases that ask something else",
+            where=f"{place}/distinct_questions",
             expected=f"at least {policy.minimum_eval_cases:,}",
-            found=f"{evaluation['cases']:,}",
+            found=f"{evaluation['distinct_questions']:,}",
         )
     yield from _floors_hold(subject)
     yield from _gate_holds(subject)

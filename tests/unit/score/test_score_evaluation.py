@@ -334,3 +334,18 @@ def test_the_demo_size_takes_well_under_a_second() -> None:
     begin = time.perf_counter()
     evaluate(predictions, cases, SETTINGS)
     assert time.perf_counter() - begin < 1.0
+
+
+def test_questions_that_look_the_same_are_counted_once() -> None:
+    def asking(number: int, text: str) -> dict[str, Any]:
+        made = capture(number, "yes", picture=number % 2)
+        made["messages"][0]["content"][0]["text"] = text
+        return made
+
+    asked = [asking(n, f"Is it red{mark}") for n, mark in enumerate(["?", "?", "\u200b?", "??"])]
+    asked.append(asking(4, "Is it blue?"))
+    for made in asked:
+        made["messages"][0]["content"].insert(0, {"image": 0, "type": "image"})
+    predictions, cases = pack([(made, "yes", "no", "no") for made in asked])
+    document = evaluate(predictions, cases, SETTINGS)
+    assert (document["cases"], document["distinct_questions"]) == (5, 3)
