@@ -63,6 +63,7 @@ def _check_examples(prepared: Prepared, reporter: Reporter) -> Iterator[Found]:
 def _encode_all(prepared: Prepared, reporter: Reporter) -> Iterator[Found]:
     from kolm.encode.encoder import Encoder
     from kolm.models import family
+    from kolm.models.folder import image_token_id
     from kolm.models.processor import load_processor
     from kolm.models.resolve import read_config
     from kolm.train.plan import read_plan
@@ -72,7 +73,7 @@ def _encode_all(prepared: Prepared, reporter: Reporter) -> Iterator[Found]:
     encoder = Encoder(
         load_processor(prepared.base.folder),
         family.runtime(prepared.lock["base"]["family"]),
-        image_token_id=int(read_config(prepared.base.folder)["image_token_id"]),
+        image_token_id=image_token_id(read_config(prepared.base.folder)),
         max_seq_length=train["max_seq_length"],
         max_images=train["max_images"],
         shrink_images=train["shrink_images"],

@@ -30,11 +30,15 @@ from kolm.store.blobs import BlobStore
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunAnswer:
-    """One answer: the text, its tokens, why it ended (stop or length), and by which bundle."""
+    """One answer: the text, its tokens, why it ended (stop or length), and by which bundle.
+
+    `cut_tokens` were taken out of the prompt's middle, because it was longer than the budget.
+    """
 
     text: str
     tokens: int
     finish: str
+    cut_tokens: int
     content_id: Digest
 
 
@@ -78,6 +82,7 @@ class LoadedBundle:
             text=answer.output,
             tokens=answer.tokens,
             finish=answer.finish,
+            cut_tokens=example.cut_tokens,
             content_id=self.content_id,
         )
 

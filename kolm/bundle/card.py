@@ -111,11 +111,13 @@ def _scores(evaluation: Row) -> str:
         for part in evaluation["slices"]
     ]
     floors = "passed" if evaluation["floors_passed"] else "not passed"
+    shortened = evaluation["cut_prompts"]
+    cut = f"Of {shortened} of them the prompt was cut to fit. " if shortened else ""
     text = (
         f"## Scores\n\nMetric {escape(evaluation['metric']['kind'])} on {evaluation['cases']} eval "
         f"cases with {evaluation['distinct_questions']} distinct questions, of which "
         f"{evaluation['covered']} were answered in the metric's form. "
-        f"Floors: {floors}.\n\n" + _table(("who", "accuracy", "95 % interval"), rows)
+        f"{cut}Floors: {floors}.\n\n" + _table(("who", "accuracy", "95 % interval"), rows)
     )
     if slices:
         text += "\n\n" + _table(("slice", "cases", "accuracy"), slices)

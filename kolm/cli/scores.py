@@ -30,6 +30,9 @@ def score_lines(evaluation: Mapping[str, Any], kscore: Mapping[str, Any], out: O
         f"accuracy   {adapter['accuracy']}   {span}   on {cases}",
         "controls   " + "   ".join(f"{name} {accuracy}" for name, accuracy in controls),
     ]
+    if evaluation["cut_prompts"]:
+        cut = f"{evaluation['cut_prompts']} prompts were cut to fit the budget of tokens"
+        lines.append(f"{out.paint('note', 'warn')}       {cut}")
     for floor in evaluation["floors"]:
         mark = out.paint("ok    ", "good") if floor["passed"] else out.paint("FAILED", "bad")
         lines.append(

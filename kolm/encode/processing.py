@@ -20,7 +20,7 @@ class Tokenizer(Protocol):
     def added_tokens_decoder(self) -> dict[int, Any]:
         """Every token that is matched as a whole before the text is split."""
 
-    def encode(self, text: str, *, add_special_tokens: bool) -> list[int]:
+    def encode(self, text: str, *, add_special_tokens: bool, verbose: bool) -> list[int]:
         """The ids of a text."""
 
 

@@ -23,10 +23,12 @@ from kolm.evaluate.pictures import Pictures, Size, picture_sizes
 from kolm.evaluate.plan import CaptureRow, Prompt, encode_prompts
 from kolm.evaluate.predict import Speaker
 from kolm.models import family as families
+from kolm.models.folder import image_token_id
 from kolm.models.generation import end_token_ids
 from kolm.models.library import quiet_library
 from kolm.models.load import load_model
-from kolm.models.processor import load_processor
+from kolm.models.processor import load_processor, pad_token_id
+from kolm.models.resolve import read_config
 from kolm.store.blobs import BlobStore
 
 ADAPTER_FILES = ("adapter_model.safetensors", "adapter_config.json")
@@ -153,6 +155,8 @@ def open_session(sources: Sources) -> Session:
     processor = load_processor(sources.base_folder)
     adapted = load_adapter(model, sources.adapter_folder)
     tokenizer = processor.tokenizer
+    end_ids = end_token_ids(model, tokenizer)
+    picture_token = image_token_id(read_config(sources.base_folder))
     train = lock["train"]
     return Session(
         sources=sources,
@@ -161,16 +165,16 @@ def open_session(sources: Sources) -> Session:
             model=model,
             family=family,
             tokenizer=tokenizer,
-            image_token_id=model.config.image_token_id,
-            pad_token_id=tokenizer.pad_token_id,
-            end_ids=end_token_ids(model, tokenizer),
+            image_token_id=picture_token,
+            pad_token_id=pad_token_id(tokenizer, end_ids),
+            end_ids=end_ids,
             max_new_tokens=lock["evaluation"]["max_new_tokens"],
         ),
         image_processor=processor.image_processor,
         encoder=Encoder(
             processor,
             family,
-            image_token_id=model.config.image_token_id,
+            image_token_id=picture_token,
             max_seq_length=train["max_seq_length"],
             max_images=train["max_images"],
             shrink_images=train["shrink_images"],

@@ -65,6 +65,9 @@ def evaluate_folder(folder: Path, reporter: Reporter) -> None:
     latency = measure_latency(session)
     reporter.finished("measure latency", p50_us=latency.p50_us, p95_us=latency.p95_us)
     rows = prediction_rows(sources, batches, answers)
+    cut = sum(row["cut"] > 0 for row in rows)
+    if cut:
+        reporter.warned(f"{cut} prompts of eval cases were cut to fit train.max_seq_length")
     paths.atomic_write(folder / "predictions.jsonl", canonical.dump_lines(rows))
     facts = _measurements(session, answers, latency, wall_seconds)
     paths.atomic_write(folder / "measurements.json", canonical.dumps(facts))
@@ -84,11 +87,12 @@ def prediction_rows(
     """The rows of predictions.jsonl: one a case, sorted by id, scored by kolm/score."""
     settings = sources.lock["evaluation"]
     judge = Judge(settings)
-    numbers = {prompt.case: batch.number for batch in batches for prompt in batch.prompts}
+    prompts = {p.case: (b.number, p.example.cut_tokens) for b in batches for p in b.prompts}
     rows = []
     for case in sorted(build_cases(sources.captures), key=lambda case: case.case):
         outcomes = {run: asdict(answers[run][case.case]) for run in RUNS}
-        row = {"case": case.case, "batch": numbers[case.case], **outcomes}
+        number, cut = prompts[case.case]
+        row = {"case": case.case, "batch": number, "cut": cut, **outcomes}
         rows.append(score_row(row, case, settings, judge=judge))
     return rows
 

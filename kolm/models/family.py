@@ -27,6 +27,9 @@ class FamilyRuntime(Protocol):
     ) -> Grid:
         """The patch grid of an image of this size."""
 
+    def widened(self, height: int, width: int) -> tuple[int, int]:
+        """The size at which a picture is processed: its own, unless it is too thin for that."""
+
     def image_tokens(self, image_processor: Any, grid: Grid) -> int:
         """The tokens of a grid."""
 

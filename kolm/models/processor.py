@@ -8,17 +8,14 @@ only, so the same class is built from its image processor, tokenizer and templat
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
-from kolm import canonical
 from kolm.errors import Refused, missing_extra
+from kolm.models import folder as folders
 from kolm.models.library import hide_torchvision, quiet_library
-from kolm.models.resolve import CONFIG_BYTES, read_config
-
-# Where the template of a conversation may lie beside the tokenizer, the current place first.
-_TEMPLATE, _OLD_TEMPLATE = "chat_template.jinja", "chat_template.json"
-_PROCESSOR = "processor_config.json"
+from kolm.models.resolve import read_config
 
 
 def load_processor(folder: Path) -> Any:
@@ -55,39 +52,20 @@ def load_processor(folder: Path) -> Any:
             )
 
     tokenizer = _load(AutoTokenizer, folder, "tokenizer", trust_remote_code=False)
-    images = _load(Qwen2VLImageProcessorPil, folder, "image processor")
-    return ImageOnlyProcessor(images, tokenizer, chat_template(folder) or tokenizer.chat_template)
+    size = folders.picture_size(folder)
+    stated = {} if size is None else {"size": size, "min_pixels": None, "max_pixels": None}
+    images = _load(Qwen2VLImageProcessorPil, folder, "image processor", **stated)
+    template = folders.chat_template(folder) or tokenizer.chat_template
+    return ImageOnlyProcessor(images, tokenizer, template)
 
 
-def chat_template(folder: Path) -> Any:
-    """The template that lies beside the tokenizer: in a file of its own or in an older place.
+def pad_token_id(tokenizer: Any, end_ids: Collection[int]) -> int:
+    """The id that fills batches up: the tokenizer's own, else one that ends an answer.
 
-    Returns:
-        The Jinja text, or None when the folder has none outside the tokenizer's own files.
+    What stands there is masked or never read, so that it changes no answer.
     """
-    current = folder / _TEMPLATE
-    if current.is_file():
-        return current.read_text(encoding="utf-8")
-    for name in (_OLD_TEMPLATE, _PROCESSOR):
-        found = read_json(folder, name).get("chat_template")
-        if found:
-            return found
-    return None
-
-
-def read_json(folder: Path, name: str) -> dict[str, Any]:
-    """An optional JSON file of a base; empty when there is none.
-
-    Raises:
-        Refused: it is no JSON object.
-    """
-    path = folder / name
-    if not path.is_file():
-        return {}
-    value = canonical.loads(path.read_bytes(), where=name, max_bytes=CONFIG_BYTES, floats=True)
-    if not isinstance(value, dict):
-        raise Refused("E_BASE_CONFIG", "a file of the base is not a JSON object", where=name)
-    return value
+    own = tokenizer.pad_token_id
+    return min(end_ids) if own is None else int(own)
 
 
 def _load(kind: Any, folder: Path, what: str, **options: Any) -> Any:

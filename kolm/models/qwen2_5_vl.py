@@ -11,13 +11,13 @@ from collections.abc import Sequence
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
-from kolm.errors import Refused
-
 if TYPE_CHECKING:
     import numpy as np
     import torch
 
 Grid = tuple[int, int, int]
+
+LONGEST_SIDES = 200  # transformers, smart_resize: a longer side is refused
 
 
 def image_grid(image_processor: Any, height: int, width: int, max_pixels: int | None) -> Grid:
@@ -29,8 +29,7 @@ def image_grid(image_processor: Any, height: int, width: int, max_pixels: int | 
         width: of the upright image, in pixels.
         max_pixels: a limit below the processor's own, or None.
 
-    Raises:
-        Refused: one side is more than 200 times the other, which the family cannot process.
+    A picture that is too thin for the processor is cut as `widened` says.
     """
     least, most = pixel_limits(image_processor, max_pixels)
     patch, merge = int(image_processor.patch_size), int(image_processor.merge_size)
@@ -41,16 +40,18 @@ def image_grid(image_processor: Any, height: int, width: int, max_pixels: int | 
 def _grid(height: int, width: int, patch: int, merge: int, least: int, most: int) -> Grid:
     from transformers.models.qwen2_vl.image_processing_pil_qwen2_vl import smart_resize
 
-    try:
-        rows, columns = smart_resize(height, width, patch * merge, least, most)
-    except (ValueError, ZeroDivisionError) as error:
-        raise Refused(
-            "E_ENCODE_IMAGE_SHAPE",
-            "the family cannot process an image of this shape",
-            expected="no side more than 200 times the other",
-            found=f"{width}x{height}",
-        ) from error
+    rows, columns = smart_resize(*widened(height, width), patch * merge, least, most)
     return (1, rows // patch, columns // patch)
+
+
+def widened(height: int, width: int) -> tuple[int, int]:
+    """The size at which a picture is handed to the image processor: (height, width).
+
+    The processor refuses a picture with one side more than 200 times the other. Its short side is
+    then made as long as the limit demands; every other picture keeps its size.
+    """
+    least = -(-max(height, width) // LONGEST_SIDES)
+    return max(height, least), max(width, least)
 
 
 def pixel_limits(image_processor: Any, max_pixels: int | None) -> tuple[int, int]:
@@ -73,6 +74,9 @@ def pixel_values(
 ) -> tuple[torch.Tensor, Grid]:
     """The patches of one upright RGB picture, (patches, numbers a patch), and their grid."""
     least, most = pixel_limits(image_processor, max_pixels)
+    height, width = widened(image.height, image.width)
+    if (width, height) != image.size:
+        image = image.resize((width, height))
     out = image_processor(
         images=[image],
         size={"shortest_edge": least, "longest_edge": most},

@@ -11,11 +11,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from kolm import canonical, roles
+from kolm import canonical, roles, system
 from kolm.errors import Refused, Unreadable, missing_extra
 
 _EMBEDDED = {"kolm/nano-1": ("nano", "Apache-2.0")}
 _HUB_NAME = re.compile(r"[A-Za-z0-9][\w.-]*/[\w.-]+", re.ASCII)
+LFS_POINTER = b"version https://git-lfs.github.com/spec/"  # git-lfs, docs/spec.md
 CONFIG_BYTES = 4 * 1024 * 1024  # configs of large bases with many added tokens reach 1 MiB
 
 
@@ -143,20 +144,47 @@ def read_config(folder: Path) -> dict[str, Any]:
     """The base's ``config.json``.
 
     Raises:
-        Unreadable: there is none.
+        Unreadable: there is none, or it is a Git LFS pointer: this is not a base.
         Refused: it is not a JSON object.
     """
-    path = folder / "config.json"
-    if not path.is_file():
+    if not (folder / "config.json").is_file():
         raise Unreadable(
-            "E_BASE_NOT_FOUND", "the base has no config.json", where="base", found=folder.name
+            "E_BASE_NOT_FOUND",
+            "this is not a base: it has no config.json",
+            where="base",
+            expected="the folder of a checkpoint, with config.json and *.safetensors",
+            found=folder.name,
         )
-    config = canonical.loads(
-        path.read_bytes(), where="config.json", max_bytes=CONFIG_BYTES, floats=True
+    return read_json(folder, "config.json")
+
+
+def read_json(folder: Path, name: str) -> dict[str, Any]:
+    """A JSON file of a base; empty when there is none.
+
+    Raises:
+        Refused: it is not a JSON object, or a Git LFS pointer.
+    """
+    path = folder / name
+    if not path.is_file():
+        return {}
+    with system.naming(path):
+        data = path.read_bytes()
+    if data.startswith(LFS_POINTER):
+        raise lfs_pointer(folder, name)
+    value = canonical.loads(data, where=name, max_bytes=CONFIG_BYTES, floats=True)
+    if not isinstance(value, dict):
+        raise Refused("E_BASE_CONFIG", "this file of the base is not a JSON object", where=name)
+    return value
+
+
+def lfs_pointer(folder: Path, name: str) -> Refused:
+    """The error of a file whose content stayed on a Git LFS server."""
+    return Refused(
+        "E_BASE_LFS_POINTER",
+        "a file of the base is a Git LFS pointer: its content was not downloaded",
+        where=name,
+        hint=f"git -C {folder} lfs pull, or hf download OWNER/MODEL",
     )
-    if not isinstance(config, dict):
-        raise Refused("E_BASE_CONFIG", "the base's config is not an object", where="config.json")
-    return config
 
 
 def _stated_license(folder: Path) -> str:

@@ -72,6 +72,7 @@ class Evaluation(NamedTuple):
     cases: int
     covered: int
     distinct_questions: int
+    cut_prompts: int  # cases whose prompt was cut to the token budget
     images: int
     adapter: Accuracy
     base: Accuracy

@@ -22,6 +22,7 @@ class Prediction:
 
     case: str
     batch: int  # which recorded batch held the case: the same one in all three runs
+    cut: int  # tokens that the budget took out of its prompt
     adapter: Outcome
     base: Outcome
     blind: Outcome

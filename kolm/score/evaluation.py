@@ -80,6 +80,7 @@ def evaluate(
             cases=len(ordered),
             covered=sum(verdict.covered for verdict in verdicts["adapter"]),
             distinct_questions=len({case.question for case in ordered}),
+            cut_prompts=sum(row["cut"] > 0 for row in rows),
             images=len({image for case in ordered for image in case.images}),
             adapter=means["adapter"],
             base=means["base"],
@@ -99,13 +100,13 @@ def score_row(
     """A prediction row with the scores and coverage that its own outputs give.
 
     Args:
-        row: ``case``, ``batch`` and the three runs, scored or not.
+        row: ``case``, ``batch``, ``cut`` and the three runs, scored or not.
         case: the declared case of that row.
         settings: the lock's ``evaluation`` object.
         judge: reuse one over many rows; equal answers are then judged once.
     """
     by = judge or Judge(settings)
-    scored = {"case": row["case"], "batch": row["batch"]}
+    scored = {name: row[name] for name in ("case", "batch", "cut")}
     for run in RUNS:
         outcome = row[run]
         verdict = by.judge(outcome, case.reference)

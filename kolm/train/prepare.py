@@ -20,6 +20,7 @@ from kolm.encode.examples import Dropped, Example
 from kolm.errors import Refused
 from kolm.events import Reporter
 from kolm.models.family import runtime
+from kolm.models.folder import image_token_id
 from kolm.models.resolve import read_config
 from kolm.train.plan import TrainPlan
 
@@ -118,25 +119,11 @@ def make_encoder(plan: TrainPlan, processor: Any, base_folder: Path) -> Encoder:
     return Encoder(
         processor,
         runtime(plan.base_family),
-        image_token_id=read_image_token(base_folder),
+        image_token_id=image_token_id(read_config(base_folder)),
         max_seq_length=plan.max_seq_length,
         max_images=plan.max_images,
         shrink_images=plan.shrink_images,
     )
-
-
-def read_image_token(base_folder: Path) -> int:
-    """The id that stands for one image feature, from the base's config.
-
-    Raises:
-        Refused: the config names none.
-    """
-    number = read_config(base_folder).get("image_token_id")
-    if not isinstance(number, int):
-        raise Refused(
-            "E_BASE_CONFIG", "the base's config names no image_token_id", where="config.json"
-        )
-    return number
 
 
 def encode_split(

@@ -22,8 +22,11 @@ from kolm.digest import Digest
 from kolm.errors import Refused
 from kolm.events import Reporter
 from kolm.models.family import FamilyRuntime, runtime
+from kolm.models.folder import image_token_id
+from kolm.models.generation import end_token_ids
 from kolm.models.load import load_model
-from kolm.models.processor import load_processor
+from kolm.models.processor import load_processor, pad_token_id
+from kolm.models.resolve import read_config
 from kolm.objectives.sft import ImageEmbedder
 from kolm.train import evidence, vision
 from kolm.train.checkpoints import CheckpointFolder, encode_tensors
@@ -34,7 +37,6 @@ from kolm.train.prepare import (
     Inputs,
     encode_split,
     make_encoder,
-    read_image_token,
     read_inputs,
 )
 from kolm.train.trace import Trace
@@ -113,8 +115,10 @@ def open_session(folder: Path, reporter: Reporter) -> Session:
             family,
             train.examples,
             embedder,
-            image_token_id=read_image_token(inputs.base_folder),
-            pad_token_id=processor.tokenizer.pad_token_id or 0,
+            image_token_id=image_token_id(read_config(inputs.base_folder)),
+            pad_token_id=pad_token_id(
+                processor.tokenizer, end_token_ids(model, processor.tokenizer)
+            ),
         )
     return Session(
         inputs=inputs,

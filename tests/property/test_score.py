@@ -62,7 +62,7 @@ def packs(draw: st.DrawFn) -> tuple[list[dict[str, Any]], list[Case]]:
                 question=(picture,),
             )
         )
-        rows.append({"case": name, "batch": 0, **{run: draw(outcomes) for run in RUNS}})
+        rows.append({"case": name, "batch": 0, "cut": 0, **{run: draw(outcomes) for run in RUNS}})
     return rows, cases
 
 

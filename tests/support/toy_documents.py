@@ -218,6 +218,7 @@ def make_prediction(case: Row, number: int) -> Row:
         "adapter": outcome(reference),
         "base": outcome(reference if number % 2 else "a circle"),
         "batch": number // 2,
+        "cut": 0,
         "blind": outcome("no"),
         "case": digest.of_value(case),
     }

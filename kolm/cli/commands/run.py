@@ -47,6 +47,12 @@ def command(
         "output": answer.text,
         "tokens": answer.tokens,
         "finish": answer.finish,
+        "cut_tokens": answer.cut_tokens,
     }
+    if answer.cut_tokens:
+        out.reporter.warned(
+            f"the prompt is longer than the bundle's budget: {answer.cut_tokens} tokens were cut "
+            "out of its middle"
+        )
     out.reporter.noted(f"{answer.tokens} tokens, {answer.finish}, bundle {answer.content_id}")
     out.answer(document, answer.text, brief=answer.text)

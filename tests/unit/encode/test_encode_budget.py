@@ -8,6 +8,7 @@ from kolm.encode.budget import KEPT_PROMPT_TOKENS, Run, count_tokens, cut_prompt
 from kolm.encode.encoder import Encoder
 from kolm.encode.examples import Dropped, DropReason
 from kolm.errors import Refused
+from kolm.models import qwen2_5_vl
 from kolm.models.family import runtime
 from tests.support import tiny_vlm
 from tests.support.tiny_vlm import make_capture
@@ -130,8 +131,25 @@ def test_no_length_makes_tokens_and_features_differ(lengths, images, limit, shri
     assert example.label_tokens == 2 * len(lengths)
 
 
-def test_an_image_of_an_impossible_shape_is_refused():
-    capture = make_capture(("user", [0, "?"]), ("assistant", "x"), width=4000, height=8)
-    with pytest.raises(Refused) as caught:
-        make_encoder(80).encode(capture)
-    assert caught.value.code == "E_ENCODE_IMAGE_SHAPE"
+@pytest.mark.parametrize(("width", "height"), [(4000, 8), (1, 201), (601, 3), (1, 4000)])
+def test_a_picture_too_thin_for_the_family_is_widened_and_kept(width, height):
+    processor = tiny_vlm.make_image_processor()
+    picture = tiny_vlm.make_picture(3, width=width, height=height)
+    grid = qwen2_5_vl.image_grid(processor, height, width, None)
+    patches, found = qwen2_5_vl.pixel_values(processor, picture, None)
+    assert found == grid
+    assert len(patches) == grid[1] * grid[2]
+    capture = make_capture(("user", [0, "?"]), ("assistant", "x"), width=width, height=height)
+    example = make_encoder(200).encode(capture)
+    assert [use.grid for use in example.images] == [grid]
+
+
+@given(st.integers(1, 20_000), st.integers(1, 20_000))
+def test_only_what_is_too_thin_is_widened_and_as_little_as_needed(height, width):
+    high, wide = qwen2_5_vl.widened(height, width)
+    assert max(high, wide) <= 200 * min(high, wide)
+    if max(height, width) <= 200 * min(height, width):
+        assert (high, wide) == (height, width)
+    else:
+        assert max(high, wide) == max(height, width)
+        assert max(high, wide) > 200 * (min(high, wide) - 1)

@@ -72,6 +72,7 @@ def pack(
         row = {
             "case": case.case,
             "batch": 0,
+            "cut": 0,
             "adapter": outcome(adapter),
             "base": outcome(base),
             "blind": outcome(blind),
@@ -349,3 +350,9 @@ def test_questions_that_look_the_same_are_counted_once() -> None:
     predictions, cases = pack([(made, "yes", "no", "no") for made in asked])
     document = evaluate(predictions, cases, SETTINGS)
     assert (document["cases"], document["distinct_questions"]) == (5, 3)
+
+
+def test_cut_prompts_are_the_rows_that_say_so() -> None:
+    rows, cases = pack(many())
+    rows[3]["cut"], rows[7]["cut"] = 1, 400
+    assert evaluate(rows, cases, SETTINGS)["cut_prompts"] == 2
