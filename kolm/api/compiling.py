@@ -1,8 +1,8 @@
 """The compositions: the whole line from a spec to a signed bundle.
 
 check -> train -> evaluate -> gate -> seal -> sign. Training and evaluation run in children under
-the strict profile; a run folder is named after its lock, so that the same compile resumes there
-after a kill, and another one never meets its files.
+the strict profile, each in a folder named after what it depends on, so that the same compile
+resumes there after a kill, and one that changes a floor finds what it needs.
 """
 
 from __future__ import annotations
@@ -14,23 +14,23 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from kolm import canonical, paths
+from kolm import canonical
 from kolm.api import children, sealing
 from kolm.api.preparing import Prepared, SpecSource, demand_reachable, prepare
 from kolm.api.signing import choose_key
-from kolm.bundle import adapter_config, cid
+from kolm.api.stages import Finished, finished
+from kolm.bundle import cid
 from kolm.digest import Digest
 from kolm.events import Reporter, Silent
+from kolm.format import names
 from kolm.records.kscore import Pack
+from kolm.run import folder as files
+from kolm.run.names import FACTS, MEASUREMENTS
 from kolm.score import kscore
 from kolm.score.cases import read_cases
 from kolm.score.evaluation import evaluate
 from kolm.sign.keys import PrivateKey
 from kolm.spec.load import load_spec
-from kolm.train.profile import child_environment
-
-_DONE_TRAINING = ("train.json", "adapter_model.safetensors", "modules.jsonl", "trace.jsonl")
-_DONE_EVALUATING = ("predictions.jsonl", "measurements.json")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -105,13 +105,9 @@ def compile_bundle(
         demand_reachable(prepared)
     target = output or prepared.project.folder / f"{prepared.spec.name}.kolm"
     sealing.demand_place(target, prepared.lock, force=force)
-    run = prepared.project.run_folder(prepared.lock)
-    with children.claimed(run) as claim:
-        write_inputs(run, prepared)
-        _train(run, prepared, told, claim)
-        _evaluate(run, prepared, told, claim)
+    with finished(prepared, told) as done:
         return _judge_and_seal(
-            run,
+            done,
             prepared,
             signer,
             target=target,
@@ -123,51 +119,8 @@ def compile_bundle(
         )
 
 
-def write_inputs(run: Path, prepared: Prepared) -> None:
-    """Write what the children read into the run folder."""
-    for name, data in prepared.snapshot.files().items():
-        paths.atomic_write(run / name, data)
-    paths.atomic_write(run / "spec.lock.json", canonical.dumps(prepared.lock))
-    places = {"base_folder": str(prepared.base.folder), "captures": str(prepared.store_folder)}
-    paths.atomic_write(run / "inputs.json", canonical.dumps(places))
-
-
-def _train(run: Path, prepared: Prepared, reporter: Reporter, claim: int) -> None:
-    if not all((run / name).is_file() for name in _DONE_TRAINING):
-        children.run(
-            "kolm.train.worker",
-            [str(run)],
-            log=run / "train.log",
-            environment=child_environment(prepared.lock["environment"]["threads"]),
-            reporter=reporter,
-            inherit=(claim,),
-        )
-    modules = canonical.read_lines((run / "modules.jsonl").read_bytes(), where="modules.jsonl")
-    config = adapter_config.derive(prepared.lock, [row for _, _, row in modules])
-    paths.atomic_write(run / "adapter_config.json", config)
-
-
-def _evaluate(run: Path, prepared: Prepared, reporter: Reporter, claim: int) -> None:
-    if all((run / name).is_file() for name in _DONE_EVALUATING):
-        return
-    children.run(
-        "kolm.evaluate.worker",
-        [str(run)],
-        log=run / "evaluate.log",
-        environment=child_environment(prepared.lock["environment"]["threads"]),
-        reporter=reporter,
-        inherit=(claim,),
-    )
-
-
-def read_predictions(run: Path) -> list[dict[str, Any]]:
-    """The rows of a run's predictions."""
-    data = (run / "predictions.jsonl").read_bytes()
-    return [row for _, _, row in canonical.read_lines(data, where="predictions.jsonl")]
-
-
 def _judge_and_seal(
-    run: Path,
+    done: Finished,
     prepared: Prepared,
     signer: PrivateKey,
     *,
@@ -179,15 +132,16 @@ def _judge_and_seal(
     reporter: Reporter,
 ) -> CompileResult:
     lock = prepared.lock
-    predictions = read_predictions(run)
-    cases = (run / "evalcases.jsonl").read_bytes()
+    predictions = files.read_rows(done.evaluated, names.PREDICTIONS)
+    cases = prepared.snapshot.files()[names.CASES]
     evaluation = evaluate(predictions, read_cases(cases), lock["evaluation"])
-    measurements = canonical.loads((run / "measurements.json").read_bytes(), where="measurements")
+    measurements = files.read_document(done.evaluated, MEASUREMENTS)
+    content = sealing.gather_content(done, prepared, evaluation)
     report = sealing.score_report(
         lock,
         evaluation,
         measurements,
-        size_bytes=sum((run / name).stat().st_size for name in kscore.SIZED_MEMBERS),
+        size_bytes=content.size_of(kscore.SIZED_MEMBERS),
         pack=Pack(root=sealing.pack_root(prepared.snapshot.lines), owner="publisher"),
     )
     passed = report["gate"]["verdict"] == "passed"
@@ -200,8 +154,7 @@ def _judge_and_seal(
     }
     if passed or allow_below_gate:
         reporter.started("seal", None, "bytes")
-        content = sealing.gather_content(run, prepared, evaluation)
-        facts = canonical.loads((run / "train.json").read_bytes(), where="train.json")
+        facts = files.read_document(done.trained, FACTS)
         times = sealing.Times(
             started=started,
             finished=datetime.now(UTC),  # noqa: TID251 - for the provenance claim
@@ -263,7 +216,7 @@ def _prompts(cases: bytes) -> dict[str, str]:
     from kolm import digest
 
     prompts = {}
-    for _, line, capture in canonical.read_lines(cases, where="evalcases.jsonl"):
+    for _, line, capture in canonical.read_lines(cases, where=names.CASES):
         users = [m for m in capture["messages"] if m["role"] == "user"]
         parts = users[-1]["content"] if users else []
         prompts[str(digest.of_bytes(line))] = " ".join(

@@ -6,9 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from kolm import canonical, digest, paths
+from kolm import digest, paths
 from kolm.api import children, sealing
-from kolm.api.compiling import read_predictions
 from kolm.api.running import base_folder
 from kolm.api.signing import choose_key
 from kolm.api.verification import verify
@@ -19,8 +18,11 @@ from kolm.capture.store import CaptureStore
 from kolm.digest import Digest
 from kolm.errors import Refused
 from kolm.events import Reporter, Silent
+from kolm.format import names
 from kolm.records.kscore import Pack
 from kolm.registry.check import demand_passed
+from kolm.run import folder as files
+from kolm.run.names import MEASUREMENTS
 from kolm.score import kscore
 from kolm.score.cases import read_cases
 from kolm.score.evaluation import evaluate
@@ -76,7 +78,7 @@ def evaluate_bundle(
     opened = Bundle.of(container)
     if output is not None:
         writer.demand_place(output, opened.content_id, force=force)
-    lock = opened.document("spec.lock.json")
+    lock = opened.document(names.LOCK)
     folder = base_folder(lock, base)
     content_id = demand_passed(verify(container, base=folder, trust=trust))
     with paths.scratch_folder("kolm-eval-") as place:
@@ -84,18 +86,17 @@ def evaluate_bundle(
         opened.unpack(run)
         cases = _write_pack(run, Path(captures), folder)
         children.run(
-            "kolm.evaluate.worker",
-            [str(run)],
-            log=run / "evaluate.log",
+            "evaluate",
+            run,
             environment=child_environment(lock["environment"]["threads"]),
             reporter=told,
         )
-        evaluation = evaluate(read_predictions(run), read_cases(cases), lock["evaluation"])
-        stored = (run / "measurements.json").read_bytes()
+        predictions = files.read_rows(run, names.PREDICTIONS)
+        evaluation = evaluate(predictions, read_cases(cases), lock["evaluation"])
         report = sealing.score_report(
             lock,
             evaluation,
-            canonical.loads(stored, where="measurements.json"),
+            files.read_document(run, MEASUREMENTS),
             size_bytes=sum(len(opened.member(member)) for member in kscore.SIZED_MEMBERS),
             pack=Pack(root=_root_of(cases), owner=_OWN_PACK),
         )
@@ -123,11 +124,10 @@ def _write_pack(run: Path, captures: Path, base: Path) -> bytes:
     if not rows:
         raise Refused("E_SNAPSHOT_EMPTY", "the store holds no captures", where=str(captures))
     cases = b"".join(row.data + b"\n" for row in rows)
-    (run / "evalcases.jsonl").write_bytes(cases)
-    places = {"base_folder": str(base.absolute()), "captures": str(captures.absolute())}
-    (run / "inputs.json").write_bytes(canonical.dumps(places))
+    files.write(run, names.CASES, cases)
+    files.write_places(run, files.Places(base=base.absolute(), captures=captures.absolute()))
     # The bundle's own answers must not be taken for this pack's.
-    (run / "predictions.jsonl").unlink()
+    (run / names.PREDICTIONS).unlink()
     return cases
 
 

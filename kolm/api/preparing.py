@@ -41,9 +41,10 @@ class Project:
 
     folder: Path
 
-    def run_folder(self, lock: Mapping[str, Any]) -> Path:
-        """The folder of one lock's run: the same lock resumes there."""
-        return self.folder / _STATE / "runs" / digest.hex_of(digest.of_value(lock))[:16]
+    @property
+    def runs_folder(self) -> Path:
+        """The folder of the stages' results, each in a folder named after its key."""
+        return self.folder / _STATE / "runs"
 
     @property
     def rows_folder(self) -> Path:

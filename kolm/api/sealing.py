@@ -1,12 +1,12 @@
 """The compositions: a finished run becomes content, claims about it, and one file.
 
-Content is a function of the run folder alone. Claims carry what was measured and when, and are
-signed with the builder's key.
+Content is a function of the lock, the captures and the finished stages alone. Claims carry what
+was measured and when, and are signed with the builder's key.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -14,33 +14,26 @@ from typing import Any
 
 from kolm import canonical, digest, outputs
 from kolm.api.preparing import Prepared
-from kolm.bundle import card, writer
+from kolm.api.stages import Finished
+from kolm.bundle import adapter_config, card, writer
 from kolm.bundle.manifest import Member, build_manifest
-from kolm.bundle.members import RECEIPT
 from kolm.bundle.reader import Bundle
 from kolm.bundle.receipt import RunFacts, derive_receipt
 from kolm.capture.store import CaptureStore
 from kolm.digest import Digest
 from kolm.errors import Refused, Unreadable
+from kolm.format import names
 from kolm.records.kscore import Machine, Pack
+from kolm.run import folder as files
+from kolm.run.names import CHECKPOINTS, FACTS
 from kolm.score import kscore
 from kolm.sign import envelope, predicates, statement
 from kolm.sign.keys import PrivateKey, PublicKey
 
 Source = bytes | Path
 
-# Members that a run leaves as files of the same name.
-_FILES = (
-    "adapter_model.safetensors",
-    "adapter_config.json",
-    "modules.jsonl",
-    "spec.lock.json",
-    "snapshot.json",
-    "snapshot.jsonl",
-    "trace.jsonl",
-    "predictions.jsonl",
-)
-_CASES = "evalcases.jsonl"
+# Members that the stages leave as files of the same name.
+_TRAINED = (names.WEIGHTS, names.MODULES, names.TRACE)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,38 +44,52 @@ class Content:
     members: Mapping[str, Source]
     content_id: Digest
 
+    def size_of(self, names: Iterable[str]) -> int:
+        """Bytes of some members together."""
+        return sum(_measure(name, self.members[name]).size for name in names)
 
-def gather_content(run: Path, prepared: Prepared, evaluation: Mapping[str, Any]) -> Content:
-    """The content of a bundle from a finished run folder.
+
+def gather_content(done: Finished, prepared: Prepared, evaluation: Mapping[str, Any]) -> Content:
+    """The content of a bundle from the finished stages and the lock that asks for them.
 
     Raises:
-        KolmError: a document of the run cannot be read.
+        KolmError: a document of a stage cannot be read.
     """
-    members: dict[str, Source] = {name: run / name for name in _FILES}
-    members["evaluation.json"] = canonical.dumps(evaluation)
-    publish = prepared.lock["publish"]
+    lock = prepared.lock
+    files_of_snapshot = prepared.snapshot.files()
+    members: dict[str, Source] = {name: done.trained / name for name in _TRAINED}
+    modules = files.read_rows(done.trained, names.MODULES)
+    members[names.CONFIG] = adapter_config.derive(lock, modules)
+    members[names.LOCK] = canonical.dumps(lock)
+    members |= {name: files_of_snapshot[name] for name in (names.SNAPSHOT, names.LINES)}
+    members[names.PREDICTIONS] = done.evaluated / names.PREDICTIONS
+    members[names.EVALUATION] = canonical.dumps(dict(evaluation))
+    publish = lock["publish"]
     if publish["text"]:
-        members[_CASES] = run / _CASES
+        members[names.CASES] = files_of_snapshot[names.CASES]
     if publish["checkpoints"]:
-        members |= _checkpoints(run)
+        members |= _checkpoints(done.trained)
     if publish["images"]:
         members |= _eval_images(prepared)
-    receipt = _receipt(run, prepared, members)
-    members["README.md"] = card.render(
-        receipt=receipt, lock=prepared.lock, evaluation=dict(evaluation)
-    )
+    receipt = _receipt(done, prepared, modules, members)
+    members[names.CARD] = card.render(receipt=receipt, lock=lock, evaluation=dict(evaluation))
     stored = canonical.dumps(receipt)
-    manifest = build_manifest([_measure(RECEIPT, stored), *_measure_all(members)])
+    manifest = build_manifest([_measure(names.RECEIPT, stored), *_measure_all(members)])
     return Content(receipt=stored, members=members, content_id=digest.of_bytes(manifest))
 
 
-def _receipt(run: Path, prepared: Prepared, members: Mapping[str, Source]) -> dict[str, Any]:
-    facts = canonical.loads_canonical((run / "train.json").read_bytes(), where="train.json")
+def _receipt(
+    done: Finished,
+    prepared: Prepared,
+    modules: list[dict[str, Any]],
+    members: Mapping[str, Source],
+) -> dict[str, Any]:
+    facts = files.read_document(done.trained, FACTS)
     return derive_receipt(
         lock=prepared.lock,
         snapshot=prepared.snapshot.document(),
-        modules=_rows(run, "modules.jsonl"),
-        trace=_rows(run, "trace.jsonl"),
+        modules=modules,
+        trace=files.read_rows(done.trained, names.TRACE),
         members={m.name: (m.digest, m.size) for m in _measure_all(members)},
         facts=RunFacts(
             optimizer=facts["optimizer"],
@@ -90,10 +97,6 @@ def _receipt(run: Path, prepared: Prepared, members: Mapping[str, Source]) -> di
             cut_prompts=facts["cut_prompts"],
         ),
     )
-
-
-def _rows(run: Path, name: str) -> list[dict[str, Any]]:
-    return [row for _, _, row in canonical.read_lines((run / name).read_bytes(), where=name)]
 
 
 def _measure_all(members: Mapping[str, Source]) -> list[Member]:
@@ -110,7 +113,7 @@ def _checkpoints(run: Path) -> dict[str, Source]:
     return {
         f"checkpoint-{path.name.removeprefix('step-')}": path
         for suffix in ("json", "safetensors")
-        for path in sorted((run / "checkpoints").glob(f"step-*.{suffix}"))
+        for path in sorted((run / CHECKPOINTS).glob(f"step-*.{suffix}"))
     }
 
 
@@ -242,15 +245,15 @@ def _predicates(
 ) -> dict[str, dict[str, Any]]:
     lock, members = prepared.lock, content.members
     named = {m.name: m.digest for m in _measure_all(members)}
-    modules = members["modules.jsonl"]
-    assert isinstance(modules, Path)  # gather_content names the run's own file
+    modules = members[names.MODULES]
+    assert isinstance(modules, Path)  # gather_content names the stage's own file
     build = predicates.Build(
         name=lock["name"],
         spec=prepared.spec_digest,
-        lock=named["spec.lock.json"],
+        lock=named[names.LOCK],
         base_id=lock["base"]["id"],
         base_root=lock["base"]["root"],
-        snapshot=named["snapshot.json"],
+        snapshot=named[names.SNAPSHOT],
         snapshot_root=lock["data"]["root"],
         environment=lock["environment"],
         version=lock["environment"]["kolm"],
@@ -263,14 +266,14 @@ def _predicates(
     return {
         predicates.PROVENANCE: predicates.provenance(build),
         predicates.MODULES: predicates.modules(
-            modules=named["modules.jsonl"],
+            modules=named[names.MODULES],
             base_root=lock["base"]["root"],
-            words=predicates.claimed_words(_rows(modules.parent, modules.name)),
+            words=predicates.claimed_words(files.read_rows(modules.parent, modules.name)),
         ),
         predicates.KSCORE: predicates.kscore(report),
         predicates.TEST_RESULT: predicates.test_result(
             passed=[name for name, passed in tests if passed],
             failed=[name for name, passed in tests if not passed],
-            configuration={name: named[name] for name in ("evaluation.json", "spec.lock.json")},
+            configuration={name: named[name] for name in (names.EVALUATION, names.LOCK)},
         ),
     }

@@ -12,9 +12,9 @@ import gc
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from kolm import canonical, digest, paths
+from kolm import digest, paths
 from kolm.bundle.container import Container, open_container
 from kolm.digest import Digest
 from kolm.errors import Lacking, Refused, Unreadable, Usage
@@ -222,6 +222,8 @@ class _Runner:
         """
         from kolm.api import children
         from kolm.bundle.reader import Bundle
+        from kolm.run import folder as files
+        from kolm.run.names import REQUEST, ROWS
         from kolm.train import profile
 
         with paths.scratch_folder("kolm-rescore-") as place:
@@ -230,35 +232,15 @@ class _Runner:
             bundle.unpack(folder)
             stated = bundle.document("spec.lock.json")["environment"]
             here = profile.environment_class(stated["threads"], stated["device"])
-            request = self._write_request(place, folder, job)
+            places = files.Places(base=job.base.resolve(), captures=self._captures.resolve())
+            files.write_places(folder, places)
+            request = {"cases": list(job.cases), "latency": False, "runs": list(RUNS)}
+            files.write_document(folder, REQUEST, request)
             children.run(
-                "kolm.evaluate.rescore",
-                [str(request)],
-                log=place / "rescore.log",
+                "rescore",
+                folder,
                 environment=profile.child_environment(stated["threads"]),
                 reporter=self._reporter,
             )
-            answer: dict[str, Any] = canonical.loads(
-                (place / "rows.json").read_bytes(), where="rows.json"
-            )
+            answer = files.read_document(folder, ROWS)
             return RescoreAnswer(environment_class=here["class"], rows=answer["rows"])
-
-    def _write_request(self, place: Path, folder: Path, job: RescoreJob) -> Path:
-        inputs = {
-            "base_folder": str(job.base.resolve()),
-            "captures": str(self._captures.resolve()),
-        }
-        (folder / "inputs.json").write_bytes(canonical.dumps(inputs))
-        request = place / "request.json"
-        request.write_bytes(
-            canonical.dumps(
-                {
-                    "cases": list(job.cases),
-                    "latency": False,
-                    "output": str(place / "rows.json"),
-                    "run_folder": str(folder),
-                    "runs": list(RUNS),
-                }
-            )
-        )
-        return request

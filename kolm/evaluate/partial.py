@@ -1,7 +1,7 @@
 """Evaluate: a finished run of one control, kept so that a killed evaluation goes on after it.
 
-A partial file is trusted only with its own digest and for the very lock, cases and adapter that it
-was made with; anything else is made again.
+A partial file is trusted only with its own digest and for the key of the evaluation that it was
+made in; anything else is made again.
 """
 
 from __future__ import annotations
@@ -14,13 +14,14 @@ from typing import Any
 from kolm import canonical, digest, paths
 from kolm.digest import Digest
 from kolm.evaluate.predict import Answer
+from kolm.run.names import ANSWERS
 
 Answers = dict[str, Answer]
 
 
 def partial_path(folder: Path, run: str) -> Path:
     """Where the answers of a finished run are kept."""
-    return folder / "evaluate" / f"{run}.jsonl"
+    return folder / ANSWERS / f"{run}.jsonl"
 
 
 def save_partial(folder: Path, run: str, identity: Digest, answers: Mapping[str, Answer]) -> None:

@@ -1,67 +1,46 @@
-"""Evaluate: run recorded batches again: ``python -m kolm.evaluate.rescore REQUEST.json``.
+"""Evaluate: run recorded batches again, in a child process of an audit.
 
-A child process of an audit. The request names a run folder (as `session.py` describes it, with the
-bundle's `predictions.jsonl` in it), the cases that the auditor drew, and where to write:
+The run folder (as `session.py` describes it) holds the bundle's `predictions.jsonl` as well, and in
+`request.json` the cases that the auditor drew:
 
-    {"cases": ["sha256:..."], "latency": true, "output": "/tmp/rows.json",
-     "run_folder": "/tmp/bundle", "runs": ["adapter"]}
+    {"cases": ["sha256:..."], "latency": true, "runs": ["adapter"]}
 
-The output holds one row a drawn case and run: ``{"batch", "case", "finish", "output", "run",
-"tokens"}``. Comparing it with what was recorded is the verifier's work.
+The answer, `rows.json`, holds one row a drawn case and run: ``{"batch", "case", "finish", "output",
+"run", "tokens"}``. Comparing it with what was recorded is the verifier's work.
 """
 
 from __future__ import annotations
 
-import contextlib
-import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from kolm import canonical, paths, schema, system
-from kolm.errors import KolmError, Refused, Usage
+from kolm.errors import Refused, Usage
 from kolm.evaluate.controls import answer_run
 from kolm.evaluate.latency import measure_latency
 from kolm.evaluate.plan import EvalBatch, plan_batches, recorded_batches
-from kolm.evaluate.session import Session, open_session, read, read_sources
-from kolm.evaluate.worker import FAILED, fix_execution
-from kolm.events import JsonLines, Reporter
+from kolm.evaluate.session import Session, open_session, read_sources
+from kolm.evaluate.worker import fix_execution
+from kolm.events import Reporter
+from kolm.format.names import PREDICTIONS
+from kolm.run import folder as files
+from kolm.run.names import REQUEST, ROWS
 from kolm.score.evaluation import RUNS
 
-KEYS = frozenset({"cases", "latency", "output", "run_folder", "runs"})
+KEYS = frozenset({"cases", "latency", "runs"})
 
 
-def run(argv: Sequence[str]) -> int:
-    """Run the child; the exit code is 0, or 1 after an error was reported as an event."""
-    reporter = JsonLines(sys.stdout)
-    try:
-        if len(argv) != 1:
-            raise Usage("E_EVALUATE_ARGUMENTS", "one argument is wanted: the request's file")
-        path = Path(argv[0])
-        request = canonical.loads(read(path.parent, path.name), where=path.name)
-        _check_request(request, path.name)
-        # What a library prints must not end up among the events.
-        with contextlib.redirect_stdout(sys.stderr):
-            rescore(request, reporter)
-    except KolmError as error:
-        reporter.failed(error)
-        return FAILED
-    except (OSError, MemoryError) as error:
-        reporter.failed(system.error_of(error))
-        return FAILED
-    return 0
-
-
-def rescore(request: Mapping[str, Any], reporter: Reporter) -> None:
+def rescore_folder(folder: Path, reporter: Reporter) -> None:
     """Answer the recorded batches that hold the requested cases, and write the answers.
 
     Raises:
         Refused: ``E_RESCORE_CASE`` for a case without a prediction; ``E_RESCORE_BATCH`` when a
             recorded batch is not the one that the rule gives, so that it cannot be shopped for.
     """
-    folder = Path(request["run_folder"])
-    predictions = read_predictions(folder)
+    request = files.read_document(folder, REQUEST)
+    _check_request(request)
+    predictions = files.read_rows(folder, PREDICTIONS, "predictions_row")
     chosen = set(request["cases"])
     unknown = sorted(chosen - {row["case"] for row in predictions})
     if unknown:
@@ -77,22 +56,7 @@ def rescore(request: Mapping[str, Any], reporter: Reporter) -> None:
     document: dict[str, Any] = {"rows": [row for row in rows if row["case"] in chosen]}
     if request["latency"]:
         document["latency"] = asdict(measure_latency(session))
-    paths.atomic_write(Path(request["output"]), canonical.dumps(document))
-
-
-def read_predictions(folder: Path) -> list[dict[str, Any]]:
-    """The rows of a run folder's predictions.jsonl.
-
-    Raises:
-        Unreadable: the file is missing.
-        Refused: a row does not fit its schema.
-    """
-    rows = []
-    data = read(folder, "predictions.jsonl")
-    for number, _, row in canonical.read_lines(data, where="predictions.jsonl"):
-        schema.check("predictions_row", row, where=f"predictions.jsonl:{number}")
-        rows.append(row)
-    return rows
+    files.write_document(folder, ROWS, document)
 
 
 def check_batches(
@@ -111,7 +75,7 @@ def check_batches(
             raise Refused(
                 "E_RESCORE_BATCH",
                 "the recorded batch is not the one that the rule gives",
-                where=f"predictions.jsonl, batch {number}",
+                where=f"{PREDICTIONS}, batch {number}",
             )
         found.append(batch)
     return found
@@ -130,19 +94,11 @@ def _answer(
     ]
 
 
-def _check_request(request: Any, where: str) -> None:
-    if (
-        not isinstance(request, dict)
-        or request.keys() != KEYS
-        or not set(request["runs"]) <= {*RUNS}
-    ):
+def _check_request(request: Mapping[str, Any]) -> None:
+    if request.keys() != KEYS or not set(request["runs"]) <= {*RUNS}:
         raise Usage(
             "E_RESCORE_REQUEST",
             "the request is not as described",
-            where=where,
+            where=REQUEST,
             expected=", ".join(sorted(KEYS)) + "; runs of " + ", ".join(RUNS),
         )
-
-
-if __name__ == "__main__":
-    raise SystemExit(run(sys.argv[1:]))

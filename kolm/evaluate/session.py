@@ -1,8 +1,8 @@
 """Evaluate: everything that is loaded once for a child process: model, adapter, cases, batches.
 
-A run folder holds `spec.lock.json`, `evalcases.jsonl`, `adapter_model.safetensors`,
-`adapter_config.json` and `inputs.json`, which says where this machine keeps the base and the
-pictures. Nothing of `inputs.json` reaches a bundle.
+A run folder holds `spec.lock.json`, `evalcases.jsonl` and `inputs.json`, which says where this
+machine keeps the base, the pictures and the adapter; without a place of its own the adapter lies
+in the folder too. Nothing of `inputs.json` reaches a bundle.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from kolm import canonical, digest, schema, system
+from kolm import canonical, digest, schema
 from kolm.capture.store import BLOBS
 from kolm.digest import Digest
 from kolm.encode.encoder import Encoder
@@ -22,6 +22,7 @@ from kolm.errors import Refused, missing_extra
 from kolm.evaluate.pictures import Pictures, Size, picture_sizes
 from kolm.evaluate.plan import CaptureRow, Prompt, encode_prompts
 from kolm.evaluate.predict import Speaker
+from kolm.format import names
 from kolm.models import family as families
 from kolm.models.folder import image_token_id
 from kolm.models.generation import end_token_ids
@@ -29,9 +30,9 @@ from kolm.models.library import quiet_library
 from kolm.models.load import load_model
 from kolm.models.processor import load_processor, pad_token_id
 from kolm.models.resolve import read_config
+from kolm.run import folder as files
+from kolm.run.stages import evaluate_key
 from kolm.store.blobs import BlobStore
-
-ADAPTER_FILES = ("adapter_model.safetensors", "adapter_config.json")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,7 +44,7 @@ class Sources:
     adapter_folder: Path
     base_folder: Path
     blobs: BlobStore
-    identity: Digest  # of lock, cases and adapter: what a finished run may be reused for
+    identity: Digest  # the key of this evaluation: what a finished run may be reused for
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -102,31 +103,20 @@ def read_sources(folder: Path) -> Sources:
         Unreadable: a file is missing.
         Refused: the lock or a case does not fit its schema, or the cases are not the lock's.
     """
-    lock = canonical.loads_canonical(read(folder, "spec.lock.json"), where="spec.lock.json")
-    schema.check("lock", lock, where="spec.lock.json")
-    inputs = canonical.loads(read(folder, "inputs.json"), where="inputs.json")
-    cases = read(folder, "evalcases.jsonl")
-    adapter = [digest.of_bytes(read(folder, name)) for name in ADAPTER_FILES]
+    lock = files.read_lock(folder)
+    places = files.read_places(folder)
+    cases = files.read(folder, names.CASES)
+    adapter = places.adapter or folder
+    files.read(adapter, names.CONFIG)
+    weights = digest.of_bytes(files.read(adapter, names.WEIGHTS))
     return Sources(
         lock=lock,
         captures=read_captures(cases),
-        adapter_folder=folder,
-        base_folder=Path(inputs["base_folder"]),
-        blobs=BlobStore(Path(inputs["captures"]) / BLOBS),
-        identity=digest.derive("evaluate", digest.of_value(lock), digest.of_bytes(cases), *adapter),
+        adapter_folder=adapter,
+        base_folder=places.base,
+        blobs=BlobStore(places.captures / BLOBS),
+        identity=evaluate_key(lock, weights=weights, cases=digest.of_bytes(cases)),
     )
-
-
-def read(folder: Path, name: str) -> bytes:
-    """The bytes of a file of a run folder.
-
-    Raises:
-        KolmError: what the operating system says.
-    """
-    try:
-        return (folder / name).read_bytes()
-    except OSError as error:
-        raise system.error_of(error, where=folder / name) from None
 
 
 def read_captures(data: bytes) -> tuple[CaptureRow, ...]:
@@ -136,8 +126,8 @@ def read_captures(data: bytes) -> tuple[CaptureRow, ...]:
         Refused: a line is not a canonical capture.
     """
     rows = []
-    for number, line, capture in canonical.read_lines(data, where="evalcases.jsonl"):
-        schema.check("capture", capture, where=f"evalcases.jsonl:{number}")
+    for number, line, capture in canonical.read_lines(data, where=names.CASES):
+        schema.check("capture", capture, where=f"{names.CASES}:{number}")
         rows.append((digest.of_bytes(line), capture))
     return tuple(rows)
 
@@ -202,14 +192,14 @@ def load_adapter(model: Any, folder: Path) -> Any:
         config.inference_mode = True
         adapted = peft.get_peft_model(model, config)
     adapted.eval()
-    saved = load_file(folder / ADAPTER_FILES[0])
+    saved = load_file(folder / names.WEIGHTS)
     wanted = {name: tuple(t.shape) for name, t in peft.get_peft_model_state_dict(adapted).items()}
     found = {name: tuple(t.shape) for name, t in saved.items()}
     if wanted != found:
         raise Refused(
             "E_ADAPTER_KEYS",
             "the adapter's tensors are not those of its config on this base",
-            where=ADAPTER_FILES[0],
+            where=names.WEIGHTS,
             expected=_first(wanted.items() - found.items()) or "no other tensor",
             found=_first(found.items() - wanted.items()) or "fewer tensors",
         )

@@ -1,51 +1,30 @@
-"""Evaluate: the child process: ``python -m kolm.evaluate.worker RUN_DIR``.
+"""Evaluate: what the child process does in a run folder (`session.py` says what that holds).
 
-Reads the run folder (`session.py` says what it holds) and leaves `predictions.jsonl`, scored, and
-`measurements.json` beside it, each written whole or not at all. Events go to standard output as
-JSON lines. The parent sets threads and the like in the environment before this process starts.
+It leaves `predictions.jsonl`, scored, and `measurements.json`, each written whole or not at all.
+The parent sets threads and the like in the environment before the process starts.
 """
 
 from __future__ import annotations
 
-import contextlib
-import sys
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from kolm import canonical, paths, system
-from kolm.errors import KolmError, Usage
+from kolm import canonical
 from kolm.evaluate.controls import answer_all
 from kolm.evaluate.latency import Latency, machine_memory_bytes, measure_latency, peak_memory_bytes
 from kolm.evaluate.partial import Answers
 from kolm.evaluate.plan import EvalBatch, plan_batches
 from kolm.evaluate.session import Session, Sources, open_session, read_sources
-from kolm.events import JsonLines, Reporter
+from kolm.events import Reporter
+from kolm.format.names import PREDICTIONS
+from kolm.run import folder as files
+from kolm.run.names import MEASUREMENTS
 from kolm.score.cases import build_cases
 from kolm.score.evaluation import RUNS, score_row
 from kolm.score.judge import Judge
-
-FAILED = 1
-
-
-def run(argv: Sequence[str]) -> int:
-    """Run the child; the exit code is 0, or 1 after an error was reported as an event."""
-    reporter = JsonLines(sys.stdout)
-    try:
-        if len(argv) != 1:
-            raise Usage("E_EVALUATE_ARGUMENTS", "one argument is wanted: the run folder")
-        # What a library prints must not end up among the events.
-        with contextlib.redirect_stdout(sys.stderr):
-            evaluate_folder(Path(argv[0]), reporter)
-    except KolmError as error:
-        reporter.failed(error)
-        return FAILED
-    except (OSError, MemoryError) as error:
-        reporter.failed(system.error_of(error))
-        return FAILED
-    return 0
 
 
 def evaluate_folder(folder: Path, reporter: Reporter) -> None:
@@ -68,9 +47,9 @@ def evaluate_folder(folder: Path, reporter: Reporter) -> None:
     cut = sum(row["cut"] > 0 for row in rows)
     if cut:
         reporter.warned(f"{cut} prompts of eval cases were cut to fit train.max_seq_length")
-    paths.atomic_write(folder / "predictions.jsonl", canonical.dump_lines(rows))
+    files.write_rows(folder, PREDICTIONS, rows)
     facts = _measurements(session, answers, latency, wall_seconds)
-    paths.atomic_write(folder / "measurements.json", canonical.dumps(facts))
+    files.write_document(folder, MEASUREMENTS, facts)
 
 
 def fix_execution(threads: int) -> None:
@@ -117,7 +96,3 @@ def _measurements(
             "memory_bytes": machine_memory_bytes(),
         },
     }
-
-
-if __name__ == "__main__":
-    raise SystemExit(run(sys.argv[1:]))

@@ -12,16 +12,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from kolm import canonical, digest, schema, system
+from kolm import canonical, digest
 from kolm.capture.store import CaptureStore
 from kolm.digest import Digest
 from kolm.encode.encoder import Encoder
 from kolm.encode.examples import Dropped, Example
 from kolm.errors import Refused
 from kolm.events import Reporter
+from kolm.format.names import LINES
 from kolm.models.family import runtime
 from kolm.models.folder import image_token_id
 from kolm.models.resolve import read_config
+from kolm.run import folder as files
 from kolm.train.plan import TrainPlan
 
 # Encoding reports this often, so that a person sees it move.
@@ -44,14 +46,12 @@ class Inputs:
     Attributes:
         lock: the document.
         rows: of the snapshot.
-        base_folder: where the base lies.
-        captures_folder: where the capture store lies.
+        places: where this machine keeps base, captures and features.
     """
 
     lock: dict[str, Any]
     rows: tuple[SnapshotRow, ...]
-    base_folder: Path
-    captures_folder: Path
+    places: files.Places
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,13 +79,10 @@ def read_inputs(folder: Path) -> Inputs:
         Unreadable: a file is missing.
         Refused: a file breaks its schema, or the snapshot is not the lock's.
     """
-    lock = canonical.loads_canonical(_read(folder, "spec.lock.json"), where="spec.lock.json")
-    schema.check("lock", lock, where="spec.lock.json")
-    inputs = canonical.loads(_read(folder, "inputs.json"), where="inputs.json")
+    lock = files.read_lock(folder)
+    places = files.read_places(folder)
     lines, rows = [], []
-    for number, line, row in canonical.read_lines(
-        _read(folder, "snapshot.jsonl"), where="snapshot.jsonl"
-    ):
+    for number, line, row in canonical.read_lines(files.read(folder, LINES), where=LINES):
         lines.append(line)
         rows.append(
             SnapshotRow(position=number - 1, capture=Digest(row["capture"]), split=row["split"])
@@ -95,23 +92,15 @@ def read_inputs(folder: Path) -> Inputs:
         raise Refused(
             "E_TRAIN_SNAPSHOT",
             "the snapshot is not the one that the lock names",
-            where="snapshot.jsonl",
+            where=LINES,
             expected=lock["data"]["root"],
             found=root,
         )
     return Inputs(
         lock=lock,
         rows=tuple(rows),
-        base_folder=Path(inputs["base_folder"]),
-        captures_folder=Path(inputs["captures"]),
+        places=places,
     )
-
-
-def _read(folder: Path, name: str) -> bytes:
-    try:
-        return (folder / name).read_bytes()
-    except OSError as error:
-        raise system.error_of(error, where=folder / name) from None
 
 
 def make_encoder(plan: TrainPlan, processor: Any, base_folder: Path) -> Encoder:

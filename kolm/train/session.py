@@ -13,14 +13,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from kolm import canonical, digest, paths, roles
+from kolm import canonical, digest, roles
 from kolm.adapters.attached import Attached
 from kolm.adapters.lora import attach_lora
+from kolm.bundle import adapter_config
 from kolm.capture.images import decode
 from kolm.capture.store import CaptureStore
 from kolm.digest import Digest
 from kolm.errors import Refused
 from kolm.events import Reporter
+from kolm.format import names
 from kolm.models.family import FamilyRuntime, runtime
 from kolm.models.folder import image_token_id
 from kolm.models.generation import end_token_ids
@@ -28,6 +30,8 @@ from kolm.models.load import load_model
 from kolm.models.processor import load_processor, pad_token_id
 from kolm.models.resolve import read_config
 from kolm.objectives.sft import ImageEmbedder
+from kolm.run import folder as files
+from kolm.run.names import CHECKPOINTS, FACTS
 from kolm.train import evidence, vision
 from kolm.train.checkpoints import CheckpointFolder, encode_tensors
 from kolm.train.loop import RunOutcome, run
@@ -42,9 +46,7 @@ from kolm.train.prepare import (
 from kolm.train.trace import Trace
 from kolm.train.trainer import Trainer
 
-CHECKPOINTS = "checkpoints"
 FEATURES = "features"
-ADAPTER = "adapter_model.safetensors"
 SCHEMA = "urn:kolm:train:v1"
 
 
@@ -95,15 +97,15 @@ def open_session(folder: Path, reporter: Reporter) -> Session:
     inputs = read_inputs(folder)
     plan = read_plan(inputs.lock)
     table, family = roles.family(plan.base_family), runtime(plan.base_family)
-    processor = load_processor(inputs.base_folder)
-    encoder = make_encoder(plan, processor, inputs.base_folder)
-    with CaptureStore.open_to_read(inputs.captures_folder) as store:
+    processor = load_processor(inputs.places.base)
+    encoder = make_encoder(plan, processor, inputs.places.base)
+    with CaptureStore.open_to_read(inputs.places.captures) as store:
         train = encode_split(inputs.rows, "train", store, encoder, reporter)
         validation = EncodedSplit(examples=(), dropped={})
         if plan.patience:
             validation = encode_split(inputs.rows, "validation", store, encoder, reporter)
         _demand_examples(train, validation, plan)
-        model = load_model(inputs.base_folder, dtype=plan.precision)
+        model = load_model(inputs.places.base, dtype=plan.precision)
         base_modules = evidence.survey_base(model, table)
         attached, embedder = _attach(
             inputs, plan, table, family, model, processor, store, (train, validation), folder,
@@ -115,7 +117,7 @@ def open_session(folder: Path, reporter: Reporter) -> Session:
             family,
             train.examples,
             embedder,
-            image_token_id=image_token_id(read_config(inputs.base_folder)),
+            image_token_id=image_token_id(read_config(inputs.places.base)),
             pad_token_id=pad_token_id(
                 processor.tokenizer, end_token_ids(model, processor.tokenizer)
             ),
@@ -127,7 +129,7 @@ def open_session(folder: Path, reporter: Reporter) -> Session:
         base_modules=base_modules,
         train=train,
         validation=validation,
-        checkpoint_keys=read_checkpoint_keys(inputs.base_folder),
+        checkpoint_keys=read_checkpoint_keys(inputs.places.base),
         prepare_seconds=time.perf_counter() - began,
     )
 
@@ -182,7 +184,7 @@ def train_run(folder: Path, reporter: Reporter) -> None:
         KolmError: as `open_session`; and when the evidence contradicts the lock.
     """
     session = open_session(folder, reporter)
-    checkpoints, trace = CheckpointFolder(folder / CHECKPOINTS), Trace(folder / "trace.jsonl")
+    checkpoints, trace = CheckpointFolder(folder / CHECKPOINTS), Trace(folder / names.TRACE)
     outcome = run(
         session.trainer, session.plan, trace, checkpoints, session.validation.examples, reporter
     )
@@ -203,10 +205,10 @@ def train_run(folder: Path, reporter: Reporter) -> None:
         session.checkpoint_keys,
     )
     weights = encode_tensors({tensor.name: tensor.parameter for tensor in tensors})
-    paths.atomic_write(folder / "modules.jsonl", canonical.dump_lines(rows))
-    paths.atomic_write(folder / ADAPTER, weights)
-    facts = _facts(session, outcome, trace, weights)
-    paths.atomic_write(folder / "train.json", canonical.dumps(facts))
+    files.write_rows(folder, names.MODULES, rows)
+    files.write(folder, names.WEIGHTS, weights)
+    files.write(folder, names.CONFIG, adapter_config.derive(session.inputs.lock, rows))
+    files.write_document(folder, FACTS, _facts(session, outcome, trace, weights))
     if (folder / FEATURES).is_dir():  # gigabytes that only a resumed run would read again
         shutil.rmtree(folder / FEATURES)
 

@@ -81,7 +81,7 @@ def test_killed_in_the_middle_of_training_and_resumed(
     os.killpg(child.pid, signal.SIGKILL)  # the command and the child that trains
     child.communicate()
     assert child.returncode == -signal.SIGKILL
-    run = other.run_folder()
+    (run,) = other.stage_folders("train")
     assert not (run / "train.json").exists(), "training had ended before it could be killed"
     kept = sorted(path.name for path in (run / "checkpoints").glob("*.safetensors"))
     print(f"\nkilled after {steps_of(other, until=0)} of {STEPS} steps; kept {kept}")
@@ -171,4 +171,5 @@ def test_a_second_signature_does_not_change_it(first: tuple[Line, str]) -> None:
     assert again["content_id"] == content
     assert line.bundle.read_bytes() != before
     lock = canonical.dumps(again["lock"])
-    assert (line.run_folder() / "spec.lock.json").read_bytes() == lock
+    (run,) = line.stage_folders("train")
+    assert (run / "spec.lock.json").read_bytes() == lock

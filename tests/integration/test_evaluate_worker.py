@@ -5,6 +5,7 @@ import json
 import shutil
 import subprocess
 import sys
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -19,8 +20,11 @@ from kolm.evaluate import partial, rescore, worker  # noqa: E402
 from kolm.evaluate.plan import plan_batches  # noqa: E402
 from kolm.evaluate.predict import answer_batch  # noqa: E402
 from kolm.evaluate.session import load_adapter, open_session, read_sources  # noqa: E402
+from kolm.run import folder as files  # noqa: E402
+from kolm.run.names import REQUEST, ROWS  # noqa: E402
 from kolm.score.cases import read_cases  # noqa: E402
 from kolm.score.evaluation import RUNS, evaluate, find_mismatches  # noqa: E402
+from kolm.worker import FAILED, main  # noqa: E402
 from tests.support.eval_run import make_run  # noqa: E402
 
 pytestmark = pytest.mark.heavy
@@ -40,7 +44,7 @@ def fresh(finished: Path, tmp_path: Path) -> Path:
     shutil.copytree(finished, run)
     for name in ("predictions.jsonl", "measurements.json"):
         (run / name).unlink()
-    shutil.rmtree(run / "evaluate")
+    shutil.rmtree(run / "answers")
     return run
 
 
@@ -85,8 +89,8 @@ def test_the_same_folder_gives_the_same_bytes_again(finished: Path, fresh: Path)
 
 
 def test_a_killed_run_goes_on_after_its_finished_controls(finished: Path, fresh: Path) -> None:
-    shutil.copytree(finished / "evaluate", fresh / "evaluate")
-    (fresh / "evaluate" / "blind.jsonl").unlink()
+    shutil.copytree(finished / "answers", fresh / "answers")
+    (fresh / "answers" / "blind.jsonl").unlink()
     heard = io.StringIO()
     worker.evaluate_folder(fresh, events.JsonLines(heard))
     stages = [line for line in heard.getvalue().splitlines() if '"started"' in line]
@@ -188,15 +192,9 @@ def test_prompts_without_pictures_with_two_and_with_turns_equal_the_library(tmp_
 def test_a_rescore_repeats_the_recorded_answers(finished: Path, tmp_path: Path) -> None:
     rows = _rows(finished)
     drawn = [rows[0]["case"], rows[7]["case"]]
-    request = {
-        "cases": drawn,
-        "latency": False,
-        "output": str(tmp_path / "rows.json"),
-        "run_folder": str(finished),
-        "runs": list(RUNS),
-    }
-    rescore.rescore(request, events.Silent())
-    got = canonical.loads((tmp_path / "rows.json").read_bytes(), where="rows")["rows"]
+    again = tmp_path / "again"
+    shutil.copytree(finished, again)
+    got = _rescored(again, drawn, runs=RUNS)
     assert len(got) == 6
     recorded = {row["case"]: row for row in rows}
     for row in got:
@@ -206,14 +204,11 @@ def test_a_rescore_repeats_the_recorded_answers(finished: Path, tmp_path: Path) 
             assert row[field] == before[row["run"]][field]
 
 
-def _request(run: Path, cases: list[str]) -> dict[str, Any]:
-    return {
-        "cases": cases,
-        "latency": False,
-        "output": str(run / "rows.json"),
-        "run_folder": str(run),
-        "runs": ["adapter"],
-    }
+def _rescored(run: Path, cases: list[str], runs: Sequence[str] = ("adapter",)) -> Any:
+    request = {"cases": cases, "latency": False, "runs": list(runs)}
+    files.write_document(run, REQUEST, request)
+    rescore.rescore_folder(run, events.Silent())
+    return files.read_document(run, ROWS)["rows"]
 
 
 def test_a_batch_that_was_shopped_for_is_refused(finished: Path, fresh: Path) -> None:
@@ -222,13 +217,13 @@ def test_a_batch_that_was_shopped_for_is_refused(finished: Path, fresh: Path) ->
     one["batch"], other["batch"] = other["batch"], one["batch"]
     (fresh / "predictions.jsonl").write_bytes(canonical.dump_lines(rows))
     with pytest.raises(Refused) as caught:
-        rescore.rescore(_request(fresh, [one["case"]]), events.Silent())
+        _rescored(fresh, [one["case"]])
     assert caught.value.code == "E_RESCORE_BATCH"
 
 
 def test_a_case_without_a_prediction_is_refused(finished: Path) -> None:
     with pytest.raises(Refused) as caught:
-        rescore.rescore(_request(finished, ["sha256:" + "2" * 64]), events.Silent())
+        _rescored(finished, ["sha256:" + "2" * 64])
     assert caught.value.code == "E_RESCORE_CASE"
 
 
@@ -305,11 +300,11 @@ def test_the_base_run_answers_as_if_there_were_no_adapter(finished: Path) -> Non
 
 
 def test_a_rescore_measures_latency_when_asked(finished: Path, tmp_path: Path) -> None:
-    request = {**_request(finished, []), "latency": True, "output": str(tmp_path / "rows.json")}
-    path = tmp_path / "request.json"
-    path.write_bytes(canonical.dumps(request))
-    assert rescore.run([str(path)]) == 0
-    document = canonical.loads((tmp_path / "rows.json").read_bytes(), where="rows")
+    run = tmp_path / "again"
+    shutil.copytree(finished, run)
+    files.write_document(run, REQUEST, {"cases": [], "latency": True, "runs": ["adapter"]})
+    assert main(["rescore", str(run)]) == 0
+    document = files.read_document(run, ROWS)
     assert document["rows"] == []
     assert document["latency"]["calls"] == 30
 
@@ -317,9 +312,8 @@ def test_a_rescore_measures_latency_when_asked(finished: Path, tmp_path: Path) -
 def test_a_malformed_request_is_reported(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    path = tmp_path / "request.json"
-    path.write_bytes(canonical.dumps({"cases": []}))
-    assert rescore.run([str(path)]) == worker.FAILED
+    files.write_document(tmp_path, REQUEST, {"cases": []})
+    assert main(["rescore", str(tmp_path)]) == FAILED
     assert "E_RESCORE_REQUEST" in capsys.readouterr().out
 
 
@@ -332,11 +326,11 @@ def test_a_missing_file_is_unreadable_not_a_no(fresh: Path) -> None:
 
 def test_the_child_reports_its_error_as_an_event(tmp_path: Path) -> None:
     done = subprocess.run(
-        [sys.executable, "-m", "kolm.evaluate.worker", str(tmp_path)],
+        [sys.executable, "-m", "kolm.worker", "evaluate", str(tmp_path)],
         capture_output=True,
         text=True,
         check=False,
     )
-    assert done.returncode == worker.FAILED
+    assert done.returncode == FAILED
     with pytest.raises(Unreadable):
         events.relay(done.stdout.splitlines()[-1], events.Silent())

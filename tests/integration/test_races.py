@@ -128,7 +128,7 @@ def test_eval_scores_what_was_verified(
 ) -> None:
     monkeypatch.setattr(evaluating, "verify", race.changing(change))
     monkeypatch.setattr(evaluating, "_write_pack", lambda *_: b"")
-    monkeypatch.setattr(children, "run", lambda _, words, **__: race.see(Path(words[0])))
+    monkeypatch.setattr(children, "run", lambda _, folder, **__: race.see(folder))
     with pytest.raises(Used):
         api.evaluate_bundle(race.path, captures=tmp_path / "captures", base=race.world.parts.base)
     assert race.used == [race.honest]
@@ -153,8 +153,8 @@ def test_rescore_runs_what_is_verified(
 ) -> None:
     from kolm.train import profile
 
-    def children_run(_: str, words: list[str], **__: Any) -> None:
-        race.used.append(digest.of_file(Path(words[0]).parent / "bundle" / WEIGHTS))
+    def children_run(_: str, folder: Path, **__: Any) -> None:
+        race.used.append(digest.of_file(folder / WEIGHTS))
         raise KolmError("E_TEST", "seen")
 
     def measured(*_: Any) -> Any:

@@ -125,23 +125,23 @@ def test_a_base_that_was_a_folder_must_be_given(tmp_path: Path, store: CaptureSt
 def test_the_child_is_asked_for_the_drawn_cases_of_all_three_runs(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from kolm import canonical
     from kolm.api import children
+    from kolm.run import folder as files
+    from kolm.run.names import REQUEST, ROWS
 
     world = World.make(tmp_path)
     asked = {}
 
-    def run(module: str, arguments: list[str], **options: object) -> None:
-        request = canonical.loads(Path(arguments[0]).read_bytes(), where="request")
-        asked.update(request, module=module)
-        assert (Path(request["run_folder"]) / "adapter_model.safetensors").is_file()
-        Path(request["output"]).write_bytes(canonical.dumps({"rows": []}))
+    def run(task: str, folder: Path, **options: object) -> None:
+        asked.update(files.read_document(folder, REQUEST), task=task)
+        assert (folder / "adapter_model.safetensors").is_file()
+        files.write_document(folder, ROWS, {"rows": []})
 
     monkeypatch.setattr(children, "run", run)
     runner = verification._Runner(captures=tmp_path, reporter=Silent())
     case = digest.of_value(world.parts.cases[0])
     answer = runner(RescoreJob(bundle=world.seal(), base=world.parts.base, cases=(case,)))
-    assert asked["module"] == "kolm.evaluate.rescore"
+    assert asked["task"] == "rescore"
     assert asked["cases"] == [case]
     assert asked["runs"] == ["adapter", "base", "blind"]
     assert answer.rows == []

@@ -9,6 +9,7 @@ from typing import Any
 from kolm import canonical, digest, roles
 from kolm.capture import images
 from kolm.records import codec
+from kolm.run.folder import Places, write_places
 from kolm.store.blobs import BlobStore
 from tests.support import tiny_vlm
 
@@ -208,6 +209,5 @@ def make_run(folder: Path, *, cases: int = 12, mixed: bool = False, **evaluation
     save_adapter(run, lock)
     (run / "spec.lock.json").write_bytes(canonical.dumps(lock))
     (run / "evalcases.jsonl").write_bytes(canonical.dump_lines(captures))
-    inputs = {"base_folder": str(base), "captures": str(store)}
-    (run / "inputs.json").write_bytes(canonical.dumps(inputs))
+    write_places(run, Places(base=base, captures=store))
     return run

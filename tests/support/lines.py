@@ -51,9 +51,9 @@ train:
   steps: {steps}
   batch_size: {batch_size}
   segments: 4
-evaluation: {{metric: exact, floors: {floors}}}
+evaluation: {{metric: {metric}, floors: {floors}}}
 publish: {publish}
-cost: local
+cost: {cost}
 """
 
 
@@ -182,7 +182,7 @@ class Line:
         """Write kolm.yaml; arguments replace parts of it."""
         values = {
             "name": self.name, "rank": 4, "steps": 16, "batch_size": 4,
-            "floors": LOWEST_FLOORS, "publish": "{}", **spec,
+            "floors": LOWEST_FLOORS, "publish": "{}", "metric": "exact", "cost": "local", **spec,
         }  # fmt: skip
         (self.folder / "kolm.yaml").write_text(SPEC.format(**values), encoding="utf-8")
 
@@ -209,10 +209,9 @@ class Line:
         """Compile, and give the answer as a document."""
         return self.demand("compile", "--json", *words).document()
 
-    def run_folder(self) -> Path:
-        """The folder of the one run that this project has."""
-        (run,) = (self.folder / ".kolm" / "runs").iterdir()
-        return run
+    def stage_folders(self, stage: str) -> list[Path]:
+        """The folders of this project's trainings (``train``) or evaluations (``evaluate``)."""
+        return sorted((self.folder / ".kolm" / "runs").glob(f"{stage}-*"))
 
 
 def write_rows(folder: Path, rows: Sequence[Mapping[str, Any]]) -> None:

@@ -13,6 +13,7 @@ from kolm.capture.store import CaptureStore
 from kolm.format.seeds import derive_seeds
 from kolm.records.capture import Capture, ImagePart, Message, Source, TextPart
 from kolm.roles import family
+from kolm.run.folder import Places, write_places
 from kolm.train.profile import child_environment, environment_class
 from tests.support import tiny_vlm
 
@@ -129,15 +130,14 @@ def make_run(folder: Path, *, captures: int = 24, validation: int = 0, **train: 
     (folder / "snapshot.jsonl").write_bytes(canonical.dump_lines(rows))
     lock = make_lock(digest.merkle_root(lines), **train)
     (folder / "spec.lock.json").write_bytes(canonical.dumps(lock))
-    inputs = {"base_folder": str(base), "captures": str(store)}
-    (folder / "inputs.json").write_bytes(canonical.dumps(inputs))
+    write_places(folder, Places(base=base, captures=store))
     return folder
 
 
 def start_worker(folder: Path, threads: int = 1) -> subprocess.Popen[str]:
     """Start the child as the parent process of a compile does."""
     return subprocess.Popen(
-        [sys.executable, "-m", "kolm.train.worker", str(folder)],
+        [sys.executable, "-m", "kolm.worker", "train", str(folder)],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,

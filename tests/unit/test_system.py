@@ -8,14 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from kolm import canonical, paths, system
+from kolm import canonical, paths, system, worker
 from kolm.cli import error_table
 from kolm.cli.exit_codes import code_of
 from kolm.errors import KolmError
-from kolm.evaluate import rescore
-from kolm.evaluate import worker as evaluating
 from kolm.events import JsonLines, Silent, relay
-from kolm.train import worker as training
 
 WANTED = [
     (errno.ENOENT, "E_FILE_MISSING", 3),
@@ -91,25 +88,16 @@ def test_no_room_for_temporary_files_has_its_own_name(
     assert (caught.value.code, code_of(caught.value)) == ("E_NO_SCRATCH", 6)
 
 
-@pytest.mark.parametrize(
-    ("module", "work", "call"),
-    [
-        (training, "_train", "main"),
-        (evaluating, "evaluate_folder", "run"),
-        (rescore, "read", "run"),
-    ],
-)
+@pytest.mark.parametrize("task", worker.TASKS)
 @pytest.mark.parametrize(("number", "code"), [(28, "E_DISK_FULL"), (30, "E_READ_ONLY")])
-def test_a_child_reports_it_as_its_parent_would(
-    module, work, call, number, code, monkeypatch, tmp_path
-) -> None:
+def test_a_child_reports_it_as_its_parent_would(task, number, code, monkeypatch, tmp_path) -> None:
     def fail(*_: object) -> None:
         raise OSError(number, os.strerror(number), "/run/checkpoint")
 
     out = io.StringIO()
-    monkeypatch.setattr(module, work, fail)
+    monkeypatch.setitem(worker.TASKS, task, fail)
     monkeypatch.setattr("sys.stdout", out)
-    assert getattr(module, call)([str(tmp_path / "run")]) == 1
+    assert worker.main([task, str(tmp_path / "run")]) == worker.FAILED
     with pytest.raises(KolmError) as caught:
         relay(out.getvalue().splitlines()[-1], Silent())
     same = system.error_of(OSError(number, os.strerror(number), "/run/checkpoint"))

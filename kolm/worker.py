@@ -1,0 +1,87 @@
+"""The child process of every task that needs a model: ``python -m kolm.worker TASK FOLDER``.
+
+A process of its own, so that what the parent has imported or set cannot change a bit of the
+result. It works in one run folder. Events go to standard output as JSON lines; an error, whatever
+it was that failed, is the last of them, and the parent raises the same one.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from kolm import settings, system
+from kolm.errors import KolmError, Usage
+from kolm.events import JsonLines, Reporter
+from kolm.run import stages
+
+FAILED = 1
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Do a task in a folder; 0 when it is done, 1 when the last event is an error."""
+    reporter = JsonLines(sys.stdout)
+    try:
+        task, folder = _read(arguments)
+        # What a library prints must not end up among the events.
+        with contextlib.redirect_stdout(sys.stderr):
+            task(folder, reporter)
+    except KolmError as error:
+        reporter.failed(error)
+        return FAILED
+    except (OSError, MemoryError) as error:
+        reporter.failed(system.error_of(error))
+        return FAILED
+    return 0
+
+
+def _read(arguments: Sequence[str]) -> tuple[Callable[[Path, Reporter], None], Path]:
+    if len(arguments) != 2 or arguments[0] not in TASKS:
+        raise Usage(
+            "E_WORKER_ARGUMENTS",
+            "a worker takes a task and a run folder",
+            expected=f"one of {', '.join(TASKS)}, and a folder",
+            found=" ".join(arguments)[:200] or "nothing",
+        )
+    return TASKS[arguments[0]], Path(arguments[1])
+
+
+def _train(folder: Path, reporter: Reporter) -> None:
+    from kolm.train import prepare, profile  # torch-free, so a broken folder is told at once
+
+    environment = prepare.read_inputs(folder).lock["environment"]
+
+    from kolm.train import arithmetic, session
+
+    # The bits that this process gives, not those of a child that it would start.
+    measured = arithmetic.measure()._asdict()
+    profile.check_environment(environment, settings.process(), arithmetic=measured)
+    session.fix_torch(environment["threads"])
+    session.train_run(folder, reporter)
+    stages.record(stages.TRAIN, folder)
+
+
+def _evaluate(folder: Path, reporter: Reporter) -> None:
+    from kolm.evaluate import worker
+
+    worker.evaluate_folder(folder, reporter)
+    stages.record(stages.EVALUATE, folder)
+
+
+def _rescore(folder: Path, reporter: Reporter) -> None:
+    from kolm.evaluate import rescore
+
+    rescore.rescore_folder(folder, reporter)
+
+
+TASKS: dict[str, Callable[[Path, Reporter], None]] = {
+    "train": _train,
+    "evaluate": _evaluate,
+    "rescore": _rescore,
+}
+
+
+if __name__ == "__main__":
+    raise SystemExit(main(sys.argv[1:]))
