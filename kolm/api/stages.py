@@ -20,7 +20,7 @@ from kolm.errors import KolmError
 from kolm.events import Reporter
 from kolm.format import names
 from kolm.run import folder as files
-from kolm.run.stages import EVALUATE, TRAIN, Stage, evaluate_key, is_done, train_key
+from kolm.run.stages import EVALUATE, TRAIN, Stage, evaluate_key, is_done, make_ready, train_key
 from kolm.train.profile import child_environment
 
 
@@ -72,6 +72,7 @@ def _finish(
     if is_done(stage, folder, key):
         reporter.noted(f"{stage.name}: this was done before; its result is taken as it is")
         return
+    make_ready(stage, folder, key)
     write_inputs(folder, prepared, places)
     children.run(
         stage.name,

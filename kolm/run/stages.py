@@ -7,17 +7,18 @@ docs/adr/0052-seeds-and-stage-keys.md.
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
-from kolm import canonical, digest
+from kolm import canonical, digest, system
 from kolm.digest import Digest
 from kolm.errors import KolmError
 from kolm.format import names
 from kolm.format.seeds import training_facts, training_root
 from kolm.run import folder as files
-from kolm.run.names import FACTS, MEASUREMENTS, RESULT
+from kolm.run.names import FACTS, HOLD, MEASUREMENTS, RESULT
 
 _SCHEMA = "urn:kolm:result:v1"
 _NAME_HEX_DIGITS = 16  # of a stage's folder: 64 bits tell one project's runs apart
@@ -95,6 +96,23 @@ def is_done(stage: Stage, folder: Path, key: Digest) -> bool:
     except KolmError:
         return False
     return found["key"] == key and stated == found
+
+
+def make_ready(stage: Stage, folder: Path, key: Digest) -> None:
+    """Remove what was left in a folder by work on other inputs, so that it is not gone on with."""
+    try:
+        if _key_of_inputs(stage, folder) == key:
+            return
+    except KolmError:
+        pass  # inputs that are missing or broken are no reason to believe what lies beside them
+    with system.naming(folder):
+        for path in folder.iterdir():
+            if path.name == HOLD:
+                continue
+            if path.is_dir() and not path.is_symlink():
+                shutil.rmtree(path)
+            else:
+                path.unlink()
 
 
 def _key_of_inputs(stage: Stage, folder: Path) -> Digest:

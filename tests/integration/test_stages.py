@@ -74,14 +74,13 @@ def test_a_changed_metric_is_answered_again_but_not_trained_again(line: Line) ->
 
 
 @pytest.mark.parametrize(
-    ("stage", "name"),
+    ("stage", "name", "damage"),
     [
-        ("train", "adapter_model.safetensors"),
-        ("train", "modules.jsonl"),
-        ("evaluate", "predictions.jsonl"),
+        ("train", "adapter_model.safetensors", "changed"),
+        ("train", "modules.jsonl", "gone"),
+        ("evaluate", "predictions.jsonl", "cut"),
     ],
 )
-@pytest.mark.parametrize("damage", ["changed", "cut", "gone"])
 def test_a_result_with_a_damaged_file_is_made_again(
     line: Line, made: Line, stage: str, name: str, damage: str
 ) -> None:
