@@ -68,7 +68,7 @@ def test_what_training_does_not_rest_on_starts_no_child(line: Line, change: dict
 
 def test_a_changed_metric_is_answered_again_but_not_trained_again(line: Line) -> None:
     line.write_spec(metric="relaxed")
-    line.compile()
+    line.compile("-o", "other.kolm")
     assert len(line.stage_folders("train")) == 1
     assert len(line.stage_folders("evaluate")) == 2
 
