@@ -10,7 +10,7 @@ from kolm import digest, paths
 from kolm.api import children, sealing
 from kolm.api.running import base_folder
 from kolm.api.signing import choose_key
-from kolm.api.verification import verify
+from kolm.api.usable import demand_usable
 from kolm.bundle import writer
 from kolm.bundle.container import open_container
 from kolm.bundle.reader import Bundle
@@ -20,7 +20,6 @@ from kolm.errors import Refused
 from kolm.events import Reporter, Silent
 from kolm.format import names
 from kolm.records.kscore import Pack
-from kolm.registry.check import demand_passed
 from kolm.run import folder as files
 from kolm.run.names import MEASUREMENTS
 from kolm.score import kscore
@@ -29,6 +28,7 @@ from kolm.score.evaluation import evaluate
 from kolm.sign import envelope, predicates, statement
 from kolm.sign.trust import TrustStore
 from kolm.train.profile import child_environment
+from kolm.verify.policy import BUILT_IN, Policy
 
 _OWN_PACK = "evaluator"  # whose cases they are; the publisher's own say "publisher"
 
@@ -50,6 +50,8 @@ def evaluate_bundle(
     captures: str | Path,
     base: str | Path | None = None,
     trust: TrustStore | str | Path | None = None,
+    policy: Policy | str | Path = BUILT_IN,
+    allow_below_gate: bool = False,
     key: str | None = None,
     output: Path | None = None,
     force: bool = False,
@@ -62,6 +64,8 @@ def evaluate_bundle(
         captures: folder of the capture store.
         base: the base's folder, when it is not an embedded or cached one.
         trust: whose keys are believed: a store or its file; without one this user's own.
+        policy: what the bundle must pass: a policy or its file.
+        allow_below_gate: score it too when it misses what the policy demands of its scores.
         key: name of the signing key.
         output: write a copy with the claim here; without it the claim is added in place. A bundle
             of the same content that is there keeps its claims.
@@ -80,7 +84,14 @@ def evaluate_bundle(
         writer.demand_place(output, opened.content_id, force=force)
     lock = opened.document(names.LOCK)
     folder = base_folder(lock, base)
-    content_id = demand_passed(verify(container, base=folder, trust=trust))
+    content_id = demand_usable(
+        container,
+        base=folder,
+        trust=trust,
+        policy=policy,
+        allow_below_gate=allow_below_gate,
+        reporter=told,
+    ).content_id
     with paths.scratch_folder("kolm-eval-") as place:
         run = place / "run"
         opened.unpack(run)

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from kolm import canonical, paths
-from kolm.api.verification import verify
+from kolm.api.usable import demand_usable
 from kolm.bundle.container import open_container
 from kolm.bundle.reader import Bundle
 from kolm.capture import images as pictures
@@ -23,9 +23,9 @@ from kolm.evaluate.predict import answer_batch
 from kolm.evaluate.session import Session, Sources, open_session
 from kolm.events import Reporter, Silent
 from kolm.models.resolve import locked_base, resolve_base
-from kolm.registry.check import demand_passed
 from kolm.sign.trust import TrustStore
 from kolm.store.blobs import BlobStore
+from kolm.verify.policy import BUILT_IN, Policy
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,6 +33,7 @@ class RunAnswer:
     """One answer: the text, its tokens, why it ended (stop or length), and by which bundle.
 
     `cut_tokens` were taken out of the prompt's middle, because it was longer than the budget.
+    `below_gate`: the bundle misses what the policy demands of its scores, and was allowed to.
     """
 
     text: str
@@ -40,14 +41,16 @@ class RunAnswer:
     finish: str
     cut_tokens: int
     content_id: Digest
+    below_gate: bool = False
 
 
 class LoadedBundle:
     """A verified bundle on its base, ready to answer; make one with `load`."""
 
-    def __init__(self, session: Session, content_id: Digest) -> None:
+    def __init__(self, session: Session, content_id: Digest, *, below_gate: bool = False) -> None:
         self._session = session
         self.content_id = content_id
+        self.below_gate = below_gate
 
     @property
     def model(self) -> Any:
@@ -84,6 +87,7 @@ class LoadedBundle:
             finish=answer.finish,
             cut_tokens=example.cut_tokens,
             content_id=self.content_id,
+            below_gate=self.below_gate,
         )
 
 
@@ -92,6 +96,8 @@ def load(
     *,
     base: str | Path | None = None,
     trust: TrustStore | str | Path | None = None,
+    policy: Policy | str | Path = BUILT_IN,
+    allow_below_gate: bool = False,
     reporter: Reporter | None = None,
 ) -> LoadedBundle:
     """Verify a bundle with its base, then load both.
@@ -100,6 +106,9 @@ def load(
         bundle: the file.
         base: the base's folder or name; without it the one that the lock names is looked for here.
         trust: whose keys are believed: a store or its file; without one this user's own.
+        policy: what the bundle must pass: a policy or its file.
+        allow_below_gate: load it too when it misses what the policy demands of its scores, with a
+            warning to `reporter`; without a reporter the answers' `below_gate` alone says so.
         reporter: hears progress.
 
     Raises:
@@ -113,7 +122,14 @@ def load(
     lock = opened.document("spec.lock.json")
     folder = base_folder(lock, base)
     told.started("verify", None, "checks")
-    content_id = demand_passed(verify(container, base=folder, trust=trust))
+    usable = demand_usable(
+        container,
+        base=folder,
+        trust=trust,
+        policy=policy,
+        allow_below_gate=allow_below_gate,
+        reporter=told,
+    )
     told.finished("verify")
     told.started("load", None, "tensors")
     with paths.scratch_folder("kolm-run-") as place:
@@ -125,14 +141,14 @@ def load(
             adapter_folder=unpacked,
             base_folder=folder,
             blobs=BlobStore(unpacked),
-            identity=content_id,
+            identity=usable.content_id,
         )
         try:
             session = open_session(sources)
         except ImportError as error:
             raise missing_extra("train", f"running a bundle needs {error.name}") from error
     told.finished("load")
-    return LoadedBundle(session, content_id)
+    return LoadedBundle(session, usable.content_id, below_gate=usable.below_gate)
 
 
 def run(
@@ -142,6 +158,8 @@ def run(
     prompt: str,
     base: str | Path | None = None,
     trust: TrustStore | str | Path | None = None,
+    policy: Policy | str | Path = BUILT_IN,
+    allow_below_gate: bool = False,
     reporter: Reporter | None = None,
 ) -> RunAnswer:
     """One answer from a bundle: verify, load, ask.
@@ -153,7 +171,15 @@ def run(
         raise Usage("E_RUN_NO_IMAGE", "no image was given", hint="add --image FILE")
     asked = [Path(image) for image in images]
     data = [_read_image(path) for path in asked]  # a missing image should not cost a load
-    return load(bundle, base=base, trust=trust, reporter=reporter).answer(data, prompt)
+    loaded = load(
+        bundle,
+        base=base,
+        trust=trust,
+        policy=policy,
+        allow_below_gate=allow_below_gate,
+        reporter=reporter,
+    )
+    return loaded.answer(data, prompt)
 
 
 def base_folder(lock: dict[str, Any], base: str | Path | None) -> Path:

@@ -12,3 +12,14 @@ TRUST = click.option(
     type=click.Path(path_type=Path, dir_okay=False),
     help="A trust file to use instead of your own.",
 )
+POLICY = click.option(
+    "--policy",
+    "policy_file",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="What the bundle must pass (JSON). Default: the built-in policy.",
+)
+BELOW_GATE = click.option(
+    "--allow-below-gate",
+    is_flag=True,
+    help="Use a bundle that is not good enough for its gate or the policy; says so.",
+)

@@ -22,16 +22,54 @@ Check = Callable[[Held], Digest]
 # The digests of the claims that a bundle file carries.
 ReadClaims = Callable[[Held], frozenset[Digest]]
 
+# Hears one sentence that a person must not miss.
+Tell = Callable[[str], None]
+
+ON_SCORES = "V62"  # the check that holds the scores to the policy
+
 _SHOWN_CHECKS = 3  # enough to see what kind of trouble it is; `kolm verify` shows all
 
 
-def verified(*, trust: TrustStore, now: datetime, policy: Policy = BUILT_IN) -> Check:
-    """The check that a bundle passes the verifier under a policy."""
+def verified(
+    *, trust: TrustStore, now: datetime, policy: Policy = BUILT_IN, below_gate: Tell | None = None
+) -> Check:
+    """The check that a bundle passes the verifier under a policy; `below_gate` as in `demand`."""
 
     def check(held: Held) -> Digest:
-        return demand_passed(verify(container_of(held), policy=policy, trust=trust, now=now))
+        container = container_of(held)
+
+        def verify_under(demanded: Policy) -> Verification:
+            return verify(container, policy=demanded, trust=trust, now=now)
+
+        return demand(verify_under, policy, below_gate=below_gate)
 
     return check
+
+
+def demand(
+    verify_under: Callable[[Policy], Verification], policy: Policy, *, below_gate: Tell | None
+) -> Digest:
+    """Demand that a bundle passes a policy, and give its content id.
+
+    Args:
+        verify_under: the verification of the one bundle.
+        policy: what is demanded.
+        below_gate: without it, everything is. With it, a bundle that misses what the policy
+            demands of its scores passes all the same, and what it misses is told here: its maker
+            may try, score and keep it, knowingly.
+
+    Raises:
+        Refused: the verdict is no.
+        Unreadable: what decides could not be looked at.
+    """
+    report = verify_under(policy)
+    if below_gate is None or report.conclusions.overall.verdict is Verdict.OK:
+        return demand_passed(report)
+    content = demand_passed(verify_under(policy.without_gate()))
+    wrong = (Verdict.FAILED, Verdict.COULD_NOT_LOOK)
+    missed = [check for check in report.checks if check.verdict in wrong]
+    below_gate(f"THIS BUNDLE IS BELOW THE GATE and is used all the same: {_summary(missed)}")
+    return content
 
 
 def demand_passed(report: Verification) -> Digest:
@@ -52,7 +90,7 @@ def demand_passed(report: Verification) -> Digest:
             "the bundle does not pass verification",
             expected=f"a bundle that passes policy {report.policy.name}",
             found=_summary(failed) or overall.detail,
-            hint="kolm verify FILE shows every check",
+            hint=_hint(failed),
         )
     unseen = [check for check in report.checks if check.verdict is Verdict.COULD_NOT_LOOK]
     raise Unreadable(
@@ -62,6 +100,13 @@ def demand_passed(report: Verification) -> Digest:
         found=_summary(unseen) or overall.detail,
         hint="kolm verify FILE shows every check; kolm keys list shows whom you trust",
     )
+
+
+def _hint(failed: list[CheckResult]) -> str:
+    shown = "kolm verify FILE shows every check"
+    if [check.id for check in failed] != [ON_SCORES]:
+        return shown
+    return f"{shown}; --allow-below-gate uses the bundle all the same"
 
 
 def _summary(checks: list[CheckResult]) -> str:

@@ -6,7 +6,7 @@ meaning is docs/format/policy.md.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ from kolm.records import codec
 from kolm.sign import predicates
 
 SCHEMA = "urn:kolm:policy:v1"
+_ON_SCORES = ("gate", "minimum_eval_cases", "lower_bound_above", "floors")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,6 +53,15 @@ class Policy:
     licenses: tuple[str, ...] | None = None
     measurements: str = "worst"
     reach: tuple[str, ...] = ()
+
+    def without_gate(self) -> Policy:
+        """The same demands but those on how good the bundle is: its gate, floors and minima.
+
+        Whose bundle it is, what it may change and whether its numbers are true is still demanded.
+        """
+        left = {f.name: f.default for f in fields(self) if f.name in _ON_SCORES}
+        changed: dict[str, Any] = {**left, "name": f"{self.name[:50]}-without-gate"}
+        return replace(self, **changed)
 
     @property
     def digest(self) -> Digest:

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from kolm import api, digest, paths
-from kolm.api import children, evaluating, running, verification
+from kolm.api import children, evaluating, running, usable, verification
 from kolm.bundle.held import hold
 from kolm.bundle.reader import Bundle
 from kolm.capture.store import CaptureStore
@@ -112,7 +112,7 @@ def test_run_and_load_use_what_was_verified(
     from tests.support.pictures import picture
 
     (tmp_path / "x.png").write_bytes(picture(0))
-    monkeypatch.setattr(running, "verify", race.changing(change))
+    monkeypatch.setattr(usable, "verify", race.changing(change))
     monkeypatch.setattr(running, "open_session", lambda s: race.see(s.adapter_folder))
     with pytest.raises(Used):
         if command == "run":
@@ -126,7 +126,7 @@ def test_run_and_load_use_what_was_verified(
 def test_eval_scores_what_was_verified(
     race: Race, change: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr(evaluating, "verify", race.changing(change))
+    monkeypatch.setattr(usable, "verify", race.changing(change))
     monkeypatch.setattr(evaluating, "_write_pack", lambda *_: b"")
     monkeypatch.setattr(children, "run", lambda _, folder, **__: race.see(folder))
     with pytest.raises(Used):

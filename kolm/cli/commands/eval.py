@@ -8,7 +8,7 @@ import click
 
 from kolm.cli import output
 from kolm.cli.exit_codes import ExitCode
-from kolm.cli.options import TRUST
+from kolm.cli.options import BELOW_GATE, POLICY, TRUST
 
 
 @click.command(short_help="Score a bundle on your own captures, as a signed claim.")
@@ -25,6 +25,8 @@ from kolm.cli.options import TRUST
     help="The base: its folder or name, when it is not an embedded one.",
 )
 @TRUST
+@POLICY
+@BELOW_GATE
 @click.option("--key", metavar="NAME", help="The signing key. Default: the only one there is.")
 @click.option(
     "--output",
@@ -39,6 +41,8 @@ def command(
     captures: Path,
     base: Path | None,
     trust_file: Path | None,
+    policy_file: Path | None,
+    allow_below_gate: bool,
     key: str | None,
     target: Path | None,
     force: bool,
@@ -50,6 +54,7 @@ def command(
     """
     from kolm import api
     from kolm.cli.scores import score_lines
+    from kolm.verify.policy import BUILT_IN
 
     out = output.current()
     result = api.evaluate_bundle(
@@ -57,6 +62,8 @@ def command(
         captures=captures,
         base=base,
         trust=trust_file,
+        policy=policy_file or BUILT_IN,
+        allow_below_gate=allow_below_gate,
         key=key,
         output=target,
         force=force,

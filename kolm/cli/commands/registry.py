@@ -9,7 +9,7 @@ import click
 
 from kolm.cli import output
 from kolm.cli.exit_codes import ExitCode
-from kolm.cli.options import TRUST
+from kolm.cli.options import BELOW_GATE, POLICY, TRUST
 
 if TYPE_CHECKING:
     from kolm.registry.check import Check
@@ -23,12 +23,6 @@ REGISTRY = click.option(
     show_default=True,
     metavar="DIR",
     help="The folder of the registry.",
-)
-POLICY = click.option(
-    "--policy",
-    "policy_file",
-    type=click.Path(dir_okay=False, path_type=Path),
-    help="What a bundle must pass. Default: the built-in policy.",
 )
 
 TONES = {"ok": "good", "failed": "bad", "could_not_look": "warn"}
@@ -66,8 +60,14 @@ def init(folder: Path) -> None:
 @REGISTRY
 @click.option("--key", metavar="NAME", help="The signing key. Default: the only one there is.")
 @POLICY
+@BELOW_GATE
 def publish(
-    bundle: Path, target: str, folder: Path, key: str | None, policy_file: Path | None
+    bundle: Path,
+    target: str,
+    folder: Path,
+    key: str | None,
+    policy_file: Path | None,
+    allow_below_gate: bool,
 ) -> None:
     """Verify BUNDLE and publish it as NAME@VERSION.
 
@@ -86,7 +86,8 @@ def publish(
     store = KeyStore(paths.config_folder() / "keys")
     signer = store.load(store.choose(key), ask_passphrase)
     trust = _trust()
-    publisher = Publisher(key=signer, trust=trust, check=_check(trust, policy_file))
+    check = _check(trust, policy_file, allow_below_gate)
+    publisher = Publisher(key=signer, trust=trust, check=check)
     published = publisher.publish(backend, bundle, name, version)
     entry = published.entry
     document = {
@@ -117,6 +118,7 @@ def publish(
 )
 @click.option("--force", is_flag=True, help="Replace an existing file.")
 @POLICY
+@BELOW_GATE
 @TRUST
 def pull(
     reference: str,
@@ -124,6 +126,7 @@ def pull(
     target: Path | None,
     force: bool,
     policy_file: Path | None,
+    allow_below_gate: bool,
     trust_file: Path | None,
 ) -> None:
     """Fetch a bundle, verify it, and write its file.
@@ -139,7 +142,7 @@ def pull(
         Directory.open(folder),
         parse_reference(reference),
         trust=trust,
-        check=_check(trust, policy_file),
+        check=_check(trust, policy_file, allow_below_gate),
         target=target,
         replace=force,
     )
@@ -245,15 +248,18 @@ def _trust(file: Path | None = None) -> TrustStore:
     return TrustStore.load_file(file) if file else TrustStore.load(paths.config_folder())
 
 
-def _check(trust: TrustStore, policy_file: Path | None) -> Check:
+def _check(trust: TrustStore, policy_file: Path | None, allow_below_gate: bool = False) -> Check:
     from datetime import UTC, datetime
 
     from kolm.registry.check import verified
     from kolm.verify.policy import BUILT_IN, load_policy
 
-    now = datetime.now(UTC)  # noqa: TID251 - the command line reads the clock
-    policy = BUILT_IN if policy_file is None else load_policy(policy_file)
-    return verified(trust=trust, now=now, policy=policy)
+    return verified(
+        trust=trust,
+        now=datetime.now(UTC),  # noqa: TID251 - the command line reads the clock
+        policy=BUILT_IN if policy_file is None else load_policy(policy_file),
+        below_gate=output.current().reporter.warned if allow_below_gate else None,
+    )
 
 
 def _cid(content: Any) -> str:

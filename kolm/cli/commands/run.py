@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from kolm.cli import output
-from kolm.cli.options import TRUST
+from kolm.cli.options import BELOW_GATE, POLICY, TRUST
 
 
 @click.command(short_help="Answer one prompt about an image with a bundle.")
@@ -27,18 +27,34 @@ from kolm.cli.options import TRUST
     help="The base: its folder or name, when it is not an embedded one.",
 )
 @TRUST
+@POLICY
+@BELOW_GATE
 def command(
-    bundle: Path, images: tuple[Path, ...], prompt: str, base: Path | None, trust_file: Path | None
+    bundle: Path,
+    images: tuple[Path, ...],
+    prompt: str,
+    base: Path | None,
+    trust_file: Path | None,
+    policy_file: Path | None,
+    allow_below_gate: bool,
 ) -> None:
     """Answer one prompt about an image with BUNDLE, greedily, as the evaluation did.
 
     Verifies first, with the base: what does not pass is not loaded.
     """
     from kolm import api
+    from kolm.verify.policy import BUILT_IN
 
     out = output.current()
     answer = api.run(
-        bundle, images=images, prompt=prompt, base=base, trust=trust_file, reporter=out.reporter
+        bundle,
+        images=images,
+        prompt=prompt,
+        base=base,
+        trust=trust_file,
+        policy=policy_file or BUILT_IN,
+        allow_below_gate=allow_below_gate,
+        reporter=out.reporter,
     )
     document = {
         "schema": "urn:kolm:cli-run:v1",
@@ -48,6 +64,7 @@ def command(
         "tokens": answer.tokens,
         "finish": answer.finish,
         "cut_tokens": answer.cut_tokens,
+        "below_gate": answer.below_gate,
     }
     if answer.cut_tokens:
         out.reporter.warned(
