@@ -16,6 +16,7 @@ from typing import Any
 
 from kolm import canonical
 from kolm.api import children, sealing
+from kolm.api.acceptance import Acceptance, acceptance
 from kolm.api.preparing import Prepared, SpecSource, demand_reachable, prepare
 from kolm.api.signing import choose_key
 from kolm.api.stages import Finished, finished
@@ -31,6 +32,7 @@ from kolm.score.cases import read_cases
 from kolm.score.evaluation import evaluate
 from kolm.sign.keys import PrivateKey
 from kolm.spec.load import load_spec
+from kolm.verify.policy import Policy
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,6 +74,7 @@ def compile_bundle(
     dry_run: bool = False,
     allow_below_gate: bool = False,
     key: str | None = None,
+    policy: Policy | str | Path | None = None,
     reporter: Reporter | None = None,
 ) -> CompileResult:
     """Compile a spec and captures into a signed bundle.
@@ -87,6 +90,8 @@ def compile_bundle(
         dry_run: stop at the lock.
         allow_below_gate: seal a bundle whose claim says that the gate failed.
         key: name of the signing key; the only one, or ``default``, without it.
+        policy: what the bundle must pass before it is written, beside its own checks: a policy or
+            its file.
         reporter: hears progress.
 
     Raises:
@@ -105,6 +110,9 @@ def compile_bundle(
         demand_reachable(prepared)
     target = output or prepared.project.folder / f"{prepared.spec.name}.kolm"
     sealing.demand_place(target, prepared.lock, force=force)
+    demands = acceptance(
+        policy, key=signer.public, base=prepared.base.folder, captures=prepared.store_folder
+    )
     with finished(prepared, told) as done:
         return _judge_and_seal(
             done,
@@ -112,6 +120,7 @@ def compile_bundle(
             signer,
             target=target,
             force=force,
+            demands=demands,
             allow_below_gate=allow_below_gate,
             started=started,
             began=began,
@@ -126,6 +135,7 @@ def _judge_and_seal(
     *,
     target: Path,
     force: bool,
+    demands: Acceptance,
     allow_below_gate: bool,
     started: datetime,
     began: float,
@@ -175,6 +185,7 @@ def _judge_and_seal(
             report=report,
             key=signer,
             times=times,
+            accept=demands,
         )
         reporter.finished("seal", content=content.content_id)
         result |= {

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from kolm import canonical, digest, outputs
+from kolm.api.acceptance import Acceptance
 from kolm.api.preparing import Prepared
 from kolm.api.stages import Finished
 from kolm.bundle import adapter_config, card, writer
@@ -191,6 +192,7 @@ def seal_bundle(
     report: Mapping[str, Any],
     key: PrivateKey,
     times: Times,
+    accept: Acceptance,
 ) -> None:
     """Write the bundle with its four claims: provenance, modules, K-score, test result.
 
@@ -199,6 +201,7 @@ def seal_bundle(
 
     Raises:
         Usage: ``E_TARGET_EXISTS``: something else is at `target`, and `force` is off.
+        Refused: ``E_COMPILE_NOT_VERIFIED``: the made file does not pass; nothing is written then.
     """
     there = () if force else writer.claims_at(target, content.content_id) or ()
     said = _said_by(key.public, there)
@@ -210,7 +213,12 @@ def seal_bundle(
         if not _is_said(kind, predicate, said)
     ]
     writer.seal(
-        target, receipt=content.receipt, members=content.members, claims=claims, force=force
+        target,
+        receipt=content.receipt,
+        members=content.members,
+        claims=claims,
+        force=force,
+        accept=accept.demand,
     )
 
 

@@ -7,7 +7,7 @@ enters. The writer opens what it wrote with the strict reader before the file ge
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import IO
 
@@ -32,6 +32,7 @@ def seal(
     members: Mapping[str, Source],
     claims: Sequence[bytes] = (),
     force: bool = False,
+    accept: Callable[[Path], None] | None = None,
 ) -> Digest:
     """Write a bundle and give its content id.
 
@@ -43,6 +44,7 @@ def seal(
         members: every layer by name; files are streamed.
         claims: Sigstore bundles about this content.
         force: replace whatever is at `target`.
+        accept: looks at the whole file before it gets its name, and raises to keep it from that.
 
     Raises:
         Refused: a member outside the table, missing or above its limit; a claim that is none; a
@@ -59,7 +61,8 @@ def seal(
     blobs: dict[Digest, tuple[Source, int]] = {
         member.digest: (sources[member.name], member.size) for member in reversed(described)
     }
-    _write(target, manifest, described, blobs, ordered, force=force or kept is not None)
+    replaces = force or kept is not None
+    _write(target, manifest, described, blobs, ordered, force=replaces, accept=accept)
     return content_id
 
 
@@ -169,6 +172,7 @@ def _write(
     claims: Sequence[layout.Claim],
     *,
     force: bool,
+    accept: Callable[[Path], None] | None = None,
 ) -> None:
     receipt = next(member for member in members if member.name == RECEIPT)
     layers = [(member.size, member.digest) for member in members if member.name != RECEIPT]
@@ -190,6 +194,8 @@ def _write(
             stream.flush()
             os.fsync(stream.fileno())
         _demand_intact(made)
+        if accept is not None:
+            accept(made)
         outputs.place(made, target, force=force)
 
 

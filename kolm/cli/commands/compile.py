@@ -35,6 +35,11 @@ SHOWN_CASES = 10  # enough to see what kind of question fails; all are in predic
     is_flag=True,
     help="Seal even below the gate; the bundle's claim then says that the gate failed.",
 )
+@click.option(
+    "--policy",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="Seal only what passes these demands (JSON), as a buyer's kolm verify will ask.",
+)
 def command(
     spec: Path,
     dry_run: bool,
@@ -42,11 +47,13 @@ def command(
     force: bool,
     key: str | None,
     allow_below_gate: bool,
+    policy: Path | None,
 ) -> int:
     """Compile SPEC: check, train, evaluate, seal and sign. A killed run resumes.
 
     Below the gate (K-score and every floor) nothing is sealed, and the exit code is 1. A bundle of
-    the same content at the output keeps its claims; anything else there asks for --force.
+    the same content at the output keeps its claims; anything else there asks for --force. What
+    kolm verify would refuse is not sealed either.
     """
     from kolm import api
 
@@ -58,6 +65,7 @@ def command(
         dry_run=dry_run,
         allow_below_gate=allow_below_gate,
         key=key,
+        policy=policy,
         reporter=out.reporter,
     )
     if dry_run:
