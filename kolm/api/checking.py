@@ -42,11 +42,20 @@ def check(spec: SpecSource, *, reporter: Reporter | None = None) -> list[Found]:
 
 
 def _describe_captures(prepared: Prepared) -> str:
-    sides = prepared.snapshot.header.splits
+    header = prepared.snapshot.header
+    sides, dropped = header.splits, header.near_duplicates.dropped
+    out = "".join(
+        f"; {count:,} on no side, {why}"
+        for count, why in (
+            (dropped, "because an eval image has a near twin in them"),
+            (sides.none.captures - dropped, "because they would join many groups"),
+        )
+        if count
+    )
     return (
         f"{sides.train.captures:,} to train on, {sides.validation.captures:,} to validate, "
         f"{sides.eval.captures:,} to score; {len(prepared.snapshot.near_pairs):,} of "
-        f"{sides.eval.images:,} eval images have a near twin in train"
+        f"{sides.eval.images:,} eval images have a near twin in train{out}"
     )
 
 

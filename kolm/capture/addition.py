@@ -11,7 +11,7 @@ from typing import Self
 from kolm import canonical, digest
 from kolm.capture import database, documents, images, likeness
 from kolm.digest import Digest
-from kolm.errors import Refused
+from kolm.errors import Refused, Unreadable
 from kolm.records import codec
 from kolm.records.capture import Capture, Image
 from kolm.store.blobs import BlobStore
@@ -38,11 +38,13 @@ class Addition:
     ) -> None:
         self._connection = connection
         self._path = path
+        self._blobs = blobs
         self._batch = blobs.batch()
         self._images = dict(known)
         self._new_images: dict[Digest, tuple[bytes, bytes]] = {}
         self._shown: set[Digest] = set()
         self._captures: dict[bytes, bytes] = {}
+        self._origins: dict[bytes, str] = {}
 
     def __enter__(self) -> Self:
         self._batch.__enter__()
@@ -72,8 +74,15 @@ class Addition:
         self._batch.add(data)
         return record
 
-    def capture(self, capture: Capture, *, where: str = "capture") -> Digest:
+    def capture(
+        self, capture: Capture, *, where: str = "capture", origin: str | None = None
+    ) -> Digest:
         """Stage a capture whose images are staged or known; gives its id.
+
+        Args:
+            capture: the capture.
+            where: what an error calls it.
+            origin: the file and row that it comes from, if anybody knows.
 
         Raises:
             Refused: it breaks a rule, or says something else of an image than its file does.
@@ -88,7 +97,10 @@ class Addition:
                     expected=image.file,
                 )
             self._shown.add(image.file)
-        self._captures[digest.raw_of(sealed.id)] = sealed.data
+        raw = digest.raw_of(sealed.id)
+        self._captures[raw] = sealed.data
+        if origin is not None:
+            self._origins.setdefault(raw, origin)
         return sealed.id
 
     def commit(self) -> Added:
@@ -97,6 +109,7 @@ class Addition:
         self._batch.commit()
         insert = self._connection.executemany
         with database.transaction(self._connection, self._path, write=True):
+            self._demand_files()
             before = self._connection.total_changes
             # By ascending key: the tables are trees ordered by it, and grow at their end.
             rows = [(digest.raw_of(file), *facts) for file, facts in self._shown_images()]
@@ -105,9 +118,24 @@ class Addition:
             before = self._connection.total_changes
             insert("INSERT OR IGNORE INTO captures VALUES (?, ?)", sorted(self._captures.items()))
             new_captures = self._connection.total_changes - before
+            insert("INSERT OR IGNORE INTO origins VALUES (?, ?)", sorted(self._origins.items()))
         return Added(
             captures=new_captures, known=len(self._captures) - new_captures, images=new_images
         )
+
+    def _demand_files(self) -> None:
+        """Nobody may have removed a shown image since it was found in the store."""
+        listed = "SELECT count(*) FROM images WHERE file = ?"
+        for file in sorted(self._shown):
+            new = file in self._new_images
+            row = new or self._connection.execute(listed, (digest.raw_of(file),)).fetchone()[0]
+            if not row or not self._blobs.has(file):
+                raise Unreadable(
+                    "E_STORE_CHANGED",
+                    "captures were removed from the store while these were added",
+                    where=str(self._path),
+                    hint="run the command again",
+                )
 
     def _shown_images(self) -> list[tuple[Digest, tuple[bytes, bytes]]]:
         new = self._new_images.items()

@@ -20,7 +20,7 @@ from typing import NamedTuple
 from kolm import canonical, paths, system
 from kolm.errors import KolmError, Refused, Unreadable
 
-VERSION = 1
+VERSION = 2
 APPLICATION_ID = 0x6B6F6C6D  # "kolm"
 BUSY_SECONDS = 60.0  # the longest transaction, an import of a million rows, stays well below
 _WAL_PAUSE_SECONDS = 0.05
@@ -38,6 +38,12 @@ _TABLES = (
         document BLOB NOT NULL           -- canonical JSON
     ) WITHOUT ROWID""",
 )
+# Beside the captures and never part of one. Version 2.
+_ORIGINS = """CREATE TABLE origins (
+        capture BLOB NOT NULL PRIMARY KEY,  -- the capture's id
+        place TEXT NOT NULL                 -- the file and row that it was first taken from
+    ) WITHOUT ROWID"""
+_TABLES_OF = {1: {*_TABLES}, VERSION: {*_TABLES, _ORIGINS}}
 
 
 # For stores that somebody else made. Reading an honest schema takes some hundred steps.
@@ -241,15 +247,25 @@ def _check_version(connection: sqlite3.Connection, path: Path, *, create: bool) 
             if _version(connection) == 0:  # nobody else has made it while we waited for the lock
                 if connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]:
                     raise Unreadable("E_STORE_NOT_A_STORE", "not a capture store", where=str(path))
-                for table in _TABLES:
+                for table in (*_TABLES, _ORIGINS):
                     connection.execute(table)
                 connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
                 connection.execute(f"PRAGMA user_version = {VERSION}")
     _check_store(connection, path)
+    if _version(connection) < VERSION:
+        with transaction(connection, path, write=True):
+            if _version(connection) < VERSION:
+                connection.execute(_ORIGINS)
+                connection.execute(f"PRAGMA user_version = {VERSION}")
+
+
+def has_origins(connection: sqlite3.Connection) -> bool:
+    """Whether the store says where captures came from; one of version 1 that is read does not."""
+    return _version(connection) >= VERSION
 
 
 def _check_store(connection: sqlite3.Connection, path: Path) -> None:
-    """Demand the mark and the version of a store, and its two tables and nothing else.
+    """Demand the mark and the version of a store, and its tables and nothing else.
 
     A view or a trigger would be a program of whoever made the file.
     """
@@ -264,8 +280,9 @@ def _check_store(connection: sqlite3.Connection, path: Path) -> None:
             found=f"version {_version(connection)}",
             hint="upgrade kolm",
         )
-    stored = connection.execute("SELECT sql FROM sqlite_master").fetchmany(len(_TABLES) + 1)
-    if len(stored) != len(_TABLES) or {sql for (sql,) in stored} != set(_TABLES):
+    tables = _TABLES_OF.get(_version(connection), set())
+    stored = connection.execute("SELECT sql FROM sqlite_master").fetchmany(len(tables) + 1)
+    if len(stored) != len(tables) or {sql for (sql,) in stored} != tables:
         raise Unreadable(
             "E_STORE_NOT_A_STORE",
             "the database holds something else than the tables of a capture store",

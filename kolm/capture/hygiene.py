@@ -75,7 +75,7 @@ def demand_clean(rows: Iterable[Stored]) -> None:
         f"the first: {found[0].message}",
         where=f"capture {found[0].captures[0]}",
         found="\n".join([*shown, *([f"and {rest} more"] if rest else [])]),
-        hint="keep one answer to a question about a picture, and add the rows to a new store",
+        hint="keep one answer to a question about a picture: kolm capture remove CAPTURE",
     )
 
 
@@ -103,7 +103,7 @@ def demand_distinct(rows: Iterable[Stored]) -> None:
         where=f"capture {repeated[0][1]}",
         expected="each case once: repeated ones make the score look surer than it is",
         found="\n".join([*shown, *([f"and {rest} more"] if rest else [])]),
-        hint="kolm capture export, leave the repeated rows out, and import into a new store",
+        hint="leave the repeated ones out: kolm capture remove CAPTURE",
     )
 
 

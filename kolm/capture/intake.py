@@ -163,7 +163,7 @@ def _add(draft: Draft, addition: Addition, reader: _ImageReader) -> BadRow | Non
             rejected=draft.rejected,
             corrections=draft.corrections,
         )
-        addition.capture(capture, where=draft.where)
+        addition.capture(capture, where=draft.where, origin=draft.where)
     except Refused as error:
         return BadRow.of(error, draft.where)
     return None

@@ -115,7 +115,7 @@ def take(store: CaptureStore, rule: SplitRule) -> Snapshot:
     rows = tuple(_row(member, sides[member.id]) for member in members)
     pairs = near_pairs(rows, store)
     if pairs and rule.policy == "refuse":
-        raise _near_duplicates(pairs, store)
+        raise _near_duplicates(pairs, rows, store)
     lines = tuple(canonical.dumps(_document(row)) for row in rows)
     header = Header(
         captures=len(rows),
@@ -269,11 +269,14 @@ def _written(rule: SplitRule, members: Sequence[Member]) -> Rule:
     )
 
 
-def _near_duplicates(pairs: tuple[tuple[Digest, Digest], ...], store: CaptureStore) -> Refused:
-    """Names the files, so that somebody can look at both pictures."""
+def _near_duplicates(
+    pairs: tuple[tuple[Digest, Digest], ...], rows: Sequence[SnapshotRow], store: CaptureStore
+) -> Refused:
+    """Names captures and files, so that somebody can look at both pictures."""
     path = store.blobs.path
+    shows = {image.file: row.capture for row in reversed(rows) for image in row.images}
     shown = [
-        f"eval {path(left)} ~ train {path(right)}"
+        f"eval {shows[left]}, {path(left)} ~ train {shows[right]}, {path(right)}"
         for left, right in pairs[: limits.MAX_NAMED_PROBLEMS]
     ]
     rest = len(pairs) - len(shown)

@@ -7,6 +7,7 @@ files that no capture mentions, and adding the same rows again completes the wor
 
 from __future__ import annotations
 
+import contextlib
 import sqlite3
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator
@@ -16,10 +17,11 @@ from types import TracebackType
 from typing import Self
 
 from kolm import canonical, digest
-from kolm.capture import database, documents, limits
+from kolm.capture import database, documents, limits, naming, removal
 from kolm.capture.addition import Added, Addition
+from kolm.capture.removal import Removed
 from kolm.digest import Digest
-from kolm.errors import Refused, Unreadable
+from kolm.errors import KolmError, Refused, Unreadable, Usage
 from kolm.records import codec
 from kolm.records.capture import Capture, Image
 from kolm.store.blobs import BlobStore, translating
@@ -27,6 +29,9 @@ from kolm.store.blobs import BlobStore, translating
 DATABASE = "captures.db"
 BLOBS = "blobs"
 SNAPSHOTS = "snapshots"
+MAX_NAME_CHARACTERS = 300  # of a capture's file and row, as it is shown
+SHORTEST_ID = 6  # digits: enough to tell some thousand captures apart
+RAW_BYTES = 32
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,6 +96,9 @@ class CaptureStore:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
+        if isinstance(error, KolmError):
+            with contextlib.suppress(KolmError):  # the error in hand is the one to tell
+                naming.name_captures(error, self.names)
         self.close()
 
     def __len__(self) -> int:
@@ -153,6 +161,63 @@ class CaptureStore:
                 expected=capture_id,
             )
         return self._stored(raw, row[0])
+
+    def names(self) -> dict[Digest, str]:
+        """The file and row of every capture that has them, such as ``pairs.jsonl:7``."""
+        with database.reading(self._path, self._before):
+            if not database.has_origins(self._connection):
+                return {}
+            rows = self._connection.execute("SELECT capture, place FROM origins").fetchall()
+        # SQLite keeps whatever type it is given, and this table decides nothing.
+        return {
+            digest.of_hex(raw.hex()): place[:MAX_NAME_CHARACTERS]
+            for raw, place in rows
+            if isinstance(raw, bytes) and len(raw) == RAW_BYTES
+            if isinstance(place, str) and place.isprintable()
+        }
+
+    def find(self, text: str) -> Digest:
+        """The capture that is meant by a name, an id or the first digits of one.
+
+        Raises:
+            Unreadable: no capture is.
+            Usage: several are.
+        """
+        with database.reading(self._path, self._before):
+            ids = self._connection.execute("SELECT id FROM captures ORDER BY id").fetchall()
+        known = [digest.of_hex(raw.hex()) for (raw,) in ids if isinstance(raw, bytes)]
+        digits = text.removeprefix("sha256:")
+        found = [name for name, place in self.names().items() if place == text]
+        if not found and len(digits) >= SHORTEST_ID:
+            found = [name for name in known if digest.hex_of(name).startswith(digits)]
+        if not found:
+            raise Unreadable(
+                "E_STORE_NO_CAPTURE",
+                "the store holds no capture of this name or id",
+                where=str(self.folder),
+                found=text,
+                hint=f"kolm capture list --store {self.folder} shows them; of an id, "
+                f"{SHORTEST_ID} digits are enough",
+            )
+        if len(found) > 1:
+            raise Usage(
+                "E_STORE_SEVERAL_CAPTURES",
+                f"{len(found)} captures are called that",
+                where=text,
+                found="\n".join(found[: limits.MAX_NAMED_PROBLEMS]),
+                hint="name one by its id",
+            )
+        return found[0]
+
+    def remove(self, ids: Collection[Digest]) -> Removed:
+        """Remove captures, and the images that no other capture shows.
+
+        A kill between the two leaves files that no capture mentions, which do no harm.
+
+        Raises:
+            Unreadable: one of the captures is not in the store; nothing is removed then.
+        """
+        return removal.remove(self._connection, self._path, self.blobs, ids, self.read)
 
     def read_image(self, file: Digest) -> bytes:
         """The original bytes of an image file, checked against its digest.

@@ -23,3 +23,12 @@ BELOW_GATE = click.option(
     is_flag=True,
     help="Use a bundle that is not good enough for its gate or the policy; says so.",
 )
+STORE = click.option(
+    "--store",
+    "folder",
+    type=click.Path(file_okay=False, path_type=Path),
+    default=Path("captures"),
+    show_default=True,
+    metavar="DIR",
+    help="The folder of the capture store.",
+)

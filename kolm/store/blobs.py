@@ -89,6 +89,11 @@ class BlobStore:
             batch.commit()
         return name
 
+    def remove(self, name: Digest) -> None:
+        """Unlink a blob, if it is here; the caller knows that nobody mentions it."""
+        with translating(str(self.path(name))):
+            self.path(name).unlink(missing_ok=True)
+
     def batch(self) -> Batch:
         """Many blobs that become durable together; a context manager."""
         return Batch(self)

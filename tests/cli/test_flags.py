@@ -21,6 +21,7 @@ pytestmark = pytest.mark.usefixtures("project")
 REPEAT = {
     "init": ("init", "newer"),
     "capture export": ("capture", "export", "other.jsonl"),
+    "capture remove": ("capture", "remove", "pairs.jsonl:2"),
     "registry init": ("registry", "init", "third"),
     "registry pull": ("registry", "pull", "demo/toy", "-o", "second.kolm"),
     "pull": ("pull", "demo/toy", "-o", "second.kolm"),

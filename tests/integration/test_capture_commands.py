@@ -136,3 +136,87 @@ def test_without_an_image_library_no_store_is_made(monkeypatch: pytest.MonkeyPat
     added = refusal(6, "add", "--image", "0.png", "--prompt", "?", "--response", "this")
     assert added["code"] == refusal(6, "import", file)["code"] == "E_EXTRA_MISSING"
     assert not Path("captures").exists()
+
+
+def test_captures_are_called_by_file_and_row() -> None:
+    call("import", write("pairs.jsonl", rows(11)))
+    listed = call("list")["captures"]
+    assert [row["name"] for row in listed] == [f"pairs.jsonl:{n}" for n in range(1, 12)]
+    assert [row["prompt"] for row in listed] == [f"{n}?" for n in range(11)]
+    assert "pairs.jsonl:1 " in say("list", "--limit", "1")
+    assert "and 10 more" in say("list", "--limit", "1")
+    third = listed[2]
+    for called in ("pairs.jsonl:3", third["id"], third["id"][7:15]):
+        shown = call("show", called)
+        assert (shown["id"], shown["name"]) == (third["id"], "pairs.jsonl:3")
+        assert shown["capture"]["messages"][0]["content"][1]["text"] == "2?"
+        assert Path(shown["image_files"][0]).read_bytes() == Path("2.png").read_bytes()
+    assert "2?" in say("show", "pairs.jsonl:3")
+
+
+def test_the_name_is_no_part_of_a_capture() -> None:
+    call("import", write("pairs.jsonl", rows(2)))
+    first = [row["id"] for row in call("list")["captures"]]
+    Path("elsewhere").mkdir()
+    for number in range(2):
+        Path(f"elsewhere/{number}.png").write_bytes(picture(number))
+    moved = write("elsewhere/pairs.jsonl", rows(2)[::-1])
+    call("import", moved, "--store", "other")
+    again = call("list", "--store", "other")["captures"]
+    assert [row["id"] for row in again] == first[::-1]
+
+
+def test_messages_call_captures_by_file_and_row() -> None:
+    one = {"image": "0.png", "prompt": "which?", "response": "this"}
+    call("import", write("pairs.jsonl", [one, {**one, "response": "that"}, *rows(4)]))
+    error = refusal(1, "snapshot", "--split", "hash")
+    assert error["code"] == "E_CAPTURE_CONTRADICTION"
+    assert error["where"].startswith("capture pairs.jsonl:")
+    assert "pairs.jsonl:1 (sha256:" in error["found"]
+    assert "pairs.jsonl:2 (sha256:" in error["found"]
+
+
+def test_captures_are_removed_with_images_that_nobody_shows() -> None:
+    twice = {"image": "0.png", "prompt": "and?", "response": "that"}
+    call("import", write("pairs.jsonl", [*rows(3), twice]))
+    assert call("remove", "pairs.jsonl:1", "pairs.jsonl:2") == {
+        "schema": "urn:kolm:cli-capture-remove:v1",
+        "store": "captures",
+        "captures": 2,
+        "images": 1,
+        "total": 2,
+    }
+    assert call("verify")["image_files"] == 2
+    assert refusal(3, "show", "pairs.jsonl:1")["code"] == "E_STORE_NO_CAPTURE"
+    assert [row["name"] for row in call("list")["captures"]] == ["pairs.jsonl:3", "pairs.jsonl:4"]
+    assert call("import", "pairs.jsonl")["captures"] == 2
+
+
+def test_one_unknown_capture_removes_none() -> None:
+    call("import", write("pairs.jsonl", rows(3)))
+    assert refusal(3, "remove", "pairs.jsonl:1", "pairs.jsonl:9")["code"] == "E_STORE_NO_CAPTURE"
+    assert len(call("list")["captures"]) == 3
+
+
+def test_a_name_of_two_captures_is_refused() -> None:
+    call("import", write("pairs.jsonl", rows(1)))
+    call("import", write("pairs.jsonl", rows(2)[1:]))
+    assert refusal(2, "remove", "pairs.jsonl:1")["code"] == "E_STORE_SEVERAL_CAPTURES"
+
+
+def test_a_damaged_image_is_found_by_verify() -> None:
+    call("import", write("pairs.jsonl", rows(3)))
+    assert call("verify")["captures"] == 3
+    [file] = call("show", "pairs.jsonl:2")["image_files"]
+    Path(file).chmod(0o644)
+    Path(file).write_bytes(b"other")
+    assert refusal(1, "verify")["code"] == "E_STORE_DAMAGED"
+
+
+def test_captures_that_would_join_many_groups_are_counted() -> None:
+    joining = {"image": [f"{n}.png" for n in range(12)], "prompt": "all?", "response": "no"}
+    call("import", write("pairs.jsonl", [*rows(12), joining]))
+    taken = call("snapshot", "--split", "hash", "--eval", "0.3", "--near-duplicates", "report")
+    assert taken["snapshot"]["splits"]["none"] == {"captures": 1, "images": 12}
+    said = say("snapshot", "--split", "hash", "--eval", "0.3", "--near-duplicates", "report")
+    assert "left out   1 captures" in said

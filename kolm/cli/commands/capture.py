@@ -9,16 +9,9 @@ from typing import Any
 import click
 
 from kolm.cli import output
+from kolm.cli.commands import capture_rows
+from kolm.cli.options import STORE
 
-STORE = click.option(
-    "--store",
-    "folder",
-    type=click.Path(file_okay=False, path_type=Path),
-    default=Path("captures"),
-    show_default=True,
-    metavar="DIR",
-    help="The folder of the capture store.",
-)
 TAGS = click.option("--tag", "tags", multiple=True, metavar="TAG", help="May be given repeatedly.")
 SPLITS = click.Choice(["train", "validation", "eval"])
 
@@ -26,6 +19,10 @@ SPLITS = click.Choice(["train", "validation", "eval"])
 @click.group(short_help="Keep (image, prompt, response) pairs: import, export, snapshot.")
 def command() -> None:
     """Keep (image, prompt, response) pairs in a store, and freeze them for a compile."""
+
+
+for _command in capture_rows.COMMANDS:
+    command.add_command(_command)
 
 
 @command.command("add")
@@ -205,8 +202,9 @@ def stats(folder: Path) -> None:
 )
 @click.option(
     "--near-duplicates",
-    type=click.Choice(["refuse", "report"]),
-    help="Across sides; default: refuse for a hash split, report for an official one.",
+    type=click.Choice(["refuse", "report", "drop", "group"]),
+    help="Across sides: refuse, count, drop from train, or keep on one side (hash split only). "
+    "Default: refuse for a hash split, report for an official one.",
 )
 def snapshot(
     folder: Path, kind: str, eval_share: str, validation: str, near_duplicates: str | None
@@ -277,6 +275,10 @@ def _snapshot_text(document: dict[str, Any]) -> str:
     for side in ("train", "validation", "eval"):
         counted = header["splits"][side]
         lines.append(f"{side:<11}{counted['captures']} captures, {counted['images']} images")
-    near = header["near_duplicates"]
+    near, none = header["near_duplicates"], header["splits"]["none"]["captures"]
     lines.append(f"near twins {near['across_splits']} eval images have one in train")
+    if near["dropped"]:
+        lines.append(f"dropped    {near['dropped']} train captures with a near twin in eval")
+    if none > near["dropped"]:
+        lines.append(f"left out   {none - near['dropped']} captures that would join many groups")
     return "\n".join(lines)

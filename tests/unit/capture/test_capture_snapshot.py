@@ -106,7 +106,7 @@ def test_near_duplicates_are_refused_with_their_names_when_asked(tmp_path: Path)
     with twins(tmp_path) as store, pytest.raises(Refused) as caught:
         snapshot.take(store, SplitRule(validation=Decimal(0), near_duplicates="refuse"))
     assert caught.value.code == "E_SNAPSHOT_NEAR_DUPLICATES"
-    _, left, _, _, right = caught.value.found.split()
+    _, _, left, _, _, _, right = caught.value.found.split()
     assert left != right
     assert all(Path(name).is_file() for name in (left, right))
 

@@ -278,3 +278,46 @@ def test_stats_count_what_is_there(tmp_path: Path) -> None:
         "licenses": {"MIT": 1, "not stated": 2},
         "tags": {"a": 2, "b": 1},
     }
+
+
+def test_a_store_of_the_first_version_is_read_and_gets_names_when_it_is_written(
+    tmp_path: Path,
+) -> None:
+    with filled(tmp_path, capture(0)):
+        pass
+    plain = sqlite3.connect(tmp_path / "captures.db")
+    plain.execute("DROP TABLE origins")
+    plain.execute("PRAGMA user_version = 1")
+    plain.commit()
+    plain.close()
+    with CaptureStore.open_to_read(tmp_path) as store:
+        assert (len(store), store.names()) == (1, {})
+    with CaptureStore.open(tmp_path) as store, store.adding() as addition:
+        addition.image(picture(1))
+        added = addition.capture(capture(1), origin="pairs.jsonl:1")
+        addition.commit()
+        assert store.names() == {added: "pairs.jsonl:1"}
+
+
+def test_an_addition_notices_that_its_image_was_removed(tmp_path: Path) -> None:
+    with filled(tmp_path, capture(0)) as store, store.adding() as addition:
+        addition.image(picture(0))
+        addition.capture(capture(0, prompt="else?"))
+        with CaptureStore.open(tmp_path) as other:
+            [row] = list(other.rows())
+            assert other.remove([row.id]).images == 1
+        with pytest.raises(Unreadable) as caught:
+            addition.commit()
+        assert caught.value.code == "E_STORE_CHANGED"
+        assert len(store) == 0
+
+
+def test_names_that_say_more_than_a_line_are_not_shown(tmp_path: Path) -> None:
+    with filled(tmp_path, capture(0)) as store:
+        [row] = list(store.rows())
+    plain = sqlite3.connect(tmp_path / "captures.db")
+    plain.execute("INSERT INTO origins VALUES (?, ?)", (digest.raw_of(row.id), "a\nb\x1b[2J"))
+    plain.commit()
+    plain.close()
+    with CaptureStore.open_to_read(tmp_path) as store:
+        assert store.names() == {}

@@ -1,0 +1,194 @@
+"""``kolm capture list|show|remove|verify``: single captures of a store, by name or id."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from kolm.cli import output
+from kolm.cli.options import STORE
+
+if TYPE_CHECKING:
+    from kolm.capture.store import CaptureStore, Stored
+    from kolm.digest import Digest
+
+SHOWN_ROWS = 50  # of a list, unless more are asked for
+SHOWN_TEXT = 60  # characters of a prompt or an answer in a list
+
+
+@click.command("list")
+@STORE
+@click.option("--tag", "tags", multiple=True, metavar="TAG", help="Only with all of these tags.")
+@click.option("--limit", type=click.IntRange(0), default=SHOWN_ROWS, show_default=True,
+              help="Of the list for people; 0: all.")  # fmt: skip
+def list_(folder: Path, tags: tuple[str, ...], limit: int) -> None:
+    """List captures: id, file and row, side, prompt and answer."""
+    from kolm.capture.store import CaptureStore
+
+    with CaptureStore.open_to_read(folder) as store:
+        names = store.names()
+        rows = [_row(stored, names) for stored in store.rows(tags=tags)]
+    rows.sort(key=lambda row: _place(row["name"]))
+    document = {
+        "schema": "urn:kolm:cli-capture-list:v1",
+        "store": str(folder),
+        "captures": rows,
+    }
+    output.current().answer(
+        document,
+        lambda: _list_text(output.in_lines(rows), limit),
+        brief="\n".join(row["id"] for row in rows),
+    )
+
+
+@click.command("show")
+@click.argument("capture", metavar="CAPTURE")
+@STORE
+def show(capture: str, folder: Path) -> None:
+    """Show one capture whole.
+
+    CAPTURE is its file and row as kolm capture list shows it (pairs.jsonl:7), its id, or the first
+    digits of the id.
+    """
+    from kolm import canonical
+    from kolm.capture.store import CaptureStore
+
+    with CaptureStore.open_to_read(folder) as store:
+        stored = store.read(store.find(capture))
+        name = store.names().get(stored.id)
+        content = canonical.loads_canonical(stored.data, where=stored.id)
+        files = {image.file: str(store.blobs.path(image.file)) for image in stored.capture.images}
+    document = {
+        "schema": "urn:kolm:cli-capture-show:v1",
+        "store": str(folder),
+        "id": stored.id,
+        "name": name,
+        "capture": content,
+        "image_files": [files[image["file"]] for image in content["images"]],
+    }
+    output.current().answer(
+        document, lambda: _show_text(output.in_lines(document)), brief=stored.id
+    )
+
+
+@click.command("remove")
+@click.argument("captures", metavar="CAPTURE...", nargs=-1, required=True)
+@STORE
+def remove(captures: tuple[str, ...], folder: Path) -> None:
+    """Remove captures, and images that no other capture shows.
+
+    CAPTURE is a file and row, an id, or the first digits of an id, as for kolm capture show. All
+    are removed, or none. Snapshots that were kept stay as they are.
+    """
+    from kolm.capture.store import CaptureStore
+
+    with CaptureStore.open(folder) as store:
+        ids = _found(store, captures)
+        removed = store.remove(ids)
+        total = len(store)
+    document = {
+        "schema": "urn:kolm:cli-capture-remove:v1",
+        "store": str(folder),
+        "captures": removed.captures,
+        "images": removed.images,
+        "total": total,
+    }
+    text = (
+        f"{removed.captures} captures and {removed.images} images removed from {folder}; "
+        f"{total} captures remain"
+    )
+    output.current().answer(document, text, brief=str(removed.captures))
+
+
+@click.command("verify")
+@STORE
+def verify(folder: Path) -> None:
+    """Read everything again: captures hash to their ids, image files to their names."""
+    from kolm.capture.store import CaptureStore
+
+    with CaptureStore.open_to_read(folder) as store:
+        captures, files = store.verify()
+    document = {
+        "schema": "urn:kolm:cli-capture-verify:v1",
+        "store": str(folder),
+        "captures": captures,
+        "image_files": files,
+    }
+    text = f"{captures} captures and {files} image files are whole"
+    output.current().answer(document, text, brief=str(captures))
+
+
+COMMANDS = (list_, show, remove, verify)
+
+
+def _found(store: CaptureStore, captures: tuple[str, ...]) -> list[Digest]:
+    return [store.find(capture) for capture in captures]
+
+
+def _row(stored: Stored, names: Mapping[Digest, str]) -> dict[str, Any]:
+    capture = stored.capture
+    asked, answered = capture.messages[-2], capture.messages[-1]
+    return {
+        "id": stored.id,
+        "name": names.get(stored.id),
+        "split": capture.split,
+        "tags": list(capture.tags),
+        "images": len(capture.images),
+        "prompt": "".join(getattr(part, "text", "") for part in asked.content),
+        "response": "".join(getattr(part, "text", "") for part in answered.content),
+    }
+
+
+def _place(name: str | None) -> tuple[bool, list[tuple[bool, int, str]]]:
+    """By file and then by row, as a number; captures without a name are last."""
+    import re
+
+    parts = re.split(r"(\d+)", name or "", flags=re.ASCII)
+    return name is None, [
+        (part.isdecimal(), int(part) if part.isdecimal() else 0, part) for part in parts
+    ]
+
+
+def _list_text(rows: list[dict[str, Any]], limit: int) -> str:
+    shown = rows[: limit or None]
+    called = [row["name"] or "no name" for row in shown]
+    width = max(map(len, called), default=0)
+    lines = [
+        f"{row['id'].removeprefix('sha256:')[:12]}  {name:<{width}}  {row['split'] or '-':<10}  "
+        f"{_short(row['prompt'])} -> {_short(row['response'])}"
+        for row, name in zip(shown, called, strict=True)
+    ]
+    if len(rows) > len(shown):
+        lines.append(f"and {len(rows) - len(shown)} more (--limit 0 shows all)")
+    return "\n".join(lines or ["no captures"])
+
+
+def _show_text(document: dict[str, Any]) -> str:
+    content = document["capture"]
+    lines = [
+        f"id         {document['id']}",
+        f"from       {document['name'] or 'not known'}",
+        f"split      {content['split'] or 'none stated'}",
+        f"source     {content['source']['kind']}: {content['source']['name']}",
+        f"license    {content['license'] or 'not stated'}",
+        f"tags       {', '.join(content['tags']) or 'none'}",
+    ]
+    pictures = zip(content["images"], document["image_files"], strict=True)
+    for number, (image, file) in enumerate(pictures):
+        lines.append(f"image {number:<4} {image['width']} x {image['height']}, {file}")
+    for message in content["messages"]:
+        parts = (
+            part["text"] if part["type"] == "text" else f"[image {part['image']}]"
+            for part in message["content"]
+        )
+        lines.append(f"{message['role']:<10} {' '.join(parts)}")
+    if "rejected" in content:
+        lines.append(f"rejected   {content['rejected']}")
+    return "\n".join(lines)
+
+
+def _short(text: str) -> str:
+    return text if len(text) <= SHOWN_TEXT else text[: SHOWN_TEXT - 1] + "…"
