@@ -44,7 +44,7 @@ def summarise(report: Verification, *, paint: Paint) -> str:
     accepted = report.conclusions.overall.verdict is Verdict.OK
     lines = [*_head(report, paint), "", *_scopes(report, paint, most=2 if accepted else 1), ""]
     if accepted:
-        lines += [*_basis(report.checks), "", *_gaps(report.checks)]
+        lines += [*_minima(report), *_basis(report.checks), "", *_gaps(report.checks)]
     else:
         lines += [*_wrong(report, paint), "", *_cut_all(advice(report))]
     lines += ["Every check: kolm verify -v. What one of them asks: kolm help V21."]
@@ -90,6 +90,17 @@ def _scope(name: str, conclusion: Conclusion, paint: Paint, most: int) -> Iterat
     first, *rest = _two_lines(told, WIDTH - 32)
     yield f"  {name.ljust(_LABEL)}{paint(word.ljust(15), tone)}{first}"
     yield from (f"{'':32}{line}" for line in rest[: most - 1])
+
+
+def _minima(report: Verification) -> Iterator[str]:
+    """What the policy demands of the scores and what was observed; the publisher's in -v."""
+    met = [
+        f"{demand.name.replace('_', ' ')} {demand.observed} ({demand.demanded})"
+        for demand in report.demands
+        if demand.by == "policy"
+    ]
+    for number, line in enumerate(_two_lines(", ".join(met), WIDTH - _LABEL - 2) if met else ()):
+        yield _row("" if number else "policy asks", line)
 
 
 def _basis(checks: Sequence[CheckResult]) -> Iterator[str]:

@@ -15,6 +15,7 @@ from kolm.cli.verification_advice import advice
 from kolm.records.verification import (
     CheckResult,
     Conclusion,
+    Demand,
     Evidence,
     Finding,
     Verdict,
@@ -57,6 +58,9 @@ def render(report: Verification, *, paint: Paint) -> str:
         for name in report.conclusions._fields
         if name != "overall"
     ]
+    if report.demands:
+        lines += ["", paint("demanded of the scores", "strong")]
+        lines += [_demand(demand, paint) for demand in report.demands]
     told = list(advice(report))
     if told:
         lines += ["", *told]
@@ -105,6 +109,16 @@ def _finding(finding: Finding) -> Iterator[str]:
     if finding.expected or finding.found:
         yield f"            expected {short(finding.expected or '–')}"
         yield f"            found    {short(finding.found or '–')}"
+
+
+def _demand(demand: Demand, paint: Paint) -> str:
+    word, tone = WORDS[demand.verdict]
+    observed = demand.observed or "nothing"
+    return (
+        f"  by the {demand.by.ljust(10)}{demand.name.replace('_', ' ').ljust(26)}"
+        f"{paint(word, tone)}  {demand.demanded}; observed {observed}"
+        f"{' (attested)' if demand.evidence is Evidence.ATTESTED else ''}"
+    )
 
 
 def _scope(name: str, conclusion: Conclusion, paint: Paint) -> str:

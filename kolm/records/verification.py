@@ -32,7 +32,11 @@ class Evidence(StrEnum):
 
 
 class Finding(NamedTuple):
-    """One thing that a check saw."""
+    """One thing that a check saw.
+
+    `by` belongs to what holds: None when it was recomputed, else the names of those on whose word
+    it rests; it stands in the check's own `by`.
+    """
 
     verdict: Verdict
     detail: str
@@ -40,6 +44,7 @@ class Finding(NamedTuple):
     expected: str | None = None
     found: str | None = None
     code: str | None = None
+    by: tuple[str, ...] | None = None
 
 
 class CheckResult(NamedTuple):
@@ -66,12 +71,27 @@ class Conclusion(NamedTuple):
 
 
 class Conclusions(NamedTuple):
-    """The three verdicts, never merged into one "frozen: yes", and the overall answer."""
+    """The four verdicts, never merged into one "frozen: yes", and the overall answer."""
 
     overall: Conclusion
     delta_scope: Conclusion
     base_identity: Conclusion
     process: Conclusion
+    scores: Conclusion
+
+
+class Demand(NamedTuple):
+    """One demand on the scores, and what was observed: nothing, where nobody could look.
+
+    `by` is ``publisher`` for the floors of the bundle's own lock, ``policy`` for the auditor's.
+    """
+
+    name: str
+    by: str
+    demanded: str
+    observed: str | None = None
+    verdict: Verdict = Verdict.COULD_NOT_LOOK
+    evidence: Evidence = Evidence.NONE
 
 
 class Identity(NamedTuple):
@@ -119,4 +139,5 @@ class Verification(NamedTuple):
     signers: tuple[Signer, ...]
     conclusions: Conclusions
     checks: tuple[CheckResult, ...]
+    demands: tuple[Demand, ...] = ()
     schema: str = SCHEMA

@@ -1,7 +1,8 @@
 """The evaluation document: written by evaluation, computed again by verification, one function.
 
 `evaluate` is the one function both sides call. It never reads a stated score: every score is made
-again from the output and the reference. docs/format/evaluation.md.
+again from the output and the reference. `evaluate_stated` gives what follows from the scores that
+are stated case by case, for a bundle whose references were withheld. docs/format/evaluation.md.
 """
 
 from __future__ import annotations
@@ -13,12 +14,13 @@ from typing import Any, NamedTuple
 from kolm.errors import Refused
 from kolm.metrics.exact import normalise
 from kolm.records import codec
-from kolm.records.evaluation import Evaluation, Majority
+from kolm.records.evaluation import Evaluation, Majority, Slice
 from kolm.score.aggregate import summarise
-from kolm.score.cases import Case
+from kolm.score.cases import Case, cluster_names
 from kolm.score.floors import check_floors
-from kolm.score.judge import Judge
+from kolm.score.judge import STOP, Judge
 from kolm.score.paired import compare
+from kolm.score.rounding import in_millionths
 from kolm.score.slices import slice_scores
 
 SCHEMA = "urn:kolm:evaluation:v1"
@@ -51,20 +53,97 @@ def evaluate(
         Refused: ``E_EVALUATION_EMPTY`` without cases; ``E_PREDICTIONS_CASE`` when the rows are not
             exactly the declared cases, sorted by id.
     """
-    rows = _aligned(predictions, cases)
+    rows = _aligned(predictions, [case.case for case in cases])
     ordered = sorted(cases, key=lambda case: case.case)
     judge = Judge(settings)
     judged = [  # case by case: a long reference is then normalised once for its three outputs
         [judge.judge(row[run], case.reference) for run in RUNS]
         for row, case in zip(rows, ordered, strict=True)
     ]
-    verdicts = dict(zip(RUNS, zip(*judged, strict=True), strict=True))
-    scores = {run: [verdict.score_millionths for verdict in verdicts[run]] for run in RUNS}
-    clusters = [case.cluster for case in ordered]
-    means = {run: summarise(scores[run], clusters, binary=judge.binary) for run in RUNS}
-    majority = measure_majority(ordered, judge)
-    paired = compare(scores["adapter"], scores["base"], binary=judge.binary)
-    slices = slice_scores(ordered, scores["adapter"], binary=judge.binary)
+    by_run = dict(zip(RUNS, zip(*judged, strict=True), strict=True))
+    scores = {run: [verdict.score_millionths for verdict in by_run[run]] for run in RUNS}
+    evaluation = _add_up(
+        _Scores(
+            millionths=scores,
+            covered=sum(verdict.covered for verdict in by_run["adapter"]),
+            clusters=[case.cluster for case in ordered],
+            images=len({image for case in ordered for image in case.images}),
+            distinct_questions=len({case.question for case in ordered}),
+            cut_prompts=_cut(rows),
+        ),
+        majority=measure_majority(ordered, judge),
+        slices=slice_scores(ordered, scores["adapter"], binary=judge.binary),
+        settings=settings,
+    )
+    return codec.to_document(evaluation)
+
+
+def evaluate_stated(
+    predictions: Iterable[Mapping[str, Any]],
+    pictures: Mapping[str, Sequence[str]],
+    settings: Mapping[str, Any],
+    *,
+    stated: Mapping[str, Any],
+) -> dict[str, Any]:
+    """The evaluation document that the scores stated case by case imply.
+
+    Means, intervals, the paired test, coverage and floors follow from them. What needs prompts,
+    references and tags does not: `majority`, `slices` and `distinct_questions` are taken from the
+    stated document.
+
+    Args:
+        predictions: rows of predictions.jsonl, which fit their schema.
+        pictures: for every declared case the pixel digests of its pictures (the snapshot's lines).
+        settings: the lock's ``evaluation`` object.
+        stated: the evaluation document that is to be compared.
+
+    Raises:
+        Refused: as `evaluate`.
+    """
+    rows = _aligned(predictions, list(pictures))
+    shown = {case: tuple(sorted(set(images))) for case, images in pictures.items()}
+    clusters = cluster_names(shown.values())
+    evaluation = _add_up(
+        _Scores(
+            millionths={run: [in_millionths(row[run]["score"]) for row in rows] for run in RUNS},
+            covered=sum(row["adapter"]["covered"] for row in rows),
+            clusters=[
+                clusters[shown[row["case"]][0]] if shown[row["case"]] else row["case"]
+                for row in rows
+            ],
+            images=len(clusters),
+            distinct_questions=stated["distinct_questions"],
+            cut_prompts=_cut(rows),
+        ),
+        majority=codec.from_document(Majority, stated["majority"]),
+        slices=tuple(codec.from_document(Slice, part) for part in stated["slices"]),
+        settings=settings,
+    )
+    return codec.to_document(evaluation)
+
+
+def _cut(rows: Sequence[Mapping[str, Any]]) -> int:
+    return sum(row["cut"] > 0 for row in rows)
+
+
+class _Scores(NamedTuple):
+    """One score a case and run, in the order of the cases, and what they are counted over."""
+
+    millionths: Mapping[str, list[int]]
+    covered: int
+    clusters: list[str]
+    images: int
+    distinct_questions: int
+    cut_prompts: int
+
+
+def _add_up(
+    scores: _Scores, *, majority: Majority, slices: tuple[Slice, ...], settings: Mapping[str, Any]
+) -> Evaluation:
+    """Everything that follows from the scores, held against the floors."""
+    binary = Judge(settings).binary
+    means = {run: summarise(scores.millionths[run], scores.clusters, binary=binary) for run in RUNS}
+    paired = compare(scores.millionths["adapter"], scores.millionths["base"], binary=binary)
     floors = check_floors(
         settings["floors"],
         adapter=means["adapter"],
@@ -73,24 +152,22 @@ def evaluate(
         paired=paired,
         slices=slices,
     )
-    return codec.to_document(
-        Evaluation(
-            schema=SCHEMA,
-            metric=dict(settings["metric"]),
-            cases=len(ordered),
-            covered=sum(verdict.covered for verdict in verdicts["adapter"]),
-            distinct_questions=len({case.question for case in ordered}),
-            cut_prompts=sum(row["cut"] > 0 for row in rows),
-            images=len({image for case in ordered for image in case.images}),
-            adapter=means["adapter"],
-            base=means["base"],
-            blind=means["blind"],
-            majority=majority,
-            paired=paired,
-            slices=slices,
-            floors=floors,
-            floors_passed=all(floor.passed for floor in floors),
-        )
+    return Evaluation(
+        schema=SCHEMA,
+        metric=dict(settings["metric"]),
+        cases=len(scores.clusters),
+        covered=scores.covered,
+        distinct_questions=scores.distinct_questions,
+        cut_prompts=scores.cut_prompts,
+        images=scores.images,
+        adapter=means["adapter"],
+        base=means["base"],
+        blind=means["blind"],
+        majority=majority,
+        paired=paired,
+        slices=slices,
+        floors=floors,
+        floors_passed=all(floor.passed for floor in floors),
     )
 
 
@@ -130,7 +207,7 @@ def find_mismatches(
     Raises:
         Refused: as `evaluate`.
     """
-    rows = _aligned(predictions, cases)
+    rows = _aligned(predictions, [case.case for case in cases])
     judge = Judge(settings)
     ordered = sorted(cases, key=lambda case: case.case)
     for row, case in zip(rows, ordered, strict=True):
@@ -143,6 +220,32 @@ def find_mismatches(
                 yield Mismatch(case.case, run, "covered", said, computed)
 
 
+def find_impossible(
+    predictions: Iterable[Mapping[str, Any]], settings: Mapping[str, Any]
+) -> Iterator[Mismatch]:
+    """Stated scores and coverage that no reference whatever could give their outputs.
+
+    For rows whose references were withheld: an answer that was cut or is not covered scores 0, a
+    binary metric gives 0 or 1, and one case judges equal answers alike.
+    """
+    binary = Judge(settings).binary
+    for row in predictions:
+        judged: dict[str, tuple[str, bool]] = {}
+        for run in RUNS:
+            said = row[run]
+            score, covered = said["score"], said["covered"]
+            if covered and said["finish"] != STOP:
+                yield Mismatch(row["case"], run, "covered", str(covered), str(False))
+            elif not covered and score != "0":
+                yield Mismatch(row["case"], run, "score", score, "0")
+            elif binary and score not in ("0", "1"):
+                yield Mismatch(row["case"], run, "score", score, "0 or 1")
+            elif said["finish"] == STOP:
+                alike = judged.setdefault(said["output"], (score, covered))
+                if alike != (score, covered):
+                    yield Mismatch(row["case"], run, "score", score, alike[0])
+
+
 def measure_majority(cases: Sequence[Case], judge: Judge) -> Majority:
     """The most frequent normalised reference (ties: first in code-point order) and its score."""
     counts = Counter(normalise(case.reference) for case in cases)
@@ -153,13 +256,13 @@ def measure_majority(cases: Sequence[Case], judge: Judge) -> Majority:
 
 
 def _aligned(
-    predictions: Iterable[Mapping[str, Any]], cases: Sequence[Case]
+    predictions: Iterable[Mapping[str, Any]], cases: Sequence[str]
 ) -> list[Mapping[str, Any]]:
     """The rows, once they are known to be exactly the declared cases in order."""
     rows = list(predictions)
     if not cases:
         raise Refused("E_EVALUATION_EMPTY", "there are no eval cases to score")
-    expected = sorted(case.case for case in cases)
+    expected = sorted(cases)
     for number, (row, case) in enumerate(zip(rows, expected, strict=False), 1):
         if row["case"] != case:
             raise Refused(

@@ -29,6 +29,11 @@ def written(value_millionths: int) -> str:
     return canonical.decimal(Decimal(value_millionths).scaleb(-6), None)
 
 
+def in_millionths(text: str) -> int:
+    """A rate as written (a canonical decimal of at most six places), in millionths."""
+    return int(Decimal(text).scaleb(6))
+
+
 def ratio(numerator: int, denominator: int) -> str:
     """The quotient as written: six places, half to even."""
     return written(millionths(Fraction(numerator, denominator)))

@@ -201,8 +201,10 @@ def verification_summary(
     now: datetime,
     attestations: Sequence[Digest] = (),
 ) -> dict[str, Any]:
-    """That this machine audited a bundle: `reached` holds the verdicts reached, of
-    ``delta_scope``, ``base_identity`` and ``process``; `attestations` the claims that were read.
+    """That this machine audited a bundle.
+
+    `reached` holds the verdicts reached, of ``delta_scope``, ``base_identity``, ``process`` and
+    ``scores``; `attestations` the claims that were read.
     """
     read = [{"digest": {"sha256": digest.hex_of(claim)}} for claim in attestations]
     return {

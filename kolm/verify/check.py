@@ -3,7 +3,7 @@
 A check is a generator of findings over the subject. The decorator gives it the number that
 docs/format/verification.md, the tests and the output use. `reads` names the documents that must
 be readable, `needs` the checks that must have passed, before the question makes sense.
-`attested_by` names the predicates on whose signers' word a positive answer rests.
+Whose word a positive answer rests on stands in its finding (`findings.passed`).
 """
 
 from __future__ import annotations
@@ -37,7 +37,6 @@ class Check(NamedTuple):
     body: Body
     needs: tuple[str, ...] = ()
     reads: tuple[str, ...] = ()
-    attested_by: tuple[str, ...] = ()
 
     @property
     def family(self) -> str:
@@ -71,21 +70,11 @@ def check(
     *,
     needs: tuple[str, ...] = (),
     reads: tuple[str, ...] = (),
-    attested_by: tuple[str, ...] = (),
 ) -> Callable[[Body], Body]:
     """Register the decorated generator as the check with this number."""
 
     def register(body: Body) -> Body:
-        TABLE.add(
-            Check(
-                id=number,
-                question=question,
-                body=body,
-                needs=needs,
-                reads=reads,
-                attested_by=attested_by,
-            )
-        )
+        TABLE.add(Check(id=number, question=question, body=body, needs=needs, reads=reads))
         return body
 
     return register

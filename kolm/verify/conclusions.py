@@ -1,6 +1,6 @@
-"""What the answers add up to: delta scope, base identity, process, and the overall answer.
+"""What the answers add up to: delta scope, base identity, process, scores, and the whole.
 
-The three are never merged. 'No' beats 'could not look', and neither is ever turned into a pass.
+The four are never merged. 'No' beats 'could not look', and neither is ever turned into a pass.
 """
 
 from __future__ import annotations
@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 
 from kolm.records.verification import CheckResult, Conclusion, Conclusions, Evidence, Verdict
-from kolm.sign.predicates import MODULES, PROVENANCE
+from kolm.sign.predicates import KSCORE, MODULES, PROVENANCE
 from kolm.verify.subject import Subject
 
 SEVERITY = (Verdict.FAILED, Verdict.COULD_NOT_LOOK, Verdict.NOT_CHECKED, Verdict.OK)
@@ -16,18 +16,20 @@ SEVERITY = (Verdict.FAILED, Verdict.COULD_NOT_LOOK, Verdict.NOT_CHECKED, Verdict
 DELTA_SCOPE = tuple(f"V{number}" for number in range(20, 30))
 BASE_IDENTITY = ("V40", "V41", "V42", "V43")
 PROCESS = ("V50", "V51", "V52", "V53", "V54")
+SCORES = ("V30", "V31", "V32", "V33", "V34", "V39")
+SCORES_IF_LOOKED = ("V35", "V36", "V37", "V46")
 # Without these the documents are not what they seem, so nothing read from them is a conclusion.
 FOUNDATION = ("V01", "V02", "V03", "V04", "V05", "V06", "V07", "V09")
 
 
 def conclude(subject: Subject) -> Conclusions:
-    """All four conclusions."""
+    """All five conclusions."""
     scopes = conclude_scopes(subject)
     return Conclusions(overall=_overall(subject.results.values()), **scopes)
 
 
 def conclude_scopes(subject: Subject) -> dict[str, Conclusion]:
-    """The three verdicts by name."""
+    """The four verdicts by name."""
     results = subject.results
     return {
         "delta_scope": _delta_scope(results),
@@ -45,7 +47,28 @@ def conclude_scopes(subject: Subject) -> dict[str, Conclusion]:
             reached="re-executed",
             open_="training was not re-executed",
         ),
+        "scores": _scores(subject),
     }
+
+
+def _scores(subject: Subject) -> Conclusion:
+    """Recomputed from references and outputs; on withheld references they are a signer's word.
+
+    Checks that look only where there is a claim or an option count when they have looked.
+    """
+    results = subject.results
+    looked = [n for n in SCORES_IF_LOOKED if results[n].verdict in (Verdict.OK, Verdict.FAILED)]
+    answers = "that the model gave these answers is the publisher's word (--rescore)"
+    if "V46" in looked:
+        answers = results["V46"].detail
+    told = results["V33"].detail
+    return _attestable(
+        results,
+        (*FOUNDATION, *SCORES, *looked),
+        attested=_signers(subject, KSCORE, "V18"),
+        reached=f"{told}; {answers}",
+        open_=told,
+    )
 
 
 def _delta_scope(results: Mapping[str, CheckResult]) -> Conclusion:

@@ -92,7 +92,7 @@ def _parse(name: str, data: memoryview) -> Any:
     if kind.content is Content.DOCUMENT:
         return _read_document(str(kind.schema), data, name)
     if kind.content is Content.LINES:
-        return _read_rows(str(kind.schema), data, name)
+        return read_rows(str(kind.schema), data, name)
     if kind.content is Content.PEFT_CONFIG:
         return canonical.loads(data, where=name, floats=True)  # V25 compares its bytes
     if kind.content is Content.TENSORS:
@@ -108,7 +108,12 @@ def _read_document(schema_name: str, data: memoryview, where: str) -> Any:
     return value
 
 
-def _read_rows(schema_name: str, data: memoryview, name: str) -> list[Row]:
+def read_rows(schema_name: str, data: memoryview | bytes, name: str) -> list[Row]:
+    """The rows of a JSON Lines text, strict and canonical, each of which fits its schema.
+
+    Raises:
+        Refused: one that is not.
+    """
     problem_of = schema.checker(schema_name)
     rows = []
     for number, _, value in canonical.read_lines(data, where=name):

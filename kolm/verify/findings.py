@@ -6,6 +6,8 @@ yields one `passed`.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from kolm.errors import KolmError, Refused, Usage
 from kolm.records.verification import Finding, Verdict
 
@@ -13,9 +15,10 @@ NOTHING = "the policy demands nothing here"
 LONGEST_TEXT = 200  # hostile documents must not fill the report
 
 
-def passed(detail: str) -> Finding:
-    """Looked here, and it holds."""
-    return Finding(verdict=Verdict.OK, detail=shorten(detail))
+def passed(detail: str, *, by: Iterable[str] | None = None) -> Finding:
+    """Looked here, and it holds; `by` names those on whose word it rests, None is recomputed."""
+    names = None if by is None else tuple(sorted(set(by)))
+    return Finding(verdict=Verdict.OK, detail=shorten(detail), by=names)
 
 
 def failed(

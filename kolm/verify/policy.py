@@ -44,6 +44,7 @@ class Policy:
     eval_pack_roots: tuple[str, ...] | None = None
     environment_classes: tuple[str, ...] | None = None
     minimum_eval_cases: int | None = None
+    lower_bound_above: tuple[str, ...] | None = None
     families: tuple[str, ...] | None = None
     methods: tuple[str, ...] | None = None
     metrics: tuple[str, ...] | None = None
@@ -83,7 +84,9 @@ BUILT_IN = Policy(
     ),
     same_signer=True,
     gate="passed",
-    reach=("delta_scope",),
+    minimum_eval_cases=50,
+    lower_bound_above=("blind", "majority"),
+    reach=("delta_scope", "scores"),
 )
 
 

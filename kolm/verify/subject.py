@@ -7,7 +7,7 @@ documents that a check `reads` before it runs the check.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cached_property
@@ -20,12 +20,12 @@ from kolm.bundle.container import Container
 from kolm.bundle.tensors import TensorEntry
 from kolm.digest import Digest
 from kolm.errors import KolmError, Refused
-from kolm.records.verification import CheckResult
+from kolm.records.verification import CheckResult, Verdict
 from kolm.roles import Family, Role
 from kolm.score.cases import Case, build_cases
 from kolm.sign.trust import TrustStore
 from kolm.verify.claim_states import ClaimStates, read_claims
-from kolm.verify.documents import ParsedDocuments
+from kolm.verify.documents import ParsedDocuments, read_rows
 from kolm.verify.policy import Policy
 from kolm.verify.ports import CaptureSource, RescoreRequest
 from kolm.verify.snapshot_lines import SnapshotLines
@@ -43,6 +43,8 @@ TRACE: Final = "trace.jsonl"
 PREDICTIONS: Final = "predictions.jsonl"
 EVALUATION: Final = "evaluation.json"
 CARD: Final = "README.md"
+
+WITHHELD: Final = "the publisher withheld prompts and references (publish.text: false)"
 
 Row = Mapping[str, Any]
 
@@ -135,22 +137,22 @@ class Subject:
         return value
 
     @property
-    def modules(self) -> list[Row]:
+    def modules(self) -> Sequence[Row]:
         """The rows of the modules list."""
         return self._rows(MODULES)
 
     @property
-    def trace(self) -> list[Row]:
+    def trace(self) -> Sequence[Row]:
         """The rows of the trace."""
         return self._rows(TRACE)
 
     @property
-    def predictions(self) -> list[Row]:
+    def predictions(self) -> Sequence[Row]:
         """The rows of the predictions."""
         return self._rows(PREDICTIONS)
 
-    def _rows(self, name: str) -> list[Row]:
-        value: list[Row] = self.documents.value(name)
+    def _rows(self, name: str) -> Sequence[Row]:
+        value: Sequence[Row] = self.documents.value(name)
         return value
 
     @property
@@ -168,14 +170,63 @@ class Subject:
         """The modules rows by module name."""
         return {row["module"]: row for row in self.modules}
 
+    @property
+    def declared(self) -> list[str]:
+        """The ids of the declared eval cases, by the snapshot's lines, sorted."""
+        lines = self.lines
+        return sorted(lines.captures[number] for number in lines.of_split("eval"))
+
+    @property
+    def scores_recomputed(self) -> bool:
+        """Whether the scores were made again from references and outputs (V32, V33)."""
+        return all(self.results[number].verdict is Verdict.OK for number in ("V32", "V33"))
+
+    def cases_obstacle(self) -> str | None:
+        """Why no check can read the eval cases; None when they are in the bundle, or all of them
+        in the auditor's capture store.
+        """
+        if CASES in self.documents:
+            return self.documents.obstacle(CASES)
+        if self.auditor.captures is None:
+            return WITHHELD
+        obstacle = self.documents.obstacle(LINES)
+        if obstacle is None and self.cases_not_held:
+            return f"{WITHHELD}, and the capture store does not hold all of them (V30)"
+        return obstacle
+
+    @cached_property
+    def _stored_cases(self) -> dict[str, bytes]:
+        """The declared eval cases that the auditor's capture store holds, by id."""
+        wanted = set(self.declared)
+        captures = self.auditor.captures.captures() if self.auditor.captures else ()
+        named = ((digest.of_bytes(data), data) for data in captures)
+        return {case: data for case, data in named if case in wanted}
+
+    @cached_property
+    def cases_not_held(self) -> list[str]:
+        """The declared eval cases that the auditor's capture store does not hold."""
+        return sorted(set(self.declared) - self._stored_cases.keys())
+
+    @cached_property
+    def cases_bytes(self) -> bytes:
+        """The eval cases as evalcases.jsonl holds them: the member, or made from the store."""
+        if CASES in self.documents:
+            return bytes(self.documents.raw(CASES))
+        return b"".join(self._stored_cases[case] + b"\n" for case in self.declared)
+
     @cached_property
     def case_rows(self) -> tuple[tuple[Digest, Row], ...]:
-        """The eval cases with their recomputed ids, in the order of the file."""
-        raw = bytes(self.documents.raw(CASES))
-        lines = raw.split(b"\n")[:-1]
-        return tuple(
-            (digest.of_bytes(line), row) for line, row in zip(lines, self._rows(CASES), strict=True)
+        """The eval cases with their recomputed ids, in the order of the file.
+
+        Raises:
+            Refused: a capture of the store that is no strict, canonical capture.
+        """
+        lines = self.cases_bytes.split(b"\n")[:-1]
+        stored = CASES not in self.documents
+        rows = (
+            read_rows("capture", self.cases_bytes, "capture store") if stored else self._rows(CASES)
         )
+        return tuple((digest.of_bytes(line), row) for line, row in zip(lines, rows, strict=True))
 
     @cached_property
     def cases(self) -> tuple[Case, ...]:

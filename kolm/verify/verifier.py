@@ -13,7 +13,6 @@ from pathlib import Path
 
 from kolm.bundle import cid
 from kolm.bundle.container import Container, open_container
-from kolm.bundle.members import kind_of
 from kolm.digest import Digest
 from kolm.errors import KolmError, Unreadable
 from kolm.records.verification import (
@@ -29,10 +28,11 @@ from kolm.sign.trust import TrustStore
 from kolm.verify.check import Check
 from kolm.verify.checks import ALL_CHECKS
 from kolm.verify.conclusions import SEVERITY, conclude, worst
+from kolm.verify.demands import score_demands
 from kolm.verify.findings import from_error, not_checked, shorten
 from kolm.verify.policy import BUILT_IN, Policy
 from kolm.verify.ports import CaptureSource, RescoreRequest
-from kolm.verify.subject import CASES, MANIFEST, RECEIPT, Auditor, Subject
+from kolm.verify.subject import MANIFEST, RECEIPT, Auditor, Subject
 from kolm.version import VERSION
 
 SHOWN_FINDINGS = 8  # the first ones tell what is wrong; a hostile file could cause millions
@@ -97,6 +97,7 @@ def verify(
         signers=subject.claims.signers(),
         conclusions=conclude(subject),
         checks=tuple(subject.results[check.id] for check in ALL_CHECKS),
+        demands=score_demands(subject),
     )
 
 
@@ -135,8 +136,6 @@ def _obstacle(check: Check, subject: Subject) -> str | None:
             return "the manifest could not be read (V04)"
         if name == MANIFEST:
             continue
-        if name == CASES and name not in subject.documents and not kind_of(name).required:
-            return f"{name} is not in the bundle: the publisher withheld the text (V38)"
         obstacle = subject.documents.obstacle(name)
         if obstacle is not None:
             return obstacle
@@ -165,29 +164,26 @@ def _result(check: Check, findings: list[Finding], subject: Subject) -> CheckRes
     detail = first.detail
     if verdict is Verdict.FAILED and more:
         detail = f"{detail} (and {more} more)"
-    by = _signers(check, subject) if verdict is Verdict.OK else ()
     return CheckResult(
         id=check.id,
         family=check.family,
         question=check.question,
         verdict=verdict,
-        evidence=_evidence(verdict, attested=bool(by)),
+        evidence=_evidence(first),
         detail=detail,
-        by=by,
+        by=first.by or (),
         findings=tuple(notable[:SHOWN_FINDINGS]),
         left_out=max(0, len(notable) - SHOWN_FINDINGS),
     )
 
 
-def _evidence(verdict: Verdict, *, attested: bool) -> Evidence:
-    if verdict in (Verdict.COULD_NOT_LOOK, Verdict.NOT_CHECKED):
+def _evidence(telling: Finding) -> Evidence:
+    """What rests on somebody's word is attested if somebody trusted gives it, else not known."""
+    if telling.verdict in (Verdict.COULD_NOT_LOOK, Verdict.NOT_CHECKED):
         return Evidence.NONE
-    return Evidence.ATTESTED if attested else Evidence.RECOMPUTED
-
-
-def _signers(check: Check, subject: Subject) -> tuple[str, ...]:
-    predicates = check.attested_by
-    return tuple(sorted({name for p in predicates for name, _ in subject.claims.said(p)}))
+    if telling.by is None:
+        return Evidence.RECOMPUTED
+    return Evidence.ATTESTED if telling.by else Evidence.NONE
 
 
 def _identity(subject: Subject) -> Identity:

@@ -280,7 +280,7 @@ class BundleParts:
         return path
 
 
-def make_parts(folder: Path, *, cases: int = 6, train: int = 5) -> BundleParts:
+def make_parts(folder: Path, *, cases: int = 50, train: int = 5) -> BundleParts:
     """The documents of a toy compile; its base is written to ``folder/base``."""
     base = write_base(folder / "base")
     captures = toy_documents.make_captures(cases, train)

@@ -25,7 +25,6 @@ from kolm.verify.subject import EVALUATION, LINES, LOCK, MANIFEST, MODULES, SNAP
     "Does the modules claim name this modules.jsonl and base, and do its words hold?",
     needs=("V20",),
     reads=(MODULES, LOCK),
-    attested_by=(MODULES_CLAIM,),
 )
 def modules_claim_holds(subject: Subject) -> Iterator[Finding]:
     """Its words are computed again over recomputed roles, never over the roles in the bundle."""
@@ -48,14 +47,13 @@ def modules_claim_holds(subject: Subject) -> Iterator[Finding]:
                 expected=", ".join(words),
                 found=", ".join(said["words"]),
             )
-    yield passed(", ".join(words))
+    yield passed(", ".join(words), by=(name for name, _ in claims))
 
 
 @check(
     "V17",
     "Does the provenance match lock, base and snapshot?",
     reads=(LOCK, SNAPSHOT),
-    attested_by=(PROVENANCE,),
 )
 def provenance_matches(subject: Subject) -> Iterator[Finding]:
     """Builder, external parameters, lock, environment, both dependencies and the times."""
@@ -91,14 +89,16 @@ def provenance_matches(subject: Subject) -> Iterator[Finding]:
         times = said["runDetails"]["metadata"]
         if times["finishedOn"] < times["startedOn"]:
             yield failed("it finished before it started", where=f"provenance by {name}")
-    yield passed("lock, base and snapshot agree; an honest SLSA Build L1, no more")
+    yield passed(
+        "lock, base and snapshot agree; an honest SLSA Build L1, no more",
+        by=(name for name, _ in claims),
+    )
 
 
 @check(
     "V18",
     "Do the K-score and test-result claims agree with the content and with each other?",
     reads=(EVALUATION, LINES),
-    attested_by=(KSCORE, TEST_RESULT),
 )
 def scores_claims_agree(subject: Subject) -> Iterator[Finding]:
     """They name this evaluation, and one signer's verdict is one verdict."""
@@ -135,7 +135,7 @@ def scores_claims_agree(subject: Subject) -> Iterator[Finding]:
                 found=stated,
             )
     verdict = scores[0][1]["gate"]["verdict"] if scores else results[0][1]["result"].lower()
-    yield passed(f"one verdict: {verdict}")
+    yield passed(f"one verdict: {verdict}", by=(name for name, _ in (*scores, *results)))
 
 
 def _verdict(gate: str, k_passed: bool) -> str:

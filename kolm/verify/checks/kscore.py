@@ -64,7 +64,8 @@ def inputs_are_the_contents(subject: Subject) -> Iterator[Finding]:
         yield from _cost_is_possible(subject, name, stated["cost_usd_per_call"], own=own)
     told = [f"{field} {value}" for field, value in computed.items()]
     told += [f"A {c['axes']['A']}{_by(name, c)}" for name, c in claims if not is_own(c)]
-    yield passed(", ".join(told))
+    word = {name for name, claim in claims if not is_own(claim) or not subject.scores_recomputed}
+    yield passed(", ".join(told), by=word or None)
 
 
 def _measurements_are_possible(name: str, stated: dict[str, Any]) -> Iterator[Finding]:
@@ -90,7 +91,7 @@ def _cost_is_possible(subject: Subject, name: str, stated: str, *, own: bool) ->
         yield _differs(name, "inputs/cost_usd_per_call", f"at least {least}", stated)
 
 
-@check("V36", "Do the axes and the composite K follow from the inputs?", attested_by=(KSCORE,))
+@check("V36", "Do the axes and the composite K follow from the inputs?")
 def composite_follows(subject: Subject) -> Iterator[Finding]:
     """The formula of kscore/v1 over the stated inputs."""
     claims = subject.claims.said(KSCORE)
@@ -104,14 +105,14 @@ def composite_follows(subject: Subject) -> Iterator[Finding]:
                 yield _differs(name, f"axes/{axis}", value, claim["axes"][axis])
         if claim["composite"] != result.composite:
             yield _differs(name, "composite", result.composite, claim["composite"])
-    yield passed("; ".join(f"K {claim['composite']}{_by(name, claim)}" for name, claim in claims))
+    told = "; ".join(f"K {claim['composite']}{_by(name, claim)}" for name, claim in claims)
+    yield passed(told, by=(name for name, _ in claims))
 
 
 @check(
     "V37",
     "Does the gate verdict follow from K and the floors?",
     reads=(EVALUATION, LOCK),
-    attested_by=(KSCORE,),
 )
 def gate_follows(subject: Subject) -> Iterator[Finding]:
     """The gate is applied again to the stated K, the lock's demand and the evaluation's floors.
@@ -136,15 +137,7 @@ def gate_follows(subject: Subject) -> Iterator[Finding]:
             if claim["gate"][field] != value:
                 yield _differs(name, f"gate/{field}", value, claim["gate"][field])
     told = [f"gate {claim['gate']['verdict']}{_by(name, claim)}" for name, claim in claims]
-    yield passed("; ".join(told))
-
-
-def worst(claims: tuple[tuple[str, dict[str, Any]], ...]) -> tuple[str, dict[str, Any]]:
-    """The claim whose measurements count by default: a failed gate first, then the lowest K."""
-    return min(
-        claims,
-        key=lambda pair: (pair[1]["gate"]["verdict"] == "passed", Decimal(pair[1]["composite"])),
-    )
+    yield passed("; ".join(told), by=(name for name, _ in claims))
 
 
 def _by(name: str, claim: dict[str, Any]) -> str:

@@ -7,17 +7,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from decimal import Decimal
-from typing import Any
 
-from kolm.records.verification import Finding, Verdict
+from kolm.records.verification import Demand, Finding, Verdict
 from kolm.sign.predicates import KSCORE, claimed_words
 from kolm.verify.check import check
-from kolm.verify.checks.kscore import worst
 from kolm.verify.conclusions import conclude_scopes
+from kolm.verify.demands import POLICY, measured_scores, score_demands, worst
 from kolm.verify.findings import NOTHING, could_not_look, failed, passed
-from kolm.verify.subject import CASES, EVALUATION, LINES, LOCK, MODULES, Subject
-
-SLICE_CASES = 30  # the default of a spec's worst_slice_minimum_cases
+from kolm.verify.subject import CASES, EVALUATION, LINES, LOCK, MODULES, PREDICTIONS, Subject
 
 
 @check("V60", "Is the base one that the policy accepts?", reads=(LOCK,))
@@ -60,7 +57,7 @@ def method_is_accepted(subject: Subject) -> Iterator[Finding]:
 @check(
     "V62",
     "Do evaluation and gate meet the policy?",
-    reads=(LOCK, EVALUATION, LINES),
+    reads=(LOCK, EVALUATION, PREDICTIONS, LINES),
 )
 def evaluation_is_accepted(subject: Subject) -> Iterator[Finding]:
     """Metric, number of cases, floors on observed numbers, K, gate and published text."""
@@ -76,61 +73,57 @@ def evaluation_is_accepted(subject: Subject) -> Iterator[Finding]:
             found=tolerated,
         )
     yield from _one_of(policy.eval_pack_roots, subject.pack_root, f"{LINES} (eval)")
-    if policy.minimum_eval_cases and evaluation["distinct_questions"] < policy.minimum_eval_cases:
-        yield failed(
-            "too few eval cases that ask something else",
-            where=f"{place}/distinct_questions",
-            expected=f"at least {policy.minimum_eval_cases:,}",
-            found=f"{evaluation['distinct_questions']:,}",
-        )
-    yield from _floors_hold(subject)
+    for demand in score_demands(subject):
+        if demand.by == POLICY:
+            yield from _unmet(demand)
     yield from _gate_holds(subject)
     if policy.text == "published" and CASES not in subject.documents:
         yield failed("the policy demands published text, and it was withheld", where=CASES)
-    yield passed(f"gate: {policy.gate}, {len(policy.floors or {})} floors")
+    yield passed(_met(subject), by=_on_whose_word(subject))
 
 
-def _floors_hold(subject: Subject) -> Iterator[Finding]:
-    """A policy's floor is held against what was observed, not what the publisher demanded."""
-    observed = {floor["name"]: floor["observed"] for floor in subject.evaluation["floors"]}
-    scores = _measured(subject)
-    if scores:
-        observed["k"] = worst(scores)[1]["composite"]
-    if "worst_slice" in observed:
-        observed["worst_slice"] = _worst_slice(subject, observed["worst_slice"])
-    for name, demanded in (subject.auditor.policy.floors or {}).items():
-        if name not in observed:
-            yield could_not_look(f"nothing was observed for the floor {name}", where=EVALUATION)
-            continue
-        paired = subject.evaluation["paired"]
-        if name == "better_than_base_p" and paired["adapter_only"] <= paired["base_only"]:
-            yield failed(
-                "the base is at least as good, so a small p speaks for the base",
-                where=f"{EVALUATION}#/paired",
-                expected="more cases that only the adapter wins",
-                found=f"{paired['adapter_only']} against {paired['base_only']}",
-            )
-        held = Decimal(observed[name])
-        least = name != "better_than_base_p"  # a p value is a ceiling
-        if held < Decimal(demanded) if least else held >= Decimal(demanded):
-            yield failed(
-                f"the floor {name} is missed",
-                where=f"{EVALUATION}#/floors",
-                expected=f"{'at least' if least else 'below'} {demanded}",
-                found=observed[name],
-            )
+def _unmet(demand: Demand) -> Iterator[Finding]:
+    """A clause that is missed is a no; one on numbers that nobody made again is no answer."""
+    name = demand.name.replace("_", " ")
+    if demand.verdict is Verdict.FAILED:
+        yield failed(
+            f"{name}: less than the policy demands",
+            where=EVALUATION,
+            expected=demand.demanded,
+            found=demand.observed or "",
+        )
+    elif demand.verdict is Verdict.COULD_NOT_LOOK:
+        seen = f"the scores behind {demand.observed} were not made again here (V32, V33)"
+        yield could_not_look(
+            f"{name}: the policy demands {demand.demanded}, and "
+            f"{seen if demand.observed else 'nothing was observed'}",
+            where=EVALUATION,
+        )
 
 
-def _worst_slice(subject: Subject, observed: str) -> str:
-    """The publisher's own minimum may leave slices out; those of `SLICE_CASES` always count."""
-    slices: list[str] = [
-        s["accuracy"] for s in subject.evaluation["slices"] if s["cases"] >= SLICE_CASES
+def _met(subject: Subject) -> str:
+    """What the policy demands of the scores, and what was observed."""
+    policy = subject.auditor.policy
+    met = [
+        f"{demand.name.replace('_', ' ')} {demand.observed} ({demand.demanded})"
+        for demand in score_demands(subject)
+        if demand.by == POLICY
     ]
-    return min([observed, *slices], key=Decimal)
+    if policy.gate == "passed":
+        met.append("gate passed")
+    return ", ".join(met) or NOTHING
+
+
+def _on_whose_word(subject: Subject) -> set[str] | None:
+    """K and the gate hold measurements of their signers."""
+    policy = subject.auditor.policy
+    if policy.gate != "passed" and "k" not in (policy.floors or {}):
+        return None
+    return {name for name, _ in measured_scores(subject)}
 
 
 def _gate_holds(subject: Subject) -> Iterator[Finding]:
-    scores, policy = _measured(subject), subject.auditor.policy
+    scores, policy = measured_scores(subject), subject.auditor.policy
     if policy.gate != "passed":
         return
     if not scores:
@@ -153,16 +146,6 @@ def _gate_holds(subject: Subject) -> Iterator[Finding]:
         )
 
 
-def _measured(subject: Subject) -> tuple[tuple[str, dict[str, Any]], ...]:
-    """The K-scores whose measurements count: one key's if the policy names it, else all."""
-    wanted = subject.auditor.policy.measurements
-    if wanted == "worst":
-        return subject.claims.own_scores()
-    counting = subject.claims.counting(KSCORE)
-    names = {s.name for s in counting if s.signer is not None and s.signer.key.keyid == wanted}
-    return tuple(pair for pair in subject.claims.own_scores() if pair[0] in names)
-
-
 @check("V63", "Are the licences of the data ones that the policy accepts?", reads=(LOCK,))
 def licences_are_accepted(subject: Subject) -> Iterator[Finding]:
     """Eval captures carry their licence; training captures are digests only."""
@@ -170,7 +153,7 @@ def licences_are_accepted(subject: Subject) -> Iterator[Finding]:
     if allowed is None:
         yield passed(NOTHING)
         return
-    if subject.documents.obstacle(CASES) is not None:
+    if subject.cases_obstacle() is not None:
         yield could_not_look("the licences of the captures are withheld with the text", where=CASES)
         return
     for number, (_, row) in enumerate(subject.case_rows, 1):

@@ -1,6 +1,8 @@
 """V30–V33, V38: are the scores what cases and outputs imply?
 
-The functions that evaluation called to write are called again to compare; no stated score is read.
+The functions that evaluation called to write are called again to compare. A stated score is read
+only where the publisher withheld the references and no capture store has them: V32 and V33 then
+refuse what cannot be and are otherwise not checked, for the scores are somebody's word.
 """
 
 from __future__ import annotations
@@ -9,15 +11,21 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from kolm import canonical
+from kolm import canonical, digest
 from kolm.capture import rules
 from kolm.errors import KolmError
 from kolm.format import sameness
 from kolm.records.verification import Finding
-from kolm.score.evaluation import RUNS, evaluate, find_mismatches
+from kolm.score.evaluation import (
+    RUNS,
+    evaluate,
+    evaluate_stated,
+    find_impossible,
+    find_mismatches,
+)
 from kolm.score.judge import LENGTH, LONGEST_OUTPUT_CHARACTERS
 from kolm.verify.check import check
-from kolm.verify.findings import failed, from_error, not_checked, passed
+from kolm.verify.findings import could_not_look, failed, from_error, not_checked, passed
 from kolm.verify.subject import (
     CASES,
     EVALUATION,
@@ -25,26 +33,44 @@ from kolm.verify.subject import (
     LOCK,
     PREDICTIONS,
     SNAPSHOT,
+    WITHHELD,
     Subject,
 )
-
-WITHHELD = "the publisher withheld prompts and answers (publish.text: false)"
 
 
 @check(
     "V30",
     "Do the eval cases hash to the snapshot's eval leaves?",
-    reads=(CASES, LINES, SNAPSHOT),
+    reads=(LINES, SNAPSHOT, LOCK),
 )
 def cases_are_the_leaves(subject: Subject) -> Iterator[Finding]:
     """Each case's id is the hash of its bytes; ids, order and pictures are the snapshot's.
 
     And the cases are ones that a snapshot can be taken of: captures that obey their rules, each
-    asked once.
+    asked once. Withheld cases are looked for in the auditor's capture store.
     """
+    published = CASES in subject.documents
+    if not published and subject.auditor.captures is not None:
+        for case in subject.cases_not_held:
+            yield could_not_look(
+                "the publisher withheld this case, and the capture store does not hold it",
+                where=f"{LINES}: {case}",
+            )
+    obstacle = subject.cases_obstacle()
+    if obstacle is not None:
+        yield not_checked(obstacle)
+        return
     yield from _leaves_follow(subject)
     yield from _cases_obey_the_rules(subject)
-    yield passed(f"{len(subject.case_rows):,} cases hash to their leaves")
+    if not published and digest.of_bytes(subject.cases_bytes) != subject.lock["data"]["cases"]:
+        yield failed(
+            "the lock names other eval cases than the snapshot's",
+            where=f"{LOCK}#/data/cases",
+            expected=digest.of_bytes(subject.cases_bytes),
+            found=subject.lock["data"]["cases"],
+        )
+    place = "" if published else " in your capture store"
+    yield passed(f"{len(subject.case_rows):,} cases{place} hash to their leaves")
 
 
 def _leaves_follow(subject: Subject) -> Iterator[Finding]:
@@ -120,8 +146,7 @@ def every_case_is_answered(subject: Subject) -> Iterator[Finding]:
 
     And their batches and lengths are ones that the lock's settings can give.
     """
-    lines = subject.lines
-    declared = sorted(lines.captures[number] for number in lines.of_split("eval"))
+    declared = subject.declared
     answered = [row["case"] for row in subject.predictions]
     for case in sorted(set(declared) - set(answered)):
         yield failed("a declared case has no prediction", where=PREDICTIONS, expected=case)
@@ -175,13 +200,19 @@ def _answers_end(subject: Subject) -> Iterator[Finding]:
     "V32",
     "Is every case's score and coverage what the metric gives?",
     needs=("V31",),
-    reads=(CASES, PREDICTIONS, LOCK),
+    reads=(PREDICTIONS, LOCK),
 )
 def case_scores_follow(subject: Subject) -> Iterator[Finding]:
-    """Each of the three outputs of each case is judged again."""
+    """Each of the three outputs of each case is judged again.
+
+    Without references only what no reference could give is refused.
+    """
+    obstacle, settings = subject.cases_obstacle(), subject.lock["evaluation"]
     try:
-        for wrong in find_mismatches(
-            subject.predictions, subject.cases, subject.lock["evaluation"]
+        for wrong in (
+            find_impossible(subject.predictions, settings)
+            if obstacle
+            else find_mismatches(subject.predictions, subject.cases, settings)
         ):
             yield failed(
                 f"the {wrong.field} of the {wrong.run} output is not what the metric gives",
@@ -192,6 +223,8 @@ def case_scores_follow(subject: Subject) -> Iterator[Finding]:
     except KolmError as error:
         yield from_error(error)
         return
+    if obstacle:
+        yield not_checked(f"{obstacle}; the scores are as stated")
     yield passed(f"{3 * len(subject.predictions):,} outputs judged again")
 
 
@@ -199,12 +232,16 @@ def case_scores_follow(subject: Subject) -> Iterator[Finding]:
     "V33",
     "Is evaluation.json what cases and outputs imply, byte for byte?",
     needs=("V31",),
-    reads=(CASES, PREDICTIONS, LOCK, EVALUATION),
+    reads=(PREDICTIONS, LINES, LOCK, EVALUATION),
 )
 def evaluation_follows(subject: Subject) -> Iterator[Finding]:
-    """The whole document is computed again: metrics, intervals, slices, controls, floors."""
+    """The whole document is computed again: metrics, intervals, slices, controls, floors.
+
+    Without references all that follows from the scores stated case by case.
+    """
+    obstacle = subject.cases_obstacle()
     try:
-        computed = evaluate(subject.predictions, subject.cases, subject.lock["evaluation"])
+        computed = _computed(subject, from_stated=obstacle is not None)
     except KolmError as error:
         yield from_error(error)
         return
@@ -217,15 +254,32 @@ def evaluation_follows(subject: Subject) -> Iterator[Finding]:
                     expected=computed.get(key, "nothing"),
                     found=subject.evaluation.get(key, "nothing"),
                 )
+    if obstacle:
+        yield not_checked(
+            f"{obstacle}; means, intervals, paired test and floors follow from the stated scores, "
+            "majority answer and slices"
+        )
     stated = computed["adapter"]
     low, high = stated["interval"]["low"], stated["interval"]["high"]
     yield passed(f"accuracy {stated['accuracy']} (95 % {low} to {high}), computed again")
 
 
+def _computed(subject: Subject, *, from_stated: bool) -> dict[str, Any]:
+    settings = subject.lock["evaluation"]
+    if not from_stated:
+        return evaluate(subject.predictions, subject.cases, settings)
+    lines = subject.lines
+    pictures = {
+        lines.captures[number]: [image["pixels"] for image in lines.images[number]]
+        for number in lines.of_split("eval")
+    }
+    return evaluate_stated(subject.predictions, pictures, settings, stated=subject.evaluation)
+
+
 @check(
     "V38",
     "Were prompts, references and outputs published, so that scores can be recomputed?",
-    reads=(LOCK,),
+    reads=(LOCK, LINES),
 )
 def text_is_published(subject: Subject) -> Iterator[Finding]:
     """Withholding is allowed and shown; promising and not delivering is not."""
@@ -237,4 +291,6 @@ def text_is_published(subject: Subject) -> Iterator[Finding]:
     elif there:
         yield passed("prompts, references and outputs are in the bundle")
     else:
-        yield not_checked(f"{WITHHELD}; scores are not recomputable")
+        held = subject.auditor.captures is not None and not subject.cases_not_held
+        place = "they are read from your capture store" if held else "--captures can give them"
+        yield not_checked(f"{WITHHELD}; {place}")

@@ -14,12 +14,12 @@ import pytest
 from kolm import canonical, digest
 from kolm.records import codec
 from kolm.records.kscore import Inputs
-from kolm.records.verification import Verdict
+from kolm.records.verification import Evidence, Verdict
 from kolm.score.kscore import kscore_v1
 from kolm.sign import envelope, predicates, statement
 from kolm.verify.policy import BUILT_IN
 from tests.support import toy_documents
-from tests.support.audits import Answers, World
+from tests.support.audits import Answers, Pictures, World
 from tests.support.bundles import BundleParts
 
 
@@ -129,12 +129,14 @@ def test_what_a_case_says_of_its_side_means_nothing_when_a_rule_draws_it(
     assert "V30" not in world.audit(forged).failed
 
 
-@pytest.mark.parametrize("batches", [[0] * 6, [0, 0, 1, 1, 1, 2], [1, 1, 2, 2, 3, 3]])
+@pytest.mark.parametrize(
+    "moved", [lambda batch: 0, lambda batch: batch - (batch == 2), lambda batch: batch + 1]
+)
 def test_v31_batches_that_the_lock_does_not_give_are_refused(
-    world: World, forged: BundleParts, batches: list[int]
+    world: World, forged: BundleParts, moved: Callable[[int], int]
 ) -> None:
-    for row, batch in zip(forged.predictions, batches, strict=True):
-        row["batch"] = batch
+    for row in forged.predictions:
+        row["batch"] = moved(row["batch"])
     assert world.audit(forged).failed == {"V31"}
 
 
@@ -417,12 +419,145 @@ def test_v37_a_gate_that_passes_over_a_missed_floor_is_refused(
     assert "V37" in world.audit(forged, change=lie).failed
 
 
+ANY_SCORES = replace(
+    BUILT_IN, reach=("delta_scope",), minimum_eval_cases=None, lower_bound_above=None
+)
+
+
+def withhold(parts: BundleParts) -> BundleParts:
+    """Leave prompts and references out, as ``publish.text: false`` does."""
+    parts.members()  # the lock names the cases that are then left out
+    parts.lock["publish"]["text"] = False
+    parts.without.add("evalcases.jsonl")
+    return parts
+
+
+def store_of(parts: BundleParts, cases: list[dict[str, Any]] | None = None) -> Pictures:
+    return Pictures.of(parts, [canonical.dumps(case) for case in cases or parts.cases])
+
+
 def test_v38_withheld_text_leaves_scores_attested(world: World, forged: BundleParts) -> None:
-    forged.lock["publish"]["text"] = False
-    forged.without.add("evalcases.jsonl")
-    answers = world.audit(forged)
+    answers = world.audit(withhold(forged), policy=ANY_SCORES)
     assert {"V30", "V32", "V33", "V38"} <= answers.skipped
     assert answers.overall is Verdict.OK
+    scores = answers.report.conclusions.scores
+    assert (scores.verdict, scores.evidence) == (Verdict.NOT_CHECKED, Evidence.ATTESTED)
+    assert scores.by == ("publisher",)
+    assert answers["V35"].evidence is Evidence.ATTESTED
+
+
+def test_published_text_gives_recomputed_scores(world: World) -> None:
+    answers = world.audit()
+    scores = answers.report.conclusions.scores
+    assert (scores.verdict, scores.evidence) == (Verdict.OK, Evidence.RECOMPUTED)
+    assert answers["V35"].evidence is Evidence.RECOMPUTED
+
+
+def test_withheld_text_does_not_pass_the_built_in_policy(world: World, forged: BundleParts) -> None:
+    answers = world.audit(withhold(forged))
+    assert not answers.failed
+    assert answers.blind == {"V62", "V65"}
+
+
+def test_v33_an_evaluation_that_its_stated_scores_do_not_give_is_refused(
+    world: World, forged: BundleParts
+) -> None:
+    """The predictions say that nothing is right, evaluation.json that everything is."""
+    said = copy.deepcopy(forged.evaluation)
+    for row in forged.predictions:
+        row["adapter"]["output"] = "nonsense"
+    forged.rescore()
+    forged.evaluation = said
+    answers = world.audit(withhold(forged), policy=ANY_SCORES)
+    assert answers.failed == {"V33"}
+    assert answers.report.conclusions.scores.verdict is Verdict.FAILED
+
+
+@pytest.mark.parametrize("field", ["adapter", "base", "blind", "paired", "covered", "images"])
+def test_v33_what_the_stated_scores_imply_is_always_recomputed(
+    world: World, forged: BundleParts, field: str
+) -> None:
+    other = forged.copy()
+    for row in other.predictions[:2]:
+        for run in ("adapter", "base", "blind"):
+            row[run].update(finish="length", tokens=16)
+    other.rescore()
+    value = 1 if field == "images" else other.evaluation[field]
+    assert forged.evaluation[field] != value or field == "blind"
+    if field == "blind":
+        value = {**value, "accuracy": "0.5"}
+    forged.evaluation[field] = value
+    assert "V33" in world.audit(withhold(forged), policy=ANY_SCORES).failed
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        {"score": "0.5"},
+        {"covered": False, "score": "1"},
+        {"finish": "length", "tokens": 16, "covered": True},
+    ],
+)
+def test_v32_a_stated_score_that_no_reference_gives_is_refused(
+    world: World, forged: BundleParts, said: dict[str, Any]
+) -> None:
+    forged.predictions[0]["blind"].update(said)
+    assert "V32" in world.audit(withhold(forged), policy=ANY_SCORES).failed
+
+
+def test_v32_equal_outputs_with_unequal_scores_are_refused(
+    world: World, forged: BundleParts
+) -> None:
+    row = next(row for row in forged.predictions if row["base"]["score"] == "1")
+    assert row["base"]["output"] == row["adapter"]["output"]
+    row["base"]["score"] = "0"
+    assert "V32" in world.audit(withhold(forged), policy=ANY_SCORES).failed
+
+
+def test_withheld_cases_are_read_from_the_capture_store(world: World, forged: BundleParts) -> None:
+    answers = world.audit(withhold(forged), captures=store_of(forged))
+    assert not answers.failed
+    assert answers.blind == {"V47"}  # this store has no training captures
+    scores = answers.report.conclusions.scores
+    assert (scores.verdict, scores.evidence) == (Verdict.OK, Evidence.RECOMPUTED)
+    assert answers["V35"].evidence is Evidence.RECOMPUTED
+
+
+def test_scores_invented_over_withheld_text_are_refused_with_the_store(
+    world: World, forged: BundleParts
+) -> None:
+    for row in forged.predictions:
+        row["adapter"]["output"] = "nonsense"
+    said = copy.deepcopy(forged.evaluation)
+    forged.evaluation = said  # as if every answer were right, row by row
+    store = store_of(forged)
+    withhold(forged)
+    assert not world.audit(forged, policy=ANY_SCORES).failed
+    assert {"V32", "V33"} <= world.audit(forged, captures=store).failed
+
+
+def test_v30_a_withheld_case_that_the_store_does_not_hold_could_not_be_looked_at(
+    world: World, forged: BundleParts
+) -> None:
+    answers = world.audit(withhold(forged), captures=store_of(forged, forged.cases[1:]))
+    assert {"V30", "V62", "V65"} <= answers.blind
+    assert answers.report.conclusions.scores.verdict is Verdict.COULD_NOT_LOOK
+
+
+def test_v30_withheld_cases_that_the_lock_does_not_name_are_refused(
+    world: World, forged: BundleParts
+) -> None:
+    withhold(forged)
+    forged.lock["data"]["cases"] = digest.of_bytes(b"other cases")
+    assert "V30" in world.audit(forged, captures=store_of(forged)).failed
+
+
+def test_v30_a_capture_of_the_store_that_is_none_is_refused(
+    world: World, forged: BundleParts
+) -> None:
+    case = {**forged.cases[0], "surprise": 1}
+    forged.declare([case, *forged.cases[1:]])
+    assert "V30" in world.audit(withhold(forged), captures=store_of(forged)).failed
 
 
 def test_v38_promised_text_that_is_missing_is_refused(world: World, forged: BundleParts) -> None:

@@ -1,0 +1,166 @@
+"""What is demanded of the scores, what was observed, and who demands it.
+
+The publisher's floors stand in the lock and decide the gate; they bind nobody else. The auditor's
+minima stand in the policy and are held against numbers made again here: where the references were
+withheld, nothing was observed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from decimal import Decimal
+from typing import Any
+
+from kolm.records.verification import Demand, Evidence, Verdict
+from kolm.sign.predicates import KSCORE
+from kolm.verify.subject import EVALUATION, LINES, LOCK, PREDICTIONS, Subject
+
+PUBLISHER, POLICY = "publisher", "policy"
+BASE_P = "better_than_base_p"  # the one ceiling among the floors
+SLICE_CASES = 30  # the default of a spec's worst_slice_minimum_cases
+
+
+def score_demands(subject: Subject) -> tuple[Demand, ...]:
+    """Every demand on the scores: the publisher's floors, then the policy's clauses.
+
+    None where a document that they need could not be read.
+    """
+    needed = (EVALUATION, LINES, LOCK, PREDICTIONS)
+    if subject.manifest_error is not None or any(map(subject.documents.obstacle, needed)):
+        return ()
+    return (*_of_publisher(subject), *_of_policy(subject))
+
+
+def _of_publisher(subject: Subject) -> Iterator[Demand]:
+    evidence = Evidence.RECOMPUTED if subject.scores_recomputed else Evidence.ATTESTED
+    for floor in subject.evaluation["floors"]:
+        yield Demand(
+            name=floor["name"],
+            by=PUBLISHER,
+            demanded=_bound(floor["name"], floor["demanded"]),
+            observed=floor["observed"],
+            verdict=Verdict.OK if floor["passed"] else Verdict.FAILED,
+            evidence=evidence,
+        )
+    scores = measured_scores(subject)
+    if scores:
+        _, claim = worst(scores)
+        yield Demand(
+            name="k",
+            by=PUBLISHER,
+            demanded=_bound("k", claim["gate"]["k"]),
+            observed=claim["composite"],
+            verdict=Verdict.OK if claim["gate"]["k_passed"] else Verdict.FAILED,
+            evidence=Evidence.ATTESTED,
+        )
+
+
+def _of_policy(subject: Subject) -> Iterator[Demand]:
+    policy, evaluation = subject.auditor.policy, subject.evaluation
+    if policy.minimum_eval_cases is not None:
+        asked = evaluation["distinct_questions"]
+        yield _seen(
+            subject,
+            _judged(
+                "distinct_questions",
+                f"at least {policy.minimum_eval_cases}",
+                str(asked),
+                holds=asked >= policy.minimum_eval_cases,
+            ),
+        )
+    low = evaluation["adapter"]["interval"]["low"]
+    for control in policy.lower_bound_above or ():
+        if control == "blind" and not evaluation["images"]:
+            continue  # without pictures the blind run is the adapter's own
+        least = evaluation[control]["accuracy"]
+        yield _seen(
+            subject,
+            _judged(
+                "lower_bound",
+                f"above {control} {least}",
+                low,
+                holds=Decimal(low) > Decimal(least),
+            ),
+        )
+    observed = _observed(subject)
+    for name, demanded in (policy.floors or {}).items():
+        yield _seen(subject, _floor(name, demanded, observed, evaluation["paired"]))
+
+
+def _floor(
+    name: str, demanded: str, observed: Mapping[str, str], paired: Mapping[str, int]
+) -> Demand:
+    """One floor of the policy: what was observed counts, not what the publisher demanded."""
+    if name not in observed:
+        return Demand(name=name, by=POLICY, demanded=_bound(name, demanded))
+    held = Decimal(observed[name])
+    holds = held >= Decimal(demanded)
+    if name == BASE_P:  # and a small p of an adapter that loses speaks for the base
+        holds = held < Decimal(demanded) and paired["adapter_only"] > paired["base_only"]
+    evidence = Evidence.ATTESTED if name == "k" else Evidence.RECOMPUTED
+    return _judged(name, _bound(name, demanded), observed[name], holds=holds, evidence=evidence)
+
+
+def _bound(name: str, value: str) -> str:
+    if name == BASE_P:
+        return f"below {value}, with more cases that only the adapter wins"
+    return f"at least {value}"
+
+
+def _judged(
+    name: str,
+    demanded: str,
+    observed: str,
+    *,
+    holds: bool,
+    evidence: Evidence = Evidence.RECOMPUTED,
+) -> Demand:
+    return Demand(
+        name=name,
+        by=POLICY,
+        demanded=demanded,
+        observed=observed,
+        verdict=Verdict.OK if holds else Verdict.FAILED,
+        evidence=evidence,
+    )
+
+
+def _seen(subject: Subject, demand: Demand) -> Demand:
+    """The demand, or that nobody could look, where scores rest on withheld references."""
+    if subject.scores_recomputed or demand.verdict is Verdict.COULD_NOT_LOOK:
+        return demand
+    return demand._replace(verdict=Verdict.COULD_NOT_LOOK, evidence=Evidence.ATTESTED)
+
+
+def _observed(subject: Subject) -> dict[str, str]:
+    """The observed value of each floor, over every slice of `SLICE_CASES` cases or more.
+
+    The publisher's own minimum may leave slices out of theirs.
+    """
+    evaluation = subject.evaluation
+    observed = {floor["name"]: floor["observed"] for floor in evaluation["floors"]}
+    scores = measured_scores(subject)
+    if scores:
+        observed["k"] = worst(scores)[1]["composite"]
+    if "worst_slice" in observed:
+        slices = [s["accuracy"] for s in evaluation["slices"] if s["cases"] >= SLICE_CASES]
+        observed["worst_slice"] = min([observed["worst_slice"], *slices], key=Decimal)
+    return observed
+
+
+def measured_scores(subject: Subject) -> tuple[tuple[str, dict[str, Any]], ...]:
+    """The K-scores whose measurements count: one key's if the policy names it, else all."""
+    wanted = subject.auditor.policy.measurements
+    if wanted == "worst":
+        return subject.claims.own_scores()
+    counting = subject.claims.counting(KSCORE)
+    names = {s.name for s in counting if s.signer is not None and s.signer.key.keyid == wanted}
+    return tuple(pair for pair in subject.claims.own_scores() if pair[0] in names)
+
+
+def worst(claims: tuple[tuple[str, dict[str, Any]], ...]) -> tuple[str, dict[str, Any]]:
+    """The claim whose measurements count by default: a failed gate first, then the lowest K."""
+    return min(
+        claims,
+        key=lambda pair: (pair[1]["gate"]["verdict"] == "passed", Decimal(pair[1]["composite"])),
+    )
