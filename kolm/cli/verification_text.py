@@ -115,7 +115,7 @@ def _demand(demand: Demand, paint: Paint) -> str:
     word, tone = WORDS[demand.verdict]
     observed = demand.observed or "nothing"
     return (
-        f"  by the {demand.by.ljust(10)}{demand.name.replace('_', ' ').ljust(26)}"
+        f"  by the {demand.by.ljust(10)}{demand.name.replace('_', ' ').ljust(28)}"
         f"{paint(word, tone)}  {demand.demanded}; observed {observed}"
         f"{' (attested)' if demand.evidence is Evidence.ATTESTED else ''}"
     )

@@ -58,15 +58,13 @@ def _scores(subject: Subject) -> Conclusion:
     """
     results = subject.results
     looked = [n for n in SCORES_IF_LOOKED if results[n].verdict in (Verdict.OK, Verdict.FAILED)]
-    answers = "that the model gave these answers is the publisher's word (--rescore)"
-    if "V46" in looked:
-        answers = results["V46"].detail
     told = results["V33"].detail
+    again = f"; {results['V46'].detail}" if "V46" in looked else ""
     return _attestable(
         results,
         (*FOUNDATION, *SCORES, *looked),
         attested=_signers(subject, KSCORE, "V18"),
-        reached=f"{told}; {answers}",
+        reached=f"{told}{again}",
         open_=told,
     )
 

@@ -76,8 +76,8 @@ def _of_policy(subject: Subject) -> Iterator[Demand]:
         yield _seen(
             subject,
             _judged(
-                "lower_bound",
-                f"above {control} {least}",
+                f"lower_bound_above_{control}",
+                f"above {least}",
                 low,
                 holds=Decimal(low) > Decimal(least),
             ),

@@ -96,6 +96,12 @@ class BundleParts:
         ]
         self.rescore()
 
+    def withhold(self) -> None:
+        """Leave prompts and references out, as ``publish.text: false`` does."""
+        self.members()  # the lock names the cases that are then left out
+        self.lock["publish"]["text"] = False
+        self.without.add("evalcases.jsonl")
+
     def publish_images(self) -> None:
         """Put the eval pictures in, as ``publish.images`` does."""
         self.lock["publish"]["images"] = True

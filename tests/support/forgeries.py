@@ -42,7 +42,8 @@ class Forgery:
 
     `catches` are the checks that must not hold for the trusted signer; the other attackers meet
     V12 or V11 besides. An empty set means that nothing does by default; `only_by` then says what
-    does: ``rescore``, ``captures``, ``base``, ``replay`` or nothing at all, with `why`.
+    does: ``rescore``, ``captures``, ``base``, ``replay`` or nothing at all, with `why`. `open_` are
+    the checks that cannot look, so that the bundle is not accepted either.
     """
 
     name: str
@@ -54,6 +55,7 @@ class Forgery:
     why: str = ""
     unreadable: bool = False
     needs_key: bool = False
+    open_: tuple[str, ...] = ()
 
 
 def row(parts: BundleParts, module: str) -> Row:
@@ -329,6 +331,49 @@ def _edit_outputs_and_scores(parts: BundleParts) -> None:
     for item in parts.predictions:
         item["base"]["output"] = "nonsense"
     parts.rescore()
+
+
+def _withheld_lie(parts: BundleParts) -> None:
+    """Nothing is right by the predictions, everything by evaluation.json; no references."""
+    said = parts.evaluation
+    _nothing_right(parts)
+    parts.evaluation = said
+    parts.withhold()
+
+
+def _withheld_scores(parts: BundleParts) -> None:
+    """Nothing is right, and the scores say row by row that everything is; no references."""
+    stated = [item["adapter"] for item in parts.predictions]
+    for item in stated:
+        item["output"] = "nonsense"
+    parts.withhold()
+
+
+def _nothing_right(parts: BundleParts) -> None:
+    for item in parts.predictions:
+        item["adapter"]["output"] = "nonsense"
+    parts.rescore()
+
+
+def _floors_of_nothing(parts: BundleParts) -> None:
+    """An adapter that answers nothing right, under floors that demand nothing."""
+    parts.lock["evaluation"]["floors"].update(
+        above_blind="-1", above_majority="-1", accuracy_lower_bound="0", better_than_base_p="1",
+        k="0", worst_slice="0",
+    )  # fmt: skip
+    _nothing_right(parts)
+
+
+def _blind_guesses(parts: BundleParts) -> None:
+    """The pictures make no difference: the blind run is as good as the adapter."""
+    parts.lock["evaluation"]["floors"]["above_blind"] = "-1"
+    for item in parts.predictions:
+        item["blind"]["output"] = item["adapter"]["output"]
+    parts.rescore()
+
+
+def _few_cases(parts: BundleParts) -> None:
+    parts.declare(parts.cases[:49])
 
 
 def _edit_reference(parts: BundleParts) -> None:
@@ -732,6 +777,22 @@ FORGERIES = (
     Forgery("the base's answers cut early", ("V31",), parts=_cut_early),
     Forgery("all cases in one batch", ("V31",), parts=_one_batch),
     Forgery("accuracy edited", ("V33",), parts=_edit_accuracy),
+    Forgery(
+        "an evaluation that its scores do not give, text withheld",
+        ("V33",),
+        parts=_withheld_lie,
+        open_=("V62",),
+    ),
+    Forgery(
+        "scores that their outputs do not give, text withheld",
+        (),
+        parts=_withheld_scores,
+        open_=("V62", "V65"),
+        only_by="captures",
+    ),
+    Forgery("floors that demand nothing", ("V62",), parts=_floors_of_nothing),
+    Forgery("an adapter that does as well without pictures", ("V62",), parts=_blind_guesses),
+    Forgery("fewer cases than an auditor needs", ("V62",), parts=_few_cases),
     Forgery("an eval image also in training", ("V39",), parts=_leak),
     Forgery(
         "an eval image also in training, its digests invented",

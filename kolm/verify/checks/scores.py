@@ -261,7 +261,7 @@ def evaluation_follows(subject: Subject) -> Iterator[Finding]:
         )
     stated = computed["adapter"]
     low, high = stated["interval"]["low"], stated["interval"]["high"]
-    yield passed(f"accuracy {stated['accuracy']} (95 % {low} to {high}), computed again")
+    yield passed(f"accuracy {stated['accuracy']} (95 % {low} to {high})")
 
 
 def _computed(subject: Subject, *, from_stated: bool) -> dict[str, Any]:

@@ -425,10 +425,8 @@ ANY_SCORES = replace(
 
 
 def withhold(parts: BundleParts) -> BundleParts:
-    """Leave prompts and references out, as ``publish.text: false`` does."""
-    parts.members()  # the lock names the cases that are then left out
-    parts.lock["publish"]["text"] = False
-    parts.without.add("evalcases.jsonl")
+    """The same, with prompts and references left out."""
+    parts.withhold()
     return parts
 
 
