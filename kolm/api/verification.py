@@ -230,6 +230,7 @@ class _Runner:
             folder = place / "bundle"
             bundle = Bundle.of(job.bundle)
             bundle.unpack(folder)
+            (folder / "evalcases.jsonl").write_bytes(job.cases_file)
             stated = bundle.document("spec.lock.json")["environment"]
             here = profile.environment_class(stated["threads"], stated["device"])
             places = files.Places(base=job.base.resolve(), captures=self._captures.resolve())

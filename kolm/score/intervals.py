@@ -1,5 +1,7 @@
 """95 % intervals of a mean score: Wilson for binary scores, a clustered bootstrap for graded ones.
 
+And the exact binomial distribution, for an auditor's own re-run of some cases.
+
 Sources: Wilson 1927 (doi:10.1080/01621459.1927.10502953); percentile bootstrap over clusters, Field
 and Welsh 2007 (doi:10.1111/j.1467-9868.2007.00593.x). Questions on one image are not independent,
 so graded scores are drawn again image by image. docs/format/evaluation.md, E7 and E8.
@@ -10,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from decimal import Decimal, localcontext
 from fractions import Fraction
+from math import comb
 from typing import NamedTuple
 
 from kolm import digest
@@ -19,6 +22,7 @@ from kolm.score.rounding import DECIMALS, MILLION, millionths, written
 LEVEL = "0.95"
 Z = Decimal("1.959963984540054")  # the normal quantile of 0.975
 RESAMPLES = 1000
+_ONE_SIDED = Decimal("0.05")
 _LOW, _HIGH = 24, 974  # the 25th and 975th of 1,000 sorted estimates
 BOOTSTRAP_SEED = digest.of_bytes(b"kolm-bootstrap-v1")
 
@@ -44,6 +48,37 @@ def wilson(right: int, cases: int) -> Interval:
         scale = 2 * (cases + square)
         low, high = (centre - reach) / scale, (centre + reach) / scale
     return _interval("wilson", _bounded(low), _bounded(high))
+
+
+def binomial_lower_bound(right: int, cases: int) -> str:
+    """The least accuracy that `right` of `cases` drawn at random leave believable at 95 %.
+
+    Clopper and Pearson's exact one-sided bound (1934, doi:10.1093/biomet/26.4.404): the largest p,
+    in millionths, under which `right` or more come up with a probability of at most 0.05.
+    """
+    if not 0 <= right <= cases or cases < 1:
+        raise ValueError(f"{right} of {cases} is no proportion")
+    low, high = 0, MILLION
+    while low < high:
+        middle = (low + high + 1) // 2
+        chance = binomial_tail(right, cases, Decimal(middle).scaleb(-6))
+        low, high = (middle, high) if chance <= _ONE_SIDED else (low, middle - 1)
+    return written(low)
+
+
+def binomial_tail(least: int, trials: int, p: Decimal) -> Decimal:
+    """P(X ≥ least) for X of the binomial distribution, in decimals of 28 digits."""
+    with localcontext(DECIMALS):
+        if least == 0 or p == 1:
+            return Decimal(1)
+        if p == 0:
+            return Decimal(0)
+        term = comb(trials, least) * p**least * (1 - p) ** (trials - least)
+        total, odds = term, p / (1 - p)
+        for drawn in range(least, trials):
+            term = term * (trials - drawn) / (drawn + 1) * odds
+            total += term
+        return total
 
 
 def bootstrap(clusters: Sequence[Cluster]) -> Interval:

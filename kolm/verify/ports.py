@@ -49,11 +49,15 @@ class CaptureSource(Protocol):
 
 
 class RescoreJob(NamedTuple):
-    """Which cases to run again, of which bundle, on which base: the one that was checked."""
+    """Which cases to run again, of which bundle, on which base: the one that was checked.
+
+    `cases_file` holds all eval cases as evalcases.jsonl does, also where the bundle withholds them.
+    """
 
     bundle: Container
     base: Path
     cases: tuple[Digest, ...]
+    cases_file: bytes
 
 
 class RescoreAnswer(NamedTuple):

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from kolm import canonical
+from kolm import canonical, digest
 from kolm.bundle.container import open_container
 from kolm.errors import Unreadable
 from kolm.records.verification import Verdict
@@ -80,9 +80,11 @@ def test_the_forgery_is_caught_as_documented(world: World, forgery: Forgery, att
 @pytest.mark.parametrize(
     "forgery", [f for f in FORGERIES if f.only_by == "rescore"], ids=lambda f: f.name
 )
-def test_running_again_catches_it(world: World, forgery: Forgery) -> None:
+@pytest.mark.parametrize("environment", [None, digest.of_bytes(b"another machine")])
+def test_running_again_catches_it(world: World, forgery: Forgery, environment: str | None) -> None:
     path = forge(world, forgery, "signer")
-    answers = world.look(path, base=world.parts.base, rescore=rescoring(world.parts))
+    again = rescoring(world.parts, cases=40, environment=environment)
+    answers = world.look(path, base=world.parts.base, rescore=again)
     assert answers.failed == {"V46"}
 
 

@@ -11,6 +11,7 @@ from PIL import Image as Pillow
 
 from kolm import digest
 from kolm.api import verification
+from kolm.bundle.container import open_container
 from kolm.capture import extras, images
 from kolm.capture.store import CaptureStore
 from kolm.errors import Refused, Unreadable, Usage
@@ -140,7 +141,11 @@ def test_the_child_is_asked_for_the_drawn_cases_of_all_three_runs(
     monkeypatch.setattr(children, "run", run)
     runner = verification._Runner(captures=tmp_path, reporter=Silent())
     case = digest.of_value(world.parts.cases[0])
-    answer = runner(RescoreJob(bundle=world.seal(), base=world.parts.base, cases=(case,)))
+    cases = canonical.dump_lines(world.parts.cases)
+    bundle = open_container(world.seal())
+    answer = runner(
+        RescoreJob(bundle=bundle, base=world.parts.base, cases=(case,), cases_file=cases)
+    )
     assert asked["task"] == "rescore"
     assert asked["cases"] == [case]
     assert asked["runs"] == ["adapter", "base", "blind"]

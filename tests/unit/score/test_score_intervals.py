@@ -4,12 +4,14 @@ import hashlib
 import itertools
 import struct
 from decimal import Decimal
+from fractions import Fraction
+from math import comb
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kolm.score.intervals import Cluster, bootstrap, wilson
+from kolm.score.intervals import Cluster, binomial_lower_bound, bootstrap, wilson
 
 
 @pytest.mark.parametrize(
@@ -112,3 +114,33 @@ def test_bootstrap_holds_the_estimate(parts: list[tuple[int, int]]) -> None:
     total = sum(cluster.total_millionths for cluster in clusters)
     estimate = round(Decimal(total) / sum(c.cases for c in clusters) / 1_000_000, 6)
     assert 0 <= Decimal(interval.low) <= estimate <= Decimal(interval.high) <= 1
+
+
+@pytest.mark.parametrize(("right", "cases"), [(0, 7), (1, 1), (5, 7), (45, 50), (50, 50), (1, 60)])
+def test_the_exact_bound_is_the_last_one_that_chance_explains(right: int, cases: int) -> None:
+    """Against the sum of the distribution in exact fractions."""
+
+    def tail(p: Fraction) -> Fraction:
+        return sum(
+            (comb(cases, n) * p**n * (1 - p) ** (cases - n) for n in range(right, cases + 1)),
+            Fraction(0),
+        )
+
+    bound = Fraction(binomial_lower_bound(right, cases))
+    one = Fraction(1, 1_000_000)
+    if right == 0:
+        assert bound == 0
+        return
+    assert tail(bound) <= Fraction(1, 20) < tail(bound + one)
+
+
+def test_the_exact_bound_of_a_published_table() -> None:
+    """All of 59 right: the classical sample that shows 95 % with 95 % confidence."""
+    assert Fraction("0.95") < Fraction(binomial_lower_bound(59, 59)) < Fraction("0.951")
+    assert Fraction(binomial_lower_bound(58, 58)) < Fraction("0.95")
+
+
+@pytest.mark.parametrize(("right", "cases"), [(-1, 3), (4, 3), (0, 0)])
+def test_no_proportion_has_no_exact_bound(right: int, cases: int) -> None:
+    with pytest.raises(ValueError, match="proportion"):
+        binomial_lower_bound(right, cases)

@@ -192,13 +192,93 @@ def test_v46_honest_outputs_are_repeated(world: World, base: Path) -> None:
     assert answers.overall is Verdict.OK
 
 
-def test_v46_on_another_machine_is_not_comparable(world: World, base: Path) -> None:
+ELSEWHERE = digest.of_bytes(b"another machine")
+
+
+def answering(world: World, run: str, wrong: int, *, cases: int) -> RescoreRequest:
+    """A re-run on another machine, where the first `wrong` drawn cases are answered otherwise."""
+    honest = rescoring(world.parts, cases=cases, environment=ELSEWHERE)
+
+    def again(job: RescoreJob) -> RescoreAnswer:
+        answer = honest.run(job)
+        turned = set(job.cases[:wrong])
+        rows = [
+            {**row, "output": "garbage"} if row["run"] == run and row["case"] in turned else row
+            for row in answer.rows
+        ]
+        return answer._replace(rows=rows)
+
+    return honest._replace(run=again)
+
+
+@pytest.mark.parametrize(
+    ("cases", "wrong", "verdict"),
+    [
+        (50, 50, Verdict.FAILED),
+        (20, 20, Verdict.FAILED),
+        (50, 10, Verdict.FAILED),
+        (3, 3, Verdict.FAILED),
+        (50, 7, Verdict.COULD_NOT_LOOK),
+        (1, 1, Verdict.COULD_NOT_LOOK),
+        (50, 2, Verdict.OK),
+        (50, 0, Verdict.OK),
+    ],
+)
+def test_v46_garbage_is_refused_on_any_machine(
+    world: World, base: Path, cases: int, wrong: int, verdict: Verdict
+) -> None:
+    """Only bits need the bundle's own environment class; the metric judges everywhere."""
+    request = answering(world, "adapter", wrong, cases=cases)
+    answers = world.audit(base=base, rescore=request)
+    assert answers["V46"].verdict is verdict
+    assert answers.overall is verdict
+
+
+def test_v46_a_base_that_was_made_to_look_bad_is_refused_on_any_machine(
+    world: World, base: Path
+) -> None:
     forged = world.parts.copy()
     for row in forged.predictions:
-        row["blind"]["output"] = "nothing"
+        row["base"]["output"] = "nonsense"
     forged.rescore()
-    elsewhere = rescoring(world.parts, environment=digest.of_bytes(b"another machine"))
-    assert world.audit(forged, base=base, rescore=elsewhere).blind == {"V46"}
+    elsewhere = rescoring(world.parts, cases=40, environment=ELSEWHERE)
+    answers = world.audit(forged, base=base, rescore=elsewhere)
+    assert answers.failed == {"V46"}
+    assert "in the base run" in answers["V46"].detail
+
+
+def test_v46_other_words_with_the_same_score_are_no_difference_elsewhere(
+    world: World, base: Path
+) -> None:
+    """The blind answers are wrong in both, in other words."""
+    elsewhere = answering(world, "blind", 50, cases=50)
+    assert world.audit(base=base, rescore=elsewhere).overall is Verdict.OK
+
+
+def test_v46_bounds_the_true_accuracy_from_below(world: World, base: Path) -> None:
+    for request in (
+        rescoring(world.parts, cases=50),
+        answering(world, "adapter", 0, cases=50),
+    ):
+        told = world.audit(base=base, rescore=request)["V46"].detail
+        assert "50 right here, so the true accuracy is at least 0.941844" in told
+
+
+def test_v46_withheld_cases_are_run_from_the_capture_store(world: World, base: Path) -> None:
+    closed = world.parts.copy()
+    closed.withhold()
+    request = rescoring(closed)
+    assert "V46" in world.audit(closed, base=base, rescore=request).skipped
+    given: list[bytes] = []
+
+    def run(job: RescoreJob) -> RescoreAnswer:
+        given.append(job.cases_file)
+        return request.run(job)
+
+    store = Pictures.of(closed, captures_of(world))
+    asked = request._replace(run=run)
+    assert world.audit(closed, base=base, captures=store, rescore=asked)["V46"].verdict == "ok"
+    assert given == [canonical.dump_lines(closed.cases)]
 
 
 def test_v46_with_another_base_shows_nothing(world: World, base: Path) -> None:
