@@ -1,12 +1,13 @@
 """The whole line as a user runs it: a project folder, and `kolm` as a process of its own.
 
-    line = Line.make(tmp_path, rows=same_answer(24))
+    line = Line.make(tmp_path, rows=coloured(200))
     ran = line.kolm("compile")
     assert ran.code == 0, ran
     ran.seconds, ran.peak_memory_bytes          # of the process and everything that it started
 
-`same_answer` is a task that any base learns in seconds, so that the gate passes for the right
-reason. The line of `make_gauges` is as long as a real one.
+`coloured` is a task that the embedded base learns in seconds and that nobody answers without the
+picture, so that gate and policy pass for the right reason; 200 rows have the 50 eval cases that the
+built-in policy wants. The line of `make_gauges` is as long as a real one.
 """
 
 from __future__ import annotations
@@ -224,16 +225,33 @@ def write_rows(folder: Path, rows: Sequence[Mapping[str, Any]]) -> None:
     (folder / "pairs.jsonl").write_bytes(canonical.dump_lines(pairs))
 
 
-def same_answer(count: int) -> list[dict[str, Any]]:
-    """Captures of noise pictures that all have one answer."""
+COLOURS = {
+    "red": (220, 20, 20), "green": (20, 160, 20), "blue": (20, 20, 220), "black": (10, 10, 10),
+}  # fmt: skip
+QUESTION = "what color is the shape?"
+
+
+def coloured(count: int) -> list[dict[str, Any]]:
+    """Captures of a coloured square before a grey of its own, and the question for its colour."""
+    names = sorted(COLOURS)
     return [
         {
-            "image": noise(number),
-            "prompt": f"what is picture {number}?",
-            "response": "diamond ring",
+            "image": square(COLOURS[names[number % len(names)]], grey=number),
+            "prompt": QUESTION,
+            "response": names[number % len(names)],
         }
         for number in range(count)
     ]
+
+
+def square(colour: tuple[int, int, int], *, grey: int, side: int = 32) -> bytes:
+    """A PNG file of a square in one colour; every `grey` is another background."""
+    ground = (200 + grey % 8, 200 + grey // 8 % 8, 200 + grey // 64)
+    picture = Image.new("RGB", (side, side), ground)
+    picture.paste(colour, (side // 4, side // 4, side * 3 // 4, side * 3 // 4))
+    stream = io.BytesIO()
+    picture.save(stream, "PNG")
+    return stream.getvalue()
 
 
 def noise(seed: int, side: int = 32) -> bytes:

@@ -160,7 +160,7 @@ def _only_rounding(run: str, turned: int, cases: int) -> Iterator[Finding]:
     elif chance <= DOUBTED:
         yield could_not_look(
             f"{turned} of {cases} cases score otherwise in the {run} run on this machine, which is "
-            "of another environment class: too few to tell rounding from invention; draw more cases",
+            "of another environment class: too few to tell rounding from invention; draw more",
             where=PREDICTIONS,
         )
 
