@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -110,6 +111,7 @@ def evaluate_bundle(
             files.read_document(run, MEASUREMENTS),
             size_bytes=sum(len(opened.member(member)) for member in kscore.SIZED_MEMBERS),
             pack=Pack(root=_root_of(cases), owner=_OWN_PACK),
+            now=datetime.now(UTC),  # noqa: TID251 - the composition reads the clock
         )
     said = statement.statement(
         content_id, lock["name"], predicates.KSCORE, predicates.kscore(report)

@@ -138,6 +138,7 @@ def score_report(
     *,
     size_bytes: int,
     pack: Pack,
+    now: datetime,
 ) -> dict[str, Any]:
     """The K-score document of an evaluation and the measurements beside it."""
     settings = lock["evaluation"]
@@ -154,6 +155,7 @@ def score_report(
         gate_k=settings["floors"]["k"],
         pack=pack,
         machine=Machine(**measurements["machine"]),
+        measured_on=predicates.instant(now),
     )
 
 

@@ -68,3 +68,4 @@ class KScore(NamedTuple):
     evaluation: str
     pack: Pack
     machine: Machine
+    measured_on: str

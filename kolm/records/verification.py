@@ -94,6 +94,27 @@ class Demand(NamedTuple):
     evidence: Evidence = Evidence.NONE
 
 
+class PackScore(NamedTuple):
+    """The newest K-score of one evaluator on one pack: what its signer measured.
+
+    Attributes:
+        by: the signer's name in the trust store.
+        keyid: of the signer's key.
+        owner: whose cases they are: ``publisher`` for the bundle's own.
+        pack: the Merkle root of the cases.
+        gate: ``passed`` or ``failed``, by the floors of the bundle's own lock.
+    """
+
+    by: str
+    keyid: str
+    owner: str
+    pack: str
+    accuracy: str
+    composite: str
+    gate: str
+    measured_on: str
+
+
 class Identity(NamedTuple):
     """What was audited, as far as it could be read."""
 
@@ -140,4 +161,5 @@ class Verification(NamedTuple):
     conclusions: Conclusions
     checks: tuple[CheckResult, ...]
     demands: tuple[Demand, ...] = ()
+    scored: tuple[PackScore, ...] = ()
     schema: str = SCHEMA

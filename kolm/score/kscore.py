@@ -96,6 +96,7 @@ def claim(
     gate_k: str,
     pack: Pack,
     machine: Machine,
+    measured_on: str,
 ) -> dict[str, Any]:
     """The kscore document of an evaluation and the measurements of one machine.
 
@@ -133,6 +134,7 @@ def claim(
             evaluation=evaluation_digest,
             pack=pack,
             machine=machine,
+            measured_on=measured_on,
         )
     )
 

@@ -35,7 +35,9 @@ SCHEMAS: dict[str, str] = {
 TIMES: dict[str, tuple[tuple[str, ...], ...]] = {
     PROVENANCE: (("runDetails", "metadata", "startedOn"), ("runDetails", "metadata", "finishedOn")),
     VERIFICATION_SUMMARY: (("timeVerified",),),
+    KSCORE: (("measured_on",),),
 }
+YEARS = range(2020, 2100)  # in which a claim can have been made; times outside mean nothing
 
 BUILD_TYPE = "urn:kolm:compile:v1"
 LOCAL_BUILDER = "urn:kolm:builder:local:v1"  # the signer's own machine; nobody else watched
@@ -91,18 +93,22 @@ def demand_instants(kind: str, predicate: Mapping[str, Any], *, where: str) -> N
     time order.
 
     Raises:
-        Refused: ``E_CLAIM_TIME`` for a month, a day or an hour that no clock shows.
+        Refused: ``E_CLAIM_TIME`` for a month, a day or an hour that no clock shows, and for a
+            year outside `YEARS`.
     """
     for path, stated in stated_times(kind, predicate):
         try:
-            datetime.fromisoformat(stated)
+            possible = datetime.fromisoformat(stated).year in YEARS
         except ValueError:
+            possible = False
+        if not possible:
             raise Refused(
                 "E_CLAIM_TIME",
-                "the claim states a time that does not exist",
+                "the claim states a time that cannot be",
                 where=f"{where}/{path}",
+                expected=f"a time from {YEARS.start} to {YEARS.stop - 1}",
                 found=stated,
-            ) from None
+            )
 
 
 def bundle_uri(bundle: Digest) -> str:

@@ -6,7 +6,7 @@ so that V10 to V15 can each say their part.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from kolm import digest
@@ -80,19 +80,46 @@ class ClaimState(NamedTuple):
             and self.statement.predicate["verificationResult"] != "PASSED"
         )
 
-    def keeps(self, claim: ClaimState, *, before: str) -> bool:
-        """Whether it is an audit that passed, by a key that still holds, that read this very claim
-        earlier.
+    @property
+    def stated_at(self) -> str:
+        """The latest time that it states, empty if none.
 
         Times are those that the signers state: RFC 3339 in UTC, so that text order is time order.
+        """
+        if self.statement is None:
+            return ""
+        kind, said = self.statement.predicate_type, self.statement.predicate
+        return max((stated for _, stated in predicates.stated_times(kind, said)), default="")
+
+    @property
+    def series(self) -> tuple[str, ...] | None:
+        """What several claims of one signer are about, so that the newest of them counts.
+
+        An auditor's audits are one series, and an evaluator's K-scores on one pack are one.
+        """
+        if self.signer is None or self.statement is None:
+            return None
+        if self.predicate_type == predicates.VERIFICATION_SUMMARY:
+            return (self.signer.key.keyid,)
+        if self.predicate_type == predicates.KSCORE:
+            pack = self.statement.predicate["pack"]
+            return (self.signer.key.keyid, pack["owner"], pack["root"])
+        return None
+
+    def keeps(self, claim: ClaimState, *, before: str, since: str) -> bool:
+        """Whether it is an audit that passed, by a key that still holds, that read this very claim
+        before a revocation, and not earlier than the claim can have been there.
         """
         if self.predicate_type != predicates.VERIFICATION_SUMMARY or self.failed_audit:
             return False
         if not self.in_role or self.statement is None or self.signer is None or self.signer.revoked:
             return False
-        said = self.statement.predicate
-        read = {item["digest"]["sha256"] for item in said.get("inputAttestations", ())}
-        return said["timeVerified"] < before and digest.hex_of(claim.digest) in read
+        read = {
+            item["digest"]["sha256"]
+            for item in self.statement.predicate.get("inputAttestations", ())
+        }
+        possible = max(since, claim.stated_at) <= self.stated_at < before
+        return possible and digest.hex_of(claim.digest) in read
 
 
 class ClaimStates(NamedTuple):
@@ -119,14 +146,25 @@ class ClaimStates(NamedTuple):
         """Whether the key was revoked and no audit from before shows that the claim is older."""
         if state.signer is None or state.signer.revoked is None:
             return False
-        revoked_on = state.signer.revoked.on
-        return not any(other.keeps(state, before=revoked_on) for other in self.states)
+        revoked_on, since = state.signer.revoked.on, self.built
+        return not any(o.keeps(state, before=revoked_on, since=since) for o in self.states)
+
+    @property
+    def built(self) -> str:
+        """When the build ended, by the earliest provenance of a trusted builder; empty if none.
+
+        Nobody can have audited the bundle before.
+        """
+        made = self.of_type(predicates.PROVENANCE)
+        return min((state.stated_at for state in made if state.in_role), default="")
 
     def counting(self, predicate_type: str) -> tuple[ClaimState, ...]:
-        """The claims of one kind that are believed: signed in role, about this, not void, and no
-        audit that failed.
+        """The claims of one kind that are believed: signed in role, about this, not void, the
+        newest of their series, and no audit that failed.
         """
-        return tuple(s for s in self._standing(predicate_type) if not s.failed_audit)
+        standing = self._standing(predicate_type)
+        against = {s.series for s in standing if s.failed_audit}
+        return tuple(s for s in standing if s.series is None or s.series not in against)
 
     def failing_auditors(self) -> str:
         """Who is believed about audits and says that this bundle did not pass."""
@@ -134,7 +172,14 @@ class ClaimStates(NamedTuple):
         return ", ".join(sorted({s.name for s in standing if s.failed_audit}))
 
     def _standing(self, predicate_type: str) -> tuple[ClaimState, ...]:
-        return tuple(s for s in self.of_type(predicate_type) if s.in_role and not self.is_void(s))
+        made = [s for s in self.of_type(predicate_type) if s.in_role and not self.is_void(s)]
+        if predicate_type == predicates.VERIFICATION_SUMMARY:
+            built = self.built
+            made = [s for s in made if s.stated_at >= built]
+        newest: dict[tuple[str, ...] | None, str] = {}
+        for state in made:
+            newest[state.series] = max(newest.get(state.series, ""), state.stated_at)
+        return tuple(s for s in made if s.series is None or s.stated_at == newest[s.series])
 
     def said(self, predicate_type: str) -> tuple[tuple[str, dict[str, Any]], ...]:
         """Signer and predicate of each claim of one kind that counts."""
@@ -143,6 +188,10 @@ class ClaimStates(NamedTuple):
             for s in self.counting(predicate_type)
             if s.statement is not None
         )
+
+    def names(self, *predicate_types: str) -> set[str]:
+        """Who made the claims of these kinds that count."""
+        return {name for kind in predicate_types for name, _ in self.said(kind)}
 
     def own_scores(self) -> tuple[tuple[str, dict[str, Any]], ...]:
         """The K-score claims that count and are about the bundle's own eval cases.
@@ -153,18 +202,13 @@ class ClaimStates(NamedTuple):
         return tuple((name, said) for name, said in self.said(predicates.KSCORE) if is_own(said))
 
 
-def _signer(name: str, keyid: str, made: Iterable[ClaimState]) -> Signer:
-    said = {s.predicate_type: s.statement.predicate for s in made if s.statement is not None}
-    times = [
-        stated
-        for kind, predicate in said.items()
-        for _, stated in predicates.stated_times(kind, predicate)
-    ]
+def _signer(name: str, keyid: str, made: Sequence[ClaimState]) -> Signer:
+    kinds = {state.predicate_type for state in made if state.statement is not None}
     return Signer(
         keyid=keyid,
-        predicates=tuple(sorted(said)),
+        predicates=tuple(sorted(kinds)),
         name=name or None,
-        stated_at=max(times, default=None),
+        stated_at=max(state.stated_at for state in made) or None,
     )
 
 

@@ -9,7 +9,9 @@ from collections.abc import Iterable, Mapping
 
 from kolm.records.verification import CheckResult, Conclusion, Conclusions, Evidence, Verdict
 from kolm.sign.predicates import KSCORE, MODULES, PROVENANCE
-from kolm.verify.subject import Subject
+from kolm.verify.demands import failed_elsewhere
+from kolm.verify.findings import shorten
+from kolm.verify.subject import LOCK, Subject
 
 SEVERITY = (Verdict.FAILED, Verdict.COULD_NOT_LOOK, Verdict.NOT_CHECKED, Verdict.OK)
 
@@ -30,15 +32,15 @@ def conclude(subject: Subject) -> Conclusions:
 
 def conclude_scopes(subject: Subject) -> dict[str, Conclusion]:
     """The four verdicts by name."""
-    results = subject.results
+    results, called = subject.results, _display_name(subject)
     return {
         "delta_scope": _delta_scope(results),
         "base_identity": _attestable(
             results,
             BASE_IDENTITY,
             attested=_signers(subject, MODULES, "V16"),
-            reached="the base on this machine is the pinned one, byte for byte",
-            open_="give --base PATH to compare the base on this machine",
+            reached=f"the base on this machine is the pinned one, byte for byte{called}",
+            open_=f"give --base PATH to compare the base on this machine{called}",
         ),
         "process": _attestable(
             results,
@@ -51,6 +53,13 @@ def conclude_scopes(subject: Subject) -> dict[str, Conclusion]:
     }
 
 
+def _display_name(subject: Subject) -> str:
+    """What the publisher calls the base: a label that nothing binds to its bytes."""
+    if subject.documents.obstacle(LOCK) is not None:
+        return ""
+    return f"; the publisher calls it {shorten(subject.lock['base']['id'])}"
+
+
 def _scores(subject: Subject) -> Conclusion:
     """Recomputed from references and outputs; on withheld references they are a signer's word.
 
@@ -58,7 +67,7 @@ def _scores(subject: Subject) -> Conclusion:
     """
     results = subject.results
     looked = [n for n in SCORES_IF_LOOKED if results[n].verdict in (Verdict.OK, Verdict.FAILED)]
-    told = results["V33"].detail
+    told = "; ".join(filter(None, (results["V33"].detail, failed_elsewhere(subject))))
     again = f"; {results['V46'].detail}" if "V46" in looked else ""
     return _attestable(
         results,

@@ -11,8 +11,10 @@ from collections.abc import Iterator, Mapping
 from decimal import Decimal
 from typing import Any
 
-from kolm.records.verification import Demand, Evidence, Verdict
+from kolm.records.verification import Demand, Evidence, PackScore, Verdict
 from kolm.sign.predicates import KSCORE
+from kolm.verify.claim_states import OWN_PACK
+from kolm.verify.findings import shorten
 from kolm.verify.subject import EVALUATION, LINES, LOCK, PREDICTIONS, Subject
 
 PUBLISHER, POLICY = "publisher", "policy"
@@ -146,6 +148,36 @@ def _observed(subject: Subject) -> dict[str, str]:
         slices = [s["accuracy"] for s in evaluation["slices"] if s["cases"] >= SLICE_CASES]
         observed["worst_slice"] = min([observed["worst_slice"], *slices], key=Decimal)
     return observed
+
+
+def scored_packs(subject: Subject) -> tuple[PackScore, ...]:
+    """Who scored the bundle on which cases, the bundle's own first: the newest claim of each."""
+    found = {
+        PackScore(
+            by=state.name,
+            keyid=state.signer.key.keyid,
+            owner=shorten(said["pack"]["owner"]),
+            pack=said["pack"]["root"],
+            accuracy=said["inputs"]["accuracy"],
+            composite=said["composite"],
+            gate=said["gate"]["verdict"],
+            measured_on=said["measured_on"],
+        )
+        for state in subject.claims.counting(KSCORE)
+        if state.signer is not None and state.statement is not None
+        for said in (state.statement.predicate,)
+    }
+    return tuple(sorted(found, key=lambda score: (score.owner != OWN_PACK, *score)))
+
+
+def failed_elsewhere(subject: Subject) -> str:
+    """Whose own cases the bundle failed on, as they say; empty if nobody's."""
+    names = {
+        score.by
+        for score in scored_packs(subject)
+        if score.owner != OWN_PACK and score.gate != "passed"
+    }
+    return f"the gate FAILED on the own cases of {', '.join(sorted(names))}" if names else ""
 
 
 def measured_scores(subject: Subject) -> tuple[tuple[str, dict[str, Any]], ...]:

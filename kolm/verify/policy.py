@@ -31,6 +31,14 @@ class ClaimDemand:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class PackDemand:
+    """An evaluator, by key id, whose newest K-score on this pack must have passed the gate."""
+
+    evaluator: str
+    pack: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Policy:
     """The auditor's demands."""
 
@@ -51,6 +59,7 @@ class Policy:
     tolerance: str | None = None
     freeze: tuple[str, ...] | None = None
     floors: dict[str, str] | None = None
+    packs: tuple[PackDemand, ...] | None = None
     licenses: tuple[str, ...] | None = None
     measurements: str = "worst"
     reach: tuple[str, ...] = ()

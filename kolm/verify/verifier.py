@@ -28,7 +28,7 @@ from kolm.sign.trust import TrustStore
 from kolm.verify.check import Check
 from kolm.verify.checks import ALL_CHECKS
 from kolm.verify.conclusions import SEVERITY, conclude, worst
-from kolm.verify.demands import score_demands
+from kolm.verify.demands import score_demands, scored_packs
 from kolm.verify.findings import from_error, not_checked, shorten
 from kolm.verify.policy import BUILT_IN, Policy
 from kolm.verify.ports import CaptureSource, RescoreRequest
@@ -98,6 +98,7 @@ def verify(
         conclusions=conclude(subject),
         checks=tuple(subject.results[check.id] for check in ALL_CHECKS),
         demands=score_demands(subject),
+        scored=scored_packs(subject),
     )
 
 

@@ -110,8 +110,9 @@ def test_a_store_that_is_none_could_not_be_looked_at(tmp_path: Path) -> None:
 
 
 def test_running_again_needs_pictures(tmp_path: Path) -> None:
+    world = World.make(tmp_path)
     with pytest.raises(Usage):
-        verification.verify(tmp_path / "x.kolm", trust=World.make(tmp_path).trust, rescore=1)
+        verification.verify(world.seal(), trust=world.trust, rescore=1)
 
 
 def test_a_base_that_was_a_folder_must_be_given(tmp_path: Path, store: CaptureStore) -> None:

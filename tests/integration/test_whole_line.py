@@ -66,7 +66,7 @@ def test_it_is_published_pulled_and_answers(compiled: Line, tmp_path: Path) -> N
     assert invoke("registry", "publish", compiled.bundle, "demo/line@1.0.0", *where).code == 0
     assert invoke("registry", "pull", "demo/line", *where, "-o", pulled).code == 0
     ran = invoke("run", pulled, "--image", "0000.png", "--prompt", QUESTION)
-    assert (ran.code, ran.stdout) == (0, "black\n"), ran.stderr
+    assert (ran.code, ran.stdout) == (0, "black square\n"), ran.stderr
 
 
 @pytest.mark.usefixtures("home")

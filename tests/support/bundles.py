@@ -210,6 +210,7 @@ class BundleParts:
             gate_k=self.lock["evaluation"]["floors"]["k"],
             pack=Pack(root=self.pack_root(), owner="publisher"),
             machine=Machine(cpu="toy", threads=2, device="cpu", memory_bytes=2**30),
+            measured_on=predicates.instant(NOW),
         )
         floors = [(floor["name"], floor["passed"]) for floor in self.evaluation["floors"]]
         floors.append(("k", report["gate"]["k_passed"]))

@@ -677,6 +677,11 @@ FORGERIES = (
         parts=_k_misses,
         claims=_k_passed,
     ),
+    Forgery(
+        "a K-score from before the build",
+        ("V18",),
+        claims=_say(predicates.KSCORE, "measured_on", value="2025-12-31T23:59:59Z"),
+    ),
     Forgery("an audit of another bundle", ("V12",), claims=_another_audit),
     Forgery(
         "a cost of 0 where the lock has a price",

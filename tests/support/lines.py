@@ -182,7 +182,7 @@ class Line:
     def write_spec(self, **spec: Any) -> None:
         """Write kolm.yaml; arguments replace parts of it."""
         values = {
-            "name": self.name, "rank": 4, "steps": 16, "batch_size": 4,
+            "name": self.name, "rank": 4, "steps": 96, "batch_size": 4,
             "floors": LOWEST_FLOORS, "publish": "{}", "metric": "exact", "cost": "local", **spec,
         }  # fmt: skip
         (self.folder / "kolm.yaml").write_text(SPEC.format(**values), encoding="utf-8")
@@ -232,13 +232,16 @@ QUESTION = "what color is the shape?"
 
 
 def coloured(count: int) -> list[dict[str, Any]]:
-    """Captures of a coloured square before a grey of its own, and the question for its colour."""
+    """Captures of a coloured square before a grey of its own.
+
+    The base knows the colour and not the wording, so that only training makes it right.
+    """
     names = sorted(COLOURS)
     return [
         {
             "image": square(COLOURS[names[number % len(names)]], grey=number),
             "prompt": QUESTION,
-            "response": names[number % len(names)],
+            "response": f"{names[number % len(names)]} square",
         }
         for number in range(count)
     ]

@@ -108,6 +108,7 @@ def scores_claims_agree(subject: Subject) -> Iterator[Finding]:
         return
     if subject.claims.said(KSCORE) and not scores:
         yield failed("every K-score is about somebody else's cases", where="pack#/owner")
+    yield from _measured_after_the_build(subject)
     for name, said in scores:
         yield from _differs(name, "evaluation", subject.digests[EVALUATION], said["evaluation"])
         yield from _differs(name, "pack root", subject.pack_root, said["pack"]["root"])
@@ -136,6 +137,19 @@ def scores_claims_agree(subject: Subject) -> Iterator[Finding]:
             )
     verdict = scores[0][1]["gate"]["verdict"] if scores else results[0][1]["result"].lower()
     yield passed(f"one verdict: {verdict}", by=(name for name, _ in (*scores, *results)))
+
+
+def _measured_after_the_build(subject: Subject) -> Iterator[Finding]:
+    builds = [said["runDetails"]["metadata"] for _, said in subject.claims.said(PROVENANCE)]
+    started = min((times["startedOn"] for times in builds), default="")
+    for name, said in subject.claims.said(KSCORE):
+        if said["measured_on"] < started:
+            yield failed(
+                "the K-score was measured before the build began",
+                where=f"K-score by {name}#/measured_on",
+                expected=f"{started} or later",
+                found=said["measured_on"],
+            )
 
 
 def _verdict(gate: str, k_passed: bool) -> str:

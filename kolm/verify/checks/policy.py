@@ -1,4 +1,4 @@
-"""V60–V65: does what the bundle is meet the clauses of the auditor's policy?
+"""V60–V66: does what the bundle is meet the clauses of the auditor's policy?
 
 Clauses about claims are V13 and V14. A clause that is absent demands nothing.
 """
@@ -9,11 +9,13 @@ from collections.abc import Iterable, Iterator
 from decimal import Decimal
 
 from kolm.records.verification import Demand, Finding, Verdict
-from kolm.sign.predicates import KSCORE, claimed_words
+from kolm.sign.predicates import KSCORE, PROVENANCE, claimed_words
+from kolm.sign.predicates import MODULES as MODULES_CLAIM
 from kolm.verify.check import check
 from kolm.verify.conclusions import conclude_scopes
-from kolm.verify.demands import POLICY, measured_scores, score_demands, worst
+from kolm.verify.demands import POLICY, measured_scores, score_demands, scored_packs, worst
 from kolm.verify.findings import NOTHING, could_not_look, failed, passed
+from kolm.verify.policy import PackDemand
 from kolm.verify.subject import CASES, EVALUATION, LINES, LOCK, MODULES, PREDICTIONS, Subject
 
 
@@ -26,7 +28,15 @@ def base_is_accepted(subject: Subject) -> Iterator[Finding]:
     yield from _one_of(policy.families, base["family"], f"{place}/family")
     yield from _one_of(policy.licenses, base["license"], f"{place}/license")
     demanded = policy.base_roots or policy.families or policy.licenses
-    yield passed(f"{base['id']}, {base['license'] or 'no licence stated'}" if demanded else NOTHING)
+    if not demanded:
+        yield passed(NOTHING)
+        return
+    seen = subject.results["V41"].verdict is Verdict.OK and not policy.licenses
+    yield passed(
+        f"{base['family']}, root {base['root']}; the publisher calls it {base['id']!r} and states "
+        f"the licence {base['license'] or 'none'!r}",
+        by=None if seen else subject.claims.names(PROVENANCE, MODULES_CLAIM),
+    )
 
 
 @check(
@@ -164,7 +174,10 @@ def licences_are_accepted(subject: Subject) -> Iterator[Finding]:
                 expected=", ".join(allowed),
                 found=row["license"] or "none stated",
             )
-    yield passed("every eval case; training captures are not in the bundle")
+    yield passed(
+        "every eval case, as it states; training captures are not in the bundle",
+        by=subject.claims.names(PROVENANCE),
+    )
 
 
 @check("V64", "Is the environment class one that the policy accepts?", reads=(LOCK,))
@@ -173,7 +186,10 @@ def environment_is_accepted(subject: Subject) -> Iterator[Finding]:
     allowed = subject.auditor.policy.environment_classes
     found = subject.lock["environment"]["class"]
     yield from _one_of(allowed, found, f"{LOCK}#/environment/class")
-    yield passed(found if allowed else NOTHING)
+    if allowed is None:
+        yield passed(NOTHING)
+        return
+    yield passed(found, by=subject.claims.names(PROVENANCE))
 
 
 @check("V65", "Are the verdicts reached that the policy demands?")
@@ -188,6 +204,46 @@ def verdicts_are_reached(subject: Subject) -> Iterator[Finding]:
             )
     demanded = ", ".join(subject.auditor.policy.reach)
     yield passed(f"demanded: {demanded}" if demanded else NOTHING)
+
+
+@check("V66", "Did the evaluators that the policy names pass it on the packs that it names?")
+def named_packs_passed(subject: Subject) -> Iterator[Finding]:
+    """The newest K-score of each; what it says was measured is its signer's word."""
+    demanded = subject.auditor.policy.packs
+    if demanded is None:
+        yield passed(NOTHING)
+        return
+    scored = {(score.keyid, score.pack): score for score in scored_packs(subject)}
+    for demand in demanded:
+        score = scored.get((demand.evaluator, demand.pack))
+        if score is None:
+            yield from _no_score(subject, demand)
+        elif score.gate != "passed":
+            yield failed(
+                f"{score.by} measured that the gate fails on this pack",
+                where=f"K-score by {score.by}",
+                expected=f"passed on {demand.pack}",
+                found=f"accuracy {score.accuracy}, K {score.composite}, on {score.measured_on}",
+                code="E_GATE_FAILED",
+            )
+    names = {scored[d.evaluator, d.pack].by for d in demanded if (d.evaluator, d.pack) in scored}
+    yield passed(f"{len(demanded)} demanded", by=names)
+
+
+def _no_score(subject: Subject, demand: PackDemand) -> Iterator[Finding]:
+    place = f"a K-score of {demand.evaluator} on {demand.pack}"
+    if subject.auditor.trust.find(demand.evaluator) is None:
+        yield could_not_look(
+            "the policy names an evaluator whose key is not in the trust store",
+            where=place,
+            code="E_KEY_NOT_TRUSTED",
+        )
+        return
+    yield failed(
+        "the policy demands a score that is not there",
+        expected=place,
+        code="E_CLAIM_MISSING",
+    )
 
 
 def _one_of(allowed: Iterable[str] | None, found: str, where: str) -> Iterator[Finding]:

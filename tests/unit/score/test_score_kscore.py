@@ -148,6 +148,7 @@ def _claim(**changes: Any) -> dict[str, Any]:
         "gate_k": "0.85",
         "pack": Pack(root=DIGEST, owner="publisher"),
         "machine": MACHINE,
+        "measured_on": "2026-01-02T03:04:05Z",
     }
     evaluation = {**EVALUATION, **changes.pop("evaluation", {})}
     return claim(evaluation, **{**arguments, **changes})

@@ -14,10 +14,12 @@ from kolm.errors import Refused, Unreadable, Usage
 from kolm.records import codec
 from kolm.records.verification import Verdict
 from kolm.score.cases import answer_type
-from kolm.sign import predicates
+from kolm.sign import envelope, predicates, statement
+from kolm.sign.keys import PrivateKey, generate
+from kolm.sign.trust import TrustStore
 from kolm.verify.demands import SLICE_CASES
-from kolm.verify.policy import BUILT_IN, load_policy, read_policy
-from tests.support.audits import World
+from kolm.verify.policy import BUILT_IN, PackDemand, load_policy, read_policy
+from tests.support.audits import World, trusting
 from tests.support.bundles import BundleParts
 
 OTHER = (digest.of_bytes(b"other"),)
@@ -164,6 +166,135 @@ def test_v63_withheld_licences_could_not_be_looked_at(world: World) -> None:
     closed.without.add("evalcases.jsonl")
     policy = replace(BUILT_IN, licenses=("MIT", "Apache-2.0"))
     assert "V63" in world.audit(closed, policy=policy).blind
+
+
+PACK = digest.of_bytes(b"a hospital's own cases")
+
+
+def scored_by(
+    world: World, key: PrivateKey, *, gate: str, on: str = "2026-02-01T00:00:00Z", pack: str = PACK
+) -> bytes:
+    """A K-score of `key` on cases that are not in the bundle."""
+    said = world.parts.predicates()[predicates.KSCORE]
+    said.update(
+        pack={"owner": "evaluator", "root": pack},
+        evaluation=digest.of_bytes(b"their evaluation"),
+        measured_on=on,
+    )
+    if gate == "failed":
+        said["gate"] = {**said["gate"], "floors_passed": False, "verdict": "failed"}
+    made = statement.statement(world.parts.content_id(), "toy", predicates.KSCORE, said)
+    return envelope.seal(made, key)
+
+
+class Hospital:
+    """An evaluator with cases of their own, and a policy that names both."""
+
+    def __init__(self, world: World) -> None:
+        self.key = generate()
+        self.trust = TrustStore((trusting(world.publisher), trusting(self.key, name="hospital")))
+        demand = PackDemand(evaluator=self.key.public.keyid, pack=PACK)
+        self.policy = replace(BUILT_IN, packs=(demand,))
+
+
+def test_v66_a_score_that_failed_on_a_named_pack_is_a_no(world: World) -> None:
+    hospital = Hospital(world)
+    claims = [*world.parts.claims(world.publisher), scored_by(world, hospital.key, gate="failed")]
+    named = world.audit(claims=claims, policy=hospital.policy, trust=hospital.trust)
+    assert named.failed == {"V66"}
+    visible = world.audit(claims=claims, trust=hospital.trust)
+    assert visible.overall is Verdict.OK
+    assert "FAILED on the own cases of hospital" in visible.report.conclusions.scores.detail
+    assert [(s.by, s.owner, s.gate) for s in visible.report.scored] == [
+        ("publisher", "publisher", "passed"),
+        ("hospital", "evaluator", "failed"),
+    ]
+
+
+def test_v66_one_junk_pack_vetoes_nothing(world: World) -> None:
+    hospital = Hospital(world)
+    junk = digest.of_bytes(b"junk")
+    claims = [
+        *world.parts.claims(world.publisher),
+        scored_by(world, hospital.key, gate="passed"),
+        scored_by(world, hospital.key, gate="failed", pack=junk, on="2026-02-02T00:00:00Z"),
+    ]
+    answers = world.audit(claims=claims, policy=hospital.policy, trust=hospital.trust)
+    assert answers.overall is Verdict.OK
+    assert answers["V66"].by == ("hospital",)
+
+
+@pytest.mark.parametrize(("newest", "accepted"), [("passed", True), ("failed", False)])
+def test_v66_the_newest_score_of_an_evaluator_on_a_pack_counts(
+    world: World, newest: str, accepted: bool
+) -> None:
+    hospital = Hospital(world)
+    older = "failed" if accepted else "passed"
+    claims = [
+        *world.parts.claims(world.publisher),
+        scored_by(world, hospital.key, gate=newest, on="2026-02-02T00:00:00Z"),
+        scored_by(world, hospital.key, gate=older),
+    ]
+    answers = world.audit(claims=claims, policy=hospital.policy, trust=hospital.trust)
+    assert (answers.overall is Verdict.OK) == accepted
+
+
+def test_v66_a_named_score_that_is_not_there_is_a_no(world: World) -> None:
+    hospital = Hospital(world)
+    assert world.audit(policy=hospital.policy, trust=hospital.trust).failed == {"V66"}
+    assert world.audit(policy=hospital.policy).blind == {"V66"}  # nobody knows that key
+
+
+@pytest.mark.parametrize(
+    ("clause", "failing"),
+    [
+        ({"minimum_eval_cases": 50}, False),
+        ({"minimum_eval_cases": 51}, True),
+        ({"lower_bound_above": ("majority",)}, False),
+        ({"lower_bound_above": ("base",)}, True),
+    ],
+)
+def test_v62_minima_are_the_policys_own(
+    tmp_path: Path, clause: dict[str, Any], failing: bool
+) -> None:
+    """The publisher's floors of nothing change none of them."""
+    world = World.make(tmp_path)
+    world.parts.lock["evaluation"]["floors"].update(
+        above_blind="-1", above_majority="-1", accuracy_lower_bound="0", better_than_base_p="1",
+        k="0", worst_slice="0",
+    )  # fmt: skip
+    for row in world.parts.predictions:
+        row["base"]["output"] = row["adapter"]["output"]
+    world.parts.rescore()
+    policy = replace(BUILT_IN, gate="any", **clause)
+    assert ("V62" in world.audit(policy=policy).failed) == failing
+
+
+def test_the_report_says_who_demands_what_and_what_was_observed(world: World) -> None:
+    demands = world.audit(policy=replace(BUILT_IN, floors={"k": "0.1"})).report.demands
+    told = {(d.by, d.name): (d.demanded, d.observed, d.evidence) for d in demands}
+    low = world.parts.evaluation["adapter"]["interval"]["low"]
+    assert told["policy", "eval_cases"] == ("at least 50", "50", "recomputed")
+    assert told["policy", "lower_bound_above_majority"] == ("above 0.34", low, "recomputed")
+    assert told["publisher", "accuracy_lower_bound"] == ("at least 0.5", low, "recomputed")
+    assert told["policy", "k"][2] == told["publisher", "k"][2] == "attested"
+
+
+def test_v62_blind_is_no_bar_where_no_case_has_a_picture(tmp_path: Path) -> None:
+    world = World.make(tmp_path)
+    parts = world.parts
+    spoken = []
+    for number, case in enumerate(parts.cases):
+        text = {"text": f"question {number}?", "type": "text"}
+        user = {"content": [text], "role": "user"}
+        spoken.append({**case, "images": [], "messages": [user, case["messages"][-1]]})
+    parts.declare(spoken)
+    for row in parts.predictions:
+        row["blind"]["output"] = row["adapter"]["output"]
+    parts.lock["evaluation"]["floors"]["above_blind"] = "-1"
+    parts.rescore()
+    names = {demand.name for demand in world.audit(parts).report.demands if demand.by == "policy"}
+    assert names == {"eval_cases", "lower_bound_above_majority"}
 
 
 @pytest.mark.parametrize("scope", ["base_identity", "process"])

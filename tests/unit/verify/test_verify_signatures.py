@@ -46,10 +46,13 @@ def test_v10_a_claim_of_an_unknown_kind_is_refused(world: World) -> None:
     assert "V10" in world.audit(claims=[*claims, signed]).failed
 
 
-def test_v10_a_time_that_no_clock_shows_is_refused(world: World) -> None:
+@pytest.mark.parametrize(
+    "stated", ["9999-99-99T99:99:99Z", "9999-12-31T23:59:59Z", "0001-01-01T00:00:00Z"]
+)
+def test_v10_a_time_that_no_clock_shows_is_refused(world: World, stated: str) -> None:
     claims = world.parts.claims(world.publisher)
     payload = canonical.loads(envelope.open_envelope(claims[0]).payload, where="payload")
-    payload["predicate"]["runDetails"]["metadata"]["finishedOn"] = "9999-99-99T99:99:99Z"
+    payload["predicate"]["runDetails"]["metadata"]["finishedOn"] = stated
     signed = envelope.seal(canonical.dumps(payload), world.publisher)
     assert {"V10", "V13"} <= world.audit(claims=[signed, *claims[1:]]).failed
 
@@ -189,6 +192,59 @@ def test_v15_an_earlier_audit_that_names_the_claims_keeps_them(
     assert ("V15" in answers.failed) != accepted
 
 
+def test_v15_an_audit_older_than_the_build_saves_nobody(world: World) -> None:
+    """The build ended on 2026-01-02; who audited it before has read something else."""
+    witness = generate()
+    claims = world.parts.claims(world.publisher)
+    early = audit_summary(world, key=witness, names=claims, timeVerified="2026-01-01T00:00:00Z")
+    store = revoked_store(world, "2026-02-01T00:00:00Z", trusting(witness, name="witness"))
+    answers = world.audit(claims=[*claims, early], trust=store)
+    assert "V15" in answers.failed
+    assert "V13" in world.audit(claims=[*claims, early], trust=store, policy=AUDITED).failed
+
+
+@pytest.mark.parametrize(
+    ("first", "last", "accepted"), [(False, True, True), (True, False, False), (True, True, True)]
+)
+def test_v13_the_newest_audit_of_a_verifier_counts(
+    world: World, first: bool, last: bool, accepted: bool
+) -> None:
+    claims = [
+        *world.parts.claims(world.publisher),
+        audit_summary(
+            world, key=world.publisher, passed=first, timeVerified="2026-01-03T00:00:00Z"
+        ),
+        audit_summary(world, key=world.publisher, passed=last, timeVerified="2026-01-04T00:00:00Z"),
+    ]
+    answers = world.audit(claims=claims, policy=AUDITED)
+    assert (answers.overall is Verdict.OK) == accepted
+    assert ("V13" in answers.failed) != accepted
+
+
+def test_v13_of_two_audits_of_one_second_the_failed_one_counts(world: World) -> None:
+    claims = [
+        *world.parts.claims(world.publisher),
+        audit_summary(world, key=world.publisher, passed=False),
+        audit_summary(world, key=world.publisher),
+    ]
+    assert "V13" in world.audit(claims=claims, policy=AUDITED).failed
+
+
+def test_v13_an_audit_that_passed_before_the_newest_one_still_shows_what_was_there(
+    world: World,
+) -> None:
+    """The older audit is the witness of the claims; a newer one does not undo that."""
+    witness = generate()
+    claims = world.parts.claims(world.publisher)
+    later = "2026-03-01T00:00:00Z"
+    audits = [
+        audit_summary(world, key=witness, names=claims),
+        audit_summary(world, key=witness, names=claims, timeVerified=later),
+    ]
+    store = revoked_store(world, "2026-02-01T00:00:00Z", trusting(witness, name="witness"))
+    assert world.audit(claims=[*claims, *audits], trust=store).overall is Verdict.OK
+
+
 def test_v15_a_thief_adds_nothing_to_an_old_bundle(world: World) -> None:
     """What others said of the bundle before the revocation says nothing of a claim made later."""
     witness = generate()
@@ -295,6 +351,7 @@ def edit(kind: str, *path: str, value: Any) -> Any:
             ),
         ),
         ("V18", edit(predicates.KSCORE, "evaluation", value=OTHER)),
+        ("V18", edit(predicates.KSCORE, "measured_on", value="2026-01-02T02:04:04Z")),
         ("V18", edit(predicates.KSCORE, "pack", "root", value=OTHER)),
         ("V18", edit(predicates.KSCORE, "pack", "owner", value="somebody")),
         ("V18", edit(predicates.TEST_RESULT, "result", value="FAILED")),
