@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.support import torchvision_stub
-from tests.support.lines import Line, coloured
+from tests.support.lines import Line, same_answer
 
 pytestmark = pytest.mark.slow
 
@@ -35,7 +35,7 @@ SETTINGS = {
 @pytest.fixture(scope="module")
 def plain(tmp_path_factory: pytest.TempPathFactory) -> tuple[Line, dict[str, object]]:
     """A tiny project compiled with nothing set."""
-    line = Line.make(tmp_path_factory.mktemp("settings"), rows=coloured(24), steps=6)
+    line = Line.make(tmp_path_factory.mktemp("settings"), rows=same_answer(24), steps=6)
     return line, line.compile("--allow-below-gate")
 
 

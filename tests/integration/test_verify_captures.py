@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from PIL import Image as Pillow
 
-from kolm import digest
+from kolm import canonical, digest
 from kolm.api import verification
 from kolm.bundle.container import open_container
 from kolm.capture import extras, images

@@ -12,7 +12,7 @@ from kolm.bundle.reader import Bundle
 from kolm.models.resolve import resolve_base
 from kolm.sign import predicates
 from tests.support.commands import invoke
-from tests.support.lines import QUESTION, Line, coloured, predicates_of
+from tests.support.lines import QUESTION, STEPS, Line, coloured, predicates_of
 
 pytestmark = pytest.mark.heavy
 
@@ -50,7 +50,7 @@ def test_what_was_measured_is_in_the_claims_and_not_in_the_content(compiled: Lin
 
 def test_pictures_and_checkpoints_travel_when_the_spec_publishes_them(tmp_path: Path) -> None:
     publish = "{images: true, checkpoints: true}"
-    line = Line.make(tmp_path, rows=coloured(200), publish=publish)
+    line = Line.make(tmp_path, rows=coloured(200), steps=STEPS, publish=publish)
     line.demand("compile")
     line.demand("verify", line.bundle, "--captures", "captures")
     names = Bundle.open(line.bundle).names

@@ -1,13 +1,14 @@
 """The whole line as a user runs it: a project folder, and `kolm` as a process of its own.
 
-    line = Line.make(tmp_path, rows=coloured(200))
+    line = Line.make(tmp_path, rows=coloured(200), steps=STEPS)
     ran = line.kolm("compile")
     assert ran.code == 0, ran
     ran.seconds, ran.peak_memory_bytes          # of the process and everything that it started
 
-`coloured` is a task that the embedded base learns in seconds and that nobody answers without the
-picture, so that gate and policy pass for the right reason; 200 rows have the 50 eval cases that the
-built-in policy wants. The line of `make_gauges` is as long as a real one.
+`coloured` is a task that the embedded base learns in `STEPS` steps and that nobody answers without
+the picture, so that gate and policy pass for the right reason; 200 rows have the 50 eval cases that
+the built-in policy wants. `same_answer` is for a compile that no policy looks at. The line of
+`make_gauges` is as long as a real one.
 """
 
 from __future__ import annotations
@@ -182,7 +183,7 @@ class Line:
     def write_spec(self, **spec: Any) -> None:
         """Write kolm.yaml; arguments replace parts of it."""
         values = {
-            "name": self.name, "rank": 4, "steps": 96, "batch_size": 4,
+            "name": self.name, "rank": 4, "steps": 16, "batch_size": 4,
             "floors": LOWEST_FLOORS, "publish": "{}", "metric": "exact", "cost": "local", **spec,
         }  # fmt: skip
         (self.folder / "kolm.yaml").write_text(SPEC.format(**values), encoding="utf-8")
@@ -229,6 +230,7 @@ COLOURS = {
     "red": (220, 20, 20), "green": (20, 160, 20), "blue": (20, 20, 220), "black": (10, 10, 10),
 }  # fmt: skip
 QUESTION = "what color is the shape?"
+STEPS = 96  # after 64 the embedded base gave all answers right
 
 
 def coloured(count: int) -> list[dict[str, Any]]:
@@ -255,6 +257,18 @@ def square(colour: tuple[int, int, int], *, grey: int, side: int = 32) -> bytes:
     stream = io.BytesIO()
     picture.save(stream, "PNG")
     return stream.getvalue()
+
+
+def same_answer(count: int) -> list[dict[str, Any]]:
+    """Captures of noise pictures that all have one answer."""
+    return [
+        {
+            "image": noise(number),
+            "prompt": f"what is picture {number}?",
+            "response": "diamond ring",
+        }
+        for number in range(count)
+    ]
 
 
 def noise(seed: int, side: int = 32) -> bytes:

@@ -1,4 +1,4 @@
-"""``kolm verify``: the numbered questions about a bundle, and three verdicts."""
+"""``kolm verify``: the numbered questions about a bundle, and four verdicts."""
 
 from __future__ import annotations
 

@@ -114,7 +114,7 @@ def test_published_pictures_and_checkpoints_are_members(
     assert complaints(published, tmp_path / "x.kolm") == []
     names = Bundle.open(tmp_path / "x.kolm").names
     assert sum(name.startswith("evalimage-") for name in names) == 50
-    assert sum(name.startswith("checkpoint-") for name in names) == 50
+    assert sum(name.startswith("checkpoint-") for name in names) == 6
 
 
 @pytest.mark.parametrize("prefix", ["evalimage-", "checkpoint-"])

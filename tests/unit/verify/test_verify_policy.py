@@ -274,7 +274,7 @@ def test_the_report_says_who_demands_what_and_what_was_observed(world: World) ->
     demands = world.audit(policy=replace(BUILT_IN, floors={"k": "0.1"})).report.demands
     told = {(d.by, d.name): (d.demanded, d.observed, d.evidence) for d in demands}
     low = world.parts.evaluation["adapter"]["interval"]["low"]
-    assert told["policy", "eval_cases"] == ("at least 50", "50", "recomputed")
+    assert told["policy", "distinct_questions"] == ("at least 50", "50", "recomputed")
     assert told["policy", "lower_bound_above_majority"] == ("above 0.34", low, "recomputed")
     assert told["publisher", "accuracy_lower_bound"] == ("at least 0.5", low, "recomputed")
     assert told["policy", "k"][2] == told["publisher", "k"][2] == "attested"
@@ -294,7 +294,7 @@ def test_v62_blind_is_no_bar_where_no_case_has_a_picture(tmp_path: Path) -> None
     parts.lock["evaluation"]["floors"]["above_blind"] = "-1"
     parts.rescore()
     names = {demand.name for demand in world.audit(parts).report.demands if demand.by == "policy"}
-    assert names == {"eval_cases", "lower_bound_above_majority"}
+    assert names == {"distinct_questions", "lower_bound_above_majority"}
 
 
 @pytest.mark.parametrize("scope", ["base_identity", "process"])
