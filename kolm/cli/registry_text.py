@@ -16,9 +16,11 @@ def listings_text(listings: list[dict[str, Any]], *, every_version: bool) -> str
         return "nothing found"
     lines, hints = [], []
     for listing in in_lines(listings):
-        if "problem" in listing:
-            problem = listing["problem"]
-            lines.append(f"{listing['name']:28} DAMAGED: {problem['message']} [{problem['code']}]")
+        for problem in listing["problems"]:
+            where = problem.get("where", "")
+            lines.append(
+                f"{listing['name']:28} DAMAGED: {problem['message']} ({where}) [{problem['code']}]"
+            )
         shown = listing["versions"] if every_version else listing["versions"][:1]
         lines += [_version_line(entry) for entry in shown]
         hints += [entry["objection"].get("hint") for entry in shown if not entry["counts"]]
@@ -29,7 +31,8 @@ def listings_text(listings: list[dict[str, Any]], *, every_version: bool) -> str
 def _version_line(entry: dict[str, Any]) -> str:
     label = f"{entry['name']}@{entry['version']}"
     if entry["counts"]:
-        return f"{label:28} {entry['cid']}   by {entry['signer']}"
+        state = "" if entry["state"] == "active" else f"   {entry['state'].upper()}"
+        return f"{label:28} {entry['cid']}   by {entry['signer']}{state}"
     return f"{label:28} {entry['cid']}   NOT BELIEVED: {entry['objection']['message']}"
 
 

@@ -28,15 +28,17 @@ class Entry:
         version: a semantic version.
         bundle: the content id: digest of the bundle's manifest.
         file: the file that carries it.
-        previous: digest of the previous entry's file, or None for the first.
+        claims: digests of the claims in that file, sorted; for one bundle they only grow.
+        previous: digest of the last entry before it, as it is stored; None for the first.
         sequence: place in the history, from 1.
-        state: ``active``.
+        state: ``active``, ``yanked`` or ``withdrawn``.
     """
 
     name: str
     version: str
     bundle: Digest
     file: FileReference
+    claims: tuple[Digest, ...]
     previous: Digest | None
     sequence: int
     state: str

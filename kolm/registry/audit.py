@@ -5,18 +5,17 @@ Like the verifier it never stops at the first defect, and "no" beats "could not 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from kolm import digest
 from kolm.digest import Digest
-from kolm.errors import KolmError, Unreadable
+from kolm.errors import KolmError, Refused, Usage
 from kolm.events import Reporter, Silent
 from kolm.registry.backends.backend import Backend
-from kolm.registry.check import Check
-from kolm.registry.entries import SignedEntry, moved_versions, read_entry
+from kolm.registry.check import Check, ReadClaims, claims_of
+from kolm.registry.entries import SignedEntry
 from kolm.registry.fetching import demand_bundle, fetch
+from kolm.registry.seen import Seen
 from kolm.sign.trust import TrustStore
 
 _STAGE = "registry"
@@ -43,7 +42,7 @@ class Audit:
     @property
     def verdict(self) -> str:
         """``ok``, ``failed`` or ``could_not_look``."""
-        if any(not isinstance(problem, Unreadable) for problem in self.problems):
+        if any(isinstance(problem, Refused | Usage) for problem in self.problems):
             return "failed"
         return "could_not_look" if self.problems else "ok"
 
@@ -60,51 +59,47 @@ class Audit:
 
 
 def audit(
-    backend: Backend, *, trust: TrustStore, check: Check, reporter: Reporter | None = None
+    backend: Backend,
+    *,
+    trust: TrustStore,
+    check: Check,
+    read_claims: ReadClaims = claims_of,
+    seen: Seen | None = None,
+    reporter: Reporter | None = None,
 ) -> Audit:
-    """Re-check everything in a registry."""
+    """Re-check everything in a registry, and hold it to what this reader has seen there before."""
     tell = reporter or Silent()
-    found = Audit()
+    memory = seen or Seen()
+    found = Audit(problems=list(backend.strays()))
     believed: list[SignedEntry] = []
     named: set[Digest] = set()
-    for name in backend.names():
-        found.names += 1
-        history = list(_history(backend, name, trust, found.problems))
-        found.entries += len(history)
-        found.problems += [signed.objection for signed in history if signed.objection]
-        found.problems += moved_versions(history)
-        named |= {signed.entry.file.digest for signed in history}
-        believed += [signed for signed in history if signed.counts]
+    here = set(backend.names())
+    for name in sorted({*here, *memory.names()}):
+        found.names += name in here
+        try:
+            history = memory.history(backend, name, trust)
+        except KolmError as error:
+            found.problems.append(error)
+            continue
+        found.entries += len(history.entries)
+        found.problems += history.problems
+        found.problems += [signed.objection for signed in history.entries if signed.objection]
+        named |= {signed.entry.file.digest for signed in history.entries}
+        believed += history.believed
     tell.started(_STAGE, len(believed), "bundles")
     for done, signed in enumerate(believed, start=1):
-        _check_file(backend, signed, check, found)
-        tell.advanced(_STAGE, done, name=f"{signed.entry.name}@{signed.version}")
+        _check_file(backend, signed, check, read_claims, found)
+        tell.advanced(_STAGE, done, name=signed.label)
     tell.finished(_STAGE, problems=len(found.problems))
     found.orphans = [blob for blob in backend.blobs() if blob not in named]
     return found
 
 
-def _history(
-    backend: Backend, name: str, trust: TrustStore, problems: list[KolmError]
-) -> Iterator[SignedEntry]:
-    """The readable entries of a name; what is wrong with the others goes to `problems`."""
+def _check_file(
+    backend: Backend, signed: SignedEntry, check: Check, read_claims: ReadClaims, found: Audit
+) -> None:
     try:
-        stored = backend.entries(name)
-    except KolmError as error:
-        problems.append(error)
-        return
-    previous: Digest | None = None
-    for sequence, data in enumerate(stored, start=1):
-        try:
-            yield read_entry(data, name=name, sequence=sequence, previous=previous, trust=trust)
-        except KolmError as error:
-            problems.append(error)
-        previous = digest.of_bytes(data)
-
-
-def _check_file(backend: Backend, signed: SignedEntry, check: Check, found: Audit) -> None:
-    try:
-        demand_bundle(signed, fetch(backend, signed), check)
+        demand_bundle(signed, fetch(backend, signed), check, read_claims)
     except KolmError as error:
         found.problems.append(error)
     else:

@@ -1,7 +1,7 @@
 """Looking around in a registry: names, versions and one bundle's records, without running anything.
 
-Only entries are read to list and search. A name whose history is damaged is shown as such and
-does not hide the others.
+Only entries are read to list and search. A damaged name is shown with what is left
+of it, and hides no other.
 """
 
 from __future__ import annotations
@@ -15,8 +15,9 @@ from kolm.bundle.reader import Bundle
 from kolm.errors import KolmError
 from kolm.records.codec import to_document
 from kolm.registry.backends.backend import Backend
-from kolm.registry.entries import SignedEntry, read_history
+from kolm.registry.entries import SignedEntry
 from kolm.registry.fetching import another_bundle, fetch
+from kolm.registry.seen import Seen
 from kolm.sign import claims, predicates
 from kolm.sign.trust import Role, TrustStore
 
@@ -27,48 +28,56 @@ class Listing:
 
     Attributes:
         name: the name.
-        versions: one entry a version, the highest first; of several entries the one in force.
-        problem: why the history cannot be read, or None.
+        versions: the entry in force of each believed version, the highest first, then the last
+            entry of each version that only others speak of.
+        problems: what is wrong with the name.
     """
 
     name: str
     versions: tuple[SignedEntry, ...]
-    problem: KolmError | None = None
+    problems: tuple[KolmError, ...] = ()
 
 
-def browse(backend: Backend, trust: TrustStore, *, words: tuple[str, ...] = ()) -> list[Listing]:
+def browse(
+    backend: Backend,
+    trust: TrustStore,
+    *,
+    words: tuple[str, ...] = (),
+    seen: Seen | None = None,
+) -> list[Listing]:
     """Every name that contains all words, with its versions."""
     wanted = [word.lower() for word in words]
-    return [
-        _listing(backend, name, trust)
-        for name in backend.names()
+    memory = seen or Seen()
+    listings = [
+        _listing(backend, name, trust, memory)
+        for name in sorted({*backend.names(), *memory.names()})
         if all(word in name for word in wanted)
     ]
+    return [listing for listing in listings if listing.versions or listing.problems]
 
 
-def _listing(backend: Backend, name: str, trust: TrustStore) -> Listing:
+def _listing(backend: Backend, name: str, trust: TrustStore, memory: Seen) -> Listing:
     try:
-        history = read_history(backend.entries(name), name=name, trust=trust)
+        history = memory.history(backend, name, trust)
     except KolmError as error:
-        return Listing(name=name, versions=(), problem=error)
-    in_force: dict[str, SignedEntry] = {}
-    for signed in history:
-        standing = in_force.get(str(signed.version))
-        if signed.counts or standing is None or not standing.counts:
-            in_force[str(signed.version)] = signed
-    ordered = sorted(in_force.values(), key=lambda s: (s.version, s.entry.sequence), reverse=True)
-    return Listing(name=name, versions=tuple(ordered))
+        return Listing(name=name, versions=(), problems=(error,))
+    believed = {v: s for v, s in history.in_force().items() if s not in history.lost}
+    others = {s.version: s for s in history.entries if s.version not in believed}
+    ordered = [
+        signed
+        for group in (believed, others)
+        for _, signed in sorted(group.items(), key=lambda item: item[0], reverse=True)
+    ]
+    return Listing(name=name, versions=tuple(ordered), problems=history.problems)
 
 
 def listing_to_document(listing: Listing) -> dict[str, Any]:
     """The plain document of one name."""
-    document: dict[str, Any] = {
+    return {
         "name": listing.name,
+        "problems": [problem.to_document() for problem in listing.problems],
         "versions": [entry_to_document(signed) for signed in listing.versions],
     }
-    if listing.problem is not None:
-        document["problem"] = listing.problem.to_document()
-    return document
 
 
 def entry_to_document(signed: SignedEntry) -> dict[str, Any]:

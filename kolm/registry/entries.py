@@ -1,12 +1,12 @@
 """One signed entry: writing it, reading it, and saying whether it counts for this reader.
 
-A wrong form, link or signature is a damaged history and refused. An entry that is in order but
-that this reader's trust does not cover is kept as a link of the history and counts for nothing.
+What has not the form of an entry of its place is refused. What has it, but is not by a key that
+this reader trusts for the name, is a link of the history and counts for nothing. What several
+entries are together is in `history.py`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 from kolm import digest
@@ -47,6 +47,11 @@ class SignedEntry:
         """Whether this reader believes the entry."""
         return self.objection is None
 
+    @property
+    def label(self) -> str:
+        """The name and version that it speaks of."""
+        return f"{self.entry.name}@{self.version}"
+
 
 def seal_entry(entry: Entry, key: PrivateKey) -> bytes:
     """The bytes of an entry, signed."""
@@ -54,69 +59,25 @@ def seal_entry(entry: Entry, key: PrivateKey) -> bytes:
     return envelope.seal(said, key)
 
 
-def read_entry(
-    data: bytes, *, name: str, sequence: int, previous: Digest | None, trust: TrustStore
-) -> SignedEntry:
+def read_entry(data: bytes, *, name: str, sequence: int, trust: TrustStore) -> SignedEntry:
     """Read one stored entry at its place in the history of a name.
 
     Raises:
-        Refused: it is malformed, misplaced, names another predecessor, or carries a signature
-            that the key it names did not make.
+        Refused: it is malformed, or it is an entry of another place.
     """
     where = f"{name} entry {sequence}"
     sealed = envelope.open_envelope(data, where=where)
-    signer = trust.find(sealed.keyid)
-    if signer is not None:
-        envelope.demand_signature(sealed, signer.key, where=where)
     said = statements.parse(sealed.payload, where=where)
     entry = _entry_of(said, where)
-    _demand_place(entry, name=name, sequence=sequence, previous=previous, where=where)
+    _demand_place(entry, name=name, sequence=sequence, where=where)
     return SignedEntry(
         entry=entry,
         version=_version_of(entry, where),
         digest=digest.of_bytes(data),
         keyid=sealed.keyid,
-        signer=signer,
+        signer=trust.find(sealed.keyid),
         objection=_objection(sealed, name, trust, where),
     )
-
-
-def read_history(stored: Sequence[bytes], *, name: str, trust: TrustStore) -> list[SignedEntry]:
-    """Read all entries of a name, first to last.
-
-    Raises:
-        Refused: as `read_entry`, or a version that was moved to another bundle.
-    """
-    history: list[SignedEntry] = []
-    previous: Digest | None = None
-    for sequence, data in enumerate(stored, start=1):
-        signed = read_entry(data, name=name, sequence=sequence, previous=previous, trust=trust)
-        history.append(signed)
-        previous = signed.digest
-    for defect in moved_versions(history):
-        raise defect
-    return history
-
-
-def moved_versions(history: Sequence[SignedEntry]) -> list[Refused]:
-    """A defect for each believed entry that points a published version to another bundle."""
-    bundles: dict[Version, SignedEntry] = {}
-    defects: list[Refused] = []
-    for signed in history:
-        if not signed.counts:
-            continue
-        first = bundles.setdefault(signed.version, signed)
-        if first.entry.bundle != signed.entry.bundle:
-            defects.append(
-                Refused(
-                    "E_ENTRY_VERSION_MOVED",
-                    f"version {signed.version} was published and then pointed to another bundle",
-                    where=f"{signed.entry.name} entry {signed.entry.sequence}",
-                    expected=f"{first.entry.bundle} (entry {first.entry.sequence})",
-                    found=signed.entry.bundle,
-                )
-            )
-    return defects
 
 
 def _entry_of(said: statements.Statement, where: str) -> Entry:
@@ -155,9 +116,7 @@ def _version_of(entry: Entry, where: str) -> Version:
         ) from None
 
 
-def _demand_place(
-    entry: Entry, *, name: str, sequence: int, previous: Digest | None, where: str
-) -> None:
+def _demand_place(entry: Entry, *, name: str, sequence: int, where: str) -> None:
     if (entry.name, entry.sequence) != (name, sequence):
         raise Refused(
             "E_ENTRY_PLACE",
@@ -165,15 +124,6 @@ def _demand_place(
             where=where,
             expected=f"{name} entry {sequence}",
             found=f"{entry.name} entry {entry.sequence}",
-        )
-    if entry.previous != previous:
-        raise Refused(
-            "E_ENTRY_CHAIN",
-            "the entry does not follow the one before it",
-            where=where,
-            expected=str(previous),
-            found=str(entry.previous),
-            hint="an entry was removed, replaced or altered",
         )
 
 
@@ -187,6 +137,7 @@ def _objection(
 ) -> KolmError | None:
     try:
         signer = claims.find_signer(sealed, trust, where=where)
+        envelope.demand_signature(sealed, signer.key, where=where)
     except (Refused, Unreadable) as error:
         return error
     if signer.may_publish(name):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from kolm.bundle.held import Held, hold
 from kolm.errors import Refused
 from kolm.registry.backends.backend import Backend
-from kolm.registry.check import Check
+from kolm.registry.check import Check, ReadClaims
 from kolm.registry.entries import SignedEntry
 from kolm.registry.staging import errors_name
 
@@ -26,24 +26,33 @@ def fetch(backend: Backend, signed: SignedEntry) -> Held:
         raise Refused(
             "E_BLOB_DIGEST",
             "the registry hands out other bytes than its entry names",
-            where=_label(signed),
+            where=signed.label,
             expected=file.digest,
             found=held.digest,
         )
     return held
 
 
-def demand_bundle(signed: SignedEntry, held: Held, check: Check) -> None:
-    """Demand that a file verifies and is the bundle that its entry names.
+def demand_bundle(signed: SignedEntry, held: Held, check: Check, read_claims: ReadClaims) -> None:
+    """Demand that a file verifies, and is the bundle with the claims that its entry names.
 
     Raises:
-        Refused: another bundle, or the bundle does not verify.
+        Refused: another bundle, other claims, or the bundle does not verify.
         Unreadable: the bundle could not be verified.
     """
-    with errors_name(held, _label(signed)):
+    with errors_name(held, signed.label):
         bundle = check(held)
     if bundle != signed.entry.bundle:
         raise another_bundle(signed, bundle)
+    carried, named = read_claims(held), set(signed.entry.claims)
+    if carried != named:
+        raise Refused(
+            "E_ENTRY_CLAIMS",
+            "the file carries other claims than its entry names",
+            where=signed.label,
+            expected=", ".join(sorted(named)) or "no claims",
+            found=", ".join(sorted(carried)) or "no claims",
+        )
 
 
 def another_bundle(signed: SignedEntry, found: str) -> Refused:
@@ -51,11 +60,7 @@ def another_bundle(signed: SignedEntry, found: str) -> Refused:
     return Refused(
         "E_ENTRY_BUNDLE",
         "the file carries another bundle than its entry names",
-        where=_label(signed),
+        where=signed.label,
         expected=signed.entry.bundle,
         found=found,
     )
-
-
-def _label(signed: SignedEntry) -> str:
-    return f"{signed.entry.name}@{signed.version}"

@@ -6,18 +6,19 @@ or not at all, after its file.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from kolm import digest
-from kolm.bundle.held import Held, hold
+from kolm.bundle.held import hold
 from kolm.digest import Digest
 from kolm.errors import Denied, Network, Refused
 from kolm.records.entry import Entry, FileReference
 from kolm.registry.backends.backend import Backend
 from kolm.registry.check import Check, ReadClaims, claims_of
-from kolm.registry.entries import SignedEntry, read_history, seal_entry
-from kolm.registry.fetching import fetch
+from kolm.registry.entries import SignedEntry, seal_entry
+from kolm.registry.history import ACTIVE, History, demand_active, went_back
+from kolm.registry.seen import Seen
 from kolm.registry.staging import errors_name
 from kolm.registry.versions import Version
 from kolm.sign.keys import PrivateKey
@@ -44,13 +45,16 @@ class Publisher:
     trust: TrustStore
     check: Check
     read_claims: ReadClaims = claims_of
+    seen: Seen = field(default_factory=Seen)
 
     def publish(self, backend: Backend, source: Path, name: str, version: Version) -> Published:
         """Publish a bundle under a name and a version.
 
         Raises:
             Denied: the key is not trusted to publish the name, or the place cannot be written.
-            Refused: the bundle does not verify, or the version means another bundle already.
+            Refused: the bundle does not verify, the version means another bundle already or was
+                withdrawn, claims are missing that were published with the bundle before, or
+                the registry went back.
             Unreadable: the bundle or the registry cannot be read.
         """
         self._demand_right(name)
@@ -60,25 +64,41 @@ class Publisher:
             claims = self.read_claims(held)
         kept = False
         for _ in range(_MAX_ATTEMPTS):
-            history = read_history(backend.entries(name), name=name, trust=self.trust)
-            standing = find_version(history, version)
+            history = self.seen.history(backend, name, self.trust)
+            if history.lost:
+                raise went_back(history.lost[-1])
+            standing = history.in_force().get(version)
             if standing is not None:
                 _demand_bundle(standing, bundle)
+                demand_active(standing)
                 if standing.entry.file.digest == held.digest:
                     if not kept:
                         backend.keep(held)  # heals a lost or damaged file
                     return Published(entry=standing.entry, digest=standing.digest, new=False)
-                self._demand_claims(backend, standing, claims)
+            state = standing.entry.state if standing is not None else ACTIVE
+            _demand_claims(history, bundle, claims, f"{name}@{version}")
             if not kept:
                 backend.keep(held)
                 kept = True
-            entry = _next_entry(history, name, version, bundle, held)
+            sequence, previous = history.next_place()
+            entry = Entry(
+                name=name,
+                version=str(version),
+                bundle=bundle,
+                file=FileReference(digest=held.digest, size=len(held.view)),
+                claims=tuple(sorted(claims)),
+                previous=previous,
+                sequence=sequence,
+                state=state,
+            )
             data = seal_entry(entry, self.key)
-            if backend.append(name, entry.sequence, data):
-                return Published(entry=entry, digest=digest.of_bytes(data), new=True)
+            if backend.append(name, sequence, data):
+                stored = digest.of_bytes(data)
+                self.seen.learn(entry, stored, self.key.public.keyid)
+                return Published(entry=entry, digest=stored, new=True)
         raise Network(
             "E_REGISTRY_BUSY",
-            "others published to this name all the time",
+            "others kept publishing to this name at the same moment",
             where=backend.where,
             hint="try again",
         )
@@ -94,19 +114,18 @@ class Publisher:
                 hint=f"kolm keys trust FILE --as NAME --role publisher --names '{name}'",
             )
 
-    def _demand_claims(
-        self, backend: Backend, standing: SignedEntry, claims: frozenset[Digest]
-    ) -> None:
-        """The claims of a published version only grow."""
-        lost = self.read_claims(fetch(backend, standing)) - claims
-        if lost:
-            raise Refused(
-                "E_CLAIMS_LOST",
-                f"the published file carries {len(lost)} claims that this one lacks",
-                where=_label(standing),
-                expected=", ".join(sorted(lost)),
-                hint=f"kolm pull {_label(standing)}, add your claim to that file, then publish it",
-            )
+
+def _demand_claims(history: History, bundle: Digest, claims: frozenset[Digest], where: str) -> None:
+    """The claims that are published with a bundle only grow."""
+    lost = history.claims(bundle) - claims
+    if lost:
+        raise Refused(
+            "E_CLAIMS_LOST",
+            f"{len(lost)} claims that were published with this bundle before are missing",
+            where=where,
+            expected=", ".join(sorted(lost)),
+            hint=f"kolm pull {history.name}@{bundle}, add your claim to that file, publish it",
+        )
 
 
 def _demand_bundle(standing: SignedEntry, bundle: Digest) -> None:
@@ -115,32 +134,8 @@ def _demand_bundle(standing: SignedEntry, bundle: Digest) -> None:
         raise Refused(
             "E_VERSION_TAKEN",
             "the version is published and means another bundle",
-            where=_label(standing),
+            where=standing.label,
             expected=standing.entry.bundle,
             found=bundle,
             hint="publish under a new version",
         )
-
-
-def _label(signed: SignedEntry) -> str:
-    return f"{signed.entry.name}@{signed.version}"
-
-
-def find_version(history: list[SignedEntry], version: Version) -> SignedEntry | None:
-    """The last entry of a version that counts."""
-    fitting = [signed for signed in history if signed.counts and signed.version == version]
-    return fitting[-1] if fitting else None
-
-
-def _next_entry(
-    history: list[SignedEntry], name: str, version: Version, bundle: Digest, held: Held
-) -> Entry:
-    return Entry(
-        name=name,
-        version=str(version),
-        bundle=bundle,
-        file=FileReference(digest=held.digest, size=len(held.view)),
-        previous=history[-1].digest if history else None,
-        sequence=len(history) + 1,
-        state="active",
-    )

@@ -10,12 +10,14 @@ from kolm.bundle import writer
 from kolm.bundle.container import container_of
 from kolm.bundle.held import write_out
 from kolm.bundle.reader import Bundle
+from kolm.events import Reporter
 from kolm.registry.backends.backend import Backend
-from kolm.registry.check import Check
+from kolm.registry.check import Check, ReadClaims, claims_of
 from kolm.registry.entries import SignedEntry
 from kolm.registry.fetching import demand_bundle, fetch
 from kolm.registry.references import Reference
 from kolm.registry.resolve import resolve
+from kolm.registry.seen import Seen
 from kolm.sign.trust import TrustStore
 
 
@@ -35,6 +37,9 @@ def pull(
     check: Check,
     target: Path | None = None,
     replace: bool = False,
+    read_claims: ReadClaims = claims_of,
+    seen: Seen | None = None,
+    reporter: Reporter | None = None,
 ) -> Pulled:
     """Fetch a bundle, verify it, and write its file whole or not at all.
 
@@ -47,17 +52,20 @@ def pull(
         check: how bundles are verified.
         target: the file to write; by default ``NAME-VERSION.kolm`` in the current folder.
         replace: replace whatever is at the target.
+        read_claims: how the claims of a file are read.
+        seen: what this reader has seen in the registry before.
+        reporter: hears what is wrong with the name but changes no answer.
 
     Raises:
         Unreadable: the registry has no such thing, or its signer is unknown.
         Refused: the history, the file or the bundle is wrong.
         Usage: ``E_TARGET_EXISTS``: another file is at the target.
     """
-    signed = resolve(backend, reference, trust)
+    signed = resolve(backend, reference, trust, seen=seen, reporter=reporter)
     path = target if target is not None else Path(default_file_name(signed))
     writer.demand_place(path, signed.entry.bundle, force=replace)
     held = fetch(backend, signed)
-    demand_bundle(signed, held, check)
+    demand_bundle(signed, held, check, read_claims)
     if not replace and writer.claims_at(path, signed.entry.bundle) is not None:
         writer.write_with_claims(path, Bundle.of(container_of(held)), ())
     else:

@@ -6,10 +6,7 @@ up here, never a reason to believe. Rules: docs/format/trust.md.
 
 from __future__ import annotations
 
-import contextlib
-import fcntl
-import os
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from enum import StrEnum
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -198,21 +195,10 @@ class TrustStore(NamedTuple):
 def change(folder: Path, apply: Callable[[TrustStore], TrustStore]) -> TrustStore:
     """Read the trust file, apply a change and replace the file; two changes at once both count."""
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-    with _locked(folder / f".{FILE_NAME}.lock"):
+    with paths.locked(folder / f".{FILE_NAME}.lock"):
         store = apply(TrustStore.load(folder))
         paths.atomic_write(folder / FILE_NAME, canonical.dumps(store.to_document()), mode=0o600)
     return store
-
-
-@contextlib.contextmanager
-def _locked(path: Path) -> Iterator[None]:
-    """Hold a file lock, which the system gives back even when this process is killed."""
-    handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(handle)
 
 
 def _entry(item: dict[str, Any], *, where: str) -> TrustedKey:

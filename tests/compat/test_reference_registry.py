@@ -7,13 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from kolm import digest
 from kolm.bundle.reader import Bundle
 from kolm.records.verification import Verdict
 from kolm.registry.audit import audit
 from kolm.registry.backends.directory import Directory
 from kolm.registry.check import verified
-from kolm.registry.entries import read_entry
+from kolm.registry.history import read_history
 from kolm.sign.trust import TrustStore
 from kolm.verify.policy import BUILT_IN
 from kolm.verify.verifier import verify
@@ -84,9 +83,7 @@ def test_no_private_key_was_left_and_the_public_ones_can_do_little() -> None:
 def test_every_entry_names_a_release_of_its_own() -> None:
     backend, trust = Directory.open(REGISTRY), TrustStore.load_file(TRUST)
     for name in backend.names():
-        previous, versions = None, []
-        for sequence, data in enumerate(backend.entries(name), start=1):
-            signed = read_entry(data, name=name, sequence=sequence, previous=previous, trust=trust)
-            versions.append(str(signed.version))
-            previous = digest.of_bytes(data)
+        history = read_history(backend.entries(name), name=name, trust=trust)
+        assert history.problems == (), name
+        versions = [str(signed.version) for signed in history.entries]
         assert len(versions) == len(set(versions)), name

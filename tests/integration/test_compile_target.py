@@ -45,11 +45,11 @@ def test_another_file_is_refused_before_anything_is_trained(
     else:
         spec = line.folder / "kolm.yaml"
     target.write_bytes(data)
-    runs = sorted((line.folder / "runs").iterdir())
+    runs = sorted((line.folder / ".kolm" / "runs").iterdir())
     ran = line.kolm("compile", spec, "-o", target)
     assert (ran.code, "E_TARGET_EXISTS" in ran.stderr) == (2, True), ran.stderr
     assert target.read_bytes() == data
-    assert sorted((line.folder / "runs").iterdir()) == runs
+    assert sorted((line.folder / ".kolm" / "runs").iterdir()) == runs
 
 
 def test_another_file_is_replaced_on_request_and_a_device_is_written_into(

@@ -3,15 +3,18 @@
 import pytest
 
 from kolm import canonical, digest
+from kolm.bundle.held import hold
 from kolm.bundle.reader import Bundle
 from kolm.cli.registry_text import audit_text, listings_text
 from kolm.records.entry import Entry, FileReference
 from kolm.registry.backends.directory import Directory
+from kolm.registry.check import claims_of
 from kolm.registry.entries import seal_entry
 from kolm.sign import envelope, keys, predicates
 from kolm.sign.keystore import KeyStore
 from tests.support.bundles import make_parts
 from tests.support.commands import invoke
+from tests.support.mounts import read_only
 
 
 @pytest.fixture
@@ -276,6 +279,7 @@ def _publish_unchecked(registry, key, path, version="1.0.0", previous=None):
         version=version,
         bundle=Bundle.open(path).content_id,
         file=FileReference(digest=file, size=len(data)),
+        claims=tuple(sorted(claims_of(hold(path)))),
         previous=previous,
         sequence=1,
         state="active",
@@ -345,7 +349,7 @@ def test_no_text_of_a_problem_begins_a_line_or_has_a_colour():
     assert len(lines) == 5
     assert all(line.startswith("  ") for line in lines[1:])
     assert all(line.isprintable() for line in lines)
-    listing = {"name": "toy", "versions": [], "problem": problem}
+    listing = {"name": "toy", "versions": [], "problems": [problem]}
     assert listings_text([listing], every_version=True).isprintable()
 
 
@@ -356,3 +360,62 @@ def test_a_damaged_name_does_not_stop_a_pull_by_content_id(registry, bundle):
         (registry / "entries" / name / "000001.json").write_bytes(b"garbage")
     cid = Bundle.open(bundle).cid
     assert _document("registry", "pull", cid, "-o", "a.kolm")["cid"] == cid
+
+
+@pytest.fixture
+def other(tmp_path, key):
+    """Another bundle that verifies."""
+    (tmp_path / "another").mkdir()
+    parts = make_parts(tmp_path / "another", cases=7)
+    return parts.seal(tmp_path / "another.kolm", key=key)
+
+
+def test_another_bundle_under_a_version_that_was_removed_is_refused(registry, bundle, other):
+    _document("push", bundle, "toy@1.0.0")
+    (registry / "entries" / "toy" / "000001.json").unlink()
+    assert _error("push", other, "toy@1.0.0", code=1) == "E_REGISTRY_WENT_BACK"
+    assert list((registry / "entries" / "toy").iterdir()) == []
+
+
+@pytest.mark.parametrize("looking", [("show", "toy"), ("list",), ("verify",), ("pull", "toy")])
+def test_every_reading_command_remembers_and_notices(
+    registry, bundle, other, tmp_path, monkeypatch, looking
+):
+    _document("push", bundle, "toy@1.0.0")
+    trust = tmp_path / "home" / "trust.json"
+    monkeypatch.setenv("KOLM_HOME", str(tmp_path / "reader"))
+    assert invoke("registry", *looking, "--trust", trust).code == 0
+    monkeypatch.setenv("KOLM_HOME", str(tmp_path / "home"))
+    (registry / "entries" / "toy" / "000001.json").unlink()
+    (tmp_path / "home" / "registries").rename(tmp_path / "forgotten")
+    _document("push", other, "toy@1.0.0")
+    monkeypatch.setenv("KOLM_HOME", str(tmp_path / "reader"))
+    reader = ("--trust", trust)
+    for command in (("pull", "toy", "-o", "x.kolm"), ("pull", "toy@1.0.0", "-o", "x.kolm")):
+        assert _error("registry", *command, *reader, code=1) == "E_REGISTRY_WENT_BACK"
+    found = _document("registry", "verify", *reader, code=1)
+    assert "E_REGISTRY_WENT_BACK" in {problem["code"] for problem in found["problems"]}
+    assert "E_REGISTRY_WENT_BACK" in invoke("registry", "list", *reader).stdout
+    assert not (tmp_path / "x.kolm").exists()
+
+
+def test_a_home_that_cannot_be_written_is_told_and_stops_no_reader(registry, bundle, tmp_path):
+    _document("push", bundle, "toy@1.0.0")
+    (tmp_path / "home" / "registries").rename(tmp_path / "forgotten")
+    with read_only(tmp_path / "home"):
+        ran = invoke("registry", "list")
+    assert (ran.code, "toy@1.0.0" in ran.stdout) == (0, True)
+    assert "E_READ_ONLY" in ran.stderr
+
+
+def test_strangers_cannot_hide_a_version_from_a_listing(registry, bundle, key):
+    _document("push", bundle, "toy@1.0.0")
+    (registry / "entries" / "toy" / "000002.json").symlink_to("/etc/passwd")
+    (registry / "entries" / "toy" / "000003.json").write_text("junk")
+    listed = invoke("registry", "list").stdout
+    assert "toy@1.0.0" in listed
+    assert listed.count("DAMAGED") == 2
+    ran = invoke("pull", "toy")
+    assert ran.code == 0
+    assert ran.stderr.count("toy") >= 1
+    assert _document("registry", "verify", code=1)["bundles"] == 1

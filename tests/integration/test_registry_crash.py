@@ -26,7 +26,12 @@ def _publish(world, target, content):
     source = world.folder / f"source-{os.getpid()}.kolm"
     source.write_text(content)
     name, version = parse_target(target)
-    publisher = Publisher(key=world.key, trust=world.trust, check=check, read_claims=read_claims)
+    publisher = Publisher(
+        key=world.key,
+        trust=world.trust,
+        check=check,
+        read_claims=read_claims,
+    )
     return publisher.publish(world.registry, source, name, version)
 
 
@@ -45,9 +50,12 @@ def _die_at(step, world, target, content):
             return _real(*arguments, **options)
 
         setattr(os, call, counted)
-    Publisher(key=world.key, trust=world.trust, check=check, read_claims=read_claims).publish(
-        world.registry, source, name, version
-    )
+    Publisher(
+        key=world.key,
+        trust=world.trust,
+        check=check,
+        read_claims=read_claims,
+    ).publish(world.registry, source, name, version)
     os._exit(0)
 
 
@@ -66,14 +74,14 @@ def test_a_kill_before_any_step_leaves_a_sound_registry_that_takes_the_same_agai
         assert step < 200
         version, content = f"demo@1.1.{step}", f"bundle {step}"
         code = _run(_die_at, step, world, version, content)
-        found = audit(world.registry, trust=world.trust, check=check)
+        found = audit(world.registry, trust=world.trust, check=check, read_claims=read_claims)
         assert found.verdict == "ok", (step, found.problems)
         assert world.publish(version, content).entry.version == f"1.1.{step}"
         if code == 0:
             break
         assert code == -signal.SIGKILL
     assert step > 8  # the steps were really met one by one
-    assert len(world.registry.entries("demo")) == step + 2
+    assert len(world.registry.entries("demo").entries) == step + 2
 
 
 def test_kills_at_random_moments_lose_nothing_that_was_acknowledged(tmp_path):
@@ -87,11 +95,11 @@ def test_kills_at_random_moments_lose_nothing_that_was_acknowledged(tmp_path):
         time.sleep(0.02 + moments.random() * 0.08)
         os.kill(child.pid, signal.SIGKILL)
         child.join(60)
-        found = audit(world.registry, trust=world.trust, check=check)
+        found = audit(world.registry, trust=world.trust, check=check, read_claims=read_claims)
         assert found.verdict == "ok", found.problems
     told = acknowledged.read_text().split("\n")[:-1]
     assert told
-    entries = world.registry.entries("demo")
+    entries = world.registry.entries("demo").entries
     for line in told:
         number = int(line)
         assert number <= len(entries)
@@ -120,7 +128,7 @@ def test_publishers_at_the_same_time_lose_nothing(tmp_path):
     for publisher in publishers:
         publisher.join(120)
         assert publisher.exitcode == 0
-    found = audit(world.registry, trust=world.trust, check=check)
+    found = audit(world.registry, trust=world.trust, check=check, read_claims=read_claims)
     assert (found.verdict, found.entries, found.bundles) == ("ok", 20, 20)
 
 
@@ -151,7 +159,10 @@ def test_two_publishers_of_the_same_version_have_one_winner(tmp_path):
         assert rival.exitcode == 0
     assert won.empty()
     assert sorted(number for number, _ in winners) == list(range(10))
-    assert audit(world.registry, trust=world.trust, check=check).verdict == "ok"
+    assert (
+        audit(world.registry, trust=world.trust, check=check, read_claims=read_claims).verdict
+        == "ok"
+    )
 
 
 def test_a_written_copy_is_removed_when_the_work_fails(tmp_path):

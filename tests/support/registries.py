@@ -12,6 +12,7 @@ from kolm.errors import Refused
 from kolm.registry.backends.directory import Directory
 from kolm.registry.publish import Publisher
 from kolm.registry.references import parse_target
+from kolm.registry.seen import Seen
 from kolm.sign import keys
 from kolm.sign.trust import Role, TrustedKey, TrustStore
 
@@ -46,12 +47,18 @@ class World:
         self.trust = TrustStore((*self.trust.keys, self.trusted(name, key, **limits)))
         return key
 
-    def publish(self, target, content="one", *, key=None, trust=None, source=None):
+    def publish(
+        self, target, content="one", *, key=None, trust=None, source=None, registry=None, seen=None
+    ):
         if source is None:
             source = self.folder / "source.kolm"
             source.write_text(content)
         name, version = parse_target(target)
         publisher = Publisher(
-            key=key or self.key, trust=trust or self.trust, check=check, read_claims=read_claims
+            key=key or self.key,
+            trust=trust or self.trust,
+            check=check,
+            read_claims=read_claims,
+            seen=seen or Seen(),
         )
-        return publisher.publish(self.registry, source, name, version)
+        return publisher.publish(registry or self.registry, source, name, version)

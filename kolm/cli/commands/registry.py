@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +14,9 @@ from kolm.cli.exit_codes import ExitCode
 from kolm.cli.options import BELOW_GATE, POLICY, TRUST
 
 if TYPE_CHECKING:
+    from kolm.registry.backends.backend import Backend
     from kolm.registry.check import Check
+    from kolm.registry.seen import Seen
     from kolm.sign.trust import TrustStore
 
 REGISTRY = click.option(
@@ -87,8 +91,9 @@ def publish(
     signer = store.load(store.choose(key), ask_passphrase)
     trust = _trust()
     check = _check(trust, policy_file, allow_below_gate)
-    publisher = Publisher(key=signer, trust=trust, check=check)
-    published = publisher.publish(backend, bundle, name, version)
+    with _seen(backend) as seen:
+        publisher = Publisher(key=signer, trust=trust, check=check, seen=seen)
+        published = publisher.publish(backend, bundle, name, version)
     entry = published.entry
     document = {
         "schema": "urn:kolm:cli-registry-publish:v1",
@@ -137,15 +142,18 @@ def pull(
     from kolm.registry.backends.directory import Directory
     from kolm.registry.references import parse_reference
 
-    trust = _trust(trust_file)
-    pulled = pulling.pull(
-        Directory.open(folder),
-        parse_reference(reference),
-        trust=trust,
-        check=_check(trust, policy_file, allow_below_gate),
-        target=target,
-        replace=force,
-    )
+    trust, backend = _trust(trust_file), Directory.open(folder)
+    with _seen(backend) as seen:
+        pulled = pulling.pull(
+            backend,
+            parse_reference(reference),
+            trust=trust,
+            check=_check(trust, policy_file, allow_below_gate),
+            target=target,
+            replace=force,
+            seen=seen,
+            reporter=output.current().reporter,
+        )
     entry = pulled.signed.entry
     document = {
         "schema": "urn:kolm:cli-registry-pull:v1",
@@ -211,7 +219,9 @@ def show(reference: str, folder: Path, trust_file: Path | None) -> None:
     from kolm.registry.resolve import resolve
 
     backend, trust = Directory.open(folder), _trust(trust_file)
-    signed = resolve(backend, parse_reference(reference), trust)
+    with _seen(backend) as seen:
+        wanted = parse_reference(reference)
+        signed = resolve(backend, wanted, trust, seen=seen, reporter=output.current().reporter)
     found = describe(backend, signed, trust)
     document = {"schema": "urn:kolm:cli-registry-show:v1", **found}
     output.current().answer(document, lambda: bundle_text(found), brief=found["entry"]["cid"])
@@ -228,13 +238,15 @@ def verify(folder: Path, policy_file: Path | None, trust_file: Path | None) -> i
     from kolm.registry.backends.directory import Directory
 
     out = output.current()
-    trust = _trust(trust_file)
-    found = audit(
-        Directory.open(folder),
-        trust=trust,
-        check=_check(trust, policy_file),
-        reporter=out.reporter,
-    ).to_document()
+    trust, backend = _trust(trust_file), Directory.open(folder)
+    with _seen(backend) as seen:
+        found = audit(
+            backend,
+            trust=trust,
+            check=_check(trust, policy_file),
+            seen=seen,
+            reporter=out.reporter,
+        ).to_document()
     document = {"schema": "urn:kolm:cli-registry-verify:v1", **found}
     headline = out.paint(found["verdict"].replace("_", " "), TONES[found["verdict"]])
     out.answer(document, lambda: audit_text(found, headline), brief=found["verdict"])
@@ -246,6 +258,24 @@ def _trust(file: Path | None = None) -> TrustStore:
     from kolm.sign.trust import TrustStore
 
     return TrustStore.load_file(file) if file else TrustStore.load(paths.config_folder())
+
+
+@contextlib.contextmanager
+def _seen(backend: Backend) -> Iterator[Seen]:
+    """What this user has seen in a registry; what is seen meanwhile is kept, refused or not."""
+    from kolm import paths
+    from kolm.errors import Denied, Lacking
+    from kolm.registry.seen import Seen
+
+    seen = Seen.of(paths.config_folder(), backend)
+    try:
+        yield seen
+    finally:
+        try:
+            seen.save()
+        except (Denied, Lacking) as error:
+            told = "what was seen is not remembered, so that a rollback would not be noticed"
+            output.current().reporter.warned(f"{told}: {error}")
 
 
 def _check(trust: TrustStore, policy_file: Path | None, allow_below_gate: bool = False) -> Check:
@@ -272,7 +302,9 @@ def _browse(folder: Path, words: tuple[str, ...], trust_file: Path | None) -> li
     from kolm.registry.backends.directory import Directory
     from kolm.registry.catalog import browse, listing_to_document
 
-    found = browse(Directory.open(folder), _trust(trust_file), words=words)
+    backend = Directory.open(folder)
+    with _seen(backend) as seen:
+        found = browse(backend, _trust(trust_file), words=words, seen=seen)
     return [listing_to_document(listing) for listing in found]
 
 

@@ -4,10 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from kolm.bundle.held import Held
 from kolm.digest import Digest
+from kolm.errors import KolmError
+
+
+class Stored(NamedTuple):
+    """What a place holds of a name.
+
+    Attributes:
+        entries: the bytes that may be entries, by number.
+        taken: numbers that hold something that cannot be read as an entry.
+        problems: what is wrong with those.
+    """
+
+    entries: dict[int, bytes]
+    taken: frozenset[int]
+    problems: tuple[KolmError, ...]
 
 
 class Backend(Protocol):
@@ -17,15 +32,15 @@ class Backend(Protocol):
     def where(self) -> str:
         """The place, for errors."""
 
+    @property
+    def identity(self) -> str:
+        """The one spelling of the place, by which a reader remembers it."""
+
     def names(self) -> list[str]:
         """Every name with at least one entry, sorted."""
 
-    def entries(self, name: str) -> list[bytes]:
-        """The stored entries of a name, first to last; empty when there are none.
-
-        Raises:
-            Refused: a number is missing in the sequence.
-        """
+    def entries(self, name: str) -> Stored:
+        """What is stored of a name."""
 
     def append(self, name: str, sequence: int, data: bytes) -> bool:
         """Store entry `sequence` of a name unless there is one; False when there was.
@@ -49,3 +64,6 @@ class Backend(Protocol):
 
     def blobs(self) -> Iterator[Digest]:
         """The digest of every kept file."""
+
+    def strays(self) -> Iterator[KolmError]:
+        """A finding for everything that has no place in a registry."""

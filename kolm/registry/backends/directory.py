@@ -14,7 +14,6 @@ so that no lock is needed and none can be left behind. Rules: docs/format/regist
 
 from __future__ import annotations
 
-import contextlib
 import errno
 import os
 import re
@@ -24,7 +23,8 @@ from pathlib import Path
 from kolm import canonical, digest, paths, schema, system
 from kolm.bundle.held import Held
 from kolm.digest import Digest
-from kolm.errors import Lacking, Refused, Unreadable, Usage
+from kolm.errors import KolmError, Lacking, Refused, Unreadable, Usage
+from kolm.registry.backends.backend import Stored
 from kolm.registry.staging import read_small, written
 from kolm.sign.envelope import MAX_ENVELOPE_BYTES
 
@@ -107,35 +107,44 @@ class Directory:
         """The folder."""
         return str(self._folder)
 
+    @property
+    def identity(self) -> str:
+        """The folder's absolute path, links on the way to it followed."""
+        return os.path.realpath(self._folder)
+
     def names(self) -> list[str]:
-        """Every name with at least one entry, sorted."""
+        """Every name with at least one entry, sorted.
+
+        Raises:
+            Refused: ``E_REGISTRY_LINK``.
+        """
         found: list[str] = []
-        for owner in _folders(self._folder / _ENTRIES):
+        for owner in _folders(self._own(_ENTRIES)):
             if _has_entries(owner):
                 found.append(owner.name)
             found += [f"{owner.name}/{sub.name}" for sub in _folders(owner) if _has_entries(sub)]
         return sorted(found)
 
-    def entries(self, name: str) -> list[bytes]:
-        """The stored entries of a name, first to last.
+    def entries(self, name: str) -> Stored:
+        """What is stored of a name: its numbered files, each read if it is a small regular file.
 
         Raises:
-            Refused: a number is missing, or an entry is not a small regular file.
+            Refused: ``E_REGISTRY_LINK``.
         """
         folder = self._entries_of(name)
-        numbers = sorted(_numbers(folder))
-        missing = next((n for n, there in enumerate(numbers, start=1) if n != there), None)
-        if missing is not None:
-            raise Refused(
-                "E_ENTRY_GAP",
-                "an entry is missing in the middle of a history",
-                where=name,
-                expected=f"{missing:06d}.json",
-            )
-        return [
-            read_small(folder / f"{number:06d}.json", max_bytes=MAX_ENVELOPE_BYTES)
-            for number in numbers
-        ]
+        entries: dict[int, bytes] = {}
+        taken: set[int] = set()
+        problems: list[KolmError] = []
+        for number in sorted(_numbers(folder)):
+            path = folder / f"{number:06d}.json"
+            try:
+                entries[number] = read_small(path, max_bytes=MAX_ENVELOPE_BYTES)
+            except FileNotFoundError:
+                continue  # it was removed since the folder was listed
+            except KolmError as error:
+                problems.append(error)
+                taken.add(number)
+        return Stored(entries=entries, taken=frozenset(taken), problems=tuple(problems))
 
     def append(self, name: str, sequence: int, data: bytes) -> bool:
         """Store entry `sequence` of a name unless there is one; False when there was.
@@ -167,8 +176,11 @@ class Directory:
 
         Raises:
             Unreadable: there is none.
+            Refused: ``E_REGISTRY_LINK``.
         """
         path = self._blob_path(content)
+        if path.is_symlink():
+            raise _a_link(path)
         if not path.is_file():
             raise Unreadable(
                 "E_BLOB_MISSING",
@@ -180,19 +192,54 @@ class Directory:
 
     def blobs(self) -> Iterator[Digest]:
         """The digest in the name of every kept file, sorted."""
-        with contextlib.suppress(FileNotFoundError):
-            for path in sorted((self._folder / _BLOBS).iterdir()):
-                if _HEX.match(path.name):
-                    yield digest.of_hex(path.name)
+        for path in _listed(self._own(_BLOBS)):
+            if _is_blob(path):
+                yield digest.of_hex(path.name)
+
+    def strays(self) -> Iterator[KolmError]:
+        """A finding for everything below ``entries`` and ``blobs`` that has no place there."""
+        entries, kinds = self._folder / _ENTRIES, self._folder / "blobs"
+        blobs = self._folder / _BLOBS
+        places = [(path, True) for path in (entries, kinds, self._folder / _TEMPORARY)]
+        places += [(owner, _is_name(owner)) for owner in _listed(entries)]
+        for owner in _folders(entries):
+            places += [(path, _is_entry(path) or _is_name(path)) for path in _listed(owner)]
+            for sub in _folders(owner):
+                places += [(path, _is_entry(path)) for path in _listed(sub)]
+        places += [(path, path == blobs) for path in _listed(kinds)]
+        places += [(path, _is_blob(path)) for path in _listed(blobs)]
+        for path, belongs in places:
+            if path.is_symlink():
+                yield _a_link(path)
+            elif not belongs:
+                yield Refused(
+                    "E_REGISTRY_STRAY",
+                    "something that has no place in a registry",
+                    where=str(path),
+                    hint="move it away; what is not an entry or a bundle is never read",
+                )
+
+    def _own(self, *parts: str | Path) -> Path:
+        """A place in the registry, reached without a symbolic link: it could lead elsewhere.
+
+        Raises:
+            Refused: ``E_REGISTRY_LINK``.
+        """
+        path = self._folder
+        for part in Path(*parts).parts:
+            path = path / part
+            if path.is_symlink():
+                raise _a_link(path)
+        return path
 
     def _blob_path(self, content: Digest) -> Path:
-        return self._folder / _BLOBS / digest.hex_of(content)
+        return self._own(_BLOBS) / digest.hex_of(content)
 
     def _entries_of(self, name: str) -> Path:
-        return self._folder.joinpath(_ENTRIES, *name.split("/"))
+        return self._own(_ENTRIES, *name.split("/"))
 
     def _temporary_folder(self) -> Path:
-        folder = self._folder / _TEMPORARY
+        folder = self._own(_TEMPORARY)
         with system.naming(folder):
             folder.mkdir(exist_ok=True)
         return folder
@@ -216,16 +263,37 @@ def _link(source: Path, target: Path) -> bool:
     return True
 
 
+def _a_link(path: Path) -> Refused:
+    return Refused(
+        "E_REGISTRY_LINK",
+        "a symbolic link in a registry is not followed",
+        where=str(path),
+        hint="put the file or folder itself there, or move the link away",
+    )
+
+
+def _listed(folder: Path) -> list[Path]:
+    return sorted(folder.iterdir()) if folder.is_dir() and not folder.is_symlink() else []
+
+
 def _folders(folder: Path) -> list[Path]:
-    if not folder.is_dir():
-        return []
-    return [p for p in sorted(folder.iterdir()) if _SEGMENT.match(p.name) and p.is_dir()]
+    return [path for path in _listed(folder) if _is_name(path)]
+
+
+def _is_name(path: Path) -> bool:
+    return bool(_SEGMENT.match(path.name)) and path.is_dir() and not path.is_symlink()
+
+
+def _is_entry(path: Path) -> bool:
+    return bool(_ENTRY_NAME.match(path.name))  # what is wrong with it is found when it is read
+
+
+def _is_blob(path: Path) -> bool:
+    return bool(_HEX.match(path.name)) and path.is_file() and not path.is_symlink()
 
 
 def _numbers(folder: Path) -> list[int]:
-    if not folder.is_dir():
-        return []
-    matches = (_ENTRY_NAME.match(path.name) for path in folder.iterdir())
+    matches = (_ENTRY_NAME.match(path.name) for path in _listed(folder))
     return [int(match.group(1)) for match in matches if match]
 
 

@@ -1,11 +1,12 @@
 import pytest
 
 from kolm import digest
+from kolm.errors import Denied
 from kolm.registry.audit import audit
 from kolm.registry.catalog import browse, listing_to_document
 from kolm.sign import keys
 from kolm.sign.trust import TrustStore
-from tests.support.registries import World, check
+from tests.support.registries import World, check, read_claims
 
 
 @pytest.fixture
@@ -18,7 +19,7 @@ def world(tmp_path):
 
 
 def _audit(world, trust=None):
-    return audit(world.registry, trust=trust or world.trust, check=check)
+    return audit(world.registry, trust=trust or world.trust, check=check, read_claims=read_claims)
 
 
 def _codes(found):
@@ -63,7 +64,7 @@ def test_all_problems_are_found_at_once(world):
 
 def test_a_removed_entry_is_found_unless_it_was_the_last(world):
     _entry(world, "demo", 1).unlink()
-    assert _codes(_audit(world)) == ["E_ENTRY_GAP"]
+    assert _codes(_audit(world)) == ["E_ENTRY_GAP", "E_ENTRY_CHAIN"]
 
 
 def test_only_what_could_not_be_looked_at_is_not_a_no(world):
@@ -76,9 +77,11 @@ def test_a_version_that_was_moved_is_found(world):
     # The trusted key itself breaks the rule, with a publisher that does not check.
     from dataclasses import replace
 
-    from kolm.registry.entries import read_history, seal_entry
+    from kolm.registry.entries import seal_entry
+    from kolm.registry.history import read_history
 
-    last = read_history(world.registry.entries("demo"), name="demo", trust=world.trust)[-1]
+    stored = world.registry.entries("demo")
+    last = read_history(stored, name="demo", trust=world.trust).entries[-1]
     moved = replace(last.entry, version="1.0.0", sequence=3, previous=last.digest)
     world.registry.append("demo", 3, seal_entry(moved, world.key))
     assert _codes(_audit(world)) == ["E_ENTRY_VERSION_MOVED"]
@@ -107,11 +110,12 @@ def test_a_search_finds_names_that_contain_all_words(world):
     assert browse(world.registry, world.trust, words=("nothing",)) == []
 
 
-def test_a_damaged_name_does_not_hide_the_others(world):
+def test_a_damaged_entry_hides_neither_others_nor_other_names(world):
     _entry(world, "demo", 1).write_bytes(b"{}")
     demo, other = browse(world.registry, world.trust)
-    assert demo.problem.code == "E_SCHEMA"
-    assert listing_to_document(demo)["problem"]["code"] == "E_SCHEMA"
+    assert [problem.code for problem in demo.problems] == ["E_SCHEMA", "E_ENTRY_CHAIN"]
+    assert listing_to_document(demo)["problems"][0]["code"] == "E_SCHEMA"
+    assert [str(s.version) for s in demo.versions] == ["1.1.0"]
     assert [str(s.version) for s in other.versions] == ["1.0.0"]
 
 
@@ -120,7 +124,47 @@ def test_a_listing_says_which_entries_do_not_count(world):
     theirs = TrustStore((*world.trust.keys, world.trusted("mallory", stranger)))
     world.publish("demo@2.0.0", "evil", key=stranger, trust=theirs)
     document = listing_to_document(browse(world.registry, world.trust)[0])
-    first, second, _ = document["versions"]
-    assert (first["version"], first["counts"]) == ("2.0.0", False)
-    assert first["objection"]["code"] == "E_KEY_NOT_TRUSTED"
-    assert (second["counts"], second["signer"]) == (True, "alice")
+    first, _, last = document["versions"]
+    assert (last["version"], last["counts"]) == ("2.0.0", False)
+    assert last["objection"]["code"] == "E_KEY_NOT_TRUSTED"
+    assert (first["version"], first["counts"], first["signer"]) == ("1.1.0", True, "alice")
+
+
+def test_build_metadata_makes_no_second_version(world):
+    world.publish("demo@1.1.0+again", "two\na claim")
+    demo, _ = browse(world.registry, world.trust)
+    assert [str(s.version) for s in demo.versions] == ["1.1.0+again", "1.0.0"]
+
+
+def test_what_has_no_place_in_a_registry_is_found(world):
+    (world.folder / "registry/entries/demo/notes.txt").write_text("x")
+    found = _audit(world)
+    assert (found.verdict, _codes(found)) == ("failed", ["E_REGISTRY_STRAY"])
+
+
+def test_what_the_system_does_not_let_us_read_is_no_verdict(world, monkeypatch):
+    from kolm.registry import audit as auditing
+
+    def denied(*_):
+        raise Denied("E_PERMISSION", "not permitted")
+
+    monkeypatch.setattr(auditing, "fetch", denied)
+    assert _audit(world).verdict == "could_not_look"
+
+
+def test_a_file_with_other_claims_than_its_entry_names_is_found(world):
+    liar = replace_claims(world, "one\nmine", claims=())
+    assert _codes(_audit(liar)) == ["E_ENTRY_CLAIMS"]
+
+
+def replace_claims(world, content, *, claims):
+    """A publisher that names other claims than its file carries."""
+    from tests.support import registries
+
+    told = registries.read_claims
+    try:
+        registries.read_claims = lambda _: frozenset(claims)
+        world.publish("demo@3.0.0", content)
+    finally:
+        registries.read_claims = told
+    return world

@@ -7,6 +7,8 @@ from kolm import digest
 from kolm.bundle.held import hold
 from kolm.errors import Denied, Lacking, Refused, Unreadable, Usage
 from kolm.registry.backends.directory import Directory
+from kolm.registry.history import read_history
+from kolm.sign.trust import TrustStore
 
 
 @pytest.fixture
@@ -20,11 +22,17 @@ def _held(tmp_path, data):
     return hold(source)
 
 
+def _stored(registry, name):
+    stored = registry.entries(name)
+    assert (stored.taken, stored.problems) == (frozenset(), ())
+    return stored.entries
+
+
 def test_a_new_registry_opens_and_is_empty(tmp_path):
     Directory.create(tmp_path / "deep" / "registry")
     registry = Directory.open(tmp_path / "deep" / "registry")
     assert registry.names() == []
-    assert registry.entries("demo") == []
+    assert _stored(registry, "demo") == {}
     assert list(registry.blobs()) == []
 
 
@@ -60,35 +68,35 @@ def test_entries_come_back_in_order(registry):
         for number in range(1, 13):
             assert registry.append(name, number, f"{name} {number}".encode())
     assert registry.names() == ["demo", "demo/sub", "other"]
-    assert registry.entries("demo/sub") == [f"demo/sub {n}".encode() for n in range(1, 13)]
+    assert _stored(registry, "demo/sub") == {n: f"demo/sub {n}".encode() for n in range(1, 13)}
 
 
 def test_an_entry_is_written_once(registry):
     assert registry.append("demo", 1, b"first")
     assert not registry.append("demo", 1, b"second")
-    assert registry.entries("demo") == [b"first"]
+    assert _stored(registry, "demo") == {1: b"first"}
 
 
-def test_a_missing_number_is_refused(registry):
-    registry.append("demo", 1, b"a")
-    registry.append("demo", 3, b"c")
-    with pytest.raises(Refused) as caught:
-        registry.entries("demo")
-    assert (caught.value.code, caught.value.expected) == ("E_ENTRY_GAP", "000002.json")
-
-
-def test_what_is_not_an_entry_is_not_read(registry, tmp_path):
+def test_what_is_not_an_entry_is_not_read_and_is_found(registry, tmp_path):
     registry.append("demo", 1, b"a")
     folder = tmp_path / "registry" / "entries" / "demo"
-    for name in (".entry-x", "1.json", "0000002.json", "000002.json.part"):
+    strays = [".entry-x", "1.json", "0000002.json", "000002.json.part"]
+    for name in strays:
         (folder / name).write_text("x")
+    (folder / "sub" / "deeper").mkdir(parents=True)
     (tmp_path / "registry" / "entries" / "Strange").mkdir()
-    assert registry.entries("demo") == [b"a"]
+    (tmp_path / "registry" / "blobs" / "sha256" / "notes.txt").write_text("x")
+    (tmp_path / "registry" / "blobs" / "md5").mkdir()
+    assert _stored(registry, "demo") == {1: b"a"}
     assert registry.names() == ["demo"]
+    found = list(registry.strays())
+    assert {error.code for error in found} == {"E_REGISTRY_STRAY"}
+    names = {error.where.rpartition("/")[2] for error in found}
+    assert names == {*strays, "deeper", "Strange", "notes.txt", "md5"}
 
 
 @pytest.mark.parametrize("kind", ["link", "pipe", "folder"])
-def test_an_entry_that_is_no_regular_file_is_refused_without_waiting(registry, tmp_path, kind):
+def test_an_entry_that_is_no_regular_file_is_a_finding_and_hides_no_other(registry, tmp_path, kind):
     registry.append("demo", 1, b"a")
     path = tmp_path / "registry" / "entries" / "demo" / "000002.json"
     if kind == "link":
@@ -97,16 +105,56 @@ def test_an_entry_that_is_no_regular_file_is_refused_without_waiting(registry, t
         os.mkfifo(path)
     else:
         path.mkdir()
-    with pytest.raises((Refused, Unreadable)) as caught:
-        registry.entries("demo")
-    assert caught.value.code in ("E_FILE_KIND", "E_LINK")
+    stored = registry.entries("demo")
+    assert stored.entries == {1: b"a"}
+    assert stored.taken == {2}
+    assert [error.code for error in stored.problems] in (["E_FILE_KIND"], ["E_LINK"])
+    assert not registry.append("demo", 2, b"b")
 
 
-def test_an_entry_beyond_the_limit_is_refused(registry, tmp_path):
+def test_an_entry_beyond_the_limit_is_a_finding(registry, tmp_path):
     registry.append("demo", 1, b"a" * (1024 * 1024 + 1))
+    assert [e.code for e in registry.entries("demo").problems] == ["E_FILE_TOO_LARGE"]
+
+
+@pytest.mark.parametrize("place", ["entries", "entries/demo", "blobs", "blobs/sha256", "tmp"])
+def test_a_link_in_the_folder_is_not_followed(registry, tmp_path, place):
+    registry.append("demo", 1, b"a")
+    path, elsewhere = tmp_path / "registry" / place, tmp_path / "elsewhere"
+    path.rename(elsewhere)
+    path.symlink_to(elsewhere)
+    before = sorted(elsewhere.rglob("*"))
+    held = _held(tmp_path, b"data")
+    actions = {
+        "entries": lambda: registry.entries("demo"),
+        "append": lambda: registry.append("demo", 2, b"b"),
+        "keep": lambda: registry.keep(held),
+        "blob": lambda: registry.blob(held.digest),
+    }
+    met = ("entries", "append") if place.startswith("entries") else ("keep", "blob")
+    if place == "tmp":
+        met = ("append", "keep")
+    for action in met:
+        with pytest.raises(Refused) as caught:
+            actions[action]()
+        assert caught.value.code == "E_REGISTRY_LINK"
+    assert sorted(elsewhere.rglob("*")) == before
+    assert [error.code for error in registry.strays()] == ["E_REGISTRY_LINK"]
+
+
+def test_a_blob_that_is_a_link_is_not_read(registry, tmp_path):
+    held = _held(tmp_path, b"data")
+    registry.keep(held)
+    path = registry.blob(held.digest)
+    path.rename(tmp_path / "elsewhere")
+    path.symlink_to(tmp_path / "elsewhere")
     with pytest.raises(Refused) as caught:
-        registry.entries("demo")
-    assert caught.value.code == "E_FILE_TOO_LARGE"
+        registry.blob(held.digest)
+    assert caught.value.code == "E_REGISTRY_LINK"
+    assert [error.code for error in registry.strays()] == ["E_REGISTRY_LINK"]
+    registry.keep(held)  # publishing again repairs it
+    assert registry.blob(held.digest).read_bytes() == b"data"
+    assert (tmp_path / "elsewhere").read_bytes() == b"data"
 
 
 def test_a_kept_file_is_found_by_its_digest(registry, tmp_path):
@@ -164,7 +212,12 @@ def test_a_gap_among_many_entries_is_found_soon(registry, tmp_path):
     for number in (*range(1, 20_000), 20_001):
         (folder / f"{number:06d}.json").touch()
     began = time.process_time()
-    with pytest.raises(Refused) as caught:
-        registry.entries("demo")
-    assert (caught.value.code, caught.value.expected) == ("E_ENTRY_GAP", "020000.json")
+    stored = registry.entries("demo")
+    history = read_history(
+        stored._replace(entries={}, taken=frozenset(stored.entries)),
+        name="demo",
+        trust=TrustStore(),
+    )
+    (gap,) = history.problems
+    assert (gap.code, gap.expected) == ("E_ENTRY_GAP", "020000.json")
     assert time.process_time() - began < 2  # it took three: every number was sought among all

@@ -8,7 +8,9 @@ from kolm import canonical, digest
 from kolm.errors import KolmError, Refused, Unreadable
 from kolm.records.codec import from_document, to_document
 from kolm.records.entry import Entry, FileReference
-from kolm.registry.entries import read_entry, read_history, seal_entry
+from kolm.registry.backends.backend import Stored
+from kolm.registry.entries import read_entry, seal_entry
+from kolm.registry.history import read_history
 from kolm.sign import envelope, keys, predicates
 from kolm.sign.statement import STATEMENT_TYPE, statement
 from kolm.sign.trust import Revocation, Role, TrustedKey, TrustStore
@@ -20,6 +22,7 @@ FIRST = Entry(
     version="1.0.0",
     bundle=digest.of_bytes(b"bundle"),
     file=FileReference(digest=digest.of_bytes(b"file"), size=4),
+    claims=(),
     previous=None,
     sequence=1,
     state="active",
@@ -34,10 +37,18 @@ def _trust(key=KEY, *, names=("*",), roles=tuple(Role), revoked=None):
     return TrustStore((entry,))
 
 
-def _read(data, *, sequence=1, previous=None, name="demo", trust=None):
-    return read_entry(
-        data, name=name, sequence=sequence, previous=previous, trust=trust or _trust()
-    )
+def _read(data, *, sequence=1, name="demo", trust=None):
+    return read_entry(data, name=name, sequence=sequence, trust=trust or _trust())
+
+
+def _history(*stored, trust=None):
+    entries = dict(enumerate(stored, start=1))
+    found = Stored(entries=entries, taken=frozenset(), problems=())
+    return read_history(found, name="demo", trust=trust or _trust())
+
+
+def _codes(history):
+    return [problem.code for problem in history.problems]
 
 
 def _refusal(data, **place):
@@ -67,8 +78,9 @@ def test_an_entry_survives_its_document():
 
 
 def test_a_history_is_read_in_order():
-    history = read_history([SEALED, seal_entry(_second(), KEY)], name="demo", trust=_trust())
-    assert [signed.entry.version for signed in history] == ["1.0.0", "1.1.0"]
+    history = _history(SEALED, seal_entry(_second(), KEY))
+    assert [signed.entry.version for signed in history.entries] == ["1.0.0", "1.1.0"]
+    assert history.problems == ()
 
 
 def test_every_flipped_bit_of_an_entry_is_refused_or_counts_for_nothing():
@@ -94,24 +106,27 @@ def test_an_entry_in_another_place_is_refused():
     assert _refusal(SEALED, name="other") == "E_ENTRY_PLACE"
 
 
-def test_an_entry_that_does_not_follow_the_one_before_is_refused():
-    second = seal_entry(_second(), KEY)
-    assert _refusal(SEALED, previous=digest.of_bytes(b"x")) == "E_ENTRY_CHAIN"
-    assert _refusal(second, sequence=2, previous=digest.of_bytes(b"x")) == "E_ENTRY_CHAIN"
-    assert _refusal(second, sequence=2, previous=None) == "E_ENTRY_CHAIN"
+@pytest.mark.parametrize("previous", [None, digest.of_bytes(b"x")])
+def test_an_entry_that_does_not_follow_the_one_before_is_a_finding(previous):
+    second = seal_entry(_second(previous=previous), KEY)
+    history = _history(SEALED, second)
+    assert _codes(history) == ["E_ENTRY_CHAIN"]
+    assert [signed.counts for signed in history.entries] == [True, True]
 
 
-def test_a_replaced_first_entry_breaks_the_history():
-    other = seal_entry(replace(FIRST, version="9.0.0"), KEY)
-    with pytest.raises(Refused) as caught:
-        read_history([other, seal_entry(_second(), KEY)], name="demo", trust=_trust())
-    assert caught.value.code == "E_ENTRY_CHAIN"
+def test_a_replaced_or_removed_first_entry_is_a_finding():
+    other, second = seal_entry(replace(FIRST, version="9.0.0"), KEY), seal_entry(_second(), KEY)
+    assert _codes(_history(other, second)) == ["E_ENTRY_CHAIN"]
+    stored = Stored(entries={2: second}, taken=frozenset(), problems=())
+    history = read_history(stored, name="demo", trust=_trust())
+    assert _codes(history) == ["E_ENTRY_GAP", "E_ENTRY_CHAIN"]
+    assert len(history.believed) == 1
 
 
-def test_a_removed_first_entry_breaks_the_history():
-    with pytest.raises(Refused) as caught:
-        read_history([seal_entry(_second(), KEY)], name="demo", trust=_trust())
-    assert caught.value.code == "E_ENTRY_PLACE"
+def test_one_bad_entry_blocks_nothing():
+    history = _history(SEALED, b"{}", seal_entry(_second(sequence=3), KEY))
+    assert _codes(history) == ["E_SCHEMA"]
+    assert [signed.entry.version for signed in history.believed] == ["1.0.0", "1.1.0"]
 
 
 def test_a_claim_of_another_kind_is_not_an_entry():
@@ -136,21 +151,29 @@ def test_an_entry_with_a_version_that_is_none_is_refused():
     assert _refusal(seal_entry(replace(FIRST, version="1.0.00"), KEY)) == "E_ENTRY_VERSION"
 
 
-def test_an_entry_in_an_unknown_state_is_refused():
+def _of_value(**changes):
     value = {
         "_type": STATEMENT_TYPE,
         "subject": [{"name": "demo", "digest": {"sha256": digest.hex_of(FIRST.bundle)}}],
         "predicateType": predicates.ENTRY,
-        "predicate": {**to_document(FIRST), "state": "yanked"},
+        "predicate": {**to_document(FIRST), **changes},
     }
-    assert _refusal(envelope.seal(canonical.dumps(value), KEY)) == "E_SCHEMA"
+    return envelope.seal(canonical.dumps(value), KEY)
+
+
+@pytest.mark.parametrize(
+    "changes", [{"state": "Yanked"}, {"state": ""}, {"claims": ["x"]}, {"claims": None}]
+)
+def test_an_entry_of_another_shape_is_refused(changes):
+    assert _refusal(_of_value(**changes)) == "E_SCHEMA"
 
 
 def test_a_signature_that_the_named_key_did_not_make_is_refused():
     forged = canonical.loads(seal_entry(FIRST, OTHER), where="test")
     forged["verificationMaterial"]["publicKey"]["hint"] = KEY.public.keyid
     forged["dsseEnvelope"]["signatures"][0]["keyid"] = KEY.public.keyid
-    assert _refusal(canonical.dumps(forged)) == "E_SIGNATURE_WRONG"
+    signed = _read(canonical.dumps(forged))
+    assert (signed.counts, signed.objection.code) == (False, "E_SIGNATURE_WRONG")
 
 
 def test_an_entry_by_an_unknown_key_counts_for_nothing():
@@ -175,14 +198,48 @@ def test_an_entry_that_trust_does_not_cover_counts_for_nothing(trust, code):
     assert signed.objection.code == code
 
 
-def test_a_version_that_moves_to_another_bundle_is_refused():
+def test_a_version_that_moves_to_another_bundle_stays_where_it_was():
     moved = _second(version="1.0.0+build", bundle=digest.of_bytes(b"another"))
-    with pytest.raises(Refused) as caught:
-        read_history([SEALED, seal_entry(moved, KEY)], name="demo", trust=_trust())
-    assert caught.value.code == "E_ENTRY_VERSION_MOVED"
+    history = _history(SEALED, seal_entry(moved, KEY))
+    assert history.entries[1].objection.code == "E_ENTRY_VERSION_MOVED"
+    assert [signed.entry for signed in history.in_force().values()] == [FIRST]
 
 
 def test_a_stranger_cannot_move_a_version_or_block_a_name():
     moved = _second(version="1.0.0", bundle=digest.of_bytes(b"another"))
-    history = read_history([SEALED, seal_entry(moved, OTHER)], name="demo", trust=_trust())
-    assert [signed.counts for signed in history] == [True, False]
+    history = _history(SEALED, seal_entry(moved, OTHER))
+    assert [signed.counts for signed in history.entries] == [True, False]
+    assert history.problems == ()
+
+
+@pytest.mark.parametrize("version", ["1.0.0", "1.0.1"])
+def test_an_entry_that_drops_a_claim_of_its_bundle_does_not_count(version):
+    claims = (digest.of_bytes(b"a"), digest.of_bytes(b"b"))
+    first = seal_entry(replace(FIRST, claims=tuple(sorted(claims))), KEY)
+    second = _second(version=version, claims=claims[:1], previous=digest.of_bytes(first))
+    history = _history(first, seal_entry(second, KEY))
+    assert history.entries[1].objection.code == "E_CLAIMS_DROPPED"
+    assert claims[1] in history.entries[1].objection.expected
+    assert history.claims(FIRST.bundle) == set(claims)
+
+
+def test_the_last_entry_of_a_version_is_in_force_and_a_withdrawal_is_for_good():
+    yanked = seal_entry(_second(version="1.0.0", state="yanked"), KEY)
+    back = seal_entry(_second(version="1.0.0", sequence=3, previous=digest.of_bytes(yanked)), KEY)
+    assert _states(SEALED, yanked) == ["yanked"]
+    assert _states(SEALED, yanked, back) == ["active"]
+    gone = seal_entry(_second(version="1.0.0", state="withdrawn"), KEY)
+    back = seal_entry(_second(version="1.0.0", sequence=3, previous=digest.of_bytes(gone)), KEY)
+    assert _states(SEALED, gone, back) == ["withdrawn"]
+
+
+def _states(*stored):
+    return [signed.entry.state for signed in _history(*stored).in_force().values()]
+
+
+@pytest.mark.parametrize("junk", [(2,), (2, 3, 999_999), (999_999,)])
+def test_the_next_place_is_behind_the_last_believed_entry_whatever_strangers_put(junk):
+    stored = Stored(entries={1: SEALED}, taken=frozenset(junk), problems=())
+    number, previous = read_history(stored, name="demo", trust=_trust()).next_place()
+    assert number == next(n for n in (2, 3, 4) if n not in junk)
+    assert previous == digest.of_bytes(SEALED)

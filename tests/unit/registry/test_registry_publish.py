@@ -5,10 +5,10 @@ import pytest
 from kolm import digest
 from kolm.errors import Denied, Refused, Unreadable
 from kolm.registry.audit import audit
-from kolm.registry.entries import read_history
+from kolm.registry.history import read_history
 from kolm.sign import keys
 from kolm.sign.trust import Revocation, Role, TrustStore
-from tests.support.registries import World, check
+from tests.support.registries import World, check, read_claims
 
 
 @pytest.fixture
@@ -18,7 +18,7 @@ def world(tmp_path):
 
 def _versions(world, name="demo"):
     history = read_history(world.registry.entries(name), name=name, trust=world.trust)
-    return [(str(s.version), s.counts) for s in history]
+    return [(str(s.version), s.counts) for s in history.entries]
 
 
 def _leftovers(world):
@@ -31,7 +31,7 @@ def test_a_published_bundle_has_an_entry_and_its_file(world):
     assert published.entry.bundle == digest.of_bytes(b"one")
     assert published.entry.previous is None
     assert world.registry.blob(published.entry.file.digest).read_bytes() == b"one"
-    assert published.digest == digest.of_bytes(world.registry.entries("demo")[0])
+    assert published.digest == digest.of_bytes(world.registry.entries("demo").entries[1])
     assert _leftovers(world) == []
 
 
@@ -47,7 +47,7 @@ def test_publishing_the_same_again_changes_nothing(world):
     again = world.publish("demo@1.0.0", "one")
     assert not again.new
     assert again.digest == first.digest
-    assert len(world.registry.entries("demo")) == 1
+    assert len(world.registry.entries("demo").entries) == 1
 
 
 def test_a_published_version_never_means_another_bundle(world):
@@ -120,11 +120,31 @@ def test_a_stranger_cannot_reserve_a_version(world):
     assert _versions(world) == [("1.0.0", False), ("1.0.0", True)]
 
 
-def test_a_damaged_history_takes_no_more_entries(world):
-    world.publish("demo@1.0.0", "one")
-    world.registry.append("demo", 2, b"{}")
-    with pytest.raises(Refused):
-        world.publish("demo@1.1.0", "two")
+@pytest.mark.parametrize("junk", [[2], [2, 3], [999_999], [2, 999_999]])
+def test_what_strangers_put_into_a_name_stops_no_publisher(world, junk):
+    first = world.publish("demo@1.0.0", "one")
+    for number in junk:
+        world.registry.append("demo", number, b"{}")
+    second = world.publish("demo@1.1.0", "two")
+    assert second.entry.previous == first.digest
+    assert second.entry.sequence == next(n for n in (2, 3, 4) if n not in junk)
+    assert _versions(world) == [("1.0.0", True), ("1.1.0", True)]
+
+
+def test_the_claims_of_a_bundle_never_shrink_under_another_version_either(world):
+    world.publish("demo@1.0.0", "one\nfirst claim")
+    with pytest.raises(Refused) as caught:
+        world.publish("demo@1.0.1", "one")
+    assert caught.value.code == "E_CLAIMS_LOST"
+    assert world.publish("demo@1.0.1", "one\nfirst claim\nmore").new
+
+
+def test_claims_are_missed_though_the_file_that_carried_them_is_gone(world):
+    published = world.publish("demo@1.0.0", "one\nfirst claim")
+    world.registry.blob(published.entry.file.digest).unlink()
+    with pytest.raises(Refused) as caught:
+        world.publish("demo@1.0.0", "one\nsecond claim")
+    assert caught.value.code == "E_CLAIMS_LOST"
 
 
 def test_a_lost_race_is_tried_again_behind_the_winner(world, monkeypatch):
@@ -142,8 +162,11 @@ def test_a_lost_race_is_tried_again_behind_the_winner(world, monkeypatch):
     monkeypatch.setattr(world.registry, "append", append_late)
     published = world.publish("demo@1.0.0", "the loser")
     assert published.entry.sequence == 2
-    assert published.entry.previous == digest.of_bytes(world.registry.entries("demo")[0])
-    assert audit(world.registry, trust=world.trust, check=check).verdict == "ok"
+    assert published.entry.previous == digest.of_bytes(world.registry.entries("demo").entries[1])
+    assert (
+        audit(world.registry, trust=world.trust, check=check, read_claims=read_claims).verdict
+        == "ok"
+    )
 
 
 def test_a_lost_race_for_the_same_version_is_refused(world, monkeypatch):

@@ -1,14 +1,20 @@
+from dataclasses import replace
+
 import pytest
 
 from kolm import digest
 from kolm.bundle.cid import cid_of
 from kolm.errors import Refused, Unreadable, Usage
+from kolm.events import Silent
+from kolm.registry.entries import seal_entry
+from kolm.registry.history import read_history
 from kolm.registry.pull import pull
 from kolm.registry.references import parse_reference
 from kolm.registry.resolve import resolve
+from kolm.registry.versions import parse_version
 from kolm.sign import keys
 from kolm.sign.trust import Revocation, TrustStore
-from tests.support.registries import World, check
+from tests.support.registries import World, check, read_claims
 
 
 @pytest.fixture
@@ -32,6 +38,7 @@ def _pull(world, text, *, target="out.kolm", **options):
         parse_reference(text),
         trust=world.trust,
         check=check,
+        read_claims=read_claims,
         target=world.folder / target,
         **options,
     )
@@ -116,7 +123,13 @@ def test_a_pulled_file_has_the_published_bytes(world):
 
 def test_the_default_file_name_tells_name_and_version(world, monkeypatch):
     monkeypatch.chdir(world.folder)
-    pulled = pull(world.registry, parse_reference("demo/sub"), trust=world.trust, check=check)
+    pulled = pull(
+        world.registry,
+        parse_reference("demo/sub"),
+        trust=world.trust,
+        check=check,
+        read_claims=read_claims,
+    )
     assert pulled.path.name == "demo-sub-0.1.0.kolm"
 
 
@@ -217,3 +230,79 @@ def test_a_file_without_an_end_is_not_copied_to_its_end(world):
     assert refused.value.code == "E_BLOB_DIGEST"
     assert not list(world.folder.glob(".staged-*"))
     assert not (world.folder / "out.kolm").exists()
+
+
+def _append(world, state, version="1.10.0"):
+    """What a later kolm writes: the same bundle again, in another state."""
+    history = read_history(world.registry.entries("demo"), name="demo", trust=world.trust)
+    last = history.in_force()[parse_version(version)].entry
+    sequence, previous = history.next_place()
+    changed = replace(last, state=state, sequence=sequence, previous=previous)
+    assert world.registry.append("demo", sequence, seal_entry(changed, world.key))
+
+
+class Told(Silent):
+    def __init__(self):
+        self.warnings = []
+
+    def warned(self, message):
+        self.warnings.append(message)
+
+
+def test_a_yanked_version_is_passed_by_and_handed_out_by_name_with_a_warning(world):
+    _append(world, "yanked")
+    assert str(_resolve(world, "demo").version) == "1.9.0"
+    told = Told()
+    pulled = _pull(world, "demo@1.10.0", reporter=told)
+    assert pulled.path.read_bytes() == b"ten"
+    assert "yanked" in told.warnings[0]
+    _append(world, "active")
+    assert str(_resolve(world, "demo").version) == "1.10.0"
+
+
+def test_a_withdrawn_version_is_not_handed_out_and_does_not_come_back(world):
+    _append(world, "withdrawn")
+    assert str(_resolve(world, "demo").version) == "1.9.0"
+    for again in (False, True):
+        if again:
+            _append(world, "active")
+        for text in ("demo@1.10.0", f"demo@{digest.of_bytes(b'ten')}"):
+            with pytest.raises(Refused) as caught:
+                _pull(world, text)
+            assert caught.value.code == "E_VERSION_WITHDRAWN"
+        with pytest.raises(Refused) as caught:
+            world.publish("demo@1.10.0", "ten")
+        assert caught.value.code == "E_VERSION_WITHDRAWN"
+    assert _nothing_written(world)
+
+
+def test_a_state_of_a_later_kolm_is_not_handed_out(world):
+    _append(world, "quarantined")
+    assert str(_resolve(world, "demo").version) == "1.9.0"
+    with pytest.raises(Unreadable) as caught:
+        _pull(world, "demo@1.10.0")
+    assert caught.value.code == "E_ENTRY_STATE"
+
+
+def test_a_version_that_grows_stays_yanked(world):
+    _append(world, "yanked")
+    world.publish("demo@1.10.0", "ten\na claim")
+    assert str(_resolve(world, "demo").version) == "1.9.0"
+
+
+def test_damage_beside_the_answer_is_told_and_changes_nothing(world):
+    world.registry.append("demo", 5, b"{}")
+    told = Told()
+    assert _pull(world, "demo", reporter=told).path.read_bytes() == b"ten"
+    assert len(told.warnings) == 1
+    assert "demo entry 5" in told.warnings[0]
+
+
+def test_strangers_versions_are_hinted_at_last(world):
+    stranger = keys.generate()
+    theirs = TrustStore((world.trusted("mallory", stranger),))
+    for number in range(6):
+        world.publish(f"demo@9{number}.0.0", "evil", key=stranger, trust=theirs)
+    with pytest.raises(Unreadable) as caught:
+        _resolve(world, "demo@3.0.0")
+    assert "demo@1.10.0" in caught.value.hint

@@ -1,0 +1,147 @@
+"""What a reader has seen in a registry, so that the registry cannot go back under them.
+
+A folder cannot show what is no longer in it. So each reader and publisher keeps, in a file of
+their own, the entries that they have seen and believed there; `history.py` compares. Rules:
+docs/format/registry.md.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import NamedTuple
+
+from kolm import canonical, digest, paths, schema, system
+from kolm.digest import Digest
+from kolm.errors import Refused, broken_file
+from kolm.records.codec import from_document, to_document
+from kolm.records.entry import Entry
+from kolm.registry.backends.backend import Backend
+from kolm.registry.entries import SignedEntry
+from kolm.registry.history import History, read_history
+from kolm.registry.versions import parse_version
+from kolm.sign.trust import TrustStore
+
+FOLDER = "registries"
+_NAME_HEX_DIGITS = 32
+
+
+class _Remembered(NamedTuple):
+    """One entry that was believed when it was seen."""
+
+    digest: Digest
+    keyid: str
+    entry: Entry
+
+
+_Place = tuple[str, int]  # name, sequence
+
+
+class Seen:
+    """The memory of one reader about one registry; `Seen()` remembers nothing beyond itself.
+
+    Args:
+        path: the file that it is kept in.
+        registry: the one spelling of where the registry is.
+    """
+
+    def __init__(self, path: Path | None = None, registry: str = "") -> None:
+        self._path = path
+        self._registry = registry
+        self._entries: dict[_Place, _Remembered] = _read(path) if path is not None else {}
+        self._new: dict[_Place, _Remembered] = {}
+
+    @classmethod
+    def of(cls, folder: Path, backend: Backend) -> Seen:
+        """What is remembered about a registry in the folder of keys and trust.
+
+        Raises:
+            Unreadable: ``E_SEEN_BROKEN``: the file is not what it should be.
+        """
+        name = digest.hex_of(digest.of_bytes(backend.identity.encode(errors="surrogateescape")))
+        return cls(folder / FOLDER / f"{name[:_NAME_HEX_DIGITS]}.jsonl", backend.identity)
+
+    def history(self, backend: Backend, name: str, trust: TrustStore) -> History:
+        """Read the history of a name, held to what was seen before, and remember it.
+
+        Raises:
+            KolmError: the registry cannot be read.
+        """
+        found = read_history(
+            backend.entries(name), name=name, trust=trust, seen=self._known(name, trust)
+        )
+        for signed in found.believed:
+            self.learn(signed.entry, signed.digest, signed.keyid)
+        return found
+
+    def names(self) -> list[str]:
+        """Every name that something is remembered of, sorted."""
+        return sorted({name for name, _ in self._entries})
+
+    def learn(self, entry: Entry, stored: Digest, keyid: str) -> None:
+        """Remember a believed entry; the first one that was seen at a place stays."""
+        place = (entry.name, entry.sequence)
+        if place not in self._entries:
+            new = _Remembered(digest=stored, keyid=keyid, entry=entry)
+            self._entries[place] = self._new[place] = new
+
+    def save(self) -> None:
+        """Keep what was learnt; what another process has kept meanwhile stays.
+
+        Raises:
+            KolmError: the folder cannot be written.
+        """
+        if self._path is None or not self._new:
+            return
+        with system.naming(self._path):
+            self._path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+            with paths.locked(self._path.with_suffix(".lock")):
+                entries = {**self._new, **_read(self._path)}
+                where = self._registry.encode(errors="replace").decode()
+                rows = [{**_to_row(entries[place]), "registry": where} for place in sorted(entries)]
+                paths.atomic_write(self._path, canonical.dump_lines(rows), mode=0o600)
+        self._new.clear()
+
+    def _known(self, name: str, trust: TrustStore) -> Mapping[int, SignedEntry]:
+        """What was seen of a name and is still believed."""
+        return {
+            sequence: SignedEntry(
+                entry=old.entry,
+                version=parse_version(old.entry.version),
+                digest=old.digest,
+                keyid=old.keyid,
+                signer=signer,
+                objection=None,
+            )
+            for (of, sequence), old in self._entries.items()
+            if of == name and (signer := trust.find(old.keyid)) and signer.may_publish(name)
+        }
+
+
+def _read(path: Path) -> dict[_Place, _Remembered]:
+    try:
+        data = path.read_bytes()
+    except FileNotFoundError:
+        return {}
+    except OSError as error:
+        raise system.error_of(error, where=path) from None
+    found: dict[_Place, _Remembered] = {}
+    try:
+        for number, _, row in canonical.read_lines(data, where=str(path)):
+            where = f"{path}:{number}"
+            schema.check("seen", row, where=where)
+            schema.check("entry", row["entry"], where=where)
+            old = _Remembered(
+                digest=Digest(row["digest"]),
+                keyid=row["key"],
+                entry=from_document(Entry, row["entry"]),
+            )
+            found[old.entry.name, old.entry.sequence] = old
+    except Refused as error:
+        hint = "restore it from a copy; without it, what was seen in this registry is forgotten"
+        raise broken_file(error, "E_SEEN_BROKEN", "a memory of a registry", hint=hint) from None
+    return found
+
+
+def _to_row(old: _Remembered) -> dict[str, object]:
+    return {"digest": old.digest, "key": old.keyid, "entry": to_document(old.entry)}
