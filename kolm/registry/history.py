@@ -7,7 +7,7 @@ removed, replaced or put between is a finding. Only what would change the answer
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from kolm.digest import Digest
@@ -18,8 +18,6 @@ from kolm.registry.versions import Version
 from kolm.sign.trust import TrustStore
 
 ACTIVE, YANKED, WITHDRAWN = "active", "yanked", "withdrawn"
-
-_NOTHING: Mapping[int, SignedEntry] = {}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,7 +93,7 @@ def read_history(
     *,
     name: str,
     trust: TrustStore,
-    seen: Mapping[int, SignedEntry] = _NOTHING,
+    seen: Sequence[SignedEntry] = (),
 ) -> History:
     """Read all entries of a name; what is wrong is found, never raised.
 
@@ -103,7 +101,7 @@ def read_history(
         stored: what the registry holds of the name.
         name: the name.
         trust: whose entries count.
-        seen: the believed entries that this reader has seen here before, by number.
+        seen: the believed entries that this reader has seen here before.
     """
     problems = [*_gaps(name, sorted({*stored.entries, *stored.taken})), *stored.problems]
     entries: list[SignedEntry] = []
@@ -119,7 +117,7 @@ def read_history(
         entries.append(signed)
         head = signed.digest
     present = {signed.digest for signed in entries}
-    lost = tuple(old for _, old in sorted(seen.items()) if old.digest not in present)
+    lost = tuple(sorted((old for old in seen if old.digest not in present), key=_place))
     judged = _without_breaches(lost, entries)
     problems += [went_back(old) for old in lost]
     return History(

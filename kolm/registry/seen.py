@@ -7,7 +7,6 @@ docs/format/registry.md.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
@@ -34,9 +33,6 @@ class _Remembered(NamedTuple):
     entry: Entry
 
 
-_Place = tuple[str, int]  # name, sequence
-
-
 class Seen:
     """The memory of one reader about one registry; `Seen()` remembers nothing beyond itself.
 
@@ -48,8 +44,8 @@ class Seen:
     def __init__(self, path: Path | None = None, registry: str = "") -> None:
         self._path = path
         self._registry = registry
-        self._entries: dict[_Place, _Remembered] = _read(path) if path is not None else {}
-        self._new: dict[_Place, _Remembered] = {}
+        self._entries: dict[Digest, _Remembered] = _read(path) if path is not None else {}
+        self._new: dict[Digest, _Remembered] = {}
 
     @classmethod
     def of(cls, folder: Path, backend: Backend) -> Seen:
@@ -76,14 +72,13 @@ class Seen:
 
     def names(self) -> list[str]:
         """Every name that something is remembered of, sorted."""
-        return sorted({name for name, _ in self._entries})
+        return sorted({old.entry.name for old in self._entries.values()})
 
     def learn(self, entry: Entry, stored: Digest, keyid: str) -> None:
-        """Remember a believed entry; the first one that was seen at a place stays."""
-        place = (entry.name, entry.sequence)
-        if place not in self._entries:
+        """Remember a believed entry."""
+        if stored not in self._entries:
             new = _Remembered(digest=stored, keyid=keyid, entry=entry)
-            self._entries[place] = self._new[place] = new
+            self._entries[stored] = self._new[stored] = new
 
     def save(self) -> None:
         """Keep what was learnt; what another process has kept meanwhile stays.
@@ -96,16 +91,17 @@ class Seen:
         with system.naming(self._path):
             self._path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
             with paths.locked(self._path.with_suffix(".lock")):
-                entries = {**self._new, **_read(self._path)}
+                entries = {**_read(self._path), **self._new}.values()
+                ordered = sorted(entries, key=lambda old: (old.entry.name, old.entry.sequence))
                 where = self._registry.encode(errors="replace").decode()
-                rows = [{**_to_row(entries[place]), "registry": where} for place in sorted(entries)]
+                rows = [{**_to_row(old), "registry": where} for old in ordered]
                 paths.atomic_write(self._path, canonical.dump_lines(rows), mode=0o600)
         self._new.clear()
 
-    def _known(self, name: str, trust: TrustStore) -> Mapping[int, SignedEntry]:
+    def _known(self, name: str, trust: TrustStore) -> list[SignedEntry]:
         """What was seen of a name and is still believed."""
-        return {
-            sequence: SignedEntry(
+        return [
+            SignedEntry(
                 entry=old.entry,
                 version=parse_version(old.entry.version),
                 digest=old.digest,
@@ -113,19 +109,21 @@ class Seen:
                 signer=signer,
                 objection=None,
             )
-            for (of, sequence), old in self._entries.items()
-            if of == name and (signer := trust.find(old.keyid)) and signer.may_publish(name)
-        }
+            for old in self._entries.values()
+            if old.entry.name == name
+            and (signer := trust.find(old.keyid))
+            and signer.may_publish(name)
+        ]
 
 
-def _read(path: Path) -> dict[_Place, _Remembered]:
+def _read(path: Path) -> dict[Digest, _Remembered]:
     try:
         data = path.read_bytes()
     except FileNotFoundError:
         return {}
     except OSError as error:
         raise system.error_of(error, where=path) from None
-    found: dict[_Place, _Remembered] = {}
+    found: dict[Digest, _Remembered] = {}
     try:
         for number, _, row in canonical.read_lines(data, where=str(path)):
             where = f"{path}:{number}"
@@ -136,7 +134,7 @@ def _read(path: Path) -> dict[_Place, _Remembered]:
                 keyid=row["key"],
                 entry=from_document(Entry, row["entry"]),
             )
-            found[old.entry.name, old.entry.sequence] = old
+            found[old.digest] = old
     except Refused as error:
         hint = "restore it from a copy; without it, what was seen in this registry is forgotten"
         raise broken_file(error, "E_SEEN_BROKEN", "a memory of a registry", hint=hint) from None

@@ -201,7 +201,7 @@ def test_a_memory_that_cannot_be_kept_is_told(world):
     assert caught.value.code == "E_READ_ONLY"
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(st.lists(st.sampled_from(["publish", "grow", "look", "remove last"]), max_size=8))
 def test_a_reader_never_gets_less_than_they_have_seen(tmp_path_factory, steps):
     """Whatever is done to the folder: an answer is at least what was answered before, or none."""
