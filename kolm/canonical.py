@@ -86,7 +86,7 @@ def loads(
 
     Raises:
         Refused: too large, not UTF-8, not JSON, nested too deep, a duplicate key, NaN or
-            Infinity, a fraction, or an integer at or above 2**53.
+            Infinity, a fraction, an integer at or above 2**53, or a lone surrogate.
     """
     if len(data) > max_bytes:
         raise Refused(
@@ -127,7 +127,7 @@ def loads(
         return value
 
     try:
-        return json.loads(  # noqa: TID251 - this is the one strict reader
+        value = json.loads(  # noqa: TID251 - this is the one strict reader
             text,
             object_pairs_hook=pairs,
             parse_float=number,
@@ -137,6 +137,22 @@ def loads(
     except json.JSONDecodeError as error:
         message = f"not JSON: {error.msg} at byte {error.pos}"
         raise Refused("E_JSON_SYNTAX", message, where=where) from None
+    _demand_utf8(text, value, where)
+    return value
+
+
+# UTF-8 itself has no surrogates, so that one comes as an escape or not at all.
+_SURROGATE_ESCAPE = re.compile(r"\\u[dD][89a-fA-F]")
+
+
+def _demand_utf8(text: str, value: Any, where: str) -> None:
+    """Refuse a value with a text that could never be written again."""
+    if not _SURROGATE_ESCAPE.search(text):
+        return
+    try:
+        json.dumps(value, ensure_ascii=False).encode("utf-8")
+    except UnicodeEncodeError:
+        _refuse(where, "a text holds a lone surrogate, which has no UTF-8 form")
 
 
 def _refuse(where: str, message: str) -> NoReturn:

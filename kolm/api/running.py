@@ -17,7 +17,7 @@ from kolm.bundle.container import open_container
 from kolm.bundle.reader import Bundle
 from kolm.capture import images as pictures
 from kolm.digest import Digest
-from kolm.errors import Usage, missing_extra
+from kolm.errors import Refused, Usage, missing_extra
 from kolm.evaluate.pictures import Pictures, picture_sizes
 from kolm.evaluate.predict import answer_batch
 from kolm.evaluate.session import Session, Sources, open_session
@@ -217,5 +217,8 @@ def _as_capture(data: Sequence[bytes], prompt: str) -> dict[str, Any]:
         "split": None,
         "tags": [],
     }
-    canonical.dumps(capture)  # a prompt that is no Unicode text is refused here
+    try:
+        canonical.dumps(capture)
+    except ValueError as error:
+        raise Refused("E_CAPTURE_TEXT", f"the prompt is no text: {error}", where="prompt") from None
     return capture

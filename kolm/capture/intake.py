@@ -70,42 +70,64 @@ def take_in(
     """
     told = reporter or Silent()
     told.started(STAGE, None, "rows")
-    refused: list[BadRow] = []
+    bad_ones = _BadRows(keep_all=skip_bad)
     with store.adding() as addition:
         reader = _ImageReader(addition)
         count = 0
         for count, row in enumerate(rows, 1):
-            if isinstance(row, BadRow):
-                refused.append(row)
-            else:
-                bad = _add(row, addition, reader)
-                if bad is not None:
-                    refused.append(bad)
+            bad = row if isinstance(row, BadRow) else _add(row, addition, reader)
+            if bad is not None:
+                bad_ones.add(bad, count)
             if count % REPORT_EVERY_ROWS == 0:
-                told.advanced(STAGE, count, refused=len(refused))
-        if refused and not skip_bad:
-            raise bad_rows(refused, count)
+                told.advanced(STAGE, count, refused=bad_ones.count)
+        if bad_ones.count and not skip_bad:
+            raise bad_ones.error(count)
         added = addition.commit()
-    known = count - len(refused) - added.captures
-    told.finished(STAGE, rows=count, new=added.captures, refused=len(refused))
-    return Taken(captures=added.captures, known=known, images=added.images, refused=tuple(refused))
-
-
-def bad_rows(refused: list[BadRow], count: int) -> Refused:
-    """The error that names the bad rows of an import."""
-    if count == 1:
-        return Refused(refused[0].code, refused[0].reason, where=refused[0].where)
-    named = [f"{row.where}: {row.reason} [{row.code}]" for row in refused]
-    shown = named[: limits.MAX_NAMED_PROBLEMS]
-    rest = len(named) - len(shown)
-    more = [f"and {rest} more"] if rest else []
-    return Refused(
-        "E_IMPORT_BAD_ROWS",
-        f"{len(refused)} of {count} rows cannot be taken; nothing was added",
-        where=refused[0].where,
-        found="\n".join([*shown, *more]),
-        hint="mend the rows, or leave them out with --skip-bad",
+    known = count - bad_ones.count - added.captures
+    told.finished(STAGE, rows=count, new=added.captures, refused=bad_ones.count)
+    return Taken(
+        captures=added.captures, known=known, images=added.images, refused=tuple(bad_ones.rows)
     )
+
+
+class _BadRows:
+    """The bad rows of one import: all of them if they are to be listed, else the first ones."""
+
+    def __init__(self, *, keep_all: bool) -> None:
+        self.count = 0
+        self.rows: list[BadRow] = []
+        self._kept = limits.MAX_BAD_ROWS if keep_all else limits.MAX_NAMED_PROBLEMS
+
+    def add(self, row: BadRow, rows_read: int) -> None:
+        """Count one more.
+
+        Raises:
+            Refused: ``E_IMPORT_BAD_ROWS``: there are so many that reading on shows nothing new.
+        """
+        self.count += 1
+        if self.count > limits.MAX_BAD_ROWS:
+            raise self.error(rows_read, hint="is this a file of this format? see --format")
+        if len(self.rows) < self._kept:
+            self.rows.append(row)
+
+    def error(
+        self, rows_read: int, *, hint: str = "mend the rows, or leave them out with --skip-bad"
+    ) -> Refused:
+        """The error that names them, as far as one message can."""
+        first = self.rows[0]
+        if rows_read == 1:
+            return Refused(first.code, first.reason, where=first.where)
+        named = self.rows[: limits.MAX_NAMED_PROBLEMS]
+        shown = [f"{row.where}: {row.reason} [{row.code}]" for row in named]
+        rest = self.count - len(shown)
+        more = [f"and {rest} more"] if rest else []
+        return Refused(
+            "E_IMPORT_BAD_ROWS",
+            f"{self.count} of {rows_read} rows cannot be taken; nothing was added",
+            where=first.where,
+            found="\n".join([*shown, *more]),
+            hint=hint,
+        )
 
 
 def list_refused(taken: Taken, target: Path, *, force: bool = False) -> None:
@@ -133,14 +155,14 @@ class _ImageReader:
             known = self._read(source, where)
             self._by_path[source.path] = known
         if isinstance(known, Refused):
-            raise known
+            raise known.again()
         return known
 
     def _read(self, source: FileImage, where: str) -> Image | Refused:
         try:
             return self._addition.image(sources.load(source, where=where), where=where)
         except Refused as error:
-            return error
+            return error.again()
 
 
 def _add(draft: Draft, addition: Addition, reader: _ImageReader) -> BadRow | None:

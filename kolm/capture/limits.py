@@ -19,4 +19,6 @@ MAX_CAPTURE_BYTES = 64 * 1024  # a capture is a line of evalcases.jsonl, whose l
 MAX_ROW_BYTES = 64 * 1024 * 1024  # one JSONL row of an import: a base64 image and some text
 MAX_IMPORT_BYTES = 1024 * 1024 * 1024  # one JSON file of an import; LLaVA's 665k rows have 1.0 GB
 MAX_PATH_CHARACTERS = 4096  # PATH_MAX of Linux: anything longer cannot be a path
+MAX_ROW_VALUES = 256 * 1024  # of one row, keys too: parsed they take some 100 bytes each
 MAX_NAMED_PROBLEMS = 20  # rows that one error message names
+MAX_BAD_ROWS = 100_000  # of one import: kept with their reasons they take some 50 MiB

@@ -1,7 +1,7 @@
 """The folder of private keys: ``NAME.pem`` (mode 0600) and its public half ``NAME.pub.pem``.
 
 A key file is created whole or not at all and never overwritten; one that others may read is
-refused, as its secret may be known already.
+refused, as its secret may be known already, and so is a folder in which others may put theirs.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from pathlib import Path
 
 from kolm import paths, system
 from kolm.errors import Denied, Refused, Unreadable, Usage
+from kolm.sign import own_files
 from kolm.sign.keys import MAX_PEM_BYTES, PrivateKey, PublicKey, is_encrypted, read_private
 from kolm.sign.keys import read_public as parse_public
 
@@ -69,6 +70,7 @@ class KeyStore:
         """
         path = self.path(name)
         self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        self._demand_own_folders()
         fresh = self.folder / f".{name}.{key.public.keyid[:16]}.new"
         paths.atomic_write(fresh, key.to_pem(passphrase), mode=0o600)
         try:
@@ -87,6 +89,7 @@ class KeyStore:
             Unreadable: there is no such key.
         """
         path = self.path(name)
+        self._demand_own_folders()
         if not path.exists():
             raise _no_such_key(name, self.names())
         paths.atomic_write(path, key.to_pem(passphrase), mode=0o600)
@@ -101,6 +104,7 @@ class KeyStore:
             Denied: its file may be read by others, or the passphrase is missing or wrong.
         """
         path = self.path(name)
+        self._demand_own_folders()
         data = _read_secret(path)
         passphrase = ask(name) if is_encrypted(data) else None
         return read_private(data, passphrase=passphrase, where=str(path))
@@ -139,12 +143,15 @@ class KeyStore:
         """
         path = self.path(name).with_name(f"{name}{_PUBLIC}")
         try:
-            data = path.read_bytes()
+            data = own_files.read(path, max_bytes=MAX_PEM_BYTES)
         except FileNotFoundError:
             raise _no_such_key(name, self.names()) from None
-        except OSError as error:
-            raise system.error_of(error, where=path) from None
         return parse_public(data, where=str(path))
+
+    def _demand_own_folders(self) -> None:
+        """Nobody else can put a key of theirs in the place of one of these."""
+        own_files.demand_folder(self.folder)
+        own_files.demand_folder(self.folder.parent)
 
     def _write_public(self, name: str, key: PublicKey) -> None:
         path = self.path(name).with_name(f"{name}{_PUBLIC}")

@@ -11,9 +11,10 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from kolm import canonical, digest, paths, schema, system
+from kolm import canonical, digest, paths, schema
 from kolm.digest import Digest
 from kolm.errors import Refused, Unreadable, Usage, broken_file
+from kolm.sign import own_files
 from kolm.sign.keys import PublicKey, read_public
 
 FILE_NAME = "trust.json"
@@ -68,24 +69,30 @@ class TrustStore(NamedTuple):
 
     @classmethod
     def load(cls, folder: Path) -> TrustStore:
-        """The trust file in a folder; no file means that nobody is believed yet.
+        """The trust file in one's own folder; no file means that nobody is believed yet.
 
         Raises:
             Unreadable: the file cannot be read, or is no trust file.
+            Denied: ``E_OWN_FILE``: others may change it.
         """
-        return cls.load_file(folder / FILE_NAME, missing_is_empty=True)
+        own_files.demand_folder(folder)
+        try:
+            data = own_files.read(folder / FILE_NAME, max_bytes=canonical.MAX_DOCUMENT_BYTES)
+        except FileNotFoundError:
+            return cls()
+        return cls._read(data, folder / FILE_NAME)
 
     @classmethod
-    def load_file(cls, path: Path, *, missing_is_empty: bool = False) -> TrustStore:
-        """A trust file by its path."""
+    def load_file(cls, path: Path) -> TrustStore:
+        """A trust file that the user named; a group may have a hand in it, everybody may not."""
         try:
-            data = path.read_bytes()
+            data = own_files.read(path, max_bytes=canonical.MAX_DOCUMENT_BYTES, named=True)
         except FileNotFoundError:
-            if missing_is_empty:
-                return cls()
             raise Unreadable("E_TRUST_MISSING", "no such trust file", where=str(path)) from None
-        except OSError as error:
-            raise system.error_of(error, where=path) from None
+        return cls._read(data, path)
+
+    @classmethod
+    def _read(cls, data: bytes, path: Path) -> TrustStore:
         try:
             return cls.from_document(canonical.loads(data, where=str(path)), where=str(path))
         except Refused as error:
@@ -195,6 +202,7 @@ class TrustStore(NamedTuple):
 def change(folder: Path, apply: Callable[[TrustStore], TrustStore]) -> TrustStore:
     """Read the trust file, apply a change and replace the file; two changes at once both count."""
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    own_files.demand_folder(folder)
     with paths.locked(folder / f".{FILE_NAME}.lock"):
         store = apply(TrustStore.load(folder))
         paths.atomic_write(folder / FILE_NAME, canonical.dumps(store.to_document()), mode=0o600)

@@ -14,7 +14,7 @@ from kolm import canonical, digest, schema, system
 from kolm.digest import Digest
 from kolm.errors import Refused, Usage, broken_file
 from kolm.records import codec
-from kolm.sign import predicates
+from kolm.sign import own_files, predicates
 
 SCHEMA = "urn:kolm:policy:v1"
 _ON_SCORES = ("gate", "minimum_eval_cases", "lower_bound_above", "floors")
@@ -129,10 +129,11 @@ def load_policy(path: Path) -> Policy:
 
     Raises:
         Unreadable: the file cannot be read, or is no policy.
+        Denied: ``E_OWN_FILE``: everybody may change it.
     """
     try:
-        data = path.read_bytes()
-    except OSError as error:
+        data = own_files.read(path, max_bytes=canonical.MAX_DOCUMENT_BYTES, named=True)
+    except FileNotFoundError as error:
         raise system.error_of(error, where=path) from None
     try:
         return read_policy(canonical.loads(data, where=path.name), where=path.name)

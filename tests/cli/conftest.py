@@ -13,6 +13,7 @@ import pytest
 from PIL import Image
 
 from kolm import paths
+from kolm.api.running import RunAnswer
 from kolm.cli import flags
 from kolm.sign import keys
 from kolm.sign.keystore import KeyStore
@@ -99,7 +100,9 @@ def _replace_models(parts: BundleParts, monkeypatch: pytest.MonkeyPatch) -> None
         return SimpleNamespace(bundle=bundle, **common)
 
     def run(bundle: Path, *, reporter: Any, **_: Any) -> Any:
-        return SimpleNamespace(content_id=common["content_id"], text="red", tokens=2, finish="stop")
+        return RunAnswer(
+            content_id=common["content_id"], text="red", tokens=2, finish="stop", cut_tokens=0
+        )
 
     def check(spec: Any, *, reporter: Any, **_: Any) -> Any:
         reporter.noted("checking")

@@ -68,6 +68,10 @@ def lines(path: Path) -> Iterator[tuple[str, dict[str, Any] | BadRow]]:
 
 
 def _object(line: bytes, where: str) -> dict[str, Any] | BadRow:
+    # A value is a byte or two of text and much more when it is parsed. Base64 holds none of these.
+    if sum(map(line.count, (b",", b"[", b"{"))) > limits.MAX_ROW_VALUES:
+        reason = f"the row holds more than {limits.MAX_ROW_VALUES} values"
+        return BadRow(where=where, code="E_ROW_TOO_LONG", reason=reason)
     try:
         value = canonical.loads(line, where=where, max_bytes=limits.MAX_ROW_BYTES, floats=True)
     except Refused as error:

@@ -107,8 +107,8 @@ def trust_(pubkey: Path, name: str, roles: tuple[str, ...], rules: tuple[str, ..
             expected="--role publisher together with --names",
             hint="--names 'demo/*', or --names '*' for every name",
         )
-    with system.naming(pubkey):
-        data = pubkey.read_bytes()
+    with system.naming(pubkey), pubkey.open("rb") as stream:
+        data = stream.read(keys.MAX_PEM_BYTES + 1)
     entry = _trusted(name, keys.read_public(data, where=str(pubkey)), roles, rules)
     former = trust.TrustStore.load(paths.config_folder()).find(entry.key.keyid)
     trust.change(paths.config_folder(), lambda store: store.with_key(entry))
