@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -17,15 +18,16 @@ from kolm.bundle.container import open_container
 from kolm.bundle.reader import Bundle
 from kolm.capture.store import CaptureStore
 from kolm.digest import Digest
-from kolm.errors import Refused
+from kolm.errors import Refused, Unreadable
 from kolm.events import Reporter, Silent
 from kolm.format import names
-from kolm.records.kscore import Pack
+from kolm.records.kscore import Overlap, Pack
 from kolm.run import folder as files
 from kolm.run.names import MEASUREMENTS
 from kolm.score import kscore
-from kolm.score.cases import read_cases
+from kolm.score.cases import Case, read_cases
 from kolm.score.evaluation import evaluate
+from kolm.score.overlap import learned, measure_overlap, seen_images
 from kolm.sign import envelope, predicates, statement
 from kolm.sign.trust import TrustStore
 from kolm.train.profile import child_environment
@@ -49,6 +51,7 @@ def evaluate_bundle(
     bundle: str | Path,
     *,
     captures: str | Path,
+    trained_on: str | Path | None = None,
     base: str | Path | None = None,
     trust: TrustStore | str | Path | None = None,
     policy: Policy | str | Path = BUILT_IN,
@@ -63,6 +66,8 @@ def evaluate_bundle(
     Args:
         bundle: the file; verified first.
         captures: folder of the capture store.
+        trained_on: folder of the store that the bundle was trained on; near twins between its
+            pictures and those of `captures` are then counted.
         base: the base's folder, when it is not an embedded or cached one.
         trust: whose keys are believed: a store or its file; without one this user's own.
         policy: what the bundle must pass: a policy or its file.
@@ -97,6 +102,12 @@ def evaluate_bundle(
         run = place / "run"
         opened.unpack(run)
         cases = _write_pack(run, Path(captures), folder)
+        overlap = _overlap(opened, read_cases(cases), Path(captures), trained_on)
+        if overlap.seen_cases:
+            told.warned(
+                f"{overlap.seen_cases} of {overlap.cases} cases show what the bundle was trained "
+                "on: the score says less about new pictures"
+            )
         children.run(
             "evaluate",
             run,
@@ -110,7 +121,7 @@ def evaluate_bundle(
             evaluation,
             files.read_document(run, MEASUREMENTS),
             size_bytes=sum(len(opened.member(member)) for member in kscore.SIZED_MEMBERS),
-            pack=Pack(root=_root_of(cases), owner=_OWN_PACK),
+            pack=Pack(root=_root_of(cases), owner=_OWN_PACK, overlap=overlap),
             now=datetime.now(UTC),  # noqa: TID251 - the composition reads the clock
         )
     said = statement.statement(
@@ -142,6 +153,37 @@ def _write_pack(run: Path, captures: Path, base: Path) -> bytes:
     # The bundle's own answers must not be taken for this pack's.
     (run / names.PREDICTIONS).unlink()
     return cases
+
+
+def _overlap(
+    opened: Bundle, cases: Sequence[Case], captures: Path, trained_on: str | Path | None
+) -> Overlap:
+    """What of the pack was learned from: by digest, and by likeness where pictures are at hand."""
+    seen = learned(opened.rows(names.LINES))
+    found = measure_overlap(cases, seen)
+    if trained_on is None:
+        return found
+    from kolm.capture import likeness
+
+    equal = seen_images(cases, seen)
+    shown = {image for case in cases for image in case.images} - equal
+    with CaptureStore.open_to_read(captures) as store:
+        mine = {i.file for i in store.image_records().values() if i.pixels in shown}
+        left = store.signatures(mine)
+        pixels = {i.file: i.pixels for i in store.image_records().values()}
+    with CaptureStore.open_to_read(Path(trained_on)) as store:
+        right = store.signatures(set(map(Digest, seen.pictures.values())))
+    if len(right) < len(seen.pictures):
+        raise Unreadable(
+            "E_EVAL_TRAINED_ON",
+            "the store does not hold all pictures that the bundle was trained on",
+            where=str(trained_on),
+            expected=f"{len(seen.pictures)} pictures",
+            found=f"{len(right)} of them",
+            hint="give the store that it was compiled from, or leave --trained-on out",
+        )
+    near = {pixels[file] for file, _ in likeness.twins(left, right)}
+    return found._replace(near_twins=len(near))
 
 
 def _root_of(cases: bytes) -> Digest:

@@ -45,6 +45,15 @@ def score_lines(evaluation: Mapping[str, Any], kscore: Mapping[str, Any], out: O
     return lines
 
 
+def overlap_line(overlap: Mapping[str, Any]) -> str:
+    """What of the pack the bundle was trained on."""
+    seen, cases = overlap["seen_cases"], overlap["cases"]
+    images = f", {overlap['images']} pictures" if seen else ""
+    near = overlap["near_twins"]
+    twins = "near twins not looked at" if near is None else f"{near} more pictures have near twins"
+    return f"overlap    {seen or 'none'} of {cases} cases seen in training{images}; {twins}"
+
+
 def failing_lines(cases: Iterable[Mapping[str, str]]) -> list[str]:
     """Wrong answers, one case in three lines."""
     lines: list[str] = []

@@ -40,11 +40,35 @@ class Gate(NamedTuple):
     verdict: str  # passed | failed
 
 
+class Overlap(NamedTuple):
+    """What of a pack the bundle was trained or validated on.
+
+    Attributes:
+        cases: all cases of the pack.
+        seen_cases: those that show a picture that training saw, or were trained on themselves.
+        captures: those that were trained on themselves, to the letter.
+        images: pictures of the pack that training saw.
+        near_twins: further pictures of the pack that have a near twin among those that training
+            saw; None where those pictures were not at hand.
+    """
+
+    cases: int
+    seen_cases: int
+    captures: int
+    images: int
+    near_twins: int | None
+
+
 class Pack(NamedTuple):
-    """Which cases were scored: the Merkle root of their snapshot leaves, and whose they are."""
+    """Which cases were scored: the Merkle root of their snapshot leaves, and whose they are.
+
+    Attributes:
+        overlap: with training; None for the bundle's own cases, of which V39 and V49 tell it.
+    """
 
     root: str
     owner: str
+    overlap: Overlap | None = None
 
 
 class Machine(NamedTuple):

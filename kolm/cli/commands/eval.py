@@ -20,6 +20,12 @@ from kolm.cli.options import BELOW_GATE, POLICY, TRUST
     help="The folder of a capture store; all of its captures are scored.",
 )
 @click.option(
+    "--trained-on",
+    type=click.Path(path_type=Path, file_okay=False),
+    metavar="DIR",
+    help="The store that BUNDLE was compiled from: near twins of its pictures are counted too.",
+)
+@click.option(
     "--base",
     type=click.Path(path_type=Path, file_okay=False),
     help="The base: its folder or name, when it is not an embedded one.",
@@ -39,6 +45,7 @@ from kolm.cli.options import BELOW_GATE, POLICY, TRUST
 def command(
     bundle: Path,
     captures: Path,
+    trained_on: Path | None,
     base: Path | None,
     trust_file: Path | None,
     policy_file: Path | None,
@@ -53,13 +60,14 @@ def command(
     gate of the bundle's own spec is not reached on these captures.
     """
     from kolm import api
-    from kolm.cli.scores import score_lines
+    from kolm.cli.scores import overlap_line, score_lines
     from kolm.verify.policy import BUILT_IN
 
     out = output.current()
     result = api.evaluate_bundle(
         bundle,
         captures=captures,
+        trained_on=trained_on,
         base=base,
         trust=trust_file,
         policy=policy_file or BUILT_IN,
@@ -82,6 +90,7 @@ def command(
         lambda: "\n".join(
             [
                 *score_lines(result.evaluation, result.kscore, out),
+                overlap_line(result.kscore["pack"]["overlap"]),
                 f"claim      added to {result.bundle}",
             ]
         ),

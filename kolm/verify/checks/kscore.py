@@ -60,12 +60,38 @@ def inputs_are_the_contents(subject: Subject) -> Iterator[Finding]:
         for field, value in computed.items():
             if (own or field == "size_bytes") and stated[field] != value:
                 yield _differs(name, f"inputs/{field}", value, stated[field])
+        yield from _overlap_is_possible(name, claim["pack"], own=own)
         yield from _measurements_are_possible(name, stated)
         yield from _cost_is_possible(subject, name, stated["cost_usd_per_call"], own=own)
     told = [f"{field} {value}" for field, value in computed.items()]
-    told += [f"A {c['axes']['A']}{_by(name, c)}" for name, c in claims if not is_own(c)]
+    told += [
+        f"A {c['axes']['A']}{_by(name, c)}, {_overlap(c['pack'])}"
+        for name, c in claims
+        if not is_own(c)
+    ]
     word = {name for name, claim in claims if not is_own(claim) or not subject.scores_recomputed}
     yield passed(", ".join(told), by=word or None)
+
+
+def _overlap(pack: dict[str, Any]) -> str:
+    """What the evaluator says of training; the pack is not here, so that nobody can count again."""
+    stated = pack.get("overlap")
+    if stated is None:
+        return "overlap with training not stated"
+    near = stated["near_twins"]
+    twins = "near twins not looked at" if near is None else f"{near} more pictures with a near twin"
+    return f"{stated['seen_cases']} of {stated['cases']} cases seen in training, {twins}"
+
+
+def _overlap_is_possible(name: str, pack: dict[str, Any], *, own: bool) -> Iterator[Finding]:
+    stated = pack.get("overlap")
+    if stated is None:
+        return
+    if own:  # V39 and V49 tell it
+        yield _differs(name, "pack/overlap", "nothing for the bundle's own cases", stated)
+    elif not stated["captures"] <= stated["seen_cases"] <= stated["cases"]:
+        expected = "captures at most seen_cases, seen_cases at most cases"
+        yield _differs(name, "pack/overlap", expected, stated)
 
 
 def _measurements_are_possible(name: str, stated: dict[str, Any]) -> Iterator[Finding]:

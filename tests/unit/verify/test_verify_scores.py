@@ -376,12 +376,34 @@ def test_a_score_on_other_cases_is_said_to_be_its_signers_measurement(world: Wor
         assert "as publisher measured on cases that are not in the bundle" in answers[number].detail
 
 
+def overlap(**changes: Any) -> dict[str, Any]:
+    """What an evaluator says of a pack of ten cases."""
+    return {
+        "cases": 10, "seen_cases": 3, "captures": 2, "images": 3, "near_twins": None, **changes
+    }  # fmt: skip
+
+
+def test_v35_says_what_of_another_pack_was_trained_on(world: World) -> None:
+    told = with_other_cases(world)["V35"].detail
+    assert "overlap with training not stated" in told
+    told = with_other_cases(world, pack__overlap=overlap())["V35"].detail
+    assert "3 of 10 cases seen in training, near twins not looked at" in told
+    told = with_other_cases(world, pack__overlap=overlap(near_twins=1))["V35"].detail
+    assert "1 more pictures with a near twin" in told
+
+
+def test_v35_the_bundles_own_cases_state_no_overlap(world: World) -> None:
+    assert "V35" in world.audit(change=score(pack__overlap=overlap())).failed
+
+
 @pytest.mark.parametrize(
     ("number", "changes"),
     [
         ("V35", {"inputs__size_bytes": 1}),
         ("V35", {"inputs__cost_usd_per_call": "0.001"}),
         ("V35", {"inputs__p95_latency_us": 1}),
+        ("V35", {"pack__overlap": overlap(seen_cases=11)}),
+        ("V35", {"pack__overlap": overlap(captures=4)}),
         ("V36", {"composite": "0.9999"}),
         ("V37", {"gate__k": "0.1"}),
         ("V37", {"gate__k_passed": False}),
