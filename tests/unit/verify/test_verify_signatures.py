@@ -488,3 +488,12 @@ def test_without_trusted_scores_nothing_is_attested(world: World) -> None:
     answers = world.audit(key=world.stranger)
     assert {"V16", "V17", "V18", "V35", "V36", "V37"} <= answers.skipped
     assert answers.report.conclusions.process.by == ()
+
+
+def test_v18_scores_of_other_packs_alone_are_refused_and_crash_nothing(world: World) -> None:
+    def change(said: dict[str, Any]) -> None:
+        said[predicates.KSCORE]["pack"]["owner"] = "evaluator"
+        del said[predicates.TEST_RESULT]
+
+    answers = world.audit(change=change)
+    assert "V18" in answers.failed
