@@ -109,13 +109,15 @@ def _kind(part: dict[str, Any]) -> str:
         "string": "text",
         "integer": "whole number",
     }
-    text = names.get(part["type"], part["type"])
+    kinds = [part["type"]] if isinstance(part["type"], str) else part["type"]
+    text = names.get(kinds[0], kinds[0])
     bounds = [
         f"{sign} {part[keyword]}"
         for keyword, sign in (("minimum", "≥"), ("exclusiveMinimum", ">"), ("maximum", "≤"))
         if keyword in part
     ]
-    return f"{text} {', '.join(bounds)}".strip()
+    alternatives = "".join(f" or `{kind}`" for kind in kinds[1:])
+    return f"{text} {', '.join(bounds)}".strip() + alternatives
 
 
 def _default(part: dict[str, Any]) -> str:

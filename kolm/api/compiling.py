@@ -153,7 +153,6 @@ def _judge_and_seal(
         measurements,
         size_bytes=content.size_of(kscore.SIZED_MEMBERS),
         pack=Pack(root=sealing.pack_root(prepared.snapshot.lines), owner="publisher"),
-        now=datetime.now(UTC),  # noqa: TID251 - api reads the clock for the K-score claim
     )
     passed = report["gate"]["verdict"] == "passed"
     result: dict[str, Any] = {
@@ -167,7 +166,8 @@ def _judge_and_seal(
         reporter.started("seal", None, "bytes")
         facts = files.read_document(done.trained, FACTS)
         times = sealing.Times(
-            started=started,
+            # A training that was found done began with an earlier call, and the build with it.
+            started=min(started, datetime.fromisoformat(facts["measured"]["started_on"])),
             finished=datetime.now(UTC),  # noqa: TID251 - for the provenance claim
             measured={
                 "compile_seconds": canonical.decimal(time.monotonic() - began, 1),

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -122,7 +121,6 @@ def evaluate_bundle(
             files.read_document(run, MEASUREMENTS),
             size_bytes=sum(len(opened.member(member)) for member in kscore.SIZED_MEMBERS),
             pack=Pack(root=_root_of(cases), owner=_OWN_PACK, overlap=overlap),
-            now=datetime.now(UTC),  # noqa: TID251 - the composition reads the clock
         )
     said = statement.statement(
         content_id, lock["name"], predicates.KSCORE, predicates.kscore(report)

@@ -141,9 +141,9 @@ def demand_reachable(prepared: Prepared) -> None:
         Refused: ``E_FLOOR_OUT_OF_REACH``.
     """
     cases = prepared.snapshot.header.splits.eval.captures
-    demanded = Decimal(prepared.lock["evaluation"]["floors"]["accuracy_lower_bound"])
+    demanded = prepared.lock["evaluation"]["floors"]["accuracy_lower_bound"]
     best = wilson(cases, cases).low
-    if Decimal(best) < demanded:
+    if demanded is not None and Decimal(best) < Decimal(demanded):
         raise Refused(
             "E_FLOOR_OUT_OF_REACH",
             "so few eval cases cannot reach the floor, even if every answer is right",

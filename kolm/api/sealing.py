@@ -138,7 +138,6 @@ def score_report(
     *,
     size_bytes: int,
     pack: Pack,
-    now: datetime,
 ) -> dict[str, Any]:
     """The K-score document of an evaluation and the measurements beside it."""
     settings = lock["evaluation"]
@@ -155,7 +154,7 @@ def score_report(
         gate_k=settings["floors"]["k"],
         pack=pack,
         machine=Machine(**measurements["machine"]),
-        measured_on=predicates.instant(now),
+        measured_on=measurements["measured_on"],
     )
 
 
@@ -282,8 +281,8 @@ def _predicates(
         ),
         predicates.KSCORE: predicates.kscore(report),
         predicates.TEST_RESULT: predicates.test_result(
-            passed=[name for name, passed in tests if passed],
-            failed=[name for name, passed in tests if not passed],
+            passed=[name for name, passed in tests if passed is True],
+            failed=[name for name, passed in tests if passed is False],
             configuration={name: named[name] for name in (names.EVALUATION, names.LOCK)},
         ),
     }

@@ -33,16 +33,19 @@ def score_lines(evaluation: Mapping[str, Any], kscore: Mapping[str, Any], out: O
     if evaluation["cut_prompts"]:
         cut = f"{evaluation['cut_prompts']} prompts were cut to fit the budget of tokens"
         lines.append(f"{out.paint('note', 'warn')}       {cut}")
-    for floor in evaluation["floors"]:
-        mark = out.paint("ok    ", "good") if floor["passed"] else out.paint("FAILED", "bad")
-        lines.append(
-            f"  {mark} {floor['name']:24} demanded {floor['demanded']:8} "
-            f"observed {floor['observed']}"
-        )
     gate = kscore["gate"]
-    mark = out.paint("ok    ", "good") if gate["k_passed"] else out.paint("FAILED", "bad")
-    lines.append(f"  {mark} {'K-score':24} demanded {gate['k']:8} observed {kscore['composite']}")
-    return lines
+    held = [(f["name"], f["demanded"], f["observed"], f["passed"]) for f in evaluation["floors"]]
+    held.append(("K-score", gate["k"], kscore["composite"], gate["k_passed"]))
+    return [*lines, *(_floor_line(*floor, out) for floor in held)]
+
+
+def _floor_line(
+    name: str, demanded: str | None, observed: str, passed: bool | None, out: Output
+) -> str:
+    marks = {True: ("ok    ", "good"), False: ("FAILED", "bad"), None: ("off   ", "warn")}
+    text, style = marks[passed]
+    wanted = "nothing" if demanded is None else demanded
+    return f"  {out.paint(text, style)} {name:24} demanded {wanted:8} observed {observed}"
 
 
 def overlap_line(overlap: Mapping[str, Any]) -> str:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,7 @@ from kolm.run.names import MEASUREMENTS
 from kolm.score.cases import build_cases
 from kolm.score.evaluation import RUNS, score_row
 from kolm.score.judge import Judge
+from kolm.sign.predicates import instant
 
 
 def evaluate_folder(folder: Path, reporter: Reporter) -> None:
@@ -48,7 +50,8 @@ def evaluate_folder(folder: Path, reporter: Reporter) -> None:
     if cut:
         reporter.warned(f"{cut} prompts of eval cases were cut to fit train.max_seq_length")
     files.write_rows(folder, PREDICTIONS, rows)
-    facts = _measurements(session, answers, latency, wall_seconds)
+    measured_on = datetime.now(UTC)  # noqa: TID251 - for the K-score claim, never for content
+    facts = _measurements(session, answers, latency, wall_seconds, measured_on)
     files.write_document(folder, MEASUREMENTS, facts)
 
 
@@ -77,11 +80,16 @@ def prediction_rows(
 
 
 def _measurements(
-    session: Session, answers: Mapping[str, Answers], latency: Latency, wall_seconds: float
+    session: Session,
+    answers: Mapping[str, Answers],
+    latency: Latency,
+    wall_seconds: float,
+    measured_on: datetime,
 ) -> dict[str, Any]:
     tokens = sum(answer.tokens for run in answers.values() for answer in run.values())
     environment = session.sources.lock["environment"]
     return {
+        "measured_on": instant(measured_on),
         "latency_calls": latency.calls,
         "p50_latency_us": latency.p50_us,
         "p95_latency_us": latency.p95_us,

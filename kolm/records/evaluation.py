@@ -52,12 +52,15 @@ class Slice(NamedTuple):
 
 
 class Floor(NamedTuple):
-    """One demanded minimum (for p: maximum) and what was observed."""
+    """One demanded minimum (for p: maximum) and what was observed.
+
+    Where nothing is demanded, `demanded` and `passed` are None.
+    """
 
     name: str
-    demanded: str
+    demanded: str | None
     observed: str
-    passed: bool
+    passed: bool | None
 
 
 class Evaluation(NamedTuple):

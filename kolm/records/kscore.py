@@ -32,10 +32,10 @@ class Axes(NamedTuple):
 
 
 class Gate(NamedTuple):
-    """The verdict: K and every floor must pass."""
+    """The verdict: K and every floor that are demanded must pass."""
 
-    k: str
-    k_passed: bool
+    k: str | None
+    k_passed: bool | None
     floors_passed: bool
     verdict: str  # passed | failed
 

@@ -100,15 +100,15 @@ class MetricChoice:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Floors:
-    """What the gate demands."""
+    """What the gate demands; None switches a floor off."""
 
-    accuracy_lower_bound: str = "0.8"
-    worst_slice: str = "0.7"
+    accuracy_lower_bound: str | None = "0.8"
+    worst_slice: str | None = "0.7"
     worst_slice_minimum_cases: int = 30
-    better_than_base_p: str = "0.05"
-    above_blind: str = "0.1"
-    above_majority: str = "0.1"
-    k: str = "0.85"
+    better_than_base_p: str | None = "0.05"
+    above_blind: str | None = "0.1"
+    above_majority: str | None = "0.1"
+    k: str | None = "0.85"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -17,7 +17,7 @@ from kolm.records import codec
 from kolm.records.evaluation import Evaluation, Majority, Slice
 from kolm.score.aggregate import summarise
 from kolm.score.cases import Case, cluster_names
-from kolm.score.floors import check_floors
+from kolm.score.floors import all_passed, check_floors
 from kolm.score.judge import STOP, Judge
 from kolm.score.paired import compare
 from kolm.score.rounding import in_millionths
@@ -167,7 +167,7 @@ def _add_up(
         paired=paired,
         slices=slices,
         floors=floors,
-        floors_passed=all(floor.passed for floor in floors),
+        floors_passed=all_passed(floors),
     )
 
 

@@ -93,7 +93,7 @@ def claim(
     p95_latency_us: int,
     latency_calls: int,
     cost_usd_per_call: str,
-    gate_k: str,
+    gate_k: str | None,
     pack: Pack,
     machine: Machine,
     measured_on: str,
@@ -139,14 +139,17 @@ def claim(
     )
 
 
-def decide(composite: str, gate_k: str, *, floors_passed: bool) -> Gate:
-    """The gate: K as written reaches the demanded K, and every floor passed."""
-    k_passed = Decimal(composite) >= canonical.parse_decimal(gate_k, where="evaluation.floors.k")
+def decide(composite: str, gate_k: str | None, *, floors_passed: bool) -> Gate:
+    """The gate: K as written reaches the demanded K, if one is demanded, and every floor passed."""
+    k_passed = None
+    if gate_k is not None:
+        demanded = canonical.parse_decimal(gate_k, where="evaluation.floors.k")
+        k_passed = Decimal(composite) >= demanded
     return Gate(
         k=gate_k,
         k_passed=k_passed,
         floors_passed=floors_passed,
-        verdict="passed" if k_passed and floors_passed else "failed",
+        verdict="passed" if k_passed is not False and floors_passed else "failed",
     )
 
 

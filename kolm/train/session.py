@@ -10,6 +10,7 @@ import shutil
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +33,7 @@ from kolm.models.resolve import read_config
 from kolm.objectives.sft import ImageEmbedder
 from kolm.run import folder as files
 from kolm.run.names import CHECKPOINTS, FACTS
+from kolm.sign.predicates import instant
 from kolm.train import evidence, vision
 from kolm.train.checkpoints import CheckpointFolder, encode_tensors
 from kolm.train.loop import RunOutcome, run
@@ -183,6 +185,7 @@ def train_run(folder: Path, reporter: Reporter) -> None:
     Raises:
         KolmError: as `open_session`; and when the evidence contradicts the lock.
     """
+    started_on = datetime.now(UTC)  # noqa: TID251 - for the provenance claim, never for content
     session = open_session(folder, reporter)
     checkpoints, trace = CheckpointFolder(folder / CHECKPOINTS), Trace(folder / names.TRACE)
     outcome = run(
@@ -208,12 +211,14 @@ def train_run(folder: Path, reporter: Reporter) -> None:
     files.write_rows(folder, names.MODULES, rows)
     files.write(folder, names.WEIGHTS, weights)
     files.write(folder, names.CONFIG, adapter_config.derive(session.inputs.lock, rows))
-    files.write_document(folder, FACTS, _facts(session, outcome, trace, weights))
+    files.write_document(folder, FACTS, _facts(session, outcome, trace, weights, started_on))
     if (folder / FEATURES).is_dir():  # gigabytes that only a resumed run would read again
         shutil.rmtree(folder / FEATURES)
 
 
-def _facts(session: Session, outcome: RunOutcome, trace: Trace, weights: bytes) -> dict[str, Any]:
+def _facts(
+    session: Session, outcome: RunOutcome, trace: Trace, weights: bytes, started_on: datetime
+) -> dict[str, Any]:
     """What the receipt and the provenance claim say of the run; ``measured`` is no content."""
     seconds = max(outcome.seconds, 1e-9)
     return {
@@ -238,6 +243,7 @@ def _facts(session: Session, outcome: RunOutcome, trace: Trace, weights: bytes) 
         "adapter": digest.of_bytes(weights),
         "adapter_bytes": len(weights),
         "measured": {
+            "started_on": instant(started_on),
             "prepare_seconds": canonical.decimal(session.prepare_seconds, 3),
             "train_seconds": canonical.decimal(outcome.seconds, 3),
             "examples_per_second": canonical.decimal(outcome.examples / seconds, 3),

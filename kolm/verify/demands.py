@@ -36,6 +36,8 @@ def score_demands(subject: Subject) -> tuple[Demand, ...]:
 def _of_publisher(subject: Subject) -> Iterator[Demand]:
     evidence = Evidence.RECOMPUTED if subject.scores_recomputed else Evidence.ATTESTED
     for floor in subject.evaluation["floors"]:
+        if floor["demanded"] is None:  # switched off: the publisher demands nothing here
+            continue
         yield Demand(
             name=floor["name"],
             by=PUBLISHER,
@@ -47,6 +49,8 @@ def _of_publisher(subject: Subject) -> Iterator[Demand]:
     scores = measured_scores(subject)
     if scores:
         _, claim = worst(scores)
+        if claim["gate"]["k"] is None:
+            return
         yield Demand(
             name="k",
             by=PUBLISHER,

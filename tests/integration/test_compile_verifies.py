@@ -75,3 +75,12 @@ def test_a_bundle_below_the_gate_is_sealed_when_its_maker_says_so(line: Line) ->
     assert not line.bundle.exists()
     line.demand("compile", "--allow-below-gate")
     assert line.bundle.exists()
+
+
+def test_with_every_floor_off_a_bundle_is_sealed_and_says_so(line: Line) -> None:
+    names = ("accuracy_lower_bound", "worst_slice", "better_than_base_p", "above_blind")
+    off = ", ".join(f"{name}: null" for name in (*names, "above_majority", "k"))
+    line.write_spec(floors=f"{{{off}}}")
+    ran = line.demand("compile")
+    assert ran.stdout.count("demanded nothing") == 6
+    line.demand("verify", line.bundle)

@@ -237,8 +237,8 @@ class BundleParts:
             ),
             predicates.KSCORE: predicates.kscore(report),
             predicates.TEST_RESULT: predicates.test_result(
-                passed=[name for name, ok in floors if ok],
-                failed=[name for name, ok in floors if not ok],
+                passed=[name for name, ok in floors if ok is True],
+                failed=[name for name, ok in floors if ok is False],
                 configuration={
                     name: digest.of_bytes(made[name])
                     for name in ("evaluation.json", "spec.lock.json")

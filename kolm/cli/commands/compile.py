@@ -122,7 +122,7 @@ def _for_people(result: CompileResult, out: output.Output) -> str:
 
 def _what_helps(result: CompileResult) -> str:
     """Below the gate: answers that are good enough may still have come too slowly for K."""
-    if all(floor["passed"] for floor in result.evaluation["floors"]):
+    if all(floor["passed"] is not False for floor in result.evaluation["floors"]):
         return (
             "only K is below, which also counts latency and size (kolm help kscore): compile "
             "again on an idle machine, or set evaluation.floors.k"

@@ -98,7 +98,7 @@ def provenance_matches(subject: Subject) -> Iterator[Finding]:
 @check(
     "V18",
     "Do the K-score and test-result claims agree with the content and with each other?",
-    reads=(EVALUATION, LINES),
+    reads=(EVALUATION, LINES, LOCK),
 )
 def scores_claims_agree(subject: Subject) -> Iterator[Finding]:
     """They name this evaluation, and one signer's verdict is one verdict."""
@@ -127,7 +127,7 @@ def scores_claims_agree(subject: Subject) -> Iterator[Finding]:
     for name, said in results:
         gates = [score["gate"] for signer, score in scores if signer == name]
         verdicts = {_verdict(gate["verdict"], gate["k_passed"]) for gate in gates}
-        stated = _verdict(said["result"].lower(), "k" in said["passedTests"])
+        stated = _verdict(said["result"].lower(), _test_of("k", said))
         if verdicts and stated not in verdicts:
             yield failed(
                 "one signer states two verdicts",
@@ -154,13 +154,25 @@ def _measured_after_the_build(subject: Subject) -> Iterator[Finding]:
             )
 
 
-def _verdict(gate: str, k_passed: bool) -> str:
-    return f"gate {gate}, k {'passed' if k_passed else 'failed'}"
+def _verdict(gate: str, k_passed: bool | None) -> str:
+    words = {True: "passed", False: "failed", None: "not demanded"}
+    return f"gate {gate}, k {words[k_passed]}"
+
+
+def _test_of(name: str, said: dict[str, Any]) -> bool | None:
+    """How a test result has a test: passed, failed, or not at all."""
+    if name in said["passedTests"]:
+        return True
+    return False if name in said["failedTests"] else None
 
 
 def _floors_agree(subject: Subject, name: str, said: dict[str, Any]) -> Iterator[Finding]:
-    """Floors that the test result names stand on the side where the evaluation has them."""
-    for floor in subject.evaluation["floors"]:
+    """Floors that the test result names stand on the side where the evaluation has them.
+
+    What the lock does not demand is no test.
+    """
+    demanded = [f for f in subject.evaluation["floors"] if f["passed"] is not None]
+    for floor in demanded:
         side, other = ("passedTests", "failedTests")[:: 1 if floor["passed"] else -1]
         if floor["name"] in said[other] or floor["name"] not in said[side]:
             yield failed(
@@ -170,7 +182,9 @@ def _floors_agree(subject: Subject, name: str, said: dict[str, Any]) -> Iterator
                 found=other if floor["name"] in said[other] else "nowhere",
             )
     tests = {*said["passedTests"], *said["failedTests"]}
-    known = {floor["name"] for floor in subject.evaluation["floors"]} | {"k"}
+    known = {floor["name"] for floor in demanded}
+    if subject.lock["evaluation"]["floors"]["k"] is not None:
+        known.add("k")
     yield from _differs(name, "list of tests", sorted(known), sorted(tests))
 
 

@@ -144,8 +144,8 @@ def _gate_holds(subject: Subject) -> Iterator[Finding]:
         return
     name, claim = worst(scores)
     if claim["gate"]["verdict"] != "passed":
-        failing = [f["name"] for f in subject.evaluation["floors"] if not f["passed"]]
-        if not claim["gate"]["k_passed"]:
+        failing = [f["name"] for f in subject.evaluation["floors"] if f["passed"] is False]
+        if claim["gate"]["k_passed"] is False:
             failing.append(f"K {claim['composite']} below {claim['gate']['k']}")
         yield failed(
             "the gate failed",

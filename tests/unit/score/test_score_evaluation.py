@@ -155,6 +155,21 @@ def test_a_floor_met_exactly_passes() -> None:
     assert floors["above_majority"]["passed"] is True
 
 
+@pytest.mark.parametrize("name", sorted(FLOORS.keys() - {"worst_slice_minimum_cases", "k"}))
+def test_a_floor_that_is_switched_off_is_observed_and_demands_nothing(name: str) -> None:
+    predictions, cases = pack([(row, "wrong", "wrong", "wrong") for row, *_ in many()])
+    out_of_reach = {**FLOORS, "above_blind": "1", "above_majority": "1"}
+    demanding = evaluate(predictions, cases, {**SETTINGS, "floors": out_of_reach})
+    assert not demanding["floors_passed"]
+    off = evaluate(predictions, cases, {**SETTINGS, "floors": {**out_of_reach, name: None}})
+    before = {part["name"]: part for part in demanding["floors"]}
+    after = {part["name"]: part for part in off["floors"]}
+    assert after[name] == {**before[name], "demanded": None, "passed": None}
+    assert {**after, name: before[name]} == before
+    none = dict.fromkeys(FLOORS, None) | {"worst_slice_minimum_cases": 30}
+    assert evaluate(predictions, cases, {**SETTINGS, "floors": none})["floors_passed"]
+
+
 def test_a_worse_adapter_never_passes_better_than_base() -> None:
     swapped = [(row, base, adapter, blind) for row, adapter, base, blind in many()]
     predictions, cases = pack(swapped)

@@ -177,6 +177,15 @@ def test_a_low_k_fails_the_gate_whatever_the_floors_say() -> None:
     assert (gate["k_passed"], gate["verdict"]) == (False, "failed")
 
 
+def test_without_a_demanded_k_the_floors_alone_decide() -> None:
+    document = _claim(gate_k=None, p50_latency_us=5_000_000, size_bytes=2**34)
+    schema.check("kscore", document, where="claim")
+    gate = document["gate"]
+    assert (gate["k"], gate["k_passed"], gate["verdict"]) == (None, None, "passed")
+    failed = _claim(gate_k=None, evaluation={"floors_passed": False})["gate"]
+    assert failed["verdict"] == "failed"
+
+
 def test_the_gate_is_decided_on_the_written_value() -> None:
     assert decide("0.85", "0.85", floors_passed=True).verdict == "passed"
     assert decide("0.8499", "0.85", floors_passed=True).verdict == "failed"

@@ -218,3 +218,14 @@ def test_closed_choices_of_record_and_schema_agree() -> None:
     hints = typing.get_type_hints(records.Train)
     for name in ("objective", "schedule", "precision"):
         assert list(typing.get_args(hints[name])) == train[name]["enum"]
+
+
+@pytest.mark.parametrize("name", [f.name for f in dataclasses.fields(records.Floors)])
+def test_any_floor_can_be_switched_off_with_null(name: str) -> None:
+    spec = {"kolm": 1, "name": "x", "base": "b", "data": {"captures": "c"}}
+    off = {**spec, "evaluation": {"floors": {name: None}}}
+    if name == "worst_slice_minimum_cases":  # no floor, but a rule of one
+        with pytest.raises(Refused):
+            load_spec(off)
+        return
+    assert getattr(load_spec(off).evaluation.floors, name) is None

@@ -429,6 +429,29 @@ def test_v37_an_edited_gate_is_refused(world: World, change: Any) -> None:
     assert "V37" in world.audit(change=change).failed
 
 
+def test_floors_that_are_switched_off_are_no_tests(world: World, forged: BundleParts) -> None:
+    floors = forged.lock["evaluation"]["floors"]
+    floors.update({name: None for name in floors if name != "worst_slice_minimum_cases"})
+    forged.rescore()
+    said = forged.predicates()
+    assert said[predicates.KSCORE]["gate"] == {
+        "k": None, "k_passed": None, "floors_passed": True, "verdict": "passed",
+    }  # fmt: skip
+    assert said[predicates.TEST_RESULT]["passedTests"] == []
+    audit = world.audit(forged)
+    assert not audit.failed & {f"V{number:02}" for number in range(1, 40)}
+
+    def claim_a_test(said: dict[str, Any]) -> None:
+        said[predicates.TEST_RESULT]["passedTests"] = ["above_blind", "k"]
+
+    assert "V18" in world.audit(forged, change=claim_a_test).failed
+
+    def claim_a_demand(said: dict[str, Any]) -> None:
+        said[predicates.KSCORE]["gate"].update(k="0.1", k_passed=True)
+
+    assert "V37" in world.audit(forged, change=claim_a_demand).failed
+
+
 def test_v37_a_gate_that_passes_over_a_missed_floor_is_refused(
     world: World, forged: BundleParts
 ) -> None:
