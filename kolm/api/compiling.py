@@ -15,9 +15,9 @@ from pathlib import Path
 from typing import Any
 
 from kolm import canonical
-from kolm.api import children, sealing
+from kolm.api import children, prechecks, sealing
 from kolm.api.acceptance import Acceptance, acceptance
-from kolm.api.preparing import Prepared, SpecSource, demand_reachable, prepare
+from kolm.api.preparing import Prepared, SpecSource, prepare
 from kolm.api.signing import choose_key
 from kolm.api.stages import Finished, finished
 from kolm.bundle import cid
@@ -106,10 +106,16 @@ def compile_bundle(
     prepared = prepare(spec, rows=rows, project=project, reporter=told)
     if signer is None:
         return CompileResult(lock=prepared.lock, evaluation={}, kscore={})
-    if not allow_below_gate:
-        demand_reachable(prepared)
     target = output or prepared.project.folder / f"{prepared.spec.name}.kolm"
-    sealing.demand_place(target, prepared.lock, force=force)
+    prechecks.demand(
+        prechecks.Ahead(
+            prepared=prepared,
+            target=target,
+            force=force,
+            allow_below_gate=allow_below_gate,
+            reporter=told,
+        )
+    )
     demands = acceptance(
         policy, key=signer.public, base=prepared.base.folder, captures=prepared.store_folder
     )

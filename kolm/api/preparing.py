@@ -22,7 +22,7 @@ from kolm.digest import Digest
 from kolm.errors import Refused
 from kolm.events import Reporter
 from kolm.format.split import SplitRule
-from kolm.models.resolve import BaseRef, resolve_base
+from kolm.models.resolve import BaseRef, find_folder, resolve_base
 from kolm.records.spec import Spec
 from kolm.score.intervals import wilson
 from kolm.spec.load import load_spec
@@ -98,7 +98,7 @@ def prepare(
     """
     spec = load_spec(source)
     place = project_of(source, project)
-    base = _find_base(spec, place)
+    base = resolve_base(_base_name(spec, place))
     reporter.started("snapshot", None, "captures")
     if rows is None:
         folder = place.folder / spec.data.captures
@@ -134,30 +134,51 @@ def prepare(
     )
 
 
-def demand_reachable(prepared: Prepared) -> None:
+def demand_reachable(prepared: Prepared, *, too_long: int = 0) -> None:
     """Refuse a floor that even right answers to all eval cases would miss.
+
+    Args:
+        prepared: with the floor.
+        too_long: cases that cannot be right, because no answer may be as long as theirs.
 
     Raises:
         Refused: ``E_FLOOR_OUT_OF_REACH``.
     """
     cases = prepared.snapshot.header.splits.eval.captures
-    demanded = prepared.lock["evaluation"]["floors"]["accuracy_lower_bound"]
-    best = wilson(cases, cases).low
-    if demanded is not None and Decimal(best) < Decimal(demanded):
-        raise Refused(
-            "E_FLOOR_OUT_OF_REACH",
-            "so few eval cases cannot reach the floor, even if every answer is right",
-            where="evaluation.floors.accuracy_lower_bound",
-            expected=f"a lower bound of at least {demanded}",
-            found=f"{cases} eval cases, whose lower bound is at most {best}",
-            hint="add captures, hold out more of them (data.split), or lower the floor",
-        )
+    floor = prepared.lock["evaluation"]["floors"]["accuracy_lower_bound"]
+    best = wilson(cases - too_long, cases).low
+    if floor is None or Decimal(best) >= Decimal(floor):
+        return
+    found = f"{cases} eval cases, whose lower bound is at most {best}"
+    if too_long:
+        message = "answers longer than evaluation.max_new_tokens put the floor out of reach"
+        found += f": {too_long} references are too long"
+        hint = "raise evaluation.max_new_tokens, or lower the floor"
+    else:
+        message = "so few eval cases cannot reach the floor, even if every answer is right"
+        hint = "add captures, hold out more of them (data.split), or lower the floor"
+    raise Refused(
+        "E_FLOOR_OUT_OF_REACH",
+        message,
+        where="evaluation.floors.accuracy_lower_bound",
+        expected=f"a lower bound of at least {floor}",
+        found=found,
+        hint=hint,
+    )
 
 
-def _find_base(spec: Spec, place: Project) -> BaseRef:
-    """A base that is named by a path is looked for beside the spec."""
+def find_base(spec: Spec, place: Project) -> Path:
+    """The folder of a spec's base; one that is named by a path is looked for beside the spec.
+
+    Raises:
+        KolmError: as `find_folder`.
+    """
+    return find_folder(_base_name(spec, place)).folder
+
+
+def _base_name(spec: Spec, place: Project) -> str:
     beside = place.folder / spec.base
-    return resolve_base(str(beside) if (beside / "config.json").is_file() else spec.base)
+    return str(beside) if beside.is_dir() else spec.base
 
 
 def _digest_of(source: SpecSource) -> Digest:

@@ -53,3 +53,8 @@ def code_of(error: errors.KolmError) -> ExitCode:
         if isinstance(error, family):
             return code
     return ExitCode.BUG
+
+
+def code_of_family(name: str) -> ExitCode:
+    """The exit code of the errors of a family, by the family's name."""
+    return _OF_FAMILY.get(errors.FAMILIES.get(name, errors.KolmError), ExitCode.BUG)

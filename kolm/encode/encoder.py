@@ -115,9 +115,23 @@ class Encoder:
                 "E_ENCODE_PROMPT_TOO_LONG",
                 "a prompt does not fit even with its text cut",
                 expected=f"at most {self._max_seq_length} tokens",
+                found=f"{self._least(capture, skeleton)} tokens",
                 hint="raise train.max_seq_length, or allow train.shrink_images",
             )
         return self._example(capture, *fitted, position=position, prompt=True)
+
+    def answer_tokens(self, capture: Mapping[str, Any]) -> int:
+        """Tokens of the last answer as the base would write it, the one that ends it included."""
+        skeleton = self._skeleton(capture)
+        whole, before = (
+            sum(len(run.ids) for run in self._lay_out(capture, skeleton, stop) if run.trained)
+            for stop in (len(skeleton.pieces), skeleton.answer_start)
+        )
+        return whole - before
+
+    def text_tokens(self, text: str) -> int:
+        """Tokens of a text alone."""
+        return len(self._texts.ids(text))
 
     def _skeleton(self, capture: Mapping[str, Any]) -> Skeleton:
         shape = shape_of(capture["messages"])
@@ -141,6 +155,10 @@ class Encoder:
                 if cut is not None:
                     return cut, count_tokens(whole) - count_tokens(cut), max_pixels
         return None
+
+    def _least(self, capture: Mapping[str, Any], skeleton: Skeleton) -> int:
+        """Tokens of a prompt whose texts are cut as far as they may be."""
+        return least_tokens(self._lay_out(capture, skeleton, skeleton.answer_start, apart=True))
 
     def _smaller_sizes(self, capture: Mapping[str, Any]) -> list[int]:
         """Pixel limits to try, each half of the one before, while any image gets smaller."""

@@ -15,7 +15,7 @@ from typing import Any
 from kolm.errors import Refused, missing_extra
 from kolm.models import folder as folders
 from kolm.models.library import hide_torchvision, quiet_library
-from kolm.models.resolve import read_config
+from kolm.models.resolve import read_config, read_json
 
 
 def load_processor(folder: Path) -> Any:
@@ -57,6 +57,15 @@ def load_processor(folder: Path) -> Any:
     images = _load(Qwen2VLImageProcessorPil, folder, "image processor", **stated)
     template = folders.chat_template(folder) or tokenizer.chat_template
     return ImageOnlyProcessor(images, tokenizer, template)
+
+
+def stated_end_tokens(folder: Path, tokenizer: Any) -> bool:
+    """Whether any file of a base names a token that ends an answer."""
+    config = read_config(folder)
+    stated = (read_json(folder, "generation_config.json"), config, config.get("text_config") or {})
+    return tokenizer.eos_token_id is not None or any(
+        place.get("eos_token_id") is not None for place in stated
+    )
 
 
 def pad_token_id(tokenizer: Any, end_ids: Collection[int]) -> int:

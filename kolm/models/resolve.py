@@ -8,16 +8,29 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from decimal import Decimal
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from kolm import canonical, roles, system
 from kolm.errors import Refused, Unreadable, missing_extra
 
 _EMBEDDED = {"kolm/nano-1": ("nano", "Apache-2.0")}
+# The adapter's learning rates with which the base was measured (specs/), and those usual for LoRA.
+_MEASURED_RATES = {"kolm/nano-1": (Decimal("0.001"), Decimal("0.002"))}
+_USUAL_RATES = (Decimal("0.00002"), Decimal("0.0005"))
 _HUB_NAME = re.compile(r"[A-Za-z0-9][\w.-]*/[\w.-]+", re.ASCII)
 LFS_POINTER = b"version https://git-lfs.github.com/spec/"  # git-lfs, docs/spec.md
 CONFIG_BYTES = 4 * 1024 * 1024  # configs of large bases with many added tokens reach 1 MiB
+
+
+class Place(NamedTuple):
+    """Where a base lies: its id, its folder, and what is known from how it was found."""
+
+    id: str
+    folder: Path
+    revision: str | None = None
+    license: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,17 +66,30 @@ def resolve_base(name: str) -> BaseRef:
         Refused: its family has no role table.
         Lacking: the hub's cache cannot be read because the extra `train` is not installed.
     """
+    return _read(find_folder(name))
+
+
+def find_folder(name: str) -> Place:
+    """Where the base of this name lies; nothing of it is read.
+
+    Raises:
+        Unreadable: nothing of that name is on this machine.
+        Lacking: the hub's cache cannot be read because the extra `train` is not installed.
+    """
     if name in _EMBEDDED:
         return _named(name)
     try:
         folder = Path(name).expanduser()
     except RuntimeError:  # no such user
         folder = Path(name)
-    if (folder / "config.json").is_file():
-        return _read(f"local/{folder.resolve().name}", folder.resolve(), revision=None)
-    if folder.exists():
-        raise _not_found(name)
+    if folder.is_dir():
+        return Place(f"local/{folder.resolve().name}", folder.resolve())
     return _named(name)
+
+
+def recommended_rates(base_id: str) -> tuple[Decimal, Decimal]:
+    """The least and largest learning rate of an adapter that works for a base."""
+    return _MEASURED_RATES.get(base_id, _USUAL_RATES)
 
 
 def locked_base(lock: Mapping[str, Any]) -> BaseRef:
@@ -82,28 +108,41 @@ def locked_base(lock: Mapping[str, Any]) -> BaseRef:
             found=name,
             hint="give its folder: --base PATH",
         )
-    return _named(name, lock["base"]["revision"])
+    return _read(_named(name, lock["base"]["revision"]))
 
 
-def _named(name: str, revision: str | None = None) -> BaseRef:
+def _named(name: str, revision: str | None = None) -> Place:
     if name in _EMBEDDED:
         part, license_id = _EMBEDDED[name]
-        folder = Path(__file__).parent / part / "weights"
-        return _read(name, folder, revision=None, license_id=license_id)
-    if not _HUB_NAME.fullmatch(name):
+        return Place(name, Path(__file__).parent / part / "weights", license=license_id)
+    if not _HUB_NAME.fullmatch(name) or name.startswith("kolm/"):
         raise _not_found(name)
     folder = _cached(name, revision)
-    return _read(name, folder, revision=folder.name)
+    return Place(name, folder, revision=folder.name)
 
 
-def _not_found(name: str) -> Unreadable:
+def _not_found(name: str, *, hint: str = "") -> Unreadable:
+    import difflib  # 2 ms that only a refusal needs
+
+    near = difflib.get_close_matches(name, [*_EMBEDDED, *_in_hub_cache()], n=1)
     return Unreadable(
         "E_BASE_NOT_FOUND",
         "no base of this name is on this machine",
         where="base",
         expected="kolm/nano-1, a folder with a config.json, or an owner/model of the hub's cache",
         found=name,
+        hint=f"did you mean {near[0]}?" if near else hint,
     )
+
+
+def _in_hub_cache() -> list[str]:
+    """The models whose files the hub's cache of this machine holds."""
+    try:
+        from huggingface_hub.constants import HF_HUB_CACHE
+    except ImportError:
+        return []
+    folders = Path(HF_HUB_CACHE).glob("models--*--*")
+    return sorted(f.name.removeprefix("models--").replace("--", "/", 1) for f in folders)
 
 
 def _cached(name: str, revision: str | None) -> Path:
@@ -116,26 +155,24 @@ def _cached(name: str, revision: str | None) -> Path:
     try:
         return Path(snapshot_download(name, revision=revision, local_files_only=True))
     except (LocalEntryNotFoundError, HFValidationError) as error:
-        raise Unreadable(
-            "E_BASE_NOT_FOUND",
-            "the base is not in the local cache, and kolm does not fetch while it compiles",
-            where="base",
-            found=name if revision is None else f"{name}@{revision}",
-            hint=f"hf download {name}",
-        ) from error
+        asked = name if revision is None else f"{name}@{revision}"
+        # kolm does not fetch while it compiles; whether the hub has the name, nobody here knows.
+        hint = f"hf download {name}, if the Hugging Face hub has it"
+        valid = not isinstance(error, HFValidationError)
+        raise _not_found(asked, hint=hint if valid else "") from error
 
 
-def _read(name: str, folder: Path, *, revision: str | None, license_id: str = "") -> BaseRef:
-    config = read_config(folder)
+def _read(place: Place) -> BaseRef:
+    config = read_config(place.folder)
     model_type = config.get("model_type")
     if not isinstance(model_type, str):
         raise Refused("E_BASE_CONFIG", "the base's config has no model_type", where="config.json")
     return BaseRef(
-        id=name,
-        folder=folder,
+        id=place.id,
+        folder=place.folder,
         family=model_type,
-        revision=revision,
-        license=license_id or _stated_license(folder),
+        revision=place.revision,
+        license=place.license or _stated_license(place.folder),
         papers=roles.family(model_type).papers,
     )
 

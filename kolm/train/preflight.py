@@ -1,36 +1,108 @@
 """Train: what a run would do with its captures, told before an hour is spent on it.
 
-Pure: captures and an encoder in, a record or a refusal out; no model is loaded. `kolm check` and
-`kolm compile` call it in the parent process.
+Pure: captures and an encoder in, records out; no model is loaded. `kolm check` and `kolm compile`
+call it in the parent process.
 """
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
 
 from kolm.encode.encoder import Encoder
 from kolm.encode.examples import Dropped, Example
 from kolm.encode.order import epoch_batches
-from kolm.errors import Refused
+from kolm.errors import KolmError
+from kolm.metrics.exact import normalise
+from kolm.score.cases import reference_of
 from kolm.train.plan import TrainPlan
 
-Numbered = tuple[int, Mapping[str, Any]]
+
+class Named(NamedTuple):
+    """A capture with the name by which a person finds it."""
+
+    name: str
+    position: int
+    capture: Mapping[str, Any]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Preflight:
+@dataclass(slots=True)
+class Encoded:
+    """What encoding gave for the captures of one side. Names are those of `Named`.
+
+    Attributes:
+        examples: what will be trained on, or answered.
+        names: of the examples, in their order.
+        dropped: captures that are left out, by reason.
+        cut: captures whose prompt will be shortened.
+        refused: captures that stop the run, each with its error.
+        long_answers: of an eval side: references of more tokens than an answer may have.
+    """
+
+    examples: list[Example] = field(default_factory=list)
+    names: list[str] = field(default_factory=list)
+    dropped: dict[str, list[str]] = field(default_factory=dict)
+    cut: list[str] = field(default_factory=list)
+    refused: list[tuple[str, KolmError]] = field(default_factory=list)
+    long_answers: list[str] = field(default_factory=list)
+
+    def keep(self, name: str, example: Example) -> None:
+        """Add an example."""
+        self.examples.append(example)
+        self.names.append(name)
+        if example.cut_tokens:
+            self.cut.append(name)
+
+
+def encode_to_learn(captures: Iterable[Named], encoder: Encoder) -> Encoded:
+    """Encode a side that is trained on, or validated with."""
+    found = Encoded()
+    for name, position, capture in captures:
+        try:
+            encoded = encoder.encode(capture, position=position)
+        except KolmError as error:
+            found.refused.append((name, error))
+            continue
+        if isinstance(encoded, Dropped):
+            found.dropped.setdefault(encoded.reason.value, []).append(name)
+        else:
+            found.keep(name, encoded)
+    return found
+
+
+def encode_to_answer(
+    captures: Iterable[Named], encoder: Encoder, evaluation: Mapping[str, Any]
+) -> Encoded:
+    """Encode the prompts of a side that is scored, and measure its references.
+
+    Args:
+        captures: of the eval side.
+        encoder: with the plan's budget.
+        evaluation: the lock's object; its metric says how short an equal answer may be.
+    """
+    found = Encoded()
+    limit, by_exact = evaluation["max_new_tokens"], evaluation["metric"]["kind"] == "exact"
+    for name, position, capture in captures:
+        try:
+            found.keep(name, encoder.encode_prompt(capture, position=position))
+            tokens = encoder.answer_tokens(capture)
+            if tokens > limit and by_exact:  # what is equal to it may be a little shorter
+                reference = normalise(reference_of(capture, where=name))
+                tokens = min(tokens, encoder.text_tokens(reference) + 1)
+            if tokens > limit:
+                found.long_answers.append(name)
+        except KolmError as error:
+            found.refused.append((name, error))
+    return found
+
+
+class Preflight(NamedTuple):
     """What training will see.
 
     Attributes:
         examples: captures that can be trained on.
-        dropped: captures that cannot, by reason.
-        cut_prompts: examples whose prompt will be shortened.
         without_images: examples that show no image.
-        images: image uses in all examples.
-        image_tokens: tokens of those images.
         tokens: of all examples.
         label_tokens: tokens that are learned.
         longest_tokens: of the longest example.
@@ -40,11 +112,7 @@ class Preflight:
     """
 
     examples: int
-    dropped: Mapping[str, int]
-    cut_prompts: int
     without_images: int
-    images: int
-    image_tokens: int
     tokens: int
     label_tokens: int
     longest_tokens: int
@@ -52,65 +120,19 @@ class Preflight:
     steps_per_epoch: int
     epochs_permille: int
 
-    def warnings(self) -> list[str]:
-        """What a person should know before they start, in sentences."""
-        told = [f"{count} captures are left out: {why}" for why, count in self.dropped.items()]
-        if self.cut_prompts:
-            told.append(f"{self.cut_prompts} prompts are longer than the budget and will be cut")
-        if self.without_images:
-            told.append(f"{self.without_images} examples show no image")
-        return told
 
-
-def check_captures(plan: TrainPlan, captures: Iterable[Numbered], encoder: Encoder) -> Preflight:
-    """Encode the train split and say what training will see.
-
-    Args:
-        plan: of the lock.
-        captures: (line of ``snapshot.jsonl``, capture document) of the train split.
-        encoder: with the plan's budget.
-
-    Raises:
-        Refused: no capture can be trained on (``E_TRAIN_NO_EXAMPLES``), or the template does not
-            fit.
-    """
-    examples: list[Example] = []
-    dropped: Counter[str] = Counter()
-    for position, capture in captures:
-        encoded = encoder.encode(capture, position=position)
-        if isinstance(encoded, Dropped):
-            dropped[encoded.reason.value] += 1
-        else:
-            examples.append(encoded)
-    if not examples:
-        raise Refused(
-            "E_TRAIN_NO_EXAMPLES",
-            "no capture of the train split can be trained on",
-            found=", ".join(f"{count} {why}" for why, count in dropped.items()) or "none",
-            hint="raise train.max_seq_length or train.max_images, or capture more",
-        )
-    return _summarise(plan, examples, dict(sorted(dropped.items())))
-
-
-def _summarise(
-    plan: TrainPlan, examples: Sequence[Example], dropped: Mapping[str, int]
-) -> Preflight:
+def summarise(plan: TrainPlan, examples: Sequence[Example]) -> Preflight:
+    """What the plan's steps will see of these examples, of which there is at least one."""
     lengths = [len(example.input_ids) for example in examples]
     batches = epoch_batches(lengths, seed=plan.order_seed, epoch=0, batch_size=plan.batch_size)
     padded = sum(max(lengths[i] for i in batch) * len(batch) for batch in batches)
-    uses = [use for example in examples for use in example.images]
-    batches_run = plan.steps * plan.accumulation
     return Preflight(
         examples=len(examples),
-        dropped=dropped,
-        cut_prompts=sum(example.cut_tokens > 0 for example in examples),
         without_images=sum(not example.images for example in examples),
-        images=len(uses),
-        image_tokens=sum(use.tokens for use in uses),
         tokens=sum(lengths),
         label_tokens=sum(example.label_tokens for example in examples),
         longest_tokens=max(lengths),
         padding_tokens=padded - sum(lengths),
         steps_per_epoch=-(-len(batches) // plan.accumulation),
-        epochs_permille=batches_run * 1000 // len(batches),
+        epochs_permille=plan.steps * plan.accumulation * 1000 // len(batches),
     )

@@ -27,7 +27,7 @@ def findings(folder: Path, *, captures: int, floor: str) -> dict[str, dict[str, 
 
 
 def test_a_floor_that_so_few_cases_cannot_reach_is_refused(tmp_path: Path) -> None:
-    found = findings(tmp_path, captures=30, floor="0.8")["data"]
+    found = findings(tmp_path, captures=30, floor="0.8")["eval side"]
     assert (found["verdict"], found["code"]) == ("failed", "E_FLOOR_OUT_OF_REACH")
     assert found["found"] == "15 eval cases, whose lower bound is at most 0.796117"
 

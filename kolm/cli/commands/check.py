@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from kolm.cli import output
-from kolm.cli.exit_codes import ExitCode
+from kolm.cli.exit_codes import ExitCode, code_of_family
 from kolm.errors import KolmError
 
 TONES = {"ok": "good", "warning": "warn", "failed": "bad"}
@@ -22,10 +22,11 @@ TONES = {"ok": "good", "warning": "warn", "failed": "bad"}
 def command(spec: Path) -> int:
     """Check SPEC against its data and this machine, without training and without a GPU.
 
-    Lists everything that is wrong, not only the first; the exit code is 1 if anything is.
+    Lists everything that is wrong, not only the first. The exit code is 1 if anything is, and 3
+    if all of it could not be looked at, such as a base that is not on this machine.
     """
     out = output.current()
-    findings = find(spec)
+    findings, code = find(spec)
     document = {
         "schema": "urn:kolm:cli-check:v1",
         "spec": str(spec),
@@ -33,26 +34,38 @@ def command(spec: Path) -> int:
         "findings": findings,
     }
     out.answer(document, lambda: _for_people(document, out))
-    return ExitCode.DONE if document["passed"] else ExitCode.NO
+    return code
 
 
-def find(spec: Path) -> list[dict[str, Any]]:
-    """All findings: the spec by itself first; only a sound one is held against data and machine."""
+def find(spec: Path) -> tuple[list[dict[str, Any]], ExitCode]:
+    """All findings, and the exit code that they make together.
+
+    The spec by itself comes first; only a sound one is held against data and machine.
+    """
     from kolm.spec.load import problems_of, read_source
 
     problems = problems_of(read_source(spec))
     if problems:
-        return from_errors(problems)
+        return from_errors(problems), ExitCode.NO
     from kolm import api
 
     sound = {"name": "spec", "verdict": "ok", "message": f"{spec} fits its schema"}
-    checked = api.check(spec, reporter=output.current().reporter)
-    return [sound, *(dict(finding) for finding in checked)]
+    found = [dict(one) for one in api.check(spec, reporter=output.current().reporter)]
+    codes = {code_of_family(one["family"]) for one in found if one["verdict"] == "failed"}
+    return [sound, *found], min(codes, default=ExitCode.DONE)  # what was looked at weighs most
 
 
 def from_errors(problems: Sequence[KolmError]) -> list[dict[str, Any]]:
     """Errors as failed findings."""
-    return [{"name": "spec", "verdict": "failed", **problem.to_document()} for problem in problems]
+    return [
+        {
+            "name": "spec",
+            "verdict": "failed",
+            "family": type(problem).__name__,
+            **problem.to_document(),
+        }
+        for problem in problems
+    ]
 
 
 def _for_people(document: dict[str, Any], out: output.Output) -> str:
