@@ -56,15 +56,20 @@ def test_more_cases_than_a_bundle_takes_are_refused_before_training(
 def test_a_compile_that_may_end_below_the_gate_is_not_stopped_by_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from kolm.api import compiling
+    from kolm.api import compiling, stages
+    from kolm.sign.keys import generate
+
+    def interrupted(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
 
     findings(tmp_path, captures=30, floor="0.8")
-    monkeypatch.setattr(compiling, "choose_key", lambda _: object())
+    key = generate()
+    monkeypatch.setattr(compiling, "choose_key", lambda *_: key)
+    monkeypatch.setattr(stages.children, "run", interrupted)
     spec = tmp_path / "kolm.yaml"
     with pytest.raises(Refused) as caught:
         api.compile(spec)
     assert caught.value.code == "E_FLOOR_OUT_OF_REACH"
-    monkeypatch.setattr(compiling, "_train", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
     with pytest.raises(KeyboardInterrupt):
         api.compile(spec, allow_below_gate=True)
     assert api.compile(spec, dry_run=True).lock["name"] == "few"

@@ -18,6 +18,7 @@ from kolm.train.profile import child_environment, environment_class
 from tests.support import tiny_vlm
 
 ANSWERS = ("red", "a blue one", "seven", "no")
+SOMEWHERE = {"device": "cpu", "threads": 1}  # enough of an environment to plan with
 ZERO = "sha256:" + "0" * 64
 
 
@@ -53,7 +54,7 @@ def _capture(record: images.Image, question: str, answer: str, number: int) -> C
 
 
 def make_lock(
-    root: str, base_root: str = ZERO, *, threads: int = 1, **train: Any
+    root: str, base_root: str = ZERO, *, environment: dict[str, Any] | None = None, **train: Any
 ) -> dict[str, Any]:
     """A lock for the tiny base; keyword arguments replace parts of its training block."""
     table = family("qwen2_5_vl")
@@ -104,7 +105,7 @@ def make_lock(
         },
         "publish": {"text": True, "images": False, "checkpoints": False},
         "nonce": "0" * 64,
-        "environment": environment_class(threads),
+        "environment": environment or dict(SOMEWHERE),
     }  # fmt: skip
     lock["seeds"] = derive_seeds(lock)
     return lock
@@ -128,7 +129,7 @@ def make_run(folder: Path, *, captures: int = 24, validation: int = 0, **train: 
     folder.mkdir(parents=True)
     lines = [canonical.dumps(row) for row in rows]
     (folder / "snapshot.jsonl").write_bytes(canonical.dump_lines(rows))
-    lock = make_lock(digest.merkle_root(lines), **train)
+    lock = make_lock(digest.merkle_root(lines), environment=environment_class(1), **train)
     (folder / "spec.lock.json").write_bytes(canonical.dumps(lock))
     write_places(folder, Places(base=base, captures=store))
     return folder
