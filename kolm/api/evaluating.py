@@ -12,7 +12,7 @@ from kolm.api import children, sealing
 from kolm.api.running import base_folder
 from kolm.api.signing import choose_key
 from kolm.api.usable import demand_usable
-from kolm.bundle import writer
+from kolm.bundle import base_root, writer
 from kolm.bundle.container import open_container
 from kolm.bundle.reader import Bundle
 from kolm.capture.store import CaptureStore
@@ -89,15 +89,15 @@ def evaluate_bundle(
         writer.demand_place(output, opened.content_id, force=force)
     lock = opened.document(names.LOCK)
     folder = base_folder(lock, base)
-    content_id = demand_usable(
-        container,
-        base=folder,
-        trust=trust,
-        policy=policy,
-        allow_below_gate=allow_below_gate,
-        reporter=told,
-    ).content_id
-    with paths.scratch_folder("kolm-eval-") as place:
+    with base_root.staying(folder), paths.scratch_folder("kolm-eval-") as place:
+        content_id = demand_usable(
+            container,
+            base=folder,
+            trust=trust,
+            policy=policy,
+            allow_below_gate=allow_below_gate,
+            reporter=told,
+        ).content_id
         run = place / "run"
         opened.unpack(run)
         cases = _write_pack(run, Path(captures), folder)

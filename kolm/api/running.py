@@ -13,6 +13,7 @@ from typing import Any
 
 from kolm import canonical, paths
 from kolm.api.usable import demand_usable
+from kolm.bundle import base_root
 from kolm.bundle.container import open_container
 from kolm.bundle.reader import Bundle
 from kolm.capture import images as pictures
@@ -121,32 +122,33 @@ def load(
     opened = Bundle.of(container)
     lock = opened.document("spec.lock.json")
     folder = base_folder(lock, base)
-    told.started("verify", None, "checks")
-    usable = demand_usable(
-        container,
-        base=folder,
-        trust=trust,
-        policy=policy,
-        allow_below_gate=allow_below_gate,
-        reporter=told,
-    )
-    told.finished("verify")
-    told.started("load", None, "tensors")
-    with paths.scratch_folder("kolm-run-") as place:
-        unpacked = place / "bundle"
-        opened.unpack(unpacked)
-        sources = Sources(
-            lock=lock,
-            captures=(),
-            adapter_folder=unpacked,
-            base_folder=folder,
-            blobs=BlobStore(unpacked),
-            identity=usable.content_id,
+    with base_root.staying(folder):
+        told.started("verify", None, "checks")
+        usable = demand_usable(
+            container,
+            base=folder,
+            trust=trust,
+            policy=policy,
+            allow_below_gate=allow_below_gate,
+            reporter=told,
         )
-        try:
-            session = open_session(sources)
-        except ImportError as error:
-            raise missing_extra("train", f"running a bundle needs {error.name}") from error
+        told.finished("verify")
+        told.started("load", None, "tensors")
+        with paths.scratch_folder("kolm-run-") as place:
+            unpacked = place / "bundle"
+            opened.unpack(unpacked)
+            sources = Sources(
+                lock=lock,
+                captures=(),
+                adapter_folder=unpacked,
+                base_folder=folder,
+                blobs=BlobStore(unpacked),
+                identity=usable.content_id,
+            )
+            try:
+                session = open_session(sources)
+            except ImportError as error:
+                raise missing_extra("train", f"running a bundle needs {error.name}") from error
     told.finished("load")
     return LoadedBundle(session, usable.content_id, below_gate=usable.below_gate)
 

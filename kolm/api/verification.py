@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from kolm import digest, paths
+from kolm.bundle import base_root
 from kolm.bundle.container import Container, open_container
 from kolm.digest import Digest
 from kolm.errors import Lacking, Refused, Unreadable, Usage
@@ -145,6 +146,8 @@ def verify(
         source: CaptureSource | None = None
         if captures is not None:
             source = stack.enter_context(_opened(Path(captures)))
+        if request is not None and folder is not None:
+            stack.enter_context(base_root.staying(folder))  # the child loads what was measured
         return verifier.verify(
             container,
             policy=demanded,

@@ -7,8 +7,8 @@ B20 to B26 of docs/format/bundle.md; sealing and `kolm verify --base` both measu
 
 from __future__ import annotations
 
+import contextlib
 import fnmatch
-import mmap
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,6 +16,7 @@ from typing import Any, Final, NamedTuple
 
 from kolm import canonical, digest, system
 from kolm.bundle import limits
+from kolm.bundle.ranges import Ranges
 from kolm.bundle.tensors import parse_header, tensor_digest
 from kolm.digest import Digest
 from kolm.errors import Refused, Unreadable
@@ -145,6 +146,51 @@ def _measure(folder: Path) -> BaseFacts:
     )
 
 
+def stamp(folder: Path) -> tuple[tuple[str, int, int, int, int], ...]:
+    """What the file system says of every file that `base_root` reads: name, inode, size, and the
+    times of the last writing and the last change in nanoseconds.
+
+    Equal before a base is measured and after it was loaded, it shows that what was loaded is what
+    was measured: nobody but the system sets the time of a file's last change. A folder that is not
+    there has none.
+    """
+    found = []
+    for path in _all_files(folder):
+        read = path.match(WEIGHTS) or path.match(INDEX)
+        name = path.relative_to(folder).as_posix()
+        if read or any(fnmatch.fnmatchcase(name, pattern) for pattern in OUTPUT_FILES):
+            facts = path.stat()
+            times = (facts.st_mtime_ns, facts.st_ctime_ns)
+            found.append((name, facts.st_ino, facts.st_size, *times))
+    return tuple(sorted(found))
+
+
+@contextlib.contextmanager
+def staying(folder: Path) -> Iterator[None]:
+    """Demand that a base is the same when the block ends: what it measured is what it loaded.
+
+    A base is too large for a private copy, so the file system is asked instead.
+
+    Raises:
+        Unreadable: ``E_BASE_CHANGED``: a file was written, replaced, added or taken away.
+    """
+    before = stamp(folder)
+    yield
+    if stamp(folder) != before:
+        raise Unreadable(
+            "E_BASE_CHANGED",
+            "the base changed while it was measured and loaded",
+            where=str(folder),
+            hint="run the command again when nothing writes to its folder",
+        )
+
+
+def _all_files(folder: Path) -> Iterator[Path]:
+    for place in (folder, folder / "additional_chat_templates"):
+        if place.is_dir():
+            yield from (path for path in place.iterdir() if path.is_file())
+
+
 def root_of(
     tensors: list[BaseTensor] | tuple[BaseTensor, ...], files: tuple[BaseFile, ...]
 ) -> Digest:
@@ -172,13 +218,7 @@ def output_files(folder: Path) -> list[str]:
     Raises:
         Refused: ``E_BASE_FORMAT`` for an adapter, which would be loaded on top unasked.
     """
-    names = sorted(
-        path.relative_to(folder).as_posix()
-        for place in (folder, folder / "additional_chat_templates")
-        if place.is_dir()
-        for path in place.iterdir()
-        if path.is_file()
-    )
+    names = sorted(path.relative_to(folder).as_posix() for path in _all_files(folder))
     if "adapter_config.json" in names:
         raise _refused("the base folder holds an adapter", "adapter_config.json", "merge it first")
     return [name for name in names if any(fnmatch.fnmatchcase(name, p) for p in OUTPUT_FILES)]
@@ -199,20 +239,19 @@ def _shards(folder: Path) -> list[Path]:
 
 
 def _tensors(shard: Path) -> Iterator[BaseTensor]:
-    with shard.open("rb") as stream:
-        if shard.stat().st_size == 0:
+    with Ranges(shard) as data:
+        if not len(data):
             raise _refused("the file is empty", shard.name)
-        mapped = mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ)
-    view = memoryview(mapped)
-    for entry in parse_header(view, where=shard.name, canonical_form=False):
-        yield BaseTensor(
-            digest=tensor_digest(entry.dtype, entry.shape, view[entry.start : entry.end]),
-            dtype=entry.dtype,
-            file=shard.name,
-            key=entry.name,
-            shape=entry.shape,
-            elements=entry.elements,
-        )
+        for entry in parse_header(data, where=shard.name, canonical_form=False):
+            pieces = data.pieces(entry.start, entry.end)
+            yield BaseTensor(
+                digest=tensor_digest(entry.dtype, entry.shape, pieces),
+                dtype=entry.dtype,
+                file=shard.name,
+                key=entry.name,
+                shape=entry.shape,
+                elements=entry.elements,
+            )
 
 
 def _check_index(folder: Path, tensors: list[BaseTensor]) -> None:

@@ -7,11 +7,13 @@ this file. Rules of the canonical header: docs/format/container.md, T1 to T7.
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 from kolm import canonical
 from kolm.bundle import limits
+from kolm.bundle.ranges import Ranges
 from kolm.digest import Digest, Hasher
 from kolm.errors import Refused
 
@@ -55,12 +57,12 @@ class TensorEntry(NamedTuple):
 
 
 def parse_header(
-    data: bytes | memoryview, *, where: str, canonical_form: bool = True
+    data: bytes | memoryview | Ranges, *, where: str, canonical_form: bool = True
 ) -> tuple[TensorEntry, ...]:
     """Read a safetensors file strictly.
 
     Args:
-        data: the whole file.
+        data: the whole file, held or read by ranges.
         where: the member or file, for errors.
         canonical_form: also demand that the header equals its canonical re-encoding. Files that
             other tools wrote (a base checkpoint) are read without.
@@ -96,7 +98,7 @@ def parse_header(
     return tuple(entries)
 
 
-def _header_bytes(data: bytes | memoryview, where: str) -> bytes:
+def _header_bytes(data: bytes | memoryview | Ranges, where: str) -> bytes:
     if len(data) < _LENGTH_BYTES:
         raise _bad_header(where, "the file is shorter than its length field")
     size = int.from_bytes(data[:_LENGTH_BYTES], "little")
@@ -208,12 +210,15 @@ def encode(tensors: dict[str, tuple[str, tuple[int, ...], bytes]]) -> bytes:
 
 
 def tensor_digest(
-    dtype: str, shape: tuple[int, ...] | list[int], raw: bytes | memoryview
+    dtype: str,
+    shape: tuple[int, ...] | list[int],
+    raw: bytes | memoryview | Iterable[bytes],
 ) -> Digest:
     """The digest of one tensor: over its dtype, its shape and its little-endian bytes.
 
     Covering the dtype matters: safetensors lets two names share bytes under different dtypes.
     """
     hasher = Hasher(_DIGEST_LABEL + canonical.dumps({"dtype": dtype, "shape": list(shape)}) + b"\0")
-    hasher.update(raw)
+    for piece in (raw,) if isinstance(raw, bytes | bytearray | memoryview) else raw:
+        hasher.update(piece)
     return hasher.digest()

@@ -6,11 +6,11 @@ bytes. Without numpy: the verifier has none.
 
 from __future__ import annotations
 
-import mmap
 import struct
 from collections.abc import Iterable
 from pathlib import Path
 
+from kolm.bundle.ranges import Ranges
 from kolm.bundle.tensors import parse_header, tensor_digest
 from kolm.bundle.values import widened_bfloat16
 from kolm.digest import Digest
@@ -27,15 +27,16 @@ def widened_digests(shard: Path, keys: Iterable[str]) -> dict[str, Digest]:
         keys: tensors in it whose dtype is in `WIDENED`.
     """
     wanted = set(keys)
-    with shard.open("rb") as stream:
-        view = memoryview(mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ))
-    return {
-        entry.name: tensor_digest(
-            "F32", entry.shape, widen(entry.dtype, view[entry.start : entry.end])
-        )
-        for entry in parse_header(view, where=shard.name, canonical_form=False)
-        if entry.name in wanted
-    }
+    with Ranges(shard) as data:
+        return {
+            entry.name: tensor_digest(
+                "F32",
+                entry.shape,
+                (widen(entry.dtype, piece) for piece in data.pieces(entry.start, entry.end)),
+            )
+            for entry in parse_header(data, where=shard.name, canonical_form=False)
+            if entry.name in wanted
+        }
 
 
 def widen(dtype: str, raw: bytes | bytearray | memoryview) -> bytes:

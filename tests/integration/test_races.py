@@ -8,6 +8,7 @@ that were verified.
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -17,9 +18,10 @@ import pytest
 from kolm import api, digest, paths
 from kolm.api import children, evaluating, running, usable, verification
 from kolm.bundle.held import hold
+from kolm.bundle.ranges import Ranges
 from kolm.bundle.reader import Bundle
 from kolm.capture.store import CaptureStore
-from kolm.errors import KolmError
+from kolm.errors import KolmError, Unreadable
 from kolm.registry.backends.directory import Directory
 from kolm.registry.check import demand_passed
 from kolm.registry.publish import Publisher
@@ -204,3 +206,72 @@ def test_publish_keeps_what_was_verified(race: Race, change: Any, tmp_path: Path
     kept = hold(registry.blob(published.entry.file.digest))
     assert kept.digest == whole
     assert published.entry.bundle == world.parts.content_id()
+
+
+def base_rewritten(base: Path) -> None:
+    shard = next(base.glob("*.safetensors"))
+    times = shard.stat()
+    with shard.open("r+b") as stream:
+        stream.seek(-1, os.SEEK_END)
+        stream.write(b"x")
+    os.utime(shard, ns=(times.st_atime_ns, times.st_mtime_ns))
+
+
+def base_replaced(base: Path) -> None:
+    shutil.copy2(base / "config.json", base / "other")
+    (base / "other").replace(base / "config.json")
+
+
+def base_cut(base: Path) -> None:
+    os.truncate(next(base.glob("*.safetensors")), 100)
+
+
+def base_added_to(base: Path) -> None:
+    (base / "generation_config.json").write_text("{}")
+
+
+BASE_CHANGES = (base_rewritten, base_replaced, base_cut, base_added_to)
+
+
+@pytest.mark.parametrize("change", BASE_CHANGES)
+@pytest.mark.parametrize("command", ["load", "eval", "rescore"])
+def test_a_base_that_changes_after_it_was_measured_is_not_used(
+    race: Race, change: Any, command: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    from kolm.train import profile
+
+    base, captures = race.world.parts.base, tmp_path / "captures"
+
+    def load(*_: Any, **__: Any) -> Any:
+        change(base)
+
+    monkeypatch.setattr(running, "open_session", load)
+    monkeypatch.setattr(usable, "verify", race.changing(lambda *_: None))
+    monkeypatch.setattr(evaluating, "_write_pack", lambda *_: b"")
+    monkeypatch.setattr(children, "run", load)
+    monkeypatch.setattr(profile, "environment_class", lambda *_: {"class": "sha256:" + "0" * 64})
+    monkeypatch.setattr(profile, "strict_environment", lambda *_: {})
+    with pytest.raises(KolmError) as stopped:
+        if command == "load":
+            running.load(race.path, base=base)
+        elif command == "eval":
+            monkeypatch.setattr(evaluating, "evaluate", lambda *_: {})
+            monkeypatch.setattr(evaluating.files, "read_rows", lambda *_: [])
+            monkeypatch.setattr(evaluating.files, "read_document", lambda *_: {})
+            monkeypatch.setattr(evaluating.sealing, "score_report", lambda *_, **__: {})
+            evaluating.evaluate_bundle(race.path, captures=captures, base=base)
+        else:
+            verification.verify(
+                race.path, trust=race.world.trust, base=base, captures=captures, rescore=2
+            )
+    assert stopped.value.code == "E_BASE_CHANGED"
+
+
+def test_a_shard_that_is_cut_while_it_is_read_could_not_be_read(tmp_path: Path) -> None:
+    (tmp_path / "shard").write_bytes(bytes(100_000))
+    with Ranges(tmp_path / "shard") as shard:
+        assert shard[10:20] == bytes(10)
+        os.truncate(tmp_path / "shard", 50_000)
+        assert shard[49_990:50_000] == bytes(10)
+        with pytest.raises(Unreadable):
+            shard[49_990:60_000]
