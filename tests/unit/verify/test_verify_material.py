@@ -396,3 +396,12 @@ def test_what_this_version_does_not_do_is_said(world: World, number: str) -> Non
 def test_process_is_attested_and_never_more(world: World, base: Path) -> None:
     told = world.audit(base=base).report.conclusions.process
     assert (told.verdict, told.evidence) == (Verdict.NOT_CHECKED, Evidence.ATTESTED)
+
+
+def test_v46_cases_that_are_not_in_the_file_cannot_be_run_again(world: World, base: Path) -> None:
+    forged = world.parts.copy()
+    forged.overrides["evalcases.jsonl"] = canonical.dump_lines(forged.cases[1:])
+    request = rescoring(world.parts, cases=len(forged.cases))
+    answers = world.audit(forged, base=base, rescore=request)
+    assert "V30" in answers.failed
+    assert "V46" in answers.skipped
