@@ -18,7 +18,7 @@ from kolm import canonical
 from kolm.api import children, prechecks, sealing
 from kolm.api.acceptance import Acceptance, acceptance
 from kolm.api.preparing import Prepared, SpecSource, prepare
-from kolm.api.signing import choose_key
+from kolm.api.signing import AskPassphrase, choose_key, passphrase_from_environment
 from kolm.api.stages import Finished, finished
 from kolm.bundle import cid
 from kolm.digest import Digest
@@ -75,6 +75,7 @@ def compile_bundle(
     allow_below_gate: bool = False,
     key: str | None = None,
     policy: Policy | str | Path | None = None,
+    ask_passphrase: AskPassphrase = passphrase_from_environment,
     reporter: Reporter | None = None,
 ) -> CompileResult:
     """Compile a spec and captures into a signed bundle.
@@ -92,6 +93,7 @@ def compile_bundle(
         key: name of the signing key; the only one, or ``default``, without it.
         policy: what the bundle must pass before it is written, beside its own checks: a policy or
             its file.
+        ask_passphrase: called with the name of an encrypted key.
         reporter: hears progress.
 
     Raises:
@@ -102,7 +104,7 @@ def compile_bundle(
     started = datetime.now(UTC)  # noqa: TID251 - api reads the clock for the provenance claim
     # Spec and key come first: nobody should train for an hour to learn that one is missing.
     load_spec(spec)
-    signer = None if dry_run else choose_key(key)
+    signer = None if dry_run else choose_key(key, ask_passphrase)
     prepared = prepare(spec, rows=rows, project=project, reporter=told)
     if signer is None:
         return CompileResult(lock=prepared.lock, evaluation={}, kscore={})

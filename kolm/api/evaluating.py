@@ -10,7 +10,7 @@ from typing import Any
 from kolm import digest, paths
 from kolm.api import children, sealing
 from kolm.api.running import base_folder
-from kolm.api.signing import choose_key
+from kolm.api.signing import AskPassphrase, choose_key, passphrase_from_environment
 from kolm.api.usable import demand_usable
 from kolm.bundle import base_root, writer
 from kolm.bundle.container import open_container
@@ -56,6 +56,7 @@ def evaluate_bundle(
     policy: Policy | str | Path = BUILT_IN,
     allow_below_gate: bool = False,
     key: str | None = None,
+    ask_passphrase: AskPassphrase = passphrase_from_environment,
     output: Path | None = None,
     force: bool = False,
     reporter: Reporter | None = None,
@@ -75,6 +76,8 @@ def evaluate_bundle(
         output: write a copy with the claim here; without it the claim is added in place. A bundle
             of the same content that is there keeps its claims.
         force: replace whatever is at `output`.
+        ask_passphrase: called with the name of an encrypted key.
+        output: write a copy with the claim here; without it the claim is added in place.
         reporter: hears progress.
 
     Raises:
@@ -82,7 +85,7 @@ def evaluate_bundle(
         KolmError: the bundle does not pass, the store is empty, or the run fails.
     """
     told = reporter or Silent()
-    signer = choose_key(key)
+    signer = choose_key(key, ask_passphrase)
     container = open_container(Path(bundle))
     opened = Bundle.of(container)
     if output is not None:

@@ -1,14 +1,27 @@
-"""The compositions: which key signs."""
+"""The compositions: which key signs, and how its passphrase is found."""
 
 from __future__ import annotations
+
+from collections.abc import Callable
 
 from kolm import paths, settings
 from kolm.sign.keys import PrivateKey
 from kolm.sign.keystore import KeyStore
 
+AskPassphrase = Callable[[str], str | None]  # the key's name to its passphrase; None: there is none
 
-def choose_key(name: str | None) -> PrivateKey:
+
+def passphrase_from_environment(_name: str) -> str | None:
+    """What a program without a terminal can know of a passphrase."""
+    return settings.text("KOLM_KEY_PASSPHRASE")
+
+
+def choose_key(name: str | None, ask: AskPassphrase = passphrase_from_environment) -> PrivateKey:
     """The signing key of this machine: the named one, the only one, or ``default``.
+
+    Args:
+        name: of the key; None leaves the choice to the store.
+        ask: called for the passphrase of an encrypted key; commands ask on the terminal.
 
     Raises:
         Unreadable: there is none.
@@ -16,4 +29,4 @@ def choose_key(name: str | None) -> PrivateKey:
         Denied: the passphrase is missing or wrong.
     """
     store = KeyStore(paths.config_folder() / "keys")
-    return store.load(store.choose(name), lambda _: settings.text("KOLM_KEY_PASSPHRASE"))
+    return store.load(store.choose(name), ask)

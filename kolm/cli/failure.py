@@ -25,7 +25,6 @@ def show(error: KolmError, output: Output, *, debug: bool) -> ExitCode:
     and above); a 'no' (exit 1) is an answer and stands on stdout.
     """
     code = code_of(error)
-    output.close_progress()
     if debug:
         output.tell("".join(traceback.format_exception(error)).rstrip())
     output.tell(_for_people(error, output, code))

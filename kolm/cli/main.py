@@ -9,6 +9,7 @@ from __future__ import annotations
 import gc
 import io
 import os
+import shlex
 import sys
 from collections.abc import Sequence
 from time import perf_counter
@@ -81,7 +82,14 @@ def _run(arguments: Sequence[str]) -> int:
     except click.ClickException as error:
         return _fail(_of_click(error))
     except (click.Abort, KeyboardInterrupt, EOFError):
-        _fail(errors.KolmError("E_INTERRUPTED", "interrupted; what is finished stays finished"))
+        again = shlex.join(["kolm", *arguments])
+        _fail(
+            errors.KolmError(
+                "E_INTERRUPTED",
+                "interrupted; what is finished stays finished",
+                hint=f"to go on, run the same command again: {again}",
+            )
+        )
         return ExitCode.INTERRUPTED
     except errors.KolmError as error:
         return _fail(error)
@@ -107,6 +115,11 @@ def _invoke(arguments: list[str]) -> object:
             return root.invoke(context)
     except click.exceptions.Exit as ended:
         return ended.exit_code
+    finally:
+        if "kolm.cli.output" in sys.modules:  # else nothing was shown
+            from kolm.cli import output
+
+            output.current().close_progress()
 
 
 def _fail(error: errors.KolmError) -> int:

@@ -96,11 +96,12 @@ class Output:
         return self._reporter
 
     def close_progress(self) -> None:
-        """Take down a bar that an error left on the terminal."""
-        from kolm.cli import progress
+        """Take down bars that are still up, so that nothing overdraws an answer or an error."""
+        if self._reporter is not None:
+            from kolm.cli import progress
 
-        if isinstance(self._reporter, progress.Bars):
-            self._reporter.close()
+            if isinstance(self._reporter, progress.Bars):
+                self._reporter.close()
 
     def answer(
         self,
@@ -120,6 +121,7 @@ class Output:
             wrote: the file that the user named for the work itself. Where it is stdout, that was
                 the answer, and this goes to stderr.
         """
+        self.close_progress()
         stream = self._stdout if wrote is None or not outputs.is_stdout(wrote) else self._stderr
         if self.json:
             self.machine(document, stream)

@@ -31,6 +31,25 @@ def text(name: str) -> str:
     return page.split("-->", 1)[1].lstrip() if page.startswith("<!--") else page
 
 
+def row_of(page: str, key: str) -> dict[str, str]:
+    """The row of a page's table whose first cell is `key`: each cell under its column's heading.
+
+    Signs that only mean something in Markdown are left out; an empty cell, or one that holds a
+    dash, is no entry.
+    """
+    heading: list[str] = []
+    for line in text(page).splitlines():
+        cells = [cell.strip().replace("`", "") for cell in line.strip().strip("|").split("|")]
+        if not line.startswith("|"):
+            heading = []
+        elif not heading:
+            heading = cells
+        elif cells[0] == key:
+            named = zip(heading, cells, strict=False)
+            return {name: cell for name, cell in named if cell not in ("", "–")}
+    return {}
+
+
 def name_of(topic: str) -> str | None:
     """The page that somebody means by a path, or by a bare name as `_FOLDERS` are ordered."""
     plain = topic.removeprefix("docs/").removesuffix(".md")

@@ -40,6 +40,13 @@ def _short(value: Fact) -> str:
     return f"{value:.4g}" if isinstance(value, float) and not value.is_integer() else f"{value:.0f}"
 
 
+def _amount(done: int, total: int | None, unit: str) -> str:
+    """How much is done, of how much where that is known; nothing before anything is done."""
+    if total is not None:
+        return f"{done:,}/{total:,} {unit}"
+    return f"{done:,} {unit}" if done else ""
+
+
 class _Words:
     """What both reporters say in whole lines."""
 
@@ -74,7 +81,7 @@ class Lines(_Words):
         self._since[stage] = now
         self._total[stage] = (total, unit)
         self._last[stage] = (now, 0)
-        amount = f"  {total} {unit}" if total else ""
+        amount = f"  {total:,} {unit}" if total else ""
         self._output.tell(f"{stage}{amount}")
 
     def advanced(self, stage: str, done: int, **facts: Fact) -> None:
@@ -86,8 +93,7 @@ class Lines(_Words):
         if not share_due and now - then < LINE_EVERY_SECONDS:
             return
         self._last[stage] = (now, done)
-        of = f"/{total}" if total else ""
-        self._output.tell(f"{stage}  {done}{of} {unit}  {_told(facts)}".rstrip())
+        self._output.tell(f"{stage}  {_amount(done, total, unit)}  {_told(facts)}".rstrip())
 
     def finished(self, stage: str, **facts: Fact) -> None:
         """Say how long it took."""
@@ -107,25 +113,30 @@ class Bars(_Words):
         from rich.console import Console
         from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
+        self._close(stage)  # a stage that begins anew, for example after an error in a child
+
         stream = self._output.stderr()
         console = Console(file=stream, no_color=not self._output.colors_on(stream))
         bar = Progress(
             TextColumn("{task.description}"),
             BarColumn(bar_width=24),
-            TextColumn("{task.completed}/{task.total} {task.fields[unit]}  {task.fields[facts]}"),
-            TimeRemainingColumn(compact=True),
+            TextColumn("{task.fields[done]}  {task.fields[facts]}"),
+            *([TimeRemainingColumn(compact=True)] if total else []),
             console=console,
             transient=True,
         )
         self._since[stage] = perf_counter()
-        self._bars[stage] = (bar, bar.add_task(stage, total=total, unit=unit, facts=""))
+        task = bar.add_task(stage, total=total, unit=unit, done=_amount(0, total, unit), facts="")
+        self._bars[stage] = (bar, task)
         bar.start()
 
     def advanced(self, stage: str, done: int, **facts: Fact) -> None:
         """Move the stage's bar."""
         if stage in self._bars:
             bar, task = self._bars[stage]
-            bar.update(task, completed=done, facts=_told(facts))
+            total, unit = bar.tasks[0].total, bar.tasks[0].fields["unit"]
+            amount = _amount(done, None if total is None else int(total), unit)
+            bar.update(task, completed=done, done=amount, facts=_told(facts))
 
     def finished(self, stage: str, **facts: Fact) -> None:
         """Replace the bar by one line."""

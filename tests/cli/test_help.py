@@ -21,6 +21,21 @@ def test_every_question_of_the_verifier_has_a_page(number: str) -> None:
     assert check["question"] in ran.document()["text"]
 
 
+def test_a_question_shows_what_fails_it() -> None:
+    ran = invoke("help", "v03")
+    assert "failed means: a changed byte" in ran.stdout
+    assert "not_checked: not checked: V01 failed" in ran.stdout
+
+
+def test_a_page_is_shown_with_its_tables_drawn_and_its_text_is_in_json() -> None:
+    shown = invoke("help", "exit-codes.md").stdout + invoke("help", "format/verification").stdout
+    assert "| --- |" not in shown
+    assert "|---|" not in shown
+    assert "───" in shown
+    assert max(map(len, shown.splitlines())) <= 100
+    assert "|---|" in invoke("help", "format/verification", "--json").document()["text"]
+
+
 def test_every_page_of_the_documentation_is_listed_and_printed() -> None:
     written = {str(path.relative_to(DOCS)) for path in DOCS.rglob("*.md")}
     listed = invoke("help", "pages", "--json").document()["pages"]

@@ -46,6 +46,7 @@ def test_an_interrupt_ends_in_130_without_a_traceback() -> None:
     assert ran.returncode == 130
     assert "Traceback" not in ran.stderr
     assert "E_INTERRUPTED" in ran.stderr
+    assert "run the same command again: kolm env" in ran.stderr
 
 
 @pytest.mark.parametrize("encoding", ["ascii", "latin-1"])

@@ -169,3 +169,25 @@ def test_a_key_that_can_sign_but_is_not_trusted_is_listed_as_such(home):
     (row,) = _rows("list")
     assert (row["roles"], row["signs_here"]) == ([], True)
     assert "not trusted" in invoke("keys", "list").stdout
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ("compile", "kolm.yaml"),
+        ("eval", "any.kolm", "--captures", "captures"),
+        ("registry", "publish", "any.kolm", "demo/any@1.0.0", "--registry", "registry"),
+    ],
+    ids=lambda command: command[0],
+)
+def test_every_command_that_signs_asks_for_the_passphrase(command, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert invoke("init", ".", "--example", "gauges").code == 0
+    assert invoke("registry", "init", "registry").code == 0
+    (tmp_path / "any.kolm").write_bytes(b"")
+    monkeypatch.setenv("KOLM_KEY_PASSPHRASE", "correct horse")
+    assert invoke("keys", "new").code == 0
+    monkeypatch.delenv("KOLM_KEY_PASSPHRASE")
+    ran = invoke(*command, "--json")
+    assert (ran.code, ran.error()["code"]) == (2, "E_CLI_NO_TERMINAL")
+    assert "Passphrase of" in ran.error()["message"]

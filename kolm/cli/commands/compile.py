@@ -56,6 +56,7 @@ def command(
     kolm verify would refuse is not sealed either.
     """
     from kolm import api
+    from kolm.cli.passphrase import ask_passphrase
 
     out = output.current()
     result = api.compile(
@@ -66,6 +67,7 @@ def command(
         allow_below_gate=allow_below_gate,
         key=key,
         policy=policy,
+        ask_passphrase=ask_passphrase,
         reporter=out.reporter,
     )
     if dry_run:

@@ -60,6 +60,7 @@ def command(
     gate of the bundle's own spec is not reached on these captures.
     """
     from kolm import api
+    from kolm.cli.passphrase import ask_passphrase
     from kolm.cli.scores import overlap_line, score_lines
     from kolm.verify.policy import BUILT_IN
 
@@ -73,6 +74,7 @@ def command(
         policy=policy_file or BUILT_IN,
         allow_below_gate=allow_below_gate,
         key=key,
+        ask_passphrase=ask_passphrase,
         output=target,
         force=force,
         reporter=out.reporter,

@@ -5,6 +5,8 @@ from __future__ import annotations
 import difflib
 import inspect
 import re
+import sys
+import textwrap
 from typing import Any
 
 import click
@@ -28,7 +30,16 @@ def command(topic: str | None) -> None:
     out = output.current()
     text, extra = explain(topic)
     document = {"schema": "urn:kolm:cli-help:v1", "topic": topic or "kolm", "text": text, **extra}
-    out.answer(document, text, brief=text)
+    out.answer(document, lambda: _for_people(text, page="page" in extra), brief=text)
+
+
+def _for_people(text: str, *, page: bool) -> str:
+    """A page of the documentation with its tables drawn and its lines filled."""
+    if not page:
+        return text
+    from kolm.cli.markdown import render
+
+    return render(text, colors=output.current().colors_on(sys.stdout))
 
 
 def explain(topic: str | None) -> tuple[str, dict[str, Any]]:
@@ -94,7 +105,7 @@ def _question(number: str) -> tuple[str, dict[str, Any]]:
             hint="kolm help format/verification lists them",
         )
     how = inspect.cleandoc(check.body.__doc__ or "")
-    row = {
+    row: dict[str, Any] = {
         "id": check.id,
         "family": check.family,
         "question": check.question,
@@ -105,8 +116,13 @@ def _question(number: str) -> tuple[str, dict[str, Any]]:
     lines = [f"{check.id}  {check.question}", f"     {check.family}", "", how, ""]
     lines += [f"reads  {', '.join(check.reads)}"] if check.reads else []
     lines += [f"needs  {', '.join(check.needs)}"] if check.needs else []
-    lines += ["", "What fails it, and all other questions: kolm help format/verification"]
-    return re.sub("\n{3,}", "\n\n", "\n".join(lines)), {"check": row}
+    told = pages.row_of("format/verification", number)
+    meanings = {name: text for name, text in told.items() if name not in ("check", "question")}
+    for name, meaning in meanings.items():
+        lines += ["", textwrap.fill(f"{name}: {meaning}", 100, subsequent_indent="  ")]
+    lines += ["", "All questions: kolm help format/verification"]
+    text = re.sub("\n{3,}", "\n\n", "\n".join(lines))
+    return text, {"check": {**row, "answers": meanings}}
 
 
 def _exit_codes() -> tuple[str, dict[str, Any]]:

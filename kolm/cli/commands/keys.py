@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from kolm.cli import output
+from kolm.cli.passphrase import VARIABLE, new_passphrase
 
 if TYPE_CHECKING:
     from kolm.sign.keystore import KeyStore
@@ -15,12 +16,11 @@ if TYPE_CHECKING:
 
 ALGORITHMS = ("ed25519", "p256")
 ROLES = ("builder", "evaluator", "verifier", "publisher")
-PASSPHRASE_VARIABLE = "KOLM_KEY_PASSPHRASE"
 ANY_NAME = ("*",)
 _PEM_LABEL_BYTES = 4096  # where the label of a PEM text stands, comments before it included
 
 PASSPHRASE = click.option(
-    "--passphrase", "ask", is_flag=True, help=f"Ask for a passphrase ({PASSPHRASE_VARIABLE})."
+    "--passphrase", "ask", is_flag=True, help=f"Ask for a passphrase ({VARIABLE})."
 )
 
 
@@ -57,7 +57,7 @@ def new(algorithm: str, name: str, ask: bool, if_missing: bool) -> None:
     entry = _trusted(name, key.public, ROLES, ANY_NAME)
     folder = paths.config_folder()
     trust.TrustStore.load(folder).with_key(entry)  # refuses a taken name before a file is made
-    path = store.create(name, key, _new_passphrase(name, ask))
+    path = store.create(name, key, new_passphrase(name, ask))
     trust.change(folder, lambda held: held.with_key(entry))
     _answer("new", [entry], path=path)
 
@@ -192,7 +192,7 @@ def rotate(name: str | None, algorithm: str | None, ask: bool) -> None:
         return held.with_key(entry)
 
     retire(trust.TrustStore.load(folder))  # refuses what cannot be kept before the key is gone
-    path = store.replace(name, key, _new_passphrase(name, ask))
+    path = store.replace(name, key, new_passphrase(name, ask))
     held = trust.change(folder, retire)
     retired = [held.find(past.key.keyid) for past in former]
     _answer("rotate", [entry, *(past for past in retired if past)], path=path)
@@ -255,28 +255,6 @@ def _named(folder: Path, name: str) -> TrustedKey:
     from kolm.sign.trust import TrustStore
 
     return TrustStore.load(folder).named(name)
-
-
-def _new_passphrase(name: str, ask: bool) -> str | None:
-    """The passphrase for a new key: from the environment, asked for, or none."""
-    from kolm import settings
-
-    given = settings.text(PASSPHRASE_VARIABLE)
-    if given is not None or not ask:
-        return given
-    return output.current().ask_secret(
-        f"New passphrase of {name}", flag=PASSPHRASE_VARIABLE, twice=True
-    )
-
-
-def ask_passphrase(name: str) -> str | None:
-    """The passphrase of an existing key: from the environment, or asked for on a terminal."""
-    from kolm import settings
-
-    given = settings.text(PASSPHRASE_VARIABLE)
-    if given is not None:
-        return given
-    return output.current().ask_secret(f"Passphrase of {name}", flag=PASSPHRASE_VARIABLE)
 
 
 def _answer(action: str, entries: list[TrustedKey], *, path: Path | None = None) -> None:

@@ -78,17 +78,15 @@ def publish(
     Publishing the same bundle again changes nothing; another bundle under a published version is
     refused.
     """
-    from kolm import paths
-    from kolm.cli.commands.keys import ask_passphrase
+    from kolm.api.signing import choose_key
+    from kolm.cli.passphrase import ask_passphrase
     from kolm.registry.backends.directory import Directory
     from kolm.registry.publish import Publisher
     from kolm.registry.references import parse_target
-    from kolm.sign.keystore import KeyStore
 
     name, version = parse_target(target)
     backend = Directory.open(folder)
-    store = KeyStore(paths.config_folder() / "keys")
-    signer = store.load(store.choose(key), ask_passphrase)
+    signer = choose_key(key, ask_passphrase)
     trust = _trust()
     check = _check(trust, policy_file, allow_below_gate)
     with _seen(backend) as seen:

@@ -179,3 +179,30 @@ def test_json_takes_a_file_name_that_is_no_text() -> None:
         made = Output(flags.Flags(json=True), out, err)
         made.answer({"file": "\udcff.kolm", "more": ["\udcff", 1, None]}, "")
     assert out.text() == '{"file":"?.kolm","more":["?",1,null]}\n'
+
+
+def test_a_bar_shows_a_total_only_where_one_is_known() -> None:
+    with streams(terminal=True) as (out, err):
+        reporter = Output(flags.Flags(), out, err).reporter
+        reporter.started("read", None, "captures")
+        reporter.advanced("read", 1500)
+        reporter.finished("read")
+        reporter.started("train", 20, "steps")
+        reporter.advanced("train", 5)
+        reporter.finished("train")
+    assert "None" not in err.text()
+    assert "1,500 captures" in err.text()
+    assert "5/20 steps" in err.text()
+
+
+def test_bars_are_down_before_an_answer_and_after_a_stage_that_began_twice() -> None:
+    with streams(terminal=True) as (out, err):
+        made = Output(flags.Flags(), out, err)
+        bars = made.reporter
+        assert isinstance(bars, progress.Bars)
+        bars.started("train", 20, "steps")
+        first = bars._bars["train"][0]
+        bars.started("train", 20, "steps")
+        second = bars._bars["train"][0]
+        made.answer(DOCUMENT, "done")
+    assert (first.live.is_started, second.live.is_started, bars._bars) == (False, False, {})
