@@ -111,11 +111,7 @@ def _measure(name: str, source: Source) -> Member:
 
 
 def _checkpoints(run: Path) -> dict[str, Source]:
-    return {
-        f"checkpoint-{path.name.removeprefix('step-')}": path
-        for suffix in ("json", "safetensors")
-        for path in sorted((run / CHECKPOINTS).glob(f"step-*.{suffix}"))
-    }
+    return {path.name: path for path in sorted((run / CHECKPOINTS).glob("checkpoint-*.*"))}
 
 
 def _eval_images(prepared: Prepared) -> dict[str, Source]:

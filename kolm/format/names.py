@@ -19,8 +19,3 @@ TRACE: Final = "trace.jsonl"
 PREDICTIONS: Final = "predictions.jsonl"
 EVALUATION: Final = "evaluation.json"
 CARD: Final = "README.md"
-
-
-def checkpoint_names(step: int) -> tuple[str, str]:
-    """The members of the state after a step: its document and its tensors."""
-    return f"checkpoint-{step:08d}.json", f"checkpoint-{step:08d}.safetensors"

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     import torch
 
 SCHEMA = "urn:kolm:checkpoint:v1"
+_BOUNDARY, _INTERIM = "checkpoint", "interim"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,21 +76,41 @@ class CheckpointFolder:
         self._folder = folder
 
     def save(self, checkpoint: Checkpoint) -> Digest:
-        """Write a checkpoint and give its state digest."""
+        """Write a boundary's checkpoint and give its state digest."""
+        return self._write(self._base(checkpoint.step), checkpoint)
+
+    def save_interim(self, checkpoint: Checkpoint) -> None:
+        """Write a state between two boundaries, to resume from; the last one alone is kept.
+
+        When it is written depends on the clock, so it is in no trace and in no bundle.
+        """
+        self._write(self._base(checkpoint.step, _INTERIM), checkpoint)
+        self.remove_interim(before=checkpoint.step)
+
+    def remove_interim(self, *, before: int | None = None) -> None:
+        """Remove the states between boundaries, or those before a step."""
+        for path in self._folder.glob(f"{_INTERIM}-*.*"):
+            if before is None or _step_of(path) < before:
+                path.unlink()
+
+    def is_interim(self, step: int) -> bool:
+        """Whether the state after a step is one between two boundaries."""
+        return not self._base(step).with_suffix(".json").is_file()
+
+    def _write(self, base: Path, checkpoint: Checkpoint) -> Digest:
         data, document = state_files(checkpoint)
-        base = self._base(checkpoint.step)
         paths.atomic_write(base.with_suffix(".safetensors"), data)
         paths.atomic_write(base.with_suffix(".json"), document)
         return digest.of_bytes(document)
 
     def complete_steps(self) -> list[int]:
         """The steps of all complete checkpoints, ascending; damaged ones are not complete."""
-        steps = []
-        for path in sorted(self._folder.glob("step-*.json")):
+        steps = set()
+        for path in self._folder.glob("*-*.json"):
             tensors = path.with_suffix(".safetensors")
             document = canonical.loads_canonical(path.read_bytes(), where=path.name)
             if tensors.is_file() and digest.of_file(tensors) == document["tensors"]:
-                steps.append(document["step"])
+                steps.add(document["step"])
         return sorted(steps)
 
     def load(self, step: int) -> tuple[Checkpoint, Digest]:
@@ -100,7 +121,7 @@ class CheckpointFolder:
         """
         import torch
 
-        base = self._base(step)
+        base = self._base(step, _INTERIM if self.is_interim(step) else _BOUNDARY)
         stored = base.with_suffix(".json").read_bytes()
         document = canonical.loads_canonical(stored, where=base.name)
         data = bytearray(base.with_suffix(".safetensors").read_bytes())
@@ -128,12 +149,16 @@ class CheckpointFolder:
 
     def remove_after(self, step: int) -> None:
         """Remove what lies after a step: leavings of a run that was cut short."""
-        for path in self._folder.glob("step-*.*"):
-            if int(path.stem.removeprefix("step-")) > step:
+        for path in self._folder.glob("*-*.*"):
+            if _step_of(path) > step:
                 path.unlink()
 
-    def _base(self, step: int) -> Path:
-        return self._folder / f"step-{step:08d}"
+    def _base(self, step: int, kind: str = _BOUNDARY) -> Path:
+        return self._folder / f"{kind}-{step:08d}"
+
+
+def _step_of(path: Path) -> int:
+    return int(path.stem.rpartition("-")[2])
 
 
 _TORCH_DTYPES = {"F32": "float32", "BF16": "bfloat16", "F16": "float16", "U8": "uint8"}

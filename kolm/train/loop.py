@@ -2,14 +2,15 @@
 
     state 0 ──► step, step, … ──► checkpoint ──► step, … ──► checkpoint ──► … ──► last state
 
-Every boundary writes the whole state and adds its digest to the chain. A run that was killed
-continues from its last complete checkpoint and ends with the same bits.
+Every boundary writes the whole state and adds its digest to the chain; between two boundaries the
+state is written every few minutes as well, to resume from and for nothing else. A run that was
+killed continues from its last complete checkpoint and ends with the same bits.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from kolm import canonical
@@ -22,6 +23,8 @@ from kolm.train.stopping import Patience
 from kolm.train.trace import Trace
 from kolm.train.trainer import StepFacts, Trainer
 
+# A kill loses no more work than this, however long a segment takes.
+INTERIM_SECONDS = 300.0
 # Speed is a moving average, so that the first, slow steps are soon forgotten.
 _SPEED_MEMORY = 0.9
 
@@ -52,6 +55,8 @@ def run(
     checkpoints: CheckpointFolder,
     validation: Sequence[Example],
     reporter: Reporter,
+    *,
+    clock: Callable[[], float] = time.monotonic,
 ) -> RunOutcome:
     """Train until the plan's last step or until the validation loss no longer falls.
 
@@ -62,6 +67,7 @@ def run(
         checkpoints: of this run.
         validation: the validation split; read only when the plan stops early.
         reporter: hears step, loss, tokens a second and the seconds left.
+        clock: seconds; says when a state between two boundaries is due, and nothing else.
     """
     patience = Patience(plan.patience) if plan.patience else None
     resume(trainer, trace, checkpoints, patience)
@@ -70,6 +76,7 @@ def run(
     stopped = patience is not None and patience.exhausted  # a run killed after it had stopped
     if not trace.states:
         trace.checkpoint(0, _save(trainer, checkpoints, patience))
+    due = clock() + INTERIM_SECONDS
     while trainer.step < plan.steps and not stopped:
         facts = trainer.run_step()
         trace.step(facts)
@@ -82,6 +89,11 @@ def run(
             stopped = patience.tell(told)
         if facts.step in boundaries or stopped:
             trace.checkpoint(facts.step, _save(trainer, checkpoints, patience))
+            due = clock() + INTERIM_SECONDS
+        elif clock() >= due:
+            checkpoints.save_interim(_state(trainer, patience))
+            due = clock() + INTERIM_SECONDS
+    checkpoints.remove_interim()
     return meter.outcome(trainer.step, stopped_early=stopped and trainer.step < plan.steps)
 
 
@@ -99,21 +111,24 @@ def resume(
         if patience and checkpoint.patience:
             patience.restore(checkpoint.patience)
         checkpoints.remove_after(step)
-        trace.checkpoint(step, state)
+        if not checkpoints.is_interim(step):
+            trace.checkpoint(step, state)
         return
     checkpoints.remove_after(-1)
     trace.clear()
 
 
 def _save(trainer: Trainer, checkpoints: CheckpointFolder, patience: Patience | None) -> Digest:
-    return checkpoints.save(
-        Checkpoint(
-            step=trainer.step,
-            tensors=trainer.tensors(),
-            updates=trainer.updates(),
-            gradient_steps=trainer.gradients.counts(),
-            patience=patience.to_document() if patience else None,
-        )
+    return checkpoints.save(_state(trainer, patience))
+
+
+def _state(trainer: Trainer, patience: Patience | None) -> Checkpoint:
+    return Checkpoint(
+        step=trainer.step,
+        tensors=trainer.tensors(),
+        updates=trainer.updates(),
+        gradient_steps=trainer.gradients.counts(),
+        patience=patience.to_document() if patience else None,
     )
 
 

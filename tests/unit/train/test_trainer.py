@@ -1,5 +1,6 @@
 """One optimizer step and the state between two: exact accumulation, exact continuation."""
 
+import itertools
 from dataclasses import replace
 from types import SimpleNamespace
 
@@ -14,7 +15,7 @@ from kolm.models.family import runtime
 from kolm.roles import family
 from kolm.train import evidence
 from kolm.train.checkpoints import Checkpoint, CheckpointFolder, encode_tensors, state_files
-from kolm.train.loop import run
+from kolm.train.loop import INTERIM_SECONDS, run
 from kolm.train.plan import read_plan
 from kolm.train.trace import Trace
 from kolm.train.trainer import Trainer
@@ -227,7 +228,7 @@ def test_a_damaged_checkpoint_is_not_complete(tmp_path, damage):
             )
         )
     assert folder.complete_steps() == [0, 4]
-    path = tmp_path / "step-00000004.safetensors"
+    path = tmp_path / "checkpoint-00000004.safetensors"
     data = bytearray(path.read_bytes())
     if damage == "remove":
         path.unlink()
@@ -236,7 +237,7 @@ def test_a_damaged_checkpoint_is_not_complete(tmp_path, damage):
         path.write_bytes(data if damage == "flip" else data[:-1])
     assert folder.complete_steps() == [0]
     folder.remove_after(0)
-    assert not list(tmp_path.glob("step-00000004*"))
+    assert not list(tmp_path.glob("checkpoint-00000004*"))
 
 
 def test_the_loop_writes_a_chain_that_starts_with_the_first_state(tmp_path):
@@ -259,3 +260,43 @@ def test_the_language_model_sees_image_positions_under_the_adapter():
     time_rows, height_rows, width_rows = seen[0]
     assert not torch.equal(time_rows, height_rows)
     assert not torch.equal(height_rows, width_rows)
+
+
+class Stopped(Exception):
+    """Ends a run as a kill would."""
+
+
+class StopsAfter(Silent):
+    """A reporter that ends the run after a step."""
+
+    def __init__(self, step):
+        self._step = step
+
+    def advanced(self, stage, done, **facts):
+        if done == self._step:
+            raise Stopped
+
+
+@pytest.mark.parametrize("killed_after", [2, 4, 5])
+def test_a_run_goes_on_from_a_state_that_was_written_by_time(tmp_path, killed_after):
+    def ticking(seconds):
+        return itertools.count(step=seconds).__next__
+
+    def work(name, reporter, clock):
+        made = make_trainer(steps=6, segments=1, method={"dropout": "0.2"})
+        trace = Trace(tmp_path / f"{name}.jsonl")
+        folder = CheckpointFolder(tmp_path / name)
+        outcome = run(made.trainer, made.plan, trace, folder, (), reporter, clock=clock)
+        return outcome, weights(made.trainer)
+
+    _, straight = work("straight", Silent(), ticking(0))
+    with pytest.raises(Stopped):
+        work("killed", StopsAfter(killed_after), ticking(INTERIM_SECONDS))
+    kept = sorted(path.stem for path in (tmp_path / "killed").glob("*.json"))
+    # The state of the step before: the reporter hears of a step before it is written down.
+    assert kept == ["checkpoint-00000000", f"interim-{killed_after - 1:08}"]
+    outcome, resumed = work("killed", Silent(), ticking(0))
+    assert outcome.examples == 4 * (6 - killed_after + 1)
+    assert all(torch.equal(resumed[name], straight[name]) for name in straight)
+    assert (tmp_path / "killed.jsonl").read_bytes() == (tmp_path / "straight.jsonl").read_bytes()
+    assert not list((tmp_path / "killed").glob("interim-*"))
