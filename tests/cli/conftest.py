@@ -97,7 +97,10 @@ def _replace_models(parts: BundleParts, monkeypatch: pytest.MonkeyPatch) -> None
 
     def evaluate_bundle(bundle: Path, *, reporter: Any, **_: Any) -> Any:
         reporter.noted("scoring")
-        return SimpleNamespace(bundle=bundle, **common)
+        overlap = {"cases": 6, "seen_cases": 0, "captures": 0, "images": 0, "near_twins": None}
+        pack = {**kscore["pack"], "owner": "evaluator", "overlap": overlap}
+        scored = {**common, "kscore": {**kscore, "pack": pack}}
+        return SimpleNamespace(bundle=bundle, **scored)
 
     def run(bundle: Path, *, reporter: Any, **_: Any) -> Any:
         return RunAnswer(

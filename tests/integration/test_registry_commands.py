@@ -366,7 +366,7 @@ def test_a_damaged_name_does_not_stop_a_pull_by_content_id(registry, bundle):
 def other(tmp_path, key):
     """Another bundle that verifies."""
     (tmp_path / "another").mkdir()
-    parts = make_parts(tmp_path / "another", cases=7)
+    parts = make_parts(tmp_path / "another", cases=57)
     return parts.seal(tmp_path / "another.kolm", key=key)
 
 
