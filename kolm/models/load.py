@@ -26,7 +26,8 @@ def load_model(folder: Path, *, dtype: str = "float32", attention: str = ATTENTI
     Raises:
         Lacking: torch or transformers is not installed.
         Usage: an unknown dtype.
-        Refused: the checkpoint does not hold every weight, or holds others.
+        Refused: the checkpoint does not hold every weight, or holds others, or the library makes
+            no model of its config.
     """
     try:
         import torch
@@ -40,16 +41,27 @@ def load_model(folder: Path, *, dtype: str = "float32", attention: str = ATTENTI
             "E_MODEL_DTYPE", "unknown precision", expected="float32 or bfloat16", found=dtype
         )
     read_config(folder)
-    with quiet_library():
-        model, report = AutoModelForImageTextToText.from_pretrained(
-            folder,
-            dtype=getattr(torch, dtype),
-            attn_implementation=attention,
-            local_files_only=True,
-            trust_remote_code=False,
-            use_safetensors=True,
-            output_loading_info=True,
-        )
+    try:
+        with quiet_library():
+            model, report = AutoModelForImageTextToText.from_pretrained(
+                folder,
+                dtype=getattr(torch, dtype),
+                attn_implementation=attention,
+                local_files_only=True,
+                trust_remote_code=False,
+                use_safetensors=True,
+                output_loading_info=True,
+            )
+    except (OSError, MemoryError):
+        raise  # the machine's, and told as such
+    except Exception as error:
+        raise Refused(
+            "E_BASE_CONFIG",
+            "transformers makes no model of the config of this base",
+            where="config.json",
+            found=f"{type(error).__name__}: {error}"[:400],
+            hint="download the base again, or use a version of transformers that knows it",
+        ) from error
     for kind in ("missing_keys", "unexpected_keys", "mismatched_keys"):
         names = sorted(str(name) for name in report.get(kind) or ())
         if names:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -9,7 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from tests.support import torchvision_stub
+from kolm.errors import Refused
+from kolm.models import family
+from kolm.models.load import load_model
+from kolm.models.processor import load_processor, pad_token_id
+from tests.support import tiny_vlm, torchvision_stub
 
 pytest.importorskip("torch")
 pytest.importorskip("transformers")
@@ -46,3 +51,77 @@ def test_a_torchvision_changes_no_pixel_and_breaks_nothing(tmp_path: Path) -> No
     assert plain.startswith("(1, ")
     assert pixels(torchvision_stub.write(tmp_path / "works", broken=False)) == plain
     assert pixels(torchvision_stub.write(tmp_path / "breaks", broken=True)) == plain
+
+
+@pytest.fixture
+def base(tmp_path: Path) -> Path:
+    return tiny_vlm.save_base(tmp_path / "base")
+
+
+def edit(path: Path, **changes: object) -> None:
+    """Change a JSON file; None takes a key out."""
+    document = json.loads(path.read_text()) | changes
+    kept = {key: value for key, value in document.items() if value is not None}
+    path.write_text(json.dumps(kept))
+
+
+def patches(folder: Path) -> object:
+    processor = load_processor(folder)
+    runtime = family.runtime("qwen2_5_vl")
+    picture = tiny_vlm.make_picture(1, width=200, height=90)
+    found, grid = runtime.pixel_values(processor.image_processor, picture, None)
+    assert runtime.image_grid(processor.image_processor, 90, 200, None) == grid
+    return found.tolist()
+
+
+@pytest.mark.heavy
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"size": {"min_pixels": 256, "max_pixels": 4096}},
+        {"size": None, "min_pixels": 256, "max_pixels": 4096},
+        {"size": {"shortest_edge": 9, "longest_edge": 9}, "min_pixels": 256, "max_pixels": 4096},
+    ],
+)
+def test_other_names_of_the_size_give_the_same_pixels(
+    base: Path, settings: dict[str, object]
+) -> None:
+    expected = patches(base)
+    edit(base / "preprocessor_config.json", **settings)
+    assert patches(base) == expected
+
+
+@pytest.mark.heavy
+def test_a_template_beside_the_tokenizer_goes_before_the_tokenizers_own(base: Path) -> None:
+    (base / "chat_template.jinja").unlink()
+    edit(base / "tokenizer_config.json", chat_template=tiny_vlm.FORGETFUL)
+    assert load_processor(base).chat_template == tiny_vlm.FORGETFUL
+    (base / "chat_template.json").write_text(json.dumps({"chat_template": tiny_vlm.MARKED}))
+    assert load_processor(base).chat_template == tiny_vlm.MARKED
+    (base / "chat_template.jinja").write_text(tiny_vlm.PLAIN)
+    assert load_processor(base).chat_template == tiny_vlm.PLAIN
+
+
+@pytest.mark.heavy
+def test_without_a_token_for_padding_the_one_that_ends_answers_is_taken(base: Path) -> None:
+    assert pad_token_id(load_processor(base).tokenizer, {tiny_vlm.END}) == tiny_vlm.PAD
+    edit(base / "tokenizer_config.json", pad_token=None)
+    assert pad_token_id(load_processor(base).tokenizer, {tiny_vlm.END}) == tiny_vlm.END
+
+
+@pytest.mark.heavy
+@pytest.mark.parametrize("text", ["{}", '{"version": "9"}', '{"model": {"type": "Unknown"}}'])
+def test_a_tokenizer_that_the_library_cannot_read_is_a_finding(base: Path, text: str) -> None:
+    (base / "tokenizer.json").write_text(text)
+    with pytest.raises(Refused) as caught:
+        load_processor(base)
+    assert caught.value.code == "E_BASE_PROCESSOR"
+    assert caught.value.found
+
+
+@pytest.mark.heavy
+def test_a_config_that_the_library_cannot_read_is_a_finding(base: Path) -> None:
+    edit(base / "config.json", text_config={"hidden_size": "many"})
+    with pytest.raises(Refused) as caught:
+        load_model(base)
+    assert caught.value.code in ("E_BASE_CONFIG", "E_BASE_WEIGHTS")
