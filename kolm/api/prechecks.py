@@ -26,6 +26,7 @@ from kolm.errors import Denied, KolmError, Lacking, Refused, missing_extra
 from kolm.events import Reporter
 from kolm.models import folder as folders
 from kolm.models.resolve import read_config, recommended_rates
+from kolm.verify.policy import BUILT_IN
 
 if TYPE_CHECKING:
     from kolm.encode.encoder import Encoder
@@ -397,6 +398,24 @@ def _settings(ahead: Ahead) -> Iterator[Found]:
         )
 
 
+def _audit(ahead: Ahead) -> Iterator[Found]:
+    """What the built-in policy of `kolm verify` will not take, however good the answers are."""
+    cases = ahead.prepared.snapshot.header.splits.eval.captures
+    least, wanting = BUILT_IN.minimum_eval_cases or 0, []
+    if cases < least:
+        wanting.append(f"it wants {least} eval cases, and there are {cases:,}")
+    if not ahead.lock["publish"]["text"]:
+        wanting.append("it wants scores that it can compute again, and publish.text is false")
+    if wanting:
+        yield Found(
+            "audit",
+            "warning",
+            f"the built-in policy of kolm verify will not accept the bundle: "
+            f"{'; '.join(wanting)}; whoever uses it needs a policy file that demands less "
+            "(kolm help format/policy)",
+        )
+
+
 def _target(ahead: Ahead) -> Iterator[Found]:
     """The file that would be written is free, or may be replaced."""
     sealing.demand_place(ahead.target, ahead.lock, force=ahead.force)
@@ -416,6 +435,7 @@ PRECHECKS: tuple[tuple[str, Callable[[Ahead], Iterator[Found]]], ...] = (
     ("train side", _examples),
     ("eval side", _prompts),
     ("settings", _settings),
+    ("audit", _audit),
     ("target", _target),
     ("disk", _disk),
 )

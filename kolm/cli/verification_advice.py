@@ -71,6 +71,10 @@ _NOT_REACHED = (
     "your policy demands a verdict that was not reached",
     "base_identity needs --base PATH; process cannot be reached by this version, so leave it out",
 )
+_WITHHELD = (
+    "the publisher withheld the text, so that no score could be computed again here",
+    "add --captures with the publisher's store, or a policy that takes their word for scores",
+)
 _UNTRUSTED = (
     "no key that you trust made the claims that your policy demands",
     "if you know whose key it is: kolm keys trust FILE --as NAME --role builder --role evaluator",
@@ -85,6 +89,7 @@ _BY_CODE = {
     "E_KEY_NOT_TRUSTED": _UNTRUSTED,
     "E_KEY_ROLE": _OTHER_ROLE,
     "E_BUNDLE_ANOTHER": _ANOTHER,
+    "E_SCORES_WITHHELD": _WITHHELD,
     "E_VERDICT_NOT_REACHED": _NOT_REACHED,
 }
 

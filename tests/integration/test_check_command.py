@@ -15,7 +15,8 @@ pytest.importorskip("torch")  # a lock names the version that would train
 
 
 def findings(folder: Path, *, captures: int, floor: str) -> dict[str, dict[str, str]]:
-    filled(folder / "captures", *[capture(number) for number in range(captures)]).close()
+    taken = [capture(number) for number in range(captures)]
+    filled(folder / "captures", *taken, pictures=max(captures, 40)).close()
     spec = folder / "kolm.yaml"
     spec.write_text(
         "kolm: 1\nname: few\nbase: kolm/nano-1\n"
@@ -73,3 +74,14 @@ def test_a_compile_that_may_end_below_the_gate_is_not_stopped_by_it(
     with pytest.raises(KeyboardInterrupt):
         api.compile(spec, allow_below_gate=True)
     assert api.compile(spec, dry_run=True).lock["name"] == "few"
+
+
+@pytest.mark.parametrize(("captures", "warned"), [(98, True), (100, False)])
+def test_what_the_built_in_policy_will_not_take_is_said_before_training(
+    tmp_path: Path, captures: int, warned: bool
+) -> None:
+    found = findings(tmp_path, captures=captures, floor="0.7")
+    assert ("audit" in found) == warned
+    if warned:
+        assert found["audit"]["verdict"] == "warning"
+        assert "it wants 50 eval cases, and there are 49" in found["audit"]["message"]

@@ -22,7 +22,7 @@ PAGE = Path(__file__).parents[2] / "docs" / "format" / "forgeries.md"
 
 @pytest.fixture(scope="module")
 def world(tmp_path_factory: pytest.TempPathFactory) -> World:
-    return World.make(tmp_path_factory.mktemp("forgeries"), cases=52)
+    return World.make(tmp_path_factory.mktemp("forgeries"), cases=52, train=12)
 
 
 def forge(world: World, forgery: Forgery, attacker: str) -> Path:

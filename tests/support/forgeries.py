@@ -438,11 +438,18 @@ def _spelt_often(parts: BundleParts) -> None:
 
 
 def _drawn_until_it_suits(parts: BundleParts) -> None:
-    """A hash split: a word in a source is changed until all easy cases are drawn."""
-    rows = [parts.snapshot_rows[position] for position in parts.trace[1]["positions"]]
-    parts.trace[1]["positions"] = list(range(len(rows)))
-    parts.snapshot_rows = rows
-    _divide(parts, parts.cases)
+    """A hash split: a word in a source is changed until all easy cases are drawn.
+
+    They are questions about two pictures, so that two groups have to be drawn among the others.
+    """
+    first, second = parts.cases[:2]
+    easy = []
+    for number, case in enumerate(parts.cases):
+        asked = copy.deepcopy(case)
+        asked["images"] = (first, second)[number % 2]["images"]
+        asked["messages"][0]["content"][1]["text"] = f"easy question {number}?"
+        easy.append(asked)
+    _divide(parts, easy)
 
 
 def _joined(parts: BundleParts) -> None:
@@ -469,7 +476,8 @@ def _divide(parts: BundleParts, easy: list[Row], *, joining: Row | None = None) 
         sources = ({**case["source"], "name": f"toy {number}"} for case in easy)
         cases = [{**case, "source": source} for case, source in zip(easy, sources, strict=True)]
         sides = _drawn(parts, cases, rule, joining)
-        if all(sides[digest.of_value(case)] == "eval" for case in cases):
+        held = sum(side == "eval" for side in sides.values())
+        if held == len(cases) and all(sides[digest.of_value(case)] == "eval" for case in cases):
             parts.declare(cases)
             parts.snapshot["rule"] = rule
             return

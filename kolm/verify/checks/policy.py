@@ -16,7 +16,16 @@ from kolm.verify.conclusions import conclude_scopes
 from kolm.verify.demands import POLICY, measured_scores, score_demands, scored_packs, worst
 from kolm.verify.findings import NOTHING, could_not_look, failed, passed
 from kolm.verify.policy import PackDemand
-from kolm.verify.subject import CASES, EVALUATION, LINES, LOCK, MODULES, PREDICTIONS, Subject
+from kolm.verify.subject import (
+    CASES,
+    EVALUATION,
+    LINES,
+    LOCK,
+    MODULES,
+    PREDICTIONS,
+    WITHHELD,
+    Subject,
+)
 
 
 @check("V60", "Is the base one that the policy accepts?", reads=(LOCK,))
@@ -85,14 +94,14 @@ def evaluation_is_accepted(subject: Subject) -> Iterator[Finding]:
     yield from _one_of(policy.eval_pack_roots, subject.pack_root, f"{LINES} (eval)")
     for demand in score_demands(subject):
         if demand.by == POLICY:
-            yield from _unmet(demand)
+            yield from _unmet(subject, demand)
     yield from _gate_holds(subject)
     if policy.text == "published" and CASES not in subject.documents:
         yield failed("the policy demands published text, and it was withheld", where=CASES)
     yield passed(_met(subject), by=_on_whose_word(subject))
 
 
-def _unmet(demand: Demand) -> Iterator[Finding]:
+def _unmet(subject: Subject, demand: Demand) -> Iterator[Finding]:
     """A clause that is missed is a no; one on numbers that nobody made again is no answer."""
     name = demand.name.replace("_", " ")
     if demand.verdict is Verdict.FAILED:
@@ -108,6 +117,7 @@ def _unmet(demand: Demand) -> Iterator[Finding]:
             f"{name}: the policy demands {demand.demanded}, and "
             f"{seen if demand.observed else 'nothing was observed'}",
             where=EVALUATION,
+            code="E_SCORES_WITHHELD" if subject.cases_obstacle() == WITHHELD else "",
         )
 
 
