@@ -87,9 +87,9 @@ def _scope(name: str, conclusion: Conclusion, paint: Paint, most: int) -> Iterat
         told = f"attested by {', '.join(conclusion.by)}"
     elif conclusion.evidence is Evidence.RECOMPUTED and conclusion.verdict is Verdict.OK:
         told = f"recomputed: {told}"
-    first, *rest = _two_lines(told, WIDTH - 32)
+    first, *rest = _wrapped(told, WIDTH - 32, most)
     yield f"  {name.ljust(_LABEL)}{paint(word.ljust(15), tone)}{first}"
-    yield from (f"{'':32}{line}" for line in rest[: most - 1])
+    yield from (f"{'':32}{line}" for line in rest)
 
 
 def _minima(report: Verification) -> Iterator[str]:
@@ -99,7 +99,7 @@ def _minima(report: Verification) -> Iterator[str]:
         for demand in report.demands
         if demand.by == "policy"
     ]
-    for number, line in enumerate(_two_lines(", ".join(met), WIDTH - _LABEL - 2) if met else ()):
+    for number, line in enumerate(_wrapped(", ".join(met), WIDTH - _LABEL - 2) if met else ()):
         yield _row("" if number else "policy asks", line)
 
 
@@ -134,11 +134,11 @@ def _wrong(report: Verification, paint: Paint) -> Iterator[str]:
     word, tone = WORDS[verdict]
     for check in deciding[:_WRONG_SHOWN]:
         lead = f"  {check.id} {word}  "
-        first, *rest = _two_lines(check.question, WIDTH - len(lead))
+        first, *rest = _wrapped(check.question, WIDTH - len(lead))
         yield f"{lead.replace(word, paint(word, tone))}{first}"
         yield from (f"{'':{len(lead)}}{line}" for line in rest)
         for finding in check.findings[:1]:
-            yield from (f"      {line}" for line in _two_lines(finding.detail, WIDTH - 6))
+            yield from (f"      {line}" for line in _wrapped(finding.detail, WIDTH - 6))
             if finding.where:
                 yield f"      at {_cut(finding.where, WIDTH - 9)}"
             elif finding.expected or finding.found:
@@ -148,8 +148,8 @@ def _wrong(report: Verification, paint: Paint) -> Iterator[str]:
         yield _row("also", _numbers(deciding[_WRONG_SHOWN:]))
 
 
-def _two_lines(text: str, width: int) -> list[str]:
-    return textwrap.wrap(short(text), width, max_lines=2, placeholder=" …") or [""]
+def _wrapped(text: str, width: int, most: int = 2) -> list[str]:
+    return textwrap.wrap(short(text), width, max_lines=most, placeholder=" …") or [""]
 
 
 def _numbers(checks: Sequence[CheckResult]) -> str:

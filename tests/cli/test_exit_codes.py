@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 from pathlib import Path
 from types import SimpleNamespace
@@ -173,3 +174,14 @@ def test_the_gauges_are_the_same_every_time() -> None:
 
     assert first() == first()
     assert {dial.reading for dial, _ in first()} == set(range(20, 101, 5))
+
+
+def test_inspect_shows_k_slices_and_controls() -> None:
+    shown = invoke("inspect", "toy.kolm").stdout
+    assert re.search(
+        r"^  K  +[01](\.\d+)? on its own cases, gate passed, by key [0-9a-f]{16}$",
+        shown,
+        re.MULTILINE,
+    )
+    assert re.search(r"^  slices  +[01](\.\d+)? +\w+ .* on \d+ cases$", shown, re.MULTILINE)
+    assert re.search(r"^  controls  +base ", shown, re.MULTILINE)

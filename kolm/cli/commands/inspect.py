@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 import click
 
 from kolm.cli import output
+
+_SHOWN_SLICES = 8  # the worst ones tell the most
 
 
 @click.command(short_help="Show what a bundle holds and claims, without running anything.")
@@ -41,14 +44,17 @@ def command(bundle: Path, unpack: Path | None) -> None:
 
 def describe(bundle: Any) -> dict[str, Any]:
     """The answer as a document, from an opened bundle."""
-    from kolm import canonical
     from kolm.sign.envelope import open_envelope
+    from kolm.sign.predicates import KSCORE
+    from kolm.sign.statement import parse
 
-    claims = []
+    claims, scores = [], []
     for number, data in enumerate(bundle.claims):
         envelope = open_envelope(data, where=f"claim {number}")
-        said = canonical.loads(envelope.payload, where=f"claim {number}")
-        claims.append({"predicate_type": str(said["predicateType"]), "key": envelope.keyid})
+        said = parse(envelope.payload, where=f"claim {number}")
+        claims.append({"predicate_type": said.predicate_type, "key": envelope.keyid})
+        if said.predicate_type == KSCORE:
+            scores.append({"key": envelope.keyid, "kscore": said.predicate})
     return {
         "schema": "urn:kolm:cli-inspect:v1",
         "content_id": bundle.content_id,
@@ -60,6 +66,7 @@ def describe(bundle: Any) -> dict[str, Any]:
         "receipt": bundle.receipt,
         "evaluation": bundle.document("evaluation.json"),
         "claims": claims,
+        "kscores": scores,
     }
 
 
@@ -87,11 +94,36 @@ def _for_people(found: dict[str, Any], name: str) -> str:
         f"  accuracy   {adapter['accuracy']} ({low} to {high}) on {scores['cases']} cases",
         f"  controls   {controls}",
         f"  floors     {'passed' if scores['floors_passed'] else 'not passed'}, as it says",
+        *(_score_line(row) for row in found["kscores"]),
+        *_slice_lines(scores["slices"]),
         "",
         *(f"  {row['bytes']:>11,}  {row['name']}" for row in found["members"]),
         "",
-        *(f"  claim      {row['predicate_type']}   key {row['key']}" for row in found["claims"]),
+        *(f"  claim      {row['predicate_type']}  by key {row['key']}" for row in found["claims"]),
         "",
         f"Nothing of this has been checked against anything:  kolm verify {name}",
     ]
     return "\n".join(lines)
+
+
+def _score_line(row: dict[str, Any]) -> str:
+    score = row["kscore"]
+    pack = "its own cases" if score["pack"]["owner"] == "publisher" else "other cases"
+    return (
+        f"  K          {score['composite']} on {pack}, gate {score['gate']['verdict']}, "
+        f"by key {row['key'][:16]}"
+    )
+
+
+def _slice_lines(slices: list[dict[str, Any]]) -> list[str]:
+    """Slices from the worst on, as far as a screen holds them."""
+    ordered = sorted(
+        slices, key=lambda part: (Decimal(part["accuracy"]), part["kind"], part["value"])
+    )
+    lines = [
+        f"  {'slices' if number == 0 else '':10} {part['accuracy']:9} "
+        f"{part['kind'].replace('_', ' ')} {part['value'] or 'none'}   on {part['cases']} cases"
+        for number, part in enumerate(ordered[:_SHOWN_SLICES])
+    ]
+    rest = len(ordered) - _SHOWN_SLICES
+    return [*lines, f"  {'':10} and {rest} better ones: --json"] if rest > 0 else lines
