@@ -429,6 +429,21 @@ def _distinct(members: list[Member]) -> list[Member]:
     return [m._replace(digest=digest.of_bytes(m.name.encode())) for m in members]
 
 
+def share_one_blob(members: Members, shared: str, name: str, count: int) -> bytes:
+    """The manifest of members of which one has `count` more names, made of numbers by `name`."""
+    described = [
+        Member(name=n, digest=digest.of_bytes(data), size=len(data)) for n, data in members.items()
+    ]
+    manifest = json.loads(build_manifest(described))
+    one = next(m for m in described if m.name == shared)
+    media = kind_of(name.format(0)).media_type
+    for place in range(count):
+        title = {TITLE: name.format(place)}
+        layer = {"annotations": title, "digest": one.digest, "mediaType": media, "size": one.size}
+        manifest["layers"].append(layer)
+    return canonical.dumps(manifest)
+
+
 def _share_one_blob(rng: Random, manifest: Any) -> None:
     """One blob under very many names, or the bytes of one member in the place of others."""
     layers = manifest["layers"]

@@ -1,0 +1,110 @@
+"""Hostile files cost time and memory in proportion to what they weigh, never in proportion to what
+they say: many names for one blob, deep lists, holes, rows without end.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from kolm import canonical, digest
+from kolm.bundle.members import RECEIPT
+from kolm.registry.backends.directory import Directory
+from tests.support.audits import World
+from tests.support.bundles import make_parts, write_raw
+from tests.support.commands import invoke
+from tests.support.fuzz_bundles import share_one_blob
+from tests.support.hostile import (
+    BUNDLES,
+    IMPORTS,
+    MIB,
+    cost_of_bundle,
+    cost_of_command,
+    cost_of_import,
+)
+
+QUICK_BUNDLES = ("config of lists", "4,000 members")
+QUICK_IMPORTS = ("numbers", "a row of lists")
+SLOW_BUNDLES = sorted(set(BUNDLES) - set(QUICK_BUNDLES))
+SLOW_IMPORTS = sorted(set(IMPORTS) - set(QUICK_IMPORTS))
+
+
+@pytest.fixture(autouse=True)
+def _home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("KOLM_HOME", str(tmp_path / "home"))
+
+
+@pytest.mark.parametrize("shape", QUICK_BUNDLES)
+def test_a_hostile_bundle_costs_what_it_weighs(shape: str, tmp_path: Path) -> None:
+    assert (cost := cost_of_bundle(shape, tmp_path)).bounded, cost
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("shape", SLOW_BUNDLES)
+def test_a_large_hostile_bundle_costs_what_it_weighs(shape: str, tmp_path: Path) -> None:
+    assert (cost := cost_of_bundle(shape, tmp_path)).bounded, cost
+
+
+@pytest.mark.parametrize("shape", QUICK_IMPORTS)
+def test_bad_rows_cost_what_they_weigh(shape: str, tmp_path: Path) -> None:
+    assert (cost := cost_of_import(shape, tmp_path)).bounded, cost
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("shape", SLOW_IMPORTS)
+def test_many_bad_rows_cost_what_they_weigh(shape: str, tmp_path: Path) -> None:
+    assert (cost := cost_of_import(shape, tmp_path)).bounded, cost
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("shape", ["missing pictures"])
+def test_bad_rows_that_are_left_out_cost_what_they_weigh(shape: str, tmp_path: Path) -> None:
+    assert (cost := cost_of_import(shape, tmp_path, "--skip-bad")).bounded, cost
+
+
+def test_one_blob_under_four_thousand_names_is_read_once(tmp_path: Path) -> None:
+    parts = make_parts(tmp_path)
+    members = {RECEIPT: parts.receipt(), **parts.members()}
+    members["README.md"] = b"x" * (200 * 1024)
+    manifest = share_one_blob(members, "README.md", "checkpoint-{:08d}.safetensors", 4000)
+    path = write_raw(tmp_path / "x.kolm", manifest, members)
+    cost = cost_of_command(["verify", str(path)], path.stat().st_size)
+    assert cost.bounded, cost
+    assert cost.memory_bytes < 128 * MIB
+    ran = invoke("--json", "verify", str(path))
+    assert ran.code == 1
+    checks = {check["id"]: check for check in ran.document()["checks"]}
+    assert checks["V04"]["findings"][0]["code"] == "E_MEMBER_EQUAL"
+    assert invoke("inspect", str(path), "--unpack", str(tmp_path / "unpacked")).code == 1
+    assert not (tmp_path / "unpacked").exists()
+
+
+@pytest.mark.parametrize("holes", [300 * 1024 * MIB, 1024 * MIB])
+def test_a_file_of_holes_stalls_no_registry(tmp_path: Path, holes: int) -> None:
+    world = World.make(tmp_path)
+    assert invoke("keys", "new").code == 0
+    from kolm.sign.keystore import KeyStore
+
+    key = KeyStore(tmp_path / "home" / "keys").load("default", lambda _: None)
+    bundle = world.parts.seal(tmp_path / "toy.kolm", key=key)
+    Directory.create(tmp_path / "registry")
+    place = ["--registry", str(tmp_path / "registry"), "--allow-below-gate"]
+    assert invoke("registry", "publish", str(bundle), "toy@1.0.0", *place).code == 0
+    blob = tmp_path / "registry/blobs/sha256" / digest.hex_of(digest.of_file(bundle))
+    with blob.open("r+b") as stream:
+        stream.truncate(holes)
+    for words in (["verify"], ["pull", "toy", "-o", str(tmp_path / "out.kolm")], ["show", "toy"]):
+        asked = ["--json", "registry", *words, *place[:2]]
+        cost = cost_of_command(asked, bundle.stat().st_size)
+        assert cost.bounded, cost
+        ran = invoke(*asked)
+        assert ran.code == 1
+        assert "E_BLOB_DIGEST" in ran.stdout
+    # As a file of one's own: larger than any bundle is refused before it is read.
+    ran = invoke("--json", "verify", str(blob))
+    assert ran.code == 1
+    if holes > 64 * 1024 * MIB:
+        assert canonical.loads(ran.stdout.encode(), where="x")["error"]["code"] == (
+            "E_CONTAINER_LIMIT"
+        )

@@ -1,0 +1,211 @@
+"""Files that were made to cost a reader as much as they can, and what they do cost.
+
+    .venv/bin/python -m tests.support.hostile        # every one, as a table
+
+Each shape is a file of some megabytes; the work is done by a process of its own, whose time and
+largest memory are taken: processor time, so that a busy machine gives the same answer. Aim: at
+most the file's size and 256 MiB, and 2 s a megabyte.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
+
+from kolm import canonical, digest
+from kolm.bundle import tensors, writer
+from tests.support.bundles import BundleParts, make_parts
+
+MIB = 1024 * 1024
+MOST_BYTES = 256 * MIB  # beside the file
+MOST_SECONDS = 2.0  # a megabyte
+START_SECONDS = 2.0  # to import kolm
+
+
+class Cost(NamedTuple):
+    """A file's size, the largest memory of the whole process, and the processor's time."""
+
+    size_bytes: int
+    memory_bytes: int
+    seconds: float
+
+    @property
+    def bounded(self) -> bool:
+        """Whether it stays within the aim."""
+        most = START_SECONDS + MOST_SECONDS * self.size_bytes / MIB
+        return self.memory_bytes <= self.size_bytes + MOST_BYTES and self.seconds <= most
+
+
+def _repeated(line: bytes, size: int) -> bytes:
+    return (line + b"\n") * (size // (len(line) + 1))
+
+
+def _distinct(make: Callable[[str], object], size: int) -> bytes:
+    lines: list[bytes] = []
+    done = 0
+    while done < size:
+        lines.append(canonical.dumps(make(digest.of_bytes(b"%d" % len(lines)))) + b"\n")
+        done += len(lines[-1])
+    return b"".join(sorted(lines))
+
+
+def _predictions(parts: BundleParts) -> dict[str, bytes]:
+    row = parts.predictions[0]
+    return {"predictions.jsonl": _distinct(lambda name: {**row, "case": name}, 24 * MIB)}
+
+
+def _cases(parts: BundleParts) -> dict[str, bytes]:
+    return {"evalcases.jsonl": _repeated(canonical.dumps(parts.cases[0]), 16 * MIB)}
+
+
+def _trace(parts: BundleParts) -> dict[str, bytes]:
+    return {"trace.jsonl": _repeated(canonical.dumps(parts.trace[1]), 20 * MIB)}
+
+
+def _modules(parts: BundleParts) -> dict[str, bytes]:
+    return {"modules.jsonl": _repeated(canonical.dumps(parts.modules[0]), 7 * MIB)}
+
+
+def _snapshot(parts: BundleParts) -> dict[str, bytes]:
+    row = parts.snapshot_rows[0]
+
+    def line(name: str) -> object:
+        return {**row, "capture": name, "images": [{"file": name, "pixels": name}]}
+
+    return {"snapshot.jsonl": _distinct(line, 24 * MIB)}
+
+
+def _config(_: BundleParts) -> dict[str, bytes]:
+    return {"adapter_config.json": b"[" + b"[]," * (2 * MIB // 3 - 9) + b"[]]"}
+
+
+def _documents(_: BundleParts) -> dict[str, bytes]:
+    """Errors that are kept must not keep what was read."""
+    lists = b"[" + b"[]," * (2 * MIB // 3 - 9)
+    return {f"checkpoint-{n:08d}.json": lists + b"%d]" % n for n in range(20)}
+
+
+def _headers(_: BundleParts) -> dict[str, bytes]:
+    tiny = {f"{n}": ("U8", (1,), b"x") for n in range(60_000)}
+    return {
+        f"checkpoint-{step:08d}.safetensors": tensors.encode({**tiny, f"s{step}": tiny["0"]})
+        for step in range(10)
+    }
+
+
+def _header(_: BundleParts) -> dict[str, bytes]:
+    names = {f"x{n:040d}": ("U8", (1,), b"x") for n in range(35_000)}
+    return {"adapter_model.safetensors": tensors.encode(names)}
+
+
+def _many_small(_: BundleParts) -> dict[str, bytes]:
+    return {f"checkpoint-{n:08d}.json": b'{"a":%d}' % n for n in range(4000)}
+
+
+BUNDLES: dict[str, Callable[[BundleParts], dict[str, bytes]]] = {
+    "predictions": _predictions,
+    "cases": _cases,
+    "trace": _trace,
+    "modules": _modules,
+    "snapshot": _snapshot,
+    "config of lists": _config,
+    "documents of lists": _documents,
+    "one header of names": _header,
+    "headers of names": _headers,
+    "4,000 members": _many_small,
+}
+
+IMPORTS: dict[str, tuple[bytes, str]] = {
+    "numbers": (b"1\n" * (5 * MIB // 2), "jsonl"),
+    "empty rows": (b"{}\n" * (5 * MIB // 3), "jsonl"),
+    "missing pictures": (
+        b"".join(
+            b'{"image":"%d.png","prompt":"a","response":"b"}\n' % n for n in range(5 * MIB // 48)
+        ),
+        "jsonl",
+    ),
+    "a row of lists": (b'{"a":[' + b"[]," * (8 * MIB // 3) + b"[]]}\n", "jsonl"),
+    "rows of lists": ((b'{"a":[' + b"[]," * 60_000 + b"[]]}\n") * 25, "jsonl"),
+    "an array of rows": (b"[" + b"{}," * (5 * MIB // 3) + b"{}]", "llava"),
+}
+
+_MEASURE = """
+import sys, time
+from pathlib import Path
+def peak():
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return int(next(line for line in lines if line.startswith("VmHWM")).split()[1]) * 1024
+began = time.process_time()
+{work}
+print(peak(), time.process_time() - began, file=sys.stderr)
+"""
+_VERIFY = """
+from kolm.api.verification import verify
+from kolm.cli.verification_text import render
+from kolm.sign.trust import TrustStore
+render(verify(sys.argv[1], trust=TrustStore(())), paint=lambda text, _: text)
+"""
+_COMMAND = """
+from kolm.cli.main import main
+main(sys.argv[1:])
+"""
+
+
+def _measured(work: str, words: list[str], size: int) -> Cost:
+    code = _MEASURE.format(work=work.strip())
+    done = subprocess.run(
+        [sys.executable, "-c", code, *words], capture_output=True, text=True, check=True
+    )
+    memory, seconds = done.stderr.splitlines()[-1].split()
+    return Cost(size_bytes=size, memory_bytes=int(memory), seconds=float(seconds))
+
+
+def cost_of_bundle(shape: str, folder: Path) -> Cost:
+    """What `kolm verify` costs on a bundle of a shape."""
+    parts = make_parts(folder)
+    honest, receipt = parts.members(), parts.receipt()
+    path = folder / "hostile.kolm"
+    writer.seal(path, receipt=receipt, members={**honest, **BUNDLES[shape](parts)})
+    return _measured(_VERIFY, [str(path)], path.stat().st_size)
+
+
+def cost_of_import(shape: str, folder: Path, *words: str) -> Cost:
+    """What `kolm capture import` costs on rows of a shape."""
+    data, form = IMPORTS[shape]
+    path = folder / "hostile.json"
+    path.write_bytes(data)
+    store = str(folder / "captures")
+    asked = ["capture", "import", str(path), "--format", form, "--store", store, *words]
+    return _measured(_COMMAND, asked, len(data))
+
+
+def cost_of_command(words: list[str], size: int) -> Cost:
+    """What a command costs on something of a size."""
+    return _measured(_COMMAND, words, size)
+
+
+def main() -> int:
+    """The table."""
+    bad = 0
+    print(f"{'shape':24} {'file MiB':>9} {'memory MiB':>11} {'seconds':>8} {'s a MiB':>8}")
+    works = [(name, cost_of_bundle) for name in BUNDLES]
+    works += [(name, cost_of_import) for name in IMPORTS]  # type: ignore[misc]
+    for name, work in works:
+        with tempfile.TemporaryDirectory() as folder:
+            cost = work(name, Path(folder))
+        size = cost.size_bytes / MIB
+        bad += not cost.bounded
+        print(
+            f"{name:24} {size:9.1f} {cost.memory_bytes / MIB:11.0f} {cost.seconds:8.1f} "
+            f"{cost.seconds / size:8.2f}{'' if cost.bounded else '   TOO MUCH'}",
+            flush=True,
+        )
+    return 1 if bad else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
