@@ -34,13 +34,12 @@ _STDOUT = 1
 
 
 @contextlib.contextmanager
-def writing(target: Path, *, force: bool = False, mode: int = 0o644) -> Iterator[IO[bytes]]:
+def writing(target: Path, *, force: bool = False) -> Iterator[IO[bytes]]:
     """Write a file that a user named, whole or not at all.
 
     Args:
         target: what the user named.
-        force: replace another file.
-        mode: of a new file; one that is replaced keeps its own.
+        force: replace another file, whose mode stays.
 
     Raises:
         Usage: ``E_TARGET_EXISTS``.
@@ -51,16 +50,13 @@ def writing(target: Path, *, force: bool = False, mode: int = 0o644) -> Iterator
         with made.open("xb") as stream:
             yield stream
             stream.flush()
-            os.fchmod(stream.fileno(), mode)
             os.fsync(stream.fileno())
         place(made, target, force=force)
 
 
-def write(
-    target: Path, data: bytes | memoryview, *, force: bool = False, mode: int = 0o644
-) -> None:
+def write(target: Path, data: bytes | memoryview, *, force: bool = False) -> None:
     """Write these bytes as `writing` does."""
-    with writing(target, force=force, mode=mode) as stream:
+    with writing(target, force=force) as stream:
         stream.write(data)
 
 

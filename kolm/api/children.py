@@ -15,6 +15,7 @@ import threading
 from collections.abc import Mapping
 from pathlib import Path
 
+from kolm import system
 from kolm.errors import KolmError, Lacking
 from kolm.events import Reporter, relay
 
@@ -41,23 +42,24 @@ def run(
     # -P keeps the current folder off the path: a file beside the spec must not shadow a library.
     command = [sys.executable, "-P", "-m", "kolm.worker", task, str(folder)]
     log = folder / f"{task}.log"
-    folder.mkdir(parents=True, exist_ok=True)
-    with log.open("ab") as errors:
-        child = subprocess.Popen(
-            command,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=errors,
-            env=dict(environment),
-            pass_fds=inherit,
-            text=True,
-            encoding="utf-8",
-        )
-        try:
-            _listen(child, reporter)
-        except BaseException:
-            _stop(child)
-            raise
+    with system.naming(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        with log.open("ab") as errors:
+            child = subprocess.Popen(
+                command,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=errors,
+                env=dict(environment),
+                pass_fds=inherit,
+                text=True,
+                encoding="utf-8",
+            )
+    try:
+        _listen(child, reporter)
+    except BaseException:
+        _stop(child)
+        raise
     code = child.wait()
     if code == -signal.SIGBUS:
         raise Lacking(

@@ -18,8 +18,19 @@ def test_a_new_file_is_written_with_its_folders(tmp_path: Path) -> None:
     target = tmp_path / "a" / "b" / "file"
     outputs.write(target, b"data")
     assert target.read_bytes() == b"data"
-    assert stat.S_IMODE(target.stat().st_mode) == 0o644
     assert [path.name for path in target.parent.iterdir()] == ["file"]
+
+
+@pytest.mark.parametrize(("mask", "mode"), [(0o022, 0o644), (0o077, 0o600)])
+def test_a_new_file_has_the_mode_that_the_user_wants_files_to_have(
+    tmp_path: Path, mask: int, mode: int
+) -> None:
+    before = os.umask(mask)
+    try:
+        outputs.write(tmp_path / "file", b"data")
+    finally:
+        os.umask(before)
+    assert stat.S_IMODE((tmp_path / "file").stat().st_mode) == mode
 
 
 def test_another_file_stays_until_it_may_go(tmp_path: Path) -> None:
