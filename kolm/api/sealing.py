@@ -234,11 +234,18 @@ def _said_by(key: PublicKey, claims: Sequence[bytes]) -> list[statement.Statemen
 
 
 def _is_said(kind: str, predicate: Mapping[str, Any], said: Sequence[statement.Statement]) -> bool:
-    """Two provenances of one key for one content differ in times alone: the first one stays."""
+    """Whether a key has said this already, perhaps at another time: then the first one stays."""
     return any(
-        old.predicate_type == kind and (kind == predicates.PROVENANCE or old.predicate == predicate)
+        old.predicate_type == kind
+        and _without_times(kind, old.predicate) == _without_times(kind, predicate)
         for old in said
     )
+
+
+def _without_times(kind: str, predicate: Mapping[str, Any]) -> dict[str, Any]:
+    if kind == predicates.PROVENANCE:  # of one content: it differs in times and what took how long
+        return {}
+    return {name: value for name, value in predicate.items() if name != "measured_on"}
 
 
 def _predicates(

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
+from kolm import digest
 from kolm.bundle import writer
 from kolm.bundle.reader import Bundle
 from kolm.sign import envelope, predicates, statement
@@ -25,8 +27,18 @@ def line(tmp_path_factory: pytest.TempPathFactory) -> Line:
 def test_compiling_again_keeps_the_claims_that_were_added(line: Line) -> None:
     key = KeyStore(line.home / "keys").load("default", lambda _: None)
     content = Bundle.open(line.bundle).content_id
-    said = predicates.test_result(passed=["mine"], failed=[], configuration={"x": content})
-    claim = envelope.seal(statement.statement(content, "x", predicates.TEST_RESULT, said), key)
+    said = predicates.verification_summary(
+        bundle=content,
+        policy_name="mine",
+        policy=digest.of_bytes(b"mine"),
+        passed=True,
+        reached=["delta_scope"],
+        version="0.1.0",
+        now=datetime.now(UTC),
+    )
+    claim = envelope.seal(
+        statement.statement(content, "x", predicates.VERIFICATION_SUMMARY, said), key
+    )
     writer.add_claims(line.bundle, [claim])
     before = line.bundle.read_bytes()
     line.demand("compile")

@@ -9,6 +9,7 @@ import pytest
 
 from kolm import canonical
 from tests.support.commands import invoke
+from tests.support.lines import Line, same_answer
 from tests.support.mounts import read_only, tiny_disk
 from tests.support.pictures import picture
 
@@ -115,3 +116,20 @@ def test_what_belongs_to_somebody_else_ends_in_4(tmp_path: Path, command: tuple[
     finally:
         os.seteuid(0)
     assert (ran.code, ran.error()["code"]) == (4, "E_PERMISSION"), ran.stderr
+
+
+@pytest.mark.heavy
+def test_check_and_compile_name_what_the_file_system_refuses_in_children_too(
+    tmp_path: Path,
+) -> None:
+    line = Line.make(tmp_path / "line", rows=same_answer(32))
+    with read_only(line.folder / "captures"):
+        line.demand("check")
+    with read_only(line.folder):
+        ran = line.kolm("compile", "--json")
+        assert (ran.code, "E_READ_ONLY" in ran.stderr) == (4, True), ran.stderr
+    with tiny_disk(line.folder / ".kolm", kibibytes=600):  # the first checkpoint needs more
+        ran = line.kolm("compile", "--json")
+        assert (ran.code, "E_DISK_FULL" in ran.stderr) == (6, True), ran.stderr
+        assert "checkpoint" in ran.stderr
+    assert not line.bundle.exists()
