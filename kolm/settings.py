@@ -36,6 +36,12 @@ VARIABLES = (
         purpose="passphrase of the signing key, for machines without a terminal",
         default="none; asked for on a terminal",
     ),
+    Variable(
+        name="KOLM_FEATURES_BYTES",
+        purpose="the most bytes on disk that vision features kept for later compiles may take; "
+        "0 keeps none",
+        default=str(20 * 1024**3),
+    ),
     Variable(name="NO_COLOR", purpose="any value switches colours off", default="unset"),
 )
 
@@ -65,6 +71,24 @@ def flag(name: str) -> bool:
     if value in ("0", "false", "no", "off"):
         return False
     raise Usage("E_ENVIRONMENT_VALUE", f"{name} is a switch", expected="1 or 0", found=value)
+
+
+def features_bytes() -> int:
+    """The disk budget of kept vision features.
+
+    Raises:
+        Usage: not a whole number.
+    """
+    default = next(v.default for v in VARIABLES if v.name == "KOLM_FEATURES_BYTES")
+    value = text("KOLM_FEATURES_BYTES") or default
+    if not (value.isascii() and value.isdecimal()):
+        raise Usage(
+            "E_ENVIRONMENT_VALUE",
+            "KOLM_FEATURES_BYTES is a number of bytes",
+            expected="a whole number",
+            found=value[:80],
+        )
+    return int(value)
 
 
 def home() -> Path | None:

@@ -48,6 +48,7 @@ class CompileResult:
         kscore: the K-score document; empty for a dry run.
         gate_passed: whether K and every floor passed.
         failing_cases: cases with a wrong answer: prompt, reference, output.
+        state: the last state of the training; ``train.continues`` of another spec goes on from it.
         seconds: wall time of this call.
         peak_memory_bytes: of the largest process.
     """
@@ -60,6 +61,7 @@ class CompileResult:
     kscore: dict[str, Any]
     gate_passed: bool = False
     failing_cases: Sequence[Mapping[str, str]] = ()
+    state: Digest | None = None
     seconds: float = 0.0
     peak_memory_bytes: int = 0
 
@@ -154,6 +156,7 @@ def _judge_and_seal(
     cases = prepared.snapshot.files()[names.CASES]
     evaluation = evaluate(predictions, read_cases(cases), lock["evaluation"])
     measurements = files.read_document(done.evaluated, MEASUREMENTS)
+    facts = files.read_document(done.trained, FACTS)
     content = sealing.gather_content(done, prepared, evaluation)
     report = sealing.score_report(
         lock,
@@ -169,10 +172,10 @@ def _judge_and_seal(
         "kscore": report,
         "gate_passed": passed,
         "failing_cases": wrong_answers(cases, predictions),
+        "state": Digest(facts["state_last"]),
     }
     if passed or allow_below_gate:
         reporter.started("seal", None, "bytes")
-        facts = files.read_document(done.trained, FACTS)
         times = sealing.Times(
             # A training that was found done began with an earlier call, and the build with it.
             started=min(started, datetime.fromisoformat(facts["measured"]["started_on"])),

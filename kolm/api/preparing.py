@@ -24,6 +24,7 @@ from kolm.events import Reporter
 from kolm.format.split import SplitRule
 from kolm.models.resolve import BaseRef, find_folder, resolve_base
 from kolm.records.spec import Spec
+from kolm.run.stages import find_state
 from kolm.score.intervals import wilson
 from kolm.spec.load import load_spec
 from kolm.spec.resolve import resolve
@@ -121,6 +122,7 @@ def prepare(
         snapshot=snapshot.document(),
         training=snapshot.training_root,
         cases=digest.of_bytes(files["evalcases.jsonl"]),
+        continued=_continued(spec, place),
         environment=environment_class(spec.train.threads or default_threads()),
     )
     return Prepared(
@@ -132,6 +134,15 @@ def prepare(
         base=base,
         lock=lock,
     )
+
+
+def _continued(spec: Spec, place: Project) -> dict[str, str] | None:
+    """State and chain of the training that a spec goes on from."""
+    state = spec.train.continues
+    if state is None:
+        return None
+    _, chain = find_state(place.runs_folder, state)
+    return {"state": state, "chain": chain}
 
 
 def demand_reachable(prepared: Prepared, *, too_long: int = 0) -> None:

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-from kolm import digest
+from kolm import digest, paths, settings
 from kolm.api import children
 from kolm.api.preparing import Prepared
 from kolm.digest import Digest
@@ -20,7 +20,17 @@ from kolm.errors import KolmError
 from kolm.events import Reporter
 from kolm.format import names
 from kolm.run import folder as files
-from kolm.run.stages import EVALUATE, TRAIN, Stage, evaluate_key, is_done, make_ready, train_key
+from kolm.run.names import FEATURES
+from kolm.run.stages import (
+    EVALUATE,
+    TRAIN,
+    Stage,
+    evaluate_key,
+    find_state,
+    is_done,
+    make_ready,
+    train_key,
+)
 from kolm.train.profile import child_environment
 
 
@@ -43,7 +53,13 @@ def finished(prepared: Prepared, reporter: Reporter) -> Iterator[Finished]:
         key = train_key(lock)
         trained = runs / TRAIN.folder_name(key)
         hold = holding.enter_context(files.held(trained))
-        places = files.Places(base=prepared.base.folder, captures=prepared.store_folder)
+        places = files.Places(
+            base=prepared.base.folder,
+            captures=prepared.store_folder,
+            continued=_earlier(prepared, holding),
+            features=paths.cache_folder() / FEATURES,
+            features_bytes=settings.features_bytes(),
+        )
         _finish(TRAIN, trained, key, prepared, places, reporter, hold)
 
         inputs = prepared.snapshot.files()
@@ -57,6 +73,16 @@ def finished(prepared: Prepared, reporter: Reporter) -> Iterator[Finished]:
         beside = Path("..") / trained.name  # so that a project that is moved finds it
         _finish(EVALUATE, evaluated, key, prepared, places._replace(adapter=beside), reporter, hold)
         yield Finished(trained=trained, evaluated=evaluated)
+
+
+def _earlier(prepared: Prepared, holding: contextlib.ExitStack) -> Path | None:
+    """The folder of the training that this one goes on from, held as long."""
+    continued = prepared.lock["train"]["continues"]
+    if continued is None:
+        return None
+    folder, _ = find_state(prepared.project.runs_folder, continued["state"])
+    holding.enter_context(files.held(folder))
+    return Path("..") / folder.name
 
 
 def _finish(

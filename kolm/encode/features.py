@@ -1,24 +1,25 @@
 """Encode: the frozen tower's features, computed once for each distinct image.
 
 With the tower frozen its output never changes, so every epoch reads it from here, and only the
-projector runs in training. Kept in memory, or in one memory-mapped file beside the run when that
-would be too much; the file is found again after a kill by a key over everything that its bytes
-depend on. Before use, features are compared bit for bit with the live path on a sample: with the
-same images in one call, since a matrix product may round otherwise at another number of rows.
+projector runs in training. The unit is a tower call, because a matrix product may round otherwise
+at another number of rows: which images share a call follows from the images alone. Its features
+are held in memory, or mapped from the files that are kept between runs; where neither has room the
+same call is made live whenever one of its images is needed, with the same bits. Before use,
+features are compared bit for bit with the live path on a sample.
 """
 
 from __future__ import annotations
 
-import os
+from collections import OrderedDict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from kolm import canonical, digest, paths
+from kolm import digest
 from kolm.digest import Digest
 from kolm.encode.examples import Grid, ImageUse
-from kolm.errors import Lacking, Refused
+from kolm.encode.kept_features import KeptFeatures
+from kolm.errors import Refused
 from kolm.events import Reporter
 from kolm.models.family import FamilyRuntime
 
@@ -32,8 +33,8 @@ PictureSource = Callable[[Digest], Any]
 CALL_PATCHES = 8192
 # Up to this the features stay in memory; the embedded base needs 32 KiB an image.
 MEMORY_BYTES = 1024**3
-# More than this on disk is refused: it would surprise a user more than a slower run.
-DISK_BYTES = 64 * 1024**3
+# Live calls whose features are remembered: the images of a batch may share some.
+LIVE_CALLS = 8
 # Tower calls that are compared with the live path, of as many different grids.
 CHECKED_CALLS = 4
 
@@ -52,19 +53,33 @@ def key_of(use: ImageUse) -> ImageKey:
 
 
 class FeatureTable:
-    """Features of many images in one array; rows are patches.
+    """Features of many images, by tower call.
 
     Args:
-        rows: (all patches, width).
-        spans: for each image its first row and number of rows.
+        calls: the images of each call, in order.
+        held: the features (patches, width) of the calls that are in memory or mapped, by number.
+        compute: makes the features of a call's images, one after the other.
     """
 
-    def __init__(self, rows: torch.Tensor, spans: Mapping[ImageKey, tuple[int, int]]) -> None:
-        self._rows = rows
-        self._spans = spans
+    def __init__(
+        self,
+        calls: Sequence[Sequence[ImageUse]],
+        held: Mapping[int, torch.Tensor],
+        compute: Callable[[Sequence[ImageUse]], torch.Tensor],
+    ) -> None:
+        self._calls = calls
+        self._held = held
+        self._compute = compute
+        self._live: OrderedDict[int, torch.Tensor] = OrderedDict()
+        self._places: dict[ImageKey, tuple[int, int, int]] = {}
+        for number, uses in enumerate(calls):
+            start = 0
+            for use in uses:
+                self._places[key_of(use)] = (number, start, _patches(use))
+                start += _patches(use)
 
     def __len__(self) -> int:
-        return len(self._spans)
+        return len(self._places)
 
     def gather(self, uses: Iterable[ImageUse]) -> torch.Tensor:
         """The features of images, one after the other: (patches, width)."""
@@ -72,23 +87,36 @@ class FeatureTable:
 
         pieces = []
         for use in uses:
-            start, count = self._spans[key_of(use)]
-            pieces.append(self._rows[start : start + count])
+            number, start, count = self._places[key_of(use)]
+            pieces.append(self._features(number)[start : start + count])
         return torch.cat(pieces)
 
+    def _features(self, number: int) -> torch.Tensor:
+        if number in self._held:
+            return self._held[number]
+        if number not in self._live:
+            self._live[number] = self._compute(self._calls[number])
+            if len(self._live) > LIVE_CALLS:
+                self._live.popitem(last=False)
+        return self._live[number]
 
-def tower_key(
-    *, base_root: str, processor: Digest, uses: Sequence[ImageUse], versions: Mapping[str, Any]
-) -> Digest:
-    """The key of a feature file: base, image processor, library versions and the images."""
+
+def tower_facts(*, base_root: str, processor: Digest, environment: str, precision: str) -> Digest:
+    """What every feature of a run depends on: base, image processor, environment class, format."""
     return digest.of_value(
         {
             "base": base_root,
-            "images": [[use.pixels, use.max_pixels or 0, list(use.grid)] for use in uses],
+            "environment": environment,
+            "precision": precision,
             "processor": processor,
-            "versions": dict(versions),
         }
     )
+
+
+def call_key(facts: Digest, uses: Sequence[ImageUse]) -> Digest:
+    """The key of a call's features: `tower_facts` and the images that share the call, in order."""
+    images = [[use.pixels, use.max_pixels or 0, list(use.grid)] for use in uses]
+    return digest.derive("features", facts, digest.of_value(images))
 
 
 def distinct_uses(uses: Iterable[ImageUse]) -> list[ImageUse]:
@@ -104,8 +132,8 @@ def build_features(
     pictures: PictureSource,
     uses: Sequence[ImageUse],
     *,
-    key: Digest,
-    folder: Path | None,
+    facts: Digest,
+    kept: KeptFeatures | None,
     reporter: Reporter,
 ) -> FeatureTable:
     """Compute, or find again, the features of every image.
@@ -116,43 +144,48 @@ def build_features(
         image_processor: of the base.
         pictures: decodes a stored file.
         uses: distinct images, as `distinct_uses` gives them.
-        key: of the feature file.
-        folder: where a feature file may lie; without it everything stays in memory.
+        facts: `tower_facts` of the run.
+        kept: features of earlier runs, and room for these; without it there is memory alone.
         reporter: hears the progress.
 
     Raises:
         Refused: an image's pixels or grid are not the ones that its capture records, or the
             features differ from the live path's.
-        Lacking: the features need more disk than `DISK_BYTES`.
     """
     builder = _Builder(model, family, image_processor, pictures)
-    spans: dict[ImageKey, tuple[int, int]] = {}
-    start = 0
-    for use in uses:
-        rows = use.grid[0] * use.grid[1] * use.grid[2]
-        spans[key_of(use)] = (start, rows)
-        start += rows
+    calls = list(_calls(uses))
+    held: dict[int, torch.Tensor] = {}
+    table = FeatureTable(calls, held, builder.compute_together)
     if not uses:
-        import torch
-
-        return FeatureTable(torch.empty(0, 0), spans)
+        return table
     first = builder.compute([uses[0]])[0]
-    shape = (start, int(first.shape[1]))
-    store = _Store(shape, first.dtype, key=key, folder=folder)
-    table = FeatureTable(store.rows, spans)
-    if not store.complete:
-        reporter.started("features", len(uses), "images")
-        done = 0
-        for group in _calls(uses):
-            for use, piece in zip(group, builder.compute(group), strict=True):
-                at, rows = spans[key_of(use)]
-                store.rows[at : at + rows] = piece
-            done += len(group)
-            reporter.advanced("features", done)
-        store.finish()
-        reporter.finished("features")
+    width, dtype = int(first.shape[1]), first.dtype
+    in_memory = sum(map(_patches, uses)) * width * dtype.itemsize <= MEMORY_BYTES
+    reporter.started("features", len(uses), "images")
+    done = found = 0
+    for number, call in enumerate(calls):
+        shape = (sum(map(_patches, call)), width)
+        key = call_key(facts, call)
+        features = kept.load(key, shape, dtype) if kept else None
+        if features is not None:
+            found += len(call)
+            held[number] = features.clone() if in_memory else features
+        elif in_memory or (kept and kept.has_room(shape[0] * width * dtype.itemsize)):
+            features = builder.compute_together(call)
+            is_kept = kept is not None and kept.save(key, features)
+            if in_memory:
+                held[number] = features
+            elif kept and is_kept and (mapped := kept.load(key, shape, dtype)) is not None:
+                held[number] = mapped
+        done += len(call)
+        reporter.advanced("features", done)
+    reporter.finished("features", from_earlier_runs=found, live_calls=len(calls) - len(held))
     builder.check_live(table, uses)
     return table
+
+
+def _patches(use: ImageUse) -> int:
+    return use.grid[0] * use.grid[1] * use.grid[2]
 
 
 class _Builder:
@@ -173,6 +206,12 @@ class _Builder:
         pixels = torch.cat([self._pixels(use) for use in uses])
         grids = [use.grid for use in uses]
         return self._family.tower_features(self._model, pixels, grids)
+
+    def compute_together(self, uses: Sequence[ImageUse]) -> torch.Tensor:
+        """Features of images that go through the tower in one call: (patches, width)."""
+        import torch
+
+        return torch.cat(self.compute(uses))
 
     def check_live(self, table: FeatureTable, uses: Sequence[ImageUse]) -> None:
         """Compare the projected features with what the library's own path gives, bit for bit.
@@ -222,52 +261,12 @@ class _Builder:
         return pixels
 
 
-class _Store:
-    """The array of features: fresh memory, or a file that survives the process."""
-
-    def __init__(
-        self, shape: tuple[int, int], dtype: torch.dtype, *, key: Digest, folder: Path | None
-    ) -> None:
-        import torch
-
-        size = shape[0] * shape[1] * dtype.itemsize
-        if size > DISK_BYTES:
-            raise Lacking(
-                "E_ENCODE_FEATURES_TOO_LARGE",
-                "the vision features of all images need too much disk",
-                expected=f"at most {DISK_BYTES} bytes",
-                found=f"{size} bytes",
-                hint="use fewer or smaller images",
-            )
-        self.complete = False
-        self._marker: Path | None = None
-        if folder is None or size <= MEMORY_BYTES:
-            self.rows = torch.empty(shape, dtype=dtype)
-            return
-        folder.mkdir(parents=True, exist_ok=True)
-        data = folder / f"{digest.hex_of(key)}.features"
-        self._marker = data.with_suffix(".json")
-        self.complete = self._marker.is_file() and data.is_file() and data.stat().st_size == size
-        if not self.complete:
-            with data.open("wb") as stream:
-                # Not a hole: writing into a mapped hole of a full disk kills the process.
-                os.posix_fallocate(stream.fileno(), 0, size)
-        flat = torch.from_file(str(data), shared=True, size=shape[0] * shape[1], dtype=dtype)
-        self.rows = flat.view(shape)
-        self._size = size
-
-    def finish(self) -> None:
-        """Say on disk that the file is whole."""
-        if self._marker is not None:
-            paths.atomic_write(self._marker, canonical.dumps({"bytes": self._size}))
-
-
 def _calls(uses: Sequence[ImageUse]) -> Iterable[list[ImageUse]]:
     """Images of one grid together, at most `CALL_PATCHES` patches a call."""
     by_grid: dict[Grid, list[ImageUse]] = {}
     for use in uses:
         by_grid.setdefault(use.grid, []).append(use)
-    for grid, members in sorted(by_grid.items()):
-        size = max(1, CALL_PATCHES // (grid[0] * grid[1] * grid[2]))
+    for _, members in sorted(by_grid.items()):
+        size = max(1, CALL_PATCHES // _patches(members[0]))
         for start in range(0, len(members), size):
             yield members[start : start + size]

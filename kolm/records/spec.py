@@ -86,6 +86,7 @@ class Train:
     shrink_images: bool = False
     segments: int = 8
     early_stopping: EarlyStopping | None = None
+    continues: str | None = None
     precision: Literal["float32", "bfloat16"] = "float32"
     threads: int | None = None
 

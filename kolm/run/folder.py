@@ -24,6 +24,7 @@ class Places(NamedTuple):
         base: folder of the base.
         captures: folder of the capture store.
         adapter: folder of the adapter; the run folder itself without one.
+        continued: folder of the training that this one goes on from.
         features: folder of kept vision features; none are kept without one.
         features_bytes: the most that they may take there.
     """
@@ -31,6 +32,7 @@ class Places(NamedTuple):
     base: Path
     captures: Path
     adapter: Path | None = None
+    continued: Path | None = None
     features: Path | None = None
     features_bytes: int = 0
 
@@ -55,6 +57,7 @@ def read_places(folder: Path) -> Places:
         base=folder / stated["base"],
         captures=folder / stated["captures"],
         adapter=place("adapter"),
+        continued=place("continued"),
         features=place("features"),
         features_bytes=stated["features_bytes"],
     )

@@ -11,5 +11,6 @@ RESULT: Final = "result.json"  # the record of a finished stage, written last
 REQUEST: Final = "request.json"  # what a rescore is asked for
 ROWS: Final = "rows.json"  # what a rescore answers
 HOLD: Final = "lock"  # held while a process works in the folder
+FEATURES: Final = "features"  # of the cache, for all projects
 CHECKPOINTS: Final = "checkpoints"
 ANSWERS: Final = "answers"  # finished runs of an evaluation that is not finished

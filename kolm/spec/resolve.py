@@ -28,6 +28,7 @@ def resolve(
     training: Digest,
     cases: Digest,
     environment: Mapping[str, Any],
+    continued: Mapping[str, str] | None = None,
     train_examples: int | None = None,
 ) -> dict[str, Any]:
     """Resolve a spec to its lock.
@@ -39,6 +40,7 @@ def resolve(
         training: root of the lines that training learns from (`training_root`).
         cases: digest of evalcases.jsonl.
         environment: the lock's ``environment`` without ``class``; the spec's threads override.
+        continued: state and chain of the training that this one goes on from.
         train_examples: captures that training will use; default: the snapshot's train side.
 
     Raises:
@@ -62,7 +64,10 @@ def resolve(
             "training": training,
             "cases": cases,
         },
-        "train": _train(spec.train, examples=examples, family_name=str(base["family"])),
+        "train": {
+            **_train(spec.train, examples=examples, family_name=str(base["family"])),
+            "continues": None if continued is None else dict(continued),
+        },
         "evaluation": {**document["evaluation"], "cost": document["cost"]},
         "publish": document["publish"],
         "nonce": spec.nonce,
@@ -114,7 +119,6 @@ def _train(train: Train, *, examples: int, family_name: str) -> dict[str, Any]:
         "shrink_images": train.shrink_images,
         "segments": min(train.segments, steps),
         "early_stopping": None if stopping is None else to_document(stopping),
-        "continues": None,
         "precision": train.precision,
     }
 

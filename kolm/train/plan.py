@@ -47,6 +47,7 @@ class TrainPlan:
     segments: int
     patience: int | None
     validate_every: int | None
+    continues: Mapping[str, str] | None
     initialisation_seed: Digest
     order_seed: Digest
 
@@ -125,6 +126,7 @@ def read_plan(lock: Mapping[str, Any]) -> TrainPlan:
         segments=train["segments"],
         patience=stopping["patience"] if stopping else None,
         validate_every=stopping["every_steps"] if stopping else None,
+        continues=train["continues"],
         initialisation_seed=Digest(lock["seeds"]["initialisation"]),
         order_seed=Digest(lock["seeds"]["order"]),
     )

@@ -6,7 +6,6 @@ Writes trace.jsonl, checkpoints/, modules.jsonl, adapter_model.safetensors and t
 from __future__ import annotations
 
 import resource
-import shutil
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -21,7 +20,8 @@ from kolm.bundle import adapter_config
 from kolm.capture.images import decode
 from kolm.capture.store import CaptureStore
 from kolm.digest import Digest
-from kolm.errors import Refused
+from kolm.encode.kept_features import KeptFeatures
+from kolm.errors import Refused, Unreadable
 from kolm.events import Reporter
 from kolm.format import names
 from kolm.models.family import FamilyRuntime, runtime
@@ -48,7 +48,6 @@ from kolm.train.prepare import (
 from kolm.train.trace import Trace
 from kolm.train.trainer import Trainer
 
-FEATURES = "features"
 SCHEMA = "urn:kolm:train:v1"
 
 
@@ -110,7 +109,7 @@ def open_session(folder: Path, reporter: Reporter) -> Session:
         model = load_model(inputs.places.base, dtype=plan.precision)
         base_modules = evidence.survey_base(model, table)
         attached, embedder = _attach(
-            inputs, plan, table, family, model, processor, store, (train, validation), folder,
+            inputs, plan, table, family, model, processor, store, (train, validation),
             reporter,
         )  # fmt: skip
         trainer = Trainer(
@@ -145,7 +144,6 @@ def _attach(
     processor: Any,
     store: CaptureStore,
     splits: tuple[EncodedSplit, ...],
-    folder: Path,
     reporter: Reporter,
 ) -> tuple[Attached, ImageEmbedder]:
     """The adapter on the base, and where image embeddings come from."""
@@ -161,7 +159,7 @@ def _attach(
             pictures,
             [example for split in splits for example in split.examples],
             lock=inputs.lock,
-            folder=folder / FEATURES,
+            kept=_kept(inputs),
             reporter=reporter,
         )
     attached = attach_lora(
@@ -187,7 +185,8 @@ def train_run(folder: Path, reporter: Reporter) -> None:
     """
     started_on = datetime.now(UTC)  # noqa: TID251 - for the provenance claim, never for content
     session = open_session(folder, reporter)
-    checkpoints, trace = CheckpointFolder(folder / CHECKPOINTS), Trace(folder / names.TRACE)
+    checkpoints = CheckpointFolder(folder / CHECKPOINTS)
+    trace = Trace(folder / names.TRACE, _go_on(session))
     outcome = run(
         session.trainer, session.plan, trace, checkpoints, session.validation.examples, reporter
     )
@@ -212,8 +211,38 @@ def train_run(folder: Path, reporter: Reporter) -> None:
     files.write(folder, names.WEIGHTS, weights)
     files.write(folder, names.CONFIG, adapter_config.derive(session.inputs.lock, rows))
     files.write_document(folder, FACTS, _facts(session, outcome, trace, weights, started_on))
-    if (folder / FEATURES).is_dir():  # gigabytes that only a resumed run would read again
-        shutil.rmtree(folder / FEATURES)
+
+
+def _kept(inputs: Inputs) -> KeptFeatures | None:
+    """Where features are kept between runs on this machine."""
+    folder = inputs.places.features
+    return None if folder is None else KeptFeatures(folder, inputs.places.features_bytes)
+
+
+def _go_on(session: Session) -> Digest | None:
+    """Take over the last state of an earlier training, where the lock names one; gives its chain.
+
+    Raises:
+        Unreadable: ``E_TRAIN_CONTINUES``, the state is not there, or is damaged.
+        Refused: ``E_TRAIN_CONTINUES_OTHER``, it is of another adapter.
+    """
+    continued, earlier = session.plan.continues, session.inputs.places.continued
+    if continued is None:
+        return None
+    found = CheckpointFolder(earlier / CHECKPOINTS) if earlier is not None else None
+    for step in reversed(found.complete_steps() if found else []):
+        assert found is not None  # it has steps
+        checkpoint, state = found.load(step)
+        if state == continued["state"]:
+            session.trainer.take_over(checkpoint.tensors, checkpoint.updates)
+            return Digest(continued["chain"])
+    raise Unreadable(
+        "E_TRAIN_CONTINUES",
+        "the state that is to be gone on from is not there any more, or is damaged",
+        where="train.continues",
+        expected=continued["state"],
+        hint="train without train.continues, or compile the earlier spec again first",
+    )
 
 
 def _facts(

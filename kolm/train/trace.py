@@ -19,12 +19,14 @@ class Trace:
 
     Args:
         path: of ``trace.jsonl``.
+        before: the chain of the training that this one goes on from, or None.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, before: Digest | None = None) -> None:
         self._path = path
+        self._before = before
         self.states: list[Digest] = []
-        self.chain: Digest | None = None
+        self.chain = before
 
     def rewind(self, step: int) -> bool:
         """Keep only what happened before the checkpoint of `step` was written down.
@@ -41,7 +43,7 @@ class Trace:
             kept.append(row)
         if sum(row["kind"] == "step" for row in kept) != step:
             return False
-        self.states, self.chain = [], None
+        self.states, self.chain = [], self._before
         for row in kept:
             if row["kind"] == "checkpoint":
                 self._link(Digest(row["state"]))
@@ -50,7 +52,7 @@ class Trace:
 
     def clear(self) -> None:
         """Start an empty trace."""
-        self.states, self.chain = [], None
+        self.states, self.chain = [], self._before
         paths.atomic_write(self._path, b"")
 
     def step(self, facts: StepFacts) -> None:

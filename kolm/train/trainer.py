@@ -170,6 +170,30 @@ class Trainer:
         """Continue from a state that `tensors` and `updates` gave."""
         import torch
 
+        self.take_over(tensors, updates)
+        torch.set_rng_state(tensors["random"].clone())
+        self.gradients.restore(gradient_steps)
+        self.step = step
+
+    def take_over(self, tensors: Mapping[str, torch.Tensor], updates: Mapping[str, int]) -> None:
+        """Take weights and moments from a state, and nothing else of it.
+
+        Raises:
+            Refused: ``E_TRAIN_CONTINUES_OTHER``, the state is of other tensors.
+        """
+        import torch
+
+        wanted = {f"weights.{t.name}": tuple(t.parameter.shape) for t in self.attached.tensors}
+        found = {n: tuple(t.shape) for n, t in tensors.items() if n.startswith("weights.")}
+        if wanted != found:
+            differing = sorted({n for n, _ in wanted.items() ^ found.items()})
+            raise Refused(
+                "E_TRAIN_CONTINUES_OTHER",
+                "the state is of another adapter than the one to be trained",
+                where="train.continues",
+                expected="the same base, rank, targets and freeze as before",
+                found=f"{len(differing)} tensors differ, first {differing[0]}",
+            )
         with torch.no_grad():
             for tensor in self.attached.tensors:
                 tensor.parameter.copy_(tensors[f"weights.{tensor.name}"])
@@ -179,9 +203,6 @@ class Trainer:
                         "exp_avg": tensors[f"exp_avg.{tensor.name}"].clone(),
                         "exp_avg_sq": tensors[f"exp_avg_sq.{tensor.name}"].clone(),
                     }
-        torch.set_rng_state(tensors["random"].clone())
-        self.gradients.restore(gradient_steps)
-        self.step = step
 
     def _batch(self, number: int) -> Batch:
         return self._collate([self._examples[index] for index in self._order.batch(number)])

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from kolm import digest
@@ -14,16 +13,15 @@ from kolm.encode.features import (
     PictureSource,
     build_features,
     distinct_uses,
-    tower_key,
+    tower_facts,
 )
+from kolm.encode.kept_features import KeptFeatures
 from kolm.events import Reporter
 from kolm.models.family import FamilyRuntime
 from kolm.objectives.sft import ImageEmbedder
 
 if TYPE_CHECKING:
     import torch
-
-_VERSIONS = ("torch", "transformers", "numpy", "pillow", "arithmetic", "threads")
 
 
 def cache_tower(
@@ -34,7 +32,7 @@ def cache_tower(
     examples: Sequence[Example],
     *,
     lock: Mapping[str, Any],
-    folder: Path,
+    kept: KeptFeatures | None,
     reporter: Reporter,
 ) -> FeatureTable:
     """The frozen tower's features of every image of these examples.
@@ -46,20 +44,20 @@ def cache_tower(
         pictures: decodes a stored file.
         examples: of all splits that the run reads.
         lock: names base and environment, which the features depend on.
-        folder: where a feature file may lie.
+        kept: features of earlier runs, and room for these.
         reporter: hears the progress.
     """
     uses = distinct_uses(use for example in examples for use in example.images)
     # The processor's own serialisation; its floats are why this is text and not a document.
     settings = image_processor.to_json_string().encode()
-    key = tower_key(
+    facts = tower_facts(
         base_root=lock["base"]["root"],
         processor=digest.of_bytes(settings),
-        uses=uses,
-        versions={name: lock["environment"][name] for name in _VERSIONS},
+        environment=lock["environment"]["class"],
+        precision=lock["train"]["precision"],
     )
     return build_features(
-        model, family, image_processor, pictures, uses, key=key, folder=folder, reporter=reporter
+        model, family, image_processor, pictures, uses, facts=facts, kept=kept, reporter=reporter
     )
 
 

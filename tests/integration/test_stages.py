@@ -7,10 +7,12 @@ import shutil
 import signal
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from kolm import canonical
+from kolm import canonical, digest
+from kolm.bundle.reader import Bundle
 from kolm.run.names import RESULT
 from tests.support.lines import LOWEST_FLOORS, Line, same_answer
 
@@ -63,7 +65,7 @@ def test_what_training_does_not_rest_on_starts_no_child(line: Line, change: dict
     assert second["lock"]["seeds"] == first["lock"]["seeds"]
     assert logs(line) == before
     assert len(line.stage_folders("train")) == len(line.stage_folders("evaluate")) == 1
-    line.demand("verify", line.folder / "second.kolm", "--captures", "captures")
+    assert not failed_checks(line, "second.kolm")
 
 
 def test_a_changed_metric_is_answered_again_but_not_trained_again(line: Line) -> None:
@@ -127,6 +129,56 @@ def test_a_killed_compile_ends_with_the_same_content(line: Line, made: Line) -> 
 
 def content_of(line: Line) -> str:
     """The content id of a project's bundle."""
-    from kolm.bundle.reader import Bundle
-
     return Bundle.open(line.bundle).content_id
+
+
+def test_more_training_goes_on_from_the_last_state(line: Line) -> None:
+    first = line.compile()
+    line.write_spec(steps=6, continues=first["state"])
+    more = line.compile("-o", "more.kolm")
+    continued = more["lock"]["train"]["continues"]
+    assert continued["state"] == first["state"]
+    assert more["lock"]["seeds"] != first["lock"]["seeds"]
+    assert not failed_checks(line, "more.kolm")
+    before, after = (trace_of(line.folder / name) for name in (line.bundle.name, "more.kolm"))
+    assert continued["chain"] == before[-1]["chain"]
+    assert after[0]["chain"] == digest.chain(before[-1]["chain"], after[0]["state"])
+    assert [row["step"] for row in after if row["kind"] == "step"] == list(range(1, 7))
+    ended = {row["tensor"]: row["after"] for row in adapter_of(line.bundle)}
+    began = {row["tensor"]: row["before"] for row in adapter_of(line.folder / "more.kolm")}
+    assert began == ended
+    assert line.compile("-o", "more.kolm")["content_id"] == more["content_id"]
+
+
+def test_a_state_that_nobody_here_trained_to_is_told_before_training(line: Line) -> None:
+    line.write_spec(continues="sha256:" + "1" * 64)
+    ran = line.kolm("compile")
+    assert ran.code == 3
+    assert "E_TRAIN_CONTINUES" in ran.stderr
+
+
+def test_a_state_of_another_adapter_is_refused(line: Line) -> None:
+    line.write_spec(rank=2, continues=line.compile()["state"])
+    ran = line.kolm("compile", "-o", "other.kolm")
+    assert ran.code == 1
+    assert "E_TRAIN_CONTINUES_OTHER" in ran.stderr
+
+
+def failed_checks(line: Line, bundle: str) -> set[str]:
+    """The checks that fail, apart from those that ask what the policy demands."""
+    ran = line.kolm("verify", "--json", bundle, "--captures", "captures")
+    checks = ran.document()["checks"]
+    return {c["id"] for c in checks if c["verdict"] == "failed" and c["id"] < "V60"}
+
+
+def trace_of(bundle: Path) -> list[dict[str, Any]]:
+    """The rows of a bundle's trace."""
+    data = Bundle.open(bundle).member("trace.jsonl")
+    return [row for _, _, row in canonical.read_lines(data, where="trace")]
+
+
+def adapter_of(bundle: Path) -> list[dict[str, Any]]:
+    """The tensors of a bundle's adapter, from its module list."""
+    data = Bundle.open(bundle).member("modules.jsonl")
+    rows = [row for _, _, row in canonical.read_lines(data, where="modules")]
+    return [tensor for row in rows for tensor in row["adapter"]]

@@ -53,7 +53,7 @@ train:
   steps: {steps}
   batch_size: {batch_size}
   segments: 4
-evaluation: {{metric: {metric}, floors: {floors}}}
+{more}evaluation: {{metric: {metric}, floors: {floors}}}
 publish: {publish}
 cost: {cost}
 """
@@ -184,8 +184,11 @@ class Line:
         """Write kolm.yaml; arguments replace parts of it."""
         values = {
             "name": self.name, "rank": 4, "steps": 16, "batch_size": 4,
-            "floors": LOWEST_FLOORS, "publish": "{}", "metric": "exact", "cost": "local", **spec,
+            "floors": LOWEST_FLOORS, "publish": "{}", "metric": "exact", "cost": "local",
+            "continues": None, **spec,
         }  # fmt: skip
+        state = values.pop("continues")
+        values["more"] = "" if state is None else f"  continues: {state}\n"
         (self.folder / "kolm.yaml").write_text(SPEC.format(**values), encoding="utf-8")
 
     def environment(self) -> dict[str, str]:

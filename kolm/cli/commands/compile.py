@@ -97,6 +97,7 @@ def describe(result: CompileResult) -> dict[str, Any]:
         "content_id": result.content_id,
         "cid": result.cid,
         "gate_passed": result.gate_passed,
+        "state": result.state,
         "lock": result.lock,
         "evaluation": result.evaluation,
         "kscore": result.kscore,
@@ -114,6 +115,7 @@ def _for_people(result: CompileResult, out: output.Output) -> str:
     memory = result.peak_memory_bytes / 2**30
     lines.append(f"took       {result.seconds:.0f} s, {memory:.1f} GiB of memory at most")
     if not result.gate_passed or out.verbose:
+        lines.append(f"state      {result.state}   train.continues goes on from it")
         lines += failing_lines(result.failing_cases[:SHOWN_CASES])
     if result.bundle is not None:
         lines.append(f"next       kolm verify {result.bundle}")

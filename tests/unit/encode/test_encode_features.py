@@ -1,13 +1,16 @@
 """Cached vision features: the same bits as the live path, computed once, and never stale."""
 
+import os
+
 import pytest
 
 from kolm import digest
 from kolm.capture.images import pixels_digest
 from kolm.encode import features
 from kolm.encode.examples import ImageUse
-from kolm.encode.features import build_features, distinct_uses, tower_key
-from kolm.errors import Lacking, Refused
+from kolm.encode.features import build_features, call_key, distinct_uses, tower_facts
+from kolm.encode.kept_features import KeptFeatures
+from kolm.errors import Refused
 from kolm.events import Silent
 from kolm.models.family import runtime
 from tests.support import tiny_vlm
@@ -34,11 +37,14 @@ def make_uses():
     return distinct_uses(uses)
 
 
-def build(model, uses, folder=None, key=None, pictures=PICTURES.__getitem__):
+FACTS = digest.of_bytes(b"facts")
+PLENTY = 1 << 30
+
+
+def build(model, uses, kept=None, facts=FACTS, pictures=PICTURES.__getitem__):
     return build_features(
-        model, FAMILY, PROCESSOR, pictures, uses,
-        key=key or digest.of_bytes(b"key"), folder=folder, reporter=Silent(),
-    )  # fmt: skip
+        model, FAMILY, PROCESSOR, pictures, uses, facts=facts, kept=kept, reporter=Silent()
+    )
 
 
 def live(model, uses):
@@ -106,38 +112,83 @@ def test_a_picture_that_changed_is_refused():
     assert caught.value.code == "E_ENCODE_IMAGE_CHANGED"
 
 
-def test_a_large_table_lies_in_a_file_that_the_next_process_finds(tmp_path, monkeypatch):
-    monkeypatch.setattr(features, "MEMORY_BYTES", 100)
+@pytest.fixture
+def calls(monkeypatch):
+    """The sizes of the tower calls that were made, in images."""
+    made = []
+    honest = FAMILY.tower_features
+    monkeypatch.setattr(FAMILY, "tower_features", lambda *a: made.append(len(a[2])) or honest(*a))
+    return made
+
+
+@pytest.mark.parametrize("memory_bytes", [PLENTY, 100], ids=["in memory", "mapped"])
+def test_a_later_run_finds_the_features_of_an_earlier_one(
+    tmp_path, monkeypatch, calls, memory_bytes
+):
+    monkeypatch.setattr(features, "MEMORY_BYTES", memory_bytes)
     model, uses = tiny_vlm.make_model(), make_uses()
-    first = build(model, uses, tmp_path)
-    calls = []
-    honest = type(FAMILY).__getattribute__(FAMILY, "tower_features")
-    monkeypatch.setattr(FAMILY, "tower_features", lambda *a: calls.append(len(a[2])) or honest(*a))
-    again = build(model, uses, tmp_path)
+    first = build(model, uses, KeptFeatures(tmp_path, PLENTY))
+    calls.clear()
+    again = build(model, uses, KeptFeatures(tmp_path, PLENTY))
     assert calls == [1]  # only the probe for the width
     assert torch.equal(first.gather(uses), again.gather(uses))
-    build(model, uses, tmp_path, key=digest.of_bytes(b"other"))
-    assert len(calls) > 2
+    calls.clear()
+    build(model, uses, KeptFeatures(tmp_path, PLENTY), facts=digest.of_bytes(b"other"))
+    assert sum(calls) == 1 + len(uses)
 
 
-def test_more_than_the_disk_limit_is_refused(monkeypatch):
-    monkeypatch.setattr(features, "DISK_BYTES", 100)
-    with pytest.raises(Lacking) as caught:
-        build(tiny_vlm.make_model(), make_uses())
-    assert caught.value.code == "E_ENCODE_FEATURES_TOO_LARGE"
+@pytest.mark.parametrize("damage", ["flipped", "cut", "longer"])
+def test_kept_features_are_checked_when_they_are_read(tmp_path, calls, damage):
+    model, uses = tiny_vlm.make_model(), make_uses()
+    first = build(model, uses, KeptFeatures(tmp_path, PLENTY))
+    path = min(tmp_path.iterdir())
+    data = bytearray(path.read_bytes())
+    data[7] ^= 1
+    damaged = {"flipped": data, "cut": data[:-1], "longer": path.read_bytes() + b"0"}[damage]
+    path.write_bytes(damaged)
+    calls.clear()
+    again = build(model, uses, KeptFeatures(tmp_path, PLENTY))
+    assert len(calls) == 2  # the probe, and the call whose file was damaged
+    assert torch.equal(first.gather(uses), again.gather(uses))
+
+
+@pytest.mark.parametrize("budget_bytes", [0, 20_000])
+def test_over_the_budget_the_same_calls_are_made_live(tmp_path, monkeypatch, calls, budget_bytes):
+    model, uses = tiny_vlm.make_model(), make_uses()
+    whole = build(model, uses)
+    made = sorted(calls[1:])
+    monkeypatch.setattr(features, "MEMORY_BYTES", 100)
+    monkeypatch.setattr(features, "CHECKED_CALLS", 0)
+    calls.clear()
+    table = build(model, uses, KeptFeatures(tmp_path, budget_bytes))
+    assert sum(path.stat().st_size for path in tmp_path.iterdir()) <= budget_bytes
+    for use in uses:  # alone, and yet as its call gave it
+        assert torch.equal(table.gather([use]), whole.gather([use]))
+    assert sorted(calls[1:]) == made  # each call once, live or kept
+
+
+def test_what_was_used_longest_ago_makes_room(tmp_path):
+    kept = KeptFeatures(tmp_path, 3 * 1032)
+    keys = [digest.of_bytes(bytes([number])) for number in range(4)]
+    rows = {key: torch.rand(25, 10) for key in keys}
+    for age, key in enumerate(keys[:3]):
+        assert kept.save(key, rows[key])
+        os.utime(tmp_path / f"{digest.hex_of(key)}.features", (age, age))
+    later = KeptFeatures(tmp_path, 3 * 1032)
+    assert torch.equal(later.load(keys[0], (25, 10), torch.float32), rows[keys[0]])
+    assert later.save(keys[3], rows[keys[3]])
+    here = [later.load(key, (25, 10), torch.float32) is not None for key in keys]
+    assert here == [True, False, True, True]
+    assert not later.save(digest.of_bytes(b"one more"), rows[keys[0]])  # all are in use now
 
 
 def test_the_key_changes_with_everything_that_features_depend_on():
     uses = make_uses()
-    facts = {"base_root": "a", "processor": digest.of_bytes(b"p"), "versions": {"torch": "1"}}
-    keys = {
-        tower_key(uses=uses, **facts),
-        tower_key(uses=uses[1:], **facts),
-        tower_key(uses=uses, **{**facts, "base_root": "b"}),
-        tower_key(uses=uses, **{**facts, "processor": digest.of_bytes(b"q")}),
-        tower_key(uses=uses, **{**facts, "versions": {"torch": "2"}}),
-    }
-    assert len(keys) == 5
+    stated = {"base_root": "a", "processor": FACTS, "environment": "c", "precision": "float32"}
+    changes = {**dict.fromkeys(stated, "other"), "processor": digest.of_bytes(b"q")}
+    keys = {call_key(tower_facts(**{**stated, name: changes[name]}), uses) for name in stated}
+    keys |= {call_key(tower_facts(**stated), some) for some in (uses, uses[1:], uses[::-1])}
+    assert len(keys) == 7
 
 
 def test_equal_pixels_are_one_image():
