@@ -41,7 +41,7 @@ def dumps(value: Any) -> bytes:
 def _plain(value: Any) -> Any:
     kind = type(value)
     if kind is str:
-        if not value.isascii() and _SURROGATE.search(value):
+        if not has_utf8(value):
             raise ValueError("a lone surrogate has no UTF-8 form")
         return value
     if value is None or kind is bool:
@@ -61,6 +61,11 @@ def _plain(value: Any) -> Any:
     if isinstance(value, str):  # NewTypes are str at run time; enums and subclasses are not plain
         return _plain(str.__str__(value))
     raise TypeError(f"{kind.__name__} is not allowed in a kolm document")
+
+
+def has_utf8(text: str) -> bool:
+    """Whether a text can be written in UTF-8: one with a lone surrogate cannot."""
+    return text.isascii() or _SURROGATE.search(text) is None
 
 
 def _utf16(key: str) -> bytes:

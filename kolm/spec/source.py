@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any, NoReturn
 
+from kolm import canonical
 from kolm.errors import Refused
 
 MAX_SOURCE_BYTES = 1024 * 1024  # a spec is a page; this bounds what a hostile one can cost
@@ -72,14 +73,17 @@ def of_python(value: Any) -> Source:
     """A spec given as Python values; floats keep the value of their shortest form.
 
     Raises:
-        Refused: a number that is not finite.
+        Refused: a number that is not finite, or a text with a lone surrogate.
     """
     return Source(name="", value=_plain(value), lines={})
 
 
 def _plain(value: Any) -> Any:
+    if isinstance(value, str) and not canonical.has_utf8(value):
+        message = "a text holds a lone surrogate, which is no character"
+        raise Refused("E_SPEC_VALUE", message, found=repr(value)[:80])
     if isinstance(value, Mapping):
-        return {key: _plain(item) for key, item in value.items()}
+        return {_plain(key): _plain(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
         return [_plain(item) for item in value]
     if isinstance(value, float | Decimal):
@@ -124,6 +128,8 @@ class _Reader:
                 self._refuse("anchors and aliases are not used in a spec; write the value", mark)
             if isinstance(event, kinds.NodeEvent) and getattr(event, "ctag", None) is not None:
                 self._refuse("tags are not used in a spec", mark)
+            if isinstance(event, kinds.ScalarEvent) and not canonical.has_utf8(event.value):
+                self._refuse("a lone surrogate is no character", mark)
             if isinstance(event, kinds.CollectionStartEvent):
                 depth += 1
             elif isinstance(event, kinds.CollectionEndEvent):

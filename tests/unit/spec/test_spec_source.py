@@ -96,3 +96,13 @@ def test_a_python_float_stands_for_its_shortest_form() -> None:
 def test_no_bytes_raise_anything_but_our_errors(data: bytes) -> None:
     with suppress(KolmError):
         read_yaml(data, name="kolm.yaml")
+
+
+@pytest.mark.parametrize("text", ['a: 1\nb: "\\ud800"\n', 'a: 1\n"\\udfff": 1\n'])
+def test_a_lone_surrogate_is_refused_with_its_line(text: str) -> None:
+    with pytest.raises(Refused) as refused:
+        read(text)
+    assert refused.value.where == "kolm.yaml:2"
+    for value in ({"a": ["\ud800"]}, {"\ud800": 1}):
+        with pytest.raises(Refused):
+            of_python(value)
