@@ -19,7 +19,7 @@ from kolm.api import children, prechecks, sealing
 from kolm.api.acceptance import Acceptance, acceptance
 from kolm.api.preparing import Prepared, SpecSource, prepare
 from kolm.api.signing import AskPassphrase, choose_key, passphrase_from_environment
-from kolm.api.stages import Finished, finished
+from kolm.api.stages import Finished, finished, sides_read
 from kolm.bundle import cid
 from kolm.digest import Digest
 from kolm.events import Reporter, Silent
@@ -117,6 +117,7 @@ def compile_bundle(
             target=target,
             force=force,
             allow_below_gate=allow_below_gate,
+            known=sides_read(prepared),
             reporter=told,
         )
     )

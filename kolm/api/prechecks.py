@@ -84,6 +84,7 @@ class Ahead:
         target: the file that would be written.
         force: whatever is at the target may be replaced.
         allow_below_gate: floors stop nothing.
+        known: sides that finished stages have read; they are not encoded again.
         reporter: hears progress.
     """
 
@@ -91,6 +92,7 @@ class Ahead:
     target: Path
     force: bool
     allow_below_gate: bool
+    known: frozenset[str] = frozenset()
     reporter: Reporter
 
     @property
@@ -100,23 +102,27 @@ class Ahead:
 
     @cached_property
     def sides(self) -> dict[str, Encoded]:
-        """The captures of each side, encoded.
+        """The captures of each side that is not `known`, encoded.
 
         Raises:
             KolmError: the base's processor cannot be loaded.
         """
         from kolm.train.preflight import encode_to_answer, encode_to_learn
 
-        encoder, rows = _encoder(self.prepared), self.prepared.snapshot.rows
-        self.reporter.started("encode", len(rows), "captures")
+        wanted = [side for side in SIDES if side not in self.known]
+        if not wanted:
+            return {}
+        encoder, found = _encoder(self.prepared), {}
+        count = sum(row.split in wanted for row in self.prepared.snapshot.rows)
+        self.reporter.started("encode", count, "captures")
         with CaptureStore.open_to_read(self.prepared.store_folder) as store:
-            found = {
-                side: encode_to_learn(_captures(self.prepared, store, side), encoder)
-                for side in ("train", "validation")
-            }
-            found["eval"] = encode_to_answer(
-                _captures(self.prepared, store, "eval"), encoder, self.lock["evaluation"]
-            )
+            for side in wanted:
+                captures = _captures(self.prepared, store, side)
+                if side == "eval":
+                    evaluation = self.lock["evaluation"]
+                    found[side] = encode_to_answer(captures, encoder, evaluation)
+                else:
+                    found[side] = encode_to_learn(captures, encoder)
         self.reporter.finished("encode")
         return found
 
@@ -298,14 +304,12 @@ def _examples(ahead: Ahead) -> Iterator[Found]:
     from kolm.train.plan import read_plan
     from kolm.train.preflight import summarise
 
-    plan, train = read_plan(ahead.lock), ahead.sides["train"]
     for side in ("train", "validation"):
-        encoded = ahead.sides[side]
-        yield from _grouped(f"{side} side", "capture", encoded.refused)
-        for reason, names in sorted(encoded.dropped.items()):
-            message = f"{_count(names, 'capture')} left out of the {side} side: {reason}"
-            yield Found(f"{side} side", "warning", message, found=_listed(names))
-        yield from _cut(side, encoded)
+        if side in ahead.sides:
+            yield from _left_out(side, ahead.sides[side])
+    if "train" not in ahead.sides:
+        return
+    plan, train = read_plan(ahead.lock), ahead.sides["train"]
     if not train.examples and not train.refused:
         counts = (f"{len(names)} {reason}" for reason, names in sorted(train.dropped.items()))
         raise Refused(
@@ -314,7 +318,7 @@ def _examples(ahead: Ahead) -> Iterator[Found]:
             found=", ".join(counts) or "none",
             hint="raise train.max_seq_length or train.max_images, or capture more",
         )
-    if plan.patience and not ahead.sides["validation"].examples:
+    if ahead.lock["train"]["early_stopping"] and not ahead.sides["validation"].examples:
         raise Refused(
             "E_TRAIN_NO_VALIDATION",
             "early stopping needs a validation split, and nothing of it can be used",
@@ -333,12 +337,21 @@ def _examples(ahead: Ahead) -> Iterator[Found]:
             yield Found("train side", "warning", message)
 
 
+def _left_out(side: str, encoded: Encoded) -> Iterator[Found]:
+    yield from _grouped(f"{side} side", "capture", encoded.refused)
+    for reason, names in sorted(encoded.dropped.items()):
+        message = f"{_count(names, 'capture')} left out of the {side} side: {reason}"
+        yield Found(f"{side} side", "warning", message, found=_listed(names))
+    yield from _cut(side, encoded)
+
+
 def _prompts(ahead: Ahead) -> Iterator[Found]:
     """Every case can be asked, and can be answered within `max_new_tokens`."""
-    encoded, evaluation = ahead.sides["eval"], ahead.lock["evaluation"]
-    yield from _grouped("eval side", "capture", encoded.refused)
-    yield from _cut("eval", encoded)
-    long = encoded.long_answers
+    encoded, evaluation = ahead.sides.get("eval"), ahead.lock["evaluation"]
+    long = [] if encoded is None else encoded.long_answers
+    if encoded is not None:
+        yield from _grouped("eval side", "capture", encoded.refused)
+        yield from _cut("eval", encoded)
     if long:
         yield Found(
             "eval side",

@@ -41,6 +41,23 @@ class Finished(NamedTuple):
     evaluated: Path
 
 
+def sides_read(prepared: Prepared) -> frozenset[str]:
+    """The sides of the data that finished stages have read whole, so that nothing of them is left
+    to find out."""
+    lock, runs = prepared.lock, prepared.project.runs_folder
+    key = train_key(lock)
+    trained = runs / TRAIN.folder_name(key)
+    if not is_done(TRAIN, trained, key):
+        return frozenset()
+    key = evaluate_key(
+        lock,
+        weights=digest.of_bytes(files.read(trained, names.WEIGHTS)),
+        cases=digest.of_bytes(prepared.snapshot.files()[names.CASES]),
+    )
+    evaluated = is_done(EVALUATE, runs / EVALUATE.folder_name(key), key)
+    return frozenset(("train", "validation", *(("eval",) if evaluated else ())))
+
+
 @contextlib.contextmanager
 def finished(prepared: Prepared, reporter: Reporter) -> Iterator[Finished]:
     """Both stages of a compile, finished; their folders are held until the block is left.
