@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from kolm.api.checking import check
+    from kolm.api.cleaning import Kept, clean
     from kolm.api.compiling import CompileResult, compile_bundle
     from kolm.api.evaluating import EvaluationResult, evaluate_bundle
     from kolm.api.running import LoadedBundle, RunAnswer, load, run
@@ -25,9 +26,11 @@ if TYPE_CHECKING:
 __all__ = [
     "CompileResult",
     "EvaluationResult",
+    "Kept",
     "LoadedBundle",
     "RunAnswer",
     "check",
+    "clean",
     "compile",
     "evaluate_bundle",
     "load",
@@ -37,6 +40,8 @@ __all__ = [
 
 _PLACES = {
     "check": ("checking", "check"),
+    "clean": ("cleaning", "clean"),
+    "Kept": ("cleaning", "Kept"),
     "compile": ("compiling", "compile_bundle"),
     "CompileResult": ("compiling", "CompileResult"),
     "evaluate_bundle": ("evaluating", "evaluate_bundle"),

@@ -47,6 +47,7 @@ SECTIONS = (
     Section(
         "About kolm",
         (
+            ("clean", "Show what kolm keeps to be faster, and free it."),
             ("env", "Show versions, folders and settings, and where each came from."),
             ("help", "Explain a command, an error code, a question or a page."),
             ("completion", "Print the completion script of a shell."),

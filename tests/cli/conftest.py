@@ -90,6 +90,7 @@ def _replace_models(parts: BundleParts, monkeypatch: pytest.MonkeyPatch) -> None
             cid="b" + "a" * 58,
             lock=parts.lock,
             failing_cases=(),
+            state=parts.trace[-1].get("state", parts.content_id()),
             seconds=1.25,
             peak_memory_bytes=2**30,
             **common,

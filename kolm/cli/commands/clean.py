@@ -1,0 +1,73 @@
+"""``kolm clean``: what kolm keeps to be faster, and freeing it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from kolm.cli import output
+
+if TYPE_CHECKING:
+    from kolm.api.cleaning import Kept
+
+
+@click.command(short_help="Show what kolm keeps to be faster, and free it.")
+@click.argument(
+    "project", required=False, type=click.Path(path_type=Path, exists=True, file_okay=False)
+)
+@click.option("--runs", is_flag=True, help="Free this project's trainings and evaluations.")
+@click.option("--rows", is_flag=True, help="Free this project's stores made of rows from Python.")
+@click.option("--features", is_flag=True, help="Free the vision features of all projects.")
+def command(project: Path | None, runs: bool, rows: bool, features: bool) -> None:
+    """Show what kolm keeps for PROJECT (default: this folder), and free what the flags name.
+
+    Captures, specs, bundles and keys are never touched. What is freed is made again when it is
+    needed, with the same bits; a finished training is then trained again. What a running compile
+    works with is left alone.
+    """
+    from kolm.api import cleaning
+    from kolm.run.names import FEATURES
+
+    out = output.current()
+    chosen = {cleaning.RUNS: runs, cleaning.ROWS: rows, FEATURES: features}
+    kept = cleaning.clean(project, free=[kind for kind, wanted in chosen.items() if wanted])
+    freed = sum(one.size_bytes for one in kept if one.freed)
+    document = {
+        "schema": "urn:kolm:cli-clean:v1",
+        "kept": [_described(one) for one in kept],
+        "freed_bytes": freed,
+    }
+    out.answer(document, lambda: _for_people(kept, freed), brief=str(freed))
+
+
+def _described(one: Kept) -> dict[str, Any]:
+    return {
+        "kind": one.kind,
+        "name": one.name,
+        "path": str(one.path),
+        "size_bytes": one.size_bytes,
+        "used_on": one.used_on.strftime("%Y-%m-%dT%H:%M:%SZ"),
+        "freed": one.freed,
+        "busy": one.busy,
+    }
+
+
+def _for_people(kept: list[Kept], freed: int) -> str:
+    if not kept:
+        return "nothing is kept here"
+    lines = []
+    for one in kept:
+        state = "freed" if one.freed else "in use" if one.busy else "kept"
+        when = one.used_on.strftime("%Y-%m-%d")
+        lines.append(f"{state:7} {one.kind:9} {_size(one.size_bytes):>10}  {when}  {one.name}")
+        lines.append(f"        {one.path}")
+    lines.append(f"{_size(freed)} freed, {_size(sum(one.size_bytes for one in kept) - freed)} kept")
+    if not freed:
+        lines.append("next    kolm clean --runs, --rows or --features frees a kind")
+    return "\n".join(lines)
+
+
+def _size(size_bytes: int) -> str:
+    return f"{size_bytes / 2**20:,.1f} MiB"
