@@ -30,7 +30,7 @@ demo: $(VENV)/.ready
 	test -f demo/kolm.yaml || $(KOLM) -q init demo --example easy-vqa
 	cd demo && $(KOLM) keys new --if-missing
 	cd demo && $(KOLM) capture import easy-vqa
-	cd demo && $(KOLM) compile
+	cd demo && $(KOLM) compile --force
 	cd demo && $(KOLM) verify easy-vqa.kolm
 	cd demo && rm -rf registry && $(KOLM) -q registry init registry
 	cd demo && $(KOLM) registry publish easy-vqa.kolm demo/easy-vqa@1.0.0 --registry registry
@@ -70,7 +70,7 @@ reference: $(VENV)/.ready
 	test ! -f $(REFERENCE_REGISTRY)/trust.json || cp $(REFERENCE_REGISTRY)/trust.json $(KOLM_HOME)
 	$(KOLM) keys new --name $(REFERENCE_KEY) --if-missing
 	$(KOLM) capture import $(REFERENCE_WORK)/pairs.jsonl --store $(REFERENCE_WORK)/captures
-	$(KOLM) compile $(REFERENCE_WORK)/kolm.yaml
+	$(KOLM) compile $(REFERENCE_WORK)/kolm.yaml --force
 	test -f $(REFERENCE_REGISTRY)/registry.json || $(KOLM) registry init $(REFERENCE_REGISTRY)
 	$(KOLM) registry publish $(REFERENCE_WORK)/plates.kolm reference/plates@$(VERSION) --registry $(REFERENCE_REGISTRY)
 	$(KOLM) keys trust $(KOLM_HOME)/keys/$(REFERENCE_KEY).pub.pem --as $(REFERENCE_KEY) --role builder --role evaluator --role publisher --names "reference/*"

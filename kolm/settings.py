@@ -23,7 +23,7 @@ class Variable(NamedTuple):
 VARIABLES = (
     Variable(
         name="KOLM_HOME",
-        purpose="one folder for keys, trust, settings and cache",
+        purpose="one folder for keys, trust, what was seen in registries, settings and cache",
         default="the platform's own config and cache folders",
     ),
     Variable(

@@ -80,6 +80,20 @@ class Seen:
             new = _Remembered(digest=stored, keyid=keyid, entry=entry)
             self._entries[stored] = self._new[stored] = new
 
+    def forget(self) -> bool:
+        """Remove what is remembered; True when there was something.
+
+        Raises:
+            KolmError: the folder cannot be written.
+        """
+        known = bool(self._entries)
+        self._entries.clear()
+        self._new.clear()
+        if self._path is not None:
+            with system.naming(self._path):
+                self._path.unlink(missing_ok=True)
+        return known
+
     def save(self) -> None:
         """Keep what was learnt; what another process has kept meanwhile stays.
 

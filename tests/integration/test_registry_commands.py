@@ -1,5 +1,7 @@
 """`kolm registry` with real bundles and the real verifier."""
 
+import shutil
+
 import pytest
 
 from kolm import canonical, digest
@@ -419,3 +421,13 @@ def test_strangers_cannot_hide_a_version_from_a_listing(registry, bundle, key):
     assert ran.code == 0
     assert ran.stderr.count("toy") >= 1
     assert _document("registry", "verify", code=1)["bundles"] == 1
+
+
+def test_who_makes_a_registry_anew_forgets_the_one_that_was_there(registry, bundle, other):
+    _document("push", bundle, "toy@1.0.0")
+    shutil.rmtree(registry)
+    ran = invoke("registry", "init", "registry")
+    assert (ran.code, "forgotten" in ran.stderr) == (0, True)
+    assert _document("push", other, "toy@1.0.0")["new"]
+    ran = invoke("registry", "init", "second")
+    assert (ran.code, ran.stderr) == (0, "")

@@ -49,10 +49,20 @@ def command() -> None:
 @command.command("init")
 @click.argument("folder", type=click.Path(path_type=Path, file_okay=False))
 def init(folder: Path) -> None:
-    """Make an empty registry in the new or empty FOLDER."""
-    from kolm.registry.backends.directory import Directory
+    """Make an empty registry in the new or empty FOLDER.
 
-    where = Directory.create(folder).where
+    What you saw in a registry that was there before is forgotten.
+    """
+    from kolm import paths
+    from kolm.registry.backends.directory import Directory
+    from kolm.registry.seen import Seen
+
+    backend = Directory.create(folder)
+    where = backend.where
+    if Seen.of(paths.config_folder(), backend).forget():
+        output.current().reporter.warned(
+            f"what you had seen in the registry that was in {where} before is forgotten"
+        )
     document = {"schema": "urn:kolm:cli-registry-init:v1", "registry": where}
     text = f"An empty registry is in {where}. Next:\n  kolm registry publish BUNDLE NAME@VERSION"
     output.current().answer(document, f"{text} --registry {where}")
