@@ -172,7 +172,9 @@ def run(
     if not images:
         raise Usage("E_RUN_NO_IMAGE", "no image was given", hint="add --image FILE")
     asked = [Path(image) for image in images]
-    data = [_read_image(path) for path in asked]  # a missing image should not cost a load
+    # A missing image, or a prompt that is no text, should not cost a load.
+    data = [_read_image(path) for path in asked]
+    _as_capture(data, prompt)
     loaded = load(
         bundle,
         base=base,

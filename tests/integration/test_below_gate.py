@@ -68,6 +68,15 @@ def test_run_asks_for_the_flag_and_warns(
     assert "V62" in allowed.stderr
 
 
+def test_a_prompt_that_is_no_text_is_refused_before_anything_is_loaded(
+    bundle: Path, parts: BundleParts
+) -> None:
+    ran = invoke(
+        "--json", "run", str(bundle), "--image", "x.png", "--prompt", "\udcff?", "--base", "here"
+    )
+    assert (ran.code, ran.document()["error"]["code"]) == (1, "E_CAPTURE_TEXT")
+
+
 def test_the_flag_forgives_nothing_but_the_scores(
     parts: BundleParts, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -1,0 +1,118 @@
+"""A private copy of a file: taken once, whole or not at all, and nobody else's afterwards."""
+
+from __future__ import annotations
+
+import errno
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from kolm import digest
+from kolm.bundle import held
+from kolm.bundle.held import hold
+from kolm.errors import Lacking, Refused, Unreadable
+
+DATA = b"oci-layout\0" + bytes(range(256)) * 20_000
+LARGE = 3 * 1024 * 1024
+
+
+@pytest.fixture(params=["in memory", "in a file"])
+def _both_ways(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    if request.param == "in a file":
+        monkeypatch.setattr(held, "_IN_MEMORY_BYTES", 0)
+
+
+@pytest.mark.usefixtures("_both_ways")
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda path: path.write_bytes(b"other"),
+        lambda path: os.truncate(path, 0),
+        lambda path: path.unlink(),
+        lambda path: path.with_suffix(".new").replace(path),
+    ],
+    ids=["rewritten", "cut", "removed", "replaced"],
+)
+def test_a_copy_stays_whatever_becomes_of_the_file(tmp_path: Path, change: Any) -> None:
+    path = tmp_path / "x"
+    path.write_bytes(DATA)
+    path.with_suffix(".new").write_bytes(b"new")
+    copy = hold(path)
+    change(path)
+    assert bytes(copy.view) == DATA
+    assert copy.digest == digest.of_bytes(DATA)
+
+
+@pytest.mark.usefixtures("_both_ways")
+def test_a_file_that_changes_while_it_is_read_is_not_taken(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "x"
+    read = os.read
+    for end in (LARGE // 2, LARGE * 2):
+        path.write_bytes(bytes(LARGE))
+
+        def changing(handle: int, size: int, end: int = end) -> bytes:
+            os.truncate(path, end)
+            return read(handle, size)
+
+        monkeypatch.setattr(os, "read", changing)
+        with pytest.raises(Unreadable) as unreadable:
+            hold(path)
+        monkeypatch.setattr(os, "read", read)
+        assert unreadable.value.code == "E_CANNOT_READ"
+
+
+def test_holes_stay_holes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(held, "_IN_MEMORY_BYTES", 0)
+    with (tmp_path / "x").open("wb") as stream:
+        stream.write(b"start")
+        stream.truncate(200 * 1024 * 1024)
+    copy = hold(tmp_path / "x")
+    assert len(copy.view) == 200 * 1024 * 1024
+    with (tmp_path / "y").open("wb") as stream:
+        held.write_out(stream, copy.view)
+    facts = (tmp_path / "y").stat()
+    assert facts.st_size == len(copy.view)
+    assert facts.st_blocks * 512 < 4 * 1024 * 1024
+    assert digest.of_file(tmp_path / "y") == copy.digest
+
+
+def test_another_size_or_start_is_refused_before_the_file_is_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "x").write_bytes(DATA)
+
+    def never(*_: Any) -> Any:
+        raise AssertionError("read")
+
+    monkeypatch.setattr(os, "read", never)
+    with pytest.raises(Refused) as refused:
+        hold(tmp_path / "x", size=len(DATA) + 1)
+    assert refused.value.code == "E_BLOB_DIGEST"
+    with pytest.raises(Unreadable) as unreadable:
+        hold(tmp_path / "x", start=b"something")
+    assert unreadable.value.code == "E_NOT_A_BUNDLE"
+    with (tmp_path / "x").open("r+b") as stream:
+        stream.truncate(300 * 2**30)
+    with pytest.raises(Refused) as too_large:
+        hold(tmp_path / "x", start=b"oci-layout\0")
+    assert too_large.value.code == "E_CONTAINER_LIMIT"
+
+
+def test_no_room_for_the_copy_says_where_to_make_some(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "x").write_bytes(DATA)
+    monkeypatch.setattr(held, "_IN_MEMORY_BYTES", 0)
+
+    def full(*_: Any) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(held, "_write", full)
+    with pytest.raises(Lacking) as lacking:
+        hold(tmp_path / "x")
+    assert lacking.value.code == "E_DISK_FULL"
+    assert "TMPDIR" in lacking.value.where
