@@ -21,6 +21,7 @@ from kolm.capture.store import CaptureStore
 from kolm.digest import Digest
 from kolm.errors import Refused
 from kolm.events import Reporter
+from kolm.format.names import CASES
 from kolm.format.split import SplitRule
 from kolm.models.resolve import BaseRef, find_folder, resolve_base
 from kolm.records.spec import Spec
@@ -121,7 +122,7 @@ def prepare(
         base=describe_base(base, base_root(base.folder)),
         snapshot=snapshot.document(),
         training=snapshot.training_root,
-        cases=digest.of_bytes(files["evalcases.jsonl"]),
+        cases=digest.of_bytes(files[CASES]),
         continued=_continued(spec, place),
         environment=environment_class(spec.train.threads or default_threads()),
     )

@@ -23,6 +23,7 @@ from kolm.evaluate.pictures import Pictures, picture_sizes
 from kolm.evaluate.predict import answer_batch
 from kolm.evaluate.session import Session, Sources, open_session
 from kolm.events import Reporter, Silent
+from kolm.format.names import LOCK
 from kolm.models.resolve import locked_base, resolve_base
 from kolm.sign.trust import TrustStore
 from kolm.store.blobs import BlobStore
@@ -120,7 +121,7 @@ def load(
     told = reporter or Silent()
     container = open_container(Path(bundle))
     opened = Bundle.of(container)
-    lock = opened.document("spec.lock.json")
+    lock = opened.document(LOCK)
     folder = base_folder(lock, base)
     with base_root.staying(folder):
         told.started("verify", None, "checks")

@@ -172,7 +172,7 @@ def demand_place(target: Path, lock: Mapping[str, Any], *, force: bool) -> None:
         Usage: ``E_TARGET_EXISTS``.
     """
     try:
-        there = target.is_file() and bytes(Bundle.open(target).member("spec.lock.json"))
+        there = target.is_file() and bytes(Bundle.open(target).member(names.LOCK))
     except (Refused, Unreadable):
         there = False
     if there != canonical.dumps(lock):

@@ -20,6 +20,7 @@ from kolm.bundle.container import Container, open_container
 from kolm.digest import Digest
 from kolm.errors import Lacking, Refused, Unreadable, Usage
 from kolm.events import Reporter, Silent
+from kolm.format.names import CASES, LOCK
 from kolm.records.verification import Verification
 from kolm.sign.trust import TrustStore
 from kolm.verify import verifier
@@ -203,7 +204,7 @@ def _named_base(container: Container) -> Path | None:
     from kolm.models.resolve import locked_base
 
     try:
-        lock = Bundle.of(container).document("spec.lock.json")
+        lock = Bundle.of(container).document(LOCK)
     except Refused:
         return None  # the checks say what is wrong, and V46 does not come to its turn
     return locked_base(lock).folder
@@ -233,8 +234,8 @@ class _Runner:
             folder = place / "bundle"
             bundle = Bundle.of(job.bundle)
             bundle.unpack(folder)
-            (folder / "evalcases.jsonl").write_bytes(job.cases_file)
-            stated = bundle.document("spec.lock.json")["environment"]
+            files.write(folder, CASES, job.cases_file)
+            stated = bundle.document(LOCK)["environment"]
             here = profile.environment_class(stated["threads"], stated["device"])
             places = files.Places(base=job.base.resolve(), captures=self._captures.resolve())
             files.write_places(folder, places)

@@ -20,6 +20,8 @@ from kolm.capture.store import SNAPSHOTS, CaptureStore, Stored
 from kolm.digest import Digest
 from kolm.errors import Refused
 from kolm.format.groups import Member
+from kolm.format.names import CASES, LINES
+from kolm.format.names import SNAPSHOT as HEADER
 from kolm.format.seeds import training_root
 from kolm.format.split import (
     SplitRule,
@@ -43,7 +45,6 @@ from kolm.records.snapshot import Snapshot as Header
 from kolm.store.blobs import translating
 
 SIDES: tuple[Placed, ...] = ("eval", NO_SIDE, "train", "validation")
-HEADER, LINES, CASES = "snapshot.json", "snapshot.jsonl", "evalcases.jsonl"
 NAME_HEX_DIGITS = 16  # of a snapshot's folder: 64 bits tell a person's snapshots apart
 
 

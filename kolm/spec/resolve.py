@@ -12,6 +12,7 @@ from typing import Any, NoReturn
 from kolm import canonical, digest, schema
 from kolm.digest import Digest
 from kolm.errors import Refused
+from kolm.format.names import LOCK
 from kolm.format.seeds import derive_seeds
 from kolm.records.codec import to_document
 from kolm.records.spec import Spec, Train
@@ -74,7 +75,7 @@ def resolve(
         "environment": _environment(environment, threads=spec.train.threads),
     }
     lock["seeds"] = derive_seeds(lock)
-    schema.check("lock", lock, where="spec.lock.json")
+    schema.check("lock", lock, where=LOCK)
     return lock
 
 
