@@ -18,9 +18,11 @@ from kolm.records.verification import (
     Demand,
     Evidence,
     Finding,
+    PackScore,
     Verdict,
     Verification,
 )
+from kolm.verify.claim_states import OWN_PACK
 
 Paint = Callable[[str, str], str]
 
@@ -61,6 +63,9 @@ def render(report: Verification, *, paint: Paint) -> str:
     if report.demands:
         lines += ["", paint("demanded of the scores", "strong")]
         lines += [_demand(demand, paint) for demand in report.demands]
+    if report.scored:
+        lines += ["", paint("scored by, as they say", "strong")]
+        lines += [_scored(score, paint) for score in report.scored]
     told = list(advice(report))
     if told:
         lines += ["", *told]
@@ -119,6 +124,14 @@ def _demand(demand: Demand, paint: Paint) -> str:
         f"{paint(word, tone)}  {demand.demanded}; observed {observed}"
         f"{' (attested)' if demand.evidence is Evidence.ATTESTED else ''}"
     )
+
+
+def _scored(score: PackScore, paint: Paint) -> str:
+    word, tone = ("ok", "good") if score.gate == "passed" else ("FAILED", "bad")
+    cases = "the bundle's own cases" if score.owner == OWN_PACK else "cases elsewhere"
+    measured = f"accuracy {score.accuracy}, K {score.composite}"
+    place = f"on {cases} ({short(score.pack)}), {score.measured_on}"
+    return f"  {score.by}: gate {paint(word, tone)}  {measured} {place}"
 
 
 def _scope(name: str, conclusion: Conclusion, paint: Paint) -> str:

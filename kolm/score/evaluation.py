@@ -18,7 +18,7 @@ from kolm.records.evaluation import Evaluation, Majority, Slice
 from kolm.score.aggregate import summarise
 from kolm.score.cases import Case, cluster_names
 from kolm.score.floors import all_passed, check_floors
-from kolm.score.judge import STOP, Judge
+from kolm.score.judge import Judge
 from kolm.score.paired import compare
 from kolm.score.rounding import in_millionths
 from kolm.score.slices import slice_scores
@@ -228,19 +228,19 @@ def find_impossible(
     For rows whose references were withheld: an answer that was cut or is not covered scores 0, a
     binary metric gives 0 or 1, and one case judges equal answers alike.
     """
-    binary = Judge(settings).binary
+    judge = Judge(settings)
     for row in predictions:
         judged: dict[str, tuple[str, bool]] = {}
         for run in RUNS:
             said = row[run]
-            score, covered = said["score"], said["covered"]
-            if covered and said["finish"] != STOP:
+            score, covered, ended = said["score"], said["covered"], judge.ended(said)
+            if covered and not ended:
                 yield Mismatch(row["case"], run, "covered", str(covered), str(False))
             elif not covered and score != "0":
                 yield Mismatch(row["case"], run, "score", score, "0")
-            elif binary and score not in ("0", "1"):
+            elif judge.binary and score not in ("0", "1"):
                 yield Mismatch(row["case"], run, "score", score, "0 or 1")
-            elif said["finish"] == STOP:
+            elif ended:
                 alike = judged.setdefault(said["output"], (score, covered))
                 if alike != (score, covered):
                     yield Mismatch(row["case"], run, "score", score, alike[0])

@@ -48,9 +48,13 @@ class Judge:
 
     def judge(self, outcome: Mapping[str, Any], reference: str) -> Verdict:
         """Judge an outcome (``output``, ``tokens``, ``finish``) against the reference."""
-        if outcome["finish"] != STOP or outcome["tokens"] > self._limit_tokens:
+        if not self.ended(outcome):
             return _NOT_COVERED
         return self.judge_text(outcome["output"], reference)
+
+    def ended(self, outcome: Mapping[str, Any]) -> bool:
+        """Whether an answer ended by itself, within the limit."""
+        return bool(outcome["finish"] == STOP and outcome["tokens"] <= self._limit_tokens)
 
     def judge_text(self, output: str, reference: str) -> Verdict:
         """Judge an answer that ended by itself."""

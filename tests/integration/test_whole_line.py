@@ -58,6 +58,20 @@ def test_pictures_and_checkpoints_travel_when_the_spec_publishes_them(tmp_path: 
     assert sum(name.startswith("checkpoint-") for name in names) == 2 * 5
 
 
+def test_withheld_text_is_scored_again_from_the_capture_store(tmp_path: Path) -> None:
+    line = Line.make(tmp_path, rows=coloured(200), steps=STEPS, publish="{text: false}")
+    line.demand("compile")
+    alone = line.kolm("verify", line.bundle, "--json")
+    assert alone.code == 3
+    scores = alone.document()["conclusions"]["scores"]
+    assert (scores["verdict"], scores["evidence"]) == ("not_checked", "attested")
+    words = ("--captures", "captures", "--rescore", "2", "--json")
+    looked = line.demand("verify", line.bundle, *words).document()
+    assert looked["conclusions"]["scores"]["evidence"] == "recomputed"
+    answers = {check["id"]: check["verdict"] for check in looked["checks"]}
+    assert {answers[number] for number in ("V30", "V32", "V33", "V46")} == {"ok"}
+
+
 @pytest.mark.usefixtures("home")
 def test_it_is_published_pulled_and_answers(compiled: Line, tmp_path: Path) -> None:
     registry, pulled = tmp_path / "registry", tmp_path / "pulled.kolm"

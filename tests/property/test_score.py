@@ -14,7 +14,14 @@ from kolm.records import codec
 from kolm.records.evaluation import Evaluation
 from kolm.records.predictions import Prediction
 from kolm.score.cases import Case
-from kolm.score.evaluation import RUNS, evaluate, find_mismatches, score_row
+from kolm.score.evaluation import (
+    RUNS,
+    evaluate,
+    evaluate_stated,
+    find_impossible,
+    find_mismatches,
+    score_row,
+)
 
 FLOORS = {
     "accuracy_lower_bound": "0.8",
@@ -102,6 +109,18 @@ def test_scored_rows_fit_their_schema_and_have_no_mismatch(pack: Any, rule: dict
         assert codec.to_document(codec.from_document(Prediction, row)) == row
     assert list(find_mismatches(scored, cases, rule)) == []
     assert evaluate(scored, cases, rule) == evaluate(rows, cases, rule)
+
+
+@settings(deadline=None)
+@given(packs(), evaluations)
+def test_the_stated_scores_imply_the_same_document(pack: Any, rule: dict[str, Any]) -> None:
+    """Without references, and nothing that honest rows state is impossible."""
+    rows, cases = pack
+    scored = [score_row(row, case, rule) for row, case in zip(rows, cases, strict=True)]
+    shown = {case.case: case.images for case in cases}
+    document = evaluate(rows, cases, rule)
+    assert evaluate_stated(scored, shown, rule, stated=document) == document
+    assert list(find_impossible(scored, rule)) == []
 
 
 @settings(deadline=None)
