@@ -46,7 +46,7 @@ def _without_lock(spec: SpecSource, error: KolmError) -> Iterator[Found]:
     place = project_of(spec, None)
     base = list(_guarded("base", partial(_base, spec)))
     codes = {finding.error.code for finding in base if finding.error is not None}
-    if error.code not in codes:
+    if error.code not in (*codes, "E_COMPILE_PRECHECKS"):  # which is those of the base together
         yield prechecks.failed("data", error)
     yield from base
     yield from _guarded("disk", partial(prechecks.look_at_disk, place.folder))

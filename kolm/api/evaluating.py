@@ -110,12 +110,13 @@ def evaluate_bundle(
                 f"{overlap.seen_cases} of {overlap.cases} cases show what the bundle was trained "
                 "on: the score says less about new pictures"
             )
-        children.run(
-            "evaluate",
-            run,
-            environment=child_environment(lock["environment"]["threads"]),
-            reporter=told,
-        )
+        with CaptureStore.open_to_read(Path(captures)):  # an error names captures as it does
+            children.run(
+                "evaluate",
+                run,
+                environment=child_environment(lock["environment"]["threads"]),
+                reporter=told,
+            )
         predictions = files.read_rows(run, names.PREDICTIONS)
         evaluation = evaluate(predictions, read_cases(cases), lock["evaluation"])
         report = sealing.score_report(

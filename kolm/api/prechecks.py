@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from kolm import canonical, digest, settings, system
 from kolm.api import sealing
-from kolm.api.preparing import Prepared, demand_reachable
+from kolm.api.preparing import Prepared, demand_reachable, raise_together
 from kolm.api.signing import choose_key
 from kolm.capture.naming import name_of
 from kolm.capture.store import CaptureStore
@@ -152,25 +152,7 @@ def demand(ahead: Ahead) -> None:
             first, _, rest = finding.found.partition("\n")
             shown = f": {first}{' …' if rest else ''}" if first else ""
             ahead.reporter.warned(finding.message + shown)
-    demand_none_failed(findings)
-
-
-def demand_none_failed(findings: Iterable[Found]) -> None:
-    """Raise what failed among findings.
-
-    Raises:
-        KolmError: as `demand`.
-    """
-    errors = [finding.error for finding in findings if finding.error is not None]
-    if len(errors) == 1:
-        raise errors[0]
-    if errors:
-        raise type(errors[0])(
-            "E_COMPILE_PRECHECKS",
-            f"{len(errors)} things stand in the way of this compile",
-            found="\n".join(map(str, errors)),
-            hint="kolm check shows each of them with what to do",
-        )
+    raise_together([finding.error for finding in findings if finding.error is not None])
 
 
 def look_at_key(name: str | None = None) -> Iterator[Found]:
@@ -224,13 +206,9 @@ def _data(ahead: Ahead) -> Iterator[Found]:
 
 
 def _base(ahead: Ahead) -> Iterator[Found]:
-    """The files of the base, by what can be told without loading it."""
-    problems = folders.findings(ahead.prepared.base.folder)
-    for error in problems:
-        yield failed("base", error)
-    if not problems:
-        parameters = ahead.lock["base"]["parameters"]
-        yield ok("base", f"{ahead.prepared.base.id}: {parameters:,} parameters")
+    """The base, whose files were looked at before it was measured."""
+    parameters = ahead.lock["base"]["parameters"]
+    yield ok("base", f"{ahead.prepared.base.id}: {parameters:,} parameters")
 
 
 def _tokens(ahead: Ahead) -> Iterator[Found]:

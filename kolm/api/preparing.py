@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from decimal import Decimal
 from pathlib import Path
@@ -19,10 +19,11 @@ from kolm.capture.rows import from_python
 from kolm.capture.snapshot import Snapshot, take
 from kolm.capture.store import CaptureStore
 from kolm.digest import Digest
-from kolm.errors import Refused
+from kolm.errors import KolmError, Refused
 from kolm.events import Reporter
 from kolm.format.names import CASES
 from kolm.format.split import SplitRule
+from kolm.models import folder as folders
 from kolm.models.resolve import BaseRef, find_folder, resolve_base
 from kolm.records.spec import Spec
 from kolm.run.stages import find_state
@@ -101,6 +102,7 @@ def prepare(
     spec = load_spec(source)
     place = project_of(source, project)
     base = resolve_base(_base_name(spec, place))
+    raise_together(folders.findings(base.folder))
     reporter.started("snapshot", None, "captures")
     if rows is None:
         folder = place.folder / spec.data.captures
@@ -177,6 +179,23 @@ def demand_reachable(prepared: Prepared, *, too_long: int = 0) -> None:
         found=found,
         hint=hint,
     )
+
+
+def raise_together(errors: Sequence[KolmError]) -> None:
+    """Raise what stands in the way of a compile, if anything does.
+
+    Raises:
+        KolmError: the one error, or ``E_COMPILE_PRECHECKS`` with all of them.
+    """
+    if len(errors) == 1:
+        raise errors[0]
+    if errors:
+        raise type(errors[0])(
+            "E_COMPILE_PRECHECKS",
+            f"{len(errors)} things stand in the way of this compile",
+            found="\n".join(map(str, errors)),
+            hint="kolm check shows each of them with what to do",
+        )
 
 
 def find_base(spec: Spec, place: Project) -> Path:

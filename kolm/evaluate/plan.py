@@ -14,6 +14,7 @@ from typing import Any
 
 from kolm.encode.encoder import Encoder
 from kolm.encode.examples import Example
+from kolm.errors import KolmError
 
 CaptureRow = tuple[str, Mapping[str, Any]]
 
@@ -45,8 +46,19 @@ class EvalBatch:
 
 
 def encode_prompts(encoder: Encoder, captures: Iterable[CaptureRow]) -> list[Prompt]:
-    """The prompts of (case id, capture) pairs: everything before the last answer."""
-    return [Prompt(case=case, example=encoder.encode_prompt(capture)) for case, capture in captures]
+    """The prompts of (case id, capture) pairs: everything before the last answer.
+
+    Raises:
+        Refused: a prompt cannot be encoded; `where` is its case.
+    """
+    prompts = []
+    for case, capture in captures:
+        try:
+            prompts.append(Prompt(case=case, example=encoder.encode_prompt(capture)))
+        except KolmError as error:
+            error.where = case
+            raise
+    return prompts
 
 
 def plan_batches(prompts: Iterable[Prompt], batch_size: int) -> list[EvalBatch]:

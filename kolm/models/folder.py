@@ -32,6 +32,8 @@ def findings(folder: Path) -> list[KolmError]:
     pointers = list(_lfs_pointers(folder))
     try:
         config = read_config(folder)
+    except Unreadable as error:
+        return [error]
     except KolmError as error:
         return pointers or [error]
     found = list(pointers)

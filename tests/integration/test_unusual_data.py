@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import io
 import json
+import shutil
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ import pytest
 from PIL import Image
 
 from kolm import canonical
+from kolm.models.resolve import find_folder
 from tests.support.commands import Ran, invoke
 from tests.support.lines import Line
 
@@ -255,6 +257,44 @@ def test_a_base_that_is_not_here_does_not_hide_the_rest(
     assert len(failed) == 2
 
 
+def test_a_base_of_pointers_and_missing_files_is_told_file_by_file(tmp_path: Path) -> None:
+    spec = make(tmp_path / "p", ordinary())
+    base = tmp_path / "p" / "base"
+    shutil.copytree(find_folder("kolm/nano-1").folder, base)
+    spec.write_text(spec.read_text().replace("kolm/nano-1", "base"))
+    assert invoke("check", spec).code == 0
+    (base / "model.safetensors").write_text("version https://git-lfs.github.com/spec/v1\noid x\n")
+    (base / "chat_template.jinja").unlink()
+    ran = invoke("check", spec, "--json")
+    findings = ran.document()["findings"]
+    failed = [(f["code"], f["where"]) for f in findings if f["verdict"] == "failed"]
+    assert ran.code == 1
+    assert failed == [
+        ("E_BASE_LFS_POINTER", "model.safetensors"),
+        ("E_ENCODE_TEMPLATE", "chat template"),
+    ]
+    stopped = invoke("compile", spec)
+    assert stopped.code == 1
+    for word in ("E_COMPILE_PRECHECKS", "E_BASE_LFS_POINTER", "E_ENCODE_TEMPLATE"):
+        assert word in stopped.stderr
+    (base / "config.json").unlink()
+    assert (invoke("check", spec).code, invoke("compile", spec).code) == (3, 3)
+
+
+def test_a_base_with_fewer_positions_than_an_example_has_tokens(tmp_path: Path) -> None:
+    spec = make(tmp_path / "p", ordinary())
+    base = tmp_path / "p" / "base"
+    shutil.copytree(find_folder("kolm/nano-1").folder, base)
+    spec.write_text(spec.read_text().replace("kolm/nano-1", "base"))
+    config = json.loads((base / "config.json").read_text())
+    config["text_config"]["max_position_embeddings"] = 32
+    (base / "config.json").write_text(json.dumps(config))
+    (finding,) = told(invoke("check", spec, "--json"), "failed").values()
+    assert finding["code"] == "E_BASE_POSITIONS"
+    assert finding["expected"].startswith("at most 32 tokens")
+    assert "rows.jsonl:" in finding["found"]
+
+
 @pytest.mark.heavy
 def test_all_of_it_is_compiled_verified_rescored_and_its_cut_prompts_are_counted(
     tmp_path: Path,
@@ -287,3 +327,10 @@ def test_all_of_it_is_compiled_verified_rescored_and_its_cut_prompts_are_counted
     assert asked.code == 0, asked.stderr
     assert asked.document()["cut_tokens"] > 500
     assert "tokens were cut out of its middle" in asked.stderr
+    other = [*ordinary(3), row([picture(200 + n) for n in range(5)], "eval")]
+    make(tmp_path / "other", other)
+    scored = line.kolm("eval", "t.kolm", "--policy", "policy.json", "--captures",
+                       tmp_path / "other" / "captures", "-o", "scored.kolm")  # fmt: skip
+    assert scored.code == 1
+    assert "E_ENCODE_TOO_MANY_IMAGES" in scored.stderr
+    assert "rows.jsonl:4 " in scored.stderr
