@@ -265,3 +265,20 @@ def test_half_precision_trains_and_keeps_its_adapter_in_full_precision(tmp_path)
     }
     assert base == {"BF16"}
     assert deltas == {"F32"}
+
+
+def test_machines_of_two_classes_start_from_the_same_weights_in_the_same_order(tmp_path):
+    traces = []
+    for threads in (1, 2):
+        folder = make_run(tmp_path / str(threads), steps=4, threads=threads)
+        run_worker(folder, threads)
+        lock = canonical.loads((folder / "spec.lock.json").read_bytes(), where="lock")
+        traces.append((lock["environment"]["class"], read_rows(folder / "trace.jsonl")))
+    (one_class, one), (other_class, other) = traces
+    assert one_class != other_class
+    assert one[0] == other[0]  # the state before the first step, and so every initial weight
+    orders = [[row["positions"] for row in rows if row["kind"] == "step"] for rows in (one, other)]
+    assert orders[0] == orders[1]
+    for left, right in zip(one, other, strict=True):
+        if left["kind"] == "step":  # rounding alone
+            assert abs(float(left["loss"]) - float(right["loss"])) < 1e-3

@@ -147,9 +147,9 @@ def start_worker(folder: Path, threads: int = 1) -> subprocess.Popen[str]:
     )
 
 
-def run_worker(folder: Path) -> list[dict[str, Any]]:
+def run_worker(folder: Path, threads: int = 1) -> list[dict[str, Any]]:
     """Run the child to its end and give its events."""
-    child = start_worker(folder)
+    child = start_worker(folder, threads)
     out, err = child.communicate(timeout=300)
     events = [canonical.loads(line.encode(), where="event") for line in out.splitlines()]
     if child.returncode:
