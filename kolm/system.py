@@ -66,7 +66,7 @@ _MEMORY = _Meaning(
     "not enough memory",
     "close other programs, or make batch_size smaller",
 )
-_OTHER = _Meaning(Unreadable, "E_FILE", "the file system failed", "check the path that is named")
+_OTHER = _Meaning(Unreadable, "E_FILE", "a file could not be used", "check the path that is named")
 
 _MEANINGS: dict[int, _Meaning] = {
     errno.ENOENT: _MISSING,

@@ -138,6 +138,8 @@ class Directory:
         for number in sorted(_numbers(folder)):
             path = folder / f"{number:06d}.json"
             try:
+                if path.is_symlink():
+                    raise _a_link(path)
                 entries[number] = read_small(path, max_bytes=MAX_ENVELOPE_BYTES)
             except FileNotFoundError:
                 continue  # it was removed since the folder was listed
@@ -209,7 +211,7 @@ class Directory:
         places += [(path, path == blobs) for path in _listed(kinds)]
         places += [(path, _is_blob(path)) for path in _listed(blobs)]
         for path, belongs in places:
-            if path.is_symlink():
+            if path.is_symlink() and not _is_entry(path):  # what `entries` says is not said twice
                 yield _a_link(path)
             elif not belongs:
                 yield Refused(
