@@ -28,7 +28,7 @@ _PATH = click.Path(path_type=Path)
 @click.option(
     "--captures",
     type=_PATH,
-    help="A capture store: recompute leaves, pixels and near-duplicates (V47-V49).",
+    help="A capture store: leaves, pixels, near-duplicates (V47-V49), withheld cases (V30-V33).",
 )
 @click.option(
     "--rescore",
