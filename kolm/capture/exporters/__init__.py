@@ -74,7 +74,7 @@ def export(
                     raise _no_place_for_images(target)
                 if image.file not in written:
                     written.add(image.file)
-                    _write_image(store, image, folder)
+                    _write_image(store, image, folder, force=replace)
             count += 1
             if count % REPORT_EVERY_ROWS == 0:
                 told.advanced(STAGE, count)
@@ -93,12 +93,12 @@ def image_name(image: Image) -> str:
     return hex_of(image.file) + SUFFIXES[image.media_type]
 
 
-def _write_image(store: CaptureStore, image: Image, folder: Path) -> None:
+def _write_image(store: CaptureStore, image: Image, folder: Path, *, force: bool) -> None:
     path = folder / image_name(image)
     data = store.read_image(image.file)
     with system.naming(path):
         if not (path.is_file() and digest.of_file(path) == image.file):
-            outputs.write(path, data)
+            outputs.write(path, data, force=force)
 
 
 def _no_place_for_images(target: Path) -> Usage:

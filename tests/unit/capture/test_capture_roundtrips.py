@@ -89,3 +89,17 @@ def test_an_existing_file_is_not_replaced_unasked(tmp_path: Path) -> None:
 
 def test_an_empty_store_exports_an_empty_array(tmp_path: Path) -> None:
     round_trip(tmp_path, "llava")
+
+
+def test_another_picture_under_an_image_name_is_not_replaced_unasked(tmp_path: Path) -> None:
+    with filled(tmp_path / "s", capture(0)) as store:
+        done = exporters.export(store, tmp_path / "x.jsonl", form="jsonl")
+        (image,) = done.folder.iterdir()
+        data = image.read_bytes()
+        image.write_bytes(b"mine")
+        done.folder.rename(tmp_path / "x2_images")
+        with pytest.raises(Usage) as caught:
+            exporters.export(store, tmp_path / "x2.jsonl", form="jsonl")
+        assert caught.value.where.endswith(image.name)
+        exporters.export(store, tmp_path / "x2.jsonl", form="jsonl", replace=True)
+    assert (tmp_path / "x2_images" / image.name).read_bytes() == data

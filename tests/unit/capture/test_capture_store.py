@@ -321,3 +321,19 @@ def test_names_that_say_more_than_a_line_are_not_shown(tmp_path: Path) -> None:
     plain.close()
     with CaptureStore.open_to_read(tmp_path) as store:
         assert store.names() == {}
+
+
+def test_what_was_read_while_somebody_wrote_is_not_taken_for_the_store(tmp_path: Path) -> None:
+    filled(tmp_path, *(capture(0, prompt=f"{n}?") for n in range(4))).close()
+    with CaptureStore.open_to_read(tmp_path) as reader:  # without locks: nobody has it open
+        assert len(reader) == 4
+        rows = reader.rows()
+        next(rows)
+        with CaptureStore.open(tmp_path) as writer:
+            writer.add([capture(0, prompt="new?")])
+        for read in (lambda: list(rows), lambda: len(reader), reader.image_records):
+            with pytest.raises(Unreadable) as caught:
+                read()
+            assert caught.value.code == "E_STORE_CHANGED"
+    with CaptureStore.open_to_read(tmp_path) as reader:
+        assert len(reader) == 5
