@@ -347,14 +347,13 @@ def _shapes(ahead: Ahead) -> Iterator[Found]:
     """Pictures that are too thin for the family."""
     from kolm.models import family
 
-    widened = family.runtime(ahead.lock["base"]["family"]).widened
+    too_thin = family.runtime(ahead.lock["base"]["family"]).too_thin
     thin: list[str] = []
     with CaptureStore.open_to_read(ahead.prepared.store_folder) as store:
         names, records = _Names(store), store.image_records()
         for row in ahead.prepared.snapshot.rows:
             for picture in (records[image.file] for image in row.images):
-                size = picture.height, picture.width
-                if row.split in SIDES and widened(*size) != size:
+                if row.split in SIDES and too_thin(picture.height, picture.width):
                     thin.append(
                         f"{names[row.capture]}: {picture.width}x{picture.height} ({row.split})"
                     )

@@ -27,8 +27,8 @@ class FamilyRuntime(Protocol):
     ) -> Grid:
         """The patch grid of an image of this size."""
 
-    def widened(self, height: int, width: int) -> tuple[int, int]:
-        """The size at which a picture is processed: its own, unless it is too thin for that."""
+    def too_thin(self, height: int, width: int) -> bool:
+        """Whether a picture's short side must be made longer before it can be processed."""
 
     def image_tokens(self, image_processor: Any, grid: Grid) -> int:
         """The tokens of a grid."""

@@ -17,11 +17,8 @@ from kolm.models.resolve import LFS_POINTER, lfs_pointer, read_config, read_json
 _TOKENIZERS = (("tokenizer.json",), ("vocab.json", "merges.txt"), ("vocab.txt",))
 _TOKENIZER_MODELS = ("*.model", "*.tiktoken")
 IMAGE_SETTINGS = ("preprocessor_config.json", "processor_config.json")
-TEMPLATE, OLD_TEMPLATE, PROCESSOR = (
-    "chat_template.jinja",
-    "chat_template.json",
-    "processor_config.json",
-)
+TEMPLATE = "chat_template.jinja"
+OLD_TEMPLATES = ("chat_template.json", "processor_config.json")
 
 
 def findings(folder: Path) -> list[KolmError]:
@@ -126,7 +123,7 @@ def chat_template(folder: Path) -> Any:
     current = folder / TEMPLATE
     if current.is_file():
         return current.read_text(encoding="utf-8")
-    for name in (OLD_TEMPLATE, PROCESSOR):
+    for name in OLD_TEMPLATES:
         found = read_json(folder, name).get("chat_template")
         if found:
             return found

@@ -7,6 +7,7 @@ Facts and names: transformers 5, ``modeling_qwen2_5_vl.py``. The torch-free half
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
@@ -40,18 +41,33 @@ def image_grid(image_processor: Any, height: int, width: int, max_pixels: int | 
 def _grid(height: int, width: int, patch: int, merge: int, least: int, most: int) -> Grid:
     from transformers.models.qwen2_vl.image_processing_pil_qwen2_vl import smart_resize
 
-    rows, columns = smart_resize(*widened(height, width), patch * merge, least, most)
+    rows, columns = smart_resize(*widened(height, width, most), patch * merge, least, most)
     return (1, rows // patch, columns // patch)
 
 
-def widened(height: int, width: int) -> tuple[int, int]:
+def too_thin(height: int, width: int) -> bool:
+    """Whether the processor refuses a picture of this size."""
+    return max(height, width) > LONGEST_SIDES * min(height, width)
+
+
+def widened(height: int, width: int, most: int) -> tuple[int, int]:
     """The size at which a picture is handed to the image processor: (height, width).
 
-    The processor refuses a picture with one side more than 200 times the other. Its short side is
-    then made as long as the limit demands; every other picture keeps its size.
+    Every picture keeps its size but one that is too thin: its short side is made as long as the
+    processor demands. The long side is first made so short that what results has about as many
+    pixels as the processor would leave of it; else a line of millions of pixels would become a
+    picture of trillions.
+
+    Args:
+        height: in pixels.
+        width: in pixels.
+        most: pixels that the processor leaves at most.
     """
-    least = -(-max(height, width) // LONGEST_SIDES)
-    return max(height, least), max(width, least)
+    if not too_thin(height, width):
+        return height, width
+    long = min(max(height, width), math.isqrt(LONGEST_SIDES * most))
+    short = max(min(height, width), -(-long // LONGEST_SIDES))
+    return (long, short) if height > width else (short, long)
 
 
 def pixel_limits(image_processor: Any, max_pixels: int | None) -> tuple[int, int]:
@@ -74,7 +90,7 @@ def pixel_values(
 ) -> tuple[torch.Tensor, Grid]:
     """The patches of one upright RGB picture, (patches, numbers a patch), and their grid."""
     least, most = pixel_limits(image_processor, max_pixels)
-    height, width = widened(image.height, image.width)
+    height, width = widened(image.height, image.width, most)
     if (width, height) != image.size:
         image = image.resize((width, height))
     out = image_processor(

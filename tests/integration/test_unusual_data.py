@@ -22,7 +22,7 @@ pytest.importorskip("torch")
 
 POLICY = {
     "schema": "urn:kolm:policy:v1",
-    "name": "few cases",
+    "name": "few-cases",
     "claims": [{"predicate": "urn:kolm:kscore:v1", "role": "evaluator", "threshold": 1}],
     "gate": "any",
 }

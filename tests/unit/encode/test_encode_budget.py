@@ -144,12 +144,19 @@ def test_a_picture_too_thin_for_the_family_is_widened_and_kept(width, height):
     assert [use.grid for use in example.images] == [grid]
 
 
-@given(st.integers(1, 20_000), st.integers(1, 20_000))
-def test_only_what_is_too_thin_is_widened_and_as_little_as_needed(height, width):
-    high, wide = qwen2_5_vl.widened(height, width)
-    assert max(high, wide) <= 200 * min(high, wide)
-    if max(height, width) <= 200 * min(height, width):
+@given(st.integers(1, 200_000), st.integers(1, 200_000), st.integers(256, 10**7))
+def test_only_what_is_too_thin_is_widened_and_never_into_a_giant(height, width, most):
+    high, wide = qwen2_5_vl.widened(height, width, most)
+    assert not qwen2_5_vl.too_thin(high, wide)
+    if not qwen2_5_vl.too_thin(height, width):
         assert (high, wide) == (height, width)
-    else:
-        assert max(high, wide) == max(height, width)
-        assert max(high, wide) > 200 * (min(high, wide) - 1)
+        return
+    assert (high > wide) == (height > width)
+    assert max(high, wide) <= max(height, width)
+    assert min(high, wide) == max(min(height, width), -(-max(high, wide) // 200))
+    assert high * wide <= max(height * width, 2 * most + 200)
+
+
+def test_a_line_of_millions_of_pixels_stays_small():
+    high, wide = qwen2_5_vl.widened(1, 80_000_000, 50_176)
+    assert high * wide < 60_000
