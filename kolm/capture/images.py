@@ -6,14 +6,16 @@ transparency over white, 8-bit RGB. Colour profiles are not applied: models see 
 
 from __future__ import annotations
 
+import contextlib
 import io
 import struct
 import warnings
 import zlib
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from kolm import digest
-from kolm.capture import extras, limits
+from kolm.capture import extras, limits, png_chunks
 from kolm.digest import Digest
 from kolm.errors import Refused
 from kolm.records.capture import Image
@@ -26,6 +28,9 @@ MEDIA_TYPES = {"PNG": "image/png", "JPEG": "image/jpeg", "MPO": "image/jpeg", "W
 SUFFIXES = {"image/png": ".png", "image/jpeg": ".jpg", "image/webp": ".webp"}
 PIXELS_LABEL = b"kolm-pixels-v1\0"
 ORIENTATION_TAG = 0x0112  # EXIF 2.32, section 4.6.4, "Orientation"
+
+_UNSCALED = ("I", "F")  # 32-bit numbers whose white is whatever their maker meant
+_STRIP_PIXELS = 1 << 20
 
 # What Pillow's decoders raise on bytes that are not what their header says; found by fuzzing.
 _DECODER_ERRORS = (
@@ -88,22 +93,79 @@ def pixels_digest(picture: Pillow.Image) -> Digest:
     """The digest of an upright RGB picture (docs/format/capture.md, rule C6)."""
     hasher = digest.Hasher(PIXELS_LABEL)
     hasher.update(struct.pack("<II", picture.width, picture.height))
-    hasher.update(picture.tobytes())
+    for _, strip in _strips(picture):
+        hasher.update(strip.tobytes())
     return hasher.digest()
 
 
-def flatten(picture: Pillow.Image) -> Pillow.Image:
-    """Any Pillow picture as 8-bit RGB: transparency over white, 16-bit grey by its high byte."""
+def flatten(picture: Pillow.Image, *, where: str = "image") -> Pillow.Image:
+    """Any Pillow picture as 8-bit RGB: transparency over white, 16-bit grey by its high byte.
+
+    Works strip by strip, so that beside the two pictures hardly any memory is used.
+
+    Raises:
+        Refused: ``E_IMAGE_MODE``: nobody can tell which number is white in this mode.
+    """
+    if picture.mode in _UNSCALED:
+        raise Refused(
+            "E_IMAGE_MODE",
+            f"mode {picture.mode} does not say which number is white",
+            where=where,
+            expected="a mode of 8 bits a channel, or I;16",
+            found=picture.mode,
+            hint="scale the numbers to 0 to 255, then convert the picture to L or RGB",
+        )
+    if picture.mode == "RGB" and not picture.has_transparency_data:
+        return picture
+    flat: Pillow.Image = extras.pillow().new("RGB", picture.size)
+    for top, strip in _strips(picture):
+        flat.paste(_flat(strip), (0, top))
+    return flat
+
+
+def upright_rgb(picture: Pillow.Image, *, where: str) -> Pillow.Image:
+    """A picture that Python holds, as its file would be decoded: one frame, upright, RGB.
+
+    Raises:
+        Refused: as `decode`.
+    """
+    with _decoding(where):
+        _demand_size(picture, where)
+        _demand_one_frame(picture, where)
+        return _upright(flatten(picture, where=where), _orientation(picture))
+
+
+def _strips(picture: Pillow.Image) -> Iterator[tuple[int, Pillow.Image]]:
+    """A picture cut into strips of about `_STRIP_PIXELS`, each with its top row."""
+    height = max(1, _STRIP_PIXELS // max(1, picture.width))
+    for top in range(0, picture.height, height):
+        yield top, picture.crop((0, top, picture.width, min(picture.height, top + height)))
+
+
+def _flat(strip: Pillow.Image) -> Pillow.Image:
     pillow = extras.pillow()
-    if picture.mode.startswith("I"):
-        numpy = extras.numpy()
-        high = numpy.clip(numpy.asarray(picture).astype("int64") >> 8, 0, 255).astype("uint8")
-        picture = pillow.fromarray(high, "L")
-    if picture.has_transparency_data:
-        cover = picture.convert("RGBA")
+    if strip.mode.startswith("I;16"):
+        return _flat_grey_16(strip)
+    if strip.mode in ("La", "RGBa"):
+        strip = strip.convert("LA" if strip.mode == "La" else "RGBA")
+    if strip.has_transparency_data:
+        cover = strip.convert("RGBA")
         white = pillow.new("RGBA", cover.size, (255, 255, 255, 255))
-        picture = pillow.alpha_composite(white, cover)
-    return picture if picture.mode == "RGB" else picture.convert("RGB")
+        strip = pillow.alpha_composite(white, cover)
+    rgb: Pillow.Image = strip.convert("RGB")
+    return rgb
+
+
+def _flat_grey_16(strip: Pillow.Image) -> Pillow.Image:
+    """16-bit grey by its high byte; the one transparent value, where there is one, is white."""
+    numpy = extras.numpy()
+    values = numpy.asarray(strip)
+    high = (values >> 8).astype("uint8")
+    clear = strip.info.get("transparency")
+    if isinstance(clear, int):
+        high[values == clear] = 255
+    rgb: Pillow.Image = extras.pillow().fromarray(high, "L").convert("RGB")
+    return rgb
 
 
 def _decode(data: bytes, where: str) -> tuple[Pillow.Image, str, int]:
@@ -117,15 +179,24 @@ def _decode(data: bytes, where: str) -> tuple[Pillow.Image, str, int]:
             expected=f"at most {limits.MAX_IMAGE_BYTES} bytes",
             found=f"{len(data)} bytes",
         )
+    with _decoding(where, data), warnings.catch_warnings():
+        # Our own limits, below, are stricter than the sizes that Pillow warns of.
+        warnings.simplefilter("ignore")
+        kept = io.BytesIO(png_chunks.needed(data))
+        with extras.pillow().open(kept, formats=("PNG", "JPEG", "WEBP")) as opened:
+            media_type = _check_header(opened, where)
+            orientation = _orientation(opened)
+            opened.load()
+            png_chunks.scale_transparency(opened, data, where=where)
+            return _upright(flatten(opened, where=where), orientation), media_type, orientation
+
+
+@contextlib.contextmanager
+def _decoding(where: str, data: bytes = b"") -> Iterator[None]:
+    """What Pillow says of a picture that it cannot decode, as our errors."""
     pillow = extras.pillow()
     try:
-        with warnings.catch_warnings():
-            # Our own limits, below, are stricter than the sizes that Pillow warns of.
-            warnings.simplefilter("ignore")
-            with pillow.open(io.BytesIO(data), formats=("PNG", "JPEG", "WEBP")) as opened:
-                media_type = _check_header(opened, where)
-                orientation = _orientation(opened)
-                return flatten(_upright(opened, orientation)), media_type, orientation
+        yield
     except pillow.UnidentifiedImageError:
         raise Refused(
             "E_IMAGE_FORMAT",
@@ -136,7 +207,7 @@ def _decode(data: bytes, where: str) -> tuple[Pillow.Image, str, int]:
             hint="convert it to PNG",
         ) from None
     except pillow.DecompressionBombError:
-        raise _too_many_pixels(where, "over 178 million pixels") from None
+        raise _too_many_pixels(where, "over 178 million pixels", limits.MAX_IMAGE_PIXELS) from None
     except _DECODER_ERRORS as error:
         raise Refused(
             "E_IMAGE_BROKEN", f"the image cannot be decoded: {error}", where=where
@@ -144,11 +215,22 @@ def _decode(data: bytes, where: str) -> tuple[Pillow.Image, str, int]:
 
 
 def _check_header(opened: Pillow.Image, where: str) -> str:
-    width, height = opened.size
-    if max(width, height) > limits.MAX_IMAGE_SIDE or width * height > limits.MAX_IMAGE_PIXELS:
-        raise _too_many_pixels(where, f"{width} x {height}")
-    frames = getattr(opened, "n_frames", 1)
-    if frames > 1 and opened.format != "MPO":
+    _demand_size(opened, where)
+    _demand_one_frame(opened, where)
+    return MEDIA_TYPES[str(opened.format)]
+
+
+def _demand_size(picture: Pillow.Image, where: str) -> None:
+    width, height = picture.size
+    form = str(getattr(picture, "format", None))
+    most = limits.MAX_FORMAT_PIXELS.get(form, limits.MAX_IMAGE_PIXELS)
+    if max(width, height) > limits.MAX_IMAGE_SIDE or width * height > most:
+        raise _too_many_pixels(where, f"{width} x {height}", most)
+
+
+def _demand_one_frame(picture: Pillow.Image, where: str) -> None:
+    frames = getattr(picture, "n_frames", 1)
+    if frames > 1 and getattr(picture, "format", None) != "MPO":
         raise Refused(
             "E_IMAGE_ANIMATED",
             "the image is animated",
@@ -157,28 +239,31 @@ def _check_header(opened: Pillow.Image, where: str) -> str:
             found=f"{frames} frames",
             hint="save the frame that the prompt is about as PNG",
         )
-    return MEDIA_TYPES[str(opened.format)]
 
 
-def _too_many_pixels(where: str, found: str) -> Refused:
+def _too_many_pixels(where: str, found: str, most: int) -> Refused:
     return Refused(
         "E_IMAGE_PIXELS",
         "the image has more pixels than its limit",
         where=where,
-        expected=f"sides up to {limits.MAX_IMAGE_SIDE}, {limits.MAX_IMAGE_PIXELS} pixels in all",
+        expected=f"sides up to {limits.MAX_IMAGE_SIDE}, {most} pixels in all",
         found=found,
+        hint="make it smaller" if most == limits.MAX_IMAGE_PIXELS else "make it smaller, or a PNG",
     )
 
 
 def _orientation(opened: Pillow.Image) -> int:
-    value = opened.getexif().get(ORIENTATION_TAG, 1)
+    """The EXIF orientation; 1 where there is none, it means nothing, or the EXIF is broken."""
+    try:
+        value = opened.getexif().get(ORIENTATION_TAG, 1)
+    except _DECODER_ERRORS:
+        return 1  # the pixels are whole all the same
     return value if isinstance(value, int) and 1 <= value <= 8 else 1
 
 
-def _upright(opened: Pillow.Image, orientation: int) -> Pillow.Image:
-    opened.load()
+def _upright(picture: Pillow.Image, orientation: int) -> Pillow.Image:
     if orientation == 1:
-        return opened
+        return picture
     turn = extras.pillow().Transpose
     steps = {
         2: turn.FLIP_LEFT_RIGHT,
@@ -189,4 +274,4 @@ def _upright(opened: Pillow.Image, orientation: int) -> Pillow.Image:
         7: turn.TRANSVERSE,
         8: turn.ROTATE_90,
     }
-    return opened.transpose(steps[orientation])
+    return picture.transpose(steps[orientation])

@@ -23,29 +23,44 @@ MAX_HASH_BITS = 4  # of 64: survives re-compression and scaling, not another con
 MAX_MEAN_COLOR = 8  # of 255, mean over the 48 colour values: 3 %, below what a re-save changes
 LUMA = (299, 587, 114)  # thousandths; ITU-R BT.601
 Name = TypeVar("Name", bound=str)  # what pictures are called by: their files' digests
+PIXELS_AT_ONCE = 1 << 20  # of one picture, beside the picture itself
 PAIRS_AT_ONCE = 4_000_000  # pairs compared in one step: 32 MB of differences
 
 
 def signature(picture: Pillow.Image) -> bytes:
     """The signature of an upright RGB picture: 56 bytes."""
     numpy = extras.numpy()
-    pixels = numpy.asarray(picture)
-    luma = _cell_means(numpy, pixels, HASH_ROWS, HASH_COLUMNS, numpy.array(LUMA))
+    luma = _cell_means(numpy, picture, HASH_ROWS, HASH_COLUMNS, numpy.array(LUMA))
     brighter = luma[:, :-1] > luma[:, 1:]
-    colors = _cell_means(numpy, pixels, COLOR_CELLS, COLOR_CELLS, None)
+    colors = _cell_means(numpy, picture, COLOR_CELLS, COLOR_CELLS, None)
     return bytes(numpy.packbits(brighter)) + bytes(colors.astype(numpy.uint8).tobytes())
 
 
-def _cell_means(numpy: Any, pixels: Any, rows: int, columns: int, weights: Any) -> Any:
+def _cell_means(numpy: Any, picture: Pillow.Image, rows: int, columns: int, weights: Any) -> Any:
     """Means over a grid, rounded down; a cell of a tiny picture is at least one pixel."""
-    tops, heights = _cells(numpy, pixels.shape[0], rows)
-    lefts, widths = _cells(numpy, pixels.shape[1], columns)
-    bands = numpy.add.reduceat(pixels, tops, axis=0, dtype=numpy.int64)
+    tops, heights = _cells(numpy, picture.height, rows)
+    lefts, widths = _cells(numpy, picture.width, columns)
+    bands = numpy.stack(
+        [
+            _column_sums(numpy, picture, top, top + height)
+            for top, height in zip(tops.tolist(), heights.tolist(), strict=True)
+        ]
+    )
     sums = numpy.add.reduceat(bands, lefts, axis=1)
     areas = numpy.outer(heights, widths)
     if weights is None:
         return sums // areas[..., None]
     return (sums @ weights) // areas
+
+
+def _column_sums(numpy: Any, picture: Pillow.Image, top: int, bottom: int) -> Any:
+    """The sums of rows `top` to `bottom`, a few rows at a time: width × 3."""
+    step = max(1, PIXELS_AT_ONCE // picture.width)
+    total = numpy.zeros((picture.width, 3), dtype=numpy.int64)
+    for start in range(top, bottom, step):
+        rows = picture.crop((0, start, picture.width, min(bottom, start + step)))
+        total += numpy.asarray(rows).sum(axis=0, dtype=numpy.int64)
+    return total
 
 
 def _cells(numpy: Any, size: int, count: int) -> tuple[Any, Any]:

@@ -19,9 +19,13 @@ _SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _BLOCK_BYTES = 65535  # the longest stored block of RFC 1951
 
 
-def encode(picture: Pillow.Image) -> bytes:
-    """An 8-bit RGB PNG of any Pillow picture, the same bytes on every machine."""
-    rgb = images.flatten(picture)
+def encode(picture: Pillow.Image, *, where: str = "image") -> bytes:
+    """An 8-bit RGB PNG of any Pillow picture, the same bytes on every machine.
+
+    Raises:
+        Refused: as `images.decode` for a file that shows the same.
+    """
+    rgb = images.upright_rgb(picture, where=where)
     width, height = rgb.size
     pixels, stride = rgb.tobytes(), width * 3
     rows = b"".join(b"\x00" + pixels[at : at + stride] for at in range(0, len(pixels), stride))

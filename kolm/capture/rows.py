@@ -60,5 +60,5 @@ def _image(value: Any, folder: Folder, where: str) -> ImageSource:
     if isinstance(value, bytes | bytearray | memoryview):
         return InlineImage(data=bytes(value))
     if isinstance(value, extras.pillow().Image):
-        return InlineImage(data=png.encode(value))
+        return InlineImage(data=png.encode(value, where=where))
     raise fields.wrong("image", "a PIL image, a path, bytes, base64 or a data URI", value, where)

@@ -177,3 +177,171 @@ def test_a_picture_from_python_has_these_very_bytes() -> None:
         "89504e470d0a1a0a0000000d49484452000000020000000108020000007b40e8dd00000012494441"
         "547801010700f8ff00010203010203002d000d7a5b71100000000049454e44ae426082"
     )
+
+
+def chunk(kind: bytes, body: bytes) -> bytes:
+    return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
+
+
+def made_png(depth: int, colour: int, rows: bytes, *more: tuple[bytes, bytes]) -> bytes:
+    """A PNG of 2 × 1 pixels by its chunks."""
+    parts = [
+        b"\x89PNG\r\n\x1a\n",
+        chunk(b"IHDR", struct.pack(">IIBBBBB", 2, 1, depth, colour, 0, 0, 0)),
+    ]
+    parts += [chunk(kind, body) for kind, body in more]
+    parts += [chunk(b"IDAT", zlib.compress(b"\0" + rows)), chunk(b"IEND", b"")]
+    return b"".join(parts)
+
+
+LONG = zlib.compress(b" " * (3 << 20))
+
+
+@pytest.mark.parametrize(
+    "extra",
+    [
+        (b"eXIf", b"\x00\x08\x00\x02 no TIFF header"),
+        (b"eXIf", b""),
+        (b"zTXt", b"Comment\0\0" + LONG),
+        (b"iTXt", b"XML\0\1\0\0\0" + LONG),
+        (b"iCCP", b"profile\0\0" + LONG),
+        (b"iCCP", b"cut short"),
+        (b"gAMA", b""),
+    ],
+    ids=["exif", "no_exif", "text", "international_text", "profile", "half_profile", "gamma"],
+)
+def test_a_chunk_that_changes_no_pixel_refuses_no_png(extra: tuple[bytes, bytes]) -> None:
+    plain, odd = made_png(8, 2, b"\1\2\3\4\5\6"), made_png(8, 2, b"\1\2\3\4\5\6", extra)
+    assert images.inspect(odd).pixels == images.inspect(plain).pixels
+    assert images.inspect(odd).orientation == 1
+
+
+@pytest.mark.parametrize(
+    ("depth", "rows", "clear", "wanted"),
+    [
+        (1, b"\x40", 1, [0, 255]),
+        (1, b"\x40", 0, [255, 255]),
+        (2, b"\x10", 1, [0, 255]),
+        (2, b"\x10", 2, [0, 85]),
+        (4, b"\x5f", 5, [255, 255]),
+        (4, b"\x56", 5, [255, 102]),
+        (8, b"\x05\x06", 5, [255, 6]),
+        (16, b"\x05\x01\x05\x02", 0x0501, [255, 5]),
+    ],
+)
+def test_one_transparent_value_of_a_grey_png_is_white(depth, rows, clear, wanted) -> None:
+    data = made_png(depth, 0, rows, (b"tRNS", struct.pack(">H", clear)))
+    assert [pixel[0] for pixel in images.decode(data).get_flattened_data()] == wanted
+
+
+def test_a_transparent_palette_entry_is_white() -> None:
+    palette = (b"PLTE", b"\1\2\3\4\5\6")
+    data = made_png(8, 3, b"\0\1", palette, (b"tRNS", b"\0\xff"))
+    assert list(images.decode(data).get_flattened_data()) == [(255, 255, 255), (4, 5, 6)]
+
+
+def test_sixteen_bit_colour_with_a_transparent_colour_is_refused_not_guessed() -> None:
+    data = made_png(16, 2, bytes(12), (b"tRNS", bytes(6)))
+    assert code_of(data) == "E_IMAGE_MODE"
+
+
+@pytest.mark.parametrize("form", ["PNG", "JPEG", "WEBP"])
+def test_a_path_a_data_uri_and_an_opened_picture_show_the_same(form: str, tmp_path) -> None:
+    import base64
+
+    from kolm.capture.rows import read_image
+
+    exif = Pillow.Exif()
+    exif[images.ORIENTATION_TAG] = 6
+    path = tmp_path / "picture"
+    path.write_bytes(saved(CORNER, form, exif=exif, **({} if form == "PNG" else {"quality": 90})))
+    uri = f"data:image/{form.lower()};base64,{base64.b64encode(path.read_bytes()).decode()}"
+    with Pillow.open(path) as opened:
+        ways = [str(path), path, uri, path.read_bytes(), opened]
+        shown = {images.inspect(read_image(way)).pixels for way in ways}
+    assert len(shown) == 1
+
+
+@pytest.mark.parametrize(
+    ("mode", "code"),
+    [("I", "E_IMAGE_MODE"), ("F", "E_IMAGE_MODE"), ("La", None), ("RGBa", None), ("I;16", None),
+     ("HSV", None), ("LAB", None), ("PA", None), ("YCbCr", None)],
+)  # fmt: skip
+def test_every_mode_of_a_picture_from_python_is_scaled_or_refused(mode: str, code) -> None:
+    made = Pillow.new(mode, (3, 2))
+    if code is None:
+        assert images.decode(png.encode(made)).size == (3, 2)
+        return
+    with pytest.raises(Refused) as caught:
+        png.encode(made, where="row 7")
+    assert (caught.value.code, caught.value.where) == (code, "row 7")
+
+
+def test_animations_and_broken_pictures_from_python_are_bad_rows_with_their_numbers(
+    tmp_path,
+) -> None:
+    from kolm.capture.rows import from_python
+
+    moving, cut = tmp_path / "moving.gif", tmp_path / "cut.png"
+    frames = [CORNER, CORNER.transpose(Pillow.Transpose.ROTATE_180)]
+    frames[0].save(moving, save_all=True, append_images=frames[1:])
+    cut.write_bytes(saved(Pillow.effect_noise((64, 64), 50))[:900])
+    with Pillow.open(moving) as first, Pillow.open(cut) as second:
+        rows = [
+            {"image": image, "prompt": "What?", "response": "a"}
+            for image in (CORNER, first, second)
+        ]
+        _, animated, broken = from_python(rows)
+    assert (animated.code, animated.where) == ("E_IMAGE_ANIMATED", "row 2")
+    assert (broken.code, broken.where) == ("E_IMAGE_BROKEN", "row 3")
+
+
+def test_a_large_picture_from_python_is_limited_by_its_pixels(monkeypatch) -> None:
+    assert limits.MAX_IMAGE_BYTES >= 3.01 * limits.MAX_IMAGE_PIXELS
+    monkeypatch.setattr(limits, "MAX_IMAGE_PIXELS", 5)
+    with pytest.raises(Refused) as caught:
+        png.encode(CORNER)
+    assert caught.value.code == "E_IMAGE_PIXELS"
+
+
+MEASURE = """
+import resource, sys
+from pathlib import Path
+from kolm.capture import images, likeness
+picture, _ = images.decode_with_facts(Path(sys.argv[1]).read_bytes())
+likeness.signature(picture)
+print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024, picture.width * picture.height)
+"""
+
+
+@pytest.mark.heavy
+@pytest.mark.parametrize("kind", ["rgba", "palette", "grey16", "progressive", "rotated", "webp"])
+def test_taking_a_picture_in_needs_eight_bytes_a_pixel_and_128_mib(kind: str, tmp_path) -> None:
+    import subprocess
+    import sys
+
+    size = (3200, 3200)  # 10 million pixels in a file of some KiB
+    exif = Pillow.Exif()
+    exif[images.ORIENTATION_TAG] = 6
+    data = {
+        "rgba": lambda: saved(Pillow.new("RGBA", size, (1, 2, 3, 128))),
+        "palette": lambda: saved(Pillow.new("P", size), transparency=0),
+        "grey16": lambda: saved(Pillow.new("I;16", size)),
+        "progressive": lambda: saved(
+            Pillow.new("RGB", size), "JPEG", progressive=True, subsampling=0
+        ),
+        "rotated": lambda: saved(Pillow.new("RGB", size), "JPEG", exif=exif),
+        "webp": lambda: saved(Pillow.new("RGB", size), "WEBP", method=0),
+    }[kind]()
+    path = tmp_path / "picture"
+    path.write_bytes(data)
+    # A small process starts the one that is measured: a child's peak begins with its parent's.
+    start = (
+        "import subprocess, sys\n"
+        f"subprocess.run([sys.executable, '-c', {MEASURE!r}, sys.argv[1]], check=True)"
+    )
+    ran = subprocess.run(
+        [sys.executable, "-c", start, path], capture_output=True, text=True, check=True, timeout=60
+    )
+    used, pixels = map(int, ran.stdout.split())
+    assert used <= 8 * pixels + (128 << 20)
