@@ -92,6 +92,60 @@ class TestAnswers:
         assert report["trust"] == world.trust.digest
         assert report["kolm"] == kolm.__version__
 
+    def test_whose_floors_and_what_was_observed_is_said(self, world: World) -> None:
+        told = invoke("verify", world.seal(), "-v").stdout
+        low = world.parts.evaluation["adapter"]["interval"]["low"]
+        assert re.search(
+            rf"by the publisher accuracy lower bound +ok +at least 0\.5; obs.* {low}", told
+        )
+        assert re.search(r"by the policy +distinct questions +ok +at least 50; observed 50", told)
+        brief = invoke("verify", world.seal()).stdout
+        assert "policy asks    distinct questions 50 (at least 50)" in brief
+
+    def test_floors_of_nothing_do_not_pass_the_built_in_policy(self, world: World) -> None:
+        forged = world.parts.copy()
+        nothing = dict.fromkeys(forged.lock["evaluation"]["floors"])
+        forged.lock["evaluation"]["floors"] = {**nothing, "worst_slice_minimum_cases": 30}
+        for row in forged.predictions[1:]:
+            row["adapter"]["output"] = "nonsense"
+        forged.rescore()
+        ran = invoke("verify", world.seal(forged))
+        assert ran.code == 1
+        assert "V62 FAILED" in ran.stdout
+        assert _fits(ran.stdout)
+
+    def test_withheld_text_is_undecided_and_says_what_to_do(
+        self, world: World, tmp_path: Path
+    ) -> None:
+        closed = world.parts.copy()
+        closed.withhold()
+        path = world.seal(closed)
+        ran = invoke("verify", path)
+        assert ran.code == 3
+        assert "scores         not checked    attested by publisher" in ran.stdout
+        assert "add --captures with the publisher's store" in ran.stdout
+        assert _fits(ran.stdout)
+        trusting = {**codec.to_document(BUILT_IN), "name": "trusting", "reach": ["delta_scope"]}
+        for clause in ("minimum_eval_cases", "lower_bound_above"):
+            del trusting[clause]
+        policy = tmp_path / "policy.json"
+        policy.write_bytes(canonical.dumps(trusting))
+        ran = invoke("verify", path, "--policy", policy)
+        assert (ran.code, "attested by publisher" in ran.stdout) == (0, True)
+
+    def test_scores_that_predictions_do_not_give_are_refused_without_text_too(
+        self, world: World, tmp_path: Path
+    ) -> None:
+        forged = world.parts.copy()
+        said = forged.evaluation
+        for row in forged.predictions:
+            row["adapter"]["output"] = "nonsense"
+        forged.rescore()
+        forged.evaluation = said
+        forged.withhold()
+        ran = invoke("verify", world.seal(forged))
+        assert (ran.code, "V33 FAILED" in ran.stdout) == (1, True)
+
     def test_quiet_says_the_verdict_alone(self, world: World) -> None:
         assert invoke("verify", world.seal(), "-q").stdout == "ok\n"
 
