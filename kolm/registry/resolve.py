@@ -44,7 +44,10 @@ def resolve(
             whoever signed is not trusted for it.
     """
     memory = seen or Seen()
-    names = [reference.name] if reference.name is not None else backend.names()
+    if reference.name is not None:
+        names = [reference.name]
+    else:
+        names = sorted({*backend.names(), *memory.names()})
     answers: list[SignedEntry] = []
     histories: list[History] = []
     refusals: list[KolmError] = []

@@ -110,6 +110,7 @@ def test_a_name_or_all_of_them_that_are_gone_are_noticed(world):
     shutil.rmtree(world.folder / "registry")
     world.registry = Directory.create(world.folder / "registry")
     assert _refusal(_look, world) == "E_REGISTRY_WENT_BACK"
+    assert _refusal(_look, world, digest.of_bytes(b"one")) == "E_REGISTRY_WENT_BACK"
     assert _codes(_audit(world).problems) == {"E_REGISTRY_WENT_BACK"}
     (listing,) = browse(world.registry, world.trust, seen=_seen(world))
     assert listing.name == "demo"
