@@ -258,28 +258,78 @@ def read_lines(
         Refused: a line that is too long, empty, not an object, not (canonical) JSON, or a last
             line without its newline; `where` carries the line number.
     """
-    position, number, size = 0, 0, len(data)
-    whole = bytes(data)
-    while position < size:
+    for first, lines in _batches(_split(bytes(data), where)):
+        values = _decode_batch(lines) if canonical else None
+        for place, line in enumerate(lines):
+            number = first + place
+            at = f"{where}:{number}"
+            if values is not None:
+                value = values[place]
+            else:
+                value = loads_canonical(line, where=at) if canonical else loads(line, where=at)
+            if type(value) is not dict:
+                raise Refused("E_JSONL_NOT_OBJECT", "the line is not a JSON object", where=at)
+            yield number, line, value
+
+
+def _split(whole: bytes, where: str) -> Iterator[bytes]:
+    position, number = 0, 0
+    while position < len(whole):
         number += 1
         end = whole.find(b"\n", position)
-        place = f"{where}:{number}"
         if end < 0:
-            raise Refused("E_JSONL_NO_NEWLINE", "the last line has no newline", where=place)
+            message = "the last line has no newline"
+            raise Refused("E_JSONL_NO_NEWLINE", message, where=f"{where}:{number}")
         if end - position > MAX_LINE_BYTES:
             raise Refused(
                 "E_JSONL_LINE_TOO_LONG",
                 "the line is longer than its limit",
-                where=place,
+                where=f"{where}:{number}",
                 expected=f"at most {MAX_LINE_BYTES} bytes",
                 found=f"{end - position} bytes",
             )
-        line = whole[position:end]
-        value = loads_canonical(line, where=place) if canonical else loads(line, where=place)
-        if type(value) is not dict:
-            raise Refused("E_JSONL_NOT_OBJECT", "the line is not a JSON object", where=place)
-        yield number, line, value
+        yield whole[position:end]
         position = end + 1
+
+
+_BATCH_LINES = 256
+
+
+def _batches(lines: Iterator[bytes]) -> Iterator[tuple[int, list[bytes]]]:
+    """Lines by the dozen, each batch with the number of its first line."""
+    first, batch = 1, list[bytes]()
+    try:
+        for line in lines:
+            batch.append(line)
+            if len(batch) == _BATCH_LINES:
+                yield first, batch
+                first, batch = first + len(batch), []
+    except Refused:
+        yield first, batch  # what stands before the bad line is judged first
+        raise
+    yield first, batch
+
+
+def _decode_batch(lines: list[bytes]) -> list[Any] | None:
+    """The values of plainly canonical lines, or None when each must be read by itself.
+
+    Read in one go their keys are the same texts in memory, which makes rows half as large. Each
+    value is written again and compared with its own line, so that no line borrows from the next.
+    """
+    joined = b"[" + b",".join(lines) + b"]"
+    if any(line.count(b"[") + line.count(b"{") > MAX_DEPTH for line in lines):
+        return None
+    if _LONG_INTEGER.search(joined) or (not joined.isascii() and _BEYOND_BMP.search(joined)):
+        return None
+    try:
+        values = _DECODER.decode(joined.decode("utf-8"))
+        same = len(values) == len(lines) and all(
+            _ENCODER.encode(value).encode("utf-8") == line
+            for value, line in zip(values, lines, strict=True)
+        )
+    except (ValueError, RecursionError):
+        return None
+    return values if same else None
 
 
 def dump_lines(rows: Iterable[Any]) -> bytes:

@@ -168,3 +168,42 @@ def test_a_hostile_document_costs_no_more_than_its_size(hostile, code):
 def test_brackets_inside_strings_are_no_depth(inside):
     text = '["' + inside * 20 + '","' + inside * 20 + '"]'
     assert len(canonical.loads(text.encode(), where="t")) == 2
+
+
+@pytest.mark.parametrize(
+    "bad",
+    [b"{},{}", b"[{}", b"{}]", b"", b'{"a":1}],[{"a":2}', b'{"b":1,"a":2}', b'{"a":1}\r', b" {}"],
+)
+@pytest.mark.parametrize("place", [0, 1, 255, 256, 300, 599])
+def test_a_line_is_read_by_itself_wherever_it_stands(bad: bytes, place: int) -> None:
+    lines = [b'{"n":%d}' % n for n in range(600)]
+    lines[place] = bad
+    seen = []
+    with pytest.raises(Refused) as refused:
+        for number, line, value in canonical.read_lines(b"\n".join(lines) + b"\n", where="t"):
+            assert line == lines[number - 1]
+            seen.append(value["n"])
+    assert seen == list(range(place))
+    assert refused.value.where == f"t:{place + 1}"
+
+
+def test_lines_that_share_a_value_between_them_are_refused() -> None:
+    with pytest.raises(Refused) as refused:
+        list(canonical.read_lines(b'{"a":[1\n2]}\n{},{}\n', where="t"))
+    assert refused.value.where == "t:1"
+
+
+def test_what_stands_before_a_line_without_end_is_judged_first() -> None:
+    long = b'{"a":"' + b"x" * 70_000 + b'"}\n'
+    with pytest.raises(Refused) as refused:
+        list(canonical.read_lines(b"{}\n[]\n" + long, where="t"))
+    assert (refused.value.code, refused.value.where) == ("E_JSONL_NOT_OBJECT", "t:2")
+    with pytest.raises(Refused) as too_long:
+        list(canonical.read_lines(b"{}\n{}\n" + long, where="t"))
+    assert (too_long.value.code, too_long.value.where) == ("E_JSONL_LINE_TOO_LONG", "t:3")
+
+
+def test_rows_share_their_keys() -> None:
+    data = canonical.dump_lines({"a longer key": n} for n in range(100))
+    keys = {id(next(iter(value))) for _, _, value in canonical.read_lines(data, where="t")}
+    assert len(keys) == 1
