@@ -7,7 +7,8 @@ from functools import partial
 from typing import Any
 
 from kolm.api import prechecks
-from kolm.api.prechecks import Found
+from kolm.api.ahead import Ahead
+from kolm.api.findings import Found, failed
 from kolm.api.preparing import SpecSource, find_base, prepare, project_of
 from kolm.errors import KolmError
 from kolm.events import Reporter, Silent
@@ -31,7 +32,7 @@ def _findings(spec: SpecSource, told: Reporter) -> list[Found]:
         prepared = prepare(spec, rows=None, project=None, reporter=told)
     except KolmError as error:
         return [*_without_lock(spec, error), *key]
-    ahead = prechecks.Ahead(
+    ahead = Ahead(
         prepared=prepared,
         target=prepared.project.folder / f"{prepared.spec.name}.kolm",
         force=False,
@@ -47,7 +48,7 @@ def _without_lock(spec: SpecSource, error: KolmError) -> Iterator[Found]:
     base = list(_guarded("base", partial(_base, spec)))
     codes = {finding.error.code for finding in base if finding.error is not None}
     if error.code not in (*codes, "E_COMPILE_PRECHECKS"):  # which is those of the base together
-        yield prechecks.failed("data", error)
+        yield failed("data", error)
     yield from base
     yield from _guarded("disk", partial(prechecks.look_at_disk, place.folder))
 
@@ -55,11 +56,11 @@ def _without_lock(spec: SpecSource, error: KolmError) -> Iterator[Found]:
 def _base(spec: SpecSource) -> Iterator[Found]:
     base = find_base(load_spec(spec), project_of(spec, None))
     for error in folders.findings(base):
-        yield prechecks.failed("base", error)
+        yield failed("base", error)
 
 
 def _guarded(name: str, look: Callable[[], Iterator[Found]]) -> Iterator[Found]:
     try:
         yield from look()
     except KolmError as error:
-        yield prechecks.failed(name, error)
+        yield failed(name, error)

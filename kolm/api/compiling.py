@@ -17,6 +17,7 @@ from typing import Any
 from kolm import canonical
 from kolm.api import children, prechecks, sealing
 from kolm.api.acceptance import Acceptance, acceptance
+from kolm.api.ahead import Ahead
 from kolm.api.preparing import Prepared, SpecSource, prepare
 from kolm.api.signing import AskPassphrase, choose_key, passphrase_from_environment
 from kolm.api.stages import Finished, finished, sides_read
@@ -112,7 +113,7 @@ def compile_bundle(
         return CompileResult(lock=prepared.lock, evaluation={}, kscore={})
     target = output or prepared.project.folder / f"{prepared.spec.name}.kolm"
     prechecks.demand(
-        prechecks.Ahead(
+        Ahead(
             prepared=prepared,
             target=target,
             force=force,

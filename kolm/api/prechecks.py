@@ -9,122 +9,27 @@ from __future__ import annotations
 import errno
 import os
 import shutil
-from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from functools import cached_property
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from typing import TYPE_CHECKING
 
 from kolm import canonical, digest, settings, system
 from kolm.api import sealing
-from kolm.api.preparing import Prepared, demand_reachable, raise_together
+from kolm.api.ahead import SIDES, Ahead, Names
+from kolm.api.findings import Found, count, each_error_once, failed, grouped, listed, ok
+from kolm.api.preparing import demand_reachable, raise_together
 from kolm.api.signing import choose_key
-from kolm.capture.naming import name_of
 from kolm.capture.store import CaptureStore
 from kolm.errors import Denied, KolmError, Lacking, Refused, missing_extra
-from kolm.events import Reporter
 from kolm.models import folder as folders
 from kolm.models.resolve import read_config, recommended_rates
 from kolm.verify.policy import BUILT_IN
 
 if TYPE_CHECKING:
-    from kolm.encode.encoder import Encoder
-    from kolm.train.preflight import Encoded, Named
+    from kolm.train.preflight import Encoded
 
 FREE_BYTES = 1 << 30  # checkpoints and evaluation of a small base stay far below it
-SIDES = ("train", "validation", "eval")
-SHOWN_NAMES = 10  # captures that one finding names
-_SHOWN_PROMPT_CHARACTERS = 40
 _FAR = 4  # times above or below what the base was measured with
-
-
-class Found(NamedTuple):
-    """What one precheck has to say.
-
-    Attributes:
-        name: what was looked at.
-        verdict: warnings stop nothing.
-        message: one sentence.
-        error: of a failure.
-        found: what a warning is about, one a line.
-    """
-
-    name: str
-    verdict: Literal["ok", "warning", "failed"]
-    message: str
-    error: KolmError | None = None
-    found: str = ""
-
-    def to_document(self) -> dict[str, str]:
-        """The finding as a flat document, without empty fields."""
-        told = {"found": self.found} if self.found else {}
-        document = {"name": self.name, "verdict": self.verdict, "message": self.message, **told}
-        if self.error is not None:
-            document |= {"family": type(self.error).__name__, **self.error.to_document()}
-        return document
-
-
-def ok(name: str, message: str) -> Found:
-    """A finding that is as it should be."""
-    return Found(name, "ok", message)
-
-
-def failed(name: str, error: KolmError) -> Found:
-    """A finding that stops a compile."""
-    return Found(name, "failed", error.message, error)
-
-
-@dataclass(frozen=True, kw_only=True)
-class Ahead:
-    """A compile that was prepared, with what its prechecks share.
-
-    Attributes:
-        prepared: spec, data, base and lock.
-        target: the file that would be written.
-        force: whatever is at the target may be replaced.
-        allow_below_gate: floors stop nothing.
-        known: sides that finished stages have read; they are not encoded again.
-        reporter: hears progress.
-    """
-
-    prepared: Prepared
-    target: Path
-    force: bool
-    allow_below_gate: bool
-    known: frozenset[str] = frozenset()
-    reporter: Reporter
-
-    @property
-    def lock(self) -> Mapping[str, Any]:
-        """The spec resolved."""
-        return self.prepared.lock
-
-    @cached_property
-    def sides(self) -> dict[str, Encoded]:
-        """The captures of each side that is not `known`, encoded.
-
-        Raises:
-            KolmError: the base's processor cannot be loaded.
-        """
-        from kolm.train.preflight import encode_to_answer, encode_to_learn
-
-        wanted = [side for side in SIDES if side not in self.known]
-        if not wanted:
-            return {}
-        encoder, found = _encoder(self.prepared), {}
-        count = sum(row.split in wanted for row in self.prepared.snapshot.rows)
-        self.reporter.started("encode", count, "captures")
-        with CaptureStore.open_to_read(self.prepared.store_folder) as store:
-            for side in wanted:
-                captures = _captures(self.prepared, store, side)
-                if side == "eval":
-                    evaluation = self.lock["evaluation"]
-                    found[side] = encode_to_answer(captures, encoder, evaluation)
-                else:
-                    found[side] = encode_to_learn(captures, encoder)
-        self.reporter.finished("encode")
-        return found
 
 
 def look(ahead: Ahead) -> list[Found]:
@@ -137,7 +42,7 @@ def look(ahead: Ahead) -> list[Found]:
             found.append(failed(name, missing_extra("train", f"training needs {error.name}")))
         except KolmError as error:
             found.append(failed(name, error))
-    return _each_error_once(found)
+    return each_error_once(found)
 
 
 def demand(ahead: Ahead) -> None:
@@ -249,10 +154,10 @@ def _positions(ahead: Ahead) -> Iterator[Found]:
             "base",
             Refused(
                 "E_BASE_POSITIONS",
-                f"{_count(long, 'capture')} longer than the base was made for",
+                f"{count(long, 'capture')} longer than the base was made for",
                 where="train.max_seq_length",
                 expected=f"at most {limit} tokens, an answer included",
-                found=_listed(long),
+                found=listed(long),
                 hint=f"set train.max_seq_length to {max(16, limit - room['eval'])} or less",
             ),
         )
@@ -266,13 +171,13 @@ def _blobs(ahead: Ahead) -> Iterator[Found]:
             users.setdefault(image.file, row.capture)
     problems: list[tuple[str, KolmError]] = []
     with CaptureStore.open_to_read(ahead.prepared.store_folder) as store:
-        names = _Names(store)
+        names = Names(store)
         for file, capture in users.items():
             try:
                 store.blobs.read(file)
             except KolmError as error:
                 problems.append((f"{names[capture]}, picture {file}", error))
-    yield from _grouped("pictures", "picture", problems)
+    yield from grouped("pictures", "picture", problems)
     if not problems:
         yield ok("pictures", f"{len(users):,} picture files are whole")
 
@@ -316,10 +221,10 @@ def _examples(ahead: Ahead) -> Iterator[Found]:
 
 
 def _left_out(side: str, encoded: Encoded) -> Iterator[Found]:
-    yield from _grouped(f"{side} side", "capture", encoded.refused)
+    yield from grouped(f"{side} side", "capture", encoded.refused)
     for reason, names in sorted(encoded.dropped.items()):
-        message = f"{_count(names, 'capture')} left out of the {side} side: {reason}"
-        yield Found(f"{side} side", "warning", message, found=_listed(names))
+        message = f"{count(names, 'capture')} left out of the {side} side: {reason}"
+        yield Found(f"{side} side", "warning", message, found=listed(names))
     yield from _cut(side, encoded)
 
 
@@ -328,15 +233,15 @@ def _prompts(ahead: Ahead) -> Iterator[Found]:
     encoded, evaluation = ahead.sides.get("eval"), ahead.lock["evaluation"]
     long = [] if encoded is None else encoded.long_answers
     if encoded is not None:
-        yield from _grouped("eval side", "capture", encoded.refused)
+        yield from grouped("eval side", "capture", encoded.refused)
         yield from _cut("eval", encoded)
     if long:
         yield Found(
             "eval side",
             "warning",
-            f"{_count(long, 'reference answer')} longer than evaluation.max_new_tokens "
+            f"{count(long, 'reference answer')} longer than evaluation.max_new_tokens "
             f"({evaluation['max_new_tokens']}) and can never be given",
-            found=_listed(long),
+            found=listed(long),
         )
     if not ahead.allow_below_gate:
         known = evaluation["metric"]["kind"] == "exact"  # others may be met by a shorter answer
@@ -350,7 +255,7 @@ def _shapes(ahead: Ahead) -> Iterator[Found]:
     too_thin = family.runtime(ahead.lock["base"]["family"]).too_thin
     thin: list[str] = []
     with CaptureStore.open_to_read(ahead.prepared.store_folder) as store:
-        names, records = _Names(store), store.image_records()
+        names, records = Names(store), store.image_records()
         for row in ahead.prepared.snapshot.rows:
             for picture in (records[image.file] for image in row.images):
                 if row.split in SIDES and too_thin(picture.height, picture.width):
@@ -361,9 +266,9 @@ def _shapes(ahead: Ahead) -> Iterator[Found]:
         yield Found(
             "pictures",
             "warning",
-            f"{_count(thin, 'picture')} too thin for the family (one side more than 200 times the "
+            f"{count(thin, 'picture')} too thin for the family (one side more than 200 times the "
             "other); the short side is made longer",
-            found=_listed(thin),
+            found=listed(thin),
         )
 
 
@@ -431,97 +336,7 @@ PRECHECKS: tuple[tuple[str, Callable[[Ahead], Iterator[Found]]], ...] = (
 )
 
 
-def called(capture: Mapping[str, Any], name: str) -> str:
-    """A capture in words by which a person finds it: its name and its first words."""
-    texts = [
-        part["text"]
-        for message in capture["messages"]
-        if message["role"] == "user"
-        for part in message["content"]
-        if part["type"] == "text"
-    ]
-    words = " ".join(" ".join(texts).split())
-    if len(words) > _SHOWN_PROMPT_CHARACTERS:
-        words = words[: _SHOWN_PROMPT_CHARACTERS - 1] + "…"
-    return f'{name} "{words}"'
-
-
-def _encoder(prepared: Prepared) -> Encoder:
-    from kolm.models.processor import load_processor
-    from kolm.train.plan import read_plan
-    from kolm.train.prepare import make_encoder
-
-    folder = prepared.base.folder
-    return make_encoder(read_plan(prepared.lock), load_processor(folder), folder)
-
-
-def _captures(prepared: Prepared, store: CaptureStore, side: str) -> Iterator[Named]:
-    from kolm.train.preflight import Named
-
-    named = _Names(store)
-    for position, row in enumerate(row for row in prepared.snapshot.rows if row.split == side):
-        capture = canonical.loads_canonical(store.read(row.capture).data, where=row.capture)
-        yield Named(called(capture, name_of(row.capture, named.places)), position, capture)
-
-
-class _Names:
-    """The names of a store's captures."""
-
-    def __init__(self, store: CaptureStore) -> None:
-        self._store = store
-        self.places = store.names()
-
-    def __getitem__(self, capture: digest.Digest) -> str:
-        document = canonical.loads_canonical(self._store.read(capture).data, where=capture)
-        return called(document, name_of(capture, self.places))
-
-
 def _cut(side: str, encoded: Encoded) -> Iterator[Found]:
     if encoded.cut:
-        message = f"{_count(encoded.cut, 'prompt')} longer than train.max_seq_length allows: cut"
-        yield Found(f"{side} side", "warning", message, found=_listed(encoded.cut))
-
-
-def _grouped(name: str, what: str, problems: Sequence[tuple[str, KolmError]]) -> Iterator[Found]:
-    """One failure for each code among many, with the names of all that it is about."""
-    by_code: dict[str, list[tuple[str, KolmError]]] = defaultdict(list)
-    for problem in problems:
-        by_code[problem[1].code].append(problem)
-    for code, members in by_code.items():
-        (of, first), many = members[0], len(members) > 1
-        lines = [f"{who}: {error.found}" if error.found else who for who, error in members]
-        yield failed(
-            name,
-            type(first)(
-                code,
-                f"{first.message} ({len(members):,} {what}s)" if many else first.message,
-                where=name if many else of,
-                expected=first.expected,
-                found=_listed(lines) if many else first.found,
-                hint=first.hint,
-            ),
-        )
-
-
-def _count(names: Sequence[str], what: str) -> str:
-    return f"1 {what} is" if len(names) == 1 else f"{len(names):,} {what}s are"
-
-
-def _listed(names: Sequence[str]) -> str:
-    rest = len(names) - SHOWN_NAMES
-    return "\n".join([*names[:SHOWN_NAMES], *([f"and {rest:,} more"] if rest > 0 else [])])
-
-
-def _each_error_once(found: Iterable[Found]) -> list[Found]:
-    """The findings without an error that an earlier one has told already."""
-    told: set[tuple[str, str, str]] = set()
-    kept = []
-    for finding in found:
-        error = finding.error
-        if error is not None:
-            key = (error.code, error.where, error.found)
-            if key in told:
-                continue
-            told.add(key)
-        kept.append(finding)
-    return kept
+        message = f"{count(encoded.cut, 'prompt')} longer than train.max_seq_length allows: cut"
+        yield Found(f"{side} side", "warning", message, found=listed(encoded.cut))
