@@ -213,7 +213,7 @@ def _examples(ahead: Ahead) -> Iterator[Found]:
         yield ok(
             "train side",
             f"{seen.examples:,} examples of at most {seen.longest_tokens} tokens, "
-            f"{seen.epochs_permille / 1000:.2f} epochs in {plan.steps} steps",
+            f"{seen.epochs_permille / 1000:.2f} epochs in {plan.schedule.steps} steps",
         )
         if seen.without_images:
             message = f"{seen.without_images:,} examples show no image"

@@ -19,14 +19,14 @@ from kolm.api.stages import Finished
 from kolm.bundle import adapter_config, card, writer
 from kolm.bundle.manifest import Member, build_manifest
 from kolm.bundle.reader import Bundle
-from kolm.bundle.receipt import RunFacts, derive_receipt
+from kolm.bundle.receipt import derive_receipt
 from kolm.capture.store import CaptureStore
 from kolm.digest import Digest
 from kolm.errors import Refused, Unreadable
 from kolm.format import names
 from kolm.records.kscore import Machine, Pack
 from kolm.run import folder as files
-from kolm.run.names import CHECKPOINTS, FACTS
+from kolm.run.names import CHECKPOINTS
 from kolm.score import kscore
 from kolm.sign import envelope, predicates, statement
 from kolm.sign.keys import PrivateKey, PublicKey
@@ -34,7 +34,7 @@ from kolm.sign.keys import PrivateKey, PublicKey
 Source = bytes | Path
 
 # Members that the stages leave as files of the same name.
-_TRAINED = (names.WEIGHTS, names.MODULES, names.TRACE)
+_TRAINED = (names.WEIGHTS, names.MODULES, names.EXAMPLES, names.TRACE)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,18 +85,13 @@ def _receipt(
     modules: list[dict[str, Any]],
     members: Mapping[str, Source],
 ) -> dict[str, Any]:
-    facts = files.read_document(done.trained, FACTS)
     return derive_receipt(
         lock=prepared.lock,
         snapshot=prepared.snapshot.document(),
         modules=modules,
+        examples=files.read_rows(done.trained, names.EXAMPLES),
         trace=files.read_rows(done.trained, names.TRACE),
         members={m.name: (m.digest, m.size) for m in _measure_all(members)},
-        facts=RunFacts(
-            optimizer=facts["optimizer"],
-            dropped_examples=facts["dropped_examples"],
-            cut_prompts=facts["cut_prompts"],
-        ),
     )
 
 

@@ -60,7 +60,7 @@ ENTRIES: Final = Limit(
 )
 MEMBERS: Final = Limit(
     name="number of members",
-    value=4107,
+    value=4108,
     unit="members",
     reason="4,096 eval images and checkpoints; the manifest stays below the limit of a document",
 )
@@ -112,6 +112,12 @@ MODULES_BYTES: Final = Limit(
     unit="bytes",
     reason="8,000 modules of 1,000 bytes; held at up to 15 times their size: 120 MiB",
 )
+EXAMPLES_BYTES: Final = Limit(
+    name="size of examples.jsonl",
+    value=48 * MIB,
+    unit="bytes",
+    reason="700,000 captures of 60 bytes; held at up to 8 times its size: 384 MiB",
+)
 TRACE_BYTES: Final = Limit(
     name="size of trace.jsonl",
     value=24 * MIB,
@@ -162,6 +168,7 @@ TABLE: Final = (
     CASES_BYTES,
     PREDICTIONS_BYTES,
     MODULES_BYTES,
+    EXAMPLES_BYTES,
     TRACE_BYTES,
     CARD_BYTES,
     IMAGE_BYTES,

@@ -106,6 +106,7 @@ TABLE: Final = (
     _document("snapshot.json", "snapshot", "snapshot"),
     _lines("snapshot.jsonl", "snapshot", "snapshot_row", limit=limits.SNAPSHOT_BYTES),
     _lines("evalcases.jsonl", "evalcases", "capture", limit=limits.CASES_BYTES, required=False),
+    _lines("examples.jsonl", "examples", "examples_row", limit=limits.EXAMPLES_BYTES),
     _lines("trace.jsonl", "trace", "trace_row", limit=limits.TRACE_BYTES),
     _lines("predictions.jsonl", "predictions", "predictions_row", limit=limits.PREDICTIONS_BYTES),
     _document("evaluation.json", "evaluation", "evaluation"),

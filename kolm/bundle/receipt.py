@@ -1,18 +1,19 @@
 """The bundle: the receipt, derived from the other members.
 
-Everything in it but three facts of the training run can be recomputed from the bundle, so the
-sealer writes it and the verifier recomputes it with the same function. Rules R1 to R8 of
+The sealer writes it and the verifier recomputes it with the same function. Rules R1 to R8 of
 docs/format/receipt.md.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Any, NamedTuple
+from typing import Any
 
 from kolm.bundle import globs
 from kolm.bundle.members import RECEIPT
 from kolm.digest import Digest
+from kolm.format.examples import losses
+from kolm.format.optimizer import OPTIMIZER
 
 SCHEMA = "urn:kolm:receipt:v1"
 CARD = "README.md"
@@ -23,38 +24,14 @@ ROLES = ("head", "language", "other", "projector", "vision")
 Row = dict[str, Any]
 
 
-class RunFacts(NamedTuple):
-    """What only the training run knows: its optimizer, and which examples it could not use.
-
-    Attributes:
-        optimizer: name and settings in words.
-        dropped_examples: train captures that did not fit the token budget and were left out.
-        cut_prompts: train captures whose prompt was shortened.
-    """
-
-    optimizer: str
-    dropped_examples: int
-    cut_prompts: int
-
-
-def run_facts_of(receipt: Row) -> RunFacts:
-    """The run facts that a receipt states."""
-    training = receipt["vlm_train"]
-    return RunFacts(
-        optimizer=training["optimizer"],
-        dropped_examples=training["dropped_examples"],
-        cut_prompts=training["cut_prompts"],
-    )
-
-
 def derive_receipt(
     *,
     lock: Row,
     snapshot: Row,
     modules: Iterable[Row],
+    examples: Iterable[Row],
     trace: Iterable[Row],
     members: Mapping[str, tuple[Digest, int]],
-    facts: RunFacts,
 ) -> Row:
     """The receipt document of a bundle.
 
@@ -62,9 +39,9 @@ def derive_receipt(
         lock: spec.lock.json.
         snapshot: snapshot.json.
         modules: the rows of modules.jsonl.
+        examples: the rows of examples.jsonl.
         trace: the rows of trace.jsonl.
         members: digest and size in bytes of every layer; README.md and the receipt are skipped.
-        facts: what only the training run knows.
     """
     module_rows = list(modules)
     walked = _walk_trace(trace)
@@ -84,7 +61,7 @@ def derive_receipt(
         "schema": SCHEMA,
         "snapshot_root": snapshot["root"],
         "trace": walked["trace"],
-        "vlm_train": _training(lock, snapshot, module_rows, facts)
+        "vlm_train": _training(lock, snapshot, module_rows, examples)
         | {
             "adapter_bytes": members[WEIGHTS][1],
             "label_tokens": walked["label_tokens"],
@@ -93,16 +70,16 @@ def derive_receipt(
     }
 
 
-def _training(lock: Row, snapshot: Row, modules: list[Row], facts: RunFacts) -> Row:
-    train, base = lock["train"], lock["base"]
+def _training(lock: Row, snapshot: Row, modules: list[Row], examples: Iterable[Row]) -> Row:
+    train, base, lost = lock["train"], lock["base"], losses(examples)
     method = train["method"]
     names = [row["module"] for row in modules]
     frozen = [row["module"] for row in modules if row["state"] == "frozen"]
     trainable = [row["module"] for row in modules if row["state"] != "frozen"]
     return {
         "base_parameters": base["parameters"],
-        "cut_prompts": facts.cut_prompts,
-        "dropped_examples": facts.dropped_examples,
+        "cut_prompts": lost.cut,
+        "dropped_examples": lost.dropped,
         "freeze_projector": train["freeze"]["projector"],
         "freeze_vision": train["freeze"]["vision"],
         "frozen_modules": globs.summarise(frozen, names),
@@ -115,7 +92,7 @@ def _training(lock: Row, snapshot: Row, modules: list[Row], facts: RunFacts) -> 
         "max_seq_length": train["max_seq_length"],
         "method": method["kind"],
         "model_id": base["id"],
-        "optimizer": facts.optimizer,
+        "optimizer": OPTIMIZER,
         "papers": list(base["papers"]),
         "precision": train["precision"],
         "projector_learning_rate": train["projector_learning_rate"],

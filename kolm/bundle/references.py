@@ -13,8 +13,10 @@ from typing import Any
 from kolm import digest
 from kolm.bundle import card, members
 from kolm.bundle.documents import Documents
-from kolm.bundle.receipt import CARD, LOCK, WEIGHTS, derive_receipt, run_facts_of
+from kolm.bundle.receipt import CARD, LOCK, WEIGHTS, derive_receipt
 from kolm.errors import KolmError, Refused
+from kolm.format import examples, names, trace
+from kolm.format.schedule import read_schedule
 from kolm.format.seeds import training_root
 
 
@@ -26,8 +28,8 @@ def members_agree(documents: Documents) -> Iterator[KolmError]:
     yield from receipt_is_derived(documents)
     yield from lock_pins_data(documents)
     yield from snapshot_counts_rows(documents)
-    yield from trace_is_a_chain(documents)
-    yield from trace_trains_on_train(documents)
+    yield from examples_follow(documents)
+    yield from trace_follows(documents)
     yield from environment_class_holds(documents)
     yield from checkpoints_are_the_traces(documents)
     yield from images_are_the_cases(documents)
@@ -41,8 +43,8 @@ def receipt_is_derived(documents: Documents) -> Iterator[KolmError]:
         Refused: a member that it is made from is missing.
     """
     stated = documents.document(members.RECEIPT)
-    trace = list(documents.rows("trace.jsonl"))
-    if not any(row["kind"] == "checkpoint" for row in trace):
+    steps = list(documents.rows(names.TRACE))
+    if not any(row["kind"] == "checkpoint" for row in steps):
         yield _refused("trace.jsonl", "the trace has no checkpoint")
         return
     documents.raw(WEIGHTS)  # the receipt states its size, so that it cannot be derived without it
@@ -52,9 +54,9 @@ def receipt_is_derived(documents: Documents) -> Iterator[KolmError]:
             lock=documents.document(LOCK),
             snapshot=documents.document("snapshot.json"),
             modules=documents.rows("modules.jsonl"),
-            trace=trace,
+            examples=documents.rows(names.EXAMPLES),
+            trace=steps,
             members={n: (digest.of_bytes(documents.raw(n)), len(documents.raw(n))) for n in layers},
-            facts=run_facts_of(stated),
         )
     except Refused as error:
         yield error
@@ -116,44 +118,22 @@ def snapshot_counts_rows(documents: Documents) -> Iterator[KolmError]:
     yield from _same("snapshot.json#/images", distinct, header["images"])
 
 
-def trace_is_a_chain(documents: Documents) -> Iterator[KolmError]:
-    """Steps run from 1 without a gap; each checkpoint's chain follows from the one before.
-
-    The chain of a training that goes on from an earlier one begins with the earlier one's.
-    """
-    continued = documents.document(LOCK)["train"]["continues"]
-    step, link = 0, continued and digest.parse(continued["chain"], where=LOCK)
-    begun = False
-    for number, row in enumerate(documents.rows("trace.jsonl"), start=1):
-        place = f"trace.jsonl:{number}"
-        if row["kind"] == "step":
-            step += 1
-        if not begun and (row["kind"] != "checkpoint" or row["step"] != 0):
-            yield _refused(place, "the trace does not begin with the checkpoint of step 0")
-            return
-        begun = True
-        yield from _same(f"{place}#/step", step, row["step"])
-        if row["kind"] == "checkpoint":
-            state = digest.parse(row["state"], where=place)
-            link = state if link is None else digest.chain(link, state)
-            yield from _same(f"{place}#/chain", link, row["chain"])
-            link = digest.parse(row["chain"], where=place)
+def examples_follow(documents: Documents) -> Iterator[KolmError]:
+    """examples.jsonl has a possible row for each capture to learn from."""
+    yield from examples.examples_follow(
+        list(documents.rows(names.EXAMPLES)),
+        documents.rows("snapshot.jsonl"),
+        documents.document(LOCK)["train"],
+    )
 
 
-def trace_trains_on_train(documents: Documents) -> Iterator[KolmError]:
-    """Every position of every step is a row of snapshot.jsonl on the train side."""
-    splits = [row["split"] for row in documents.rows("snapshot.jsonl")]
-    train = {position for position, split in enumerate(splits) if split == "train"}
-    for number, row in enumerate(documents.rows("trace.jsonl"), start=1):
-        if row["kind"] == "step" and not train.issuperset(row["positions"]):
-            stray = min(set(row["positions"]) - train)
-            yield _refused(
-                f"trace.jsonl:{number}#/positions",
-                "a step used a capture that is not on the train side",
-                "rows of snapshot.jsonl whose split is train",
-                f"row {stray}: {splits[stray] if stray < len(splits) else 'no such row'}",
-            )
-            return
+def trace_follows(documents: Documents) -> Iterator[KolmError]:
+    """The trace is the one that lock and examples make, where they decide it."""
+    yield from trace.trace_follows(
+        documents.rows(names.TRACE),
+        read_schedule(documents.document(LOCK)),
+        documents.rows(names.EXAMPLES),
+    )
 
 
 def environment_class_holds(documents: Documents) -> Iterator[KolmError]:

@@ -40,7 +40,7 @@ class Batch:
         images: the images of all examples, in order.
         label_rows: rows whose hidden state predicts a label (one before the label).
         label_ids: the labels, in the order of `label_rows`.
-        positions: the examples' lines in ``snapshot.jsonl``.
+        positions: of the examples among the snapshot's lines of their side.
     """
 
     input_ids: torch.Tensor

@@ -69,7 +69,7 @@ class Encoder:
 
         Args:
             capture: the document of ``capture.schema.json``.
-            position: the capture's line in ``snapshot.jsonl``.
+            position: the capture's 0-based number among the snapshot's lines of its side.
 
         Returns:
             The example, or the reason why the capture cannot be trained on.

@@ -36,7 +36,8 @@ class Example:
     """One capture as token ids.
 
     Attributes:
-        position: the capture's 0-based line in ``snapshot.jsonl``; -1 where that means nothing.
+        position: the capture's 0-based number among the snapshot's lines of its side; -1 where
+            that means nothing.
         input_ids: the whole conversation, images expanded to one token a feature.
         trained: half-open spans of positions that are labels; none in a prompt.
         images: in the order of their tokens.
@@ -65,7 +66,7 @@ class DropReason(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Dropped:
-    """A capture that is not trained on, with the reason; it is counted in the receipt."""
+    """A capture that is not trained on, with the reason; examples.jsonl states it."""
 
     position: int
     reason: DropReason

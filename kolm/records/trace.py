@@ -15,7 +15,8 @@ class StepRow:
     """One optimizer step. Fractions are decimal strings.
 
     Attributes:
-        positions: 0-based row numbers of snapshot.jsonl, in the order of the batch.
+        positions: 0-based numbers among the train lines of snapshot.jsonl, in the order of the
+            batch.
         label_tokens: how many tokens the loss was taken over.
         projector_learning_rate: None when the projector is frozen.
     """

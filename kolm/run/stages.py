@@ -36,7 +36,10 @@ class Stage(NamedTuple):
         return f"{self.name}-{digest.hex_of(key)[:_NAME_HEX_DIGITS]}"
 
 
-TRAIN: Final = Stage("train", (names.WEIGHTS, names.CONFIG, names.MODULES, names.TRACE, FACTS))
+TRAIN: Final = Stage(
+    "train",
+    (names.WEIGHTS, names.CONFIG, names.MODULES, names.EXAMPLES, names.TRACE, FACTS),
+)
 EVALUATE: Final = Stage("evaluate", (names.PREDICTIONS, MEASUREMENTS))
 STAGES: Final = {stage.name: stage for stage in (TRAIN, EVALUATE)}
 

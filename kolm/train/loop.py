@@ -17,9 +17,10 @@ from kolm import canonical
 from kolm.digest import Digest
 from kolm.encode.examples import Example
 from kolm.events import Reporter
+from kolm.format.schedule import Happening
+from kolm.format.stopping import Patience
 from kolm.train.checkpoints import Checkpoint, CheckpointFolder
 from kolm.train.plan import TrainPlan
-from kolm.train.stopping import Patience
 from kolm.train.trace import Trace
 from kolm.train.trainer import StepFacts, Trainer
 
@@ -69,38 +70,41 @@ def run(
         reporter: hears step, loss, tokens a second and the seconds left.
         clock: seconds; says when a state between two boundaries is due, and nothing else.
     """
-    patience = Patience(plan.patience) if plan.patience else None
-    resume(trainer, trace, checkpoints, patience)
-    boundaries = frozenset(plan.boundaries())
-    meter = _Meter(plan.steps, reporter)
-    stopped = patience is not None and patience.exhausted  # a run killed after it had stopped
-    if not trace.states:
-        trace.checkpoint(0, _save(trainer, checkpoints, patience))
+    patience = plan.schedule.new_patience()
+    done = resume(trainer, trace, checkpoints, patience)
+    meter = _Meter(plan.schedule.steps, reporter)
     due = clock() + INTERIM_SECONDS
-    while trainer.step < plan.steps and not stopped:
-        facts = trainer.run_step()
-        trace.step(facts)
-        meter.tell(facts)
-        if patience and plan.validate_every and facts.step % plan.validate_every == 0:
+    for happening, step in plan.schedule.happenings(patience, after=done):
+        if happening is Happening.STEP:
+            if clock() >= due:
+                checkpoints.save_interim(_state(trainer, patience))
+                due = clock() + INTERIM_SECONDS
+            facts = trainer.run_step()
+            trace.step(facts)
+            meter.tell(facts)
+        elif happening is Happening.VALIDATION:
             loss, label_tokens = trainer.mean_loss(validation)
             told = canonical.decimal(loss)
-            trace.validation(facts.step, told, label_tokens)
-            reporter.noted(f"step {facts.step}: validation loss {told}")
-            stopped = patience.tell(told)
-        if facts.step in boundaries or stopped:
-            trace.checkpoint(facts.step, _save(trainer, checkpoints, patience))
-            due = clock() + INTERIM_SECONDS
-        elif clock() >= due:
-            checkpoints.save_interim(_state(trainer, patience))
+            trace.validation(step, told, label_tokens)
+            reporter.noted(f"step {step}: validation loss {told}")
+            if patience:
+                patience.tell(told)
+        else:
+            trace.checkpoint(step, _save(trainer, checkpoints, patience))
             due = clock() + INTERIM_SECONDS
     checkpoints.remove_interim()
-    return meter.outcome(trainer.step, stopped_early=stopped and trainer.step < plan.steps)
+    stopped = trainer.step < plan.schedule.steps
+    return meter.outcome(trainer.step, stopped_early=stopped)
 
 
 def resume(
     trainer: Trainer, trace: Trace, checkpoints: CheckpointFolder, patience: Patience | None
-) -> None:
-    """Put a trainer where the last complete checkpoint left off; a fresh run stays as it is."""
+) -> int | None:
+    """Put a trainer where the last complete checkpoint left off.
+
+    Returns:
+        The step of that checkpoint, or None when there is none and the run begins anew.
+    """
     for step in reversed(checkpoints.complete_steps()):
         checkpoint, state = checkpoints.load(step)
         if not trace.rewind(step):
@@ -113,9 +117,10 @@ def resume(
         checkpoints.remove_after(step)
         if not checkpoints.is_interim(step):
             trace.checkpoint(step, state)
-        return
+        return step
     checkpoints.remove_after(-1)
     trace.clear()
+    return None
 
 
 def _save(trainer: Trainer, checkpoints: CheckpointFolder, patience: Patience | None) -> Digest:

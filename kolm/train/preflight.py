@@ -12,8 +12,8 @@ from typing import Any, NamedTuple
 
 from kolm.encode.encoder import Encoder
 from kolm.encode.examples import Dropped, Example
-from kolm.encode.order import epoch_batches
 from kolm.errors import KolmError
+from kolm.format.order import epoch_batches
 from kolm.metrics.exact import normalise
 from kolm.score.cases import reference_of
 from kolm.train.plan import TrainPlan
@@ -124,7 +124,10 @@ class Preflight(NamedTuple):
 def summarise(plan: TrainPlan, examples: Sequence[Example]) -> Preflight:
     """What the plan's steps will see of these examples, of which there is at least one."""
     lengths = [len(example.input_ids) for example in examples]
-    batches = epoch_batches(lengths, seed=plan.order_seed, epoch=0, batch_size=plan.batch_size)
+    schedule = plan.schedule
+    batches = epoch_batches(
+        lengths, seed=schedule.order_seed, epoch=0, batch_size=schedule.batch_size
+    )
     padded = sum(max(lengths[i] for i in batch) * len(batch) for batch in batches)
     return Preflight(
         examples=len(examples),
@@ -133,6 +136,6 @@ def summarise(plan: TrainPlan, examples: Sequence[Example]) -> Preflight:
         label_tokens=sum(example.label_tokens for example in examples),
         longest_tokens=max(lengths),
         padding_tokens=padded - sum(lengths),
-        steps_per_epoch=-(-len(batches) // plan.accumulation),
-        epochs_permille=plan.steps * plan.accumulation * 1000 // len(batches),
+        steps_per_epoch=-(-len(batches) // schedule.accumulation),
+        epochs_permille=schedule.steps * schedule.accumulation * 1000 // len(batches),
     )

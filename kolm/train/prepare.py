@@ -19,6 +19,7 @@ from kolm.encode.encoder import Encoder
 from kolm.encode.examples import Dropped, Example
 from kolm.errors import Refused
 from kolm.events import Reporter
+from kolm.format.examples import dropped_row, kept_row
 from kolm.format.names import LINES
 from kolm.models.family import runtime
 from kolm.models.folder import image_token_id
@@ -32,9 +33,8 @@ _REPORT_EVERY = 500
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SnapshotRow:
-    """One line of ``snapshot.jsonl`` with its 0-based number."""
+    """One line of ``snapshot.jsonl``."""
 
-    position: int
     capture: Digest
     split: str
 
@@ -56,15 +56,21 @@ class Inputs:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EncodedSplit:
-    """The examples of one split, in the order of the snapshot, and what was lost on the way."""
+    """The captures of one split.
+
+    Attributes:
+        examples: those that can be used, in the order of the snapshot.
+        rows: of examples.jsonl, one for each capture.
+    """
 
     examples: tuple[Example, ...]
-    dropped: Mapping[str, int]
+    rows: tuple[dict[str, Any], ...]
 
     @property
-    def dropped_examples(self) -> int:
-        """Captures that are not trained on."""
-        return sum(self.dropped.values())
+    def dropped(self) -> Mapping[str, int]:
+        """How many captures cannot be used, by reason."""
+        reasons = Counter(row["dropped"] for row in self.rows if "dropped" in row)
+        return dict(sorted(reasons.items()))
 
     @property
     def cut_prompts(self) -> int:
@@ -82,11 +88,9 @@ def read_inputs(folder: Path) -> Inputs:
     lock = files.read_lock(folder)
     places = files.read_places(folder)
     lines, rows = [], []
-    for number, line, row in canonical.read_lines(files.read(folder, LINES), where=LINES):
+    for _, line, row in canonical.read_lines(files.read(folder, LINES), where=LINES):
         lines.append(line)
-        rows.append(
-            SnapshotRow(position=number - 1, capture=Digest(row["capture"]), split=row["split"])
-        )
+        rows.append(SnapshotRow(capture=Digest(row["capture"]), split=row["split"]))
     root = digest.merkle_root(lines)
     if root != lock["data"]["root"]:
         raise Refused(
@@ -122,25 +126,36 @@ def encode_split(
     encoder: Encoder,
     reporter: Reporter,
 ) -> EncodedSplit:
-    """Encode the captures of one split; what cannot be used is counted by its reason."""
+    """Encode the captures of one split; what cannot be used is told by its reason."""
     chosen = [row for row in rows if row.split == split]
     examples: list[Example] = []
-    dropped: Counter[str] = Counter()
+    facts: list[dict[str, Any]] = []
     stage = f"encode {split}"
     reporter.started(stage, len(chosen), "captures")
-    for done, row in enumerate(chosen, start=1):
+    for position, row in enumerate(chosen):
         capture = canonical.loads_canonical(store.read(row.capture).data, where=row.capture)
-        encoded = encoder.encode(capture, position=row.position)
-        if isinstance(encoded, Dropped):
-            dropped[encoded.reason.value] += 1
-        else:
+        encoded = encoder.encode(capture, position=position)
+        facts.append(example_row(split, encoded))
+        if isinstance(encoded, Example):
             examples.append(encoded)
-        if done % _REPORT_EVERY == 0:
-            reporter.advanced(stage, done)
+        if len(facts) % _REPORT_EVERY == 0:
+            reporter.advanced(stage, len(facts))
     reporter.finished(stage)
-    for reason, count in sorted(dropped.items()):
+    result = EncodedSplit(examples=tuple(examples), rows=tuple(facts))
+    for reason, count in result.dropped.items():
         reporter.warned(f"{count} captures of split {split} are left out: {reason}")
-    result = EncodedSplit(examples=tuple(examples), dropped=dict(sorted(dropped.items())))
     if result.cut_prompts:
         reporter.warned(f"{result.cut_prompts} prompts of split {split} were shortened to fit")
     return result
+
+
+def example_row(split: str, encoded: Example | Dropped) -> dict[str, Any]:
+    """The row of examples.jsonl of an encoded capture."""
+    if isinstance(encoded, Dropped):
+        return dropped_row(split, encoded.reason.value)
+    return kept_row(
+        split,
+        tokens=len(encoded.input_ids),
+        labels=encoded.label_tokens,
+        cut=encoded.cut_tokens,
+    )

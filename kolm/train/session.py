@@ -1,6 +1,7 @@
 """Train: one run from its folder to its documents. `worker` calls it in a child process.
 
-Writes trace.jsonl, checkpoints/, modules.jsonl, adapter_model.safetensors and train.json.
+Writes examples.jsonl, trace.jsonl, checkpoints/, modules.jsonl, adapter_model.safetensors and
+train.json.
 """
 
 from __future__ import annotations
@@ -37,7 +38,7 @@ from kolm.sign.predicates import instant
 from kolm.train import evidence, vision
 from kolm.train.checkpoints import CheckpointFolder, encode_tensors
 from kolm.train.loop import RunOutcome, run
-from kolm.train.plan import OPTIMIZER, TrainPlan, read_plan
+from kolm.train.plan import TrainPlan, read_plan
 from kolm.train.prepare import (
     EncodedSplit,
     Inputs,
@@ -61,7 +62,7 @@ class Session:
         trainer: at its initial weights.
         base_modules: the base as it was before the adapter.
         train: encoded train split.
-        validation: encoded validation split; empty when the plan does not stop early.
+        validation: encoded validation split.
         checkpoint_keys: of the base.
         prepare_seconds: measured.
     """
@@ -102,14 +103,14 @@ def open_session(folder: Path, reporter: Reporter) -> Session:
     encoder = make_encoder(plan, processor, inputs.places.base)
     with CaptureStore.open_to_read(inputs.places.captures) as store:
         train = encode_split(inputs.rows, "train", store, encoder, reporter)
-        validation = EncodedSplit(examples=(), dropped={})
-        if plan.patience:
-            validation = encode_split(inputs.rows, "validation", store, encoder, reporter)
+        validation = encode_split(inputs.rows, "validation", store, encoder, reporter)
         _demand_examples(train, validation, plan)
+        # Without early stopping nothing looks at the validation side's pictures.
+        read = (train, validation) if plan.schedule.patience else (train,)
         model = load_model(inputs.places.base, dtype=plan.precision)
         base_modules = evidence.survey_base(model, table)
         attached, embedder = _attach(
-            inputs, plan, table, family, model, processor, store, (train, validation),
+            inputs, plan, table, family, model, processor, store, read,
             reporter,
         )  # fmt: skip
         trainer = Trainer(
@@ -185,6 +186,8 @@ def train_run(folder: Path, reporter: Reporter) -> None:
     """
     started_on = datetime.now(UTC)  # noqa: TID251 - for the provenance claim, never for content
     session = open_session(folder, reporter)
+    rows = (*session.train.rows, *session.validation.rows)
+    files.write_rows(folder, names.EXAMPLES, rows)
     checkpoints = CheckpointFolder(folder / CHECKPOINTS)
     trace = Trace(folder / names.TRACE, _go_on(session))
     outcome = run(
@@ -198,7 +201,7 @@ def train_run(folder: Path, reporter: Reporter) -> None:
         for tensor in tensors
     }
     evidence.check_evidence(session.base_modules, tensors, counts, before)
-    rows = evidence.module_rows(
+    modules = evidence.module_rows(
         session.base_modules,
         tensors,
         counts,
@@ -207,9 +210,9 @@ def train_run(folder: Path, reporter: Reporter) -> None:
         session.checkpoint_keys,
     )
     weights = encode_tensors({tensor.name: tensor.parameter for tensor in tensors})
-    files.write_rows(folder, names.MODULES, rows)
+    files.write_rows(folder, names.MODULES, modules)
     files.write(folder, names.WEIGHTS, weights)
-    files.write(folder, names.CONFIG, adapter_config.derive(session.inputs.lock, rows))
+    files.write(folder, names.CONFIG, adapter_config.derive(session.inputs.lock, modules))
     files.write_document(folder, FACTS, _facts(session, outcome, trace, weights, started_on))
 
 
@@ -252,12 +255,9 @@ def _facts(
     seconds = max(outcome.seconds, 1e-9)
     return {
         "schema": SCHEMA,
-        "optimizer": OPTIMIZER,
         "train_examples": len(session.train.examples),
         "validation_examples": len(session.validation.examples),
         "dropped": dict(session.train.dropped),
-        "dropped_examples": session.train.dropped_examples,
-        "cut_prompts": session.train.cut_prompts,
         "dataset_label_tokens": sum(e.label_tokens for e in session.train.examples),
         "steps": outcome.steps,
         "stopped_early": outcome.stopped_early,
@@ -290,7 +290,7 @@ def _demand_examples(train: EncodedSplit, validation: EncodedSplit, plan: TrainP
             found=", ".join(f"{count} {why}" for why, count in train.dropped.items()) or "none",
             hint="raise train.max_seq_length or train.max_images, or capture more",
         )
-    if plan.patience and not validation.examples:
+    if plan.schedule.patience and not validation.examples:
         raise Refused(
             "E_TRAIN_NO_VALIDATION",
             "early stopping needs a validation split, and it is empty",

@@ -10,9 +10,6 @@ from kolm.digest import Digest
 from kolm.errors import Refused
 from kolm.train.trainer import StepFacts
 
-# Enough to tell learning rates of 1e-6 apart.
-RATE_PLACES = 10
-
 
 class Trace:
     """The trace of a run, appended to line by line.
@@ -57,7 +54,6 @@ class Trace:
 
     def step(self, facts: StepFacts) -> None:
         """Write a step."""
-        projector = facts.projector_learning_rate
         self._write(
             {
                 "kind": "step",
@@ -66,10 +62,8 @@ class Trace:
                 "label_tokens": facts.label_tokens,
                 "loss": canonical.decimal(facts.loss),
                 "grad_norm": canonical.decimal(facts.grad_norm),
-                "learning_rate": canonical.decimal(facts.learning_rate, RATE_PLACES),
-                "projector_learning_rate": None
-                if projector is None
-                else canonical.decimal(projector, RATE_PLACES),
+                "learning_rate": facts.learning_rate,
+                "projector_learning_rate": facts.projector_learning_rate,
             }
         )
 

@@ -13,12 +13,13 @@ from typing import TYPE_CHECKING, Any
 from kolm.adapters.attached import Attached
 from kolm.encode.batches import Batch, collate
 from kolm.encode.examples import Example
-from kolm.encode.order import BatchOrder
 from kolm.errors import Refused
+from kolm.format.optimizer import BETAS, EPSILON
+from kolm.format.order import BatchOrder
 from kolm.models.family import FamilyRuntime
 from kolm.objectives import sft
 from kolm.train.gradients import GradientCounter
-from kolm.train.plan import BETAS, EPSILON, TrainPlan
+from kolm.train.plan import TrainPlan
 
 if TYPE_CHECKING:
     import torch
@@ -26,7 +27,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StepFacts:
-    """What one step did; the floats are exact, the trace rounds them."""
+    """What one step did; the floats are exact, the trace rounds them.
+
+    Attributes:
+        positions: the captures that it read, by `Example.position`.
+        learning_rate: the rate that was used, as the trace states it.
+        projector_learning_rate: the projector's; None when it did not learn.
+    """
 
     step: int
     positions: tuple[int, ...]
@@ -34,8 +41,8 @@ class StepFacts:
     real_tokens: int
     loss: float
     grad_norm: float
-    learning_rate: float
-    projector_learning_rate: float | None
+    learning_rate: str
+    projector_learning_rate: str | None
 
 
 class Trainer:
@@ -74,8 +81,8 @@ class Trainer:
         self._merge = family.merge_size(attached.base)
         self._order = BatchOrder(
             [len(example.input_ids) for example in examples],
-            seed=plan.order_seed,
-            batch_size=plan.batch_size,
+            seed=plan.schedule.order_seed,
+            batch_size=plan.schedule.batch_size,
         )
         self.optimizer = _optimizer(plan, attached)
         _set_dropout(attached.model, on=plan.dropout > 0)
@@ -90,8 +97,8 @@ class Trainer:
 
         number = self.step + 1
         self._freeze_projector(number)
-        window = [self._batch(self.step * self.plan.accumulation + part)
-                  for part in range(self.plan.accumulation)]  # fmt: skip
+        parts = self.plan.schedule.accumulation
+        window = [self._batch(self.step * parts + part) for part in range(parts)]
         label_tokens = sum(len(batch.label_ids) for batch in window)
         total = 0.0
         for batch in window:
@@ -107,8 +114,7 @@ class Trainer:
                 hint="lower the learning rate, or raise warmup_steps",
             )
         self._clip(norm)
-        factor = self.plan.rate_factor(number)
-        projector_rate = self._set_rates(factor, number)
+        rate, projector_rate = self._set_rates(number)
         self.optimizer.step()
         self.optimizer.zero_grad(set_to_none=True)
         self.step = number
@@ -119,7 +125,7 @@ class Trainer:
             real_tokens=sum(batch.real_tokens for batch in window),
             loss=total / label_tokens,
             grad_norm=norm,
-            learning_rate=self.plan.learning_rate * factor,
+            learning_rate=rate,
             projector_learning_rate=projector_rate,
         )
 
@@ -128,7 +134,7 @@ class Trainer:
         import torch
 
         total, label_tokens = 0.0, 0
-        size = self.plan.batch_size
+        size = self.plan.schedule.batch_size
         ordered = sorted(examples, key=lambda example: (len(example.input_ids), example.position))
         _set_dropout(self.attached.model, on=False)
         with torch.no_grad():
@@ -218,7 +224,7 @@ class Trainer:
 
     def _freeze_projector(self, number: int) -> None:
         """After its warm-up the projector takes no gradient, and so no update."""
-        if self.plan.projector_frozen(number):
+        if number > self.plan.schedule.projector_steps:
             for tensor in self.attached.tensors:
                 if tensor.whole:
                     tensor.parameter.requires_grad_(False)
@@ -232,14 +238,14 @@ class Trainer:
             gradients = [tensor.parameter.grad for tensor in self.attached.tensors]
             torch._foreach_mul_([g for g in gradients if g is not None], limit / norm)
 
-    def _set_rates(self, factor: float, number: int) -> float | None:
-        """Set this step's learning rates; gives the projector's, None when it does not learn."""
-        projector_rate = None
+    def _set_rates(self, number: int) -> tuple[str, str | None]:
+        """Set this step's learning rates to the numbers that the trace states, and give those."""
+        rate = self.plan.schedule.rate(number)
+        projector_rate = self.plan.schedule.projector_rate(number)
         for group in self.optimizer.param_groups:
-            group["lr"] = group["peak"] * factor
-            if group["whole"] and not self.plan.projector_frozen(number):
-                projector_rate = group["lr"]
-        return projector_rate
+            # A projector that no longer learns has no gradient, so its rate is not read.
+            group["lr"] = float((projector_rate or "0") if group["whole"] else rate)
+        return rate, projector_rate
 
 
 def _optimizer(plan: TrainPlan, attached: Attached) -> torch.optim.AdamW:
@@ -247,10 +253,10 @@ def _optimizer(plan: TrainPlan, attached: Attached) -> torch.optim.AdamW:
     import torch
 
     groups: list[dict[str, Any]] = []
-    for whole, peak in ((False, plan.learning_rate), (True, plan.projector_learning_rate)):
+    for whole in (False, True):
         members = [tensor.parameter for tensor in attached.tensors if tensor.whole is whole]
         if members:
-            groups.append({"params": members, "lr": peak, "peak": peak, "whole": whole})
+            groups.append({"params": members, "lr": 0.0, "whole": whole})
     return torch.optim.AdamW(
         groups,
         betas=BETAS,

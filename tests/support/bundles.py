@@ -23,7 +23,7 @@ from kolm import canonical, digest
 from kolm.bundle import adapter_config, card, container_rules, layout, tar, tensors, writer
 from kolm.bundle.container import open_container
 from kolm.bundle.manifest import Member, build_manifest
-from kolm.bundle.receipt import RunFacts, derive_receipt
+from kolm.bundle.receipt import derive_receipt
 from kolm.format.seeds import derive_seeds, training_root
 from kolm.records.kscore import Machine, Pack
 from kolm.score import kscore
@@ -48,13 +48,14 @@ class BundleParts:
     snapshot_rows: list[Row]
     cases: list[Row]
     modules: list[Row]
-    trace: list[Row]
     predictions: list[Row]
     evaluation: Row
     tensors: dict[str, Tensor]
-    facts: RunFacts
+    examples: list[Row] = field(default_factory=list)
+    trace: list[Row] = field(default_factory=list)
     overrides: dict[str, bytes] = field(default_factory=dict)
     without: set[str] = field(default_factory=set)
+    followed: dict[str, list[Row]] = field(default_factory=dict)
 
     def copy(self) -> BundleParts:
         """A deep copy, to forge one of many."""
@@ -80,15 +81,10 @@ class BundleParts:
 
     def declare(self, cases: list[Row]) -> None:
         """Make the eval side from these cases; everything follows, as from a compile of them."""
-        used = [self.snapshot_rows[p]["capture"] for p in self.trace[1]["positions"]]
         kept = [row for row in self.snapshot_rows if row["split"] != "eval"]
         held = [toy_documents.make_snapshot_row(case, "eval") for case in cases]
         self.cases = sorted(cases, key=digest.of_value)
         self.snapshot_rows = sorted((*kept, *held), key=lambda row: row["capture"])
-        places = [n for n, row in enumerate(self.snapshot_rows) if row["capture"] in used]
-        for row in self.trace:
-            if row["kind"] == "step":
-                row["positions"] = places
         made = toy_documents.make_snapshot(self.snapshot_rows)
         self.snapshot = {**self.snapshot, **{k: made[k] for k in ("captures", "images", "splits")}}
         self.predictions = [
@@ -113,6 +109,7 @@ class BundleParts:
     def publish_checkpoints(self) -> None:
         """Put states in, as ``publish.checkpoints`` does; the trace's chain follows them."""
         self.lock["publish"]["checkpoints"] = True
+        self.follow()
         link: digest.Digest | None = None
         for row in self.trace:
             if row["kind"] != "checkpoint":
@@ -131,34 +128,59 @@ class BundleParts:
         self.lock["environment"]["class"] = digest.of_value(rest)
         self.lock["seeds"] = derive_seeds(self.lock)
 
-    def members(self) -> dict[str, bytes]:
-        """The bytes of every member but the receipt, each following from what comes before."""
-        made: dict[str, bytes] = {}
+    def follow(self) -> None:
+        """Make snapshot root, lock, seeds, examples and trace follow from what was changed.
 
-        def put(name: str, data: bytes) -> None:
-            if name not in self.without:
-                made[name] = self.overrides.get(name, data)
-
-        put("adapter_model.safetensors", tensors.encode(self.tensors))
-        put("modules.jsonl", canonical.dump_lines(self.modules))
-        put("snapshot.jsonl", canonical.dump_lines(self.snapshot_rows))
-        put("evalcases.jsonl", canonical.dump_lines(sorted(self.cases, key=digest.of_value)))
-        put("trace.jsonl", canonical.dump_lines(self.trace))
-        put("predictions.jsonl", canonical.dump_lines(self.predictions))
-        put("evaluation.json", canonical.dumps(self.evaluation))
-        lines = canonical.dump_lines(self.snapshot_rows).splitlines()
+        Examples and trace stay as they are once somebody has edited them.
+        """
+        lines = [canonical.dumps(row) for row in self.snapshot_rows]
         self.snapshot["root"] = digest.merkle_root(lines)
-        put("snapshot.json", canonical.dumps(self.snapshot))
-        cases = made.get("evalcases.jsonl", b"")
+        cases = self._member("evalcases.jsonl", canonical.dump_lines(self._sorted_cases()))
+        header = self._member("snapshot.json", canonical.dumps(self.snapshot))
         self.lock["data"] = {
             "cases": digest.of_bytes(cases) if cases else self.lock["data"]["cases"],
             "root": self.snapshot["root"],
-            "snapshot": digest.of_bytes(made["snapshot.json"]),
+            "snapshot": digest.of_bytes(header),
             "training": training_root(
                 zip((row["split"] for row in self.snapshot_rows), lines, strict=True)
             ),
         }
         self.reseed()
+        if self.examples == self.followed.get("examples", self.examples):
+            self.examples = toy_documents.make_examples(self.snapshot_rows)
+            self.followed["examples"] = copy.deepcopy(self.examples)
+        if self.trace == self.followed.get("trace", self.trace):
+            self.trace = toy_documents.make_trace(self.lock, self.examples)
+            self.followed["trace"] = copy.deepcopy(self.trace)
+
+    def keep_trace(self) -> None:
+        """Leave the trace as it is, whatever is changed afterwards."""
+        self.followed["trace"] = []
+
+    def _sorted_cases(self) -> list[Row]:
+        return sorted(self.cases, key=digest.of_value)
+
+    def _member(self, name: str, data: bytes) -> bytes:
+        return b"" if name in self.without else self.overrides.get(name, data)
+
+    def members(self) -> dict[str, bytes]:
+        """The bytes of every member but the receipt, each following from what comes before."""
+        self.follow()
+        made: dict[str, bytes] = {}
+
+        def put(name: str, data: bytes) -> None:
+            if name not in self.without:
+                made[name] = self._member(name, data)
+
+        put("adapter_model.safetensors", tensors.encode(self.tensors))
+        put("modules.jsonl", canonical.dump_lines(self.modules))
+        put("snapshot.jsonl", canonical.dump_lines(self.snapshot_rows))
+        put("evalcases.jsonl", canonical.dump_lines(self._sorted_cases()))
+        put("examples.jsonl", canonical.dump_lines(self.examples))
+        put("trace.jsonl", canonical.dump_lines(self.trace))
+        put("predictions.jsonl", canonical.dump_lines(self.predictions))
+        put("evaluation.json", canonical.dumps(self.evaluation))
+        put("snapshot.json", canonical.dumps(self.snapshot))
         put("spec.lock.json", canonical.dumps(self.lock))
         put("adapter_config.json", adapter_config.derive(self.lock, self.modules))
         for name, data in self.overrides.items():
@@ -176,9 +198,9 @@ class BundleParts:
             lock=self.lock,
             snapshot=self.snapshot,
             modules=self.modules,
+            examples=self.examples,
             trace=self.trace,
             members={name: (digest.of_bytes(data), len(data)) for name, data in made.items()},
-            facts=self.facts,
         )
 
     def receipt(self) -> bytes:
@@ -303,17 +325,11 @@ def make_parts(folder: Path, *, cases: int = 50, train: int = 5) -> BundleParts:
         snapshot_rows=rows,
         cases=eval_cases,
         modules=[toy_documents.make_module_row(module, weights) for module in TOY],
-        trace=toy_documents.make_trace(rows),
         predictions=[
             toy_documents.make_prediction(case, number) for number, case in enumerate(eval_cases)
         ],
         evaluation={},
         tensors=weights,
-        facts=RunFacts(
-            optimizer="AdamW (torch, foreach=False, fused=False)",
-            dropped_examples=0,
-            cut_prompts=0,
-        ),
     )
     parts.rescore()
     parts.members()

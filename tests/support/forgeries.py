@@ -17,6 +17,7 @@ from typing import Any
 
 from kolm import canonical, digest
 from kolm.bundle import tar, tensors
+from kolm.format.examples import dropped_row
 from kolm.format.groups import Member
 from kolm.format.seeds import derive_seeds
 from kolm.format.split import assign, rule_of
@@ -388,17 +389,8 @@ def _edit_reference_everywhere(parts: BundleParts) -> None:
         for key in ("capture", "case"):
             if item.get(key) == old:
                 item[key] = new
-    train = {
-        parts.snapshot_rows[position]["capture"]
-        for item in parts.trace
-        for position in item.get("positions", ())
-    }
     parts.snapshot_rows.sort(key=lambda item: item["capture"])
     parts.predictions.sort(key=lambda item: item["case"])
-    rows = [n for n, item in enumerate(parts.snapshot_rows) if item["capture"] in train]
-    for item in parts.trace:
-        if "positions" in item:
-            item["positions"] = rows[: len(item["positions"])]
     parts.rescore()
 
 
@@ -535,6 +527,7 @@ def _one_batch(parts: BundleParts) -> None:
 
 def _trained_longer(parts: BundleParts) -> None:
     """Half the steps in the lock, and early stopping as the excuse for others."""
+    parts.keep_trace()
     train = parts.lock["train"]
     train.update(early_stopping={"every_steps": 1, "patience": 1}, segments=1, steps=2)
 
@@ -583,6 +576,7 @@ def _training_root(parts: BundleParts) -> None:
 
 def _continues(parts: BundleParts) -> None:
     said = {"chain": digest.of_bytes(b"a chain"), "state": digest.of_bytes(b"a state")}
+    parts.keep_trace()
     parts.lock["train"]["continues"] = said
 
 
@@ -591,12 +585,57 @@ def _trace_step(parts: BundleParts) -> None:
 
 
 def _trace_positions(parts: BundleParts) -> None:
-    held = next(n for n, item in enumerate(parts.snapshot_rows) if item["split"] == "eval")
-    next(item for item in parts.trace if item["kind"] == "step")["positions"] = [held]
+    """Beyond the last of the train lines there is nothing but what was held out."""
+    train = sum(item["split"] == "train" for item in parts.snapshot_rows)
+    _first_step(parts)["positions"][0] = train
 
 
 def _trace_loss(parts: BundleParts) -> None:
-    next(item for item in parts.trace if item["kind"] == "step")["loss"] = "0.001"
+    _first_step(parts)["loss"] = "0.001"
+
+
+def _step_field(field: str, value: Any) -> Callable[[BundleParts], None]:
+    return lambda parts: _first_step(parts).update({field: value})
+
+
+def _one_capture(parts: BundleParts) -> None:
+    for item in parts.trace:
+        if item["kind"] == "step":
+            item["positions"] = [0] * len(item["positions"])
+
+
+def _moved_checkpoint(parts: BundleParts) -> None:
+    place = next(n for n, r in enumerate(parts.trace) if r["kind"] == "checkpoint" and r["step"])
+    step = parts.trace[place - 1]
+    parts.trace[place - 1 : place + 1] = [{**parts.trace[place], "step": step["step"] - 1}, step]
+
+
+def _stopped_without_reason(parts: BundleParts) -> None:
+    """Early stopping is on, its losses fall, and the run ends at its first boundary."""
+    parts.lock["train"]["early_stopping"] = {"every_steps": 1, "patience": 2}
+    parts.follow()
+    first = next(n for n, r in enumerate(parts.trace) if r["kind"] == "checkpoint" and r["step"])
+    del parts.trace[first + 1 :]
+    for item in parts.modules:
+        for part in item["adapter"]:
+            part["gradient_steps"] = parts.trace[first]["step"]
+
+
+def _hard_examples_dropped(parts: BundleParts) -> None:
+    parts.examples[0] = dropped_row("train", "too_many_images")
+
+
+def _too_long(parts: BundleParts) -> None:
+    parts.examples[0]["tokens"] = parts.lock["train"]["max_seq_length"] + 1
+
+
+def _lengths(parts: BundleParts) -> None:
+    """Other lengths make another order; the trace follows them."""
+    parts.examples[0]["tokens"] += 100
+
+
+def _first_step(parts: BundleParts) -> Row:
+    return next(item for item in parts.trace if item["kind"] == "step")
 
 
 def _checkpoint(parts: BundleParts) -> None:
@@ -835,6 +874,26 @@ FORGERIES = (
     Forgery("a step removed from the trace", ("V08",), parts=_trace_step),
     Forgery("training longer than the lock allows", ("V08",), parts=_trained_longer),
     Forgery("a step on an eval case", ("V08",), parts=_trace_positions),
+    Forgery(
+        "a learning rate of 1000 in the trace", ("V08",),
+        parts=_step_field("learning_rate", "1000"),
+    ),
+    Forgery(
+        "label tokens that the step's captures do not have", ("V08",),
+        parts=_step_field("label_tokens", 1),
+    ),
+    Forgery("one capture at every step", ("V08",), parts=_one_capture),
+    Forgery("a checkpoint moved off its boundary", ("V08",), parts=_moved_checkpoint),
+    Forgery("a run that stopped early for no reason", ("V08",), parts=_stopped_without_reason),
+    Forgery(
+        "a capture dropped for a reason that its pictures deny", ("V08",),
+        parts=_hard_examples_dropped,
+    ),
+    Forgery("an example longer than the lock allows", ("V08",), parts=_too_long),
+    Forgery(
+        "another length of an example, everything computed again", (), parts=_lengths,
+        only_by="replay",
+    ),
     Forgery("a loss edited in the trace", (), parts=_trace_loss, only_by="replay"),
     Forgery("a checkpoint of another run", ("V08",), parts=_checkpoint),
     Forgery("a checkpoint that the run never made", ("V08",), parts=_invented_checkpoint),

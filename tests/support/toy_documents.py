@@ -8,6 +8,9 @@ from typing import Any
 
 from kolm import canonical, digest
 from kolm.bundle.base_root import base_root
+from kolm.format import examples
+from kolm.format.order import BatchOrder
+from kolm.format.schedule import Happening, read_schedule
 from kolm.format.seeds import derive_seeds
 from tests.support import toy_base
 from tests.support.toy_base import FAMILY, TOY, Tensor, digest_of, floats, zeros
@@ -184,27 +187,48 @@ def _parameter(module: str, name: str, shape: tuple[int, ...]) -> Row:
     return row
 
 
-def make_trace(rows: list[Row]) -> list[Row]:
-    train = [number for number, row in enumerate(rows) if row["split"] == "train"]
-    link = digest.of_bytes(b"state 0")
-    made: list[Row] = [{"chain": link, "kind": "checkpoint", "state": link, "step": 0}]
-    for step in range(1, STEPS + 1):
-        made.append(
-            {
+def make_examples(rows: list[Row]) -> list[Row]:
+    """The rows of examples.jsonl: every capture can be used, and lengths differ."""
+    return [
+        examples.kept_row(side, tokens=20 + position % 5, labels=2 + position % 3, cut=0)
+        for side in examples.SIDES
+        for position, _ in enumerate(row for row in rows if row["split"] == side)
+    ]
+
+
+def make_trace(lock: Row, rows: list[Row]) -> list[Row]:
+    """The trace that a compile with this lock and these rows of examples.jsonl would write."""
+    schedule = read_schedule(lock)
+    train, held = (examples.usable(rows, side) for side in examples.SIDES)
+    order = BatchOrder(
+        [example.tokens for example in train],
+        seed=schedule.order_seed,
+        batch_size=schedule.batch_size,
+    )
+    patience, link = schedule.new_patience(), schedule.earlier_chain
+    made: list[Row] = []
+    for happening, step in schedule.happenings(patience):
+        row: Row = {"kind": happening.value, "step": step}
+        if happening is Happening.STEP:
+            window = [train[index] for index in order.window(step, schedule.accumulation)]
+            row |= {
                 "grad_norm": "1.25",
-                "kind": "step",
-                "label_tokens": 6,
-                "learning_rate": "0.001",
+                "label_tokens": sum(example.labels for example in window),
+                "learning_rate": schedule.rate(step),
                 "loss": canonical.decimal(2 / step),
-                "positions": [train[step % len(train)], train[(step + 1) % len(train)]],
-                "projector_learning_rate": "0.0005",
-                "step": step,
+                "positions": [example.position for example in window],
+                "projector_learning_rate": schedule.projector_rate(step),
             }
-        )
-        if step % (STEPS // SEGMENTS) == 0:
+        elif happening is Happening.VALIDATION:
+            loss = canonical.decimal(3 / step)
+            row |= {"label_tokens": sum(example.labels for example in held), "loss": loss}
+            if patience:
+                patience.tell(loss)
+        else:
             state = digest.of_bytes(f"state {step}".encode())
-            link = digest.chain(link, state)
-            made.append({"chain": link, "kind": "checkpoint", "state": state, "step": step})
+            link = state if link is None else digest.chain(link, state)
+            row |= {"chain": link, "state": state}
+        made.append(row)
     return made
 
 

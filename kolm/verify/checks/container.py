@@ -6,7 +6,6 @@ departure becomes a finding under its number.
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterable, Iterator
 
 from kolm.bundle import container_rules, references
@@ -19,6 +18,7 @@ from kolm.verify.findings import failed, from_error, not_checked, passed
 from kolm.verify.subject import (
     CARD,
     EVALUATION,
+    EXAMPLES,
     LINES,
     LOCK,
     MODULES,
@@ -109,18 +109,18 @@ def _document_errors(subject: Subject, *, canonical_form: bool) -> Iterator[Find
 @check(
     "V08",
     "Do receipt, members, lock, snapshot and trace refer to one another?",
-    reads=(RECEIPT, LOCK, SNAPSHOT, LINES, TRACE, MODULES),
+    reads=(RECEIPT, LOCK, SNAPSHOT, LINES, EXAMPLES, TRACE, MODULES),
 )
 def members_refer(subject: Subject) -> Iterator[Finding]:
-    """Digests, seeds, environment class, the trace's chain and positions, the card."""
+    """Digests, seeds, environment class, all of the trace that follows from the rest, the card."""
     documents = subject.documents
     for error in references.receipt_is_derived(documents):
         if not error.where.startswith((SCOPE_FIELD, COUNTS_FIELD)):
             yield from_error(error)
     rules = [
         references.lock_pins_data,
-        references.trace_is_a_chain,
-        references.trace_trains_on_train,
+        references.examples_follow,
+        references.trace_follows,
         references.environment_class_holds,
         references.checkpoints_are_the_traces,
         references.images_are_the_cases,
@@ -130,8 +130,6 @@ def members_refer(subject: Subject) -> Iterator[Finding]:
     for rule in rules:
         yield from map(from_error, rule(documents))
     yield from _seeds_follow(subject)
-    yield from _trace_is_the_locks(subject)
-    yield from _steps_are_the_locks(subject)
     steps = subject.receipt["trace"]["steps"]
     yield passed(f"{len(subject.digests)} members, {steps} steps in one chain")
 
@@ -161,47 +159,4 @@ def _seeds_follow(subject: Subject) -> Iterator[Finding]:
                 where=f"{LOCK}#/seeds/{label}",
                 expected=seed,
                 found=stated,
-            )
-
-
-def _trace_is_the_locks(subject: Subject) -> Iterator[Finding]:
-    """As many steps and segments as the lock demands; with early stopping, no more than those."""
-    train, trace = subject.lock["train"], subject.receipt["trace"]
-    stopped = train["early_stopping"] is not None
-    segments = min(train["segments"], train["steps"])
-    for field, most in (("steps", train["steps"]), ("segments", segments)):
-        if trace[field] > most or (trace[field] < most and not stopped):
-            yield failed(
-                f"the trace has not the {field} that the lock demands",
-                where=f"{RECEIPT}#/trace/{field}",
-                expected=f"at most {most}" if stopped else most,
-                found=trace[field],
-            )
-
-
-def _steps_are_the_locks(subject: Subject) -> Iterator[Finding]:
-    """Each step reads what one window of batches can hold, and trains the projector when due."""
-    train, freeze = subject.lock["train"], subject.lock["train"]["freeze"]
-    window, parts = train["batch_size"] * train["accumulation"], train["accumulation"]
-    last = 0 if freeze["projector"] else freeze["projector_after_steps"] or train["steps"]
-    for number, row in enumerate(subject.trace, 1):
-        if row["kind"] != "step":
-            continue
-        places = row["positions"]
-        # A batch holds a capture once; batches of one window may lie in two epochs.
-        again = max(Counter(places).values()) if len(set(places)) < len(places) else 1
-        if len(places) > window or again > parts:
-            yield failed(
-                "the step read more captures, or one more often, than its batches can hold",
-                where=f"{TRACE}:{number}#/positions",
-                expected=f"at most {window}, each at most {parts} times",
-                found=f"{len(places)}, one of them {again} times",
-            )
-        trains = row["step"] <= last
-        if (row["projector_learning_rate"] is not None) != trains:
-            yield failed(
-                "the step's projector learning rate is not what the lock's freeze rules give",
-                where=f"{TRACE}:{number}#/projector_learning_rate",
-                expected="a rate" if trains else "null",
-                found=row["projector_learning_rate"] or "null",
             )

@@ -14,14 +14,23 @@ from kolm.verify import base_table
 from kolm.verify.check import check
 from kolm.verify.checks.container import COUNTS_FIELD, SCOPE_FIELD
 from kolm.verify.findings import failed, from_error, passed
-from kolm.verify.subject import LOCK, MODULES, RECEIPT, SNAPSHOT, TRACE, WEIGHTS, Subject
+from kolm.verify.subject import (
+    EXAMPLES,
+    LOCK,
+    MODULES,
+    RECEIPT,
+    SNAPSHOT,
+    TRACE,
+    WEIGHTS,
+    Subject,
+)
 
 
 @check(
     "V28",
     "Do the receipt's module lists and its vlm_train block follow from lock and modules?",
     needs=("V20",),
-    reads=(RECEIPT, LOCK, MODULES, SNAPSHOT, TRACE),
+    reads=(RECEIPT, LOCK, MODULES, SNAPSHOT, EXAMPLES, TRACE),
 )
 def training_block_follows(subject: Subject) -> Iterator[Finding]:
     """The block is derived again; globs expand to exactly the lists; targets are the family's."""
@@ -80,7 +89,7 @@ def _papers_are_the_familys(subject: Subject) -> Iterator[Finding]:
 @check(
     "V29",
     "Do the counts and digests of modules, adapter and base add up?",
-    reads=(MODULES, LOCK, RECEIPT, SNAPSHOT, TRACE, WEIGHTS),
+    reads=(MODULES, LOCK, RECEIPT, SNAPSHOT, EXAMPLES, TRACE, WEIGHTS),
 )
 def counts_add_up(subject: Subject) -> Iterator[Finding]:
     """Per role, per base and per tensor; frozen is unchanged, trained has seen a gradient."""

@@ -38,7 +38,9 @@ def test_every_vector_file_is_listed_and_every_listed_file_is_there() -> None:
         assert {path.stem for path in (FOLDER / kind).iterdir()} == set(EXPECTED[kind])
 
 
-@pytest.mark.parametrize("name", ["checkpoint", "receipt", "modules_row", "trace_row"])
+@pytest.mark.parametrize(
+    "name", ["checkpoint", "examples_row", "receipt", "modules_row", "trace_row"]
+)
 def test_document_vectors_are_judged_as_filed(name: str) -> None:
     problem_of = schema.checker(name)
     folder = FOLDER.parent / name

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ import pytest
 from kolm import canonical, digest
 from kolm.bundle import tar
 from kolm.errors import Unreadable
+from kolm.format.examples import dropped_row
 from kolm.format.seeds import derive_seeds
 from kolm.records.verification import Verdict
 from tests.support.audits import NOW, World
@@ -117,18 +119,19 @@ def test_v08_a_trace_goes_on_from_the_chain_that_the_lock_names(world: World) ->
     earlier = {"chain": digest.of_bytes(b"a chain"), "state": digest.of_bytes(b"a state")}
     going_on = world.parts.copy()
     going_on.lock["train"]["continues"] = earlier
-    assert world.audit(going_on).failed == {"V08"}
-    link = earlier["chain"]
+    assert not world.audit(going_on).failed
+    link = None
     for row in going_on.trace:
         if row["kind"] == "checkpoint":
-            row["chain"] = link = digest.chain(link, row["state"])
-    assert not world.audit(going_on).failed
+            link = digest.chain(link, row["state"]) if link else row["state"]
+            row["chain"] = link
+    assert world.audit(going_on).failed == {"V08"}
 
 
 def test_v08_training_on_an_eval_row_is_refused(world: World) -> None:
     forged = world.parts.copy()
-    row = next(n for n, r in enumerate(forged.snapshot_rows) if r["split"] == "eval")
-    next(r for r in forged.trace if r["kind"] == "step")["positions"] = [row]
+    train = sum(row["split"] == "train" for row in forged.snapshot_rows)
+    _first_step(forged)["positions"][0] = train  # beyond the last train line
     assert world.audit(forged).failed == {"V08"}
 
 
@@ -143,6 +146,7 @@ def test_v08_fewer_steps_or_segments_than_the_lock_demands_are_refused(
     world: World, field: str
 ) -> None:
     forged = world.parts.copy()
+    forged.keep_trace()
     forged.lock["train"][field] += 1
     assert "V08" in world.audit(forged).failed
 
@@ -152,16 +156,132 @@ def test_v08_early_stopping_is_no_way_to_train_longer(
     world: World, steps: int, segments: int
 ) -> None:
     forged = world.parts.copy()
+    forged.keep_trace()
     stopping = {"every_steps": 1, "patience": 1}
     forged.lock["train"].update(early_stopping=stopping, steps=steps, segments=segments)
     assert "V08" in world.audit(forged).failed
 
 
-def test_a_run_that_stopped_early_is_accepted(world: World) -> None:
+def _stopping_early(world: World) -> BundleParts:
+    """A run whose validation loss rises at its second look."""
     stopped = world.parts.copy()
     stopping = {"every_steps": 1, "patience": 1}
     stopped.lock["train"].update(early_stopping=stopping, steps=9, segments=3)
-    assert world.audit(stopped).overall is Verdict.OK
+    stopped.follow()
+    second = [row for row in stopped.trace if row["kind"] == "validation"][1]
+    second["loss"] = "9"
+    last = stopped.trace.index(second)
+    link = stopped.trace[0]["chain"]
+    state = digest.of_bytes(b"state 2")
+    ended = {"chain": digest.chain(link, state), "kind": "checkpoint", "state": state, "step": 2}
+    stopped.trace[last + 1 :] = [ended]
+    for row in stopped.modules:
+        for tensor in row["adapter"]:
+            tensor["gradient_steps"] = 2
+    return stopped
+
+
+def test_a_run_that_stopped_early_is_accepted(world: World) -> None:
+    assert world.audit(_stopping_early(world)).overall is Verdict.OK
+
+
+def test_v08_stopping_early_without_its_reason_is_refused(world: World) -> None:
+    forged = _stopping_early(world)
+    next(row for row in reversed(forged.trace) if row["kind"] == "validation")["loss"] = "0.5"
+    assert world.audit(forged).failed == {"V08"}
+
+
+@pytest.mark.parametrize(
+    ("kind", "field", "value"),
+    [
+        ("step", "learning_rate", "1000"),
+        ("step", "projector_learning_rate", "0.1"),
+        ("step", "label_tokens", 1),
+        ("validation", "label_tokens", 99),
+    ],
+)
+def test_v08_what_follows_from_lock_and_examples_is_recomputed(
+    world: World, kind: str, field: str, value: object
+) -> None:
+    forged = world.parts.copy()
+    forged.lock["train"]["early_stopping"] = {"every_steps": 2, "patience": 3}
+    forged.follow()
+    next(row for row in forged.trace if row["kind"] == kind)[field] = value
+    answers = world.audit(forged)
+    assert answers.failed == {"V08"}
+    assert f"#/{field}" in (answers["V08"].findings[0].where or "")
+
+
+def test_v08_one_capture_at_every_step_is_refused(world: World) -> None:
+    forged = world.parts.copy()
+    for row in forged.trace:
+        if row["kind"] == "step":
+            row["positions"] = [0, 0]
+    assert world.audit(forged).failed == {"V08"}
+
+
+def test_v08_a_checkpoint_elsewhere_than_at_a_boundary_is_refused(world: World) -> None:
+    forged = world.parts.copy()
+    place = next(n for n, r in enumerate(forged.trace) if r["kind"] == "checkpoint" and r["step"])
+    before = forged.trace[place - 1]
+    forged.trace[place - 1 : place + 1] = [{**forged.trace[place], "step": 1}, before]
+    assert world.audit(forged).failed == {"V08"}
+
+
+def _edit_example(**fields: Any) -> Callable[[BundleParts], None]:
+    return lambda parts: parts.examples[0].update(fields)
+
+
+def _one_less(parts: BundleParts) -> None:
+    del parts.examples[-1]
+
+
+def _all_dropped(parts: BundleParts) -> None:
+    train = sum(row["side"] == "train" for row in parts.examples)
+    parts.examples[:train] = [dropped_row("train", "over_budget")] * train
+
+
+@pytest.mark.parametrize(
+    "forge",
+    [
+        _edit_example(tokens=513),
+        _edit_example(labels=20, tokens=20),
+        _edit_example(side="validation"),
+        _one_less,
+        _all_dropped,
+        lambda parts: parts.examples.__setitem__(0, dropped_row("train", "too_many_images")),
+    ],
+)
+def test_v08_examples_that_cannot_be_are_refused(
+    world: World, forge: Callable[[BundleParts], None]
+) -> None:
+    forged = world.parts.copy()
+    forged.keep_trace()
+    forge(forged)
+    assert "V08" in world.audit(forged).failed
+
+
+def test_v06_an_example_without_a_label_is_refused(world: World) -> None:
+    forged = world.parts.copy()
+    forged.examples[0]["labels"] = 0
+    assert "V06" in world.audit(forged).failed
+
+
+def test_dropped_captures_are_counted_and_not_trained_on(world: World) -> None:
+    honest = world.parts.copy()
+    honest.examples[1] = dropped_row("train", "over_budget")
+    answers = world.audit(honest)
+    assert answers.overall is Verdict.OK
+    assert all(1 not in row["positions"] for row in honest.trace if row["kind"] == "step")
+    assert canonical.loads(honest.receipt(), where="r")["vlm_train"]["dropped_examples"] == 1
+
+
+def test_an_epoch_may_end_inside_a_window(world: World) -> None:
+    honest = world.parts.copy()
+    honest.lock["train"]["accumulation"] = 4
+    assert world.audit(honest).overall is Verdict.OK
+    places = _first_step(honest)["positions"]
+    assert len(set(places)) < len(places)
 
 
 def test_pictures_count_among_the_members_that_could_be_read(world: World) -> None:
@@ -185,18 +305,8 @@ def test_v08_a_capture_twice_in_one_batch_is_refused(world: World) -> None:
 
 def test_v08_more_captures_than_a_step_reads_are_refused(world: World) -> None:
     forged = world.parts.copy()
-    train = [n for n, row in enumerate(forged.snapshot_rows) if row["split"] == "train"]
-    _first_step(forged)["positions"] = train[:3]
+    _first_step(forged)["positions"] = [0, 1, 2]
     assert world.audit(forged).failed == {"V08"}
-
-
-def test_a_capture_in_two_batches_of_one_window_is_accepted(world: World) -> None:
-    """An epoch may end inside a window."""
-    honest = world.parts.copy()
-    honest.lock["train"]["accumulation"] = 2
-    step = _first_step(honest)
-    step["positions"] = step["positions"] * 2
-    assert world.audit(honest).overall is Verdict.OK
 
 
 def test_v08_a_projector_that_learns_at_no_rate_is_refused(world: World) -> None:
@@ -208,11 +318,11 @@ def test_v08_a_projector_that_learns_at_no_rate_is_refused(world: World) -> None
 def test_v08_a_projector_that_learns_after_its_time_is_refused(world: World) -> None:
     forged = world.parts.copy()
     forged.lock["train"]["freeze"]["projector_after_steps"] = 2
-    assert "V08" in world.audit(forged).failed
-    for row in forged.trace:
-        if row["kind"] == "step" and row["step"] > 2:
-            row["projector_learning_rate"] = None
     assert "V08" not in world.audit(forged).failed
+    late = next(row for row in forged.trace if row["kind"] == "step" and row["step"] == 3)
+    assert late["projector_learning_rate"] is None
+    late["projector_learning_rate"] = "0.0001"
+    assert "V08" in world.audit(forged).failed
 
 
 def test_v06_a_negative_loss_is_refused(world: World) -> None:

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from kolm import canonical
+from kolm.format.examples import dropped_row
 from tests.support.bundles import make_parts
 from tests.support.toy_documents import make_checkpoint
 
@@ -70,6 +71,7 @@ TRACE: dict[str, Change] = {
     "unknown_kind": _set("kind", to="pause"),
     "step_zero": _set("step", to=0),
     "no_positions": _set("positions", to=[]),
+    "no_label": _set("label_tokens", to=0),
     "negative_position": _set("positions", to=[-1]),
     "loss_as_text_of_nan": _set("loss", to="NaN"),
     "negative_loss": _set("loss", to="-0.5"),
@@ -78,6 +80,15 @@ TRACE: dict[str, Change] = {
 }
 
 
+EXAMPLES: dict[str, Change] = {
+    "unknown_side": _set("side", to="eval"),
+    "no_label": _set("labels", to=0),
+    "no_token": _set("tokens", to=0),
+    "negative_cut": _set("cut", to=-1),
+    "kept_and_dropped": _set("dropped", to="over_budget"),
+    "missing_tokens": _drop("tokens"),
+    "tokens_as_text": _set("tokens", to="20"),
+}
 CHECKPOINT: dict[str, Change] = {
     "unknown_key": _set("note", to="x"),
     "other_schema": _set("schema", to="urn:kolm:checkpoint:v2"),
@@ -117,6 +128,9 @@ def main() -> None:
     fresh = {**checkpoint, "patience": {"best": None, "since": 0}}
     checkpoints = {"plain": checkpoint, "patient": patient, "fresh": fresh}
     _write("checkpoint", checkpoints, "plain", CHECKPOINT)
+    kept = parts.examples[0]
+    dropped = dropped_row("validation", "over_budget")
+    _write("examples_row", {"kept": kept, "dropped": dropped}, "kept", EXAMPLES)
     _write("receipt", {"toy": receipt}, "toy", RECEIPT)
     _write("modules_row", states, "adapted", MODULES)
     _write("trace_row", trace, "step", TRACE)

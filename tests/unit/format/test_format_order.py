@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kolm import digest
-from kolm.encode.order import GROUPED_BATCHES, BatchOrder, epoch_batches
+from kolm.format.order import GROUPED_BATCHES, BatchOrder, epoch_batches
 
 SEED = digest.of_bytes(b"order")
 LENGTHS = st.lists(st.integers(1, 500), min_size=1, max_size=300)

@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kolm.train.stopping import Patience
+from kolm.format.stopping import Patience
 
 LOSSES = st.lists(st.integers(0, 30).map(lambda n: f"{n / 10:g}"), min_size=1, max_size=20)
 

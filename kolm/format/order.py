@@ -1,4 +1,4 @@
-"""Encode: which examples a step reads: a pure function of a seed and the examples' lengths.
+"""Format: which examples a step reads: a pure function of a seed and the examples' lengths.
 
 An epoch is a shuffle cut into groups of many batches; inside a group examples of like length
 come together, so little is padded; then the batches are shuffled. Nothing else, no worker and no
@@ -7,7 +7,7 @@ clock, has a part in the order, so anyone can derive it again. Rules: docs/forma
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from kolm import digest
 from kolm.digest import Digest, Stream
@@ -63,3 +63,8 @@ class BatchOrder:
             )
             self._epoch = epoch
         return self._batches[within]
+
+    def window(self, step: int, accumulation: int) -> Iterator[int]:
+        """The indices that a 1-based step reads, batch after batch, found as they are asked for."""
+        for number in range((step - 1) * accumulation, step * accumulation):
+            yield from self.batch(number)

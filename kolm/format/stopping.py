@@ -1,4 +1,4 @@
-"""Train: early stopping on the validation loss. Pure: numbers in, a decision out."""
+"""Format: early stopping on the validation loss. Pure: numbers in, a decision out."""
 
 from __future__ import annotations
 

@@ -1,0 +1,136 @@
+"""Format: examples.jsonl: what became of each capture that a run could learn from.
+
+The data order, the label counts of the trace and the receipt's counts of dropped and cut captures
+follow from it. Rules X1 to X6 of docs/format/examples.md.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import zip_longest
+from typing import Any, Final, NamedTuple
+
+from kolm.errors import Refused
+from kolm.format.names import EXAMPLES
+
+SIDES: Final = ("train", "validation")
+TOO_MANY_IMAGES: Final = "too_many_images"
+
+Row = Mapping[str, Any]
+
+
+class Usable(NamedTuple):
+    """A capture that can be learned from.
+
+    Attributes:
+        position: its 0-based number among the snapshot's lines of its side.
+        tokens: its length.
+        labels: how many of these are learned.
+    """
+
+    position: int
+    tokens: int
+    labels: int
+
+
+class Losses(NamedTuple):
+    """What the train side lost on its way into training.
+
+    Attributes:
+        dropped: captures that cannot be used.
+        cut: captures whose prompt was shortened.
+    """
+
+    dropped: int
+    cut: int
+
+
+def kept_row(side: str, *, tokens: int, labels: int, cut: int) -> dict[str, Any]:
+    """The row of a capture that can be used; `cut` counts the prompt tokens taken out."""
+    return {"cut": cut, "labels": labels, "side": side, "tokens": tokens}
+
+
+def dropped_row(side: str, reason: str) -> dict[str, Any]:
+    """The row of a capture that cannot be used."""
+    return {"dropped": reason, "side": side}
+
+
+def usable(rows: Iterable[Row], side: str) -> tuple[Usable, ...]:
+    """The captures of one side that can be used, in the order of the snapshot."""
+    of_side = (row for row in rows if row["side"] == side)
+    return tuple(
+        Usable(position, row["tokens"], row["labels"])
+        for position, row in enumerate(of_side)
+        if "dropped" not in row
+    )
+
+
+def losses(rows: Iterable[Row]) -> Losses:
+    """The receipt's counts of the train side."""
+    train = [row for row in rows if row["side"] == "train"]
+    return Losses(
+        dropped=sum("dropped" in row for row in train),
+        cut=sum(row.get("cut", 0) > 0 for row in train),
+    )
+
+
+def examples_follow(
+    rows: Sequence[Row], snapshot: Iterable[Row], train: Mapping[str, Any]
+) -> Iterator[Refused]:
+    """Hold the rows against the snapshot's lines and the lock's training block.
+
+    Tokens and labels themselves are stated by whoever trained; that they are possible, that every
+    line has its row, and that too many images are the reason where they are, is recomputed.
+
+    Args:
+        rows: of examples.jsonl, each fitting its schema.
+        snapshot: the lines of snapshot.jsonl.
+        train: the lock's ``train``.
+    """
+    lines = [line for line in snapshot if line["split"] in SIDES]
+    lines.sort(key=lambda line: SIDES.index(line["split"]))  # stable: each side keeps its order
+    for number, (row, line) in enumerate(zip_longest(rows, lines), start=1):
+        place = f"{EXAMPLES}:{number}"
+        if row is None or line is None or row["side"] != line["split"]:
+            yield _refused(
+                place,
+                "examples.jsonl does not have one row for each capture to learn from",
+                expected=line["split"] if line else "no row",
+                found=row["side"] if row else "no row",
+            )
+            return
+        yield from _row_is_possible(row, line, train, place)
+
+
+def _row_is_possible(
+    row: Row, line: Row, train: Mapping[str, Any], place: str
+) -> Iterator[Refused]:
+    most = train["max_images"]
+    if (len(line["images"]) > most) != (row.get("dropped") == TOO_MANY_IMAGES):
+        yield _refused(
+            place,
+            "a capture is dropped for too many images exactly if it has more than max_images",
+            expected=f"at most {most} images, or dropped as {TOO_MANY_IMAGES}",
+            found=f"{len(line['images'])} images, {row.get('dropped', 'not dropped')}",
+        )
+    if "dropped" in row:
+        return
+    longest = train["max_seq_length"]
+    if row["tokens"] > longest:
+        yield _refused(
+            f"{place}#/tokens",
+            "an example is longer than the lock allows",
+            expected=f"at most {longest}",
+            found=str(row["tokens"]),
+        )
+    if row["labels"] >= row["tokens"]:
+        yield _refused(
+            f"{place}#/labels",
+            "an example has no token before its labels",
+            expected=f"below {row['tokens']}",
+            found=str(row["labels"]),
+        )
+
+
+def _refused(where: str, message: str, *, expected: str, found: str) -> Refused:
+    return Refused("E_BUNDLE_REFERENCE", message, where=where, expected=expected, found=found)

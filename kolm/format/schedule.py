@@ -1,0 +1,164 @@
+"""Format: the course of a training run as the lock fixes it: rates, boundaries, what comes when.
+
+Rates are worked out in decimal arithmetic and rounded once, so that every machine comes to the
+same string; training uses the number that the string states. Rules S6, S8 and S9 of
+docs/format/trace.md.
+"""
+
+from __future__ import annotations
+
+import decimal
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from decimal import Decimal
+from enum import Enum
+from typing import Any, Final
+
+from kolm import canonical
+from kolm.digest import Digest
+from kolm.format.stopping import Patience
+
+RATE_PLACES: Final = 15  # eleven digits of a rate of 1e-4
+_EXACT: Final = decimal.Context(prec=40)
+_PI: Final = Decimal("3.141592653589793238462643383279502884197")
+_NEGLIGIBLE: Final = Decimal("1e-30")
+
+
+class Happening(Enum):
+    """What a row of the trace tells; the values are those of its `kind`."""
+
+    STEP = "step"
+    VALIDATION = "validation"
+    CHECKPOINT = "checkpoint"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Schedule:
+    """What the lock says about the course of a run.
+
+    Attributes:
+        steps: the most that are run; early stopping may end the run before.
+        segments: how many even parts the steps are cut into.
+        batch_size: examples a batch.
+        accumulation: batches a step.
+        learning_rate: peak of the adapter's rate.
+        projector_learning_rate: peak of the projector's.
+        projector_steps: the last step in which the projector learns; 0 when it is frozen.
+        shape: what the rate does after the warm-up: cosine, linear or constant.
+        warmup_steps: steps in which the rate rises to its peak.
+        patience: validations without a lower loss that end the run, or None.
+        validate_every: steps between two validations, or None.
+        order_seed: the seed of the data order.
+        earlier_chain: of the training that this one goes on from, or None.
+    """
+
+    steps: int
+    segments: int
+    batch_size: int
+    accumulation: int
+    learning_rate: Decimal
+    projector_learning_rate: Decimal
+    projector_steps: int
+    shape: str
+    warmup_steps: int
+    patience: int | None
+    validate_every: int | None
+    order_seed: Digest
+    earlier_chain: Digest | None
+
+    def boundaries(self) -> tuple[int, ...]:
+        """The steps after which a checkpoint is written: 0, even cuts, and the last step."""
+        cuts = min(self.segments, self.steps)
+        return tuple(number * self.steps // cuts for number in range(cuts + 1))
+
+    def rate(self, step: int) -> str:
+        """The adapter's learning rate at a 1-based step, as the trace states it."""
+        return self._rate(self.learning_rate, step)
+
+    def projector_rate(self, step: int) -> str | None:
+        """The projector's learning rate at a 1-based step; None when it does not learn."""
+        if step > self.projector_steps:
+            return None
+        return self._rate(self.projector_learning_rate, step)
+
+    def new_patience(self) -> Patience | None:
+        """Early stopping at the start of a run; None where it is off."""
+        return Patience(self.patience) if self.patience else None
+
+    def happenings(
+        self, patience: Patience | None, *, after: int | None = None
+    ) -> Iterator[tuple[Happening, int]]:
+        """What a run does, in order, each with its step; the trace has one row for each.
+
+        Args:
+            patience: told of every validation by the caller before it asks for what comes next.
+            after: the step whose checkpoint the run continues from; None for a new run, which
+                begins with the checkpoint of step 0.
+        """
+        boundaries = frozenset(self.boundaries())
+        if after is None:
+            yield Happening.CHECKPOINT, 0
+        stopped = patience is not None and patience.exhausted
+        step = after or 0
+        while step < self.steps and not stopped:
+            step += 1
+            yield Happening.STEP, step
+            if patience and self.validate_every and step % self.validate_every == 0:
+                yield Happening.VALIDATION, step
+                stopped = patience.exhausted
+            if step in boundaries or stopped:
+                yield Happening.CHECKPOINT, step
+
+    def _rate(self, peak: Decimal, step: int) -> str:
+        with decimal.localcontext(_EXACT):
+            return canonical.decimal(peak * self._factor(step), RATE_PLACES)
+
+    def _factor(self, step: int) -> Decimal:
+        """The share of the peak: a linear warm-up, then constant, linear or half a cosine to 0."""
+        if step <= self.warmup_steps:
+            return Decimal(step) / self.warmup_steps
+        if self.shape == "constant":
+            return Decimal(1)
+        # The step after the last one would have factor 0, so that the last still learns.
+        rest = self.steps - self.warmup_steps + 1
+        done = Decimal(step - self.warmup_steps) / rest
+        if self.shape == "linear":
+            return 1 - done
+        return (1 + _cosine(_PI * done)) / 2
+
+
+def read_schedule(lock: Mapping[str, Any]) -> Schedule:
+    """The schedule of a lock that fits its schema."""
+    train = lock["train"]
+    freeze, stopping = train["freeze"], train["early_stopping"]
+    after, continued = freeze["projector_after_steps"], train["continues"]
+    learning = train["steps"] if after is None else min(after, train["steps"])
+    return Schedule(
+        steps=train["steps"],
+        segments=train["segments"],
+        batch_size=train["batch_size"],
+        accumulation=train["accumulation"],
+        learning_rate=_number(train, "learning_rate"),
+        projector_learning_rate=_number(train, "projector_learning_rate"),
+        projector_steps=0 if freeze["projector"] else learning,
+        shape=train["schedule"],
+        warmup_steps=train["warmup_steps"],
+        patience=stopping["patience"] if stopping else None,
+        validate_every=stopping["every_steps"] if stopping else None,
+        order_seed=Digest(lock["seeds"]["order"]),
+        earlier_chain=Digest(continued["chain"]) if continued else None,
+    )
+
+
+def _number(train: Mapping[str, Any], key: str) -> Decimal:
+    return canonical.parse_decimal(train[key], where=f"train.{key}")
+
+
+def _cosine(angle: Decimal) -> Decimal:
+    """Its Taylor series, for angles from 0 to pi, good to 25 places."""
+    square, term, total, number = angle * angle, Decimal(1), Decimal(1), 0
+    while abs(term) > _NEGLIGIBLE:
+        number += 2
+        term = -term * square / (number * (number - 1))
+        total += term
+    return total

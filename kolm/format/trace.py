@@ -1,0 +1,115 @@
+"""Format: the trace is held against everything that it follows from.
+
+Lock and examples.jsonl fix which rows there are, which captures each step reads, over how many
+labels, at which rates, and, with the validation losses that the trace states, when a run stops
+early. What is left to the publisher's word are losses, gradient norms and states. Rules S1 to S10
+of docs/format/trace.md.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from itertools import zip_longest
+from typing import Any
+
+from kolm import digest
+from kolm.errors import Refused
+from kolm.format.examples import Usable, usable
+from kolm.format.names import TRACE
+from kolm.format.order import BatchOrder
+from kolm.format.schedule import Happening, Schedule
+
+Row = Mapping[str, Any]
+
+
+def trace_follows(
+    trace: Iterable[Row], schedule: Schedule, examples: Iterable[Row]
+) -> Iterator[Refused]:
+    """Yield what of a trace does not follow; it ends where the rows no longer correspond.
+
+    The work is bounded by the rows: a step's captures are derived only as far as the row states
+    them.
+
+    Args:
+        trace: its rows, each fitting its schema.
+        schedule: of the lock.
+        examples: the rows of examples.jsonl.
+    """
+    examples = list(examples)
+    train, validation = usable(examples, "train"), usable(examples, "validation")
+    if not train or (schedule.patience and not validation):
+        side = "validation" if train else "train"
+        yield _refused(TRACE, f"no capture of the {side} side can be used, so nothing was run")
+        return
+    order = BatchOrder(
+        [example.tokens for example in train],
+        seed=schedule.order_seed,
+        batch_size=schedule.batch_size,
+    )
+    patience = schedule.new_patience()
+    link = schedule.earlier_chain
+    expected = schedule.happenings(patience)
+    for number, row in enumerate(trace, start=1):
+        place = f"{TRACE}:{number}"
+        due = next(expected, None)
+        if due is None or (row["kind"], row["step"]) != (due[0].value, due[1]):
+            yield _refused(
+                place,
+                "the trace does not go on as lock and validation losses say (S2, S3, S6, S9)",
+                _told(due),
+                f"{row['kind']} {row['step']}",
+            )
+            return
+        if due[0] is Happening.STEP:
+            yield from _step_follows(row, schedule, order, train, place)
+        elif due[0] is Happening.VALIDATION:
+            labels = sum(example.labels for example in validation)
+            yield from _same(f"{place}#/label_tokens", "S9", labels, row["label_tokens"])
+            if patience:
+                patience.tell(row["loss"])
+        else:
+            state = digest.parse(row["state"], where=place)
+            link = state if link is None else digest.chain(link, state)
+            yield from _same(f"{place}#/chain", "S5", link, row["chain"])
+            link = digest.parse(row["chain"], where=place)
+    due = next(expected, None)
+    if due is not None:
+        yield _refused(TRACE, "the trace ends before the run does (S6)", _told(due), "the end")
+
+
+def _told(due: tuple[Happening, int] | None) -> str:
+    return f"{due[0].value} {due[1]}" if due else "the end"
+
+
+def _step_follows(
+    row: Row, schedule: Schedule, order: BatchOrder, train: tuple[Usable, ...], place: str
+) -> Iterator[Refused]:
+    labels = 0
+    window = order.window(row["step"], schedule.accumulation)
+    for stated, index in zip_longest(row["positions"], window):
+        example = None if index is None else train[index]
+        position = example.position if example else None
+        if stated != position:
+            yield from _same(f"{place}#/positions", "S7", position, stated)
+            return
+        labels += example.labels if example else 0
+    yield from _same(f"{place}#/label_tokens", "S8", labels, row["label_tokens"])
+    for field, rate in (
+        ("learning_rate", schedule.rate(row["step"])),
+        ("projector_learning_rate", schedule.projector_rate(row["step"])),
+    ):
+        yield from _same(f"{place}#/{field}", "S8", rate, row[field])
+
+
+def _same(place: str, rule: str, expected: Any, found: Any) -> Iterator[Refused]:
+    if expected != found:
+        yield _refused(
+            place,
+            f"the trace does not say what follows from lock and examples ({rule})",
+            "nothing" if expected is None else str(expected),
+            "nothing" if found is None else str(found),
+        )
+
+
+def _refused(place: str, message: str, expected: str = "", found: str = "") -> Refused:
+    return Refused("E_BUNDLE_REFERENCE", message, where=place, expected=expected, found=found)
