@@ -110,6 +110,12 @@ def _rename(value: dict[str, Any]) -> None:
     value["layers"][2]["annotations"]["org.opencontainers.image.title"] = "..modules.jsonl"
 
 
+def _copy(manifest: dict[str, Any]) -> None:
+    """Two members of the same bytes."""
+    first, second = manifest["layers"][-2:]
+    second |= {"digest": first["digest"], "size": first["size"]}
+
+
 INVALID: dict[str, tuple[Forge, dict[str, list[str]]]] = {
     "trailing_byte": (lambda e: _packed(e) + b"\0", {"V01": ["E_CONTAINER_TRAILING"]}),
     "one_zero_block": (lambda e: _packed(e)[:-512], {"V01": ["E_CONTAINER_END"]}),
@@ -153,6 +159,7 @@ INVALID: dict[str, tuple[Forge, dict[str, list[str]]]] = {
     "unknown_key_in_manifest": (_manifest(_extend), {"V04": ["E_SCHEMA"]}),
     "wrong_media_type": (_manifest(_retype), {"V04": ["E_MANIFEST"]}),
     "member_twice": (_manifest(_repeat), {"V04": ["E_MEMBER_TWICE"]}),
+    "members_equal": (_manifest(_copy), {"V04": ["E_MEMBER_EQUAL"]}),
     "unknown_member": (_manifest(_rename), {"V04": ["E_SCHEMA"]}),
     "other_tag": (
         lambda e: [e[0], (e[1][0], e[1][1].replace(b'"v1"', b'"v9"')), *e[2:]],
