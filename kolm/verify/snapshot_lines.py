@@ -60,11 +60,10 @@ def read_snapshot_lines(data: bytes | memoryview, *, where: str) -> SnapshotLine
     """
     lines = SnapshotLines()
     known: dict[str, Images] = {}
-    whole = bytes(data)
-    body = whole[:-1] if whole.endswith(b"\n") else whole
-    lines.leaves = body.split(b"\n") if body else []
-    texts = body.decode("latin-1").split("\n")  # one character a byte; the pattern is ASCII
-    for number, (leaf, text) in enumerate(zip(lines.leaves, texts, strict=False), 1):
+    lines.leaves = bytes(data).split(b"\n")
+    last = lines.leaves.pop()  # what follows the last newline: nothing
+    for number, leaf in enumerate(lines.leaves, 1):
+        text = leaf.decode("latin-1")  # one character a byte; the pattern is ASCII
         match = _LINE.fullmatch(text)
         if match is None or len(text) > canonical.MAX_LINE_BYTES:
             _add_the_long_way(lines, leaf, f"{where}:{number}")
@@ -76,8 +75,8 @@ def read_snapshot_lines(data: bytes | memoryview, *, where: str) -> SnapshotLine
         lines.captures.append(capture)
         lines.splits.append(_SPLITS[split])
         lines.images.append(images)
-    if whole and not whole.endswith(b"\n"):
-        for _ in canonical.read_lines(whole, where=where):
+    if last:
+        for _ in canonical.read_lines(data, where=where):
             pass  # reads up to the missing newline and refuses there
     return lines
 
