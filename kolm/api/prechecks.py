@@ -144,10 +144,10 @@ def _positions(ahead: Ahead) -> Iterator[Found]:
         return
     room = {"eval": ahead.lock["evaluation"]["max_new_tokens"]}
     long = [
-        f"{name}: {len(example.input_ids) + room.get(side, 0)} tokens"
+        f"{name}: {example.tokens + room.get(side, 0)} tokens"
         for side, encoded in ahead.sides.items()
         for name, example in zip(encoded.names, encoded.examples, strict=True)
-        if len(example.input_ids) + room.get(side, 0) > limit
+        if example.tokens + room.get(side, 0) > limit
     ]
     if long:
         yield failed(

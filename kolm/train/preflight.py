@@ -27,6 +27,14 @@ class Named(NamedTuple):
     capture: Mapping[str, Any]
 
 
+class Counted(NamedTuple):
+    """What is kept of an example; its tokens themselves would fill the memory."""
+
+    tokens: int
+    label_tokens: int
+    images: int
+
+
 @dataclass(slots=True)
 class Encoded:
     """What encoding gave for the captures of one side. Names are those of `Named`.
@@ -40,7 +48,7 @@ class Encoded:
         long_answers: of an eval side: references of more tokens than an answer may have.
     """
 
-    examples: list[Example] = field(default_factory=list)
+    examples: list[Counted] = field(default_factory=list)
     names: list[str] = field(default_factory=list)
     dropped: dict[str, list[str]] = field(default_factory=dict)
     cut: list[str] = field(default_factory=list)
@@ -49,7 +57,8 @@ class Encoded:
 
     def keep(self, name: str, example: Example) -> None:
         """Add an example."""
-        self.examples.append(example)
+        images = len(example.images)
+        self.examples.append(Counted(len(example.input_ids), example.label_tokens, images))
         self.names.append(name)
         if example.cut_tokens:
             self.cut.append(name)
@@ -121,9 +130,9 @@ class Preflight(NamedTuple):
     epochs_permille: int
 
 
-def summarise(plan: TrainPlan, examples: Sequence[Example]) -> Preflight:
+def summarise(plan: TrainPlan, examples: Sequence[Counted]) -> Preflight:
     """What the plan's steps will see of these examples, of which there is at least one."""
-    lengths = [len(example.input_ids) for example in examples]
+    lengths = [example.tokens for example in examples]
     schedule = plan.schedule
     batches = epoch_batches(
         lengths, seed=schedule.order_seed, epoch=0, batch_size=schedule.batch_size
