@@ -72,6 +72,7 @@ def attach_lora(
     wrapped = get_peft_model(model, config, adapter_name=ADAPTER)
     wrapped.eval()  # the tower stays in evaluation mode; dropout is switched on by the loop
     tensors = trainable_tensors(wrapped)
+    hold_in_float32(tensors)
     found = sorted({tensor.module for tensor in tensors if not tensor.whole})
     if found != expected:
         odd = sorted(set(found) ^ set(expected))
@@ -128,6 +129,17 @@ def trainable_tensors(wrapped: Any) -> tuple[AdapterTensor, ...]:
                 AdapterTensor(name=saved, module=module, whole=whole, parameter=parameter)
             )
     return tuple(sorted(tensors, key=lambda tensor: tensor.name))
+
+
+def hold_in_float32(tensors: Sequence[AdapterTensor]) -> None:
+    """Make the trained tensors float32, whatever the base's precision.
+
+    In bfloat16 an update below 1/256 of a weight rounds away, so that a projector with a usual
+    learning rate would never move (the master weights of arXiv:1710.03740, section 3.1). PEFT
+    widens its own factors but not what it trains through `modules_to_save`.
+    """
+    for tensor in tensors:
+        tensor.parameter.data = tensor.parameter.data.float()
 
 
 def saved_name(name: str) -> tuple[str, str, bool]:

@@ -43,6 +43,8 @@ def make_examples():
 
 def make_trainer(**train):
     model = tiny_vlm.make_model()
+    if train.get("precision") == "bfloat16":
+        model = model.to(torch.bfloat16)
     modules = evidence.survey_base(model, TABLE)
     # Seeds follow from the lock; fixed here, so that two locks can be compared.
     seed = digest.of_bytes(b"seed")
@@ -56,7 +58,7 @@ def make_trainer(**train):
 
     def embed(batch):
         generator = torch.Generator().manual_seed(0)
-        features = torch.randn(16, 32, generator=generator)
+        features = torch.randn(16, 32, generator=generator).to(model.dtype)
         grids = [use.grid for use in batch.images]
         return FAMILY.project(attached.base, features.repeat(len(grids), 1), grids)
 
@@ -302,3 +304,22 @@ def test_a_run_goes_on_from_a_state_that_was_written_by_time(tmp_path, killed_af
     assert all(torch.equal(resumed[name], straight[name]) for name in straight)
     assert (tmp_path / "killed.jsonl").read_bytes() == (tmp_path / "straight.jsonl").read_bytes()
     assert not list((tmp_path / "killed").glob("interim-*"))
+
+
+def test_in_bfloat16_every_trained_tensor_keeps_small_updates():
+    """At these rates an update is far below the spacing of bfloat16 numbers around 1."""
+    made = make_trainer(
+        precision="bfloat16", learning_rate="0.00001", projector_learning_rate="0.00001",
+        batch_size=8, steps=4, warmup_steps=0,
+    )  # fmt: skip
+    assert {t.parameter.dtype for t in made.attached.tensors} == {torch.float32}
+    assert made.attached.base.get_input_embeddings().weight.dtype is torch.bfloat16
+    before = weights(made.trainer)
+    for _ in range(4):
+        made.trainer.run_step()
+    unmoved = [name for name, tensor in weights(made.trainer).items() if tensor.equal(before[name])]
+    assert unmoved == []
+    rounded = [t for t in made.attached.tensors if t.name.endswith("ln_q.weight")]
+    assert all(
+        t.parameter.detach().bfloat16().equal(before[t.name].bfloat16()) for t in rounded
+    )  # so that they would have been lost
