@@ -11,6 +11,7 @@ import struct
 from collections.abc import Callable, Iterator
 from typing import Final
 
+from kolm import digest
 from kolm.bundle import limits
 
 _PIECE_BYTES = 4 * limits.MIB  # a multiple of every element size
@@ -55,6 +56,21 @@ def all_finite(dtype: str, raw: bytes | memoryview) -> bool:
     return True
 
 
+_LARGE: Final = _table(lambda b: b & 0x7F >= 0x50)  # exponent bits of 2^33 and above
+
+
+def all_moderate(dtype: str, raw: bytes | memoryview) -> bool:
+    """Whether every F32 or BF16 element is below 2^33 in size; other dtypes are not judged.
+
+    No trained weight comes near it. Two factors within it, a rank of 1024 and a scale of 65536 give
+    products below 2^92, so that nothing overflows in float32.
+    """
+    width = {"F32": 4, "BF16": 2}.get(dtype)
+    if width is None:
+        return True
+    return all(255 not in piece[width - 1 :: width].translate(_LARGE) for piece in _pieces(raw))
+
+
 def is_zero(dtype: str, raw: bytes | memoryview) -> bool:
     """Whether every element is zero; for floats, minus zero is zero too."""
     form = _EXPONENT.get(dtype)
@@ -75,13 +91,15 @@ def is_zero(dtype: str, raw: bytes | memoryview) -> bool:
     return True
 
 
-def product_is_zero(
+def product_vanishes(
     outer: tuple[str, bytes | memoryview], inner: tuple[str, bytes | memoryview], rank: int
 ) -> bool:
-    """Whether the product of two matrices is zero in exact arithmetic.
+    """Whether the product of two matrices is nothing in float32: zero, or lost in underflow.
 
-    It is multiplied with one fixed vector, in integers modulo a prime: nothing is rounded, so a
-    product of zero always gives zero, and another one gives it with a chance of about 2^-61.
+    It is multiplied with one fixed vector of signs, in exact integers. If no element of the
+    product reaches the smallest normal float32, 2^-126, then no element of the result reaches
+    2^-126 times the number of columns; the converse fails only where terms cancel, which a
+    product of trained factors does not do in every row.
 
     Args:
         outer: dtype (F32, BF16 or F16) and little-endian bytes of the left matrix, (rows, rank).
@@ -89,23 +107,28 @@ def product_is_zero(
         rank: at least 1.
     """
     columns = len(inner[1]) // (_WIDTHS[inner[0]] * rank)
-    image, factor = [0] * rank, 1
+    signs = _signs(columns)
+    image = [0] * rank
     for place, number in enumerate(_integers(*inner)):
-        factor = 1 if place % columns == 0 else factor * _BASE % _PRIME
-        image[place // columns] += number * factor
-    image = [number % _PRIME for number in image]
+        image[place // columns] += number * signs[place % columns]
+    # Both factors carry 2^149, and so the limit 2^-126 does twice.
+    limit = columns << (2 * 149 - 126)
     total = 0
     for place, number in enumerate(_integers(*outer)):
         total += number * image[place % rank]
         if place % rank == rank - 1:
-            if total % _PRIME:
+            if abs(total) >= limit:
                 return False
             total = 0
     return True
 
 
-_PRIME: Final = 2**61 - 1
-_BASE: Final = 0x1E3779B97F4A7C15
+def _signs(count: int) -> list[int]:
+    """Signs that follow from a fixed seed: those of no trained matrix line up with them."""
+    stream = digest.Stream(digest.of_bytes(b"kolm signs"))
+    return [1 if stream.uint32() & 1 else -1 for _ in range(count)]
+
+
 _WIDTHS: Final = {"F32": 4, "BF16": 2, "F16": 2}
 
 

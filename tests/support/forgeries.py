@@ -293,6 +293,19 @@ def _cancelling(parts: BundleParts) -> None:
     parts.retouch()
 
 
+def _scaled_factors(size: float) -> Callable[[BundleParts], None]:
+    """Every factor is full of numbers of one size; the projector is the base's."""
+
+    def forge(parts: BundleParts) -> None:
+        _zeros(parts)
+        for name, (_, shape, raw) in list(parts.tensors.items()):
+            if ".lora_" in name:
+                parts.tensors[name] = "F32", shape, struct.pack("<f", size) * (len(raw) // 4)
+        parts.retouch()
+
+    return forge
+
+
 def _hidden_payload(parts: BundleParts) -> None:
     payload = b"\x7fELF or whatever else"
     parts.overrides[f"evalimage-{digest.hex_of(digest.of_bytes(payload))}"] = payload
@@ -789,6 +802,11 @@ FORGERIES = (
     ),
     Forgery("an adapter of zeros", ("V27",), parts=_zeros),
     Forgery("an adapter whose products cancel out", ("V27",), parts=_cancelling),
+    Forgery("an adapter of denormals", ("V27",), parts=_scaled_factors(2.0**-140)),
+    Forgery(
+        "an adapter whose products underflow", ("V27",), parts=_scaled_factors(2.0**-70)
+    ),
+    Forgery("weights of 3e38", ("V26",), parts=_scaled_factors(3e38)),
     Forgery("NaN weights", ("V26",), parts=_nan),
     Forgery("a delta without one of its factors", ("V23",), parts=_half_delta),
     Forgery("an adapter tensor listed twice", ("V29",), parts=_listed_twice),

@@ -146,12 +146,18 @@ def numbers_are_finite(subject: Subject) -> Iterator[Finding]:
         count += entry.elements
         if not values.all_finite(entry.dtype, subject.tensor_bytes(entry)):
             yield failed("the tensor holds a NaN or an infinity", where=_tensor(entry.name))
+        elif not values.all_moderate(entry.dtype, subject.tensor_bytes(entry)):
+            yield failed(
+                "the tensor holds a number so large that products overflow",
+                where=_tensor(entry.name),
+                expected="below 2^33",
+            )
     yield passed(f"{count:,} numbers")
 
 
 @check("V27", "Does the adapter change anything?", needs=("V23", "V26"), reads=(WEIGHTS, MODULES))
 def adapter_does_something(subject: Subject) -> Iterator[Finding]:
-    """One low-rank product that is not zero is enough, or one whole tensor that differs."""
+    """One low-rank product that float32 can hold is enough, or one whole tensor that differs."""
     rows = subject.modules_by_name
     factors: dict[str, dict[str, TensorEntry]] = {}
     changed = 0
@@ -165,7 +171,7 @@ def adapter_does_something(subject: Subject) -> Iterator[Finding]:
     active = next((module for module, f in factors.items() if _is_active(subject, f)), None)
     if active is None and not changed:
         yield failed(
-            "every low-rank product is zero and no whole tensor differs from the base",
+            "every low-rank product is zero or underflows, and no whole tensor differs",
             where=WEIGHTS,
         )
     product = f"the product at {active} is not zero" if active else "every low-rank product is zero"
@@ -177,7 +183,7 @@ def _is_active(subject: Subject, factors: Mapping[str, TensorEntry]) -> bool:
     raw = [(entry.dtype, subject.tensor_bytes(entry)) for entry in (outer, inner)]
     if any(values.is_zero(*matrix) for matrix in raw):
         return False
-    return not values.product_is_zero(raw[0], raw[1], rank=inner.shape[0])
+    return not values.product_vanishes(raw[0], raw[1], rank=inner.shape[0])
 
 
 def _differs(subject: Subject, entry: TensorEntry, before: Any) -> bool:
