@@ -69,7 +69,8 @@ class KeyStore:
             Usage: a key of this name exists.
         """
         path = self.path(name)
-        self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        for folder in (self.folder.parent, self.folder):  # `parents` would leave it to the umask
+            folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         self._demand_own_folders()
         fresh = self.folder / f".{name}.{key.public.keyid[:16]}.new"
         paths.atomic_write(fresh, key.to_pem(passphrase), mode=0o600)

@@ -137,3 +137,21 @@ def test_a_lone_surrogate_is_a_typed_error_in_every_document(tmp_path: Path, tex
 
 def test_a_pair_of_surrogates_is_a_character() -> None:
     assert canonical.loads(rb'["\ud83d\ude00", "\\ud800"]', where="x") == ["\U0001f600", "\\ud800"]
+
+
+@pytest.mark.parametrize("umask", [0o002, 0o000, 0o077])
+def test_folders_that_kolm_makes_are_its_owners_whatever_the_umask(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, umask: int
+) -> None:
+    (tmp_path / "deep").mkdir(mode=0o700)
+    home = tmp_path / "deep" / "home"
+    monkeypatch.setenv("KOLM_HOME", str(home))
+    old = os.umask(umask)
+    try:
+        assert invoke("keys", "new").code == 0
+        assert invoke("keys", "list").code == 0
+        assert invoke("keys", "new", "--name", "second").code == 0
+    finally:
+        os.umask(old)
+    for path in (home, home / "keys"):
+        assert path.stat().st_mode & 0o022 == 0
