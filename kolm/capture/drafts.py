@@ -52,6 +52,7 @@ class Draft:
     tags: tuple[str, ...]
     rejected: str | None = None
     corrections: tuple[Correction, ...] | None = None
+    told: tuple[str, ...] = ()  # what the user should know of the row
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,16 +62,32 @@ class BadRow:
     where: str
     code: str
     reason: str
+    expected: str = ""
+    hint: str = ""
 
     @classmethod
     def of(cls, error: Refused, where: str) -> BadRow:
         """The bad row that an error tells of."""
         found = f" (found {error.found})" if error.found else ""
-        return cls(where=where, code=error.code, reason=error.message + found)
+        return cls(
+            where=where,
+            code=error.code,
+            reason=error.message + found,
+            expected=error.expected,
+            hint=error.hint,
+        )
+
+    def error(self) -> Refused:
+        """The error that it tells of."""
+        return Refused(
+            self.code, self.reason, where=self.where, expected=self.expected, hint=self.hint
+        )
 
     def to_document(self) -> dict[str, str]:
         """A flat document, for lists of refused rows."""
-        return {"code": self.code, "reason": self.reason, "where": self.where}
+        told = {"code": self.code, "reason": self.reason, "where": self.where}
+        more = {"expected": self.expected, "hint": self.hint}
+        return {**told, **{key: text for key, text in more.items() if text}}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,12 +99,16 @@ class Defaults:
         license: SPDX id of rows that state none.
         split: side of rows that state none.
         tags: put on every row, beside its own.
+        coerce: take a number where an answer's text is wanted, written as JSON writes it.
+        ignored: keys that are passed over.
     """
 
     source: Source
     license: str = ""
     split: Split | None = None
     tags: tuple[str, ...] = ()
+    coerce: bool = False
+    ignored: frozenset[str] = frozenset()
 
 
 def user_turn(images: Sequence[int], text: str) -> Message:

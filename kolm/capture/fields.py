@@ -6,6 +6,7 @@ Used by every importer, so that a field means the same in each of them.
 from __future__ import annotations
 
 import difflib
+import json
 from collections.abc import Collection
 from typing import Any
 
@@ -27,14 +28,23 @@ def check_keys(row: Row, known: Collection[str], *, where: str) -> None:
                 f"the row has an unknown key {str(key)[:60]!r}",
                 where=where,
                 expected=f"did you mean {nearest[0]!r}?" if nearest else ", ".join(sorted(known)),
+                hint=f"if it says nothing of the pair: --ignore-key {str(key)[:60]}",
             )
 
 
-def text(row: Row, key: str, *, where: str) -> str:
-    """A required text."""
-    if row.get(key) is None:
+def text(row: Row, key: str, *, where: str, coerce: bool = False) -> str:
+    """A required text; with `coerce` a number counts, as JSON writes it."""
+    value = row.get(key)
+    if value is None:
         raise Refused("E_ROW_MISSING_KEY", f"the row has no {key!r}", where=where)
-    return _string(row[key], key, where)
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        if coerce:
+            return json.dumps(value)
+        error = wrong(key, "a text", value, where)
+        raise Refused(
+            error.code, error.message, where=where, found=error.found, hint="--coerce takes numbers"
+        )
+    return _string(value, key, where)
 
 
 def optional_text(row: Row, key: str, *, where: str) -> str | None:
@@ -86,7 +96,9 @@ def _split(row: Row, defaults: Defaults, where: str) -> Split | None:
     for side in SPLITS:
         if value == side:
             return side  # type: ignore[return-value]  # SPLITS are the literals of Split
-    hint = " (a test split is called eval here)" if value == "test" else ""
+    other = {"test": "eval", "val": "validation", "valid": "validation", "dev": "validation"}
+    known = other.get(str(value).lower())
+    hint = f" (a {value} split is called {known} here)" if known else ""
     raise wrong("split", f"train, validation or eval{hint}", value, where)
 
 

@@ -5,6 +5,7 @@ Each distinct image file is read and decoded once, however many rows show it.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -73,16 +74,22 @@ def take_in(
     bad_ones = _BadRows(keep_all=skip_bad)
     with store.adding() as addition:
         reader = _ImageReader(addition)
-        count = 0
+        count, notices = 0, Counter[str]()
         for count, row in enumerate(rows, 1):
             bad = row if isinstance(row, BadRow) else _add(row, addition, reader)
+            if isinstance(row, Draft) and bad is None:
+                notices.update(row.told)
             if bad is not None:
                 bad_ones.add(bad, count)
             if count % REPORT_EVERY_ROWS == 0:
                 told.advanced(STAGE, count, refused=bad_ones.count)
-        if bad_ones.count and not skip_bad:
+        if bad_ones.count and (not skip_bad or bad_ones.count == count):
             raise bad_ones.error(count)
+        if not count:
+            raise Refused("E_IMPORT_EMPTY", "there is no row to import")
         added = addition.commit()
+    for notice, times in sorted(notices.items()):
+        told.warned(f"{times} rows: {notice}")
     known = count - bad_ones.count - added.captures
     told.finished(STAGE, rows=count, new=added.captures, refused=bad_ones.count)
     return Taken(
@@ -116,7 +123,7 @@ class _BadRows:
         """The error that names them, as far as one message can."""
         first = self.rows[0]
         if rows_read == 1:
-            return Refused(first.code, first.reason, where=first.where)
+            return first.error()
         named = self.rows[: limits.MAX_NAMED_PROBLEMS]
         shown = [f"{row.where}: {row.reason} [{row.code}]" for row in named]
         rest = self.count - len(shown)
@@ -125,8 +132,9 @@ class _BadRows:
             "E_IMPORT_BAD_ROWS",
             f"{self.count} of {rows_read} rows cannot be taken; nothing was added",
             where=first.where,
+            expected=first.expected,
             found="\n".join([*shown, *more]),
-            hint=hint,
+            hint=f"{first.hint}; {hint}" if first.hint else hint,
         )
 
 

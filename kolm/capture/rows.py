@@ -7,9 +7,8 @@ from os import PathLike
 from pathlib import Path
 from typing import Any
 
-from kolm.capture import extras, fields, png
+from kolm.capture import extras, fields, png, shapes
 from kolm.capture.drafts import BadRow, Defaults, Draft, FileImage, ImageSource, InlineImage, Row
-from kolm.capture.importers import jsonl
 from kolm.capture.sources import Folder, image_source, load
 from kolm.errors import Refused
 from kolm.records.capture import Source
@@ -38,7 +37,7 @@ def from_python(
         try:
             if not isinstance(row, dict):
                 raise fields.wrong("row", "a dict", row, where)
-            yield jsonl.draft_of(row, read_image, defaults or Defaults(source=SOURCE), where=where)
+            yield shapes.draft_of(row, read_image, defaults or Defaults(source=SOURCE), where=where)
         except Refused as error:
             yield BadRow.of(error, where)
 

@@ -11,7 +11,9 @@ import binascii
 import os
 import re
 import stat
+import unicodedata
 from pathlib import Path
+from urllib.parse import unquote
 
 from kolm import system
 from kolm.capture import limits
@@ -21,6 +23,7 @@ from kolm.errors import Refused, Usage
 # The first bytes of PNG, JPEG and WebP (and of GIF, to say that it is not taken) in base64.
 _BASE64_STARTS = ("iVBORw0KGgo", "/9j/", "UklGR", "R0lGOD")
 _DATA_URI = re.compile(r"data:([^;,]*)((?:;[^;,]*)*?)(;base64)?,(.*)\Z", re.DOTALL | re.IGNORECASE)
+_WEB = re.compile(r"(?:https?|ftp|s3|gs)://", re.IGNORECASE)
 _CONTROL = re.compile(r"[\x00-\x1f]")
 
 
@@ -50,12 +53,14 @@ class Folder:
         if known is not None:
             return known
         path = Path(os.path.realpath(self._root / name))
-        if Path(name).is_absolute() or not path.is_relative_to(self._root):
+        if "\\" in name and not path.exists():  # a path that Windows wrote
+            path = Path(os.path.realpath(self._root / name.replace("\\", "/")))
+        if not path.is_relative_to(self._root):
             raise Refused(
                 "E_IMAGE_PATH",
                 "the image path leaves the folder of the import",
                 where=where,
-                expected=f"a path relative to {self._root}",
+                expected=f"a path below {self._root}",
                 found=name[:200],
                 hint="name the folder that holds the images with --images",
             )
@@ -82,6 +87,16 @@ def image_source(value: str, folder: Folder, *, where: str) -> ImageSource:
         return InlineImage(data=_data_uri(value, where))
     if value.startswith(_BASE64_STARTS) and (data := _base64(value)) is not None:
         return InlineImage(data=data)
+    if _WEB.match(value):
+        raise Refused(
+            "E_IMAGE_PATH",
+            "kolm does not fetch images from the web",
+            where=where,
+            found=value[:200],
+            hint="download the images, and name their files",
+        )
+    if value[:7].lower() == "file://":
+        value = unquote(value[7:].removeprefix("localhost"))
     if len(value) > limits.MAX_PATH_CHARACTERS:
         raise Refused("E_IMAGE_BASE64", "neither base64 of an image nor a path", where=where)
     return FileImage(path=folder.file(value, where=where))
@@ -110,9 +125,28 @@ def load(source: ImageSource, *, where: str) -> bytes:
         return source.path.read_bytes()
     except (FileNotFoundError, NotADirectoryError, PermissionError) as error:
         message = f"the image file cannot be read: {error.strerror or error}"
-        raise Refused("E_IMAGE_FILE", message, where=where, found=str(source.path)) from None
+        raise Refused(
+            "E_IMAGE_FILE",
+            message,
+            where=where,
+            found=str(source.path),
+            hint=_other_spelling(source.path),
+        ) from None
     except OSError as error:  # not of this row alone
         raise system.error_of(error, where=source.path) from None
+
+
+def _other_spelling(path: Path) -> str:
+    """A file beside a missing one whose name differs in case or in how its accents are stored."""
+
+    def plain(name: str) -> str:
+        return unicodedata.normalize("NFC", name).casefold()
+
+    try:
+        near = [file.name for file in path.parent.iterdir() if plain(file.name) == plain(path.name)]
+    except OSError:
+        return ""  # there is no such folder: nothing is beside it
+    return f"there is a file {near[0]!r}" if near else ""
 
 
 def import_file(path: Path) -> None:

@@ -12,6 +12,7 @@ from kolm import canonical
 from kolm.capture.documents import to_document
 from kolm.capture.drafts import prompt_and_response
 from kolm.capture.exporters import image_name
+from kolm.capture.markers import own_placeholder
 from kolm.capture.store import Stored
 from kolm.records.capture import Capture, TextPart
 
@@ -38,9 +39,11 @@ def image_names(capture: Capture, folder: str) -> str | list[str]:
 def _row(capture: Capture, folder: str) -> dict[str, Any]:
     row = {"image": image_names(capture, folder), **common(capture)}
     pair = _pair(capture)
-    if pair is not None:
-        return {**row, "prompt": pair[0], "response": pair[1]}
-    return {**row, "messages": to_document(capture)["messages"]}
+    if pair is None:
+        return {**row, "messages": to_document(capture)["messages"]}
+    placeholder = own_placeholder(pair)
+    named = {"placeholder": placeholder} if placeholder else {}
+    return {**row, **named, "prompt": pair[0], "response": pair[1]}
 
 
 def _pair(capture: Capture) -> tuple[str, str] | None:

@@ -7,12 +7,11 @@ text does not turn into the place of an image when it is imported again.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from itertools import count
 from typing import Any
 
 from kolm import canonical
 from kolm.capture.exporters.jsonl import common, image_names
-from kolm.capture.importers.llava import PLACEHOLDER
+from kolm.capture.markers import PLACEHOLDER, own_placeholder
 from kolm.capture.store import Stored
 from kolm.digest import hex_of
 from kolm.records.capture import Capture, ImagePart, Message, TextPart
@@ -52,13 +51,9 @@ def _placeholder(capture: Capture) -> str:
         part.text
         for message in capture.messages
         for part in message.content
-        if message.role == "user" and isinstance(part, TextPart)
+        if isinstance(part, TextPart)
     ]
-    named = (f"<image-{number}>" for number in count(1))
-    choice = PLACEHOLDER
-    while any(choice in text for text in spoken):
-        choice = next(named)
-    return choice
+    return own_placeholder(spoken) or PLACEHOLDER
 
 
 def _value(message: Message, placeholder: str) -> str:

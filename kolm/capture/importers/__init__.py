@@ -1,6 +1,7 @@
 """Capture: importers, one file a format. Each has `rows`, which yields drafts and bad rows.
 
-A new format is one file here and one line in `FORMATS`; it inherits the contract tests.
+A new format is one file here and one line in `TABLE`: the command line's choices, its help and the
+contract tests read the table.
 """
 
 from __future__ import annotations
@@ -8,23 +9,50 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from importlib import import_module
 from pathlib import Path
+from typing import NamedTuple
 
 from kolm.capture.drafts import BadRow, Defaults, Draft
+from kolm.capture.sources import Folder
 
-FORMATS = ("jsonl", "llava")  # the formats that are files; easy-vqa is an installed package
-
-Reader = Callable[..., Iterator[Draft | BadRow]]
+Read = Callable[[Path, Folder, Defaults], Iterator[Draft | BadRow]]
 
 
-def of_format(name: str) -> Reader:
-    """The `rows(path, folder, defaults)` function of a file format in `FORMATS`."""
-    reader: Reader = import_module(f"kolm.capture.importers.{name}").rows
-    return reader
+class Importer(NamedTuple):
+    """A format that files have.
+
+    Attributes:
+        module: in this package; its `rows(path, folder, defaults)` reads a file.
+        suffixes: of file names, by which the format is guessed; gzip's ``.gz`` may follow.
+        help: what it is, in a few words.
+    """
+
+    module: str
+    suffixes: tuple[str, ...]
+    help: str
+
+    @property
+    def read(self) -> Read:
+        """The `rows` function of the format."""
+        reader: Read = import_module(f"kolm.capture.importers.{self.module}").rows
+        return reader
+
+
+TABLE: dict[str, Importer] = {
+    "jsonl": Importer("jsonl", (".jsonl", ".ndjson"), "one JSON object a line"),
+    "llava": Importer("llava", (".json",), "one JSON array: LLaVA, ShareGPT, chat messages"),
+    "csv": Importer("table", (".csv",), "a table with a line of column names"),
+    "tsv": Importer("table", (".tsv", ".tab"), "the same with tabs"),
+    "folder": Importer("folder", (), "a folder of pictures with a metadata file"),
+}
 
 
 def guess(path: Path) -> str:
-    """The format of a file by its name: JSON Lines hold prompt/response rows, JSON is LLaVA's."""
-    return "llava" if path.suffix.lower() == ".json" else "jsonl"
+    """The format of a file by its name; anything unknown is taken for JSON Lines."""
+    if path.is_dir():
+        return "folder"
+    suffixes = [suffix.lower() for suffix in path.suffixes if suffix.lower() != ".gz"]
+    last = suffixes[-1] if suffixes else ""
+    return next((name for name, form in TABLE.items() if last in form.suffixes), "jsonl")
 
 
 def rows(
@@ -33,13 +61,14 @@ def rows(
     """Read a file to import.
 
     Args:
-        path: the file.
-        form: a name in `FORMATS`, or None to go by the file's name.
+        path: the file, a folder, or ``-`` for standard input.
+        form: a name in `TABLE`, or None to go by the file's name.
         images: the folder that image paths are relative to; default: the file's own.
         defaults: what rows say by not saying it.
     """
-    from kolm.capture import sources
+    from kolm.capture import reading, sources
 
-    sources.import_file(path)
-    folder = sources.Folder(images if images is not None else path.parent)
-    return of_format(form or guess(path))(path, folder, defaults)
+    if path != reading.STDIN and not path.is_dir():
+        sources.import_file(path)
+    root = images or (path if path.is_dir() else path.parent)
+    return TABLE[form or guess(path)].read(path, Folder(root), defaults)

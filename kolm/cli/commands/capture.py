@@ -8,6 +8,7 @@ from typing import Any
 
 import click
 
+from kolm.capture.importers import TABLE
 from kolm.cli import output
 from kolm.cli.commands import capture_rows
 from kolm.cli.options import STORE
@@ -68,9 +69,9 @@ def add(
 
 
 @command.command("import")
-@click.argument("source", metavar="FILE|easy-vqa")
+@click.argument("source", metavar="FILE|FOLDER|-|easy-vqa")
 @STORE
-@click.option("--format", "form", type=click.Choice(["jsonl", "llava"]), help="Default: by name.")
+@click.option("--format", "form", type=click.Choice(tuple(TABLE)), help="Default: by name.")
 @click.option(
     "--images",
     type=click.Path(exists=True, file_okay=False, path_type=Path),
@@ -88,6 +89,10 @@ def add(
 @TAGS
 @click.option("--license", "license_id", default="", help="SPDX id of rows that state none.")
 @click.option("--split", type=SPLITS, help="Side of rows that state none.")
+@click.option("--coerce", is_flag=True, help="Take numbers where an answer's text is wanted.")
+@click.option(
+    "--ignore-key", "ignored", multiple=True, metavar="KEY", help="Pass over; repeatable."
+)
 def import_(
     source: str,
     folder: Path,
@@ -99,13 +104,17 @@ def import_(
     tags: tuple[str, ...],
     license_id: str,
     split: Any,
+    coerce: bool,
+    ignored: tuple[str, ...],
 ) -> None:
-    """Import prompt/response JSON Lines, LLaVA conversations, or the easy-vqa package.
+    """Import rows from a file, a folder, standard input (-), or the easy-vqa package.
 
-    All rows are taken or none; importing the same rows again adds nothing.
+    JSON Lines, a JSON array, CSV or TSV, each also as gzip; or a folder with a metadata file. Rows
+    are prompt and response, chat messages, or conversations. All rows are taken or none; importing
+    the same rows again adds nothing.
     """
     from kolm import outputs
-    from kolm.capture import extras, importers, intake
+    from kolm.capture import extras, importers, intake, reading
     from kolm.capture.drafts import BadRow, Defaults, Draft
     from kolm.capture.importers import easy_vqa
     from kolm.capture.store import CaptureStore
@@ -118,7 +127,12 @@ def import_(
     else:
         form = form or importers.guess(path)
         defaults = Defaults(
-            source=Source(kind=form, name=path.name), license=license_id, split=split, tags=tags
+            source=Source(kind=form, name=reading.name_of(path)),
+            license=license_id,
+            split=split,
+            tags=tags,
+            coerce=coerce,
+            ignored=frozenset(ignored),
         )
         rows = importers.rows(path, form=form, images=images, defaults=defaults)
     extras.pillow()  # what is missing is said before a store is made

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from kolm.capture import exporters, importers, intake
 from kolm.capture.store import CaptureStore
-from kolm.errors import Usage
+from kolm.errors import Refused, Usage
 from kolm.records.capture import ImagePart, Message, TextPart
 from tests.support.captures import PICTURES, captures
 from tests.support.pictures import DEFAULTS, capture, facts, filled, picture
@@ -37,7 +37,7 @@ def round_trip(folder: Path, form: str, *values) -> None:
 
 @pytest.mark.parametrize("form", exporters.FORMATS)
 @settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.too_slow])
-@given(values=st.lists(captures(), max_size=4))
+@given(values=st.lists(captures(), min_size=1, max_size=4))
 def test_exported_captures_import_to_the_same_captures(form: str, values) -> None:
     with TemporaryDirectory() as folder:
         round_trip(Path(folder), form, *values)
@@ -87,8 +87,11 @@ def test_an_existing_file_is_not_replaced_unasked(tmp_path: Path) -> None:
     assert target.read_text() != "mine"
 
 
-def test_an_empty_store_exports_an_empty_array(tmp_path: Path) -> None:
-    round_trip(tmp_path, "llava")
+def test_an_empty_store_exports_an_empty_array_which_is_nothing_to_import(tmp_path: Path) -> None:
+    with pytest.raises(Refused) as caught:
+        round_trip(tmp_path, "llava")
+    assert caught.value.code == "E_IMPORT_EMPTY"
+    assert (tmp_path / "rows.json").read_bytes() == b"[]\n"
 
 
 def test_another_picture_under_an_image_name_is_not_replaced_unasked(tmp_path: Path) -> None:
