@@ -48,7 +48,7 @@ class CompileResult:
         evaluation: the evaluation document; empty for a dry run.
         kscore: the K-score document; empty for a dry run.
         gate_passed: whether K and every floor passed.
-        failing_cases: cases with a wrong answer: prompt, reference, output.
+        failing_cases: cases with a wrong answer: file and row, prompt, reference, output.
         state: the last state of the training; ``train.continues`` of another spec goes on from it.
         seconds: wall time of this call.
         peak_memory_bytes: of the largest process.
@@ -173,7 +173,7 @@ def _judge_and_seal(
         "evaluation": evaluation,
         "kscore": report,
         "gate_passed": passed,
-        "failing_cases": wrong_answers(cases, predictions),
+        "failing_cases": wrong_answers(cases, predictions, prepared.snapshot.names),
         "state": Digest(facts["state_last"]),
     }
     if passed or allow_below_gate:
@@ -214,7 +214,9 @@ def _judge_and_seal(
     )
 
 
-def wrong_answers(cases: bytes, predictions: Sequence[Mapping[str, Any]]) -> list[dict[str, str]]:
+def wrong_answers(
+    cases: bytes, predictions: Sequence[Mapping[str, Any]], places: Mapping[Digest, str]
+) -> list[dict[str, str]]:
     """The cases that the adapter did not get wholly right, in the order of the predictions."""
     wrong = {
         row["case"]: row["adapter"]["output"]
@@ -229,6 +231,7 @@ def wrong_answers(cases: bytes, predictions: Sequence[Mapping[str, Any]]) -> lis
     return [
         {
             "case": case.case,
+            "name": places.get(Digest(case.case), ""),
             "prompt": prompts[case.case],
             "reference": case.reference,
             "output": output,

@@ -102,6 +102,10 @@ def _data(ahead: Ahead) -> Iterator[Found]:
         )
         if count
     )
+    named = snapshot.on_no_side()
+    if named:
+        more = f" and {len(named) - 1:,} more" if named[1:] else ""
+        out += f" ({named[0]}{more})"
     yield ok(
         "captures",
         f"{sides.train.captures:,} to train on, {sides.validation.captures:,} to validate, "

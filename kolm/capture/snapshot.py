@@ -8,14 +8,15 @@ from __future__ import annotations
 
 import shutil
 import tempfile
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 from kolm import canonical, digest, paths
 from kolm.capture import hygiene, likeness, limits
+from kolm.capture.naming import name_of
 from kolm.capture.store import SNAPSHOTS, CaptureStore, Stored
 from kolm.digest import Digest
 from kolm.errors import Refused
@@ -59,6 +60,7 @@ class Snapshot:
         lines: ``snapshot.jsonl``, the bytes of each line without its newline.
         cases: ``evalcases.jsonl``: the canonical bytes of each eval capture, by ascending id.
         near_pairs: (eval file, nearest train file) of every eval image with a near twin in train.
+        names: the file and row of each capture that has them.
     """
 
     header: Header
@@ -67,6 +69,12 @@ class Snapshot:
     lines: tuple[bytes, ...]
     cases: tuple[bytes, ...]
     near_pairs: tuple[tuple[Digest, Digest], ...]
+    names: Mapping[Digest, str] = field(default_factory=dict)
+
+    def on_no_side(self) -> tuple[str, ...]:
+        """The captures that are neither trained on nor scored, as messages call them; sorted."""
+        out = (row.capture for row in self.rows if row.split == NO_SIDE)
+        return tuple(sorted(name_of(capture, self.names) for capture in out))
 
     @property
     def digest(self) -> Digest:
@@ -138,6 +146,7 @@ def take(store: CaptureStore, rule: SplitRule) -> Snapshot:
         lines=lines,
         cases=tuple(row.data for row in stored if sides[row.id] == "eval"),
         near_pairs=pairs,
+        names=store.names(),
     )
 
 

@@ -62,7 +62,7 @@ def failing_lines(cases: Iterable[Mapping[str, str]]) -> list[str]:
     lines: list[str] = []
     for case in cases:
         lines += [
-            f"wrong      {_short(case['prompt'])}",
+            f"wrong      {_short(' '.join((case.get('name', ''), case['prompt'])))}",
             f"           expected  {_short(case['reference'])}",
             f"           answered  {_short(case['output'])}",
         ]

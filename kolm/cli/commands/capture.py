@@ -14,6 +14,7 @@ from kolm.cli.commands import capture_rows
 from kolm.cli.options import STORE
 
 TAGS = click.option("--tag", "tags", multiple=True, metavar="TAG", help="May be given repeatedly.")
+SHOWN_NAMES = 10  # of captures that are on no side
 SPLITS = click.Choice(["train", "validation", "eval"])
 
 
@@ -245,6 +246,7 @@ def snapshot(
     document = {
         "schema": "urn:kolm:cli-capture-snapshot:v1",
         "digest": taken.digest,
+        "on_no_side": list(taken.on_no_side()),
         "folder": target,
         "snapshot": taken.document(),
     }
@@ -295,4 +297,8 @@ def _snapshot_text(document: dict[str, Any]) -> str:
         lines.append(f"dropped    {near['dropped']} train captures with a near twin in eval")
     if none > near["dropped"]:
         lines.append(f"left out   {none - near['dropped']} captures that would join many groups")
+    out = output.in_lines(document["on_no_side"])
+    lines += [f"           {name}" for name in out[:SHOWN_NAMES]]
+    if len(out) > SHOWN_NAMES:
+        lines.append(f"           and {len(out) - SHOWN_NAMES} more")
     return "\n".join(lines)
