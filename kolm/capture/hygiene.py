@@ -37,21 +37,15 @@ def problems(rows: Iterable[Stored]) -> list[Problem]:
     Two captures contradict each other when they show the same pictures (by pixels), say the same
     up to the last turn, and answer differently. What a person would not see makes no difference.
     """
+    held = list(rows)
     found: list[Problem] = []
-    answers: dict[tuple[str, ...], dict[str, list[tuple[Digest, str]]]] = {}
-    prompts: dict[tuple[str, ...], str] = {}
-    for row in rows:
+    for row in held:
         for message in row.capture.messages:
             if message.role == "assistant":
                 _check_answer(row, _text(message.content), found)
-        answer = _text(row.capture.messages[-1].content)
-        question = sameness.question(documents.to_document(row.capture))
-        prompts.setdefault(question, _text(row.capture.messages[-2].content))
-        same = answers.setdefault(question, {})
-        same.setdefault(sameness.plain(answer), []).append((row.id, answer))
-    for question, variants in answers.items():
-        if len(variants) > 1:
-            found.append(_contradiction(prompts[question], variants))
+    for answers in _by_question(held).values():
+        if len(answers) > 1:
+            found.append(_contradiction(answers))
     return sorted(found, key=lambda problem: (problem.code, problem.captures))
 
 
@@ -85,14 +79,12 @@ def demand_distinct(rows: Iterable[Stored]) -> None:
     Raises:
         Refused: ``E_CAPTURE_REPEATED``, naming them.
     """
-    first: dict[tuple[tuple[str, ...], str], Digest] = {}
-    repeated: list[tuple[Digest, Digest]] = []
-    for row in rows:
-        document = documents.to_document(row.capture)
-        said = (sameness.question(document), sameness.answer(document))
-        known = first.setdefault(said, row.id)
-        if known != row.id:
-            repeated.append((known, row.id))
+    repeated = [
+        (same[0].id, again.id)
+        for answers in _by_question(rows).values()
+        for same in answers.values()
+        for again in same[1:]
+    ]
     if not repeated:
         return
     shown = [f"{left} and {right}" for left, right in repeated[: limits.MAX_NAMED_PROBLEMS]]
@@ -119,11 +111,17 @@ def _text(content: Iterable[object]) -> str:
     return "".join(part.text for part in content if isinstance(part, TextPart))
 
 
-def _contradiction(prompt: str, variants: dict[str, list[tuple[Digest, str]]]) -> Problem:
-    given = sorted({rows[0][1][:60] for rows in variants.values()})
+def _by_question(rows: Iterable[Stored]) -> dict[sameness.Asked, dict[str, list[Stored]]]:
+    return sameness.by_question((row, documents.to_document(row.capture)) for row in rows)
+
+
+def _contradiction(answers: dict[str, list[Stored]]) -> Problem:
+    firsts = [same[0].capture for same in answers.values()]
+    prompt = sameness.plain(_text(firsts[0].messages[-2].content))[:60]
+    given = sorted(_text(capture.messages[-1].content)[:60] for capture in firsts)
     return Problem(
         code="E_CAPTURE_CONTRADICTION",
-        message=f"the same pictures and the prompt {sameness.plain(prompt)[:60]!r} have the "
-        "answers " + ", ".join(map(repr, given)),
-        captures=tuple(sorted(row_id for rows in variants.values() for row_id, _ in rows)),
+        message=f"the same pictures and the prompt {prompt!r} have the answers "
+        + ", ".join(map(repr, given)),
+        captures=tuple(sorted(row.id for same in answers.values() for row in same)),
     )

@@ -7,11 +7,11 @@ docs/format/snapshot.md, S13 and S14. The characters come from a table of one Un
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from functools import cache, lru_cache
 from importlib import resources
 from itertools import groupby
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 from kolm import canonical
 
@@ -21,9 +21,11 @@ _HANGUL_FIRST, _HANGUL_LAST = 0xAC00, 0xD7A3
 _VOWELS, _TAILS = 21, 28
 
 Document = Mapping[str, Any]
+Asked = tuple[str, ...]
+Name = TypeVar("Name")
 
 
-def question(document: Document) -> tuple[str, ...]:
+def question(document: Document) -> Asked:
     """What a capture asks: pictures by pixels, what is said to the model folded.
 
     The document must fit the schema of a capture; a place of an image that it does not have counts
@@ -46,6 +48,21 @@ def question(document: Document) -> tuple[str, ...]:
 def answer(document: Document) -> str:
     """The reference answer, as answers are compared: '5' is not '5%'."""
     return plain(document["messages"][-1]["content"][0]["text"])
+
+
+def by_question(rows: Iterable[tuple[Name, Document]]) -> dict[Asked, dict[str, list[Name]]]:
+    """Rows that ask the same, by what they answer; all in the order given.
+
+    Two answers to one question contradict each other, and one answer twice is a repeat (S13).
+
+    Args:
+        rows: what to call a row, and its capture.
+    """
+    asked: dict[Asked, dict[str, list[Name]]] = {}
+    for name, document in rows:
+        answers = asked.setdefault(question(document), {})
+        answers.setdefault(answer(document), []).append(name)
+    return asked
 
 
 def plain(text: str) -> str:

@@ -110,7 +110,7 @@ def _looks(images: list[Any]) -> list[tuple[str, str]]:
 def _cases_obey_the_rules(subject: Subject) -> Iterator[Finding]:
     """What taking captures in and a snapshot of them refuse: C4 to C12, S13."""
     pictures: dict[str, Mapping[str, Any]] = {}
-    asked: dict[tuple[str, ...], tuple[str, str]] = {}
+    whole: list[tuple[int, Mapping[str, Any]]] = []
     for number, (_, row) in enumerate(subject.case_rows, 1):
         where = f"{CASES}:{number}"
         try:
@@ -118,15 +118,7 @@ def _cases_obey_the_rules(subject: Subject) -> Iterator[Finding]:
         except KolmError as error:
             yield from_error(error)
             continue
-        answer = sameness.answer(row)
-        first, place = asked.setdefault(sameness.question(row), (answer, where))
-        if place != where:
-            does = "repeats" if first == answer else "contradicts"
-            yield failed(
-                f"the case {does} another: the same pictures and prompt",
-                where=where,
-                found=place,
-            )
+        whole.append((number, row))
         for image in row["images"]:
             if pictures.setdefault(image["file"], image) != image:
                 yield failed(
@@ -134,6 +126,17 @@ def _cases_obey_the_rules(subject: Subject) -> Iterator[Finding]:
                     where=where,
                     found=image["file"],
                 )
+    for answers in sameness.by_question(whole).values():
+        first = min(same[0] for same in answers.values())
+        for same in answers.values():
+            does = "repeats" if first in same else "contradicts"
+            for number in same:
+                if number != first:
+                    yield failed(
+                        f"the case {does} another: the same pictures and prompt",
+                        where=f"{CASES}:{number}",
+                        found=f"{CASES}:{first}",
+                    )
 
 
 @check(
