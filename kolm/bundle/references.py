@@ -26,6 +26,7 @@ def members_agree(documents: Documents) -> Iterator[KolmError]:
     The members must fit their schemas (V06), which the verifier checks as it parses them.
     """
     yield from receipt_is_derived(documents)
+    yield from lock_lists_are_ordered(documents)
     yield from lock_pins_data(documents)
     yield from snapshot_counts_rows(documents)
     yield from examples_follow(documents)
@@ -73,6 +74,21 @@ def _differences(stated: Any, derived: Any, place: str) -> Iterator[KolmError]:
         yield _refused(
             place, "the receipt does not say what the members make", str(derived), str(stated)
         )
+
+
+def lock_lists_are_ordered(documents: Documents) -> Iterator[KolmError]:
+    """Lists whose order means nothing have one order, and name nothing twice or by a path."""
+    lock = documents.document(LOCK)
+    files = [file["name"] for file in lock["base"]["files"]]
+    for place, stated in (
+        ("train/method/targets", lock["train"]["method"]["targets"]),
+        ("base/files", files),
+    ):
+        yield from _same(f"{LOCK}#/{place}", sorted(set(stated)), list(stated))
+    for name in files:
+        parts = name.split("/")
+        if not name.isprintable() or "\\" in name or any(part in ("", ".", "..") for part in parts):
+            yield _refused(f"{LOCK}#/base/files", "a file's name leads out of its folder", "", name)
 
 
 def lock_pins_data(documents: Documents) -> Iterator[KolmError]:

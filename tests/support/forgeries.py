@@ -306,6 +306,25 @@ def _scaled_factors(size: float) -> Callable[[BundleParts], None]:
     return forge
 
 
+def _not_fresh(parts: BundleParts) -> None:
+    """An adapter that was trained before, as its lora_B at the start shows."""
+    part = next(p for p in row(parts, Q0)["adapter"] if "lora_B" in p["tensor"])
+    part["before"] = digest.of_bytes(b"trained before")
+
+
+def _other_projector(parts: BundleParts) -> None:
+    row(parts, MERGER)["adapter"][0]["before"] = digest.of_bytes(b"another projector")
+
+
+def _targets_unordered(parts: BundleParts) -> None:
+    parts.lock["train"]["method"]["targets"].reverse()
+
+
+def _path_in_base(parts: BundleParts) -> None:
+    parts.lock["base"]["files"][0]["name"] = "../../etc/passwd"
+    parts.lock["base"]["files"].sort(key=lambda file: str(file["name"]))
+
+
 def _hidden_payload(parts: BundleParts) -> None:
     payload = b"\x7fELF or whatever else"
     parts.overrides[f"evalimage-{digest.hex_of(digest.of_bytes(payload))}"] = payload
@@ -807,6 +826,10 @@ FORGERIES = (
         "an adapter whose products underflow", ("V27",), parts=_scaled_factors(2.0**-70)
     ),
     Forgery("weights of 3e38", ("V26",), parts=_scaled_factors(3e38)),
+    Forgery("a lora_B that did not begin at zero", ("V29",), parts=_not_fresh),
+    Forgery("a projector that did not begin as the base's", ("V29",), parts=_other_projector),
+    Forgery("targets in another order", ("V08",), parts=_targets_unordered),
+    Forgery("a file of the base that is a path", ("V08",), parts=_path_in_base),
     Forgery("NaN weights", ("V26",), parts=_nan),
     Forgery("a delta without one of its factors", ("V23",), parts=_half_delta),
     Forgery("an adapter tensor listed twice", ("V29",), parts=_listed_twice),

@@ -118,6 +118,7 @@ def members_refer(subject: Subject) -> Iterator[Finding]:
         if not error.where.startswith((SCOPE_FIELD, COUNTS_FIELD)):
             yield from_error(error)
     rules = [
+        references.lock_lists_are_ordered,
         references.lock_pins_data,
         references.examples_follow,
         references.trace_follows,

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
-from kolm.bundle import globs, references
-from kolm.bundle.tensors import tensor_digest
+from kolm.bundle import globs, limits, references
+from kolm.bundle.tensors import TensorEntry, tensor_digest
 from kolm.errors import KolmError
 from kolm.records.verification import Finding
 from kolm.verify import base_table
+from kolm.verify.adapter_names import PREFIX
 from kolm.verify.check import check
 from kolm.verify.checks.container import COUNTS_FIELD, SCOPE_FIELD
 from kolm.verify.findings import failed, from_error, passed
@@ -96,9 +97,12 @@ def counts_add_up(subject: Subject) -> Iterator[Finding]:
     for error in references.receipt_is_derived(subject.documents):
         if error.where.startswith(COUNTS_FIELD):
             yield from_error(error)
+    shipped = {entry.name: entry for entry in subject.adapter}
     for row in subject.modules:
         yield from _base_is_unchanged(row)
         yield from _training_left_traces(row, subject.receipt["trace"]["steps"])
+        if subject.lock["train"]["continues"] is None:
+            yield from _training_began_where_it_does(row, shipped)
     yield from _aliases_share_their_tensor(subject)
     yield from _adapter_digests_match(subject)
     yield from _base_totals_match(subject)
@@ -156,6 +160,38 @@ def _training_left_traces(row: Any, steps: int) -> Iterator[Finding]:
             yield failed("declared trained, but it is what it was before", where=place)
         if tensor["elements"] != math.prod(tensor["shape"]):
             yield failed("the number of elements is not the product of the shape", where=place)
+
+
+def _training_began_where_it_does(
+    row: Any, shipped: Mapping[str, TensorEntry]
+) -> Iterator[Finding]:
+    """The initial values that are known: zeros in a fresh lora_B, the base's in the projector.
+
+    A whole tensor of another dtype than the base's is the base's widened, whose digest cannot be
+    told from the base's digest alone.
+    """
+    base = {f"{row['module']}.{owned['name']}": owned for owned in row["parameters"]}
+    for tensor in row["adapter"]:
+        expected, entry = None, shipped.get(tensor["tensor"])
+        owned = base.get(tensor["tensor"].removeprefix(PREFIX))
+        if entry is None or list(entry.shape) != tensor["shape"] or entry.dtype != tensor["dtype"]:
+            continue  # told elsewhere, and a stated size alone is not worth hashing
+        if entry.name.endswith(".lora_B.weight"):
+            expected = tensor_digest(entry.dtype, entry.shape, _zeros(entry.end - entry.start))
+        elif owned is not None and owned["dtype"] == tensor["dtype"]:
+            expected = owned["before"]
+        if expected is not None and tensor["before"] != expected:
+            yield failed(
+                "the tensor did not begin with the value that a fresh adapter has",
+                where=f"{MODULES}: {tensor['tensor']}",
+                expected=expected,
+                found=tensor["before"],
+            )
+
+
+def _zeros(size_bytes: int) -> Iterator[bytes]:
+    for start in range(0, size_bytes, limits.MIB):
+        yield bytes(min(limits.MIB, size_bytes - start))
 
 
 def _adapter_digests_match(subject: Subject) -> Iterator[Finding]:
