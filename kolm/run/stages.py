@@ -46,12 +46,7 @@ STAGES: Final = {stage.name: stage for stage in (TRAIN, EVALUATE)}
 
 def train_key(lock: Mapping[str, Any]) -> Digest:
     """The key of a training: what the weights rest on, and the class that rounds them."""
-    facts = {
-        **training_facts(lock),
-        "environment": lock["environment"]["class"],
-        "root": lock["data"]["root"],  # the trace names captures by their line of the snapshot
-    }
-    return _key(TRAIN, facts)
+    return _key(TRAIN, {**training_facts(lock), "environment": lock["environment"]["class"]})
 
 
 def evaluate_key(lock: Mapping[str, Any], *, weights: Digest, cases: Digest) -> Digest:

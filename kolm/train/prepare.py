@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from kolm import canonical, digest
+from kolm import canonical
 from kolm.capture.store import CaptureStore
 from kolm.digest import Digest
 from kolm.encode.encoder import Encoder
@@ -21,6 +21,7 @@ from kolm.errors import Refused
 from kolm.events import Reporter
 from kolm.format.examples import dropped_row, kept_row
 from kolm.format.names import LINES
+from kolm.format.seeds import training_root
 from kolm.models.family import runtime
 from kolm.models.folder import image_token_id
 from kolm.models.resolve import read_config
@@ -83,21 +84,21 @@ def read_inputs(folder: Path) -> Inputs:
 
     Raises:
         Unreadable: a file is missing.
-        Refused: a file breaks its schema, or the snapshot is not the lock's.
+        Refused: a file breaks its schema, or the captures are not the lock's.
     """
     lock = files.read_lock(folder)
     places = files.read_places(folder)
     lines, rows = [], []
     for _, line, row in canonical.read_lines(files.read(folder, LINES), where=LINES):
-        lines.append(line)
+        lines.append((row["split"], line))
         rows.append(SnapshotRow(capture=Digest(row["capture"]), split=row["split"]))
-    root = digest.merkle_root(lines)
-    if root != lock["data"]["root"]:
+    root = training_root(lines)
+    if root != lock["data"]["training"]:
         raise Refused(
             "E_TRAIN_SNAPSHOT",
-            "the snapshot is not the one that the lock names",
+            "the captures to learn from are not those that the lock names",
             where=LINES,
-            expected=lock["data"]["root"],
+            expected=lock["data"]["training"],
             found=root,
         )
     return Inputs(

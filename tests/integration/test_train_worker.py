@@ -282,3 +282,13 @@ def test_machines_of_two_classes_start_from_the_same_weights_in_the_same_order(t
     for left, right in zip(one, other, strict=True):
         if left["kind"] == "step":  # rounding alone
             assert abs(float(left["loss"]) - float(right["loss"])) < 1e-3
+
+
+def test_another_eval_side_leaves_a_training_as_it_is(tmp_path):
+    found = []
+    for name, listed in (("with", True), ("without", False)):
+        folder = make_run(tmp_path / name, held_out=5, list_held_out=listed, steps=3)
+        run_worker(folder)
+        documents = (*DOCUMENTS, "examples.jsonl")
+        found.append({name: (folder / name).read_bytes() for name in documents})
+    assert found[0] == found[1]

@@ -7,10 +7,10 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from kolm import canonical, digest
+from kolm import canonical
 from kolm.capture import images, png
 from kolm.capture.store import CaptureStore
-from kolm.format.seeds import derive_seeds
+from kolm.format.seeds import derive_seeds, training_root
 from kolm.records.capture import Capture, ImagePart, Message, Source, TextPart
 from kolm.roles import family
 from kolm.run.folder import Places, write_places
@@ -111,8 +111,21 @@ def make_lock(
     return lock
 
 
-def make_run(folder: Path, *, captures: int = 24, validation: int = 0, **train: Any) -> Path:
-    """A run folder, ready for the worker; store and base lie beside it and are made once."""
+def make_run(
+    folder: Path,
+    *,
+    captures: int = 24,
+    validation: int = 0,
+    held_out: int = 0,
+    list_held_out: bool = True,
+    threads: int = 1,
+    **train: Any,
+) -> Path:
+    """A run folder, ready for the worker; store and base lie beside it and are made once.
+
+    Of the captures, in their order, `validation` are on that side and then every fourth is on the
+    eval side, until `held_out` are; without `list_held_out` the snapshot leaves those out.
+    """
     store, base = folder.parent / "captures", folder.parent / "base"
     if not store.exists():
         make_store(store, captures)
@@ -123,13 +136,17 @@ def make_run(folder: Path, *, captures: int = 24, validation: int = 0, **train: 
         rows = []
         for number, stored in enumerate(opened.rows()):
             split = "train" if number >= validation else "validation"
+            if split == "train" and number % 4 == 0 and held_out:
+                split, held_out = "eval", held_out - 1
+                if not list_held_out:
+                    continue
             pictures = [{"file": i.file, "pixels": i.pixels} for i in stored.capture.images]
             rows.append({"capture": stored.id, "images": pictures, "split": split})
     assert len(ids) == captures
     folder.mkdir(parents=True)
-    lines = [canonical.dumps(row) for row in rows]
+    root = training_root((row["split"], canonical.dumps(row)) for row in rows)
     (folder / "snapshot.jsonl").write_bytes(canonical.dump_lines(rows))
-    lock = make_lock(digest.merkle_root(lines), environment=environment_class(1), **train)
+    lock = make_lock(root, environment=environment_class(threads), **train)
     (folder / "spec.lock.json").write_bytes(canonical.dumps(lock))
     write_places(folder, Places(base=base, captures=store))
     return folder

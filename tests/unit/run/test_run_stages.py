@@ -52,6 +52,8 @@ def changed(lock: dict[str, Any], path: str, value: Any) -> dict[str, Any]:
         ("base.id", "local/another", False, False),
         ("evaluation.metric", {"kind": "relaxed", "tolerance": "0.05"}, False, True),
         ("evaluation.max_new_tokens", 5, False, True),
+        ("data.root", OTHER, False, False),  # other eval lines beside the same others
+        ("data.cases", OTHER, False, False),  # an evaluation is of the cases that it is given
         ("train.learning_rate", "0.5", True, True),
         ("train.continues", {"state": OTHER, "chain": OTHER}, True, True),
         ("nonce", "1" * 64, True, True),
