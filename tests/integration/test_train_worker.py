@@ -9,6 +9,9 @@ import pytest
 from kolm import canonical, digest, schema
 from kolm.bundle import tensors as safetensors
 from kolm.bundle.adapter_config import derive
+from kolm.format.examples import examples_follow
+from kolm.format.schedule import read_schedule
+from kolm.format.trace import trace_follows
 from kolm.roles import family
 from tests.support import tiny_vlm
 from tests.support.train_run import make_run, read_rows, run_worker, start_worker
@@ -208,7 +211,7 @@ def test_validation_is_told_and_ends_a_run_that_no_longer_improves(tmp_path):
     assert contents(folder) == documents
     assert facts_of(folder) == facts
     trained_on = {p for row in trace if row["kind"] == "step" for p in row["positions"]}
-    assert trained_on <= set(range(6, 24))  # the first six lines are the validation split
+    assert trained_on <= set(range(18))  # numbers among the train lines, of which there are 18
 
 
 def test_the_projector_can_be_frozen_after_its_warm_up(tmp_path):
@@ -292,3 +295,23 @@ def test_another_eval_side_leaves_a_training_as_it_is(tmp_path):
         documents = (*DOCUMENTS, "examples.jsonl")
         found.append({name: (folder / name).read_bytes() for name in documents})
     assert found[0] == found[1]
+
+
+@pytest.mark.parametrize("precision", ["bfloat16", "float32"])
+def test_the_trace_of_a_run_is_the_one_that_lock_and_examples_make(tmp_path, precision):
+    stopping = {"patience": 2, "every_steps": 2}
+    folder = make_run(
+        tmp_path / "run", validation=6, steps=6, segments=2, precision=precision,
+        early_stopping=stopping,
+    )  # fmt: skip
+    run_worker(folder)
+    lock = canonical.loads((folder / "spec.lock.json").read_bytes(), where="lock")
+    trace, examples, lines = (
+        read_rows(folder / name) for name in ("trace.jsonl", "examples.jsonl", "snapshot.jsonl")
+    )
+    assert list(examples_follow(examples, lines, lock["train"])) == []
+    assert list(trace_follows(trace, read_schedule(lock), examples)) == []
+    rows = read_rows(folder / "modules.jsonl")
+    tensors = [tensor for row in rows for tensor in row["adapter"]]
+    assert {tensor["dtype"] for tensor in tensors} == {"F32"}
+    assert all(tensor["before"] != tensor["after"] for tensor in tensors)
