@@ -128,7 +128,7 @@ def loads(
         if len(value) != len(items):
             counts = Counter(key for key, _ in items)  # in one pass: the object may be hostile
             twice = next(key for key, count in counts.items() if count > 1)
-            _refuse(where, f"the key {twice[:80]!r} stands twice in one object")
+            _refuse(where, f"the key {twice[:80]!r} appears twice in one object")
         return value
 
     try:

@@ -225,5 +225,7 @@ def _as_capture(data: Sequence[bytes], prompt: str) -> dict[str, Any]:
     try:
         canonical.dumps(capture)
     except ValueError as error:
-        raise Refused("E_CAPTURE_TEXT", f"the prompt is no text: {error}", where="prompt") from None
+        raise Refused(
+            "E_CAPTURE_TEXT", f"the prompt is not valid Unicode text: {error}", where="prompt"
+        ) from None
     return capture

@@ -66,7 +66,7 @@ def _share(text: str) -> float | int:
     if not 0 <= value < 1:
         raise Refused(
             "E_ADAPTER_METHOD",
-            "a dropout is a share of the numbers",
+            "dropout must be at least 0 and below 1",
             where=where,
             expected="at least 0 and below 1",
             found=text[:80],

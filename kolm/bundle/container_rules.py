@@ -96,11 +96,9 @@ def closed_world(container: Container) -> Iterator[KolmError]:
     for name in missing:
         yield Refused("E_CONTAINER_MISSING", "an entry is missing", where=name)
     for name in twice:
-        yield Refused("E_CONTAINER_TWICE", "an entry stands in the file twice", where=name)
+        yield Refused("E_CONTAINER_TWICE", "the file holds an entry twice", where=name)
     if found != expected and not (missing or twice or unexplained):
-        yield Refused(
-            "E_CONTAINER_ORDER", "the entries are not in their one order", where=found[-1]
-        )
+        yield Refused("E_CONTAINER_ORDER", "the entries are out of order", where=found[-1])
 
 
 def layout_is_derived(container: Container) -> Iterator[KolmError]:

@@ -157,7 +157,7 @@ def kind_of(name: str) -> MemberKind:
             return kind
     raise Refused(
         "E_MEMBER_UNKNOWN",
-        "no member of a bundle has this name",
+        "a bundle has no member of this name",
         where=name[:80],
         expected="a name of the table in docs/format/bundle.md",
     )

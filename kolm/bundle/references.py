@@ -72,7 +72,10 @@ def _differences(stated: Any, derived: Any, place: str) -> Iterator[KolmError]:
             yield from _differences(stated.get(key), derived.get(key), f"{place}{separator}{key}")
     elif stated != derived:
         yield _refused(
-            place, "the receipt does not say what the members make", str(derived), str(stated)
+            place,
+            "the receipt is not the one that follows from the other members",
+            str(derived),
+            str(stated),
         )
 
 
@@ -212,12 +215,12 @@ def card_is_derived(documents: Documents) -> Iterator[KolmError]:
         evaluation=documents.document("evaluation.json"),
     )
     if documents.raw(CARD) != expected:
-        yield _refused(CARD, "the model card is not the one that the records make")
+        yield _refused(CARD, "the model card is not the one that follows from the other members")
 
 
 def _same(place: str, expected: Any, found: Any) -> Iterator[KolmError]:
     if expected != found:
-        yield _refused(place, "a member disagrees with another", str(expected), str(found))
+        yield _refused(place, "two members contradict each other", str(expected), str(found))
 
 
 def _refused(place: str, message: str, expected: str = "", found: str = "") -> Refused:

@@ -165,7 +165,9 @@ def _data_uri(value: str, where: str) -> bytes:
         raise Refused("E_IMAGE_BASE64", "not a base64 data URI", where=where, found=value[:60])
     media_type = match.group(1).lower()
     if media_type and not media_type.startswith("image/"):
-        raise Refused("E_IMAGE_FORMAT", "the data URI is no image", where=where, found=media_type)
+        raise Refused(
+            "E_IMAGE_FORMAT", "the data URI does not hold an image", where=where, found=media_type
+        )
     data = _base64(match.group(4))
     if data is None:
         raise Refused("E_IMAGE_BASE64", "the data URI's base64 is broken", where=where)

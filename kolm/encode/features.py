@@ -253,7 +253,7 @@ class _Builder:
         if grid != use.grid:
             raise Refused(
                 "E_ENCODE_IMAGE_TOKENS",
-                "the image processor cut an image into another grid than was planned",
+                "the image processor split the image into other patches than planned",
                 where=f"image {use.file}",
                 expected=str(use.grid),
                 found=str(grid),

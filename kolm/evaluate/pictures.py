@@ -117,7 +117,7 @@ class Pictures:
         if grid != use.grid:
             raise Refused(
                 "E_EVALUATE_GRID",
-                "the image processor cuts a picture otherwise than the plan says",
+                "the image processor splits the picture into other patches than planned",
                 where=use.file,
                 expected=str(use.grid),
                 found=str(grid),

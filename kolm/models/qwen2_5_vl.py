@@ -65,8 +65,9 @@ def widened(height: int, width: int, most: int) -> tuple[int, int]:
     """
     if not too_thin(height, width):
         return height, width
-    long = min(max(height, width), math.isqrt(LONGEST_SIDES * most))
-    short = max(min(height, width), -(-long // LONGEST_SIDES))
+    least = min(height, width)
+    long = max(least, min(max(height, width), math.isqrt(LONGEST_SIDES * most)))
+    short = max(least, -(-long // LONGEST_SIDES))
     return (long, short) if height > width else (short, long)
 
 

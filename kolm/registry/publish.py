@@ -98,7 +98,7 @@ class Publisher:
                 return Published(entry=entry, digest=stored, new=True)
         raise Network(
             "E_REGISTRY_BUSY",
-            "others kept publishing to this name at the same moment",
+            "other publishers changed this name during every try",
             where=backend.where,
             hint="try again",
         )

@@ -162,7 +162,7 @@ def _public(key: PublicKeyTypes, *, where: str, pem: bytes | None = None) -> Pub
             return PublicKey(algorithm=signer.name, pem=pem.decode("ascii"), keyid=keyid, _key=key)
     raise Refused(
         "E_KEY_KIND",
-        "the key is of no algorithm that kolm accepts, or a degenerate one",
+        "unsupported key type, or a weak key",
         where=where,
         expected=" or ".join(SIGNERS),
         found=type(key).__name__,

@@ -251,5 +251,7 @@ def _demand_unique(values: Iterable[str], what: str, where: str) -> None:
     seen: set[str] = set()
     for value in values:
         if value in seen:
-            raise Refused("E_TRUST_TWICE", f"a {what} stands twice", where=where, found=value)
+            raise Refused(
+                "E_TRUST_TWICE", f"two keys have the same {what}", where=where, found=value
+            )
         seen.add(value)

@@ -127,7 +127,7 @@ def _value_error(path: Path, expected: str, found: Any, source: Source) -> Refus
     name = ".".join(str(step) for step in path) or "the spec"
     return Refused(
         "E_SPEC_VALUE",
-        f"{name} has a value that it cannot have",
+        f"{name} has an invalid value",
         where=source.place(path),
         expected=expected,
         found=_shown(found),

@@ -155,7 +155,7 @@ class _Reader:
             if key.value in value:
                 first = self.lines[(*path, key.value)]
                 self._refuse(
-                    f'the key "{key.value}" stands twice (first in line {first})',
+                    f'the key "{key.value}" appears twice (first in line {first})',
                     key.start_mark,
                     code="E_SPEC_DUPLICATE_KEY",
                 )

@@ -236,7 +236,7 @@ def translating(where: str) -> Iterator[None]:
         yield
     except FileNotFoundError as error:
         found = str(error.filename or where)
-        raise Unreadable("E_STORE_MISSING", "not there", where=found) from None
+        raise Unreadable("E_STORE_MISSING", "not found", where=found) from None
     except OSError as error:
         raise system.error_of(error, where=where) from None
 

@@ -58,7 +58,7 @@ def read_plan(lock: Mapping[str, Any]) -> TrainPlan:
         if value not in known:
             raise Refused(
                 "E_TRAIN_UNSUPPORTED",
-                f"this version of kolm does not train with this {name.rpartition('.')[2]}",
+                f"this version of kolm has no such {name.rpartition('.')[2]}",
                 where=name,
                 expected=", ".join(known),
                 found=str(value),

@@ -75,7 +75,13 @@ def list_() -> None:
 
 @command.command("trust")
 @click.argument("pubkey", metavar="PUBKEY", type=click.Path(dir_okay=False, path_type=Path))
-@click.option("--as", "name", required=True, metavar="NAME", help="What to call whose key it is.")
+@click.option(
+    "--as",
+    "name",
+    required=True,
+    metavar="NAME",
+    help="A name for the key's owner, used in every answer.",
+)
 @click.option(
     "--role",
     "roles",

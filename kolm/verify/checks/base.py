@@ -46,7 +46,7 @@ def files_are_pinned(subject: Subject) -> Iterator[Finding]:
     for name in sorted(pinned.keys() | found.keys()):
         if pinned.get(name) != found.get(name):
             yield failed(
-                "a file that changes outputs is not the pinned one",
+                "a file that affects the outputs is not the pinned one",
                 where=name,
                 expected=pinned.get(name, "no such file"),
                 found=found.get(name, "no such file"),
@@ -217,7 +217,7 @@ def _needs_loading(subject: Subject) -> Iterator[Finding]:
         yield not_checked("needs --rescore, which loads the adapter strictly")
     else:
         yield not_checked(
-            "part of V46: the child refuses an adapter with other keys than the model"
+            "part of V46: the adapter is loaded strictly there, so another key is an error"
         )
 
 

@@ -96,7 +96,7 @@ def near_duplicates_are_counted(subject: Subject) -> Iterator[Finding]:
     found = len(source.near_twins(sorted(sides["eval"]), sorted(sides["train"])))
     if found != stated["across_splits"]:
         yield failed(
-            "the number of near-duplicates is another",
+            "the number of near-duplicates differs",
             where=f"{SNAPSHOT}#/near_duplicates/across_splits",
             expected=found,
             found=stated["across_splits"],
@@ -131,7 +131,7 @@ def _families_are_named(subject: Subject, source: CaptureSource) -> Iterator[Fin
     for pixels, image in sorted(pictures.items()):
         if image.get("twins") != named[pixels]:
             yield failed(
-                "the picture's near twins are others",
+                "the picture has other near twins than stated",
                 where=f"{LINES}: {image['file']}",
                 expected=named[pixels],
                 found=image.get("twins", "none"),

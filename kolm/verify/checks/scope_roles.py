@@ -48,7 +48,7 @@ def roles_are_recomputed(subject: Subject) -> Iterator[Finding]:
     for row in subject.modules:
         name, role = row["module"], subject.role_of(row["module"])
         if name <= previous and previous:
-            yield failed("the module stands twice or out of order", where=_module(name))
+            yield failed("the module is listed twice, or out of order", where=_module(name))
         previous = name
         if role is Role.OTHER:
             yield failed("the family's table covers no such module", where=_module(name))
@@ -61,7 +61,7 @@ def roles_are_recomputed(subject: Subject) -> Iterator[Finding]:
             )
         names = [owned["name"] for owned in (*row["parameters"], *row["buffers"])]
         if len(set(names)) != len(names):
-            yield failed("a tensor of the module stands twice", where=_module(name))
+            yield failed("a tensor of the module is listed twice", where=_module(name))
         for owned in (*row["parameters"], *row["buffers"]):
             full = f"{name}.{owned['name']}" if name else owned["name"]
             if subject.role_of(full) is not role:

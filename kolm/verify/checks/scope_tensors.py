@@ -49,7 +49,7 @@ def shapes_are_declared(subject: Subject) -> Iterator[Finding]:
                 )
         if entry.dtype not in FLOATS:
             yield failed(
-                "the tensor is no floating-point tensor",
+                "the tensor does not hold floating-point numbers",
                 where=_tensor(entry.name),
                 expected=" or ".join(FLOATS),
                 found=entry.dtype,
@@ -119,7 +119,10 @@ def config_is_derived(subject: Subject) -> Iterator[Finding]:
         yield from_error(error)
         return
     if subject.documents.raw(CONFIG) != derived:
-        yield failed("the config is not the derived one", where=_differing_key(subject, derived))
+        yield failed(
+            "the config is not the one that follows from lock and modules",
+            where=_differing_key(subject, derived),
+        )
     yield passed("derived again, byte for byte")
 
 

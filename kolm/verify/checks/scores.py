@@ -86,7 +86,7 @@ def _leaves_follow(subject: Subject) -> Iterator[Finding]:
         images = declared.pop(case, None)
         if images is None:
             yield failed(
-                "the case is no eval leaf of the snapshot: it was edited or added",
+                "the case is not one of the snapshot's eval captures: it was edited or added",
                 where=where,
                 found=case,
             )
@@ -94,13 +94,17 @@ def _leaves_follow(subject: Subject) -> Iterator[Finding]:
             yield failed("the case names other pictures than its leaf", where=where, found=case)
         if official and row["split"] != "eval":
             yield failed(
-                "the case's own split is another, and the split is the official one",
+                "under an official split a case must be marked eval",
                 where=where,
                 expected="eval",
                 found=row["split"] or "none",
             )
     for leaf in sorted(declared):
-        yield failed("an eval leaf of the snapshot has no case", where=CASES, expected=leaf)
+        yield failed(
+            "a capture that the snapshot puts on the eval side is missing from the cases",
+            where=CASES,
+            expected=leaf,
+        )
 
 
 def _looks(images: list[Any]) -> list[tuple[str, str]]:

@@ -100,7 +100,7 @@ def _split_follows(subject: Subject) -> Iterator[Finding]:
             )
     if dropped != near["dropped"]:
         yield failed(
-            "another number of near twins was dropped than the header says",
+            "the number of dropped near twins is not the header's",
             where=f"{SNAPSHOT}#/near_duplicates/dropped",
             expected=dropped,
             found=near["dropped"],
