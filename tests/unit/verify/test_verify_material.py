@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from kolm import canonical, digest
+from kolm.bundle.tensors import tensor_digest
 from kolm.errors import Lacking, Refused
 from kolm.records.verification import Evidence, Verdict
 from kolm.verify.checks.rescore import draw, power
@@ -173,6 +174,8 @@ def test_v43_an_adapter_that_does_not_fit_the_base_is_refused(world: World, base
     for part, shape in (("lora_A", (2, 4)), ("lora_B", (16, 2))):
         forged.tensors[f"base_model.model.{module}.{part}.weight"] = floats(part, shape)
     forged.retouch()
+    fresh = next(part for part in row["adapter"] if ".lora_B." in part["tensor"])
+    fresh["before"] = tensor_digest("F32", (16, 2), bytes(16 * 2 * 4))  # a forger starts it at zero
     assert world.audit(forged).overall is Verdict.OK
     assert {"V42", "V43"} <= world.audit(forged, base=base).failed
 
