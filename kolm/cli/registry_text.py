@@ -32,7 +32,15 @@ def _version_line(entry: dict[str, Any]) -> str:
     label = f"{entry['name']}@{entry['version']}"
     if entry["counts"]:
         state = "" if entry["state"] == "active" else f"   {entry['state'].upper()}"
-        return f"{label:28} {entry['cid']}   by {entry['signer']}{state}"
+        said = entry["summary"]
+        words = [
+            f"{name} {said[key]}"
+            for key, name in (("accuracy", "accuracy"), ("k", "K"), ("base", "base"))
+            if key in said
+        ]
+        when = [said["measured_on"][:10]] if "measured_on" in said else []
+        told = ", ".join([*words, *when]) or "its file cannot be read: kolm registry verify"
+        return f"{label:28} {entry['cid']}   by {entry['signer']}{state}\n{'':28} {told}"
     return f"{label:28} {entry['cid']}   NOT BELIEVED: {entry['objection']['message']}"
 
 

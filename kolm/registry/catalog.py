@@ -1,7 +1,7 @@
 """Looking around in a registry: names, versions and one bundle's records, without running anything.
 
-Only entries are read to list and search. A damaged name is shown with what is left
-of it, and hides no other.
+Entries decide what is listed; a bundle's own words are read for what is shown. A damaged name is
+shown with what is left of it, and hides no other.
 """
 
 from __future__ import annotations
@@ -111,6 +111,29 @@ def describe(backend: Backend, signed: SignedEntry, trust: TrustStore) -> dict[s
         "evaluation": bundle.document(evaluation) if evaluation in bundle.names else None,
         **_kscores(bundle, trust),
     }
+
+
+def summarise(backend: Backend, signed: SignedEntry, trust: TrustStore) -> dict[str, str]:
+    """What a list shows of a bundle: its base, its accuracy, and the newest K-score of its own
+    cases by a trusted evaluator with the time that it states; empty where the file cannot be read,
+    which `kolm registry verify` explains.
+    """
+    try:
+        found = describe(backend, signed, trust)
+    except KolmError:
+        return {}
+    summary = {"base": str(found["receipt"]["base"]["id"])}
+    if found["evaluation"] is not None:
+        summary["accuracy"] = str(found["evaluation"]["adapter"]["accuracy"])
+    own = [
+        score["kscore"]
+        for score in found["kscores"]
+        if score["kscore"]["pack"]["owner"] == "publisher"
+    ]
+    if own:
+        newest = max(own, key=lambda score: str(score["measured_on"]))
+        summary |= {"k": str(newest["composite"]), "measured_on": str(newest["measured_on"])}
+    return summary
 
 
 def _kscores(bundle: Bundle, trust: TrustStore) -> dict[str, Any]:

@@ -431,3 +431,20 @@ def test_who_makes_a_registry_anew_forgets_the_one_that_was_there(registry, bund
     assert _document("push", other, "toy@1.0.0")["new"]
     ran = invoke("registry", "init", "second")
     assert (ran.code, ran.stderr) == (0, "")
+
+
+def test_a_list_shows_accuracy_k_base_and_date(registry, bundle):
+    _document("push", bundle, "toy@1.0.0")
+    (listing,) = _document("registry", "list")["names"]
+    (entry,) = listing["versions"]
+    assert entry["summary"]["base"] == "kolm/toy"
+    shown = invoke("registry", "list").stdout
+    assert "accuracy 1, K 0.9" in shown
+    assert "base kolm/toy, 2026-01-02" in shown
+
+
+def test_a_list_says_that_a_file_cannot_be_read(registry, bundle):
+    _document("push", bundle, "toy@1.0.0")
+    for file in (registry / "blobs" / "sha256").iterdir():
+        file.write_bytes(b"")
+    assert "its file cannot be read: kolm registry verify" in invoke("registry", "list").stdout

@@ -185,11 +185,11 @@ def pull(
 @REGISTRY
 @TRUST
 def list_(name: str | None, folder: Path, trust_file: Path | None) -> None:
-    """List the names, or all versions of NAME. Reads entries only, no bundle."""
+    """List the names with their highest version, or all versions of NAME."""
     from kolm.registry.references import parse_name
 
     wanted = None if name is None else parse_name(name)
-    listings = [x for x in _browse(folder, (), trust_file) if wanted in (None, x["name"])]
+    listings = _browse(folder, trust_file, name=wanted)
     if wanted is not None and not listings:
         from kolm.errors import Unreadable
 
@@ -209,7 +209,7 @@ def list_(name: str | None, folder: Path, trust_file: Path | None) -> None:
 @TRUST
 def search(words: tuple[str, ...], folder: Path, trust_file: Path | None) -> int:
     """List the names that contain every WORD; the exit code is 1 if there is none."""
-    listings = _browse(folder, words, trust_file)
+    listings = _browse(folder, trust_file, words=words)
     _answer_listings("search", listings, every_version=False)
     return ExitCode.DONE if listings else ExitCode.NO
 
@@ -306,14 +306,31 @@ def _cid(content: Any) -> str:
     return cid_of(content)
 
 
-def _browse(folder: Path, words: tuple[str, ...], trust_file: Path | None) -> list[dict[str, Any]]:
+def _browse(
+    folder: Path,
+    trust_file: Path | None,
+    *,
+    name: str | None = None,
+    words: tuple[str, ...] = (),
+) -> list[dict[str, Any]]:
+    """The names, or one of them; what a bundle says is read for the versions that are shown."""
     from kolm.registry.backends.directory import Directory
-    from kolm.registry.catalog import browse, listing_to_document
+    from kolm.registry.catalog import browse, listing_to_document, summarise
 
-    backend = Directory.open(folder)
+    backend, trust = Directory.open(folder), _trust(trust_file)
     with _seen(backend) as seen:
-        found = browse(backend, _trust(trust_file), words=words, seen=seen)
-    return [listing_to_document(listing) for listing in found]
+        found = browse(backend, trust, words=words, seen=seen)
+    listed = []
+    for listing in found:
+        if name not in (None, listing.name):
+            continue
+        document = listing_to_document(listing)
+        shown = listing.versions if name else listing.versions[:1]
+        for signed, entry in zip(shown, document["versions"], strict=False):
+            if signed.counts:
+                entry["summary"] = summarise(backend, signed, trust)
+        listed.append(document)
+    return listed
 
 
 def _answer_listings(action: str, listings: list[dict[str, Any]], *, every_version: bool) -> None:
