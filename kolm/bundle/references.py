@@ -7,7 +7,7 @@ Rules B8 to B16 of docs/format/bundle.md.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from kolm import digest
@@ -26,14 +26,9 @@ def members_agree(documents: Documents) -> Iterator[KolmError]:
     The members must fit their schemas (V06), which the verifier checks as it parses them.
     """
     yield from receipt_is_derived(documents)
-    yield from lock_lists_are_ordered(documents)
-    yield from lock_pins_data(documents)
     yield from snapshot_counts_rows(documents)
-    yield from examples_follow(documents)
-    yield from trace_follows(documents)
-    yield from environment_class_holds(documents)
-    yield from checkpoints_are_the_traces(documents)
-    yield from images_are_the_cases(documents)
+    for _, rule in RULES:
+        yield from rule(documents)
     yield from card_is_derived(documents)
 
 
@@ -227,3 +222,15 @@ def _refused(place: str, message: str, expected: str = "", found: str = "") -> R
     return Refused(
         "E_BUNDLE_REFERENCE", message, where=place, expected=expected[:200], found=found[:200]
     )
+
+
+# The rules of docs/format/bundle.md that need no document beside those that V08 reads.
+RULES: tuple[tuple[str, Callable[[Documents], Iterator[KolmError]]], ...] = (
+    ("B9", lock_pins_data),
+    ("B11", trace_follows),
+    ("B12", examples_follow),
+    ("B13", environment_class_holds),
+    ("B14", images_are_the_cases),
+    ("B14", checkpoints_are_the_traces),
+    ("B17", lock_lists_are_ordered),
+)

@@ -29,8 +29,10 @@ Located = tuple[str, dict[str, Any] | BadRow]
 
 
 def name_of(path: Path) -> str:
-    """What a file is called in messages."""
-    return "stdin" if path == STDIN else path.name
+    """What a file is called in messages and as a source, packed or not."""
+    if path == STDIN:
+        return "stdin"
+    return path.name.removesuffix(".gz") if path.name != ".gz" else path.name
 
 
 @contextlib.contextmanager
@@ -45,7 +47,7 @@ def opened(path: Path) -> Iterator[IO[bytes]]:
         if path == STDIN:
             raw: IO[bytes] = sys.stdin.buffer
         else:
-            if not path.is_file():
+            if path.is_dir() or not path.exists():
                 raise Usage("E_IMPORT_FILE", "there is no such file to import", where=str(path))
             try:
                 raw = stack.enter_context(path.open("rb"))
@@ -99,7 +101,7 @@ def lines(path: Path) -> Iterator[Located]:
 
 def objects(path: Path) -> Iterator[Located]:
     """The objects of a JSON array, of an object that wraps one, or of lines: by what is there."""
-    if path == STDIN:
+    if path == STDIN or not path.is_file():  # a pipe is read once
         yield from lines(path)
         return
     with opened(path) as stream:

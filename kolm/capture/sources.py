@@ -155,7 +155,7 @@ def import_file(path: Path) -> None:
     Raises:
         Usage: it is not.
     """
-    if not path.is_file():
+    if not path.exists():
         raise Usage("E_IMPORT_FILE", "there is no such file to import", where=str(path))
 
 

@@ -69,6 +69,11 @@ def from_error(error: KolmError) -> Finding:
     )
 
 
+def by_rule(rule: str, finding: Finding) -> Finding:
+    """A finding that names the rule of docs/format that does not hold, such as ``B9``."""
+    return finding._replace(detail=shorten(f"{rule}: {finding.detail}"))
+
+
 def shorten(value: object) -> str:
     """Text from a bundle, made fit to print: one line, no control characters, bounded."""
     text = value if isinstance(value, str) else str(value)

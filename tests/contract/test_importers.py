@@ -272,3 +272,22 @@ def test_lines_come_from_a_pipe(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     [found] = read(Path("-"))
     assert isinstance(found, Draft)
     assert found.where == "stdin:1"
+
+
+@pytest.mark.parametrize("name", ["rows.jsonl", "rows.json"])
+def test_a_named_pipe_is_read_once(name: str, tmp_path: Path) -> None:
+    import os
+    import threading
+
+    os.mkfifo(tmp_path / name)
+    writer = threading.Thread(
+        target=(tmp_path / name).write_bytes, args=(_lines(GOOD[2:]),), daemon=True
+    )
+    writer.start()
+    assert [isinstance(row, Draft) for row in read(tmp_path / name)] == [True]
+
+
+def test_a_packed_file_is_the_same_source(tmp_path: Path) -> None:
+    from kolm.capture import reading
+
+    assert reading.name_of(Path("rows.jsonl.gz")) == reading.name_of(Path("rows.jsonl"))

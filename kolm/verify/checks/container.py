@@ -14,7 +14,7 @@ from kolm.format.seeds import derive_seeds
 from kolm.records.verification import Finding
 from kolm.verify.check import check
 from kolm.verify.documents import NOT_CANONICAL
-from kolm.verify.findings import failed, from_error, not_checked, passed
+from kolm.verify.findings import by_rule, failed, from_error, not_checked, passed
 from kolm.verify.subject import (
     CARD,
     EVALUATION,
@@ -116,20 +116,12 @@ def members_refer(subject: Subject) -> Iterator[Finding]:
     documents = subject.documents
     for error in references.receipt_is_derived(documents):
         if not error.where.startswith((SCOPE_FIELD, COUNTS_FIELD)):
-            yield from_error(error)
-    rules = [
-        references.lock_lists_are_ordered,
-        references.lock_pins_data,
-        references.examples_follow,
-        references.trace_follows,
-        references.environment_class_holds,
-        references.checkpoints_are_the_traces,
-        references.images_are_the_cases,
-    ]
+            yield by_rule("B8", from_error(error))
+    rules = [*references.RULES]
     if documents.obstacle(EVALUATION) is None and documents.obstacle(CARD) is None:
-        rules.append(references.card_is_derived)
-    for rule in rules:
-        yield from map(from_error, rule(documents))
+        rules.append(("B15", references.card_is_derived))
+    for name, rule in rules:
+        yield from (by_rule(name, from_error(error)) for error in rule(documents))
     yield from _seeds_follow(subject)
     steps = subject.receipt["trace"]["steps"]
     yield passed(f"{len(subject.digests)} members, {steps} steps in one chain")

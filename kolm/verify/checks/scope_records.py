@@ -14,7 +14,7 @@ from kolm.verify import base_table
 from kolm.verify.adapter_names import PREFIX
 from kolm.verify.check import check
 from kolm.verify.checks.container import COUNTS_FIELD, SCOPE_FIELD
-from kolm.verify.findings import failed, from_error, passed
+from kolm.verify.findings import by_rule, failed, from_error, passed
 from kolm.verify.subject import (
     EXAMPLES,
     LOCK,
@@ -37,7 +37,7 @@ def training_block_follows(subject: Subject) -> Iterator[Finding]:
     """The block is derived again; globs expand to exactly the lists; targets are the family's."""
     for error in references.receipt_is_derived(subject.documents):
         if error.where.startswith(SCOPE_FIELD):
-            yield from_error(error)
+            yield by_rule("R5 to R7", from_error(error))
     yield from _globs_expand(subject)
     yield from _targets_are_the_familys(subject)
     yield from _papers_are_the_familys(subject)
@@ -57,7 +57,7 @@ def _globs_expand(subject: Subject) -> Iterator[Finding]:
         covered = globs.expand(subject.receipt["vlm_train"][field], names)
         for name in sorted(set(meant) ^ set(covered)):
             why = "is covered but does not belong" if name in covered else "is not covered"
-            yield failed(f"a module {why} in {field}", where=f"{MODULES}: {name}")
+            yield failed(f"R6: a module {why} in {field}", where=f"{MODULES}: {name}")
 
 
 def _targets_are_the_familys(subject: Subject) -> Iterator[Finding]:
@@ -96,7 +96,7 @@ def counts_add_up(subject: Subject) -> Iterator[Finding]:
     """Per role, per base and per tensor; frozen is unchanged, trained has seen a gradient."""
     for error in references.receipt_is_derived(subject.documents):
         if error.where.startswith(COUNTS_FIELD):
-            yield from_error(error)
+            yield by_rule("R4", from_error(error))
     shipped = {entry.name: entry for entry in subject.adapter}
     for row in subject.modules:
         yield from _base_is_unchanged(row)
@@ -118,7 +118,7 @@ def _base_is_unchanged(row: Any) -> Iterator[Finding]:
         place = f"{MODULES}: {row['module']}.{owned['name']}"
         if owned["before"] != owned["after"]:
             yield failed(
-                "a tensor of the base changed during training",
+                "N4: a tensor of the base changed during training",
                 where=place,
                 expected=owned["before"],
                 found=owned["after"],
@@ -126,9 +126,9 @@ def _base_is_unchanged(row: Any) -> Iterator[Finding]:
     for owned in row["parameters"]:
         place = f"{MODULES}: {row['module']}.{owned['name']}"
         if owned["elements"] != math.prod(owned["shape"]):
-            yield failed("the number of elements is not the product of the shape", where=place)
+            yield failed("N11: the number of elements is not the product of the shape", where=place)
         if row["state"] != "trained" and (owned["requires_grad"] or owned["gradient_steps"]):
-            yield failed("a frozen weight was open to training", where=place)
+            yield failed("N10: a frozen weight was open to training", where=place)
 
 
 def _aliases_share_their_tensor(subject: Subject) -> Iterator[Finding]:
@@ -139,7 +139,7 @@ def _aliases_share_their_tensor(subject: Subject) -> Iterator[Finding]:
         target = known.get(parameter["alias_of"])
         if target is None or "alias_of" in target or target["before"] != parameter["before"]:
             yield failed(
-                "an alias is not the tensor that it stands for",
+                "N6: an alias is not the tensor that it stands for",
                 where=f"{MODULES}: {name}",
                 expected=target["before"] if target else parameter["alias_of"],
                 found=parameter["before"],
@@ -151,15 +151,15 @@ def _training_left_traces(row: Any, steps: int) -> Iterator[Finding]:
         place = f"{MODULES}: {tensor['tensor']}"
         if not 0 < tensor["gradient_steps"] <= steps:
             yield failed(
-                "declared trained, but the number of steps with a gradient says otherwise",
+                "N9: declared trained, but the number of steps with a gradient says otherwise",
                 where=place,
                 expected=f"1 to {steps}",
                 found=tensor["gradient_steps"],
             )
         if tensor["before"] == tensor["after"]:
-            yield failed("declared trained, but it is what it was before", where=place)
+            yield failed("N9: declared trained, but it is what it was before", where=place)
         if tensor["elements"] != math.prod(tensor["shape"]):
-            yield failed("the number of elements is not the product of the shape", where=place)
+            yield failed("N11: the number of elements is not the product of the shape", where=place)
 
 
 def _training_began_where_it_does(
@@ -200,7 +200,7 @@ def _adapter_digests_match(subject: Subject) -> Iterator[Finding]:
         for tensor in row["adapter"]:
             if tensor["tensor"] in listed:
                 yield failed(
-                    "an adapter tensor is listed twice", where=f"{MODULES}: {tensor['tensor']}"
+                    "N7: an adapter tensor is listed twice", where=f"{MODULES}: {tensor['tensor']}"
                 )
             listed[tensor["tensor"]] = tensor
     for entry in subject.adapter:
@@ -208,7 +208,7 @@ def _adapter_digests_match(subject: Subject) -> Iterator[Finding]:
         found = tensor_digest(entry.dtype, entry.shape, subject.tensor_bytes(entry))
         if stated is None or stated["after"] != found:
             yield failed(
-                "the shipped tensor is not the one that training ended with",
+                "N9: the shipped tensor is not the one that training ended with",
                 where=f"{WEIGHTS}: {entry.name}",
                 expected=stated["after"] if stated else "a row in modules.jsonl",
                 found=found,
