@@ -44,7 +44,7 @@ def summarise(report: Verification, *, paint: Paint) -> str:
     accepted = report.conclusions.overall.verdict is Verdict.OK
     lines = [*_head(report, paint), "", *_scopes(report, paint, most=2 if accepted else 1), ""]
     if accepted:
-        lines += [*_minima(report), *_basis(report.checks), "", *_gaps(report.checks)]
+        lines += [*_minima(report), *_basis(report.checks), *_gaps(report.checks)]
     else:
         lines += [*_wrong(report, paint), "", *_cut_all(advice(report))]
     lines += ["Every check: kolm verify -v. What one of them asks: kolm help V21."]
@@ -95,12 +95,16 @@ def _scope(name: str, conclusion: Conclusion, paint: Paint, most: int) -> Iterat
 def _minima(report: Verification) -> Iterator[str]:
     """What the policy demands of the scores and what was observed; the publisher's in -v."""
     met = [
-        f"{demand.name.replace('_', ' ')} {demand.observed} ({demand.demanded})"
+        f"{_asked(demand.name)} {demand.observed} ({demand.demanded})"
         for demand in report.demands
         if demand.by == "policy"
     ]
     for number, line in enumerate(_wrapped(", ".join(met), WIDTH - _LABEL - 2) if met else ()):
         yield _row("" if number else "policy asks", line)
+
+
+def _asked(name: str) -> str:
+    return name.replace("_", " ").removeprefix("lower bound ")
 
 
 def _basis(checks: Sequence[CheckResult]) -> Iterator[str]:

@@ -13,7 +13,9 @@ import pytest
 import kolm
 from kolm import canonical
 from kolm.bundle.cid import cid_of
+from kolm.cli.verification_summary import summarise
 from kolm.records import codec
+from kolm.records.verification import Evidence, Verdict
 from kolm.sign.trust import FILE_NAME, Role, TrustStore
 from kolm.verify.checks import ALL_CHECKS
 from kolm.verify.policy import BUILT_IN
@@ -284,3 +286,27 @@ def test_hostile_names_and_many_failures_still_fit_a_screen(world: World) -> Non
     ran = invoke("verify", world.seal(forged, key=world.stranger))
     assert ran.code in (1, 3)
     assert _fits(ran.stdout)
+
+
+@pytest.mark.parametrize("material", [(), ("base_identity",), ("base_identity", "process")])
+def test_a_summary_fits_however_long_its_parts_are(world: World, material: tuple[str, ...]) -> None:
+    report = world.look(world.seal()).report
+    reached = {name: getattr(report.conclusions, name) for name in report.conclusions._fields}
+    for name, conclusion in reached.items():
+        if name != "overall" and (conclusion.verdict is Verdict.OK or name in material):
+            reached[name] = conclusion._replace(
+                verdict=Verdict.OK, evidence=Evidence.RECOMPUTED, detail="a long detail " * 20
+            )
+    looked = {"base_identity": ("V40", "V41", "V42", "V43"), "process": ("V51", "V53")}
+    numbers = {number for name in material for number in looked[name]}
+    report = report._replace(
+        conclusions=type(report.conclusions)(**reached),
+        checks=tuple(
+            check._replace(verdict=Verdict.OK) if check.id in numbers else check
+            for check in report.checks
+        ),
+        demands=tuple(
+            demand._replace(name=demand.name + "_of_a_long_name") for demand in report.demands
+        ),
+    )
+    assert _fits(summarise(report, paint=lambda text, tone: text))
