@@ -46,7 +46,7 @@ def summarise(report: Verification, *, paint: Paint) -> str:
     if accepted:
         lines += [*_minima(report), *_basis(report.checks), *_gaps(report.checks)]
     else:
-        lines += [*_wrong(report, paint), "", *_cut_all(advice(report))]
+        lines += [*_wrong(report, paint), *_cut_all(advice(report))]
     lines += ["Every check: kolm verify -v. What one of them asks: kolm help V21."]
     return "\n".join(lines)
 
@@ -136,13 +136,13 @@ def _wrong(report: Verification, paint: Paint) -> Iterator[str]:
     verdict = report.conclusions.overall.verdict
     deciding = [check for check in report.checks if check.verdict is verdict]
     word, tone = WORDS[verdict]
-    for check in deciding[:_WRONG_SHOWN]:
+    for number, check in enumerate(deciding[:_WRONG_SHOWN]):
         lead = f"  {check.id} {word}  "
-        first, *rest = _wrapped(check.question, WIDTH - len(lead))
-        yield f"{lead.replace(word, paint(word, tone))}{first}"
-        yield from (f"{'':{len(lead)}}{line}" for line in rest)
+        asked = _cut(check.question, WIDTH - len(lead))
+        yield f"{lead.replace(word, paint(word, tone))}{asked}"
         for finding in check.findings[:1]:
-            yield from (f"      {line}" for line in _wrapped(finding.detail, WIDTH - 6))
+            most = 1 if number else 2  # the first one most often causes the others
+            yield from (f"      {line}" for line in _wrapped(finding.detail, WIDTH - 6, most))
             if finding.where:
                 yield f"      at {_cut(finding.where, WIDTH - 9)}"
             elif finding.expected or finding.found:
