@@ -1,5 +1,5 @@
-"""The bundle: questions about raw tensor values, without numpy: all finite? all zero? a product
-that is zero?
+"""The bundle: questions about raw tensor values, without numpy: all finite? all zero? how
+large is a product, or a sum of squares?
 
 Most of the work is done by slicing out the bytes that hold the exponent and translating them, so
 that a megabyte costs about a millisecond and hostile values cost no more than honest ones.
@@ -7,8 +7,11 @@ that a megabyte costs about a millisecond and hostile values cost no more than h
 
 from __future__ import annotations
 
+import math
+import operator
 import struct
 from collections.abc import Callable, Iterator
+from fractions import Fraction
 from typing import Final
 
 from kolm import digest
@@ -91,36 +94,61 @@ def is_zero(dtype: str, raw: bytes | memoryview) -> bool:
     return True
 
 
-def product_vanishes(
-    outer: tuple[str, bytes | memoryview], inner: tuple[str, bytes | memoryview], rank: int
+def product_reaches(
+    outer: tuple[str, bytes | memoryview],
+    inner: tuple[str, bytes | memoryview],
+    rank: int,
+    square: Fraction,
 ) -> bool:
-    """Whether the product of two matrices is nothing in float32: zero, or lost in underflow.
+    """Whether the Frobenius norm of the product of two matrices is surely at least some number.
 
-    It is multiplied with one fixed vector of signs, in exact integers. If no element of the
-    product reaches the smallest normal float32, 2^-126, then no element of the result reaches
-    2^-126 times the number of columns; the converse fails only where terms cancel, which a
-    product of trained factors does not do in every row.
+    The product M is multiplied with one fixed vector v of n signs, in exact integers:
+    |M v| / sqrt(n) never exceeds the norm of M, so that no product below the number is taken to
+    reach it. For a matrix whose signs have nothing to do with v, |M v| is about the norm of M
+    itself: a product that is some sqrt(n) times the number is seen to reach it.
 
     Args:
         outer: dtype (F32, BF16 or F16) and little-endian bytes of the left matrix, (rows, rank).
         inner: of the right one, (rank, columns).
         rank: at least 1.
+        square: the square of the number; above 0.
     """
     columns = len(inner[1]) // (_WIDTHS[inner[0]] * rank)
     signs = _signs(columns)
     image = [0] * rank
     for place, number in enumerate(_integers(*inner)):
         image[place // columns] += number * signs[place % columns]
-    # Both factors carry 2^149, and so the limit 2^-126 does twice.
-    limit = columns << (2 * 149 - 126)
-    total = 0
+    # Both factors carry 2^149, so the sum of squares carries it four times.
+    limit = math.ceil(columns * square * 2 ** (4 * 149))
+    reached, total = 0, 0
     for place, number in enumerate(_integers(*outer)):
         total += number * image[place % rank]
         if place % rank == rank - 1:
-            if abs(total) >= limit:
-                return False
+            reached += total * total
+            if reached >= limit:
+                return True
             total = 0
-    return True
+    return False
+
+
+_UNPACKED: Final = {"F64": ("d", 8), "F32": ("f", 4), "F16": ("e", 2)}
+
+
+def square_sum(dtype: str, raw: bytes | memoryview) -> float | None:
+    """The sum of the squares of all elements in float64, or None for a dtype that is no float."""
+    sums = []
+    for piece in _pieces(raw):
+        kind = dtype
+        if dtype == "BF16":
+            kind, piece = "F32", widened_bfloat16(piece)
+        if kind not in _UNPACKED:
+            return None
+        code, width = _UNPACKED[kind]
+        for start in range(0, len(piece), _LITTLE_BYTES):
+            some = piece[start : start + _LITTLE_BYTES]
+            numbers = struct.unpack(f"<{len(some) // width}{code}", some)
+            sums.append(sum(map(operator.mul, numbers, numbers)))
+    return math.fsum(sums)
 
 
 def _signs(count: int) -> list[int]:

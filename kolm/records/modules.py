@@ -67,7 +67,11 @@ class AdapterTensor:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModuleRow:
-    """One module of the base under its in-memory name, without PEFT's wrapping."""
+    """One module of the base under its in-memory name, without PEFT's wrapping.
+
+    Attributes:
+        weight_norm: the Frobenius norm of an adapted module's weight, None for the others.
+    """
 
     adapter: tuple[AdapterTensor, ...]
     buffers: tuple[ModuleBuffer, ...]
@@ -76,3 +80,4 @@ class ModuleRow:
     parameters: tuple[ModuleParameter, ...]
     role: str
     state: State
+    weight_norm: str | None

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from kolm.bundle.tensors import tensor_digest
 from kolm.digest import Digest
 from kolm.errors import Refused
+from kolm.format.norms import stated_norm
 from kolm.roles import Family, Role
 
 if TYPE_CHECKING:
@@ -190,6 +191,7 @@ def module_rows(
                 "class": module.kind,
                 "role": module.role.value,
                 "state": _state(own),
+                "weight_norm": _weight_norm(module) if _state(own) == "adapted" else None,
                 "parameters": [
                     _parameter_row(module, tensor, family, checkpoint_keys, aliases)
                     for tensor in module.parameters
@@ -216,6 +218,23 @@ def _state(own: Sequence[AdapterTensor]) -> str:
     if not own:
         return "frozen"
     return "trained" if own[0].whole else "adapted"
+
+
+_ROWS_AT_ONCE = 256  # in float64 eight bytes an element
+
+
+def _weight_norm(module: BaseModule) -> str:
+    weight = next(own.tensor for own in module.parameters if own.name == "weight")
+    return stated_norm(
+        square
+        for start in range(0, len(weight), _ROWS_AT_ONCE)
+        for square in _square_sums(weight[start : start + _ROWS_AT_ONCE])
+    )
+
+
+def _square_sums(rows: torch.Tensor) -> list[float]:
+    sums: list[float] = rows.detach().cpu().double().square().sum(dim=1).tolist()
+    return sums
 
 
 def _tensor_facts(tensor: BaseTensor) -> dict[str, Any]:

@@ -8,8 +8,10 @@ import pytest
 
 from kolm import canonical, digest, schema
 from kolm.bundle import tensors as safetensors
+from kolm.bundle import values
 from kolm.bundle.adapter_config import derive
 from kolm.format.examples import examples_follow
+from kolm.format.norms import least_square
 from kolm.format.schedule import read_schedule
 from kolm.format.trace import trace_follows
 from kolm.roles import family
@@ -268,6 +270,33 @@ def test_half_precision_trains_and_keeps_its_adapter_in_full_precision(tmp_path)
     }
     assert base == {"BF16"}
     assert deltas == {"F32"}
+
+
+@pytest.mark.parametrize("precision", ["bfloat16", "float32"])
+def test_a_run_of_two_steps_of_1e_4_counts_beside_the_bases_weights(tmp_path, precision):
+    """Its norms are those of the checkpoint; every single delta is one that V27 counts."""
+    folder = make_run(tmp_path / "run", steps=2, precision=precision, learning_rate="0.0001")
+    run_worker(folder)
+    lock = canonical.loads((folder / "spec.lock.json").read_bytes(), where="lock")
+    shard = (tmp_path / "base" / "model.safetensors").read_bytes()
+    stored = {
+        entry.name: entry
+        for entry in safetensors.parse_header(shard, where="base", canonical_form=False)
+    }
+    shipped = (folder / "adapter_model.safetensors").read_bytes()
+    factors = {entry.name: entry for entry in safetensors.parse_header(shipped, where="adapter")}
+    adapted = [row for row in read_rows(folder / "modules.jsonl") if row["weight_norm"] is not None]
+    assert adapted
+    for row in adapted:
+        weight = next(owned for owned in row["parameters"] if owned["name"] == "weight")
+        entry = stored[weight["checkpoint"][0]]
+        square = values.square_sum(entry.dtype, shard[entry.start : entry.end])
+        rounding = 2.0**-8 if precision == "bfloat16" else 1e-5
+        assert float(row["weight_norm"]) == pytest.approx(square**0.5, rel=rounding)
+        inner, outer = (factors[f"base_model.model.{row['module']}.lora_{x}.weight"] for x in "AB")
+        least = least_square(row["weight_norm"], lock["train"]["method"], weight["elements"])
+        raw = [(x.dtype, shipped[x.start : x.end]) for x in (outer, inner)]
+        assert values.product_reaches(*raw, inner.shape[0], least)
 
 
 def test_machines_of_two_classes_start_from_the_same_weights_in_the_same_order(tmp_path):

@@ -306,6 +306,21 @@ def _scaled_factors(size: float) -> Callable[[BundleParts], None]:
     return forge
 
 
+def _understated_norms(parts: BundleParts) -> None:
+    """Deltas that nobody can notice, beside weights that are said to be tiny."""
+    for name, (_, shape, raw) in list(parts.tensors.items()):
+        if ".lora_" in name:
+            parts.tensors[name] = "F32", shape, struct.pack("<f", 1e-5) * (len(raw) // 4)
+    parts.retouch()
+    for item in parts.modules:
+        if item["weight_norm"] is not None:
+            item["weight_norm"] = "0.0000001"
+
+
+def _norm_of_a_frozen_module(parts: BundleParts) -> None:
+    row(parts, "lm_head")["weight_norm"] = "1"
+
+
 def _not_fresh(parts: BundleParts) -> None:
     """An adapter that was trained before, as its lora_B at the start shows."""
     part = next(p for p in row(parts, Q0)["adapter"] if "lora_B" in p["tensor"])
@@ -825,6 +840,14 @@ FORGERIES = (
     Forgery(
         "an adapter whose products underflow", ("V27",), parts=_scaled_factors(2.0**-70)
     ),
+    Forgery("deltas below half an ulp of the base", ("V27",), parts=_scaled_factors(1e-5)),
+    Forgery(
+        "deltas below half an ulp, and norms of the base's weights understated",
+        (),
+        parts=_understated_norms,
+        only_by="base",
+    ),
+    Forgery("a norm for a frozen module", ("V29",), parts=_norm_of_a_frozen_module),
     Forgery("weights of 3e38", ("V26",), parts=_scaled_factors(3e38)),
     Forgery("a lora_B that did not begin at zero", ("V29",), parts=_not_fresh),
     Forgery("a projector that did not begin as the base's", ("V29",), parts=_other_projector),

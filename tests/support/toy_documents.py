@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import re
+import struct
 from pathlib import Path
 from typing import Any
 
 from kolm import canonical, digest
 from kolm.bundle.base_root import base_root
 from kolm.format import examples
+from kolm.format.norms import stated_norm
 from kolm.format.order import BatchOrder
 from kolm.format.schedule import Happening, read_schedule
 from kolm.format.seeds import derive_seeds
@@ -159,7 +161,13 @@ def make_module_row(module: toy_base.ToyModule, weights: dict[str, Tensor]) -> R
         "parameters": [_parameter(module.name, n, s) for n, s in sorted(module.parameters.items())],
         "role": str(FAMILY.role_of(module.name)),
         "state": state,
+        "weight_norm": _weight_norm(module) if delta else None,
     }
+
+
+def _weight_norm(module: toy_base.ToyModule) -> str:
+    raw = toy_base.parameter(module.name, "weight", module.parameters["weight"])[2]
+    return stated_norm(number**2 for (number,) in struct.iter_unpack("<f", raw))
 
 
 def _buffer(module: str, name: str, shape: tuple[int, ...]) -> Row:

@@ -100,6 +100,7 @@ def counts_add_up(subject: Subject) -> Iterator[Finding]:
     shipped = {entry.name: entry for entry in subject.adapter}
     for row in subject.modules:
         yield from _base_is_unchanged(row)
+        yield from _norm_is_stated(row)
         yield from _training_left_traces(row, subject.receipt["trace"]["steps"])
         if subject.lock["train"]["continues"] is None:
             yield from _training_began_where_it_does(row, shipped)
@@ -129,6 +130,17 @@ def _base_is_unchanged(row: Any) -> Iterator[Finding]:
             yield failed("N11: the number of elements is not the product of the shape", where=place)
         if row["state"] != "trained" and (owned["requires_grad"] or owned["gradient_steps"]):
             yield failed("N10: a frozen weight was open to training", where=place)
+
+
+def _norm_is_stated(row: Any) -> Iterator[Finding]:
+    adapted = row["state"] == "adapted"
+    if adapted != (row["weight_norm"] is not None):
+        yield failed(
+            "the norm of the weight is stated for adapted modules, and for no others",
+            where=f"{MODULES}: {row['module']}",
+            expected="a norm" if adapted else "null",
+            found=row["weight_norm"],
+        )
 
 
 def _aliases_share_their_tensor(subject: Subject) -> Iterator[Finding]:

@@ -8,8 +8,10 @@ from typing import Any
 from kolm.bundle import adapter_config, values
 from kolm.bundle.tensors import TensorEntry, tensor_digest
 from kolm.errors import KolmError
+from kolm.format import norms
 from kolm.records.verification import Finding
 from kolm.verify.adapter_names import DELTA_PARTS, DeltaTensor, WholeTensor, read_name
+from kolm.verify.base_norms import LOADING_ERROR, weight_norm
 from kolm.verify.check import check
 from kolm.verify.findings import failed, from_error, passed
 from kolm.verify.subject import CONFIG, LOCK, MODULES, WEIGHTS, Subject
@@ -158,9 +160,14 @@ def numbers_are_finite(subject: Subject) -> Iterator[Finding]:
     yield passed(f"{count:,} numbers")
 
 
-@check("V27", "Does the adapter change anything?", needs=("V23", "V26"), reads=(WEIGHTS, MODULES))
+@check(
+    "V27",
+    "Does the adapter change anything?",
+    needs=("V23", "V26"),
+    reads=(WEIGHTS, MODULES, LOCK),
+)
 def adapter_does_something(subject: Subject) -> Iterator[Finding]:
-    """One low-rank product that float32 can hold is enough, or one whole tensor that differs."""
+    """One delta that is not negligible beside its weight, or one whole tensor that differs."""
     rows = subject.modules_by_name
     factors: dict[str, dict[str, TensorEntry]] = {}
     changed = 0
@@ -171,22 +178,44 @@ def adapter_does_something(subject: Subject) -> Iterator[Finding]:
         elif isinstance(name, WholeTensor):
             before = _listed(rows[name.module], name.parameter)
             changed += before is not None and _differs(subject, entry, before)
-    active = next((module for module, f in factors.items() if _is_active(subject, f)), None)
+    active = next((rows[m] for m, f in factors.items() if _counts(subject, rows[m], f)), None)
     if active is None and not changed:
         yield failed(
-            "every low-rank product is zero or underflows, and no whole tensor differs",
+            "every low-rank product is negligible beside its weight, and no whole tensor differs",
             where=WEIGHTS,
+            expected="a product with at least 2^-24 of its weight's norm",
         )
-    product = f"the product at {active} is not zero" if active else "every low-rank product is zero"
+    yield from _norm_is_the_bases(subject, active)
+    product = f"the product at {active['module']} counts" if active else "no product counts"
     yield passed(f"{product}, {changed} whole tensors differ")
 
 
-def _is_active(subject: Subject, factors: Mapping[str, TensorEntry]) -> bool:
+def _counts(subject: Subject, row: Any, factors: Mapping[str, TensorEntry]) -> bool:
     inner, outer = factors["lora_A.weight"], factors["lora_B.weight"]
     raw = [(entry.dtype, subject.tensor_bytes(entry)) for entry in (outer, inner)]
     if any(values.is_zero(*matrix) for matrix in raw):
         return False
-    return not values.product_vanishes(raw[0], raw[1], rank=inner.shape[0])
+    elements = outer.shape[0] * inner.shape[1]
+    least = norms.least_square(row["weight_norm"], subject.lock["train"]["method"], elements)
+    return values.product_reaches(raw[0], raw[1], inner.shape[0], least)
+
+
+def _norm_is_the_bases(subject: Subject, row: Any | None) -> Iterator[Finding]:
+    """With the auditor's base: the norm on which the answer rests, from the stored weight."""
+    if row is None or subject.auditor.base is None:
+        return
+    try:
+        found = weight_norm(subject, _listed(row, "weight"))
+    except KolmError:
+        return  # V41 tells what is wrong with the base
+    stated = float(row["weight_norm"] or 0)
+    if found is not None and abs(stated - found) > found * LOADING_ERROR:
+        yield failed(
+            "the weight in the base has another norm than is stated",
+            where=f"{MODULES}: {row['module']}",
+            expected=f"{found:.6g}",
+            found=row["weight_norm"],
+        )
 
 
 def _differs(subject: Subject, entry: TensorEntry, before: Any) -> bool:

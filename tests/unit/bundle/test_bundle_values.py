@@ -11,7 +11,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kolm.bundle.values import all_finite, all_moderate, is_zero, product_vanishes
+from kolm.bundle.values import (
+    all_finite,
+    all_moderate,
+    is_zero,
+    product_reaches,
+    square_sum,
+)
+from kolm.format.norms import least_square, stated_norm
 
 FORMATS = {"F64": "<d", "F32": "<f", "F16": "<e"}
 
@@ -28,11 +35,12 @@ def test_finite_and_zero_agree_with_numpy(dtype: str, data: st.DataObject) -> No
     assert is_zero(dtype, raw) == bool((values == 0).all())
 
 
+METHOD = {"rank": 4, "alpha": 8, "rslora": False}
+
+
 @pytest.mark.parametrize("dtype", ["F32", "F16", "BF16"])
 @given(data=st.data())
-def test_what_does_not_vanish_has_an_element_that_float32_holds(
-    dtype: str, data: st.DataObject
-) -> None:
+def test_no_product_is_taken_for_larger_than_it_is(dtype: str, data: st.DataObject) -> None:
     rows, rank, columns = (data.draw(st.integers(1, 3)) for _ in range(3))
     numbers = st.sampled_from([0.0, -0.0, 1.0, -1.0, 0.5, 2.0**-14, 3.0, 2.0**-70, 2.0**-126])
     outer = data.draw(st.lists(numbers, min_size=rows * rank, max_size=rows * rank))
@@ -41,31 +49,64 @@ def test_what_does_not_vanish_has_an_element_that_float32_holds(
         outer, inner = ([x if abs(x) >= 2.0**-24 else 0.0 for x in m] for m in (outer, inner))
     left = np.array([Fraction(x) for x in outer], object).reshape(rows, rank)
     right = np.array([Fraction(x) for x in inner], object).reshape(rank, columns)
-    largest = max(abs(x) for x in (left @ right).ravel())
-    vanishes = product_vanishes(
-        (dtype, _stored(dtype, outer)), (dtype, _stored(dtype, inner)), rank=rank
-    )
-    if largest < Fraction(1, 2**126):
-        assert vanishes
-    if columns == 1:  # nothing can cancel among the columns
-        assert vanishes == (largest < Fraction(1, 2**126))
+    square = sum(x * x for x in (left @ right).ravel())
+    stored = (dtype, _stored(dtype, outer)), (dtype, _stored(dtype, inner))
+    assert not product_reaches(*stored, rank, square + Fraction(1, 2**600))
+    if columns == 1 and square:  # nothing can cancel among the columns
+        assert product_reaches(*stored, rank, square)
 
 
-@given(st.integers(0, 2**32), st.sampled_from(["F32", "BF16", "F16"]))
-def test_a_trained_product_does_not_vanish(seed: int, dtype: str) -> None:
-    """Steps of 1e-4 on a fresh factor, as the first steps of a run make them."""
+@given(st.integers(0, 2**32), st.sampled_from(["F32", "BF16"]), st.sampled_from([24, 1024]))
+def test_steps_of_an_honest_run_count(seed: int, dtype: str, columns: int) -> None:
+    """One step of 1e-4 on a fresh factor, beside a weight as it is drawn for its width."""
     random = np.random.default_rng(seed)
-    inner = random.uniform(-0.3, 0.3, 4 * 24).tolist()
-    outer = random.choice([-1e-4, 1e-4], 16 * 4).tolist()
-    assert not product_vanishes(
-        (dtype, _stored(dtype, outer)), (dtype, _stored(dtype, inner)), rank=4
+    inner = random.uniform(-1, 1, 4 * columns) / columns**0.5
+    outer = random.choice([-1e-4, 1e-4], 16 * 4)
+    weight = random.normal(0, columns**-0.5, 16 * columns)
+    least = least_square(stated_norm((weight**2).tolist()), METHOD, 16 * columns)
+    assert product_reaches(
+        (dtype, _stored(dtype, outer.tolist())), (dtype, _stored(dtype, inner.tolist())), 4, least
     )
+
+
+@given(st.integers(0, 2**32))
+def test_a_delta_that_rounds_away_everywhere_does_not_count(seed: int) -> None:
+    """Each element is below half a unit in the last place of the weight's."""
+    random = np.random.default_rng(seed)
+    weight = random.choice([-1.0, 1.0], (8, 16)).astype(np.float32)
+    inner, outer = np.full((4, 16), 2.0**-14), np.full((8, 4), 2.0**-14)
+    inner *= random.choice([-1, 1], inner.shape)
+    delta = METHOD["alpha"] / METHOD["rank"] * outer @ inner
+    assert (weight + delta.astype(np.float32) == weight).all()
+    least = least_square(stated_norm((weight**2).ravel().tolist()), METHOD, weight.size)
+    stored = [("F32", _stored("F32", m.ravel().tolist())) for m in (outer, inner)]
+    assert not product_reaches(*stored, 4, least)
 
 
 @pytest.mark.parametrize("size", [2.0**-149, 1e-38, 2.0**-64])
-def test_a_product_that_underflows_vanishes(size: float) -> None:
-    least = struct.pack("<f", size)
-    assert product_vanishes(("F32", least), ("F32", least), rank=1)
+def test_a_product_that_underflows_does_not_count_beside_any_weight(size: float) -> None:
+    least = ("F32", struct.pack("<f", size))
+    method = {"rank": 1, "alpha": 65536, "rslora": True}
+    assert not product_reaches(least, least, 1, least_square("0", method, 1))
+
+
+@pytest.mark.parametrize("dtype", ["F64", "F32", "F16", "BF16"])
+@given(st.lists(st.sampled_from([0.0, -1.0, 0.5, 3.0, 2.0**-14, 96.0]), max_size=50))
+def test_a_sum_of_squares_is_exact_where_float64_is(dtype: str, numbers: list[float]) -> None:
+    raw = struct.pack(f"<{len(numbers)}d", *numbers) if dtype == "F64" else _stored(dtype, numbers)
+    assert square_sum(dtype, raw) == sum(x * x for x in numbers)
+
+
+@given(st.floats(1e-45, 1e40), st.integers(1, 100))
+def test_a_norm_is_stated_in_six_digits_rounded_up(size: float, count: int) -> None:
+    stated = float(stated_norm([size * size] * count))
+    norm = size * count**0.5
+    assert norm * (1 - 1e-14) <= stated <= norm * (1 + 1.1e-5)
+
+
+def test_the_norm_of_what_is_no_float_is_not_known() -> None:
+    assert square_sum("I8", b"abcd") is None
+    assert stated_norm([]) == stated_norm([0.0]) == "0"
 
 
 @pytest.mark.parametrize("dtype", ["F32", "BF16"])

@@ -10,6 +10,7 @@ import pytest
 
 from kolm import canonical
 from kolm.records.verification import Verdict
+from tests.support import toy_base
 from tests.support.audits import World
 from tests.support.bundles import BundleParts
 from tests.support.toy_base import digest_of, floats, zeros
@@ -251,6 +252,26 @@ def test_v27_an_adapter_of_zeros_is_refused(world: World, forged: BundleParts) -
                 original = floats(f"base {module['module']}.{name}", tuple(value["shape"]))
                 forged.tensors[part["tensor"]] = original
     forged.retouch()
+    assert "V27" in world.audit(forged).failed
+
+
+def test_v27_a_delta_counts_beside_the_norm_that_is_stated_for_its_weight(
+    world: World, forged: BundleParts
+) -> None:
+    """Deltas of 1e-4 against a weight of norm 0.2: honest; against one of norm 10^6: nothing."""
+    for module in forged.modules:
+        for part in module["adapter"]:
+            shape = tuple(part["shape"])
+            if module["state"] == "trained":
+                tail = part["tensor"].rpartition(".")[2]
+                forged.tensors[part["tensor"]] = toy_base.parameter(module["module"], tail, shape)
+            elif "lora_B" in part["tensor"]:
+                forged.tensors[part["tensor"]] = floats(part["tensor"], shape, 1e-4)
+    forged.retouch()
+    assert "V27" not in world.audit(forged).failed
+    for module in forged.modules:
+        if module["weight_norm"] is not None:
+            module["weight_norm"] = "1000000"
     assert "V27" in world.audit(forged).failed
 
 

@@ -18,7 +18,7 @@ from kolm.verify.ports import PictureFacts, RescoreAnswer, RescoreJob, RescoreRe
 from tests.support import toy_documents
 from tests.support.audits import Pictures, World, rescoring
 from tests.support.bundles import BundleParts
-from tests.support.toy_base import floats
+from tests.support.toy_base import digest_of, floats, zeros
 
 
 @pytest.fixture(scope="module")
@@ -173,6 +173,8 @@ def test_v43_an_adapter_that_does_not_fit_the_base_is_refused(world: World, base
     weight["shape"] = [weight["shape"][0] * 2, weight["shape"][1] // 2]
     for part, shape in (("lora_A", (2, 4)), ("lora_B", (16, 2))):
         forged.tensors[f"base_model.model.{module}.{part}.weight"] = floats(part, shape)
+    fresh = next(part for part in row["adapter"] if "lora_B" in part["tensor"])
+    fresh["before"] = digest_of(zeros((16, 2)))
     forged.retouch()
     fresh = next(part for part in row["adapter"] if ".lora_B." in part["tensor"])
     fresh["before"] = tensor_digest("F32", (16, 2), bytes(16 * 2 * 4))  # a forger starts it at zero
