@@ -321,6 +321,18 @@ def _norm_of_a_frozen_module(parts: BundleParts) -> None:
     row(parts, "lm_head")["weight_norm"] = "1"
 
 
+def _swapped(field: str) -> Callable[[BundleParts], None]:
+    def forge(parts: BundleParts) -> None:
+        row(parts, Q0)[field].reverse()
+
+    return forge
+
+
+def _test_twice(said: dict[str, Row]) -> None:
+    configuration = said[predicates.TEST_RESULT]["configuration"]
+    configuration.append(configuration[0])
+
+
 def _not_fresh(parts: BundleParts) -> None:
     """An adapter that was trained before, as its lora_B at the start shows."""
     part = next(p for p in row(parts, Q0)["adapter"] if "lora_B" in p["tensor"])
@@ -848,6 +860,9 @@ FORGERIES = (
         only_by="base",
     ),
     Forgery("a norm for a frozen module", ("V29",), parts=_norm_of_a_frozen_module),
+    Forgery("parameters in another order", ("V21",), parts=_swapped("parameters")),
+    Forgery("a module's adapter tensors in another order", ("V21",), parts=_swapped("adapter")),
+    Forgery("a test result that names one member twice", ("V18",), claims=_test_twice),
     Forgery("weights of 3e38", ("V26",), parts=_scaled_factors(3e38)),
     Forgery("a lora_B that did not begin at zero", ("V29",), parts=_not_fresh),
     Forgery("a projector that did not begin as the base's", ("V29",), parts=_other_projector),

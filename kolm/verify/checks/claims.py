@@ -113,6 +113,8 @@ def scores_claims_agree(subject: Subject) -> Iterator[Finding]:
         yield from _differs(name, "evaluation", subject.digests[EVALUATION], said["evaluation"])
         yield from _differs(name, "pack root", subject.pack_root, said["pack"]["root"])
     for name, said in results:
+        configured = [item["name"] for item in said["configuration"]]
+        yield from _differs(name, "configuration", sorted((EVALUATION, LOCK)), sorted(configured))
         for item in said["configuration"]:
             held = subject.digests.get(item["name"])
             expected = _hex(held) if held else "a member of the bundle"
@@ -181,7 +183,7 @@ def _floors_agree(subject: Subject, name: str, said: dict[str, Any]) -> Iterator
                 expected=f"{floor['name']} in {side}",
                 found=other if floor["name"] in said[other] else "nowhere",
             )
-    tests = {*said["passedTests"], *said["failedTests"]}
+    tests = [*said["passedTests"], *said["failedTests"]]  # one on both sides counts twice
     known = {floor["name"] for floor in demanded}
     if subject.lock["evaluation"]["floors"]["k"] is not None:
         known.add("k")

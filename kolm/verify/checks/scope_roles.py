@@ -59,9 +59,7 @@ def roles_are_recomputed(subject: Subject) -> Iterator[Finding]:
                 expected=role.value,
                 found=row["role"],
             )
-        names = [owned["name"] for owned in (*row["parameters"], *row["buffers"])]
-        if len(set(names)) != len(names):
-            yield failed("a tensor of the module is listed twice", where=_module(name))
+        yield from _lists_have_one_order(row)
         for owned in (*row["parameters"], *row["buffers"]):
             full = f"{name}.{owned['name']}" if name else owned["name"]
             if subject.role_of(full) is not role:
@@ -81,6 +79,23 @@ def roles_are_recomputed(subject: Subject) -> Iterator[Finding]:
     if not subject.modules:
         yield failed("no module is listed", where=MODULES)
     yield passed(f"{len(subject.modules)} modules, roles recomputed")
+
+
+def _lists_have_one_order(row: dict[str, Any]) -> Iterator[Finding]:
+    """Each list by name, and no name twice, also not as a parameter and as a buffer."""
+    place = _module(row["module"])
+    names = [owned["name"] for owned in (*row["parameters"], *row["buffers"])]
+    if len(set(names)) != len(names):
+        yield failed("a tensor of the module is listed twice", where=place)
+    for field, key in (("parameters", "name"), ("buffers", "name"), ("adapter", "tensor")):
+        listed = [owned[key] for owned in row[field]]
+        if listed != sorted(listed):
+            yield failed(
+                f"the module's {field} are not in the order of their names",
+                where=place,
+                expected=", ".join(sorted(listed)),
+                found=", ".join(listed),
+            )
 
 
 def _key_is_the_familys(subject: Subject, name: str, parameter: dict[str, Any]) -> bool:

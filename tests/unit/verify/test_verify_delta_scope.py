@@ -175,7 +175,7 @@ def test_v21_a_parameter_listed_twice_is_refused(world: World, forged: BundlePar
 
 def test_v29_a_tensor_listed_twice_is_refused(world: World, forged: BundleParts) -> None:
     listed = row(forged, Q0)["adapter"]
-    listed.append(dict(listed[0]))
+    listed.insert(0, dict(listed[0]))
     assert world.audit(forged).failed == {"V29"}
 
 

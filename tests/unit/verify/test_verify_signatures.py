@@ -468,6 +468,30 @@ def test_v18_a_floor_on_the_wrong_side_is_refused(world: World) -> None:
     assert "V18" in world.audit(change=change).failed
 
 
+def test_v18_a_test_that_passed_and_failed_is_refused(world: World) -> None:
+    """Another floor failed, so that the result is the same either way."""
+    failing = world.parts.copy()
+    failing.lock["evaluation"]["floors"].update(worst_slice="1.1")
+    failing.rescore()
+    lenient = replace(BUILT_IN, gate="any")
+    assert world.audit(failing, policy=lenient).overall is Verdict.OK
+
+    def lie(said: dict[str, Any]) -> None:
+        result = said[predicates.TEST_RESULT]
+        assert "k" in result["passedTests"]
+        result["failedTests"] = sorted([*result["failedTests"], "k"])
+
+    assert world.audit(failing, policy=lenient, change=lie).failed == {"V18"}
+
+
+def test_v18_a_member_named_twice_is_refused(world: World) -> None:
+    def change(said: dict[str, Any]) -> None:
+        configuration = said[predicates.TEST_RESULT]["configuration"]
+        configuration.append(configuration[0])
+
+    assert world.audit(change=change).failed == {"V18"}
+
+
 def test_v18_one_signers_two_words_on_k_are_refused(world: World) -> None:
     """Another floor failed, so that both verdicts are the same."""
     failing = world.parts.copy()
