@@ -7,7 +7,7 @@ role where the spec says so), whole weights in the projector.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from kolm.records.verification import Finding
@@ -81,7 +81,7 @@ def roles_are_recomputed(subject: Subject) -> Iterator[Finding]:
     yield passed(f"{len(subject.modules)} modules, roles recomputed")
 
 
-def _lists_have_one_order(row: dict[str, Any]) -> Iterator[Finding]:
+def _lists_have_one_order(row: Mapping[str, Any]) -> Iterator[Finding]:
     """Each list by name, and no name twice, also not as a parameter and as a buffer."""
     place = _module(row["module"])
     names = [owned["name"] for owned in (*row["parameters"], *row["buffers"])]
