@@ -11,6 +11,7 @@ from kolm.bundle import limits, members
 from kolm.bundle.container import Container
 from kolm.bundle.members import Content
 from kolm.errors import Refused
+from kolm.format import names
 
 Row = dict[str, Any]
 
@@ -44,8 +45,8 @@ class Documents:
     @cached_property
     def names(self) -> tuple[str, ...]:
         """The members that are there: the receipt first, then the layers in table order."""
-        layers = sorted((n for n in self.contents if n != members.RECEIPT), key=members.position)
-        return (members.RECEIPT, *layers)
+        layers = sorted((n for n in self.contents if n != names.RECEIPT), key=members.position)
+        return (names.RECEIPT, *layers)
 
     def raw(self, name: str) -> memoryview:
         """The stored bytes of a member.

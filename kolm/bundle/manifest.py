@@ -13,9 +13,10 @@ from typing import Any, Final, NamedTuple
 
 from kolm import canonical, digest, schema
 from kolm.bundle import limits
-from kolm.bundle.members import RECEIPT, REQUIRED, kind_of, position
+from kolm.bundle.members import REQUIRED, kind_of, position
 from kolm.digest import Digest
 from kolm.errors import Refused, Unreadable
+from kolm.format.names import RECEIPT
 
 MANIFEST_MEDIA_TYPE: Final = "application/vnd.oci.image.manifest.v1+json"
 ARTIFACT_TYPE: Final = "application/vnd.kolm.bundle.v1"

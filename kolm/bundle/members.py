@@ -13,8 +13,7 @@ from typing import Final, NamedTuple
 from kolm.bundle import limits
 from kolm.bundle.limits import Limit
 from kolm.errors import Refused
-
-RECEIPT: Final = "receipt.json"
+from kolm.format import names
 
 
 class Content(Enum):
@@ -86,32 +85,32 @@ def _lines(
     )
 
 
-RECEIPT_KIND: Final = _document(RECEIPT, "receipt", "receipt")
+RECEIPT_KIND: Final = _document(names.RECEIPT, "receipt", "receipt")
 
 TABLE: Final = (
     MemberKind(
-        name="adapter_model.safetensors",
+        name=names.WEIGHTS,
         media_type=_cncf("weight"),
         content=Content.TENSORS,
         limit=limits.ENTRY_BYTES,
     ),
     MemberKind(
-        name="adapter_config.json",
+        name=names.CONFIG,
         media_type=_cncf("weight.config"),
         content=Content.PEFT_CONFIG,
         limit=limits.JSON_BYTES,
     ),
-    _lines("modules.jsonl", "modules", "modules_row", limit=limits.MODULES_BYTES),
-    _document("spec.lock.json", "lock", "lock"),
-    _document("snapshot.json", "snapshot", "snapshot"),
-    _lines("snapshot.jsonl", "snapshot", "snapshot_row", limit=limits.SNAPSHOT_BYTES),
-    _lines("evalcases.jsonl", "evalcases", "capture", limit=limits.CASES_BYTES, required=False),
-    _lines("examples.jsonl", "examples", "examples_row", limit=limits.EXAMPLES_BYTES),
-    _lines("trace.jsonl", "trace", "trace_row", limit=limits.TRACE_BYTES),
-    _lines("predictions.jsonl", "predictions", "predictions_row", limit=limits.PREDICTIONS_BYTES),
-    _document("evaluation.json", "evaluation", "evaluation"),
+    _lines(names.MODULES, "modules", "modules_row", limit=limits.MODULES_BYTES),
+    _document(names.LOCK, "lock", "lock"),
+    _document(names.SNAPSHOT, "snapshot", "snapshot"),
+    _lines(names.LINES, "snapshot", "snapshot_row", limit=limits.SNAPSHOT_BYTES),
+    _lines(names.CASES, "evalcases", "capture", limit=limits.CASES_BYTES, required=False),
+    _lines(names.EXAMPLES, "examples", "examples_row", limit=limits.EXAMPLES_BYTES),
+    _lines(names.TRACE, "trace", "trace_row", limit=limits.TRACE_BYTES),
+    _lines(names.PREDICTIONS, "predictions", "predictions_row", limit=limits.PREDICTIONS_BYTES),
+    _document(names.EVALUATION, "evaluation", "evaluation"),
     MemberKind(
-        name="README.md",
+        name=names.CARD,
         media_type=_cncf("doc"),
         content=Content.MARKDOWN,
         limit=limits.CARD_BYTES,

@@ -14,8 +14,8 @@ from kolm.bundle import cid, container_rules
 from kolm.bundle.container import Container, open_container
 from kolm.bundle.documents import Documents
 from kolm.bundle.manifest import Member
-from kolm.bundle.members import RECEIPT
 from kolm.errors import Usage
+from kolm.format.names import RECEIPT
 
 _STRICT_RULES = (
     container_rules.tar_grammar,

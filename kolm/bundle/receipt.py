@@ -10,15 +10,12 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from kolm.bundle import globs
-from kolm.bundle.members import RECEIPT
 from kolm.digest import Digest
 from kolm.format.examples import losses
+from kolm.format.names import CARD, LOCK, RECEIPT, WEIGHTS
 from kolm.format.optimizer import OPTIMIZER
 
 SCHEMA = "urn:kolm:receipt:v1"
-CARD = "README.md"
-WEIGHTS = "adapter_model.safetensors"
-LOCK = "spec.lock.json"
 ROLES = ("head", "language", "other", "projector", "vision")
 
 Row = dict[str, Any]

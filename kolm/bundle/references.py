@@ -11,11 +11,12 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from kolm import digest
-from kolm.bundle import card, members
+from kolm.bundle import card
 from kolm.bundle.documents import Documents
-from kolm.bundle.receipt import CARD, LOCK, WEIGHTS, derive_receipt
+from kolm.bundle.receipt import derive_receipt
 from kolm.errors import KolmError, Refused
 from kolm.format import examples, names, trace
+from kolm.format.names import CARD, LOCK, WEIGHTS
 from kolm.format.schedule import read_schedule
 from kolm.format.seeds import training_root
 
@@ -38,18 +39,18 @@ def receipt_is_derived(documents: Documents) -> Iterator[KolmError]:
     Raises:
         Refused: a member that it is made from is missing.
     """
-    stated = documents.document(members.RECEIPT)
+    stated = documents.document(names.RECEIPT)
     steps = list(documents.rows(names.TRACE))
     if not any(row["kind"] == "checkpoint" for row in steps):
-        yield _refused("trace.jsonl", "the trace has no checkpoint")
+        yield _refused(names.TRACE, "the trace has no checkpoint")
         return
     documents.raw(WEIGHTS)  # the receipt states its size, so that it cannot be derived without it
-    layers = [name for name in documents.names if name != members.RECEIPT]
+    layers = [name for name in documents.names if name != names.RECEIPT]
     try:
         derived = derive_receipt(
             lock=documents.document(LOCK),
-            snapshot=documents.document("snapshot.json"),
-            modules=documents.rows("modules.jsonl"),
+            snapshot=documents.document(names.SNAPSHOT),
+            modules=documents.rows(names.MODULES),
             examples=documents.rows(names.EXAMPLES),
             trace=steps,
             members={n: (digest.of_bytes(documents.raw(n)), len(documents.raw(n))) for n in layers},
@@ -57,7 +58,7 @@ def receipt_is_derived(documents: Documents) -> Iterator[KolmError]:
     except Refused as error:
         yield error
         return
-    yield from _differences(stated, derived, members.RECEIPT)
+    yield from _differences(stated, derived, names.RECEIPT)
 
 
 def _differences(stated: Any, derived: Any, place: str) -> Iterator[KolmError]:
@@ -93,30 +94,30 @@ def lock_pins_data(documents: Documents) -> Iterator[KolmError]:
     """The lock names this snapshot, these Merkle roots and these eval cases."""
     data = documents.document(LOCK)["data"]
     yield from _same(
-        f"{LOCK}#/data/snapshot", digest.of_bytes(documents.raw("snapshot.json")), data["snapshot"]
+        f"{LOCK}#/data/snapshot", digest.of_bytes(documents.raw(names.SNAPSHOT)), data["snapshot"]
     )
-    root = documents.document("snapshot.json")["root"]
+    root = documents.document(names.SNAPSHOT)["root"]
     yield from _same(f"{LOCK}#/data/root", root, data["root"])
-    sides = (row["split"] for row in documents.rows("snapshot.jsonl"))
-    training = training_root(zip(sides, documents.lines("snapshot.jsonl"), strict=True))
+    sides = (row["split"] for row in documents.rows(names.LINES))
+    training = training_root(zip(sides, documents.lines(names.LINES), strict=True))
     yield from _same(f"{LOCK}#/data/training", training, data["training"])
-    if "evalcases.jsonl" in documents:
-        cases = digest.of_bytes(documents.raw("evalcases.jsonl"))
+    if names.CASES in documents:
+        cases = digest.of_bytes(documents.raw(names.CASES))
         yield from _same(f"{LOCK}#/data/cases", cases, data["cases"])
     published = documents.document(LOCK)["publish"]["text"]
-    if published != ("evalcases.jsonl" in documents):
+    if published != (names.CASES in documents):
         yield _refused(f"{LOCK}#/publish/text", "publish.text and evalcases.jsonl disagree")
 
 
 def snapshot_counts_rows(documents: Documents) -> Iterator[KolmError]:
     """The snapshot header's root and counts are those of its lines, which are sorted."""
-    header = documents.document("snapshot.json")
-    root = digest.merkle_root(documents.lines("snapshot.jsonl"))
+    header = documents.document(names.SNAPSHOT)
+    root = digest.merkle_root(documents.lines(names.LINES))
     yield from _same("snapshot.json#/root", root, header["root"])
     captures: Counter[str] = Counter()
     images: dict[str, set[str]] = {side: set() for side in header["splits"]}
     previous = ""
-    for number, row in enumerate(documents.rows("snapshot.jsonl"), start=1):
+    for number, row in enumerate(documents.rows(names.LINES), start=1):
         if row["capture"] <= previous:
             yield _refused(f"snapshot.jsonl:{number}", "captures are not sorted and unique")
             return
@@ -136,7 +137,7 @@ def examples_follow(documents: Documents) -> Iterator[KolmError]:
     """examples.jsonl has a possible row for each capture to learn from."""
     yield from examples.examples_follow(
         list(documents.rows(names.EXAMPLES)),
-        documents.rows("snapshot.jsonl"),
+        documents.rows(names.LINES),
         documents.document(LOCK)["train"],
     )
 
@@ -160,7 +161,7 @@ def environment_class_holds(documents: Documents) -> Iterator[KolmError]:
 def checkpoints_are_the_traces(documents: Documents) -> Iterator[KolmError]:
     """Every state of the trace with the bytes that it names, if the lock publishes them."""
     published = documents.document(LOCK)["publish"]["checkpoints"]
-    rows = [row for row in documents.rows("trace.jsonl") if row["kind"] == "checkpoint"]
+    rows = [row for row in documents.rows(names.TRACE) if row["kind"] == "checkpoint"]
     states = {f"checkpoint-{row['step']:08d}": row["state"] for row in rows} if published else {}
     expected = {f"{base}.{suffix}" for base in states for suffix in ("json", "safetensors")}
     yield from _exactly(documents, "checkpoint-", expected, "publish.checkpoints and the trace")
@@ -181,7 +182,7 @@ def images_are_the_cases(documents: Documents) -> Iterator[KolmError]:
     published = documents.document(LOCK)["publish"]["images"]
     expected = {
         f"evalimage-{digest.hex_of(image['file'])}"
-        for row in (documents.rows("snapshot.jsonl") if published else ())
+        for row in (documents.rows(names.LINES) if published else ())
         if row["split"] == "eval"
         for image in row["images"]
     }
@@ -205,9 +206,9 @@ def _exactly(
 def card_is_derived(documents: Documents) -> Iterator[KolmError]:
     """README.md is the card that receipt, lock and evaluation make."""
     expected = card.render(
-        receipt=documents.document(members.RECEIPT),
+        receipt=documents.document(names.RECEIPT),
         lock=documents.document(LOCK),
-        evaluation=documents.document("evaluation.json"),
+        evaluation=documents.document(names.EVALUATION),
     )
     if documents.raw(CARD) != expected:
         yield _refused(CARD, "the model card is not the one that follows from the other members")

@@ -15,11 +15,12 @@ from kolm import digest, outputs, system
 from kolm.bundle import layout, limits
 from kolm.bundle.container import write_entry
 from kolm.bundle.manifest import Member, build_manifest
-from kolm.bundle.members import RECEIPT, kind_of
+from kolm.bundle.members import kind_of
 from kolm.bundle.reader import Bundle
 from kolm.bundle.tar import END
 from kolm.digest import Digest, Hasher
 from kolm.errors import Refused, Unreadable
+from kolm.format.names import RECEIPT
 
 Source = bytes | memoryview | Path
 _PIECE_BYTES = limits.MIB

@@ -7,11 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
+from kolm.format.names import LOCK
 from kolm.records.verification import CheckResult, Conclusion, Conclusions, Evidence, Verdict
 from kolm.sign.predicates import KSCORE, MODULES, PROVENANCE
 from kolm.verify.demands import failed_elsewhere
 from kolm.verify.findings import shorten
-from kolm.verify.subject import LOCK, Subject
+from kolm.verify.subject import Subject
 
 SEVERITY = (Verdict.FAILED, Verdict.COULD_NOT_LOOK, Verdict.NOT_CHECKED, Verdict.OK)
 

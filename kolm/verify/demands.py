@@ -11,11 +11,12 @@ from collections.abc import Iterator, Mapping
 from decimal import Decimal
 from typing import Any
 
+from kolm.format.names import EVALUATION, LINES, LOCK, PREDICTIONS
 from kolm.records.verification import Demand, Evidence, PackScore, Verdict
 from kolm.sign.predicates import KSCORE
 from kolm.verify.claim_states import OWN_PACK
 from kolm.verify.findings import shorten
-from kolm.verify.subject import EVALUATION, LINES, LOCK, PREDICTIONS, Subject
+from kolm.verify.subject import Subject
 
 PUBLISHER, POLICY = "publisher", "policy"
 BASE_P = "better_than_base_p"  # the one ceiling among the floors

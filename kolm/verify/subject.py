@@ -20,6 +20,18 @@ from kolm.bundle.container import Container
 from kolm.bundle.tensors import TensorEntry
 from kolm.digest import Digest
 from kolm.errors import KolmError, Refused
+from kolm.format.names import (
+    CASES,
+    EVALUATION,
+    LINES,
+    LOCK,
+    MODULES,
+    PREDICTIONS,
+    RECEIPT,
+    SNAPSHOT,
+    TRACE,
+    WEIGHTS,
+)
 from kolm.records.verification import CheckResult, Verdict
 from kolm.roles import Family, Role
 from kolm.score.cases import Case, build_cases
@@ -31,19 +43,6 @@ from kolm.verify.ports import CaptureSource, RescoreRequest
 from kolm.verify.snapshot_lines import SnapshotLines
 
 MANIFEST: Final = "manifest"  # not a member; in a check's `reads` it stands for what names them
-RECEIPT: Final = "receipt.json"
-LOCK: Final = "spec.lock.json"
-MODULES: Final = "modules.jsonl"
-WEIGHTS: Final = "adapter_model.safetensors"
-CONFIG: Final = "adapter_config.json"
-SNAPSHOT: Final = "snapshot.json"
-LINES: Final = "snapshot.jsonl"
-CASES: Final = "evalcases.jsonl"
-EXAMPLES: Final = "examples.jsonl"
-TRACE: Final = "trace.jsonl"
-PREDICTIONS: Final = "predictions.jsonl"
-EVALUATION: Final = "evaluation.json"
-CARD: Final = "README.md"
 
 WITHHELD: Final = "the publisher withheld prompts and references (publish.text: false)"
 

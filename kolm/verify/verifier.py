@@ -15,6 +15,7 @@ from kolm.bundle import cid
 from kolm.bundle.container import Container, open_container
 from kolm.digest import Digest
 from kolm.errors import KolmError, Unreadable
+from kolm.format.names import RECEIPT
 from kolm.records.verification import (
     CheckResult,
     Evidence,
@@ -32,7 +33,7 @@ from kolm.verify.demands import score_demands, scored_packs
 from kolm.verify.findings import from_error, not_checked, shorten
 from kolm.verify.policy import BUILT_IN, Policy
 from kolm.verify.ports import CaptureSource, RescoreRequest
-from kolm.verify.subject import MANIFEST, RECEIPT, Auditor, Subject
+from kolm.verify.subject import MANIFEST, Auditor, Subject
 from kolm.version import VERSION
 
 SHOWN_FINDINGS = 8  # the first ones tell what is wrong; a hostile file could cause millions

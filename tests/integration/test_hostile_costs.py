@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from kolm import canonical, digest
-from kolm.bundle.members import RECEIPT
+from kolm.format.names import RECEIPT
 from kolm.registry.backends.directory import Directory
 from tests.support.audits import World
 from tests.support.bundles import make_parts, write_raw

@@ -11,12 +11,13 @@ from typing import Any
 from kolm.bundle.base_root import BaseFacts, BaseTensor, root_of
 from kolm.digest import Digest
 from kolm.errors import KolmError
+from kolm.format.names import LOCK, MODULES, WEIGHTS
 from kolm.records.verification import Finding
 from kolm.verify.adapter_names import DeltaTensor, WholeTensor, read_name
 from kolm.verify.base_table import own_parameters, pinned_files
 from kolm.verify.check import TABLE, Check, check
 from kolm.verify.findings import failed, from_error, not_checked, passed
-from kolm.verify.subject import LOCK, MODULES, WEIGHTS, Subject
+from kolm.verify.subject import Subject
 from kolm.verify.widening import WIDENED, widened_digests
 
 NOT_GIVEN = "needs --base"

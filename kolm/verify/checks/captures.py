@@ -9,13 +9,14 @@ from collections.abc import Iterator, Mapping
 
 from kolm import digest
 from kolm.errors import KolmError, Lacking
+from kolm.format.names import LINES, SNAPSHOT
 from kolm.records.snapshot import NO_SIDE
 from kolm.records.verification import Finding
 from kolm.verify.check import check
 from kolm.verify.checks.split import sides_by_rule
 from kolm.verify.findings import could_not_look, failed, from_error, not_checked, passed
 from kolm.verify.ports import CaptureSource
-from kolm.verify.subject import LINES, SNAPSHOT, Subject
+from kolm.verify.subject import Subject
 
 NOT_GIVEN = "needs --captures"
 

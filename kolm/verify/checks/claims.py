@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from kolm import digest
+from kolm.format.names import EVALUATION, LINES, LOCK, MODULES, SNAPSHOT
 from kolm.records.verification import Finding
 from kolm.sign.predicates import (
     KSCORE,
@@ -17,7 +18,7 @@ from kolm.sign.predicates import (
 from kolm.sign.predicates import MODULES as MODULES_CLAIM
 from kolm.verify.check import check
 from kolm.verify.findings import failed, not_checked, passed
-from kolm.verify.subject import EVALUATION, LINES, LOCK, MANIFEST, MODULES, SNAPSHOT, Subject
+from kolm.verify.subject import MANIFEST, Subject
 
 
 @check(

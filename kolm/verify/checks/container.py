@@ -10,12 +10,7 @@ from collections.abc import Iterable, Iterator
 
 from kolm.bundle import container_rules, references
 from kolm.errors import KolmError
-from kolm.format.seeds import derive_seeds
-from kolm.records.verification import Finding
-from kolm.verify.check import check
-from kolm.verify.documents import NOT_CANONICAL
-from kolm.verify.findings import by_rule, failed, from_error, not_checked, passed
-from kolm.verify.subject import (
+from kolm.format.names import (
     CARD,
     EVALUATION,
     EXAMPLES,
@@ -25,8 +20,13 @@ from kolm.verify.subject import (
     RECEIPT,
     SNAPSHOT,
     TRACE,
-    Subject,
 )
+from kolm.format.seeds import derive_seeds
+from kolm.records.verification import Finding
+from kolm.verify.check import check
+from kolm.verify.documents import NOT_CANONICAL
+from kolm.verify.findings import by_rule, failed, from_error, not_checked, passed
+from kolm.verify.subject import Subject
 
 # The receipt's fields that V28 and V29 answer for; the others are V08's.
 SCOPE_FIELD = f"{RECEIPT}#/vlm_train"

@@ -11,6 +11,7 @@ from decimal import Decimal
 from typing import Any
 
 from kolm.errors import KolmError
+from kolm.format.names import EVALUATION, LOCK, PREDICTIONS
 from kolm.records import codec
 from kolm.records.kscore import Inputs
 from kolm.records.verification import Finding
@@ -26,7 +27,7 @@ from kolm.sign.predicates import KSCORE
 from kolm.verify.check import check
 from kolm.verify.claim_states import is_own
 from kolm.verify.findings import failed, from_error, not_checked, passed
-from kolm.verify.subject import EVALUATION, LOCK, PREDICTIONS, Subject
+from kolm.verify.subject import Subject
 
 NONE = "no K-score claim of a trusted key"
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from decimal import Decimal
 
+from kolm.format.names import CASES, EVALUATION, LINES, LOCK, MODULES, PREDICTIONS
 from kolm.records.verification import Demand, Finding, Verdict
 from kolm.sign.predicates import KSCORE, PROVENANCE, claimed_words
 from kolm.sign.predicates import MODULES as MODULES_CLAIM
@@ -16,16 +17,7 @@ from kolm.verify.conclusions import conclude_scopes
 from kolm.verify.demands import POLICY, measured_scores, score_demands, scored_packs, worst
 from kolm.verify.findings import NOTHING, could_not_look, failed, passed
 from kolm.verify.policy import PackDemand
-from kolm.verify.subject import (
-    CASES,
-    EVALUATION,
-    LINES,
-    LOCK,
-    MODULES,
-    PREDICTIONS,
-    WITHHELD,
-    Subject,
-)
+from kolm.verify.subject import WITHHELD, Subject
 
 
 @check("V60", "Is the base one that the policy accepts?", reads=(LOCK,))

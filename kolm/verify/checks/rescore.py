@@ -19,6 +19,7 @@ from typing import Any, Final
 from kolm import canonical, digest
 from kolm.digest import Digest
 from kolm.errors import KolmError, Lacking, Unreadable
+from kolm.format.names import LOCK, PREDICTIONS, WEIGHTS
 from kolm.records.verification import Finding, Verdict
 from kolm.score.evaluation import RUNS
 from kolm.score.intervals import binomial_lower_bound, binomial_tail
@@ -27,7 +28,7 @@ from kolm.score.rounding import MILLION
 from kolm.verify.check import check
 from kolm.verify.findings import could_not_look, failed, from_error, not_checked, passed
 from kolm.verify.ports import RescoreAnswer, RescoreJob
-from kolm.verify.subject import LOCK, PREDICTIONS, WEIGHTS, Subject
+from kolm.verify.subject import Subject
 
 COMPARED = ("output", "tokens", "finish")
 

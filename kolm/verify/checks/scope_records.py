@@ -9,22 +9,14 @@ from typing import Any
 from kolm.bundle import globs, limits, references
 from kolm.bundle.tensors import TensorEntry, tensor_digest
 from kolm.errors import KolmError
+from kolm.format.names import EXAMPLES, LOCK, MODULES, RECEIPT, SNAPSHOT, TRACE, WEIGHTS
 from kolm.records.verification import Finding
 from kolm.verify import base_table
 from kolm.verify.adapter_names import PREFIX
 from kolm.verify.check import check
 from kolm.verify.checks.container import COUNTS_FIELD, SCOPE_FIELD
 from kolm.verify.findings import by_rule, failed, from_error, passed
-from kolm.verify.subject import (
-    EXAMPLES,
-    LOCK,
-    MODULES,
-    RECEIPT,
-    SNAPSHOT,
-    TRACE,
-    WEIGHTS,
-    Subject,
-)
+from kolm.verify.subject import Subject
 
 
 @check(

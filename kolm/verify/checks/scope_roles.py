@@ -10,12 +10,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from kolm.format.names import LOCK, MODULES, RECEIPT, WEIGHTS
 from kolm.records.verification import Finding
 from kolm.roles import Role
 from kolm.verify.adapter_names import DeltaTensor, UnknownTensor, WholeTensor, read_name
 from kolm.verify.check import check
 from kolm.verify.findings import could_not_look, failed, passed
-from kolm.verify.subject import LOCK, MODULES, RECEIPT, WEIGHTS, Subject
+from kolm.verify.subject import Subject
 
 FAMILY_FACTS = (LOCK, RECEIPT)
 

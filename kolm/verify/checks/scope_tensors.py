@@ -9,12 +9,13 @@ from kolm.bundle import adapter_config, values
 from kolm.bundle.tensors import TensorEntry, tensor_digest
 from kolm.errors import KolmError
 from kolm.format import norms
+from kolm.format.names import CONFIG, LOCK, MODULES, WEIGHTS
 from kolm.records.verification import Finding
 from kolm.verify.adapter_names import DELTA_PARTS, DeltaTensor, WholeTensor, read_name
 from kolm.verify.base_norms import LOADING_ERROR, weight_norm
 from kolm.verify.check import check
 from kolm.verify.findings import failed, from_error, passed
-from kolm.verify.subject import CONFIG, LOCK, MODULES, WEIGHTS, Subject
+from kolm.verify.subject import Subject
 from kolm.verify.widening import WIDENED, widen
 
 FLOATS = ("BF16", "F16", "F32")  # what training writes; integers would be finite whatever they say

@@ -15,6 +15,7 @@ from kolm import canonical, digest
 from kolm.capture import rules
 from kolm.errors import KolmError
 from kolm.format import sameness
+from kolm.format.names import CASES, EVALUATION, LINES, LOCK, PREDICTIONS, SNAPSHOT
 from kolm.records.verification import Finding
 from kolm.score.evaluation import (
     RUNS,
@@ -26,16 +27,7 @@ from kolm.score.evaluation import (
 from kolm.score.judge import LENGTH, LONGEST_OUTPUT_CHARACTERS
 from kolm.verify.check import check
 from kolm.verify.findings import could_not_look, failed, from_error, not_checked, passed
-from kolm.verify.subject import (
-    CASES,
-    EVALUATION,
-    LINES,
-    LOCK,
-    PREDICTIONS,
-    SNAPSHOT,
-    WITHHELD,
-    Subject,
-)
+from kolm.verify.subject import WITHHELD, Subject
 
 
 @check(

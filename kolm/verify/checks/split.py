@@ -9,11 +9,12 @@ from typing import Literal
 from kolm.bundle import references
 from kolm.digest import Digest
 from kolm.errors import KolmError
+from kolm.format.names import LINES, SNAPSHOT
 from kolm.records.snapshot import NO_SIDE
 from kolm.records.verification import Finding
 from kolm.verify.check import check
 from kolm.verify.findings import failed, from_error, passed
-from kolm.verify.subject import LINES, SNAPSHOT, Subject
+from kolm.verify.subject import Subject
 
 
 @check(

@@ -9,8 +9,9 @@ import pytest
 
 from kolm import canonical, digest
 from kolm.bundle.manifest import Member, build_manifest, parse_manifest
-from kolm.bundle.members import RECEIPT, REQUIRED
+from kolm.bundle.members import REQUIRED
 from kolm.errors import Refused, Unreadable
+from kolm.format.names import RECEIPT
 
 DIGEST = digest.of_bytes(b"x")
 ALL = [
