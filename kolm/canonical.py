@@ -140,7 +140,7 @@ def loads(
             parse_constant=constant,
         )
     except json.JSONDecodeError as error:
-        message = f"not JSON: {error.msg} at byte {error.pos}"
+        message = f"not JSON: {error.msg.removesuffix(' at')} at byte {error.pos}"
         raise Refused("E_JSON_SYNTAX", message, where=where) from None
     _demand_utf8(text, value, where)
     return value

@@ -22,13 +22,14 @@ def check_keys(row: Row, known: Collection[str], *, where: str) -> None:
     """Refuse an unknown key, naming the nearest known one."""
     for key in row:
         if key not in known:
-            nearest = difflib.get_close_matches(str(key), known, 1, 0.5)
+            nearest = difflib.get_close_matches(str(key), known, 1)
+            ignore = f"if {str(key)[:60]!r} says nothing of the pair: --ignore-key {str(key)[:60]}"
             raise Refused(
                 "E_ROW_UNKNOWN_KEY",
                 f"the row has an unknown key {str(key)[:60]!r}",
                 where=where,
-                expected=f"did you mean {nearest[0]!r}?" if nearest else ", ".join(sorted(known)),
-                hint=f"if it says nothing of the pair: --ignore-key {str(key)[:60]}",
+                expected="" if nearest else f"one of {', '.join(sorted(known))}",
+                hint=f"did you mean {nearest[0]!r}? {ignore}" if nearest else ignore,
             )
 
 
@@ -70,7 +71,7 @@ def wrong(key: str, expected: str, value: Any, where: str) -> Refused:
         "E_ROW_FIELD",
         f"{key!r} is not {expected}",
         where=where,
-        found=f"{type(value).__name__} {str(value)[:60]!r}",
+        found=repr(value)[:60],
     )
 
 

@@ -97,6 +97,9 @@ def take_in(
     )
 
 
+_HINTS_SHOWN = 3  # of the bad rows' own; more would hide what to do next
+
+
 class _BadRows:
     """The bad rows of one import: all of them if they are to be listed, else the first ones."""
 
@@ -128,13 +131,14 @@ class _BadRows:
         shown = [f"{row.where}: {row.reason} [{row.code}]" for row in named]
         rest = self.count - len(shown)
         more = [f"and {rest} more"] if rest else []
+        hints = dict.fromkeys(row.hint for row in named if row.hint)
         return Refused(
             "E_IMPORT_BAD_ROWS",
             f"{self.count} of {rows_read} rows cannot be taken; nothing was added",
             where=first.where,
-            expected=first.expected,
+            expected=first.expected if len({row.expected for row in named}) == 1 else "",
             found="\n".join([*shown, *more]),
-            hint=f"{first.hint}; {hint}" if first.hint else hint,
+            hint="; ".join([*list(hints)[:_HINTS_SHOWN], hint]),
         )
 
 

@@ -147,7 +147,30 @@ def test_a_wrong_field_is_named(folder: Path, changes: Any, code: str, said: str
 def test_the_nearest_key_is_suggested() -> None:
     with pytest.raises(Refused) as caught:
         shapes.draft_of(row(respnse="x"), lambda *_: None, DEFAULTS, where="r:1")  # type: ignore[arg-type,return-value]
-    assert "'response'" in caught.value.expected
+    assert "did you mean 'response'?" in caught.value.hint
+
+
+def test_a_name_that_resembles_none_is_answered_with_all_names(folder: Path) -> None:
+    found = reason(read(folder / "rows.jsonl", [row(confidence=1)]))
+    assert "did you mean" not in found.expected + found.hint
+    assert "prompt" in found.expected
+    assert "--ignore-key confidence" in found.hint
+
+
+def test_each_kind_of_bad_row_keeps_its_hint(folder: Path, tmp_path: Path) -> None:
+    path = folder / "rows.jsonl"
+    wrong = [row(image="gone.png"), row(response=4), row(confidence=1)]
+    path.write_text("".join(json.dumps(one) + "\n" for one in wrong))
+    with (
+        CaptureStore.open(tmp_path / "store", create=True) as store,
+        pytest.raises(Refused) as refused,
+    ):
+        intake.take_in(store, importers.rows(path, defaults=DEFAULTS))
+    assert refused.value.code == "E_IMPORT_BAD_ROWS"
+    assert "--coerce" in refused.value.hint
+    assert "--ignore-key confidence" in refused.value.hint
+    assert "--skip-bad" in refused.value.hint
+    assert refused.value.expected == ""  # what one row wants is not what all of them want
 
 
 @pytest.mark.parametrize("image", [[], None, ""])
