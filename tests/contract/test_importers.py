@@ -110,7 +110,7 @@ def test_a_bad_row_costs_itself_and_is_named(form: str, tmp_path: Path) -> None:
     assert isinstance(bad, BadRow)
     assert bad.code == "E_ROW_UNKNOWN_KEY"
     assert "2" in bad.where
-    assert "response" in bad.expected
+    assert "did you mean 'response'" in bad.hint
     assert "--ignore-key respnse" in bad.hint
 
 
