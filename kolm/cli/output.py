@@ -186,7 +186,7 @@ class Output:
             raise Usage(
                 "E_CLI_NO_TERMINAL",
                 f"there is no terminal to ask on: {question}",
-                hint=f"pass {flag}",
+                hint=f"{'pass' if flag.startswith('-') else 'set'} {flag}",
             )
 
 

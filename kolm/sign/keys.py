@@ -139,7 +139,12 @@ def read_private(data: bytes, *, passphrase: str | None, where: str) -> PrivateK
         key = load_pem_private_key(data, secret)
     except (ValueError, TypeError, UnsupportedAlgorithm) as error:
         if encrypted:
-            raise Denied("E_KEY_PASSPHRASE", "the passphrase is wrong", where=where) from None
+            raise Denied(
+                "E_KEY_PASSPHRASE",
+                "the passphrase is wrong",
+                where=where,
+                hint="type it again, or correct KOLM_KEY_PASSPHRASE",
+            ) from None
         raise Refused("E_KEY_FORM", f"not a private key in PEM: {error}", where=where) from None
     return _private(key, where=where)
 

@@ -240,6 +240,7 @@ def test_a_target_that_is_taken_and_an_encrypted_key_are_told(
     monkeypatch.delenv("KOLM_KEY_PASSPHRASE")
     ran = invoke("check", spec, "--json")
     assert [f["code"] for f in told(ran, "failed").values()] == ["E_TARGET_EXISTS"]
+    assert ran.code == 1  # looked and no: it is not the check that was called wrongly
     assert any("the signing key is encrypted" in text for text in told(ran, "warning"))
     assert (tmp_path / "p" / "t.kolm").read_text() == "my thesis"
 

@@ -22,8 +22,9 @@ TONES = {"ok": "good", "warning": "warn", "failed": "bad"}
 def command(spec: Path) -> int:
     """Check SPEC against its data and this machine, without training and without a GPU.
 
-    Lists everything that is wrong, not only the first. The exit code is 1 if anything is, and 3
-    if all of it could not be looked at, such as a base that is not on this machine.
+    Lists everything that is wrong, not only the first. The exit code is 1 if anything of it was
+    looked at and is wrong. Otherwise it says what is missing: 3 if something could not be looked
+    at, such as a base that is not on this machine, 4 a permission or passphrase, 6 disk or memory.
     """
     out = output.current()
     findings, code = find(spec)
@@ -51,8 +52,14 @@ def find(spec: Path) -> tuple[list[dict[str, Any]], ExitCode]:
 
     sound = {"name": "spec", "verdict": "ok", "message": f"{spec} fits its schema"}
     found = [dict(one) for one in api.check(spec, reporter=output.current().reporter)]
-    codes = {code_of_family(one["family"]) for one in found if one["verdict"] == "failed"}
+    codes = {_code(one["family"]) for one in found if one["verdict"] == "failed"}
     return [sound, *found], min(codes, default=ExitCode.DONE)  # what was looked at weighs most
+
+
+def _code(family: str) -> ExitCode:
+    """What a failed finding counts as: a compile that would be called wrongly is a no here."""
+    code = code_of_family(family)
+    return ExitCode.NO if code is ExitCode.USAGE else code
 
 
 def from_errors(problems: Sequence[KolmError]) -> list[dict[str, Any]]:
