@@ -119,7 +119,11 @@ def base_root(folder: Path) -> BaseFacts:
 
 def _measure(folder: Path) -> BaseFacts:
     if not folder.is_dir():
-        raise Unreadable("E_CANNOT_READ", "the base is not a folder", where=str(folder)[:400])
+        raise Unreadable(
+            "E_CANNOT_READ",
+            "this is no folder, nor the name of a base on this machine",
+            where=str(folder)[:400],
+        )
     shards = _shards(folder)
     tensors = sorted(
         (tensor for shard in shards for tensor in _tensors(shard)),

@@ -6,6 +6,14 @@ from collections.abc import Iterator
 
 from kolm.records.verification import Verdict, Verification
 
+_MISSED = (
+    "the bundle is what it says, but not what your policy demands",
+    "ask for a bundle that meets the policy, or change the policy",
+)
+_MISSED_AND_OPEN = (  # a stranger's bundle, for one: nobody knows that it is what it says
+    "it is not what your policy demands, and other questions could not be answered",
+    "ask for a bundle that meets the policy, or change the policy; -v shows what is open",
+)
 # The first check that is not ok decides the advice: later ones often follow from it.
 _CAUSES: tuple[tuple[tuple[str, ...], str, str], ...] = (
     (
@@ -53,11 +61,7 @@ _CAUSES: tuple[tuple[tuple[str, ...], str, str], ...] = (
         "the pictures in the store are not the ones that the snapshot describes",
         "check that the store is the one the bundle was compiled from",
     ),
-    (
-        tuple(f"V{n}" for n in range(60, 70)),
-        "the bundle is what it says, but not what your policy demands",
-        "ask for a bundle that meets the policy, or change the policy",
-    ),
+    (tuple(f"V{n}" for n in range(60, 70)), *_MISSED),
 )
 _OTHER_ROLE = (
     "a key that you trust made claims of a kind that you do not believe it about",
@@ -104,6 +108,8 @@ def advice(report: Verification) -> Iterator[str]:
     told = next((known for code, known in _BY_CODE.items() if code in codes), None)
     if told is None and overall.verdict is Verdict.FAILED:
         told = next((w, n) for numbers, w, n in _CAUSES if first.id in numbers)
+    if told == _MISSED and any(r.verdict is Verdict.COULD_NOT_LOOK for r in report.checks):
+        told = _MISSED_AND_OPEN
     why, then = told or _UNKNOWN
     yield f"why   {why}"
     yield f"next  {then}"

@@ -16,6 +16,7 @@ from kolm.records.verification import (
     CheckResult,
     Conclusion,
     Evidence,
+    Finding,
     Signer,
     Verdict,
     Verification,
@@ -143,13 +144,24 @@ def _wrong(report: Verification, paint: Paint) -> Iterator[str]:
         for finding in check.findings[:1]:
             most = 1 if number else 2  # the first one most often causes the others
             yield from (f"      {line}" for line in _wrapped(finding.detail, WIDTH - 6, most))
-            if finding.where:
-                yield f"      at {_cut(finding.where, WIDTH - 9)}"
-            elif finding.expected or finding.found:
-                told = f"expected {finding.expected or '–'}, found {finding.found or '–'}"
-                yield f"      {_cut(told, WIDTH - 6)}"
+            yield from _place(finding)
     if len(deciding) > _WRONG_SHOWN:
         yield _row("also", _numbers(deciding[_WRONG_SHOWN:]))
+
+
+def _place(finding: Finding) -> Iterator[str]:
+    """Where, expected and found, on one line; the place gives way where it does not fit."""
+    differs = (
+        f"expected {finding.expected or '–'}, found {finding.found or '–'}"
+        if finding.expected or finding.found
+        else ""
+    )
+    parts = [f"at {finding.where}" if finding.where else "", differs]
+    told = ": ".join(part for part in parts if part)
+    if differs and len(short(told)) > WIDTH - 6:
+        told = differs
+    if told:
+        yield f"      {_cut(told, WIDTH - 6)}"
 
 
 def _wrapped(text: str, width: int, most: int = 2) -> list[str]:

@@ -79,6 +79,33 @@ class TestAnswers:
         assert "next" in ran.stdout
         assert _fits(ran.stdout)
 
+    def test_a_demand_that_is_missed_is_told_with_both_numbers(
+        self, world: World, home: Path
+    ) -> None:
+        policy = home / "policy.json"
+        policy.write_bytes(
+            canonical.dumps(codec.to_document(BUILT_IN) | {"minimum_eval_cases": 1000})
+        )
+        ran = invoke("verify", world.seal(), "--policy", policy)
+        assert ran.code == 1
+        assert "expected at least 1000, found " in ran.stdout
+        assert "why   the bundle is what it says" in ran.stdout
+        assert _fits(ran.stdout)
+
+    def test_what_a_stranger_signed_is_not_called_what_it_says(
+        self, world: World, home: Path
+    ) -> None:
+        policy = home / "policy.json"
+        policy.write_bytes(
+            canonical.dumps(codec.to_document(BUILT_IN) | {"minimum_eval_cases": 1000})
+        )
+        (home / FILE_NAME).unlink()
+        ran = invoke("verify", world.seal(), "--policy", policy)
+        assert ran.code == 1
+        assert "is what it says" not in ran.stdout
+        assert "other questions could not be answered" in " ".join(ran.stdout.split())
+        assert _fits(ran.stdout)
+
     def test_json_is_one_document_that_fits_its_schema(self, bad: Path) -> None:
         ran = invoke("verify", bad, "--json")
         assert ran.code == 1
