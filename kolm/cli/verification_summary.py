@@ -85,7 +85,7 @@ def _scope(name: str, conclusion: Conclusion, paint: Paint, most: int) -> Iterat
     word, tone = WORDS[conclusion.verdict]
     told = conclusion.detail
     if conclusion.evidence is Evidence.ATTESTED:
-        told = f"attested by {', '.join(conclusion.by)}"
+        told = f"attested by key {', '.join(conclusion.by)}"
     elif conclusion.evidence is Evidence.RECOMPUTED and conclusion.verdict is Verdict.OK:
         told = f"recomputed: {told}"
     first, *rest = _wrapped(told, WIDTH - 32, most)
@@ -116,7 +116,7 @@ def _basis(checks: Sequence[CheckResult]) -> Iterator[str]:
     yield _row("recomputed", f"{len(here)} checks: {families}")
     if words:
         signers = sorted({name for check in words for name in check.by})
-        yield _row("attested", f"{_numbers(words)} by {', '.join(signers)}")
+        yield _row("attested", f"{_numbers(words)} by key {', '.join(signers)}")
     rest = [check for check in checks if check.verdict is Verdict.NOT_CHECKED]
     if rest:
         yield _row("not looked at", _numbers(rest))

@@ -93,7 +93,7 @@ def _check(result: CheckResult, paint: Paint) -> Iterator[str]:
     if result.verdict is not Verdict.FAILED:
         told.append(paint(short(result.detail), "dim"))
     if result.evidence is Evidence.ATTESTED:
-        told.append(f"attested by {', '.join(result.by)}")
+        told.append(f"attested by key {', '.join(result.by)}")
     yield _line(result.id, result.verdict, "  · ".join(told), paint)
     if result.verdict in (Verdict.FAILED, Verdict.COULD_NOT_LOOK):
         for finding in result.findings:
@@ -138,7 +138,7 @@ def _scope(name: str, conclusion: Conclusion, paint: Paint) -> str:
     word, tone = WORDS[conclusion.verdict]
     known = {
         Evidence.RECOMPUTED: "recomputed here",
-        Evidence.ATTESTED: f"attested by {', '.join(conclusion.by)}",
+        Evidence.ATTESTED: f"attested by key {', '.join(conclusion.by)}",
         Evidence.NONE: "",
     }[conclusion.evidence]
     told = "; ".join(part for part in (known, conclusion.detail) if part)

@@ -54,7 +54,7 @@ class TestAnswers:
         ran = invoke("verify", world.seal())
         assert ran.code == 0
         assert ran.stdout.startswith("✓ accepted")
-        assert "attested by publisher" in ran.stdout
+        assert "attested by key publisher" in ran.stdout
         assert ran.stderr == ""
 
     def test_the_summary_fits_a_screen_and_names_id_and_signer_in_full(self, world: World) -> None:
@@ -151,7 +151,7 @@ class TestAnswers:
         path = world.seal(closed)
         ran = invoke("verify", path)
         assert ran.code == 3
-        assert "scores         not checked    attested by publisher" in ran.stdout
+        assert "scores         not checked    attested by key publisher" in ran.stdout
         assert "add --captures with the publisher's store" in ran.stdout
         assert _fits(ran.stdout)
         trusting = {**codec.to_document(BUILT_IN), "name": "trusting", "reach": ["delta_scope"]}
@@ -160,7 +160,7 @@ class TestAnswers:
         policy = tmp_path / "policy.json"
         policy.write_bytes(canonical.dumps(trusting))
         ran = invoke("verify", path, "--policy", policy)
-        assert (ran.code, "attested by publisher" in ran.stdout) == (0, True)
+        assert (ran.code, "attested by key publisher" in ran.stdout) == (0, True)
 
     def test_scores_that_predictions_do_not_give_are_refused_without_text_too(
         self, world: World, tmp_path: Path
