@@ -1,7 +1,7 @@
 """kolm compiles a vision-language fine-tune into one signed file that a stranger can audit.
 
 ``kolm.compile``, ``kolm.verify`` and ``kolm.load`` are loaded when they are first used, so that
-importing the package costs nothing. They come from `kolm.api`.
+importing the package costs nothing. They come from `kolm.actions`.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from kolm.version import VERSION
 
 if TYPE_CHECKING:
-    from kolm.api import compile, load, verify  # noqa: A004 - the product's verb
+    from kolm.actions import compile, load, verify  # noqa: A004 - the product's verb
 
 __version__ = VERSION
 __all__ = ["__version__", "compile", "load", "verify"]
@@ -22,5 +22,5 @@ def __getattr__(name: str) -> Any:
     if name == "verify":
         return import_module("kolm.verify")
     if name in ("compile", "load"):
-        return getattr(import_module("kolm.api"), name)
+        return getattr(import_module("kolm.actions"), name)
     raise AttributeError(f"module 'kolm' has no attribute {name!r}")

@@ -1,1 +1,1 @@
-"""The command line: one file a command; it parses, calls `kolm.api`, renders, and nothing else."""
+"""The command line: one file a command; it parses, calls `kolm.actions`, renders."""

@@ -1,6 +1,6 @@
 """What the auditor can hand in from above: a capture store, and a way to re-run cases.
 
-The verifier imports neither image nor model code. `api` implements these with kolm/capture and
+The verifier imports neither image nor model code. `actions` implements these with kolm/capture and
 with a child process; tests implement them with dictionaries.
 """
 

@@ -13,7 +13,7 @@ import pytest
 from PIL import Image
 
 from kolm import paths
-from kolm.api.running import RunAnswer
+from kolm.actions.running import RunAnswer
 from kolm.cli import flags
 from kolm.sign import keys
 from kolm.sign.keystore import KeyStore
@@ -70,8 +70,8 @@ def project(
 
 
 def _replace_models(parts: BundleParts, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Stand-ins for the functions of `kolm.api` that train or load a model."""
-    from kolm import api
+    """Stand-ins for the functions of `kolm.actions` that train or load a model."""
+    from kolm import actions
     from kolm.sign import predicates
 
     kscore = parts.predicates()[predicates.KSCORE]
@@ -118,4 +118,4 @@ def _replace_models(parts: BundleParts, monkeypatch: pytest.MonkeyPatch) -> None
         ("run", run),
         ("check", check),
     ):
-        monkeypatch.setitem(vars(api), name, stand_in)  # the real ones stay unimported
+        monkeypatch.setitem(vars(actions), name, stand_in)  # the real ones stay unimported

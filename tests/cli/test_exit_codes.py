@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from kolm import api, digest
+from kolm import actions, digest
 from kolm.cli.examples import gauges
 from kolm.errors import Denied, Lacking, Network, Refused
 from kolm.spec import load_spec
@@ -66,7 +66,7 @@ def test_what_the_library_raises_decides_the_code(
         raise raised
 
     for name in ("compile", "check", "run", "evaluate_bundle"):
-        monkeypatch.setitem(vars(api), name, fail)
+        monkeypatch.setitem(vars(actions), name, fail)
     run = ("run", "toy.kolm", "--image", "picture.png", "--prompt", "what?")
     for arguments in (("compile",), ("check",), run, ("eval", "toy.kolm", "--captures", ".")):
         assert invoke(*arguments).code == code
@@ -103,7 +103,7 @@ def test_a_wrong_spec_is_listed_in_full_and_refused(project: Path) -> None:
 def test_below_the_gate_nothing_is_sealed_and_wrong_answers_are_shown(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    sealed = api.compile
+    sealed = actions.compile
 
     def below(*arguments: Any, **named: Any) -> Any:
         good = vars(sealed(*arguments, **named))
@@ -116,7 +116,7 @@ def test_below_the_gate_nothing_is_sealed_and_wrong_answers_are_shown(
         changes = {"bundle": None, "cid": None, "content_id": None, "gate_passed": False}
         return SimpleNamespace(**{**good, **changes, "failing_cases": (case,) * 30})
 
-    monkeypatch.setitem(vars(api), "compile", below)
+    monkeypatch.setitem(vars(actions), "compile", below)
     ran = invoke("compile")
     assert ran.code == 1
     assert "not sealed" in ran.stdout

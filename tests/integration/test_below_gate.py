@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from kolm import canonical, digest
-from kolm.api import children, evaluating, running
+from kolm.actions import children, evaluating, running
 from kolm.capture.store import CaptureStore
 from kolm.records import codec
 from kolm.verify.policy import BUILT_IN

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from kolm import api
+from kolm import actions
 from kolm.bundle import limits, members
 from kolm.errors import Refused
 from tests.support.pictures import capture, filled
@@ -24,7 +24,7 @@ def findings(folder: Path, *, captures: int, floor: str) -> dict[str, dict[str, 
         "train: {method: {kind: lora}, steps: 8}\n"
         f"evaluation: {{metric: exact, floors: {{accuracy_lower_bound: {floor}}}}}\n"
     )
-    return {finding["name"]: finding for finding in api.check(spec)}
+    return {finding["name"]: finding for finding in actions.check(spec)}
 
 
 def test_a_floor_that_so_few_cases_cannot_reach_is_refused(tmp_path: Path) -> None:
@@ -57,7 +57,7 @@ def test_more_cases_than_a_bundle_takes_are_refused_before_training(
 def test_a_compile_that_may_end_below_the_gate_is_not_stopped_by_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from kolm.api import compiling, stages
+    from kolm.actions import compiling, stages
     from kolm.sign.keys import generate
 
     def interrupted(*_: object, **__: object) -> None:
@@ -69,11 +69,11 @@ def test_a_compile_that_may_end_below_the_gate_is_not_stopped_by_it(
     monkeypatch.setattr(stages.children, "run", interrupted)
     spec = tmp_path / "kolm.yaml"
     with pytest.raises(Refused) as caught:
-        api.compile(spec)
+        actions.compile(spec)
     assert caught.value.code == "E_FLOOR_OUT_OF_REACH"
     with pytest.raises(KeyboardInterrupt):
-        api.compile(spec, allow_below_gate=True)
-    assert api.compile(spec, dry_run=True).lock["name"] == "few"
+        actions.compile(spec, allow_below_gate=True)
+    assert actions.compile(spec, dry_run=True).lock["name"] == "few"
 
 
 @pytest.mark.parametrize(("captures", "warned"), [(98, True), (100, False)])

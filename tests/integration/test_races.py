@@ -15,8 +15,8 @@ from typing import Any
 
 import pytest
 
-from kolm import api, digest, paths
-from kolm.api import children, evaluating, running, usable, verification
+from kolm import actions, digest, paths
+from kolm.actions import children, evaluating, running, usable, verification
 from kolm.bundle.held import hold
 from kolm.bundle.ranges import Ranges
 from kolm.bundle.reader import Bundle
@@ -118,9 +118,11 @@ def test_run_and_load_use_what_was_verified(
     monkeypatch.setattr(running, "open_session", lambda s: race.see(s.adapter_folder))
     with pytest.raises(Used):
         if command == "run":
-            api.run(race.path, images=[tmp_path / "x.png"], prompt="?", base=race.world.parts.base)
+            actions.run(
+                race.path, images=[tmp_path / "x.png"], prompt="?", base=race.world.parts.base
+            )
         else:
-            api.load(race.path, base=race.world.parts.base)
+            actions.load(race.path, base=race.world.parts.base)
     assert race.used == [race.honest]
 
 
@@ -132,7 +134,9 @@ def test_eval_scores_what_was_verified(
     monkeypatch.setattr(evaluating, "_write_pack", lambda *_: b"")
     monkeypatch.setattr(children, "run", lambda _, folder, **__: race.see(folder))
     with pytest.raises(Used):
-        api.evaluate_bundle(race.path, captures=tmp_path / "captures", base=race.world.parts.base)
+        actions.evaluate_bundle(
+            race.path, captures=tmp_path / "captures", base=race.world.parts.base
+        )
     assert race.used == [race.honest]
 
 

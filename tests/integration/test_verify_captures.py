@@ -10,7 +10,7 @@ import pytest
 from PIL import Image as Pillow
 
 from kolm import canonical, digest
-from kolm.api import verification
+from kolm.actions import verification
 from kolm.bundle.container import open_container
 from kolm.capture import extras, images
 from kolm.capture.store import CaptureStore
@@ -127,7 +127,7 @@ def test_a_base_that_was_a_folder_must_be_given(tmp_path: Path, store: CaptureSt
 def test_the_child_is_asked_for_the_drawn_cases_of_all_three_runs(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from kolm.api import children
+    from kolm.actions import children
     from kolm.run import folder as files
     from kolm.run.names import REQUEST, ROWS
 

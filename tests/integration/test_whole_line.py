@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from kolm import api
+from kolm import actions
 from kolm.bundle.reader import Bundle
 from kolm.models.resolve import resolve_base
 from kolm.sign import predicates
@@ -98,7 +98,7 @@ def test_plain_peft_loads_it_and_gives_the_same_logits(compiled: Line, tmp_path:
     with torch.no_grad():
         before = base(**inputs).logits
         theirs = PeftModel.from_pretrained(base, unpacked).eval()(**inputs).logits
-        ours = api.load(compiled.bundle).model(**inputs).logits
+        ours = actions.load(compiled.bundle).model(**inputs).logits
     assert torch.equal(theirs, ours)
     assert not torch.allclose(before, ours, atol=1e-2)
 

@@ -144,7 +144,7 @@ began = time.process_time()
 print(peak(), time.process_time() - began, file=sys.stderr)
 """
 _VERIFY = """
-from kolm.api.verification import verify
+from kolm.actions.verification import verify
 from kolm.cli.verification_text import render
 from kolm.sign.trust import TrustStore
 render(verify(sys.argv[1], trust=TrustStore(())), paint=lambda text, _: text)

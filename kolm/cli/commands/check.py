@@ -48,10 +48,10 @@ def find(spec: Path) -> tuple[list[dict[str, Any]], ExitCode]:
     problems = problems_of(read_source(spec))
     if problems:
         return from_errors(problems), ExitCode.NO
-    from kolm import api
+    from kolm import actions
 
     sound = {"name": "spec", "verdict": "ok", "message": f"{spec} fits its schema"}
-    found = [dict(one) for one in api.check(spec, reporter=output.current().reporter)]
+    found = [dict(one) for one in actions.check(spec, reporter=output.current().reporter)]
     codes = {_code(one["family"]) for one in found if one["verdict"] == "failed"}
     return [sound, *found], min(codes, default=ExitCode.DONE)  # what was looked at weighs most
 

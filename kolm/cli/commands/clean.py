@@ -10,7 +10,7 @@ import click
 from kolm.cli import output
 
 if TYPE_CHECKING:
-    from kolm.api.cleaning import Kept
+    from kolm.actions.cleaning import Kept
 
 
 @click.command(short_help="Show what kolm keeps to be faster, and free it.")
@@ -27,7 +27,7 @@ def command(project: Path | None, runs: bool, rows: bool, features: bool) -> Non
     needed, with the same bits; a finished training is then trained again. What a running compile
     works with is left alone.
     """
-    from kolm.api import cleaning
+    from kolm.actions import cleaning
     from kolm.run.names import FEATURES
 
     out = output.current()

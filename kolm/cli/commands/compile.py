@@ -11,7 +11,7 @@ from kolm.cli import output
 from kolm.cli.exit_codes import ExitCode
 
 if TYPE_CHECKING:
-    from kolm.api import CompileResult
+    from kolm.actions import CompileResult
 
 SHOWN_CASES = 10  # enough to see what kind of question fails; all are in predictions.jsonl
 
@@ -55,11 +55,11 @@ def command(
     the same content at the output keeps its claims; anything else there asks for --force. What
     kolm verify would refuse is not sealed either.
     """
-    from kolm import api
+    from kolm import actions
     from kolm.cli.passphrase import ask_passphrase
 
     out = output.current()
-    result = api.compile(
+    result = actions.compile(
         spec,
         output=target,
         force=force,

@@ -59,13 +59,13 @@ def command(
     The content id does not change: a claim is beside the content. The exit code is 1 when the
     gate of the bundle's own spec is not reached on these captures.
     """
-    from kolm import api
+    from kolm import actions
     from kolm.cli.passphrase import ask_passphrase
     from kolm.cli.scores import overlap_line, score_lines
     from kolm.verify.policy import BUILT_IN
 
     out = output.current()
-    result = api.evaluate_bundle(
+    result = actions.evaluate_bundle(
         bundle,
         captures=captures,
         trained_on=trained_on,

@@ -88,7 +88,7 @@ def publish(
     Publishing the same bundle again changes nothing; another bundle under a published version is
     refused.
     """
-    from kolm.api.signing import choose_key
+    from kolm.actions.signing import choose_key
     from kolm.cli.passphrase import ask_passphrase
     from kolm.registry.backends.directory import Directory
     from kolm.registry.publish import Publisher

@@ -42,11 +42,11 @@ def command(
 
     Verifies first, with the base: what does not pass is not loaded.
     """
-    from kolm import api
+    from kolm import actions
     from kolm.verify.policy import BUILT_IN
 
     out = output.current()
-    answer = api.run(
+    answer = actions.run(
         bundle,
         images=images,
         prompt=prompt,

@@ -53,7 +53,7 @@ def command(
 
     Exit code: 0 everything asked holds, 1 something does not, 3 something could not be looked at.
     """
-    from kolm.api.verification import verify
+    from kolm.actions.verification import verify
     from kolm.records import codec
     from kolm.verify.policy import BUILT_IN
 

@@ -2,5 +2,5 @@
 
 A demonstration and test base in the Qwen2.5-VL architecture, small enough to ship in the wheel.
 Its weights lie in `weights/` and never change under this name; MODEL_CARD.md says what it can do.
-It is trained by `python -m kolm.train.pretrain`.
+It is trained by `python -m tools.pretrain`.
 """

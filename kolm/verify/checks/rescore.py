@@ -1,7 +1,7 @@
 """V46: do cases that the auditor draws give the recorded answers when they are run again?
 
 The draw comes from randomness that the caller passes in, after the bundle is fixed. The run itself
-happens in a child process that `api` starts; this only chooses and compares.
+happens in a child process that `actions` starts; this only chooses and compares.
 
 In the recorded environment class every bit has to come out again. In another one rounding may turn
 an answer, so there the metric judges: more turned scores than rounding can explain are a no. In

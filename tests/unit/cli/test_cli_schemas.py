@@ -33,11 +33,11 @@ def test_every_command_has_a_schema_and_every_schema_a_command() -> None:
 def test_the_public_functions_are_loaded_when_first_used() -> None:
     code = (
         "import sys, kolm\n"
-        "assert 'kolm.api' not in sys.modules\n"
-        "from kolm import api\n"
-        "vars(api)['compile'] = stand_in = object()\n"
+        "assert 'kolm.actions' not in sys.modules\n"
+        "from kolm import actions\n"
+        "vars(actions)['compile'] = stand_in = object()\n"
         "assert kolm.compile is stand_in\n"
-        "import kolm.api.verification as place\n"
+        "import kolm.actions.verification as place\n"
         "place.verify = lambda path: ('asked', path)\n"
         "assert kolm.verify('x.kolm') == ('asked', 'x.kolm')\n"
         "import kolm.verify.verifier\n"

@@ -17,7 +17,7 @@ from tests.support.commands import invoke, leaves
 
 HEAVY = (
     "torch", "transformers", "peft", "PIL", "numpy", "rich", "cryptography", "jsonschema",
-    "ruamel", "sqlite3", "multiformats", "kolm.api", "kolm.settings", "kolm.schema",
+    "ruamel", "sqlite3", "multiformats", "kolm.actions", "kolm.settings", "kolm.schema",
 )  # fmt: skip
 HELP_RATIO = 6  # times a bare interpreter
 

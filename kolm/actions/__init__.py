@@ -1,0 +1,61 @@
+"""The compositions of the stages that the command line and notebooks call.
+
+    kolm.compile("kolm.yaml")                       spec and captures to a signed bundle
+    kolm.compile({...}, rows=[{"image": …, "prompt": "…", "response": "…"}])
+    kolm.verify("easy-vqa.kolm")                    the numbered checks
+    kolm.load("easy-vqa.kolm").answer(image, "…")   verified first, then loaded
+
+Each is imported when it is first used: whoever only verifies never imports a model library.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from kolm.actions.checking import check
+    from kolm.actions.cleaning import Kept, clean
+    from kolm.actions.compiling import CompileResult, compile_bundle
+    from kolm.actions.evaluating import EvaluationResult, evaluate_bundle
+    from kolm.actions.running import LoadedBundle, RunAnswer, load, run
+    from kolm.actions.verification import verify
+
+    compile = compile_bundle  # noqa: A001 - the product's verb
+
+__all__ = [
+    "CompileResult",
+    "EvaluationResult",
+    "Kept",
+    "LoadedBundle",
+    "RunAnswer",
+    "check",
+    "clean",
+    "compile",
+    "evaluate_bundle",
+    "load",
+    "run",
+    "verify",
+]
+
+_PLACES = {
+    "check": ("checking", "check"),
+    "clean": ("cleaning", "clean"),
+    "Kept": ("cleaning", "Kept"),
+    "compile": ("compiling", "compile_bundle"),
+    "CompileResult": ("compiling", "CompileResult"),
+    "evaluate_bundle": ("evaluating", "evaluate_bundle"),
+    "EvaluationResult": ("evaluating", "EvaluationResult"),
+    "load": ("running", "load"),
+    "LoadedBundle": ("running", "LoadedBundle"),
+    "run": ("running", "run"),
+    "RunAnswer": ("running", "RunAnswer"),
+    "verify": ("verification", "verify"),
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _PLACES:
+        raise AttributeError(f"module 'kolm.actions' has no attribute {name!r}")
+    module, attribute = _PLACES[name]
+    return getattr(import_module(f"kolm.actions.{module}"), attribute)

@@ -1,0 +1,103 @@
+"""The compositions: what a compile made, verified before it gets its name.
+
+A bundle that its maker's own `kolm verify` refuses would be found out by whoever gets it. So the
+checks run on the finished file while it still lies beside its target.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from kolm import paths
+from kolm.actions.verification import verify
+from kolm.errors import Refused
+from kolm.records.verification import CheckResult, Verdict
+from kolm.sign.keys import PublicKey
+from kolm.sign.trust import Role, TrustedKey, TrustStore
+from kolm.verify.policy import BUILT_IN, Policy, load_policy
+
+_LAST_OF_THE_BUNDLE = 39  # V01 to V39 ask of the bundle alone
+_FIRST_OF_THE_POLICY = 60  # V60 and later ask what the policy demands
+_SHOWN_CHECKS = 3  # enough to see what kind of trouble it is
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Acceptance:
+    """What a made bundle must pass.
+
+    Attributes:
+        policy: the demands that its maker names; without one V01 to V39 alone decide.
+        trust: whom the maker believes, the signing key among them.
+        base: folder of the base; looked at for a policy.
+        captures: folder of the capture store; looked at for a policy.
+    """
+
+    policy: Policy | None
+    trust: TrustStore
+    base: Path
+    captures: Path
+
+    def demand(self, made: Path) -> None:
+        """Refuse a bundle that does not pass.
+
+        Raises:
+            Refused: ``E_COMPILE_NOT_VERIFIED``.
+        """
+        if self.policy is None:
+            report = verify(made, policy=BUILT_IN, trust=self.trust)
+        else:
+            report = verify(
+                made, policy=self.policy, trust=self.trust, base=self.base, captures=self.captures
+            )
+        refusing = list(self._refusing(report.checks))
+        if refusing:
+            shown = "; ".join(f"{check.id} {check.detail}" for check in refusing[:_SHOWN_CHECKS])
+            more = len(refusing) - _SHOWN_CHECKS
+            raise Refused(
+                "E_COMPILE_NOT_VERIFIED",
+                "kolm verify would refuse what was made, so nothing was sealed",
+                expected=f"a bundle that passes V01 to V39{self._named()}",
+                found=f"{shown}; and {more} more" if more > 0 else shown,
+                hint="nothing has to be trained again: change what the checks name, then compile "
+                "again; kolm help format/verification says what each check asks",
+            )
+
+    def _refusing(self, checks: Iterable[CheckResult]) -> Iterator[CheckResult]:
+        unmet = {Verdict.FAILED, Verdict.COULD_NOT_LOOK}
+        for check in checks:
+            number = int(check.id.removeprefix("V"))
+            of_policy = self.policy is not None and number >= _FIRST_OF_THE_POLICY
+            of_bundle = number <= _LAST_OF_THE_BUNDLE or self.policy is not None
+            if (of_policy and check.verdict in unmet) or (
+                of_bundle and check.verdict is Verdict.FAILED
+            ):
+                yield check
+
+    def _named(self) -> str:
+        return "" if self.policy is None else f" and policy {self.policy.name}"
+
+
+def acceptance(
+    policy: Policy | str | Path | None, *, key: PublicKey, base: Path, captures: Path
+) -> Acceptance:
+    """What a bundle that `key` signs must pass.
+
+    Raises:
+        KolmError: the policy's file or the trust file cannot be read.
+    """
+    trust = TrustStore.load(paths.config_folder())
+    if trust.find(key.keyid) is None:
+        own = TrustedKey(name=_free_name(trust), key=key, roles=frozenset(Role))
+        trust = TrustStore((*trust.keys, own))
+    named = policy if isinstance(policy, Policy | None) else load_policy(Path(policy))
+    return Acceptance(policy=named, trust=trust, base=base, captures=captures)
+
+
+def _free_name(trust: TrustStore) -> str:
+    taken = {entry.name for entry in trust.keys}
+    name = "signing-key"
+    while name in taken:
+        name += "-"
+    return name

@@ -1,0 +1,253 @@
+"""The compositions: the whole line from a spec to a signed bundle.
+
+check -> train -> evaluate -> gate -> seal -> sign. Training and evaluation run in children under
+the strict profile, each in a folder named after what it depends on, so that the same compile
+resumes there after a kill, and one that changes a floor finds what it needs.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from kolm import canonical
+from kolm.actions import children, prechecks, sealing
+from kolm.actions.acceptance import Acceptance, acceptance
+from kolm.actions.ahead import Ahead
+from kolm.actions.preparing import Prepared, SpecSource, prepare
+from kolm.actions.signing import AskPassphrase, choose_key, passphrase_from_environment
+from kolm.actions.stages import Finished, finished, sides_read
+from kolm.bundle import cid
+from kolm.digest import Digest
+from kolm.events import Reporter, Silent
+from kolm.format import names
+from kolm.records.kscore import Pack
+from kolm.run import folder as files
+from kolm.run.names import FACTS, MEASUREMENTS
+from kolm.score import kscore
+from kolm.score.cases import read_cases
+from kolm.score.evaluation import evaluate
+from kolm.sign.keys import PrivateKey
+from kolm.spec.load import load_spec
+from kolm.verify.policy import Policy
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CompileResult:
+    """What a compile gives.
+
+    Attributes:
+        bundle: the file, or None when nothing was sealed.
+        content_id: digest of the manifest, or None when nothing was sealed.
+        cid: the content id as a CID.
+        lock: the resolved spec.
+        evaluation: the evaluation document; empty for a dry run.
+        kscore: the K-score document; empty for a dry run.
+        gate_passed: whether K and every floor passed.
+        failing_cases: cases with a wrong answer: file and row, prompt, reference, output.
+        state: the last state of the training; ``train.continues`` of another spec goes on from it.
+        seconds: wall time of this call.
+        peak_memory_bytes: of the largest process.
+    """
+
+    bundle: Path | None = None
+    content_id: Digest | None = None
+    cid: str | None = None
+    lock: dict[str, Any]
+    evaluation: dict[str, Any]
+    kscore: dict[str, Any]
+    gate_passed: bool = False
+    failing_cases: Sequence[Mapping[str, str]] = ()
+    state: Digest | None = None
+    seconds: float = 0.0
+    peak_memory_bytes: int = 0
+
+
+def compile_bundle(
+    spec: SpecSource,
+    *,
+    rows: Iterable[Any] | None = None,
+    project: Path | None = None,
+    output: Path | None = None,
+    force: bool = False,
+    dry_run: bool = False,
+    allow_below_gate: bool = False,
+    key: str | None = None,
+    policy: Policy | str | Path | None = None,
+    ask_passphrase: AskPassphrase = passphrase_from_environment,
+    reporter: Reporter | None = None,
+) -> CompileResult:
+    """Compile a spec and captures into a signed bundle.
+
+    Args:
+        spec: path of the YAML file, or the same content as a dict.
+        rows: train on exactly these instead of the spec's capture store:
+            ``{"image": PIL image | path | base64, "prompt": str, "response": str}``.
+        project: the folder that relative paths mean and that run state goes into.
+        output: the file to write; ``<name>.kolm`` in the project without it. A bundle of the same
+            content that is there keeps its claims.
+        force: replace whatever is at `output`.
+        dry_run: stop at the lock.
+        allow_below_gate: seal a bundle whose claim says that the gate failed.
+        key: name of the signing key; the only one, or ``default``, without it.
+        policy: what the bundle must pass before it is written, beside its own checks: a policy or
+            its file.
+        ask_passphrase: called with the name of an encrypted key.
+        reporter: hears progress.
+
+    Raises:
+        KolmError: what the stages raise. Whatever was finished is found again by the next call.
+    """
+    told = reporter or Silent()
+    began = time.monotonic()
+    started = datetime.now(UTC)  # noqa: TID251 - actions read the clock for the provenance claim
+    # Spec and key come first: nobody should train for an hour to learn that one is missing.
+    load_spec(spec)
+    signer = None if dry_run else choose_key(key, ask_passphrase)
+    prepared = prepare(spec, rows=rows, project=project, reporter=told)
+    if signer is None:
+        return CompileResult(lock=prepared.lock, evaluation={}, kscore={})
+    target = output or prepared.project.folder / f"{prepared.spec.name}.kolm"
+    prechecks.demand(
+        Ahead(
+            prepared=prepared,
+            target=target,
+            force=force,
+            allow_below_gate=allow_below_gate,
+            known=sides_read(prepared),
+            reporter=told,
+        )
+    )
+    demands = acceptance(
+        policy, key=signer.public, base=prepared.base.folder, captures=prepared.store_folder
+    )
+    with finished(prepared, told) as done:
+        return _judge_and_seal(
+            done,
+            prepared,
+            signer,
+            target=target,
+            force=force,
+            demands=demands,
+            allow_below_gate=allow_below_gate,
+            started=started,
+            began=began,
+            reporter=told,
+        )
+
+
+def _judge_and_seal(
+    done: Finished,
+    prepared: Prepared,
+    signer: PrivateKey,
+    *,
+    target: Path,
+    force: bool,
+    demands: Acceptance,
+    allow_below_gate: bool,
+    started: datetime,
+    began: float,
+    reporter: Reporter,
+) -> CompileResult:
+    lock = prepared.lock
+    predictions = files.read_rows(done.evaluated, names.PREDICTIONS)
+    cases = prepared.snapshot.files()[names.CASES]
+    evaluation = evaluate(predictions, read_cases(cases), lock["evaluation"])
+    measurements = files.read_document(done.evaluated, MEASUREMENTS)
+    facts = files.read_document(done.trained, FACTS)
+    content = sealing.gather_content(done, prepared, evaluation)
+    report = sealing.score_report(
+        lock,
+        evaluation,
+        measurements,
+        size_bytes=content.size_of(kscore.SIZED_MEMBERS),
+        pack=Pack(root=sealing.pack_root(prepared.snapshot.lines), owner="publisher"),
+    )
+    passed = report["gate"]["verdict"] == "passed"
+    result: dict[str, Any] = {
+        "lock": lock,
+        "evaluation": evaluation,
+        "kscore": report,
+        "gate_passed": passed,
+        "failing_cases": wrong_answers(cases, predictions, prepared.snapshot.names),
+        "state": Digest(facts["state_last"]),
+    }
+    if passed or allow_below_gate:
+        reporter.started("seal", None, "bytes")
+        times = sealing.Times(
+            # A training that was found done began with an earlier call, and the build with it.
+            started=min(started, datetime.fromisoformat(facts["measured"]["started_on"])),
+            finished=datetime.now(UTC),  # noqa: TID251 - for the provenance claim
+            measured={
+                "compile_seconds": canonical.decimal(time.monotonic() - began, 1),
+                "evaluate_seconds": measurements["wall_seconds"],
+                "peak_memory_bytes": children.peak_memory_bytes(),
+                "train_seconds": facts["measured"]["train_seconds"],
+                "train_tokens_per_second": facts["measured"]["tokens_per_second"],
+            },
+        )
+        sealing.seal_bundle(
+            target,
+            content,
+            prepared,
+            force=force,
+            evaluation=evaluation,
+            report=report,
+            key=signer,
+            times=times,
+            accept=demands,
+        )
+        reporter.finished("seal", content=content.content_id)
+        result |= {
+            "bundle": target,
+            "content_id": content.content_id,
+            "cid": cid.cid_of(content.content_id),
+        }
+    return CompileResult(
+        **result,
+        seconds=time.monotonic() - began,
+        peak_memory_bytes=children.peak_memory_bytes(),
+    )
+
+
+def wrong_answers(
+    cases: bytes, predictions: Sequence[Mapping[str, Any]], places: Mapping[Digest, str]
+) -> list[dict[str, str]]:
+    """The cases that the adapter did not get wholly right, in the order of the predictions."""
+    wrong = {
+        row["case"]: row["adapter"]["output"]
+        for row in predictions
+        if row["adapter"]["score"] != "1"
+    }
+    found = []
+    for case in read_cases(cases):
+        if case.case in wrong:
+            found.append((case, wrong[case.case]))
+    prompts = _prompts(cases)
+    return [
+        {
+            "case": case.case,
+            "name": places.get(Digest(case.case), ""),
+            "prompt": prompts[case.case],
+            "reference": case.reference,
+            "output": output,
+        }
+        for case, output in found
+    ]
+
+
+def _prompts(cases: bytes) -> dict[str, str]:
+    from kolm import digest
+
+    prompts = {}
+    for _, line, capture in canonical.read_lines(cases, where=names.CASES):
+        users = [m for m in capture["messages"] if m["role"] == "user"]
+        parts = users[-1]["content"] if users else []
+        prompts[str(digest.of_bytes(line))] = " ".join(
+            part["text"] for part in parts if part["type"] == "text"
+        )
+    return prompts

@@ -1,0 +1,193 @@
+"""The compositions: a bundle scored on somebody's own captures, as a signed claim."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from kolm import digest, paths
+from kolm.actions import children, sealing
+from kolm.actions.running import base_folder
+from kolm.actions.signing import AskPassphrase, choose_key, passphrase_from_environment
+from kolm.actions.usable import demand_usable
+from kolm.bundle import base_root, writer
+from kolm.bundle.container import open_container
+from kolm.bundle.reader import Bundle
+from kolm.capture.store import CaptureStore
+from kolm.digest import Digest
+from kolm.errors import Refused, Unreadable
+from kolm.events import Reporter, Silent
+from kolm.format import names
+from kolm.records.kscore import Overlap, Pack
+from kolm.run import folder as files
+from kolm.run.names import MEASUREMENTS
+from kolm.score import kscore
+from kolm.score.cases import Case, read_cases
+from kolm.score.evaluation import evaluate
+from kolm.score.overlap import learned, measure_overlap, seen_images
+from kolm.sign import envelope, predicates, statement
+from kolm.sign.trust import TrustStore
+from kolm.train.profile import child_environment
+from kolm.verify.policy import BUILT_IN, Policy
+
+_OWN_PACK = "evaluator"  # whose cases they are; the publisher's own say "publisher"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EvaluationResult:
+    """What an evaluation on one's own pack gave, and the bundle that carries the claim."""
+
+    bundle: Path
+    content_id: Digest
+    gate_passed: bool
+    evaluation: dict[str, Any]
+    kscore: dict[str, Any]
+
+
+def evaluate_bundle(
+    bundle: str | Path,
+    *,
+    captures: str | Path,
+    trained_on: str | Path | None = None,
+    base: str | Path | None = None,
+    trust: TrustStore | str | Path | None = None,
+    policy: Policy | str | Path = BUILT_IN,
+    allow_below_gate: bool = False,
+    key: str | None = None,
+    ask_passphrase: AskPassphrase = passphrase_from_environment,
+    output: Path | None = None,
+    force: bool = False,
+    reporter: Reporter | None = None,
+) -> EvaluationResult:
+    """Score a bundle on every capture of a store, and add the K-score as a signed claim.
+
+    Args:
+        bundle: the file; verified first.
+        captures: folder of the capture store.
+        trained_on: folder of the store that the bundle was trained on; near twins between its
+            pictures and those of `captures` are then counted.
+        base: the base's folder, when it is not an embedded or cached one.
+        trust: whose keys are believed: a store or its file; without one this user's own.
+        policy: what the bundle must pass: a policy or its file.
+        allow_below_gate: score it too when it misses what the policy demands of its scores.
+        key: name of the signing key.
+        output: write a copy with the claim here; without it the claim is added in place. A bundle
+            of the same content that is there keeps its claims.
+        force: replace whatever is at `output`.
+        ask_passphrase: called with the name of an encrypted key.
+        output: write a copy with the claim here; without it the claim is added in place.
+        reporter: hears progress.
+
+    Raises:
+        Usage: ``E_TARGET_EXISTS``: another file is at `output`.
+        KolmError: the bundle does not pass, the store is empty, or the run fails.
+    """
+    told = reporter or Silent()
+    signer = choose_key(key, ask_passphrase)
+    container = open_container(Path(bundle))
+    opened = Bundle.of(container)
+    if output is not None:
+        writer.demand_place(output, opened.content_id, force=force)
+    lock = opened.document(names.LOCK)
+    folder = base_folder(lock, base)
+    with base_root.staying(folder), paths.scratch_folder("kolm-eval-") as place:
+        content_id = demand_usable(
+            container,
+            base=folder,
+            trust=trust,
+            policy=policy,
+            allow_below_gate=allow_below_gate,
+            reporter=told,
+        ).content_id
+        run = place / "run"
+        opened.unpack(run)
+        cases = _write_pack(run, Path(captures), folder)
+        overlap = _overlap(opened, read_cases(cases), Path(captures), trained_on)
+        if overlap.seen_cases:
+            told.warned(
+                f"{overlap.seen_cases} of {overlap.cases} cases show what the bundle was trained "
+                "on: the score says less about new pictures"
+            )
+        with CaptureStore.open_to_read(Path(captures)):  # an error names captures as it does
+            children.run(
+                "evaluate",
+                run,
+                environment=child_environment(lock["environment"]["threads"]),
+                reporter=told,
+            )
+        predictions = files.read_rows(run, names.PREDICTIONS)
+        evaluation = evaluate(predictions, read_cases(cases), lock["evaluation"])
+        report = sealing.score_report(
+            lock,
+            evaluation,
+            files.read_document(run, MEASUREMENTS),
+            size_bytes=sum(len(opened.member(member)) for member in kscore.SIZED_MEMBERS),
+            pack=Pack(root=_root_of(cases), owner=_OWN_PACK, overlap=overlap),
+        )
+    said = statement.statement(
+        content_id, lock["name"], predicates.KSCORE, predicates.kscore(report)
+    )
+    claim = envelope.seal(said, signer)
+    if output is None:
+        writer.add_claims(container.path, [claim], content_id=content_id)
+    else:
+        writer.write_with_claims(output, opened, [claim], force=force)
+    return EvaluationResult(
+        bundle=output or container.path,
+        content_id=content_id,
+        gate_passed=report["gate"]["verdict"] == "passed",
+        evaluation=evaluation,
+        kscore=report,
+    )
+
+
+def _write_pack(run: Path, captures: Path, base: Path) -> bytes:
+    """Put every capture of the store into the run folder as a case."""
+    with CaptureStore.open_to_read(captures) as store:
+        rows = sorted(store.rows(), key=lambda row: row.id)
+    if not rows:
+        raise Refused("E_SNAPSHOT_EMPTY", "the store holds no captures", where=str(captures))
+    cases = b"".join(row.data + b"\n" for row in rows)
+    files.write(run, names.CASES, cases)
+    files.write_places(run, files.Places(base=base.absolute(), captures=captures.absolute()))
+    # The bundle's own answers must not be taken for this pack's.
+    (run / names.PREDICTIONS).unlink()
+    return cases
+
+
+def _overlap(
+    opened: Bundle, cases: Sequence[Case], captures: Path, trained_on: str | Path | None
+) -> Overlap:
+    """What of the pack was learned from: by digest, and by likeness where pictures are at hand."""
+    seen = learned(opened.rows(names.LINES))
+    found = measure_overlap(cases, seen)
+    if trained_on is None:
+        return found
+    from kolm.capture import likeness
+
+    equal = seen_images(cases, seen)
+    shown = {image for case in cases for image in case.images} - equal
+    with CaptureStore.open_to_read(captures) as store:
+        mine = {i.file for i in store.image_records().values() if i.pixels in shown}
+        left = store.signatures(mine)
+        pixels = {i.file: i.pixels for i in store.image_records().values()}
+    with CaptureStore.open_to_read(Path(trained_on)) as store:
+        right = store.signatures(set(map(Digest, seen.pictures.values())))
+    if len(right) < len(seen.pictures):
+        raise Unreadable(
+            "E_EVAL_TRAINED_ON",
+            "the store does not hold all pictures that the bundle was trained on",
+            where=str(trained_on),
+            expected=f"{len(seen.pictures)} pictures",
+            found=f"{len(right)} of them",
+            hint="give the store that it was compiled from, or leave --trained-on out",
+        )
+    near = {pixels[file] for file, _ in likeness.twins(left, right)}
+    return found._replace(near_twins=len(near))
+
+
+def _root_of(cases: bytes) -> Digest:
+    """The Merkle root over the captures themselves: a pack outside any snapshot."""
+    return digest.merkle_root(cases.splitlines())

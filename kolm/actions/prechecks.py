@@ -1,0 +1,346 @@
+"""The compositions: what can be known before training. One list, one function for each question.
+
+`kolm check` shows every finding; `kolm compile` tells the warnings and stops at what failed, before
+anything is trained. A further precheck is a function and a line of `PRECHECKS`.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from kolm import canonical, digest, settings, system
+from kolm.actions import sealing
+from kolm.actions.ahead import SIDES, Ahead, Names
+from kolm.actions.findings import Found, count, each_error_once, failed, grouped, listed, ok
+from kolm.actions.preparing import demand_reachable, raise_together
+from kolm.actions.signing import choose_key
+from kolm.capture.store import CaptureStore
+from kolm.errors import Denied, KolmError, Lacking, Refused, missing_extra
+from kolm.models import folder as folders
+from kolm.models.resolve import read_config, recommended_rates
+from kolm.verify.policy import BUILT_IN
+
+if TYPE_CHECKING:
+    from kolm.train.preflight import Encoded
+
+FREE_BYTES = 1 << 30  # checkpoints and evaluation of a small base stay far below it
+_FAR = 4  # times above or below what the base was measured with
+
+
+def look(ahead: Ahead) -> list[Found]:
+    """Every finding about a compile, in the order of `PRECHECKS`."""
+    found: list[Found] = []
+    for name, precheck in PRECHECKS:
+        try:
+            found += precheck(ahead)
+        except ImportError as error:
+            found.append(failed(name, missing_extra("train", f"training needs {error.name}")))
+        except KolmError as error:
+            found.append(failed(name, error))
+    return each_error_once(found)
+
+
+def demand(ahead: Ahead) -> None:
+    """Tell the warnings, and refuse a compile that cannot end well.
+
+    Raises:
+        KolmError: the one thing that failed, or ``E_COMPILE_PRECHECKS`` with all of them.
+    """
+    findings = look(ahead)
+    for finding in findings:
+        if finding.verdict == "warning":
+            first, _, rest = finding.found.partition("\n")
+            shown = f": {first}{' …' if rest else ''}" if first else ""
+            ahead.reporter.warned(finding.message + shown)
+    raise_together([finding.error for finding in findings if finding.error is not None])
+
+
+def look_at_key(name: str | None = None) -> Iterator[Found]:
+    """Is there a key that can sign? The passphrase of an encrypted one is asked for later."""
+    try:
+        choose_key(name)
+    except Denied as error:
+        if error.code != "E_KEY_PASSPHRASE" or settings.text("KOLM_KEY_PASSPHRASE"):
+            raise  # wrong, or not ours to read
+        yield Found("key", "warning", "the signing key is encrypted, and kolm compile will ask")
+    else:
+        yield ok("key", "a signing key is there")
+
+
+def look_at_disk(folder: Path) -> Iterator[Found]:
+    """Can the project's folder be written, and is there room for checkpoints?"""
+    free = shutil.disk_usage(folder).free
+    if free < FREE_BYTES:
+        raise Lacking(
+            "E_DISK_FULL",
+            "there is little room for checkpoints",
+            where=str(folder),
+            expected=f"at least {FREE_BYTES >> 20} MiB",
+            found=f"{free >> 20} MiB",
+        )
+    if not os.access(folder, os.W_OK):
+        fixed = os.statvfs(folder).f_flag & os.ST_RDONLY
+        number = errno.EROFS if fixed else errno.EACCES
+        raise system.error_of(OSError(number, os.strerror(number)), where=folder)
+    yield ok("disk", f"{free >> 30} GiB free")
+
+
+def _data(ahead: Ahead) -> Iterator[Found]:
+    """What was split, and how."""
+    snapshot = ahead.prepared.snapshot
+    sides, dropped = snapshot.header.splits, snapshot.header.near_duplicates.dropped
+    out = "".join(
+        f"; {count:,} on no side, {why}"
+        for count, why in (
+            (dropped, "because an eval image has a near twin in them"),
+            (sides.none.captures - dropped, "because they would join many groups"),
+        )
+        if count
+    )
+    named = snapshot.on_no_side()
+    if named:
+        more = f" and {len(named) - 1:,} more" if named[1:] else ""
+        out += f" ({named[0]}{more})"
+    yield ok(
+        "captures",
+        f"{sides.train.captures:,} to train on, {sides.validation.captures:,} to validate, "
+        f"{sides.eval.captures:,} to score; {len(snapshot.near_pairs):,} of "
+        f"{sides.eval.images:,} eval images have a near twin in train{out}",
+    )
+
+
+def _base(ahead: Ahead) -> Iterator[Found]:
+    """The base, whose files were looked at before it was measured."""
+    parameters = ahead.lock["base"]["parameters"]
+    yield ok("base", f"{ahead.prepared.base.id}: {parameters:,} parameters")
+
+
+def _tokens(ahead: Ahead) -> Iterator[Found]:
+    """The tokens that end an answer and fill batches up, and positions for the longest example."""
+    from kolm.models.processor import load_processor, stated_end_tokens
+
+    folder = ahead.prepared.base.folder
+    tokenizer = load_processor(folder).tokenizer
+    if not stated_end_tokens(folder, tokenizer):
+        raise Refused(
+            "E_BASE_NO_END_TOKEN",
+            "the base names no token that ends an answer",
+            where="generation_config.json",
+            expected="eos_token_id",
+        )
+    if tokenizer.pad_token_id is None:
+        yield Found(
+            "base",
+            "warning",
+            "the base names no token for padding; the one that ends answers is taken, masked",
+        )
+    yield from _positions(ahead)
+
+
+def _positions(ahead: Ahead) -> Iterator[Found]:
+    limit = folders.positions(read_config(ahead.prepared.base.folder))
+    if limit is None:
+        return
+    room = {"eval": ahead.lock["evaluation"]["max_new_tokens"]}
+    long = [
+        f"{name}: {example.tokens + room.get(side, 0)} tokens"
+        for side, encoded in ahead.sides.items()
+        for name, example in zip(encoded.names, encoded.examples, strict=True)
+        if example.tokens + room.get(side, 0) > limit
+    ]
+    if long:
+        yield failed(
+            "base",
+            Refused(
+                "E_BASE_POSITIONS",
+                f"{count(long, 'capture')} longer than the base was made for",
+                where="train.max_seq_length",
+                expected=f"at most {limit} tokens, an answer included",
+                found=listed(long),
+                hint=f"set train.max_seq_length to {max(16, limit - room['eval'])} or less",
+            ),
+        )
+
+
+def _blobs(ahead: Ahead) -> Iterator[Found]:
+    """Every picture of the snapshot is in the store, and is what its digest says."""
+    users: dict[digest.Digest, digest.Digest] = {}
+    for row in ahead.prepared.snapshot.rows:
+        for image in row.images:
+            users.setdefault(image.file, row.capture)
+    problems: list[tuple[str, KolmError]] = []
+    with CaptureStore.open_to_read(ahead.prepared.store_folder) as store:
+        names = Names(store)
+        for file, capture in users.items():
+            try:
+                store.blobs.read(file)
+            except KolmError as error:
+                problems.append((f"{names[capture]}, picture {file}", error))
+    yield from grouped("pictures", "picture", problems)
+    if not problems:
+        yield ok("pictures", f"{len(users):,} picture files are whole")
+
+
+def _examples(ahead: Ahead) -> Iterator[Found]:
+    """What training will see, what it leaves out, and what stops it."""
+    from kolm.train.plan import read_plan
+    from kolm.train.preflight import summarise
+
+    for side in ("train", "validation"):
+        if side in ahead.sides:
+            yield from _left_out(side, ahead.sides[side])
+    if "train" not in ahead.sides:
+        return
+    plan, train = read_plan(ahead.lock), ahead.sides["train"]
+    if not train.examples and not train.refused:
+        counts = (f"{len(names)} {reason}" for reason, names in sorted(train.dropped.items()))
+        raise Refused(
+            "E_TRAIN_NO_EXAMPLES",
+            "no capture of the train split can be trained on",
+            found=", ".join(counts) or "none",
+            hint="raise train.max_seq_length or train.max_images, or capture more",
+        )
+    if ahead.lock["train"]["early_stopping"] and not ahead.sides["validation"].examples:
+        raise Refused(
+            "E_TRAIN_NO_VALIDATION",
+            "early stopping needs a validation split, and nothing of it can be used",
+            where="train.early_stopping",
+            hint="set data.validation to a share of the captures",
+        )
+    if train.examples:
+        seen = summarise(plan, train.examples)
+        yield ok(
+            "train side",
+            f"{seen.examples:,} examples of at most {seen.longest_tokens} tokens, "
+            f"{seen.epochs_permille / 1000:.2f} epochs in {plan.schedule.steps} steps",
+        )
+        if seen.without_images:
+            message = f"{seen.without_images:,} examples show no image"
+            yield Found("train side", "warning", message)
+
+
+def _left_out(side: str, encoded: Encoded) -> Iterator[Found]:
+    yield from grouped(f"{side} side", "capture", encoded.refused)
+    for reason, names in sorted(encoded.dropped.items()):
+        message = f"{count(names, 'capture')} left out of the {side} side: {reason}"
+        yield Found(f"{side} side", "warning", message, found=listed(names))
+    yield from _cut(side, encoded)
+
+
+def _prompts(ahead: Ahead) -> Iterator[Found]:
+    """Every case can be asked, and can be answered within `max_new_tokens`."""
+    encoded, evaluation = ahead.sides.get("eval"), ahead.lock["evaluation"]
+    long = [] if encoded is None else encoded.long_answers
+    if encoded is not None:
+        yield from grouped("eval side", "capture", encoded.refused)
+        yield from _cut("eval", encoded)
+    if long:
+        yield Found(
+            "eval side",
+            "warning",
+            f"{count(long, 'reference answer')} longer than evaluation.max_new_tokens "
+            f"({evaluation['max_new_tokens']}) and can never be given",
+            found=listed(long),
+        )
+    if not ahead.allow_below_gate:
+        known = evaluation["metric"]["kind"] == "exact"  # others may be met by a shorter answer
+        demand_reachable(ahead.prepared, too_long=len(long) if known else 0)
+
+
+def _shapes(ahead: Ahead) -> Iterator[Found]:
+    """Pictures that are too thin for the family."""
+    from kolm.models import family
+
+    too_thin = family.runtime(ahead.lock["base"]["family"]).too_thin
+    thin: list[str] = []
+    with CaptureStore.open_to_read(ahead.prepared.store_folder) as store:
+        names, records = Names(store), store.image_records()
+        for row in ahead.prepared.snapshot.rows:
+            for picture in (records[image.file] for image in row.images):
+                if row.split in SIDES and too_thin(picture.height, picture.width):
+                    thin.append(
+                        f"{names[row.capture]}: {picture.width}x{picture.height} ({row.split})"
+                    )
+    if thin:
+        yield Found(
+            "pictures",
+            "warning",
+            f"{count(thin, 'picture')} too thin for the family (one side more than 200 times the "
+            "other); the short side is made longer",
+            found=listed(thin),
+        )
+
+
+def _settings(ahead: Ahead) -> Iterator[Found]:
+    """Settings that a person may regret: far from what the base was measured with, or costly."""
+    train = ahead.lock["train"]
+    if not train["freeze"]["vision"]:
+        yield Found(
+            "settings",
+            "warning",
+            "the vision tower is adapted too (train.freeze.vision): it runs in every step, and the "
+            "bundle cannot claim that it stayed frozen",
+        )
+    low, high = recommended_rates(ahead.prepared.base.id)
+    rate = canonical.parse_decimal(train["learning_rate"], where="train.learning_rate")
+    if not low / _FAR <= rate <= high * _FAR:
+        yield Found(
+            "settings",
+            "warning",
+            f"train.learning_rate {rate} is far from what works for {ahead.prepared.base.id}: "
+            f"{low} to {high}",
+        )
+
+
+def _audit(ahead: Ahead) -> Iterator[Found]:
+    """What the built-in policy of `kolm verify` will not take, however good the answers are."""
+    cases = ahead.prepared.snapshot.header.splits.eval.captures
+    least, wanting = BUILT_IN.minimum_eval_cases or 0, []
+    if cases < least:
+        wanting.append(f"it wants {least} eval cases, and there are {cases:,}")
+    if not ahead.lock["publish"]["text"]:
+        wanting.append("it wants scores that it can compute again, and publish.text is false")
+    if wanting:
+        yield Found(
+            "audit",
+            "warning",
+            f"the built-in policy of kolm verify will not accept the bundle: "
+            f"{'; '.join(wanting)}; whoever uses it needs a policy file that demands less "
+            "(kolm help format/policy)",
+        )
+
+
+def _target(ahead: Ahead) -> Iterator[Found]:
+    """The file that would be written is free, or may be replaced."""
+    sealing.demand_place(ahead.target, ahead.lock, force=ahead.force)
+    yield from ()
+
+
+def _disk(ahead: Ahead) -> Iterator[Found]:
+    yield from look_at_disk(ahead.prepared.project.folder)
+
+
+PRECHECKS: tuple[tuple[str, Callable[[Ahead], Iterator[Found]]], ...] = (
+    ("captures", _data),
+    ("base", _base),
+    ("base", _tokens),
+    ("pictures", _blobs),
+    ("pictures", _shapes),
+    ("train side", _examples),
+    ("eval side", _prompts),
+    ("settings", _settings),
+    ("audit", _audit),
+    ("target", _target),
+    ("disk", _disk),
+)
+
+
+def _cut(side: str, encoded: Encoded) -> Iterator[Found]:
+    if encoded.cut:
+        message = f"{count(encoded.cut, 'prompt')} longer than train.max_seq_length allows: cut"
+        yield Found(f"{side} side", "warning", message, found=listed(encoded.cut))

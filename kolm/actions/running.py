@@ -1,0 +1,231 @@
+"""The compositions: a bundle verified, loaded and asked.
+
+Nothing is loaded before the verifier has passed it together with the base it names: container,
+signatures, delta scope and the base's own bytes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from kolm import canonical, paths
+from kolm.actions.usable import demand_usable
+from kolm.bundle import base_root
+from kolm.bundle.container import open_container
+from kolm.bundle.reader import Bundle
+from kolm.capture import images as pictures
+from kolm.digest import Digest
+from kolm.errors import Refused, Usage, missing_extra
+from kolm.evaluate.pictures import Pictures, picture_sizes
+from kolm.evaluate.predict import answer_batch
+from kolm.evaluate.session import Session, Sources, open_session
+from kolm.events import Reporter, Silent
+from kolm.format.names import LOCK
+from kolm.models.resolve import locked_base, resolve_base
+from kolm.sign.trust import TrustStore
+from kolm.store.blobs import BlobStore
+from kolm.verify.policy import BUILT_IN, Policy
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunAnswer:
+    """One answer: the text, its tokens, why it ended (stop or length), and by which bundle.
+
+    `cut_tokens` were taken out of the prompt's middle, because it was longer than the budget.
+    `below_gate`: the bundle misses what the policy demands of its scores, and was allowed to.
+    """
+
+    text: str
+    tokens: int
+    finish: str
+    cut_tokens: int
+    content_id: Digest
+    below_gate: bool = False
+
+
+class LoadedBundle:
+    """A verified bundle on its base, ready to answer; make one with `load`."""
+
+    def __init__(self, session: Session, content_id: Digest, *, below_gate: bool = False) -> None:
+        self._session = session
+        self.content_id = content_id
+        self.below_gate = below_gate
+
+    @property
+    def model(self) -> Any:
+        """PEFT's model: the base with the bundle's adapter."""
+        return self._session.adapted
+
+    def answer(self, image: Any, prompt: str) -> RunAnswer:
+        """Answer one prompt about one image or several, greedily, as the evaluation did.
+
+        Args:
+            image: a path, bytes, base64, a data URI, a PIL image, or a list of these.
+            prompt: what is asked.
+
+        Raises:
+            Refused: an image cannot be read, or the prompt does not fit.
+        """
+        data = [_read_image(one) for one in (image if isinstance(image, list) else [image])]
+        capture = _as_capture(data, prompt)
+        by_digest = {pictures.inspect(d).file: d for d in data}
+        session = self._session
+        shown = Pictures(
+            session.speaker.model,
+            session.speaker.family,
+            session.image_processor,
+            read_image=by_digest.__getitem__,
+            sizes=picture_sizes([capture]),
+            blind=False,
+        )
+        example = session.encoder.encode_prompt(capture)
+        (answer,) = answer_batch(session.speaker, [example], shown)
+        return RunAnswer(
+            text=answer.output,
+            tokens=answer.tokens,
+            finish=answer.finish,
+            cut_tokens=example.cut_tokens,
+            content_id=self.content_id,
+            below_gate=self.below_gate,
+        )
+
+
+def load(
+    bundle: str | Path,
+    *,
+    base: str | Path | None = None,
+    trust: TrustStore | str | Path | None = None,
+    policy: Policy | str | Path = BUILT_IN,
+    allow_below_gate: bool = False,
+    reporter: Reporter | None = None,
+) -> LoadedBundle:
+    """Verify a bundle with its base, then load both.
+
+    Args:
+        bundle: the file.
+        base: the base's folder or name; without it the one that the lock names is looked for here.
+        trust: whose keys are believed: a store or its file; without one this user's own.
+        policy: what the bundle must pass: a policy or its file.
+        allow_below_gate: load it too when it misses what the policy demands of its scores, with a
+            warning to `reporter`; without a reporter the answers' `below_gate` alone says so.
+        reporter: hears progress.
+
+    Raises:
+        Refused: the bundle or the base does not pass, or the adapter does not fit.
+        Unreadable: something that decides could not be looked at, such as an unknown signer.
+        Lacking: the train extra is not installed.
+    """
+    told = reporter or Silent()
+    container = open_container(Path(bundle))
+    opened = Bundle.of(container)
+    lock = opened.document(LOCK)
+    folder = base_folder(lock, base)
+    with base_root.staying(folder):
+        told.started("verify", None, "checks")
+        usable = demand_usable(
+            container,
+            base=folder,
+            trust=trust,
+            policy=policy,
+            allow_below_gate=allow_below_gate,
+            reporter=told,
+        )
+        told.finished("verify")
+        told.started("load", None, "tensors")
+        with paths.scratch_folder("kolm-run-") as place:
+            unpacked = place / "bundle"
+            opened.unpack(unpacked)
+            sources = Sources(
+                lock=lock,
+                captures=(),
+                adapter_folder=unpacked,
+                base_folder=folder,
+                blobs=BlobStore(unpacked),
+                identity=usable.content_id,
+            )
+            try:
+                session = open_session(sources)
+            except ImportError as error:
+                raise missing_extra("train", f"running a bundle needs {error.name}") from error
+    told.finished("load")
+    return LoadedBundle(session, usable.content_id, below_gate=usable.below_gate)
+
+
+def run(
+    bundle: str | Path,
+    *,
+    images: Sequence[str | Path],
+    prompt: str,
+    base: str | Path | None = None,
+    trust: TrustStore | str | Path | None = None,
+    policy: Policy | str | Path = BUILT_IN,
+    allow_below_gate: bool = False,
+    reporter: Reporter | None = None,
+) -> RunAnswer:
+    """One answer from a bundle: verify, load, ask.
+
+    Raises:
+        KolmError: as `load` and `LoadedBundle.answer`.
+    """
+    if not images:
+        raise Usage("E_RUN_NO_IMAGE", "no image was given", hint="add --image FILE")
+    asked = [Path(image) for image in images]
+    # A missing image, or a prompt that is no text, should not cost a load.
+    data = [_read_image(path) for path in asked]
+    _as_capture(data, prompt)
+    loaded = load(
+        bundle,
+        base=base,
+        trust=trust,
+        policy=policy,
+        allow_below_gate=allow_below_gate,
+        reporter=reporter,
+    )
+    return loaded.answer(data, prompt)
+
+
+def base_folder(lock: dict[str, Any], base: str | Path | None) -> Path:
+    """Where the base of a lock lies on this machine.
+
+    Raises:
+        Unreadable: it is not here; names the flag to pass.
+    """
+    if base is not None:
+        return Path(base) if Path(base).is_dir() else resolve_base(str(base)).folder
+    return locked_base(lock).folder
+
+
+def _read_image(image: Any) -> bytes:
+    from kolm.capture.rows import read_image
+
+    return read_image(image)
+
+
+def _as_capture(data: Sequence[bytes], prompt: str) -> dict[str, Any]:
+    """The prompt as an unanswered capture: the answer is empty and never encoded."""
+    from kolm.records import codec
+
+    facts = [codec.to_document(pictures.inspect(one)) for one in data]
+    parts: list[dict[str, Any]] = [{"type": "image", "image": n} for n in range(len(facts))]
+    parts.append({"type": "text", "text": prompt})
+    capture = {
+        "images": facts,
+        "license": "",
+        "messages": [
+            {"role": "user", "content": parts},
+            {"role": "assistant", "content": [{"type": "text", "text": ""}]},
+        ],
+        "source": {"kind": "run", "name": ""},
+        "split": None,
+        "tags": [],
+    }
+    try:
+        canonical.dumps(capture)
+    except ValueError as error:
+        raise Refused(
+            "E_CAPTURE_TEXT", f"the prompt is not valid Unicode text: {error}", where="prompt"
+        ) from None
+    return capture

@@ -1,0 +1,59 @@
+"""The compositions: what a bundle must pass before it is loaded, run or scored."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import NamedTuple
+
+from kolm.actions.verification import verify
+from kolm.bundle.container import Container
+from kolm.digest import Digest
+from kolm.events import Reporter
+from kolm.records.verification import Verification
+from kolm.registry.check import demand
+from kolm.sign.trust import TrustStore
+from kolm.verify.policy import Policy, load_policy
+
+
+class Usable(NamedTuple):
+    """A bundle that passed, and whether it misses what the policy demands of its scores."""
+
+    content_id: Digest
+    below_gate: bool
+
+
+def demand_usable(
+    container: Container,
+    *,
+    base: Path,
+    trust: TrustStore | str | Path | None,
+    policy: Policy | str | Path,
+    allow_below_gate: bool,
+    reporter: Reporter,
+) -> Usable:
+    """Demand that an open bundle passes a policy with the base that it will be used on.
+
+    Args:
+        container: the bundle; what is used afterwards is read out of it too.
+        base: the base's folder.
+        trust: whose keys are believed: a store or its file; without one this user's own.
+        policy: what is demanded: a policy or its file.
+        allow_below_gate: let it pass without what the policy demands of its scores.
+        reporter: hears a warning if it needed that.
+
+    Raises:
+        Refused: the verdict is no.
+        Unreadable: what decides could not be looked at.
+    """
+    demanded = policy if isinstance(policy, Policy) else load_policy(Path(policy))
+    warnings: list[str] = []
+
+    def verify_under(wanted: Policy) -> Verification:
+        return verify(container, base=base, trust=trust, policy=wanted)
+
+    content_id = demand(
+        verify_under, demanded, below_gate=warnings.append if allow_below_gate else None
+    )
+    for warning in warnings:
+        reporter.warned(warning)
+    return Usable(content_id=content_id, below_gate=bool(warnings))

@@ -1,0 +1,251 @@
+"""The compositions: an audit with the auditor's own material.
+
+`kolm.verify` opens one file and decides. What it may be handed beside that (a capture store, a
+model that runs cases again) is put together here, because it needs layers that the verifier must
+never reach.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import gc
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from kolm import digest, paths
+from kolm.bundle import base_root
+from kolm.bundle.container import Container, open_container
+from kolm.digest import Digest
+from kolm.errors import Lacking, Refused, Unreadable, Usage
+from kolm.events import Reporter, Silent
+from kolm.format.names import CASES, LOCK
+from kolm.records.verification import Verification
+from kolm.sign.trust import TrustStore
+from kolm.verify import verifier
+from kolm.verify.policy import BUILT_IN, Policy, load_policy
+from kolm.verify.ports import (
+    CaptureSource,
+    PictureFacts,
+    RescoreAnswer,
+    RescoreJob,
+    RescoreRequest,
+)
+
+if TYPE_CHECKING:
+    from kolm.capture.store import CaptureStore
+
+RUNS = ("adapter", "base", "blind")
+
+
+class StoreSource:
+    """A capture store as the verifier asks it: everything recomputed from the stored bytes."""
+
+    def __init__(self, store: CaptureStore) -> None:
+        self._store = store
+
+    @property
+    def near_duplicate_method(self) -> str:
+        """The one method that this kolm has."""
+        from kolm.capture import likeness
+
+        return likeness.METHOD
+
+    def captures(self) -> Iterator[bytes]:
+        """The canonical bytes of every capture."""
+        for stored in self._store.rows():
+            yield stored.data
+
+    def picture(self, file: str) -> PictureFacts | None:
+        """File and pixel digest of a picture, from its bytes."""
+        from kolm.capture import images
+
+        name = Digest(file)
+        if not self._store.blobs.has(name):
+            return None
+        data = self._store.read_image(name)
+        facts = images.inspect(data, where=file)
+        return PictureFacts(file=facts.file, pixels=facts.pixels)
+
+    def near_twins(self, left: Sequence[str], right: Sequence[str]) -> frozenset[str]:
+        """Pictures of `left` with a near twin in `right`; signatures come from the pixels."""
+        from kolm.capture import likeness
+
+        found = likeness.twins(self._signatures(left), self._signatures(right))
+        return frozenset(mine for mine, _ in found)
+
+    def families(self, files: Mapping[str, str]) -> Mapping[str, str]:
+        """Near twins by the smallest pixel digest among them; signatures come from the pixels."""
+        from kolm.capture import likeness
+
+        taken = self._signatures(list(files.values()))
+        return likeness.families({pixels: taken[Digest(file)] for pixels, file in files.items()})
+
+    def _signatures(self, files: Sequence[str]) -> Mapping[Digest, bytes]:
+        from kolm.capture import images, likeness
+
+        names = [Digest(file) for file in files]
+        return {
+            name: likeness.signature(images.decode(self._store.read_image(name), where=name))
+            for name in names
+        }
+
+
+def verify(
+    bundle: str | Path | Container,
+    *,
+    policy: Policy | str | Path = BUILT_IN,
+    trust: TrustStore | str | Path | None = None,
+    now: datetime | None = None,
+    reporter: Reporter | None = None,
+    base: str | Path | None = None,
+    captures: str | Path | None = None,
+    rescore: int | None = None,
+    expected_id: Digest | None = None,
+) -> Verification:
+    """Audit a bundle with whatever the auditor has.
+
+    Args:
+        bundle: the `.kolm` file; or the open container, of whoever goes on to use it.
+        policy: what is demanded: a policy or its file.
+        trust: whose keys are believed: a store or its file; without one this user's own.
+        now: the time that the report carries; without one the clock's.
+        reporter: hears of the child's progress.
+        base: the base's folder, or its name where kolm finds it here (``kolm/nano-1``); with
+            `rescore` it defaults to the base that the lock names.
+        captures: folder of a capture store.
+        rescore: how many cases to run again; needs `captures` for their pictures.
+        expected_id: the content id that was asked for.
+
+    Raises:
+        Unreadable: the bundle, the policy or the store cannot be looked at.
+        Usage: `rescore` without `captures`.
+    """
+    container = bundle if isinstance(bundle, Container) else open_container(Path(bundle))
+    demanded = policy if isinstance(policy, Policy) else load_policy(Path(policy))
+    believed = trust if isinstance(trust, TrustStore) else _trust_store(trust)
+    moment = now or datetime.now(UTC)  # noqa: TID251 - the composition reads the clock
+    folder = None if base is None else _folder_of(base)
+    request = None
+    if rescore is not None:
+        if captures is None:
+            raise Usage(
+                "E_VERIFY_RESCORE_PICTURES",
+                "running cases again needs their pictures",
+                hint="add --captures STORE, the folder of the capture store",
+            )
+        import secrets
+
+        folder = folder or _named_base(container)
+        request = RescoreRequest(
+            cases=rescore,
+            entropy=digest.of_bytes(secrets.token_bytes(32)),
+            run=_Runner(captures=Path(captures), reporter=reporter or Silent()),
+        )
+    with _without_collections(), contextlib.ExitStack() as stack:
+        source: CaptureSource | None = None
+        if captures is not None:
+            source = stack.enter_context(_opened(Path(captures)))
+        if request is not None and folder is not None:
+            stack.enter_context(base_root.staying(folder))  # the child loads what was measured
+        return verifier.verify(
+            container,
+            policy=demanded,
+            trust=believed,
+            now=moment,
+            base=folder,
+            captures=source,
+            rescore=request,
+            expected_id=expected_id,
+        )
+
+
+@contextlib.contextmanager
+def _without_collections() -> Iterator[None]:
+    """Keep the cycle collector off: parsed rows hold no cycles, and walking them costs a fifth."""
+    running = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if running:
+            gc.enable()
+
+
+def _trust_store(file: str | Path | None) -> TrustStore:
+    return TrustStore.load_file(Path(file)) if file else TrustStore.load(paths.config_folder())
+
+
+@contextlib.contextmanager
+def _opened(folder: Path) -> Iterator[StoreSource]:
+    from kolm.capture.store import CaptureStore
+
+    with CaptureStore.open_to_read(folder) as store:
+        yield StoreSource(store)
+
+
+def _folder_of(base: str | Path) -> Path:
+    """A folder as it is; any other text as the name of a base on this machine."""
+    folder = Path(base)
+    if folder.is_dir():
+        return folder
+    from kolm.models.resolve import resolve_base
+
+    try:
+        return resolve_base(str(base)).folder
+    except (Unreadable, Lacking):
+        return folder  # V40 says that it is not there, and the other checks go on
+
+
+def _named_base(container: Container) -> Path | None:
+    """The folder of the base that the bundle's lock names, if the lock can be read."""
+    from kolm.bundle.reader import Bundle
+    from kolm.models.resolve import locked_base
+
+    try:
+        lock = Bundle.of(container).document(LOCK)
+    except Refused:
+        return None  # the checks say what is wrong, and V46 does not come to its turn
+    return locked_base(lock).folder
+
+
+class _Runner:
+    """Runs cases again in a child process; what it reads is unpacked into a temporary folder."""
+
+    def __init__(self, *, captures: Path, reporter: Reporter) -> None:
+        self._captures = captures
+        self._reporter = reporter
+
+    def __call__(self, job: RescoreJob) -> RescoreAnswer:
+        """Run the job.
+
+        Raises:
+            KolmError: what the child reported.
+            Lacking: the train extra is missing.
+        """
+        from kolm.actions import children
+        from kolm.bundle.reader import Bundle
+        from kolm.run import folder as files
+        from kolm.run.names import REQUEST, ROWS
+        from kolm.train import profile
+
+        with paths.scratch_folder("kolm-rescore-") as place:
+            folder = place / "bundle"
+            bundle = Bundle.of(job.bundle)
+            bundle.unpack(folder)
+            files.write(folder, CASES, job.cases_file)
+            stated = bundle.document(LOCK)["environment"]
+            here = profile.environment_class(stated["threads"], stated["device"])
+            places = files.Places(base=job.base.resolve(), captures=self._captures.resolve())
+            files.write_places(folder, places)
+            request = {"cases": list(job.cases), "latency": False, "runs": list(RUNS)}
+            files.write_document(folder, REQUEST, request)
+            children.run(
+                "rescore",
+                folder,
+                environment=profile.child_environment(stated["threads"]),
+                reporter=self._reporter,
+            )
+            answer = files.read_document(folder, ROWS)
+            return RescoreAnswer(environment_class=here["class"], rows=answer["rows"])
