@@ -15,6 +15,7 @@ from typing import NamedTuple
 from kolm import digest, paths, settings
 from kolm.actions import children
 from kolm.actions.preparing import Prepared
+from kolm.capture.store import CaptureStore
 from kolm.digest import Digest
 from kolm.errors import KolmError
 from kolm.events import Reporter
@@ -117,13 +118,14 @@ def _finish(
         return
     make_ready(stage, folder, key)
     write_inputs(folder, prepared, places)
-    children.run(
-        stage.name,
-        folder,
-        environment=child_environment(prepared.lock["environment"]["threads"]),
-        reporter=reporter,
-        inherit=(hold,),
-    )
+    with CaptureStore.open_to_read(prepared.store_folder):  # an error names captures as it does
+        children.run(
+            stage.name,
+            folder,
+            environment=child_environment(prepared.lock["environment"]["threads"]),
+            reporter=reporter,
+            inherit=(hold,),
+        )
     if not is_done(stage, folder, key):
         raise KolmError(
             "E_STAGE_CHANGED",

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import gc
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -21,12 +21,11 @@ from kolm.digest import Digest
 from kolm.errors import Lacking, Refused, Unreadable, Usage
 from kolm.events import Reporter, Silent
 from kolm.format.names import CASES, LOCK
-from kolm.records.verification import Verification
+from kolm.records.verification import Finding, Verification
 from kolm.sign.trust import TrustStore
 from kolm.verify import verifier
 from kolm.verify.policy import BUILT_IN, Policy, load_policy
 from kolm.verify.ports import (
-    CaptureSource,
     PictureFacts,
     RescoreAnswer,
     RescoreJob,
@@ -44,6 +43,10 @@ class StoreSource:
 
     def __init__(self, store: CaptureStore) -> None:
         self._store = store
+
+    def names(self) -> Mapping[Digest, str]:
+        """The file and row of every capture that has them."""
+        return self._store.names()
 
     @property
     def near_duplicate_method(self) -> str:
@@ -144,12 +147,12 @@ def verify(
             run=_Runner(captures=Path(captures), reporter=reporter or Silent()),
         )
     with _without_collections(), contextlib.ExitStack() as stack:
-        source: CaptureSource | None = None
+        source: StoreSource | None = None
         if captures is not None:
             source = stack.enter_context(_opened(Path(captures)))
         if request is not None and folder is not None:
             stack.enter_context(base_root.staying(folder))  # the child loads what was measured
-        return verifier.verify(
+        report = verifier.verify(
             container,
             policy=demanded,
             trust=believed,
@@ -159,6 +162,39 @@ def verify(
             rescore=request,
             expected_id=expected_id,
         )
+        return report if source is None else _with_names(report, source.names)
+
+
+def _with_names(
+    report: Verification, read_names: Callable[[], Mapping[Digest, str]]
+) -> Verification:
+    """The report with captures called by their file and row, as other commands call them."""
+    from kolm.capture.naming import mentions_id, with_names
+
+    findings = [finding for check in report.checks for finding in check.findings]
+    said = (text for finding in findings for text in finding if isinstance(text, str))
+    if not any(map(mentions_id, said)):
+        return report
+    names = read_names()
+
+    def told(text: str | None) -> str | None:
+        return None if text is None else with_names(text, names)
+
+    def named(finding: Finding) -> Finding:
+        return finding._replace(
+            detail=with_names(finding.detail, names),
+            where=told(finding.where),
+            expected=told(finding.expected),
+            found=told(finding.found),
+        )
+
+    checks = (
+        check._replace(
+            detail=with_names(check.detail, names), findings=tuple(map(named, check.findings))
+        )
+        for check in report.checks
+    )
+    return report._replace(checks=tuple(checks))
 
 
 @contextlib.contextmanager

@@ -38,10 +38,20 @@ def name_captures(error: KolmError, read_names: Callable[[], Mapping[Digest, str
         read_names: gives the names, and is asked only if there is an id.
     """
     texts = (error.message, error.where, error.expected, error.found)
-    if not any(map(_DIGEST.search, texts)):
+    if not any(map(mentions_id, texts)):
         return
     names = read_names()
     error.message, error.where, error.expected, error.found = (
-        _DIGEST.sub(lambda match: name_of(Digest(match.group()), names), text) for text in texts
+        with_names(text, names) for text in texts
     )
     error.args = (error.message,)
+
+
+def mentions_id(text: str | None) -> bool:
+    """Whether a text may say the id of a capture."""
+    return text is not None and _DIGEST.search(text) is not None
+
+
+def with_names(text: str, names: Mapping[Digest, str]) -> str:
+    """A text that calls captures by their names wherever it says their ids."""
+    return _DIGEST.sub(lambda match: name_of(Digest(match.group()), names), text)

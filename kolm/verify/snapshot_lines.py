@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from kolm import canonical, schema
+from kolm.format.names import LINES
 
 _DIGEST = r"sha256:[0-9a-f]{64}"
 _PAIR = r'\{"file":"' + _DIGEST + r'","pixels":"' + _DIGEST + r'"\}'
@@ -46,6 +47,10 @@ class SnapshotLines:
         """The lines as plain rows, made as they are asked for."""
         for capture, split, images in zip(self.captures, self.splits, self.images, strict=True):
             yield {"capture": capture, "images": images, "split": split}
+
+    def place(self, number: int) -> str:
+        """Where a line (from 0) stands, and its capture, as a finding says it."""
+        return f"{LINES}:{number + 1}: {self.captures[number]}"
 
     def of_split(self, split: str) -> list[int]:
         """The line numbers (from 0) of one split."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 import sys
 from pathlib import Path
 
@@ -10,14 +11,19 @@ import pytest
 from PIL import Image as Pillow
 
 from kolm import canonical, digest
-from kolm.actions import verification
+from kolm.actions import children, verification
 from kolm.bundle.container import open_container
-from kolm.capture import extras, images
+from kolm.capture import documents, extras, images
 from kolm.capture.store import CaptureStore
 from kolm.errors import Refused, Unreadable, Usage
 from kolm.events import Silent
+from kolm.run import folder as files
+from kolm.run.names import REQUEST, ROWS
+from kolm.train import profile
 from kolm.verify.ports import RescoreJob
 from tests.support.audits import World
+from tests.support.commands import invoke
+from tests.support.pictures import capture, picture
 
 
 def png(colour: tuple[int, int, int], size: int = 40) -> bytes:
@@ -127,10 +133,6 @@ def test_a_base_that_was_a_folder_must_be_given(tmp_path: Path, store: CaptureSt
 def test_the_child_is_asked_for_the_drawn_cases_of_all_three_runs(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from kolm.actions import children
-    from kolm.run import folder as files
-    from kolm.run.names import REQUEST, ROWS
-
     world = World.make(tmp_path)
     asked = {}
 
@@ -151,3 +153,40 @@ def test_the_child_is_asked_for_the_drawn_cases_of_all_three_runs(
     assert asked["cases"] == [case]
     assert asked["runs"] == ["adapter", "base", "blind"]
     assert answer.rows == []
+
+
+def test_findings_call_captures_by_the_file_and_row_that_they_came_from(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever check a capture is named by: V46 a case, V48 a picture of it."""
+    world = World.make(tmp_path)
+    taken = [capture(n, prompt="which?", response=f"{n}", split="eval") for n in range(50)]
+    with CaptureStore.open(tmp_path / "captures", create=True) as store, store.adding() as addition:
+        for number, one in enumerate(taken):
+            addition.image(picture(number))
+            addition.capture(one, origin=f"pairs.jsonl:{number + 1}")
+        addition.commit()
+        damaged = store.blobs.path(taken[7].images[0].file)
+    parts = world.parts.copy()
+    parts.declare([documents.to_document(one) for one in taken])
+    damaged.chmod(0o644)
+    damaged.unlink()
+
+    def answer_otherwise(task: str, folder: Path, **options: object) -> None:
+        asked = files.read_document(folder, REQUEST)
+        rows = [
+            {"case": case, "finish": "stop", "output": "other", "run": run, "tokens": 2}
+            for case in asked["cases"]
+            for run in asked["runs"]
+        ]
+        files.write_document(folder, ROWS, {"rows": rows})
+
+    monkeypatch.setattr(children, "run", answer_otherwise)
+    monkeypatch.setattr(profile, "environment_class", lambda *_: parts.lock["environment"])
+    (tmp_path / "trust.json").write_bytes(canonical.dumps(world.trust.to_document()))
+    material = ("--captures", tmp_path / "captures", "--base", parts.base, "--rescore", "1")
+    ran = invoke("verify", world.seal(parts), *material, "--trust", tmp_path / "trust.json", "-v")
+    assert ran.code == 1
+    lines = ran.stdout.splitlines()
+    assert any(re.search(r"predictions.jsonl: pairs.jsonl:\d+ \(sha256:", line) for line in lines)
+    assert any(re.search(r"pairs.jsonl:8 \(sha256:\w+\), picture sha256:", line) for line in lines)

@@ -29,13 +29,14 @@ def captures_are_the_leaves(subject: Subject) -> Iterator[Finding]:
         yield not_checked(NOT_GIVEN)
         return
     held = {digest.of_bytes(data) for data in source.captures()}
-    missing = [capture for capture in subject.lines.captures if capture not in held]
-    for capture in missing:
+    lines = subject.lines
+    missing = [number for number, leaf in enumerate(lines.captures) if leaf not in held]
+    for number in missing:
         yield could_not_look(
             "the store holds no capture with this id: it is incomplete, or the leaf is invented",
-            where=f"{LINES}: {capture}",
+            where=lines.place(number),
         )
-    yield passed(f"{len(subject.lines) - len(missing):,} leaves are captures of the store")
+    yield passed(f"{len(lines) - len(missing):,} leaves are captures of the store")
 
 
 @check("V48", "Do the pictures have the recorded file and pixel digests?", reads=(LINES,))
@@ -45,18 +46,24 @@ def pictures_are_recorded(subject: Subject) -> Iterator[Finding]:
     if source is None:
         yield not_checked(NOT_GIVEN)
         return
-    pictures = {i["file"]: i["pixels"] for images in subject.lines.images for i in images}
-    for file, pixels in sorted(pictures.items()):
+    lines = subject.lines
+    pictures = {
+        image["file"]: (image["pixels"], number)
+        for number, images in enumerate(lines.images)
+        for image in images
+    }
+    for file, (pixels, number) in sorted(pictures.items()):
+        place = f"{lines.place(number)}, picture {file}"
         try:
             facts = source.picture(file)
         except Lacking as error:  # no picture can be decoded here
             yield from_error(error)
             return
         except KolmError as error:
-            yield from_error(error)
+            yield from_error(error)._replace(where=place)
             continue
         if facts is None:
-            yield could_not_look("the store does not hold the picture", where=f"{LINES}: {file}")
+            yield could_not_look("the store does not hold the picture", where=place)
             continue
         for what, expected, found in (
             ("file", file, facts.file),
@@ -65,7 +72,7 @@ def pictures_are_recorded(subject: Subject) -> Iterator[Finding]:
             if expected != found:
                 yield failed(
                     f"the picture has another {what} digest",
-                    where=f"{LINES}: {file}",
+                    where=place,
                     expected=expected,
                     found=found,
                 )
@@ -120,20 +127,25 @@ def _dropped_are_twins(
         if not any(image["file"] in near for image in lines.images[number]):
             yield failed(
                 "the capture is on no side, and shows no near twin of an eval picture",
-                where=f"{LINES}:{number + 1}",
+                where=lines.place(number),
                 expected=side,
                 found=NO_SIDE,
             )
 
 
 def _families_are_named(subject: Subject, source: CaptureSource) -> Iterator[Finding]:
-    pictures = {i["pixels"]: i for images in subject.lines.images for i in images}
-    named = source.families({pixels: image["file"] for pixels, image in pictures.items()})
-    for pixels, image in sorted(pictures.items()):
+    lines = subject.lines
+    pictures = {
+        image["pixels"]: (image, number)
+        for number, images in enumerate(lines.images)
+        for image in images
+    }
+    named = source.families({pixels: image["file"] for pixels, (image, _) in pictures.items()})
+    for pixels, (image, number) in sorted(pictures.items()):
         if image.get("twins") != named[pixels]:
             yield failed(
                 "the picture has other near twins than stated",
-                where=f"{LINES}: {image['file']}",
+                where=f"{lines.place(number)}, picture {image['file']}",
                 expected=named[pixels],
                 found=image.get("twins", "none"),
             )

@@ -89,13 +89,13 @@ def _split_follows(subject: Subject) -> Iterator[Finding]:
             yield from_error(error)
         return
     dropped = 0
-    for number, (side, found) in enumerate(zip(sides, lines.splits, strict=True), 1):
+    for number, (side, found) in enumerate(zip(sides, lines.splits, strict=True)):
         if dropping and side == "train" and found == NO_SIDE:
             dropped += 1  # for a near twin, which needs the pictures: V49
         elif side != found:
             yield failed(
                 "the capture is not on the side that the rule puts it",
-                where=f"{LINES}:{number}",
+                where=lines.place(number),
                 expected=side,
                 found=found,
             )
@@ -144,7 +144,7 @@ def sides_share_no_image(subject: Subject) -> Iterator[Finding]:
     files: dict[str, tuple[str, int]] = {}
     pixels: dict[str, tuple[str, int]] = {}
     told: set[str] = set()
-    for number, (split, images) in enumerate(zip(lines.splits, lines.images, strict=True), 1):
+    for number, (split, images) in enumerate(zip(lines.splits, lines.images, strict=True)):
         if split == NO_SIDE:
             continue
         here = (split, number)
@@ -156,7 +156,7 @@ def sides_share_no_image(subject: Subject) -> Iterator[Finding]:
                     told.add(image)
                     yield failed(
                         f"a picture (same {kind}) stands in {side} and in {split}",
-                        where=f"{LINES}:{line} and {LINES}:{number}",
+                        where=f"{lines.place(line)} and {lines.place(number)}",
                         found=image,
                     )
     yield passed(f"{len(pixels):,} pictures, each on one side")
