@@ -1,8 +1,9 @@
-"""Write the reference pages that repeat the code; `--check` fails when one is out of date.
+"""Write the pages and modules that repeat the code; `--check` fails when one is out of date.
 
 From the code: docs/reference/cli.md (``--help``), spec.md (the spec's schema), environment.md
 (the table in settings), exit-codes.md. From docs/reference/errors.d/*.md, where each part lists
-its own codes: errors.md, and the table that ``kolm help E_…`` reads.
+its own codes: errors.md, and the table that ``kolm help E_…`` reads. From the schemas: their
+documents as types (tools/typed_documents.py).
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from kolm import canonical, schema, settings  # noqa: E402
 from kolm.cli.exit_codes import MEANINGS  # noqa: E402
 from kolm.cli.main import root  # noqa: E402
 from kolm.cli.table import SECTIONS  # noqa: E402
+from tools import typed_documents  # noqa: E402
 
 REFERENCE = ROOT / "docs" / "reference"
 NOTICE = "<!-- Written by docs/generate.py; edit its source instead. -->"
@@ -37,6 +39,8 @@ def pages() -> dict[Path, str]:
         REFERENCE / "exit-codes.md": exit_codes_page(),
         REFERENCE / "errors.md": errors_page(rows),
         ROOT / "kolm" / "cli" / "error_table.jsonl": canonical.dump_lines(rows).decode(),
+        ROOT / "kolm" / "records" / "documents.py": typed_documents.documents_module(),
+        ROOT / "kolm" / "records" / "kinds.py": typed_documents.kinds_module(),
     }
 
 

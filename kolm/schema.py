@@ -12,10 +12,19 @@ import re
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, Generic, TypeVar, cast
 
 from kolm import canonical
 from kolm.errors import Refused
+
+D_co = TypeVar("D_co", covariant=True)
+
+
+class Kind(str, Generic[D_co]):
+    """The name of a schema, which for the type checker carries the type of what fits it."""
+
+    __slots__ = ()
+
 
 # A problem is (JSON pointer, what is wrong), or None when the value is fine.
 Problem = tuple[str, str] | None
@@ -54,8 +63,8 @@ def checker(name: str) -> Checker:
     return _compile(document, document, {})
 
 
-def check(name: str, value: Any, *, where: str) -> None:
-    """Demand that a value fits its schema.
+def check(name: Kind[D_co], value: object, *, where: str) -> D_co:
+    """The value as what it then is known to be: a document that fits its schema.
 
     Raises:
         Refused: ``E_SCHEMA`` with the JSON pointer of the first problem.
@@ -65,6 +74,7 @@ def check(name: str, value: Any, *, where: str) -> None:
         pointer, message = problem
         place = f"{where}#{pointer}" if pointer else where
         raise Refused("E_SCHEMA", f"does not fit schema {name}: {message}", where=place)
+    return cast("D_co", value)
 
 
 _TYPES: dict[str, Callable[[Any], bool]] = {

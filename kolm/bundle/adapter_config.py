@@ -7,7 +7,7 @@ default. The only member with JSON numbers, because PEFT demands them.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
 import rfc8785
@@ -19,7 +19,7 @@ from kolm.errors import Refused
 _METHODS: Final = ("lora",)
 
 
-def derive(lock: dict[str, Any], modules: Iterable[dict[str, Any]]) -> bytes:
+def derive(lock: Mapping[str, Any], modules: Iterable[dict[str, Any]]) -> bytes:
     """The bytes of adapter_config.json (RFC 8785, numbers as JSON numbers).
 
     Args:

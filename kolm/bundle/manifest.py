@@ -17,6 +17,7 @@ from kolm.bundle.members import REQUIRED, kind_of, position
 from kolm.digest import Digest
 from kolm.errors import Refused, Unreadable
 from kolm.format.names import RECEIPT
+from kolm.records import kinds
 
 MANIFEST_MEDIA_TYPE: Final = "application/vnd.oci.image.manifest.v1+json"
 ARTIFACT_TYPE: Final = "application/vnd.kolm.bundle.v1"
@@ -127,7 +128,7 @@ def parse_manifest(data: bytes | memoryview) -> Manifest:
     """
     value = canonical.loads_canonical(data, where="manifest")
     _check_artifact(value)
-    schema.check("manifest", value, where="manifest")
+    schema.check(kinds.MANIFEST, value, where="manifest")
     receipt, layers = _member(value["config"]), tuple(map(_member, value["layers"]))
     if receipt.name != RECEIPT:
         raise Refused("E_MANIFEST", "the config is not the receipt", where="manifest#/config")

@@ -14,6 +14,8 @@ from kolm.bundle import limits
 from kolm.bundle.limits import Limit
 from kolm.errors import Refused
 from kolm.format import names
+from kolm.records import kinds
+from kolm.schema import Kind
 
 
 class Content(Enum):
@@ -38,7 +40,7 @@ class MemberKind(NamedTuple):
     media_type: str
     content: Content
     limit: Limit
-    schema: str | None = None
+    schema: Kind[object] | None = None
     required: bool = True
     several: bool = False
 
@@ -57,7 +59,7 @@ def _cncf(name: str) -> str:
     return f"application/vnd.cncf.model.{name}.v1.raw"
 
 
-def _document(name: str, media: str, schema: str) -> MemberKind:
+def _document(name: str, media: str, schema: Kind[object]) -> MemberKind:
     return MemberKind(
         name=name,
         media_type=_kolm(media, "+json"),
@@ -70,7 +72,7 @@ def _document(name: str, media: str, schema: str) -> MemberKind:
 def _lines(
     name: str,
     media: str,
-    schema: str,
+    schema: Kind[object],
     *,
     limit: Limit,
     required: bool = True,
@@ -85,7 +87,7 @@ def _lines(
     )
 
 
-RECEIPT_KIND: Final = _document(names.RECEIPT, "receipt", "receipt")
+RECEIPT_KIND: Final = _document(names.RECEIPT, "receipt", kinds.RECEIPT)
 
 TABLE: Final = (
     MemberKind(
@@ -100,15 +102,15 @@ TABLE: Final = (
         content=Content.PEFT_CONFIG,
         limit=limits.JSON_BYTES,
     ),
-    _lines(names.MODULES, "modules", "modules_row", limit=limits.MODULES_BYTES),
-    _document(names.LOCK, "lock", "lock"),
-    _document(names.SNAPSHOT, "snapshot", "snapshot"),
-    _lines(names.LINES, "snapshot", "snapshot_row", limit=limits.SNAPSHOT_BYTES),
-    _lines(names.CASES, "evalcases", "capture", limit=limits.CASES_BYTES, required=False),
-    _lines(names.EXAMPLES, "examples", "examples_row", limit=limits.EXAMPLES_BYTES),
-    _lines(names.TRACE, "trace", "trace_row", limit=limits.TRACE_BYTES),
-    _lines(names.PREDICTIONS, "predictions", "predictions_row", limit=limits.PREDICTIONS_BYTES),
-    _document(names.EVALUATION, "evaluation", "evaluation"),
+    _lines(names.MODULES, "modules", kinds.MODULES_ROW, limit=limits.MODULES_BYTES),
+    _document(names.LOCK, "lock", kinds.LOCK),
+    _document(names.SNAPSHOT, "snapshot", kinds.SNAPSHOT),
+    _lines(names.LINES, "snapshot", kinds.SNAPSHOT_ROW, limit=limits.SNAPSHOT_BYTES),
+    _lines(names.CASES, "evalcases", kinds.CAPTURE, limit=limits.CASES_BYTES, required=False),
+    _lines(names.EXAMPLES, "examples", kinds.EXAMPLES_ROW, limit=limits.EXAMPLES_BYTES),
+    _lines(names.TRACE, "trace", kinds.TRACE_ROW, limit=limits.TRACE_BYTES),
+    _lines(names.PREDICTIONS, "predictions", kinds.PREDICTIONS_ROW, limit=limits.PREDICTIONS_BYTES),
+    _document(names.EVALUATION, "evaluation", kinds.EVALUATION),
     MemberKind(
         name=names.CARD,
         media_type=_cncf("doc"),
@@ -120,7 +122,7 @@ TABLE: Final = (
         media_type=_kolm("checkpoint", "+json"),
         content=Content.DOCUMENT,
         limit=limits.JSON_BYTES,
-        schema="checkpoint",
+        schema=kinds.CHECKPOINT,
         required=False,
         several=True,
     ),

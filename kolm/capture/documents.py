@@ -13,7 +13,7 @@ from kolm.capture import limits
 from kolm.capture.rules import check_answer, check_rules
 from kolm.digest import Digest
 from kolm.errors import Refused
-from kolm.records import codec
+from kolm.records import codec, kinds
 from kolm.records.capture import (
     Capture,
     Correction,
@@ -47,7 +47,7 @@ def seal(capture: Capture, *, where: str) -> Sealed:
 
 def seal_document(document: dict[str, Any], *, where: str) -> Sealed:
     """As `seal`, for a capture that is still a plain document."""
-    schema.check("capture", document, where=where)
+    schema.check(kinds.CAPTURE, document, where=where)
     check_rules(document, where=where)
     try:
         data = canonical.dumps(document)
@@ -72,7 +72,7 @@ def read(data: bytes, *, where: str) -> Capture:
         Refused: not canonical JSON, or a broken rule.
     """
     document = canonical.loads_canonical(data, where=where, max_bytes=limits.MAX_CAPTURE_BYTES)
-    schema.check("capture", document, where=where)
+    schema.check(kinds.CAPTURE, document, where=where)
     check_rules(document, where=where)
     return from_document(document)
 

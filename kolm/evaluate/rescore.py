@@ -24,6 +24,7 @@ from kolm.evaluate.session import Session, open_session, read_sources
 from kolm.evaluate.worker import fix_execution
 from kolm.events import Reporter
 from kolm.format.names import PREDICTIONS
+from kolm.records import kinds
 from kolm.run import folder as files
 from kolm.run.names import REQUEST, ROWS
 from kolm.score.evaluation import RUNS
@@ -40,7 +41,7 @@ def rescore_folder(folder: Path, reporter: Reporter) -> None:
     """
     request = files.read_document(folder, REQUEST)
     _check_request(request)
-    predictions = files.read_rows(folder, PREDICTIONS, "predictions_row")
+    predictions = files.read_rows(folder, PREDICTIONS, kinds.PREDICTIONS_ROW)
     chosen = set(request["cases"])
     unknown = sorted(chosen - {row["case"] for row in predictions})
     if unknown:

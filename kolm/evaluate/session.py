@@ -30,6 +30,7 @@ from kolm.models.library import quiet_library
 from kolm.models.load import load_model
 from kolm.models.processor import load_processor, pad_token_id
 from kolm.models.resolve import read_config
+from kolm.records import kinds
 from kolm.run import folder as files
 from kolm.run.stages import evaluate_key
 from kolm.store.blobs import BlobStore
@@ -127,7 +128,7 @@ def read_captures(data: bytes) -> tuple[CaptureRow, ...]:
     """
     rows = []
     for number, line, capture in canonical.read_lines(data, where=names.CASES):
-        schema.check("capture", capture, where=f"{names.CASES}:{number}")
+        schema.check(kinds.CAPTURE, capture, where=f"{names.CASES}:{number}")
         rows.append((digest.of_bytes(line), capture))
     return tuple(rows)
 

@@ -12,6 +12,7 @@ from __future__ import annotations
 import dataclasses
 import types
 import typing
+from collections.abc import Mapping
 from typing import Any, TypeVar, Union, get_args, get_origin
 
 R = TypeVar("R")
@@ -50,7 +51,7 @@ def _plain(value: Any) -> Any:
     return value
 
 
-def from_document(kind: type[R], value: dict[str, Any]) -> R:
+def from_document(kind: type[R], value: Mapping[str, Any]) -> R:
     """Build a record from a document that its schema has already accepted."""
     hints = typing.get_type_hints(kind)
     arguments = {}

@@ -13,6 +13,7 @@ from typing import NamedTuple
 from kolm import canonical, digest, paths, schema, system
 from kolm.digest import Digest
 from kolm.errors import Refused, broken_file
+from kolm.records import kinds
 from kolm.records.codec import from_document, to_document
 from kolm.records.entry import Entry
 from kolm.registry.backends.backend import Backend
@@ -141,8 +142,8 @@ def _read(path: Path) -> dict[Digest, _Remembered]:
     try:
         for number, _, row in canonical.read_lines(data, where=str(path)):
             where = f"{path}:{number}"
-            schema.check("seen", row, where=where)
-            schema.check("entry", row["entry"], where=where)
+            schema.check(kinds.SEEN, row, where=where)
+            schema.check(kinds.ENTRY, row["entry"], where=where)
             old = _Remembered(
                 digest=Digest(row["digest"]),
                 keyid=row["key"],

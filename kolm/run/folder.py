@@ -7,12 +7,18 @@ import fcntl
 import time
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from kolm import canonical, paths, schema, system
 from kolm.errors import Refused
 from kolm.format import names
+from kolm.records import kinds
 from kolm.run.names import HOLD, INPUTS
+from kolm.schema import Kind
+
+if TYPE_CHECKING:
+    from kolm.records.documents import Lock
+
 
 _PATIENCE_SECONDS = 10.0  # a killed parent's child ends at its next event, well within this
 
@@ -73,20 +79,18 @@ def read(folder: Path, name: str) -> bytes:
         return (folder / name).read_bytes()
 
 
-def read_document(folder: Path, name: str, kind: str | None = None) -> dict[str, Any]:
-    """A canonical document, checked against its schema when `kind` names one."""
+def read_document(folder: Path, name: str) -> dict[str, Any]:
+    """A canonical document of which no schema is demanded."""
     document: dict[str, Any] = canonical.loads_canonical(read(folder, name), where=name)
-    if kind is not None:
-        schema.check(kind, document, where=name)
     return document
 
 
-def read_lock(folder: Path) -> dict[str, Any]:
+def read_lock(folder: Path) -> Lock:
     """The lock of a run folder, which fits its schema."""
-    return read_document(folder, names.LOCK, "lock")
+    return schema.check(kinds.LOCK, read_document(folder, names.LOCK), where=names.LOCK)
 
 
-def read_rows(folder: Path, name: str, kind: str | None = None) -> list[dict[str, Any]]:
+def read_rows(folder: Path, name: str, kind: Kind[object] | None = None) -> list[dict[str, Any]]:
     """The rows of a JSON Lines file, each checked against its schema when `kind` names one."""
     rows = []
     for number, _, row in canonical.read_lines(read(folder, name), where=name):

@@ -13,6 +13,7 @@ from typing import NamedTuple
 
 from kolm import canonical, schema
 from kolm.errors import Refused
+from kolm.records import kinds
 from kolm.sign.keys import PrivateKey, PublicKey
 
 BUNDLE_MEDIA_TYPE = "application/vnd.dev.sigstore.bundle.v0.3+json"
@@ -66,7 +67,7 @@ def open_envelope(data: bytes | memoryview, *, where: str = "claim") -> Envelope
             signature, two different key ids, or base64 that is not the standard one.
     """
     value = canonical.loads_canonical(data, where=where, max_bytes=MAX_ENVELOPE_BYTES)
-    schema.check("envelope", value, where=where)
+    schema.check(kinds.ENVELOPE, value, where=where)
     dsse = value["dsseEnvelope"]
     signature = dsse["signatures"][0]
     hint = value["verificationMaterial"]["publicKey"]["hint"]

@@ -13,6 +13,8 @@ from typing import Any, NamedTuple
 from kolm import digest
 from kolm.digest import Digest
 from kolm.errors import Refused
+from kolm.records import kinds
+from kolm.schema import Kind
 
 PROVENANCE = "https://slsa.dev/provenance/v1"
 MODULES = "urn:kolm:modules:v1"
@@ -22,13 +24,13 @@ VERIFICATION_SUMMARY = "https://slsa.dev/verification_summary/v1"
 ENTRY = "urn:kolm:entry:v1"
 
 # The schema of each kind: one line a kind, and an unlisted kind is refused.
-SCHEMAS: dict[str, str] = {
-    PROVENANCE: "predicate_provenance",
-    MODULES: "predicate_modules",
-    KSCORE: "kscore",
-    TEST_RESULT: "predicate_test_result",
-    VERIFICATION_SUMMARY: "predicate_verification_summary",
-    ENTRY: "entry",
+SCHEMAS: dict[str, Kind[Mapping[str, object]]] = {
+    PROVENANCE: kinds.PREDICATE_PROVENANCE,
+    MODULES: kinds.PREDICATE_MODULES,
+    KSCORE: kinds.KSCORE,
+    TEST_RESULT: kinds.PREDICATE_TEST_RESULT,
+    VERIFICATION_SUMMARY: kinds.PREDICATE_VERIFICATION_SUMMARY,
+    ENTRY: kinds.ENTRY,
 }
 
 # Where a kind states a time.

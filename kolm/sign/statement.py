@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 from kolm import canonical, digest, schema
 from kolm.digest import Digest
 from kolm.errors import Refused
+from kolm.records import kinds
 from kolm.sign.predicates import SCHEMAS, demand_instants
 
 STATEMENT_TYPE = "https://in-toto.io/Statement/v1"
@@ -22,11 +23,11 @@ class Statement(NamedTuple):
     subject: Digest
     name: str
     predicate_type: str
-    predicate: dict[str, Any]
+    predicate: Mapping[str, Any]
 
 
 def statement(
-    subject: Digest, name: str, predicate_type: str, predicate: Mapping[str, Any]
+    subject: Digest, name: str, predicate_type: str, predicate: Mapping[str, object]
 ) -> bytes:
     """The canonical bytes of a statement about a bundle.
 
@@ -52,8 +53,7 @@ def parse(data: bytes, *, where: str = "statement") -> Statement:
             unknown predicate type, a predicate that does not fit its type, or a time that does
             not exist.
     """
-    value = canonical.loads_canonical(data, where=where)
-    schema.check("statement", value, where=where)
+    value = schema.check(kinds.STATEMENT, canonical.loads_canonical(data, where=where), where=where)
     kind = value["predicateType"]
     if kind not in SCHEMAS:
         raise Refused(

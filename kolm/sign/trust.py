@@ -9,16 +9,21 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from enum import StrEnum
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from kolm import canonical, digest, paths, schema
 from kolm.digest import Digest
 from kolm.errors import Refused, Unreadable, Usage, broken_file
+from kolm.records import kinds
 from kolm.sign import own_files
 from kolm.sign.keys import PublicKey, read_public
 
+if TYPE_CHECKING:
+    from kolm.records.documents import Trust, TrustKey
+
+
 FILE_NAME = "trust.json"
-_SCHEMA = "urn:kolm:trust:v1"
+_SCHEMA: Final = "urn:kolm:trust:v1"
 
 
 class Role(StrEnum):
@@ -100,22 +105,22 @@ class TrustStore(NamedTuple):
             raise broken_file(error, "E_TRUST_BROKEN", "a trust file", hint=hint) from None
 
     @classmethod
-    def from_document(cls, value: Any, *, where: str) -> TrustStore:
+    def from_document(cls, value: object, *, where: str) -> TrustStore:
         """A store from its document.
 
         Raises:
             Refused: the document does not fit its schema, holds a key whose PEM text is not the
                 canonical one, or holds a name or a key twice.
         """
-        schema.check("trust", value, where=where)
+        document = schema.check(kinds.TRUST, value, where=where)
         keys = tuple(
-            _entry(item, where=f"{where}#/keys/{i}") for i, item in enumerate(value["keys"])
+            _entry(item, where=f"{where}#/keys/{i}") for i, item in enumerate(document["keys"])
         )
         _demand_unique((entry.name for entry in keys), "name", where)
         _demand_unique((entry.key.keyid for entry in keys), "key", where)
         return cls(keys)
 
-    def to_document(self) -> dict[str, Any]:
+    def to_document(self) -> Trust:
         """The document of the store, keys by name."""
         ordered = sorted(self.keys, key=lambda entry: entry.name)
         return {"schema": _SCHEMA, "keys": [_to_item(entry) for entry in ordered]}
@@ -209,7 +214,7 @@ def change(folder: Path, apply: Callable[[TrustStore], TrustStore]) -> TrustStor
     return store
 
 
-def _entry(item: dict[str, Any], *, where: str) -> TrustedKey:
+def _entry(item: TrustKey, *, where: str) -> TrustedKey:
     key = read_public(item["key"], where=where)
     if key.pem != item["key"]:
         raise Refused("E_KEY_FORM", "the PEM text of the key is not the canonical one", where=where)
@@ -223,11 +228,11 @@ def _entry(item: dict[str, Any], *, where: str) -> TrustedKey:
     )
 
 
-def _to_item(entry: TrustedKey) -> dict[str, Any]:
-    item: dict[str, Any] = {
+def _to_item(entry: TrustedKey) -> TrustKey:
+    item: TrustKey = {
         "name": entry.name,
         "key": entry.key.pem,
-        "roles": sorted(entry.roles),
+        "roles": sorted(role.value for role in entry.roles),
         "names": sorted(entry.names),
     }
     if entry.revoked is not None:

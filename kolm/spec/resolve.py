@@ -14,6 +14,7 @@ from kolm.digest import Digest
 from kolm.errors import Refused
 from kolm.format.names import LOCK
 from kolm.format.seeds import derive_seeds
+from kolm.records import kinds
 from kolm.records.codec import to_document
 from kolm.records.spec import Spec, Train
 from kolm.roles import family
@@ -75,7 +76,7 @@ def resolve(
         "environment": _environment(environment, threads=spec.train.threads),
     }
     lock["seeds"] = derive_seeds(lock)
-    schema.check("lock", lock, where=LOCK)
+    schema.check(kinds.LOCK, lock, where=LOCK)
     return lock
 
 

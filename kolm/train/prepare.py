@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from kolm import canonical
 from kolm.capture.store import CaptureStore
@@ -27,6 +27,10 @@ from kolm.models.folder import image_token_id
 from kolm.models.resolve import read_config
 from kolm.run import folder as files
 from kolm.train.plan import TrainPlan
+
+if TYPE_CHECKING:
+    from kolm.records.documents import Lock
+
 
 # Encoding reports this often, so that a person sees it move.
 _REPORT_EVERY = 500
@@ -50,7 +54,7 @@ class Inputs:
         places: where this machine keeps base, captures and features.
     """
 
-    lock: dict[str, Any]
+    lock: Lock
     rows: tuple[SnapshotRow, ...]
     places: files.Places
 

@@ -181,7 +181,7 @@ class ClaimStates(NamedTuple):
             newest[state.series] = max(newest.get(state.series, ""), state.stated_at)
         return tuple(s for s in made if s.series is None or s.stated_at == newest[s.series])
 
-    def said(self, predicate_type: str) -> tuple[tuple[str, dict[str, Any]], ...]:
+    def said(self, predicate_type: str) -> tuple[tuple[str, Mapping[str, Any]], ...]:
         """Signer and predicate of each claim of one kind that counts."""
         return tuple(
             (s.name, s.statement.predicate)
@@ -193,7 +193,7 @@ class ClaimStates(NamedTuple):
         """Who made the claims of these kinds that count."""
         return {name for kind in predicate_types for name, _ in self.said(kind)}
 
-    def own_scores(self) -> tuple[tuple[str, dict[str, Any]], ...]:
+    def own_scores(self) -> tuple[tuple[str, Mapping[str, Any]], ...]:
         """The K-score claims that count and are about the bundle's own eval cases.
 
         Somebody else's pack has another evaluation, which is not in the bundle: what such a claim

@@ -185,7 +185,7 @@ def failed_elsewhere(subject: Subject) -> str:
     return f"the gate FAILED on the own cases of {', '.join(sorted(names))}" if names else ""
 
 
-def measured_scores(subject: Subject) -> tuple[tuple[str, dict[str, Any]], ...]:
+def measured_scores(subject: Subject) -> tuple[tuple[str, Mapping[str, Any]], ...]:
     """The K-scores whose measurements count: one key's if the policy names it, else all."""
     wanted = subject.auditor.policy.measurements
     if wanted == "worst":
@@ -195,7 +195,7 @@ def measured_scores(subject: Subject) -> tuple[tuple[str, dict[str, Any]], ...]:
     return tuple(pair for pair in subject.claims.own_scores() if pair[0] in names)
 
 
-def worst(claims: tuple[tuple[str, dict[str, Any]], ...]) -> tuple[str, dict[str, Any]]:
+def worst(claims: tuple[tuple[str, Mapping[str, Any]], ...]) -> tuple[str, Mapping[str, Any]]:
     """The claim whose measurements count by default: a failed gate first, then the lowest K."""
     return min(
         claims,

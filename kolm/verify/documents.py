@@ -15,6 +15,7 @@ from kolm.bundle import documents, members, tensors
 from kolm.bundle.documents import Row
 from kolm.bundle.members import Content
 from kolm.errors import KolmError, Refused
+from kolm.schema import Kind
 from kolm.verify.snapshot_lines import SnapshotLines, read_snapshot_lines
 
 SNAPSHOT_LINES: Final = "snapshot.jsonl"
@@ -89,10 +90,9 @@ def _parse(name: str, data: memoryview) -> Any:
     kind.limit.hold(len(data), where=name)
     if name == SNAPSHOT_LINES:
         return read_snapshot_lines(data, where=name)
-    if kind.content is Content.DOCUMENT:
-        return _read_document(str(kind.schema), data, name)
-    if kind.content is Content.LINES:
-        return read_rows(str(kind.schema), data, name)
+    if kind.schema is not None:
+        read = read_rows if kind.content is Content.LINES else _read_document
+        return read(kind.schema, data, name)
     if kind.content is Content.PEFT_CONFIG:
         return canonical.loads(data, where=name, floats=True)  # V25 compares its bytes
     if kind.content is Content.TENSORS:
@@ -102,23 +102,21 @@ def _parse(name: str, data: memoryview) -> Any:
     return None  # an image: its digest is its identity
 
 
-def _read_document(schema_name: str, data: memoryview, where: str) -> Any:
-    value = canonical.loads_canonical(data, where=where)
-    schema.check(schema_name, value, where=where)
-    return value
+def _read_document(kind: Kind[object], data: memoryview, name: str) -> object:
+    return schema.check(kind, canonical.loads_canonical(data, where=name), where=name)
 
 
-def read_rows(schema_name: str, data: memoryview | bytes, name: str) -> list[Row]:
+def read_rows(kind: Kind[object], data: memoryview | bytes, name: str) -> list[Row]:
     """The rows of a JSON Lines text, strict and canonical, each of which fits its schema.
 
     Raises:
         Refused: one that is not.
     """
-    problem_of = schema.checker(schema_name)
+    problem_of = schema.checker(kind)
     rows = []
     for number, _, value in canonical.read_lines(data, where=name):
         if problem_of(value) is not None:
-            schema.check(schema_name, value, where=f"{name}:{number}")
+            schema.check(kind, value, where=f"{name}:{number}")
         rows.append(value)
     return rows
 

@@ -13,7 +13,7 @@ from typing import Any
 from kolm import canonical, digest, schema, system
 from kolm.digest import Digest
 from kolm.errors import Refused, Usage, broken_file
-from kolm.records import codec
+from kolm.records import codec, kinds
 from kolm.sign import own_files, predicates
 
 SCHEMA = "urn:kolm:policy:v1"
@@ -106,7 +106,7 @@ def read_policy(value: Any, *, where: str) -> Policy:
         Refused: it does not fit the schema.
         Usage: it counts a key list that cannot reach its threshold.
     """
-    schema.check("policy", value, where=where)
+    schema.check(kinds.POLICY, value, where=where)
     policy = codec.from_document(Policy, value)
     for number, demand in enumerate(policy.claims):
         if demand.keys is not None and len(demand.keys) < demand.threshold:

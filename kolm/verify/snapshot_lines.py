@@ -15,6 +15,7 @@ from typing import Any
 
 from kolm import canonical, schema
 from kolm.format.names import LINES
+from kolm.records import kinds
 
 _DIGEST = r"sha256:[0-9a-f]{64}"
 _PAIR = r'\{"file":"' + _DIGEST + r'","pixels":"' + _DIGEST + r'"\}'
@@ -98,7 +99,7 @@ def _images(stored: str) -> Images:
 
 def _add_the_long_way(lines: SnapshotLines, line: bytes, where: str) -> None:
     for _, _, value in canonical.read_lines(line + b"\n", where=where):
-        schema.check("snapshot_row", value, where=where)
+        schema.check(kinds.SNAPSHOT_ROW, value, where=where)
         lines.captures.append(value["capture"])
         lines.splits.append(value["split"])
         lines.images.append(value["images"])

@@ -32,6 +32,7 @@ from kolm.format.names import (
     TRACE,
     WEIGHTS,
 )
+from kolm.records import kinds
 from kolm.records.verification import CheckResult, Verdict
 from kolm.roles import Family, Role
 from kolm.score.cases import Case, build_cases
@@ -224,7 +225,9 @@ class Subject:
         lines = self.cases_bytes.split(b"\n")[:-1]
         stored = CASES not in self.documents
         rows = (
-            read_rows("capture", self.cases_bytes, "capture store") if stored else self._rows(CASES)
+            read_rows(kinds.CAPTURE, self.cases_bytes, "capture store")
+            if stored
+            else self._rows(CASES)
         )
         return tuple((digest.of_bytes(line), row) for line, row in zip(lines, rows, strict=True))
 

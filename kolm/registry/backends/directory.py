@@ -24,6 +24,7 @@ from kolm import canonical, digest, paths, schema, system
 from kolm.bundle.held import Held
 from kolm.digest import Digest
 from kolm.errors import KolmError, Lacking, Refused, Unreadable, Usage
+from kolm.records import kinds
 from kolm.registry.backends.backend import Stored
 from kolm.registry.staging import read_small, written
 from kolm.sign.envelope import MAX_ENVELOPE_BYTES
@@ -91,7 +92,7 @@ class Directory:
                 hint=f"kolm registry init {folder}",
             ) from None
         try:
-            schema.check("registry", canonical.loads(data, where=_MARK_NAME), where=_MARK_NAME)
+            schema.check(kinds.REGISTRY, canonical.loads(data, where=_MARK_NAME), where=_MARK_NAME)
         except Refused as error:
             raise Unreadable(
                 "E_REGISTRY_VERSION",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from kolm import digest
@@ -162,14 +162,14 @@ def _verdict(gate: str, k_passed: bool | None) -> str:
     return f"gate {gate}, k {words[k_passed]}"
 
 
-def _test_of(name: str, said: dict[str, Any]) -> bool | None:
+def _test_of(name: str, said: Mapping[str, Any]) -> bool | None:
     """How a test result has a test: passed, failed, or not at all."""
     if name in said["passedTests"]:
         return True
     return False if name in said["failedTests"] else None
 
 
-def _floors_agree(subject: Subject, name: str, said: dict[str, Any]) -> Iterator[Finding]:
+def _floors_agree(subject: Subject, name: str, said: Mapping[str, Any]) -> Iterator[Finding]:
     """Floors that the test result names stand on the side where the evaluation has them.
 
     What the lock does not demand is no test.

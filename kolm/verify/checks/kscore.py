@@ -6,7 +6,7 @@ from them is recomputed.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from decimal import Decimal
 from typing import Any
 
@@ -74,7 +74,7 @@ def inputs_are_the_contents(subject: Subject) -> Iterator[Finding]:
     yield passed(", ".join(told), by=word or None)
 
 
-def _overlap(pack: dict[str, Any]) -> str:
+def _overlap(pack: Mapping[str, Any]) -> str:
     """What the evaluator says of training; the pack is not here, so that nobody can count again."""
     stated = pack.get("overlap")
     if stated is None:
@@ -84,7 +84,7 @@ def _overlap(pack: dict[str, Any]) -> str:
     return f"{stated['seen_cases']} of {stated['cases']} cases seen in training, {twins}"
 
 
-def _overlap_is_possible(name: str, pack: dict[str, Any], *, own: bool) -> Iterator[Finding]:
+def _overlap_is_possible(name: str, pack: Mapping[str, Any], *, own: bool) -> Iterator[Finding]:
     stated = pack.get("overlap")
     if stated is None:
         return
@@ -95,7 +95,7 @@ def _overlap_is_possible(name: str, pack: dict[str, Any], *, own: bool) -> Itera
         yield _differs(name, "pack/overlap", expected, stated)
 
 
-def _measurements_are_possible(name: str, stated: dict[str, Any]) -> Iterator[Finding]:
+def _measurements_are_possible(name: str, stated: Mapping[str, Any]) -> Iterator[Finding]:
     if stated["latency_calls"] < LATENCY_CALLS:
         yield _differs(name, "inputs/latency_calls", LATENCY_CALLS, stated["latency_calls"])
     if stated["p95_latency_us"] < stated["p50_latency_us"]:
@@ -167,7 +167,7 @@ def gate_follows(subject: Subject) -> Iterator[Finding]:
     yield passed("; ".join(told), by=(name for name, _ in claims))
 
 
-def _by(name: str, claim: dict[str, Any]) -> str:
+def _by(name: str, claim: Mapping[str, Any]) -> str:
     """Whose word it is, and whether anything here could recompute it."""
     if is_own(claim):
         return f" by {name}"

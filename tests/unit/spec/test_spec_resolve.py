@@ -13,8 +13,6 @@ from jsonschema import Draft202012Validator
 from kolm import canonical, digest, schema
 from kolm.errors import Refused
 from kolm.format.seeds import derive_seeds, training_root
-from kolm.records.codec import from_document, to_document
-from kolm.records.lock import Lock
 from kolm.spec import diff, load_spec, resolve
 
 ZERO = digest.of_bytes(b"")
@@ -58,11 +56,6 @@ def test_a_lock_fits_its_schema_for_our_checker_and_for_the_oracle() -> None:
     made = lock()
     assert schema.checker("lock")(made) is None
     Draft202012Validator(schema.load("lock")).validate(made)
-
-
-def test_a_lock_goes_through_its_record_and_back() -> None:
-    made = lock(train={"early_stopping": {"patience": 2, "every_steps": 3}})
-    assert to_document(from_document(Lock, made)) == made
 
 
 def test_the_lock_schema_demands_every_key() -> None:

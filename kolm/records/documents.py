@@ -1,0 +1,917 @@
+"""The documents as types. For type checkers alone: at run time nothing needs them.
+
+Written by docs/generate.py; edit schemas/ instead. What the type does not say of a text or a number,
+the schema does.
+"""
+
+# ruff: noqa: D101, E501, I001
+# fmt: off
+from collections.abc import Mapping
+from typing import Literal, NotRequired, TypedDict
+
+from kolm.digest import Digest
+
+class CaptureImage(TypedDict):
+    bytes: int
+    file: Digest
+    height: int
+    media_type: Literal['image/png', 'image/jpeg', 'image/webp']
+    orientation: int
+    pixels: Digest
+    width: int
+
+class CapturePartText(TypedDict):
+    text: str
+    type: Literal['text']
+
+class CapturePartImage(TypedDict):
+    image: int
+    type: Literal['image']
+
+CapturePart = CapturePartText | CapturePartImage
+
+class CaptureMessage(TypedDict):
+    role: Literal['system', 'user', 'assistant']
+    content: list[CapturePart]
+
+class CaptureSource(TypedDict):
+    kind: str
+    name: str
+
+class CaptureCorrection(TypedDict):
+    start: int
+    end: int
+    replacement: str
+
+class Capture(TypedDict):
+    images: list[CaptureImage]
+    license: str
+    messages: list[CaptureMessage]
+    source: CaptureSource
+    split: Literal['train', 'validation', 'eval', None]
+    tags: list[str]
+    rejected: NotRequired[str]
+    corrections: NotRequired[list[CaptureCorrection]]
+
+class CheckpointPatience(TypedDict):
+    best: str | None
+    since: int
+
+class Checkpoint(TypedDict):
+    gradient_steps: dict[str, int]
+    patience: CheckpointPatience | None
+    schema: Literal['urn:kolm:checkpoint:v1']
+    step: int
+    tensors: Digest
+    updates: dict[str, int]
+
+class EntryFile(TypedDict):
+    digest: Digest
+    size: int
+
+class Entry(TypedDict):
+    name: str
+    version: str
+    bundle: Digest
+    file: EntryFile
+    claims: list[Digest]
+    previous: Digest | None
+    sequence: int
+    state: str
+
+class EnvelopeVerificationMaterialPublicKey(TypedDict):
+    hint: str
+
+class EnvelopeVerificationMaterial(TypedDict):
+    publicKey: EnvelopeVerificationMaterialPublicKey
+    tlogEntries: list[object]
+
+class EnvelopeDsseEnvelopeSignature(TypedDict):
+    keyid: str
+    sig: str
+
+class EnvelopeDsseEnvelope(TypedDict):
+    payload: str
+    payloadType: Literal['application/vnd.in-toto+json']
+    signatures: list[EnvelopeDsseEnvelopeSignature]
+
+class Envelope(TypedDict):
+    mediaType: Literal['application/vnd.dev.sigstore.bundle.v0.3+json']
+    verificationMaterial: EnvelopeVerificationMaterial
+    dsseEnvelope: EnvelopeDsseEnvelope
+
+class EvaluationMetricExact(TypedDict):
+    kind: Literal['exact']
+
+class EvaluationMetricRelaxed(TypedDict):
+    kind: Literal['relaxed']
+    tolerance: str
+
+EvaluationMetric = EvaluationMetricExact | EvaluationMetricRelaxed
+
+class EvaluationInterval(TypedDict):
+    method: Literal['wilson', 'bootstrap']
+    level: Literal['0.95']
+    low: str
+    high: str
+
+class EvaluationAccuracy(TypedDict):
+    accuracy: str
+    interval: EvaluationInterval
+
+class EvaluationMajority(TypedDict):
+    answer: str
+    accuracy: str
+    interval: EvaluationInterval
+
+class EvaluationPaired(TypedDict):
+    adapter_only: int
+    base_only: int
+    p: str
+    method: Literal['mcnemar-exact', 'sign-exact']
+
+class EvaluationSlice(TypedDict):
+    kind: Literal['answer_type', 'image_size', 'tag']
+    value: str
+    cases: int
+    accuracy: str
+    interval: EvaluationInterval
+
+class EvaluationFloor(TypedDict):
+    name: Literal['accuracy_lower_bound', 'worst_slice', 'better_than_base_p', 'above_blind', 'above_majority']
+    demanded: str | None
+    observed: str
+    passed: bool | None
+
+class Evaluation(TypedDict):
+    schema: Literal['urn:kolm:evaluation:v1']
+    metric: EvaluationMetric
+    cases: int
+    covered: int
+    distinct_questions: int
+    cut_prompts: int
+    images: int
+    adapter: EvaluationAccuracy
+    base: EvaluationAccuracy
+    blind: EvaluationAccuracy
+    majority: EvaluationMajority
+    paired: EvaluationPaired
+    slices: list[EvaluationSlice]
+    floors: list[EvaluationFloor]
+    floors_passed: bool
+
+ExamplesRowSide = Literal['train', 'validation']
+
+class ExamplesRowKept(TypedDict):
+    cut: int
+    labels: int
+    side: ExamplesRowSide
+    tokens: int
+
+class ExamplesRowDropped(TypedDict):
+    dropped: Literal['no_labels', 'over_budget', 'too_many_images']
+    side: ExamplesRowSide
+
+ExamplesRow = ExamplesRowKept | ExamplesRowDropped
+
+class KscoreInputs(TypedDict):
+    accuracy: str
+    coverage: str
+    size_bytes: int
+    p50_latency_us: int
+    p95_latency_us: int
+    latency_calls: int
+    cost_usd_per_call: str
+
+class KscoreAxes(TypedDict):
+    A: str
+    S: str
+    L: str
+    C: str
+    V: str
+
+class KscoreGate(TypedDict):
+    k: str | None
+    k_passed: bool | None
+    floors_passed: bool
+    verdict: Literal['passed', 'failed']
+
+class KscorePackOverlap(TypedDict):
+    cases: int
+    seen_cases: int
+    captures: int
+    images: int
+    near_twins: int | None
+
+class KscorePack(TypedDict):
+    root: Digest
+    owner: str
+    overlap: NotRequired[KscorePackOverlap]
+
+class KscoreMachine(TypedDict):
+    cpu: str
+    threads: int
+    device: str
+    memory_bytes: int
+
+class Kscore(TypedDict):
+    schema: Literal['urn:kolm:kscore:v1']
+    spec: Literal['kscore/v1']
+    inputs: KscoreInputs
+    axes: KscoreAxes
+    composite: str
+    gate: KscoreGate
+    evaluation: Digest
+    pack: KscorePack
+    measured_on: str
+    machine: KscoreMachine
+
+class LockBaseFile(TypedDict):
+    name: str
+    digest: Digest
+
+class LockBase(TypedDict):
+    id: str
+    family: str
+    revision: str | None
+    root: Digest
+    tensors: int
+    parameters: int
+    dtype: str
+    license: str
+    papers: list[str]
+    files: list[LockBaseFile]
+
+class LockData(TypedDict):
+    snapshot: Digest
+    root: Digest
+    training: Digest
+    cases: Digest
+
+class LockTrainMethod(TypedDict):
+    kind: Literal['lora']
+    rank: int
+    alpha: int
+    dropout: str
+    rslora: bool
+    dora: bool
+    targets: list[str]
+    target_expression: str
+
+class LockTrainFreeze(TypedDict):
+    vision: bool
+    projector: bool
+    projector_after_steps: int | None
+
+class LockTrainEarlyStopping(TypedDict):
+    patience: int
+    every_steps: int
+
+class LockTrainContinues(TypedDict):
+    state: Digest
+    chain: Digest
+
+class LockTrain(TypedDict):
+    objective: Literal['sft']
+    method: LockTrainMethod
+    freeze: LockTrainFreeze
+    learning_rate: str
+    projector_learning_rate: str
+    schedule: Literal['cosine', 'linear', 'constant']
+    warmup_steps: int
+    weight_decay: str
+    max_grad_norm: str
+    steps: int
+    batch_size: int
+    accumulation: int
+    max_seq_length: int
+    max_images: int
+    shrink_images: bool
+    segments: int
+    early_stopping: LockTrainEarlyStopping | None
+    continues: LockTrainContinues | None
+    precision: Literal['float32', 'bfloat16']
+
+class LockEvaluationMetricExact(TypedDict):
+    kind: Literal['exact']
+
+class LockEvaluationMetricRelaxed(TypedDict):
+    kind: Literal['relaxed']
+    tolerance: str
+
+class LockEvaluationFloors(TypedDict):
+    accuracy_lower_bound: str | None
+    worst_slice: str | None
+    worst_slice_minimum_cases: int
+    better_than_base_p: str | None
+    above_blind: str | None
+    above_majority: str | None
+    k: str | None
+
+class LockEvaluationCostLocal(TypedDict):
+    kind: Literal['local']
+
+class LockEvaluationCostPerToken(TypedDict):
+    kind: Literal['per_token']
+    usd_per_1000_tokens: str
+
+class LockEvaluation(TypedDict):
+    metric: LockEvaluationMetricExact | LockEvaluationMetricRelaxed
+    max_new_tokens: int
+    batch_size: int
+    floors: LockEvaluationFloors
+    cost: LockEvaluationCostLocal | LockEvaluationCostPerToken
+
+class LockPublish(TypedDict):
+    text: bool
+    images: bool
+    checkpoints: bool
+
+class LockSeeds(TypedDict):
+    initialisation: Digest
+    order: Digest
+
+LockEnvironment = TypedDict('LockEnvironment', {
+    'class': Digest,
+    'python': str,
+    'torch': str,
+    'transformers': str,
+    'peft': str,
+    'tokenizers': str,
+    'safetensors': str,
+    'numpy': str,
+    'pillow': str,
+    'kolm': str,
+    'device': str,
+    'cpu': str,
+    'isa': str,
+    'capability': str,
+    'arithmetic': Digest,
+    'threads': int,
+    'profile': Literal['strict'],
+})
+
+class Lock(TypedDict):
+    schema: Literal['urn:kolm:lock:v1']
+    name: str
+    base: LockBase
+    data: LockData
+    train: LockTrain
+    evaluation: LockEvaluation
+    publish: LockPublish
+    nonce: str
+    seeds: LockSeeds
+    environment: LockEnvironment
+
+ManifestDescriptorAnnotations = TypedDict('ManifestDescriptorAnnotations', {
+    'org.cncf.model.filepath': NotRequired[str],
+    'org.opencontainers.image.title': str,
+})
+
+class ManifestDescriptor(TypedDict):
+    annotations: ManifestDescriptorAnnotations
+    digest: Digest
+    mediaType: str
+    size: int
+
+class Manifest(TypedDict):
+    artifactType: Literal['application/vnd.kolm.bundle.v1']
+    config: ManifestDescriptor
+    layers: list[ManifestDescriptor]
+    mediaType: Literal['application/vnd.oci.image.manifest.v1+json']
+    schemaVersion: Literal[2]
+
+ModulesRowDtype = Literal['BOOL', 'U8', 'I8', 'F8_E4M3', 'F8_E5M2', 'I16', 'U16', 'F16', 'BF16', 'I32', 'U32', 'F32', 'I64', 'U64', 'F64']
+
+class ModulesRowAdapter(TypedDict):
+    after: Digest
+    before: Digest
+    dtype: ModulesRowDtype
+    elements: int
+    gradient_steps: int
+    shape: list[int]
+    tensor: str
+
+class ModulesRowBuffer(TypedDict):
+    after: Digest
+    before: Digest
+    dtype: ModulesRowDtype
+    name: str
+    shape: list[int]
+
+class ModulesRowParameter(TypedDict):
+    after: Digest
+    alias_of: NotRequired[str]
+    before: Digest
+    checkpoint: list[str]
+    dtype: ModulesRowDtype
+    elements: int
+    gradient_steps: int
+    name: str
+    requires_grad: bool
+    shape: list[int]
+
+ModulesRow = TypedDict('ModulesRow', {
+    'adapter': list[ModulesRowAdapter],
+    'buffers': list[ModulesRowBuffer],
+    'class': str,
+    'module': str,
+    'parameters': list[ModulesRowParameter],
+    'role': Literal['vision', 'projector', 'language', 'head', 'other'],
+    'state': Literal['frozen', 'adapted', 'trained'],
+    'weight_norm': str | None,
+})
+
+class PolicyClaim(TypedDict):
+    predicate: Literal['https://slsa.dev/provenance/v1', 'urn:kolm:modules:v1', 'urn:kolm:kscore:v1', 'https://in-toto.io/attestation/test-result/v0.1', 'https://slsa.dev/verification_summary/v1']
+    role: Literal['builder', 'evaluator', 'verifier']
+    threshold: int
+    keys: NotRequired[list[str]]
+
+class PolicyPack(TypedDict):
+    evaluator: str
+    pack: Digest
+
+class Policy(TypedDict):
+    schema: Literal['urn:kolm:policy:v1']
+    name: str
+    claims: list[PolicyClaim]
+    same_signer: NotRequired[bool]
+    gate: NotRequired[Literal['passed', 'any']]
+    text: NotRequired[Literal['published', 'any']]
+    base_roots: NotRequired[list[Digest]]
+    eval_pack_roots: NotRequired[list[Digest]]
+    environment_classes: NotRequired[list[Digest]]
+    minimum_eval_cases: NotRequired[int]
+    lower_bound_above: NotRequired[list[Literal['base', 'blind', 'majority']]]
+    families: NotRequired[list[str]]
+    methods: NotRequired[list[str]]
+    metrics: NotRequired[list[str]]
+    tolerance: NotRequired[str]
+    freeze: NotRequired[list[str]]
+    floors: NotRequired[dict[str, str]]
+    packs: NotRequired[list[PolicyPack]]
+    licenses: NotRequired[list[str]]
+    measurements: NotRequired[Literal['worst'] | str]
+    reach: NotRequired[list[Literal['delta_scope', 'base_identity', 'process', 'scores']]]
+
+class PredicateModules(TypedDict):
+    base: Digest
+    modules: Digest
+    words: list[str]
+
+class PredicateProvenanceBuildDefinitionExternalParameters(TypedDict):
+    name: str
+    spec: Digest
+
+class PredicateProvenanceBuildDefinitionInternalParameters(TypedDict):
+    lock: Digest
+    environment: dict[str, Digest | str | int | bool | None]
+
+class PredicateProvenanceBuildDefinitionResolvedDependencyDigest(TypedDict):
+    merkleSha256: str
+    sha256: NotRequired[str]
+
+class PredicateProvenanceBuildDefinitionResolvedDependencyAnnotations(TypedDict):
+    id: str
+
+class PredicateProvenanceBuildDefinitionResolvedDependency(TypedDict):
+    name: Literal['base', 'snapshot']
+    digest: PredicateProvenanceBuildDefinitionResolvedDependencyDigest
+    annotations: NotRequired[PredicateProvenanceBuildDefinitionResolvedDependencyAnnotations]
+
+class PredicateProvenanceBuildDefinition(TypedDict):
+    buildType: Literal['urn:kolm:compile:v1']
+    externalParameters: PredicateProvenanceBuildDefinitionExternalParameters
+    internalParameters: PredicateProvenanceBuildDefinitionInternalParameters
+    resolvedDependencies: list[PredicateProvenanceBuildDefinitionResolvedDependency]
+
+class PredicateProvenanceRunDetailsBuilderVersion(TypedDict):
+    kolm: str
+
+class PredicateProvenanceRunDetailsBuilder(TypedDict):
+    id: str
+    version: PredicateProvenanceRunDetailsBuilderVersion
+
+class PredicateProvenanceRunDetailsMetadata(TypedDict):
+    startedOn: str
+    finishedOn: str
+
+class PredicateProvenanceRunDetailsByproduct(TypedDict):
+    name: Literal['measured']
+    annotations: dict[str, str | int]
+
+class PredicateProvenanceRunDetails(TypedDict):
+    builder: PredicateProvenanceRunDetailsBuilder
+    metadata: PredicateProvenanceRunDetailsMetadata
+    byproducts: list[PredicateProvenanceRunDetailsByproduct]
+
+class PredicateProvenance(TypedDict):
+    buildDefinition: PredicateProvenanceBuildDefinition
+    runDetails: PredicateProvenanceRunDetails
+
+class PredicateTestResultConfigurationDigest(TypedDict):
+    sha256: str
+
+class PredicateTestResultConfiguration(TypedDict):
+    name: str
+    digest: PredicateTestResultConfigurationDigest
+
+class PredicateTestResult(TypedDict):
+    result: Literal['PASSED', 'FAILED']
+    configuration: list[PredicateTestResultConfiguration]
+    passedTests: list[str]
+    warnedTests: list[object]
+    failedTests: list[str]
+
+class PredicateVerificationSummaryVerifierVersion(TypedDict):
+    kolm: str
+
+class PredicateVerificationSummaryVerifier(TypedDict):
+    id: str
+    version: PredicateVerificationSummaryVerifierVersion
+
+class PredicateVerificationSummaryPolicyDigest(TypedDict):
+    sha256: str
+
+class PredicateVerificationSummaryPolicy(TypedDict):
+    uri: str
+    digest: PredicateVerificationSummaryPolicyDigest
+
+class PredicateVerificationSummaryInputAttestationDigest(TypedDict):
+    sha256: str
+
+class PredicateVerificationSummaryInputAttestation(TypedDict):
+    uri: NotRequired[str]
+    digest: PredicateVerificationSummaryInputAttestationDigest
+
+class PredicateVerificationSummary(TypedDict):
+    verifier: PredicateVerificationSummaryVerifier
+    timeVerified: str
+    resourceUri: str
+    policy: PredicateVerificationSummaryPolicy
+    inputAttestations: NotRequired[list[PredicateVerificationSummaryInputAttestation]]
+    verificationResult: Literal['PASSED', 'FAILED']
+    verifiedLevels: list[Literal['KOLM_DELTA_SCOPE', 'KOLM_BASE_IDENTITY', 'KOLM_PROCESS', 'KOLM_SCORES']]
+
+class PredictionsRowOutcome(TypedDict):
+    output: str
+    tokens: int
+    finish: Literal['stop', 'length']
+    score: str
+    covered: bool
+
+class PredictionsRow(TypedDict):
+    case: Digest
+    batch: int
+    cut: int
+    adapter: PredictionsRowOutcome
+    base: PredictionsRowOutcome
+    blind: PredictionsRowOutcome
+
+class ReceiptBase(TypedDict):
+    family: str
+    id: str
+    root: Digest
+
+class ReceiptRoleCount(TypedDict):
+    frozen: int
+    modules: int
+    parameters: int
+    trained: int
+
+class ReceiptCounts(TypedDict):
+    head: ReceiptRoleCount
+    language: ReceiptRoleCount
+    other: ReceiptRoleCount
+    projector: ReceiptRoleCount
+    vision: ReceiptRoleCount
+
+class ReceiptMember(TypedDict):
+    digest: Digest
+    name: str
+
+class ReceiptTrace(TypedDict):
+    chain: Digest
+    segments: int
+    state_first: Digest
+    state_last: Digest
+    steps: int
+
+class ReceiptVlmTrain(TypedDict):
+    adapter_bytes: int
+    base_parameters: int
+    cut_prompts: int
+    dropped_examples: int
+    freeze_projector: bool
+    freeze_vision: bool
+    frozen_modules: list[str]
+    label_tokens: int
+    learning_rate: str
+    lora_alpha: int
+    lora_dropout: str
+    lora_r: int
+    lora_target_expression: str
+    lora_targets: list[str]
+    max_seq_length: int
+    method: str
+    model_id: str
+    optimizer: str
+    papers: list[str]
+    precision: str
+    projector_learning_rate: str
+    steps: int
+    train_examples: int
+    trainable_modules: list[str]
+    trained_parameters: int
+
+class Receipt(TypedDict):
+    base: ReceiptBase
+    counts: ReceiptCounts
+    environment_class: Digest
+    kolm: str
+    lock: Digest
+    members: list[ReceiptMember]
+    name: str
+    schema: Literal['urn:kolm:receipt:v1']
+    snapshot_root: Digest
+    trace: ReceiptTrace
+    vlm_train: ReceiptVlmTrain
+
+class Registry(TypedDict):
+    schema: Literal['urn:kolm:registry:v1']
+
+class Seen(TypedDict):
+    registry: str
+    digest: Digest
+    key: str
+    entry: Mapping[str, object]
+
+class SnapshotNearDuplicates(TypedDict):
+    across_splits: int
+    dropped: int
+    method: Literal['dhash-8x8-color-v1']
+    policy: Literal['refuse', 'report', 'drop', 'group']
+
+class SnapshotRuleOfficial(TypedDict):
+    kind: Literal['official']
+    validation: str
+
+class SnapshotRuleHash(TypedDict):
+    eval: str
+    kind: Literal['hash']
+    validation: str
+
+class SnapshotSide(TypedDict):
+    captures: int
+    images: int
+
+class SnapshotSplits(TypedDict):
+    eval: SnapshotSide
+    none: SnapshotSide
+    train: SnapshotSide
+    validation: SnapshotSide
+
+class Snapshot(TypedDict):
+    captures: int
+    images: int
+    near_duplicates: SnapshotNearDuplicates
+    root: Digest
+    rule: SnapshotRuleOfficial | SnapshotRuleHash
+    schema: Literal['urn:kolm:snapshot:v1']
+    splits: SnapshotSplits
+
+class SnapshotRowImage(TypedDict):
+    file: Digest
+    pixels: Digest
+    twins: NotRequired[Digest]
+
+class SnapshotRow(TypedDict):
+    capture: Digest
+    images: list[SnapshotRowImage]
+    split: Literal['train', 'validation', 'eval', 'none']
+
+class SpecDataSplit(TypedDict):
+    eval: float
+    validation: NotRequired[float]
+
+class SpecData(TypedDict):
+    captures: str
+    split: NotRequired[Literal['official'] | SpecDataSplit]
+    validation: NotRequired[float]
+    near_duplicates: NotRequired[Literal['report', 'refuse', 'drop', 'group']]
+
+class SpecTrainMethod(TypedDict):
+    kind: NotRequired[Literal['lora']]
+    rank: NotRequired[int]
+    alpha: NotRequired[int]
+    dropout: NotRequired[float]
+    rslora: NotRequired[bool]
+    dora: NotRequired[bool]
+    targets: NotRequired[list[str]]
+
+class SpecTrainFreeze(TypedDict):
+    vision: NotRequired[bool]
+    projector: NotRequired[bool]
+    projector_after_steps: NotRequired[int]
+
+class SpecTrainEarlyStopping(TypedDict):
+    patience: int
+    every_steps: int
+
+class SpecTrain(TypedDict):
+    objective: NotRequired[Literal['sft']]
+    method: NotRequired[SpecTrainMethod]
+    freeze: NotRequired[SpecTrainFreeze]
+    learning_rate: NotRequired[float]
+    projector_learning_rate: NotRequired[float]
+    schedule: NotRequired[Literal['cosine', 'linear', 'constant']]
+    warmup_steps: NotRequired[int]
+    weight_decay: NotRequired[float]
+    max_grad_norm: NotRequired[float]
+    steps: NotRequired[int]
+    epochs: NotRequired[float]
+    batch_size: NotRequired[int]
+    accumulation: NotRequired[int]
+    max_seq_length: NotRequired[int]
+    max_images: NotRequired[int]
+    shrink_images: NotRequired[bool]
+    segments: NotRequired[int]
+    early_stopping: NotRequired[SpecTrainEarlyStopping]
+    continues: NotRequired[Digest]
+    precision: NotRequired[Literal['float32', 'bfloat16']]
+    threads: NotRequired[int]
+
+class SpecEvaluationMetric(TypedDict):
+    kind: Literal['exact', 'relaxed']
+    tolerance: NotRequired[float]
+
+class SpecEvaluationFloors(TypedDict):
+    accuracy_lower_bound: NotRequired[float | None]
+    worst_slice: NotRequired[float | None]
+    worst_slice_minimum_cases: NotRequired[int]
+    better_than_base_p: NotRequired[float | None]
+    above_blind: NotRequired[float | None]
+    above_majority: NotRequired[float | None]
+    k: NotRequired[float | None]
+
+class SpecEvaluation(TypedDict):
+    metric: NotRequired[Literal['exact', 'relaxed'] | SpecEvaluationMetric]
+    max_new_tokens: NotRequired[int]
+    batch_size: NotRequired[int]
+    floors: NotRequired[SpecEvaluationFloors]
+
+class SpecPublish(TypedDict):
+    text: NotRequired[bool]
+    images: NotRequired[bool]
+    checkpoints: NotRequired[bool]
+
+class SpecCost(TypedDict):
+    usd_per_1000_tokens: float
+
+class Spec(TypedDict):
+    kolm: Literal[1]
+    name: str
+    base: str
+    data: SpecData
+    train: NotRequired[SpecTrain]
+    evaluation: NotRequired[SpecEvaluation]
+    publish: NotRequired[SpecPublish]
+    cost: NotRequired[Literal['local'] | SpecCost]
+    nonce: NotRequired[str]
+
+class StatementSubjectDigest(TypedDict):
+    sha256: str
+
+class StatementSubject(TypedDict):
+    name: str
+    digest: StatementSubjectDigest
+
+class Statement(TypedDict):
+    _type: Literal['https://in-toto.io/Statement/v1']
+    subject: list[StatementSubject]
+    predicateType: str
+    predicate: Mapping[str, object]
+
+class TraceRowStep(TypedDict):
+    grad_norm: str
+    kind: Literal['step']
+    label_tokens: int
+    learning_rate: str
+    loss: str
+    positions: list[int]
+    projector_learning_rate: str | None
+    step: int
+
+class TraceRowCheckpoint(TypedDict):
+    chain: Digest
+    kind: Literal['checkpoint']
+    state: Digest
+    step: int
+
+class TraceRowValidation(TypedDict):
+    kind: Literal['validation']
+    label_tokens: int
+    loss: str
+    step: int
+
+TraceRow = TraceRowStep | TraceRowCheckpoint | TraceRowValidation
+
+class TrustKeyRevoked(TypedDict):
+    on: str
+    reason: str
+
+class TrustKey(TypedDict):
+    name: str
+    key: str
+    roles: list[Literal['builder', 'evaluator', 'verifier', 'publisher']]
+    names: list[str]
+    revoked: NotRequired[TrustKeyRevoked]
+
+class Trust(TypedDict):
+    schema: Literal['urn:kolm:trust:v1']
+    keys: list[TrustKey]
+
+class VerificationBundle(TypedDict):
+    path: str
+    name: NotRequired[str]
+    digest: NotRequired[Digest]
+    cid: NotRequired[str]
+    container: NotRequired[Digest]
+
+class VerificationSigner(TypedDict):
+    keyid: str
+    name: NotRequired[str]
+    predicates: list[str]
+    stated_at: NotRequired[str]
+
+class VerificationPolicy(TypedDict):
+    name: str
+    digest: Digest
+
+VerificationVerdict = Literal['ok', 'failed', 'could_not_look', 'not_checked']
+
+VerificationEvidence = Literal['recomputed', 'attested', 'none']
+
+class VerificationConclusion(TypedDict):
+    verdict: VerificationVerdict
+    evidence: VerificationEvidence
+    detail: str
+    by: list[str]
+
+class VerificationConclusions(TypedDict):
+    overall: VerificationConclusion
+    delta_scope: VerificationConclusion
+    base_identity: VerificationConclusion
+    process: VerificationConclusion
+    scores: VerificationConclusion
+
+class VerificationFinding(TypedDict):
+    verdict: VerificationVerdict
+    detail: str
+    where: NotRequired[str]
+    expected: NotRequired[str]
+    found: NotRequired[str]
+    code: NotRequired[str]
+
+class VerificationCheck(TypedDict):
+    id: str
+    family: Literal['container', 'signatures', 'delta scope', 'scores', 'base', 'process', 'policy']
+    question: str
+    verdict: VerificationVerdict
+    evidence: VerificationEvidence
+    detail: str
+    by: list[str]
+    findings: list[VerificationFinding]
+    left_out: int
+
+class VerificationScored(TypedDict):
+    by: str
+    keyid: str
+    owner: str
+    pack: Digest
+    accuracy: str
+    composite: str
+    gate: Literal['passed', 'failed']
+    measured_on: str
+
+class VerificationDemand(TypedDict):
+    name: str
+    by: Literal['publisher', 'policy']
+    demanded: str
+    observed: NotRequired[str]
+    verdict: VerificationVerdict
+    evidence: VerificationEvidence
+
+class Verification(TypedDict):
+    schema: Literal['urn:kolm:verification:v1']
+    bundle: VerificationBundle
+    checked_at: str
+    kolm: str
+    trust: Digest
+    signers: list[VerificationSigner]
+    policy: VerificationPolicy
+    conclusions: VerificationConclusions
+    checks: list[VerificationCheck]
+    scored: list[VerificationScored]
+    demands: list[VerificationDemand]

@@ -1,0 +1,171 @@
+"""The documents as types: what docs/generate.py writes to kolm/records/ from the schemas.
+
+An object becomes a TypedDict; it is named after its schema and its key, or after its entry in
+``$defs``, and one of an array after the key's singular. Branches of a union are named after the
+constant that tells them apart, or after their title.
+"""
+
+from __future__ import annotations
+
+import keyword
+import re
+from typing import Any
+
+from kolm import schema
+
+NOTICE = "Written by docs/generate.py; edit schemas/ instead."
+DIGEST = "^sha256:[0-9a-f]{64}$"
+SIMPLE = {"string": "str", "integer": "int", "number": "float", "boolean": "bool", "null": "None"}
+
+
+def names() -> list[str]:
+    """The schemas of documents; those of the command line's output are in a folder of their own."""
+    return sorted(path.name.split(".")[0] for path in schema.folder().glob("*.schema.json"))
+
+
+def documents_module() -> str:
+    """kolm/records/documents.py."""
+    head = f'''"""The documents as types. For type checkers alone: at run time nothing needs them.
+
+{NOTICE} What the type does not say of a text or a number,
+the schema does.
+"""
+
+# ruff: noqa: D101, E501, I001
+# fmt: off
+from collections.abc import Mapping
+from typing import Literal, NotRequired, TypedDict
+
+from kolm.digest import Digest
+'''
+    return head + "".join(types_of(name) for name in names())
+
+
+def kinds_module() -> str:
+    """kolm/records/kinds.py."""
+    rows = [f'{name.upper()}: Final[Kind[{class_name(name)}]] = Kind("{name}")' for name in names()]
+    head = f'''"""The kinds of documents: the name of a schema, with the type of what fits it.
+
+{NOTICE}
+"""
+
+# ruff: noqa: E501
+# fmt: off
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from kolm.schema import Kind
+
+if TYPE_CHECKING:
+    from kolm.records.documents import (
+'''
+    imports = "".join(f"        {class_name(name)},\n" for name in names())
+    return f"{head}{imports}    )\n\n" + "\n".join(rows) + "\n"
+
+
+def types_of(name: str) -> str:
+    """The types of one schema, inner ones first."""
+    return _Types(name).text()
+
+
+def class_name(name: str) -> str:
+    """``predictions_row`` as ``PredictionsRow``."""
+    return "".join(word[:1].upper() + word[1:] for word in re.split(r"[^A-Za-z0-9]+", name))
+
+
+class _Types:
+    def __init__(self, name: str) -> None:
+        self._name = class_name(name)
+        self._schema = schema.load(name)
+        self._made: dict[str, str] = {}
+        self._known: dict[str, str] = {}
+
+    def text(self) -> str:
+        made = self._type(self._schema, self._name)
+        if made != self._name:
+            self._define(self._name, f"{self._name} = {made}\n")
+        return "".join(f"\n{text}" for text in self._made.values())
+
+    def _define(self, name: str, text: str) -> str:
+        if self._made.setdefault(name, text) != text:
+            raise SystemExit(f"two different types would be called {name}: give one a title")
+        return name
+
+    def _type(self, part: dict[str, Any], name: str) -> str:
+        if "$ref" in part:
+            return self._referred(part["$ref"])
+        if "const" in part:
+            return f"Literal[{part['const']!r}]"
+        if "enum" in part:
+            return f"Literal[{', '.join(map(repr, part['enum']))}]"
+        if branches := part.get("anyOf") or part.get("oneOf"):
+            return self._union(branches, name)
+        kinds = [part["type"]] if isinstance(part["type"], str) else part["type"]
+        return " | ".join(self._one(kind, part, name) for kind in kinds)
+
+    def _referred(self, reference: str) -> str:
+        if reference not in self._known:
+            steps = reference.removeprefix("#/").split("/")
+            target: Any = self._schema
+            for step in steps:
+                target = target[step]
+            name = self._name + class_name(steps[-1])
+            made = self._type(target, name)
+            if made.startswith("Literal") or (" | " in made and made.count(name) > 1):
+                made = self._define(name, f"{name} = {made}\n")
+            self._known[reference] = made
+        return self._known[reference]
+
+    def _union(self, branches: list[dict[str, Any]], name: str) -> str:
+        objects = [branch for branch in branches if "properties" in branch]
+        made = [self._type(branch, name + _label(branch, objects)) for branch in branches]
+        choices = dict.fromkeys(choice.removesuffix(" | None") for choice in made)
+        if any(choice.endswith("None") for choice in made):
+            choices = dict.fromkeys([*(c for c in choices if c != "None"), "None"])
+        return " | ".join(choices)
+
+    def _one(self, kind: str, part: dict[str, Any], name: str) -> str:
+        if kind == "string" and part.get("pattern") == DIGEST:
+            return "Digest"
+        if kind == "array":
+            item = part.get("items")
+            return f"list[{self._type(item, _singular(name)) if item else 'object'}]"
+        return SIMPLE[kind] if kind in SIMPLE else self._object(part, name)
+
+    def _object(self, part: dict[str, Any], name: str) -> str:
+        further = part.get("additionalProperties", True)
+        if further is not False:
+            if further is True:
+                return "Mapping[str, object]"
+            each = [*part.get("properties", {}).values(), further]
+            return f"dict[str, {self._union(each, name)}]"
+        required = part.get("required", ())
+        fields = []
+        for key, sub in part["properties"].items():
+            made = self._type(sub, name + class_name(key))
+            fields.append((key, made if key in required else f"NotRequired[{made}]"))
+        if all(key.isidentifier() and not keyword.iskeyword(key) for key, _ in fields):
+            lines = "".join(f"    {key}: {made}\n" for key, made in fields)
+            return self._define(name, f"class {name}(TypedDict):\n{lines}")
+        lines = "".join(f"    {key!r}: {made},\n" for key, made in fields)
+        return self._define(name, f"{name} = TypedDict({name!r}, {{\n{lines}}})\n")
+
+
+def _label(branch: dict[str, Any], among: list[dict[str, Any]]) -> str:
+    """What tells an object of a union from the others."""
+    if branch not in among or len(among) == 1:
+        return ""
+    for key, sub in branch["properties"].items():
+        constants = [other["properties"].get(key, {}).get("const") for other in among]
+        if "const" in sub and len(set(constants)) == len(among):
+            return class_name(sub["const"])
+    if "title" not in branch:
+        raise SystemExit(f"a branch of a union has neither a constant nor a title: {branch}")
+    return class_name(branch["title"])
+
+
+def _singular(name: str) -> str:
+    if name.endswith("ies"):
+        return name[:-3] + "y"
+    return name[:-1] if name.endswith("s") and not name.endswith("ss") else name
