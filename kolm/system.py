@@ -146,6 +146,16 @@ def _of(meaning: _Meaning, *, where: str, found: str) -> KolmError:
     )
 
 
+def demand_there(path: Path) -> None:
+    """Demand that an input which a person named is there: what is missing could not be looked at.
+
+    Raises:
+        Unreadable, Denied: it is not, or it is hidden.
+    """
+    with naming(path):
+        path.stat()
+
+
 @contextlib.contextmanager
 def naming(where: str | Path = "") -> Iterator[None]:
     """Raise what the operating system refuses as an error of kolm.

@@ -9,11 +9,9 @@ from typing import Any
 from kolm.actions import prechecks
 from kolm.actions.ahead import Ahead
 from kolm.actions.findings import Found, failed
-from kolm.actions.preparing import SpecSource, find_base, prepare, project_of
+from kolm.actions.preparing import SpecSource, gather, project_of, settle
 from kolm.errors import KolmError
 from kolm.events import Reporter, Silent
-from kolm.models import folder as folders
-from kolm.spec.load import load_spec
 
 
 def check(spec: SpecSource, *, reporter: Reporter | None = None) -> list[dict[str, Any]]:
@@ -28,10 +26,15 @@ def check(spec: SpecSource, *, reporter: Reporter | None = None) -> list[dict[st
 
 def _findings(spec: SpecSource, told: Reporter) -> list[Found]:
     key = list(_guarded("key", prechecks.look_at_key))
+    disk = partial(prechecks.look_at_disk, project_of(spec, None).folder)
     try:
-        prepared = prepare(spec, rows=None, project=None, reporter=told)
+        parts = gather(spec, rows=None, project=None, reporter=told)
+        if parts.problems:
+            wrong = [failed(name, error) for name, error in parts.problems]
+            return [*wrong, *_guarded("disk", disk), *key]
+        prepared = settle(spec, parts)
     except KolmError as error:
-        return [*_without_lock(spec, error), *key]
+        return [failed("spec", error), *_guarded("disk", disk), *key]
     ahead = Ahead(
         prepared=prepared,
         target=prepared.project.folder / f"{prepared.spec.name}.kolm",
@@ -40,23 +43,6 @@ def _findings(spec: SpecSource, told: Reporter) -> list[Found]:
         reporter=told,
     )
     return [*prechecks.look(ahead), *key]
-
-
-def _without_lock(spec: SpecSource, error: KolmError) -> Iterator[Found]:
-    """What can still be told when there is no lock: why, and all about base and disk."""
-    place = project_of(spec, None)
-    base = list(_guarded("base", partial(_base, spec)))
-    codes = {finding.error.code for finding in base if finding.error is not None}
-    if error.code not in (*codes, "E_COMPILE_PRECHECKS"):  # which is those of the base together
-        yield failed("data", error)
-    yield from base
-    yield from _guarded("disk", partial(prechecks.look_at_disk, place.folder))
-
-
-def _base(spec: SpecSource) -> Iterator[Found]:
-    base = find_base(load_spec(spec), project_of(spec, None))
-    for error in folders.findings(base):
-        yield failed("base", error)
 
 
 def _guarded(name: str, look: Callable[[], Iterator[Found]]) -> Iterator[Found]:

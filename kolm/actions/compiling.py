@@ -91,7 +91,7 @@ def compile_bundle(
         output: the file to write; ``<name>.kolm`` in the project without it. A bundle of the same
             content that is there keeps its claims.
         force: replace whatever is at `output`.
-        dry_run: stop at the lock.
+        dry_run: stop where training would begin; whatever would stop a compile before stops this.
         allow_below_gate: seal a bundle whose claim says that the gate failed.
         key: name of the signing key; the only one, or ``default``, without it.
         policy: what the bundle must pass before it is written, beside its own checks: a policy or
@@ -109,8 +109,6 @@ def compile_bundle(
     load_spec(spec)
     signer = None if dry_run else choose_key(key, ask_passphrase)
     prepared = prepare(spec, rows=rows, project=project, reporter=told)
-    if signer is None:
-        return CompileResult(lock=prepared.lock, evaluation={}, kscore={})
     target = output or prepared.project.folder / f"{prepared.spec.name}.kolm"
     prechecks.demand(
         Ahead(
@@ -122,6 +120,8 @@ def compile_bundle(
             reporter=told,
         )
     )
+    if signer is None:
+        return CompileResult(lock=prepared.lock, evaluation={}, kscore={})
     demands = acceptance(
         policy, key=signer.public, base=prepared.base.folder, captures=prepared.store_folder
     )

@@ -16,6 +16,7 @@ from kolm.bundle import base_root, writer
 from kolm.bundle.container import open_container
 from kolm.bundle.reader import Bundle
 from kolm.capture.store import CaptureStore
+from kolm.counting import counted
 from kolm.digest import Digest
 from kolm.errors import Refused, Unreadable
 from kolm.events import Reporter, Silent
@@ -180,7 +181,7 @@ def _overlap(
             "E_EVAL_TRAINED_ON",
             "the store does not hold all pictures that the bundle was trained on",
             where=str(trained_on),
-            expected=f"{len(seen.pictures)} pictures",
+            expected=counted(len(seen.pictures), "picture"),
             found=f"{len(right)} of them",
             hint="give the store that it was compiled from, or leave --trained-on out",
         )

@@ -20,6 +20,7 @@ from kolm.actions.findings import Found, count, each_error_once, failed, grouped
 from kolm.actions.preparing import demand_reachable, raise_together
 from kolm.actions.signing import choose_key
 from kolm.capture.store import CaptureStore
+from kolm.counting import counted
 from kolm.errors import Denied, KolmError, Lacking, Refused, missing_extra
 from kolm.models import folder as folders
 from kolm.models.resolve import read_config, recommended_rates
@@ -216,11 +217,11 @@ def _examples(ahead: Ahead) -> Iterator[Found]:
         seen = summarise(plan, train.examples)
         yield ok(
             "train side",
-            f"{seen.examples:,} examples of at most {seen.longest_tokens} tokens, "
-            f"{seen.epochs_permille / 1000:.2f} epochs in {plan.schedule.steps} steps",
+            f"{counted(seen.examples, 'example')} of at most {seen.longest_tokens} tokens, "
+            f"{seen.epochs_permille / 1000:.2f} epochs in {counted(plan.schedule.steps, 'step')}",
         )
         if seen.without_images:
-            message = f"{seen.without_images:,} examples show no image"
+            message = f"{counted(seen.without_images, 'example')} without an image"
             yield Found("train side", "warning", message)
 
 

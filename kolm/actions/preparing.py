@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from decimal import Decimal
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from kolm import digest
 from kolm.bundle.base_root import BaseFacts, base_root
@@ -87,6 +87,21 @@ def project_of(spec: SpecSource, project: Path | None) -> Project:
     return Project(folder=Path(spec).absolute().parent)
 
 
+class Parts(NamedTuple):
+    """Base and data of a compile as far as they could be read, and all that is wrong with them.
+
+    Attributes:
+        problems: each with what was looked at.
+    """
+
+    spec: Spec
+    project: Project
+    base: BaseRef | None
+    store_folder: Path | None
+    snapshot: Snapshot | None
+    problems: tuple[tuple[str, KolmError], ...]
+
+
 def prepare(
     source: SpecSource,
     *,
@@ -99,44 +114,88 @@ def prepare(
     Raises:
         KolmError: whatever of it does not hold; nothing has been trained then.
     """
-    spec = load_spec(source)
-    place = project_of(source, project)
-    base = resolve_base(_base_name(spec, place))
-    raise_together(folders.findings(base.folder))
+    parts = gather(source, rows=rows, project=project, reporter=reporter)
+    raise_together([error for _, error in parts.problems])
+    return settle(source, parts)
+
+
+def gather(
+    source: SpecSource,
+    *,
+    rows: Iterable[Any] | None,
+    project: Path | None,
+    reporter: Reporter,
+) -> Parts:
+    """Read the spec, find the base and freeze the captures; what is wrong is listed, all of it.
+
+    Raises:
+        KolmError: the spec does not hold.
+    """
+    spec, place = load_spec(source), project_of(source, project)
+    problems: list[tuple[str, KolmError]] = []
+    base = folder = snapshot = None
+    try:
+        base = _sound_base(spec, place, problems)
+    except KolmError as error:
+        problems.append(("base", error))
     reporter.started("snapshot", None, "captures")
-    if rows is None:
+    try:
         folder = place.folder / spec.data.captures
+        if rows is not None:
+            folder = store_rows(rows, place, reporter)
+        with CaptureStore.open_to_read(folder) as store:
+            snapshot = take(store, split_rule(spec))
+        for name, data in snapshot.files().items():  # rather than after hours of training
+            kind_of(name).limit.hold(len(data), where=name)
+    except KolmError as error:
+        problems.append(("captures", error))
     else:
-        folder = store_rows(rows, place, reporter)
-    with CaptureStore.open_to_read(folder) as store:
-        snapshot = take(store, split_rule(spec))
-    files = snapshot.files()
-    for name, data in files.items():  # rather than after hours of training
-        kind_of(name).limit.hold(len(data), where=name)
-    reporter.finished(
-        "snapshot",
-        captures=snapshot.header.captures,
-        images=snapshot.header.images,
-        eval_images_with_a_near_twin_in_train=len(snapshot.near_pairs),
-    )
+        reporter.finished(
+            "snapshot",
+            captures=snapshot.header.captures,
+            images=snapshot.header.images,
+            eval_images_with_a_near_twin_in_train=len(snapshot.near_pairs),
+        )
+    return Parts(spec, place, base, folder, snapshot, tuple(problems))
+
+
+def settle(source: SpecSource, parts: Parts) -> Prepared:
+    """The lock over parts that have no problems.
+
+    Raises:
+        KolmError: the base's files, or a training to go on from, are not as they should be.
+    """
+    base, folder, snapshot = parts.base, parts.store_folder, parts.snapshot
+    if base is None or folder is None or snapshot is None:
+        raise AssertionError("parts with problems make no lock")
     lock = resolve(
-        spec,
+        parts.spec,
         base=describe_base(base, base_root(base.folder)),
         snapshot=snapshot.document(),
         training=snapshot.training_root,
-        cases=digest.of_bytes(files[CASES]),
-        continued=_continued(spec, place),
-        environment=environment_class(spec.train.threads or default_threads()),
+        cases=digest.of_bytes(snapshot.files()[CASES]),
+        continued=_continued(parts.spec, parts.project),
+        environment=environment_class(parts.spec.train.threads or default_threads()),
     )
     return Prepared(
-        spec=spec,
+        spec=parts.spec,
         spec_digest=_digest_of(source),
-        project=place,
+        project=parts.project,
         store_folder=folder,
         snapshot=snapshot,
         base=base,
         lock=lock,
     )
+
+
+def _sound_base(
+    spec: Spec, place: Project, problems: list[tuple[str, KolmError]]
+) -> BaseRef | None:
+    """The base, or None when files of it are not as expected, which are then listed."""
+    name = _base_name(spec, place)
+    wrong = folders.findings(find_folder(name).folder)
+    problems += [("base", error) for error in wrong]
+    return None if wrong else resolve_base(name)
 
 
 def _continued(spec: Spec, place: Project) -> dict[str, str] | None:
@@ -196,15 +255,6 @@ def raise_together(errors: Sequence[KolmError]) -> None:
             found="\n".join(map(str, errors)),
             hint="kolm check shows each of them with what to do",
         )
-
-
-def find_base(spec: Spec, place: Project) -> Path:
-    """The folder of a spec's base; one that is named by a path is looked for beside the spec.
-
-    Raises:
-        KolmError: as `find_folder`.
-    """
-    return find_folder(_base_name(spec, place)).folder
 
 
 def _base_name(spec: Spec, place: Project) -> str:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from kolm import canonical, paths
+from kolm import canonical, paths, system
 from kolm.actions.usable import demand_usable
 from kolm.bundle import base_root
 from kolm.bundle.container import open_container
@@ -173,6 +173,8 @@ def run(
     if not images:
         raise Usage("E_RUN_NO_IMAGE", "no image was given", hint="add --image FILE")
     asked = [Path(image) for image in images]
+    for path in (Path(bundle), *asked):
+        system.demand_there(path)
     # A missing image, or a prompt that is no text, should not cost a load.
     data = [_read_image(path) for path in asked]
     _as_capture(data, prompt)

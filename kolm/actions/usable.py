@@ -10,7 +10,7 @@ from kolm.bundle.container import Container
 from kolm.digest import Digest
 from kolm.events import Reporter
 from kolm.records.verification import Verification
-from kolm.registry.check import demand
+from kolm.registry.check import ALLOW_BELOW_GATE, demand
 from kolm.sign.trust import TrustStore
 from kolm.verify.policy import Policy, load_policy
 
@@ -52,7 +52,10 @@ def demand_usable(
         return verify(container, base=base, trust=trust, policy=wanted)
 
     content_id = demand(
-        verify_under, demanded, below_gate=warnings.append if allow_below_gate else None
+        verify_under,
+        demanded,
+        below_gate=warnings.append if allow_below_gate else None,
+        way_out=ALLOW_BELOW_GATE,
     )
     for warning in warnings:
         reporter.warned(warning)

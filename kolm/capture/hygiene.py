@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from kolm.capture import documents, limits, rules
 from kolm.capture.store import Stored
+from kolm.counting import counted
 from kolm.digest import Digest
 from kolm.errors import Refused
 from kolm.format import sameness
@@ -91,7 +92,8 @@ def demand_distinct(rows: Iterable[Stored]) -> None:
     rest = len(repeated) - len(shown)
     raise Refused(
         "E_CAPTURE_REPEATED",
-        f"{len(repeated)} captures to score repeat the pictures, prompt and answer of another",
+        f"{counted(len(repeated), 'capture')} to score repeat the pictures"
+        ", prompt and answer of another",
         where=f"capture {repeated[0][1]}",
         expected="each case once: repeated ones make the score look surer than it is",
         found="\n".join([*shown, *([f"and {rest} more"] if rest else [])]),

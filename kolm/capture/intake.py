@@ -16,6 +16,7 @@ from kolm.capture import limits, sources
 from kolm.capture.addition import Addition
 from kolm.capture.drafts import BadRow, Draft, FileImage, ImageSource
 from kolm.capture.store import CaptureStore
+from kolm.counting import counted
 from kolm.errors import Refused
 from kolm.events import Reporter, Silent
 from kolm.records.capture import Capture, Image
@@ -89,7 +90,7 @@ def take_in(
             raise Refused("E_IMPORT_EMPTY", "there is no row to import")
         added = addition.commit()
     for notice, times in sorted(notices.items()):
-        told.warned(f"{times} rows: {notice}")
+        told.warned(f"{counted(times, 'row')}: {notice}")
     known = count - bad_ones.count - added.captures
     told.finished(STAGE, rows=count, new=added.captures, refused=bad_ones.count)
     return Taken(
@@ -134,7 +135,7 @@ class _BadRows:
         hints = dict.fromkeys(row.hint for row in named if row.hint)
         return Refused(
             "E_IMPORT_BAD_ROWS",
-            f"{self.count} of {rows_read} rows cannot be taken; nothing was added",
+            f"{self.count} of {counted(rows_read, 'row')} cannot be taken; nothing was added",
             where=first.where,
             expected=first.expected if len({row.expected for row in named}) == 1 else "",
             found="\n".join([*shown, *more]),

@@ -18,7 +18,7 @@ from typing import IO, Any
 from kolm import canonical, system
 from kolm.capture import limits
 from kolm.capture.drafts import BadRow
-from kolm.errors import Refused, Usage
+from kolm.errors import Refused, Unreadable
 
 STDIN = Path("-")
 _BOM = b"\xef\xbb\xbf"  # which editors add
@@ -40,7 +40,7 @@ def opened(path: Path) -> Iterator[IO[bytes]]:
     """A file or standard input, unpacked if it is gzip.
 
     Raises:
-        Usage: there is no such file.
+        Unreadable: there is no such file.
         Refused: ``E_IMPORT_ENCODING``: the bytes are UTF-16.
     """
     with contextlib.ExitStack() as stack:
@@ -48,7 +48,9 @@ def opened(path: Path) -> Iterator[IO[bytes]]:
             raw: IO[bytes] = sys.stdin.buffer
         else:
             if path.is_dir() or not path.exists():
-                raise Usage("E_IMPORT_FILE", "there is no such file to import", where=str(path))
+                raise Unreadable(
+                    "E_IMPORT_FILE", "there is no such file to import", where=str(path)
+                )
             try:
                 raw = stack.enter_context(path.open("rb"))
             except OSError as error:

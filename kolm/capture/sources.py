@@ -18,7 +18,7 @@ from urllib.parse import unquote
 from kolm import system
 from kolm.capture import limits
 from kolm.capture.drafts import FileImage, ImageSource, InlineImage
-from kolm.errors import Refused, Usage
+from kolm.errors import Refused, Unreadable
 
 # The first bytes of PNG, JPEG and WebP (and of GIF, to say that it is not taken) in base64.
 _BASE64_STARTS = ("iVBORw0KGgo", "/9j/", "UklGR", "R0lGOD")
@@ -153,10 +153,10 @@ def import_file(path: Path) -> None:
     """Demand that a file to import is there.
 
     Raises:
-        Usage: it is not.
+        Unreadable: it is not.
     """
     if not path.exists():
-        raise Usage("E_IMPORT_FILE", "there is no such file to import", where=str(path))
+        raise Unreadable("E_IMPORT_FILE", "there is no such file to import", where=str(path))
 
 
 def _data_uri(value: str, where: str) -> bytes:

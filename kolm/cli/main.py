@@ -11,7 +11,7 @@ import io
 import os
 import shlex
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from time import perf_counter
 
 import click
@@ -131,8 +131,19 @@ def _fail(error: errors.KolmError) -> int:
 def _of_click(error: click.ClickException) -> errors.KolmError:
     context = getattr(error, "ctx", None)
     hint = f"{context.command_path} --help" if context is not None else "kolm --help"
+    if isinstance(error, click.exceptions.NoSuchOption):
+        near = _near(error.option_name, error.possibilities or ())
+        error = click.exceptions.NoSuchOption(error.option_name, possibilities=near, ctx=error.ctx)
     message = " ".join(error.format_message().split()).rstrip(".")
     return errors.Usage("E_USAGE", message, hint=hint)
+
+
+def _near(asked: str, names: Iterable[str]) -> list[str]:
+    """The options whose letters are like those asked for: Click counts the dashes as well."""
+    from difflib import get_close_matches
+
+    bare = {name.lstrip("-"): name for name in names}
+    return [bare[name] for name in get_close_matches(asked.lstrip("-"), bare)]
 
 
 def _silence_stdout() -> None:

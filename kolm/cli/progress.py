@@ -6,6 +6,7 @@ from time import perf_counter
 from typing import TYPE_CHECKING
 
 from kolm.cli.output import one_line
+from kolm.counting import counted
 from kolm.events import Fact, Reporter, Silent
 
 if TYPE_CHECKING:
@@ -81,7 +82,7 @@ class Lines(_Words):
         self._since[stage] = now
         self._total[stage] = (total, unit)
         self._last[stage] = (now, 0)
-        amount = f"  {total:,} {unit}" if total else ""
+        amount = f"  {counted(total, unit.removesuffix('s'))}" if total else ""
         self._output.tell(f"{stage}{amount}")
 
     def advanced(self, stage: str, done: int, **facts: Fact) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 from kolm.cli.output import in_lines
+from kolm.counting import counted
 
 
 def listings_text(listings: list[dict[str, Any]], *, every_version: bool) -> str:
@@ -61,7 +62,8 @@ def bundle_text(found: dict[str, Any]) -> str:
         adapter = evaluation["adapter"]
         low, high = adapter["interval"]["low"], adapter["interval"]["high"]
         lines.append(
-            f"  accuracy   {adapter['accuracy']} ({low} to {high}) on {evaluation['cases']} cases"
+            f"  accuracy   {adapter['accuracy']} ({low} to {high}) on "
+            f"{counted(evaluation['cases'], 'case')}"
         )
     for score in found["kscores"]:
         report = score["kscore"]
@@ -77,12 +79,18 @@ def bundle_text(found: dict[str, Any]) -> str:
 
 
 def _method(trained: dict[str, Any]) -> str:
-    return f"{trained['method']}, {trained['steps']} steps on {trained['train_examples']} captures"
+    return (
+        f"{trained['method']}, {counted(trained['steps'], 'step')} on "
+        f"{counted(trained['train_examples'], 'capture')}"
+    )
 
 
 def audit_text(found: dict[str, Any], headline: str) -> str:
     """The verdict over a whole registry, and everything that is wrong."""
-    counts = f"{found['names']} names, {found['entries']} entries, {found['bundles']} bundles"
+    counts = (
+        f"{counted(found['names'], 'name')}, {counted(found['entries'], 'entry')}, "
+        f"{counted(found['bundles'], 'bundle')}"
+    )
     lines = [f"{headline}   {counts}"]
     for problem in in_lines(found["problems"]):
         where = f"{problem['where']}: " if "where" in problem else ""
@@ -93,5 +101,5 @@ def audit_text(found: dict[str, Any], headline: str) -> str:
             if part in problem
         ]
     if found["orphans"]:
-        lines.append(f"  {len(found['orphans'])} files that no entry names; they harm nothing")
+        lines.append(f"  {counted(len(found['orphans']), 'file')} that no entry names (harmless)")
     return "\n".join(lines)

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
+from kolm.counting import counted
+
 if TYPE_CHECKING:
     from kolm.cli.output import Output
 
@@ -20,7 +22,7 @@ def score_lines(evaluation: Mapping[str, Any], kscore: Mapping[str, Any], out: O
     """Accuracy with its interval, the controls, every floor, and K."""
     adapter = evaluation["adapter"]
     interval = adapter["interval"]
-    asked = f"{evaluation['cases']} cases"
+    asked = counted(evaluation["cases"], "case")
     if evaluation["distinct_questions"] < evaluation["cases"]:
         asked += f" ({evaluation['distinct_questions']} distinct questions)"
     cases = f"{asked}, {evaluation['covered']} covered"
@@ -51,7 +53,7 @@ def _floor_line(
 def overlap_line(overlap: Mapping[str, Any]) -> str:
     """What of the pack the bundle was trained on."""
     seen, cases = overlap["seen_cases"], overlap["cases"]
-    images = f", {overlap['images']} pictures" if seen else ""
+    images = f", {counted(overlap['images'], 'picture')}" if seen else ""
     near = overlap["near_twins"]
     twins = "near twins not looked at" if near is None else f"{near} more pictures have near twins"
     return f"overlap    {seen or 'none'} of {cases} cases seen in training{images}; {twins}"

@@ -25,15 +25,21 @@ ReadClaims = Callable[[Held], frozenset[Digest]]
 # Hears one sentence that a person must not miss.
 Tell = Callable[[str], None]
 
+ALLOW_BELOW_GATE = "--allow-below-gate uses the bundle all the same"
 ON_SCORES = "V62"  # the check that holds the scores to the policy
 
 _SHOWN_CHECKS = 3  # enough to see what kind of trouble it is; `kolm verify` shows all
 
 
 def verified(
-    *, trust: TrustStore, now: datetime, policy: Policy = BUILT_IN, below_gate: Tell | None = None
+    *,
+    trust: TrustStore,
+    now: datetime,
+    policy: Policy = BUILT_IN,
+    below_gate: Tell | None = None,
+    way_out: str = "",
 ) -> Check:
-    """The check that a bundle passes the verifier under a policy; `below_gate` as in `demand`."""
+    """The check that a bundle passes the verifier under a policy; the last two as in `demand`."""
 
     def check(held: Held) -> Digest:
         container = container_of(held)
@@ -41,13 +47,17 @@ def verified(
         def verify_under(demanded: Policy) -> Verification:
             return verify(container, policy=demanded, trust=trust, now=now)
 
-        return demand(verify_under, policy, below_gate=below_gate)
+        return demand(verify_under, policy, below_gate=below_gate, way_out=way_out)
 
     return check
 
 
 def demand(
-    verify_under: Callable[[Policy], Verification], policy: Policy, *, below_gate: Tell | None
+    verify_under: Callable[[Policy], Verification],
+    policy: Policy,
+    *,
+    below_gate: Tell | None,
+    way_out: str = "",
 ) -> Digest:
     """Demand that a bundle passes a policy, and give its content id.
 
@@ -57,6 +67,7 @@ def demand(
         below_gate: without it, everything is. With it, a bundle that misses what the policy
             demands of its scores passes all the same, and what it misses is told here: its maker
             may try, score and keep it, knowingly.
+        way_out: what to do where `below_gate` can be asked for, told when only that is missed.
 
     Raises:
         Refused: the verdict is no.
@@ -64,7 +75,7 @@ def demand(
     """
     report = verify_under(policy)
     if below_gate is None or report.conclusions.overall.verdict is Verdict.OK:
-        return demand_passed(report)
+        return demand_passed(report, way_out=way_out)
     content = demand_passed(verify_under(policy.without_gate()))
     wrong = (Verdict.FAILED, Verdict.COULD_NOT_LOOK)
     missed = [check for check in report.checks if check.verdict in wrong]
@@ -72,7 +83,7 @@ def demand(
     return content
 
 
-def demand_passed(report: Verification) -> Digest:
+def demand_passed(report: Verification, *, way_out: str = "") -> Digest:
     """Demand a positive verdict, and give the content id that it is about.
 
     Raises:
@@ -90,7 +101,7 @@ def demand_passed(report: Verification) -> Digest:
             "the bundle does not pass verification",
             expected=f"a bundle that passes policy {report.policy.name}",
             found=_summary(failed) or overall.detail,
-            hint=_hint(failed),
+            hint=_hint(failed, way_out),
         )
     unseen = [check for check in report.checks if check.verdict is Verdict.COULD_NOT_LOOK]
     raise Unreadable(
@@ -98,15 +109,15 @@ def demand_passed(report: Verification) -> Digest:
         "the bundle could not be verified",
         expected=f"all that policy {report.policy.name} asks for",
         found=_summary(unseen) or overall.detail,
-        hint="kolm verify FILE shows every check; kolm keys list shows whom you trust",
+        hint="kolm verify FILE shows every check, with --base DIR those of the base too; "
+        "kolm keys list shows whom you trust",
     )
 
 
-def _hint(failed: list[CheckResult]) -> str:
+def _hint(failed: list[CheckResult], way_out: str) -> str:
     shown = "kolm verify FILE shows every check"
-    if [check.id for check in failed] != [ON_SCORES]:
-        return shown
-    return f"{shown}; --allow-below-gate uses the bundle all the same"
+    only_scores = [check.id for check in failed] == [ON_SCORES]
+    return f"{shown}; {way_out}" if way_out and only_scores else shown
 
 
 def _summary(checks: list[CheckResult]) -> str:

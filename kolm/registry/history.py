@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
+from kolm.counting import counted
 from kolm.digest import Digest
 from kolm.errors import KolmError, Refused, Unreadable
 from kolm.registry.backends.backend import Stored
@@ -233,7 +234,8 @@ def _moved(first: SignedEntry, signed: SignedEntry) -> Refused:
 def _dropped(signed: SignedEntry, dropped: set[Digest]) -> Refused:
     return Refused(
         "E_CLAIMS_DROPPED",
-        f"the entry drops {len(dropped)} claims that were published with this bundle before",
+        f"the entry drops {counted(len(dropped), 'claim')} "
+        "that were published with this bundle before",
         where=f"{signed.entry.name} entry {signed.entry.sequence}",
         expected=", ".join(sorted(dropped)),
         hint="ask whoever published it why; the entry before it stays in force",

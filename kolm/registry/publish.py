@@ -11,6 +11,7 @@ from pathlib import Path
 
 from kolm import digest
 from kolm.bundle.held import hold
+from kolm.counting import counted
 from kolm.digest import Digest
 from kolm.errors import Denied, Network, Refused
 from kolm.records.entry import Entry, FileReference
@@ -121,7 +122,8 @@ def _demand_claims(history: History, bundle: Digest, claims: frozenset[Digest], 
     if lost:
         raise Refused(
             "E_CLAIMS_LOST",
-            f"{len(lost)} claims that were published with this bundle before are missing",
+            f"{counted(len(lost), 'claim')} "
+            "that were published with this bundle before are missing",
             where=where,
             expected=", ".join(sorted(lost)),
             hint=f"kolm pull {history.name}@{bundle}, add your claim to that file, publish it",

@@ -10,6 +10,7 @@ from decimal import ROUND_CEILING, Decimal
 from typing import Any, NoReturn
 
 from kolm import canonical, digest, schema
+from kolm.counting import counted
 from kolm.digest import Digest
 from kolm.errors import Refused
 from kolm.format.names import LOCK
@@ -94,11 +95,11 @@ def _train(train: Train, *, examples: int, family_name: str) -> dict[str, Any]:
     warmup = int(steps * WARMUP_SHARE) if train.warmup_steps is None else train.warmup_steps
     stopping, freeze = train.early_stopping, train.freeze
     if warmup >= steps:
-        _conflict(f"warm-up takes all of the {steps} steps", "train.warmup_steps")
+        _conflict(f"warm-up takes all of the {counted(steps, 'step')}", "train.warmup_steps")
     if stopping is not None and stopping.every_steps > steps:
-        _conflict(f"there are only {steps} steps", "train.early_stopping.every_steps")
+        _conflict(f"there are only {counted(steps, 'step')}", "train.early_stopping.every_steps")
     if freeze.projector_after_steps is not None and freeze.projector_after_steps >= steps:
-        _conflict(f"there are only {steps} steps", "train.freeze.projector_after_steps")
+        _conflict(f"there are only {counted(steps, 'step')}", "train.freeze.projector_after_steps")
     return {
         "objective": train.objective,
         "method": _method(train, family_name=family_name),

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from kolm.bundle.tensors import tensor_digest
+from kolm.counting import counted
 from kolm.digest import Digest
 from kolm.errors import Refused
 from kolm.format.norms import stated_norm
@@ -153,7 +154,7 @@ def check_evidence(
     if idle:
         raise Refused(
             "E_TRAIN_NOT_REACHED",
-            f"{len(idle)} tensors that should be trained were never reached by a gradient",
+            f"no gradient ever reached {counted(len(idle), 'tensor')} that should be trained",
             where=idle[0],
             found=", ".join(idle[:5]),
             hint="train for more steps, or leave these modules out of the spec's targets",

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from kolm import canonical
 from kolm.capture.store import CaptureStore
+from kolm.counting import counted
 from kolm.digest import Digest
 from kolm.encode.encoder import Encoder
 from kolm.encode.examples import Dropped, Example
@@ -148,7 +149,7 @@ def encode_split(
     reporter.finished(stage)
     result = EncodedSplit(examples=tuple(examples), rows=tuple(facts))
     for reason, count in result.dropped.items():
-        reporter.warned(f"{count} captures of split {split} are left out: {reason}")
+        reporter.warned(f"{counted(count, 'capture')} of split {split} left out: {reason}")
     if result.cut_prompts:
         reporter.warned(f"{result.cut_prompts} prompts of split {split} were shortened to fit")
     return result

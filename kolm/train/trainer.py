@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from kolm.adapters.attached import Attached
+from kolm.counting import counted
 from kolm.encode.batches import Batch, collate
 from kolm.encode.examples import Example
 from kolm.errors import Refused
@@ -198,7 +199,7 @@ class Trainer:
                 "the state is of another adapter than the one to be trained",
                 where="train.continues",
                 expected="the same base, rank, targets and freeze as before",
-                found=f"{len(differing)} tensors differ, first {differing[0]}",
+                found=f"{counted(len(differing), 'tensor')} differ, first {differing[0]}",
             )
         with torch.no_grad():
             for tensor in self.attached.tensors:

@@ -71,8 +71,9 @@ def test_add_takes_one_capture_with_several_images() -> None:
 
 
 def test_add_refuses_with_the_row_s_own_code() -> None:
-    found = refusal(1, "add", "--image", "none.png", "--prompt", "x", "--response", "y")
-    assert found["code"] == "E_IMAGE_FILE"
+    Path("broken.png").write_bytes(b"not a picture")
+    found = refusal(1, "add", "--image", "broken.png", "--prompt", "x", "--response", "y")
+    assert found["code"] == "E_IMAGE_FORMAT"
 
 
 def test_import_export_import_gives_the_same_snapshot() -> None:
@@ -104,8 +105,11 @@ def test_skip_bad_takes_the_rest_and_lists_the_refused() -> None:
     assert [json.loads(line) for line in listed] == answer["refused"]
 
 
-def test_a_missing_file_is_a_wrong_call_and_makes_no_store() -> None:
-    assert refusal(2, "import", "none.jsonl")["code"] == "E_IMPORT_FILE"
+def test_a_missing_file_could_not_be_looked_at_and_makes_no_store() -> None:
+    assert refusal(3, "add", "--image", "none.png", "--prompt", "a", "--response", "b")["code"] == (
+        "E_FILE_MISSING"
+    )
+    assert refusal(3, "import", "none.jsonl")["code"] == "E_IMPORT_FILE"
     assert not Path("captures").exists()
 
 

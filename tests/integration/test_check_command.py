@@ -8,7 +8,7 @@ import pytest
 
 from kolm import actions
 from kolm.bundle import limits, members
-from kolm.errors import Refused
+from kolm.errors import Refused, Unreadable
 from tests.support.pictures import capture, filled
 
 pytest.importorskip("torch")  # a lock names the version that would train
@@ -38,7 +38,6 @@ def test_one_case_more_or_a_lower_floor_is_within_reach(
     tmp_path: Path, captures: int, floor: str
 ) -> None:
     found = findings(tmp_path, captures=captures, floor=floor)
-    assert "data" not in found
     assert found["captures"]["verdict"] == "ok"
 
 
@@ -49,7 +48,7 @@ def test_more_cases_than_a_bundle_takes_are_refused_before_training(
     cases = members.kind_of("evalcases.jsonl")._replace(limit=small)
     table = [cases if kind.name == cases.name else kind for kind in members.TABLE]
     monkeypatch.setattr(members, "TABLE", tuple(table))
-    found = findings(tmp_path, captures=40, floor="0.7")["data"]
+    found = findings(tmp_path, captures=40, floor="0.7")["captures"]
     assert (found["verdict"], found["code"]) == ("failed", "E_CONTAINER_LIMIT")
     assert found["where"] == "evalcases.jsonl"
 
@@ -73,7 +72,23 @@ def test_a_compile_that_may_end_below_the_gate_is_not_stopped_by_it(
     assert caught.value.code == "E_FLOOR_OUT_OF_REACH"
     with pytest.raises(KeyboardInterrupt):
         actions.compile(spec, allow_below_gate=True)
-    assert actions.compile(spec, dry_run=True).lock["name"] == "few"
+    with pytest.raises(Refused):
+        actions.compile(spec, dry_run=True)
+    tried = actions.compile(spec, dry_run=True, allow_below_gate=True)
+    assert tried.lock["name"] == "few"
+
+
+def test_a_missing_base_does_not_hide_missing_captures(tmp_path: Path) -> None:
+    findings(tmp_path, captures=4, floor="0.7")
+    spec = tmp_path / "kolm.yaml"
+    spec.write_text(spec.read_text().replace("kolm/nano-1", "local/none"))
+    (tmp_path / "captures" / "captures.db").unlink()
+    failed = {found["code"] for found in actions.check(spec) if found["verdict"] == "failed"}
+    assert {"E_BASE_NOT_FOUND", "E_STORE_MISSING"} <= failed
+    with pytest.raises(Unreadable, match="2 things") as caught:
+        actions.compile(spec, dry_run=True)
+    assert "E_BASE_NOT_FOUND" in caught.value.found
+    assert "E_STORE_MISSING" in caught.value.found
 
 
 @pytest.mark.parametrize(("captures", "warned"), [(98, True), (100, False)])

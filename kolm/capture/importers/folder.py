@@ -11,7 +11,7 @@ from pathlib import Path
 
 from kolm.capture.drafts import BadRow, Defaults, Draft
 from kolm.capture.sources import Folder
-from kolm.errors import Usage
+from kolm.errors import Unreadable
 
 NAMES = ("metadata.jsonl", "metadata.json", "metadata.csv", "metadata.tsv")
 
@@ -20,13 +20,13 @@ def rows(path: Path, folder: Folder, defaults: Defaults) -> Iterator[Draft | Bad
     """The rows of the folder's metadata file.
 
     Raises:
-        Usage: it has none.
+        Unreadable: it has none.
     """
     from kolm.capture import importers
 
     found = [path / name for name in NAMES if (path / name).is_file()]
     if len(found) != 1:
-        raise Usage(
+        raise Unreadable(
             "E_IMPORT_FILE",
             "a folder to import has one metadata file",
             where=str(path),

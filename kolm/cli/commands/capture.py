@@ -12,6 +12,7 @@ from kolm.capture.importers import TABLE
 from kolm.cli import output
 from kolm.cli.commands import capture_rows
 from kolm.cli.options import STORE
+from kolm.counting import counted
 
 TAGS = click.option("--tag", "tags", multiple=True, metavar="TAG", help="May be given repeatedly.")
 SHOWN_NAMES = 10  # of captures that are on no side
@@ -47,8 +48,9 @@ def add(
     split: str | None,
 ) -> None:
     """Add one capture."""
-    from kolm.capture import extras, intake, rows
-    from kolm.capture.drafts import Defaults
+    from kolm import system
+    from kolm.capture import extras, intake, rows, sources
+    from kolm.capture.drafts import Defaults, FileImage
     from kolm.capture.store import CaptureStore
     from kolm.records.capture import Source
 
@@ -63,6 +65,10 @@ def add(
     }
     defaults = Defaults(source=Source(kind="add", name=""))
     extras.pillow()  # what is missing is said before a store is made
+    for image in images:
+        source = sources.image_source(image, sources.Folder(None), where="--image")
+        if isinstance(source, FileImage):
+            system.demand_there(source.path)
     with CaptureStore.open(folder, create=True) as store:
         taken = intake.take_in(store, rows.from_python([row], defaults=defaults))
         total = len(store)
@@ -180,7 +186,10 @@ def export(
         "images": done.images,
         "images_folder": str(done.folder),
     }
-    text = f"{done.captures} captures in {done.file}, {done.images} images in {done.folder}"
+    text = (
+        f"{counted(done.captures, 'capture')} in {done.file}, "
+        f"{counted(done.images, 'image')} in {done.folder}"
+    )
     out.answer(document, text, brief=str(done.file), wrote=target)
 
 
@@ -266,7 +275,8 @@ def _answer_taken(
     if listed is not None:
         document["refused_file"] = str(listed)
     text = (
-        f"{taken.captures} captures and {taken.images} images added to {folder}, "
+        f"{counted(taken.captures, 'capture')} and "
+        f"{counted(taken.images, 'image')} added to {folder}, "
         f"{taken.known} known already; {total} in all"
     )
     output.current().answer(document, text, brief=str(taken.captures))
@@ -289,14 +299,19 @@ def _snapshot_text(document: dict[str, Any]) -> str:
     kept = document["folder"] or document["digest"]
     lines = [f"snapshot   {kept}", f"root       {header['root']}"]
     for side in ("train", "validation", "eval"):
-        counted = header["splits"][side]
-        lines.append(f"{side:<11}{counted['captures']} captures, {counted['images']} images")
+        stated = header["splits"][side]
+        lines.append(
+            f"{side:<11}{counted(stated['captures'], 'capture')}, "
+            f"{counted(stated['images'], 'image')}"
+        )
     near, none = header["near_duplicates"], header["splits"]["none"]["captures"]
     lines.append(f"near twins {near['across_splits']} eval images have one in train")
     if near["dropped"]:
         lines.append(f"dropped    {near['dropped']} train captures with a near twin in eval")
     if none > near["dropped"]:
-        lines.append(f"left out   {none - near['dropped']} captures that would join many groups")
+        lines.append(
+            f"left out   {counted(none - near['dropped'], 'capture')} that would join many groups"
+        )
     out = output.in_lines(document["on_no_side"])
     lines += [f"           {name}" for name in out[:SHOWN_NAMES]]
     if len(out) > SHOWN_NAMES:

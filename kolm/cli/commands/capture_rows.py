@@ -10,6 +10,7 @@ import click
 
 from kolm.cli import output
 from kolm.cli.options import STORE
+from kolm.counting import counted
 
 if TYPE_CHECKING:
     from kolm.capture.store import CaptureStore, Stored
@@ -97,8 +98,9 @@ def remove(captures: tuple[str, ...], folder: Path) -> None:
         "total": total,
     }
     text = (
-        f"{removed.captures} captures and {removed.images} images removed from {folder}; "
-        f"{total} captures remain"
+        f"{counted(removed.captures, 'capture')} and "
+        f"{counted(removed.images, 'image')} removed from {folder}; "
+        f"{counted(total, 'capture')} in the store now"
     )
     output.current().answer(document, text, brief=str(removed.captures))
 
@@ -117,7 +119,7 @@ def verify(folder: Path) -> None:
         "captures": captures,
         "image_files": files,
     }
-    text = f"{captures} captures and {files} image files are whole"
+    text = f"{counted(captures, 'capture')} and {counted(files, 'image file')} are whole"
     output.current().answer(document, text, brief=str(captures))
 
 

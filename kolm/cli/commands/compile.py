@@ -20,7 +20,11 @@ SHOWN_CASES = 10  # enough to see what kind of question fails; all are in predic
 @click.argument(
     "spec", default="kolm.yaml", type=click.Path(path_type=Path, dir_okay=False), required=False
 )
-@click.option("--dry-run", is_flag=True, help="Print the lock and stop; nothing is trained.")
+@click.option(
+    "--dry-run",
+    is_flag=True,
+    help="Check all that kolm check does, print the lock and stop; nothing is trained.",
+)
 @click.option(
     "--output",
     "-o",

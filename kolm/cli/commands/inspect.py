@@ -9,6 +9,7 @@ from typing import Any
 import click
 
 from kolm.cli import output
+from kolm.counting import counted
 
 _SHOWN_SLICES = 8  # the worst ones tell the most
 
@@ -76,7 +77,8 @@ def _for_people(found: dict[str, Any], name: str) -> str:
     adapter = scores["adapter"]
     low, high = adapter["interval"]["low"], adapter["interval"]["high"]
     training = (
-        f"{trained['method']}, {trained['steps']} steps on {trained['train_examples']} captures, "
+        f"{trained['method']}, {counted(trained['steps'], 'step')} on "
+        f"{counted(trained['train_examples'], 'capture')}, "
         f"{trained['trained_parameters']} of {trained['base_parameters']} parameters"
     )
     controls = (
@@ -91,7 +93,10 @@ def _for_people(found: dict[str, Any], name: str) -> str:
         f"  base root  {receipt['base']['root']}",
         f"  method     {training}",
         f"  vision     {'frozen' if trained['freeze_vision'] else 'trained'}, as it says",
-        f"  accuracy   {adapter['accuracy']} ({low} to {high}) on {scores['cases']} cases",
+        (
+            f"  accuracy   {adapter['accuracy']} ({low} to {high}) on "
+            f"{counted(scores['cases'], 'case')}"
+        ),
         f"  controls   {controls}",
         f"  floors     {'passed' if scores['floors_passed'] else 'not passed'}, as it says",
         *(_score_line(row) for row in found["kscores"]),
@@ -122,7 +127,8 @@ def _slice_lines(slices: list[dict[str, Any]]) -> list[str]:
     )
     lines = [
         f"  {'slices' if number == 0 else '':10} {part['accuracy']:9} "
-        f"{part['kind'].replace('_', ' ')} {part['value'] or 'none'}   on {part['cases']} cases"
+        f"{part['kind'].replace('_', ' ')} {part['value'] or 'none'}   on "
+        f"{counted(part['cases'], 'case')}"
         for number, part in enumerate(ordered[:_SHOWN_SLICES])
     ]
     rest = len(ordered) - _SHOWN_SLICES

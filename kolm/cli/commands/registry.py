@@ -286,10 +286,13 @@ def _seen(backend: Backend) -> Iterator[Seen]:
             output.current().reporter.warned(f"{told}: {error}")
 
 
-def _check(trust: TrustStore, policy_file: Path | None, allow_below_gate: bool = False) -> Check:
+def _check(
+    trust: TrustStore, policy_file: Path | None, allow_below_gate: bool | None = None
+) -> Check:
+    """The check of a command; `allow_below_gate` is None where the command has no such option."""
     from datetime import UTC, datetime
 
-    from kolm.registry.check import verified
+    from kolm.registry.check import ALLOW_BELOW_GATE, verified
     from kolm.verify.policy import BUILT_IN, load_policy
 
     return verified(
@@ -297,6 +300,7 @@ def _check(trust: TrustStore, policy_file: Path | None, allow_below_gate: bool =
         now=datetime.now(UTC),  # noqa: TID251 - the command line reads the clock
         policy=BUILT_IN if policy_file is None else load_policy(policy_file),
         below_gate=output.current().reporter.warned if allow_below_gate else None,
+        way_out="" if allow_below_gate is None else ALLOW_BELOW_GATE,
     )
 
 

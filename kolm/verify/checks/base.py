@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from kolm.bundle.base_root import BaseFacts, BaseTensor, root_of
+from kolm.counting import counted
 from kolm.digest import Digest
 from kolm.errors import KolmError
 from kolm.format.names import LOCK, MODULES, WEIGHTS
@@ -52,7 +53,7 @@ def files_are_pinned(subject: Subject) -> Iterator[Finding]:
                 expected=pinned.get(name, "no such file"),
                 found=found.get(name, "no such file"),
             )
-    yield passed(f"{len(found)} files")
+    yield passed(counted(len(found), "file"))
 
 
 @check("V41", "Do the checkpoint's tensors hash to the pinned root?", reads=(LOCK,))
@@ -77,7 +78,7 @@ def tensors_are_pinned(subject: Subject) -> Iterator[Finding]:
                 expected=base[field],
                 found=found,
             )
-    yield passed(f"{len(facts.tensors)} tensors, {facts.parameters:,} parameters")
+    yield passed(f"{counted(len(facts.tensors), 'tensor')}, {facts.parameters:,} parameters")
 
 
 @check(
@@ -110,7 +111,9 @@ def modules_are_complete(subject: Subject) -> Iterator[Finding]:
         yield failed("a listed tensor is not in the checkpoint", where=MODULES, found=key)
     for key in sorted(key for key, count in listed.items() if count > 1):
         yield failed("a tensor of the checkpoint is listed twice", where=MODULES, found=key)
-    yield passed(f"{len(stored)} tensors, {len(digests)} compared by their digests in memory")
+    yield passed(
+        f"{counted(len(stored), 'tensor')}, {len(digests)} compared by their digests in memory"
+    )
 
 
 def _digests_in_memory(subject: Subject, pairs: list[tuple[Any, BaseTensor]]) -> dict[str, Digest]:
@@ -197,7 +200,7 @@ def adapter_fits(subject: Subject) -> Iterator[Finding]:
                 expected=list(shape) if shape else "a tensor of the checkpoint",
                 found=list(entry.shape),
             )
-    yield passed(f"{len(subject.adapter)} tensors fit")
+    yield passed(f"{counted(len(subject.adapter), 'tensor')} fit")
 
 
 def _stored_shape(

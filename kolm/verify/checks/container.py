@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from kolm.bundle import container_rules, references
+from kolm.counting import counted
 from kolm.errors import KolmError
 from kolm.format.names import (
     CARD,
@@ -42,7 +43,7 @@ def _all(errors: Iterable[KolmError], detail: str) -> Iterator[Finding]:
 def tar_is_canonical(subject: Subject) -> Iterator[Finding]:
     """Headers, padding and end are compared with the only ones possible."""
     entries = len(subject.container.entries)
-    yield from _all(container_rules.tar_grammar(subject.container), f"{entries} entries")
+    yield from _all(container_rules.tar_grammar(subject.container), counted(entries, "entry"))
 
 
 @check("V02", "Is everything within the reader's limits?")
@@ -66,7 +67,9 @@ def world_is_closed(subject: Subject) -> Iterator[Finding]:
     """Exactly the entries that manifest and claims call for."""
     count = len(subject.digests)
     rule = container_rules.closed_world(subject.container)
-    yield from _all(rule, f"{count} members, {len(subject.claims.states)} claims")
+    yield from _all(
+        rule, f"{counted(count, 'member')}, {counted(len(subject.claims.states), 'claim')}"
+    )
 
 
 @check("V05", "Are oci-layout and index.json the ones that the manifests imply?", needs=("V04",))
@@ -80,7 +83,7 @@ def layout_follows(subject: Subject) -> Iterator[Finding]:
 def documents_fit(subject: Subject) -> Iterator[Finding]:
     """The first problem of each member; one bad row tells enough."""
     yield from _document_errors(subject, canonical_form=False)
-    yield passed(f"{len(subject.documents.contents)} members")
+    yield passed(counted(len(subject.documents.contents), "member"))
 
 
 @check("V07", "Is every document in its canonical bytes?")
@@ -90,9 +93,10 @@ def documents_are_canonical(subject: Subject) -> Iterator[Finding]:
     names = list(subject.documents.contents)
     lost = [name for name in names if subject.documents.load(name).error is not None]
     yield passed(
-        f"{len(names) - len(lost)} of {len(names)} members; the others could not be read (V06)"
+        f"{len(names) - len(lost)} of {counted(len(names), 'member')}"
+        "; the others could not be read (V06)"
         if lost
-        else f"{len(names)} members"
+        else counted(len(names), "member")
     )
 
 
@@ -124,7 +128,9 @@ def members_refer(subject: Subject) -> Iterator[Finding]:
         yield from (by_rule(name, from_error(error)) for error in rule(documents))
     yield from _seeds_follow(subject)
     steps = subject.receipt["trace"]["steps"]
-    yield passed(f"{len(subject.digests)} members, {steps} steps in one chain")
+    yield passed(
+        f"{counted(len(subject.digests), 'member')}, {counted(steps, 'step')} in one chain"
+    )
 
 
 @check("V09", "Is the content id the digest of the manifest?")

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from kolm.counting import counted
 from kolm.records.verification import Finding
 from kolm.sign.predicates import VERIFICATION_SUMMARY
 from kolm.verify.check import check
@@ -33,7 +34,7 @@ def claims_are_well_formed(subject: Subject) -> Iterator[Finding]:
                 where=state.where,
                 found=state.predicate_type,
             )
-    yield passed(f"{len(subject.claims.states)} claims")
+    yield passed(counted(len(subject.claims.states), "claim"))
 
 
 @check(

@@ -7,6 +7,7 @@ from decimal import Decimal
 from typing import Literal
 
 from kolm.bundle import references
+from kolm.counting import counted
 from kolm.digest import Digest
 from kolm.errors import KolmError
 from kolm.format.names import LINES, SNAPSHOT
@@ -33,7 +34,7 @@ def header_follows(subject: Subject) -> Iterator[Finding]:
     yield passed(
         f"{len(subject.lines):,} leaves in one root; {drawn} drawn by rule, drawn again"
         f"; {near['across_splits']:,} eval pictures with a near twin in train, as stated (V49)"
-        f"; {header['splits']['none']['captures']:,} captures on no side"
+        f"; {counted(header['splits']['none']['captures'], 'capture')} on no side"
     )
 
 
@@ -159,4 +160,4 @@ def sides_share_no_image(subject: Subject) -> Iterator[Finding]:
                         where=f"{lines.place(line)} and {lines.place(number)}",
                         found=image,
                     )
-    yield passed(f"{len(pixels):,} pictures, each on one side")
+    yield passed(f"{counted(len(pixels), 'picture')}, each on one side")

@@ -174,3 +174,13 @@ def test_a_bug_names_our_own_line() -> None:
         made = failure.bug(error)
     assert made.code == "E_BUG"
     assert "line" in made.where
+
+
+@pytest.mark.parametrize(
+    ("asked", "suggested"), [("--stepz", ""), ("--setp", ""), ("--forc", "--force")]
+)
+def test_only_an_option_with_like_letters_is_suggested(asked: str, suggested: str) -> None:
+    ran = invoke("compile", asked)
+    assert ran.code == ExitCode.USAGE
+    assert ("Did you mean" in ran.stderr) == bool(suggested)
+    assert suggested in ran.stderr
