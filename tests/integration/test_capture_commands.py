@@ -223,6 +223,6 @@ def test_captures_that_would_join_many_groups_are_counted() -> None:
     taken = call("snapshot", "--split", "hash", "--eval", "0.3", "--near-duplicates", "report")
     assert taken["snapshot"]["splits"]["none"] == {"captures": 1, "images": 12}
     said = say("snapshot", "--split", "hash", "--eval", "0.3", "--near-duplicates", "report")
-    assert "left out   1 captures" in said
+    assert "left out   1 capture that" in said
     assert taken["on_no_side"][0].startswith("pairs.jsonl:13 (sha256:")
     assert "pairs.jsonl:13" in said

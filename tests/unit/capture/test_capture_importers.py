@@ -13,7 +13,7 @@ import pytest
 from kolm.capture import importers, intake, limits, rows, shapes
 from kolm.capture.drafts import BadRow, Defaults, Draft, FileImage, InlineImage
 from kolm.capture.store import CaptureStore
-from kolm.errors import Refused, Usage
+from kolm.errors import Refused, Unreadable
 from kolm.records.capture import ImagePart, Source, TextPart
 from tests.support.pictures import DEFAULTS, good, picture
 
@@ -312,8 +312,8 @@ def test_a_broken_json_array_is_refused_whole(folder: Path) -> None:
     assert caught.value.code == "E_JSON_SYNTAX"
 
 
-def test_a_missing_file_is_a_wrong_call(tmp_path: Path) -> None:
-    with pytest.raises(Usage) as caught:
+def test_a_missing_file_could_not_be_looked_at(tmp_path: Path) -> None:
+    with pytest.raises(Unreadable) as caught:
         importers.rows(tmp_path / "none.jsonl", defaults=DEFAULTS)
     assert caught.value.code == "E_IMPORT_FILE"
 
