@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
 FREE_BYTES = 1 << 30  # checkpoints and evaluation of a small base stay far below it
 _FAR = 4  # times above or below what the base was measured with
+_MANY_PASSES = 50
 
 
 def look(ahead: Ahead) -> list[Found]:
@@ -287,15 +288,25 @@ def _settings(ahead: Ahead) -> Iterator[Found]:
             "the vision tower is adapted too (train.freeze.vision): it runs in every step, and the "
             "bundle cannot claim that it stayed frozen",
         )
-    low, high = recommended_rates(ahead.prepared.base.id)
-    rate = canonical.parse_decimal(train["learning_rate"], where="train.learning_rate")
-    if not low / _FAR <= rate <= high * _FAR:
-        yield Found(
-            "settings",
-            "warning",
-            f"train.learning_rate {rate} is far from what works for {ahead.prepared.base.id}: "
-            f"{low} to {high}",
-        )
+    base_id = ahead.prepared.base.id
+    low, high = recommended_rates(base_id)
+    for name in ("learning_rate", "projector_learning_rate"):
+        rate = canonical.parse_decimal(train[name], where=f"train.{name}")
+        if rate and not low / _FAR <= rate <= high * _FAR:  # a frozen projector's is 0
+            yield Found(
+                "settings",
+                "warning",
+                f"train.{name} {rate} is far from what works for {base_id}: {low} to {high}",
+            )
+    if "train" in ahead.sides and (examples := len(ahead.sides["train"].examples)):
+        passes = train["steps"] * train["batch_size"] * train["accumulation"] / examples
+        if passes > _MANY_PASSES:
+            yield Found(
+                "settings",
+                "warning",
+                f"training sees each capture about {passes:,.0f} times: it will learn them by "
+                f"heart; more than {_MANY_PASSES} passes seldom help",
+            )
 
 
 def _audit(ahead: Ahead) -> Iterator[Found]:

@@ -12,9 +12,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from kolm.counting import counted
 from kolm.encode.encoder import Encoder
 from kolm.encode.examples import Example
 from kolm.errors import KolmError
+
+SHOWN_CASES = 10  # of those that one error names
 
 CaptureRow = tuple[str, Mapping[str, Any]]
 
@@ -49,15 +52,26 @@ def encode_prompts(encoder: Encoder, captures: Iterable[CaptureRow]) -> list[Pro
     """The prompts of (case id, capture) pairs: everything before the last answer.
 
     Raises:
-        Refused: a prompt cannot be encoded; `where` is its case.
+        Refused: prompts cannot be encoded; `where` is the one case, or `found` lists them.
     """
-    prompts = []
+    prompts, wrong = [], []
     for case, capture in captures:
         try:
             prompts.append(Prompt(case=case, example=encoder.encode_prompt(capture)))
         except KolmError as error:
             error.where = case
-            raise
+            wrong.append(error)
+    if len(wrong) > 1:
+        lines = [f"{error.where}: {error.message} [{error.code}]" for error in wrong[:SHOWN_CASES]]
+        rest = len(wrong) - SHOWN_CASES
+        raise type(wrong[0])(
+            "E_EVAL_PROMPTS",
+            f"{counted(len(wrong), 'capture')} cannot be asked",
+            found="\n".join([*lines, *([f"and {rest:,} more"] if rest > 0 else [])]),
+            hint="mend or remove them (kolm capture remove)",
+        )
+    if wrong:
+        raise wrong[0]
     return prompts
 
 

@@ -100,3 +100,24 @@ def test_what_the_built_in_policy_will_not_take_is_said_before_training(
     if warned:
         assert found["audit"]["verdict"] == "warning"
         assert "it wants 50 eval cases, and there are 49" in found["audit"]["message"]
+
+
+@pytest.mark.parametrize(
+    ("setting", "warned"),
+    [
+        ("projector_learning_rate: 0.1", "train.projector_learning_rate 0.1 is far"),
+        ("steps: 800", "training sees each capture about"),
+    ],
+)
+def test_settings_that_seldom_work_are_warned_about(
+    tmp_path: Path, setting: str, warned: str
+) -> None:
+    findings(tmp_path, captures=40, floor="0.7")
+    spec = tmp_path / "kolm.yaml"
+    said = " ".join(found["message"] for found in actions.check(spec))
+    assert warned not in said
+    text = spec.read_text().replace("steps: 8}", "steps: 8, learning_rate: 0.001}")
+    text = text.replace("steps: 8", setting if "steps" in setting else f"steps: 8, {setting}")
+    spec.write_text(text)
+    found = [finding["message"] for finding in actions.check(spec)]
+    assert any(message.startswith(warned) for message in found)
