@@ -80,9 +80,13 @@ def _console(path: str, context: click.Context) -> str:
 def spec_page() -> str:
     """Every key of a spec, from its schema."""
     document = schema.load("spec")
+    parts: dict[str, list[dict[str, Any]]] = {}
+    for path, part in _keys(document, ""):
+        parts.setdefault(path, []).append(part)  # `kind` is in each form of a choice
     rows = [
-        f"| `{path}` | {_kind(part)} | {_default(part)} | {part.get('description', '')} |"
-        for path, part in _keys(document, "")
+        f"| `{path}` | {' or '.join(dict.fromkeys(map(_kind, same)))} | {_default(same[0])} "
+        f"| {same[0].get('description', '')} |"
+        for path, same in parts.items()
     ]
     head = "| key | value | default | meaning |\n|---|---|---|---|"
     intro = (
@@ -102,7 +106,7 @@ def _keys(part: dict[str, Any], prefix: str) -> Iterator[tuple[str, dict[str, An
 
 def _kind(part: dict[str, Any]) -> str:
     if "anyOf" in part:
-        return " or ".join(_kind(branch) for branch in part["anyOf"])
+        return " or ".join(dict.fromkeys(map(_kind, part["anyOf"])))
     if "const" in part:
         return f"`{part['const']}`"
     if "enum" in part:

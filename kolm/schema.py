@@ -50,10 +50,49 @@ def folder() -> Path:
 
 @cache
 def load(name: str) -> dict[str, Any]:
-    """The schema of a document, for example ``load("receipt")`` or ``load("cli/verify")``."""
+    """The schema of a document, for example ``load("receipt")`` or ``load("cli/verify")``.
+
+    What it takes from the schemas of others stands in its place, so that it is whole by itself.
+    """
     path = folder() / f"{name}.schema.json"
-    value: dict[str, Any] = canonical.loads(path.read_bytes(), where=str(path.name), floats=True)
-    return value
+    data = path.read_bytes()
+    value: dict[str, Any] = canonical.loads(data, where=str(path.name), floats=True)
+    whole: dict[str, Any] = _whole(value, None) if _ELSEWHERE.encode() in data else value
+    return whole
+
+
+_ELSEWHERE = '"$ref": "urn:kolm:schema:'
+_OF_THE_FILE = ("$schema", "$id", "$defs", "title")
+
+
+def _whole(part: Any, root: dict[str, Any] | None) -> Any:
+    """A copy with references replaced by what they name: those to others, and theirs within `root`.
+
+    Args:
+        part: of a schema.
+        root: the other schema that `part` is of; None for the one that is being loaded.
+    """
+    if isinstance(part, list):
+        return [_whole(item, root) for item in part]
+    if not isinstance(part, dict):
+        return part
+    own = {key: _whole(item, root) for key, item in part.items() if key != "$ref"}
+    name, _, pointer = str(part.get("$ref", "")).partition("#")
+    if "$ref" not in part:
+        return own
+    if not name and root is None:
+        return {"$ref": part["$ref"], **own}
+    target = load(name.split(":")[-2]) if name else root
+    named = dict(_at(target, pointer))
+    if not pointer:
+        named = {key: item for key, item in named.items() if key not in _OF_THE_FILE}
+    return {**_whole(named, target), **own}
+
+
+def _at(document: Any, pointer: str) -> Any:
+    for step in pointer.split("/")[1:]:
+        document = document[step]
+    return document
 
 
 @cache
@@ -340,10 +379,7 @@ def _reference(
     slot = known.get(argument)
     if slot is None:
         slot = known[argument] = []
-        target: Any = root
-        for step in argument.removeprefix("#/").split("/"):
-            target = target[step]
-        slot.append(_compile(target, root, known))
+        slot.append(_compile(_at(root, argument), root, known))
         return slot[0]
     holder = slot
 

@@ -250,8 +250,8 @@ def _prompts(ahead: Ahead) -> Iterator[Found]:
             found=listed(long),
         )
     if not ahead.allow_below_gate:
-        known = evaluation["metric"]["kind"] == "exact"  # others may be met by a shorter answer
-        demand_reachable(ahead.prepared, too_long=len(long) if known else 0)
+        unreachable = 0 if encoded is None else encoded.unreachable
+        demand_reachable(ahead.prepared, too_long=unreachable)
 
 
 def _shapes(ahead: Ahead) -> Iterator[Found]:

@@ -1,51 +1,50 @@
 """Metrics: one file each, a pure function from an answer and its reference to a score.
 
-Stands under scoring, which evaluation and verification share. A new metric is one file here and
-one line in the table below.
+Stands under scoring, which evaluation and verification share. A new metric is one file here, one
+line in the table below, and its forms in schemas/metric.schema.json, from which specs, locks,
+evaluations and policies take its name and options.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from fractions import Fraction
-from typing import Any
 
 from kolm import canonical
 from kolm.errors import Unreadable
 from kolm.metrics.exact import Exact
 from kolm.metrics.metric import Metric, Score
-from kolm.metrics.relaxed import CHARTQA_TOLERANCE, Relaxed
+from kolm.metrics.relaxed import Relaxed
 
 __all__ = ["METRICS", "Metric", "Score", "metric_of"]
 
-
-def _relaxed(settings: Mapping[str, Any]) -> Metric:
-    if "tolerance" not in settings:
-        return Relaxed(CHARTQA_TOLERANCE)
-    tolerance = canonical.parse_decimal(settings["tolerance"], where="metric tolerance")
-    return Relaxed(Fraction(tolerance))
-
-
-METRICS: dict[str, Callable[[Mapping[str, Any]], Metric]] = {
-    "exact": lambda settings: Exact(),
-    "relaxed": _relaxed,
+METRICS: dict[str, Callable[..., Metric]] = {
+    Exact.kind: Exact,
+    Relaxed.kind: Relaxed,
 }
 
 
-def metric_of(settings: Mapping[str, Any]) -> Metric:
-    """The metric that a lock's ``evaluation.metric`` names, with its settings.
+def metric_of(stated: Mapping[str, str]) -> Metric:
+    """The metric that a document names, with its options.
+
+    Args:
+        stated: a value that fits schemas/metric.schema.json.
 
     Raises:
         Unreadable: ``E_METRIC_UNKNOWN``.
-        Refused: a tolerance that is not a decimal string.
+        Refused: an option that is no decimal string.
     """
-    kind = settings.get("kind")
-    build = METRICS.get(kind) if isinstance(kind, str) else None
+    build = METRICS.get(stated["kind"])
     if build is None:
         raise Unreadable(
             "E_METRIC_UNKNOWN",
             "this version of kolm does not know the metric",
             expected=", ".join(sorted(METRICS)),
-            found=str(kind),
+            found=stated["kind"],
         )
-    return build(settings)
+    options = {
+        name: Fraction(canonical.parse_decimal(text, where=f"metric {name}"))
+        for name, text in stated.items()
+        if name != "kind"
+    }
+    return build(**options)

@@ -11,15 +11,15 @@ groups with ``_`` and non-ASCII digits, which Python's ``float`` happens to read
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
 from fractions import Fraction
-from typing import NamedTuple
+from typing import ClassVar
 
 from kolm.metrics.metric import Score
 
 # 64 characters and three exponent digits bound the cost of exact arithmetic on hostile text
 _LONGEST_NUMBER = 64
 _NUMBER = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]{1,3})?\Z", re.ASCII)
-CHARTQA_TOLERANCE = Fraction(5, 100)
 
 
 def parse_number(text: str) -> Fraction | None:
@@ -34,12 +34,18 @@ def parse_number(text: str) -> Fraction | None:
     return number / 100 if per_cent else number
 
 
-class Relaxed(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Relaxed:
     """Within `tolerance` of the reference; parsed means a number where one is due."""
 
-    tolerance: Fraction = CHARTQA_TOLERANCE
-    kind: str = "relaxed"
-    binary: bool = True
+    tolerance: Fraction
+    kind: ClassVar[str] = "relaxed"
+    least_credit: ClassVar[Fraction] = Fraction(1)
+
+    @property
+    def laxity(self) -> Fraction:
+        """The tolerance."""
+        return self.tolerance
 
     def score(self, output: str, reference: str) -> Score:
         """1 when close enough (numbers) or equal without regard to case (text), else 0."""
@@ -51,3 +57,6 @@ class Relaxed(NamedTuple):
         else:
             right = output.strip().lower() == reference.strip().lower()
         return Score(value=Fraction(int(right)), parsed=parsed)
+
+    def shortest_right(self, reference: str) -> None:
+        """Not known: a number has many forms."""

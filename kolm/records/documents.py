@@ -107,8 +107,6 @@ class EvaluationMetricRelaxed(TypedDict):
     kind: Literal['relaxed']
     tolerance: str
 
-EvaluationMetric = EvaluationMetricExact | EvaluationMetricRelaxed
-
 class EvaluationInterval(TypedDict):
     method: Literal['wilson', 'bootstrap']
     level: Literal['0.95']
@@ -145,7 +143,7 @@ class EvaluationFloor(TypedDict):
 
 class Evaluation(TypedDict):
     schema: Literal['urn:kolm:evaluation:v1']
-    metric: EvaluationMetric
+    metric: EvaluationMetricExact | EvaluationMetricRelaxed
     cases: int
     covered: int
     distinct_questions: int
@@ -381,6 +379,15 @@ class Manifest(TypedDict):
     mediaType: Literal['application/vnd.oci.image.manifest.v1+json']
     schemaVersion: Literal[2]
 
+class MetricExact(TypedDict):
+    kind: Literal['exact']
+
+class MetricRelaxed(TypedDict):
+    kind: Literal['relaxed']
+    tolerance: str
+
+Metric = MetricExact | MetricRelaxed
+
 ModulesRowDtype = Literal['BOOL', 'U8', 'I8', 'F8_E4M3', 'F8_E5M2', 'I16', 'U16', 'F16', 'BF16', 'I32', 'U32', 'F32', 'I64', 'U64', 'F64']
 
 class ModulesRowAdapter(TypedDict):
@@ -428,6 +435,13 @@ class PolicyClaim(TypedDict):
     threshold: int
     keys: NotRequired[list[str]]
 
+class PolicyMetricExact(TypedDict):
+    kind: Literal['exact']
+
+class PolicyMetricRelaxed(TypedDict):
+    kind: Literal['relaxed']
+    tolerance: str
+
 class PolicyPack(TypedDict):
     evaluator: str
     pack: Digest
@@ -446,8 +460,7 @@ class Policy(TypedDict):
     lower_bound_above: NotRequired[list[Literal['base', 'blind', 'majority']]]
     families: NotRequired[list[str]]
     methods: NotRequired[list[str]]
-    metrics: NotRequired[list[str]]
-    tolerance: NotRequired[str]
+    metrics: NotRequired[list[Literal['exact', 'relaxed'] | PolicyMetricExact | PolicyMetricRelaxed]]
     freeze: NotRequired[list[str]]
     floors: NotRequired[dict[str, str]]
     packs: NotRequired[list[PolicyPack]]
@@ -742,8 +755,11 @@ class SpecTrain(TypedDict):
     precision: NotRequired[Literal['float32', 'bfloat16']]
     threads: NotRequired[int]
 
-class SpecEvaluationMetric(TypedDict):
-    kind: Literal['exact', 'relaxed']
+class SpecEvaluationMetricExact(TypedDict):
+    kind: Literal['exact']
+
+class SpecEvaluationMetricRelaxed(TypedDict):
+    kind: Literal['relaxed']
     tolerance: NotRequired[float]
 
 class SpecEvaluationFloors(TypedDict):
@@ -756,7 +772,7 @@ class SpecEvaluationFloors(TypedDict):
     k: NotRequired[float | None]
 
 class SpecEvaluation(TypedDict):
-    metric: NotRequired[Literal['exact', 'relaxed'] | SpecEvaluationMetric]
+    metric: NotRequired[Literal['exact', 'relaxed'] | SpecEvaluationMetricExact | SpecEvaluationMetricRelaxed]
     max_new_tokens: NotRequired[int]
     batch_size: NotRequired[int]
     floors: NotRequired[SpecEvaluationFloors]

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
         Kscore,
         Lock,
         Manifest,
+        Metric,
         ModulesRow,
         Policy,
         PredicateModules,
@@ -50,6 +51,7 @@ EXAMPLES_ROW: Final[Kind[ExamplesRow]] = Kind("examples_row")
 KSCORE: Final[Kind[Kscore]] = Kind("kscore")
 LOCK: Final[Kind[Lock]] = Kind("lock")
 MANIFEST: Final[Kind[Manifest]] = Kind("manifest")
+METRIC: Final[Kind[Metric]] = Kind("metric")
 MODULES_ROW: Final[Kind[ModulesRow]] = Kind("modules_row")
 POLICY: Final[Kind[Policy]] = Kind("policy")
 PREDICATE_MODULES: Final[Kind[PredicateModules]] = Kind("predicate_modules")

@@ -92,14 +92,6 @@ class Train:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class MetricChoice:
-    """The metric; `tolerance` for ``relaxed`` only."""
-
-    kind: Literal["exact", "relaxed"] = "exact"
-    tolerance: str | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Floors:
     """What the gate demands; None switches a floor off."""
 
@@ -114,9 +106,9 @@ class Floors:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EvaluationChoice:
-    """How the adapter is scored, and what it must reach."""
+    """How the adapter is scored, and what it must reach; `metric` has its kind and options."""
 
-    metric: MetricChoice = field(default_factory=MetricChoice)
+    metric: dict[str, str] = field(default_factory=lambda: {"kind": "exact"})
     max_new_tokens: int = 16
     batch_size: int = 64
     floors: Floors = field(default_factory=Floors)

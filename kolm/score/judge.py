@@ -44,7 +44,7 @@ class Judge:
     @property
     def binary(self) -> bool:
         """True when the metric only gives 0 and 1."""
-        return self._metric.binary
+        return self._metric.least_credit == 1
 
     def judge(self, outcome: Mapping[str, Any], reference: str) -> Verdict:
         """Judge an outcome (``output``, ``tokens``, ``finish``) against the reference."""

@@ -81,7 +81,7 @@ def _contradictions(source: Source) -> Iterator[Refused]:
     """What no schema can say: two keys that exclude each other."""
     value = source.value
     data, train = value["data"], value.get("train", {})
-    freeze, metric = train.get("freeze", {}), value.get("evaluation", {}).get("metric")
+    freeze = train.get("freeze", {})
 
     def conflict(dotted: str, message: str, hint: str) -> Refused:
         where = source.place(tuple(dotted.split(".")))
@@ -103,10 +103,6 @@ def _contradictions(source: Source) -> Iterator[Refused]:
     if freeze.get("projector") and "projector_learning_rate" in train:
         dotted = "train.projector_learning_rate"
         yield conflict(dotted, "a frozen projector has no learning rate", "remove one of the two")
-    if isinstance(metric, dict) and metric["kind"] != "relaxed" and "tolerance" in metric:
-        dotted = "evaluation.metric.tolerance"
-        hint = "remove it, or set kind: relaxed"
-        yield conflict(dotted, "tolerance is for the metric relaxed", hint)
 
 
 def _with_plain_forms(value: dict[str, Any]) -> dict[str, Any]:
@@ -146,7 +142,7 @@ def _decimals(value: Any, name: str = "") -> Any:
     if isinstance(value, list):
         return [_decimals(item) for item in value]
     counted = isinstance(value, bool) or name in _whole_keys()
-    if isinstance(value, Decimal | int) and not counted:
+    if isinstance(value, Decimal | int | float) and not counted:
         return canonical.decimal(value, None)
     return value
 
@@ -163,9 +159,13 @@ def _data(data: dict[str, Any]) -> dict[str, Any]:
 
 
 def _metric(metric: Any) -> dict[str, Any]:
-    choice = {"kind": metric} if isinstance(metric, str) else dict(metric)
-    if choice["kind"] == "relaxed":
-        choice.setdefault("tolerance", "0.05")  # ChartQA's, arXiv:2203.10244
+    """The metric with the defaults of its options, which its form in the schema states."""
+    choice = {"kind": metric} if isinstance(metric, str) else metric
+    for form in schema.load("metric")["$defs"]["chosen"]["anyOf"]:
+        options = form.get("properties", {})
+        if options and options["kind"]["const"] == choice["kind"]:
+            defaults = {name: o["default"] for name, o in options.items() if "default" in o}
+            return {**_decimals(defaults), **choice}
     return choice
 
 

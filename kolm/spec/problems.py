@@ -52,7 +52,7 @@ def _explain(error: Fault, path: Path, source: Source) -> Iterator[Refused]:
     elif error.validator == "required":
         for key in error.validator_value:
             if key not in error.instance:
-                yield _missing_key(key, error, path, source)
+                yield _missing_key(key, error.schema, path, source)
     else:
         yield _bad_value(error, path, source)
 
@@ -61,13 +61,27 @@ def _explain_choice(error: Fault, path: Path, source: Source) -> Iterator[Refuse
     """Of several allowed forms, explain the one that the user seems to have meant."""
     branches = error.validator_value
     objects = [index for index, branch in enumerate(branches) if branch.get("type") == "object"]
+    kinds = {_kind(branches[index]): index for index in objects}
     if isinstance(error.instance, dict) and objects:
+        kind = error.instance.get("kind")
+        if len(objects) > 1 and str(kind) not in kinds:
+            if kind is None:
+                yield _missing_key("kind", branches[objects[0]], path, source)
+            else:
+                yield _value_error((*path, "kind"), " or ".join(kinds), kind, source)
+            return
+        meant = kinds.get(str(kind), objects[0])
         for inner in error.context:
-            if inner.schema_path[0] == objects[0]:
+            if inner.schema_path[0] == meant:
                 yield from _explain(inner, (*path, *inner.path), source)
         return
     forms = [_form(branch) for branch in branches]
     yield _value_error(path, " or ".join(forms), error.instance, source)
+
+
+def _kind(form: dict[str, Any]) -> str:
+    """By which one form is told from another; empty where there is one only."""
+    return str(form["properties"].get("kind", {}).get("const", ""))
 
 
 def _form(branch: dict[str, Any]) -> str:
@@ -90,9 +104,9 @@ def _unknown_key(key: str, known: list[str], path: Path, source: Source) -> Refu
     )
 
 
-def _missing_key(key: str, error: Fault, path: Path, source: Source) -> Refused:
+def _missing_key(key: str, form: dict[str, Any], path: Path, source: Source) -> Refused:
     inside = f" in {'.'.join(map(str, path))}" if path else ""
-    meaning = error.schema["properties"].get(key, {}).get("description", "")
+    meaning = form["properties"].get(key, {}).get("description", "")
     return Refused(
         "E_SPEC_MISSING_KEY",
         f'the key "{key}" is missing{inside}',

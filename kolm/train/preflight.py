@@ -14,7 +14,7 @@ from kolm.encode.encoder import Encoder
 from kolm.encode.examples import Dropped, Example
 from kolm.errors import KolmError
 from kolm.format.order import epoch_batches
-from kolm.metrics.exact import normalise
+from kolm.metrics import metric_of
 from kolm.score.cases import reference_of
 from kolm.train.plan import TrainPlan
 
@@ -46,6 +46,7 @@ class Encoded:
         cut: captures whose prompt will be shortened.
         refused: captures that stop the run, each with its error.
         long_answers: of an eval side: references of more tokens than an answer may have.
+        unreachable: how many of them no shorter answer can meet, by the metric.
     """
 
     examples: list[Counted] = field(default_factory=list)
@@ -54,6 +55,7 @@ class Encoded:
     cut: list[str] = field(default_factory=list)
     refused: list[tuple[str, KolmError]] = field(default_factory=list)
     long_answers: list[str] = field(default_factory=list)
+    unreachable: int = 0
 
     def keep(self, name: str, example: Example) -> None:
         """Add an example."""
@@ -88,19 +90,22 @@ def encode_to_answer(
     Args:
         captures: of the eval side.
         encoder: with the plan's budget.
-        evaluation: the lock's object; its metric says how short an equal answer may be.
+        evaluation: the lock's object; its metric says how short a right answer may be.
     """
     found = Encoded()
-    limit, by_exact = evaluation["max_new_tokens"], evaluation["metric"]["kind"] == "exact"
+    limit, metric = evaluation["max_new_tokens"], metric_of(evaluation["metric"])
     for name, position, capture in captures:
         try:
             found.keep(name, encoder.encode_prompt(capture, position=position))
             tokens = encoder.answer_tokens(capture)
-            if tokens > limit and by_exact:  # what is equal to it may be a little shorter
-                reference = normalise(reference_of(capture, where=name))
-                tokens = min(tokens, encoder.text_tokens(reference) + 1)
-            if tokens > limit:
+            if tokens <= limit:
+                continue
+            shortest = metric.shortest_right(reference_of(capture, where=name))
+            if shortest is None:
                 found.long_answers.append(name)
+            elif encoder.text_tokens(shortest) + 1 > limit:
+                found.long_answers.append(name)
+                found.unreachable += 1
         except KolmError as error:
             found.refused.append((name, error))
     return found

@@ -55,8 +55,7 @@ class Policy:
     lower_bound_above: tuple[str, ...] | None = None
     families: tuple[str, ...] | None = None
     methods: tuple[str, ...] | None = None
-    metrics: tuple[str, ...] | None = None
-    tolerance: str | None = None
+    metrics: tuple[str | dict[str, str], ...] | None = None
     freeze: tuple[str, ...] | None = None
     floors: dict[str, str] | None = None
     packs: tuple[PackDemand, ...] | None = None
@@ -117,8 +116,6 @@ def read_policy(value: Any, *, where: str) -> Policy:
                 expected=f"at least {demand.threshold} keys",
                 found=f"{len(demand.keys)} keys",
             )
-    if policy.tolerance is not None:
-        canonical.parse_decimal(policy.tolerance, where=f"{where}#/tolerance")
     for name, value_text in (policy.floors or {}).items():
         canonical.parse_decimal(value_text, where=f"{where}#/floors/{name}")
     return policy

@@ -5,10 +5,10 @@ Clauses about claims are V13 and V14. A clause that is absent demands nothing.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from decimal import Decimal
+from collections.abc import Iterable, Iterator, Mapping
 
 from kolm.format.names import CASES, EVALUATION, LINES, LOCK, MODULES, PREDICTIONS
+from kolm.metrics import metric_of
 from kolm.records.verification import Demand, Finding, Verdict
 from kolm.sign.predicates import KSCORE, PROVENANCE, claimed_words
 from kolm.sign.predicates import MODULES as MODULES_CLAIM
@@ -74,14 +74,12 @@ def evaluation_is_accepted(subject: Subject) -> Iterator[Finding]:
     """Metric, number of cases, floors on observed numbers, K, gate and published text."""
     policy, evaluation = subject.auditor.policy, subject.evaluation
     place = f"{EVALUATION}#"
-    yield from _one_of(policy.metrics, evaluation["metric"]["kind"], f"{place}/metric/kind")
-    tolerated = evaluation["metric"].get("tolerance")
-    if policy.tolerance and tolerated and Decimal(tolerated) > Decimal(policy.tolerance):
+    if policy.metrics is not None and not _accepts(policy.metrics, evaluation["metric"]):
         yield failed(
-            "the metric tolerates more than the policy does",
-            where=f"{place}/metric/tolerance",
-            expected=f"at most {policy.tolerance}",
-            found=tolerated,
+            "the policy does not accept the metric, or is stricter",
+            where=f"{place}/metric",
+            expected=" or ".join(_words_of(metric) for metric in policy.metrics[:4]),
+            found=_words_of(evaluation["metric"]),
         )
     yield from _one_of(policy.eval_pack_roots, subject.pack_root, f"{LINES} (eval)")
     for demand in score_demands(subject):
@@ -91,6 +89,24 @@ def evaluation_is_accepted(subject: Subject) -> Iterator[Finding]:
     if policy.text == "published" and CASES not in subject.documents:
         yield failed("the policy demands published text, and it was withheld", where=CASES)
     yield passed(_met(subject), by=_on_whose_word(subject))
+
+
+def _accepts(accepted: Iterable[str | Mapping[str, str]], stated: Mapping[str, str]) -> bool:
+    """Whether the metric is one of these kinds, or no laxer than one of these."""
+    metric = metric_of(stated)
+    return any(
+        entry == metric.kind
+        if isinstance(entry, str)
+        else entry["kind"] == metric.kind and metric.laxity <= metric_of(entry).laxity
+        for entry in accepted
+    )
+
+
+def _words_of(metric: str | Mapping[str, str]) -> str:
+    if isinstance(metric, str):
+        return metric
+    options = [f"{name} {value}" for name, value in metric.items() if name != "kind"]
+    return ", ".join([metric["kind"], *options])
 
 
 def _unmet(subject: Subject, demand: Demand) -> Iterator[Finding]:

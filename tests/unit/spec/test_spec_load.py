@@ -87,7 +87,7 @@ def test_defaults_that_depend_on_something_else() -> None:
 
 def test_short_forms_are_written_out() -> None:
     relaxed = spec(evaluation={"metric": "relaxed"}).evaluation.metric
-    assert relaxed == records.MetricChoice(kind="relaxed", tolerance="0.05")
+    assert relaxed == {"kind": "relaxed", "tolerance": "0.05"}
     assert spec(cost="local").cost == records.Cost()
     priced = spec(cost={"usd_per_1000_tokens": 0.002}).cost
     assert priced == records.Cost(kind="per_token", usd_per_1000_tokens="0.002")
@@ -176,8 +176,20 @@ def test_every_fraction_is_a_canonical_decimal_string() -> None:
         ),
         (
             {"evaluation": {"metric": {"kind": "exact", "tolerance": 0.1}}},
-            "E_SPEC_CONFLICT",
+            "E_SPEC_UNKNOWN_KEY",
             "evaluation.metric.tolerance",
+            "valid keys: kind ",
+        ),
+        (
+            {"evaluation": {"metric": {"kind": "relaxt", "tolerance": 0.1}}},
+            "E_SPEC_VALUE",
+            "evaluation.metric.kind",
+            "",
+        ),
+        (
+            {"evaluation": {"metric": {"tolerance": 0.1}}},
+            "E_SPEC_MISSING_KEY",
+            "evaluation.metric",
             "",
         ),
     ],

@@ -76,21 +76,24 @@ def test_clauses_that_are_met_are_accepted(world: World) -> None:
 
 
 @pytest.mark.parametrize(
-    ("demanded", "accepted"), [("0.05", True), ("0.0500001", True), ("0.0499999", False)]
+    ("tolerance", "holds"), [("0.05", True), ("0.0500001", True), ("0.0499999", False)]
 )
 def test_v62_a_metric_that_tolerates_more_than_the_policy_is_a_no(
-    world: World, demanded: str, accepted: bool
+    world: World, tolerance: str, holds: bool
 ) -> None:
+    accepted = ("exact", {"kind": "relaxed", "tolerance": tolerance})
     tolerant = world.parts.copy()
     tolerant.lock["evaluation"]["metric"] = {"kind": "relaxed", "tolerance": "0.05"}
     tolerant.rescore()
-    answers = world.audit(tolerant, policy=replace(BUILT_IN, tolerance=demanded))
-    assert (answers.overall is Verdict.OK) == accepted
-    assert ("V62" in answers.failed) != accepted
+    answers = world.audit(tolerant, policy=replace(BUILT_IN, metrics=accepted))
+    assert (answers.overall is Verdict.OK) == holds
+    assert ("V62" in answers.failed) != holds
 
 
-def test_v62_a_tolerance_says_nothing_of_the_exact_metric(world: World) -> None:
-    assert world.audit(policy=replace(BUILT_IN, tolerance="0")).overall is Verdict.OK
+def test_v62_a_bound_on_the_relaxed_metric_accepts_no_other_metric(world: World) -> None:
+    lax = {"kind": "relaxed", "tolerance": "1"}
+    assert world.audit(policy=replace(BUILT_IN, metrics=("exact", lax))).overall is Verdict.OK
+    assert world.audit(policy=replace(BUILT_IN, metrics=(lax,))).failed == {"V62"}
 
 
 def test_v62_a_failed_gate_is_a_no_under_the_built_in_policy(world: World) -> None:

@@ -1,0 +1,189 @@
+"""What every metric does, whatever it measures: a line in the table inherits this."""
+
+from __future__ import annotations
+
+import math
+import subprocess
+import sys
+import time
+from fractions import Fraction
+from itertools import product
+from typing import Any
+
+import jsonschema
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from kolm import schema
+from kolm.errors import KolmError, Refused, Unreadable
+from kolm.metrics import METRICS, Metric, metric_of
+from kolm.records.verification import Verdict
+from kolm.score.judge import LONGEST_OUTPUT_CHARACTERS, Judge
+from kolm.spec.load import load_spec
+from kolm.verify.policy import BUILT_IN, read_policy
+from tests.support.audits import World
+
+each_metric = pytest.mark.parametrize("kind", METRICS)
+FORMS = schema.load("metric")
+CHOSEN = {
+    form["properties"]["kind"]["const"]: form["properties"]
+    for form in FORMS["$defs"]["chosen"]["anyOf"]
+    if "properties" in form
+}
+NASTY = (
+    "", " ", ".", "yes", "Yes.", "12", "12%", "1e400", "-0", "0", "nan", "\x00", "\U0001f600",
+    "\u0301", "a\u0323\u0301", "\ufb01", "\u1e9e", "\u200b", "x" * 200,
+)  # fmt: skip
+
+
+def defaults(kind: str) -> dict[str, str]:
+    """The metric as a lock states it when a spec says its name and nothing else."""
+    return load_spec(_spec(kind)).evaluation.metric
+
+
+def _spec(metric: Any) -> dict[str, Any]:
+    return {
+        "kolm": 1,
+        "name": "a",
+        "base": "x",
+        "data": {"captures": "c"},
+        "evaluation": {"metric": metric},
+    }
+
+
+def _options(kind: str) -> list[str]:
+    return [name for name in CHOSEN[kind] if name != "kind"]
+
+
+def test_table_schema_and_names_are_one_list() -> None:
+    stated = {form["properties"]["kind"]["const"] for form in FORMS["oneOf"]}
+    names = FORMS["$defs"]["kind"]["enum"]
+    assert names == sorted(METRICS)
+    assert METRICS.keys() == stated == CHOSEN.keys()
+
+
+def test_an_unknown_metric_names_the_known_ones() -> None:
+    with pytest.raises(Unreadable) as caught:
+        metric_of({"kind": "bleu"})
+    assert caught.value.code == "E_METRIC_UNKNOWN"
+    assert caught.value.expected == ", ".join(sorted(METRICS))
+
+
+@each_metric
+def test_every_option_has_a_default_and_documents_take_what_a_spec_gives(kind: str) -> None:
+    stated = defaults(kind)
+    assert stated.keys() == {"kind", *_options(kind)}
+    assert schema.checker("metric")(stated) is None
+    for name in ("lock", "evaluation"):
+        part: Any = schema.load(name)["properties"]
+        part = part["evaluation"]["properties"]["metric"] if name == "lock" else part["metric"]
+        jsonschema.Draft202012Validator(part).validate(stated)
+    for named in (kind, stated):
+        policy = {"schema": BUILT_IN.schema, "name": "p", "metrics": [named], "claims": [
+            {"predicate": "urn:kolm:kscore:v1", "role": "evaluator", "threshold": 1}]}  # fmt: skip
+        assert read_policy(policy, where="policy").metrics == (named,)
+    for name in _options(kind):
+        assert CHOSEN[kind][name]["description"].startswith(f"{kind}: ")
+        with pytest.raises(Refused):
+            metric_of({**stated, name: stated[name] + "0."})
+
+
+@each_metric
+def test_options_of_others_are_refused(kind: str) -> None:
+    assert schema.checker("metric")({**defaults(kind), "strictness": "1"}) is not None
+    with pytest.raises(KolmError) as caught:
+        load_spec(_spec({"kind": kind, "strictness": 1}))
+    assert caught.value.code == "E_SPEC_UNKNOWN_KEY"
+
+
+@each_metric
+@given(output=st.text(max_size=12), reference=st.text(max_size=12))
+def test_a_score_is_an_exact_fraction_between_0_and_1(
+    kind: str, output: str, reference: str
+) -> None:
+    _holds(metric_of(defaults(kind)), output, reference)
+
+
+@each_metric
+def test_nasty_texts_are_judged_like_others(kind: str) -> None:
+    for output, reference in product(NASTY, repeat=2):
+        _holds(metric_of(defaults(kind)), output, reference)
+
+
+def _holds(metric: Metric, output: str, reference: str) -> None:
+    score = metric.score(output, reference)
+    assert type(score.value) is Fraction
+    assert score == metric.score(output, reference)
+    assert score.value == 0 or metric.least_credit <= score.value <= 1
+    if metric.score(reference, reference).parsed:
+        assert metric.score(reference, reference).value == 1
+        shortest = metric.shortest_right(reference)
+        if shortest is not None:
+            assert len(shortest) <= 3 * len(reference)  # folding can make a letter three
+            assert metric.score(shortest, reference).value > 0
+    if not output.strip():
+        assert not score.parsed
+
+
+@each_metric
+def test_a_laxer_metric_gives_no_answer_less(kind: str) -> None:
+    stated = defaults(kind)
+    for name in _options(kind):
+        kinds = [metric_of({**stated, name: value}) for value in ("0.1", "0.4", "0.9", "1")]
+        kinds.sort(key=lambda metric: metric.laxity)
+        for output, reference in product(("12", "13", "yes", "yet", "no", "a b", "a c"), repeat=2):
+            scores = [metric.score(output, reference).value for metric in kinds]
+            assert scores == sorted(scores)
+
+
+@each_metric
+def test_hostile_texts_take_time_in_proportion(kind: str) -> None:
+    """For any length of a reference; an output has at most so many characters."""
+    metric = metric_of(defaults(kind))
+    for letter in ("a", "9", " ", ".", "\u0301", "\ufdfa", "a ", "\u0301\u0323"):
+        output = (letter * LONGEST_OUTPUT_CHARACTERS)[:LONGEST_OUTPUT_CHARACTERS]
+        spent = []
+        for length in (20_000, 80_000):
+            began = time.process_time()
+            metric.score(output, letter * length + "b")
+            metric.score(output[:-1] + "b", letter * length)
+            spent.append(time.process_time() - began)
+        assert spent[1] < 8 * spent[0] + 0.05, (letter, spent)
+        assert spent[1] < 1, (letter, spent)
+
+
+@each_metric
+def test_another_process_gives_the_same(kind: str) -> None:
+    """No table, order or seed of a process goes into a score."""
+    code = (
+        "from kolm.metrics import metric_of\n"
+        f"m = metric_of({defaults(kind)!r})\n"
+        f"print([m.score(a, b) for a in {NASTY!r} for b in {NASTY!r}])"
+    )
+    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    metric = metric_of(defaults(kind))
+    assert ran.stdout.strip() == str([metric.score(a, b) for a, b in product(NASTY, repeat=2)])
+
+
+@each_metric
+def test_a_score_is_written_in_millionths(kind: str) -> None:
+    judge = Judge({"metric": defaults(kind), "max_new_tokens": 4})
+    for output, reference in product(NASTY, repeat=2):
+        verdict = judge.judge({"output": output, "tokens": 1, "finish": "stop"}, reference)
+        assert verdict.score_millionths in range(1_000_001)
+        assert not math.isnan(float(verdict.score))
+
+
+@each_metric
+def test_a_bundle_scored_with_it_is_verified(
+    kind: str, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    world = World.make(tmp_path_factory.mktemp(kind))
+    world.parts.lock["evaluation"]["metric"] = defaults(kind)
+    world.parts.rescore()
+    answers = world.audit()
+    assert answers.overall is Verdict.OK, answers.failed
+    assert {answers[number].verdict for number in ("V32", "V33")} == {Verdict.OK}
+    world.parts.predictions[0]["adapter"]["score"] = "0.123456"
+    assert "V32" in world.audit().failed
