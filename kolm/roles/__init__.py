@@ -1,4 +1,4 @@
-"""Roles: which module of a base is vision, projector, language or head.
+"""Roles: which tensor of a base is vision, projector, language or head.
 
 Torch-free tables, one file a family and one line here; training builds its LoRA targets from
 them, and the verifier recomputes every role from them instead of believing a bundle. The rules
@@ -8,10 +8,12 @@ in words: docs/format/roles.md.
 from __future__ import annotations
 
 from kolm.errors import Refused
-from kolm.roles.family import Family, Role, Stack
-from kolm.roles.qwen2_5_vl import FAMILY as QWEN2_5_VL
+from kolm.roles import llava, qwen2_5_vl, qwen2_vl
+from kolm.roles.family import Config, Family, Role, Stack, Taps
 
-FAMILIES: dict[str, Family] = {table.model_type: table for table in (QWEN2_5_VL,)}
+FAMILIES: dict[str, Family] = {
+    module.FAMILY.model_type: module.FAMILY for module in (qwen2_vl, qwen2_5_vl, llava)
+}
 
 # Known by name and refused on purpose: the reason is worth more than "unknown".
 _REFUSED = {
@@ -21,7 +23,7 @@ _REFUSED = {
     "internvl_chat": "its code is not part of transformers; the converted internvl type is meant",
 }
 
-__all__ = ["FAMILIES", "Family", "Role", "Stack", "family"]
+__all__ = ["FAMILIES", "Config", "Family", "Role", "Stack", "Taps", "family"]
 
 
 def family(model_type: str) -> Family:

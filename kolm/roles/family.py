@@ -7,17 +7,24 @@ What does not: anything that needs a loaded model (kolm/models has that).
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from decimal import Decimal
 from enum import StrEnum
-from typing import NamedTuple
+from types import MappingProxyType
+from typing import Any, NamedTuple
 
 from kolm.errors import Refused
 
+Config = Mapping[str, Any]  # a base's config.json, as it was read
+
+_NONE: Mapping[str, Any] = MappingProxyType({})
+
 
 class Role(StrEnum):
-    """What a module of a vision-language model is for."""
+    """What a tensor of a vision-language model is for."""
 
     VISION = "vision"
+    AUDIO = "audio"
     PROJECTOR = "projector"
     LANGUAGE = "language"
     HEAD = "head"
@@ -29,18 +36,19 @@ class Stack(NamedTuple):
 
     Attributes:
         blocks: in-memory name of the module list, for example ``model.language_model.layers``.
-        leaves: for each leaf name its parent inside the block, for example
-            ``{"q_proj": "self_attn"}``.
+        leaves: for each leaf name its parents inside the block, for example
+            ``{"q_proj": ("self_attn",)}``. Not every block need have every parent.
     """
 
     blocks: str
-    leaves: Mapping[str, str]
+    leaves: Mapping[str, tuple[str, ...]]
 
     def expression(self, leaves: Iterable[str]) -> str:
         """A regular expression that full-matches exactly these leaves of every block."""
         parents: dict[str, list[str]] = {}
         for leaf in sorted(set(leaves)):
-            parents.setdefault(self.leaves[leaf], []).append(re.escape(leaf))
+            for parent in self.leaves[leaf]:
+                parents.setdefault(parent, []).append(re.escape(leaf))
         inner = "|".join(
             rf"{re.escape(parent)}\.(?:{'|'.join(names)})"
             for parent, names in sorted(parents.items())
@@ -48,21 +56,43 @@ class Stack(NamedTuple):
         return rf"{re.escape(self.blocks)}\.[0-9]+\.(?:{inner})"
 
 
+class Taps(NamedTuple):
+    """Where the tower ends: all that the projector reads of it.
+
+    Attributes:
+        recorded: modules whose outputs stand for the tower; recorded once, replayed afterwards.
+        passed: modules before them that need not run then: each hands on its first argument.
+    """
+
+    recorded: tuple[str, ...]
+    passed: tuple[str, ...] = ()
+
+
 class Family(NamedTuple):
     """The table of one family of vision-language models.
 
     All names are in-memory names of the model that transformers builds, without PEFT's wrapping.
+    What depends on the size or the options of a base is a pure function of its ``config.json``.
 
     Attributes:
         model_type: the key, as in the base's ``config.json``.
-        prefixes: for each role the module paths that it covers, with everything below them.
+        prefixes: for each role the names that it covers, with everything below them: of modules,
+            or of a single tensor whose module has none.
         projector_modules: the modules that `modules_to_save` trains whole.
         language: the stack that PEFT methods adapt.
         vision: the stack that is adapted only when a spec says ``freeze.vision: false``.
-        renames: pairs (in-memory prefix, checkpoint prefix); the first that matches is used.
-        aliases: parameters that share the storage of another one when the head is tied.
-        unreachable: regular expressions of parameters that no gradient can reach.
+        taps: where the tower of a base ends.
         papers: where the architecture is described.
+        spellings: for a name in memory the names under which checkpoints hold it, besides its
+            own, most usual first. All below it is named accordingly.
+        aliases: parameters that share the storage of another one when the embeddings are tied.
+        tied: whether they are when a base's config does not say so.
+        unreachable: regular expressions of a base's parameters that no gradient can reach.
+        placeholder: the control token that the chat template writes for an image, where it is not
+            the token of one image feature.
+        training_template: Jinja text to use when the base's own template cannot be trained on.
+        learning_rates: the least and largest that usually work for an adapter.
+        license_note: what a user should know of the licences of the published bases.
     """
 
     model_type: str
@@ -70,10 +100,16 @@ class Family(NamedTuple):
     projector_modules: tuple[str, ...]
     language: Stack
     vision: Stack
-    renames: tuple[tuple[str, str], ...]
-    aliases: Mapping[str, str]
-    unreachable: tuple[str, ...]
+    taps: Callable[[Config], Taps]
     papers: tuple[str, ...]
+    spellings: Mapping[str, tuple[str, ...]] = _NONE
+    aliases: Mapping[str, str] = _NONE
+    tied: bool = False
+    unreachable: Callable[[Config], tuple[str, ...]] = lambda config: ()
+    placeholder: str | None = None
+    training_template: str | None = None
+    learning_rates: tuple[Decimal, Decimal] = (Decimal("0.00002"), Decimal("0.0005"))
+    license_note: str = ""
 
     @property
     def lora_leaf_names(self) -> tuple[str, ...]:
@@ -81,14 +117,24 @@ class Family(NamedTuple):
         return tuple(sorted(self.language.leaves))
 
     def role_of(self, name: str) -> Role:
-        """The role of a module, parameter or buffer; `Role.OTHER` when no line covers it."""
+        """The role of what has this name; `Role.OTHER` when no line covers it."""
         found = Role.OTHER
         for role, prefixes in self.prefixes.items():
-            if any(name == prefix or name.startswith(prefix + ".") for prefix in prefixes):
+            if any(_covers(prefix, name) for prefix in prefixes):
                 if found is not Role.OTHER:
                     raise AssertionError(f"{self.model_type}: {name} has two roles")
                 found = role
         return found
+
+    def role_of_module(self, module: str, tensors: Iterable[str]) -> Role:
+        """The common role of the tensors that a module owns; `Role.OTHER` without one.
+
+        Args:
+            module: its name; empty for the model itself.
+            tensors: names inside the module, at least one.
+        """
+        found = {self.role_of(f"{module}.{name}" if module else name) for name in tensors}
+        return found.pop() if len(found) == 1 else Role.OTHER
 
     def target_expression(self, leaves: Iterable[str], *, vision: bool = False) -> str:
         """One full-match regular expression for the modules that get a delta.
@@ -126,23 +172,38 @@ class Family(NamedTuple):
             return language
         return f"(?:{language}|{self.vision.expression(self.vision.leaves)})"
 
-    def is_unreachable(self, parameter: str) -> bool:
-        """Whether no gradient can ever reach this parameter, by the family's design."""
-        return any(re.fullmatch(pattern, parameter) for pattern in self.unreachable)
+    def is_unreachable(self, parameter: str, config: Config) -> bool:
+        """Whether no gradient can ever reach this parameter of a base, by the family's design."""
+        return any(re.fullmatch(pattern, parameter) for pattern in self.unreachable(config))
+
+    def aliases_of(self, config: Config) -> Mapping[str, str]:
+        """The parameters of a base that share another one's storage, by its config."""
+        own = config.get("tie_word_embeddings")
+        text = (config.get("text_config") or {}).get("tie_word_embeddings")
+        stated = [said for said in (own, text) if said is not None]
+        return self.aliases if (any(stated) if stated else self.tied) else {}
 
     def checkpoint_keys(self, parameter: str) -> tuple[str, ...]:
         """The keys under which a checkpoint may hold this parameter, most usual first."""
-        for memory, stored in self.renames:
-            if parameter == memory or parameter.startswith(memory + "."):
-                return (stored + parameter[len(memory) :], parameter)
+        for memory, spellings in self.spellings.items():
+            if _covers(memory, parameter):
+                rest = parameter[len(memory) :]
+                return (*(stored + rest for stored in spellings), parameter)
         return (parameter,)
 
     def memory_name(self, key: str) -> str:
         """The in-memory name of a checkpoint key; names already in memory form stay."""
-        for memory, _ in self.renames:
-            if key.startswith(memory + "."):
-                return key
-        for memory, stored in self.renames:
-            if key.startswith(stored + "."):
-                return memory + key[len(stored) :]
-        return key
+        covering = [
+            (stored, memory)
+            for memory, spellings in self.spellings.items()
+            for stored in (memory, *spellings)
+            if _covers(stored, key)
+        ]
+        if not covering:
+            return key
+        stored, memory = max(covering, key=lambda pair: len(pair[0]))
+        return memory + key[len(stored) :]
+
+
+def _covers(prefix: str, name: str) -> bool:
+    return name == prefix or name.startswith(f"{prefix}.")

@@ -62,7 +62,7 @@ def survey_base(model: Any, family: Family) -> tuple[BaseModule, ...]:
     Called before the adapter is attached; the tensors stay the same objects afterwards.
 
     Raises:
-        Refused: a module has no role in the family's table.
+        Refused: the tensors of a module have no role in the family's table, or several.
     """
     modules = []
     for name, module in model.named_modules():
@@ -70,11 +70,11 @@ def survey_base(model: Any, family: Family) -> tuple[BaseModule, ...]:
         buffers = tuple(_base_tensors(module.named_buffers(recurse=False)))
         if not parameters and not buffers:
             continue
-        role = family.role_of(name)
+        role = family.role_of_module(name, [own.name for own in (*parameters, *buffers)])
         if role is Role.OTHER:
             raise Refused(
                 "E_ROLES_NOT_TOTAL",
-                "a module of the base has no role in its family's table",
+                "a module's tensors have no one role in the family's table",
                 where=name or "the model itself",
                 hint="the base is not built as its model_type says",
             )

@@ -281,9 +281,10 @@ class Subject:
         frozen = self.lock["train"]["freeze"]["projector"]
         return frozenset() if frozen else frozenset({Role.PROJECTOR})
 
-    def role_of(self, name: str) -> Role:
-        """The role of a module or tensor by kolm's own table."""
-        return self.known_family().role_of(name)
+    def role_of(self, row: Mapping[str, Any]) -> Role:
+        """The role of a row of ``modules.jsonl``, by its tensors' names and kolm's own table."""
+        tensors = [owned["name"] for owned in (*row["parameters"], *row["buffers"])]
+        return self.known_family().role_of_module(row["module"], tensors)
 
     def in_projector(self, module: str) -> bool:
         """Whether the module is, or lies below, one that the family trains whole."""

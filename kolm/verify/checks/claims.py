@@ -34,8 +34,7 @@ def modules_claim_holds(subject: Subject) -> Iterator[Finding]:
         yield not_checked("no modules claim of a trusted key")
         return
     recomputed = [
-        {"role": subject.role_of(row["module"]).value, "state": row["state"]}
-        for row in subject.modules
+        {"role": subject.role_of(row).value, "state": row["state"]} for row in subject.modules
     ]
     words = claimed_words(recomputed)
     for name, said in claims:

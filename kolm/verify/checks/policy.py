@@ -51,8 +51,7 @@ def method_is_accepted(subject: Subject) -> Iterator[Finding]:
     policy, method = subject.auditor.policy, subject.lock["train"]["method"]["kind"]
     yield from _one_of(policy.methods, method, f"{LOCK}#/train/method/kind")
     words = claimed_words(
-        {"role": subject.role_of(row["module"]).value, "state": row["state"]}
-        for row in subject.modules
+        {"role": subject.role_of(row).value, "state": row["state"]} for row in subject.modules
     )
     for word in policy.freeze or ():
         if word not in words:

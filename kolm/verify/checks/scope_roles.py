@@ -47,12 +47,12 @@ def roles_are_recomputed(subject: Subject) -> Iterator[Finding]:
     """Partition total, names unique and sorted, no role taken from the bundle."""
     previous = ""
     for row in subject.modules:
-        name, role = row["module"], subject.role_of(row["module"])
+        name, role = row["module"], subject.role_of(row)
         if name <= previous and previous:
             yield failed("the module is listed twice, or out of order", where=_module(name))
         previous = name
         if role is Role.OTHER:
-            yield failed("the family's table covers no such module", where=_module(name))
+            yield failed("the family's table has no one role for it", where=_module(name))
         elif role != row["role"]:
             yield failed(
                 "the module is listed under another role",
@@ -63,8 +63,6 @@ def roles_are_recomputed(subject: Subject) -> Iterator[Finding]:
         yield from _lists_have_one_order(row)
         for owned in (*row["parameters"], *row["buffers"]):
             full = f"{name}.{owned['name']}" if name else owned["name"]
-            if subject.role_of(full) is not role:
-                yield failed("a tensor of the module has another role", where=_module(full))
             if "checkpoint" in owned and not _key_is_the_familys(subject, full, owned):
                 yield failed(
                     "the family stores this parameter under another key",
@@ -132,7 +130,7 @@ def tensors_stay_in_scope(subject: Subject) -> Iterator[Finding]:
     yield from _declared_tensors_are_there(subject, found)
     yield from _targets_are_the_adapted(subject)
     adapted = sum(row["state"] == "adapted" for row in rows.values())
-    roles = sorted({subject.role_of(n).value for n, r in rows.items() if r["state"] != "frozen"})
+    roles = sorted({subject.role_of(r).value for r in rows.values() if r["state"] != "frozen"})
     yield passed(
         f"{len(subject.adapter)} tensors in {adapted} adapted modules; changed roles: "
         + (", ".join(roles) or "none")
@@ -140,7 +138,8 @@ def tensors_stay_in_scope(subject: Subject) -> Iterator[Finding]:
 
 
 def _delta_may_stand(subject: Subject, name: DeltaTensor) -> Iterator[Finding]:
-    row, role = subject.modules_by_name[name.module], subject.role_of(name.module)
+    row = subject.modules_by_name[name.module]
+    role = subject.role_of(row)
     if row["state"] != "adapted":
         yield failed(
             f"the tensor changes a module that is declared {row['state']}",
@@ -212,7 +211,8 @@ def whole_tensors_are_declared(subject: Subject) -> Iterator[Finding]:
 
 
 def _whole_may_stand(subject: Subject, name: WholeTensor) -> Iterator[Finding]:
-    row, role = subject.modules_by_name[name.module], subject.role_of(name.module)
+    row = subject.modules_by_name[name.module]
+    role = subject.role_of(row)
     if row["state"] != "trained":
         yield failed(
             f"the tensor replaces weights of a module that is declared {row['state']}",

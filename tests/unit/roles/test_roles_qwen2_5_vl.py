@@ -24,15 +24,14 @@ def full_size():
 
 
 def owners(model):
-    return [
-        name
-        for name, module in model.named_modules()
-        if [*module.parameters(recurse=False), *module.buffers(recurse=False)]
-    ]
+    for name, module in model.named_modules():
+        own = [*module.named_parameters(recurse=False), *module.named_buffers(recurse=False)]
+        if own:
+            yield name, [tensor for tensor, _ in own]
 
 
 def test_every_module_with_tensors_has_a_role(full_size):
-    roles = {TABLE.role_of(name) for name in owners(full_size)}
+    roles = {TABLE.role_of_module(*owned) for owned in owners(full_size)}
     assert roles == {Role.VISION, Role.PROJECTOR, Role.LANGUAGE, Role.HEAD}
 
 

@@ -1,0 +1,74 @@
+"""Roles of LLaVA-1.5.
+
+A list of suffixes such as q_proj would adapt the tower, whose attention has the same names.
+Source: transformers, ``modeling_llava.py`` and ``modeling_clip.py``.
+"""
+
+from __future__ import annotations
+
+from kolm.roles.family import Config, Family, Role, Stack, Taps
+
+_TOWER = "model.vision_tower"
+
+
+def unread_layers(config: Config) -> tuple[str, ...]:
+    """CLIP's layers after the last one whose output is used, and the norm after all of them.
+
+    ``vision_feature_layer`` counts outputs: 0 is the embeddings', a negative one is from the end.
+    """
+    depth = config.get("vision_config", {}).get("num_hidden_layers", 24)
+    stated = config.get("vision_feature_layer", -2)
+    outputs = [stated] if isinstance(stated, int) else stated
+    used = max(output if output >= 0 else depth + 1 + output for output in outputs)
+    layers = tuple(rf"{_TOWER}\.encoder\.layers\.{number}\..+" for number in range(used, depth))
+    return (*layers, rf"{_TOWER}\.post_layernorm\..+")
+
+
+FAMILY = Family(
+    model_type="llava",
+    prefixes={
+        Role.VISION: (_TOWER,),
+        Role.PROJECTOR: ("model.multi_modal_projector",),
+        Role.LANGUAGE: ("model.language_model",),
+        Role.HEAD: ("lm_head",),
+    },
+    projector_modules=("model.multi_modal_projector",),
+    language=Stack(
+        blocks="model.language_model.layers",
+        leaves={
+            "q_proj": ("self_attn",),
+            "k_proj": ("self_attn",),
+            "v_proj": ("self_attn",),
+            "o_proj": ("self_attn",),
+            "gate_proj": ("mlp",),
+            "up_proj": ("mlp",),
+            "down_proj": ("mlp",),
+        },
+    ),
+    vision=Stack(
+        blocks=f"{_TOWER}.encoder.layers",
+        leaves={
+            "q_proj": ("self_attn",),
+            "k_proj": ("self_attn",),
+            "v_proj": ("self_attn",),
+            "out_proj": ("self_attn",),
+            "fc1": ("mlp",),
+            "fc2": ("mlp",),
+        },
+    ),
+    taps=lambda config: Taps(recorded=(_TOWER,)),
+    papers=("arXiv:2304.08485", "arXiv:2310.03744"),
+    spellings={
+        _TOWER: (
+            "vision_tower.vision_model",
+            "model.vision_tower.vision_model",
+            "vision_tower",
+        ),
+        "model.multi_modal_projector": ("multi_modal_projector",),
+        "model.language_model": ("language_model.model",),
+        "lm_head": ("language_model.lm_head",),
+    },
+    aliases={"lm_head.weight": "model.language_model.embed_tokens.weight"},
+    unreachable=unread_layers,
+    license_note="built on Llama 2 or its Vicuna: the Llama 2 community licence applies",
+)
