@@ -3,11 +3,13 @@
 From the code: docs/reference/cli.md (``--help``), spec.md (the spec's schema), environment.md
 (the table in settings), exit-codes.md. From docs/reference/errors.d/*.md, where each part lists
 its own codes: errors.md, and the table that ``kolm help E_…`` reads. From the schemas: their
-documents as types (tools/typed_documents.py).
+documents as types (tools/typed_documents.py). From the fragments of a table's variants, as those
+in schemas/methods/: the schema of any of them, methods/any.
 """
 
 from __future__ import annotations
 
+import json
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -27,21 +29,41 @@ from tools import typed_documents  # noqa: E402
 REFERENCE = ROOT / "docs" / "reference"
 NOTICE = "<!-- Written by docs/generate.py; edit its source instead. -->"
 WIDTH = 100
+PARTS = ("spec", "lock", "receipt")  # documents to which each variant has something to add
 
 
-def pages() -> dict[Path, str]:
-    """Every generated file with the text it should have."""
+def pages() -> Iterator[tuple[Path, str]]:
+    """Every generated file with the text it should have; later ones read earlier ones."""
+    yield ROOT / "schemas" / "methods" / "any.schema.json", any_of_page("methods")
     rows = list(error_rows())
-    return {
-        REFERENCE / "cli.md": cli_page(),
-        REFERENCE / "spec.md": spec_page(),
-        REFERENCE / "environment.md": environment_page(),
-        REFERENCE / "exit-codes.md": exit_codes_page(),
-        REFERENCE / "errors.md": errors_page(rows),
-        ROOT / "kolm" / "cli" / "error_table.jsonl": canonical.dump_lines(rows).decode(),
-        ROOT / "kolm" / "records" / "documents.py": typed_documents.documents_module(),
-        ROOT / "kolm" / "records" / "kinds.py": typed_documents.kinds_module(),
+    yield REFERENCE / "cli.md", cli_page()
+    yield REFERENCE / "spec.md", spec_page()
+    yield REFERENCE / "environment.md", environment_page()
+    yield REFERENCE / "exit-codes.md", exit_codes_page()
+    yield REFERENCE / "errors.md", errors_page(rows)
+    yield ROOT / "kolm" / "cli" / "error_table.jsonl", canonical.dump_lines(rows).decode()
+    yield ROOT / "kolm" / "records" / "documents.py", typed_documents.documents_module()
+    yield ROOT / "kolm" / "records" / "kinds.py", typed_documents.kinds_module()
+
+
+def any_of_page(folder: str) -> str:
+    """The schema of any of the variants whose fragments lie in a folder of the schemas."""
+    files = (ROOT / "schemas" / folder).glob("*.schema.json")
+    kinds = sorted({path.name.split(".")[0] for path in files} - {"any"})
+
+    def forms(part: str) -> dict[str, Any]:
+        named = [f"urn:kolm:schema:{folder}/{kind}:v1#/$defs/{part}" for kind in kinds]
+        return {"anyOf": [{"$ref": target} for target in named]}
+
+    parts = schema.load(f"{folder}/{kinds[0]}")["$defs"]
+    document = {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "$id": f"urn:kolm:schema:{folder}/any:v1",
+        "title": f"{folder}/any",
+        "description": "Any of this folder. Written by docs/generate.py.",
+        "$defs": {part: forms(part) for part in PARTS if part in parts},
     }
+    return json.dumps(document, indent=2) + "\n"
 
 
 def cli_page() -> str:
@@ -198,7 +220,7 @@ def errors_page(rows: list[dict[str, str]]) -> str:
 def main(arguments: list[str]) -> int:
     """Write the pages, or with ``--check`` name those that differ."""
     stale = []
-    for path, text in pages().items():
+    for path, text in pages():
         if path.exists() and path.read_text(encoding="utf-8") == text:
             continue
         stale.append(path)

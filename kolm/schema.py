@@ -95,6 +95,17 @@ def _at(document: Any, pointer: str) -> Any:
     return document
 
 
+def defaults(part: dict[str, Any]) -> dict[str, Any]:
+    """The defaults that a schema states for the keys of an object, fractions as decimal strings."""
+    stated = {key: sub for key, sub in part["properties"].items() if "default" in sub}
+    return {
+        key: canonical.decimal(sub["default"], None)
+        if sub.get("type") == "number"
+        else sub["default"]
+        for key, sub in stated.items()
+    }
+
+
 @cache
 def checker(name: str) -> Checker:
     """The compiled checker of a schema: gives the first problem of a value, or None."""
@@ -393,8 +404,13 @@ def _any_of(
     argument: Any, _: Any, root: dict[str, Any], known: dict[str, list[Checker]]
 ) -> Checker:
     choices = [_compile(sub, root, known) for sub in argument]
+    kinds = _kinds(argument, choices)
 
     def check_any(value: Any) -> Problem:
+        if kinds and type(value) is dict and isinstance(value.get("kind"), str):
+            meant = kinds.get(value["kind"])
+            if meant is not None:
+                return meant(value)
         problems = []
         for choice in choices:
             problem = choice(value)
@@ -404,6 +420,17 @@ def _any_of(
         return "", "fits none of the allowed forms: " + "; ".join(p[1] for p in problems)
 
     return check_any
+
+
+def _kinds(forms: Any, checkers: list[Checker]) -> dict[str, Checker]:
+    """Forms that their `kind` tells apart, so that a problem is told of the one that is meant."""
+    named = [
+        sub["properties"]["kind"]["const"]
+        for sub in forms
+        if isinstance(sub, dict) and "const" in sub.get("properties", {}).get("kind", {})
+    ]
+    told_apart = len(named) == len(forms) == len(set(named))
+    return dict(zip(named, checkers, strict=True)) if told_apart else {}
 
 
 def _one_of(

@@ -1,1 +1,1 @@
-"""Adapters: one file a method of parameter-efficient fine-tuning. All of them honour the roles."""
+"""Adapters: PEFT puts a method on a model with the very config that the bundle will hold."""

@@ -7,7 +7,7 @@ fractions as YAML numbers; here, as in every other record, they are canonical de
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, Literal
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,19 +35,6 @@ class Data:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Method:
-    """The parameter-efficient method; `targets` None means every linear layer of the family."""
-
-    kind: Literal["lora"] = "lora"
-    rank: int = 16
-    alpha: int = 32
-    dropout: str = "0"
-    rslora: bool = False
-    dora: bool = False
-    targets: tuple[str, ...] | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Freeze:
     """Which roles stay as they are."""
 
@@ -66,10 +53,13 @@ class EarlyStopping:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Train:
-    """How the adapter is trained; exactly one of `steps` and `epochs` is set."""
+    """How the adapter is trained; exactly one of `steps` and `epochs` is set.
+
+    `method` has the keys that the user wrote; what they do not say is their fragment's.
+    """
 
     objective: Literal["sft"] = "sft"
-    method: Method = field(default_factory=Method)
+    method: dict[str, Any] = field(default_factory=dict)
     freeze: Freeze = field(default_factory=Freeze)
     learning_rate: str = "0.0002"
     projector_learning_rate: str | None = None

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from decimal import ROUND_CEILING, Decimal
 from typing import Any, NoReturn
 
-from kolm import canonical, digest, schema
+from kolm import canonical, digest, methods, schema
 from kolm.counting import counted
 from kolm.digest import Digest
 from kolm.errors import Refused
@@ -102,7 +102,9 @@ def _train(train: Train, *, examples: int, family_name: str) -> dict[str, Any]:
         _conflict(f"there are only {counted(steps, 'step')}", "train.freeze.projector_after_steps")
     return {
         "objective": train.objective,
-        "method": _method(train, family_name=family_name),
+        "method": methods.resolve(
+            train.method, family(family_name), vision=not train.freeze.vision
+        ),
         "freeze": {
             "vision": freeze.vision,
             "projector": freeze.projector,
@@ -123,22 +125,6 @@ def _train(train: Train, *, examples: int, family_name: str) -> dict[str, Any]:
         "segments": min(train.segments, steps),
         "early_stopping": None if stopping is None else to_document(stopping),
         "precision": train.precision,
-    }
-
-
-def _method(train: Train, *, family_name: str) -> dict[str, Any]:
-    method, table = train.method, family(family_name)
-    targets = sorted(table.lora_leaf_names if method.targets is None else method.targets)
-    expression = table.target_expression(targets, vision=not train.freeze.vision)
-    return {
-        "kind": method.kind,
-        "rank": method.rank,
-        "alpha": method.alpha,
-        "dropout": method.dropout,
-        "rslora": method.rslora,
-        "dora": method.dora,
-        "targets": targets,
-        "target_expression": expression,
     }
 
 

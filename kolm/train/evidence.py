@@ -21,7 +21,7 @@ from kolm.roles import Family, Role
 if TYPE_CHECKING:
     import torch
 
-    from kolm.adapters.attached import AdapterTensor
+    from kolm.adapters.attach import AdapterTensor
 
 _DTYPES = {
     "torch.float32": "F32",

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     import torch
 
-    from kolm.adapters.attached import AdapterTensor
+    from kolm.adapters.attach import AdapterTensor
 
 
 class GradientCounter:

@@ -13,6 +13,7 @@ from kolm import canonical
 from kolm.digest import Digest
 from kolm.errors import Refused
 from kolm.format.schedule import Schedule, read_schedule
+from kolm.methods import METHODS, Method, method_of
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,7 +25,7 @@ class TrainPlan:
 
     base_family: str
     precision: str
-    method: Mapping[str, Any]
+    method: Method
     adapt_vision: bool
     train_projector: bool
     schedule: Schedule
@@ -36,11 +37,6 @@ class TrainPlan:
     continues: Mapping[str, str] | None
     initialisation_seed: Digest
 
-    @property
-    def dropout(self) -> float:
-        """The adapter's dropout."""
-        return _number(self.method, "dropout")
-
 
 def read_plan(lock: Mapping[str, Any]) -> TrainPlan:
     """The training plan of a lock.
@@ -48,10 +44,10 @@ def read_plan(lock: Mapping[str, Any]) -> TrainPlan:
     Raises:
         Refused: an objective, method, schedule or device that this version does not train with.
     """
-    train, method = lock["train"], lock["train"]["method"]
+    train = lock["train"]
     for name, value, known in (
         ("train.objective", train["objective"], ("sft",)),
-        ("train.method.kind", method["kind"], ("lora",)),
+        ("train.method.kind", train["method"]["kind"], tuple(METHODS)),
         ("train.schedule", train["schedule"], ("cosine", "linear", "constant")),
         ("environment.device", lock["environment"]["device"], ("cpu",)),
     ):
@@ -67,7 +63,7 @@ def read_plan(lock: Mapping[str, Any]) -> TrainPlan:
     return TrainPlan(
         base_family=lock["base"]["family"],
         precision=train["precision"],
-        method=method,
+        method=method_of(train["method"]),
         adapt_vision=not freeze["vision"],
         train_projector=not freeze["projector"],
         schedule=read_schedule(lock),

@@ -15,8 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from kolm import canonical, digest, roles
-from kolm.adapters.attached import Attached
-from kolm.adapters.lora import attach_lora
+from kolm.adapters.attach import Attached, attach
 from kolm.bundle import adapter_config
 from kolm.capture.images import decode
 from kolm.capture.store import CaptureStore
@@ -163,7 +162,7 @@ def _attach(
             kept=_kept(inputs),
             reporter=reporter,
         )
-    attached = attach_lora(
+    attached = attach(
         model,
         table,
         plan.method,

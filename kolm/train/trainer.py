@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from kolm.adapters.attached import Attached
+from kolm.adapters.attach import Attached
 from kolm.counting import counted
 from kolm.encode.batches import Batch, collate
 from kolm.encode.examples import Example
@@ -86,7 +86,7 @@ class Trainer:
             batch_size=plan.schedule.batch_size,
         )
         self.optimizer = _optimizer(plan, attached)
-        _set_dropout(attached.model, on=plan.dropout > 0)
+        attached.set_dropout(on=True)
 
     def run_step(self) -> StepFacts:
         """Run the next step: forward and backward over the window, clip, update.
@@ -137,14 +137,14 @@ class Trainer:
         total, label_tokens = 0.0, 0
         size = self.plan.schedule.batch_size
         ordered = sorted(examples, key=lambda example: (len(example.input_ids), example.position))
-        _set_dropout(self.attached.model, on=False)
+        self.attached.set_dropout(on=False)
         with torch.no_grad():
             for start in range(0, len(ordered), size):
                 batch = self._collate(ordered[start : start + size])
                 loss = sft.summed_loss(self.attached.base, self._family, batch, self._embedder)
                 total += float(loss)
                 label_tokens += len(batch.label_ids)
-        _set_dropout(self.attached.model, on=self.plan.dropout > 0)
+        self.attached.set_dropout(on=True)
         return total / label_tokens, label_tokens
 
     def tensors(self) -> dict[str, torch.Tensor]:
@@ -266,10 +266,3 @@ def _optimizer(plan: TrainPlan, attached: Attached) -> torch.optim.AdamW:
         foreach=False,
         fused=False,
     )
-
-
-def _set_dropout(model: Any, *, on: bool) -> None:
-    """Switch the adapter's dropout alone; every module of the base stays in evaluation mode."""
-    for name, module in model.named_modules():
-        if ".lora_dropout" in name:
-            module.train(on)

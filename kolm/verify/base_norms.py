@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from kolm.bundle.ranges import Ranges
 from kolm.bundle.tensors import parse_header
-from kolm.bundle.values import square_sum
+from kolm.elements import square_sum
 from kolm.verify.subject import Subject
 
 # Loading in bfloat16 rounds each stored element by at most this share, and so their norm.

@@ -32,6 +32,14 @@ from kolm.format.names import (
     TRACE,
     WEIGHTS,
 )
+from kolm.methods import (
+    Method,
+    Stored,
+    TensorName,
+    method_of,
+    read_name,
+    resolved_again,
+)
 from kolm.records import kinds
 from kolm.records.verification import CheckResult, Verdict
 from kolm.roles import Family, Role
@@ -294,17 +302,35 @@ class Subject:
         )
 
     @cached_property
-    def target_expression(self) -> str:
-        """The target expression recomputed from the lock's leaf names; never the stored one.
+    def method(self) -> Method:
+        """The method with the settings that the lock states."""
+        return method_of(self.lock["train"]["method"])
+
+    @cached_property
+    def method_again(self) -> Method:
+        """The method recomputed from its options and the family's table.
 
         Raises:
             Refused: a target that the family does not have.
         """
-        train = self.lock["train"]
-        return self.known_family().target_expression(
-            train["method"]["targets"], vision=not train["freeze"]["vision"]
-        )
+        vision = not self.lock["train"]["freeze"]["vision"]
+        return resolved_again(self.method, self.known_family(), vision=vision)
 
     def is_target(self, module: str) -> bool:
-        """Whether the recomputed target expression names the module."""
-        return re.fullmatch(self.target_expression, module) is not None
+        """Whether the recomputed target expression names the module; never the stored one."""
+        return re.fullmatch(self.method_again.target_expression, module) is not None
+
+    @cached_property
+    def adapter_names(self) -> tuple[tuple[TensorEntry, TensorName], ...]:
+        """The tensors of the adapter with what their names say."""
+        parameters = {
+            name: frozenset(owned["name"] for owned in row["parameters"])
+            for name, row in self.modules_by_name.items()
+        }
+        return tuple(
+            (entry, read_name(entry.name, self.method, parameters)) for entry in self.adapter
+        )
+
+    def stored(self, entry: TensorEntry) -> Stored:
+        """One adapter tensor as a method reads it."""
+        return Stored(entry.dtype, entry.shape, self.tensor_bytes(entry))

@@ -12,8 +12,8 @@ from pathlib import Path
 
 from kolm.bundle.ranges import Ranges
 from kolm.bundle.tensors import parse_header, tensor_digest
-from kolm.bundle.values import widened_bfloat16
 from kolm.digest import Digest
+from kolm.elements import widened_bfloat16
 
 WIDENED = {"F16": "F32", "BF16": "F32"}
 _PIECE_BYTES = 1024 * 1024  # a multiple of two; keeps the list of numbers in between small

@@ -29,7 +29,7 @@ def generator() -> ModuleType:
 def test_no_generated_page_is_out_of_date(generator: ModuleType) -> None:
     stale = [
         str(path.relative_to(ROOT))
-        for path, text in generator.pages().items()
+        for path, text in generator.pages()
         if not path.exists() or path.read_text(encoding="utf-8") != text
     ]
     assert not stale, f"run: make docs   ({', '.join(stale)})"

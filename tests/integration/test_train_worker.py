@@ -6,14 +6,13 @@ import time
 
 import pytest
 
-from kolm import canonical, digest, schema
+from kolm import canonical, digest, elements, schema
 from kolm.bundle import tensors as safetensors
-from kolm.bundle import values
 from kolm.bundle.adapter_config import derive
 from kolm.format.examples import examples_follow
-from kolm.format.norms import least_square
 from kolm.format.schedule import read_schedule
 from kolm.format.trace import trace_follows
+from kolm.methods import Stored, method_of
 from kolm.roles import family
 from tests.support import tiny_vlm
 from tests.support.train_run import make_run, read_rows, run_worker, start_worker
@@ -290,13 +289,15 @@ def test_a_run_of_two_steps_of_1e_4_counts_beside_the_bases_weights(tmp_path, pr
     for row in adapted:
         weight = next(owned for owned in row["parameters"] if owned["name"] == "weight")
         entry = stored[weight["checkpoint"][0]]
-        square = values.square_sum(entry.dtype, shard[entry.start : entry.end])
+        square = elements.square_sum(entry.dtype, shard[entry.start : entry.end])
         rounding = 2.0**-8 if precision == "bfloat16" else 1e-5
         assert float(row["weight_norm"]) == pytest.approx(square**0.5, rel=rounding)
         inner, outer = (factors[f"base_model.model.{row['module']}.lora_{x}.weight"] for x in "AB")
-        least = least_square(row["weight_norm"], lock["train"]["method"], weight["elements"])
-        raw = [(x.dtype, shipped[x.start : x.end]) for x in (outer, inner)]
-        assert values.product_reaches(*raw, inner.shape[0], least)
+        stored = {
+            f"lora_{letter}.weight": Stored(x.dtype, x.shape, shipped[x.start : x.end])
+            for letter, x in (("A", inner), ("B", outer))
+        }
+        assert method_of(lock["train"]["method"]).counts(stored, row["weight_norm"])
 
 
 def test_machines_of_two_classes_start_from_the_same_weights_in_the_same_order(tmp_path):

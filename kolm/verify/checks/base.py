@@ -13,8 +13,8 @@ from kolm.counting import counted
 from kolm.digest import Digest
 from kolm.errors import KolmError
 from kolm.format.names import LOCK, MODULES, WEIGHTS
+from kolm.methods import DeltaTensor, WholeTensor
 from kolm.records.verification import Finding
-from kolm.verify.adapter_names import DeltaTensor, WholeTensor, read_name
 from kolm.verify.base_table import own_parameters, pinned_files
 from kolm.verify.check import TABLE, Check, check
 from kolm.verify.findings import failed, from_error, not_checked, passed
@@ -177,17 +177,11 @@ def adapter_fits(subject: Subject) -> Iterator[Finding]:
             found=facts.model_type,
         )
     shapes = {tensor.key: tensor.shape for tensor in facts.tensors}
-    for entry in subject.adapter:
-        name = read_name(entry.name, subject.modules_by_name)
+    for entry, name in subject.adapter_names:
         if isinstance(name, DeltaTensor):
             shape = _stored_shape(subject, shapes, f"{name.module}.weight")
-            side = {"lora_A.weight": (1, 1), "lora_B.weight": (0, 0)}.get(name.part, (0, 0))
-            fits = (
-                shape is not None
-                and len(shape) > side[1]
-                and len(entry.shape) > side[0]
-                and shape[side[1]] == entry.shape[side[0]]
-            )
+            linear = shape is not None and len(shape) == 2
+            fits = linear and subject.method.shapes(shape or ()).get(name.part) == entry.shape
         elif isinstance(name, WholeTensor):
             shape = _stored_shape(subject, shapes, f"{name.module}.{name.parameter}")
             fits = shape == entry.shape

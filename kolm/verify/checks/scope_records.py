@@ -6,13 +6,15 @@ import math
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from kolm.bundle import globs, limits, references
+from kolm import elements
+from kolm.bundle import globs, references
 from kolm.bundle.tensors import TensorEntry, tensor_digest
 from kolm.errors import KolmError
 from kolm.format.names import EXAMPLES, LOCK, MODULES, RECEIPT, SNAPSHOT, TRACE, WEIGHTS
+from kolm.methods import DeltaTensor, TensorName, WholeTensor
+from kolm.records.codec import to_document
 from kolm.records.verification import Finding
 from kolm.verify import base_table
-from kolm.verify.adapter_names import PREFIX
 from kolm.verify.check import check
 from kolm.verify.checks.container import COUNTS_FIELD, SCOPE_FIELD
 from kolm.verify.findings import by_rule, failed, from_error, passed
@@ -31,7 +33,7 @@ def training_block_follows(subject: Subject) -> Iterator[Finding]:
         if error.where.startswith(SCOPE_FIELD):
             yield by_rule("R5 to R7", from_error(error))
     yield from _globs_expand(subject)
-    yield from _targets_are_the_familys(subject)
+    yield from _method_is_the_familys(subject)
     yield from _papers_are_the_familys(subject)
     block = subject.receipt["vlm_train"]
     yield passed(
@@ -52,20 +54,21 @@ def _globs_expand(subject: Subject) -> Iterator[Finding]:
             yield failed(f"R6: a module {why} in {field}", where=f"{MODULES}: {name}")
 
 
-def _targets_are_the_familys(subject: Subject) -> Iterator[Finding]:
-    stored = subject.lock["train"]["method"]["target_expression"]
+def _method_is_the_familys(subject: Subject) -> Iterator[Finding]:
     try:
-        expected = subject.target_expression
+        again = to_document(subject.method_again)
     except KolmError as error:
         yield from_error(error)
         return
-    if stored != expected:
-        yield failed(
-            "the target expression is not the family's for these leaf names",
-            where=f"{LOCK}#/train/method/target_expression",
-            expected=expected,
-            found=stored,
-        )
+    stored = subject.lock["train"]["method"]
+    for key, expected in again.items():
+        if stored[key] != expected:
+            yield failed(
+                "the method's settings are not those that the family's table makes of its options",
+                where=f"{LOCK}#/train/method/{key}",
+                expected=expected,
+                found=stored[key],
+            )
 
 
 def _papers_are_the_familys(subject: Subject) -> Iterator[Finding]:
@@ -89,13 +92,13 @@ def counts_add_up(subject: Subject) -> Iterator[Finding]:
     for error in references.receipt_is_derived(subject.documents):
         if error.where.startswith(COUNTS_FIELD):
             yield by_rule("R4", from_error(error))
-    shipped = {entry.name: entry for entry in subject.adapter}
+    shipped = {entry.name: (entry, name) for entry, name in subject.adapter_names}
     for row in subject.modules:
         yield from _base_is_unchanged(row)
         yield from _norm_is_stated(row)
         yield from _training_left_traces(row, subject.receipt["trace"]["steps"])
         if subject.lock["train"]["continues"] is None:
-            yield from _training_began_where_it_does(row, shipped)
+            yield from _training_began_where_it_does(subject, row, shipped)
     yield from _aliases_share_their_tensor(subject)
     yield from _adapter_digests_match(subject)
     yield from _base_totals_match(subject)
@@ -167,23 +170,24 @@ def _training_left_traces(row: Any, steps: int) -> Iterator[Finding]:
 
 
 def _training_began_where_it_does(
-    row: Any, shipped: Mapping[str, TensorEntry]
+    subject: Subject, row: Any, shipped: Mapping[str, tuple[TensorEntry, TensorName]]
 ) -> Iterator[Finding]:
-    """The initial values that are known: zeros in a fresh lora_B, the base's in the projector.
+    """The initial values that are known: the method's, and the base's in the projector.
 
     A whole tensor of another dtype than the base's is the base's widened, whose digest cannot be
     told from the base's digest alone.
     """
-    base = {f"{row['module']}.{owned['name']}": owned for owned in row["parameters"]}
+    base = {owned["name"]: owned for owned in row["parameters"]}
     for tensor in row["adapter"]:
-        expected, entry = None, shipped.get(tensor["tensor"])
-        owned = base.get(tensor["tensor"].removeprefix(PREFIX))
+        entry, name = shipped.get(tensor["tensor"], (None, None))
         if entry is None or list(entry.shape) != tensor["shape"] or entry.dtype != tensor["dtype"]:
             continue  # told elsewhere, and a stated size alone is not worth hashing
-        if entry.name.endswith(".lora_B.weight"):
-            expected = tensor_digest(entry.dtype, entry.shape, _zeros(entry.end - entry.start))
-        elif owned is not None and owned["dtype"] == tensor["dtype"]:
-            expected = owned["before"]
+        expected = None
+        if isinstance(name, DeltaTensor) and name.part in subject.method.STARTS:
+            start = elements.repeated(entry.dtype, subject.method.STARTS[name.part], entry.elements)
+            expected = tensor_digest(entry.dtype, entry.shape, start) if start else None
+        elif isinstance(name, WholeTensor) and base[name.parameter]["dtype"] == tensor["dtype"]:
+            expected = base[name.parameter]["before"]
         if expected is not None and tensor["before"] != expected:
             yield failed(
                 "the tensor did not begin with the value that a fresh adapter has",
@@ -191,11 +195,6 @@ def _training_began_where_it_does(
                 expected=expected,
                 found=tensor["before"],
             )
-
-
-def _zeros(size_bytes: int) -> Iterator[bytes]:
-    for start in range(0, size_bytes, limits.MIB):
-        yield bytes(min(limits.MIB, size_bytes - start))
 
 
 def _adapter_digests_match(subject: Subject) -> Iterator[Finding]:

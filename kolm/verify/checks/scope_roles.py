@@ -11,9 +11,9 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from kolm.format.names import LOCK, MODULES, RECEIPT, WEIGHTS
+from kolm.methods import DeltaTensor, UnknownTensor, WholeTensor
 from kolm.records.verification import Finding
 from kolm.roles import Role
-from kolm.verify.adapter_names import DeltaTensor, UnknownTensor, WholeTensor, read_name
 from kolm.verify.check import check
 from kolm.verify.findings import could_not_look, failed, passed
 from kolm.verify.subject import Subject
@@ -115,8 +115,7 @@ def tensors_stay_in_scope(subject: Subject) -> Iterator[Finding]:
     """Both ways: no tensor outside the declared modules, no declared module without its own."""
     rows = subject.modules_by_name
     found: dict[str, set[str]] = {}
-    for entry in subject.adapter:
-        name = read_name(entry.name, rows)
+    for entry, name in subject.adapter_names:
         if isinstance(name, UnknownTensor):
             yield failed(
                 "the tensor's name is outside the grammar or in no listed module",
@@ -189,8 +188,7 @@ def whole_tensors_are_declared(subject: Subject) -> Iterator[Finding]:
     """Whole weights stand in a projector that is declared trained, all of it, and nowhere else."""
     rows = subject.modules_by_name
     whole: dict[str, set[str]] = {}
-    for entry in subject.adapter:
-        name = read_name(entry.name, rows)
+    for entry, name in subject.adapter_names:
         if isinstance(name, UnknownTensor):
             yield failed("the tensor belongs to no listed module", where=_tensor(entry.name))
         elif isinstance(name, WholeTensor):

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from typing import Any
 
-from kolm.bundle import adapter_config, values
+from kolm import elements
+from kolm.bundle import adapter_config
 from kolm.bundle.tensors import TensorEntry, tensor_digest
 from kolm.errors import KolmError
-from kolm.format import norms
 from kolm.format.names import CONFIG, LOCK, MODULES, WEIGHTS
+from kolm.methods import DeltaTensor, Stored, WholeTensor
 from kolm.records.verification import Finding
-from kolm.verify.adapter_names import DELTA_PARTS, DeltaTensor, WholeTensor, read_name
 from kolm.verify.base_norms import LOADING_ERROR, weight_norm
 from kolm.verify.check import check
 from kolm.verify.findings import failed, from_error, passed
@@ -27,14 +27,12 @@ FLOATS = ("BF16", "F16", "F32")  # what training writes; integers would be finit
     reads=(MODULES, LOCK, WEIGHTS),
 )
 def shapes_are_declared(subject: Subject) -> Iterator[Finding]:
-    """A is rank × in, B is out × rank; a whole tensor has its parameter's shape."""
-    rank = subject.lock["train"]["method"]["rank"]
+    """The shapes of the method's parts; a whole tensor has its parameter's shape."""
     rows = subject.modules_by_name
     listed = {t["tensor"]: t for row in rows.values() for t in row["adapter"]}
-    for entry in subject.adapter:
-        name = read_name(entry.name, rows)
+    for entry, name in subject.adapter_names:
         if isinstance(name, DeltaTensor):
-            expected = _delta_shape(rows[name.module], name.part, rank)
+            expected = _delta_shapes(subject, rows[name.module]).get(name.part)
         elif isinstance(name, WholeTensor):
             expected = _own(rows[name.module], name.parameter)
         else:
@@ -58,25 +56,23 @@ def shapes_are_declared(subject: Subject) -> Iterator[Finding]:
                 found=entry.dtype,
             )
     yield from _factors_are_whole(subject)
-    yield passed(f"rank {rank}, {len(subject.adapter)} shapes")
+    yield passed(f"{subject.method.kind}, {len(subject.adapter)} shapes")
 
 
 def _factors_are_whole(subject: Subject) -> Iterator[Finding]:
-    """Every delta has both factors, and a magnitude vector with DoRA and never without."""
-    dora = subject.lock["train"]["method"]["dora"]
-    wanted = set(DELTA_PARTS) if dora else set(DELTA_PARTS) - {"lora_magnitude_vector"}
+    """Every delta has all parts of its method, and no other."""
     rows = subject.modules_by_name
     stored = {name: set[str]() for name, row in rows.items() if row["state"] == "adapted"}
-    for entry in subject.adapter:
-        name = read_name(entry.name, rows)
+    for _, name in subject.adapter_names:
         if isinstance(name, DeltaTensor):
             stored.setdefault(name.module, set()).add(name.part)
     for module, parts in sorted(stored.items()):
+        wanted = _delta_shapes(subject, rows[module]).keys()
         if parts != wanted:
             yield failed(
                 "the delta of a module does not have the parts of its method",
                 where=f"{MODULES}: {module}",
-                expected=", ".join(sorted(wanted)),
+                expected=", ".join(sorted(wanted)) or "a linear layer",
                 found=", ".join(sorted(parts)) or "none",
             )
 
@@ -85,16 +81,9 @@ def _own(row: Any, parameter: str) -> tuple[int, ...] | None:
     return next((tuple(p["shape"]) for p in row["parameters"] if p["name"] == parameter), None)
 
 
-def _delta_shape(row: Any, part: str, rank: int) -> tuple[int, ...] | None:
+def _delta_shapes(subject: Subject, row: Any) -> dict[str, tuple[int, ...]]:
     weight = _own(row, "weight")
-    if weight is None or len(weight) != 2:
-        return None
-    out_features, in_features = weight
-    return {
-        "lora_A.weight": (rank, in_features),
-        "lora_B.weight": (out_features, rank),
-        "lora_magnitude_vector": (out_features,),
-    }[part]
+    return subject.method.shapes(weight) if weight is not None and len(weight) == 2 else {}
 
 
 def _compare(
@@ -150,9 +139,9 @@ def numbers_are_finite(subject: Subject) -> Iterator[Finding]:
     count = 0
     for entry in subject.adapter:
         count += entry.elements
-        if not values.all_finite(entry.dtype, subject.tensor_bytes(entry)):
+        if not elements.all_finite(entry.dtype, subject.tensor_bytes(entry)):
             yield failed("the tensor holds a NaN or an infinity", where=_tensor(entry.name))
-        elif not values.all_moderate(entry.dtype, subject.tensor_bytes(entry)):
+        elif not elements.all_moderate(entry.dtype, subject.tensor_bytes(entry)):
             yield failed(
                 "the tensor holds a number so large that products overflow",
                 where=_tensor(entry.name),
@@ -170,35 +159,25 @@ def numbers_are_finite(subject: Subject) -> Iterator[Finding]:
 def adapter_does_something(subject: Subject) -> Iterator[Finding]:
     """One delta that is not negligible beside its weight, or one whole tensor that differs."""
     rows = subject.modules_by_name
-    factors: dict[str, dict[str, TensorEntry]] = {}
+    factors: dict[str, dict[str, Stored]] = {}
     changed = 0
-    for entry in subject.adapter:
-        name = read_name(entry.name, rows)
+    for entry, name in subject.adapter_names:
         if isinstance(name, DeltaTensor):
-            factors.setdefault(name.module, {})[name.part] = entry
+            factors.setdefault(name.module, {})[name.part] = subject.stored(entry)
         elif isinstance(name, WholeTensor):
             before = _listed(rows[name.module], name.parameter)
             changed += before is not None and _differs(subject, entry, before)
-    active = next((rows[m] for m, f in factors.items() if _counts(subject, rows[m], f)), None)
+    counts = subject.method.counts
+    active = next((rows[m] for m, f in factors.items() if counts(f, rows[m]["weight_norm"])), None)
     if active is None and not changed:
         yield failed(
-            "every low-rank product is negligible beside its weight, and no whole tensor differs",
+            "every delta is negligible beside its weight, and no whole tensor differs",
             where=WEIGHTS,
-            expected="a product with at least 2^-24 of its weight's norm",
+            expected=subject.method.LEAST,
         )
     yield from _norm_is_the_bases(subject, active)
-    product = f"the product at {active['module']} counts" if active else "no product counts"
-    yield passed(f"{product}, {changed} whole tensors differ")
-
-
-def _counts(subject: Subject, row: Any, factors: Mapping[str, TensorEntry]) -> bool:
-    inner, outer = factors["lora_A.weight"], factors["lora_B.weight"]
-    raw = [(entry.dtype, subject.tensor_bytes(entry)) for entry in (outer, inner)]
-    if any(values.is_zero(*matrix) for matrix in raw):
-        return False
-    elements = outer.shape[0] * inner.shape[1]
-    least = norms.least_square(row["weight_norm"], subject.lock["train"]["method"], elements)
-    return values.product_reaches(raw[0], raw[1], inner.shape[0], least)
+    delta = f"the delta at {active['module']} counts" if active else "no delta counts"
+    yield passed(f"{delta}, {changed} whole tensors differ")
 
 
 def _norm_is_the_bases(subject: Subject, row: Any | None) -> Iterator[Finding]:

@@ -50,7 +50,6 @@ def _schema_defaults(part: dict[str, Any]) -> dict[str, Any]:
     ("kind", "path"),
     [
         (records.Train, ("train",)),
-        (records.Method, ("train", "method")),
         (records.Freeze, ("train", "freeze")),
         (records.Floors, ("evaluation", "floors")),
         (records.Publish, ("publish",)),

@@ -16,7 +16,7 @@ def make_plan(**train) -> TrainPlan:
     [
         ("train.objective", {"objective": "dpo"}),
         ("train.schedule", {"schedule": "steps"}),
-        ("train.method.kind", {"method": {"kind": "ia3"}}),
+        ("train.method.kind", {"method": {"kind": "of tomorrow"}}),
     ],
 )
 def test_what_this_version_does_not_train_is_refused_by_name(where, change):

@@ -7,7 +7,7 @@ from types import SimpleNamespace
 import pytest
 
 from kolm import digest
-from kolm.adapters.lora import attach_lora
+from kolm.adapters.attach import attach
 from kolm.encode.encoder import Encoder
 from kolm.errors import Refused
 from kolm.events import Silent
@@ -51,7 +51,7 @@ def make_trainer(**train):
     plan = read_plan(make_lock(ZERO, **train))
     schedule = replace(plan.schedule, order_seed=seed)
     plan = replace(plan, initialisation_seed=seed, schedule=schedule)
-    attached = attach_lora(
+    attached = attach(
         model, TABLE, plan.method, train_projector=True, adapt_vision=False,
         seed=plan.initialisation_seed,
     )  # fmt: skip

@@ -5,8 +5,9 @@ import copy
 import pytest
 
 from kolm import digest
-from kolm.adapters.lora import adapter_modules, attach_lora
+from kolm.adapters import attach as attaching
 from kolm.errors import Refused
+from kolm.methods import method_of
 from kolm.roles import Role, family
 from kolm.train.checkpoints import encode_tensors
 from tests.support import tiny_vlm
@@ -28,8 +29,13 @@ def attach(model, *, train_projector=True, adapt_vision=False, seed=SEED, **chan
     method = make_method(**changes)
     if adapt_vision:
         method["target_expression"] = TABLE.target_expression(method["targets"], vision=True)
-    return attach_lora(
-        model, TABLE, method, train_projector=train_projector, adapt_vision=adapt_vision, seed=seed
+    return attaching.attach(
+        model,
+        TABLE,
+        method_of(method),
+        train_projector=train_projector,
+        adapt_vision=adapt_vision,
+        seed=seed,
     )
 
 
@@ -135,15 +141,7 @@ def test_a_parameter_that_somebody_unfroze_is_refused():
     model = tiny_vlm.make_model()
     attached = attach(model)
     attached.base.model.visual.patch_embed.proj.weight.requires_grad_(True)
-    from kolm.adapters.lora import trainable_tensors
-
     with pytest.raises(Refused) as caught:
-        trainable_tensors(attached.model)
+        attaching.trainable_tensors(attached.model, method_of(make_method()), {})
     assert caught.value.code == "E_ADAPTER_TARGETS"
     assert "patch_embed" in caught.value.where
-
-
-def test_module_names_of_saved_tensors():
-    attached = attach(tiny_vlm.make_model())
-    expected = sorted({tensor.module for tensor in attached.tensors if not tensor.whole})
-    assert adapter_modules([tensor.name for tensor in attached.tensors]) == expected

@@ -1,5 +1,5 @@
-"""The bundle: questions about raw tensor values, without numpy: all finite? all zero? how
-large is a product, or a sum of squares?
+"""The floor: questions about the raw elements of a tensor, without numpy: all finite? all zero?
+how large is a product, or a sum of squares?
 
 Most of the work is done by slicing out the bytes that hold the exponent and translating them, so
 that a megabyte costs about a millisecond and hostile values cost no more than honest ones.
@@ -15,9 +15,8 @@ from fractions import Fraction
 from typing import Final
 
 from kolm import digest
-from kolm.bundle import limits
 
-_PIECE_BYTES = 4 * limits.MIB  # a multiple of every element size
+_PIECE_BYTES = 4 * 1024 * 1024  # a multiple of every element size
 
 
 def _table(test: Callable[[int], bool]) -> bytes:
@@ -173,6 +172,24 @@ def _integers(dtype: str, raw: bytes | memoryview) -> Iterator[int]:
 
 
 _LITTLE_BYTES: Final = 64 * 1024  # unpacked numbers take eight times their bytes
+
+
+def repeated(dtype: str, number: int, count: int) -> Iterator[bytes] | None:
+    """The bytes of `count` elements of one value, in pieces; None for a dtype that is no float.
+
+    Args:
+        dtype: of safetensors.
+        number: a whole number that every float holds, as 0 and 1 are.
+        count: of elements.
+    """
+    if dtype == "BF16":
+        one = struct.pack("<f", number)[2:]
+    elif dtype in _UNPACKED:
+        one = struct.pack(f"<{_UNPACKED[dtype][0]}", number)
+    else:
+        return None
+    at_once = _PIECE_BYTES // len(one)
+    return (one * min(at_once, count - start) for start in range(0, count, at_once))
 
 
 def widened_bfloat16(raw: bytes | bytearray | memoryview) -> bytes:

@@ -5,20 +5,22 @@ from __future__ import annotations
 import struct
 import time
 from fractions import Fraction
+from typing import Any
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kolm.bundle.values import (
+from kolm.elements import (
     all_finite,
     all_moderate,
     is_zero,
     product_reaches,
     square_sum,
 )
-from kolm.format.norms import least_square, stated_norm
+from kolm.format.norms import stated_norm
+from kolm.methods.lora import Lora
 
 FORMATS = {"F64": "<d", "F32": "<f", "F16": "<e"}
 
@@ -35,7 +37,12 @@ def test_finite_and_zero_agree_with_numpy(dtype: str, data: st.DataObject) -> No
     assert is_zero(dtype, raw) == bool((values == 0).all())
 
 
-METHOD = {"rank": 4, "alpha": 8, "rslora": False}
+def _lora(**settings: Any) -> Lora:
+    block = {"dropout": "0", "rslora": False, "dora": False}
+    return Lora(**{**block, **settings}, targets=(), target_expression="")
+
+
+METHOD = _lora(rank=4, alpha=8)
 
 
 @pytest.mark.parametrize("dtype", ["F32", "F16", "BF16"])
@@ -63,7 +70,7 @@ def test_steps_of_an_honest_run_count(seed: int, dtype: str, columns: int) -> No
     inner = random.uniform(-1, 1, 4 * columns) / columns**0.5
     outer = random.choice([-1e-4, 1e-4], 16 * 4)
     weight = random.normal(0, columns**-0.5, 16 * columns)
-    least = least_square(stated_norm((weight**2).tolist()), METHOD, 16 * columns)
+    least = METHOD.least_square(stated_norm((weight**2).tolist()), 16 * columns)
     assert product_reaches(
         (dtype, _stored(dtype, outer.tolist())), (dtype, _stored(dtype, inner.tolist())), 4, least
     )
@@ -76,9 +83,9 @@ def test_a_delta_that_rounds_away_everywhere_does_not_count(seed: int) -> None:
     weight = random.choice([-1.0, 1.0], (8, 16)).astype(np.float32)
     inner, outer = np.full((4, 16), 2.0**-14), np.full((8, 4), 2.0**-14)
     inner *= random.choice([-1, 1], inner.shape)
-    delta = METHOD["alpha"] / METHOD["rank"] * outer @ inner
+    delta = METHOD.alpha / METHOD.rank * outer @ inner
     assert (weight + delta.astype(np.float32) == weight).all()
-    least = least_square(stated_norm((weight**2).ravel().tolist()), METHOD, weight.size)
+    least = METHOD.least_square(stated_norm((weight**2).ravel().tolist()), weight.size)
     stored = [("F32", _stored("F32", m.ravel().tolist())) for m in (outer, inner)]
     assert not product_reaches(*stored, 4, least)
 
@@ -86,8 +93,8 @@ def test_a_delta_that_rounds_away_everywhere_does_not_count(seed: int) -> None:
 @pytest.mark.parametrize("size", [2.0**-149, 1e-38, 2.0**-64])
 def test_a_product_that_underflows_does_not_count_beside_any_weight(size: float) -> None:
     least = ("F32", struct.pack("<f", size))
-    method = {"rank": 1, "alpha": 65536, "rslora": True}
-    assert not product_reaches(least, least, 1, least_square("0", method, 1))
+    method = _lora(rank=1, alpha=65536, rslora=True)
+    assert not product_reaches(least, least, 1, method.least_square("0", 1))
 
 
 @pytest.mark.parametrize("dtype", ["F64", "F32", "F16", "BF16"])

@@ -1,0 +1,230 @@
+"""Adapters: any method of `kolm.methods` on the language role, with the projector trained whole.
+
+Targets are one full-match regular expression made from the family's role table. Lists of suffixes
+also hit the vision tower in most families. The projector is trained through `modules_to_save`:
+with ``requires_grad`` alone PEFT would neither save it nor restore it when the adapter is off.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from kolm.digest import Digest, raw_of
+from kolm.errors import Refused
+from kolm.methods import DeltaTensor, Method, UnknownTensor, read_name, resolved_again
+from kolm.roles import Family
+
+if TYPE_CHECKING:
+    import torch
+
+ADAPTER = "default"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AdapterTensor:
+    """One trainable tensor.
+
+    Attributes:
+        name: as PEFT saves it, and so as it stands in ``adapter_model.safetensors``.
+        module: in-memory name of the base's module that it belongs to.
+        whole: it replaces a weight of the base (the projector); otherwise it is a delta.
+        parameter: the live tensor.
+    """
+
+    name: str
+    module: str
+    whole: bool
+    parameter: torch.nn.Parameter
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Attached:
+    """A base with an adapter on it.
+
+    Attributes:
+        model: the PEFT model.
+        base: the base model inside it, with the adapter's layers in place.
+        tensors: sorted by name.
+        dropouts: the adapter's own; every module of the base stays in evaluation mode.
+    """
+
+    model: Any
+    base: Any
+    tensors: tuple[AdapterTensor, ...]
+    dropouts: tuple[torch.nn.Dropout, ...]
+
+    def set_dropout(self, *, on: bool) -> None:
+        """Switch the adapter's dropout alone."""
+        for dropout in self.dropouts:
+            dropout.train(on)
+
+
+def attach(
+    model: Any,
+    family: Family,
+    method: Method,
+    *,
+    train_projector: bool,
+    adapt_vision: bool,
+    seed: Digest,
+) -> Attached:
+    """Put an adapter on a base.
+
+    Args:
+        model: frozen base; it is changed in place.
+        family: its role table.
+        method: of the lock.
+        train_projector: also train the family's projector modules whole.
+        adapt_vision: also adapt the linear layers of the vision tower.
+        seed: the lock's ``initialisation`` seed; drawn from before any layer is made.
+
+    Raises:
+        Refused: the lock's method is not the one that the roles give, or it does not hit exactly
+            the modules that it should.
+    """
+    from peft import PeftConfig, get_peft_model
+
+    _demand_the_familys(method, resolved_again(method, family, vision=adapt_vision))
+    expected = expected_targets(model, method.target_expression)
+    projector = family.projector_modules if train_projector else ()
+    parameters = _parameters_of(model)
+    own = {id(module) for module in model.modules()}
+    config = PeftConfig.from_peft_type(
+        target_modules=method.target_expression,
+        modules_to_save=list(projector) or None,
+        **method.peft(),
+    )
+    seed_torch(seed)
+    wrapped = get_peft_model(model, config, adapter_name=ADAPTER)
+    wrapped.eval()  # the tower stays in evaluation mode; dropout is switched on by the loop
+    tensors = trainable_tensors(wrapped, method, parameters)
+    hold_in_float32(tensors)
+    found = sorted({tensor.module for tensor in tensors if not tensor.whole})
+    if found != expected:
+        odd = sorted(set(found) ^ set(expected))
+        raise Refused(
+            "E_ADAPTER_TARGETS",
+            "the adapter is not on exactly the modules that the roles name",
+            where="train.method",
+            found=", ".join(odd[:5]),
+        )
+    whole = {tensor.module for tensor in tensors if tensor.whole}
+    if not all(any(name == p or name.startswith(p + ".") for p in projector) for name in whole):
+        raise Refused("E_ADAPTER_TARGETS", "a module outside the projector is trained whole")
+    return Attached(
+        model=wrapped,
+        base=wrapped.get_base_model(),
+        tensors=tensors,
+        dropouts=_dropouts(wrapped, own),
+    )
+
+
+def _demand_the_familys(method: Method, again: Method) -> None:
+    if method != again:
+        raise Refused(
+            "E_ADAPTER_TARGETS",
+            "the lock's method is not the one that the role table gives",
+            where="train.method",
+            expected=again.target_expression,
+            found=method.target_expression[:200],
+        )
+
+
+def expected_targets(model: Any, expression: str) -> list[str]:
+    """The linear modules that the expression full-matches, sorted.
+
+    Raises:
+        Refused: it matches nothing, or something that is not a linear layer.
+    """
+    import torch
+
+    names = []
+    for name, module in model.named_modules():
+        if re.fullmatch(expression, name):
+            if not isinstance(module, torch.nn.Linear):
+                raise Refused("E_ADAPTER_TARGETS", "a target is not a linear layer", where=name)
+            names.append(name)
+    if not names:
+        raise Refused("E_ADAPTER_TARGETS", "no module of the base is a target", found=expression)
+    return sorted(names)
+
+
+def seed_torch(seed: Digest) -> None:
+    """Seed torch with the first 8 bytes of a digest, big-endian."""
+    import torch
+
+    torch.manual_seed(int.from_bytes(raw_of(seed)[:8], "big"))
+
+
+def trainable_tensors(
+    wrapped: Any, method: Method, parameters: Mapping[str, frozenset[str]]
+) -> tuple[AdapterTensor, ...]:
+    """Every parameter that requires a gradient, under the name that PEFT saves it by.
+
+    Args:
+        wrapped: PEFT's model.
+        method: whose grammar the names follow.
+        parameters: for each module of the bare base the names of its parameters.
+
+    Raises:
+        Refused: a parameter requires a gradient that belongs to no adapter.
+    """
+    from peft import get_peft_model_state_dict
+
+    # What PEFT saves shares its storage with the live tensors.
+    saved = get_peft_model_state_dict(wrapped, adapter_name=ADAPTER, save_embedding_layers=False)
+    names = {tensor.data_ptr(): name for name, tensor in saved.items()}
+    tensors = []
+    for live, parameter in wrapped.named_parameters():
+        if parameter.requires_grad:
+            name = names.get(parameter.data_ptr(), "")
+            meant = read_name(name, method, parameters)
+            if isinstance(meant, UnknownTensor):
+                raise Refused(
+                    "E_ADAPTER_TARGETS",
+                    "a parameter outside the adapter requires a gradient",
+                    where=live,
+                )
+            tensors.append(
+                AdapterTensor(
+                    name=name,
+                    module=meant.module,
+                    whole=not isinstance(meant, DeltaTensor),
+                    parameter=parameter,
+                )
+            )
+    return tuple(sorted(tensors, key=lambda tensor: tensor.name))
+
+
+def hold_in_float32(tensors: Sequence[AdapterTensor]) -> None:
+    """Make the trained tensors float32, whatever the base's precision.
+
+    In bfloat16 an update below 1/256 of a weight rounds away, so that a projector with a usual
+    learning rate would never move (the master weights of arXiv:1710.03740, section 3.1). PEFT
+    widens its own factors but not what it trains through `modules_to_save`.
+    """
+    for tensor in tensors:
+        tensor.parameter.data = tensor.parameter.data.float()
+
+
+def _parameters_of(model: Any) -> dict[str, frozenset[str]]:
+    return {
+        name: frozenset(own for own, _ in module.named_parameters(recurse=False))
+        for name, module in model.named_modules()
+    }
+
+
+def _dropouts(wrapped: Any, own: set[int]) -> tuple[torch.nn.Dropout, ...]:
+    """Dropout that came with the adapter; copies of the base's own modules are none of it."""
+    import torch
+
+    return tuple(
+        module
+        for name, module in wrapped.named_modules()
+        if isinstance(module, torch.nn.Dropout)
+        and id(module) not in own
+        and ".modules_to_save." not in name
+    )

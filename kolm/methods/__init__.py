@@ -1,0 +1,93 @@
+"""Methods of parameter-efficient fine-tuning: one file each and one line here; torch-free.
+
+All that is said of a method away from training is said by its file: the verifier, the bundle and
+the spec know no method by name. Its options are its own fragment, ``schemas/methods/KIND``. PEFT
+puts it on a model (`kolm.adapters`). Rules in words: docs/format/lock.md and bundle.md.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from kolm import schema
+from kolm.errors import Refused
+from kolm.methods.lora import Lora
+from kolm.methods.method import (
+    PREFIX,
+    DeltaTensor,
+    Method,
+    Stored,
+    TensorName,
+    UnknownTensor,
+    WholeTensor,
+    read_name,
+)
+from kolm.records.codec import from_document, to_document
+from kolm.roles import Family
+
+METHODS: dict[str, type[Method]] = {"lora": Lora}
+DEFAULT = "lora"
+
+__all__ = [
+    "DEFAULT",
+    "METHODS",
+    "PREFIX",
+    "DeltaTensor",
+    "Method",
+    "Stored",
+    "TensorName",
+    "UnknownTensor",
+    "WholeTensor",
+    "method_of",
+    "read_name",
+    "resolve",
+    "resolved_again",
+]
+
+
+def method_of(block: Mapping[str, object]) -> Method:
+    """The method of a lock's ``train.method``.
+
+    Raises:
+        Refused: ``E_ADAPTER_METHOD``, this kolm has no such method.
+    """
+    return from_document(_kind_of(block), dict(block))
+
+
+def resolve(options: Mapping[str, object], family: Family, *, vision: bool) -> dict[str, object]:
+    """A lock's ``train.method`` from a spec's, whose defaults are those of the fragment.
+
+    Args:
+        options: as the spec has them, fractions as decimal strings.
+        family: the base's role table.
+        vision: the vision role is adapted as well.
+
+    Raises:
+        Refused: a target that the family does not have.
+    """
+    kind = str(options.get("kind", DEFAULT))
+    stated = schema.defaults(schema.load(f"methods/{kind}")["$defs"]["spec"])
+    filled = {**stated, "kind": kind, **options}
+    return to_document(_kind_of(filled).resolve(filled, family, vision=vision))
+
+
+def resolved_again(method: Method, family: Family, *, vision: bool) -> Method:
+    """The method as its own options come to it: what a lock should have said.
+
+    Raises:
+        Refused: a target that the family does not have.
+    """
+    return type(method).resolve(to_document(method), family, vision=vision)
+
+
+def _kind_of(block: Mapping[str, object]) -> type[Method]:
+    kind = METHODS.get(str(block["kind"]))
+    if kind is None:
+        raise Refused(
+            "E_ADAPTER_METHOD",
+            "this version of kolm does not know the method",
+            where="spec.lock.json#/train/method/kind",
+            expected=", ".join(sorted(METHODS)),
+            found=str(block["kind"])[:80],
+        )
+    return kind

@@ -1,0 +1,105 @@
+"""LoRA (arXiv:2106.09685): two factors of low rank beside each adapted weight.
+
+With ``rslora`` another scale (arXiv:2312.03732), with ``dora`` a magnitude for each output as well
+(arXiv:2402.09353).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Any, ClassVar, Final, Literal, Self
+
+from kolm import canonical, elements
+from kolm.errors import Refused
+from kolm.methods.method import Stored
+from kolm.roles import Family
+
+INNER, OUTER, MAGNITUDE = "lora_A.weight", "lora_B.weight", "lora_magnitude_vector"
+NEGLIGIBLE: Final = Fraction(1, 2**24)  # half a unit in the last place of float32, relative
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Lora:
+    """The settings of a lock; the delta of a weight is ``scale · B · A``."""
+
+    PARTS: ClassVar[tuple[str, ...]] = (INNER, OUTER, MAGNITUDE)
+    STARTS: ClassVar[Mapping[str, int]] = {OUTER: 0}
+    LEAST: ClassVar[str] = "a product with at least 2^-24 of its weight's norm"
+
+    kind: Literal["lora"] = "lora"
+    rank: int
+    alpha: int
+    dropout: str
+    rslora: bool
+    dora: bool
+    targets: tuple[str, ...]
+    target_expression: str
+
+    @classmethod
+    def resolve(cls, options: Mapping[str, Any], family: Family, *, vision: bool) -> Self:
+        """Every linear layer of the language role is a target, unless some are named."""
+        targets = tuple(sorted(set(options.get("targets", family.lora_leaf_names))))
+        return cls(
+            rank=options["rank"],
+            alpha=options["alpha"],
+            dropout=options["dropout"],
+            rslora=options["rslora"],
+            dora=options["dora"],
+            targets=targets,
+            target_expression=family.target_expression(targets, vision=vision),
+        )
+
+    def shapes(self, weight: Sequence[int]) -> dict[str, tuple[int, ...]]:
+        """A is rank × in, B is out × rank; DoRA's magnitude has a number for each output."""
+        out_features, in_features = weight
+        factors = {INNER: (self.rank, in_features), OUTER: (out_features, self.rank)}
+        return factors | ({MAGNITUDE: (out_features,)} if self.dora else {})
+
+    def counts(self, factors: Mapping[str, Stored], weight_norm: str | None) -> bool:
+        """The product's norm times the scale against the weight's, in exact integers."""
+        inner, outer = factors[INNER], factors[OUTER]
+        if any(elements.is_zero(factor.dtype, factor.raw) for factor in (outer, inner)):
+            return False
+        least = self.least_square(weight_norm, outer.shape[0] * inner.shape[1])
+        return elements.product_reaches(
+            (outer.dtype, outer.raw), (inner.dtype, inner.raw), inner.shape[0], least
+        )
+
+    def least_square(self, weight_norm: str | None, product_elements: int) -> Fraction:
+        """The square of the norm that the product of the factors must have to count.
+
+        The norm times the scale is at least 2^-24 of the weight's, and at least one element is one
+        that float32 holds without loss, 2^-126.
+        """
+        scale_square = Fraction(self.alpha**2, self.rank if self.rslora else self.rank**2)
+        beside = (Fraction(weight_norm or "0") * NEGLIGIBLE) ** 2 / scale_square
+        return max(beside, Fraction(product_elements, 2**252))
+
+    def peft(self) -> dict[str, Any]:
+        """The keys of PEFT's LoraConfig."""
+        return {
+            "bias": "none",
+            "fan_in_fan_out": False,
+            "init_lora_weights": True,
+            "lora_alpha": self.alpha,
+            "lora_dropout": self._dropout(),
+            "peft_type": "LORA",
+            "r": self.rank,
+            "use_dora": self.dora,
+            "use_rslora": self.rslora,
+        }
+
+    def _dropout(self) -> float | int:
+        where = "spec.lock.json#/train/method/dropout"
+        value = canonical.parse_decimal(self.dropout, where=where)
+        if not 0 <= value < 1:
+            raise Refused(
+                "E_ADAPTER_METHOD",
+                "dropout must be at least 0 and below 1",
+                where=where,
+                expected="at least 0 and below 1",
+                found=self.dropout[:80],
+            )
+        return float(value) if value else 0

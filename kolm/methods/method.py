@@ -1,0 +1,130 @@
+"""Methods: what each says of itself without torch, and how PEFT names the tensors of an adapter.
+
+``base_model.model.<module>.<part>`` is a tensor of a delta, for example with the part
+``lora_A.weight``; ``base_model.model.<module>.<parameter>`` is a whole parameter saved through
+`modules_to_save`. Anything else is unknown. The module must be one that `modules.jsonl` lists.
+Source: peft 0.21, ``utils/save_and_load.py``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar, NamedTuple, Protocol, Self
+
+from kolm.roles import Family
+
+PREFIX = "base_model.model."
+
+
+class Stored(NamedTuple):
+    """One tensor of an adapter file."""
+
+    dtype: str
+    shape: tuple[int, ...]
+    raw: bytes | memoryview
+
+
+class Method(Protocol):
+    """A method with the settings of a lock's ``train.method``, which are its fields.
+
+    Attributes:
+        PARTS: every name that a tensor of a delta may have behind its module's.
+        STARTS: the parts whose elements all have a known value before training.
+        PAPER: where it is described.
+        LEAST: the smallest delta that counts, in words.
+        kind: its line in the table.
+        targets: leaf names in the language role, sorted.
+        target_expression: full-matches exactly the modules that get a delta.
+    """
+
+    PARTS: ClassVar[tuple[str, ...]]
+    STARTS: ClassVar[Mapping[str, int]]
+    LEAST: ClassVar[str]
+
+    @property
+    def kind(self) -> str: ...  # noqa: D102
+    @property
+    def targets(self) -> tuple[str, ...]: ...  # noqa: D102
+    @property
+    def target_expression(self) -> str: ...  # noqa: D102
+
+    @classmethod
+    def resolve(cls, options: Mapping[str, Any], family: Family, *, vision: bool) -> Self:
+        """What a spec's options, or a lock's block again, come to on a family's role table.
+
+        Args:
+            options: of the method's schema, defaults filled in.
+            family: the base's.
+            vision: the vision role is adapted as well.
+
+        Raises:
+            Refused: a target that the family does not have.
+        """
+
+    def shapes(self, weight: Sequence[int]) -> dict[str, tuple[int, ...]]:
+        """The tensors that the delta of a linear layer has, by part.
+
+        Args:
+            weight: shape of the layer's weight, (out, in).
+        """
+
+    def counts(self, factors: Mapping[str, Stored], weight_norm: str | None) -> bool:
+        """Whether the delta of a module changes it by more than rounding does.
+
+        Args:
+            factors: the tensors that `shapes` names; their elements are finite.
+            weight_norm: of the module's weight, as `modules.jsonl` states it.
+        """
+
+    def peft(self) -> dict[str, Any]:
+        """The keys of adapter_config.json that this method adds to those of every method.
+
+        Raises:
+            Refused: ``E_ADAPTER_METHOD``, a setting that PEFT does not take.
+        """
+
+
+class DeltaTensor(NamedTuple):
+    """One tensor of a module's delta."""
+
+    tensor: str
+    module: str
+    part: str
+
+
+class WholeTensor(NamedTuple):
+    """A whole parameter that takes the place of the base's."""
+
+    tensor: str
+    module: str
+    parameter: str
+
+
+class UnknownTensor(NamedTuple):
+    """A name outside the grammar, or in a module that is not listed."""
+
+    tensor: str
+
+
+TensorName = DeltaTensor | WholeTensor | UnknownTensor
+
+
+def read_name(tensor: str, method: Method, parameters: Mapping[str, frozenset[str]]) -> TensorName:
+    """What a tensor's name says.
+
+    Args:
+        tensor: its name in the adapter file.
+        method: of the lock.
+        parameters: for each module of the base the names of its parameters.
+    """
+    rest = tensor.removeprefix(PREFIX)
+    if rest == tensor:
+        return UnknownTensor(tensor=tensor)
+    for part in method.PARTS:
+        module = rest.removesuffix(f".{part}")
+        if module != rest and module in parameters:
+            return DeltaTensor(tensor=tensor, module=module, part=part)
+    module, _, parameter = rest.rpartition(".")
+    if parameter in parameters.get(module, frozenset()):
+        return WholeTensor(tensor=tensor, module=module, parameter=parameter)
+    return UnknownTensor(tensor=tensor)
