@@ -24,7 +24,7 @@ from kolm import canonical, schema, settings  # noqa: E402
 from kolm.cli.exit_codes import MEANINGS  # noqa: E402
 from kolm.cli.main import root  # noqa: E402
 from kolm.cli.table import SECTIONS  # noqa: E402
-from tools import typed_documents  # noqa: E402
+from tools import layers_figure, typed_documents  # noqa: E402
 
 REFERENCE = ROOT / "docs" / "reference"
 NOTICE = "<!-- Written by docs/generate.py; edit its source instead. -->"
@@ -42,6 +42,7 @@ def pages() -> Iterator[tuple[Path, str]]:
     yield REFERENCE / "exit-codes.md", exit_codes_page()
     yield REFERENCE / "errors.md", errors_page(rows)
     yield ROOT / "kolm" / "cli" / "error_table.jsonl", canonical.dump_lines(rows).decode()
+    yield ROOT / "docs" / "figures" / "layers.svg", layers_figure.figure()
     yield ROOT / "kolm" / "records" / "documents.py", typed_documents.documents_module()
     yield ROOT / "kolm" / "records" / "kinds.py", typed_documents.kinds_module()
 

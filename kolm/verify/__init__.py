@@ -6,16 +6,33 @@ Reaches no model, no network, no image library and no code from a bundle; see ve
 submodule, so the module is callable and hands the call to `kolm.actions`, by name and only then.
 """
 
+from __future__ import annotations
+
 import sys
 from importlib import import_module
 from types import ModuleType
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from inspect import Signature
 
 
 class _Callable(ModuleType):
+    @property
+    def __signature__(self) -> Signature:
+        from inspect import signature
+
+        return signature(_verify())
+
     def __call__(self, *arguments: Any, **named: Any) -> Any:
         """As `kolm.actions.verify`."""
-        return import_module("kolm.actions.verification").verify(*arguments, **named)
+        return _verify()(*arguments, **named)
+
+
+def _verify() -> Callable[..., Any]:
+    found: Callable[..., Any] = import_module("kolm.actions.verification").verify
+    return found
 
 
 sys.modules[__name__].__class__ = _Callable

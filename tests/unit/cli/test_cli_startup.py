@@ -129,3 +129,13 @@ def test_the_version_is_that_of_the_package() -> None:
 
     project = tomllib.loads((Path(__file__).parents[3] / "pyproject.toml").read_text())
     assert invoke("--version").stdout.strip() == f"kolm {project['project']['version']}"
+
+
+def test_the_package_verify_shows_the_signature_of_the_call_that_it_is() -> None:
+    from inspect import signature
+
+    import kolm
+    from kolm.actions.verification import verify
+
+    assert callable(kolm.verify)
+    assert signature(kolm.verify) == signature(verify)
