@@ -12,6 +12,7 @@ from typing import Any
 
 from kolm import digest
 from kolm.bundle import card
+from kolm.bundle.checkpoint_rules import checkpoints_follow
 from kolm.bundle.documents import Documents
 from kolm.bundle.receipt import derive_receipt
 from kolm.errors import KolmError, Refused
@@ -233,5 +234,6 @@ RULES: tuple[tuple[str, Callable[[Documents], Iterator[KolmError]]], ...] = (
     ("B13", environment_class_holds),
     ("B14", images_are_the_cases),
     ("B14", checkpoints_are_the_traces),
+    ("B18", checkpoints_follow),
     ("B17", lock_lists_are_ordered),
 )

@@ -24,6 +24,7 @@ from kolm.bundle import adapter_config, card, container_rules, layout, tar, tens
 from kolm.bundle.container import open_container
 from kolm.bundle.manifest import Member, build_manifest
 from kolm.bundle.receipt import derive_receipt
+from kolm.format.schedule import read_schedule
 from kolm.format.seeds import derive_seeds, training_root
 from kolm.records.kscore import Machine, Pack
 from kolm.score import kscore
@@ -106,17 +107,32 @@ class BundleParts:
                 picture = toy_documents.picture_of(image)
                 self.overrides[f"evalimage-{digest.hex_of(image['file'])}"] = picture
 
-    def publish_checkpoints(self) -> None:
-        """Put states in, as ``publish.checkpoints`` does; the trace's chain follows them."""
+    def publish_checkpoints(
+        self, change: Callable[[int, Row, dict[str, Tensor]], None] | None = None
+    ) -> None:
+        """Put states in, as ``publish.checkpoints`` does; the trace's chain follows them.
+
+        `change` edits the document and the tensors of each, by its step, before they are digested.
+        """
         self.lock["publish"]["checkpoints"] = True
         self.follow()
-        link: digest.Digest | None = None
+        schedule = read_schedule(self.lock)
+        patience, link = schedule.new_patience(), schedule.earlier_chain
+        last = self.trace[-1]["step"]
         for row in self.trace:
+            if row["kind"] == "validation" and patience:
+                patience.tell(row["loss"])
             if row["kind"] != "checkpoint":
                 continue
-            data = tensors.encode({"random": ("U8", (1,), bytes([row["step"]]))})
-            document = toy_documents.make_checkpoint(row["step"], digest.of_bytes(data))
-            name = f"checkpoint-{row['step']:08d}"
+            step = row["step"]
+            state = toy_documents.make_state(step, self.tensors, last=step == last)
+            document = toy_documents.make_checkpoint(step, "", dict.fromkeys(self.tensors, step))
+            document["patience"] = patience.to_document() if patience else None
+            if change is not None:
+                change(step, document, state)
+            data = tensors.encode(state)
+            document["tensors"] = digest.of_bytes(data)
+            name = f"checkpoint-{step:08d}"
             self.overrides[f"{name}.safetensors"] = data
             self.overrides[f"{name}.json"] = canonical.dumps(document)
             row["state"] = digest.of_value(document)

@@ -362,6 +362,29 @@ def _invented_checkpoint(parts: BundleParts) -> None:
     parts.overrides["checkpoint-00000099.safetensors"] = tensors.encode(invented)
 
 
+def _published(change: Callable[[Row, dict[str, Any]], None], *, step: int) -> Any:
+    """Checkpoints are published, and one is not what this run can have gone through."""
+
+    def edit(now: int, document: Row, state: dict[str, Any]) -> None:
+        if now == step:
+            change(document, state)
+
+    return lambda parts: parts.publish_checkpoints(edit)
+
+
+def _counted(field: str, count: int) -> Callable[[Row, dict[str, Any]], None]:
+    return lambda document, _: document.update({field: dict.fromkeys(document[field], count)})
+
+
+def _other_weights(_: Row, state: dict[str, Any]) -> None:
+    name = next(name for name in state if name.startswith("weights."))
+    state[name] = floats("another training", state[name][1])
+
+
+def _patient(document: Row, _: dict[str, Any]) -> None:
+    document["patience"] = {"best": "0.1", "since": 0}
+
+
 def _nan(parts: BundleParts) -> None:
     name = f"{PREFIX}{Q0}.lora_A.weight"
     dtype, shape, raw = parts.tensors[name]
@@ -976,6 +999,30 @@ FORGERIES = (
     Forgery("a loss edited in the trace", (), parts=_trace_loss, only_by="replay"),
     Forgery("a checkpoint of another run", ("V08",), parts=_checkpoint),
     Forgery("a checkpoint that the run never made", ("V08",), parts=_invented_checkpoint),
+    Forgery(
+        "a published checkpoint with more updates than steps", ("V08",),
+        parts=_published(_counted("updates", 3), step=2),
+    ),
+    Forgery(
+        "a published checkpoint with other counts of gradients than modules.jsonl", ("V08",),
+        parts=_published(_counted("gradient_steps", 3), step=4),
+    ),
+    Forgery(
+        "a state of early stopping that the losses do not give", ("V08",),
+        parts=_published(_patient, step=4),
+    ),
+    Forgery(
+        "a first checkpoint of an adapter that was trained before", ("V08",),
+        parts=_published(_other_weights, step=0),
+    ),
+    Forgery(
+        "a last checkpoint of another adapter", ("V08",),
+        parts=_published(_other_weights, step=4),
+    ),
+    Forgery(
+        "a file hidden in a checkpoint", ("V08",),
+        parts=_published(lambda _, state: state.update(payload=floats("any", (9,))), step=2),
+    ),
     Forgery("a file hidden as a picture of the eval set", ("V08",), parts=_hidden_payload),
     Forgery(
         "checkpoints of another run, chained again", (), parts=_checkpoint_rechained,

@@ -34,17 +34,29 @@ def picture_of(image: Row) -> bytes:
     return next(p for p in pictures if digest.of_bytes(p) == image["file"])
 
 
-def make_checkpoint(step: int, tensors: str) -> Row:
-    """The document of a checkpoint."""
-    counts = {"some.weight": step}
+def make_checkpoint(step: int, tensors: str, counts: dict[str, int] | None = None) -> Row:
+    """The document of a checkpoint without early stopping."""
+    stated = {"some.weight": step} if counts is None else counts
     return {
-        "gradient_steps": counts,
+        "gradient_steps": stated,
         "patience": None,
         "schema": "urn:kolm:checkpoint:v1",
         "step": step,
         "tensors": tensors,
-        "updates": counts,
+        "updates": stated,
     }
+
+
+def make_state(step: int, weights: dict[str, Tensor], *, last: bool) -> dict[str, Tensor]:
+    """The tensors of a checkpoint: the known weights at both ends, invented ones between."""
+    made: dict[str, Tensor] = {"random": ("U8", (1,), bytes([step]))}
+    initial = {n: t for module in TOY for n, t in initial_weights(module, weights).items()}
+    for name, (_, shape, _) in weights.items():
+        between = weights[name] if last else floats(f"{step} {name}", shape)
+        made[f"weights.{name}"] = between if step else initial[name]
+        for kind in ("exp_avg", "exp_avg_sq") if step else ():
+            made[f"{kind}.{name}"] = floats(f"{kind} {step} {name}", shape)
+    return made
 
 
 def make_capture(number: int, side: str) -> Row:
@@ -128,31 +140,36 @@ def _adapted(name: str, expression: str) -> bool:
     return re.fullmatch(expression, name) is not None
 
 
-def make_module_row(module: toy_base.ToyModule, weights: dict[str, Tensor]) -> Row:
-    prefix = f"base_model.model.{module.name}."
-    own = {name: tensor for name, tensor in weights.items() if name.startswith(prefix)}
-    delta = any(".lora_" in name for name in own)
-    state = "adapted" if delta else "trained" if own else "frozen"
-    adapter = []
-    for name in sorted(own):
-        tail = name.removeprefix(prefix)
+def initial_weights(module: toy_base.ToyModule, weights: dict[str, Tensor]) -> dict[str, Tensor]:
+    """What a module's tensors of the adapter were before training."""
+    prefix, made = f"base_model.model.{module.name}.", {}
+    for name in sorted(name for name in weights if name.startswith(prefix)):
+        tail, shape = name.removeprefix(prefix), weights[name][1]
         if tail.startswith("lora_B"):
-            before = zeros(own[name][1])
+            made[name] = zeros(shape)
         elif tail.startswith("lora_A"):
-            before = floats(f"initial {name}", own[name][1])
+            made[name] = floats(f"initial {name}", shape)
         else:
-            before = toy_base.parameter(module.name, tail, own[name][1])
-        adapter.append(
-            {
-                "after": digest_of(own[name]),
-                "before": digest_of(before),
-                "dtype": own[name][0],
-                "elements": len(own[name][2]) // 4,
-                "gradient_steps": STEPS,
-                "shape": list(own[name][1]),
-                "tensor": name,
-            }
-        )
+            made[name] = toy_base.parameter(module.name, tail, shape)
+    return made
+
+
+def make_module_row(module: toy_base.ToyModule, weights: dict[str, Tensor]) -> Row:
+    initial = initial_weights(module, weights)
+    delta = any(".lora_" in name for name in initial)
+    state = "adapted" if delta else "trained" if initial else "frozen"
+    adapter = [
+        {
+            "after": digest_of(weights[name]),
+            "before": digest_of(before),
+            "dtype": weights[name][0],
+            "elements": len(weights[name][2]) // 4,
+            "gradient_steps": STEPS,
+            "shape": list(weights[name][1]),
+            "tensor": name,
+        }
+        for name, before in initial.items()
+    ]
     return {
         "adapter": adapter,
         "buffers": [_buffer(module.name, n, s) for n, s in sorted(module.buffers.items())],

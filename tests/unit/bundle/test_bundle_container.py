@@ -136,7 +136,7 @@ def test_published_members_are_the_promised_ones(
 def test_a_checkpoints_document_names_its_tensors(published: BundleParts, tmp_path: Path) -> None:
     name = "checkpoint-00000002.safetensors"
     published.overrides[name] = tensors.encode({"random": ("U8", (1,), b"x")})
-    assert complaints(published, tmp_path / "x.kolm") == [name]
+    assert complaints(published, tmp_path / "x.kolm")[0] == name
 
 
 def test_unpublished_text_leaves_the_cases_out(parts: BundleParts, tmp_path: Path) -> None:

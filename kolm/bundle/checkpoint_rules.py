@@ -1,0 +1,115 @@
+"""The bundle: published checkpoints hold what trace, modules and adapter make of them: V08.
+
+That they are there and hash to the trace's states is in `references`. Rules C2, C3, C6 and C9 to
+C11 of docs/format/checkpoint.md.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any, Final
+
+from kolm.bundle import tensors
+from kolm.bundle.documents import Documents, Row
+from kolm.digest import Digest
+from kolm.errors import KolmError, Refused
+from kolm.format import checkpoint
+from kolm.format.names import LOCK, MODULES, TRACE
+from kolm.format.schedule import read_schedule
+
+MOMENTS: Final = ("exp_avg", "exp_avg_sq")
+
+Form = tuple[str, tuple[int, ...]]
+
+
+def checkpoints_follow(documents: Documents) -> Iterator[KolmError]:
+    """Every published state is one that this run can have gone through, as far as that follows."""
+    lock = documents.document(LOCK)
+    if not lock["publish"]["checkpoints"]:
+        return
+    trace = list(documents.rows(TRACE))
+    adapter = {
+        part["tensor"]: part | {"whole": row["state"] == "trained"}
+        for row in documents.rows(MODULES)
+        for part in row["adapter"]
+    }
+    wrong = list(
+        checkpoint.documents_follow(
+            lambda name: _read(documents, name),
+            trace,
+            read_schedule(lock),
+            {
+                name: checkpoint.Learned(part["whole"], part["gradient_steps"])
+                for name, part in adapter.items()
+            },
+        )
+    )
+    yield from wrong
+    steps = [row["step"] for row in trace if row["kind"] == "checkpoint"]
+    for step in () if wrong else steps:
+        place = checkpoint.document_name(step)
+        document, name = _read(documents, place), place.removesuffix(".json") + ".safetensors"
+        if document is not None and name in documents:
+            ends = (("before", steps[0]), ("after", steps[-1]))
+            known = [end for end, at in ends if at == step]
+            yield from _tensors_follow(name, documents.raw(name), document, adapter, known)
+
+
+def _read(documents: Documents, name: str) -> Row | None:
+    try:
+        return documents.document(name)
+    except KolmError:
+        return None  # V04, V06 or V07 tells of it
+
+
+def _tensors_follow(
+    name: str,
+    data: memoryview,
+    document: Row,
+    adapter: Mapping[str, Mapping[str, Any]],
+    known: list[str],
+) -> Iterator[KolmError]:
+    """The file holds weights, moments and generator, and at both ends the weights that are known.
+
+    Args:
+        name: of the file.
+        data: its bytes.
+        document: of the same checkpoint.
+        adapter: the tensors of the adapter, as modules.jsonl tells of them.
+        known: which of ``before`` and ``after`` the weights are.
+    """
+    try:
+        entries = tensors.parse_header(data, where=name)
+    except KolmError:
+        return  # V06 and V07 say what is wrong with it
+    expected = _forms(document, adapter)
+    found = {e.name: (e.dtype, e.shape) for e in entries if e.name != "random"}
+    for missing in sorted(expected.items() ^ found.items())[:1]:
+        message = "the tensors are not those of a state of this adapter (C2)"
+        yield _refused(
+            f"{name}: {missing[0]}", message, expected.get(missing[0]), found.get(missing[0])
+        )
+        return
+    for entry in entries:
+        kind, _, tensor = entry.name.partition(".")
+        for end in known if kind == "weights" else ():
+            digest = tensors.tensor_digest(entry.dtype, entry.shape, data[entry.start : entry.end])
+            stated = Digest(adapter[tensor][end])
+            if digest != stated:
+                message = f"the weights are not those {end} training (C6)"
+                yield _refused(f"{name}: {entry.name}", message, stated, digest)
+
+
+def _forms(document: Row, adapter: Mapping[str, Mapping[str, Any]]) -> dict[str, Form]:
+    """Dtype and shape of every tensor of a state but the generator's."""
+    forms = {}
+    for tensor, part in adapter.items():
+        updated = document["updates"].get(tensor, 0) > 0
+        for kind in ("weights", *(MOMENTS if updated else ())):
+            forms[f"{kind}.{tensor}"] = part["dtype"], tuple(part["shape"])
+    return forms
+
+
+def _refused(where: str, message: str, expected: object, found: object) -> Refused:
+    told = [str(value or "no such tensor")[:200] for value in (expected, found)]
+    return Refused("E_BUNDLE_REFERENCE", message, where=where, expected=told[0], found=told[1])
