@@ -132,7 +132,8 @@ def upright_rgb(picture: Pillow.Image, *, where: str) -> Pillow.Image:
     with _decoding(where):
         _demand_size(picture, where)
         _demand_one_frame(picture, where)
-        return _upright(flatten(picture, where=where), _orientation(picture))
+        scaled = png_chunks.with_scaled_transparency(picture, where=where)
+        return _upright(flatten(scaled, where=where), _orientation(picture))
 
 
 def _strips(picture: Pillow.Image) -> Iterator[tuple[int, Pillow.Image]]:

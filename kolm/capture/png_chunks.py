@@ -21,6 +21,7 @@ _NEEDED = frozenset(
     (b"IHDR", b"PLTE", b"IDAT", b"IEND", b"tRNS", b"eXIf", b"acTL", b"fcTL", b"fdAT")
 )
 _GREY, _COLOUR = 0, 2  # colour types without palette or alpha
+_GREY_BITS = {"L;2": 2, "L;4": 4}  # what Pillow calls grey of so many bits before it is decoded
 
 
 def needed(data: bytes) -> bytes:
@@ -57,12 +58,53 @@ def scale_transparency(opened: Pillow.Image, data: bytes, *, where: str) -> None
         return
     depth, colour = struct.unpack_from(">BB", data, 24)
     if colour == _COLOUR and depth == 16:
+        raise _deep_colour(where)
+    if colour == _GREY:
+        _scale(opened, depth)
+
+
+def with_scaled_transparency(opened: Pillow.Image, *, where: str) -> Pillow.Image:
+    """A picture that Python holds, its transparent value in the numbers that its pixels have.
+
+    How many bits its file had is known as long as nobody has looked at the pixels. Afterwards,
+    grey of 2 or 4 bits can be any whose values are multiples of 17.
+
+    Raises:
+        Refused: ``E_IMAGE_MODE``: as `scale_transparency`, or the number of bits makes a
+            difference and is not known.
+    """
+    clear = opened.info.get("transparency")
+    tiles = getattr(opened, "tile", None)
+    stored = str(tiles[0][3]) if tiles and getattr(opened, "format", None) == "PNG" else ""
+    if isinstance(clear, tuple) and (stored == "RGB;16B" or max(clear) > 0xFF):
+        raise _deep_colour(where)
+    if opened.mode != "L" or not isinstance(clear, int) or not 0 < clear < 1 << 4:
+        return opened
+    if stored in _GREY_BITS:
+        scaled = opened.copy()
+        _scale(scaled, _GREY_BITS[stored])
+        return scaled
+    values = [value for value, count in enumerate(opened.histogram()) if count]
+    if not stored and all(value % 17 == 0 for value in values):
         raise Refused(
             "E_IMAGE_MODE",
-            "a PNG of 16-bit colour with one transparent colour cannot be read exactly",
+            "how many bits of grey the picture's file had decides what is transparent",
             where=where,
-            hint="save it with an alpha channel, or in 8 bits",
+            hint="hand over the file's path or its bytes, or convert the picture to RGBA",
         )
-    if colour == _GREY and depth < 8:
+    return opened
+
+
+def _scale(opened: Pillow.Image, depth: int) -> None:
+    if depth < 8:
         top = (1 << depth) - 1
         opened.info["transparency"] = opened.info["transparency"] * 255 // top
+
+
+def _deep_colour(where: str) -> Refused:
+    return Refused(
+        "E_IMAGE_MODE",
+        "a PNG of 16-bit colour with one transparent colour cannot be read exactly",
+        where=where,
+        hint="save it with an alpha channel, or in 8 bits",
+    )
