@@ -19,6 +19,7 @@ from kolm.errors import Refused
 MAX_INTEGER = 2**53 - 1  # what every JSON reader keeps exactly (RFC 7493)
 MAX_DOCUMENT_BYTES = 2 * 1024 * 1024  # our largest document is well below 200 KiB
 MAX_LINE_BYTES = 64 * 1024  # a row is one capture or module; keeps streaming memory flat
+_MAX_DIGITS = 4300  # of an integer that Python reads from text
 MAX_DEPTH = 32  # our deepest document nests 9 levels
 
 _DECIMAL = re.compile(r"-?(0|[1-9][0-9]*)(\.[0-9]*[1-9])?\Z", re.ASCII)
@@ -79,6 +80,7 @@ def loads(
     max_bytes: int = MAX_DOCUMENT_BYTES,
     max_depth: int = MAX_DEPTH,
     floats: bool = False,
+    integers: bool = False,
 ) -> Any:
     """Read one JSON value strictly.
 
@@ -87,7 +89,8 @@ def loads(
         where: the member or file, for errors.
         max_bytes: refuse anything larger before parsing.
         max_depth: refuse deeper nesting before parsing.
-        floats: allow JSON numbers with a fraction (PEFT's `adapter_config.json` alone).
+        floats: allow JSON numbers with a fraction (PEFT's `adapter_config.json`, users' rows).
+        integers: allow integers beyond ±(2**53 - 1), up to 4,300 digits (users' rows).
 
     Raises:
         Refused: too large, not UTF-8, not JSON, nested too deep, a duplicate key, NaN or
@@ -116,7 +119,8 @@ def loads(
         return value
 
     def integer(literal: str) -> int:
-        if len(literal) > 17 or abs(int(literal)) > MAX_INTEGER:
+        exact = len(literal) <= 17 and abs(int(literal)) <= MAX_INTEGER
+        if not exact and not (integers and len(literal) <= _MAX_DIGITS):
             _refuse(where, f"the integer {literal[:40]} is outside ±(2**53 - 1)")
         return int(literal)
 

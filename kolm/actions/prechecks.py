@@ -114,6 +114,9 @@ def _data(ahead: Ahead) -> Iterator[Found]:
         f"{sides.eval.captures:,} to score; {len(snapshot.near_pairs):,} of "
         f"{sides.eval.images:,} eval images have a near twin in train{out}",
     )
+    told = snapshot.told()
+    if told is not None:
+        yield Found("captures", "warning", told)
 
 
 def _base(ahead: Ahead) -> Iterator[Found]:

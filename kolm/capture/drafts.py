@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from kolm.errors import Refused
 from kolm.records.capture import (
@@ -27,6 +27,7 @@ class FileImage:
     """An image in a file, which `intake` reads once however many rows name it."""
 
     path: Path
+    told: str = ""  # where the row writes the name in another way
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,6 +35,7 @@ class InlineImage:
     """The bytes of an image file that a row carries itself."""
 
     data: bytes = field(repr=False)
+    told: ClassVar[str] = ""
 
 
 ImageSource = FileImage | InlineImage
@@ -99,8 +101,9 @@ class Defaults:
         license: SPDX id of rows that state none.
         split: side of rows that state none.
         tags: put on every row, beside its own.
-        coerce: take a number where an answer's text is wanted, written as JSON writes it.
+        coerce: take a number, true or false where an answer's text is wanted, as JSON writes it.
         ignored: keys that are passed over.
+        renamed: keys of rows and what they are called here.
     """
 
     source: Source
@@ -109,6 +112,7 @@ class Defaults:
     tags: tuple[str, ...] = ()
     coerce: bool = False
     ignored: frozenset[str] = frozenset()
+    renamed: Mapping[str, str] = field(default_factory=dict)
 
 
 def user_turn(images: Sequence[int], text: str) -> Message:

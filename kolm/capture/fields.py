@@ -14,7 +14,16 @@ from kolm.capture.drafts import Defaults, Row
 from kolm.errors import Refused
 from kolm.records.capture import Correction, Source, Split
 
-SPLITS = ("train", "validation", "eval")
+# What sides are called here, and elsewhere.
+SIDES: dict[str, Split] = {
+    "train": "train",
+    "validation": "validation",
+    "val": "validation",
+    "valid": "validation",
+    "dev": "validation",
+    "eval": "eval",
+    "test": "eval",
+}
 COMMON = ("tags", "license", "split", "rejected", "corrections", "source")
 
 
@@ -24,6 +33,7 @@ def check_keys(row: Row, known: Collection[str], *, where: str) -> None:
         if key not in known:
             nearest = difflib.get_close_matches(str(key), known, 1)
             ignore = f"if {str(key)[:60]!r} says nothing of the pair: --ignore-key {str(key)[:60]}"
+            ignore += f"; if it is one of kolm's: --rename {str(key)[:60]}=NAME"
             raise Refused(
                 "E_ROW_UNKNOWN_KEY",
                 f"the row has an unknown key {str(key)[:60]!r}",
@@ -33,18 +43,18 @@ def check_keys(row: Row, known: Collection[str], *, where: str) -> None:
             )
 
 
-def text(row: Row, key: str, *, where: str, coerce: bool = False) -> str:
-    """A required text; with `coerce` a number counts, as JSON writes it."""
+def text(row: Row, key: str, *, where: str, coerce: bool | None = None) -> str:
+    """A required text; with `coerce` a number, true or false counts, as JSON writes it.
+
+    With None they never count, and no hint says that they could.
+    """
     value = row.get(key)
     if value is None:
         raise Refused("E_ROW_MISSING_KEY", f"the row has no {key!r}", where=where)
-    if isinstance(value, int | float) and not isinstance(value, bool):
+    if coerce is not None and isinstance(value, int | float):  # bool is an int
         if coerce:
             return json.dumps(value)
-        error = wrong(key, "a text", value, where)
-        raise Refused(
-            error.code, error.message, where=where, found=error.found, hint="--coerce takes numbers"
-        )
+        raise wrong(key, "a text", value, where, hint="--coerce takes numbers, true and false")
     return _string(value, key, where)
 
 
@@ -65,13 +75,14 @@ def common(row: Row, defaults: Defaults, *, where: str) -> dict[str, Any]:
     }
 
 
-def wrong(key: str, expected: str, value: Any, where: str) -> Refused:
+def wrong(key: str, expected: str, value: Any, where: str, *, hint: str = "") -> Refused:
     """The error of a field of the wrong kind."""
     return Refused(
         "E_ROW_FIELD",
         f"{key!r} is not {expected}",
         where=where,
         found=repr(value)[:60],
+        hint=hint,
     )
 
 
@@ -94,13 +105,10 @@ def _split(row: Row, defaults: Defaults, where: str) -> Split | None:
     value = row.get("split")
     if value is None:
         return defaults.split
-    for side in SPLITS:
-        if value == side:
-            return side  # type: ignore[return-value]  # SPLITS are the literals of Split
-    other = {"test": "eval", "val": "validation", "valid": "validation", "dev": "validation"}
-    known = other.get(str(value).lower())
-    hint = f" (a {value} split is called {known} here)" if known else ""
-    raise wrong("split", f"train, validation or eval{hint}", value, where)
+    side = SIDES.get(str(value).lower())
+    if side is None:
+        raise wrong("split", f"one of {', '.join(SIDES)}", value, where)
+    return side
 
 
 def _source(row: Row, defaults: Defaults, where: str) -> Source:

@@ -23,6 +23,11 @@ from kolm.errors import Refused, Unreadable
 STDIN = Path("-")
 _BOM = b"\xef\xbb\xbf"  # which editors add
 _GZIP = b"\x1f\x8b"
+_PEEKED = 4096  # bytes: enough to tell an array from lines
+# An object whose first value is a list of objects, {"data": [{…}, …]}, unless it is a row itself.
+_WRAPPED = re.compile(rb'\{\s*"((?:[^"\\]|\\.)*)"\s*:\s*\[\s*\{')
+_ROW_KEYS = (b"image", b"images", b"conversations", b"messages")
+_BEGINS = re.compile(rb"\s*:\s*\[")
 _TOKEN = re.compile(rb'"(?:[^"\\]|\\.)*"|[\[\]{},]', re.DOTALL)
 
 Located = tuple[str, dict[str, Any] | BadRow]
@@ -85,13 +90,9 @@ def _buffered(stream: Any) -> Any:
 def lines(path: Path) -> Iterator[Located]:
     """The objects of a JSON Lines file with their places; blank lines are skipped."""
     with opened(path) as stream:
-        number = 0
-        while line := stream.readline(limits.MAX_ROW_BYTES + 1):
-            number += 1
+        for number, line in enumerate(_split(stream), 1):
             where = f"{name_of(path)}:{number}"
             if len(line) > limits.MAX_ROW_BYTES:
-                while line and not line.endswith(b"\n"):
-                    line = stream.readline(limits.MAX_ROW_BYTES)
                 reason = f"the row is longer than {limits.MAX_ROW_BYTES} bytes"
                 yield where, BadRow(where=where, code="E_ROW_TOO_LONG", reason=reason)
                 continue
@@ -101,48 +102,91 @@ def lines(path: Path) -> Iterator[Located]:
                 yield where, _object(line, where)
 
 
+def _split(stream: IO[bytes]) -> Iterator[bytes]:
+    r"""The lines of a stream, ended by \n, \r\n or \r; what is over the limit is cut off."""
+    held, most = b"", limits.MAX_ROW_BYTES + 1
+    while block := stream.readline(most):
+        text, start = block.removesuffix(b"\n"), 0
+        ended = len(text) < len(block)
+        if ended:
+            text = text.removesuffix(b"\r")
+        while (end := text.find(b"\r", start)) >= 0:  # as old Macintosh programs write
+            yield (held + text[start:end])[:most]
+            held, start = b"", end + 1
+        held = (held + text[start:])[:most]
+        if ended:
+            yield held
+            held = b""
+    if held:
+        yield held
+
+
 def objects(path: Path) -> Iterator[Located]:
     """The objects of a JSON array, of an object that wraps one, or of lines: by what is there."""
     if path == STDIN or not path.is_file():  # a pipe is read once
         yield from lines(path)
         return
     with opened(path) as stream:
-        start = stream.read(4096).removeprefix(_BOM).lstrip()
-        if not start.startswith(b"[") and not _is_wrapped(start):
-            listed = None
-        else:
-            listed = start + stream.read(limits.MAX_IMPORT_BYTES + 1)
-    if listed is None:
+        start = stream.peek(_PEEKED)[:_PEEKED].removeprefix(_BOM).lstrip()  # type: ignore[attr-defined]
+    if start.startswith(b"["):
+        yield from _array(path, None)
+    elif (wrapped := _WRAPPED.match(start)) and wrapped.group(1) not in _ROW_KEYS:
+        yield from _array(path, wrapped.group(1))
+    else:
         yield from lines(path)
-        return
-    if len(listed) > limits.MAX_IMPORT_BYTES:
+
+
+def members(path: Path, key: str) -> Iterator[Located]:
+    """The objects of the array that a JSON file's object has under a key.
+
+    Raises:
+        Refused: it has none.
+    """
+    return _array(path, key.encode())
+
+
+def _array(path: Path, key: bytes | None) -> Iterator[Located]:
+    name = name_of(path)
+    with opened(path) as stream:
+        data = stream.read(limits.MAX_IMPORT_BYTES + 1)
+    if len(data) > limits.MAX_IMPORT_BYTES:
         raise Refused(
             "E_IMPORT_TOO_LARGE",
-            "the JSON array is larger than its limit",
-            where=name_of(path),
+            "the JSON file is larger than its limit",
+            where=name,
             expected=f"at most {limits.MAX_IMPORT_BYTES} bytes",
             hint="write one object a line instead: lines are read one at a time",
         )
-    for number, text in enumerate(_elements(listed, name_of(path)), 1):
-        where = f"{name_of(path)} row {number}"
+    start = data.find(b"[") if key is None else _under(data, key, name)
+    for number, text in enumerate(_elements(data, start, name, alone=key is None), 1):
+        where = f"{name} row {number}"
         yield where, _object(text, where)
 
 
-def _is_wrapped(start: bytes) -> bool:
-    """Whether an object begins whose first value is a list of objects: {"data": [{…}, …]}."""
-    return re.match(rb'\{\s*"(?:[^"\\]|\\.)*"\s*:\s*\[\s*\{', start) is not None and not re.match(
-        rb'\{\s*"(?:image|images|conversations|messages)"', start
-    )
+def _under(data: bytes, key: bytes, name: str) -> int:
+    """Where the array begins that the outermost object has under a key."""
+    depth = 0
+    for token in _TOKEN.finditer(data):
+        sign = token.group()
+        if sign in (b"[", b"{"):
+            depth += 1
+        elif sign in (b"]", b"}"):
+            depth -= 1
+        elif depth == 1 and sign[1:-1] == key:
+            begins = _BEGINS.match(data, token.end())
+            if begins:
+                return begins.end() - 1
+    raise Refused("E_JSON_SYNTAX", f"the file has no list {key.decode()!r}", where=name)
 
 
-def _elements(data: bytes, name: str) -> Iterator[bytes]:
-    """The text of each element of the outermost array.
+def _elements(data: bytes, start: int, name: str, *, alone: bool) -> Iterator[bytes]:
+    """The text of each element of the array that begins at `start`.
 
     Raises:
-        Refused: the array does not end, or something else follows an element.
+        Refused: the array does not end, or it stands alone and something follows it.
     """
-    depth, start = 0, 0
-    for token in _TOKEN.finditer(data, data.index(b"[")):
+    depth, count = 0, 0
+    for token in _TOKEN.finditer(data, start):
         sign = token.group()[:1]
         if sign in b"[{":
             depth += 1
@@ -154,10 +198,15 @@ def _elements(data: bytes, name: str) -> Iterator[bytes]:
             element = data[start : token.start()].strip()
             start = token.end()
             if element or sign == b",":
+                count += 1
                 yield element
             if depth == 0:
-                return
-    raise Refused("E_JSON_SYNTAX", "the JSON array does not end", where=name)
+                break
+    else:
+        message = f"the JSON array does not end; its element {count + 1} does not"
+        raise Refused("E_JSON_SYNTAX", message, where=name)
+    if alone and re.compile(rb"\S").search(data, start):
+        raise Refused("E_JSON_SYNTAX", "something follows the JSON array", where=name)
 
 
 def _object(line: bytes, where: str) -> dict[str, Any] | BadRow:
@@ -166,9 +215,13 @@ def _object(line: bytes, where: str) -> dict[str, Any] | BadRow:
         reason = f"the row holds more than {limits.MAX_ROW_VALUES} values"
         return BadRow(where=where, code="E_ROW_TOO_LONG", reason=reason)
     try:
-        value = canonical.loads(line, where=where, max_bytes=limits.MAX_ROW_BYTES, floats=True)
+        value = canonical.loads(
+            line, where=where, max_bytes=limits.MAX_ROW_BYTES, floats=True, integers=True
+        )
     except Refused as error:
         return BadRow.of(error, where)
     if not isinstance(value, dict):
-        return BadRow(where=where, code="E_ROW_FIELD", reason="the row is not a JSON object")
+        hint = "is the file one array? --format llava" if isinstance(value, list) else ""
+        reason = "the row is not a JSON object"
+        return BadRow(where=where, code="E_ROW_FIELD", reason=reason, hint=hint)
     return value

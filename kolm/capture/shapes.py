@@ -80,7 +80,7 @@ def draft_of(row: Row, read_image: ReadImage, defaults: Defaults, *, where: str)
     placeholder = fields.optional_text(row, "placeholder", where=where) or None
     told: tuple[str, ...] = ()
     if shape == "messages" and any(_has_parts(item) for item in _list(row, shape, where)):
-        messages, told = _explicit(_list(row, shape, where), sources, read_image, where)
+        messages, told = _explicit(_list(row, shape, where), sources, read_image, defaults, where)
         messages = (*_system(row, where, Message), *messages)
     else:
         turns = [*_system_turn(row, where), *_turns(row, shape, defaults, where)]
@@ -89,9 +89,20 @@ def draft_of(row: Row, read_image: ReadImage, defaults: Defaults, *, where: str)
         where=where,
         images=tuple(sources),
         messages=messages,
-        told=told,
+        told=(*told, *sorted({source.told for source in sources if source.told})),
         **fields.common(row, defaults, where=where),
     )
+
+
+def is_read(key: str, defaults: Defaults) -> bool:
+    """Whether the value under a row's key makes a difference, so that it has to be read."""
+    own = _own_name(key, defaults)
+    return key not in defaults.ignored and own in KEYS and own not in UNUSED
+
+
+def _own_name(key: str, defaults: Defaults) -> str:
+    renamed = defaults.renamed.get(key, key)
+    return ALIASES.get(renamed, renamed)
 
 
 def _own_names(row: Row, defaults: Defaults, where: str) -> dict[str, Any]:
@@ -100,7 +111,7 @@ def _own_names(row: Row, defaults: Defaults, where: str) -> dict[str, Any]:
     for key, value in row.items():
         if key in defaults.ignored:
             continue
-        own = ALIASES.get(key, key)
+        own = _own_name(key, defaults)
         if own in named:
             raise Refused(
                 "E_ROW_FIELD",
@@ -136,8 +147,10 @@ def _listed(value: Any) -> list[Any]:
 
 
 def _unwrapped(value: Any) -> Any:
-    """An image in the objects that people wrap it in: {"path": …, "bytes": null}, {"url": …}."""
+    """An image in the objects that people wrap it in: {"path": …, "bytes": …}, {"url": …}."""
     if isinstance(value, Mapping):
+        if isinstance(value.get("bytes"), bytes):
+            return value["bytes"]
         for key in ("path", "url", "image", "file_name"):
             if isinstance(value.get(key), str) and value.get(key):
                 return value[key]
@@ -156,7 +169,7 @@ def _turns(row: Row, shape: str, defaults: Defaults, where: str) -> list[markers
             raise fields.wrong(shape, expected, item, where)
         speaker, key = ("from", "value") if "from" in item else ("role", "content")
         role = _role(item[speaker], where)
-        coerce = defaults.coerce and role == "assistant"
+        coerce = defaults.coerce if role == "assistant" else None
         turns.append((role, fields.text(item, key, where=where, coerce=coerce)))
     return turns
 
@@ -193,7 +206,11 @@ def _has_parts(item: Any) -> bool:
 
 
 def _explicit(
-    items: list[Any], sources: list[ImageSource], read_image: ReadImage, where: str
+    items: list[Any],
+    sources: list[ImageSource],
+    read_image: ReadImage,
+    defaults: Defaults,
+    where: str,
 ) -> tuple[tuple[Message, ...], tuple[str, ...]]:
     """Messages whose parts say where images stand: their texts are texts, whatever they hold.
 
@@ -203,8 +220,10 @@ def _explicit(
     for item in items:
         if not isinstance(item, dict) or set(item) != {"role", "content"}:
             raise fields.wrong("messages", 'a list of {"role", "content"}', item, where)
-        content = item["content"]
-        if isinstance(content, str):
+        role, content = _role(item["role"], where), item["content"]
+        if isinstance(content, str | int | float):
+            coerce = defaults.coerce if role == "assistant" else None
+            content = fields.text(item, "content", where=where, coerce=coerce)
             content = [{"type": "text", "text": content}]
         if not isinstance(content, list | tuple) or not content:
             raise fields.wrong("content", "a text or a list of parts", content, where)
@@ -223,7 +242,7 @@ def _explicit(
                 sources.insert(shown, read_image(made.value, where))
             parts.append(ImagePart(image=number))
             shown += 1
-        messages.append(Message(role=_role(item["role"], where), content=tuple(parts)))
+        messages.append(Message(role=role, content=tuple(parts)))
     return tuple(messages), tuple(sorted(told))
 
 

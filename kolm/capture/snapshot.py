@@ -18,6 +18,7 @@ from kolm import canonical, digest, paths
 from kolm.capture import hygiene, likeness, limits
 from kolm.capture.naming import name_of
 from kolm.capture.store import SNAPSHOTS, CaptureStore, Stored
+from kolm.counting import counted
 from kolm.digest import Digest
 from kolm.errors import Refused
 from kolm.format.groups import Member
@@ -61,6 +62,7 @@ class Snapshot:
         cases: ``evalcases.jsonl``: the canonical bytes of each eval capture, by ascending id.
         near_pairs: (eval file, nearest train file) of every eval image with a near twin in train.
         names: the file and row of each capture that has them.
+        sides_passed_over: captures that state a side where the rule divides by shares.
     """
 
     header: Header
@@ -70,6 +72,16 @@ class Snapshot:
     cases: tuple[bytes, ...]
     near_pairs: tuple[tuple[Digest, Digest], ...]
     names: Mapping[Digest, str] = field(default_factory=dict)
+    sides_passed_over: int = 0
+
+    def told(self) -> str | None:
+        """What whoever takes the snapshot may not have meant."""
+        if not self.sides_passed_over:
+            return None
+        return (
+            f"the split is by shares, and {counted(self.sides_passed_over, 'capture')} with a "
+            "stated side may be on another (data.split: official keeps them)"
+        )
 
     def on_no_side(self) -> tuple[str, ...]:
         """The captures that are neither trained on nor scored, as messages call them; sorted."""
@@ -147,6 +159,9 @@ def take(store: CaptureStore, rule: SplitRule) -> Snapshot:
         cases=tuple(row.data for row in stored if sides[row.id] == "eval"),
         near_pairs=pairs,
         names=store.names(),
+        sides_passed_over=sum(
+            row.capture.split is not None for row in stored if rule.kind == "hash"
+        ),
     )
 
 

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import base64
 import binascii
+import contextlib
+import errno
 import os
 import re
 import stat
@@ -25,6 +27,14 @@ _BASE64_STARTS = ("iVBORw0KGgo", "/9j/", "UklGR", "R0lGOD")
 _DATA_URI = re.compile(r"data:([^;,]*)((?:;[^;,]*)*?)(;base64)?,(.*)\Z", re.DOTALL | re.IGNORECASE)
 _WEB = re.compile(r"(?:https?|ftp|s3|gs)://", re.IGNORECASE)
 _CONTROL = re.compile(r"[\x00-\x1f]")
+# What one row's name can cause; anything else concerns more than the row.
+_OF_THE_NAME = frozenset(
+    (errno.ENOENT, errno.ENOTDIR, errno.EACCES, errno.EPERM, errno.ENAMETOOLONG, errno.ELOOP)
+)
+_SPELT_OTHERWISE = (
+    "the image's name is not written as its file's (percent signs, backslashes or the way accents "
+    "are stored); the one file that it can mean was taken"
+)
 
 
 class Folder:
@@ -37,10 +47,11 @@ class Folder:
 
     def __init__(self, root: Path | None) -> None:
         self._root = None if root is None else Path(os.path.realpath(root))
-        self._resolved: dict[str, Path] = {}  # many rows name one file, and resolving is slow
+        self._found: dict[str, FileImage] = {}  # many rows name one file, and resolving is slow
+        self._listed: dict[Path, dict[str, list[str]]] = {}
 
-    def file(self, name: str, *, where: str) -> Path:
-        """The file that `name` points to.
+    def image(self, name: str, *, where: str) -> FileImage:
+        """The file that `name` points to; if there is none, the one that it spells otherwise.
 
         Raises:
             Refused: it leaves the folder.
@@ -48,24 +59,58 @@ class Folder:
         if not name or _CONTROL.search(name) or not _has_bytes(name):
             raise Refused("E_IMAGE_PATH", "not an image path", where=where, found=repr(name)[:80])
         if self._root is None:
-            return Path(name)
-        known = self._resolved.get(name)
-        if known is not None:
-            return known
-        path = Path(os.path.realpath(self._root / name))
-        if "\\" in name and not path.exists():  # a path that Windows wrote
-            path = Path(os.path.realpath(self._root / name.replace("\\", "/")))
-        if not path.is_relative_to(self._root):
+            return FileImage(path=Path(name))
+        found = self._found.get(name)
+        if found is None:
+            found = self._found[name] = self._find(self._root, name, where)
+        return found
+
+    def _find(self, root: Path, name: str, where: str) -> FileImage:
+        path, told = Path(os.path.realpath(root / name)), ""
+        if not _is_there(path):
+            spelt = {name, unquote(name), name.replace("\\", "/")}
+            others = {other for text in spelt for other in self._others(root, text)}
+            if len(others) == 1:
+                [path], told = others, _SPELT_OTHERWISE
+        if not path.is_relative_to(root):
             raise Refused(
                 "E_IMAGE_PATH",
                 "the image path leaves the folder of the import",
                 where=where,
-                expected=f"a path below {self._root}",
+                expected=f"a path below {root}",
                 found=name[:200],
                 hint="name the folder that holds the images with --images",
             )
-        self._resolved[name] = path
-        return path
+        return FileImage(path=path, told=told)
+
+    def _others(self, root: Path, name: str) -> set[Path]:
+        """The files whose path is that name, however their accents are stored (NFC or NFD)."""
+        if _CONTROL.search(name) or not _has_bytes(name) or ".." in Path(name).parts:
+            return set()
+        found = {root}
+        for part in Path(name).parts:
+            found = {near / like for near in found for like in self._alike(near, part)}
+        return {Path(os.path.realpath(path)) for path in found if _is_there(path)}
+
+    def _alike(self, folder: Path, name: str) -> list[str]:
+        if name == "/" or _is_there(folder / name):
+            return [name]
+        listed = self._listed.get(folder)
+        if listed is None:
+            listed = self._listed[folder] = {}
+            with contextlib.suppress(OSError):  # no folder that can be read: nothing is in it
+                for entry in folder.iterdir():
+                    alike = listed.setdefault(unicodedata.normalize("NFC", entry.name), [])
+                    alike.append(entry.name)
+        return listed.get(unicodedata.normalize("NFC", name), [])
+
+
+def _is_there(path: Path) -> bool:
+    try:
+        path.stat()
+    except OSError:
+        return False
+    return True
 
 
 def _has_bytes(name: str) -> bool:
@@ -99,7 +144,7 @@ def image_source(value: str, folder: Folder, *, where: str) -> ImageSource:
         value = unquote(value[7:].removeprefix("localhost"))
     if len(value) > limits.MAX_PATH_CHARACTERS:
         raise Refused("E_IMAGE_BASE64", "neither base64 of an image nor a path", where=where)
-    return FileImage(path=folder.file(value, where=where))
+    return folder.image(value, where=where)
 
 
 def load(source: ImageSource, *, where: str) -> bytes:
@@ -123,7 +168,9 @@ def load(source: ImageSource, *, where: str) -> bytes:
                 found=f"{source.path}: {status.st_size} bytes",
             )
         return source.path.read_bytes()
-    except (FileNotFoundError, NotADirectoryError, PermissionError) as error:
+    except OSError as error:
+        if error.errno not in _OF_THE_NAME:
+            raise system.error_of(error, where=source.path) from None
         message = f"the image file cannot be read: {error.strerror or error}"
         raise Refused(
             "E_IMAGE_FILE",
@@ -132,8 +179,6 @@ def load(source: ImageSource, *, where: str) -> bytes:
             found=str(source.path),
             hint=_other_spelling(source.path),
         ) from None
-    except OSError as error:  # not of this row alone
-        raise system.error_of(error, where=source.path) from None
 
 
 def _other_spelling(path: Path) -> str:

@@ -6,15 +6,18 @@ import csv
 import gzip
 import io
 import json
+import re
 from pathlib import Path
 from typing import Any
 
+import pyarrow.ipc
+import pyarrow.parquet
 import pytest
 
 from kolm.capture import exporters, importers, intake
 from kolm.capture.drafts import BadRow, Defaults, Draft
 from kolm.capture.store import CaptureStore
-from kolm.errors import Refused
+from kolm.errors import Refused, Usage
 from kolm.records.capture import Source
 from tests.support.pictures import picture
 
@@ -41,6 +44,31 @@ def _table(rows: list[dict[str, Any]], delimiter: str) -> bytes:
     return made.getvalue().encode()
 
 
+def _arrow(rows: list[dict[str, Any]]) -> pyarrow.Table:
+    return pyarrow.Table.from_pylist(rows, _schema(rows))
+
+
+def _schema(rows: list[dict[str, Any]]) -> pyarrow.Schema:
+    """Of all keys: a row without one has a null, as Arrow knows no missing keys."""
+    merged: dict[str, Any] = {}
+    for row in rows:
+        merged |= row
+    return pyarrow.Table.from_pylist([merged]).schema
+
+
+def _parquet(rows: list[dict[str, Any]]) -> bytes:
+    made = io.BytesIO()
+    pyarrow.parquet.write_table(_arrow(rows), made)
+    return made.getvalue()
+
+
+def _stream(rows: list[dict[str, Any]]) -> bytes:
+    made, table = io.BytesIO(), _arrow(rows)
+    with pyarrow.ipc.new_stream(made, table.schema) as writer:
+        writer.write_table(table)
+    return made.getvalue()
+
+
 # How each format writes rows: name of the file and its bytes. `test_every_format_is_written_here`
 # holds it to the table.
 WRITERS = {
@@ -49,8 +77,13 @@ WRITERS = {
     "csv": lambda rows: ("rows.csv", _table(rows, ",")),
     "tsv": lambda rows: ("rows.tsv", _table(rows, "\t")),
     "folder": lambda rows: ("metadata.jsonl", _lines(rows)),
+    "parquet": lambda rows: ("rows.parquet", _parquet(rows)),
+    "hf-disk": lambda rows: ("data-00000-of-00001.arrow", _stream(rows)),
 }
-each_format = pytest.mark.parametrize("form", importers.TABLE)
+FOLDERS = ("folder", "hf-disk")
+TABLES = ("csv", "tsv", "parquet", "hf-disk")  # every row has every column
+PACKED = ("jsonl", "llava", "csv", "tsv")
+each_format = pytest.mark.parametrize("form", WRITERS)
 
 
 def written(folder: Path, form: str, rows: list[dict[str, Any]], *, packed: bool = False) -> Path:
@@ -59,12 +92,15 @@ def written(folder: Path, form: str, rows: list[dict[str, Any]], *, packed: bool
     name, data = WRITERS[form](rows)
     path = folder / (f"{name}.gz" if packed else name)
     path.write_bytes(gzip.compress(data) if packed else data)
-    return folder if form == "folder" else path
+    if form == "hf-disk":
+        state = {"_data_files": [{"filename": name}], "_split": None, "_format_kwargs": {}}
+        (folder / "state.json").write_text(json.dumps(state))
+    return folder if form in FOLDERS else path
 
 
-def read(path: Path, **options: Any) -> list[Draft | BadRow]:
-    defaults = Defaults(source=Source(kind="test", name=""), **options)
-    return list(importers.rows(path, defaults=defaults))
+def read(path: Path, own: dict[str, str] | None = None, **stated: Any) -> list[Draft | BadRow]:
+    defaults = Defaults(source=Source(kind="test", name=""), **stated)
+    return list(importers.rows(path, defaults=defaults, options=own))
 
 
 def said(draft: Draft | BadRow) -> Any:
@@ -72,8 +108,86 @@ def said(draft: Draft | BadRow) -> Any:
     return len(draft.images), draft.messages, draft.tags, draft.split, draft.license
 
 
+# Data sets with files of their own: the file to import, its options, and what its rows say.
+def _vqa(folder: Path) -> tuple[Path, dict[str, str]]:
+    for number in (7, 8):
+        (folder / f"COCO_val2014_{number:012d}.jpg").write_bytes(picture(number))
+    questions = [
+        {"image_id": 7, "question": "Is it red?", "question_id": 70},
+        {"image_id": 8, "question": "How many?", "question_id": 80},
+        {"image_id": 8, "question": "Who?", "question_id": 81},
+    ]
+    answers = [
+        {"question_id": number, "image_id": number // 10, "answer_type": kind,
+         "multiple_choice_answer": answer, "question_type": "is it", "answers": [
+             {"answer": answer, "answer_confidence": "yes", "answer_id": 1}]}
+        for number, kind, answer in ((80, "number", "2"), (70, "yes/no", "yes"))
+    ]  # fmt: skip
+    path = folder / "v2_OpenEnded_mscoco_val2014_questions.json"
+    head = {"info": {"year": 2017}, "data_type": "mscoco", "data_subtype": "val2014"}
+    path.write_text(json.dumps({**head, "questions": questions}))
+    (folder / "annotations.json").write_text(json.dumps({**head, "annotations": answers}))
+    return path, {"annotations": str(folder / "annotations.json")}
+
+
+def _captions(folder: Path) -> tuple[Path, dict[str, str]]:
+    for number in (7, 8):
+        (folder / f"{number}.jpg").write_bytes(picture(number))
+    images = [{"id": number, "file_name": f"{number}.jpg", "license": 3} for number in (7, 8, 9)]
+    captions = [
+        {"id": number, "image_id": image, "caption": text}
+        for number, image, text in ((5, 7, "a red box"), (4, 7, "a box"), (6, 8, "two"))
+    ]
+    path = folder / "captions_val2017.json"
+    path.write_text(json.dumps({"info": {}, "images": images, "annotations": captions}))
+    return path, {"prompt": "What is there?"}
+
+
+SETS: dict[str, tuple[Any, list[Any]]] = {
+    "vqa": (_vqa, [("Is it red?", "yes", ("yes/no",)), ("How many?", "2", ("number",)), "81"]),
+    "coco-captions": (
+        _captions,
+        [("What is there?", "a box", ()), ("What is there?", "two", ()), "no caption"],
+    ),
+}
+each_set = pytest.mark.parametrize("form", SETS)
+
+
+@each_set
+def test_a_data_set_is_read_from_its_own_files(form: str, tmp_path: Path) -> None:
+    path, options = SETS[form][0](tmp_path)
+    assert importers.guess(path) == form
+    for row, meant in zip(read(path, options), SETS[form][1], strict=True):
+        if isinstance(meant, str):
+            assert isinstance(row, BadRow)
+            assert meant in row.reason
+            continue
+        images, messages, tags, *_ = said(row)
+        texts = [message.content[-1].text for message in messages]
+        assert (images, *texts, tags) == (1, *meant)
+        assert row.images[0].path.is_file()  # type: ignore[union-attr]
+
+
+@each_set
+def test_a_data_set_needs_its_options(form: str, tmp_path: Path) -> None:
+    path, _ = SETS[form][0](tmp_path)
+    with pytest.raises(Usage) as caught:
+        read(path)
+    assert caught.value.code == "E_IMPORT_OPTION"
+    assert importers.TABLE[form].options[0].flag in caught.value.message
+
+
+@each_set
+def test_another_file_is_no_such_data_set(form: str, tmp_path: Path) -> None:
+    path, options = SETS[form][0](tmp_path)
+    path.write_text('{"data_subtype": "val2014", "data": [1]}')
+    with pytest.raises(Refused):
+        read(path, options)
+
+
 def test_every_format_is_written_here() -> None:
-    assert WRITERS.keys() == importers.TABLE.keys()
+    packages = {name for name, form in importers.TABLE.items() if form.packaged}
+    assert WRITERS.keys() | SETS.keys() | packages == importers.TABLE.keys()
 
 
 @each_format
@@ -88,7 +202,7 @@ def test_its_name_says_which_format_it_is(form: str, tmp_path: Path) -> None:
     assert importers.guess(written(tmp_path, form, GOOD)) == form
 
 
-@pytest.mark.parametrize("form", [form for form in importers.TABLE if form != "folder"])
+@pytest.mark.parametrize("form", PACKED)
 def test_gzip_is_unpacked(form: str, tmp_path: Path) -> None:
     path = written(tmp_path, form, GOOD, packed=True)
     assert importers.guess(path) == form
@@ -102,7 +216,7 @@ def test_gzip_is_unpacked(form: str, tmp_path: Path) -> None:
 @each_format
 def test_a_bad_row_costs_itself_and_is_named(form: str, tmp_path: Path) -> None:
     first, bad, last = read(written(tmp_path, form, [GOOD[0], BAD, GOOD[1]]))
-    if form in ("csv", "tsv"):  # every row of a table has every column
+    if form in TABLES:
         assert all(isinstance(row, BadRow) for row in (bad,))
         return
     assert isinstance(first, Draft)
@@ -120,13 +234,37 @@ def test_keys_can_be_passed_over(form: str, tmp_path: Path) -> None:
     assert all(isinstance(row, Draft) for row in read(path, ignored=frozenset(("respnse",))))
 
 
-@pytest.mark.parametrize("form", ["jsonl", "llava", "folder"])
-def test_numbers_are_answers_when_asked(form: str, tmp_path: Path) -> None:
-    rows = [{"image": "0.png", "prompt": "How many?", "response": number} for number in (3, 2.5)]
+@pytest.mark.parametrize("form", ["jsonl", "llava", "folder", "parquet", "hf-disk"])
+@pytest.mark.parametrize(
+    ("values", "texts"), [((3, 4), ["3", "4"]), ((2.5, -1.0), ["2.5", "-1.0"]),
+                          ((True, False), ["true", "false"])],
+)  # fmt: skip
+def test_numbers_are_answers_when_asked(
+    form: str, values: tuple[Any, ...], texts: list[str], tmp_path: Path
+) -> None:
+    rows = [{"image": "0.png", "prompt": "How many?", "response": value} for value in values]
     path = written(tmp_path, form, rows)
     assert all(isinstance(row, BadRow) and "--coerce" in row.hint for row in read(path))
-    answers = [said(row)[1][-1].content[0].text for row in read(path, coerce=True)]
-    assert answers == ["3", "2.5"]
+    assert [said(row)[1][-1].content[0].text for row in read(path, coerce=True)] == texts
+
+
+@each_format
+def test_a_key_can_be_read_as_another(form: str, tmp_path: Path) -> None:
+    rows = [{"image": "0.png", "caption": "a box", "prompt": "What is it?"}]
+    path = written(tmp_path, form, rows)
+    [bad] = read(path)
+    assert isinstance(bad, BadRow)
+    assert "--rename caption=NAME" in bad.hint
+    [draft] = read(path, renamed={"caption": "response"})
+    assert said(draft)[1][-1].content[0].text == "a box"
+
+
+@each_format
+def test_an_option_of_another_format_is_refused(form: str, tmp_path: Path) -> None:
+    with pytest.raises(Usage) as caught:
+        read(written(tmp_path, form, GOOD), {"annotations": "x.json"})
+    assert caught.value.code == "E_IMPORT_OPTION"
+    assert "--format vqa" in caught.value.hint
 
 
 @each_format
@@ -136,7 +274,14 @@ def test_an_import_that_is_wholly_bad_is_an_error(form: str, tmp_path: Path) -> 
         intake.take_in(store, read(path), skip_bad=True)
 
 
-@pytest.mark.parametrize("form", exporters.FORMATS)
+def test_the_guide_names_every_format() -> None:
+    guide = Path("docs/guides/capture.md").read_text()
+    named = {name for line in guide.splitlines() if line.startswith("| `")
+             for name in re.findall(r"`([^`]+)`", line.split("|")[1])}  # fmt: skip
+    assert {name for name, form in importers.TABLE.items() if not form.packaged} <= named
+
+
+@pytest.mark.parametrize("form", exporters.TABLE)
 def test_what_is_exported_is_imported_by_the_format_of_the_same_name(form: str) -> None:
     assert form in importers.TABLE
 

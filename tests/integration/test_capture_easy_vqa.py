@@ -12,18 +12,19 @@ pytest.importorskip("easy_vqa")
 
 from decimal import Decimal
 
-from kolm.capture import intake, snapshot
-from kolm.capture.importers import easy_vqa
+from kolm.capture import importers, intake, snapshot
 from kolm.capture.store import CaptureStore
 from kolm.format.split import SplitRule
+from tests.support.pictures import DEFAULTS
 
+PACKAGE = Path("easy-vqa")
 # Of processor time, which is not lengthened by whatever else runs: a minute of a shared core.
 IMPORT_SECONDS = 30
 SNAPSHOT_SECONDS = 10
 
 
 def test_rows_carry_their_official_side_licence_and_kind() -> None:
-    rows = list(easy_vqa.rows())
+    rows = list(importers.rows(PACKAGE, defaults=DEFAULTS))
     sides = [row.split for row in rows]
     assert (sides.count("train"), sides.count("eval")) == (38_575, 9_673)
     assert {row.license for row in rows} == {"MIT"}
@@ -35,7 +36,7 @@ def test_rows_carry_their_official_side_licence_and_kind() -> None:
 
 def test_the_first_rows_are_taken(tmp_path: Path) -> None:
     with CaptureStore.open(tmp_path, create=True) as store:
-        taken = intake.take_in(store, islice(easy_vqa.rows(), 100))
+        taken = intake.take_in(store, islice(importers.rows(PACKAGE, defaults=DEFAULTS), 100))
         assert (taken.captures, taken.refused) == (100, ())
         assert store.verify()[0] == 100
 
@@ -44,7 +45,7 @@ def test_the_first_rows_are_taken(tmp_path: Path) -> None:
 def test_the_whole_set_is_imported_and_frozen_in_time(tmp_path: Path) -> None:
     with CaptureStore.open(tmp_path, create=True) as store:
         since = process_time()
-        taken = intake.take_in(store, easy_vqa.rows())
+        taken = intake.take_in(store, importers.rows(PACKAGE, defaults=DEFAULTS))
         assert process_time() - since < IMPORT_SECONDS
         assert (taken.captures, taken.images, taken.refused) == (48_248, 5_000, ())
         since = process_time()

@@ -8,8 +8,9 @@ import pytest
 
 from kolm import actions
 from kolm.bundle import limits, members
+from kolm.capture.store import CaptureStore
 from kolm.errors import Refused, Unreadable
-from tests.support.pictures import capture, filled
+from tests.support.pictures import capture, filled, picture
 
 pytest.importorskip("torch")  # a lock names the version that would train
 
@@ -121,3 +122,15 @@ def test_settings_that_seldom_work_are_warned_about(
     spec.write_text(text)
     found = [finding["message"] for finding in actions.check(spec)]
     assert any(message.startswith(warned) for message in found)
+
+
+def test_shares_that_pass_over_the_rows_own_sides_are_a_warning(tmp_path: Path) -> None:
+    findings(tmp_path, captures=40, floor="0.7")
+    with CaptureStore.open(tmp_path / "captures") as store:
+        store.add([capture(50, split="eval")], [picture(50)])
+    warned = [
+        finding["message"]
+        for finding in actions.check(tmp_path / "kolm.yaml")
+        if (finding["name"], finding["verdict"]) == ("captures", "warning")
+    ]
+    assert ["1 capture with a stated side" in message for message in warned] == [True]

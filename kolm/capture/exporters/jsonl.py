@@ -11,16 +11,17 @@ from typing import Any
 from kolm import canonical
 from kolm.capture.documents import to_document
 from kolm.capture.drafts import prompt_and_response
-from kolm.capture.exporters import image_name
+from kolm.capture.exporting import Images
 from kolm.capture.markers import own_placeholder
 from kolm.capture.store import Stored
 from kolm.records.capture import Capture, TextPart
 
 
-def text(rows: Iterable[Stored], folder: str) -> Iterator[bytes]:
-    """The lines of the file; `folder` is the images' folder, relative to it."""
+def pieces(rows: Iterable[Stored], images: Images) -> Iterator[bytes]:
+    """The lines of the file."""
     for row in rows:
-        yield canonical.dumps(_row(row.capture, folder)) + b"\n"
+        shown = image_paths(row.capture, images)
+        yield canonical.dumps({"image": shown, **row_of(row.capture)}) + b"\n"
 
 
 def common(capture: Capture) -> dict[str, Any]:
@@ -30,20 +31,20 @@ def common(capture: Capture) -> dict[str, Any]:
     return {key: document[key] for key in shared if document.get(key)}
 
 
-def image_names(capture: Capture, folder: str) -> str | list[str]:
+def image_paths(capture: Capture, images: Images) -> str | list[str]:
     """One image's path, or the list of none or several."""
-    names = [f"{folder}/{image_name(image)}" for image in capture.images]
-    return names[0] if len(names) == 1 else names
+    paths = [images.path(image) for image in capture.images]
+    return paths[0] if len(paths) == 1 else paths
 
 
-def _row(capture: Capture, folder: str) -> dict[str, Any]:
-    row = {"image": image_names(capture, folder), **common(capture)}
+def row_of(capture: Capture) -> dict[str, Any]:
+    """The row of a capture, without its images."""
     pair = _pair(capture)
     if pair is None:
-        return {**row, "messages": to_document(capture)["messages"]}
+        return {**common(capture), "messages": to_document(capture)["messages"]}
     placeholder = own_placeholder(pair)
     named = {"placeholder": placeholder} if placeholder else {}
-    return {**row, **named, "prompt": pair[0], "response": pair[1]}
+    return {**common(capture), **named, "prompt": pair[0], "response": pair[1]}
 
 
 def _pair(capture: Capture) -> tuple[str, str] | None:

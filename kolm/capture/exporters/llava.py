@@ -10,7 +10,8 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 from kolm import canonical
-from kolm.capture.exporters.jsonl import common, image_names
+from kolm.capture.exporters.jsonl import common, image_paths
+from kolm.capture.exporting import Images
 from kolm.capture.markers import PLACEHOLDER, own_placeholder
 from kolm.capture.store import Stored
 from kolm.digest import hex_of
@@ -19,16 +20,16 @@ from kolm.records.capture import Capture, ImagePart, Message, TextPart
 SPEAKERS = {"system": "system", "user": "human", "assistant": "gpt"}
 
 
-def text(rows: Iterable[Stored], folder: str) -> Iterator[bytes]:
-    """The text of the file, one row a line; `folder` is the images' folder, relative to it."""
+def pieces(rows: Iterable[Stored], images: Images) -> Iterator[bytes]:
+    """The text of the file, one row a line."""
     lead = b"[\n"
     for row in rows:
-        yield lead + canonical.dumps(_row(row, folder))
+        yield lead + canonical.dumps(_row(row, images))
         lead = b",\n"
     yield b"[]\n" if lead == b"[\n" else b"\n]\n"
 
 
-def _row(row: Stored, folder: str) -> dict[str, Any]:
+def _row(row: Stored, images: Images) -> dict[str, Any]:
     capture = row.capture
     placeholder = _placeholder(capture)
     document = {
@@ -40,7 +41,7 @@ def _row(row: Stored, folder: str) -> dict[str, Any]:
         **common(capture),
     }
     if capture.images:
-        document["image"] = image_names(capture, folder)
+        document["image"] = image_paths(capture, images)
     if placeholder != PLACEHOLDER:
         document["placeholder"] = placeholder
     return document

@@ -11,7 +11,8 @@ from importlib import import_module, metadata
 from pathlib import Path
 from types import ModuleType
 
-from kolm.capture.drafts import Draft, FileImage, prompt_and_response
+from kolm.capture.drafts import Defaults, Draft, FileImage, prompt_and_response
+from kolm.capture.sources import Folder
 from kolm.errors import missing_extra
 from kolm.records.capture import Source, Split
 
@@ -21,8 +22,10 @@ SHAPES = frozenset(("circle", "rectangle", "triangle"))
 SIDES: tuple[tuple[str, Split], ...] = (("train", "train"), ("test", "eval"))
 
 
-def rows() -> Iterator[Draft]:
+def rows(path: Path, folder: Folder, defaults: Defaults) -> Iterator[Draft]:
     """The rows of both splits, each tagged with what is asked: boolean, shape or color.
+
+    The package says of each row what it is; of the defaults only tags are added.
 
     Raises:
         Lacking: the package is not installed.
@@ -33,10 +36,10 @@ def rows() -> Iterator[Draft]:
         raise missing_extra(
             "examples", "the easy-VQA data set is a package that is not installed"
         ) from None
-    return _rows(package)
+    return _rows(package, defaults.tags)
 
 
-def _rows(package: ModuleType) -> Iterator[Draft]:
+def _rows(package: ModuleType, tags: tuple[str, ...]) -> Iterator[Draft]:
     source = Source(kind=PACKAGE, name=f"{PACKAGE} {metadata.version(PACKAGE)}")
     for official, side in SIDES:
         questions, answers, numbers = getattr(package, f"get_{official}_questions")()
@@ -53,7 +56,7 @@ def _rows(package: ModuleType) -> Iterator[Draft]:
                 license=LICENSE,
                 source=source,
                 split=side,
-                tags=(_asked(answer),),
+                tags=tuple(sorted({_asked(answer), *tags})),
             )
 
 

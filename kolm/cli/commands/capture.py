@@ -2,21 +2,45 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import functools
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import click
 
-from kolm.capture.importers import TABLE
+from kolm.capture import exporters, importers
 from kolm.cli import output
 from kolm.cli.commands import capture_rows
 from kolm.cli.options import STORE
 from kolm.counting import counted
 
+FORMATS = tuple(name for name, form in importers.TABLE.items() if not form.packaged)
+PACKAGES = tuple(name for name, form in importers.TABLE.items() if form.packaged)
 TAGS = click.option("--tag", "tags", multiple=True, metavar="TAG", help="May be given repeatedly.")
 SHOWN_NAMES = 10  # of captures that are on no side
 SPLITS = click.Choice(["train", "validation", "eval"])
+
+
+def _format_options(function: Callable[..., None]) -> Callable[..., None]:
+    """The options that formats have of their own, as one mapping `options`."""
+    told = {
+        option.name: (option, [form for form in FORMATS if option in importers.TABLE[form].options])
+        for form in FORMATS
+        for option in importers.TABLE[form].options
+    }
+
+    @functools.wraps(function)
+    def command(**given: Any) -> None:
+        options = {name: given.pop(name) for name in told}
+        function(options={name: text for name, text in options.items() if text}, **given)
+
+    for option, forms in reversed(told.values()):
+        told_of = f"For {' and '.join(forms)}: {option.help}."
+        command = click.option(option.flag, option.name, metavar=option.metavar, help=told_of)(
+            command
+        )
+    return command
 
 
 @click.group(short_help="Keep (image, prompt, response) pairs: import, export, snapshot.")
@@ -75,10 +99,15 @@ def add(
     _answer_taken("add", folder, taken, total)
 
 
-@command.command("import")
-@click.argument("source", metavar="FILE|FOLDER|-|easy-vqa")
+def _listed(table: Mapping[str, importers.Importer | exporters.Exporter]) -> str:
+    """The formats of a table with what they are, as a command's help shows them."""
+    return "\n".join(("\b", "Formats:", *(f"  {name:<14} {table[name].help}" for name in table)))
+
+
+@command.command("import", epilog=_listed(importers.TABLE))
+@click.argument("source", metavar="|".join(("FILE", "FOLDER", "-", *PACKAGES)))
 @STORE
-@click.option("--format", "form", type=click.Choice(tuple(TABLE)), help="Default: by name.")
+@click.option("--format", "form", type=click.Choice(FORMATS), help="Default: by name.")
 @click.option(
     "--images",
     type=click.Path(exists=True, file_okay=False, path_type=Path),
@@ -96,10 +125,14 @@ def add(
 @TAGS
 @click.option("--license", "license_id", default="", help="SPDX id of rows that state none.")
 @click.option("--split", type=SPLITS, help="Side of rows that state none.")
-@click.option("--coerce", is_flag=True, help="Take numbers where an answer's text is wanted.")
+@click.option("--coerce", is_flag=True, help="Take numbers, true and false as answers.")
 @click.option(
     "--ignore-key", "ignored", multiple=True, metavar="KEY", help="Pass over; repeatable."
 )
+@click.option(
+    "--rename", "renamed", multiple=True, metavar="KEY=NAME", help="Read KEY as NAME; repeatable."
+)
+@_format_options
 def import_(
     source: str,
     folder: Path,
@@ -113,35 +146,33 @@ def import_(
     split: Any,
     coerce: bool,
     ignored: tuple[str, ...],
+    renamed: tuple[str, ...],
+    options: dict[str, str],
 ) -> None:
-    """Import rows from a file, a folder, standard input (-), or the easy-vqa package.
+    """Import rows from a file, a folder, standard input (-), or an installed package.
 
-    JSON Lines, a JSON array, CSV or TSV, each also as gzip; or a folder with a metadata file. Rows
-    are prompt and response, chat messages, or conversations. All rows are taken or none; importing
-    the same rows again adds nothing.
+    Rows are prompt and response, chat messages, or conversations; text files may be packed with
+    gzip. All rows are taken or none; importing the same rows again adds nothing.
     """
     from kolm import outputs
-    from kolm.capture import extras, importers, intake, reading
-    from kolm.capture.drafts import BadRow, Defaults, Draft
-    from kolm.capture.importers import easy_vqa
+    from kolm.capture import extras, intake, reading
+    from kolm.capture.drafts import Defaults
     from kolm.capture.store import CaptureStore
     from kolm.records.capture import Source
 
     out = output.current()
     path = Path(source)
-    if source == easy_vqa.PACKAGE and not path.exists():
-        rows: Iterator[Draft | BadRow] = easy_vqa.rows()
-    else:
-        form = form or importers.guess(path)
-        defaults = Defaults(
-            source=Source(kind=form, name=reading.name_of(path)),
-            license=license_id,
-            split=split,
-            tags=tags,
-            coerce=coerce,
-            ignored=frozenset(ignored),
-        )
-        rows = importers.rows(path, form=form, images=images, defaults=defaults)
+    form = form or importers.guess(path)
+    defaults = Defaults(
+        source=Source(kind=form, name=reading.name_of(path)),
+        license=license_id,
+        split=split,
+        tags=tags,
+        coerce=coerce,
+        ignored=frozenset(ignored),
+        renamed=dict(map(_renaming, renamed)),
+    )
+    rows = importers.rows(path, form=form, images=images, defaults=defaults, options=options)
     extras.pillow()  # what is missing is said before a store is made
     if refused is not None:
         outputs.demand_free(refused, force=force)
@@ -156,26 +187,28 @@ def import_(
     _answer_taken("import", folder, taken, total, listed)
 
 
-@command.command("export")
+@command.command("export", epilog=_listed(exporters.TABLE))
 @click.argument("target", type=click.Path(dir_okay=False, path_type=Path), metavar="FILE")
 @STORE
-@click.option("--format", "form", type=click.Choice(["jsonl", "llava"]), help="Default: by name.")
+@click.option(
+    "--format", "form", type=click.Choice(tuple(exporters.TABLE)), help="Default: by name."
+)
 @TAGS
 @click.option("--force", is_flag=True, help="Replace FILE if it exists.")
 def export(
     target: Path, folder: Path, form: str | None, tags: tuple[str, ...], force: bool
 ) -> None:
-    """Write captures to FILE, and their images into a folder beside it.
+    """Write captures to FILE, and their images into it or into a folder beside it.
 
     Importing FILE gives the same captures again.
     """
-    from kolm.capture import exporters, importers
+    from kolm.capture import exporting
     from kolm.capture.store import CaptureStore
 
     out = output.current()
-    form = form or importers.guess(target)
+    form = form or exporters.guess(target)
     with CaptureStore.open_to_read(folder) as store:
-        done = exporters.export(
+        done = exporting.export(
             store, target, form=form, tags=tags, replace=force, reporter=out.reporter
         )
     document = {
@@ -184,12 +217,11 @@ def export(
         "file": str(done.file),
         "format": form,
         "images": done.images,
-        "images_folder": str(done.folder),
+        "images_folder": None if done.folder is None else str(done.folder),
     }
-    text = (
-        f"{counted(done.captures, 'capture')} in {done.file}, "
-        f"{counted(done.images, 'image')} in {done.folder}"
-    )
+    text = f"{counted(done.captures, 'capture')} in {done.file}"
+    if done.images:
+        text += f", {counted(done.images, 'image')} in {done.folder or 'it'}"
     out.answer(document, text, brief=str(done.file), wrote=target)
 
 
@@ -248,6 +280,9 @@ def snapshot(
     target = None
     with CaptureStore.open_to_read(folder) as store:
         taken = snapshots.take(store, rule)
+        told = taken.told()
+        if told is not None:
+            output.current().reporter.warned(told)
         try:
             target = str(snapshots.keep(store, taken))
         except Denied as error:  # to look at a store, nobody needs to write into it
@@ -261,6 +296,13 @@ def snapshot(
     }
     brief = target or taken.digest
     output.current().answer(document, lambda: _snapshot_text(document), brief=brief)
+
+
+def _renaming(text: str) -> tuple[str, str]:
+    key, equals, name = text.partition("=")
+    if not (key and equals and name):
+        raise click.BadParameter(f"{text!r} is not KEY=NAME", param_hint="--rename")
+    return key, name
 
 
 def _answer_taken(

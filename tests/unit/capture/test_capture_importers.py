@@ -130,7 +130,7 @@ def test_paths_are_relative_to_the_images_folder_when_one_is_named(folder: Path)
         ({"respnse": "x"}, "E_ROW_UNKNOWN_KEY", "respnse"),
         ({"prompt": None}, "E_ROW_MISSING_KEY", "prompt"),
         ({"response": 4}, "E_ROW_FIELD", "response"),
-        ({"split": "test"}, "E_ROW_FIELD", "called eval here"),
+        ({"split": "holdout"}, "E_ROW_FIELD", "test"),
         ({"tags": "a"}, "E_ROW_FIELD", "tags"),
         ({"source": {"kind": "x"}}, "E_ROW_FIELD", "source"),
         ({"corrections": [{"start": 0}]}, "E_ROW_FIELD", "corrections"),
@@ -415,3 +415,148 @@ def test_a_row_with_too_many_images_is_refused(folder: Path, tmp_path: Path) -> 
 def test_parts_of_a_draft_are_images_or_texts(folder: Path) -> None:
     [draft] = good(read(folder / "r.jsonl", [row()]))
     assert isinstance(draft.messages[0].content[0], ImagePart)
+
+
+# How a row writes the name of a file, the files there are, and which one is meant, if any.
+COMPOSED, TAKEN_APART = "caf\u00e9.png", "cafe\u0301.png"
+
+
+@pytest.mark.parametrize(
+    ("named", "files", "meant"),
+    [
+        (COMPOSED, [TAKEN_APART], TAKEN_APART),
+        (TAKEN_APART, [COMPOSED], COMPOSED),
+        (f"sub-{COMPOSED}/a.png", [f"sub-{TAKEN_APART}/a.png"], f"sub-{TAKEN_APART}/a.png"),
+        ("a%20b.png", ["a b.png"], "a b.png"),
+        ("caf%C3%A9.png", [TAKEN_APART], TAKEN_APART),
+        ("a\\b.png", ["a/b.png"], "a/b.png"),
+        ("a%20b.png", ["a b.png", "a%20b.png"], "a%20b.png"),
+        (COMPOSED, [COMPOSED, TAKEN_APART], COMPOSED),
+        ("a\u030a\u0323.png", ["\u1ea1\u030a.png", "\u00e5\u0323.png"], None),  # two fit
+        ("A.png", ["a.png"], None),
+        ("%2e%2e/secret.png", [], None),
+        ("a%00.png", [], None),
+        ("x" * 300 + ".png", [], None),
+    ],
+)
+def test_a_name_that_is_written_otherwise_finds_the_one_file_it_can_mean(
+    named: str, files: list[str], meant: str | None, tmp_path: Path
+) -> None:
+    root, store = tmp_path / "rows", tmp_path / "store"
+    root.mkdir()
+    (tmp_path / "secret.png").write_bytes(picture(9))
+    for number, name in enumerate(files):
+        (root / name).parent.mkdir(exist_ok=True)
+        (root / name).write_bytes(picture(number))
+    [draft] = good(read(root / "r.jsonl", [row(image=named)]))
+    [source] = draft.images
+    assert isinstance(source, FileImage)
+    if meant is None:
+        with CaptureStore.open(store, create=True) as opened, pytest.raises(Refused) as caught:
+            intake.take_in(opened, [draft])
+        assert caught.value.code == "E_IMAGE_FILE"
+        return
+    assert source.path == root / meant
+    assert bool(draft.told) == (named != meant)
+
+
+def test_a_way_out_of_the_folder_is_none_in_any_spelling(tmp_path: Path) -> None:
+    (tmp_path / "in").mkdir()
+    (tmp_path / "secret.png").write_bytes(picture(9))
+    (tmp_path / "in" / "link").symlink_to(tmp_path)
+    for name in ("link%2Fsecret.png", "link\\secret.png"):
+        assert reason(read(tmp_path / "in" / "r.jsonl", [row(image=name)])).code == "E_IMAGE_PATH"
+
+
+@pytest.mark.parametrize("end", [b"\n", b"\r\n", b"\r"])
+@pytest.mark.parametrize("last", [True, False])
+def test_lines_end_as_any_system_ends_them(end: bytes, last: bool, folder: Path) -> None:
+    written = [json.dumps(row(prompt=f"{number}?")).encode() for number in range(3)]
+    (folder / "r.jsonl").write_bytes(end.join([*written, b""] if last else written))
+    drafts = good(list(importers.rows(folder / "r.jsonl", defaults=DEFAULTS)))
+    assert [draft.where for draft in drafts] == ["r.jsonl:1", "r.jsonl:2", "r.jsonl:3"]
+
+
+def test_a_table_s_lines_may_end_in_returns_alone(folder: Path) -> None:
+    (folder / "r.csv").write_bytes(b"image,prompt,response\r0.png,a?,b\r1.png,c?,d\r")
+    assert len(good(list(importers.rows(folder / "r.csv", defaults=DEFAULTS)))) == 2
+
+
+def test_a_line_over_its_limit_that_ends_in_a_return_costs_itself(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(limits, "MAX_ROW_BYTES", 200)
+    written = [json.dumps(row(prompt="x" * size)).encode() for size in (10, 900, 10)]
+    (folder / "r.jsonl").write_bytes(b"\r".join(written))
+    first, long, last = importers.rows(folder / "r.jsonl", defaults=DEFAULTS)
+    assert isinstance(long, BadRow)
+    assert long.code == "E_ROW_TOO_LONG"
+    assert (first.where, long.where, last.where) == ("r.jsonl:1", "r.jsonl:2", "r.jsonl:3")
+    good([first, last])
+
+
+@pytest.mark.parametrize("name", ["r.jsonl", "r.json"])
+def test_a_number_of_any_size_may_stand_where_nothing_is_read(name: str, folder: Path) -> None:
+    number = 12345678901234567890123
+    [draft] = good(read(folder / name, [row(id=number)]))
+    assert shape(draft)[-1] == ("assistant", ["this"])
+    [draft] = good(
+        list(
+            importers.rows(
+                _lines_of(folder, row(response=number)),
+                defaults=Defaults(source=DEFAULTS.source, coerce=True),
+            )
+        )
+    )
+    assert shape(draft)[-1] == ("assistant", [str(number)])
+
+
+def test_a_number_of_more_digits_than_python_reads_costs_its_row(folder: Path) -> None:
+    found = list(importers.rows(_lines_of(folder, row(), id="9" * 5000), defaults=DEFAULTS))
+    assert reason(found).code == "E_JSON_VALUE"
+
+
+def _lines_of(folder: Path, value: dict[str, Any], **numbers: str) -> Path:
+    path = folder / "numbers.jsonl"
+    bare = "".join(f', "{key}": {digits}' for key, digits in numbers.items())
+    path.write_text(json.dumps(value)[:-1] + bare + "}\n")
+    return path
+
+
+@pytest.mark.parametrize("value", [True, 4, 2.5])
+def test_a_question_that_is_no_text_is_no_case_for_coerce(folder: Path, value: Any) -> None:
+    bad = reason(read(folder / "r.jsonl", [row(prompt=value)]))
+    assert (bad.code, bad.hint) == ("E_ROW_FIELD", "")
+
+
+def test_answers_among_image_parts_are_coerced_too(folder: Path) -> None:
+    asked = [{"type": "image", "image": 0}, {"type": "text", "text": "Is it?"}]
+    turns = [{"role": "user", "content": asked}, {"role": "assistant", "content": True}]
+    value = {"image": "0.png", "messages": turns}
+    assert "--coerce" in reason(read(folder / "r.jsonl", [value])).hint
+    defaults = Defaults(source=DEFAULTS.source, coerce=True)
+    [draft] = good(list(importers.rows(folder / "r.jsonl", defaults=defaults)))
+    assert shape(draft)[-1] == ("assistant", ["true"])
+
+
+@pytest.mark.parametrize(
+    ("stated", "side"),
+    [("test", "eval"), ("Test", "eval"), ("val", "validation"), ("dev", "validation")],
+)
+def test_sides_have_other_names_elsewhere(folder: Path, stated: str, side: str) -> None:
+    [draft] = good(read(folder / "r.jsonl", [row(split=stated)]))
+    assert draft.split == side
+
+
+def test_what_follows_an_array_is_not_lost_in_silence(folder: Path) -> None:
+    path = folder / "r.json"
+    path.write_text(json.dumps([row()]) + "\n" + json.dumps([row(prompt="second?")]))
+    with pytest.raises(Refused) as caught:
+        list(importers.rows(path, defaults=DEFAULTS))
+    assert "follows" in caught.value.message
+
+
+def test_an_array_among_lines_is_told_how_to_be_read(folder: Path) -> None:
+    (folder / "r.jsonl").write_text(json.dumps([row()]) + "\n")
+    bad = reason(list(importers.rows(folder / "r.jsonl", defaults=DEFAULTS)))
+    assert "--format llava" in bad.hint

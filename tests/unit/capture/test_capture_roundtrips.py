@@ -1,4 +1,4 @@
-"""What is exported imports to the same captures, in both formats, with the images' own bytes."""
+"""What is exported imports to the same captures, in every format, with the images' own bytes."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from kolm.capture import exporters, importers, intake
+from kolm.capture import exporters, exporting, importers, intake
 from kolm.capture.store import CaptureStore
 from kolm.errors import Refused, Usage
 from kolm.records.capture import ImagePart, Message, TextPart
 from tests.support.captures import PICTURES, captures
 from tests.support.pictures import DEFAULTS, capture, facts, filled, picture
 
-NAMES = {"jsonl": "rows.jsonl", "llava": "rows.json"}
+NAMES = {"jsonl": "rows.jsonl", "llava": "rows.json", "parquet": "rows.parquet"}
 
 
 def ids(store: CaptureStore) -> list[str]:
@@ -25,7 +25,7 @@ def ids(store: CaptureStore) -> list[str]:
 
 def round_trip(folder: Path, form: str, *values) -> None:
     with filled(folder / "one", *values, pictures=PICTURES) as one:
-        done = exporters.export(one, folder / NAMES[form], form=form)
+        done = exporting.export(one, folder / NAMES[form], form=form)
         assert done.captures == len(one)
         with CaptureStore.open(folder / "two", create=True) as two:
             intake.take_in(two, importers.rows(done.file, form=form, defaults=DEFAULTS))
@@ -35,7 +35,7 @@ def round_trip(folder: Path, form: str, *values) -> None:
                     assert two.read_image(image.file) == one.read_image(image.file)
 
 
-@pytest.mark.parametrize("form", exporters.FORMATS)
+@pytest.mark.parametrize("form", exporters.TABLE)
 @settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(values=st.lists(captures(), min_size=1, max_size=4))
 def test_exported_captures_import_to_the_same_captures(form: str, values) -> None:
@@ -43,7 +43,7 @@ def test_exported_captures_import_to_the_same_captures(form: str, values) -> Non
         round_trip(Path(folder), form, *values)
 
 
-@pytest.mark.parametrize("form", exporters.FORMATS)
+@pytest.mark.parametrize("form", exporters.TABLE)
 def test_a_placeholder_that_is_mere_text_stays_text(form: str, tmp_path: Path) -> None:
     tricky = Message(
         role="user",
@@ -61,17 +61,17 @@ def test_a_placeholder_that_is_mere_text_stays_text(form: str, tmp_path: Path) -
 
 def test_images_are_written_as_their_original_bytes_once(tmp_path: Path) -> None:
     with filled(tmp_path / "s", capture(0), capture(0, prompt="else?"), capture(1)) as store:
-        done = exporters.export(store, tmp_path / "rows.jsonl", form="jsonl")
+        done = exporting.export(store, tmp_path / "rows.jsonl", form="jsonl")
     assert done.images == 2
     written = {path.read_bytes() for path in done.folder.iterdir()}
     assert written == {picture(0), picture(1)}
-    assert (done.folder / exporters.image_name(facts(0))).read_bytes() == picture(0)
+    assert (done.folder / exporting.image_name(facts(0))).read_bytes() == picture(0)
 
 
 def test_only_captures_with_all_tags_are_exported(tmp_path: Path) -> None:
     values = [capture(0, tags=("a",)), capture(1, tags=("a", "b")), capture(2)]
     with filled(tmp_path / "s", *values) as store:
-        done = exporters.export(store, tmp_path / "x.json", form="llava", tags=("a", "b"))
+        done = exporting.export(store, tmp_path / "x.json", form="llava", tags=("a", "b"))
     assert (done.captures, done.images) == (1, 1)
 
 
@@ -80,10 +80,10 @@ def test_an_existing_file_is_not_replaced_unasked(tmp_path: Path) -> None:
     target.write_text("mine")
     with filled(tmp_path / "s", capture(0)) as store:
         with pytest.raises(Usage) as caught:
-            exporters.export(store, target, form="jsonl")
+            exporting.export(store, target, form="jsonl")
         assert caught.value.code == "E_TARGET_EXISTS"
         assert target.read_text() == "mine"
-        exporters.export(store, target, form="jsonl", replace=True)
+        exporting.export(store, target, form="jsonl", replace=True)
     assert target.read_text() != "mine"
 
 
@@ -96,13 +96,13 @@ def test_an_empty_store_exports_an_empty_array_which_is_nothing_to_import(tmp_pa
 
 def test_another_picture_under_an_image_name_is_not_replaced_unasked(tmp_path: Path) -> None:
     with filled(tmp_path / "s", capture(0)) as store:
-        done = exporters.export(store, tmp_path / "x.jsonl", form="jsonl")
+        done = exporting.export(store, tmp_path / "x.jsonl", form="jsonl")
         (image,) = done.folder.iterdir()
         data = image.read_bytes()
         image.write_bytes(b"mine")
         done.folder.rename(tmp_path / "x2_images")
         with pytest.raises(Usage) as caught:
-            exporters.export(store, tmp_path / "x2.jsonl", form="jsonl")
+            exporting.export(store, tmp_path / "x2.jsonl", form="jsonl")
         assert caught.value.where.endswith(image.name)
-        exporters.export(store, tmp_path / "x2.jsonl", form="jsonl", replace=True)
+        exporting.export(store, tmp_path / "x2.jsonl", form="jsonl", replace=True)
     assert (tmp_path / "x2_images" / image.name).read_bytes() == data

@@ -204,3 +204,16 @@ def test_later_captures_do_not_change_a_kept_snapshot(tmp_path: Path) -> None:
         other = snapshot.keep(store, snapshot.take(store, HASH))
     assert other != folder
     assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
+
+
+def test_shares_that_pass_over_the_rows_own_sides_are_told(tmp_path: Path) -> None:
+    stated = [capture(n, split="eval" if n % 3 else "train") for n in range(30)]
+    official = SplitRule(kind="official", validation=Decimal(0))
+    with filled(tmp_path / "stated", *stated, capture(30)) as store:
+        told = snapshot.take(store, HASH).told()
+        assert told is not None
+        assert "30 captures" in told
+        store.remove([row.id for row in store.rows() if row.capture.split is None])
+        assert snapshot.take(store, official).told() is None
+    with filled(tmp_path / "none", *VALUES) as store:
+        assert snapshot.take(store, HASH).told() is None

@@ -1,0 +1,59 @@
+"""Capture: captions of COCO: one JSON file of images and annotations, and a folder of pictures.
+
+X. Chen et al., "Microsoft COCO Captions" (2015). A picture has about five captions, and several
+answers to one prompt about one picture contradict each other: the one with the lowest id is taken.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from kolm.capture import fields, reading
+from kolm.capture.drafts import BadRow, Defaults, Draft
+from kolm.capture.importers.drafting import drafts
+from kolm.capture.importers.option import Option
+from kolm.capture.sources import Folder
+
+OPTIONS = (Option("prompt", "what is asked about every picture", required=True),)
+
+
+def rows(
+    path: Path, folder: Folder, defaults: Defaults, *, prompt: str
+) -> Iterator[Draft | BadRow]:
+    """A row for each picture that has a caption; a picture without one is a bad row."""
+    return drafts(_images(path, prompt, _first_captions(path)), folder, defaults)
+
+
+def _first_captions(path: Path) -> dict[int, str]:
+    first: dict[int, tuple[int, str]] = {}
+    for where, value in reading.members(path, "annotations"):
+        if isinstance(value, BadRow):
+            raise value.error()
+        image, number = (_number(value, key, where) for key in ("image_id", "id"))
+        caption = fields.text(value, "caption", where=where)
+        if image not in first or number < first[image][0]:
+            first[image] = number, caption
+    return {image: caption for image, (_, caption) in first.items()}
+
+
+def _images(path: Path, prompt: str, captions: dict[int, str]) -> Iterator[reading.Located]:
+    for where, value in reading.members(path, "images"):
+        if isinstance(value, BadRow):
+            yield where, value
+            continue
+        number = value.get("id")
+        if isinstance(number, int) and number in captions:
+            named = {"image": value.get("file_name"), "prompt": prompt}
+            yield where, {**named, "response": captions[number]}
+        else:
+            reason = "the picture has no caption"
+            yield where, BadRow(where=where, code="E_ROW_MISSING_KEY", reason=reason)
+
+
+def _number(value: dict[str, Any], key: str, where: str) -> int:
+    number = value.get(key)
+    if type(number) is not int:
+        raise fields.wrong(key, "a whole number", number, where)
+    return number
