@@ -170,7 +170,8 @@ def _refuse(where: str, message: str) -> NoReturn:
 
 # A string that nobody closes runs to the end, and nothing is ever tried twice: without that, a
 # document of escaped quotes takes the square of its size.
-_STRUCTURE = re.compile(r'"(?:[^"\\]++|\\.)*+(?:"|\\?\Z)|[\[\]{}]', re.DOTALL)
+_STRING = re.compile(r'"(?:[^"\\]++|\\.)*+(?:"|\\?\Z)', re.DOTALL)
+_NO_BRACKETS = re.compile(r"[^\[\]{}]+")
 
 
 def _check_depth(text: str, max_depth: int, where: str) -> None:
@@ -178,19 +179,15 @@ def _check_depth(text: str, max_depth: int, where: str) -> None:
     if text.count("[") + text.count("{") <= max_depth:
         return
     depth = 0
-    for match in _STRUCTURE.finditer(text):
-        sign = match.group()
-        if sign in "[{":
-            depth += 1
-            if depth > max_depth:
-                raise Refused(
-                    "E_JSON_TOO_DEEP",
-                    "the JSON document is nested deeper than its limit",
-                    where=where,
-                    expected=f"at most {max_depth} levels",
-                )
-        elif sign in "]}":
-            depth -= 1
+    for sign in _NO_BRACKETS.sub("", _STRING.sub("", text)):
+        depth += 1 if sign in "[{" else -1
+        if depth > max_depth:
+            raise Refused(
+                "E_JSON_TOO_DEEP",
+                "the JSON document is nested deeper than its limit",
+                where=where,
+                expected=f"at most {max_depth} levels",
+            )
 
 
 def loads_canonical(

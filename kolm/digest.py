@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib  # noqa: TID251 - this module is where hashing lives
 import re
+import struct
 from collections.abc import Iterable, MutableSequence
 from pathlib import Path
 from typing import Any, NewType
@@ -19,6 +20,7 @@ Digest = NewType("Digest", str)
 
 _PREFIX = "sha256:"
 _FORM = re.compile(r"sha256:[0-9a-f]{64}\Z", re.ASCII)
+_WORDS = struct.Struct("<8I")
 _READ_BYTES = 1024 * 1024  # larger reads gain nothing: hashing is the bottleneck
 EMPTY = Digest(_PREFIX + hashlib.sha256(b"").hexdigest())
 
@@ -138,7 +140,7 @@ class Stream:
         if not self._words:
             block = hashlib.sha256(self._seed + self._block.to_bytes(8, "little")).digest()
             self._block += 1
-            self._words = [int.from_bytes(block[i : i + 4], "little") for i in range(28, -1, -4)]
+            self._words = [*_WORDS.unpack(block)][::-1]  # taken from the end
         return self._words.pop()
 
     def below(self, bound: int) -> int:

@@ -223,7 +223,7 @@ def _count(schema: dict[str, Any]) -> Checker:
     is_integer = _TYPES["integer"]
 
     def check_count(value: Any) -> Problem:
-        if not is_integer(value):
+        if type(value) is not int and not is_integer(value):
             return "", f"expected integer, found {type(value).__name__}"
         if least <= value <= most:
             return None
@@ -391,6 +391,7 @@ def _reference(
     if slot is None:
         slot = known[argument] = []
         slot.append(_compile(_at(root, argument), root, known))
+    if slot:
         return slot[0]
     holder = slot
 

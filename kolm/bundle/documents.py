@@ -6,10 +6,11 @@ from collections.abc import Iterator, Mapping
 from functools import cached_property
 from typing import Any, Final
 
-from kolm import canonical, schema
+from kolm import canonical, digest, schema
 from kolm.bundle import limits, members
 from kolm.bundle.container import Container
 from kolm.bundle.members import Content
+from kolm.digest import Digest
 from kolm.errors import Refused
 from kolm.format import names
 
@@ -27,6 +28,7 @@ class Documents:
         self.contents = contents
         self._documents: dict[str, Row] = {}
         self._rows: dict[str, tuple[Row, ...]] = {}
+        self._digests: dict[str, Digest] = {}
 
     @classmethod
     def of(cls, container: Container) -> Documents:
@@ -58,6 +60,16 @@ class Documents:
             return self.contents[name]
         except KeyError:
             raise Refused("E_MEMBER_MISSING", "the bundle lacks a member", where=name) from None
+
+    def digest_of(self, name: str) -> Digest:
+        """The digest of a member's stored bytes, which are hashed once.
+
+        Raises:
+            Refused: ``E_MEMBER_MISSING``.
+        """
+        if name not in self._digests:
+            self._digests[name] = digest.of_bytes(self.raw(name))
+        return self._digests[name]
 
     def document(self, name: str) -> Row:
         """A JSON member as a value; callers do not change it.

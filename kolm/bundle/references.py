@@ -54,7 +54,7 @@ def receipt_is_derived(documents: Documents) -> Iterator[KolmError]:
             modules=documents.rows(names.MODULES),
             examples=documents.rows(names.EXAMPLES),
             trace=steps,
-            members={n: (digest.of_bytes(documents.raw(n)), len(documents.raw(n))) for n in layers},
+            members={n: (documents.digest_of(n), len(documents.raw(n))) for n in layers},
         )
     except Refused as error:
         yield error
@@ -95,7 +95,7 @@ def lock_pins_data(documents: Documents) -> Iterator[KolmError]:
     """The lock names this snapshot, these Merkle roots and these eval cases."""
     data = documents.document(LOCK)["data"]
     yield from _same(
-        f"{LOCK}#/data/snapshot", digest.of_bytes(documents.raw(names.SNAPSHOT)), data["snapshot"]
+        f"{LOCK}#/data/snapshot", documents.digest_of(names.SNAPSHOT), data["snapshot"]
     )
     root = documents.document(names.SNAPSHOT)["root"]
     yield from _same(f"{LOCK}#/data/root", root, data["root"])
@@ -103,7 +103,7 @@ def lock_pins_data(documents: Documents) -> Iterator[KolmError]:
     training = training_root(zip(sides, documents.lines(names.LINES), strict=True))
     yield from _same(f"{LOCK}#/data/training", training, data["training"])
     if names.CASES in documents:
-        cases = digest.of_bytes(documents.raw(names.CASES))
+        cases = documents.digest_of(names.CASES)
         yield from _same(f"{LOCK}#/data/cases", cases, data["cases"])
     published = documents.document(LOCK)["publish"]["text"]
     if published != (names.CASES in documents):
@@ -169,8 +169,8 @@ def checkpoints_are_the_traces(documents: Documents) -> Iterator[KolmError]:
     for base, state in states.items():
         document, tensors = f"{base}.json", f"{base}.safetensors"
         if document in documents and tensors in documents:
-            yield from _same(document, state, digest.of_bytes(documents.raw(document)))
-            found = digest.of_bytes(documents.raw(tensors))
+            yield from _same(document, state, documents.digest_of(document))
+            found = documents.digest_of(tensors)
             try:
                 stated = documents.document(document).get("tensors")
             except KolmError:
@@ -190,7 +190,7 @@ def images_are_the_cases(documents: Documents) -> Iterator[KolmError]:
     yield from _exactly(documents, "evalimage-", expected, "publish.images and the snapshot")
     for name in sorted(expected):
         if name in documents:
-            found = digest.hex_of(digest.of_bytes(documents.raw(name)))
+            found = digest.hex_of(documents.digest_of(name))
             yield from _same(name, name, f"evalimage-{found}")
 
 

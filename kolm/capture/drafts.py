@@ -17,9 +17,9 @@ from kolm.records.capture import (
     Message,
     Part,
     Source,
-    Split,
     TextPart,
 )
+from kolm.records.sides import Split
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

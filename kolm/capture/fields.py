@@ -12,7 +12,8 @@ from typing import Any
 
 from kolm.capture.drafts import Defaults, Row
 from kolm.errors import Refused
-from kolm.records.capture import Correction, Source, Split
+from kolm.records.capture import Correction, Source
+from kolm.records.sides import Split
 
 # What sides are called here, and elsewhere.
 SIDES: dict[str, Split] = {

@@ -33,10 +33,9 @@ from kolm.format.split import (
     validation_is_stated,
 )
 from kolm.records import codec
+from kolm.records.sides import NO_SIDE, Placed
 from kolm.records.snapshot import (
-    NO_SIDE,
     NearDuplicates,
-    Placed,
     RowImage,
     Rule,
     Side,

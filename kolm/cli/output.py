@@ -9,13 +9,16 @@ import re
 import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, TYPE_CHECKING, Any
 
 import click
 
-from kolm import canonical, events, outputs, settings
+from kolm import canonical, settings
 from kolm.cli import flags
 from kolm.errors import Usage
+
+if TYPE_CHECKING:
+    from kolm import events
 
 TONES: dict[str, dict[str, Any]] = {
     "good": {"fg": "green"},
@@ -122,7 +125,11 @@ class Output:
                 the answer, and this goes to stderr.
         """
         self.close_progress()
-        stream = self._stdout if wrote is None or not outputs.is_stdout(wrote) else self._stderr
+        stream = self._stdout
+        if wrote is not None:
+            from kolm import outputs  # brings temporary files along
+
+            stream = self._stderr if outputs.is_stdout(wrote) else self._stdout
         if self.json:
             self.machine(document, stream)
             return

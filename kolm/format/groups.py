@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 from kolm.digest import Digest
-from kolm.records.capture import Split
+from kolm.records.sides import Split
 
 # Captures of a group that was made by joining others. Small, because whoever joins all hard
 # pictures holds them out together or not at all; docs/format/snapshot.md gives the odds.

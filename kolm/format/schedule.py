@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import decimal
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from decimal import Decimal
 from enum import Enum
-from typing import Any, Final
+from functools import lru_cache
+from typing import Any, Final, NamedTuple
 
 from kolm import canonical
 from kolm.digest import Digest
@@ -32,8 +32,7 @@ class Happening(Enum):
     CHECKPOINT = "checkpoint"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Schedule:
+class Schedule(NamedTuple):
     """What the lock says about the course of a run.
 
     Attributes:
@@ -111,20 +110,8 @@ class Schedule:
 
     def _rate(self, peak: Decimal, step: int) -> str:
         with decimal.localcontext(_EXACT):
-            return canonical.decimal(peak * self._factor(step), RATE_PLACES)
-
-    def _factor(self, step: int) -> Decimal:
-        """The share of the peak: a linear warm-up, then constant, linear or half a cosine to 0."""
-        if step <= self.warmup_steps:
-            return Decimal(step) / self.warmup_steps
-        if self.shape == "constant":
-            return Decimal(1)
-        # The step after the last one would have factor 0, so that the last still learns.
-        rest = self.steps - self.warmup_steps + 1
-        done = Decimal(step - self.warmup_steps) / rest
-        if self.shape == "linear":
-            return 1 - done
-        return (1 + _cosine(_PI * done)) / 2
+            share = _share(self.shape, self.warmup_steps, self.steps, step)
+            return canonical.decimal(peak * share, RATE_PLACES)
 
 
 def read_schedule(lock: Mapping[str, Any]) -> Schedule:
@@ -152,6 +139,18 @@ def read_schedule(lock: Mapping[str, Any]) -> Schedule:
 
 def _number(train: Mapping[str, Any], key: str) -> Decimal:
     return canonical.parse_decimal(train[key], where=f"train.{key}")
+
+
+@lru_cache(maxsize=1)  # a step asks twice: for the adapter's rate and for the projector's
+def _share(shape: str, warmup_steps: int, steps: int, step: int) -> Decimal:
+    """The share of the peak: a linear warm-up, then constant, linear or half a cosine to 0."""
+    if step <= warmup_steps:
+        return Decimal(step) / warmup_steps
+    if shape == "constant":
+        return Decimal(1)
+    # The step after the last one would have share 0, so that the last still learns.
+    done = Decimal(step - warmup_steps) / (steps - warmup_steps + 1)
+    return 1 - done if shape == "linear" else (1 + _cosine(_PI * done)) / 2
 
 
 def _cosine(angle: Decimal) -> Decimal:

@@ -16,7 +16,7 @@ from kolm import digest
 from kolm.digest import Digest
 from kolm.errors import Refused, Usage
 from kolm.format.groups import MAX_JOINED, Group, Looks, Member, group
-from kolm.records.snapshot import NO_SIDE, Placed
+from kolm.records.sides import NO_SIDE, Placed
 
 POLICIES = ("refuse", "report", "drop", "group")
 LOOKS = ("file", "pixels", "twins")  # what Looks holds, in this order

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from typing import Literal
 
 from kolm.digest import Digest
+from kolm.records.sides import Split
 
-Split = Literal["train", "validation", "eval"]
 Role = Literal["system", "user", "assistant"]
 
 

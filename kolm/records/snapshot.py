@@ -7,14 +7,11 @@ their rules are docs/format/snapshot.md.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Final, Literal
 
 from kolm.digest import Digest
-from kolm.records.capture import Split
+from kolm.records.sides import Placed
 
 SCHEMA = "urn:kolm:snapshot:v1"
-NO_SIDE: Final = "none"  # of a capture that is neither trained on nor scored
-Placed = Split | Literal["none"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -9,8 +9,7 @@ every cipher along, and an audit under Ed25519 keys in their canonical text need
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from kolm import digest
 from kolm.errors import Denied, Refused, Usage
@@ -24,30 +23,28 @@ MAX_PEM_BYTES = 16 * 1024  # a P-256 key is below 400 bytes; larger files are so
 _ENCRYPTED = b"BEGIN ENCRYPTED PRIVATE KEY"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PublicKey:
+class PublicKey(NamedTuple):
     """A public key: its algorithm, its canonical SPKI PEM text and its id."""
 
     algorithm: str
     pem: str
     keyid: str
-    _key: PublicKeyTypes = field(repr=False, compare=False)
+    held: PublicKeyTypes
 
     def verifies(self, message: bytes, signature: bytes) -> bool:
         """Whether `signature` is this key's signature of `message`."""
-        return SIGNERS[self.algorithm].verify(self._key, message, signature)
+        return SIGNERS[self.algorithm].verify(self.held, message, signature)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PrivateKey:
-    """A private key; its secret is never part of its text form."""
+class PrivateKey(NamedTuple):
+    """A private key; the library's object shows no secret in its text form."""
 
     public: PublicKey
-    _key: PrivateKeyTypes = field(repr=False, compare=False)
+    held: PrivateKeyTypes
 
     def sign(self, message: bytes) -> bytes:
         """The signature of `message`."""
-        return SIGNERS[self.public.algorithm].sign(self._key, message)
+        return SIGNERS[self.public.algorithm].sign(self.held, message)
 
     def to_pem(self, passphrase: str | None = None) -> bytes:
         """The PKCS #8 PEM text, encrypted when a passphrase is given."""
@@ -61,7 +58,7 @@ class PrivateKey:
         secrecy: KeySerializationEncryption = NoEncryption()
         if passphrase:
             secrecy = BestAvailableEncryption(passphrase.encode())
-        return self._key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, secrecy)
+        return self.held.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, secrecy)
 
 
 def generate(algorithm: str = "ed25519") -> PrivateKey:
@@ -155,7 +152,7 @@ def is_encrypted(data: bytes) -> bool:
 
 
 def _private(key: PrivateKeyTypes, *, where: str) -> PrivateKey:
-    return PrivateKey(public=_public(key.public_key(), where=where), _key=key)
+    return PrivateKey(public=_public(key.public_key(), where=where), held=key)
 
 
 def _public(key: PublicKeyTypes, *, where: str, pem: bytes | None = None) -> PublicKey:
@@ -164,7 +161,7 @@ def _public(key: PublicKeyTypes, *, where: str, pem: bytes | None = None) -> Pub
         if signer.accepts(key):
             pem = pem or _canonical_pem(key)
             keyid = digest.hex_of(digest.of_bytes(pem))
-            return PublicKey(algorithm=signer.name, pem=pem.decode("ascii"), keyid=keyid, _key=key)
+            return PublicKey(algorithm=signer.name, pem=pem.decode("ascii"), keyid=keyid, held=key)
     raise Refused(
         "E_KEY_KIND",
         "unsupported key type, or a weak key",

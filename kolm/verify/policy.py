@@ -6,9 +6,8 @@ meaning is docs/format/policy.md.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from kolm import canonical, digest, schema, system
 from kolm.digest import Digest
@@ -20,8 +19,7 @@ SCHEMA = "urn:kolm:policy:v1"
 _ON_SCORES = ("gate", "minimum_eval_cases", "lower_bound_above", "floors")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ClaimDemand:
+class ClaimDemand(NamedTuple):
     """A predicate that must be there, from how many different keys, in which role."""
 
     predicate: str
@@ -30,21 +28,19 @@ class ClaimDemand:
     keys: tuple[str, ...] | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PackDemand:
+class PackDemand(NamedTuple):
     """An evaluator, by key id, whose newest K-score on this pack must have passed the gate."""
 
     evaluator: str
     pack: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Policy:
+class Policy(NamedTuple):
     """The auditor's demands."""
 
-    schema: str = SCHEMA
     name: str
     claims: tuple[ClaimDemand, ...]
+    schema: str = SCHEMA
     same_signer: bool = False
     gate: str = "any"
     text: str = "any"
@@ -68,9 +64,8 @@ class Policy:
 
         Whose bundle it is, what it may change and whether its numbers are true is still demanded.
         """
-        left = {f.name: f.default for f in fields(self) if f.name in _ON_SCORES}
-        changed: dict[str, Any] = {**left, "name": f"{self.name[:50]}-without-gate"}
-        return replace(self, **changed)
+        left = {name: self._field_defaults[name] for name in _ON_SCORES}
+        return self._replace(**left, name=f"{self.name[:50]}-without-gate")
 
     @property
     def digest(self) -> Digest:

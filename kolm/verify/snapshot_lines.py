@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from typing import Any
 
 from kolm import canonical, schema
@@ -32,14 +31,14 @@ _DIGESTS = re.compile(_DIGEST, re.ASCII)
 Images = list[dict[str, str]]
 
 
-@dataclass(slots=True)
 class SnapshotLines:
     """The snapshot by line: parallel lists. Callers change nothing; equal images are shared."""
 
-    captures: list[str] = field(default_factory=list)
-    splits: list[str] = field(default_factory=list)
-    images: list[Images] = field(default_factory=list)
-    leaves: list[bytes] = field(default_factory=list)
+    def __init__(self) -> None:
+        self.captures: list[str] = []
+        self.splits: list[str] = []
+        self.images: list[Images] = []
+        self.leaves: list[bytes] = []
 
     def __len__(self) -> int:
         return len(self.captures)

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 from kolm import digest, roles
+from kolm.bundle import references
 from kolm.bundle.base_root import BaseFacts, base_root
 from kolm.bundle.container import Container
 from kolm.bundle.tensors import TensorEntry
@@ -76,20 +76,18 @@ class Auditor(NamedTuple):
         return self.base
 
 
-@dataclass
 class Subject:
     """One bundle under audit; `results` grows as the checks are answered."""
 
-    container: Container
-    auditor: Auditor
-    results: dict[str, CheckResult] = field(default_factory=dict)
-    documents: ParsedDocuments = field(init=False)
-    manifest_error: KolmError | None = field(init=False, default=None)
-
-    def __post_init__(self) -> None:
+    def __init__(self, container: Container, auditor: Auditor) -> None:
         """Look up the members that the manifest names; a manifest that cannot be read has none."""
-        stored: dict[str, memoryview] = {}
+        self.container = container
+        self.auditor = auditor
+        self.results: dict[str, CheckResult] = {}
+        self.manifest_error: KolmError | None = None
         self.digests: dict[str, Digest] = {}
+        self._roles: dict[str, Role] = {}
+        stored: dict[str, memoryview] = {}
         try:
             for member in self.container.manifest.members:
                 self.digests[member.name] = member.digest
@@ -114,6 +112,11 @@ class Subject:
             return ClaimStates(())
         found, _ = self.container.claims
         return read_claims(found, self.auditor.trust, self.content_id)
+
+    @cached_property
+    def receipt_errors(self) -> tuple[KolmError, ...]:
+        """Each field in which the receipt is not the one that the other members make."""
+        return tuple(references.receipt_is_derived(self.documents))
 
     @property
     def receipt(self) -> Row:
@@ -291,8 +294,11 @@ class Subject:
 
     def role_of(self, row: Mapping[str, Any]) -> Role:
         """The role of a row of ``modules.jsonl``, by its tensors' names and kolm's own table."""
-        tensors = [owned["name"] for owned in (*row["parameters"], *row["buffers"])]
-        return self.known_family().role_of_module(row["module"], tensors)
+        module = row["module"]
+        if module not in self._roles:
+            tensors = [owned["name"] for owned in (*row["parameters"], *row["buffers"])]
+            self._roles[module] = self.known_family().role_of_module(module, tensors)
+        return self._roles[module]
 
     def in_projector(self, module: str) -> bool:
         """Whether the module is, or lies below, one that the family trains whole."""

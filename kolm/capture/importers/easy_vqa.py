@@ -14,7 +14,8 @@ from types import ModuleType
 from kolm.capture.drafts import Defaults, Draft, FileImage, prompt_and_response
 from kolm.capture.sources import Folder
 from kolm.errors import missing_extra
-from kolm.records.capture import Source, Split
+from kolm.records.capture import Source
+from kolm.records.sides import Split
 
 PACKAGE = "easy-vqa"
 LICENSE = "MIT"

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from kolm import digest
 from kolm.errors import KolmError, Lacking
 from kolm.format.names import LINES, SNAPSHOT
-from kolm.records.snapshot import NO_SIDE
+from kolm.records.sides import NO_SIDE
 from kolm.records.verification import Finding
 from kolm.verify.check import check
 from kolm.verify.checks.split import sides_by_rule

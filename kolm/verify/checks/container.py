@@ -118,7 +118,7 @@ def _document_errors(subject: Subject, *, canonical_form: bool) -> Iterator[Find
 def members_refer(subject: Subject) -> Iterator[Finding]:
     """Digests, seeds, environment class, all of the trace that follows from the rest, the card."""
     documents = subject.documents
-    for error in references.receipt_is_derived(documents):
+    for error in subject.receipt_errors:
         if not error.where.startswith((SCOPE_FIELD, COUNTS_FIELD)):
             yield by_rule("B8", from_error(error))
     rules = [*references.RULES]

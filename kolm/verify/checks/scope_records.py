@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from kolm import elements
-from kolm.bundle import globs, references
+from kolm.bundle import globs
 from kolm.bundle.tensors import TensorEntry, tensor_digest
 from kolm.errors import KolmError
 from kolm.format.names import EXAMPLES, LOCK, MODULES, RECEIPT, SNAPSHOT, TRACE, WEIGHTS
@@ -29,7 +29,7 @@ from kolm.verify.subject import Subject
 )
 def training_block_follows(subject: Subject) -> Iterator[Finding]:
     """The block is derived again; globs expand to exactly the lists; targets are the family's."""
-    for error in references.receipt_is_derived(subject.documents):
+    for error in subject.receipt_errors:
         if error.where.startswith(SCOPE_FIELD):
             yield by_rule("R5 to R7", from_error(error))
     yield from _globs_expand(subject)
@@ -89,7 +89,7 @@ def _papers_are_the_familys(subject: Subject) -> Iterator[Finding]:
 )
 def counts_add_up(subject: Subject) -> Iterator[Finding]:
     """Per role, per base and per tensor; frozen is unchanged, trained has seen a gradient."""
-    for error in references.receipt_is_derived(subject.documents):
+    for error in subject.receipt_errors:
         if error.where.startswith(COUNTS_FIELD):
             yield by_rule("R4", from_error(error))
     shipped = {entry.name: (entry, name) for entry, name in subject.adapter_names}

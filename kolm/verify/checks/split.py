@@ -11,7 +11,7 @@ from kolm.counting import counted
 from kolm.digest import Digest
 from kolm.errors import KolmError
 from kolm.format.names import LINES, SNAPSHOT
-from kolm.records.snapshot import NO_SIDE
+from kolm.records.sides import NO_SIDE
 from kolm.records.verification import Finding
 from kolm.verify.check import check
 from kolm.verify.findings import failed, from_error, passed

@@ -49,7 +49,7 @@ def make_trainer(**train):
     # Seeds follow from the lock; fixed here, so that two locks can be compared.
     seed = digest.of_bytes(b"seed")
     plan = read_plan(make_lock(ZERO, **train))
-    schedule = replace(plan.schedule, order_seed=seed)
+    schedule = plan.schedule._replace(order_seed=seed)
     plan = replace(plan, initialisation_seed=seed, schedule=schedule)
     attached = attach(
         model, TABLE, plan.method, train_projector=True, adapt_vision=False,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -51,15 +50,14 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> World:
 def test_v60_to_v64_a_clause_that_is_not_met_is_a_no(
     world: World, number: str, clause: dict[str, Any]
 ) -> None:
-    answers = world.audit(policy=replace(BUILT_IN, **clause))
+    answers = world.audit(policy=BUILT_IN._replace(**clause))
     assert number in answers.failed
     assert {check for check in answers.failed if check < "V60"} == set()
 
 
 def test_clauses_that_are_met_are_accepted(world: World) -> None:
     lock = world.parts.lock
-    policy = replace(
-        BUILT_IN,
+    policy = BUILT_IN._replace(
         base_roots=(lock["base"]["root"],),
         families=("qwen2_5_vl",),
         licenses=("Apache-2.0", "MIT"),
@@ -85,15 +83,15 @@ def test_v62_a_metric_that_tolerates_more_than_the_policy_is_a_no(
     tolerant = world.parts.copy()
     tolerant.lock["evaluation"]["metric"] = {"kind": "relaxed", "tolerance": "0.05"}
     tolerant.rescore()
-    answers = world.audit(tolerant, policy=replace(BUILT_IN, metrics=accepted))
+    answers = world.audit(tolerant, policy=BUILT_IN._replace(metrics=accepted))
     assert (answers.overall is Verdict.OK) == holds
     assert ("V62" in answers.failed) != holds
 
 
 def test_v62_a_bound_on_the_relaxed_metric_accepts_no_other_metric(world: World) -> None:
     lax = {"kind": "relaxed", "tolerance": "1"}
-    assert world.audit(policy=replace(BUILT_IN, metrics=("exact", lax))).overall is Verdict.OK
-    assert world.audit(policy=replace(BUILT_IN, metrics=(lax,))).failed == {"V62"}
+    assert world.audit(policy=BUILT_IN._replace(metrics=("exact", lax))).overall is Verdict.OK
+    assert world.audit(policy=BUILT_IN._replace(metrics=(lax,))).failed == {"V62"}
 
 
 def test_v62_a_failed_gate_is_a_no_under_the_built_in_policy(world: World) -> None:
@@ -101,7 +99,7 @@ def test_v62_a_failed_gate_is_a_no_under_the_built_in_policy(world: World) -> No
     failing.lock["evaluation"]["floors"]["accuracy_lower_bound"] = "0.99"
     failing.rescore()
     assert world.audit(failing).failed == {"V62"}
-    assert world.audit(failing, policy=replace(BUILT_IN, gate="any")).overall is Verdict.OK
+    assert world.audit(failing, policy=BUILT_IN._replace(gate="any")).overall is Verdict.OK
 
 
 def _swapped(parts: BundleParts) -> None:
@@ -113,8 +111,8 @@ def _swapped(parts: BundleParts) -> None:
 
 def test_v62_a_significantly_worse_adapter_is_not_better_than_its_base(tmp_path: Path) -> None:
     world = World.make(tmp_path)
-    policy = replace(
-        BUILT_IN, gate="any", lower_bound_above=None, floors={"better_than_base_p": "0.05"}
+    policy = BUILT_IN._replace(
+        gate="any", lower_bound_above=None, floors={"better_than_base_p": "0.05"}
     )
     assert world.audit(policy=policy).overall is Verdict.OK
     _swapped(world.parts)
@@ -136,7 +134,7 @@ def test_v62_the_publisher_cannot_leave_slices_out_of_a_policys_floor(tmp_path: 
     wrong = next(s for s in parts.evaluation["slices"] if s["value"] == tag)
     assert wrong["cases"] >= SLICE_CASES
     assert wrong["accuracy"] == "0"
-    policy = replace(BUILT_IN, gate="any", floors={"worst_slice": "0.01"})
+    policy = BUILT_IN._replace(gate="any", floors={"worst_slice": "0.01"})
     assert world.audit(parts, policy=policy).failed == {"V62"}
 
 
@@ -144,9 +142,9 @@ def test_v62_a_gate_that_nobody_who_counts_measured_was_not_looked_at(world: Wor
     failing = world.parts.copy()
     failing.lock["evaluation"]["floors"]["accuracy_lower_bound"] = "0.99"
     failing.rescore()
-    absent = replace(BUILT_IN, measurements=world.stranger.public.keyid)
+    absent = BUILT_IN._replace(measurements=world.stranger.public.keyid)
     assert world.audit(failing, policy=absent).blind == {"V62"}
-    undemanded = replace(BUILT_IN, claims=BUILT_IN.claims[:1])
+    undemanded = BUILT_IN._replace(claims=BUILT_IN.claims[:1])
     only_provenance = failing.claims(world.publisher, change=_provenance_alone)
     assert world.audit(failing, claims=only_provenance, policy=undemanded).blind == {"V62"}
 
@@ -160,14 +158,14 @@ def test_v62_withheld_text_is_a_no_when_the_policy_wants_it(world: World) -> Non
     closed = world.parts.copy()
     closed.lock["publish"]["text"] = False
     closed.without.add("evalcases.jsonl")
-    assert world.audit(closed, policy=replace(BUILT_IN, text="published")).failed == {"V62"}
+    assert world.audit(closed, policy=BUILT_IN._replace(text="published")).failed == {"V62"}
 
 
 def test_v63_withheld_licences_could_not_be_looked_at(world: World) -> None:
     closed = world.parts.copy()
     closed.lock["publish"]["text"] = False
     closed.without.add("evalcases.jsonl")
-    policy = replace(BUILT_IN, licenses=("MIT", "Apache-2.0"))
+    policy = BUILT_IN._replace(licenses=("MIT", "Apache-2.0"))
     assert "V63" in world.audit(closed, policy=policy).blind
 
 
@@ -197,7 +195,7 @@ class Hospital:
         self.key = generate()
         self.trust = TrustStore((trusting(world.publisher), trusting(self.key, name="hospital")))
         demand = PackDemand(evaluator=self.key.public.keyid, pack=PACK)
-        self.policy = replace(BUILT_IN, packs=(demand,))
+        self.policy = BUILT_IN._replace(packs=(demand,))
 
 
 def test_v66_a_score_that_failed_on_a_named_pack_is_a_no(world: World) -> None:
@@ -269,12 +267,12 @@ def test_v62_minima_are_the_policys_own(
     for row in world.parts.predictions:
         row["base"]["output"] = row["adapter"]["output"]
     world.parts.rescore()
-    policy = replace(BUILT_IN, gate="any", **clause)
+    policy = BUILT_IN._replace(gate="any", **clause)
     assert ("V62" in world.audit(policy=policy).failed) == failing
 
 
 def test_the_report_says_who_demands_what_and_what_was_observed(world: World) -> None:
-    demands = world.audit(policy=replace(BUILT_IN, floors={"k": "0.1"})).report.demands
+    demands = world.audit(policy=BUILT_IN._replace(floors={"k": "0.1"})).report.demands
     told = {(d.by, d.name): (d.demanded, d.observed, d.evidence) for d in demands}
     low = world.parts.evaluation["adapter"]["interval"]["low"]
     assert told["policy", "distinct_questions"] == ("at least 50", "50", "recomputed")
@@ -302,12 +300,12 @@ def test_v62_blind_is_no_bar_where_no_case_has_a_picture(tmp_path: Path) -> None
 
 @pytest.mark.parametrize("scope", ["base_identity", "process"])
 def test_v65_a_demanded_verdict_that_nobody_reached_is_not_a_pass(world: World, scope: str) -> None:
-    answers = world.audit(policy=replace(BUILT_IN, reach=(scope,)))
+    answers = world.audit(policy=BUILT_IN._replace(reach=(scope,)))
     assert answers.blind == {"V65"}
 
 
 def test_v65_a_reached_verdict_is_accepted(world: World) -> None:
-    policy = replace(BUILT_IN, reach=("delta_scope", "base_identity"))
+    policy = BUILT_IN._replace(reach=("delta_scope", "base_identity"))
     assert world.audit(policy=policy, base=world.parts.base).overall is Verdict.OK
 
 
@@ -318,7 +316,7 @@ def test_the_built_in_policy_is_a_policy_document() -> None:
 
 def test_a_policy_file_is_read(tmp_path: Path) -> None:
     path = tmp_path / "policy.json"
-    path.write_bytes(canonical.dumps(codec.to_document(replace(BUILT_IN, name="mine"))))
+    path.write_bytes(canonical.dumps(codec.to_document(BUILT_IN._replace(name="mine"))))
     assert load_policy(path).name == "mine"
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import copy
 import time
 from collections.abc import Callable
-from dataclasses import replace
 from decimal import Decimal
 from typing import Any
 
@@ -344,7 +343,7 @@ def test_v35_a_call_costs_at_least_its_shortest_answer_and_one_token_of_prompt(
         claim["inputs"]["cost_usd_per_call"] = cost
         follow(claim)
 
-    answers = world.audit(forged, change=stating, policy=replace(BUILT_IN, gate="any"))
+    answers = world.audit(forged, change=stating, policy=BUILT_IN._replace(gate="any"))
     assert answers.failed == (set() if accepted else {"V35"})
 
 
@@ -464,8 +463,8 @@ def test_v37_a_gate_that_passes_over_a_missed_floor_is_refused(
     assert "V37" in world.audit(forged, change=lie).failed
 
 
-ANY_SCORES = replace(
-    BUILT_IN, reach=("delta_scope",), minimum_eval_cases=None, lower_bound_above=None
+ANY_SCORES = BUILT_IN._replace(
+    reach=("delta_scope",), minimum_eval_cases=None, lower_bound_above=None
 )
 
 
@@ -646,21 +645,19 @@ def test_a_case_without_an_answer_does_not_fit_its_schema(
 
 
 def test_v62_a_floor_that_nobody_observed_could_not_be_looked_at(world: World) -> None:
-    from dataclasses import replace
 
     from kolm.verify.policy import BUILT_IN
 
-    answers = world.audit(policy=replace(BUILT_IN, floors={"beauty": "1"}))
+    answers = world.audit(policy=BUILT_IN._replace(floors={"beauty": "1"}))
     assert "V62" in answers.blind
 
 
 def test_v62_one_evaluators_measurements_can_be_named(world: World) -> None:
-    from dataclasses import replace
 
     from kolm.verify.policy import BUILT_IN
 
     keyid = world.publisher.public.keyid
-    named = replace(BUILT_IN, measurements=keyid, floors={"k": "0.1"})
+    named = BUILT_IN._replace(measurements=keyid, floors={"k": "0.1"})
     assert world.audit(policy=named).overall is Verdict.OK
-    other = replace(BUILT_IN, measurements="0" * 64, floors={"k": "0.1"})
+    other = BUILT_IN._replace(measurements="0" * 64, floors={"k": "0.1"})
     assert "V62" in world.audit(policy=other).blind

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Sequence
-from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -473,7 +472,7 @@ def test_v18_a_test_that_passed_and_failed_is_refused(world: World) -> None:
     failing = world.parts.copy()
     failing.lock["evaluation"]["floors"].update(worst_slice="1.1")
     failing.rescore()
-    lenient = replace(BUILT_IN, gate="any")
+    lenient = BUILT_IN._replace(gate="any")
     assert world.audit(failing, policy=lenient).overall is Verdict.OK
 
     def lie(said: dict[str, Any]) -> None:
@@ -497,7 +496,7 @@ def test_v18_one_signers_two_words_on_k_are_refused(world: World) -> None:
     failing = world.parts.copy()
     failing.lock["evaluation"]["floors"].update(k="0.995", worst_slice="1.1")
     failing.rescore()
-    lenient = replace(BUILT_IN, gate="any")
+    lenient = BUILT_IN._replace(gate="any")
     assert world.audit(failing, policy=lenient).overall is Verdict.OK
 
     def lie(said: dict[str, Any]) -> None:
