@@ -1,6 +1,6 @@
 """The exact metric: an answer is right when it equals the reference after normalising both.
 
-The rule of docs/format/evaluation.md, E3, is its own reference implementation. It agrees with the
+The rule of docs/format/evaluation.md is its own reference implementation. It agrees with the
 common ``ignore_case`` exact match of VQA harnesses, and adds three forgivenesses that do not change
 what an answer says: Unicode composition, runs of white space, one full stop at the end. Articles,
 other punctuation and digits written as words count.

@@ -100,6 +100,9 @@ class Envelope(TypedDict):
     verificationMaterial: EnvelopeVerificationMaterial
     dsseEnvelope: EnvelopeDsseEnvelope
 
+class EvaluationMetricContains(TypedDict):
+    kind: Literal['contains']
+
 class EvaluationMetricExact(TypedDict):
     kind: Literal['exact']
 
@@ -143,7 +146,7 @@ class EvaluationFloor(TypedDict):
 
 class Evaluation(TypedDict):
     schema: Literal['urn:kolm:evaluation:v1']
-    metric: EvaluationMetricExact | EvaluationMetricRelaxed
+    metric: EvaluationMetricContains | EvaluationMetricExact | EvaluationMetricRelaxed
     cases: int
     covered: int
     distinct_questions: int
@@ -290,6 +293,9 @@ class LockTrain(TypedDict):
     continues: LockTrainContinues | None
     precision: Literal['float32', 'bfloat16']
 
+class LockEvaluationMetricContains(TypedDict):
+    kind: Literal['contains']
+
 class LockEvaluationMetricExact(TypedDict):
     kind: Literal['exact']
 
@@ -314,7 +320,7 @@ class LockEvaluationCostPerToken(TypedDict):
     usd_per_1000_tokens: str
 
 class LockEvaluation(TypedDict):
-    metric: LockEvaluationMetricExact | LockEvaluationMetricRelaxed
+    metric: LockEvaluationMetricContains | LockEvaluationMetricExact | LockEvaluationMetricRelaxed
     max_new_tokens: int
     batch_size: int
     floors: LockEvaluationFloors
@@ -379,6 +385,9 @@ class Manifest(TypedDict):
     mediaType: Literal['application/vnd.oci.image.manifest.v1+json']
     schemaVersion: Literal[2]
 
+class MetricContains(TypedDict):
+    kind: Literal['contains']
+
 class MetricExact(TypedDict):
     kind: Literal['exact']
 
@@ -386,7 +395,7 @@ class MetricRelaxed(TypedDict):
     kind: Literal['relaxed']
     tolerance: str
 
-Metric = MetricExact | MetricRelaxed
+Metric = MetricContains | MetricExact | MetricRelaxed
 
 ModulesRowDtype = Literal['BOOL', 'U8', 'I8', 'F8_E4M3', 'F8_E5M2', 'I16', 'U16', 'F16', 'BF16', 'I32', 'U32', 'F32', 'I64', 'U64', 'F64']
 
@@ -435,6 +444,9 @@ class PolicyClaim(TypedDict):
     threshold: int
     keys: NotRequired[list[str]]
 
+class PolicyMetricContains(TypedDict):
+    kind: Literal['contains']
+
 class PolicyMetricExact(TypedDict):
     kind: Literal['exact']
 
@@ -460,7 +472,7 @@ class Policy(TypedDict):
     lower_bound_above: NotRequired[list[Literal['base', 'blind', 'majority']]]
     families: NotRequired[list[str]]
     methods: NotRequired[list[str]]
-    metrics: NotRequired[list[Literal['exact', 'relaxed'] | PolicyMetricExact | PolicyMetricRelaxed]]
+    metrics: NotRequired[list[Literal['contains', 'exact', 'relaxed'] | PolicyMetricContains | PolicyMetricExact | PolicyMetricRelaxed]]
     freeze: NotRequired[list[str]]
     floors: NotRequired[dict[str, str]]
     packs: NotRequired[list[PolicyPack]]
@@ -758,6 +770,9 @@ class SpecTrain(TypedDict):
 class SpecEvaluationMetricExact(TypedDict):
     kind: Literal['exact']
 
+class SpecEvaluationMetricContains(TypedDict):
+    kind: Literal['contains']
+
 class SpecEvaluationMetricRelaxed(TypedDict):
     kind: Literal['relaxed']
     tolerance: NotRequired[float]
@@ -772,7 +787,7 @@ class SpecEvaluationFloors(TypedDict):
     k: NotRequired[float | None]
 
 class SpecEvaluation(TypedDict):
-    metric: NotRequired[Literal['exact', 'relaxed'] | SpecEvaluationMetricExact | SpecEvaluationMetricRelaxed]
+    metric: NotRequired[Literal['contains', 'exact', 'relaxed'] | SpecEvaluationMetricExact | SpecEvaluationMetricContains | SpecEvaluationMetricRelaxed]
     max_new_tokens: NotRequired[int]
     batch_size: NotRequired[int]
     floors: NotRequired[SpecEvaluationFloors]

@@ -1,6 +1,6 @@
 """Mean scores with their intervals, over all cases or over a slice.
 
-Stands between single verdicts and the evaluation document. docs/format/evaluation.md, E6.
+Stands between single verdicts and the evaluation document. docs/format/evaluation.md, E4.
 """
 
 from __future__ import annotations

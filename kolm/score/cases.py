@@ -1,7 +1,7 @@
 """Eval cases as scoring sees them: a reference, tags, and which cases share a picture.
 
 Stands between `evalcases.jsonl` (captures, checked against their schema before) and statistics;
-docs/format/evaluation.md, E1, E2 and E10.
+docs/format/evaluation.md, E1 and E7.
 """
 
 from __future__ import annotations

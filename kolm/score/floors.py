@@ -1,6 +1,6 @@
 """Hard floors: each a demanded value against an observed one, decided on what is written.
 
-A composite ranks, floors decide: docs/concepts/kscore.md says why. docs/format/evaluation.md, E11.
+A composite ranks, floors decide: docs/concepts/kscore.md says why. docs/format/evaluation.md, E9.
 """
 
 from __future__ import annotations

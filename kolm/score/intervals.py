@@ -4,7 +4,7 @@ And the exact binomial distribution, for an auditor's own re-run of some cases.
 
 Sources: Wilson 1927 (doi:10.1080/01621459.1927.10502953); percentile bootstrap over clusters, Field
 and Welsh 2007 (doi:10.1111/j.1467-9868.2007.00593.x). Questions on one image are not independent,
-so graded scores are drawn again image by image. docs/format/evaluation.md, E7 and E8.
+so graded scores are drawn again image by image. docs/format/evaluation.md, E5.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """One answer judged: its score in millionths and whether the case counts as covered.
 
-Stands between the metrics and the aggregates. docs/format/evaluation.md, E4 and E5.
+Stands between the metrics and the aggregates. docs/format/evaluation.md, E2 and E3.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Slices: how the adapter does on the cases that share a tag, an image size or an answer type.
 
-A good mean can hide a group that fails. docs/format/evaluation.md, E10.
+A good mean can hide a group that fails. docs/format/evaluation.md, E7.
 """
 
 from __future__ import annotations
