@@ -111,7 +111,7 @@ class EvaluationMetricRelaxed(TypedDict):
     tolerance: str
 
 class EvaluationInterval(TypedDict):
-    method: Literal['wilson', 'bootstrap']
+    method: Literal['wilson']
     level: Literal['0.95']
     low: str
     high: str

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 class Interval(NamedTuple):
     """A 95 % interval of a mean score."""
 
-    method: str  # wilson | bootstrap
+    method: str  # wilson
     level: str
     low: str
     high: str

@@ -1,4 +1,4 @@
-"""Eval cases as scoring sees them: a reference, tags, and which cases share a picture.
+"""Eval cases as scoring sees them: a reference, tags, pictures.
 
 Stands between `evalcases.jsonl` (captures, checked against their schema before) and statistics;
 docs/format/evaluation.md, E1 and E7.
@@ -29,7 +29,6 @@ class Case(NamedTuple):
     images: tuple[str, ...]  # pixel digests, distinct
     image_size: str  # none | small | medium | large
     answer_type: str  # boolean | number | text
-    cluster: str  # the same for all cases that are linked through shared pictures
     question: tuple[str, ...]  # the same for all cases that ask the same, as a person sees it
 
 
@@ -44,30 +43,23 @@ def read_cases(data: bytes | memoryview, *, where: str = "evalcases.jsonl") -> t
 
 
 def build_cases(captures: Iterable[tuple[str, Mapping[str, Any]]]) -> tuple[Case, ...]:
-    """The cases of (capture id, capture) pairs, in the order given, clustered by shared pictures.
+    """The cases of (capture id, capture) pairs, in the order given.
 
     Raises:
         Refused: ``E_CASE_REFERENCE`` when a capture does not end with the assistant's answer.
     """
-    rows = list(captures)
-    shown = [tuple(sorted({image["pixels"] for image in capture["images"]})) for _, capture in rows]
-    clusters = cluster_names(shown)
-    return tuple(
-        _build(case, capture, images, clusters[images[0]] if images else case)
-        for (case, capture), images in zip(rows, shown, strict=True)
-    )
+    return tuple(_build(case, capture) for case, capture in captures)
 
 
-def _build(case: str, capture: Mapping[str, Any], images: tuple[str, ...], cluster: str) -> Case:
+def _build(case: str, capture: Mapping[str, Any]) -> Case:
     reference = reference_of(capture, where=case)
     return Case(
         case=case,
         reference=reference,
         tags=tuple(capture["tags"]),
-        images=images,
+        images=tuple(sorted({image["pixels"] for image in capture["images"]})),
         image_size=image_size(capture["images"]),
         answer_type=answer_type(reference),
-        cluster=cluster,
         question=sameness.question(capture),
     )
 
@@ -106,26 +98,3 @@ def answer_type(reference: str) -> str:
     if normalise(reference) in ("yes", "no"):
         return "boolean"
     return "text" if parse_number(reference) is None else "number"
-
-
-def cluster_names(shown: Iterable[tuple[str, ...]]) -> dict[str, str]:
-    """For every picture the smallest pixel digest among those it is linked to.
-
-    Args:
-        shown: the pixel digests of each case; a case with several links them.
-    """
-    parent: dict[str, str] = {}
-
-    def root(name: str) -> str:
-        while parent[name] != name:
-            parent[name] = parent[parent[name]]
-            name = parent[name]
-        return name
-
-    for images in shown:
-        for image in images:
-            parent.setdefault(image, image)
-        for image in images[1:]:
-            first, other = sorted((root(images[0]), root(image)))
-            parent[other] = first
-    return {image: root(image) for image in parent}

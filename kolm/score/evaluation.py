@@ -16,11 +16,11 @@ from kolm.metrics.exact import normalise
 from kolm.records import codec
 from kolm.records.evaluation import Evaluation, Majority, Slice
 from kolm.score.aggregate import summarise
-from kolm.score.cases import Case, cluster_names
+from kolm.score.cases import Case
 from kolm.score.floors import all_passed, check_floors
 from kolm.score.judge import Judge
 from kolm.score.paired import compare
-from kolm.score.rounding import in_millionths
+from kolm.score.rounding import in_millionths, written
 from kolm.score.slices import slice_scores
 
 SCHEMA = "urn:kolm:evaluation:v1"
@@ -66,13 +66,13 @@ def evaluate(
         _Scores(
             millionths=scores,
             covered=sum(verdict.covered for verdict in by_run["adapter"]),
-            clusters=[case.cluster for case in ordered],
+            cases=len(ordered),
             images=len({image for case in ordered for image in case.images}),
             distinct_questions=len({case.question for case in ordered}),
             cut_prompts=_cut(rows),
         ),
         majority=measure_majority(ordered, judge),
-        slices=slice_scores(ordered, scores["adapter"], binary=judge.binary),
+        slices=slice_scores(ordered, scores["adapter"]),
         settings=settings,
     )
     return codec.to_document(evaluation)
@@ -101,17 +101,12 @@ def evaluate_stated(
         Refused: as `evaluate`.
     """
     rows = _aligned(predictions, list(pictures))
-    shown = {case: tuple(sorted(set(images))) for case, images in pictures.items()}
-    clusters = cluster_names(shown.values())
     evaluation = _add_up(
         _Scores(
             millionths={run: [in_millionths(row[run]["score"]) for row in rows] for run in RUNS},
             covered=sum(row["adapter"]["covered"] for row in rows),
-            clusters=[
-                clusters[shown[row["case"]][0]] if shown[row["case"]] else row["case"]
-                for row in rows
-            ],
-            images=len(clusters),
+            cases=len(rows),
+            images=len({image for images in pictures.values() for image in images}),
             distinct_questions=stated["distinct_questions"],
             cut_prompts=_cut(rows),
         ),
@@ -131,7 +126,7 @@ class _Scores(NamedTuple):
 
     millionths: Mapping[str, list[int]]
     covered: int
-    clusters: list[str]
+    cases: int
     images: int
     distinct_questions: int
     cut_prompts: int
@@ -142,12 +137,11 @@ def _add_up(
 ) -> Evaluation:
     """Everything that follows from the scores, held against the floors."""
     binary = Judge(settings).binary
-    means = {run: summarise(scores.millionths[run], scores.clusters, binary=binary) for run in RUNS}
+    means = {run: summarise(scores.millionths[run]) for run in RUNS}
     paired = compare(scores.millionths["adapter"], scores.millionths["base"], binary=binary)
     floors = check_floors(
         settings["floors"],
-        adapter=means["adapter"],
-        blind=means["blind"],
+        means=means,
         majority=majority,
         paired=paired,
         slices=slices,
@@ -155,7 +149,7 @@ def _add_up(
     return Evaluation(
         schema=SCHEMA,
         metric=dict(settings["metric"]),
-        cases=len(scores.clusters),
+        cases=scores.cases,
         covered=scores.covered,
         distinct_questions=scores.distinct_questions,
         cut_prompts=scores.cut_prompts,
@@ -226,7 +220,7 @@ def find_impossible(
     """Stated scores and coverage that no reference whatever could give their outputs.
 
     For rows whose references were withheld: an answer that was cut or is not covered scores 0, a
-    binary metric gives 0 or 1, and one case judges equal answers alike.
+    metric gives no score between 0 and its least credit, and one case judges equal answers alike.
     """
     judge = Judge(settings)
     for row in predictions:
@@ -238,8 +232,9 @@ def find_impossible(
                 yield Mismatch(row["case"], run, "covered", str(covered), str(False))
             elif not covered and score != "0":
                 yield Mismatch(row["case"], run, "score", score, "0")
-            elif judge.binary and score not in ("0", "1"):
-                yield Mismatch(row["case"], run, "score", score, "0 or 1")
+            elif 0 < in_millionths(score) < judge.least_millionths:
+                least = written(judge.least_millionths)
+                yield Mismatch(row["case"], run, "score", score, f"0, or at least {least}")
             elif ended:
                 alike = judged.setdefault(said["output"], (score, covered))
                 if alike != (score, covered):
@@ -251,7 +246,7 @@ def measure_majority(cases: Sequence[Case], judge: Judge) -> Majority:
     counts = Counter(normalise(case.reference) for case in cases)
     answer = min(counts, key=lambda text: (-counts[text], text))
     scores = [judge.judge_text(answer, case.reference).score_millionths for case in cases]
-    mean = summarise(scores, [case.cluster for case in cases], binary=judge.binary)
+    mean = summarise(scores)
     return Majority(answer=answer, accuracy=mean.accuracy, interval=mean.interval)
 
 

@@ -12,12 +12,13 @@ from typing import Any
 from kolm import canonical
 from kolm.records.evaluation import Accuracy, Floor, Majority, Paired, Slice
 
+BASE_P = "better_than_base_p"  # the one ceiling among the floors
+
 
 def check_floors(
     demands: Mapping[str, Any],
     *,
-    adapter: Accuracy,
-    blind: Accuracy,
+    means: Mapping[str, Accuracy],
     majority: Majority,
     paired: Paired,
     slices: Iterable[Slice],
@@ -26,30 +27,44 @@ def check_floors(
 
     A floor that the lock switches off with null is still observed, so that a buyer can hold it
     against a demand of his own. The whole set counts as a slice, so that `worst_slice` means
-    something for small sets too. The floor on p is a maximum, and only passes when the adapter
-    wins more cases than the base.
+    something for small sets too.
 
     Raises:
         Refused: a demand that is not a canonical decimal string.
     """
     minimum_cases = demands["worst_slice_minimum_cases"]
-    means = [part.accuracy for part in slices if part.cases >= minimum_cases]
+    large = [part.accuracy for part in slices if part.cases >= minimum_cases]
+    adapter, base, blind = (means[run] for run in ("adapter", "base", "blind"))
     mean = Decimal(adapter.accuracy)
-    worst = min(Decimal(value) for value in (*means, adapter.accuracy))
-    wins = paired.adapter_only > paired.base_only
-    demanded_p = _demand(demands, "better_than_base_p")
-    return (
-        _at_least("accuracy_lower_bound", demands, Decimal(adapter.interval.low)),
-        _at_least("worst_slice", demands, worst),
-        Floor(
-            name="better_than_base_p",
-            demanded=_written(demanded_p),
-            observed=paired.p,
-            passed=None if demanded_p is None else Decimal(paired.p) < demanded_p and wins,
-        ),
-        _at_least("above_blind", demands, mean - Decimal(blind.accuracy)),
-        _at_least("above_majority", demands, mean - Decimal(majority.accuracy)),
+    worst = min(Decimal(value) for value in (*large, adapter.accuracy))
+    observed = {
+        "accuracy_lower_bound": Decimal(adapter.interval.low),
+        "worst_slice": worst,
+        BASE_P: Decimal(paired.p),
+        "above_blind": mean - Decimal(blind.accuracy),
+        "above_majority": mean - Decimal(majority.accuracy),
+    }
+    better = is_ahead(paired.adapter_only, paired.base_only, adapter.accuracy, base.accuracy)
+    return tuple(
+        _hold(name, demands[name], value, ahead=better) for name, value in observed.items()
     )
+
+
+def is_ahead(adapter_only: int, base_only: int, adapter: str, base: str) -> bool:
+    """Whether the adapter wins more cases than its base, and no fewer points.
+
+    For scores of 0 and 1 the one implies the other; graded ones can win many cases by a hair.
+    """
+    return adapter_only > base_only and Decimal(adapter) >= Decimal(base)
+
+
+def meets(name: str, demanded: Decimal, observed: Decimal, *, ahead: bool) -> bool:
+    """Whether what was observed meets a floor, the publisher's or an auditor's.
+
+    All are minima but the one on p, which only passes when the adapter is ahead (`is_ahead`): a
+    small p of one that loses speaks for the base.
+    """
+    return observed < demanded and ahead if name == BASE_P else observed >= demanded
 
 
 def all_passed(floors: Iterable[Floor]) -> bool:
@@ -57,22 +72,14 @@ def all_passed(floors: Iterable[Floor]) -> bool:
     return all(floor.passed is not False for floor in floors)
 
 
-def _demand(demands: Mapping[str, Any], name: str) -> Decimal | None:
-    """The demanded value, or None for a floor that is switched off."""
-    if demands[name] is None:
-        return None
-    return canonical.parse_decimal(demands[name], where=f"evaluation.floors.{name}")
-
-
-def _written(demanded: Decimal | None) -> str | None:
-    return None if demanded is None else canonical.decimal(demanded, None)
-
-
-def _at_least(name: str, demands: Mapping[str, Any], observed: Decimal) -> Floor:
-    demanded = _demand(demands, name)
+def _hold(name: str, demand: str | None, observed: Decimal, *, ahead: bool) -> Floor:
+    written = canonical.decimal(observed, None)
+    if demand is None:
+        return Floor(name=name, demanded=None, observed=written, passed=None)
+    demanded = canonical.parse_decimal(demand, where=f"evaluation.floors.{name}")
     return Floor(
         name=name,
-        demanded=_written(demanded),
-        observed=canonical.decimal(observed, None),
-        passed=None if demanded is None else observed >= demanded,
+        demanded=demand,
+        observed=written,
+        passed=meets(name, demanded, observed, ahead=ahead),
     )

@@ -46,6 +46,11 @@ class Judge:
         """True when the metric only gives 0 and 1."""
         return self._metric.least_credit == 1
 
+    @property
+    def least_millionths(self) -> int:
+        """The smallest score above 0 that the metric can give, as it is written."""
+        return millionths(self._metric.least_credit)
+
     def judge(self, outcome: Mapping[str, Any], reference: str) -> Verdict:
         """Judge an outcome (``output``, ``tokens``, ``finish``) against the reference."""
         if not self.ended(outcome):

@@ -2,7 +2,9 @@
 
 Source: McNemar 1947 (doi:10.1007/BF02295996), exact form: among the cases where exactly one of the
 two scores higher, the winner is a fair coin under the null. For graded scores the same sum is the
-exact sign test. Whole-number arithmetic, so thousands of cases neither underflow nor drift.
+exact sign test (Dixon and Mood 1946, doi:10.1080/01621459.1946.10501898), which asks who answers
+better more often, not by how much. In whole numbers, so that thousands of
+cases neither underflow nor drift.
 """
 
 from __future__ import annotations

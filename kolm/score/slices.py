@@ -16,18 +16,14 @@ ANSWER_TYPE, IMAGE_SIZE, TAG = "answer_type", "image_size", "tag"
 MAX_TAGS = 256  # a tag a case would make the document grow with the cases, past its size limit
 
 
-def slice_scores(
-    cases: Sequence[Case], scores_millionths: Sequence[int], *, binary: bool
-) -> tuple[Slice, ...]:
+def slice_scores(cases: Sequence[Case], scores_millionths: Sequence[int]) -> tuple[Slice, ...]:
     """Every slice with its mean and interval, sorted by kind, then value."""
     tags = most_used_tags(cases)
     members: dict[tuple[str, str], list[int]] = defaultdict(list)
-    for index, case in enumerate(cases):
+    for case, score in zip(cases, scores_millionths, strict=True):
         for name in _slices_of(case, tags):
-            members[name].append(index)
-    return tuple(
-        _measure(name, members[name], cases, scores_millionths, binary) for name in sorted(members)
-    )
+            members[name].append(score)
+    return tuple(_measure(name, members[name]) for name in sorted(members))
 
 
 def most_used_tags(cases: Iterable[Case]) -> frozenset[str]:
@@ -45,23 +41,12 @@ def _slices_of(case: Case, tags: Container[str]) -> Iterator[tuple[str, str]]:
             yield TAG, tag
 
 
-def _measure(
-    name: tuple[str, str],
-    indices: Iterable[int],
-    cases: Sequence[Case],
-    scores_millionths: Sequence[int],
-    binary: bool,
-) -> Slice:
-    chosen = list(indices)
-    mean = summarise(
-        [scores_millionths[index] for index in chosen],
-        [cases[index].cluster for index in chosen],
-        binary=binary,
-    )
+def _measure(name: tuple[str, str], scores_millionths: Sequence[int]) -> Slice:
+    mean = summarise(scores_millionths)
     return Slice(
         kind=name[0],
         value=name[1],
-        cases=len(chosen),
+        cases=len(scores_millionths),
         accuracy=mean.accuracy,
         interval=mean.interval,
     )

@@ -13,13 +13,13 @@ from typing import Any
 
 from kolm.format.names import EVALUATION, LINES, LOCK, PREDICTIONS
 from kolm.records.verification import Demand, Evidence, PackScore, Verdict
+from kolm.score.floors import BASE_P, is_ahead, meets
 from kolm.sign.predicates import KSCORE
 from kolm.verify.claim_states import OWN_PACK
 from kolm.verify.findings import shorten
 from kolm.verify.subject import Subject
 
 PUBLISHER, POLICY = "publisher", "policy"
-BASE_P = "better_than_base_p"  # the one ceiling among the floors
 SLICE_CASES = 30  # the default of a spec's worst_slice_minimum_cases
 
 
@@ -91,26 +91,29 @@ def _of_policy(subject: Subject) -> Iterator[Demand]:
         )
     observed = _observed(subject)
     for name, demanded in (policy.floors or {}).items():
-        yield _seen(subject, _floor(name, demanded, observed, evaluation["paired"]))
+        yield _seen(subject, _floor(name, demanded, observed, _ahead(subject)))
 
 
-def _floor(
-    name: str, demanded: str, observed: Mapping[str, str], paired: Mapping[str, int]
-) -> Demand:
+def _ahead(subject: Subject) -> bool:
+    evaluation = subject.evaluation
+    paired, means = evaluation["paired"], (evaluation["adapter"], evaluation["base"])
+    return is_ahead(
+        paired["adapter_only"], paired["base_only"], *(mean["accuracy"] for mean in means)
+    )
+
+
+def _floor(name: str, demanded: str, observed: Mapping[str, str], ahead: bool) -> Demand:
     """One floor of the policy: what was observed counts, not what the publisher demanded."""
     if name not in observed:
         return Demand(name=name, by=POLICY, demanded=_bound(name, demanded))
-    held = Decimal(observed[name])
-    holds = held >= Decimal(demanded)
-    if name == BASE_P:  # and a small p of an adapter that loses speaks for the base
-        holds = held < Decimal(demanded) and paired["adapter_only"] > paired["base_only"]
+    holds = meets(name, Decimal(demanded), Decimal(observed[name]), ahead=ahead)
     evidence = Evidence.ATTESTED if name == "k" else Evidence.RECOMPUTED
     return _judged(name, _bound(name, demanded), observed[name], holds=holds, evidence=evidence)
 
 
 def _bound(name: str, value: str) -> str:
     if name == BASE_P:
-        return f"below {value}, with more cases that only the adapter wins"
+        return f"below {value}, with more cases that only the adapter wins, and no lower mean"
     return f"at least {value}"
 
 

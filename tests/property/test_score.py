@@ -72,7 +72,6 @@ def packs(draw: st.DrawFn) -> tuple[list[dict[str, Any]], list[Case]]:
                 images=(picture,),
                 image_size="small",
                 answer_type=draw(st.sampled_from(["boolean", "number", "text"])),
-                cluster=picture,
                 question=(picture,),
             )
         )

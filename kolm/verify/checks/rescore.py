@@ -22,9 +22,9 @@ from kolm.errors import KolmError, Lacking, Unreadable
 from kolm.format.names import LOCK, PREDICTIONS, WEIGHTS
 from kolm.records.verification import Finding, Verdict
 from kolm.score.evaluation import RUNS
-from kolm.score.intervals import binomial_lower_bound, binomial_tail
+from kolm.score.intervals import binomial_lower_bound, binomial_tail, hoeffding_lower_bound
 from kolm.score.judge import Judge
-from kolm.score.rounding import MILLION
+from kolm.score.rounding import MILLION, ratio
 from kolm.verify.check import check
 from kolm.verify.findings import could_not_look, failed, from_error, not_checked, passed
 from kolm.verify.ports import RescoreAnswer, RescoreJob
@@ -109,10 +109,8 @@ def _compare(subject: Subject, cases: Sequence[Digest], answer: RescoreAnswer) -
             f"of another environment class than the bundle, where {max(turned.values())} scores "
             "at most differ, as rounding may"
         )
-    right = scores.right(pairs["adapter"])
     yield passed(
-        f"{len(cases)} cases run again: {told}; {right} right here, so the true accuracy is at "
-        f"least {binomial_lower_bound(right, len(cases))} (95 %, exact binomial); "
+        f"{len(cases)} cases run again: {told}; {scores.bound(pairs['adapter'])}; "
         f"{power(len(recorded), len(cases))}"
     )
 
@@ -125,9 +123,15 @@ class _Scores:
         known = {case.case: case.reference for case in subject.cases}
         self._references = [known[case] for case in cases]
 
-    def right(self, pairs: Sequence[tuple[Any, Any]]) -> int:
-        """How many answers of the re-run are fully right."""
-        return sum(score == MILLION for score in self._of([now for _, now in pairs]))
+    def bound(self, pairs: Sequence[tuple[Any, Any]]) -> str:
+        """What the answers of the re-run leave believable of all."""
+        cases, points = len(pairs), sum(self._of([now for _, now in pairs]))
+        if self._judge.binary:
+            right = points // MILLION
+            least, by = binomial_lower_bound(right, cases), "exact binomial"
+            return f"{right} right here, so the true accuracy is at least {least} (95 %, {by})"
+        mean, least = ratio(points, cases * MILLION), hoeffding_lower_bound(points, cases)
+        return f"mean score {mean} here, so the true mean is at least {least} (95 %, Hoeffding)"
 
     def turned(self, pairs: Sequence[tuple[Any, Any]]) -> int:
         """How many scores differ between the record and the re-run."""

@@ -307,16 +307,12 @@ def test_cases_are_read_from_their_file_with_their_ids() -> None:
     assert [case.reference for case in cases] == ["yes", "yes", "yes", "yes", "yes"]
 
 
-def test_cases_that_share_a_picture_share_a_cluster() -> None:
-    one, two, three = capture(0, "a", picture=1), capture(1, "b", picture=2), capture(9, "c")
-    both = capture(3, "d", picture=1)
-    both["images"] += copy.deepcopy(two["images"])
-    alone = {**capture(4, "e"), "images": []}
-    cases = build_cases((str(i), item) for i, item in enumerate([one, two, three, both, alone]))
-    clusters = [case.cluster for case in cases]
-    assert clusters[0] == clusters[1] == clusters[3]
-    assert len({clusters[0], clusters[2], clusters[4]}) == 3
-    assert cases[4].image_size == "none"
+def test_a_case_names_each_picture_once_and_may_have_none() -> None:
+    both, alone = capture(0, "a", picture=1), {**capture(4, "e"), "images": []}
+    both["images"] += [*copy.deepcopy(both["images"]), *capture(1, "b", picture=2)["images"]]
+    two, none = build_cases([("x", both), ("y", alone)])
+    assert two.images == tuple(sorted({image["pixels"] for image in both["images"]}))
+    assert (len(two.images), none.images, none.image_size) == (2, (), "none")
 
 
 @pytest.mark.parametrize(

@@ -1,8 +1,5 @@
-"""Wilson against published values; the clustered bootstrap against its own definition."""
+"""Wilson against published values, the bounds of a re-run against their definitions."""
 
-import hashlib
-import itertools
-import struct
 from decimal import Decimal
 from fractions import Fraction
 from math import comb
@@ -11,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kolm.score.intervals import Cluster, binomial_lower_bound, bootstrap, wilson
+from kolm import digest
+from kolm.score.intervals import binomial_lower_bound, hoeffding_lower_bound, wilson
 
 
 @pytest.mark.parametrize(
@@ -62,58 +60,66 @@ def test_what_is_no_proportion_is_refused(right: int, cases: int) -> None:
         wilson(right, cases)
 
 
-def _bootstrap_again(clusters: list[Cluster]) -> tuple[float, float]:
-    """A second implementation, from the words of docs/format/randomness.md and evaluation.md."""
-    seed = hashlib.sha256(b"kolm-bootstrap-v1").digest()
-    words = iter(
-        word
-        for block in itertools.count()
-        for word in struct.unpack("<8I", hashlib.sha256(seed + struct.pack("<Q", block)).digest())
-    )
-    count = len(clusters)
-    means = []
-    for _ in range(1000):
-        drawn = []
-        while len(drawn) < count:
-            word = next(words)
-            if word < 2**32 // count * count:
-                drawn.append(clusters[word % count])
-        total = sum(c.total_millionths for c in drawn) / 1e6
-        means.append(total / sum(c.cases for c in drawn))
-    means.sort()
-    return means[24], means[974]
+@given(st.integers(1, 300).flatmap(lambda n: st.tuples(st.integers(0, n * 10**6), st.just(n))))
+def test_graded_points_have_an_interval_between_their_neighbours(pair: tuple[int, int]) -> None:
+    points, cases = pair
+    between = wilson(Decimal(points).scaleb(-6), cases)
+    below, above = wilson(points // 10**6, cases), wilson(-(-points // 10**6), cases)
+    for end in ("low", "high"):
+        found = [Decimal(getattr(interval, end)) for interval in (below, between, above)]
+        assert found == sorted(found)
+    low, high = Decimal(between.low), Decimal(between.high)
+    assert low <= round(Decimal(points) / cases / 10**6, 6) <= high
 
 
-@pytest.mark.parametrize("count", [1, 3, 20, 101])
-def test_bootstrap_agrees_with_a_second_implementation(count: int) -> None:
-    clusters = [
-        Cluster(total_millionths=i * 7919 % 1_000_000, cases=1 + i % 3) for i in range(count)
-    ]
-    interval = bootstrap(clusters)
-    low, high = _bootstrap_again(clusters)
-    assert abs(float(interval.low) - low) < 1e-6
-    assert abs(float(interval.high) - high) < 1e-6
+def test_the_interval_holds_the_true_mean_of_graded_scores_often_enough() -> None:
+    """20 scores of a known law, 2,000 times: at least 95 % of the intervals hold its mean.
+
+    The percentile bootstrap fails this: with all scores alike its interval is a point.
+    """
+    stream, held = digest.Stream(digest.of_bytes(b"coverage")), 0
+    law = [0, 0, 500_000, 600_000, 700_000, 800_000, 900_000, *[1_000_000] * 13]
+    mean = Decimal(sum(law)) / len(law) / 10**6
+    for _ in range(2000):
+        points = sum(law[stream.below(len(law))] for _ in range(20))
+        interval = wilson(Decimal(points).scaleb(-6), 20)
+        held += Decimal(interval.low) <= mean <= Decimal(interval.high)
+    assert held >= 1900
 
 
-def test_bootstrap_of_equal_clusters_is_a_point() -> None:
-    interval = bootstrap([Cluster(total_millionths=1_500_000, cases=3)] * 7)
-    assert (interval.low, interval.high) == ("0.5", "0.5")
+@pytest.mark.parametrize(
+    ("points", "cases"), [(0, 7), (1, 1), (4_500_000, 7), (45_300_000, 50), (49_999_999, 50)]
+)
+def test_hoeffdings_bound_is_the_last_one_that_chance_explains(points: int, cases: int) -> None:
+    """Against the theorem's own form, in floats."""
+
+    def chance(m: float) -> float:
+        t = points / cases / 1e6
+        return float(((m / t) ** t * ((1 - m) / (1 - t)) ** (1 - t)) ** cases)
+
+    bound = float(hoeffding_lower_bound(points, cases))
+    if points <= 1:
+        assert bound == 0
+        return
+    assert chance(bound) <= 0.05 + 1e-9
+    assert chance(bound + 2e-6) > 0.05
 
 
-def test_bootstrap_is_wider_when_scores_are_alike_within_an_image() -> None:
-    alone = [Cluster(total_millionths=(i % 2) * 1_000_000, cases=1) for i in range(60)]
-    grouped = [Cluster(total_millionths=(i % 2) * 10_000_000, cases=10) for i in range(6)]
-    narrow, wide = bootstrap(alone), bootstrap(grouped)
-    assert Decimal(wide.high) - Decimal(wide.low) > Decimal(narrow.high) - Decimal(narrow.low)
+def test_hoeffdings_bound_of_nothing_but_full_scores_is_the_exact_one() -> None:
+    assert hoeffding_lower_bound(59_000_000, 59) == binomial_lower_bound(59, 59)
 
 
-@given(st.lists(st.tuples(st.integers(1, 4), st.integers(0, 1_000_000)), min_size=1, max_size=6))
-def test_bootstrap_holds_the_estimate(parts: list[tuple[int, int]]) -> None:
-    clusters = [Cluster(total_millionths=cases * mean, cases=cases) for cases, mean in parts]
-    interval = bootstrap(clusters)
-    total = sum(cluster.total_millionths for cluster in clusters)
-    estimate = round(Decimal(total) / sum(c.cases for c in clusters) / 1_000_000, 6)
-    assert 0 <= Decimal(interval.low) <= estimate <= Decimal(interval.high) <= 1
+@given(st.integers(1, 60).flatmap(lambda n: st.tuples(st.integers(0, n), st.just(n))))
+def test_hoeffding_assumes_less_and_so_never_says_more(pair: tuple[int, int]) -> None:
+    right, cases = pair
+    general = Decimal(hoeffding_lower_bound(right * 10**6, cases))
+    assert general <= Decimal(binomial_lower_bound(right, cases))
+
+
+@pytest.mark.parametrize(("points", "cases"), [(-1, 3), (3_000_001, 3), (0, 0)])
+def test_no_mean_has_no_bound(points: int, cases: int) -> None:
+    with pytest.raises(ValueError, match="proportion"):
+        hoeffding_lower_bound(points, cases)
 
 
 @pytest.mark.parametrize(("right", "cases"), [(0, 7), (1, 1), (5, 7), (45, 50), (50, 50), (1, 60)])

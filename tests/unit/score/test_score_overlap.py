@@ -31,7 +31,6 @@ def case(number: int, *pictures: int) -> Case:
         images=shown,
         image_size="small",
         answer_type="boolean",
-        cluster="",
         question=(),
     )
 

@@ -10,7 +10,6 @@ import pytest
 from kolm import digest, schema
 from kolm.score.cases import build_cases
 from kolm.score.evaluation import RUNS, evaluate, find_mismatches
-from kolm.score.intervals import Cluster, bootstrap
 
 FOLDER = Path(__file__).parents[2] / "vectors" / "evaluation"
 WHOLE = ("exact", "relaxed")
@@ -48,10 +47,3 @@ def test_the_vectors_hold_by_plain_floating_point_too(name: str) -> None:
     tail = sum(math.comb(b + c, i) for i in range(min(b, c) + 1)) / 2 ** (b + c)
     assert (stated["paired"]["adapter_only"], stated["paired"]["base_only"]) == (b, c)
     assert float(stated["paired"]["p"]) == pytest.approx(min(1, 2 * tail), abs=1e-6)
-
-
-def test_the_bootstrap() -> None:
-    vector = _load("bootstrap")
-    interval = bootstrap([Cluster(**cluster) for cluster in vector["clusters"]])
-    stated = vector["interval"]
-    assert (interval.low, interval.high) == (stated["low"], stated["high"])
