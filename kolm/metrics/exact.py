@@ -23,15 +23,23 @@ _FEW_CHARACTERS: Final = 128
 
 @lru_cache(maxsize=256)  # a reference is compared with three outputs, and many answers are alike
 def normalise(text: str) -> str:
-    """The form in which two answers are compared.
+    """The form in which two answers are compared: folded, and without one full stop at the end.
+
+    The space before the full stop goes with it.
+    """
+    folded = fold(text)
+    return folded[:-1].rstrip() if folded.endswith(".") else folded
+
+
+def fold(text: str) -> str:
+    """The same for texts that differ in case, Unicode composition and white space alone.
 
     NFC, full case folding, NFC again (folding can take a text apart), every run of white space to
-    one space, none at the ends, then one full stop and the space before it removed from the end.
+    one space, none at the ends.
     """
     # Case folding and composition are lower() and nothing for ASCII.
     folded = text.lower() if text.isascii() else _composed(_composed(text).casefold())
-    joined = " ".join(folded.split())
-    return joined[:-1].rstrip() if joined.endswith(".") else joined
+    return " ".join(folded.split())
 
 
 def _composed(text: str) -> str:
