@@ -12,6 +12,7 @@ from fractions import Fraction
 
 from kolm import canonical
 from kolm.errors import Unreadable
+from kolm.metrics.anls import Anls
 from kolm.metrics.contains import Contains
 from kolm.metrics.exact import Exact
 from kolm.metrics.metric import Metric, Score
@@ -20,6 +21,7 @@ from kolm.metrics.relaxed import Relaxed
 __all__ = ["METRICS", "Metric", "Score", "metric_of"]
 
 METRICS: dict[str, Callable[..., Metric]] = {
+    Anls.kind: Anls,
     Contains.kind: Contains,
     Exact.kind: Exact,
     Relaxed.kind: Relaxed,

@@ -100,6 +100,10 @@ class Envelope(TypedDict):
     verificationMaterial: EnvelopeVerificationMaterial
     dsseEnvelope: EnvelopeDsseEnvelope
 
+class EvaluationMetricAnls(TypedDict):
+    kind: Literal['anls']
+    threshold: str
+
 class EvaluationMetricContains(TypedDict):
     kind: Literal['contains']
 
@@ -146,7 +150,7 @@ class EvaluationFloor(TypedDict):
 
 class Evaluation(TypedDict):
     schema: Literal['urn:kolm:evaluation:v1']
-    metric: EvaluationMetricContains | EvaluationMetricExact | EvaluationMetricRelaxed
+    metric: EvaluationMetricAnls | EvaluationMetricContains | EvaluationMetricExact | EvaluationMetricRelaxed
     cases: int
     covered: int
     distinct_questions: int
@@ -293,6 +297,10 @@ class LockTrain(TypedDict):
     continues: LockTrainContinues | None
     precision: Literal['float32', 'bfloat16']
 
+class LockEvaluationMetricAnls(TypedDict):
+    kind: Literal['anls']
+    threshold: str
+
 class LockEvaluationMetricContains(TypedDict):
     kind: Literal['contains']
 
@@ -320,7 +328,7 @@ class LockEvaluationCostPerToken(TypedDict):
     usd_per_1000_tokens: str
 
 class LockEvaluation(TypedDict):
-    metric: LockEvaluationMetricContains | LockEvaluationMetricExact | LockEvaluationMetricRelaxed
+    metric: LockEvaluationMetricAnls | LockEvaluationMetricContains | LockEvaluationMetricExact | LockEvaluationMetricRelaxed
     max_new_tokens: int
     batch_size: int
     floors: LockEvaluationFloors
@@ -385,6 +393,10 @@ class Manifest(TypedDict):
     mediaType: Literal['application/vnd.oci.image.manifest.v1+json']
     schemaVersion: Literal[2]
 
+class MetricAnls(TypedDict):
+    kind: Literal['anls']
+    threshold: str
+
 class MetricContains(TypedDict):
     kind: Literal['contains']
 
@@ -395,7 +407,7 @@ class MetricRelaxed(TypedDict):
     kind: Literal['relaxed']
     tolerance: str
 
-Metric = MetricContains | MetricExact | MetricRelaxed
+Metric = MetricAnls | MetricContains | MetricExact | MetricRelaxed
 
 ModulesRowDtype = Literal['BOOL', 'U8', 'I8', 'F8_E4M3', 'F8_E5M2', 'I16', 'U16', 'F16', 'BF16', 'I32', 'U32', 'F32', 'I64', 'U64', 'F64']
 
@@ -444,6 +456,10 @@ class PolicyClaim(TypedDict):
     threshold: int
     keys: NotRequired[list[str]]
 
+class PolicyMetricAnls(TypedDict):
+    kind: Literal['anls']
+    threshold: str
+
 class PolicyMetricContains(TypedDict):
     kind: Literal['contains']
 
@@ -472,7 +488,7 @@ class Policy(TypedDict):
     lower_bound_above: NotRequired[list[Literal['base', 'blind', 'majority']]]
     families: NotRequired[list[str]]
     methods: NotRequired[list[str]]
-    metrics: NotRequired[list[Literal['contains', 'exact', 'relaxed'] | PolicyMetricContains | PolicyMetricExact | PolicyMetricRelaxed]]
+    metrics: NotRequired[list[Literal['anls', 'contains', 'exact', 'relaxed'] | PolicyMetricAnls | PolicyMetricContains | PolicyMetricExact | PolicyMetricRelaxed]]
     freeze: NotRequired[list[str]]
     floors: NotRequired[dict[str, str]]
     packs: NotRequired[list[PolicyPack]]
@@ -777,6 +793,10 @@ class SpecEvaluationMetricRelaxed(TypedDict):
     kind: Literal['relaxed']
     tolerance: NotRequired[float]
 
+class SpecEvaluationMetricAnls(TypedDict):
+    kind: Literal['anls']
+    threshold: NotRequired[float]
+
 class SpecEvaluationFloors(TypedDict):
     accuracy_lower_bound: NotRequired[float | None]
     worst_slice: NotRequired[float | None]
@@ -787,7 +807,7 @@ class SpecEvaluationFloors(TypedDict):
     k: NotRequired[float | None]
 
 class SpecEvaluation(TypedDict):
-    metric: NotRequired[Literal['contains', 'exact', 'relaxed'] | SpecEvaluationMetricExact | SpecEvaluationMetricContains | SpecEvaluationMetricRelaxed]
+    metric: NotRequired[Literal['anls', 'contains', 'exact', 'relaxed'] | SpecEvaluationMetricExact | SpecEvaluationMetricContains | SpecEvaluationMetricRelaxed | SpecEvaluationMetricAnls]
     max_new_tokens: NotRequired[int]
     batch_size: NotRequired[int]
     floors: NotRequired[SpecEvaluationFloors]
