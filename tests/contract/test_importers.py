@@ -10,9 +10,12 @@ import re
 from pathlib import Path
 from typing import Any
 
+import pytest
+
+pytest.importorskip("pyarrow")
+
 import pyarrow.ipc
 import pyarrow.parquet
-import pytest
 
 from kolm.capture import exporters, importers, intake
 from kolm.capture.drafts import BadRow, Defaults, Draft

@@ -11,11 +11,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy
-import pyarrow
-import pyarrow.ipc
-import pyarrow.parquet
 import pytest
 from PIL import Image as Pillow
+
+pytest.importorskip("pyarrow")
+
+import pyarrow.ipc
+import pyarrow.parquet
 
 from kolm.capture import importers, intake, rows
 from kolm.capture.drafts import BadRow, Draft
