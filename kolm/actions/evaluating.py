@@ -10,7 +10,7 @@ from typing import Any
 from kolm import digest, paths
 from kolm.actions import children, sealing
 from kolm.actions.running import base_folder
-from kolm.actions.signing import AskPassphrase, choose_key, passphrase_from_environment
+from kolm.actions.signing import AskPassphrase, Trust, choose_key, passphrase_from_environment
 from kolm.actions.usable import demand_usable
 from kolm.bundle import base_root, writer
 from kolm.bundle.container import open_container
@@ -29,7 +29,6 @@ from kolm.score.cases import Case, read_cases
 from kolm.score.evaluation import evaluate
 from kolm.score.overlap import learned, measure_overlap, seen_images
 from kolm.sign import envelope, predicates, statement
-from kolm.sign.trust import TrustStore
 from kolm.train.profile import child_environment
 from kolm.verify.policy import BUILT_IN, Policy
 
@@ -53,7 +52,7 @@ def evaluate_bundle(
     captures: str | Path,
     trained_on: str | Path | None = None,
     base: str | Path | None = None,
-    trust: TrustStore | str | Path | None = None,
+    trust: Trust = None,
     policy: Policy | str | Path = BUILT_IN,
     allow_below_gate: bool = False,
     key: str | None = None,

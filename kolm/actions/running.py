@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from kolm import canonical, paths, system
+from kolm.actions.signing import Trust
 from kolm.actions.usable import demand_usable
 from kolm.bundle import base_root
 from kolm.bundle.container import open_container
@@ -25,7 +26,6 @@ from kolm.evaluate.session import Session, Sources, open_session
 from kolm.events import Reporter, Silent
 from kolm.format.names import LOCK
 from kolm.models.resolve import locked_base, resolve_base
-from kolm.sign.trust import TrustStore
 from kolm.store.blobs import BlobStore
 from kolm.verify.policy import BUILT_IN, Policy
 
@@ -97,7 +97,7 @@ def load(
     bundle: str | Path,
     *,
     base: str | Path | None = None,
-    trust: TrustStore | str | Path | None = None,
+    trust: Trust = None,
     policy: Policy | str | Path = BUILT_IN,
     allow_below_gate: bool = False,
     reporter: Reporter | None = None,
@@ -160,7 +160,7 @@ def run(
     images: Sequence[str | Path],
     prompt: str,
     base: str | Path | None = None,
-    trust: TrustStore | str | Path | None = None,
+    trust: Trust = None,
     policy: Policy | str | Path = BUILT_IN,
     allow_below_gate: bool = False,
     reporter: Reporter | None = None,

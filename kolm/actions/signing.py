@@ -1,13 +1,16 @@
-"""The compositions: which key signs, and how its passphrase is found."""
+"""The compositions: which key signs, how its passphrase is found, and whose keys are believed."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 
 from kolm import paths, settings
 from kolm.sign.keys import PrivateKey
 from kolm.sign.keystore import KeyStore
+from kolm.sign.trust import TrustStore
 
+Trust = TrustStore | str | Path | None  # a store, its file, or this user's own
 AskPassphrase = Callable[[str], str | None]  # the key's name to its passphrase; None: there is none
 
 
@@ -28,5 +31,21 @@ def choose_key(name: str | None, ask: AskPassphrase = passphrase_from_environmen
         Usage: there are several and none was chosen.
         Denied: the passphrase is missing or wrong.
     """
-    store = KeyStore(paths.config_folder() / "keys")
+    store = own_keys()
     return store.load(store.choose(name), ask)
+
+
+def own_keys() -> KeyStore:
+    """The private keys of this user."""
+    return KeyStore(paths.config_folder() / "keys")
+
+
+def trust_of(trust: Trust) -> TrustStore:
+    """Whose keys are believed.
+
+    Raises:
+        Unreadable: the file is not there, or is no trust file.
+    """
+    if isinstance(trust, TrustStore):
+        return trust
+    return TrustStore.load_file(Path(trust)) if trust else TrustStore.load(paths.config_folder())

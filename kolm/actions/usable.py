@@ -5,13 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 from typing import NamedTuple
 
+from kolm.actions.signing import Trust
 from kolm.actions.verification import verify
 from kolm.bundle.container import Container
 from kolm.digest import Digest
 from kolm.events import Reporter
 from kolm.records.verification import Verification
 from kolm.registry.check import ALLOW_BELOW_GATE, demand
-from kolm.sign.trust import TrustStore
 from kolm.verify.policy import Policy, load_policy
 
 
@@ -26,7 +26,7 @@ def demand_usable(
     container: Container,
     *,
     base: Path,
-    trust: TrustStore | str | Path | None,
+    trust: Trust,
     policy: Policy | str | Path,
     allow_below_gate: bool,
     reporter: Reporter,

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from kolm import digest, paths
+from kolm.actions.signing import Trust, trust_of
 from kolm.bundle import base_root
 from kolm.bundle.container import Container, open_container
 from kolm.digest import Digest
@@ -22,7 +23,6 @@ from kolm.errors import Lacking, Refused, Unreadable, Usage
 from kolm.events import Reporter, Silent
 from kolm.format.names import CASES, LOCK
 from kolm.records.verification import Finding, Verification
-from kolm.sign.trust import TrustStore
 from kolm.verify import verifier
 from kolm.verify.policy import BUILT_IN, Policy, load_policy
 from kolm.verify.ports import (
@@ -99,7 +99,7 @@ def verify(
     bundle: str | Path | Container,
     *,
     policy: Policy | str | Path = BUILT_IN,
-    trust: TrustStore | str | Path | None = None,
+    trust: Trust = None,
     now: datetime | None = None,
     reporter: Reporter | None = None,
     base: str | Path | None = None,
@@ -127,7 +127,7 @@ def verify(
     """
     container = bundle if isinstance(bundle, Container) else open_container(Path(bundle))
     demanded = policy if isinstance(policy, Policy) else load_policy(Path(policy))
-    believed = trust if isinstance(trust, TrustStore) else _trust_store(trust)
+    believed = trust_of(trust)
     moment = now or datetime.now(UTC)  # noqa: TID251 - the composition reads the clock
     folder = None if base is None else _folder_of(base)
     request = None
@@ -207,10 +207,6 @@ def _without_collections() -> Iterator[None]:
     finally:
         if running:
             gc.enable()
-
-
-def _trust_store(file: str | Path | None) -> TrustStore:
-    return TrustStore.load_file(Path(file)) if file else TrustStore.load(paths.config_folder())
 
 
 @contextlib.contextmanager

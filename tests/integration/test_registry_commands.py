@@ -99,7 +99,7 @@ def test_texts_for_people_name_what_matters(registry, bundle):
     assert "already" in invoke("registry", "publish", bundle, "toy@1.0.0").stdout
     assert "by default" in invoke("registry", "list").stdout
     assert "toy@1.0.0" in invoke("registry", "list", "toy").stdout
-    assert "1 bundles" in invoke("registry", "verify").stdout
+    assert "1 bundle" in invoke("registry", "verify").stdout
 
 
 def test_an_unsigned_bundle_is_not_published(registry, parts, tmp_path):
@@ -220,7 +220,7 @@ def test_files_that_no_entry_names_are_mentioned_and_harm_nothing(registry):
     (registry / "blobs" / "sha256" / ("0" * 64)).write_text("orphan")
     checked = invoke("registry", "verify")
     assert checked.code == 0
-    assert "1 files that no entry names" in checked.stdout
+    assert "1 file that no entry names" in checked.stdout
 
 
 def test_readers_can_use_another_trust_file_than_their_own(

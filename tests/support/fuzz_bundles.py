@@ -27,10 +27,10 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from kolm import canonical, digest
+from kolm.actions.inspecting import describe
 from kolm.bundle.manifest import TITLE, Member, build_manifest
 from kolm.bundle.members import Content, kind_of
 from kolm.bundle.reader import Bundle
-from kolm.cli.commands.inspect import describe
 from kolm.cli.verification_text import render
 from kolm.errors import KolmError
 from kolm.records import codec

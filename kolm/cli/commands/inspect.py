@@ -27,48 +27,19 @@ def command(bundle: Path, unpack: Path | None) -> None:
     Container and schemas are checked; what the bundle says is shown as said. Whether it is true is
     the question of `kolm verify`.
     """
-    from kolm.bundle.reader import Bundle
+    from kolm.actions import inspecting
 
     out = output.current()
     out.reporter.noted(f"reading {bundle}")
-    opened = Bundle.open(bundle)
-    found = describe(opened)
-    if unpack is not None:
-        opened.unpack(unpack)
-        found["unpacked"] = str(unpack)
+    found = {
+        "schema": "urn:kolm:cli-inspect:v1",
+        **inspecting.inspect(bundle, unpack=unpack),
+    }
     out.answer(
         found,
         lambda: _for_people(output.in_lines(found), output.one_line(str(bundle))),
-        brief=opened.cid,
+        brief=found["cid"],
     )
-
-
-def describe(bundle: Any) -> dict[str, Any]:
-    """The answer as a document, from an opened bundle."""
-    from kolm.sign.envelope import open_envelope
-    from kolm.sign.predicates import KSCORE
-    from kolm.sign.statement import parse
-
-    claims, scores = [], []
-    for number, data in enumerate(bundle.claims):
-        envelope = open_envelope(data, where=f"claim {number}")
-        said = parse(envelope.payload, where=f"claim {number}")
-        claims.append({"predicate_type": said.predicate_type, "key": envelope.keyid})
-        if said.predicate_type == KSCORE:
-            scores.append({"key": envelope.keyid, "kscore": said.predicate})
-    return {
-        "schema": "urn:kolm:cli-inspect:v1",
-        "content_id": bundle.content_id,
-        "cid": bundle.cid,
-        "members": [
-            {"name": member.name, "digest": member.digest, "bytes": member.size}
-            for member in bundle.members
-        ],
-        "receipt": bundle.receipt,
-        "evaluation": bundle.document("evaluation.json"),
-        "claims": claims,
-        "kscores": scores,
-    }
 
 
 def _for_people(found: dict[str, Any], name: str) -> str:

@@ -11,13 +11,10 @@ from kolm.cli import output
 from kolm.cli.passphrase import VARIABLE, new_passphrase
 
 if TYPE_CHECKING:
-    from kolm.sign.keystore import KeyStore
-    from kolm.sign.trust import TrustedKey, TrustStore
+    from kolm.sign.trust import TrustedKey
 
 ALGORITHMS = ("ed25519", "p256")
 ROLES = ("builder", "evaluator", "verifier", "publisher")
-ANY_NAME = ("*",)
-_PEM_LABEL_BYTES = 4096  # where the label of a PEM text stands, comments before it included
 
 PASSPHRASE = click.option(
     "--passphrase", "ask", is_flag=True, help=f"Ask for a passphrase ({VARIABLE})."
@@ -45,32 +42,23 @@ def command() -> None:
 @click.option("--if-missing", is_flag=True, help="Leave a key that has this name as it is.")
 def new(algorithm: str, name: str, ask: bool, if_missing: bool) -> None:
     """Make a key pair and trust it in every role."""
-    from kolm import paths
-    from kolm.sign import keys, trust
+    from kolm.actions import keyring
 
-    store = _store()
-    if if_missing and name in store.names():
-        _answer("new", [_known(name)], path=store.path(name))
-        return
-    store.demand_free(name)
-    key = keys.generate(algorithm)
-    entry = _trusted(name, key.public, ROLES, ANY_NAME)
-    folder = paths.config_folder()
-    trust.TrustStore.load(folder).with_key(entry)  # refuses a taken name before a file is made
-    path = store.create(name, key, new_passphrase(name, ask))
-    trust.change(folder, lambda held: held.with_key(entry))
-    _answer("new", [entry], path=path)
+    made = keyring.new_key(
+        name,
+        algorithm=algorithm,
+        ask_passphrase=lambda name: new_passphrase(name, ask),
+        if_missing=if_missing,
+    )
+    _answer("new", made.entries, path=made.path)
 
 
 @command.command("list")
 def list_() -> None:
     """List the keys that are trusted, and those that can sign here."""
-    from kolm import paths
-    from kolm.sign.trust import TrustStore
+    from kolm.actions import keyring
 
-    trusted = TrustStore.load(paths.config_folder()).keys
-    untrusted = [entry for entry in map(_known, _store().names()) if not entry.roles]
-    _answer("list", sorted((*trusted, *untrusted), key=lambda entry: entry.name))
+    _answer("list", keyring.list_keys())
 
 
 @command.command("trust")
@@ -102,23 +90,9 @@ def trust_(pubkey: Path, name: str, roles: tuple[str, ...], rules: tuple[str, ..
 
     Given again for the same key, the new roles and names replace the old ones: name all of them.
     """
-    from kolm import paths, system
-    from kolm.errors import Usage
-    from kolm.sign import keys, trust
+    from kolm.actions import keyring
 
-    if ("publisher" in roles) != bool(rules):
-        raise Usage(
-            "E_TRUST_NAMES",
-            "a publisher needs the names that it may publish, and only a publisher has them",
-            expected="--role publisher together with --names",
-            hint="--names 'demo/*', or --names '*' for every name",
-        )
-    with system.naming(pubkey), pubkey.open("rb") as stream:
-        data = stream.read(keys.MAX_PEM_BYTES + 1)
-    entry = _trusted(name, keys.read_public(data, where=str(pubkey)), roles, rules)
-    former = trust.TrustStore.load(paths.config_folder()).find(entry.key.keyid)
-    trust.change(paths.config_folder(), lambda store: store.with_key(entry))
-    lost = sorted(former.roles - entry.roles) if former else []
+    entry, lost = keyring.trust_key(pubkey, name=name, roles=roles, names=rules)
     if lost:
         output.current().reporter.warned(
             f"{name} is no longer trusted as {', '.join(lost)}: the roles given replace the old"
@@ -138,10 +112,9 @@ def trust_(pubkey: Path, name: str, roles: tuple[str, ...], rules: tuple[str, ..
 @click.option("--force", is_flag=True, help="Replace another file, but never a private key.")
 def export(name: str | None, target: Path | None, force: bool) -> None:
     """Show the public half of a key, to hand to whoever shall trust it."""
-    store = _store()
-    found = store.public(store.choose(name))
-    if target is not None:
-        _write_public(target, found.pem.encode(), force=force)
+    from kolm.actions import keyring
+
+    found = keyring.export_key(name, output=target, force=force)
     document = {
         "schema": "urn:kolm:cli-keys-export:v1",
         "algorithm": found.algorithm,
@@ -154,23 +127,6 @@ def export(name: str | None, target: Path | None, force: bool) -> None:
     out.answer(document, text, brief=text if target is None else "", wrote=target)
 
 
-def _write_public(target: Path, pem: bytes, *, force: bool) -> None:
-    from kolm import outputs, system
-    from kolm.errors import Usage
-
-    with system.naming(target):
-        regular = target.exists() and not outputs.is_stream(target)
-        secret = regular and b"PRIVATE KEY" in target.read_bytes()[:_PEM_LABEL_BYTES]
-    if secret:
-        raise Usage(
-            "E_KEYS_EXPORT_OVER_PRIVATE",
-            "a private key is there, and it is never replaced",
-            where=str(target),
-            hint="choose another name for the public half",
-        )
-    outputs.write(target, pem, force=force)
-
-
 @command.command("rotate")
 @click.argument("name", required=False)
 @click.option("--algorithm", type=click.Choice(ALGORITHMS), help="Default: that of the old key.")
@@ -180,28 +136,12 @@ def rotate(name: str | None, algorithm: str | None, ask: bool) -> None:
 
     Hand the new public key to those who trust the old one. After a theft, also revoke the old key.
     """
-    from kolm import paths
-    from kolm.sign import keys, trust
+    from kolm.actions import keyring
 
-    store = _store()
-    name = store.choose(name)
-    old = store.public(name)
-    folder = paths.config_folder()
-    former = [entry for entry in trust.TrustStore.load(folder).keys if entry.name == name]
-    key = keys.generate(algorithm or old.algorithm)
-    roles = tuple(former[0].roles) if former else ROLES
-    entry = _trusted(name, key.public, roles, former[0].names if former else ANY_NAME)
-
-    def retire(held: TrustStore) -> TrustStore:
-        for past in former:
-            held = held.renaming(past.key.keyid, f"{name[:71]}-{past.key.keyid[:8]}")
-        return held.with_key(entry)
-
-    retire(trust.TrustStore.load(folder))  # refuses what cannot be kept before the key is gone
-    path = store.replace(name, key, new_passphrase(name, ask))
-    held = trust.change(folder, retire)
-    retired = [held.find(past.key.keyid) for past in former]
-    _answer("rotate", [entry, *(past for past in retired if past)], path=path)
+    made = keyring.rotate_key(
+        name, algorithm=algorithm, ask_passphrase=lambda name: new_passphrase(name, ask)
+    )
+    _answer("rotate", made.entries, path=made.path)
 
 
 @command.command("revoke")
@@ -212,59 +152,20 @@ def revoke(name: str, reason: str) -> None:
 
     A claim that it signed keeps counting only where another trusted key audited it before.
     """
-    from datetime import UTC, datetime
-
-    from kolm import paths
+    from kolm.actions import keyring
     from kolm.errors import Usage
-    from kolm.sign import predicates, trust
 
-    folder = paths.config_folder()
-    found = trust.TrustStore.load(folder).named(name)
-    out = output.current()
+    found, out = keyring.named_key(name), output.current()
     if not out.confirm(f"Revoke {found.name}, key {found.key.keyid[:16]}? This cannot be undone."):
         raise Usage("E_KEYS_NOT_CONFIRMED", "nothing was revoked", hint="answer y, or pass --yes")
-    now = datetime.now(UTC)  # noqa: TID251 - the command line reads the clock
-    gone = trust.Revocation(on=predicates.instant(now), reason=reason)
-    trust.change(folder, lambda store: store.revoking(found.key.keyid, gone))
-    _answer("revoke", [_named(folder, found.name)])
-
-
-def _store() -> KeyStore:
-    from kolm import paths
-    from kolm.sign.keystore import KeyStore
-
-    return KeyStore(paths.config_folder() / "keys")
-
-
-def _trusted(name: str, key: Any, roles: tuple[str, ...], rules: tuple[str, ...]) -> TrustedKey:
-    from kolm.sign.trust import Role, TrustedKey
-
-    return TrustedKey(
-        name=name,
-        key=key,
-        roles=frozenset(Role(role) for role in roles),
-        names=rules if "publisher" in roles else (),
-    )
-
-
-def _known(name: str) -> TrustedKey:
-    """An own key as it is trusted, or without any role when it is not."""
-    from kolm import paths
-    from kolm.sign.trust import TrustStore
-
-    public = _store().public(name)
-    found = TrustStore.load(paths.config_folder()).find(public.keyid)
-    return found or _trusted(name, public, (), ())
-
-
-def _named(folder: Path, name: str) -> TrustedKey:
-    from kolm.sign.trust import TrustStore
-
-    return TrustStore.load(folder).named(name)
+    _answer("revoke", [keyring.revoke_key(found.key.keyid, reason=reason)])
 
 
 def _answer(action: str, entries: list[TrustedKey], *, path: Path | None = None) -> None:
-    own = _own_keys()
+    from kolm.actions.signing import own_keys
+
+    store = own_keys()
+    own = {store.public(name).keyid for name in store.names()}
     rows = [_row(entry, own) for entry in entries]
     document: dict[str, Any] = {"schema": f"urn:kolm:cli-keys-{action}:v1", "keys": rows}
     if path is not None:
@@ -272,11 +173,6 @@ def _answer(action: str, entries: list[TrustedKey], *, path: Path | None = None)
     out = output.current()
     brief = "\n".join(row["name"] if action == "list" else row["key"] for row in rows)
     out.answer(document, lambda: _for_people(rows, path), brief=brief)
-
-
-def _own_keys() -> set[str]:
-    store = _store()
-    return {store.public(name).keyid for name in store.names()}
 
 
 def _row(entry: TrustedKey, own: set[str]) -> dict[str, Any]:

@@ -2,22 +2,14 @@
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
 from kolm.cli import output
 from kolm.cli.exit_codes import ExitCode
 from kolm.cli.options import BELOW_GATE, POLICY, TRUST
-
-if TYPE_CHECKING:
-    from kolm.registry.backends.backend import Backend
-    from kolm.registry.check import Check
-    from kolm.registry.seen import Seen
-    from kolm.sign.trust import TrustStore
 
 REGISTRY = click.option(
     "--registry",
@@ -53,13 +45,10 @@ def init(folder: Path) -> None:
 
     What you saw in a registry that was there before is forgotten.
     """
-    from kolm import paths
-    from kolm.registry.backends.directory import Directory
-    from kolm.registry.seen import Seen
+    from kolm.actions import registries
 
-    backend = Directory.create(folder)
-    where = backend.where
-    if Seen.of(paths.config_folder(), backend).forget():
+    where, forgot = registries.create_registry(folder)
+    if forgot:
         output.current().reporter.warned(
             f"what you had seen in the registry that was in {where} before is forgotten"
         )
@@ -88,20 +77,19 @@ def publish(
     Publishing the same bundle again changes nothing; another bundle under a published version is
     refused.
     """
-    from kolm.actions.signing import choose_key
+    from kolm.actions import registries
     from kolm.cli.passphrase import ask_passphrase
-    from kolm.registry.backends.directory import Directory
-    from kolm.registry.publish import Publisher
-    from kolm.registry.references import parse_target
 
-    name, version = parse_target(target)
-    backend = Directory.open(folder)
-    signer = choose_key(key, ask_passphrase)
-    trust = _trust()
-    check = _check(trust, policy_file, allow_below_gate)
-    with _seen(backend) as seen:
-        publisher = Publisher(key=signer, trust=trust, check=check, seen=seen)
-        published = publisher.publish(backend, bundle, name, version)
+    published = registries.publish(
+        bundle,
+        target,
+        registry=folder,
+        key=key,
+        policy=_policy(policy_file),
+        allow_below_gate=allow_below_gate,
+        ask_passphrase=ask_passphrase,
+        reporter=output.current().reporter,
+    )
     entry = published.entry
     document = {
         "schema": "urn:kolm:cli-registry-publish:v1",
@@ -146,22 +134,18 @@ def pull(
 
     A bare NAME means its highest release.
     """
-    from kolm.registry import pull as pulling
-    from kolm.registry.backends.directory import Directory
-    from kolm.registry.references import parse_reference
+    from kolm.actions import registries
 
-    trust, backend = _trust(trust_file), Directory.open(folder)
-    with _seen(backend) as seen:
-        pulled = pulling.pull(
-            backend,
-            parse_reference(reference),
-            trust=trust,
-            check=_check(trust, policy_file, allow_below_gate),
-            target=target,
-            replace=force,
-            seen=seen,
-            reporter=output.current().reporter,
-        )
+    pulled = registries.pull(
+        reference,
+        registry=folder,
+        output=target,
+        force=force,
+        trust=trust_file,
+        policy=_policy(policy_file),
+        allow_below_gate=allow_below_gate,
+        reporter=output.current().reporter,
+    )
     entry = pulled.signed.entry
     document = {
         "schema": "urn:kolm:cli-registry-pull:v1",
@@ -186,21 +170,8 @@ def pull(
 @TRUST
 def list_(name: str | None, folder: Path, trust_file: Path | None) -> None:
     """List the names with their highest version, or all versions of NAME."""
-    from kolm.registry.references import parse_name
-
-    wanted = None if name is None else parse_name(name)
-    listings = _browse(folder, trust_file, name=wanted)
-    if wanted is not None and not listings:
-        from kolm.errors import Unreadable
-
-        raise Unreadable(
-            "E_REFERENCE_UNKNOWN",
-            "the registry has nothing by this reference",
-            where=str(folder),
-            found=wanted,
-            hint="kolm registry list",
-        )
-    _answer_listings("list", listings, every_version=wanted is not None)
+    listings = _browse(folder, trust_file, name=name)
+    _answer_listings("list", listings, every_version=name is not None)
 
 
 @command.command("search")
@@ -220,17 +191,12 @@ def search(words: tuple[str, ...], folder: Path, trust_file: Path | None) -> int
 @TRUST
 def show(reference: str, folder: Path, trust_file: Path | None) -> None:
     """Show what a published bundle says: receipt, evaluation, K-score. Runs nothing."""
+    from kolm.actions import registries
     from kolm.cli.registry_text import bundle_text
-    from kolm.registry.backends.directory import Directory
-    from kolm.registry.catalog import describe
-    from kolm.registry.references import parse_reference
-    from kolm.registry.resolve import resolve
 
-    backend, trust = Directory.open(folder), _trust(trust_file)
-    with _seen(backend) as seen:
-        wanted = parse_reference(reference)
-        signed = resolve(backend, wanted, trust, seen=seen, reporter=output.current().reporter)
-    found = describe(backend, signed, trust)
+    found = registries.show(
+        reference, registry=folder, trust=trust_file, reporter=output.current().reporter
+    )
     document = {"schema": "urn:kolm:cli-registry-show:v1", **found}
     output.current().answer(document, lambda: bundle_text(found), brief=found["entry"]["cid"])
 
@@ -241,67 +207,23 @@ def show(reference: str, folder: Path, trust_file: Path | None) -> None:
 @TRUST
 def verify(folder: Path, policy_file: Path | None, trust_file: Path | None) -> int:
     """Re-check every history, signature, file and bundle of the registry."""
+    from kolm.actions import registries
     from kolm.cli.registry_text import audit_text
-    from kolm.registry.audit import audit
-    from kolm.registry.backends.directory import Directory
 
     out = output.current()
-    trust, backend = _trust(trust_file), Directory.open(folder)
-    with _seen(backend) as seen:
-        found = audit(
-            backend,
-            trust=trust,
-            check=_check(trust, policy_file),
-            seen=seen,
-            reporter=out.reporter,
-        ).to_document()
+    found = registries.verify_registry(
+        folder, trust=trust_file, policy=_policy(policy_file), reporter=out.reporter
+    ).to_document()
     document = {"schema": "urn:kolm:cli-registry-verify:v1", **found}
     headline = out.paint(found["verdict"].replace("_", " "), TONES[found["verdict"]])
     out.answer(document, lambda: audit_text(found, headline), brief=found["verdict"])
     return EXITS[found["verdict"]]
 
 
-def _trust(file: Path | None = None) -> TrustStore:
-    from kolm import paths
-    from kolm.sign.trust import TrustStore
+def _policy(file: Path | None) -> Any:
+    from kolm.verify.policy import BUILT_IN
 
-    return TrustStore.load_file(file) if file else TrustStore.load(paths.config_folder())
-
-
-@contextlib.contextmanager
-def _seen(backend: Backend) -> Iterator[Seen]:
-    """What this user has seen in a registry; what is seen meanwhile is kept, refused or not."""
-    from kolm import paths
-    from kolm.errors import Denied, Lacking
-    from kolm.registry.seen import Seen
-
-    seen = Seen.of(paths.config_folder(), backend)
-    try:
-        yield seen
-    finally:
-        try:
-            seen.save()
-        except (Denied, Lacking) as error:
-            told = "what was seen is not remembered, so that a rollback would not be noticed"
-            output.current().reporter.warned(f"{told}: {error}")
-
-
-def _check(
-    trust: TrustStore, policy_file: Path | None, allow_below_gate: bool | None = None
-) -> Check:
-    """The check of a command; `allow_below_gate` is None where the command has no such option."""
-    from datetime import UTC, datetime
-
-    from kolm.registry.check import ALLOW_BELOW_GATE, verified
-    from kolm.verify.policy import BUILT_IN, load_policy
-
-    return verified(
-        trust=trust,
-        now=datetime.now(UTC),  # noqa: TID251 - the command line reads the clock
-        policy=BUILT_IN if policy_file is None else load_policy(policy_file),
-        below_gate=output.current().reporter.warned if allow_below_gate else None,
-        way_out="" if allow_below_gate is None else ALLOW_BELOW_GATE,
-    )
+    return BUILT_IN if file is None else file
 
 
 def _cid(content: Any) -> str:
@@ -310,31 +232,11 @@ def _cid(content: Any) -> str:
     return cid_of(content)
 
 
-def _browse(
-    folder: Path,
-    trust_file: Path | None,
-    *,
-    name: str | None = None,
-    words: tuple[str, ...] = (),
-) -> list[dict[str, Any]]:
-    """The names, or one of them; what a bundle says is read for the versions that are shown."""
-    from kolm.registry.backends.directory import Directory
-    from kolm.registry.catalog import browse, listing_to_document, summarise
+def _browse(folder: Path, trust_file: Path | None, **asked: Any) -> list[dict[str, Any]]:
+    from kolm.actions import registries
 
-    backend, trust = Directory.open(folder), _trust(trust_file)
-    with _seen(backend) as seen:
-        found = browse(backend, trust, words=words, seen=seen)
-    listed = []
-    for listing in found:
-        if name not in (None, listing.name):
-            continue
-        document = listing_to_document(listing)
-        shown = listing.versions if name else listing.versions[:1]
-        for signed, entry in zip(shown, document["versions"], strict=False):
-            if signed.counts:
-                entry["summary"] = summarise(backend, signed, trust)
-        listed.append(document)
-    return listed
+    told = output.current().reporter
+    return registries.list_registry(folder, trust=trust_file, reporter=told, **asked)
 
 
 def _answer_listings(action: str, listings: list[dict[str, Any]], *, every_version: bool) -> None:

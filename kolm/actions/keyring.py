@@ -1,0 +1,187 @@
+"""The compositions: signing keys, made, rotated and revoked, and whose signatures count."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import NamedTuple
+
+from kolm import outputs, paths, system
+from kolm.actions.signing import AskPassphrase, own_keys, passphrase_from_environment
+from kolm.errors import Usage
+from kolm.sign import keys, predicates, trust
+from kolm.sign.keys import PublicKey
+from kolm.sign.trust import Role, TrustedKey, TrustStore
+
+ANY_NAME = ("*",)
+_PEM_LABEL_BYTES = 4096  # where the label of a PEM text stands, comments before it included
+
+
+class KeyMade(NamedTuple):
+    """Keys that an action made or changed, the new one first, and the file of the private one."""
+
+    entries: list[TrustedKey]
+    path: Path
+
+
+class KeyTrusted(NamedTuple):
+    """A key that is trusted now, and the roles that it had before and has no more."""
+
+    entry: TrustedKey
+    lost: list[str]
+
+
+def new_key(
+    name: str = "default",
+    *,
+    algorithm: str = "ed25519",
+    ask_passphrase: AskPassphrase = passphrase_from_environment,
+    if_missing: bool = False,
+) -> KeyMade:
+    """Make a key pair and trust it in every role; `if_missing` leaves one of this name as it is.
+
+    `ask_passphrase` gives the new key's passphrase, or None for a key that is not encrypted.
+
+    Raises:
+        Usage: there is a key of this name.
+    """
+    store = own_keys()
+    if if_missing and name in store.names():
+        return KeyMade([own_key(name)], store.path(name))
+    store.demand_free(name)
+    key = keys.generate(algorithm)
+    entry = _trusted(name, key.public, tuple(Role), ANY_NAME)
+    folder = paths.config_folder()
+    TrustStore.load(folder).with_key(entry)  # refuses a taken name before a file is made
+    path = store.create(name, key, ask_passphrase(name))
+    trust.change(folder, lambda held: held.with_key(entry))
+    return KeyMade([entry], path)
+
+
+def list_keys() -> list[TrustedKey]:
+    """The keys that are trusted, and those that can sign here, by name."""
+    trusted = TrustStore.load(paths.config_folder()).keys
+    untrusted = [entry for entry in map(own_key, own_keys().names()) if not entry.roles]
+    return sorted((*trusted, *untrusted), key=lambda entry: entry.name)
+
+
+def trust_key(
+    file: str | Path, *, name: str, roles: Collection[str], names: Sequence[str] = ()
+) -> KeyTrusted:
+    """Trust the public key in a PEM file, for these roles and no other.
+
+    Args:
+        file: of the public key.
+        name: of the key's owner, used in every answer.
+        roles: what the key is believed about; they replace those that it had.
+        names: registry names that a publisher may publish: ``NAME``, ``OWNER/*`` or ``*``.
+
+    Raises:
+        Usage: a publisher without names, or names without a publisher.
+        KolmError: the file is no public key.
+    """
+    if (Role.PUBLISHER in roles) != bool(names):
+        raise Usage(
+            "E_TRUST_NAMES",
+            "a publisher needs the names that it may publish, and only a publisher has them",
+            expected="--role publisher together with --names",
+            hint="--names 'demo/*', or --names '*' for every name",
+        )
+    pem = Path(file)
+    with system.naming(pem), pem.open("rb") as stream:
+        data = stream.read(keys.MAX_PEM_BYTES + 1)
+    entry = _trusted(name, keys.read_public(data, where=str(pem)), roles, names)
+    folder = paths.config_folder()
+    former = TrustStore.load(folder).find(entry.key.keyid)
+    trust.change(folder, lambda store: store.with_key(entry))
+    return KeyTrusted(entry, sorted(former.roles - entry.roles) if former else [])
+
+
+def export_key(
+    name: str | None = None, *, output: Path | None = None, force: bool = False
+) -> PublicKey:
+    """The public half of a key of this user, written to a file where one is named.
+
+    Raises:
+        Usage: ``E_KEYS_EXPORT_OVER_PRIVATE``, a private key is at `output`, which is never
+            replaced; or another file is, and `force` is not given.
+    """
+    store = own_keys()
+    found = store.public(store.choose(name))
+    if output is not None:
+        with system.naming(output):
+            regular = output.exists() and not outputs.is_stream(output)
+            secret = regular and b"PRIVATE KEY" in output.read_bytes()[:_PEM_LABEL_BYTES]
+        if secret:
+            raise Usage(
+                "E_KEYS_EXPORT_OVER_PRIVATE",
+                "a private key is there, and it is never replaced",
+                where=str(output),
+                hint="choose another name for the public half",
+            )
+        outputs.write(output, found.pem.encode(), force=force)
+    return found
+
+
+def rotate_key(
+    name: str | None = None,
+    *,
+    algorithm: str | None = None,
+    ask_passphrase: AskPassphrase = passphrase_from_environment,
+) -> KeyMade:
+    """Replace a signing key. The old private key is destroyed; what it signed stays valid."""
+    store = own_keys()
+    name = store.choose(name)
+    old = store.public(name)
+    folder = paths.config_folder()
+    former = [entry for entry in TrustStore.load(folder).keys if entry.name == name]
+    key = keys.generate(algorithm or old.algorithm)
+    roles = former[0].roles if former else frozenset(Role)
+    entry = _trusted(name, key.public, roles, former[0].names if former else ANY_NAME)
+
+    def retire(held: TrustStore) -> TrustStore:
+        for past in former:
+            held = held.renaming(past.key.keyid, f"{name[:71]}-{past.key.keyid[:8]}")
+        return held.with_key(entry)
+
+    retire(TrustStore.load(folder))  # refuses what cannot be kept before the key is gone
+    path = store.replace(name, key, ask_passphrase(name))
+    held = trust.change(folder, retire)
+    retired = [held.find(past.key.keyid) for past in former]
+    return KeyMade([entry, *(past for past in retired if past)], path)
+
+
+def named_key(name: str) -> TrustedKey:
+    """A trusted key by its name or key id.
+
+    Raises:
+        Usage: none is called that, or several are.
+    """
+    return TrustStore.load(paths.config_folder()).named(name)
+
+
+def revoke_key(name: str, *, reason: str = "") -> TrustedKey:
+    """Stop believing a key, whatever date its signatures bear.
+
+    Raises:
+        Usage: none is called that, or several are.
+    """
+    found, now = named_key(name), datetime.now(UTC)  # noqa: TID251 - actions read the clock
+    gone = trust.Revocation(on=predicates.instant(now), reason=reason)
+    trust.change(paths.config_folder(), lambda store: store.revoking(found.key.keyid, gone))
+    return named_key(found.name)
+
+
+def own_key(name: str) -> TrustedKey:
+    """A key of this user as it is trusted, or without any role when it is not."""
+    public = own_keys().public(name)
+    found = TrustStore.load(paths.config_folder()).find(public.keyid)
+    return found or _trusted(name, public, (), ())
+
+
+def _trusted(name: str, key: PublicKey, roles: Collection[str], names: Sequence[str]) -> TrustedKey:
+    held = frozenset(map(Role, roles))
+    return TrustedKey(
+        name=name, key=key, roles=held, names=tuple(names) if Role.PUBLISHER in held else ()
+    )
