@@ -374,11 +374,3 @@ def parse_decimal(text: Any, *, where: str) -> Decimal:
             found=repr(text)[:80],
         )
     return Decimal(text)
-
-
-def dump_readable(value: Any) -> bytes:
-    """Sorted, indented JSON for files that other programs read, such as a model's config.
-
-    Fractions are allowed: these files are not kolm documents.
-    """
-    return (json.dumps(value, indent=2, sort_keys=True, ensure_ascii=False) + "\n").encode("utf-8")

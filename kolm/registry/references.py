@@ -83,15 +83,6 @@ def parse_reference(text: str) -> Reference:
     return Reference(name=parse_name(name), version=parse_version(rest))
 
 
-def looks_like_reference(text: str) -> bool:
-    """Whether a text names something in a registry; paths of files do not look like it."""
-    try:
-        parse_reference(text)
-    except Usage:
-        return False
-    return True
-
-
 def _bundle(text: str) -> Digest | None:
     if _CID.match(text):
         return cid.digest_of(text)

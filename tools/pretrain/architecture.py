@@ -7,10 +7,11 @@ one token, so a 64 by 64 picture costs 16 tokens.
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
-from kolm import canonical, paths
+from kolm import paths
 from kolm.models import nano
 from tools.pretrain import tokenizer as words
 
@@ -123,7 +124,8 @@ def write_folder(folder: Path, model: Any, tokenizer: Any) -> None:
 
 
 def _write(path: Path, value: dict[str, Any]) -> None:
-    paths.atomic_write(path, canonical.dump_readable(value))
+    text = json.dumps(value, indent=2, sort_keys=True, ensure_ascii=False)
+    paths.atomic_write(path, (text + "\n").encode())
 
 
 def _generation(config: Any) -> dict[str, Any]:

@@ -19,10 +19,10 @@ import torch
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from kolm import canonical, paths
-from kolm.models.vision_attention import batched_vision_attention
 from tools.pretrain import architecture, learning
 from tools.pretrain import tokenizer as words
 from tools.pretrain.batches import Writer, draw_batch, draw_cells
+from tools.pretrain.vision_attention import batched_vision_attention
 
 _SEED = 7
 _FIRST_SCENES = 1000  # seed of the scenes of step 0; step n draws from seed 1000 + n

@@ -152,8 +152,8 @@ def test_batched_attention_changes_no_bit():
     torch = pytest.importorskip("torch")
 
     from kolm.models.load import load_model
-    from kolm.models.vision_attention import batched_vision_attention
     from tools.pretrain.batches import cut_patches
+    from tools.pretrain.vision_attention import batched_vision_attention
 
     model = load_model(architecture.WEIGHTS)
     for sides in ([64, 64, 64], [64, 96]):

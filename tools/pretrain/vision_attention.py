@@ -1,4 +1,4 @@
-"""Models: vision attention over many images in one call.
+"""Vision attention over many images in one call.
 
 The library's scaled-dot-product path splits the patches of a batch by image and loops in Python.
 Images of one grid have runs of one length, so a single batched call does the same work; its
