@@ -11,8 +11,8 @@ from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
-from kolm import canonical
-from kolm.capture import limits, shapes
+from kolm import canonical, system
+from kolm.capture import limits, reading, shapes
 from kolm.capture.drafts import BadRow, Defaults
 from kolm.capture.reading import Located
 from kolm.errors import Refused, missing_extra
@@ -62,7 +62,9 @@ def stream(path: Path, name: str, defaults: Defaults) -> Iterator[Located]:
     def batches() -> Iterator[pyarrow.RecordBatch]:
         opened = library("pyarrow.ipc").open_stream
         with library().memory_map(str(path)) as source, opened(source) as reader:
-            yield from reader
+            for batch in reader:
+                batch.validate(full=True)  # offsets can point anywhere in a file from elsewhere
+                yield batch
 
     return _located(batches, name, defaults)
 
@@ -73,13 +75,16 @@ def _located(
     arrow, number = library(), 0
     try:
         for batch in batches():
-            batch.validate(full=True)  # offsets may point anywhere in a file that somebody made
-            columns = _columns(batch, defaults)
+            cells, read = _columns(batch, defaults, name)
+            large = any(map(_is_large, read))
             for place in range(batch.num_rows):
                 number += 1
                 where = f"{name} row {number}"
-                yield where, _row(batch, columns, place, where)
+                too_large = large and any(_is_large(column.slice(place, 1)) for column in read)
+                yield where, _too_long(where) if too_large else _row(cells, place, where)
     except (arrow.ArrowException, OSError) as error:
+        if isinstance(error, OSError) and error.errno:
+            raise system.error_of(error, where=name) from None
         message = f"the file cannot be read as Arrow or Parquet: {str(error).splitlines()[0][:200]}"
         raise Refused("E_IMPORT_ARROW", message, where=name) from None
 
@@ -87,37 +92,60 @@ def _located(
 _Cell = Callable[[int], Any]
 
 
-def _columns(batch: pyarrow.RecordBatch, defaults: Defaults) -> dict[str, _Cell]:
-    """What gives the value of each column in a row; a column that nobody reads has no values."""
+def _columns(
+    batch: pyarrow.RecordBatch, defaults: Defaults, name: str
+) -> tuple[dict[str, _Cell], list[pyarrow.Array]]:
+    """What gives the value of each column in a row, and the columns that are read.
+
+    A column that nobody reads has no values.
+    """
+    names = batch.schema.names
+    reading.demand_distinct(names, name)
+    columns = {key: batch.column(place) for place, key in enumerate(names)}
+    read = {key: column for key, column in columns.items() if shapes.is_read(key, defaults)}
     classes = _class_names(batch.schema)
-    return {
-        key: _reader(batch.column(place), classes.get(key))
-        if shapes.is_read(key, defaults)
-        else lambda _: None
-        for place, key in enumerate(batch.schema.names)
+    cells = {
+        key: _reader(read[key], classes.get(key)) if key in read else lambda _: None
+        for key in names
         if key not in defaults.ignored
     }
+    return cells, list(read.values())
 
 
-def _reader(column: pyarrow.Array, names: list[str] | None) -> _Cell:
+def _reader(column: pyarrow.Array, names: list[Any] | None) -> _Cell:
     def cell(place: int) -> Any:
         value = _without_nulls(column[place].as_py())
-        named = names is not None and type(value) is int and 0 <= value < len(names)
-        return names[value] if named and names is not None else value
+        if names is not None and type(value) is int and 0 <= value < len(names):
+            return names[value]
+        return value
 
     return cell
 
 
-def _row(
-    batch: pyarrow.RecordBatch, columns: dict[str, _Cell], place: int, where: str
-) -> dict[str, Any] | BadRow:
-    if batch.nbytes > _MAX_ROW_BYTES and batch.slice(place, 1).nbytes > _MAX_ROW_BYTES:
-        reason = f"the row is longer than {_MAX_ROW_BYTES} bytes"
-        return BadRow(where=where, code="E_ROW_TOO_LONG", reason=reason)
+def _row(cells: dict[str, _Cell], place: int, where: str) -> dict[str, Any] | BadRow:
     try:
-        return {key: cell(place) for key, cell in columns.items()}
-    except (ValueError, OverflowError) as error:  # a time that Python has no value for
+        return {key: cell(place) for key, cell in cells.items()}
+    except (ValueError, OverflowError) as error:  # not UTF-8, a time that Python has no value for
         return BadRow(where=where, code="E_ROW_FIELD", reason=str(error)[:200])
+
+
+def _is_large(column: pyarrow.Array) -> bool:
+    return column.nbytes > _MAX_ROW_BYTES or _values(column) > limits.MAX_ROW_VALUES
+
+
+def _values(column: pyarrow.Array) -> int:
+    """How many values a column of lists and structures holds, each of which Python needs."""
+    types = library().types
+    if types.is_struct(column.type):
+        return sum(map(_values, column.flatten()))
+    if types.is_nested(column.type) and hasattr(column, "flatten"):
+        return len(column) + _values(column.flatten())
+    return len(column)
+
+
+def _too_long(where: str) -> BadRow:
+    reason = f"the row has more than {_MAX_ROW_BYTES} bytes or {limits.MAX_ROW_VALUES} values"
+    return BadRow(where=where, code="E_ROW_TOO_LONG", reason=reason)
 
 
 def _without_nulls(value: Any) -> Any:
@@ -129,7 +157,7 @@ def _without_nulls(value: Any) -> Any:
     return value
 
 
-def _class_names(schema: pyarrow.Schema) -> dict[str, list[str]]:
+def _class_names(schema: pyarrow.Schema) -> dict[str, list[Any]]:
     """The names of numbered classes, which Hugging Face keeps beside the columns."""
     stated = (schema.metadata or {}).get(b"huggingface")
     if stated is None:
@@ -137,10 +165,10 @@ def _class_names(schema: pyarrow.Schema) -> dict[str, list[str]]:
     document = canonical.loads(stated, where="huggingface", floats=True, integers=True)
     try:
         features = document["info"]["features"].items()
-        return {
-            key: feature["names"]
-            for key, feature in features
-            if isinstance(feature, dict) and feature.get("_type") == "ClassLabel"
-        }
     except (KeyError, TypeError, AttributeError):
         return {}
+    return {
+        key: feature["names"]
+        for key, feature in features
+        if isinstance(feature, dict) and isinstance(feature.get("names"), list)
+    }

@@ -11,7 +11,7 @@ import io
 import re
 import sys
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import IO, Any
 
@@ -38,6 +38,16 @@ def name_of(path: Path) -> str:
     if path == STDIN:
         return "stdin"
     return path.name.removesuffix(".gz") if path.name != ".gz" else path.name
+
+
+def demand_distinct(columns: Sequence[str], where: str) -> None:
+    """Refuse a table two of whose columns have one name: only one of them would be read."""
+    seen = set[str]()
+    for name in columns:
+        if name in seen:
+            problem = f"two columns are called {name[:60]!r}"
+            raise Refused("E_IMPORT_COLUMNS", problem, where=where)
+        seen.add(name)
 
 
 @contextlib.contextmanager

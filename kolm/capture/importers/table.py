@@ -38,7 +38,8 @@ def _located(path: Path) -> Iterator[reading.Located]:
         try:
             first = text.readline(limits.MAX_ROW_BYTES)
             delimiter = max(_DELIMITERS, key=first.count)
-            columns = next(csv.reader([first], delimiter=delimiter), [])
+            named = next(csv.reader([first], delimiter=delimiter), [])
+            columns = [column.strip() for column in named]
             if len(columns) < 2:
                 raise Refused(
                     "E_IMPORT_COLUMNS",
@@ -47,6 +48,7 @@ def _located(path: Path) -> Iterator[reading.Located]:
                     expected="image, prompt and response, with commas, semicolons or tabs between",
                     found=first.strip()[:80],
                 )
+            reading.demand_distinct([column for column in columns if column], f"{name}:1")
             reader = csv.reader(text, delimiter=delimiter, strict=True)
             while True:
                 try:
@@ -76,7 +78,7 @@ def _row(columns: list[str], cells: list[str], where: str) -> reading.Located:
         reason = f"the row has {len(cells)} cells and the first line {len(columns)}"
         return where, BadRow(where=where, code="E_ROW_FIELD", reason=reason)
     named = zip(columns, cells, strict=True)
-    value: dict[str, Any] = {key.strip(): cell for key, cell in named if cell != ""}
+    value: dict[str, Any] = {key: cell for key, cell in named if cell != ""}
     if "tags" in value:
         value["tags"] = [tag.strip() for tag in value["tags"].split(",")]
     return where, value

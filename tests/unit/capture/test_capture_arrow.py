@@ -1,0 +1,174 @@
+"""Arrow and Parquet from elsewhere: one bad row costs itself, a damaged file is refused by name."""
+
+from __future__ import annotations
+
+import io
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+pytest.importorskip("pyarrow")
+
+import pyarrow as pa
+import pyarrow.ipc
+import pyarrow.parquet
+
+from kolm.capture import importers, limits
+from kolm.capture.drafts import BadRow, Draft
+from kolm.errors import KolmError, Refused
+from tests.support.pictures import DEFAULTS, good, picture
+
+ASKED = {"prompt": "What?", "response": "a"}
+
+
+def read(path: Path, **options: Any) -> list[Draft | BadRow]:
+    return list(importers.rows(path, defaults=DEFAULTS, **options))
+
+
+def parquet(folder: Path, table: pa.Table, **options: Any) -> Path:
+    pyarrow.parquet.write_table(table, folder / "rows.parquet", **options)
+    return folder / "rows.parquet"
+
+
+def streamed(table: pa.Table) -> bytes:
+    made = io.BytesIO()
+    with pyarrow.ipc.new_stream(made, table.schema) as writer:
+        writer.write_table(table)
+    return made.getvalue()
+
+
+def on_disk(folder: Path, *files: bytes, names: Any = None) -> Path:
+    """What datasets.save_to_disk writes."""
+    folder.mkdir(exist_ok=True)
+    for number, data in enumerate(files):
+        (folder / f"{number}.arrow").write_bytes(data)
+    listed = names if names is not None else [f"{number}.arrow" for number in range(len(files))]
+    state = {"_data_files": [{"filename": name} for name in listed], "_split": None}
+    (folder / "state.json").write_text(json.dumps(state))
+    return folder
+
+
+def texts(draft: Draft) -> list[str]:
+    return [message.content[-1].text for message in draft.messages]  # type: ignore[union-attr]
+
+
+def test_small_row_groups_and_large_ones_give_the_same_rows(tmp_path: Path) -> None:
+    table = pa.Table.from_pylist(
+        [{**ASKED, "image": picture(n), "tags": [str(n)]} for n in range(30)]
+    )
+    few = good(read(parquet(tmp_path, table, row_group_size=7)))
+    many = good(read(parquet(tmp_path, table)))
+    assert [draft.tags for draft in few] == [draft.tags for draft in many]
+    assert few == many
+    assert few[29].where == "rows.parquet row 30"
+
+
+def test_a_row_that_is_not_utf8_costs_itself(tmp_path: Path) -> None:
+    prompts = pa.array([b"a?", b"\xff", b"c?"], pa.binary()).view(pa.string())
+    path = parquet(tmp_path, pa.table({"prompt": prompts, "response": ["a", "b", "c"]}))
+    first, bad, last = read(path)
+    assert isinstance(bad, BadRow)
+    assert bad.where == "rows.parquet row 2"
+    good([first, last])
+
+
+def test_a_row_of_very_many_values_costs_itself(tmp_path: Path) -> None:
+    many = [""] * (limits.MAX_ROW_VALUES + 1)
+    part = pa.array([[[]], [many], [["z"]]], pa.list_(pa.list_(pa.string())))
+    for tags in (pa.array([[], many, ["z"]], pa.list_(pa.string())), part):
+        table = pa.table({**{key: [text] * 3 for key, text in ASKED.items()}, "tags": tags})
+        _, bad, _ = read(parquet(tmp_path, table))
+        assert isinstance(bad, BadRow)
+        assert bad.code == "E_ROW_TOO_LONG"
+
+
+def test_columns_that_say_nothing_are_not_turned_into_python(tmp_path: Path) -> None:
+    unreadable = pa.array([b"\xff"], pa.binary()).view(pa.string())
+    table = pa.table({**{key: [text] for key, text in ASKED.items()}, "id": unreadable})
+    good(read(parquet(tmp_path, table)))
+
+
+def test_two_columns_of_one_name_are_refused(tmp_path: Path) -> None:
+    arrays = [pa.array([text]) for text in ("a?", "b?", "c")]
+    table = pa.Table.from_arrays(arrays, names=["prompt", "prompt", "response"])
+    (tmp_path / "rows.csv").write_text("prompt, prompt,response\na?,b?,c\n")
+    for path in (parquet(tmp_path, table), tmp_path / "rows.csv"):
+        with pytest.raises(Refused) as caught:
+            read(path)
+        assert caught.value.code == "E_IMPORT_COLUMNS"
+
+
+def test_files_that_are_cut_short_or_something_else_are_refused(tmp_path: Path) -> None:
+    table = pa.Table.from_pylist([ASKED] * 100)
+    whole = parquet(tmp_path, table).read_bytes()
+    flow = streamed(table)
+    for data in (b"", b"PAR1", whole[:-9], whole[9:], whole[:200] + b"\0" * 99 + whole[299:]):
+        (tmp_path / "rows.parquet").write_bytes(data)
+        with pytest.raises(Refused) as caught:
+            read(tmp_path / "rows.parquet")
+        assert caught.value.code == "E_IMPORT_ARROW"
+    for data in (b"", flow[:50], flow[: len(flow) // 2], b"x" * 400):
+        with pytest.raises(Refused) as caught:
+            read(on_disk(tmp_path / "set", data))
+        assert caught.value.code == "E_IMPORT_ARROW"
+
+
+def test_offsets_out_of_bounds_are_refused_and_not_followed(tmp_path: Path) -> None:
+    data = bytearray(streamed(pa.Table.from_pylist([ASKED] * 4)))
+    offsets = pa.array([0, 5, 10, 15, 20], pa.int32()).buffers()[1].to_pybytes()
+    at = data.index(offsets)
+    data[at + 8 : at + 12] = (1 << 30).to_bytes(4, "little")
+    with pytest.raises(Refused) as caught:
+        read(on_disk(tmp_path / "set", bytes(data)))
+    assert caught.value.code == "E_IMPORT_ARROW"
+
+
+@pytest.mark.parametrize(
+    "names", [["../secret.arrow"], ["/etc/hostname"], [".."], [""], [7], [], "0.arrow", ["a/b"]]
+)
+def test_a_data_set_names_files_beside_it_only(names: Any, tmp_path: Path) -> None:
+    (tmp_path / "secret.arrow").write_bytes(streamed(pa.Table.from_pylist([ASKED])))
+    with pytest.raises(KolmError) as caught:
+        read(on_disk(tmp_path / "set", b"", names=names))
+    assert caught.value.code == "E_IMPORT_ARROW"
+
+
+def test_the_folders_of_a_data_set_are_its_sides(tmp_path: Path) -> None:
+    sides = ["train", "test", "holdout"]
+    (tmp_path / "dataset_dict.json").write_text(json.dumps({"splits": sides}))
+    for side in sides:
+        on_disk(tmp_path / side, streamed(pa.Table.from_pylist([{**ASKED, "prompt": side}])))
+    found = [(texts(draft)[0], draft.split) for draft in good(read(tmp_path))]
+    assert found == [("train", "train"), ("test", "eval"), ("holdout", None)]
+    assert importers.guess(tmp_path) == "hf-disk"
+
+
+def test_the_files_of_a_folder_of_parquet_are_its_sides(tmp_path: Path) -> None:
+    (tmp_path / "data").mkdir()
+    names = ("train-00000-of-00002", "train-00001-of-00002", "test-00000-of-00001", "more")
+    for name in names:
+        table = pa.Table.from_pylist([{**ASKED, "prompt": name}])
+        pyarrow.parquet.write_table(table, tmp_path / "data" / f"{name}.parquet")
+    sides = {texts(draft)[0]: draft.split for draft in good(read(tmp_path))}
+    assert sides == dict(zip(names, ("train", "train", "eval", None), strict=True))
+
+
+def test_numbered_classes_are_their_names(tmp_path: Path) -> None:
+    features = {"response": {"names": ["cat", "dog"], "_type": "ClassLabel"}}
+    stated = {b"huggingface": json.dumps({"info": {"features": features}}).encode()}
+    table = pa.table({"prompt": ["Which?"] * 3, "response": [1, 0, 2]})
+    first, second, third = read(parquet(tmp_path, table.replace_schema_metadata(stated)))
+    assert [texts(draft)[1] for draft in good([first, second])] == ["dog", "cat"]
+    assert isinstance(third, BadRow)
+
+
+def test_messages_are_lists_of_structures(tmp_path: Path) -> None:
+    said = [
+        {"role": "user", "content": [{"type": "image"}, {"type": "text", "text": "What?"}]},
+        {"role": "assistant", "content": [{"type": "text", "text": "a"}]},
+    ]
+    table = pa.Table.from_pylist([{"images": [{"bytes": picture(0)}], "messages": said}])
+    [draft] = good(read(parquet(tmp_path, table)))
+    assert (len(draft.images), texts(draft)) == (1, ["What?", "a"])
