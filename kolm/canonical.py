@@ -27,7 +27,7 @@ _SURROGATE = re.compile("[\ud800-\udfff]")
 _EXACT = Context(prec=1100)  # room for any binary64 written out in full
 
 
-def dumps(value: Any) -> bytes:
+def dumps(value: object) -> bytes:
     """Canonical bytes of `value` (RFC 8785 restricted to values without fractions).
 
     Raises:
@@ -39,7 +39,7 @@ def dumps(value: Any) -> bytes:
     return text.encode("utf-8")
 
 
-def _plain(value: Any) -> Any:
+def _plain(value: Any) -> object:
     kind = type(value)
     if kind is str:
         if not has_utf8(value):
@@ -127,7 +127,7 @@ def loads(
     def constant(literal: str) -> NoReturn:
         _refuse(where, f"{literal} is not JSON")
 
-    def pairs(items: list[tuple[str, Any]]) -> dict[str, Any]:
+    def pairs(items: list[tuple[str, object]]) -> dict[str, object]:
         value = dict(items)
         if len(value) != len(items):
             counts = Counter(key for key, _ in items)  # in one pass: the object may be hostile
@@ -154,7 +154,7 @@ def loads(
 _SURROGATE_ESCAPE = re.compile(r"\\u[dD][89a-fA-F]")
 
 
-def _demand_utf8(text: str, value: Any, where: str) -> None:
+def _demand_utf8(text: str, value: object, where: str) -> None:
     """Refuse a value with a text that could never be written again."""
     if not _SURROGATE_ESCAPE.search(text):
         return
@@ -333,7 +333,7 @@ def _decode_batch(lines: list[bytes]) -> list[Any] | None:
     return values if same else None
 
 
-def dump_lines(rows: Iterable[Any]) -> bytes:
+def dump_lines(rows: Iterable[object]) -> bytes:
     """JSON Lines: the canonical bytes of each row, each ended by a newline."""
     return b"".join(dumps(row) + b"\n" for row in rows)
 
@@ -359,7 +359,7 @@ def decimal(value: float | int | str | Decimal, places: int | None = 6) -> str:
     return "0" if text in ("-0", "") else text
 
 
-def parse_decimal(text: Any, *, where: str) -> Decimal:
+def parse_decimal(text: object, *, where: str) -> Decimal:
     """Read a canonical decimal string; the law is ``decimal(parse_decimal(s), None) == s``.
 
     Raises:

@@ -11,12 +11,13 @@ import re
 import struct
 from collections.abc import Iterable, MutableSequence
 from pathlib import Path
-from typing import Any, NewType
+from typing import NewType, TypeVar
 
 from kolm import canonical
 from kolm.errors import Refused
 
 Digest = NewType("Digest", str)
+T = TypeVar("T")
 
 _PREFIX = "sha256:"
 _FORM = re.compile(r"sha256:[0-9a-f]{64}\Z", re.ASCII)
@@ -47,7 +48,7 @@ def of_bytes(data: bytes | memoryview) -> Digest:
     return Digest(_PREFIX + hashlib.sha256(data).hexdigest())
 
 
-def of_value(value: Any) -> Digest:
+def of_value(value: object) -> Digest:
     """The digest of a value's canonical bytes."""
     return of_bytes(canonical.dumps(value))
 
@@ -61,7 +62,7 @@ def of_file(path: Path) -> Digest:
     return hasher.digest()
 
 
-def parse(text: Any, *, where: str) -> Digest:
+def parse(text: object, *, where: str) -> Digest:
     """Read a digest; the law is ``str(parse(d)) == d``.
 
     Raises:
@@ -153,7 +154,7 @@ class Stream:
             word = self.uint32()
         return word % bound
 
-    def shuffle(self, items: MutableSequence[Any]) -> None:
+    def shuffle(self, items: MutableSequence[T]) -> None:
         """Shuffle in place (Fisher-Yates from the end)."""
         for last in range(len(items) - 1, 0, -1):
             other = self.below(last + 1)

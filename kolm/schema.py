@@ -28,7 +28,10 @@ class Kind(str, Generic[D_co]):
 
 # A problem is (JSON pointer, what is wrong), or None when the value is fine.
 Problem = tuple[str, str] | None
-Checker = Callable[[Any], Problem]
+Schema = dict[str, Any]  # a document of the language that describes documents
+Checker = Callable[[object], Problem]
+_Test = Callable[[float, float], bool]
+_Known = dict[str, list[Checker]]
 
 _ANNOTATIONS = {
     "$schema",
@@ -49,15 +52,15 @@ def folder() -> Path:
 
 
 @cache
-def load(name: str) -> dict[str, Any]:
+def load(name: str) -> Schema:
     """The schema of a document, for example ``load("receipt")`` or ``load("cli/verify")``.
 
     What it takes from the schemas of others stands in its place, so that it is whole by itself.
     """
     path = folder() / f"{name}.schema.json"
     data = path.read_bytes()
-    value: dict[str, Any] = canonical.loads(data, where=str(path.name), floats=True)
-    whole: dict[str, Any] = _whole(value, None) if _ELSEWHERE.encode() in data else value
+    value: Schema = canonical.loads(data, where=str(path.name), floats=True)
+    whole: Schema = _whole(value, None) if _ELSEWHERE.encode() in data else value
     return whole
 
 
@@ -65,7 +68,7 @@ _ELSEWHERE = '"$ref": "urn:kolm:schema:'
 _OF_THE_FILE = ("$schema", "$id", "$defs", "title")
 
 
-def _whole(part: Any, root: dict[str, Any] | None) -> Any:
+def _whole(part: Any, root: Schema | None) -> Any:
     """A copy with references replaced by what they name: those to others, and theirs within `root`.
 
     Args:
@@ -95,7 +98,7 @@ def _at(document: Any, pointer: str) -> Any:
     return document
 
 
-def defaults(part: dict[str, Any]) -> dict[str, Any]:
+def defaults(part: Schema) -> dict[str, Any]:
     """The defaults that a schema states for the keys of an object, fractions as decimal strings."""
     stated = {key: sub for key, sub in part["properties"].items() if "default" in sub}
     return {
@@ -127,7 +130,7 @@ def check(name: Kind[D_co], value: object, *, where: str) -> D_co:
     return cast("D_co", value)
 
 
-_TYPES: dict[str, Callable[[Any], bool]] = {
+_TYPES: dict[str, Callable[[object], bool]] = {
     "object": lambda v: type(v) is dict,
     "array": lambda v: type(v) is list,
     "string": lambda v: isinstance(v, str),
@@ -141,7 +144,7 @@ _TYPES: dict[str, Callable[[Any], bool]] = {
 _EXACT: dict[str, type] = {"object": dict, "array": list, "boolean": bool}
 
 
-def _compile(schema: Any, root: dict[str, Any], known: dict[str, list[Checker]]) -> Checker:
+def _compile(schema: Schema | bool, root: Schema, known: _Known) -> Checker:
     if isinstance(schema, bool):
         return lambda _: None if schema else ("", "nothing is allowed here")
     for leaf, keywords, compile_leaf in _LEAVES:
@@ -172,7 +175,7 @@ def _all_of(parts: list[Checker]) -> Checker:
     if len(parts) == 2:
         return _both(*parts)
 
-    def every(value: Any) -> Problem:
+    def every(value: object) -> Problem:
         for part in parts:
             problem = part(value)
             if problem is not None:
@@ -183,7 +186,7 @@ def _all_of(parts: list[Checker]) -> Checker:
 
 
 def _both(first: Checker, second: Checker) -> Checker:
-    def check_both(value: Any) -> Problem:
+    def check_both(value: object) -> Problem:
         return first(value) or second(value)
 
     return check_both
@@ -192,13 +195,13 @@ def _both(first: Checker, second: Checker) -> Checker:
 _TEXT_KEYWORDS = {"type", "pattern", "minLength", "maxLength", *_ANNOTATIONS}
 
 
-def _text(schema: dict[str, Any]) -> Checker:
+def _text(schema: Schema) -> Checker:
     """A string with a pattern and lengths in one step: nearly every leaf of our rows."""
     pattern = schema.get("pattern", "")
     search = _compiled_pattern(pattern).search if pattern else None
     least, most = schema.get("minLength", 0), schema.get("maxLength", 2**63)
 
-    def check_text(value: Any) -> Problem:
+    def check_text(value: object) -> Problem:
         if not isinstance(value, str):
             return "", f"expected string, found {type(value).__name__}"
         if search is not None and not search(value):
@@ -217,12 +220,12 @@ def _text(schema: dict[str, Any]) -> Checker:
 _COUNT_KEYWORDS = {"type", "minimum", "maximum", *_ANNOTATIONS}
 
 
-def _count(schema: dict[str, Any]) -> Checker:
+def _count(schema: Schema) -> Checker:
     """A whole number within bounds in one step: nearly every other leaf."""
     least, most = schema.get("minimum", -math.inf), schema.get("maximum", math.inf)
     is_integer = _TYPES["integer"]
 
-    def check_count(value: Any) -> Problem:
+    def check_count(value: object) -> Problem:
         if type(value) is not int and not is_integer(value):
             return "", f"expected integer, found {type(value).__name__}"
         if least <= value <= most:
@@ -238,13 +241,13 @@ def _count(schema: dict[str, Any]) -> Checker:
 _LEAVES = (("string", _TEXT_KEYWORDS, _text), ("integer", _COUNT_KEYWORDS, _count))
 
 
-def _type(argument: Any, *_: Any) -> Checker:
+def _type(argument: str | list[str], *_: object) -> Checker:
     if isinstance(argument, str):
         return _one_type(argument)
     tests = [_TYPES[name] for name in argument]
     wanted = " or ".join(argument)
 
-    def check_type(value: Any) -> Problem:
+    def check_type(value: object) -> Problem:
         for test in tests:
             if test(value):
                 return None
@@ -258,7 +261,7 @@ def _one_type(name: str) -> Checker:
         return _exact_type(name)
     test = _TYPES[name]
 
-    def check_one_type(value: Any) -> Problem:
+    def check_one_type(value: object) -> Problem:
         return None if test(value) else ("", f"expected {name}, found {type(value).__name__}")
 
     return check_one_type
@@ -268,7 +271,7 @@ def _exact_type(name: str, more: Checker | None = None) -> Checker:
     """A type that one Python type stands for, and then one more demand."""
     kind = _EXACT[name]
 
-    def check_exact_type(value: Any) -> Problem:
+    def check_exact_type(value: object) -> Problem:
         if type(value) is not kind:
             return "", f"expected {name}, found {type(value).__name__}"
         return more(value) if more else None
@@ -276,15 +279,15 @@ def _exact_type(name: str, more: Checker | None = None) -> Checker:
     return check_exact_type
 
 
-def _same(left: Any, right: Any) -> bool:
+def _same(left: object, right: object) -> bool:
     # JSON Schema: true is not 1, though Python says they are equal.
     return left == right and isinstance(left, bool) == isinstance(right, bool)
 
 
-def _enum(argument: Any, *_: Any) -> Checker:
+def _enum(argument: list[object], *_: object) -> Checker:
     texts = frozenset(choice for choice in argument if isinstance(choice, str))
 
-    def check_enum(value: Any) -> Problem:
+    def check_enum(value: object) -> Problem:
         if isinstance(value, str):
             if value in texts:
                 return None
@@ -295,7 +298,7 @@ def _enum(argument: Any, *_: Any) -> Checker:
     return check_enum
 
 
-def _const(argument: Any, *_: Any) -> Checker:
+def _const(argument: object, *_: object) -> Checker:
     return _enum([argument])
 
 
@@ -304,10 +307,10 @@ def _compiled_pattern(text: str) -> re.Pattern[str]:
     return re.compile(text[:-1] + r"\Z" if text.endswith("$") else text, re.ASCII)
 
 
-def _pattern(argument: str, *_: Any) -> Checker:
+def _pattern(argument: str, *_: object) -> Checker:
     search = _compiled_pattern(argument).search
 
-    def check_pattern(value: Any) -> Problem:
+    def check_pattern(value: object) -> Problem:
         if isinstance(value, str) and not search(value):
             return "", f"{value[:80]!r} does not match {argument}"
         return None
@@ -315,11 +318,11 @@ def _pattern(argument: str, *_: Any) -> Checker:
     return check_pattern
 
 
-def _bound(test: Callable[[Any, Any], bool], kind: str, message: str) -> Callable[..., Checker]:
+def _bound(test: _Test, kind: str, message: str) -> Callable[..., Checker]:
     of_kind = _TYPES[kind]
     measured = kind != "number"
 
-    def compile_bound(argument: Any, *_: Any) -> Checker:
+    def compile_bound(argument: float, *_: object) -> Checker:
         def check_bound(value: Any) -> Problem:
             if of_kind(value) and not test(len(value) if measured else value, argument):
                 return "", message.format(argument)
@@ -330,16 +333,14 @@ def _bound(test: Callable[[Any, Any], bool], kind: str, message: str) -> Callabl
     return compile_bound
 
 
-def _properties(
-    argument: Any, schema: Any, root: dict[str, Any], known: dict[str, list[Checker]]
-) -> Checker:
+def _properties(argument: Schema, schema: Schema, root: Schema, known: _Known) -> Checker:
     checkers = {name: _compile(sub, root, known) for name, sub in argument.items()}
     required = tuple(schema.get("required", ()))
     extra = schema.get("additionalProperties", True)
     rest = None if extra is True else _compile(extra, root, known)
     demanded = frozenset(required)
 
-    def check_properties(value: Any) -> Problem:
+    def check_properties(value: object) -> Problem:
         if type(value) is not dict:
             return None
         if not demanded <= value.keys():
@@ -359,10 +360,10 @@ def _properties(
     return check_properties
 
 
-def _items(argument: Any, _: Any, root: dict[str, Any], known: dict[str, list[Checker]]) -> Checker:
+def _items(argument: Schema, _: object, root: Schema, known: _Known) -> Checker:
     item_checker = _compile(argument, root, known)
 
-    def check_items(value: Any) -> Problem:
+    def check_items(value: object) -> Problem:
         if type(value) is list:
             for index, item in enumerate(value):
                 problem = item_checker(item)
@@ -373,8 +374,8 @@ def _items(argument: Any, _: Any, root: dict[str, Any], known: dict[str, list[Ch
     return check_items
 
 
-def _unique(argument: Any, *_: Any) -> Checker:
-    def check_unique(value: Any) -> Problem:
+def _unique(argument: bool, *_: object) -> Checker:
+    def check_unique(value: object) -> Problem:
         if argument and type(value) is list:
             seen = {canonical.dumps(item) for item in value}
             if len(seen) != len(value):
@@ -384,9 +385,7 @@ def _unique(argument: Any, *_: Any) -> Checker:
     return check_unique
 
 
-def _reference(
-    argument: str, _: Any, root: dict[str, Any], known: dict[str, list[Checker]]
-) -> Checker:
+def _reference(argument: str, _: object, root: Schema, known: _Known) -> Checker:
     slot = known.get(argument)
     if slot is None:
         slot = known[argument] = []
@@ -395,15 +394,13 @@ def _reference(
         return slot[0]
     holder = slot
 
-    def check_reference(value: Any) -> Problem:
+    def check_reference(value: object) -> Problem:
         return holder[0](value)  # looked up late: a definition may name itself
 
     return check_reference
 
 
-def _any_of(
-    argument: Any, _: Any, root: dict[str, Any], known: dict[str, list[Checker]]
-) -> Checker:
+def _any_of(argument: list[Schema], _: object, root: Schema, known: _Known) -> Checker:
     choices = [_compile(sub, root, known) for sub in argument]
     kinds = _kinds(argument, choices)
 
@@ -439,7 +436,7 @@ def _one_of(
 ) -> Checker:
     choices = [_compile(sub, root, known) for sub in argument]
 
-    def check_one(value: Any) -> Problem:
+    def check_one(value: object) -> Problem:
         problems = [choice(value) for choice in choices]
         count = problems.count(None)
         if count == 1:
@@ -462,12 +459,12 @@ _KEYWORDS: dict[str, Callable[..., Checker]] = {
     "$ref": _reference,
     "anyOf": _any_of,
     "oneOf": _one_of,
-    "minimum": _bound(lambda v, a: bool(v >= a), "number", "less than the minimum {}"),
-    "maximum": _bound(lambda v, a: bool(v <= a), "number", "more than the maximum {}"),
-    "exclusiveMinimum": _bound(lambda v, a: bool(v > a), "number", "not above {}"),
-    "minLength": _bound(lambda v, a: bool(v >= a), "string", "shorter than {} characters"),
-    "maxLength": _bound(lambda v, a: bool(v <= a), "string", "longer than {} characters"),
-    "minItems": _bound(lambda v, a: bool(v >= a), "array", "fewer than {} items"),
-    "maxItems": _bound(lambda v, a: bool(v <= a), "array", "more than {} items"),
-    "minProperties": _bound(lambda v, a: bool(v >= a), "object", "fewer than {} keys"),
+    "minimum": _bound(lambda v, a: v >= a, "number", "less than the minimum {}"),
+    "maximum": _bound(lambda v, a: v <= a, "number", "more than the maximum {}"),
+    "exclusiveMinimum": _bound(lambda v, a: v > a, "number", "not above {}"),
+    "minLength": _bound(lambda v, a: v >= a, "string", "shorter than {} characters"),
+    "maxLength": _bound(lambda v, a: v <= a, "string", "longer than {} characters"),
+    "minItems": _bound(lambda v, a: v >= a, "array", "fewer than {} items"),
+    "maxItems": _bound(lambda v, a: v <= a, "array", "more than {} items"),
+    "minProperties": _bound(lambda v, a: v >= a, "object", "fewer than {} keys"),
 }
