@@ -31,10 +31,8 @@ def documents_module() -> str:
 the schema does.
 """
 
-# ruff: noqa: D101, E501, I001
-# fmt: off
 from collections.abc import Mapping
-from typing import Literal, NotRequired, TypedDict
+from typing import Literal, NotRequired, TypedDict, final
 
 from kolm.digest import Digest
 '''
@@ -49,8 +47,6 @@ def kinds_module() -> str:
 {NOTICE}
 """
 
-# ruff: noqa: E501
-# fmt: off
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
@@ -98,7 +94,8 @@ class _Types:
         if "const" in part:
             return f"Literal[{part['const']!r}]"
         if "enum" in part:
-            return f"Literal[{', '.join(map(repr, part['enum']))}]"
+            made = _literal(part)
+            return made if len(part["enum"]) == 1 else self._define(name, f"{name} = {made}\n")
         if branches := part.get("anyOf") or part.get("oneOf"):
             return self._union(branches, name)
         kinds = [part["type"]] if isinstance(part["type"], str) else part["type"]
@@ -112,14 +109,22 @@ class _Types:
                 target = target[step]
             name = self._name + class_name(steps[-1])
             made = self._type(target, name)
-            if made.startswith("Literal") or (" | " in made and made.count(name) > 1):
+            if " | " in made and made.count(name) > 1:
                 made = self._define(name, f"{name} = {made}\n")
             self._known[reference] = made
         return self._known[reference]
 
     def _union(self, branches: list[dict[str, Any]], name: str) -> str:
         objects = [branch for branch in branches if "properties" in branch]
-        made = [self._type(branch, name + _label(branch, objects)) for branch in branches]
+        made = [
+            _literal(branch)
+            if "enum" in branch
+            else self._type(branch, name + _label(branch, objects))
+            for branch in branches
+        ]
+        for branch, inner in zip(branches, made, strict=True):
+            if "title" in branch and not self._made[inner].startswith("@"):
+                self._made[inner] = "@final\n" + self._made[inner]  # so that `in` tells them apart
         choices = dict.fromkeys(choice.removesuffix(" | None") for choice in made)
         if any(choice.endswith("None") for choice in made):
             choices = dict.fromkeys([*(c for c in choices if c != "None"), "None"])
@@ -150,6 +155,14 @@ class _Types:
             return self._define(name, f"class {name}(TypedDict):\n{lines}")
         lines = "".join(f"    {key!r}: {made},\n" for key, made in fields)
         return self._define(name, f"{name} = TypedDict({name!r}, {{\n{lines}}})\n")
+
+
+def _literal(part: dict[str, Any]) -> str:
+    return f"Literal[{', '.join(map(repr, part['enum']))}]"
+
+
+def _literal(part: dict[str, Any]) -> str:
+    return f"Literal[{', '.join(map(repr, part['enum']))}]"
 
 
 def _label(branch: dict[str, Any], among: list[dict[str, Any]]) -> str:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from kolm import canonical, digest
 from kolm.actions.preparing import Prepared
@@ -16,6 +16,7 @@ from kolm.events import Reporter
 
 if TYPE_CHECKING:
     from kolm.encode.encoder import Encoder
+    from kolm.records.documents import Capture, Lock
     from kolm.train.preflight import Encoded, Named
 
 SIDES = ("train", "validation", "eval")
@@ -43,7 +44,7 @@ class Ahead:
     reporter: Reporter
 
     @property
-    def lock(self) -> Mapping[str, Any]:
+    def lock(self) -> Lock:
         """The spec resolved."""
         return self.prepared.lock
 
@@ -74,7 +75,7 @@ class Ahead:
         return found
 
 
-def called(capture: Mapping[str, Any], name: str) -> str:
+def called(capture: Capture, name: str) -> str:
     """A capture in words by which a person finds it: its name and its first words."""
     texts = [
         part["text"]

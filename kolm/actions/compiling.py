@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from kolm import canonical
 from kolm.actions import children, prechecks, sealing
@@ -35,6 +35,9 @@ from kolm.sign.keys import PrivateKey
 from kolm.spec.load import load_spec
 from kolm.verify.policy import Policy
 
+if TYPE_CHECKING:
+    from kolm.records.documents import Evaluation, Kscore, Lock, PredictionsRow
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CompileResult:
@@ -45,8 +48,8 @@ class CompileResult:
         content_id: digest of the manifest, or None when nothing was sealed.
         cid: the content id as a CID.
         lock: the resolved spec.
-        evaluation: the evaluation document; empty for a dry run.
-        kscore: the K-score document; empty for a dry run.
+        evaluation: the evaluation document; None for a dry run.
+        kscore: the K-score document; None for a dry run.
         gate_passed: whether K and every floor passed.
         failing_cases: cases with a wrong answer: file and row, prompt, reference, output.
         state: the last state of the training; ``train.continues`` of another spec goes on from it.
@@ -57,9 +60,9 @@ class CompileResult:
     bundle: Path | None = None
     content_id: Digest | None = None
     cid: str | None = None
-    lock: dict[str, Any]
-    evaluation: dict[str, Any]
-    kscore: dict[str, Any]
+    lock: Lock
+    evaluation: Evaluation | None = None
+    kscore: Kscore | None = None
     gate_passed: bool = False
     failing_cases: Sequence[Mapping[str, str]] = ()
     state: Digest | None = None
@@ -121,7 +124,7 @@ def compile_bundle(
         )
     )
     if signer is None:
-        return CompileResult(lock=prepared.lock, evaluation={}, kscore={})
+        return CompileResult(lock=prepared.lock)
     demands = acceptance(
         policy, key=signer.public, base=prepared.base.folder, captures=prepared.store_folder
     )
@@ -215,7 +218,7 @@ def _judge_and_seal(
 
 
 def wrong_answers(
-    cases: bytes, predictions: Sequence[Mapping[str, Any]], places: Mapping[Digest, str]
+    cases: bytes, predictions: Sequence[PredictionsRow], places: Mapping[Digest, str]
 ) -> list[dict[str, str]]:
     """The cases that the adapter did not get wholly right, in the order of the predictions."""
     wrong = {
@@ -226,7 +229,7 @@ def wrong_answers(
     found = []
     for case in read_cases(cases):
         if case.case in wrong:
-            found.append((case, wrong[case.case]))
+            found.append((case, wrong[Digest(case.case)]))
     prompts = _prompts(cases)
     return [
         {

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from kolm import digest, paths
 from kolm.actions import children, sealing
@@ -32,6 +32,10 @@ from kolm.sign import envelope, predicates, statement
 from kolm.train.profile import child_environment
 from kolm.verify.policy import BUILT_IN, Policy
 
+if TYPE_CHECKING:
+    from kolm.records.documents import Evaluation, Kscore
+
+
 _OWN_PACK = "evaluator"  # whose cases they are; the publisher's own say "publisher"
 
 
@@ -42,8 +46,8 @@ class EvaluationResult:
     bundle: Path
     content_id: Digest
     gate_passed: bool
-    evaluation: dict[str, Any]
-    kscore: dict[str, Any]
+    evaluation: Evaluation
+    kscore: Kscore
 
 
 def evaluate_bundle(

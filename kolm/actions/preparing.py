@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from decimal import Decimal
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from kolm import digest
 from kolm.bundle.base_root import BaseFacts, base_root
@@ -31,6 +31,10 @@ from kolm.score.intervals import wilson
 from kolm.spec.load import load_spec
 from kolm.spec.resolve import resolve
 from kolm.train.profile import environment_class
+
+if TYPE_CHECKING:
+    from kolm.records.documents import Lock, LockBase, LockTrainContinues
+
 
 _STATE = ".kolm"  # a project's own folder for what can be made again
 _MOST_THREADS = 16  # more threads than this make small matrix products slower
@@ -75,7 +79,7 @@ class Prepared:
     store_folder: Path
     snapshot: Snapshot
     base: BaseRef
-    lock: dict[str, Any]
+    lock: Lock
 
 
 def project_of(spec: SpecSource, project: Path | None) -> Project:
@@ -198,13 +202,13 @@ def _sound_base(
     return None if wrong else resolve_base(name)
 
 
-def _continued(spec: Spec, place: Project) -> dict[str, str] | None:
+def _continued(spec: Spec, place: Project) -> LockTrainContinues | None:
     """State and chain of the training that a spec goes on from."""
     state = spec.train.continues
     if state is None:
         return None
     _, chain = find_state(place.runs_folder, state)
-    return {"state": state, "chain": chain}
+    return {"state": Digest(state), "chain": chain}
 
 
 def demand_reachable(prepared: Prepared, *, too_long: int = 0) -> None:
@@ -285,7 +289,7 @@ def split_rule(spec: Spec) -> SplitRule:
     )
 
 
-def describe_base(base: BaseRef, facts: BaseFacts) -> dict[str, Any]:
+def describe_base(base: BaseRef, facts: BaseFacts) -> LockBase:
     """The lock's ``base`` object: who the base is, and the root over everything it consists of."""
     return {
         "id": base.id,

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from kolm import canonical, paths, system
 from kolm.actions.signing import Trust
@@ -28,6 +28,9 @@ from kolm.format.names import LOCK
 from kolm.models.resolve import locked_base, resolve_base
 from kolm.store.blobs import BlobStore
 from kolm.verify.policy import BUILT_IN, Policy
+
+if TYPE_CHECKING:
+    from kolm.records.documents import Lock
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -189,7 +192,7 @@ def run(
     return loaded.answer(data, prompt)
 
 
-def base_folder(lock: dict[str, Any], base: str | Path | None) -> Path:
+def base_folder(lock: Lock, base: str | Path | None) -> Path:
     """Where the base of a lock lies on this machine.
 
     Raises:

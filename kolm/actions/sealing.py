@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, cast
 
 from kolm import canonical, digest, outputs
 from kolm.actions.acceptance import Acceptance
@@ -31,6 +31,11 @@ from kolm.score import kscore
 from kolm.sign import envelope, predicates, statement
 from kolm.sign.keys import PrivateKey, PublicKey
 
+if TYPE_CHECKING:
+    from kolm.records.documents import Evaluation, Kscore, Lock, ModulesRow, Receipt
+    from kolm.run.documents import Measurements
+
+
 Source = bytes | Path
 
 # Members that the stages leave as files of the same name.
@@ -50,7 +55,7 @@ class Content:
         return sum(_measure(name, self.members[name]).size for name in names)
 
 
-def gather_content(done: Finished, prepared: Prepared, evaluation: Mapping[str, Any]) -> Content:
+def gather_content(done: Finished, prepared: Prepared, evaluation: Evaluation) -> Content:
     """The content of a bundle from the finished stages and the lock that asks for them.
 
     Raises:
@@ -64,7 +69,7 @@ def gather_content(done: Finished, prepared: Prepared, evaluation: Mapping[str, 
     members[names.LOCK] = canonical.dumps(lock)
     members |= {name: files_of_snapshot[name] for name in (names.SNAPSHOT, names.LINES)}
     members[names.PREDICTIONS] = done.evaluated / names.PREDICTIONS
-    members[names.EVALUATION] = canonical.dumps(dict(evaluation))
+    members[names.EVALUATION] = canonical.dumps(evaluation)
     publish = lock["publish"]
     if publish["text"]:
         members[names.CASES] = files_of_snapshot[names.CASES]
@@ -73,7 +78,7 @@ def gather_content(done: Finished, prepared: Prepared, evaluation: Mapping[str, 
     if publish["images"]:
         members |= _eval_images(prepared)
     receipt = _receipt(done, prepared, modules, members)
-    members[names.CARD] = card.render(receipt=receipt, lock=lock, evaluation=dict(evaluation))
+    members[names.CARD] = card.render(receipt=receipt, lock=lock, evaluation=evaluation)
     stored = canonical.dumps(receipt)
     manifest = build_manifest([_measure(names.RECEIPT, stored), *_measure_all(members)])
     return Content(receipt=stored, members=members, content_id=digest.of_bytes(manifest))
@@ -82,9 +87,9 @@ def gather_content(done: Finished, prepared: Prepared, evaluation: Mapping[str, 
 def _receipt(
     done: Finished,
     prepared: Prepared,
-    modules: list[dict[str, Any]],
+    modules: list[ModulesRow],
     members: Mapping[str, Source],
-) -> dict[str, Any]:
+) -> Receipt:
     return derive_receipt(
         lock=prepared.lock,
         snapshot=prepared.snapshot.document(),
@@ -123,18 +128,18 @@ def pack_root(snapshot_lines: Sequence[bytes]) -> Digest:
 
 
 def score_report(
-    lock: Mapping[str, Any],
-    evaluation: Mapping[str, Any],
-    measurements: Mapping[str, Any],
+    lock: Lock,
+    evaluation: Evaluation,
+    measurements: Measurements,
     *,
     size_bytes: int,
     pack: Pack,
-) -> dict[str, Any]:
+) -> Kscore:
     """The K-score document of an evaluation and the measurements beside it."""
     settings = lock["evaluation"]
     return kscore.claim(
         evaluation,
-        evaluation_digest=digest.of_value(dict(evaluation)),
+        evaluation_digest=digest.of_value(evaluation),
         size_bytes=size_bytes,
         p50_latency_us=measurements["p50_latency_us"],
         p95_latency_us=measurements["p95_latency_us"],
@@ -158,7 +163,7 @@ class Times:
     measured: Mapping[str, str | int]
 
 
-def demand_place(target: Path, lock: Mapping[str, Any], *, force: bool) -> None:
+def demand_place(target: Path, lock: Lock, *, force: bool) -> None:
     """Refuse a target that `seal_bundle` would refuse, before anything is trained.
 
     A bundle of the same lock may stay: what a lock gives has one content.
@@ -180,8 +185,8 @@ def seal_bundle(
     prepared: Prepared,
     *,
     force: bool,
-    evaluation: Mapping[str, Any],
-    report: Mapping[str, Any],
+    evaluation: Evaluation,
+    report: Kscore,
     key: PrivateKey,
     times: Times,
     accept: Acceptance,
@@ -228,7 +233,9 @@ def _said_by(key: PublicKey, claims: Sequence[bytes]) -> list[statement.Statemen
     return said
 
 
-def _is_said(kind: str, predicate: Mapping[str, Any], said: Sequence[statement.Statement]) -> bool:
+def _is_said(
+    kind: str, predicate: Mapping[str, object], said: Sequence[statement.Statement]
+) -> bool:
     """Whether a key has said this already, perhaps at another time: then the first one stays."""
     return any(
         old.predicate_type == kind
@@ -237,7 +244,7 @@ def _is_said(kind: str, predicate: Mapping[str, Any], said: Sequence[statement.S
     )
 
 
-def _without_times(kind: str, predicate: Mapping[str, Any]) -> dict[str, Any]:
+def _without_times(kind: str, predicate: Mapping[str, object]) -> dict[str, object]:
     if kind == predicates.PROVENANCE:  # of one content: it differs in times and what took how long
         return {}
     return {name: value for name, value in predicate.items() if name != "measured_on"}
@@ -246,14 +253,15 @@ def _without_times(kind: str, predicate: Mapping[str, Any]) -> dict[str, Any]:
 def _predicates(
     content: Content,
     prepared: Prepared,
-    evaluation: Mapping[str, Any],
-    report: Mapping[str, Any],
+    evaluation: Evaluation,
+    report: Kscore,
     times: Times,
-) -> dict[str, dict[str, Any]]:
+) -> dict[str, Mapping[str, object]]:
     lock, members = prepared.lock, content.members
     named = {m.name: m.digest for m in _measure_all(members)}
     modules = members[names.MODULES]
     assert isinstance(modules, Path)  # gather_content names the stage's own file
+    rows = files.read_rows(modules.parent, names.MODULES)
     build = predicates.Build(
         name=lock["name"],
         spec=prepared.spec_digest,
@@ -262,20 +270,22 @@ def _predicates(
         base_root=lock["base"]["root"],
         snapshot=named[names.SNAPSHOT],
         snapshot_root=lock["data"]["root"],
-        environment=lock["environment"],
+        environment=cast("Mapping[str, str | int]", lock["environment"]),
         version=lock["environment"]["kolm"],
         started=times.started,
         finished=times.finished,
         measured=times.measured,
     )
-    tests = [(floor["name"], floor["passed"]) for floor in evaluation["floors"]]
+    tests: list[tuple[str, bool | None]] = [
+        (floor["name"], floor["passed"]) for floor in evaluation["floors"]
+    ]
     tests.append(("k", report["gate"]["k_passed"]))
     return {
         predicates.PROVENANCE: predicates.provenance(build),
         predicates.MODULES: predicates.modules(
             modules=named[names.MODULES],
             base_root=lock["base"]["root"],
-            words=predicates.claimed_words(files.read_rows(modules.parent, modules.name)),
+            words=predicates.claimed_words((row["role"], row["state"]) for row in rows),
         ),
         predicates.KSCORE: predicates.kscore(report),
         predicates.TEST_RESULT: predicates.test_result(

@@ -7,15 +7,18 @@ default. The only member with JSON numbers, because PEFT demands them.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from typing import Any
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
 
 import rfc8785
 
 from kolm.methods import method_of
 
+if TYPE_CHECKING:
+    from kolm.records.documents import Lock, ModulesRow
 
-def derive(lock: Mapping[str, Any], modules: Iterable[dict[str, Any]]) -> bytes:
+
+def derive(lock: Lock, modules: Iterable[ModulesRow]) -> bytes:
     """The bytes of adapter_config.json (RFC 8785, numbers as JSON numbers).
 
     Args:

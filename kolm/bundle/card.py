@@ -8,9 +8,15 @@ another wording is another version.
 from __future__ import annotations
 
 import re
-from typing import Any
+from typing import TYPE_CHECKING
 
-Row = dict[str, Any]
+from kolm.bundle.receipt import ROLES
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from kolm.records.documents import Evaluation, EvaluationInterval, Lock, Receipt
+
 
 _PLAIN_YAML = re.compile(r"[A-Za-z0-9][A-Za-z0-9._/+-]*", re.ASCII)
 # What starts markup, an entity, mathematics, a mention or a bare link inside a line of GitHub's
@@ -22,7 +28,7 @@ _MARKUP = re.compile(
 _MAX_TEXT_CHARACTERS = 200
 
 
-def render(*, receipt: Row, lock: Row, evaluation: Row) -> bytes:
+def render(*, receipt: Receipt, lock: Lock, evaluation: Evaluation) -> bytes:
     """The bytes of README.md.
 
     Args:
@@ -49,7 +55,7 @@ def escape(text: str) -> str:
     return _MARKUP.sub(r"\\\1", shown).replace("\\<", "&lt;").replace("\\&", "&amp;")
 
 
-def _front_matter(lock: Row) -> str:
+def _front_matter(lock: Lock) -> str:
     base = lock["base"]
     lines = ["---", "library_name: peft", "pipeline_tag: image-text-to-text"]
     for key, value in (("base_model", base["id"]), ("license", base["license"].lower())):
@@ -58,7 +64,7 @@ def _front_matter(lock: Row) -> str:
     return "\n".join([*lines, "tags:", "- kolm", "- lora", "---"])
 
 
-def _opening(receipt: Row) -> str:
+def _opening(receipt: Receipt) -> str:
     return (
         f"# {escape(receipt['name'])}\n\n"
         f"An adapter for {escape(receipt['base']['id'])}, compiled by kolm "
@@ -69,7 +75,7 @@ def _opening(receipt: Row) -> str:
     )
 
 
-def _training(receipt: Row) -> str:
+def _training(receipt: Receipt) -> str:
     training = receipt["vlm_train"]
     rows = (
         (
@@ -96,14 +102,14 @@ def _held(frozen: bool) -> str:
     return "frozen" if frozen else "trained"
 
 
-def _scores(evaluation: Row) -> str:
+def _scores(evaluation: Evaluation) -> str:
     rows = [
-        (name, evaluation[key]["accuracy"], _interval(evaluation[key]["interval"]))
-        for name, key in (
-            ("this adapter", "adapter"),
-            ("the base alone", "base"),
-            ("the adapter without images", "blind"),
-            ("always the commonest answer", "majority"),
+        (name, measured["accuracy"], _interval(measured["interval"]))
+        for name, measured in (
+            ("this adapter", evaluation["adapter"]),
+            ("the base alone", evaluation["base"]),
+            ("the adapter without images", evaluation["blind"]),
+            ("always the commonest answer", evaluation["majority"]),
         )
     ]
     slices = [
@@ -124,21 +130,27 @@ def _scores(evaluation: Row) -> str:
     return text
 
 
-def _interval(interval: Row) -> str:
+def _interval(interval: EvaluationInterval) -> str:
     return f"{interval['low']} to {interval['high']}"
 
 
-def _modules(receipt: Row) -> str:
+def _modules(receipt: Receipt) -> str:
+    counts = receipt["counts"]
     rows = [
-        (role, str(count["modules"]), str(count["frozen"]), str(count["trained"]))
-        for role, count in sorted(receipt["counts"].items())
-        if count["modules"]
+        (
+            role,
+            str(counts[role]["modules"]),
+            str(counts[role]["frozen"]),
+            str(counts[role]["trained"]),
+        )
+        for role in ROLES
+        if counts[role]["modules"]
     ]
     head = ("role", "modules", "base parameters kept", "parameters trained")
     return "## Modules\n\n" + _table(head, rows)
 
 
-def _use(receipt: Row) -> str:
+def _use(receipt: Receipt) -> str:
     return (
         "## Use\n\n"
         "`kolm verify FILE` checks the bundle; `kolm run FILE` answers with it. Unpacked, the "
@@ -151,7 +163,7 @@ def _use(receipt: Row) -> str:
     )
 
 
-def _table(head: tuple[str, ...], rows: Any) -> str:
+def _table(head: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> str:
     lines = ["| " + " | ".join(head) + " |", "|" + "---|" * len(head)]
     lines += ["| " + " | ".join(escape(cell) for cell in row) + " |" for row in rows]
     return "\n".join(lines)

@@ -7,16 +7,22 @@ C11 of docs/format/checkpoint.md.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Any, Final
+from typing import TYPE_CHECKING, Final, Literal
 
 from kolm.bundle import tensors
-from kolm.bundle.documents import Documents, Row
+from kolm.bundle.documents import Documents
 from kolm.digest import Digest
 from kolm.errors import KolmError, Refused
 from kolm.format import checkpoint
-from kolm.format.names import LOCK, MODULES, TRACE
+from kolm.format.names import LOCK, MODULES, TRACE, Name
 from kolm.format.schedule import read_schedule
 
+if TYPE_CHECKING:
+    from kolm.records.documents import Checkpoint, ModulesRowAdapter
+
+
+End = Literal["before", "after"]
+ENDS: Final[tuple[End, End]] = ("before", "after")  # of the training
 MOMENTS: Final = ("exp_avg", "exp_avg_sq")
 
 Form = tuple[str, tuple[int, ...]]
@@ -28,18 +34,16 @@ def checkpoints_follow(documents: Documents) -> Iterator[KolmError]:
     if not lock["publish"]["checkpoints"]:
         return
     trace = list(documents.rows(TRACE))
-    adapter = {
-        part["tensor"]: part | {"whole": row["state"] == "trained"}
-        for row in documents.rows(MODULES)
-        for part in row["adapter"]
-    }
+    modules = [row for row in documents.rows(MODULES) if row["adapter"]]
+    adapter = {part["tensor"]: part for row in modules for part in row["adapter"]}
+    whole = {p["tensor"] for row in modules if row["state"] == "trained" for p in row["adapter"]}
     wrong = list(
         checkpoint.documents_follow(
             lambda name: _read(documents, name),
             trace,
             read_schedule(lock),
             {
-                name: checkpoint.Learned(part["whole"], part["gradient_steps"])
+                name: checkpoint.Learned(name in whole, part["gradient_steps"])
                 for name, part in adapter.items()
             },
         )
@@ -50,14 +54,13 @@ def checkpoints_follow(documents: Documents) -> Iterator[KolmError]:
         place = checkpoint.document_name(step)
         document, name = _read(documents, place), place.removesuffix(".json") + ".safetensors"
         if document is not None and name in documents:
-            ends = (("before", steps[0]), ("after", steps[-1]))
-            known = [end for end, at in ends if at == step]
+            known = [end for end, at in zip(ENDS, (steps[0], steps[-1]), strict=True) if at == step]
             yield from _tensors_follow(name, documents.raw(name), document, adapter, known)
 
 
-def _read(documents: Documents, name: str) -> Row | None:
+def _read(documents: Documents, name: str) -> Checkpoint | None:
     try:
-        return documents.document(name)
+        return documents.document(Name(name))
     except KolmError:
         return None  # V04, V06 or V07 tells of it
 
@@ -65,9 +68,9 @@ def _read(documents: Documents, name: str) -> Row | None:
 def _tensors_follow(
     name: str,
     data: memoryview,
-    document: Row,
-    adapter: Mapping[str, Mapping[str, Any]],
-    known: list[str],
+    document: Checkpoint,
+    adapter: Mapping[str, ModulesRowAdapter],
+    known: list[End],
 ) -> Iterator[KolmError]:
     """The file holds weights, moments and generator, and at both ends the weights that are known.
 
@@ -100,9 +103,9 @@ def _tensors_follow(
                 yield _refused(f"{name}: {entry.name}", message, stated, digest)
 
 
-def _forms(document: Row, adapter: Mapping[str, Mapping[str, Any]]) -> dict[str, Form]:
+def _forms(document: Checkpoint, adapter: Mapping[str, ModulesRowAdapter]) -> dict[str, Form]:
     """Dtype and shape of every tensor of a state but the generator's."""
-    forms = {}
+    forms: dict[str, Form] = {}
     for tensor, part in adapter.items():
         updated = document["updates"].get(tensor, 0) > 0
         for kind in ("weights", *(MOMENTS if updated else ())):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from functools import cached_property
-from typing import Any, Final
+from typing import Any, Final, TypeVar, cast
 
 from kolm import canonical, digest, schema
 from kolm.bundle import limits, members
@@ -13,8 +13,9 @@ from kolm.bundle.members import Content
 from kolm.digest import Digest
 from kolm.errors import Refused
 from kolm.format import names
+from kolm.format.names import Name
 
-Row = dict[str, Any]
+D = TypeVar("D")
 
 # Parsed rows take some six times their bytes; larger members are parsed again at each reading, so
 # that memory stays under file size plus 256 MiB.
@@ -26,8 +27,8 @@ class Documents:
 
     def __init__(self, contents: Mapping[str, memoryview]) -> None:
         self.contents = contents
-        self._documents: dict[str, Row] = {}
-        self._rows: dict[str, tuple[Row, ...]] = {}
+        self._documents: dict[str, object] = {}
+        self._rows: dict[str, tuple[Any, ...]] = {}
         self._digests: dict[str, Digest] = {}
 
     @classmethod
@@ -71,7 +72,7 @@ class Documents:
             self._digests[name] = digest.of_bytes(self.raw(name))
         return self._digests[name]
 
-    def document(self, name: str) -> Row:
+    def document(self, name: Name[D]) -> D:
         """A JSON member as a value; callers do not change it.
 
         Raises:
@@ -88,9 +89,9 @@ class Documents:
             if type(value) is not dict:
                 raise Refused("E_JSON_VALUE", "the document is not an object", where=name)
             self._documents[name] = value
-        return self._documents[name]
+        return cast("D", self._documents[name])
 
-    def rows(self, name: str) -> Iterator[Row]:
+    def rows(self, name: Name[D]) -> Iterator[D]:
         """The rows of a JSON Lines member, in order; callers do not change them.
 
         Raises:
@@ -99,7 +100,8 @@ class Documents:
         kept = self._rows.get(name)
         if kept is not None:
             return iter(kept)
-        stream = (row for _, _, row in canonical.read_lines(self.raw(name), where=name))
+        lines = canonical.read_lines(self.raw(name), where=name)
+        stream = (cast("D", row) for _, _, row in lines)
         if len(self.raw(name)) > _KEPT_BYTES:
             return stream
         self._rows[name] = tuple(stream)

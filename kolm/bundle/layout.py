@@ -10,7 +10,7 @@ from __future__ import annotations
 import base64
 import binascii
 from collections.abc import Iterable, Sequence
-from typing import Any, Final, NamedTuple
+from typing import Final, NamedTuple
 
 from kolm import canonical, digest
 from kolm.bundle import limits
@@ -77,7 +77,7 @@ def claim_of(data: bytes, subject: bytes) -> Claim:
     )
 
 
-def _described(data: bytes, media_type: str) -> dict[str, Any]:
+def _described(data: bytes, media_type: str) -> dict[str, object]:
     return {"digest": digest.of_bytes(data), "mediaType": media_type, "size": len(data)}
 
 

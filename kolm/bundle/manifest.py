@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from typing import Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from kolm import canonical, digest, schema
 from kolm.bundle import limits
@@ -18,6 +18,10 @@ from kolm.digest import Digest
 from kolm.errors import Refused, Unreadable
 from kolm.format.names import RECEIPT
 from kolm.records import kinds
+
+if TYPE_CHECKING:
+    from kolm.records.documents import ManifestDescriptor, ManifestDescriptorAnnotations
+
 
 MANIFEST_MEDIA_TYPE: Final = "application/vnd.oci.image.manifest.v1+json"
 ARTIFACT_TYPE: Final = "application/vnd.kolm.bundle.v1"
@@ -105,9 +109,9 @@ def _check_contents(members: list[Member]) -> None:
             )
 
 
-def _descriptor(member: Member) -> dict[str, Any]:
+def _descriptor(member: Member) -> ManifestDescriptor:
     media_type = member.media_type
-    annotations = {TITLE: member.name}
+    annotations: ManifestDescriptorAnnotations = {TITLE: member.name}
     if media_type.startswith("application/vnd.cncf.model."):
         annotations[FILEPATH] = member.name  # where ModelPack tools put the file
     return {
@@ -142,7 +146,7 @@ def parse_manifest(data: bytes | memoryview) -> Manifest:
     return Manifest(receipt=receipt, layers=layers)
 
 
-def _check_artifact(value: Any) -> None:
+def _check_artifact(value: object) -> None:
     found = value.get("artifactType") if type(value) is dict else None
     if found == ARTIFACT_TYPE:
         return
@@ -164,7 +168,7 @@ def _check_artifact(value: Any) -> None:
     )
 
 
-def _member(descriptor: dict[str, Any]) -> Member:
+def _member(descriptor: ManifestDescriptor) -> Member:
     name = descriptor["annotations"][TITLE]
     kind_of(name).limit.hold(descriptor["size"], where=name)
     return Member(

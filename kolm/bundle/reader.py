@@ -7,7 +7,7 @@ import tempfile
 from collections.abc import Iterator
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, TypeVar
 
 from kolm import canonical, digest, paths, system
 from kolm.bundle import cid, container_rules
@@ -15,8 +15,13 @@ from kolm.bundle.container import Container, open_container
 from kolm.bundle.documents import Documents
 from kolm.bundle.manifest import Member
 from kolm.errors import Usage
-from kolm.format.names import RECEIPT
+from kolm.format.names import RECEIPT, Name
 
+if TYPE_CHECKING:
+    from kolm.records.documents import Manifest, Receipt
+
+
+D = TypeVar("D")
 _STRICT_RULES = (
     container_rules.tar_grammar,
     container_rules.sizes_within_limits,
@@ -77,9 +82,9 @@ class Bundle:
         return bytes(self.container.subject)
 
     @cached_property
-    def manifest(self) -> dict[str, Any]:
+    def manifest(self) -> Manifest:
         """The subject manifest as a document."""
-        value: dict[str, Any] = canonical.loads(self.manifest_bytes, where="manifest")
+        value: Manifest = canonical.loads(self.manifest_bytes, where="manifest")
         return value
 
     @property
@@ -93,7 +98,7 @@ class Bundle:
         return tuple(member.name for member in self.members)
 
     @property
-    def receipt(self) -> dict[str, Any]:
+    def receipt(self) -> Receipt:
         """The receipt as a document."""
         return self.document(RECEIPT)
 
@@ -110,11 +115,11 @@ class Bundle:
         """
         return self._documents.raw(name)
 
-    def document(self, name: str) -> dict[str, Any]:
+    def document(self, name: Name[D]) -> D:
         """A JSON member as a value."""
         return self._documents.document(name)
 
-    def rows(self, name: str) -> Iterator[dict[str, Any]]:
+    def rows(self, name: Name[D]) -> Iterator[D]:
         """The rows of a JSON Lines member."""
         return self._documents.rows(name)
 

@@ -7,29 +7,43 @@ docs/format/receipt.md.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Final
 
 from kolm.bundle import globs
 from kolm.digest import Digest
-from kolm.format.examples import losses
+from kolm.format.examples import Losses, losses
 from kolm.format.names import CARD, LOCK, RECEIPT, WEIGHTS
 from kolm.format.optimizer import OPTIMIZER
 
-SCHEMA = "urn:kolm:receipt:v1"
-ROLES = ("head", "language", "other", "projector", "vision")
+if TYPE_CHECKING:
+    from kolm.records.documents import (
+        ExamplesRow,
+        Lock,
+        ModulesRow,
+        ModulesRowRole,
+        Receipt,
+        ReceiptCounts,
+        ReceiptRoleCount,
+        ReceiptTrace,
+        ReceiptVlmTrain,
+        Snapshot,
+        TraceRow,
+    )
 
-Row = dict[str, Any]
+
+SCHEMA: Final = "urn:kolm:receipt:v1"
+ROLES: Final[tuple[ModulesRowRole, ...]] = ("head", "language", "other", "projector", "vision")
 
 
 def derive_receipt(
     *,
-    lock: Row,
-    snapshot: Row,
-    modules: Iterable[Row],
-    examples: Iterable[Row],
-    trace: Iterable[Row],
+    lock: Lock,
+    snapshot: Snapshot,
+    modules: Iterable[ModulesRow],
+    examples: Iterable[ExamplesRow],
+    trace: Iterable[TraceRow],
     members: Mapping[str, tuple[Digest, int]],
-) -> Row:
+) -> Receipt:
     """The receipt document of a bundle.
 
     Args:
@@ -41,7 +55,7 @@ def derive_receipt(
         members: digest and size in bytes of every layer; README.md and the receipt are skipped.
     """
     module_rows = list(modules)
-    walked = _walk_trace(trace)
+    walked, label_tokens = _walk_trace(trace)
     base = lock["base"]
     return {
         "base": {"family": base["family"], "id": base["id"], "root": base["root"]},
@@ -57,29 +71,43 @@ def derive_receipt(
         "name": lock["name"],
         "schema": SCHEMA,
         "snapshot_root": snapshot["root"],
-        "trace": walked["trace"],
-        "vlm_train": _training(lock, snapshot, module_rows, examples)
-        | {
-            "adapter_bytes": members[WEIGHTS][1],
-            "label_tokens": walked["label_tokens"],
-            "steps": walked["trace"]["steps"],
-        },
+        "trace": walked,
+        "vlm_train": _training(
+            lock,
+            snapshot,
+            module_rows,
+            losses(examples),
+            adapter_bytes=members[WEIGHTS][1],
+            label_tokens=label_tokens,
+            steps=walked["steps"],
+        ),
     }
 
 
-def _training(lock: Row, snapshot: Row, modules: list[Row], examples: Iterable[Row]) -> Row:
-    train, base, lost = lock["train"], lock["base"], losses(examples)
+def _training(
+    lock: Lock,
+    snapshot: Snapshot,
+    modules: list[ModulesRow],
+    lost: Losses,
+    *,
+    adapter_bytes: int,
+    label_tokens: int,
+    steps: int,
+) -> ReceiptVlmTrain:
+    train, base = lock["train"], lock["base"]
     method = train["method"]
     names = [row["module"] for row in modules]
     frozen = [row["module"] for row in modules if row["state"] == "frozen"]
     trainable = [row["module"] for row in modules if row["state"] != "frozen"]
     return {
+        "adapter_bytes": adapter_bytes,
         "base_parameters": base["parameters"],
         "cut_prompts": lost.cut,
         "dropped_examples": lost.dropped,
         "freeze_projector": train["freeze"]["projector"],
         "freeze_vision": train["freeze"]["vision"],
         "frozen_modules": globs.summarise(frozen, names),
+        "label_tokens": label_tokens,
         "learning_rate": train["learning_rate"],
         "lora_alpha": method["alpha"],
         "lora_dropout": method["dropout"],
@@ -93,24 +121,31 @@ def _training(lock: Row, snapshot: Row, modules: list[Row], examples: Iterable[R
         "papers": list(base["papers"]),
         "precision": train["precision"],
         "projector_learning_rate": train["projector_learning_rate"],
+        "steps": steps,
         "train_examples": snapshot["splits"]["train"]["captures"],
         "trainable_modules": globs.summarise(trainable, names),
         "trained_parameters": sum(_trained_elements(row) for row in modules),
     }
 
 
-def _trained_elements(row: Row) -> int:
+def _trained_elements(row: ModulesRow) -> int:
     return sum(tensor["elements"] for tensor in row["adapter"])
 
 
-def count_roles(modules: Iterable[Row]) -> Row:
+def count_roles(modules: Iterable[ModulesRow]) -> ReceiptCounts:
     """Modules and parameters by role, each role once, empty ones included.
 
     `parameters` counts elements of the base, an alias once at its own module; `frozen` those that
     the bundle leaves as they are (a delta leaves them, a trained module replaces them); `trained`
     the elements of the adapter's tensors.
     """
-    counts = {role: {"frozen": 0, "modules": 0, "parameters": 0, "trained": 0} for role in ROLES}
+    counts: ReceiptCounts = {
+        "head": _no_modules(),
+        "language": _no_modules(),
+        "other": _no_modules(),
+        "projector": _no_modules(),
+        "vision": _no_modules(),
+    }
     for row in modules:
         count = counts[row["role"]]
         own = sum(p["elements"] for p in row["parameters"] if "alias_of" not in p)
@@ -121,7 +156,12 @@ def count_roles(modules: Iterable[Row]) -> Row:
     return counts
 
 
-def _walk_trace(trace: Iterable[Row]) -> Row:
+def _no_modules() -> ReceiptRoleCount:
+    return {"frozen": 0, "modules": 0, "parameters": 0, "trained": 0}
+
+
+def _walk_trace(trace: Iterable[TraceRow]) -> tuple[ReceiptTrace, int]:
+    """What the receipt says of the trace, and the tokens that were learned."""
     steps = label_tokens = 0
     checkpoints = []
     for row in trace:
@@ -130,13 +170,11 @@ def _walk_trace(trace: Iterable[Row]) -> Row:
             label_tokens += row["label_tokens"]
         elif row["kind"] == "checkpoint":
             checkpoints.append(row)
-    return {
-        "label_tokens": label_tokens,
-        "trace": {
-            "chain": checkpoints[-1]["chain"],
-            "segments": len(checkpoints) - 1,
-            "state_first": checkpoints[0]["state"],
-            "state_last": checkpoints[-1]["state"],
-            "steps": steps,
-        },
+    ends: ReceiptTrace = {
+        "chain": checkpoints[-1]["chain"],
+        "segments": len(checkpoints) - 1,
+        "state_first": checkpoints[0]["state"],
+        "state_last": checkpoints[-1]["state"],
+        "steps": steps,
     }
+    return ends, label_tokens

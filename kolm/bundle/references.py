@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Final
 
 from kolm import digest
 from kolm.bundle import card
@@ -17,9 +17,14 @@ from kolm.bundle.documents import Documents
 from kolm.bundle.receipt import derive_receipt
 from kolm.errors import KolmError, Refused
 from kolm.format import examples, names, trace
-from kolm.format.names import CARD, LOCK, WEIGHTS
+from kolm.format.names import CARD, LOCK, WEIGHTS, Name
 from kolm.format.schedule import read_schedule
 from kolm.format.seeds import training_root
+
+if TYPE_CHECKING:
+    from kolm.records.documents import Checkpoint, SnapshotRowSplit
+
+SIDES: Final[tuple[SnapshotRowSplit, ...]] = ("eval", "none", "train", "validation")
 
 
 def members_agree(documents: Documents) -> Iterator[KolmError]:
@@ -62,7 +67,7 @@ def receipt_is_derived(documents: Documents) -> Iterator[KolmError]:
     yield from _differences(stated, derived, names.RECEIPT)
 
 
-def _differences(stated: Any, derived: Any, place: str) -> Iterator[KolmError]:
+def _differences(stated: object, derived: object, place: str) -> Iterator[KolmError]:
     if isinstance(stated, dict) and isinstance(derived, dict):
         for key in sorted(stated.keys() | derived.keys()):
             separator = "#/" if "#" not in place else "/"
@@ -116,7 +121,7 @@ def snapshot_counts_rows(documents: Documents) -> Iterator[KolmError]:
     root = digest.merkle_root(documents.lines(names.LINES))
     yield from _same("snapshot.json#/root", root, header["root"])
     captures: Counter[str] = Counter()
-    images: dict[str, set[str]] = {side: set() for side in header["splits"]}
+    images: dict[str, set[str]] = {side: set() for side in SIDES}
     previous = ""
     for number, row in enumerate(documents.rows(names.LINES), start=1):
         if row["capture"] <= previous:
@@ -125,8 +130,8 @@ def snapshot_counts_rows(documents: Documents) -> Iterator[KolmError]:
         previous = row["capture"]
         captures[row["split"]] += 1
         images[row["split"]].update(image["file"] for image in row["images"])
-    for side, stated in header["splits"].items():
-        place = f"snapshot.json#/splits/{side}"
+    for side in SIDES:
+        place, stated = f"snapshot.json#/splits/{side}", header["splits"][side]
         yield from _same(f"{place}/captures", captures[side], stated["captures"])
         yield from _same(f"{place}/images", len(images[side]), stated["images"])
     yield from _same("snapshot.json#/captures", captures.total(), header["captures"])
@@ -167,12 +172,13 @@ def checkpoints_are_the_traces(documents: Documents) -> Iterator[KolmError]:
     expected = {f"{base}.{suffix}" for base in states for suffix in ("json", "safetensors")}
     yield from _exactly(documents, "checkpoint-", expected, "publish.checkpoints and the trace")
     for base, state in states.items():
-        document, tensors = f"{base}.json", f"{base}.safetensors"
+        document: Name[Checkpoint] = Name(f"{base}.json")
+        tensors = f"{base}.safetensors"
         if document in documents and tensors in documents:
             yield from _same(document, state, documents.digest_of(document))
             found = documents.digest_of(tensors)
             try:
-                stated = documents.document(document).get("tensors")
+                stated = documents.document(document)["tensors"]
             except KolmError:
                 continue  # V06 and V07 say what is wrong with it
             yield from _same(tensors, stated, found)
@@ -215,7 +221,7 @@ def card_is_derived(documents: Documents) -> Iterator[KolmError]:
         yield _refused(CARD, "the model card is not the one that follows from the other members")
 
 
-def _same(place: str, expected: Any, found: Any) -> Iterator[KolmError]:
+def _same(place: str, expected: object, found: object) -> Iterator[KolmError]:
     if expected != found:
         yield _refused(place, "two members contradict each other", str(expected), str(found))
 

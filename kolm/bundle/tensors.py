@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any, Final, NamedTuple
+from typing import Final, NamedTuple, TypeGuard
 
 from kolm import canonical
 from kolm.bundle import limits
@@ -111,7 +111,7 @@ def _header_bytes(data: bytes | memoryview | Ranges, where: str) -> bytes:
     return header
 
 
-def _entry(name: str, fields: Any, base: int, where: str) -> TensorEntry:
+def _entry(name: str, fields: object, base: int, where: str) -> TensorEntry:
     try:
         limits.TENSOR_NAME_BYTES.hold(len(name.encode("utf-8")), where=f"{where}#{name[:120]}")
     except UnicodeEncodeError:
@@ -133,7 +133,7 @@ def _entry(name: str, fields: Any, base: int, where: str) -> TensorEntry:
     )
 
 
-def _counts(value: Any) -> bool:
+def _counts(value: object) -> TypeGuard[list[int]]:
     return type(value) is list and all(type(item) is int and item >= 0 for item in value)
 
 
@@ -160,7 +160,7 @@ def _bad_header(where: str, message: str) -> Refused:
 
 def _encode_header(entries: list[TensorEntry] | tuple[TensorEntry, ...]) -> bytes:
     """The canonical header of these tensors: names sorted, offsets contiguous in that order."""
-    value: dict[str, Any] = {"__metadata__": METADATA}
+    value: dict[str, object] = {"__metadata__": METADATA}
     position = 0
     for entry in sorted(entries, key=_by_name):
         size = entry.end - entry.start

@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, cast
 
 from kolm import canonical, digest, paths
 from kolm.capture import hygiene, likeness, limits
@@ -44,6 +44,10 @@ from kolm.records.snapshot import (
 )
 from kolm.records.snapshot import Snapshot as Header
 from kolm.store.blobs import translating
+
+if TYPE_CHECKING:
+    from kolm.records.documents import Snapshot as SnapshotDocument
+
 
 SIDES: tuple[Placed, ...] = ("eval", NO_SIDE, "train", "validation")
 NAME_HEX_DIGITS = 16  # of a snapshot's folder: 64 bits tell a person's snapshots apart
@@ -98,9 +102,9 @@ class Snapshot:
         sides = (row.split for row in self.rows)
         return training_root(zip(sides, self.lines, strict=True))
 
-    def document(self) -> dict[str, Any]:
+    def document(self) -> SnapshotDocument:
         """The header as a plain document."""
-        return codec.to_document(self.header)
+        return cast("SnapshotDocument", codec.to_document(self.header))
 
     def files(self) -> dict[str, bytes]:
         """The three files by name."""

@@ -9,16 +9,12 @@ from kolm.counting import counted
 
 if TYPE_CHECKING:
     from kolm.cli.output import Output
+    from kolm.records.documents import Evaluation, Kscore
 
-CONTROLS = (
-    ("base", "base"),
-    ("without the picture", "blind"),
-    ("most frequent answer", "majority"),
-)
 SHOWN_TEXT = 100  # characters of a prompt or answer; more would wrap
 
 
-def score_lines(evaluation: Mapping[str, Any], kscore: Mapping[str, Any], out: Output) -> list[str]:
+def score_lines(evaluation: Evaluation, kscore: Kscore, out: Output) -> list[str]:
     """Accuracy with its interval, the controls, every floor, and K."""
     adapter = evaluation["adapter"]
     interval = adapter["interval"]
@@ -27,7 +23,11 @@ def score_lines(evaluation: Mapping[str, Any], kscore: Mapping[str, Any], out: O
         asked += f" ({evaluation['distinct_questions']} distinct questions)"
     cases = f"{asked}, {evaluation['covered']} covered"
     span = f"95 % {interval['low']} to {interval['high']}"
-    controls = ((name, evaluation[key]["accuracy"]) for name, key in CONTROLS)
+    controls = (
+        ("base", evaluation["base"]["accuracy"]),
+        ("without the picture", evaluation["blind"]["accuracy"]),
+        ("most frequent answer", evaluation["majority"]["accuracy"]),
+    )
     lines = [
         f"accuracy   {adapter['accuracy']}   {span}   on {cases}",
         "controls   " + "   ".join(f"{name} {accuracy}" for name, accuracy in controls),
@@ -36,7 +36,9 @@ def score_lines(evaluation: Mapping[str, Any], kscore: Mapping[str, Any], out: O
         cut = f"{evaluation['cut_prompts']} prompts were cut to fit the budget of tokens"
         lines.append(f"{out.paint('note', 'warn')}       {cut}")
     gate = kscore["gate"]
-    held = [(f["name"], f["demanded"], f["observed"], f["passed"]) for f in evaluation["floors"]]
+    held: list[tuple[str, str | None, str, bool | None]] = [
+        (f["name"], f["demanded"], f["observed"], f["passed"]) for f in evaluation["floors"]
+    ]
     held.append(("K-score", gate["k"], kscore["composite"], gate["k_passed"]))
     return [*lines, *(_floor_line(*floor, out) for floor in held)]
 

@@ -10,16 +10,19 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from kolm.counting import counted
+from kolm.digest import Digest
 from kolm.encode.encoder import Encoder
 from kolm.encode.examples import Example
 from kolm.errors import KolmError
 
-SHOWN_CASES = 10  # of those that one error names
+if TYPE_CHECKING:
+    from kolm.records.documents import Capture
 
-CaptureRow = tuple[str, Mapping[str, Any]]
+CaptureRow: TypeAlias = "tuple[Digest, Capture]"
+SHOWN_CASES = 10  # of those that one error names
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

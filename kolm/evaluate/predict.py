@@ -21,6 +21,9 @@ from kolm.score.judge import LONGEST_OUTPUT_CHARACTERS
 if TYPE_CHECKING:
     import torch
 
+    from kolm.records.documents import PredictionsRowOutcomeFinish
+    from kolm.score.judge import Said
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Answer:
@@ -28,7 +31,11 @@ class Answer:
 
     output: str
     tokens: int
-    finish: str
+    finish: PredictionsRowOutcomeFinish
+
+    def said(self) -> Said:
+        """The answer as a document."""
+        return {"output": self.output, "tokens": self.tokens, "finish": self.finish}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

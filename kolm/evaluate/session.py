@@ -127,8 +127,8 @@ def read_captures(data: bytes) -> tuple[CaptureRow, ...]:
         Refused: a line is not a canonical capture.
     """
     rows = []
-    for number, line, capture in canonical.read_lines(data, where=names.CASES):
-        schema.check(kinds.CAPTURE, capture, where=f"{names.CASES}:{number}")
+    for number, line, row in canonical.read_lines(data, where=names.CASES):
+        capture = schema.check(kinds.CAPTURE, row, where=f"{names.CASES}:{number}")
         rows.append((digest.of_bytes(line), capture))
     return tuple(rows)
 

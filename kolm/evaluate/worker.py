@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from kolm import canonical
+from kolm.digest import Digest
 from kolm.evaluate.controls import answer_all
 from kolm.evaluate.latency import Latency, machine_memory_bytes, measure_latency, peak_memory_bytes
 from kolm.evaluate.partial import Answers
@@ -24,9 +24,14 @@ from kolm.format.names import PREDICTIONS
 from kolm.run import folder as files
 from kolm.run.names import MEASUREMENTS
 from kolm.score.cases import build_cases
-from kolm.score.evaluation import RUNS, score_row
+from kolm.score.evaluation import score_row
 from kolm.score.judge import Judge
 from kolm.sign.predicates import instant
+
+if TYPE_CHECKING:
+    from kolm.records.documents import PredictionsRow
+    from kolm.run.documents import Measurements
+    from kolm.score.evaluation import AnsweredRow
 
 
 def evaluate_folder(folder: Path, reporter: Reporter) -> None:
@@ -65,16 +70,22 @@ def fix_execution(threads: int) -> None:
 
 def prediction_rows(
     sources: Sources, batches: Sequence[EvalBatch], answers: Mapping[str, Answers]
-) -> list[dict[str, Any]]:
+) -> list[PredictionsRow]:
     """The rows of predictions.jsonl: one a case, sorted by id, scored by kolm/score."""
     settings = sources.lock["evaluation"]
     judge = Judge(settings)
     prompts = {p.case: (b.number, p.example.cut_tokens) for b in batches for p in b.prompts}
     rows = []
     for case in sorted(build_cases(sources.captures), key=lambda case: case.case):
-        outcomes = {run: asdict(answers[run][case.case]) for run in RUNS}
         number, cut = prompts[case.case]
-        row = {"case": case.case, "batch": number, "cut": cut, **outcomes}
+        row: AnsweredRow = {
+            "case": Digest(case.case),
+            "batch": number,
+            "cut": cut,
+            "adapter": answers["adapter"][case.case].said(),
+            "base": answers["base"][case.case].said(),
+            "blind": answers["blind"][case.case].said(),
+        }
         rows.append(score_row(row, case, settings, judge=judge))
     return rows
 
@@ -85,7 +96,7 @@ def _measurements(
     latency: Latency,
     wall_seconds: float,
     measured_on: datetime,
-) -> dict[str, Any]:
+) -> Measurements:
     tokens = sum(answer.tokens for run in answers.values() for answer in run.values())
     environment = session.sources.lock["environment"]
     return {

@@ -8,12 +8,13 @@ Rules C3 and C9 to C11 of docs/format/checkpoint.md.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from kolm.errors import Refused
-from kolm.format.schedule import Happening, Schedule
+from kolm.format.schedule import Schedule
 
-Row = Mapping[str, Any]
+if TYPE_CHECKING:
+    from kolm.records.documents import Checkpoint, TraceRow
 
 
 class Learned(NamedTuple):
@@ -37,8 +38,8 @@ class _Counts(NamedTuple):
 
 
 def documents_follow(
-    read: Callable[[str], Row | None],
-    trace: Iterable[Row],
+    read: Callable[[str], Checkpoint | None],
+    trace: Iterable[TraceRow],
     schedule: Schedule,
     learned: Mapping[str, Learned],
 ) -> Iterator[Refused]:
@@ -53,9 +54,9 @@ def documents_follow(
     """
     patience, before, place = schedule.new_patience(), None, ""
     for row in trace:
-        if row["kind"] == Happening.VALIDATION.value and patience:
+        if row["kind"] == "validation" and patience:
             patience.tell(row["loss"])
-        if row["kind"] != Happening.CHECKPOINT.value:
+        if row["kind"] != "checkpoint":
             continue
         place = document_name(row["step"])
         document = read(place)
@@ -111,7 +112,7 @@ def _counts_grow(
             )
 
 
-def _same(place: str, rule: str, expected: Any, found: Any) -> Iterator[Refused]:
+def _same(place: str, rule: str, expected: object, found: object) -> Iterator[Refused]:
     if expected != found:
         message = f"the checkpoint does not say what follows from trace and modules ({rule})"
         yield _refused(place, message, str(expected), str(found))

@@ -6,17 +6,25 @@ follow from it. Rules X1 to X6 of docs/format/examples.md.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import zip_longest
-from typing import Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from kolm.errors import Refused
 from kolm.format.names import EXAMPLES
 
+if TYPE_CHECKING:
+    from kolm.records.documents import (
+        ExamplesRow,
+        ExamplesRowDroppedDropped,
+        ExamplesRowSide,
+        LockTrain,
+        SnapshotRow,
+    )
+
+
 SIDES: Final = ("train", "validation")
 TOO_MANY_IMAGES: Final = "too_many_images"
-
-Row = Mapping[str, Any]
 
 
 class Usable(NamedTuple):
@@ -45,17 +53,17 @@ class Losses(NamedTuple):
     cut: int
 
 
-def kept_row(side: str, *, tokens: int, labels: int, cut: int) -> dict[str, Any]:
+def kept_row(side: ExamplesRowSide, *, tokens: int, labels: int, cut: int) -> ExamplesRow:
     """The row of a capture that can be used; `cut` counts the prompt tokens taken out."""
     return {"cut": cut, "labels": labels, "side": side, "tokens": tokens}
 
 
-def dropped_row(side: str, reason: str) -> dict[str, Any]:
+def dropped_row(side: ExamplesRowSide, reason: ExamplesRowDroppedDropped) -> ExamplesRow:
     """The row of a capture that cannot be used."""
     return {"dropped": reason, "side": side}
 
 
-def usable(rows: Iterable[Row], side: str) -> tuple[Usable, ...]:
+def usable(rows: Iterable[ExamplesRow], side: str) -> tuple[Usable, ...]:
     """The captures of one side that can be used, in the order of the snapshot."""
     of_side = (row for row in rows if row["side"] == side)
     return tuple(
@@ -65,17 +73,17 @@ def usable(rows: Iterable[Row], side: str) -> tuple[Usable, ...]:
     )
 
 
-def losses(rows: Iterable[Row]) -> Losses:
+def losses(rows: Iterable[ExamplesRow]) -> Losses:
     """The receipt's counts of the train side."""
     train = [row for row in rows if row["side"] == "train"]
     return Losses(
         dropped=sum("dropped" in row for row in train),
-        cut=sum(row.get("cut", 0) > 0 for row in train),
+        cut=sum("dropped" not in row and row["cut"] > 0 for row in train),
     )
 
 
 def examples_follow(
-    rows: Sequence[Row], snapshot: Iterable[Row], train: Mapping[str, Any]
+    rows: Sequence[ExamplesRow], snapshot: Iterable[SnapshotRow], train: LockTrain
 ) -> Iterator[Refused]:
     """Hold the rows against the snapshot's lines and the lock's training block.
 
@@ -103,15 +111,16 @@ def examples_follow(
 
 
 def _row_is_possible(
-    row: Row, line: Row, train: Mapping[str, Any], place: str
+    row: ExamplesRow, line: SnapshotRow, train: LockTrain, place: str
 ) -> Iterator[Refused]:
     most = train["max_images"]
-    if (len(line["images"]) > most) != (row.get("dropped") == TOO_MANY_IMAGES):
+    reason = row.get("dropped")
+    if (len(line["images"]) > most) != (reason == TOO_MANY_IMAGES):
         yield _refused(
             place,
             "a capture is dropped for too many images exactly if it has more than max_images",
             expected=f"at most {most} images, or dropped as {TOO_MANY_IMAGES}",
-            found=f"{len(line['images'])} images, {row.get('dropped', 'not dropped')}",
+            found=f"{len(line['images'])} images, {reason or 'not dropped'}",
         )
     if "dropped" in row:
         return

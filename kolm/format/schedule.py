@@ -8,15 +8,19 @@ docs/format/trace.md.
 from __future__ import annotations
 
 import decimal
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from decimal import Decimal
 from enum import Enum
 from functools import lru_cache
-from typing import Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from kolm import canonical
 from kolm.digest import Digest
 from kolm.format.stopping import Patience
+
+if TYPE_CHECKING:
+    from kolm.records.documents import Lock
+
 
 RATE_PLACES: Final = 15  # eleven digits of a rate of 1e-4
 _EXACT: Final = decimal.Context(prec=40)
@@ -114,7 +118,7 @@ class Schedule(NamedTuple):
             return canonical.decimal(peak * share, RATE_PLACES)
 
 
-def read_schedule(lock: Mapping[str, Any]) -> Schedule:
+def read_schedule(lock: Lock) -> Schedule:
     """The schedule of a lock that fits its schema."""
     train = lock["train"]
     freeze, stopping = train["freeze"], train["early_stopping"]
@@ -125,8 +129,10 @@ def read_schedule(lock: Mapping[str, Any]) -> Schedule:
         segments=train["segments"],
         batch_size=train["batch_size"],
         accumulation=train["accumulation"],
-        learning_rate=_number(train, "learning_rate"),
-        projector_learning_rate=_number(train, "projector_learning_rate"),
+        learning_rate=_number(train["learning_rate"], "learning_rate"),
+        projector_learning_rate=_number(
+            train["projector_learning_rate"], "projector_learning_rate"
+        ),
         projector_steps=0 if freeze["projector"] else learning,
         shape=train["schedule"],
         warmup_steps=train["warmup_steps"],
@@ -137,8 +143,8 @@ def read_schedule(lock: Mapping[str, Any]) -> Schedule:
     )
 
 
-def _number(train: Mapping[str, Any], key: str) -> Decimal:
-    return canonical.parse_decimal(train[key], where=f"train.{key}")
+def _number(text: str, key: str) -> Decimal:
+    return canonical.parse_decimal(text, where=f"train.{key}")
 
 
 @lru_cache(maxsize=1)  # a step asks twice: for the adapter's rate and for the projector's

@@ -7,13 +7,16 @@ another seed one must show another training.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from typing import Any, Final
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Final
 
 from kolm import digest
 from kolm.digest import Digest
 
-LABELS: Final = ("initialisation", "order")
+if TYPE_CHECKING:
+    from kolm.records.documents import Lock, LockSeeds
+
+
 LEARNING_SIDES: Final = frozenset({"train", "validation"})
 
 
@@ -26,7 +29,7 @@ def training_root(lines: Iterable[tuple[str, bytes]]) -> Digest:
     return digest.merkle_root(line for side, line in lines if side in LEARNING_SIDES)
 
 
-def training_facts(lock: Mapping[str, Any]) -> dict[str, Any]:
+def training_facts(lock: Lock) -> dict[str, object]:
     """What the weights rest on apart from the environment: base, captures, settings, nonce (L9)."""
     return {
         "base": lock["base"]["root"],
@@ -36,10 +39,14 @@ def training_facts(lock: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def derive_seeds(lock: Mapping[str, Any]) -> dict[str, Digest]:
+def derive_seeds(lock: Lock) -> LockSeeds:
     """The seeds that belong to a lock; its own ``seeds``, if there, are not looked at.
 
     seed(label) = SHA-256(label in ASCII ‖ the 32 bytes of the digest of `training_facts`)
     """
     facts = digest.raw_of(digest.of_value(training_facts(lock)))
-    return {label: digest.of_bytes(label.encode("ascii") + facts) for label in LABELS}
+
+    def seed(label: str) -> Digest:
+        return digest.of_bytes(label.encode("ascii") + facts)
+
+    return {"initialisation": seed("initialisation"), "order": seed("order")}

@@ -10,13 +10,17 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from decimal import Decimal, InvalidOperation
-from typing import Any, NamedTuple, Self
+from typing import TYPE_CHECKING, NamedTuple, Self
 
 from kolm import digest
 from kolm.digest import Digest
 from kolm.errors import Refused, Usage
 from kolm.format.groups import MAX_JOINED, Group, Looks, Member, group
 from kolm.records.sides import NO_SIDE, Placed
+
+if TYPE_CHECKING:
+    from kolm.records.documents import Snapshot
+
 
 POLICIES = ("refuse", "report", "drop", "group")
 LOOKS = ("file", "pixels", "twins")  # what Looks holds, in this order
@@ -99,14 +103,14 @@ def share(text: str) -> Decimal:
     return value
 
 
-def rule_of(header: Mapping[str, Any]) -> SplitRule:
+def rule_of(header: Snapshot) -> SplitRule:
     """The rule that a snapshot's header states.
 
     Raises:
         Usage: it makes no sense.
     """
     rule = header["rule"]
-    held_out = {"eval": Decimal(rule["eval"])} if "eval" in rule else {}
+    held_out = {"eval": Decimal(rule["eval"])} if rule["kind"] == "hash" else {}
     return SplitRule(
         kind=rule["kind"],
         validation=Decimal(rule["validation"]),

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from decimal import Decimal
-from typing import Any
+from typing import TYPE_CHECKING
 
 from kolm import canonical
+
+if TYPE_CHECKING:
+    from kolm.records.documents import CheckpointPatience
 
 
 class Patience:
@@ -38,12 +40,12 @@ class Patience:
         """Whether the run should stop, as the last look decided."""
         return self._since >= self._looks
 
-    def to_document(self) -> dict[str, Any]:
+    def to_document(self) -> CheckpointPatience:
         """The state, for a checkpoint."""
         best = None if self._best is None else canonical.decimal(self._best)
         return {"best": best, "since": self._since}
 
-    def restore(self, document: Mapping[str, Any]) -> None:
+    def restore(self, document: CheckpointPatience) -> None:
         """Continue from the state of a checkpoint."""
         best = document["best"]
         self._best = None if best is None else canonical.parse_decimal(best, where="checkpoint")

@@ -8,9 +8,9 @@ of docs/format/trace.md.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from itertools import zip_longest
-from typing import Any
+from typing import TYPE_CHECKING
 
 from kolm import digest
 from kolm.errors import Refused
@@ -19,11 +19,12 @@ from kolm.format.names import TRACE
 from kolm.format.order import BatchOrder
 from kolm.format.schedule import Happening, Schedule
 
-Row = Mapping[str, Any]
+if TYPE_CHECKING:
+    from kolm.records.documents import ExamplesRow, TraceRow, TraceRowStep
 
 
 def trace_follows(
-    trace: Iterable[Row], schedule: Schedule, examples: Iterable[Row]
+    trace: Iterable[TraceRow], schedule: Schedule, examples: Iterable[ExamplesRow]
 ) -> Iterator[Refused]:
     """Yield what of a trace does not follow; it ends where the rows no longer correspond.
 
@@ -60,9 +61,9 @@ def trace_follows(
                 f"{row['kind']} {row['step']}",
             )
             return
-        if due[0] is Happening.STEP:
+        if row["kind"] == "step":
             yield from _step_follows(row, schedule, order, train, place)
-        elif due[0] is Happening.VALIDATION:
+        elif row["kind"] == "validation":
             labels = sum(example.labels for example in validation)
             yield from _same(f"{place}#/label_tokens", "S9", labels, row["label_tokens"])
             if patience:
@@ -82,26 +83,25 @@ def _told(due: tuple[Happening, int] | None) -> str:
 
 
 def _step_follows(
-    row: Row, schedule: Schedule, order: BatchOrder, train: tuple[Usable, ...], place: str
+    row: TraceRowStep, schedule: Schedule, order: BatchOrder, train: tuple[Usable, ...], place: str
 ) -> Iterator[Refused]:
     labels = 0
     window = order.window(row["step"], schedule.accumulation)
-    for stated, index in zip_longest(row["positions"], window):
+    for listed, index in zip_longest(row["positions"], window):
         example = None if index is None else train[index]
         position = example.position if example else None
-        if stated != position:
-            yield from _same(f"{place}#/positions", "S7", position, stated)
+        if listed != position:
+            yield from _same(f"{place}#/positions", "S7", position, listed)
             return
         labels += example.labels if example else 0
     yield from _same(f"{place}#/label_tokens", "S8", labels, row["label_tokens"])
-    for field, rate in (
-        ("learning_rate", schedule.rate(row["step"])),
-        ("projector_learning_rate", schedule.projector_rate(row["step"])),
-    ):
-        yield from _same(f"{place}#/{field}", "S8", rate, row[field])
+    rate, projector = schedule.rate(row["step"]), schedule.projector_rate(row["step"])
+    yield from _same(f"{place}#/learning_rate", "S8", rate, row["learning_rate"])
+    stated = row["projector_learning_rate"]
+    yield from _same(f"{place}#/projector_learning_rate", "S8", projector, stated)
 
 
-def _same(place: str, rule: str, expected: Any, found: Any) -> Iterator[Refused]:
+def _same(place: str, rule: str, expected: object, found: object) -> Iterator[Refused]:
     if expected != found:
         yield _refused(
             place,

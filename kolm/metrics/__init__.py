@@ -28,7 +28,7 @@ METRICS: dict[str, Callable[..., Metric]] = {
 }
 
 
-def metric_of(stated: Mapping[str, str]) -> Metric:
+def metric_of(stated: Mapping[str, object]) -> Metric:
     """The metric that a document names, with its options.
 
     Args:
@@ -38,13 +38,13 @@ def metric_of(stated: Mapping[str, str]) -> Metric:
         Unreadable: ``E_METRIC_UNKNOWN``.
         Refused: an option that is no decimal string.
     """
-    build = METRICS.get(stated["kind"])
+    build = METRICS.get(str(stated["kind"]))
     if build is None:
         raise Unreadable(
             "E_METRIC_UNKNOWN",
             "this version of kolm does not know the metric",
             expected=", ".join(sorted(METRICS)),
-            found=stated["kind"],
+            found=str(stated["kind"]),
         )
     options = {
         name: Fraction(canonical.parse_decimal(text, where=f"metric {name}"))

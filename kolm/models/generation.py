@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from kolm.errors import Refused
 from kolm.models.family import FamilyRuntime
@@ -18,7 +18,10 @@ from kolm.models.family import FamilyRuntime
 if TYPE_CHECKING:
     import torch
 
-STOP, LENGTH = "stop", "length"
+    from kolm.records.documents import PredictionsRowOutcomeFinish
+
+STOP: Final = "stop"
+LENGTH: Final = "length"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,7 +34,7 @@ class Generated:
     """
 
     ids: tuple[int, ...]
-    finish: str
+    finish: PredictionsRowOutcomeFinish
 
 
 def end_token_ids(model: Any, tokenizer: Any) -> frozenset[int]:

@@ -4,21 +4,23 @@ Written by docs/generate.py; edit schemas/ instead. What the type does not say o
 the schema does.
 """
 
-# ruff: noqa: D101, E501, I001
-# fmt: off
 from collections.abc import Mapping
-from typing import Literal, NotRequired, TypedDict
+from typing import Literal, NotRequired, TypedDict, final
 
 from kolm.digest import Digest
+
+CaptureImageMediaType = Literal['image/png', 'image/jpeg', 'image/webp']
 
 class CaptureImage(TypedDict):
     bytes: int
     file: Digest
     height: int
-    media_type: Literal['image/png', 'image/jpeg', 'image/webp']
+    media_type: CaptureImageMediaType
     orientation: int
     pixels: Digest
     width: int
+
+CaptureMessageRole = Literal['system', 'user', 'assistant']
 
 class CapturePartText(TypedDict):
     text: str
@@ -31,12 +33,14 @@ class CapturePartImage(TypedDict):
 CapturePart = CapturePartText | CapturePartImage
 
 class CaptureMessage(TypedDict):
-    role: Literal['system', 'user', 'assistant']
+    role: CaptureMessageRole
     content: list[CapturePart]
 
 class CaptureSource(TypedDict):
     kind: str
     name: str
+
+CaptureSplit = Literal['train', 'validation', 'eval', None]
 
 class CaptureCorrection(TypedDict):
     start: int
@@ -48,7 +52,7 @@ class Capture(TypedDict):
     license: str
     messages: list[CaptureMessage]
     source: CaptureSource
-    split: Literal['train', 'validation', 'eval', None]
+    split: CaptureSplit
     tags: list[str]
     rejected: NotRequired[str]
     corrections: NotRequired[list[CaptureCorrection]]
@@ -129,21 +133,27 @@ class EvaluationMajority(TypedDict):
     accuracy: str
     interval: EvaluationInterval
 
+EvaluationPairedMethod = Literal['mcnemar-exact', 'sign-exact']
+
 class EvaluationPaired(TypedDict):
     adapter_only: int
     base_only: int
     p: str
-    method: Literal['mcnemar-exact', 'sign-exact']
+    method: EvaluationPairedMethod
+
+EvaluationSliceKind = Literal['answer_type', 'image_size', 'tag']
 
 class EvaluationSlice(TypedDict):
-    kind: Literal['answer_type', 'image_size', 'tag']
+    kind: EvaluationSliceKind
     value: str
     cases: int
     accuracy: str
     interval: EvaluationInterval
 
+EvaluationFloorName = Literal['accuracy_lower_bound', 'worst_slice', 'better_than_base_p', 'above_blind', 'above_majority']
+
 class EvaluationFloor(TypedDict):
-    name: Literal['accuracy_lower_bound', 'worst_slice', 'better_than_base_p', 'above_blind', 'above_majority']
+    name: EvaluationFloorName
     demanded: str | None
     observed: str
     passed: bool | None
@@ -167,14 +177,18 @@ class Evaluation(TypedDict):
 
 ExamplesRowSide = Literal['train', 'validation']
 
+@final
 class ExamplesRowKept(TypedDict):
     cut: int
     labels: int
     side: ExamplesRowSide
     tokens: int
 
+ExamplesRowDroppedDropped = Literal['no_labels', 'over_budget', 'too_many_images']
+
+@final
 class ExamplesRowDropped(TypedDict):
-    dropped: Literal['no_labels', 'over_budget', 'too_many_images']
+    dropped: ExamplesRowDroppedDropped
     side: ExamplesRowSide
 
 ExamplesRow = ExamplesRowKept | ExamplesRowDropped
@@ -195,11 +209,13 @@ class KscoreAxes(TypedDict):
     C: str
     V: str
 
+KscoreGateVerdict = Literal['passed', 'failed']
+
 class KscoreGate(TypedDict):
     k: str | None
     k_passed: bool | None
     floors_passed: bool
-    verdict: Literal['passed', 'failed']
+    verdict: KscoreGateVerdict
 
 class KscorePackOverlap(TypedDict):
     cases: int
@@ -268,6 +284,8 @@ class LockTrainFreeze(TypedDict):
     projector: bool
     projector_after_steps: int | None
 
+LockTrainSchedule = Literal['cosine', 'linear', 'constant']
+
 class LockTrainEarlyStopping(TypedDict):
     patience: int
     every_steps: int
@@ -276,13 +294,15 @@ class LockTrainContinues(TypedDict):
     state: Digest
     chain: Digest
 
+LockTrainPrecision = Literal['float32', 'bfloat16']
+
 class LockTrain(TypedDict):
     objective: Literal['sft']
     method: LockTrainMethod
     freeze: LockTrainFreeze
     learning_rate: str
     projector_learning_rate: str
-    schedule: Literal['cosine', 'linear', 'constant']
+    schedule: LockTrainSchedule
     warmup_steps: int
     weight_decay: str
     max_grad_norm: str
@@ -295,7 +315,7 @@ class LockTrain(TypedDict):
     segments: int
     early_stopping: LockTrainEarlyStopping | None
     continues: LockTrainContinues | None
-    precision: Literal['float32', 'bfloat16']
+    precision: LockTrainPrecision
 
 class LockEvaluationMetricAnls(TypedDict):
     kind: Literal['anls']
@@ -439,22 +459,36 @@ class ModulesRowParameter(TypedDict):
     requires_grad: bool
     shape: list[int]
 
+ModulesRowRole = Literal['vision', 'projector', 'language', 'head', 'other']
+
+ModulesRowState = Literal['frozen', 'adapted', 'trained']
+
 ModulesRow = TypedDict('ModulesRow', {
     'adapter': list[ModulesRowAdapter],
     'buffers': list[ModulesRowBuffer],
     'class': str,
     'module': str,
     'parameters': list[ModulesRowParameter],
-    'role': Literal['vision', 'projector', 'language', 'head', 'other'],
-    'state': Literal['frozen', 'adapted', 'trained'],
+    'role': ModulesRowRole,
+    'state': ModulesRowState,
     'weight_norm': str | None,
 })
 
+PolicyClaimPredicate = Literal['https://slsa.dev/provenance/v1', 'urn:kolm:modules:v1', 'urn:kolm:kscore:v1', 'https://in-toto.io/attestation/test-result/v0.1', 'https://slsa.dev/verification_summary/v1']
+
+PolicyClaimRole = Literal['builder', 'evaluator', 'verifier']
+
 class PolicyClaim(TypedDict):
-    predicate: Literal['https://slsa.dev/provenance/v1', 'urn:kolm:modules:v1', 'urn:kolm:kscore:v1', 'https://in-toto.io/attestation/test-result/v0.1', 'https://slsa.dev/verification_summary/v1']
-    role: Literal['builder', 'evaluator', 'verifier']
+    predicate: PolicyClaimPredicate
+    role: PolicyClaimRole
     threshold: int
     keys: NotRequired[list[str]]
+
+PolicyGate = Literal['passed', 'any']
+
+PolicyText = Literal['published', 'any']
+
+PolicyLowerBoundAbove = Literal['base', 'blind', 'majority']
 
 class PolicyMetricAnls(TypedDict):
     kind: Literal['anls']
@@ -474,18 +508,20 @@ class PolicyPack(TypedDict):
     evaluator: str
     pack: Digest
 
+PolicyReach = Literal['delta_scope', 'base_identity', 'process', 'scores']
+
 class Policy(TypedDict):
     schema: Literal['urn:kolm:policy:v1']
     name: str
     claims: list[PolicyClaim]
     same_signer: NotRequired[bool]
-    gate: NotRequired[Literal['passed', 'any']]
-    text: NotRequired[Literal['published', 'any']]
+    gate: NotRequired[PolicyGate]
+    text: NotRequired[PolicyText]
     base_roots: NotRequired[list[Digest]]
     eval_pack_roots: NotRequired[list[Digest]]
     environment_classes: NotRequired[list[Digest]]
     minimum_eval_cases: NotRequired[int]
-    lower_bound_above: NotRequired[list[Literal['base', 'blind', 'majority']]]
+    lower_bound_above: NotRequired[list[PolicyLowerBoundAbove]]
     families: NotRequired[list[str]]
     methods: NotRequired[list[str]]
     metrics: NotRequired[list[Literal['anls', 'contains', 'exact', 'relaxed'] | PolicyMetricAnls | PolicyMetricContains | PolicyMetricExact | PolicyMetricRelaxed]]
@@ -494,7 +530,7 @@ class Policy(TypedDict):
     packs: NotRequired[list[PolicyPack]]
     licenses: NotRequired[list[str]]
     measurements: NotRequired[Literal['worst'] | str]
-    reach: NotRequired[list[Literal['delta_scope', 'base_identity', 'process', 'scores']]]
+    reach: NotRequired[list[PolicyReach]]
 
 class PredicateModules(TypedDict):
     base: Digest
@@ -509,6 +545,8 @@ class PredicateProvenanceBuildDefinitionInternalParameters(TypedDict):
     lock: Digest
     environment: dict[str, Digest | str | int | bool | None]
 
+PredicateProvenanceBuildDefinitionResolvedDependencyName = Literal['base', 'snapshot']
+
 class PredicateProvenanceBuildDefinitionResolvedDependencyDigest(TypedDict):
     merkleSha256: str
     sha256: NotRequired[str]
@@ -517,7 +555,7 @@ class PredicateProvenanceBuildDefinitionResolvedDependencyAnnotations(TypedDict)
     id: str
 
 class PredicateProvenanceBuildDefinitionResolvedDependency(TypedDict):
-    name: Literal['base', 'snapshot']
+    name: PredicateProvenanceBuildDefinitionResolvedDependencyName
     digest: PredicateProvenanceBuildDefinitionResolvedDependencyDigest
     annotations: NotRequired[PredicateProvenanceBuildDefinitionResolvedDependencyAnnotations]
 
@@ -551,6 +589,8 @@ class PredicateProvenance(TypedDict):
     buildDefinition: PredicateProvenanceBuildDefinition
     runDetails: PredicateProvenanceRunDetails
 
+PredicateTestResultResult = Literal['PASSED', 'FAILED']
+
 class PredicateTestResultConfigurationDigest(TypedDict):
     sha256: str
 
@@ -559,7 +599,7 @@ class PredicateTestResultConfiguration(TypedDict):
     digest: PredicateTestResultConfigurationDigest
 
 class PredicateTestResult(TypedDict):
-    result: Literal['PASSED', 'FAILED']
+    result: PredicateTestResultResult
     configuration: list[PredicateTestResultConfiguration]
     passedTests: list[str]
     warnedTests: list[object]
@@ -586,19 +626,25 @@ class PredicateVerificationSummaryInputAttestation(TypedDict):
     uri: NotRequired[str]
     digest: PredicateVerificationSummaryInputAttestationDigest
 
+PredicateVerificationSummaryVerificationResult = Literal['PASSED', 'FAILED']
+
+PredicateVerificationSummaryVerifiedLevel = Literal['KOLM_DELTA_SCOPE', 'KOLM_BASE_IDENTITY', 'KOLM_PROCESS', 'KOLM_SCORES']
+
 class PredicateVerificationSummary(TypedDict):
     verifier: PredicateVerificationSummaryVerifier
     timeVerified: str
     resourceUri: str
     policy: PredicateVerificationSummaryPolicy
     inputAttestations: NotRequired[list[PredicateVerificationSummaryInputAttestation]]
-    verificationResult: Literal['PASSED', 'FAILED']
-    verifiedLevels: list[Literal['KOLM_DELTA_SCOPE', 'KOLM_BASE_IDENTITY', 'KOLM_PROCESS', 'KOLM_SCORES']]
+    verificationResult: PredicateVerificationSummaryVerificationResult
+    verifiedLevels: list[PredicateVerificationSummaryVerifiedLevel]
+
+PredictionsRowOutcomeFinish = Literal['stop', 'length']
 
 class PredictionsRowOutcome(TypedDict):
     output: str
     tokens: int
-    finish: Literal['stop', 'length']
+    finish: PredictionsRowOutcomeFinish
     score: str
     covered: bool
 
@@ -688,11 +734,13 @@ class Seen(TypedDict):
     key: str
     entry: Mapping[str, object]
 
+SnapshotNearDuplicatesPolicy = Literal['refuse', 'report', 'drop', 'group']
+
 class SnapshotNearDuplicates(TypedDict):
     across_splits: int
     dropped: int
     method: Literal['dhash-8x8-color-v1']
-    policy: Literal['refuse', 'report', 'drop', 'group']
+    policy: SnapshotNearDuplicatesPolicy
 
 class SnapshotRuleOfficial(TypedDict):
     kind: Literal['official']
@@ -727,20 +775,24 @@ class SnapshotRowImage(TypedDict):
     pixels: Digest
     twins: NotRequired[Digest]
 
+SnapshotRowSplit = Literal['train', 'validation', 'eval', 'none']
+
 class SnapshotRow(TypedDict):
     capture: Digest
     images: list[SnapshotRowImage]
-    split: Literal['train', 'validation', 'eval', 'none']
+    split: SnapshotRowSplit
 
 class SpecDataSplit(TypedDict):
     eval: float
     validation: NotRequired[float]
 
+SpecDataNearDuplicates = Literal['report', 'refuse', 'drop', 'group']
+
 class SpecData(TypedDict):
     captures: str
     split: NotRequired[Literal['official'] | SpecDataSplit]
     validation: NotRequired[float]
-    near_duplicates: NotRequired[Literal['report', 'refuse', 'drop', 'group']]
+    near_duplicates: NotRequired[SpecDataNearDuplicates]
 
 class SpecTrainMethod(TypedDict):
     kind: NotRequired[Literal['lora']]
@@ -756,9 +808,13 @@ class SpecTrainFreeze(TypedDict):
     projector: NotRequired[bool]
     projector_after_steps: NotRequired[int]
 
+SpecTrainSchedule = Literal['cosine', 'linear', 'constant']
+
 class SpecTrainEarlyStopping(TypedDict):
     patience: int
     every_steps: int
+
+SpecTrainPrecision = Literal['float32', 'bfloat16']
 
 class SpecTrain(TypedDict):
     objective: NotRequired[Literal['sft']]
@@ -766,7 +822,7 @@ class SpecTrain(TypedDict):
     freeze: NotRequired[SpecTrainFreeze]
     learning_rate: NotRequired[float]
     projector_learning_rate: NotRequired[float]
-    schedule: NotRequired[Literal['cosine', 'linear', 'constant']]
+    schedule: NotRequired[SpecTrainSchedule]
     warmup_steps: NotRequired[int]
     weight_decay: NotRequired[float]
     max_grad_norm: NotRequired[float]
@@ -780,7 +836,7 @@ class SpecTrain(TypedDict):
     segments: NotRequired[int]
     early_stopping: NotRequired[SpecTrainEarlyStopping]
     continues: NotRequired[Digest]
-    precision: NotRequired[Literal['float32', 'bfloat16']]
+    precision: NotRequired[SpecTrainPrecision]
     threads: NotRequired[int]
 
 class SpecEvaluationMetricExact(TypedDict):
@@ -868,6 +924,8 @@ class TraceRowValidation(TypedDict):
 
 TraceRow = TraceRowStep | TraceRowCheckpoint | TraceRowValidation
 
+TrustKeyRole = Literal['builder', 'evaluator', 'verifier', 'publisher']
+
 class TrustKeyRevoked(TypedDict):
     on: str
     reason: str
@@ -875,7 +933,7 @@ class TrustKeyRevoked(TypedDict):
 class TrustKey(TypedDict):
     name: str
     key: str
-    roles: list[Literal['builder', 'evaluator', 'verifier', 'publisher']]
+    roles: list[TrustKeyRole]
     names: list[str]
     revoked: NotRequired[TrustKeyRevoked]
 
@@ -917,6 +975,8 @@ class VerificationConclusions(TypedDict):
     process: VerificationConclusion
     scores: VerificationConclusion
 
+VerificationCheckFamily = Literal['container', 'signatures', 'delta scope', 'scores', 'base', 'process', 'policy']
+
 class VerificationFinding(TypedDict):
     verdict: VerificationVerdict
     detail: str
@@ -927,7 +987,7 @@ class VerificationFinding(TypedDict):
 
 class VerificationCheck(TypedDict):
     id: str
-    family: Literal['container', 'signatures', 'delta scope', 'scores', 'base', 'process', 'policy']
+    family: VerificationCheckFamily
     question: str
     verdict: VerificationVerdict
     evidence: VerificationEvidence
@@ -936,6 +996,8 @@ class VerificationCheck(TypedDict):
     findings: list[VerificationFinding]
     left_out: int
 
+VerificationScoredGate = Literal['passed', 'failed']
+
 class VerificationScored(TypedDict):
     by: str
     keyid: str
@@ -943,12 +1005,14 @@ class VerificationScored(TypedDict):
     pack: Digest
     accuracy: str
     composite: str
-    gate: Literal['passed', 'failed']
+    gate: VerificationScoredGate
     measured_on: str
+
+VerificationDemandBy = Literal['publisher', 'policy']
 
 class VerificationDemand(TypedDict):
     name: str
-    by: Literal['publisher', 'policy']
+    by: VerificationDemandBy
     demanded: str
     observed: NotRequired[str]
     verdict: VerificationVerdict

@@ -3,8 +3,6 @@
 Written by docs/generate.py; edit schemas/ instead.
 """
 
-# ruff: noqa: E501
-# fmt: off
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final

@@ -13,6 +13,7 @@ from kolm.bundle import cid
 from kolm.bundle.container import container_of
 from kolm.bundle.reader import Bundle
 from kolm.errors import KolmError
+from kolm.format.names import EVALUATION
 from kolm.records.codec import to_document
 from kolm.registry.backends.backend import Backend
 from kolm.registry.entries import SignedEntry
@@ -104,11 +105,10 @@ def describe(backend: Backend, signed: SignedEntry, trust: TrustStore) -> dict[s
     bundle = Bundle.of(container_of(fetch(backend, signed)))
     if bundle.content_id != signed.entry.bundle:
         raise another_bundle(signed, bundle.content_id)
-    evaluation = "evaluation.json"
     return {
         "entry": entry_to_document(signed),
         "receipt": bundle.receipt,
-        "evaluation": bundle.document(evaluation) if evaluation in bundle.names else None,
+        "evaluation": bundle.document(EVALUATION) if EVALUATION in bundle.names else None,
         **_kscores(bundle, trust),
     }
 

@@ -5,21 +5,24 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, TypeVar, cast
 
 from kolm import canonical, paths, schema, system
 from kolm.errors import Refused
 from kolm.format import names
+from kolm.format.names import Name
 from kolm.records import kinds
 from kolm.run.names import HOLD, INPUTS
 from kolm.schema import Kind
 
 if TYPE_CHECKING:
     from kolm.records.documents import Lock
+    from kolm.run.documents import Inputs
 
 
+D = TypeVar("D")
 _PATIENCE_SECONDS = 10.0  # a killed parent's child ends at its next event, well within this
 
 
@@ -45,26 +48,34 @@ class Places(NamedTuple):
 
 def write_places(folder: Path, places: Places) -> None:
     """Write ``inputs.json``."""
-    stated = {
-        name: str(value) if isinstance(value, Path) else value
-        for name, value in places._asdict().items()
+    stated: Inputs = {
+        "base": str(places.base),
+        "captures": str(places.captures),
+        "adapter": _text(places.adapter),
+        "continued": _text(places.continued),
+        "features": _text(places.features),
+        "features_bytes": places.features_bytes,
     }
     write_document(folder, INPUTS, stated)
 
 
+def _text(path: Path | None) -> str | None:
+    return None if path is None else str(path)
+
+
 def read_places(folder: Path) -> Places:
     """Read ``inputs.json``."""
-    stated = canonical.loads(read(folder, INPUTS), where=INPUTS)
+    stated = read_document(folder, INPUTS)
 
-    def place(name: str) -> Path | None:
-        return None if stated[name] is None else folder / stated[name]
+    def place(path: str | None) -> Path | None:
+        return None if path is None else folder / path
 
     return Places(
         base=folder / stated["base"],
         captures=folder / stated["captures"],
-        adapter=place("adapter"),
-        continued=place("continued"),
-        features=place("features"),
+        adapter=place(stated["adapter"]),
+        continued=place(stated["continued"]),
+        features=place(stated["features"]),
         features_bytes=stated["features_bytes"],
     )
 
@@ -79,9 +90,9 @@ def read(folder: Path, name: str) -> bytes:
         return (folder / name).read_bytes()
 
 
-def read_document(folder: Path, name: str) -> dict[str, Any]:
-    """A canonical document of which no schema is demanded."""
-    document: dict[str, Any] = canonical.loads_canonical(read(folder, name), where=name)
+def read_document(folder: Path, name: Name[D]) -> D:
+    """A canonical document, taken to be what its name says: it is this machine's own."""
+    document: D = canonical.loads_canonical(read(folder, name), where=name)
     return document
 
 
@@ -90,14 +101,12 @@ def read_lock(folder: Path) -> Lock:
     return schema.check(kinds.LOCK, read_document(folder, names.LOCK), where=names.LOCK)
 
 
-def read_rows(folder: Path, name: str, kind: Kind[object] | None = None) -> list[dict[str, Any]]:
+def read_rows(folder: Path, name: Name[D], kind: Kind[D] | None = None) -> list[D]:
     """The rows of a JSON Lines file, each checked against its schema when `kind` names one."""
-    rows = []
-    for number, _, row in canonical.read_lines(read(folder, name), where=name):
-        if kind is not None:
-            schema.check(kind, row, where=f"{name}:{number}")
-        rows.append(row)
-    return rows
+    lines = canonical.read_lines(read(folder, name), where=name)
+    if kind is None:
+        return [cast("D", row) for _, _, row in lines]
+    return [schema.check(kind, row, where=f"{name}:{number}") for number, _, row in lines]
 
 
 def write(folder: Path, name: str, data: bytes) -> None:
@@ -106,12 +115,12 @@ def write(folder: Path, name: str, data: bytes) -> None:
         paths.atomic_write(folder / name, data)
 
 
-def write_document(folder: Path, name: str, document: Mapping[str, Any]) -> None:
+def write_document(folder: Path, name: Name[D], document: D) -> None:
     """Replace a canonical document whole or not at all."""
-    write(folder, name, canonical.dumps(dict(document)))
+    write(folder, name, canonical.dumps(document))
 
 
-def write_rows(folder: Path, name: str, rows: Iterable[dict[str, Any]]) -> None:
+def write_rows(folder: Path, name: Name[D], rows: Iterable[D]) -> None:
     """Replace a JSON Lines file whole or not at all."""
     write(folder, name, canonical.dump_lines(rows))
 

@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
-INPUTS: Final = "inputs.json"  # where this machine keeps base, captures, adapter, features
-FACTS: Final = "train.json"  # what a finished training says of itself
-MEASUREMENTS: Final = "measurements.json"  # latency and the like, of a finished evaluation
-RESULT: Final = "result.json"  # the record of a finished stage, written last
-REQUEST: Final = "request.json"  # what a rescore is asked for
-ROWS: Final = "rows.json"  # what a rescore answers
+from kolm.format.names import Name
+
+if TYPE_CHECKING:
+    from kolm.run.documents import Inputs, Measurements, Request, Rescored, Result, TrainFacts
+
+INPUTS: Final[Name[Inputs]] = Name(
+    "inputs.json"
+)  # where this machine keeps base, captures, adapter, features
+FACTS: Final[Name[TrainFacts]] = Name("train.json")  # what a finished training says of itself
+# latency and the like, of a finished evaluation
+MEASUREMENTS: Final[Name[Measurements]] = Name("measurements.json")
+RESULT: Final[Name[Result]] = Name("result.json")  # the record of a finished stage, written last
+REQUEST: Final[Name[Request]] = Name("request.json")  # what a rescore is asked for
+ROWS: Final[Name[Rescored]] = Name("rows.json")  # what a rescore answers
 HOLD: Final = "lock"  # held while a process works in the folder
 FEATURES: Final = "features"  # of the cache, for all projects
 CHECKPOINTS: Final = "checkpoints"

@@ -10,7 +10,7 @@ from __future__ import annotations
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from kolm import canonical, digest, system
 from kolm.digest import Digest
@@ -19,6 +19,11 @@ from kolm.format import names
 from kolm.format.seeds import training_facts, training_root
 from kolm.run import folder as files
 from kolm.run.names import FACTS, HOLD, MEASUREMENTS, RESULT
+
+if TYPE_CHECKING:
+    from kolm.records.documents import Lock
+    from kolm.run.documents import Result
+
 
 _SCHEMA = "urn:kolm:result:v1"
 _NAME_HEX_DIGITS = 16  # of a stage's folder: 64 bits tell one project's runs apart
@@ -44,12 +49,12 @@ EVALUATE: Final = Stage("evaluate", (names.PREDICTIONS, MEASUREMENTS))
 STAGES: Final = {stage.name: stage for stage in (TRAIN, EVALUATE)}
 
 
-def train_key(lock: Mapping[str, Any]) -> Digest:
+def train_key(lock: Lock) -> Digest:
     """The key of a training: what the weights rest on, and the class that rounds them."""
     return _key(TRAIN, {**training_facts(lock), "environment": lock["environment"]["class"]})
 
 
-def evaluate_key(lock: Mapping[str, Any], *, weights: Digest, cases: Digest) -> Digest:
+def evaluate_key(lock: Lock, *, weights: Digest, cases: Digest) -> Digest:
     """The key of an evaluation.
 
     Args:
@@ -95,7 +100,7 @@ def find_state(runs: Path, state: str) -> tuple[Path, Digest]:
 
 def record(stage: Stage, folder: Path) -> None:
     """Say that a stage's files are whole: its key and the digest of each, written last."""
-    document = {
+    document: Result = {
         "schema": _SCHEMA,
         "stage": stage.name,
         "key": _key_of_inputs(stage, folder),
@@ -147,8 +152,8 @@ def _key_of_inputs(stage: Stage, folder: Path) -> Digest:
     """The key of a folder, from the files that the stage read there."""
     lock = files.read_lock(folder)
     if stage is TRAIN:
-        data = {**lock["data"], "training": _training_root(folder)}
-        return train_key({**lock, "data": data})
+        lock["data"]["training"] = _training_root(folder)
+        return train_key(lock)
     adapter = files.read_places(folder).adapter or folder
     return evaluate_key(
         lock,
@@ -163,5 +168,5 @@ def _training_root(folder: Path) -> Digest:
     return training_root((row["split"], line) for _, line, row in lines)
 
 
-def _key(stage: Stage, facts: Mapping[str, Any]) -> Digest:
+def _key(stage: Stage, facts: Mapping[str, object]) -> Digest:
     return digest.derive(stage.name, digest.of_value(dict(facts)))

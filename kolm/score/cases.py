@@ -6,15 +6,20 @@ docs/format/evaluation.md, E1 and E7.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from functools import lru_cache
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, cast
 
 from kolm import canonical, digest
+from kolm.digest import Digest
 from kolm.errors import Refused
 from kolm.format import sameness
 from kolm.metrics.exact import normalise
 from kolm.metrics.relaxed import parse_number
+
+if TYPE_CHECKING:
+    from kolm.records.documents import Capture, CaptureImage
+
 
 SMALL_PIXELS = 256 * 256
 MEDIUM_PIXELS = 1024 * 1024
@@ -39,10 +44,10 @@ def read_cases(data: bytes | memoryview, *, where: str = "evalcases.jsonl") -> t
         Refused: a line that is no canonical JSON, or ``E_CASE_REFERENCE``.
     """
     rows = canonical.read_lines(data, where=where)
-    return build_cases((digest.of_bytes(line), capture) for _, line, capture in rows)
+    return build_cases((digest.of_bytes(line), cast("Capture", row)) for _, line, row in rows)
 
 
-def build_cases(captures: Iterable[tuple[str, Mapping[str, Any]]]) -> tuple[Case, ...]:
+def build_cases(captures: Iterable[tuple[Digest, Capture]]) -> tuple[Case, ...]:
     """The cases of (capture id, capture) pairs, in the order given.
 
     Raises:
@@ -51,7 +56,7 @@ def build_cases(captures: Iterable[tuple[str, Mapping[str, Any]]]) -> tuple[Case
     return tuple(_build(case, capture) for case, capture in captures)
 
 
-def _build(case: str, capture: Mapping[str, Any]) -> Case:
+def _build(case: str, capture: Capture) -> Case:
     reference = reference_of(capture, where=case)
     return Case(
         case=case,
@@ -64,7 +69,7 @@ def _build(case: str, capture: Mapping[str, Any]) -> Case:
     )
 
 
-def reference_of(capture: Mapping[str, Any], *, where: str) -> str:
+def reference_of(capture: Capture, *, where: str) -> str:
     """The text of the last message, which must be the assistant's.
 
     Raises:
@@ -82,7 +87,7 @@ def reference_of(capture: Mapping[str, Any], *, where: str) -> str:
     return "".join(part["text"] for part in last["content"] if part["type"] == "text")
 
 
-def image_size(images: Iterable[Mapping[str, Any]]) -> str:
+def image_size(images: Iterable[CaptureImage]) -> str:
     """The bucket of a case's largest picture, by its pixels."""
     largest = max((image["width"] * image["height"] for image in images), default=0)
     if not largest:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Final, Literal, NamedTuple, TypedDict, cast
 
 from kolm.errors import Refused
 from kolm.metrics.exact import normalise
@@ -18,13 +18,20 @@ from kolm.records.evaluation import Evaluation, Majority, Slice
 from kolm.score.aggregate import summarise
 from kolm.score.cases import Case
 from kolm.score.floors import all_passed, check_floors
-from kolm.score.judge import Judge
+from kolm.score.judge import Judge, Said
 from kolm.score.paired import compare
 from kolm.score.rounding import in_millionths, written
 from kolm.score.slices import slice_scores
 
+if TYPE_CHECKING:
+    from kolm.digest import Digest
+    from kolm.records.documents import Evaluation as Document
+    from kolm.records.documents import LockEvaluation, PredictionsRow, PredictionsRowOutcome
+
+
 SCHEMA = "urn:kolm:evaluation:v1"
-RUNS = ("adapter", "base", "blind")
+Run = Literal["adapter", "base", "blind"]
+RUNS: Final[tuple[Run, ...]] = ("adapter", "base", "blind")
 
 
 class Mismatch(NamedTuple):
@@ -38,10 +45,10 @@ class Mismatch(NamedTuple):
 
 
 def evaluate(
-    predictions: Iterable[Mapping[str, Any]],
+    predictions: Iterable[PredictionsRow],
     cases: Sequence[Case],
-    settings: Mapping[str, Any],
-) -> dict[str, Any]:
+    settings: LockEvaluation,
+) -> Document:
     """The evaluation document.
 
     Args:
@@ -75,16 +82,16 @@ def evaluate(
         slices=slice_scores(ordered, scores["adapter"]),
         settings=settings,
     )
-    return codec.to_document(evaluation)
+    return cast("Document", codec.to_document(evaluation))
 
 
 def evaluate_stated(
-    predictions: Iterable[Mapping[str, Any]],
-    pictures: Mapping[str, Sequence[str]],
-    settings: Mapping[str, Any],
+    predictions: Iterable[PredictionsRow],
+    pictures: Mapping[Digest, Sequence[str]],
+    settings: LockEvaluation,
     *,
-    stated: Mapping[str, Any],
-) -> dict[str, Any]:
+    stated: Document,
+) -> Document:
     """The evaluation document that the scores stated case by case imply.
 
     Means, intervals, the paired test, coverage and floors follow from them. What needs prompts,
@@ -114,17 +121,28 @@ def evaluate_stated(
         slices=tuple(codec.from_document(Slice, part) for part in stated["slices"]),
         settings=settings,
     )
-    return codec.to_document(evaluation)
+    return cast("Document", codec.to_document(evaluation))
 
 
-def _cut(rows: Sequence[Mapping[str, Any]]) -> int:
+def _cut(rows: Sequence[PredictionsRow]) -> int:
     return sum(row["cut"] > 0 for row in rows)
+
+
+class AnsweredRow(TypedDict):
+    """A row of predictions.jsonl before it is scored."""
+
+    case: Digest
+    batch: int
+    cut: int
+    adapter: Said
+    base: Said
+    blind: Said
 
 
 class _Scores(NamedTuple):
     """One score a case and run, in the order of the cases, and what they are counted over."""
 
-    millionths: Mapping[str, list[int]]
+    millionths: Mapping[Run, list[int]]
     covered: int
     cases: int
     images: int
@@ -133,7 +151,7 @@ class _Scores(NamedTuple):
 
 
 def _add_up(
-    scores: _Scores, *, majority: Majority, slices: tuple[Slice, ...], settings: Mapping[str, Any]
+    scores: _Scores, *, majority: Majority, slices: tuple[Slice, ...], settings: LockEvaluation
 ) -> Evaluation:
     """Everything that follows from the scores, held against the floors."""
     binary = Judge(settings).binary
@@ -166,8 +184,12 @@ def _add_up(
 
 
 def score_row(
-    row: Mapping[str, Any], case: Case, settings: Mapping[str, Any], *, judge: Judge | None = None
-) -> dict[str, Any]:
+    row: AnsweredRow | PredictionsRow,
+    case: Case,
+    settings: LockEvaluation,
+    *,
+    judge: Judge | None = None,
+) -> PredictionsRow:
     """A prediction row with the scores and coverage that its own outputs give.
 
     Args:
@@ -177,24 +199,31 @@ def score_row(
         judge: reuse one over many rows; equal answers are then judged once.
     """
     by = judge or Judge(settings)
-    scored = {name: row[name] for name in ("case", "batch", "cut")}
-    for run in RUNS:
-        outcome = row[run]
-        verdict = by.judge(outcome, case.reference)
-        scored[run] = {
-            "output": outcome["output"],
-            "tokens": outcome["tokens"],
-            "finish": outcome["finish"],
+
+    def scored(said: Said) -> PredictionsRowOutcome:
+        verdict = by.judge(said, case.reference)
+        return {
+            "output": said["output"],
+            "tokens": said["tokens"],
+            "finish": said["finish"],
             "score": verdict.score,
             "covered": verdict.covered,
         }
-    return scored
+
+    return {
+        "case": row["case"],
+        "batch": row["batch"],
+        "cut": row["cut"],
+        "adapter": scored(row["adapter"]),
+        "base": scored(row["base"]),
+        "blind": scored(row["blind"]),
+    }
 
 
 def find_mismatches(
-    predictions: Iterable[Mapping[str, Any]],
+    predictions: Iterable[PredictionsRow],
     cases: Sequence[Case],
-    settings: Mapping[str, Any],
+    settings: LockEvaluation,
 ) -> Iterator[Mismatch]:
     """Every place where a row states another score or coverage than its output gives.
 
@@ -215,7 +244,7 @@ def find_mismatches(
 
 
 def find_impossible(
-    predictions: Iterable[Mapping[str, Any]], settings: Mapping[str, Any]
+    predictions: Iterable[PredictionsRow], settings: LockEvaluation
 ) -> Iterator[Mismatch]:
     """Stated scores and coverage that no reference whatever could give their outputs.
 
@@ -250,9 +279,7 @@ def measure_majority(cases: Sequence[Case], judge: Judge) -> Majority:
     return Majority(answer=answer, accuracy=mean.accuracy, interval=mean.interval)
 
 
-def _aligned(
-    predictions: Iterable[Mapping[str, Any]], cases: Sequence[str]
-) -> list[Mapping[str, Any]]:
+def _aligned(predictions: Iterable[PredictionsRow], cases: Sequence[str]) -> list[PredictionsRow]:
     """The rows, once they are known to be exactly the declared cases in order."""
     rows = list(predictions)
     if not cases:

@@ -7,18 +7,22 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from decimal import Decimal
-from typing import Any
+from typing import TYPE_CHECKING, Final
 
 from kolm import canonical
 from kolm.records.evaluation import Accuracy, Floor, Majority, Paired, Slice
 
-BASE_P = "better_than_base_p"  # the one ceiling among the floors
+if TYPE_CHECKING:
+    from kolm.records.documents import EvaluationFloorName, LockEvaluationFloors
+    from kolm.score.evaluation import Run
+
+BASE_P: Final = "better_than_base_p"  # the one ceiling among the floors
 
 
 def check_floors(
-    demands: Mapping[str, Any],
+    demands: LockEvaluationFloors,
     *,
-    means: Mapping[str, Accuracy],
+    means: Mapping[Run, Accuracy],
     majority: Majority,
     paired: Paired,
     slices: Iterable[Slice],
@@ -34,10 +38,10 @@ def check_floors(
     """
     minimum_cases = demands["worst_slice_minimum_cases"]
     large = [part.accuracy for part in slices if part.cases >= minimum_cases]
-    adapter, base, blind = (means[run] for run in ("adapter", "base", "blind"))
+    adapter, base, blind = means["adapter"], means["base"], means["blind"]
     mean = Decimal(adapter.accuracy)
     worst = min(Decimal(value) for value in (*large, adapter.accuracy))
-    observed = {
+    observed: dict[EvaluationFloorName, Decimal] = {
         "accuracy_lower_bound": Decimal(adapter.interval.low),
         "worst_slice": worst,
         BASE_P: Decimal(paired.p),

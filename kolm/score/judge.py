@@ -5,13 +5,17 @@ Stands between the metrics and the aggregates. docs/format/evaluation.md, E2 and
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple, TypedDict
 
 from kolm.metrics import metric_of
 from kolm.score.rounding import millionths, written
 
-STOP, LENGTH = "stop", "length"
+if TYPE_CHECKING:
+    from kolm.records.documents import LockEvaluation, PredictionsRowOutcomeFinish
+
+
+STOP: Final = "stop"
+LENGTH: Final = "length"
 
 # Three answers of this length, in the worst case of JSON escapes, still fit a 64 KiB row.
 LONGEST_OUTPUT_CHARACTERS = 3072
@@ -29,6 +33,14 @@ class Verdict(NamedTuple):
         return written(self.score_millionths)
 
 
+class Said(TypedDict):
+    """What a model said; a scored outcome of predictions.jsonl says it too."""
+
+    output: str
+    tokens: int
+    finish: PredictionsRowOutcomeFinish
+
+
 class Judge:
     """Judges answers by a lock's ``evaluation`` settings; equal questions are judged once.
 
@@ -36,7 +48,7 @@ class Judge:
     that is not covered scores 0, for what a cut text would have become is not known.
     """
 
-    def __init__(self, settings: Mapping[str, Any]) -> None:
+    def __init__(self, settings: LockEvaluation) -> None:
         self._metric = metric_of(settings["metric"])
         self._limit_tokens = int(settings["max_new_tokens"])
         self._known: dict[tuple[str, str], Verdict] = {}
@@ -51,15 +63,15 @@ class Judge:
         """The smallest score above 0 that the metric can give, as it is written."""
         return millionths(self._metric.least_credit)
 
-    def judge(self, outcome: Mapping[str, Any], reference: str) -> Verdict:
+    def judge(self, outcome: Said, reference: str) -> Verdict:
         """Judge an outcome (``output``, ``tokens``, ``finish``) against the reference."""
         if not self.ended(outcome):
             return _NOT_COVERED
         return self.judge_text(outcome["output"], reference)
 
-    def ended(self, outcome: Mapping[str, Any]) -> bool:
+    def ended(self, outcome: Said) -> bool:
         """Whether an answer ended by itself, within the limit."""
-        return bool(outcome["finish"] == STOP and outcome["tokens"] <= self._limit_tokens)
+        return outcome["finish"] == STOP and outcome["tokens"] <= self._limit_tokens
 
     def judge_text(self, output: str, reference: str) -> Verdict:
         """Judge an answer that ended by itself."""

@@ -10,13 +10,22 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from decimal import Decimal, localcontext
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, cast
 
 from kolm import canonical
 from kolm.errors import Refused
 from kolm.records import codec
 from kolm.records.kscore import Axes, Gate, Inputs, KScore, Machine, Pack
 from kolm.score.rounding import DECIMALS, ratio
+
+if TYPE_CHECKING:
+    from kolm.records.documents import (
+        Evaluation,
+        Kscore,
+        LockEvaluationCostLocal,
+        LockEvaluationCostPerToken,
+    )
+
 
 SCHEMA = "urn:kolm:kscore:v1"
 V1, V2 = "kscore/v1", "kscore/v2"
@@ -85,7 +94,7 @@ def kscore_v2(inputs: Inputs, extras: Extras) -> Composite:
 
 
 def claim(
-    evaluation: Mapping[str, Any],
+    evaluation: Evaluation,
     *,
     evaluation_digest: str,
     size_bytes: int,
@@ -97,7 +106,7 @@ def claim(
     pack: Pack,
     machine: Machine,
     measured_on: str,
-) -> dict[str, Any]:
+) -> Kscore:
     """The kscore document of an evaluation and the measurements of one machine.
 
     Accuracy, coverage and the floors come from the evaluation alone. K and the gate are decided on
@@ -123,20 +132,19 @@ def claim(
         cost_usd_per_call=cost_usd_per_call,
     )
     result = kscore_v1(inputs)
-    return codec.to_document(
-        KScore(
-            schema=SCHEMA,
-            spec=V1,
-            inputs=inputs,
-            axes=Axes(**result.axes),
-            composite=result.composite,
-            gate=decide(result.composite, gate_k, floors_passed=evaluation["floors_passed"]),
-            evaluation=evaluation_digest,
-            pack=pack,
-            machine=machine,
-            measured_on=measured_on,
-        )
+    document = KScore(
+        schema=SCHEMA,
+        spec=V1,
+        inputs=inputs,
+        axes=Axes(**result.axes),
+        composite=result.composite,
+        gate=decide(result.composite, gate_k, floors_passed=evaluation["floors_passed"]),
+        evaluation=evaluation_digest,
+        pack=pack,
+        machine=machine,
+        measured_on=measured_on,
     )
+    return cast("Kscore", codec.to_document(document))
 
 
 def decide(composite: str, gate_k: str | None, *, floors_passed: bool) -> Gate:
@@ -153,7 +161,9 @@ def decide(composite: str, gate_k: str | None, *, floors_passed: bool) -> Gate:
     )
 
 
-def cost_usd_per_call(cost: Mapping[str, Any], tokens_per_call: str) -> str:
+def cost_usd_per_call(
+    cost: LockEvaluationCostLocal | LockEvaluationCostPerToken, tokens_per_call: str
+) -> str:
     """The cost input: 0 for a local base, else the price table times the measured tokens a call.
 
     Args:

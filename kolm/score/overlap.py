@@ -6,11 +6,14 @@ docs/format/kscore.md, K8.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from kolm.format.seeds import LEARNING_SIDES
 from kolm.records.kscore import Overlap
 from kolm.score.cases import Case
+
+if TYPE_CHECKING:
+    from kolm.records.documents import SnapshotRow
 
 
 class Learned(NamedTuple):
@@ -20,7 +23,7 @@ class Learned(NamedTuple):
     pictures: Mapping[str, str]
 
 
-def learned(rows: Iterable[Mapping[str, Any]]) -> Learned:
+def learned(rows: Iterable[SnapshotRow]) -> Learned:
     """What the lines of a snapshot say was learned from."""
     captures: set[str] = set()
     pictures: dict[str, str] = {}

@@ -8,13 +8,25 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from kolm import digest
 from kolm.digest import Digest
 from kolm.errors import Refused
 from kolm.records import kinds
 from kolm.schema import Kind
+
+if TYPE_CHECKING:
+    from kolm.records.documents import (
+        Kscore,
+        PredicateModules,
+        PredicateProvenance,
+        PredicateProvenanceBuildDefinitionResolvedDependency,
+        PredicateTestResult,
+        PredicateVerificationSummary,
+        PredicateVerificationSummaryVerifiedLevel,
+    )
+
 
 PROVENANCE = "https://slsa.dev/provenance/v1"
 MODULES = "urn:kolm:modules:v1"
@@ -41,10 +53,16 @@ TIMES: dict[str, tuple[tuple[str, ...], ...]] = {
 }
 YEARS = range(2020, 2100)  # in which a claim can have been made; times outside mean nothing
 
-BUILD_TYPE = "urn:kolm:compile:v1"
+BUILD_TYPE: Final = "urn:kolm:compile:v1"
 LOCAL_BUILDER = "urn:kolm:builder:local:v1"  # the signer's own machine; nobody else watched
 LOCAL_VERIFIER = "urn:kolm:verifier:local:v1"
 
+LEVELS: Final[dict[str, PredicateVerificationSummaryVerifiedLevel]] = {
+    "base_identity": "KOLM_BASE_IDENTITY",
+    "delta_scope": "KOLM_DELTA_SCOPE",
+    "process": "KOLM_PROCESS",
+    "scores": "KOLM_SCORES",
+}
 ROLES = ("vision", "projector", "language", "head", "other")
 
 
@@ -62,7 +80,7 @@ class Build(NamedTuple):
     base_root: Digest
     snapshot: Digest
     snapshot_root: Digest
-    environment: Mapping[str, Any]
+    environment: Mapping[str, str | int]
     version: str
     started: datetime
     finished: datetime
@@ -118,25 +136,29 @@ def bundle_uri(bundle: Digest) -> str:
     return f"urn:kolm:bundle:{bundle}"
 
 
-def provenance(build: Build) -> dict[str, Any]:
+def provenance(build: Build) -> PredicateProvenance:
     """The predicate of SLSA provenance v1 for a compile."""
-    base = {
+    base: PredicateProvenanceBuildDefinitionResolvedDependency = {
         "name": "base",
         "digest": {"merkleSha256": digest.hex_of(build.base_root)},
         "annotations": {"id": build.base_id},
     }
-    snapshot = {
+    snapshot: PredicateProvenanceBuildDefinitionResolvedDependency = {
         "name": "snapshot",
         "digest": {
             "merkleSha256": digest.hex_of(build.snapshot_root),
             "sha256": digest.hex_of(build.snapshot),
         },
     }
+    environment: dict[str, Digest | str | int | bool | None] = dict(build.environment)
     return {
         "buildDefinition": {
             "buildType": BUILD_TYPE,
             "externalParameters": {"name": build.name, "spec": build.spec},
-            "internalParameters": {"environment": dict(build.environment), "lock": build.lock},
+            "internalParameters": {
+                "environment": environment,
+                "lock": build.lock,
+            },
             "resolvedDependencies": [base, snapshot],
         },
         "runDetails": {
@@ -150,20 +172,20 @@ def provenance(build: Build) -> dict[str, Any]:
     }
 
 
-def modules(*, modules: Digest, base_root: Digest, words: Sequence[str]) -> dict[str, Any]:
+def modules(*, modules: Digest, base_root: Digest, words: Sequence[str]) -> PredicateModules:
     """The predicate that names `modules.jsonl`, the base and what is claimed of its roles."""
     return {"base": base_root, "modules": modules, "words": list(words)}
 
 
-def claimed_words(rows: Iterable[Mapping[str, Any]]) -> list[str]:
-    """What `modules.jsonl` says of each role in one word: ``vision frozen``, ``language adapted``.
+def claimed_words(found: Iterable[tuple[str, str]]) -> list[str]:
+    """What role and state of all modules say of a role: ``vision frozen``, ``language adapted``.
 
     A role is trained if any of its modules is, else adapted if any is, else frozen; a role that
     the base does not have gets no word. The order is that of `ROLES`.
     """
     states: dict[str, set[str]] = {}
-    for row in rows:
-        states.setdefault(row["role"], set()).add(row["state"])
+    for role, state in found:
+        states.setdefault(role, set()).add(state)
     return [
         f"{role} {next(s for s in ('trained', 'adapted', 'frozen') if s in states[role])}"
         for role in ROLES
@@ -171,9 +193,9 @@ def claimed_words(rows: Iterable[Mapping[str, Any]]) -> list[str]:
     ]
 
 
-def kscore(report: Mapping[str, Any]) -> dict[str, Any]:
+def kscore(report: Kscore) -> Kscore:
     """The predicate of a K-score: the kscore document as it stands."""
-    return dict(report)
+    return report
 
 
 def test_result(
@@ -181,7 +203,7 @@ def test_result(
     passed: Sequence[str],
     failed: Sequence[str],
     configuration: Mapping[str, Digest],
-) -> dict[str, Any]:
+) -> PredicateTestResult:
     """The gate verdict as an in-toto test result: floors by name, passed unless one failed.
 
     `configuration` gives the documents that decided, by member name.
@@ -208,14 +230,13 @@ def verification_summary(
     version: str,
     now: datetime,
     attestations: Sequence[Digest] = (),
-) -> dict[str, Any]:
+) -> PredicateVerificationSummary:
     """That this machine audited a bundle.
 
     `reached` holds the verdicts reached, of ``delta_scope``, ``base_identity``, ``process`` and
     ``scores``; `attestations` the claims that were read.
     """
-    read = [{"digest": {"sha256": digest.hex_of(claim)}} for claim in attestations]
-    return {
+    summary: PredicateVerificationSummary = {
         "verifier": {"id": LOCAL_VERIFIER, "version": {"kolm": version}},
         "timeVerified": instant(now),
         "resourceUri": bundle_uri(bundle),
@@ -224,6 +245,10 @@ def verification_summary(
             "digest": {"sha256": digest.hex_of(policy)},
         },
         "verificationResult": "PASSED" if passed else "FAILED",
-        "verifiedLevels": [f"KOLM_{word.upper()}" for word in sorted(reached)],
-        **({"inputAttestations": read} if read else {}),
+        "verifiedLevels": [LEVELS[verdict] for verdict in sorted(reached)],
     }
+    if attestations:
+        summary["inputAttestations"] = [
+            {"digest": {"sha256": digest.hex_of(claim)}} for claim in attestations
+        ]
+    return summary

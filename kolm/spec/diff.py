@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -16,16 +15,18 @@ class Difference:
     """
 
     path: str
-    left: Any
-    right: Any
+    left: object
+    right: object
 
 
-def diff(left: Mapping[str, Any], right: Mapping[str, Any]) -> tuple[Difference, ...]:
+def diff(left: Mapping[str, object], right: Mapping[str, object]) -> tuple[Difference, ...]:
     """The differing keys of two documents, sorted by path; lists are compared whole."""
     return tuple(_walk(left, right, ""))
 
 
-def _walk(left: Mapping[str, Any], right: Mapping[str, Any], prefix: str) -> Iterator[Difference]:
+def _walk(
+    left: Mapping[str, object], right: Mapping[str, object], prefix: str
+) -> Iterator[Difference]:
     for key in sorted({*left, *right}):
         one, other = left.get(key), right.get(key)
         path = f"{prefix}{key}"

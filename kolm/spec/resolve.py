@@ -5,9 +5,8 @@ Whoever reads a lock needs no default of any version of kolm to know what was do
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from decimal import ROUND_CEILING, Decimal
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, NoReturn, cast
 
 from kolm import canonical, digest, methods, schema
 from kolm.counting import counted
@@ -20,20 +19,24 @@ from kolm.records.codec import to_document
 from kolm.records.spec import Spec, Train
 from kolm.roles import family
 
+if TYPE_CHECKING:
+    from kolm.records.documents import Lock, LockBase, LockEnvironment, LockTrainContinues, Snapshot
+
+
 WARMUP_SHARE = Decimal("0.03")  # enough for Adam's second moments, too little to waste
 
 
 def resolve(
     spec: Spec,
     *,
-    base: Mapping[str, Any],
-    snapshot: Mapping[str, Any],
+    base: LockBase,
+    snapshot: Snapshot,
     training: Digest,
     cases: Digest,
-    environment: Mapping[str, Any],
-    continued: Mapping[str, str] | None = None,
+    environment: LockEnvironment,
+    continued: LockTrainContinues | None = None,
     train_examples: int | None = None,
-) -> dict[str, Any]:
+) -> Lock:
     """Resolve a spec to its lock.
 
     Args:
@@ -57,28 +60,27 @@ def resolve(
     if spec.train.early_stopping is not None and sides["validation"]["captures"] == 0:
         _conflict("early stopping needs a validation side", "train.early_stopping")
     document = to_document(spec)
-    lock: dict[str, Any] = {
+    lock: dict[str, object] = {
         "schema": "urn:kolm:lock:v1",
         "name": spec.name,
-        "base": dict(base),
+        "base": base,
         "data": {
-            "snapshot": digest.of_value(dict(snapshot)),
+            "snapshot": digest.of_value(snapshot),
             "root": snapshot["root"],
             "training": training,
             "cases": cases,
         },
         "train": {
-            **_train(spec.train, examples=examples, family_name=str(base["family"])),
-            "continues": None if continued is None else dict(continued),
+            **_train(spec.train, examples=examples, family_name=base["family"]),
+            "continues": continued,
         },
         "evaluation": {**document["evaluation"], "cost": document["cost"]},
         "publish": document["publish"],
         "nonce": spec.nonce,
         "environment": _environment(environment, threads=spec.train.threads),
     }
-    lock["seeds"] = derive_seeds(lock)
-    schema.check(kinds.LOCK, lock, where=LOCK)
-    return lock
+    lock["seeds"] = derive_seeds(cast("Lock", lock))
+    return schema.check(kinds.LOCK, lock, where=LOCK)
 
 
 def steps_of(train: Train, *, examples: int) -> int:
@@ -90,7 +92,7 @@ def steps_of(train: Train, *, examples: int) -> int:
     return max(1, int(steps.to_integral_value(ROUND_CEILING)))
 
 
-def _train(train: Train, *, examples: int, family_name: str) -> dict[str, Any]:
+def _train(train: Train, *, examples: int, family_name: str) -> dict[str, object]:
     steps = steps_of(train, examples=examples)
     warmup = int(steps * WARMUP_SHARE) if train.warmup_steps is None else train.warmup_steps
     stopping, freeze = train.early_stopping, train.freeze
@@ -136,7 +138,7 @@ def _projector_learning_rate(train: Train) -> str:
     return canonical.decimal(Decimal(train.learning_rate) / 2, None)
 
 
-def _environment(facts: Mapping[str, Any], *, threads: int | None) -> dict[str, Any]:
+def _environment(facts: LockEnvironment, *, threads: int | None) -> dict[str, object]:
     rest = {key: value for key, value in facts.items() if key != "class"}
     if threads is not None:
         rest["threads"] = threads

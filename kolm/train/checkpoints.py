@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Final
 
 from kolm import canonical, digest, paths
 from kolm.bundle import tensors as safetensors
@@ -22,7 +22,10 @@ from kolm.train.evidence import dtype_name, raw_bytes
 if TYPE_CHECKING:
     import torch
 
-SCHEMA = "urn:kolm:checkpoint:v1"
+    from kolm.records.documents import Checkpoint as CheckpointDocument
+    from kolm.records.documents import CheckpointPatience
+
+SCHEMA: Final = "urn:kolm:checkpoint:v1"
 _BOUNDARY, _INTERIM = "checkpoint", "interim"
 
 
@@ -42,7 +45,7 @@ class Checkpoint:
     tensors: Mapping[str, torch.Tensor]
     updates: Mapping[str, int]
     gradient_steps: Mapping[str, int]
-    patience: Mapping[str, Any] | None
+    patience: CheckpointPatience | None
 
 
 def encode_tensors(tensors: Mapping[str, torch.Tensor]) -> bytes:
@@ -58,13 +61,13 @@ def encode_tensors(tensors: Mapping[str, torch.Tensor]) -> bytes:
 def state_files(checkpoint: Checkpoint) -> tuple[bytes, bytes]:
     """The bytes of a checkpoint's tensors and document; the digest of the second is the state."""
     data = encode_tensors(checkpoint.tensors)
-    document = {
+    document: CheckpointDocument = {
         "schema": SCHEMA,
         "step": checkpoint.step,
         "tensors": digest.of_bytes(data),
         "updates": dict(checkpoint.updates),
         "gradient_steps": dict(checkpoint.gradient_steps),
-        "patience": dict(checkpoint.patience) if checkpoint.patience is not None else None,
+        "patience": checkpoint.patience,
     }
     return data, canonical.dumps(document)
 
@@ -108,7 +111,9 @@ class CheckpointFolder:
         steps = set()
         for path in self._folder.glob("*-*.json"):
             tensors = path.with_suffix(".safetensors")
-            document = canonical.loads_canonical(path.read_bytes(), where=path.name)
+            document: CheckpointDocument = canonical.loads_canonical(
+                path.read_bytes(), where=path.name
+            )
             if tensors.is_file() and digest.of_file(tensors) == document["tensors"]:
                 steps.add(document["step"])
         return sorted(steps)
@@ -123,7 +128,7 @@ class CheckpointFolder:
 
         base = self._base(step, _INTERIM if self.is_interim(step) else _BOUNDARY)
         stored = base.with_suffix(".json").read_bytes()
-        document = canonical.loads_canonical(stored, where=base.name)
+        document: CheckpointDocument = canonical.loads_canonical(stored, where=base.name)
         data = bytearray(base.with_suffix(".safetensors").read_bytes())
         if digest.of_bytes(memoryview(data)) != document["tensors"]:
             raise Refused(

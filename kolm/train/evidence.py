@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from kolm.bundle.tensors import tensor_digest
 from kolm.counting import counted
@@ -22,8 +22,16 @@ if TYPE_CHECKING:
     import torch
 
     from kolm.adapters.attach import AdapterTensor
+    from kolm.records.documents import (
+        ModulesRow,
+        ModulesRowBuffer,
+        ModulesRowDtype,
+        ModulesRowParameter,
+        ModulesRowRole,
+        ModulesRowState,
+    )
 
-_DTYPES = {
+_DTYPES: dict[str, ModulesRowDtype] = {
     "torch.float32": "F32",
     "torch.float16": "F16",
     "torch.bfloat16": "BF16",
@@ -95,7 +103,7 @@ def _base_tensors(named: Iterable[tuple[str, torch.Tensor]]) -> Iterable[BaseTen
         yield BaseTensor(name=name, tensor=tensor, before=digest_tensor(tensor))
 
 
-def dtype_name(tensor: torch.Tensor) -> str:
+def dtype_name(tensor: torch.Tensor) -> ModulesRowDtype:
     """The safetensors name of a tensor's dtype."""
     return _DTYPES[str(tensor.dtype)]
 
@@ -168,7 +176,7 @@ def module_rows(
     before: Mapping[str, Digest],
     family: Family,
     checkpoint_keys: frozenset[str],
-) -> list[dict[str, Any]]:
+) -> list[ModulesRow]:
     """The rows of ``modules.jsonl``, sorted by module name.
 
     Args:
@@ -183,14 +191,15 @@ def module_rows(
     for tensor in tensors:
         by_module.setdefault(tensor.module, []).append(tensor)
     aliases = _aliases(modules, family)
-    rows = []
+    rows: list[ModulesRow] = []
     for module in modules:
         own = by_module.get(module.name, [])
         rows.append(
             {
                 "module": module.name,
                 "class": module.kind,
-                "role": module.role.value,
+                # no document has a place for audio yet, and no family a tensor of it
+                "role": cast("ModulesRowRole", module.role.value),
                 "state": _state(own),
                 "weight_norm": _weight_norm(module) if _state(own) == "adapted" else None,
                 "parameters": [
@@ -215,7 +224,7 @@ def module_rows(
     return rows
 
 
-def _state(own: Sequence[AdapterTensor]) -> str:
+def _state(own: Sequence[AdapterTensor]) -> ModulesRowState:
     if not own:
         return "frozen"
     return "trained" if own[0].whole else "adapted"
@@ -238,7 +247,7 @@ def _square_sums(rows: torch.Tensor) -> list[float]:
     return sums
 
 
-def _tensor_facts(tensor: BaseTensor) -> dict[str, Any]:
+def _tensor_facts(tensor: BaseTensor) -> ModulesRowBuffer:
     return {
         "name": tensor.name,
         "shape": list(tensor.tensor.shape),
@@ -268,16 +277,21 @@ def _parameter_row(
     family: Family,
     checkpoint_keys: frozenset[str],
     aliases: Mapping[str, str],
-) -> dict[str, Any]:
+) -> ModulesRowParameter:
     name = f"{module.name}.{tensor.name}"
     keys = [key for key in family.checkpoint_keys(name) if key in checkpoint_keys][:1]
-    row = {
-        **_tensor_facts(tensor),
+    facts = _tensor_facts(tensor)
+    row: ModulesRowParameter = {
+        "name": facts["name"],
+        "shape": facts["shape"],
+        "dtype": facts["dtype"],
+        "before": facts["before"],
+        "after": facts["after"],
         "elements": tensor.tensor.numel(),
         "checkpoint": keys,
         "requires_grad": tensor.tensor.requires_grad,
         "gradient_steps": 0,
     }
     if name in aliases:
-        row |= {"alias_of": aliases[name], "checkpoint": []}
+        row["alias_of"], row["checkpoint"] = aliases[name], []
     return row

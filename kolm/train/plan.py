@@ -5,15 +5,17 @@ What a verifier derives again from the same block is in `kolm.format.schedule`.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING
 
 from kolm import canonical
 from kolm.digest import Digest
 from kolm.errors import Refused
 from kolm.format.schedule import Schedule, read_schedule
 from kolm.methods import METHODS, Method, method_of
+
+if TYPE_CHECKING:
+    from kolm.records.documents import Lock, LockTrainContinues
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,11 +36,11 @@ class TrainPlan:
     max_seq_length: int
     max_images: int
     shrink_images: bool
-    continues: Mapping[str, str] | None
+    continues: LockTrainContinues | None
     initialisation_seed: Digest
 
 
-def read_plan(lock: Mapping[str, Any]) -> TrainPlan:
+def read_plan(lock: Lock) -> TrainPlan:
     """The training plan of a lock.
 
     Raises:
@@ -67,8 +69,8 @@ def read_plan(lock: Mapping[str, Any]) -> TrainPlan:
         adapt_vision=not freeze["vision"],
         train_projector=not freeze["projector"],
         schedule=read_schedule(lock),
-        weight_decay=_number(train, "weight_decay"),
-        max_grad_norm=_number(train, "max_grad_norm"),
+        weight_decay=_number(train["weight_decay"], "weight_decay"),
+        max_grad_norm=_number(train["max_grad_norm"], "max_grad_norm"),
         max_seq_length=train["max_seq_length"],
         max_images=train["max_images"],
         shrink_images=train["shrink_images"],
@@ -77,5 +79,5 @@ def read_plan(lock: Mapping[str, Any]) -> TrainPlan:
     )
 
 
-def _number(block: Mapping[str, Any], key: str) -> float:
-    return float(canonical.parse_decimal(block[key], where=f"train.{key}"))
+def _number(text: str, key: str) -> float:
+    return float(canonical.parse_decimal(text, where=f"train.{key}"))

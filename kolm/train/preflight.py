@@ -6,9 +6,9 @@ call it in the parent process.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from kolm.encode.encoder import Encoder
 from kolm.encode.examples import Dropped, Example
@@ -18,13 +18,16 @@ from kolm.metrics import metric_of
 from kolm.score.cases import reference_of
 from kolm.train.plan import TrainPlan
 
+if TYPE_CHECKING:
+    from kolm.records.documents import Capture, LockEvaluation
+
 
 class Named(NamedTuple):
     """A capture with the name by which a person finds it."""
 
     name: str
     position: int
-    capture: Mapping[str, Any]
+    capture: Capture
 
 
 class Counted(NamedTuple):
@@ -83,7 +86,7 @@ def encode_to_learn(captures: Iterable[Named], encoder: Encoder) -> Encoded:
 
 
 def encode_to_answer(
-    captures: Iterable[Named], encoder: Encoder, evaluation: Mapping[str, Any]
+    captures: Iterable[Named], encoder: Encoder, evaluation: LockEvaluation
 ) -> Encoded:
     """Encode the prompts of a side that is scored, and measure its references.
 

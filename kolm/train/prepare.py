@@ -30,7 +30,7 @@ from kolm.run import folder as files
 from kolm.train.plan import TrainPlan
 
 if TYPE_CHECKING:
-    from kolm.records.documents import Lock
+    from kolm.records.documents import Capture, ExamplesRow, ExamplesRowSide, Lock
 
 
 # Encoding reports this often, so that a person sees it move.
@@ -70,7 +70,7 @@ class EncodedSplit:
     """
 
     examples: tuple[Example, ...]
-    rows: tuple[dict[str, Any], ...]
+    rows: tuple[ExamplesRow, ...]
 
     @property
     def dropped(self) -> Mapping[str, int]:
@@ -127,7 +127,7 @@ def make_encoder(plan: TrainPlan, processor: Any, base_folder: Path) -> Encoder:
 
 def encode_split(
     rows: Iterable[SnapshotRow],
-    split: str,
+    split: ExamplesRowSide,
     store: CaptureStore,
     encoder: Encoder,
     reporter: Reporter,
@@ -135,11 +135,13 @@ def encode_split(
     """Encode the captures of one split; what cannot be used is told by its reason."""
     chosen = [row for row in rows if row.split == split]
     examples: list[Example] = []
-    facts: list[dict[str, Any]] = []
+    facts: list[ExamplesRow] = []
     stage = f"encode {split}"
     reporter.started(stage, len(chosen), "captures")
     for position, row in enumerate(chosen):
-        capture = canonical.loads_canonical(store.read(row.capture).data, where=row.capture)
+        capture: Capture = canonical.loads_canonical(
+            store.read(row.capture).data, where=row.capture
+        )
         encoded = encoder.encode(capture, position=position)
         facts.append(example_row(split, encoded))
         if isinstance(encoded, Example):
@@ -155,7 +157,7 @@ def encode_split(
     return result
 
 
-def example_row(split: str, encoded: Example | Dropped) -> dict[str, Any]:
+def example_row(split: ExamplesRowSide, encoded: Example | Dropped) -> ExamplesRow:
     """The row of examples.jsonl of an encoded capture."""
     if isinstance(encoded, Dropped):
         return dropped_row(split, encoded.reason.value)

@@ -16,11 +16,15 @@ from collections.abc import Mapping
 from functools import lru_cache
 from importlib import metadata
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, cast
 
 from kolm import canonical, digest, settings
 from kolm.errors import Lacking, Refused, missing_extra
 from kolm.version import VERSION
+
+if TYPE_CHECKING:
+    from kolm.records.documents import LockEnvironment
+
 
 _PACKAGES = (
     "torch", "transformers", "peft", "tokenizers", "safetensors", "numpy", "pillow",
@@ -59,7 +63,7 @@ def child_environment(threads: int) -> dict[str, str]:
 
 def environment_class(
     threads: int, device: str = "cpu", *, arithmetic: Mapping[str, str] | None = None
-) -> dict[str, Any]:
+) -> LockEnvironment:
     """The lock's ``environment``: what two runs must share to be compared bit for bit.
 
     Args:
@@ -74,7 +78,7 @@ def environment_class(
     model, isa = _cpu()
     versions = {name: _version(name) for name in _PACKAGES}
     measured = arithmetic or _measure_in_child(threads)
-    facts: dict[str, Any] = {
+    facts: dict[str, object] = {
         "python": ".".join(platform.python_version_tuple()[:2]),
         **versions,
         "kolm": VERSION,
@@ -86,7 +90,7 @@ def environment_class(
         "threads": threads,
         "profile": "strict",
     }
-    return {"class": digest.of_value(facts), **facts}
+    return cast("LockEnvironment", {"class": digest.of_value(facts), **facts})
 
 
 @lru_cache(maxsize=4)
@@ -108,7 +112,7 @@ def _measure_in_child(threads: int) -> Mapping[str, str]:
 
 
 def check_environment(
-    stated: Mapping[str, Any],
+    stated: LockEnvironment,
     variables: Mapping[str, str],
     *,
     arithmetic: Mapping[str, str] | None = None,
@@ -125,15 +129,21 @@ def check_environment(
             profile (``E_TRAIN_PROFILE``).
     """
     here = environment_class(stated["threads"], stated["device"], arithmetic=arithmetic)
-    differing = [name for name in here if here[name] != stated.get(name) and name != "class"]
+    differing = [
+        (name, value, stated.get(name))
+        for name, value in here.items()
+        if value != stated.get(name) and name != "class"
+    ]
     if here["class"] != stated["class"]:
-        first = differing[0] if differing else "class"
+        first, found, expected = (
+            differing[0] if differing else ("class", here["class"], stated["class"])
+        )
         raise Refused(
             "E_TRAIN_ENVIRONMENT",
             "this machine is of another environment class than the lock's",
             where=f"environment.{first}",
-            expected=str(stated.get(first)),
-            found=str(here[first]),
+            expected=str(expected),
+            found=str(found),
             hint="compile the spec here; its lock will name this environment",
         )
     for name, value in strict_environment(stated["threads"]).items():

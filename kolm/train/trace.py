@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from kolm import canonical, digest, paths
 from kolm.digest import Digest
 from kolm.errors import Refused
 from kolm.train.trainer import StepFacts
+
+if TYPE_CHECKING:
+    from kolm.records.documents import TraceRow
 
 
 class Trace:
@@ -33,7 +36,7 @@ class Trace:
         Returns:
             Whether every step up to `step` is there; if not, nothing is kept or changed.
         """
-        kept: list[dict[str, Any]] = []
+        kept: list[TraceRow] = []
         for row in _complete_rows(self._path):
             if row["step"] > step or (row["kind"] == "checkpoint" and row["step"] == step):
                 break
@@ -83,13 +86,13 @@ class Trace:
         self.states.append(state)
         return self.chain
 
-    def _write(self, row: dict[str, Any]) -> None:
+    def _write(self, row: TraceRow) -> None:
         # Opened for each line: after a kill everything that was written is there.
         with self._path.open("ab") as stream:
             stream.write(canonical.dumps(row) + b"\n")
 
 
-def _complete_rows(path: Path) -> list[dict[str, Any]]:
+def _complete_rows(path: Path) -> list[TraceRow]:
     """The rows of a trace up to the first line that is not whole."""
     if not path.is_file():
         return []

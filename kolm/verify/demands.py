@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from decimal import Decimal
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from kolm.format.names import EVALUATION, LINES, LOCK, PREDICTIONS
 from kolm.records.verification import Demand, Evidence, PackScore, Verdict
@@ -18,6 +18,10 @@ from kolm.sign.predicates import KSCORE
 from kolm.verify.claim_states import OWN_PACK
 from kolm.verify.findings import shorten
 from kolm.verify.subject import Subject
+
+if TYPE_CHECKING:
+    pass
+
 
 PUBLISHER, POLICY = "publisher", "policy"
 SLICE_CASES = 30  # the default of a spec's worst_slice_minimum_cases
@@ -76,10 +80,15 @@ def _of_policy(subject: Subject) -> Iterator[Demand]:
             ),
         )
     low = evaluation["adapter"]["interval"]["low"]
+    controls = {
+        "base": evaluation["base"],
+        "blind": evaluation["blind"],
+        "majority": evaluation["majority"],
+    }
     for control in policy.lower_bound_above or ():
         if control == "blind" and not evaluation["images"]:
             continue  # without pictures the blind run is the adapter's own
-        least = evaluation[control]["accuracy"]
+        least = controls[control]["accuracy"]
         yield _seen(
             subject,
             _judged(
@@ -148,7 +157,7 @@ def _observed(subject: Subject) -> dict[str, str]:
     The publisher's own minimum may leave slices out of theirs.
     """
     evaluation = subject.evaluation
-    observed = {floor["name"]: floor["observed"] for floor in evaluation["floors"]}
+    observed: dict[str, str] = {floor["name"]: floor["observed"] for floor in evaluation["floors"]}
     scores = measured_scores(subject)
     if scores:
         observed["k"] = worst(scores)[1]["composite"]

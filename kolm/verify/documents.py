@@ -8,16 +8,17 @@ A member that is not strict JSON or does not fit its schema (V06), or is not in 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, TypeVar, cast
 
 from kolm import canonical, schema
 from kolm.bundle import documents, members, tensors
-from kolm.bundle.documents import Row
 from kolm.bundle.members import Content
 from kolm.errors import KolmError, Refused
+from kolm.format.names import Name
 from kolm.schema import Kind
 from kolm.verify.snapshot_lines import SnapshotLines, read_snapshot_lines
 
+D = TypeVar("D")
 SNAPSHOT_LINES: Final = "snapshot.jsonl"
 NOT_CANONICAL: Final = frozenset({"E_JSON_NOT_CANONICAL", "E_TENSORS_CANONICAL"})
 
@@ -68,15 +69,17 @@ class ParsedDocuments(documents.Documents):
             return None
         return f"{name} could not be read ({'V07' if error.code in NOT_CANONICAL else 'V06'})"
 
-    def document(self, name: str) -> Row:
+    def document(self, name: Name[D]) -> D:
         """A JSON member as a value."""
-        value: Row = self.value(name)
+        value: D = self.value(name)
         return value
 
-    def rows(self, name: str) -> Iterator[Row]:
+    def rows(self, name: Name[D]) -> Iterator[D]:
         """The rows of a JSON Lines member."""
         value = self.value(name)
-        return value.rows() if isinstance(value, SnapshotLines) else iter(value)
+        return cast(
+            "Iterator[D]", iter(value.rows() if isinstance(value, SnapshotLines) else value)
+        )
 
     def lines(self, name: str) -> Iterator[bytes]:
         """The stored lines of a JSON Lines member, without their newlines."""
@@ -106,7 +109,7 @@ def _read_document(kind: Kind[object], data: memoryview, name: str) -> object:
     return schema.check(kind, canonical.loads_canonical(data, where=name), where=name)
 
 
-def read_rows(kind: Kind[object], data: memoryview | bytes, name: str) -> list[Row]:
+def read_rows(kind: Kind[D], data: memoryview | bytes, name: str) -> list[D]:
     """The rows of a JSON Lines text, strict and canonical, each of which fits its schema.
 
     Raises:
@@ -117,7 +120,7 @@ def read_rows(kind: Kind[object], data: memoryview | bytes, name: str) -> list[R
     for number, _, value in canonical.read_lines(data, where=name):
         if problem_of(value) is not None:
             schema.check(kind, value, where=f"{name}:{number}")
-        rows.append(value)
+        rows.append(cast("D", value))
     return rows
 
 

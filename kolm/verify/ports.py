@@ -8,10 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from kolm.bundle.container import Container
 from kolm.digest import Digest
+
+if TYPE_CHECKING:
+    from kolm.run.documents import RescoredRow
 
 
 class PictureFacts(NamedTuple):
@@ -69,7 +72,7 @@ class RescoreAnswer(NamedTuple):
     """
 
     environment_class: str
-    rows: Sequence[Mapping[str, Any]]
+    rows: Sequence[RescoredRow]
 
 
 RescoreRunner = Callable[[RescoreJob], RescoreAnswer]

@@ -10,11 +10,19 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from typing import Any
+from typing import TYPE_CHECKING, cast
 
 from kolm import canonical, schema
+from kolm.digest import Digest
 from kolm.format.names import LINES
 from kolm.records import kinds
+
+if TYPE_CHECKING:
+    from kolm.records.documents import SnapshotRow, SnapshotRowImage, SnapshotRowSplit
+
+    # ``file`` and ``pixels`` of each picture of a capture, ``twins`` where near twins are grouped
+    Images = list[SnapshotRowImage]
+
 
 _DIGEST = r"sha256:[0-9a-f]{64}"
 _PAIR = r'\{"file":"' + _DIGEST + r'","pixels":"' + _DIGEST + r'"\}'
@@ -27,23 +35,20 @@ _LINE = re.compile(
 )
 _DIGESTS = re.compile(_DIGEST, re.ASCII)
 
-# ``file`` and ``pixels`` of each picture of a capture, and ``twins`` where near twins are grouped
-Images = list[dict[str, str]]
-
 
 class SnapshotLines:
     """The snapshot by line: parallel lists. Callers change nothing; equal images are shared."""
 
     def __init__(self) -> None:
-        self.captures: list[str] = []
-        self.splits: list[str] = []
+        self.captures: list[Digest] = []
+        self.splits: list[SnapshotRowSplit] = []
         self.images: list[Images] = []
         self.leaves: list[bytes] = []
 
     def __len__(self) -> int:
         return len(self.captures)
 
-    def rows(self) -> Iterator[dict[str, Any]]:
+    def rows(self) -> Iterator[SnapshotRow]:
         """The lines as plain rows, made as they are asked for."""
         for capture, split, images in zip(self.captures, self.splits, self.images, strict=True):
             yield {"capture": capture, "images": images, "split": split}
@@ -77,7 +82,7 @@ def read_snapshot_lines(data: bytes | memoryview, *, where: str) -> SnapshotLine
         images = known.get(stored)
         if images is None:
             images = known[stored] = _images(stored)
-        lines.captures.append(capture)
+        lines.captures.append(Digest(capture))
         lines.splits.append(_SPLITS[split])
         lines.images.append(images)
     if last:
@@ -86,14 +91,19 @@ def read_snapshot_lines(data: bytes | memoryview, *, where: str) -> SnapshotLine
     return lines
 
 
-_SPLITS = {side: side for side in ("eval", "none", "train", "validation")}  # one text of each
+_SPLITS: dict[str, SnapshotRowSplit] = {  # one text of each
+    "eval": "eval",
+    "none": "none",
+    "train": "train",
+    "validation": "validation",
+}
 
 
 def _images(stored: str) -> Images:
     digests = _DIGESTS.findall(stored)
     keys = ("file", "pixels", "twins") if '"twins"' in stored else ("file", "pixels")
     looks = zip(*(digests[place :: len(keys)] for place in range(len(keys))), strict=True)
-    return [dict(zip(keys, look, strict=True)) for look in looks]
+    return [cast("SnapshotRowImage", dict(zip(keys, look, strict=True))) for look in looks]
 
 
 def _add_the_long_way(lines: SnapshotLines, line: bytes, where: str) -> None:

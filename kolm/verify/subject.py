@@ -7,11 +7,11 @@ documents that a check `reads` before it runs the check.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import datetime
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple, TypeVar
 
 from kolm import digest, roles
 from kolm.bundle import references
@@ -31,6 +31,7 @@ from kolm.format.names import (
     SNAPSHOT,
     TRACE,
     WEIGHTS,
+    Name,
 )
 from kolm.methods import (
     Method,
@@ -51,11 +52,23 @@ from kolm.verify.policy import Policy
 from kolm.verify.ports import CaptureSource, RescoreRequest
 from kolm.verify.snapshot_lines import SnapshotLines
 
+if TYPE_CHECKING:
+    from kolm.records.documents import (
+        Capture,
+        Evaluation,
+        Lock,
+        ModulesRow,
+        PredictionsRow,
+        Receipt,
+        Snapshot,
+        TraceRow,
+    )
+
+
+D = TypeVar("D")
 MANIFEST: Final = "manifest"  # not a member; in a check's `reads` it stands for what names them
 
 WITHHELD: Final = "the publisher withheld prompts and references (publish.text: false)"
-
-Row = Mapping[str, Any]
 
 
 class Auditor(NamedTuple):
@@ -119,27 +132,27 @@ class Subject:
         return tuple(references.receipt_is_derived(self.documents))
 
     @property
-    def receipt(self) -> Row:
+    def receipt(self) -> Receipt:
         """The receipt."""
         return self._row(RECEIPT)
 
     @property
-    def lock(self) -> Row:
+    def lock(self) -> Lock:
         """The lock."""
         return self._row(LOCK)
 
     @property
-    def snapshot(self) -> Row:
+    def snapshot(self) -> Snapshot:
         """The header of the snapshot."""
         return self._row(SNAPSHOT)
 
     @property
-    def evaluation(self) -> Row:
+    def evaluation(self) -> Evaluation:
         """The evaluation."""
         return self._row(EVALUATION)
 
-    def _row(self, name: str) -> Row:
-        value: Row = self.documents.value(name)
+    def _row(self, name: Name[D]) -> D:
+        value: D = self.documents.value(name)
         return value
 
     @property
@@ -149,22 +162,22 @@ class Subject:
         return value
 
     @property
-    def modules(self) -> Sequence[Row]:
+    def modules(self) -> Sequence[ModulesRow]:
         """The rows of the modules list."""
         return self._rows(MODULES)
 
     @property
-    def trace(self) -> Sequence[Row]:
+    def trace(self) -> Sequence[TraceRow]:
         """The rows of the trace."""
         return self._rows(TRACE)
 
     @property
-    def predictions(self) -> Sequence[Row]:
+    def predictions(self) -> Sequence[PredictionsRow]:
         """The rows of the predictions."""
         return self._rows(PREDICTIONS)
 
-    def _rows(self, name: str) -> Sequence[Row]:
-        value: Sequence[Row] = self.documents.value(name)
+    def _rows(self, name: Name[D]) -> Sequence[D]:
+        value: Sequence[D] = self.documents.value(name)
         return value
 
     @property
@@ -178,7 +191,7 @@ class Subject:
         return self.documents.raw(WEIGHTS)[entry.start : entry.end]
 
     @cached_property
-    def modules_by_name(self) -> dict[str, Row]:
+    def modules_by_name(self) -> dict[str, ModulesRow]:
         """The modules rows by module name."""
         return {row["module"]: row for row in self.modules}
 
@@ -227,7 +240,7 @@ class Subject:
         return b"".join(self._stored_cases[case] + b"\n" for case in self.declared)
 
     @cached_property
-    def case_rows(self) -> tuple[tuple[Digest, Row], ...]:
+    def case_rows(self) -> tuple[tuple[Digest, Capture], ...]:
         """The eval cases with their recomputed ids, in the order of the file.
 
         Raises:
@@ -292,7 +305,7 @@ class Subject:
         frozen = self.lock["train"]["freeze"]["projector"]
         return frozenset() if frozen else frozenset({Role.PROJECTOR})
 
-    def role_of(self, row: Mapping[str, Any]) -> Role:
+    def role_of(self, row: ModulesRow) -> Role:
         """The role of a row of ``modules.jsonl``, by its tensors' names and kolm's own table."""
         module = row["module"]
         if module not in self._roles:

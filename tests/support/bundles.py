@@ -271,7 +271,7 @@ class BundleParts:
             predicates.MODULES: predicates.modules(
                 modules=digest.of_bytes(made["modules.jsonl"]),
                 base_root=self.lock["base"]["root"],
-                words=predicates.claimed_words(self.modules),
+                words=predicates.claimed_words((row["role"], row["state"]) for row in self.modules),
             ),
             predicates.KSCORE: predicates.kscore(report),
             predicates.TEST_RESULT: predicates.test_result(

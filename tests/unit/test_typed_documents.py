@@ -82,9 +82,11 @@ def test_every_form_of_a_schema_has_a_type(monkeypatch):
 class SomeRowPartAB(TypedDict):
     kind: Literal['a-b']
 
+SomeRowPartCX = Literal[1, 'one']
+
 class SomeRowPartC(TypedDict):
     kind: Literal['c']
-    x: NotRequired[Literal[1, 'one']]
+    x: NotRequired[SomeRowPartCX]
 
 SomeRow = TypedDict('SomeRow', {
     'kind': Literal['it'],

@@ -11,7 +11,10 @@ from kolm.cli import output
 from kolm.cli.exit_codes import ExitCode
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from kolm.actions import CompileResult
+    from kolm.records.documents import EvaluationFloor, Lock
 
 SHOWN_CASES = 10  # enough to see what kind of question fails; all are in predictions.jsonl
 
@@ -85,7 +88,7 @@ def command(
     return ExitCode.DONE if sealed else ExitCode.NO
 
 
-def show_lock(lock: dict[str, Any]) -> str:
+def show_lock(lock: Lock) -> str:
     """A lock for people: indented JSON."""
     import json
 
@@ -115,7 +118,8 @@ def _for_people(result: CompileResult, out: output.Output) -> str:
     from kolm.cli.scores import failing_lines, score_lines
 
     lines = _headline(result, out)
-    lines += score_lines(result.evaluation, result.kscore, out)
+    if result.evaluation and result.kscore:
+        lines += score_lines(result.evaluation, result.kscore, out)
     memory = result.peak_memory_bytes / 2**30
     lines.append(f"took       {result.seconds:.0f} s, {memory:.1f} GiB of memory at most")
     if not result.gate_passed or out.verbose:
@@ -124,13 +128,15 @@ def _for_people(result: CompileResult, out: output.Output) -> str:
     if result.bundle is not None:
         lines.append(f"next       kolm verify {result.bundle}")
     else:
-        lines.append(f"next       {_what_helps(result)}")
+        lines.append(
+            f"next       {_what_helps(result.evaluation['floors'] if result.evaluation else ())}"
+        )
     return "\n".join(lines)
 
 
-def _what_helps(result: CompileResult) -> str:
+def _what_helps(floors: Iterable[EvaluationFloor]) -> str:
     """Below the gate: answers that are good enough may still have come too slowly for K."""
-    if all(floor["passed"] is not False for floor in result.evaluation["floors"]):
+    if all(floor["passed"] is not False for floor in floors):
         return (
             "only K is below, which also counts latency and size (kolm help kscore): compile "
             "again on an idle machine, or set evaluation.floors.k"

@@ -65,17 +65,17 @@ def tensors_are_pinned(subject: Subject) -> Iterator[Finding]:
         return
     base = subject.lock["base"]
     root = root_of(facts.tensors, pinned_files(subject))
-    for field, found in (
-        ("root", root),
-        ("tensors", len(facts.tensors)),
-        ("parameters", facts.parameters),
-        ("dtype", facts.dtype),
+    for field, stated, found in (
+        ("root", base["root"], root),
+        ("tensors", base["tensors"], len(facts.tensors)),
+        ("parameters", base["parameters"], facts.parameters),
+        ("dtype", base["dtype"], facts.dtype),
     ):
-        if base[field] != found:
+        if stated != found:
             yield failed(
                 "this is another base than the pinned one",
                 where=f"{LOCK}#/base/{field}",
-                expected=base[field],
+                expected=stated,
                 found=found,
             )
     yield passed(f"{counted(len(facts.tensors), 'tensor')}, {facts.parameters:,} parameters")

@@ -33,9 +33,7 @@ def modules_claim_holds(subject: Subject) -> Iterator[Finding]:
     if not claims:
         yield not_checked("no modules claim of a trusted key")
         return
-    recomputed = [
-        {"role": subject.role_of(row).value, "state": row["state"]} for row in subject.modules
-    ]
+    recomputed = [(subject.role_of(row).value, row["state"]) for row in subject.modules]
     words = claimed_words(recomputed)
     for name, said in claims:
         yield from _differs(name, "modules", subject.digests[MODULES], said["modules"])
@@ -184,7 +182,7 @@ def _floors_agree(subject: Subject, name: str, said: Mapping[str, Any]) -> Itera
                 found=other if floor["name"] in said[other] else "nowhere",
             )
     tests = [*said["passedTests"], *said["failedTests"]]  # one on both sides counts twice
-    known = {floor["name"] for floor in demanded}
+    known: set[str] = {floor["name"] for floor in demanded}
     if subject.lock["evaluation"]["floors"]["k"] is not None:
         known.add("k")
     yield from _differs(name, "list of tests", sorted(known), sorted(tests))

@@ -150,8 +150,11 @@ def content_id_is_recomputed(subject: Subject) -> Iterator[Finding]:
 
 def _seeds_follow(subject: Subject) -> Iterator[Finding]:
     """From base, captures to learn from, training settings and nonce: docs/format/lock.md."""
-    for label, seed in derive_seeds(subject.lock).items():
-        stated = subject.lock["seeds"][label]
+    derived, listed = derive_seeds(subject.lock), subject.lock["seeds"]
+    for label, seed, stated in (
+        ("initialisation", derived["initialisation"], listed["initialisation"]),
+        ("order", derived["order"], listed["order"]),
+    ):
         if stated != seed:
             yield failed(
                 "the seed does not follow from what training rests on, so it may have been chosen",

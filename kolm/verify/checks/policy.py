@@ -50,9 +50,7 @@ def method_is_accepted(subject: Subject) -> Iterator[Finding]:
     """Words such as 'vision frozen' are computed again from recomputed roles."""
     policy, method = subject.auditor.policy, subject.lock["train"]["method"]["kind"]
     yield from _one_of(policy.methods, method, f"{LOCK}#/train/method/kind")
-    words = claimed_words(
-        {"role": subject.role_of(row).value, "state": row["state"]} for row in subject.modules
-    )
+    words = claimed_words((subject.role_of(row).value, row["state"]) for row in subject.modules)
     for word in policy.freeze or ():
         if word not in words:
             yield failed(
@@ -90,7 +88,7 @@ def evaluation_is_accepted(subject: Subject) -> Iterator[Finding]:
     yield passed(_met(subject), by=_on_whose_word(subject))
 
 
-def _accepts(accepted: Iterable[str | Mapping[str, str]], stated: Mapping[str, str]) -> bool:
+def _accepts(accepted: Iterable[str | Mapping[str, str]], stated: Mapping[str, object]) -> bool:
     """Whether the metric is one of these kinds, or no laxer than one of these."""
     metric = metric_of(stated)
     return any(
@@ -101,11 +99,11 @@ def _accepts(accepted: Iterable[str | Mapping[str, str]], stated: Mapping[str, s
     )
 
 
-def _words_of(metric: str | Mapping[str, str]) -> str:
+def _words_of(metric: str | Mapping[str, object]) -> str:
     if isinstance(metric, str):
         return metric
     options = [f"{name} {value}" for name, value in metric.items() if name != "kind"]
-    return ", ".join([metric["kind"], *options])
+    return ", ".join([str(metric["kind"]), *options])
 
 
 def _unmet(subject: Subject, demand: Demand) -> Iterator[Finding]:
@@ -161,7 +159,9 @@ def _gate_holds(subject: Subject) -> Iterator[Finding]:
         return
     name, claim = worst(scores)
     if claim["gate"]["verdict"] != "passed":
-        failing = [f["name"] for f in subject.evaluation["floors"] if f["passed"] is False]
+        failing: list[str] = [
+            f["name"] for f in subject.evaluation["floors"] if f["passed"] is False
+        ]
         if claim["gate"]["k_passed"] is False:
             failing.append(f"K {claim['composite']} below {claim['gate']['k']}")
         yield failed(

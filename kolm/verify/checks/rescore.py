@@ -10,11 +10,11 @@ both, what is right here bounds the true accuracy from below.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from decimal import Decimal
 from fractions import Fraction
 from math import comb
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from kolm import canonical, digest
 from kolm.digest import Digest
@@ -29,6 +29,11 @@ from kolm.verify.check import check
 from kolm.verify.findings import could_not_look, failed, from_error, not_checked, passed
 from kolm.verify.ports import RescoreAnswer, RescoreJob
 from kolm.verify.subject import Subject
+
+if TYPE_CHECKING:
+    from kolm.records.documents import PredictionsRow
+    from kolm.score.judge import Said
+
 
 COMPARED = ("output", "tokens", "finish")
 
@@ -78,7 +83,7 @@ def outputs_are_repeated(subject: Subject) -> Iterator[Finding]:
     yield from _compare(subject, cases, answer)
 
 
-def draw(rows: Sequence[Any], wanted: int, entropy: Digest) -> tuple[Digest, ...]:
+def draw(rows: Sequence[PredictionsRow], wanted: int, entropy: Digest) -> tuple[Digest, ...]:
     """The cases to run again: `wanted` of them without replacement, in the order of the file."""
     numbers = list(range(len(rows)))
     digest.Stream(entropy).shuffle(numbers)
@@ -123,7 +128,7 @@ class _Scores:
         known = {case.case: case.reference for case in subject.cases}
         self._references = [known[case] for case in cases]
 
-    def bound(self, pairs: Sequence[tuple[Any, Any]]) -> str:
+    def bound(self, pairs: Sequence[tuple[Said, Said]]) -> str:
         """What the answers of the re-run leave believable of all."""
         cases, points = len(pairs), sum(self._of([now for _, now in pairs]))
         if self._judge.binary:
@@ -133,12 +138,12 @@ class _Scores:
         mean, least = ratio(points, cases * MILLION), hoeffding_lower_bound(points, cases)
         return f"mean score {mean} here, so the true mean is at least {least} (95 %, Hoeffding)"
 
-    def turned(self, pairs: Sequence[tuple[Any, Any]]) -> int:
+    def turned(self, pairs: Sequence[tuple[Said, Said]]) -> int:
         """How many scores differ between the record and the re-run."""
         then, now = (self._of([pair[side] for pair in pairs]) for side in (0, 1))
         return sum(before != after for before, after in zip(then, now, strict=True))
 
-    def _of(self, outcomes: Sequence[Mapping[str, Any]]) -> list[int]:
+    def _of(self, outcomes: Sequence[Said]) -> list[int]:
         both = zip(outcomes, self._references, strict=True)
         return [self._judge.judge(said, reference).score_millionths for said, reference in both]
 

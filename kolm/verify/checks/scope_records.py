@@ -44,11 +44,15 @@ def training_block_follows(subject: Subject) -> Iterator[Finding]:
 
 def _globs_expand(subject: Subject) -> Iterator[Finding]:
     names = [row["module"] for row in subject.modules]
-    for field, frozen in (("frozen_modules", True), ("trainable_modules", False)):
+    block = subject.receipt["vlm_train"]
+    for field, stated, frozen in (
+        ("frozen_modules", block["frozen_modules"], True),
+        ("trainable_modules", block["trainable_modules"], False),
+    ):
         meant = sorted(
             row["module"] for row in subject.modules if (row["state"] == "frozen") == frozen
         )
-        covered = globs.expand(subject.receipt["vlm_train"][field], names)
+        covered = globs.expand(stated, names)
         for name in sorted(set(meant) ^ set(covered)):
             why = "is covered but does not belong" if name in covered else "is not covered"
             yield failed(f"R6: a module {why} in {field}", where=f"{MODULES}: {name}")
@@ -60,7 +64,7 @@ def _method_is_the_familys(subject: Subject) -> Iterator[Finding]:
     except KolmError as error:
         yield from_error(error)
         return
-    stored = subject.lock["train"]["method"]
+    stored: Mapping[str, object] = subject.lock["train"]["method"]
     for key, expected in again.items():
         if stored[key] != expected:
             yield failed(
@@ -220,11 +224,11 @@ def _adapter_digests_match(subject: Subject) -> Iterator[Finding]:
 
 def _base_totals_match(subject: Subject) -> Iterator[Finding]:
     own = [p for row in subject.modules for p in row["parameters"] if "alias_of" not in p]
-    for field, found in (
-        ("parameters", sum(p["elements"] for p in own)),
-        ("tensors", len({key for p in own for key in p["checkpoint"]})),
+    base = subject.lock["base"]
+    for field, stated, found in (
+        ("parameters", base["parameters"], sum(p["elements"] for p in own)),
+        ("tensors", base["tensors"], len({key for p in own for key in p["checkpoint"]})),
     ):
-        stated = subject.lock["base"][field]
         if stated != found:
             yield failed(
                 f"the modules do not hold the base's number of {field}",

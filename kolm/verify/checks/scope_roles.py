@@ -7,8 +7,8 @@ role where the spec says so), whole weights in the projector.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from typing import Any
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 from kolm.format.names import LOCK, MODULES, RECEIPT, WEIGHTS
 from kolm.methods import DeltaTensor, UnknownTensor, WholeTensor
@@ -17,6 +17,10 @@ from kolm.roles import Role
 from kolm.verify.check import check
 from kolm.verify.findings import could_not_look, failed, passed
 from kolm.verify.subject import Subject
+
+if TYPE_CHECKING:
+    from kolm.records.documents import ModulesRow, ModulesRowParameter
+
 
 FAMILY_FACTS = (LOCK, RECEIPT)
 
@@ -53,7 +57,7 @@ def roles_are_recomputed(subject: Subject) -> Iterator[Finding]:
         previous = name
         if role is Role.OTHER:
             yield failed("the family's table has no one role for it", where=_module(name))
-        elif role != row["role"]:
+        elif role.value != row["role"]:
             yield failed(
                 "the module is listed under another role",
                 where=_module(name),
@@ -61,33 +65,34 @@ def roles_are_recomputed(subject: Subject) -> Iterator[Finding]:
                 found=row["role"],
             )
         yield from _lists_have_one_order(row)
-        for owned in (*row["parameters"], *row["buffers"]):
-            full = f"{name}.{owned['name']}" if name else owned["name"]
-            if "checkpoint" in owned and not _key_is_the_familys(subject, full, owned):
+        for parameter in row["parameters"]:
+            full = f"{name}.{parameter['name']}" if name else parameter["name"]
+            if not _key_is_the_familys(subject, full, parameter):
                 yield failed(
                     "the family stores this parameter under another key",
                     where=_module(full),
                     expected=" or ".join(subject.known_family().checkpoint_keys(full)),
-                    found=", ".join(owned["checkpoint"]) or "no key",
+                    found=", ".join(parameter["checkpoint"]) or "no key",
                 )
-            if (
-                "alias_of" in owned
-                and subject.known_family().aliases.get(full) != owned["alias_of"]
-            ):
+            alias = parameter.get("alias_of")
+            if alias is not None and subject.known_family().aliases.get(full) != alias:
                 yield failed("the family knows no such alias", where=_module(full))
     if not subject.modules:
         yield failed("no module is listed", where=MODULES)
     yield passed(f"{len(subject.modules)} modules, roles recomputed")
 
 
-def _lists_have_one_order(row: Mapping[str, Any]) -> Iterator[Finding]:
+def _lists_have_one_order(row: ModulesRow) -> Iterator[Finding]:
     """Each list by name, and no name twice, also not as a parameter and as a buffer."""
     place = _module(row["module"])
     names = [owned["name"] for owned in (*row["parameters"], *row["buffers"])]
     if len(set(names)) != len(names):
         yield failed("a tensor of the module is listed twice", where=place)
-    for field, key in (("parameters", "name"), ("buffers", "name"), ("adapter", "tensor")):
-        listed = [owned[key] for owned in row[field]]
+    for field, listed in (
+        ("parameters", [parameter["name"] for parameter in row["parameters"]]),
+        ("buffers", [buffer["name"] for buffer in row["buffers"]]),
+        ("adapter", [tensor["tensor"] for tensor in row["adapter"]]),
+    ):
         if listed != sorted(listed):
             yield failed(
                 f"the module's {field} are not in the order of their names",
@@ -97,9 +102,9 @@ def _lists_have_one_order(row: Mapping[str, Any]) -> Iterator[Finding]:
             )
 
 
-def _key_is_the_familys(subject: Subject, name: str, parameter: dict[str, Any]) -> bool:
+def _key_is_the_familys(subject: Subject, name: str, parameter: ModulesRowParameter) -> bool:
     """One key for a parameter of its own, so that V42 can compare it; none for an alias."""
-    keys: list[str] = parameter["checkpoint"]
+    keys = parameter["checkpoint"]
     if "alias_of" in parameter:
         return keys == []
     return len(keys) == 1 and keys[0] in subject.known_family().checkpoint_keys(name)

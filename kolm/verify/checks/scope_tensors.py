@@ -106,7 +106,7 @@ def _compare(
 def config_is_derived(subject: Subject) -> Iterator[Finding]:
     """Derived again from a closed list of keys and compared byte for byte."""
     try:
-        derived = adapter_config.derive(dict(subject.lock), map(dict, subject.modules))
+        derived = adapter_config.derive(subject.lock, subject.modules)
     except KolmError as error:
         yield from_error(error)
         return

@@ -8,8 +8,8 @@ refuse what cannot be and are otherwise not checked, for the scores are somebody
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
-from typing import Any
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 from kolm import canonical, digest
 from kolm.capture import rules
@@ -28,6 +28,11 @@ from kolm.score.judge import LENGTH, LONGEST_OUTPUT_CHARACTERS
 from kolm.verify.check import check
 from kolm.verify.findings import could_not_look, failed, from_error, not_checked, passed
 from kolm.verify.subject import WITHHELD, Subject
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from kolm.records.documents import Capture, CaptureImage, Evaluation, SnapshotRowImage
 
 
 @check(
@@ -99,14 +104,14 @@ def _leaves_follow(subject: Subject) -> Iterator[Finding]:
         )
 
 
-def _looks(images: list[Any]) -> list[tuple[str, str]]:
+def _looks(images: Sequence[CaptureImage | SnapshotRowImage]) -> list[tuple[str, str]]:
     return [(image["file"], image["pixels"]) for image in images]
 
 
 def _cases_obey_the_rules(subject: Subject) -> Iterator[Finding]:
     """What taking captures in and a snapshot of them refuse: C4 to C12, S13."""
-    pictures: dict[str, Mapping[str, Any]] = {}
-    whole: list[tuple[int, Mapping[str, Any]]] = []
+    pictures: dict[str, CaptureImage] = {}
+    whole: list[tuple[int, Capture]] = []
     for number, (_, row) in enumerate(subject.case_rows, 1):
         where = f"{CASES}:{number}"
         try:
@@ -263,7 +268,7 @@ def evaluation_follows(subject: Subject) -> Iterator[Finding]:
     yield passed(f"accuracy {stated['accuracy']} (95 % {low} to {high})")
 
 
-def _computed(subject: Subject, *, from_stated: bool) -> dict[str, Any]:
+def _computed(subject: Subject, *, from_stated: bool) -> Evaluation:
     settings = subject.lock["evaluation"]
     if not from_stated:
         return evaluate(subject.predictions, subject.cases, settings)

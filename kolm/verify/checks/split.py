@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from decimal import Decimal
-from typing import Literal
+from typing import Literal, cast
 
 from kolm.bundle import references
 from kolm.counting import counted
@@ -56,7 +56,7 @@ def _near_duplicates_make_sense(subject: Subject) -> Iterator[Finding]:
             expected=f"at most {eval_images}",
             found=across,
         )
-    smallest: dict[str, str] = {}
+    smallest: dict[Digest, Digest] = {}
     pictures = {id(images): images for images in subject.lines.images}.values()
     for picture in (picture for images in pictures for picture in images):
         if ("twins" in picture) != (policy == "group"):
@@ -122,7 +122,7 @@ def sides_by_rule(subject: Subject) -> list[str]:
     from kolm.format.split import assign, rule_of
 
     looks = {  # equal lists of pictures are one list, so each is turned into digests once
-        id(images): tuple(tuple(map(Digest, picture.values())) for picture in images)
+        id(images): tuple(cast("tuple[Digest, ...]", tuple(look.values())) for look in images)
         for images in {id(images): images for images in lines.images}.values()
     }
     members = [
@@ -150,8 +150,10 @@ def sides_share_no_image(subject: Subject) -> Iterator[Finding]:
             continue
         here = (split, number)
         for picture in images:
-            for kind, seen in (("file", files), ("pixels", pixels)):
-                image = picture[kind]
+            for kind, image, seen in (
+                ("file", picture["file"], files),
+                ("pixels", picture["pixels"], pixels),
+            ):
                 side, line = seen.setdefault(image, here)
                 if side != split and image not in told:
                     told.add(image)

@@ -104,11 +104,11 @@ def test_one_failed_floor_makes_the_result_failed():
 
 def test_claimed_words_take_the_strongest_state_of_each_role():
     rows = [
-        {"role": "vision", "state": "frozen"},
-        {"role": "language", "state": "frozen"},
-        {"role": "language", "state": "adapted"},
-        {"role": "head", "state": "adapted"},
-        {"role": "head", "state": "trained"},
+        ("vision", "frozen"),
+        ("language", "frozen"),
+        ("language", "adapted"),
+        ("head", "adapted"),
+        ("head", "trained"),
     ]
     assert predicates.claimed_words(rows) == ["vision frozen", "language adapted", "head trained"]
     assert predicates.claimed_words([]) == []

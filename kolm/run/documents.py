@@ -1,0 +1,110 @@
+"""Run: the documents of a run folder that no bundle has, as types."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NotRequired, TypedDict
+
+if TYPE_CHECKING:
+    from kolm.digest import Digest
+    from kolm.records.documents import KscoreMachine, PredictionsRowOutcomeFinish
+
+
+class Inputs(TypedDict):
+    """`run.folder.Places` as stored; paths are texts."""
+
+    base: str
+    captures: str
+    adapter: str | None
+    continued: str | None
+    features: str | None
+    features_bytes: int
+
+
+class TrainMeasured(TypedDict):
+    """What a training took; fractions are decimal strings."""
+
+    started_on: str
+    prepare_seconds: str
+    train_seconds: str
+    examples_per_second: str
+    tokens_per_second: str
+    peak_memory_bytes: int
+
+
+class TrainFacts(TypedDict):
+    """What a finished training says of itself; `measured` is no content."""
+
+    schema: str
+    train_examples: int
+    validation_examples: int
+    dropped: dict[str, int]
+    dataset_label_tokens: int
+    steps: int
+    stopped_early: bool
+    segments: int
+    state_first: Digest
+    state_last: Digest
+    chain: Digest
+    trained_tensors: int
+    trained_parameters: int
+    adapter: Digest
+    adapter_bytes: int
+    measured: TrainMeasured
+
+
+class Measurements(TypedDict):
+    """What a finished evaluation measured on its machine."""
+
+    measured_on: str
+    latency_calls: int
+    p50_latency_us: int
+    p95_latency_us: int
+    tokens_per_call: str
+    wall_seconds: str
+    tokens_per_second: str
+    peak_memory_bytes: int
+    machine: KscoreMachine
+
+
+class Result(TypedDict):
+    """The record of a finished stage."""
+
+    schema: str
+    stage: str
+    key: Digest
+    files: dict[str, Digest]
+
+
+class Request(TypedDict):
+    """What a rescore is asked for."""
+
+    cases: list[Digest]
+    latency: bool
+    runs: list[str]
+
+
+class RescoredRow(TypedDict):
+    """One answer of a rescore."""
+
+    batch: int
+    case: Digest
+    run: str
+    output: str
+    tokens: int
+    finish: PredictionsRowOutcomeFinish
+
+
+class RescoredLatency(TypedDict):
+    """The latency that a rescore measured."""
+
+    calls: int
+    p50_us: int
+    p95_us: int
+    tokens_per_call: str
+
+
+class Rescored(TypedDict):
+    """What a rescore answers."""
+
+    rows: list[RescoredRow]
+    latency: NotRequired[RescoredLatency]
