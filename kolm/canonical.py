@@ -259,7 +259,7 @@ def read_lines(
         Refused: a line that is too long, empty, not an object, not (canonical) JSON, or a last
             line without its newline; `where` carries the line number.
     """
-    for first, lines in _batches(_split(bytes(data), where)):
+    for first, lines in _batches(split_lines(data, where=where)):
         values = _decode_batch(lines) if canonical else None
         for place, line in enumerate(lines):
             number = first + place
@@ -273,26 +273,37 @@ def read_lines(
             yield number, line, value
 
 
-def _split(whole: bytes, where: str) -> Iterator[bytes]:
-    position, number = 0, 0
-    while position < len(whole):
-        number += 1
-        end = whole.find(b"\n", position)
-        if end < 0:
-            message = "the last line has no newline"
-            raise Refused("E_JSONL_NO_NEWLINE", message, where=f"{where}:{number}")
-        if end - position > MAX_LINE_BYTES:
-            raise Refused(
-                "E_JSONL_LINE_TOO_LONG",
-                "the line is longer than its limit",
-                where=f"{where}:{number}",
-                expected=f"at most {MAX_LINE_BYTES} bytes",
-                found=f"{end - position} bytes",
-            )
-        yield whole[position:end]
-        position = end + 1
+def split_lines(data: bytes | memoryview, *, where: str) -> Iterator[bytes]:
+    """The lines of a text without their newlines, taken out of it some at a time.
+
+    Raises:
+        Refused: a line that is too long, or a last line without its newline.
+    """
+    number, pending = 1, b""
+    for start in range(0, len(data), _PIECE_BYTES):
+        *whole, pending = (pending + bytes(data[start : start + _PIECE_BYTES])).split(b"\n")
+        for line in whole:
+            _demand_short(line, f"{where}:{number}")
+            yield line
+            number += 1
+        _demand_short(pending, f"{where}:{number}")
+    if pending:
+        message = "the last line has no newline"
+        raise Refused("E_JSONL_NO_NEWLINE", message, where=f"{where}:{number}")
 
 
+def _demand_short(line: bytes, where: str) -> None:
+    if len(line) > MAX_LINE_BYTES:
+        raise Refused(
+            "E_JSONL_LINE_TOO_LONG",
+            "the line is longer than its limit",
+            where=where,
+            expected=f"at most {MAX_LINE_BYTES} bytes",
+            found=f"{len(line)} bytes or more",
+        )
+
+
+_PIECE_BYTES = 256 * 1024
 _BATCH_LINES = 256
 
 

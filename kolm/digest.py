@@ -99,18 +99,24 @@ def merkle_root(leaves: Iterable[bytes]) -> Digest:
 
     An odd node is carried up unchanged, which equals the RFC's split at the largest power of two.
     """
-    level = [hashlib.sha256(b"\x00" + leaf).digest() for leaf in leaves]
-    if not level:
+    complete: list[bytes | None] = []  # by height: a complete tree that waits for its right twin
+    for leaf in leaves:
+        node = hashlib.sha256(b"\x00" + leaf).digest()
+        for height, left in enumerate(complete):
+            if left is None:
+                complete[height] = node
+                break
+            node = hashlib.sha256(b"\x01" + left + node).digest()
+            complete[height] = None
+        else:
+            complete.append(node)
+    waiting = [node for node in complete if node is not None]
+    if not waiting:
         return EMPTY
-    while len(level) > 1:
-        paired = [
-            hashlib.sha256(b"\x01" + level[i] + level[i + 1]).digest()
-            for i in range(0, len(level) - 1, 2)
-        ]
-        if len(level) % 2:
-            paired.append(level[-1])
-        level = paired
-    return of_hex(level[0].hex())
+    root = waiting[0]
+    for left in waiting[1:]:
+        root = hashlib.sha256(b"\x01" + left + root).digest()
+    return of_hex(root.hex())
 
 
 def chain(previous: Digest, item: Digest) -> Digest:

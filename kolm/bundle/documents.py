@@ -109,10 +109,4 @@ class Documents:
 
     def lines(self, name: str) -> Iterator[bytes]:
         """The stored lines of a JSON Lines member, without their newlines."""
-        whole = bytes(self.raw(name))
-        position = 0
-        while position < len(whole):
-            end = whole.find(b"\n", position)
-            end = len(whole) if end < 0 else end
-            yield whole[position:end]
-            position = end + 1
+        return canonical.split_lines(self.raw(name), where=name)

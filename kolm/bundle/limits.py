@@ -92,19 +92,19 @@ SNAPSHOT_BYTES: Final = Limit(
     name="size of snapshot.jsonl",
     value=192 * MIB,
     unit="bytes",
-    reason="700,000 captures with one picture; held at eight times its size: 1.5 GiB",
+    reason="700,000 captures with one picture; above 16 MiB read line by line",
 )
 CASES_BYTES: Final = Limit(
     name="size of evalcases.jsonl",
     value=48 * MIB,
     unit="bytes",
-    reason="80,000 cases of 600 bytes; its rows are held at up to 13 times their size: 624 MiB",
+    reason="80,000 cases of 600 bytes; held at up to 3 times its size: 144 MiB",
 )
 PREDICTIONS_BYTES: Final = Limit(
     name="size of predictions.jsonl",
     value=48 * MIB,
     unit="bytes",
-    reason="120,000 rows of 400 bytes; held at up to 8 times their size: 384 MiB",
+    reason="120,000 rows of 400 bytes; read row by row",
 )
 MODULES_BYTES: Final = Limit(
     name="size of modules.jsonl",
@@ -116,13 +116,13 @@ EXAMPLES_BYTES: Final = Limit(
     name="size of examples.jsonl",
     value=48 * MIB,
     unit="bytes",
-    reason="700,000 captures of 60 bytes; held at up to 8 times its size: 384 MiB",
+    reason="700,000 captures of 60 bytes; held at up to 3 times its size: 144 MiB",
 )
 TRACE_BYTES: Final = Limit(
     name="size of trace.jsonl",
     value=24 * MIB,
     unit="bytes",
-    reason="80,000 steps of 300 bytes; held at up to 10 times their size: 240 MiB",
+    reason="80,000 steps of 300 bytes; read row by row",
 )
 CARD_BYTES: Final = Limit(
     name="size of README.md",

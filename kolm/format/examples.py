@@ -6,7 +6,8 @@ follow from it. Rules X1 to X6 of docs/format/examples.md.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from array import array
+from collections.abc import Iterable, Iterator
 from itertools import zip_longest
 from typing import TYPE_CHECKING, Final, NamedTuple
 
@@ -28,17 +29,17 @@ TOO_MANY_IMAGES: Final = "too_many_images"
 
 
 class Usable(NamedTuple):
-    """A capture that can be learned from.
+    """The captures of one side that can be learned from, by column: there may be 700,000.
 
     Attributes:
-        position: its 0-based number among the snapshot's lines of its side.
-        tokens: its length.
-        labels: how many of these are learned.
+        positions: 0-based numbers among the snapshot's lines of the side.
+        tokens: their lengths.
+        labels: how many tokens of each are learned.
     """
 
-    position: int
-    tokens: int
-    labels: int
+    positions: array[int]
+    tokens: array[int]
+    labels: array[int]
 
 
 class Losses(NamedTuple):
@@ -63,27 +64,32 @@ def dropped_row(side: ExamplesRowSide, reason: ExamplesRowDroppedDropped) -> Exa
     return {"dropped": reason, "side": side}
 
 
-def usable(rows: Iterable[ExamplesRow], side: str) -> tuple[Usable, ...]:
-    """The captures of one side that can be used, in the order of the snapshot."""
-    of_side = (row for row in rows if row["side"] == side)
-    return tuple(
-        Usable(position, row["tokens"], row["labels"])
-        for position, row in enumerate(of_side)
-        if "dropped" not in row
-    )
+def usable(rows: Iterable[ExamplesRow]) -> tuple[Usable, ...]:
+    """The captures of each of `SIDES` that can be used, in the order of the snapshot."""
+    sides = {side: Usable(array("Q"), array("Q"), array("Q")) for side in SIDES}
+    count = dict.fromkeys(SIDES, 0)
+    for row in rows:
+        side = row["side"]
+        if "dropped" not in row:
+            sides[side].positions.append(count[side])
+            sides[side].tokens.append(row["tokens"])
+            sides[side].labels.append(row["labels"])
+        count[side] += 1
+    return tuple(sides.values())
 
 
 def losses(rows: Iterable[ExamplesRow]) -> Losses:
     """The receipt's counts of the train side."""
-    train = [row for row in rows if row["side"] == "train"]
-    return Losses(
-        dropped=sum("dropped" in row for row in train),
-        cut=sum("dropped" not in row and row["cut"] > 0 for row in train),
-    )
+    dropped = cut = 0
+    for row in rows:
+        if row["side"] == "train":
+            dropped += "dropped" in row
+            cut += "dropped" not in row and row["cut"] > 0
+    return Losses(dropped=dropped, cut=cut)
 
 
 def examples_follow(
-    rows: Sequence[ExamplesRow], snapshot: Iterable[SnapshotRow], train: LockTrain
+    rows: Iterable[ExamplesRow], snapshot: Iterable[SnapshotRow], train: LockTrain
 ) -> Iterator[Refused]:
     """Hold the rows against the snapshot's lines and the lock's training block.
 
@@ -95,32 +101,35 @@ def examples_follow(
         snapshot: the lines of snapshot.jsonl.
         train: the lock's ``train``.
     """
-    lines = [line for line in snapshot if line["split"] in SIDES]
-    lines.sort(key=lambda line: SIDES.index(line["split"]))  # stable: each side keeps its order
-    for number, (row, line) in enumerate(zip_longest(rows, lines), start=1):
+    images: dict[str, list[int]] = {side: [] for side in SIDES}
+    for line in snapshot:
+        if line["split"] in images:
+            images[line["split"]].append(len(line["images"]))
+    due = ((side, count) for side in SIDES for count in images[side])
+    for number, (row, capture) in enumerate(zip_longest(rows, due), start=1):
         place = f"{EXAMPLES}:{number}"
-        if row is None or line is None or row["side"] != line["split"]:
+        if row is None or capture is None or row["side"] != capture[0]:
             yield _refused(
                 place,
                 "examples.jsonl does not have one row for each capture to learn from",
-                expected=line["split"] if line else "no row",
+                expected=capture[0] if capture else "no row",
                 found=row["side"] if row else "no row",
             )
             return
-        yield from _row_is_possible(row, line, train, place)
+        yield from _row_is_possible(row, capture[1], train, place)
 
 
 def _row_is_possible(
-    row: ExamplesRow, line: SnapshotRow, train: LockTrain, place: str
+    row: ExamplesRow, images: int, train: LockTrain, place: str
 ) -> Iterator[Refused]:
     most = train["max_images"]
     reason = row.get("dropped")
-    if (len(line["images"]) > most) != (reason == TOO_MANY_IMAGES):
+    if (images > most) != (reason == TOO_MANY_IMAGES):
         yield _refused(
             place,
             "a capture is dropped for too many images exactly if it has more than max_images",
             expected=f"at most {most} images, or dropped as {TOO_MANY_IMAGES}",
-            found=f"{len(line['images'])} images, {reason or 'not dropped'}",
+            found=f"{images} images, {reason or 'not dropped'}",
         )
     if "dropped" in row:
         return

@@ -36,17 +36,12 @@ def trace_follows(
         schedule: of the lock.
         examples: the rows of examples.jsonl.
     """
-    examples = list(examples)
-    train, validation = usable(examples, "train"), usable(examples, "validation")
-    if not train or (schedule.patience and not validation):
-        side = "validation" if train else "train"
+    train, validation = usable(examples)
+    if not train.tokens or (schedule.patience and not validation.tokens):
+        side = "validation" if train.tokens else "train"
         yield _refused(TRACE, f"no capture of the {side} side can be used, so nothing was run")
         return
-    order = BatchOrder(
-        [example.tokens for example in train],
-        seed=schedule.order_seed,
-        batch_size=schedule.batch_size,
-    )
+    order = BatchOrder(train.tokens, seed=schedule.order_seed, batch_size=schedule.batch_size)
     patience = schedule.new_patience()
     link = schedule.earlier_chain
     expected = schedule.happenings(patience)
@@ -64,7 +59,7 @@ def trace_follows(
         if row["kind"] == "step":
             yield from _step_follows(row, schedule, order, train, place)
         elif row["kind"] == "validation":
-            labels = sum(example.labels for example in validation)
+            labels = sum(validation.labels)
             yield from _same(f"{place}#/label_tokens", "S9", labels, row["label_tokens"])
             if patience:
                 patience.tell(row["loss"])
@@ -83,17 +78,16 @@ def _told(due: tuple[Happening, int] | None) -> str:
 
 
 def _step_follows(
-    row: TraceRowStep, schedule: Schedule, order: BatchOrder, train: tuple[Usable, ...], place: str
+    row: TraceRowStep, schedule: Schedule, order: BatchOrder, train: Usable, place: str
 ) -> Iterator[Refused]:
     labels = 0
     window = order.window(row["step"], schedule.accumulation)
     for listed, index in zip_longest(row["positions"], window):
-        example = None if index is None else train[index]
-        position = example.position if example else None
+        position = None if index is None else train.positions[index]
         if listed != position:
             yield from _same(f"{place}#/positions", "S7", position, listed)
             return
-        labels += example.labels if example else 0
+        labels += 0 if index is None else train.labels[index]
     yield from _same(f"{place}#/label_tokens", "S8", labels, row["label_tokens"])
     rate, projector = schedule.rate(row["step"]), schedule.projector_rate(row["step"])
     yield from _same(f"{place}#/learning_rate", "S8", rate, row["learning_rate"])

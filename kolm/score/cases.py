@@ -34,7 +34,7 @@ class Case(NamedTuple):
     images: tuple[str, ...]  # pixel digests, distinct
     image_size: str  # none | small | medium | large
     answer_type: str  # boolean | number | text
-    question: tuple[str, ...]  # the same for all cases that ask the same, as a person sees it
+    question: bytes  # the same for all cases that ask the same, as a person sees it
 
 
 def read_cases(data: bytes | memoryview, *, where: str = "evalcases.jsonl") -> tuple[Case, ...]:
@@ -65,7 +65,7 @@ def _build(case: str, capture: Capture) -> Case:
         images=tuple(sorted({image["pixels"] for image in capture["images"]})),
         image_size=image_size(capture["images"]),
         answer_type=answer_type(reference),
-        question=sameness.question(capture),
+        question=sameness.fingerprints(capture)[0],
     )
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import zip_longest
 from typing import TYPE_CHECKING, Final, Literal, NamedTuple, TypedDict, cast
 
 from kolm.errors import Refused
@@ -60,23 +61,25 @@ def evaluate(
         Refused: ``E_EVALUATION_EMPTY`` without cases; ``E_PREDICTIONS_CASE`` when the rows are not
             exactly the declared cases, sorted by id.
     """
-    rows = _aligned(predictions, [case.case for case in cases])
     ordered = sorted(cases, key=lambda case: case.case)
     judge = Judge(settings)
-    judged = [  # case by case: a long reference is then normalised once for its three outputs
-        [judge.judge(row[run], case.reference) for run in RUNS]
-        for row, case in zip(rows, ordered, strict=True)
-    ]
-    by_run = dict(zip(RUNS, zip(*judged, strict=True), strict=True))
-    scores = {run: [verdict.score_millionths for verdict in by_run[run]] for run in RUNS}
+    scores: dict[Run, list[int]] = {run: [] for run in RUNS}
+    covered = cut = 0
+    rows = _aligned(predictions, [case.case for case in ordered])
+    for row, case in zip(rows, ordered, strict=True):
+        for run in RUNS:  # case by case: a long reference is normalised once for its outputs
+            verdict = judge.judge(row[run], case.reference)
+            scores[run].append(verdict.score_millionths)
+            covered += run == "adapter" and verdict.covered
+        cut += row["cut"] > 0
     evaluation = _add_up(
         _Scores(
             millionths=scores,
-            covered=sum(verdict.covered for verdict in by_run["adapter"]),
+            covered=covered,
             cases=len(ordered),
             images=len({image for case in ordered for image in case.images}),
             distinct_questions=len({case.question for case in ordered}),
-            cut_prompts=_cut(rows),
+            cut_prompts=cut,
         ),
         majority=measure_majority(ordered, judge),
         slices=slice_scores(ordered, scores["adapter"]),
@@ -107,25 +110,27 @@ def evaluate_stated(
     Raises:
         Refused: as `evaluate`.
     """
-    rows = _aligned(predictions, list(pictures))
+    scores: dict[Run, list[int]] = {run: [] for run in RUNS}
+    covered = cut = 0
+    for row in _aligned(predictions, sorted(pictures)):
+        for run in RUNS:
+            scores[run].append(in_millionths(row[run]["score"]))
+        covered += row["adapter"]["covered"]
+        cut += row["cut"] > 0
     evaluation = _add_up(
         _Scores(
-            millionths={run: [in_millionths(row[run]["score"]) for row in rows] for run in RUNS},
-            covered=sum(row["adapter"]["covered"] for row in rows),
-            cases=len(rows),
+            millionths=scores,
+            covered=covered,
+            cases=len(pictures),
             images=len({image for images in pictures.values() for image in images}),
             distinct_questions=stated["distinct_questions"],
-            cut_prompts=_cut(rows),
+            cut_prompts=cut,
         ),
         majority=codec.from_document(Majority, stated["majority"]),
         slices=tuple(codec.from_document(Slice, part) for part in stated["slices"]),
         settings=settings,
     )
     return cast("Document", codec.to_document(evaluation))
-
-
-def _cut(rows: Sequence[PredictionsRow]) -> int:
-    return sum(row["cut"] > 0 for row in rows)
 
 
 class AnsweredRow(TypedDict):
@@ -230,9 +235,9 @@ def find_mismatches(
     Raises:
         Refused: as `evaluate`.
     """
-    rows = _aligned(predictions, [case.case for case in cases])
     judge = Judge(settings)
     ordered = sorted(cases, key=lambda case: case.case)
+    rows = _aligned(predictions, [case.case for case in ordered])
     for row, case in zip(rows, ordered, strict=True):
         for run in RUNS:
             stated, verdict = row[run], judge.judge(row[run], case.reference)
@@ -279,27 +284,19 @@ def measure_majority(cases: Sequence[Case], judge: Judge) -> Majority:
     return Majority(answer=answer, accuracy=mean.accuracy, interval=mean.interval)
 
 
-def _aligned(predictions: Iterable[PredictionsRow], cases: Sequence[str]) -> list[PredictionsRow]:
-    """The rows, once they are known to be exactly the declared cases in order."""
-    rows = list(predictions)
+def _aligned(
+    predictions: Iterable[PredictionsRow], cases: Sequence[str]
+) -> Iterator[PredictionsRow]:
+    """The rows, held against the declared cases, which are sorted, as they are taken."""
     if not cases:
         raise Refused("E_EVALUATION_EMPTY", "there are no eval cases to score")
-    expected = sorted(cases)
-    for number, (row, case) in enumerate(zip(rows, expected, strict=False), 1):
-        if row["case"] != case:
+    for number, (row, case) in enumerate(zip_longest(predictions, cases), 1):
+        if row is None or row["case"] != case:
             raise Refused(
                 "E_PREDICTIONS_CASE",
                 "the predictions are not the declared cases, each once, sorted by id",
                 where=f"predictions.jsonl:{number}",
-                expected=case,
-                found=str(row["case"]),
+                expected=case or f"{len(cases)} rows",
+                found=str(row["case"]) if row else f"{number - 1} rows",
             )
-    if len(rows) != len(expected):
-        raise Refused(
-            "E_PREDICTIONS_CASE",
-            "the predictions are not the declared cases, each once, sorted by id",
-            where="predictions.jsonl",
-            expected=f"{len(expected)} rows",
-            found=f"{len(rows)} rows",
-        )
-    return rows
+        yield row

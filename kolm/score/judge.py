@@ -78,10 +78,13 @@ class Judge:
         question = (output, reference)
         verdict = self._known.get(question)
         if verdict is None:
+            if len(self._known) == _MOST_KNOWN:
+                self._known.clear()
             score = self._metric.score(output, reference)
             value = millionths(score.value) if score.parsed else 0
             verdict = self._known[question] = Verdict(value, score.parsed)
         return verdict
 
 
+_MOST_KNOWN = 20_000  # all answers to an honest pack, and of a hostile one no more
 _NOT_COVERED = Verdict(0, False)

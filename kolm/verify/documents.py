@@ -8,10 +8,10 @@ A member that is not strict JSON or does not fit its schema (V06), or is not in 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Any, Final, NamedTuple, TypeVar, cast
+from typing import Any, Final, Generic, NamedTuple, TypeVar, cast
 
 from kolm import canonical, schema
-from kolm.bundle import documents, members, tensors
+from kolm.bundle import documents, limits, members, tensors
 from kolm.bundle.members import Content
 from kolm.errors import KolmError, Refused
 from kolm.format.names import Name
@@ -30,19 +30,45 @@ class Loaded(NamedTuple):
     error: KolmError | None = None
 
 
+# Parsed rows take up to fifteen times their bytes. What is beyond this, of all members together,
+# is parsed again each time that somebody goes through it, so that an audit stays under the file's
+# size and 256 MiB.
+KEPT_BYTES: Final = 12 * limits.MIB
+
+
+class Rows(Generic[D]):
+    """The rows of a JSON Lines member, each of which has been checked."""
+
+    def __init__(self, data: memoryview | bytes, name: str, count: int, kept: list[D] | None):
+        self._data = data
+        self._name = name
+        self._count = count
+        self._kept = kept
+
+    def __len__(self) -> int:
+        return self._count
+
+    def __iter__(self) -> Iterator[D]:
+        if self._kept is not None:
+            return iter(self._kept)
+        again = canonical.read_lines(self._data, where=self._name)
+        return (cast("D", row) for _, _, row in again)
+
+
 class ParsedDocuments(documents.Documents):
     """The members of a bundle by name, parsed when first asked for."""
 
     def __init__(self, contents: Mapping[str, memoryview]) -> None:
         super().__init__(contents)
         self._loaded: dict[str, Loaded] = {}
+        self._room_bytes = KEPT_BYTES
 
     def load(self, name: str) -> Loaded:
         """The parsed member, or its error; the value is not kept of what may come in thousands."""
         loaded = self._loaded.get(name)
         if loaded is None:
             try:
-                value = _parse(name, self.raw(name))
+                value = self._parse(name)
                 loaded = Loaded() if members.kind_of(name).several else Loaded(value=value)
             except KolmError as error:
                 loaded = Loaded(error=error.again())
@@ -58,7 +84,7 @@ class ParsedDocuments(documents.Documents):
         loaded = self.load(name)
         if loaded.error is not None:
             raise loaded.error.again()
-        return _parse(name, self.raw(name)) if loaded.value is None else loaded.value
+        return self._parse(name) if loaded.value is None else loaded.value
 
     def obstacle(self, name: str) -> str | None:
         """Why a check cannot read this member, or None when it can."""
@@ -87,41 +113,51 @@ class ParsedDocuments(documents.Documents):
             return iter(self.value(name).leaves)
         return super().lines(name)
 
-
-def _parse(name: str, data: memoryview) -> Any:
-    kind = members.kind_of(name)
-    kind.limit.hold(len(data), where=name)
-    if name == SNAPSHOT_LINES:
-        return read_snapshot_lines(data, where=name)
-    if kind.schema is not None:
-        read = read_rows if kind.content is Content.LINES else _read_document
-        return read(kind.schema, data, name)
-    if kind.content is Content.PEFT_CONFIG:
-        return canonical.loads(data, where=name, floats=True)  # V25 compares its bytes
-    if kind.content is Content.TENSORS:
-        return tensors.parse_header(data, where=name)
-    if kind.content is Content.MARKDOWN:
-        return _read_text(data, name)
-    return None  # an image: its digest is its identity
+    def _parse(self, name: str) -> Any:
+        data, kind = self.raw(name), members.kind_of(name)
+        kind.limit.hold(len(data), where=name)
+        if name == SNAPSHOT_LINES:
+            return read_snapshot_lines(data, where=name)
+        if kind.schema is not None and kind.content is Content.LINES:
+            keep = len(data) <= self._room_bytes
+            self._room_bytes -= len(data) if keep else 0
+            return read_rows(kind.schema, data, name, keep=keep)
+        if kind.schema is not None:
+            return _read_document(kind.schema, data, name)
+        if kind.content is Content.PEFT_CONFIG:
+            return canonical.loads(data, where=name, floats=True)  # V25 compares its bytes
+        if kind.content is Content.TENSORS:
+            return tensors.parse_header(data, where=name)
+        if kind.content is Content.MARKDOWN:
+            return _read_text(data, name)
+        return None  # an image: its digest is its identity
 
 
 def _read_document(kind: Kind[object], data: memoryview, name: str) -> object:
     return schema.check(kind, canonical.loads_canonical(data, where=name), where=name)
 
 
-def read_rows(kind: Kind[D], data: memoryview | bytes, name: str) -> list[D]:
+def read_rows(kind: Kind[D], data: memoryview | bytes, name: str, *, keep: bool) -> Rows[D]:
     """The rows of a JSON Lines text, strict and canonical, each of which fits its schema.
+
+    Args:
+        kind: of a row.
+        data: the text.
+        name: of the member.
+        keep: hold the parsed rows; otherwise they are parsed again each time.
 
     Raises:
         Refused: one that is not.
     """
     problem_of = schema.checker(kind)
-    rows = []
+    rows: list[D] = []
+    number = 0
     for number, _, value in canonical.read_lines(data, where=name):
         if problem_of(value) is not None:
             schema.check(kind, value, where=f"{name}:{number}")
-        rows.append(cast("D", value))
-    return rows
+        if keep:
+            rows.append(cast("D", value))
+    return Rows(data, name, number, rows if keep else None)
 
 
 def _read_text(data: memoryview, name: str) -> str:

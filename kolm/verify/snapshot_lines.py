@@ -9,8 +9,9 @@ ways equal.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
-from typing import TYPE_CHECKING, cast
+from array import array
+from collections.abc import Callable, Iterator, Sequence
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from kolm import canonical, schema
 from kolm.digest import Digest
@@ -34,19 +35,33 @@ _LINE = re.compile(
     re.ASCII,
 )
 _DIGESTS = re.compile(_DIGEST, re.ASCII)
+_CAPTURE = slice(len('{"capture":"'), len('{"capture":"sha256:') + 64)  # canonical: it comes first
+
+
+_Value = TypeVar("_Value")
+
+# The columns of a larger text are read out of its lines each time that they are asked for: taken
+# apart, a line needs five times its bytes.
+KEPT_BYTES = 16 * 1024 * 1024
 
 
 class SnapshotLines:
-    """The snapshot by line: parallel lists. Callers change nothing; equal images are shared."""
+    """The snapshot by line: parallel columns. Callers change nothing; equal images are shared."""
 
-    def __init__(self) -> None:
-        self.captures: list[Digest] = []
-        self.splits: list[SnapshotRowSplit] = []
-        self.images: list[Images] = []
-        self.leaves: list[bytes] = []
+    def __init__(
+        self,
+        captures: Sequence[Digest],
+        splits: Sequence[SnapshotRowSplit],
+        images: Sequence[Images],
+        leaves: Sequence[bytes],
+    ) -> None:
+        self.captures = captures
+        self.splits = splits
+        self.images = images
+        self.leaves = leaves
 
     def __len__(self) -> int:
-        return len(self.captures)
+        return len(self.splits)
 
     def rows(self) -> Iterator[SnapshotRow]:
         """The lines as plain rows, made as they are asked for."""
@@ -62,33 +77,82 @@ class SnapshotLines:
         return [number for number, side in enumerate(self.splits) if side == split]
 
 
+class _Leaves(Sequence[bytes]):
+    """The lines where they stand: `starts` has the place of each, and of what would follow."""
+
+    def __init__(self, data: memoryview, starts: array[int]) -> None:
+        self._data = data
+        self._starts = starts
+
+    def __len__(self) -> int:
+        return len(self._starts) - 1
+
+    def __getitem__(self, number: Any) -> Any:
+        return bytes(self._data[self._starts[number] : self._starts[number + 1] - 1])
+
+
+class _Column(Sequence[_Value]):
+    """What a function reads out of each line."""
+
+    def __init__(self, leaves: _Leaves, read: Callable[[bytes], _Value]) -> None:
+        self._leaves = leaves
+        self._read = read
+
+    def __len__(self) -> int:
+        return len(self._leaves)
+
+    def __getitem__(self, number: Any) -> Any:
+        return self._read(self._leaves[number])
+
+
 def read_snapshot_lines(data: bytes | memoryview, *, where: str) -> SnapshotLines:
     """Read the member.
 
     Raises:
         Refused: a line that is not canonical JSON or does not fit the schema.
     """
-    lines = SnapshotLines()
+    kept = len(data) <= KEPT_BYTES
+    captures: list[Digest] = []
+    splits: list[SnapshotRowSplit] = []
+    images: list[Images] = []
+    leaves: list[bytes] = []
+    starts = array("Q", [0])
     known: dict[str, Images] = {}
-    lines.leaves = bytes(data).split(b"\n")
-    last = lines.leaves.pop()  # what follows the last newline: nothing
-    for number, leaf in enumerate(lines.leaves, 1):
-        text = leaf.decode("latin-1")  # one character a byte; the pattern is ASCII
-        match = _LINE.fullmatch(text)
-        if match is None or len(text) > canonical.MAX_LINE_BYTES:
-            _add_the_long_way(lines, leaf, f"{where}:{number}")
+    for number, leaf in enumerate(canonical.split_lines(data, where=where), 1):
+        match = _match(leaf)
+        if match is not None:
+            stored, split = match[2], match[3]
+            shown = known.get(stored)
+        else:
+            row = _read_the_long_way(leaf, f"{where}:{number}")
+            shown, split = row["images"], row["split"]
+        splits.append(_SPLITS[split])
+        if not kept:
+            starts.append(starts[-1] + len(leaf) + 1)
             continue
-        capture, stored, split = match.groups()
-        images = known.get(stored)
-        if images is None:
-            images = known[stored] = _images(stored)
-        lines.captures.append(Digest(capture))
-        lines.splits.append(_SPLITS[split])
-        lines.images.append(images)
-    if last:
-        for _ in canonical.read_lines(data, where=where):
-            pass  # reads up to the missing newline and refuses there
-    return lines
+        if shown is None:
+            shown = known[stored] = _images(stored)
+        captures.append(_capture_of(leaf))
+        images.append(shown)
+        leaves.append(leaf)
+    if kept:
+        return SnapshotLines(captures, splits, images, leaves)
+    stand = _Leaves(memoryview(data), starts)
+    return SnapshotLines(_Column(stand, _capture_of), splits, _Column(stand, _images_of), stand)
+
+
+def _match(leaf: bytes) -> re.Match[str] | None:
+    return _LINE.fullmatch(leaf.decode("latin-1"))  # one character a byte; the pattern is ASCII
+
+
+def _capture_of(leaf: bytes) -> Digest:
+    return Digest(leaf[_CAPTURE].decode("ascii"))
+
+
+def _images_of(leaf: bytes) -> Images:
+    match = _match(leaf)
+    found: Images = _images(match[2]) if match else canonical.loads(leaf, where=LINES)["images"]
+    return found
 
 
 _SPLITS: dict[str, SnapshotRowSplit] = {  # one text of each
@@ -106,9 +170,7 @@ def _images(stored: str) -> Images:
     return [cast("SnapshotRowImage", dict(zip(keys, look, strict=True))) for look in looks]
 
 
-def _add_the_long_way(lines: SnapshotLines, line: bytes, where: str) -> None:
-    for _, _, value in canonical.read_lines(line + b"\n", where=where):
-        schema.check(kinds.SNAPSHOT_ROW, value, where=where)
-        lines.captures.append(value["capture"])
-        lines.splits.append(value["split"])
-        lines.images.append(value["images"])
+def _read_the_long_way(line: bytes, where: str) -> SnapshotRow:
+    return schema.check(
+        kinds.SNAPSHOT_ROW, canonical.loads_canonical(line, where=where), where=where
+    )

@@ -7,13 +7,13 @@ documents that a check `reads` before it runs the check.
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator
 from datetime import datetime
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, NamedTuple, TypeVar
 
-from kolm import digest, roles
+from kolm import canonical, digest, roles
 from kolm.bundle import references
 from kolm.bundle.base_root import BaseFacts, base_root
 from kolm.bundle.container import Container
@@ -47,7 +47,7 @@ from kolm.roles import Family, Role
 from kolm.score.cases import Case, build_cases
 from kolm.sign.trust import TrustStore
 from kolm.verify.claim_states import ClaimStates, read_claims
-from kolm.verify.documents import ParsedDocuments, read_rows
+from kolm.verify.documents import KEPT_BYTES, ParsedDocuments, Rows, read_rows
 from kolm.verify.policy import Policy
 from kolm.verify.ports import CaptureSource, RescoreRequest
 from kolm.verify.snapshot_lines import SnapshotLines
@@ -162,22 +162,22 @@ class Subject:
         return value
 
     @property
-    def modules(self) -> Sequence[ModulesRow]:
+    def modules(self) -> Rows[ModulesRow]:
         """The rows of the modules list."""
         return self._rows(MODULES)
 
     @property
-    def trace(self) -> Sequence[TraceRow]:
+    def trace(self) -> Rows[TraceRow]:
         """The rows of the trace."""
         return self._rows(TRACE)
 
     @property
-    def predictions(self) -> Sequence[PredictionsRow]:
+    def predictions(self) -> Rows[PredictionsRow]:
         """The rows of the predictions."""
         return self._rows(PREDICTIONS)
 
-    def _rows(self, name: Name[D]) -> Sequence[D]:
-        value: Sequence[D] = self.documents.value(name)
+    def _rows(self, name: Name[D]) -> Rows[D]:
+        value: Rows[D] = self.documents.value(name)
         return value
 
     @property
@@ -240,20 +240,26 @@ class Subject:
         return b"".join(self._stored_cases[case] + b"\n" for case in self.declared)
 
     @cached_property
-    def case_rows(self) -> tuple[tuple[Digest, Capture], ...]:
+    def case_ids(self) -> tuple[Digest, ...]:
+        """The recomputed ids of the eval cases, in the order of the file."""
+        published = CASES in self.documents
+        text = self.documents.raw(CASES) if published else self.cases_bytes
+        return tuple(map(digest.of_bytes, canonical.split_lines(text, where=CASES)))
+
+    @cached_property
+    def _case_rows(self) -> Rows[Capture]:
+        if CASES in self.documents:
+            return self._rows(CASES)
+        keep = len(self.cases_bytes) <= KEPT_BYTES
+        return read_rows(kinds.CAPTURE, self.cases_bytes, "capture store", keep=keep)
+
+    def case_rows(self) -> Iterator[tuple[Digest, Capture]]:
         """The eval cases with their recomputed ids, in the order of the file.
 
         Raises:
             Refused: a capture of the store that is no strict, canonical capture.
         """
-        lines = self.cases_bytes.split(b"\n")[:-1]
-        stored = CASES not in self.documents
-        rows = (
-            read_rows(kinds.CAPTURE, self.cases_bytes, "capture store")
-            if stored
-            else self._rows(CASES)
-        )
-        return tuple((digest.of_bytes(line), row) for line, row in zip(lines, rows, strict=True))
+        return zip(self.case_ids, self._case_rows, strict=True)
 
     @cached_property
     def cases(self) -> tuple[Case, ...]:
@@ -262,7 +268,7 @@ class Subject:
         Raises:
             Refused: a case that does not end with the assistant's answer.
         """
-        return build_cases(self.case_rows)
+        return build_cases(self.case_rows())
 
     @cached_property
     def pack_root(self) -> Digest:

@@ -18,6 +18,8 @@ from typing import NamedTuple
 
 from kolm import canonical, digest
 from kolm.bundle import tensors, writer
+from kolm.format import examples
+from kolm.score.evaluation import RUNS
 from tests.support.bundles import BundleParts, make_parts
 
 MIB = 1024 * 1024
@@ -55,11 +57,32 @@ def _distinct(make: Callable[[str], object], size: int) -> bytes:
 
 def _predictions(parts: BundleParts) -> dict[str, bytes]:
     row = parts.predictions[0]
-    return {"predictions.jsonl": _distinct(lambda name: {**row, "case": name}, 24 * MIB)}
+
+    def answered(name: str) -> object:
+        outputs = {run: {**row[run], "output": f"{run} {name[7:20]}"} for run in RUNS}
+        return {**row, "case": name, **outputs}
+
+    return {"predictions.jsonl": _distinct(answered, 47 * MIB)}
 
 
 def _cases(parts: BundleParts) -> dict[str, bytes]:
-    return {"evalcases.jsonl": _repeated(canonical.dumps(parts.cases[0]), 16 * MIB)}
+    """As small as a case can be, and no two alike."""
+    row = {**parts.cases[0], "images": [], "tags": []}
+
+    def case(name: str) -> object:
+        said = {"user": name[7:27], "assistant": name[40:44]}
+        messages = [
+            {"content": [{"text": text, "type": "text"}], "role": role}
+            for role, text in said.items()
+        ]
+        return {**row, "messages": messages}
+
+    return {"evalcases.jsonl": _distinct(case, 47 * MIB)}
+
+
+def _examples(_: BundleParts) -> dict[str, bytes]:
+    row = examples.kept_row("train", tokens=20, labels=2, cut=0)
+    return {"examples.jsonl": _repeated(canonical.dumps(row), 47 * MIB)}
 
 
 def _trace(parts: BundleParts) -> dict[str, bytes]:
@@ -76,7 +99,7 @@ def _snapshot(parts: BundleParts) -> dict[str, bytes]:
     def line(name: str) -> object:
         return {**row, "capture": name, "images": [{"file": name, "pixels": name}]}
 
-    return {"snapshot.jsonl": _distinct(line, 24 * MIB)}
+    return {"snapshot.jsonl": _distinct(line, 188 * MIB)}
 
 
 def _config(_: BundleParts) -> dict[str, bytes]:
@@ -109,6 +132,7 @@ def _many_small(_: BundleParts) -> dict[str, bytes]:
 BUNDLES: dict[str, Callable[[BundleParts], dict[str, bytes]]] = {
     "predictions": _predictions,
     "cases": _cases,
+    "examples": _examples,
     "trace": _trace,
     "modules": _modules,
     "snapshot": _snapshot,

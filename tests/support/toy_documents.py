@@ -224,29 +224,25 @@ def make_examples(rows: list[Row]) -> list[Row]:
 def make_trace(lock: Row, rows: list[Row]) -> list[Row]:
     """The trace that a compile with this lock and these rows of examples.jsonl would write."""
     schedule = read_schedule(lock)
-    train, held = (examples.usable(rows, side) for side in examples.SIDES)
-    order = BatchOrder(
-        [example.tokens for example in train],
-        seed=schedule.order_seed,
-        batch_size=schedule.batch_size,
-    )
+    train, held = examples.usable(rows)
+    order = BatchOrder(train.tokens, seed=schedule.order_seed, batch_size=schedule.batch_size)
     patience, link = schedule.new_patience(), schedule.earlier_chain
     made: list[Row] = []
     for happening, step in schedule.happenings(patience):
         row: Row = {"kind": happening.value, "step": step}
         if happening is Happening.STEP:
-            window = [train[index] for index in order.window(step, schedule.accumulation)]
+            window = list(order.window(step, schedule.accumulation))
             row |= {
                 "grad_norm": "1.25",
-                "label_tokens": sum(example.labels for example in window),
+                "label_tokens": sum(train.labels[index] for index in window),
                 "learning_rate": schedule.rate(step),
                 "loss": canonical.decimal(2 / step),
-                "positions": [example.position for example in window],
+                "positions": [train.positions[index] for index in window],
                 "projector_learning_rate": schedule.projector_rate(step),
             }
         elif happening is Happening.VALIDATION:
             loss = canonical.decimal(3 / step)
-            row |= {"label_tokens": sum(example.labels for example in held), "loss": loss}
+            row |= {"label_tokens": sum(held.labels), "loss": loss}
             if patience:
                 patience.tell(loss)
         else:

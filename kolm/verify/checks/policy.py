@@ -183,7 +183,7 @@ def licences_are_accepted(subject: Subject) -> Iterator[Finding]:
     if subject.cases_obstacle() is not None:
         yield could_not_look("the licences of the captures are withheld with the text", where=CASES)
         return
-    for number, (_, row) in enumerate(subject.case_rows, 1):
+    for number, (_, row) in enumerate(subject.case_rows(), 1):
         if row["license"] not in allowed:
             yield failed(
                 "an eval case carries a licence that the policy does not accept",

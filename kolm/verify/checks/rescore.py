@@ -10,7 +10,7 @@ both, what is right here bounds the true accuracy from below.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from decimal import Decimal
 from fractions import Fraction
 from math import comb
@@ -83,11 +83,12 @@ def outputs_are_repeated(subject: Subject) -> Iterator[Finding]:
     yield from _compare(subject, cases, answer)
 
 
-def draw(rows: Sequence[PredictionsRow], wanted: int, entropy: Digest) -> tuple[Digest, ...]:
+def draw(rows: Iterable[PredictionsRow], wanted: int, entropy: Digest) -> tuple[Digest, ...]:
     """The cases to run again: `wanted` of them without replacement, in the order of the file."""
-    numbers = list(range(len(rows)))
+    cases = [row["case"] for row in rows]
+    numbers = list(range(len(cases)))
     digest.Stream(entropy).shuffle(numbers)
-    return tuple(rows[number]["case"] for number in sorted(numbers[:wanted]))
+    return tuple(cases[number] for number in sorted(numbers[:wanted]))
 
 
 def _compare(subject: Subject, cases: Sequence[Digest], answer: RescoreAnswer) -> Iterator[Finding]:

@@ -32,7 +32,7 @@ from kolm.verify.subject import WITHHELD, Subject
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from kolm.records.documents import Capture, CaptureImage, Evaluation, SnapshotRowImage
+    from kolm.records.documents import CaptureImage, Evaluation, SnapshotRowImage
 
 
 @check(
@@ -67,27 +67,27 @@ def cases_are_the_leaves(subject: Subject) -> Iterator[Finding]:
             found=subject.lock["data"]["cases"],
         )
     place = "" if published else " in your capture store"
-    yield passed(f"{len(subject.case_rows):,} cases{place} hash to their leaves")
+    yield passed(f"{len(subject.case_ids):,} cases{place} hash to their leaves")
 
 
 def _leaves_follow(subject: Subject) -> Iterator[Finding]:
     lines = subject.lines
     official = subject.snapshot["rule"]["kind"] == "official"
-    declared = {lines.captures[n]: lines.images[n] for n in lines.of_split("eval")}
+    declared = {lines.captures[number]: number for number in lines.of_split("eval")}
     previous = ""
-    for number, (case, row) in enumerate(subject.case_rows, 1):
+    for number, (case, row) in enumerate(subject.case_rows(), 1):
         where = f"{CASES}:{number}"
         if case <= previous:
             yield failed("the cases are not sorted by id, each once", where=where)
         previous = case
-        images = declared.pop(case, None)
-        if images is None:
+        line = declared.pop(case, None)
+        if line is None:
             yield failed(
                 "the case is not one of the snapshot's eval captures: it was edited or added",
                 where=where,
                 found=case,
             )
-        elif _looks(images) != _looks(row["images"]):
+        elif _looks(lines.images[line]) != _looks(row["images"]):
             yield failed("the case names other pictures than its leaf", where=where, found=case)
         if official and row["split"] != "eval":
             yield failed(
@@ -110,34 +110,32 @@ def _looks(images: Sequence[CaptureImage | SnapshotRowImage]) -> list[tuple[str,
 
 def _cases_obey_the_rules(subject: Subject) -> Iterator[Finding]:
     """What taking captures in and a snapshot of them refuse: C4 to C12, S13."""
-    pictures: dict[str, CaptureImage] = {}
-    whole: list[tuple[int, Capture]] = []
-    for number, (_, row) in enumerate(subject.case_rows, 1):
+    pictures: dict[str, tuple[object, ...]] = {}
+    answered: dict[bytes, tuple[int, bytes]] = {}  # by question: the first case, and its answer
+    for number, (_, row) in enumerate(subject.case_rows(), 1):
         where = f"{CASES}:{number}"
         try:
             rules.check_rules(row, where=where)
         except KolmError as error:
             yield from_error(error)
             continue
-        whole.append((number, row))
+        question, answer = sameness.fingerprints(row)
+        first, its_answer = answered.setdefault(question, (number, answer))
+        if first != number:
+            does = "repeats" if answer == its_answer else "contradicts"
+            yield failed(
+                f"the case {does} another: the same pictures and prompt",
+                where=where,
+                found=f"{CASES}:{first}",
+            )
         for image in row["images"]:
-            if pictures.setdefault(image["file"], image) != image:
+            described = tuple(image.values())  # canonical, so that the keys have one order
+            if pictures.setdefault(image["file"], described) != described:
                 yield failed(
                     "the picture is described otherwise than in an earlier case",
                     where=where,
                     found=image["file"],
                 )
-    for answers in sameness.by_question(whole).values():
-        first = min(same[0] for same in answers.values())
-        for same in answers.values():
-            does = "repeats" if first in same else "contradicts"
-            for number in same:
-                if number != first:
-                    yield failed(
-                        f"the case {does} another: the same pictures and prompt",
-                        where=f"{CASES}:{number}",
-                        found=f"{CASES}:{first}",
-                    )
 
 
 @check(

@@ -8,7 +8,7 @@ from typing import Literal, cast
 
 from kolm.bundle import references
 from kolm.counting import counted
-from kolm.digest import Digest
+from kolm.digest import Digest, raw_of
 from kolm.errors import KolmError
 from kolm.format.names import LINES, SNAPSHOT
 from kolm.records.sides import NO_SIDE
@@ -57,8 +57,7 @@ def _near_duplicates_make_sense(subject: Subject) -> Iterator[Finding]:
             found=across,
         )
     smallest: dict[Digest, Digest] = {}
-    pictures = {id(images): images for images in subject.lines.images}.values()
-    for picture in (picture for images in pictures for picture in images):
+    for picture in (picture for images in subject.lines.images for picture in images):
         if ("twins" in picture) != (policy == "group"):
             expected = "twins" if policy == "group" else "none"
             found = picture.get("twins", "none")
@@ -121,12 +120,12 @@ def sides_by_rule(subject: Subject) -> list[str]:
     from kolm.format.groups import Member  # most splits are official
     from kolm.format.split import assign, rule_of
 
-    looks = {  # equal lists of pictures are one list, so each is turned into digests once
-        id(images): tuple(cast("tuple[Digest, ...]", tuple(look.values())) for look in images)
-        for images in {id(images): images for images in lines.images}.values()
-    }
     members = [
-        Member(Digest(capture), looks[id(images)], _stated(split) if official else None)
+        Member(
+            Digest(capture),
+            tuple(cast("tuple[Digest, ...]", tuple(look.values())) for look in images),
+            _stated(split) if official else None,
+        )
         for capture, split, images in zip(lines.captures, lines.splits, lines.images, strict=True)
     ]
     sides = assign(members, rule_of(subject.snapshot))
@@ -142,24 +141,20 @@ def _stated(split: str) -> Literal["eval", "train"]:
 def sides_share_no_image(subject: Subject) -> Iterator[Finding]:
     """By file digest and by the digest of decoded pixels."""
     lines = subject.lines
-    files: dict[str, tuple[str, int]] = {}
-    pixels: dict[str, tuple[str, int]] = {}
-    told: set[str] = set()
-    for number, (split, images) in enumerate(zip(lines.splits, lines.images, strict=True)):
-        if split == NO_SIDE:
-            continue
-        here = (split, number)
-        for picture in images:
-            for kind, image, seen in (
-                ("file", picture["file"], files),
-                ("pixels", picture["pixels"], pixels),
-            ):
-                side, line = seen.setdefault(image, here)
+    seen: dict[bytes, int] = {}  # the line that shows a picture first; there may be 700,000
+    looks: tuple[Literal["file", "pixels"], ...] = ("file", "pixels")
+    for kind in looks:
+        seen.clear()
+        told: set[str] = set()
+        for number, (split, images) in enumerate(zip(lines.splits, lines.images, strict=True)):
+            for image in (picture[kind] for picture in images if split != NO_SIDE):
+                first = seen.setdefault(raw_of(image), number)
+                side = lines.splits[first]
                 if side != split and image not in told:
                     told.add(image)
                     yield failed(
                         f"a picture (same {kind}) stands in {side} and in {split}",
-                        where=f"{lines.place(line)} and {lines.place(number)}",
+                        where=f"{lines.place(first)} and {lines.place(number)}",
                         found=image,
                     )
-    yield passed(f"{counted(len(pixels), 'picture')}, each on one side")
+    yield passed(f"{counted(len(seen), 'picture')}, each on one side")

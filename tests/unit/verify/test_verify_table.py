@@ -104,12 +104,29 @@ def test_text_from_a_bundle_cannot_reach_the_terminal(tmp_path: Path, place: str
     assert all(text.isprintable() and len(text) <= 201 for text in strings(document))
 
 
-def test_the_quick_reader_of_snapshot_lines_equals_the_long_one(tmp_path: Path) -> None:
+@pytest.mark.parametrize("kept_bytes", [0, 2**24])
+def test_the_quick_reader_of_snapshot_lines_equals_the_long_one(
+    kept_bytes: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("kolm.verify.snapshot_lines.KEPT_BYTES", kept_bytes)
     world = World.make(tmp_path)
     several = [dict(row) for row in world.parts.snapshot_rows]
     several[0]["images"] = several[0]["images"] + several[1]["images"]
     several[1]["images"] = []
+    several[2]["images"] = several[2]["images"] + [
+        image | {"twins": image["pixels"]} for image in several[3]["images"]
+    ]
     data = canonical.dump_lines(several)
     lines = read_snapshot_lines(data, where="snapshot.jsonl")
     assert list(lines.rows()) == several
     assert b"".join(leaf + b"\n" for leaf in lines.leaves) == data
+
+
+def test_rows_that_are_read_again_give_the_report_of_rows_that_are_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world = World.make(tmp_path)
+    kept = world.audit().report
+    monkeypatch.setattr("kolm.verify.documents.KEPT_BYTES", 0)
+    monkeypatch.setattr("kolm.verify.snapshot_lines.KEPT_BYTES", 0)
+    assert world.audit().report._replace(bundle=kept.bundle) == kept
