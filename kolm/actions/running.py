@@ -20,8 +20,6 @@ from kolm.bundle.reader import Bundle
 from kolm.capture import images as pictures
 from kolm.digest import Digest
 from kolm.errors import Refused, Usage, missing_extra
-from kolm.evaluate.pictures import Pictures, picture_sizes
-from kolm.evaluate.predict import answer_batch
 from kolm.evaluate.session import Session, Sources, open_session
 from kolm.events import Reporter, Silent
 from kolm.format.names import LOCK
@@ -76,16 +74,8 @@ class LoadedBundle:
         capture = _as_capture(data, prompt)
         by_digest = {pictures.inspect(d).file: d for d in data}
         session = self._session
-        shown = Pictures(
-            session.speaker.model,
-            session.speaker.family,
-            session.image_processor,
-            read_image=by_digest.__getitem__,
-            sizes=picture_sizes([capture]),
-            blind=False,
-        )
         example = session.encoder.encode_prompt(capture)
-        (answer,) = answer_batch(session.speaker, [example], shown)
+        (answer,) = session.answer([example], session.pictures_in(by_digest.__getitem__))
         return RunAnswer(
             text=answer.output,
             tokens=answer.tokens,

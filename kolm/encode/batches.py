@@ -9,22 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal, Protocol
+from typing import TYPE_CHECKING, Literal
 
-from kolm.encode.examples import Example, Grid, ImageUse
+from kolm.encode.examples import Example, ImageUse
 
 if TYPE_CHECKING:
     import numpy as np
     import torch
-
-
-class Positions(Protocol):
-    """How a family numbers the positions of an example."""
-
-    def position_ids(
-        self, length: int, images: tuple[tuple[int, Grid], ...], merge: int
-    ) -> np.ndarray:
-        """Positions of one example, (3, length)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,8 +25,7 @@ class Batch:
     Attributes:
         input_ids: (batch, length) int64.
         attention_mask: (batch, length) int64, 1 where an example is.
-        position_ids: (3, batch, length) int64; padding has position 0.
-        mm_token_type_ids: (batch, length) int64, 1 where an image token is.
+        image_mask: (batch, length) int64, 1 where an image token is.
         image_rows: rows of all image tokens, in the order of `images`.
         images: the images of all examples, in order.
         label_rows: rows whose hidden state predicts a label (one before the label).
@@ -45,8 +35,7 @@ class Batch:
 
     input_ids: torch.Tensor
     attention_mask: torch.Tensor
-    position_ids: torch.Tensor
-    mm_token_type_ids: torch.Tensor
+    image_mask: torch.Tensor
     image_rows: torch.Tensor
     images: tuple[ImageUse, ...]
     label_rows: torch.Tensor
@@ -61,9 +50,7 @@ class Batch:
 
 def collate(
     examples: Sequence[Example],
-    family: Positions,
     *,
-    merge: int,
     image_token_id: int,
     pad_token_id: int,
     side: Literal["right", "left"] = "right",
@@ -72,8 +59,6 @@ def collate(
 
     Args:
         examples: at least one.
-        family: the runtime of the base's family.
-        merge: patches a side that become one token.
         image_token_id: the id of an image token.
         pad_token_id: the id that fills up.
         side: where the padding goes.
@@ -85,9 +70,6 @@ def collate(
     shape = (len(examples), length)
     ids = np.full(shape, pad_token_id, dtype=np.int64)
     mask = np.zeros(shape, dtype=np.int64)
-    types = np.zeros(shape, dtype=np.int64)
-    positions = np.zeros((3, *shape), dtype=np.int64)
-    image_rows: list[np.ndarray] = []
     label_rows: list[np.ndarray] = []
     label_ids: list[int] = []
     for row, example in enumerate(examples):
@@ -95,30 +77,20 @@ def collate(
         start = length - own if side == "left" else 0
         ids[row, start : start + own] = example.input_ids
         mask[row, start : start + own] = 1
-        places = tuple((use.start, use.grid) for use in example.images)
-        positions[:, row, start : start + own] = family.position_ids(own, places, merge)
         offset = row * length + start
-        for use in example.images:
-            image_rows.append(np.arange(offset + use.start, offset + use.start + use.tokens))
-            types[row, start + use.start : start + use.start + use.tokens] = 1
         for first, end in example.trained:
             label_rows.append(np.arange(offset + first - 1, offset + end - 1))
             label_ids.extend(example.input_ids[first:end])
+    shown = ids == image_token_id
     return Batch(
         input_ids=torch.from_numpy(ids),
         attention_mask=torch.from_numpy(mask),
-        position_ids=torch.from_numpy(positions),
-        mm_token_type_ids=torch.from_numpy(types),
-        image_rows=_joined(image_rows),
+        image_mask=torch.from_numpy(shown.astype(np.int64)),
+        image_rows=torch.from_numpy(np.flatnonzero(shown)),
         images=tuple(use for example in examples for use in example.images),
-        label_rows=_joined(label_rows),
+        label_rows=torch.from_numpy(
+            np.concatenate(label_rows) if label_rows else np.empty(0, dtype=np.int64)
+        ),
         label_ids=torch.tensor(label_ids, dtype=torch.int64),
         positions=tuple(example.position for example in examples),
     )
-
-
-def _joined(rows: list[np.ndarray]) -> torch.Tensor:
-    import numpy as np
-    import torch
-
-    return torch.from_numpy(np.concatenate(rows) if rows else np.empty(0, dtype=np.int64))

@@ -1,9 +1,9 @@
-"""Encode: the frozen tower's features, computed once for each distinct image.
+"""Encode: what is read of the frozen tower, recorded once for each distinct image.
 
 With the tower frozen its output never changes, so every epoch reads it from here, and only the
 projector runs in training. The unit is a tower call, because a matrix product may round otherwise
-at another number of rows: which images share a call follows from the images alone. Its features
-are held in memory, or mapped from the files that are kept between runs; where neither has room the
+at another number of rows: which images share a call follows from the images alone. Its recording
+is held in memory, or mapped from the files that are kept between runs; where neither has room the
 same call is made live whenever one of its images is needed, with the same bits. Before use,
 features are compared bit for bit with the live path on a sample.
 """
@@ -13,27 +13,22 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
 
 from kolm import digest
 from kolm.digest import Digest
 from kolm.encode.examples import Grid, ImageUse
 from kolm.encode.kept_features import KeptFeatures
+from kolm.encode.pictures import PictureReader
 from kolm.errors import Refused
 from kolm.events import Reporter
-from kolm.models.family import FamilyRuntime
+from kolm.models.forward import Forward
+from kolm.models.taps import Recording, join
 
-if TYPE_CHECKING:
-    import torch
-
-# Decodes the upright picture of a stored file.
-PictureSource = Callable[[Digest], Any]
-
-# One tower call holds about this many patches: enough work for the cores, little memory.
-CALL_PATCHES = 8192
-# Up to this the features stay in memory; the embedded base needs 32 KiB an image.
+# One tower call shows about this many tokens: enough work for the cores, little memory.
+CALL_TOKENS = 2048
+# Up to this the recordings stay in memory; the embedded base needs 32 KiB an image.
 MEMORY_BYTES = 1024**3
-# Live calls whose features are remembered: the images of a batch may share some.
+# Live calls whose recordings are remembered: the images of a batch may share some.
 LIVE_CALLS = 8
 # Tower calls that are compared with the live path, of as many different grids.
 CHECKED_CALLS = 4
@@ -53,45 +48,42 @@ def key_of(use: ImageUse) -> ImageKey:
 
 
 class FeatureTable:
-    """Features of many images, by tower call.
+    """Recordings of many images, by tower call.
 
     Args:
         calls: the images of each call, in order.
-        held: the features (patches, width) of the calls that are in memory or mapped, by number.
-        compute: makes the features of a call's images, one after the other.
+        held: the recordings of the calls that are in memory or mapped, by number.
+        compute: makes the recording of a call's images.
     """
 
     def __init__(
         self,
         calls: Sequence[Sequence[ImageUse]],
-        held: Mapping[int, torch.Tensor],
-        compute: Callable[[Sequence[ImageUse]], torch.Tensor],
+        held: Mapping[int, Recording],
+        compute: Callable[[Sequence[ImageUse]], Recording],
     ) -> None:
         self._calls = calls
         self._held = held
         self._compute = compute
-        self._live: OrderedDict[int, torch.Tensor] = OrderedDict()
-        self._places: dict[ImageKey, tuple[int, int, int]] = {}
-        for number, uses in enumerate(calls):
-            start = 0
-            for use in uses:
-                self._places[key_of(use)] = (number, start, _patches(use))
-                start += _patches(use)
+        self._live: OrderedDict[int, Recording] = OrderedDict()
+        self._places = {
+            key_of(use): (number, place)
+            for number, uses in enumerate(calls)
+            for place, use in enumerate(uses)
+        }
 
     def __len__(self) -> int:
         return len(self._places)
 
-    def gather(self, uses: Iterable[ImageUse]) -> torch.Tensor:
-        """The features of images, one after the other: (patches, width)."""
-        import torch
-
-        pieces = []
+    def gather(self, uses: Iterable[ImageUse]) -> Recording:
+        """The recordings of images, one after the other."""
+        parts = []
         for use in uses:
-            number, start, count = self._places[key_of(use)]
-            pieces.append(self._features(number)[start : start + count])
-        return torch.cat(pieces)
+            number, place = self._places[key_of(use)]
+            parts.append(self._recording(number).part(place))
+        return join(parts)
 
-    def _features(self, number: int) -> torch.Tensor:
+    def _recording(self, number: int) -> Recording:
         if number in self._held:
             return self._held[number]
         if number not in self._live:
@@ -114,7 +106,7 @@ def tower_facts(*, base_root: str, processor: Digest, environment: str, precisio
 
 
 def call_key(facts: Digest, uses: Sequence[ImageUse]) -> Digest:
-    """The key of a call's features: `tower_facts` and the images that share the call, in order."""
+    """The key of a call's recording: `tower_facts` and the images that share the call, in order."""
     images = [[use.pixels, use.max_pixels or 0, list(use.grid)] for use in uses]
     return digest.derive("features", facts, digest.of_value(images))
 
@@ -126,147 +118,97 @@ def distinct_uses(uses: Iterable[ImageUse]) -> list[ImageUse]:
 
 
 def build_features(
-    model: Any,
-    family: FamilyRuntime,
-    image_processor: Any,
-    pictures: PictureSource,
+    forward: Forward,
+    reader: PictureReader,
     uses: Sequence[ImageUse],
     *,
     facts: Digest,
     kept: KeptFeatures | None,
     reporter: Reporter,
 ) -> FeatureTable:
-    """Compute, or find again, the features of every image.
+    """Record, or find again, what the tower gives for every image.
 
     Args:
-        model: the base before PEFT wraps it.
-        family: its runtime.
-        image_processor: of the base.
-        pictures: decodes a stored file.
+        forward: of the base before an adapter changes it.
+        reader: of the images.
         uses: distinct images, as `distinct_uses` gives them.
         facts: `tower_facts` of the run.
-        kept: features of earlier runs, and room for these; without it there is memory alone.
+        kept: recordings of earlier runs, and room for these; without it there is memory alone.
         reporter: hears the progress.
 
     Raises:
         Refused: an image's pixels or grid are not the ones that its capture records, or the
             features differ from the live path's.
     """
-    builder = _Builder(model, family, image_processor, pictures)
+
+    def record(call: Sequence[ImageUse]) -> Recording:
+        return forward.tower.record(reader.shown_together(call).inputs, len(call))
+
     calls = list(_calls(uses))
-    held: dict[int, torch.Tensor] = {}
-    table = FeatureTable(calls, held, builder.compute_together)
+    held: dict[int, Recording] = {}
+    table = FeatureTable(calls, held, record)
     if not uses:
         return table
-    first = builder.compute([uses[0]])[0]
-    width, dtype = int(first.shape[1]), first.dtype
-    in_memory = sum(map(_patches, uses)) * width * dtype.itemsize <= MEMORY_BYTES
+    size = record([uses[0]]).size_bytes / uses[0].tokens  # of a token
+    memory_bytes = MEMORY_BYTES
     reporter.started("features", len(uses), "images")
     done = found = 0
     for number, call in enumerate(calls):
-        shape = (sum(map(_patches, call)), width)
+        expected_bytes = round(size * sum(use.tokens for use in call))
+        fits = expected_bytes <= memory_bytes
         key = call_key(facts, call)
-        features = kept.load(key, shape, dtype) if kept else None
-        if features is not None:
+        recording = kept.load(key, len(call)) if kept else None
+        if recording is not None:
             found += len(call)
-            held[number] = features.clone() if in_memory else features
-        elif in_memory or (kept and kept.has_room(shape[0] * width * dtype.itemsize)):
-            features = builder.compute_together(call)
-            is_kept = kept is not None and kept.save(key, features)
-            if in_memory:
-                held[number] = features
-            elif kept and is_kept and (mapped := kept.load(key, shape, dtype)) is not None:
+            held[number] = recording.in_memory() if fits else recording
+        elif fits or (kept and kept.has_room(expected_bytes)):
+            recording = record(call)
+            is_kept = kept is not None and kept.save(key, recording)
+            if fits:
+                held[number] = recording
+            elif kept and is_kept and (mapped := kept.load(key, len(call))) is not None:
                 held[number] = mapped
+        if fits and number in held:
+            memory_bytes -= held[number].size_bytes
         done += len(call)
         reporter.advanced("features", done)
     reporter.finished("features", from_earlier_runs=found, live_calls=len(calls) - len(held))
-    builder.check_live(table, uses)
+    _check_live(forward, table, calls, reader)
     return table
 
 
-def _patches(use: ImageUse) -> int:
-    return use.grid[0] * use.grid[1] * use.grid[2]
+def _check_live(
+    forward: Forward,
+    table: FeatureTable,
+    calls: Sequence[Sequence[ImageUse]],
+    reader: PictureReader,
+) -> None:
+    """Compare the features of recordings with what the library's own path gives, bit for bit.
 
+    The last call of a grid is its smallest.
+    """
+    import torch
 
-class _Builder:
-    """Turns pictures into features, and checks them."""
-
-    def __init__(
-        self, model: Any, family: FamilyRuntime, image_processor: Any, pictures: PictureSource
-    ) -> None:
-        self._model = model
-        self._family = family
-        self._image_processor = image_processor
-        self._pictures = pictures
-
-    def compute(self, uses: Sequence[ImageUse]) -> list[torch.Tensor]:
-        """Features of images that go through the tower in one call."""
-        import torch
-
-        pixels = torch.cat([self._pixels(use) for use in uses])
-        grids = [use.grid for use in uses]
-        return self._family.tower_features(self._model, pixels, grids)
-
-    def compute_together(self, uses: Sequence[ImageUse]) -> torch.Tensor:
-        """Features of images that go through the tower in one call: (patches, width)."""
-        import torch
-
-        return torch.cat(self.compute(uses))
-
-    def check_live(self, table: FeatureTable, uses: Sequence[ImageUse]) -> None:
-        """Compare the projected features with what the library's own path gives, bit for bit.
-
-        The last call of a grid is its smallest.
-        """
-        import torch
-
-        sample = list({group[0].grid: group for group in _calls(uses)}.values())[:CHECKED_CALLS]
-        for group in sample:
-            grids = [use.grid for use in group]
-            pixels = torch.cat([self._pixels(use) for use in group])
-            with torch.no_grad():
-                cached = self._family.project(self._model, table.gather(group), grids)
-                live = self._family.live_features(self._model, pixels, grids)
-            if not torch.equal(cached, live):
-                raise Refused(
-                    "E_ENCODE_FEATURES_DIFFER",
-                    "cached vision features are not the ones that the model computes",
-                    where=f"{len(group)} images from {group[0].pixels}",
-                    expected="equal bits",
-                    found=f"largest difference {float((cached - live).abs().max()):.3g}",
-                )
-
-    def _pixels(self, use: ImageUse) -> torch.Tensor:
-        from kolm.capture.images import pixels_digest
-
-        picture = self._pictures(use.file)
-        found = pixels_digest(picture)
-        if found != use.pixels:
+    for call in list({call[0].grid: call for call in calls}.values())[:CHECKED_CALLS]:
+        with torch.no_grad():
+            replayed = forward.features(table.gather(call))
+            live = forward.features(reader.shown_together(call))
+        if not torch.equal(replayed, live):
             raise Refused(
-                "E_ENCODE_IMAGE_CHANGED",
-                "an image does not decode to the pixels that its capture records",
-                where=f"image {use.file}",
-                expected=use.pixels,
-                found=found,
+                "E_ENCODE_FEATURES_DIFFER",
+                "cached vision features are not the ones that the model computes",
+                where=f"{len(call)} images from {call[0].pixels}",
+                expected="equal bits",
+                found=f"largest difference {float((replayed - live).abs().max()):.3g}",
             )
-        pixels, grid = self._family.pixel_values(self._image_processor, picture, use.max_pixels)
-        if grid != use.grid:
-            raise Refused(
-                "E_ENCODE_IMAGE_TOKENS",
-                "the image processor split the image into other patches than planned",
-                where=f"image {use.file}",
-                expected=str(use.grid),
-                found=str(grid),
-            )
-        return pixels
 
 
 def _calls(uses: Sequence[ImageUse]) -> Iterable[list[ImageUse]]:
-    """Images of one grid together, at most `CALL_PATCHES` patches a call."""
+    """Images of one grid together, at most `CALL_TOKENS` tokens a call."""
     by_grid: dict[Grid, list[ImageUse]] = {}
     for use in uses:
         by_grid.setdefault(use.grid, []).append(use)
     for _, members in sorted(by_grid.items()):
-        size = max(1, CALL_PATCHES // _patches(members[0]))
+        size = max(1, CALL_TOKENS // members[0].tokens)
         for start in range(0, len(members), size):
             yield members[start : start + size]

@@ -10,9 +10,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from kolm.evaluate.partial import Answers, load_partial, save_partial
-from kolm.evaluate.pictures import Pictures
+from kolm.evaluate.pictures import RecordedPictures
 from kolm.evaluate.plan import EvalBatch
-from kolm.evaluate.predict import answer_batch
 from kolm.evaluate.session import Session
 from kolm.events import Reporter
 from kolm.score.evaluation import RUNS
@@ -22,7 +21,7 @@ def answer_all(
     session: Session, batches: Sequence[EvalBatch], folder: Path, reporter: Reporter
 ) -> dict[str, Answers]:
     """The answers of all three runs; a run that `folder` already holds finished is not repeated."""
-    seen: Pictures | None = None
+    seen: RecordedPictures | None = None
     # Without a trained tower the adapter and the base see the same features.
     shared = bool(session.sources.lock["train"]["freeze"]["vision"])
     answers: dict[str, Answers] = {}
@@ -46,7 +45,7 @@ def answer_run(
     session: Session,
     run: str,
     batches: Sequence[EvalBatch],
-    pictures: Pictures,
+    pictures: RecordedPictures,
     reporter: Reporter,
 ) -> Answers:
     """Answer all batches in the model's present state."""
@@ -55,9 +54,7 @@ def answer_run(
     answers: Answers = {}
     for batch in batches:
         examples = [prompt.example for prompt in batch.prompts]
-        for prompt, answer in zip(
-            batch.prompts, answer_batch(session.speaker, examples, pictures), strict=True
-        ):
+        for prompt, answer in zip(batch.prompts, session.answer(examples, pictures), strict=True):
             answers[prompt.case] = answer
         reporter.advanced(stage, len(answers))
     reporter.finished(stage)

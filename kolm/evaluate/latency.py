@@ -16,7 +16,6 @@ from dataclasses import dataclass
 
 from kolm import canonical
 from kolm.evaluate.plan import CaptureRow
-from kolm.evaluate.predict import answer_batch
 from kolm.evaluate.session import Session
 from kolm.score.kscore import LATENCY_CALLS
 
@@ -71,7 +70,7 @@ def _spread(rows: Sequence[CaptureRow], count: int) -> list[CaptureRow]:
 def _time_call(session: Session, row: CaptureRow) -> tuple[int, int]:
     begin = time.perf_counter_ns()
     example = session.encoder.encode_prompt(row[1])
-    (answer,) = answer_batch(session.speaker, [example], session.pictures_of(row[1]))
+    (answer,) = session.answer([example], session.pictures())
     elapsed_us = (time.perf_counter_ns() - begin) // 1000
     return elapsed_us, len(example.input_ids) + answer.tokens
 

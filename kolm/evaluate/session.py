@@ -8,7 +8,7 @@ in the folder too. Nothing of `inputs.json` reaches a bundle.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,18 +18,16 @@ from kolm import canonical, digest, schema
 from kolm.capture.store import BLOBS
 from kolm.digest import Digest
 from kolm.encode.encoder import Encoder
+from kolm.encode.examples import Example
+from kolm.encode.pictures import PictureReader
 from kolm.errors import Refused, missing_extra
-from kolm.evaluate.pictures import Pictures, Size, picture_sizes
+from kolm.evaluate.pictures import RecordedPictures, Size, picture_sizes
 from kolm.evaluate.plan import CaptureRow, Prompt, encode_prompts
-from kolm.evaluate.predict import Speaker
+from kolm.evaluate.predict import Answer, answer_batch
 from kolm.format import names
 from kolm.models import family as families
-from kolm.models.folder import image_token_id
-from kolm.models.generation import end_token_ids
+from kolm.models.base import LoadedBase, load_base
 from kolm.models.library import quiet_library
-from kolm.models.load import load_model
-from kolm.models.processor import load_processor, pad_token_id
-from kolm.models.resolve import read_config
 from kolm.records import kinds
 from kolm.run import folder as files
 from kolm.run.stages import evaluate_key
@@ -54,8 +52,7 @@ class Session:
 
     sources: Sources
     adapted: Any  # PEFT's wrapper
-    speaker: Speaker
-    image_processor: Any
+    base: LoadedBase  # with the adapter's layers in place
     encoder: Encoder
 
     @property
@@ -68,24 +65,30 @@ class Session:
         """Every declared case as a prompt."""
         return encode_prompts(self.encoder, self.sources.captures)
 
-    def pictures(self, *, blind: bool = False) -> Pictures:
+    def pictures(self, *, blind: bool = False) -> RecordedPictures:
         """The pictures of all cases, real or blind, with nothing computed yet."""
-        sizes = picture_sizes(capture for _, capture in self.sources.captures)
-        return self._pictures(sizes, blind=blind)
+        captures = (capture for _, capture in self.sources.captures)
+        return self._pictures(self.sources.blobs.read, picture_sizes(captures) if blind else None)
 
-    def pictures_of(self, capture: Mapping[str, Any]) -> Pictures:
-        """The pictures of one case, with nothing computed yet."""
-        return self._pictures(picture_sizes([capture]), blind=False)
+    def pictures_in(self, read: Callable[[Digest], bytes]) -> RecordedPictures:
+        """Pictures that are read from elsewhere, with nothing computed yet."""
+        return self._pictures(read, None)
 
-    def _pictures(self, sizes: Mapping[str, Size], *, blind: bool) -> Pictures:
-        return Pictures(
-            self.speaker.model,
-            self.speaker.family,
-            self.image_processor,
-            read_image=self.sources.blobs.read,
-            sizes=sizes,
+    def answer(self, examples: Sequence[Example], pictures: RecordedPictures) -> list[Answer]:
+        """Answer the prompts of one batch in the model's present state, in order."""
+        limit = self.settings["max_new_tokens"]
+        return answer_batch(self.base, examples, pictures, max_new_tokens=limit)
+
+    def _pictures(
+        self, read: Callable[[Digest], bytes], blind: Mapping[str, Size] | None
+    ) -> RecordedPictures:
+        reader = PictureReader(
+            family=families.runtime(self.base.table.model_type),
+            image_processor=self.base.processor.image_processor,
+            read=read,
             blind=blind,
         )
+        return RecordedPictures(self.base.forward.tower, reader)
 
     @contextlib.contextmanager
     def run(self, name: str) -> Iterator[None]:
@@ -140,32 +143,16 @@ def open_session(sources: Sources) -> Session:
         Lacking: the train extra is not installed.
         Refused: the base or the adapter is not what it should be.
     """
-    lock = sources.lock
-    family = families.runtime(lock["base"]["family"])
-    model = load_model(sources.base_folder, dtype=lock["train"]["precision"])
-    processor = load_processor(sources.base_folder)
-    adapted = load_adapter(model, sources.adapter_folder)
-    tokenizer = processor.tokenizer
-    end_ids = end_token_ids(model, tokenizer)
-    picture_token = image_token_id(read_config(sources.base_folder))
-    train = lock["train"]
+    train = sources.lock["train"]
+    base = load_base(sources.base_folder, dtype=train["precision"])
     return Session(
         sources=sources,
-        adapted=adapted,
-        speaker=Speaker(
-            model=model,
-            family=family,
-            tokenizer=tokenizer,
-            image_token_id=picture_token,
-            pad_token_id=pad_token_id(tokenizer, end_ids),
-            end_ids=end_ids,
-            max_new_tokens=lock["evaluation"]["max_new_tokens"],
-        ),
-        image_processor=processor.image_processor,
+        adapted=load_adapter(base.model, sources.adapter_folder),
+        base=base,
         encoder=Encoder(
-            processor,
-            family,
-            image_token_id=picture_token,
+            base.processor,
+            families.runtime(base.table.model_type),
+            image_token_id=base.image_token_id,
             max_seq_length=train["max_seq_length"],
             max_images=train["max_images"],
             shrink_images=train["shrink_images"],

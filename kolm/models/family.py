@@ -6,21 +6,19 @@ A family is one file here with the functions that `FamilyRuntime` names, one fil
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
 from kolm import roles
 from kolm.models import qwen2_5_vl
 
 if TYPE_CHECKING:
-    import numpy as np
     import torch
 
 Grid = tuple[int, int, int]
 
 
 class FamilyRuntime(Protocol):
-    """What training and evaluation ask of a family. Each is a function of the family's file."""
+    """How a family cuts pictures. Each is a function of the family's file."""
 
     def image_grid(
         self, image_processor: Any, height: int, width: int, max_pixels: int | None
@@ -35,40 +33,8 @@ class FamilyRuntime(Protocol):
 
     def pixel_values(
         self, image_processor: Any, image: Any, max_pixels: int | None
-    ) -> tuple[torch.Tensor, Grid]:
-        """The patches of one image, and its grid."""
-
-    def position_ids(
-        self, length: int, images: tuple[tuple[int, Grid], ...], merge: int
-    ) -> np.ndarray:
-        """Positions of one example, (3, length)."""
-
-    def merge_size(self, model: Any) -> int:
-        """Patches a side that become one token."""
-
-    def tower_features(
-        self, model: Any, pixels: torch.Tensor, grids: Sequence[Grid]
-    ) -> list[torch.Tensor]:
-        """The tower's output for each image, before the projector."""
-
-    def project(self, model: Any, features: torch.Tensor, grids: Sequence[Grid]) -> torch.Tensor:
-        """The projector on tower features of images, one after the other."""
-
-    def live_features(
-        self, model: Any, pixels: torch.Tensor, grids: Sequence[Grid]
-    ) -> torch.Tensor:
-        """Tower and projector in one, as the library runs them."""
-
-    def token_embeddings(self, model: Any, input_ids: torch.Tensor) -> torch.Tensor:
-        """Embeddings of token ids."""
-
-    def language_hidden(
-        self, model: Any, embeddings: torch.Tensor, positions: torch.Tensor
-    ) -> torch.Tensor:
-        """Last hidden states of right-padded examples."""
-
-    def logits(self, model: Any, hidden: torch.Tensor) -> torch.Tensor:
-        """The head on hidden states."""
+    ) -> tuple[dict[str, torch.Tensor], Grid]:
+        """What the model takes for one image, and its grid."""
 
 
 _RUNTIMES: dict[str, Any] = {"qwen2_5_vl": qwen2_5_vl}

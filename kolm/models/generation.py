@@ -8,12 +8,11 @@ logits only at the last position, and the loop ends with the last row.
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from kolm.errors import Refused
-from kolm.models.family import FamilyRuntime
 
 if TYPE_CHECKING:
     import torch
@@ -56,9 +55,18 @@ def end_token_ids(model: Any, tokenizer: Any) -> frozenset[int]:
     return frozenset([named] if isinstance(named, int) else named)
 
 
+def read_rows(rows: Sequence[Sequence[int]], end_ids: Collection[int]) -> list[Generated]:
+    """Generated rows up to the token that ended each; without one a row was cut."""
+    answers = []
+    for row in rows:
+        end = next((i for i, token in enumerate(row) if token in end_ids), None)
+        ids = tuple(row) if end is None else tuple(row[: end + 1])
+        answers.append(Generated(ids=ids, finish=LENGTH if end is None else STOP))
+    return answers
+
+
 def generate_greedy(
     model: Any,
-    family: FamilyRuntime,
     *,
     embeddings: torch.Tensor,
     attention_mask: torch.Tensor,
@@ -70,10 +78,9 @@ def generate_greedy(
 
     Args:
         model: the base, PEFT's layers in place or not.
-        family: the runtime of its family.
         embeddings: (batch, length, width), image features in their places.
         attention_mask: (batch, length), 1 where a prompt is; every row ends with a 1.
-        position_ids: (3, batch, length), the positions of the family.
+        position_ids: (3, batch, length).
         max_new_tokens: at least 1; an answer that has not ended by then is cut.
         end_ids: tokens that end an answer.
 
@@ -100,14 +107,14 @@ def generate_greedy(
                 past_key_values=cache,
                 use_cache=True,
             )
-            chosen = family.logits(model, out.last_hidden_state[:, -1]).argmax(dim=-1)
+            chosen = model.get_output_embeddings()(out.last_hidden_state[:, -1]).argmax(dim=-1)
             tokens = chosen.tolist()
             for row in sorted(open_rows):
                 answers[row].append(tokens[row])
             open_rows = {row for row in open_rows if tokens[row] not in end_ids}
             if not open_rows:
                 break
-            embeddings = family.token_embeddings(model, chosen[:, None])
+            embeddings = model.get_input_embeddings()(chosen[:, None])
             position_ids = (following + step)[None, :, None].expand(3, rows, 1)
             if mask is not None:
                 mask = torch.cat([mask, mask.new_ones(rows, 1)], dim=1)

@@ -6,50 +6,33 @@ accumulation window, and not by that of each part, is what makes accumulation ex
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     import torch
 
     from kolm.encode.batches import Batch
-    from kolm.models.family import FamilyRuntime
-
-# Puts the projected features of a batch's images in order: (image tokens, width).
-ImageEmbedder = Callable[["Batch"], "torch.Tensor"]
+    from kolm.models.base import LoadedBase
+    from kolm.models.taps import Recording
 
 
-def embed(
-    model: Any, family: FamilyRuntime, batch: Batch, image_embedder: ImageEmbedder
-) -> torch.Tensor:
-    """Input embeddings with each image's features in the places of its tokens.
+def label_logits(base: LoadedBase, batch: Batch, pictures: Recording | None) -> torch.Tensor:
+    """Logits where labels are, and only there: (labels, vocabulary).
 
-    Returns:
-        (batch, length, width).
+    Args:
+        base: with the adapter's layers in place.
+        batch: right-padded.
+        pictures: those of the batch, in order; None when it shows none.
     """
-    tokens = family.token_embeddings(model, batch.input_ids)
-    if not batch.images:
-        return tokens
-    flat = tokens.reshape(-1, tokens.shape[-1])
-    features = image_embedder(batch).to(flat.dtype)
-    return flat.index_copy(0, batch.image_rows, features).view_as(tokens)
-
-
-def label_logits(
-    model: Any, family: FamilyRuntime, batch: Batch, image_embedder: ImageEmbedder
-) -> torch.Tensor:
-    """Logits where labels are, and only there: (labels, vocabulary)."""
-    embeddings = embed(model, family, batch, image_embedder)
-    hidden = family.language_hidden(model, embeddings, batch.position_ids)
+    hidden = base.forward.hidden(batch, pictures)
     chosen = hidden.reshape(-1, hidden.shape[-1]).index_select(0, batch.label_rows)
-    return family.logits(model, chosen)
+    logits: torch.Tensor = base.model.get_output_embeddings()(chosen)
+    return logits
 
 
-def summed_loss(
-    model: Any, family: FamilyRuntime, batch: Batch, image_embedder: ImageEmbedder
-) -> torch.Tensor:
+def summed_loss(base: LoadedBase, batch: Batch, pictures: Recording | None) -> torch.Tensor:
     """The sum of the labels' cross-entropies, a scalar in float32."""
     import torch
 
-    logits = label_logits(model, family, batch, image_embedder)
+    logits = label_logits(base, batch, pictures)
     return torch.nn.functional.cross_entropy(logits.float(), batch.label_ids, reduction="sum")

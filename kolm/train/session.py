@@ -8,29 +8,23 @@ from __future__ import annotations
 
 import resource
 import time
-from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from kolm import canonical, digest, roles
-from kolm.adapters.attach import Attached, attach
+from kolm.adapters.attach import attach
 from kolm.bundle import adapter_config
-from kolm.capture.images import decode
 from kolm.capture.store import CaptureStore
 from kolm.digest import Digest
 from kolm.encode.kept_features import KeptFeatures
+from kolm.encode.pictures import PictureReader, Pictures
 from kolm.errors import Refused, Unreadable
 from kolm.events import Reporter
 from kolm.format import names
-from kolm.models.family import FamilyRuntime, runtime
-from kolm.models.folder import image_token_id
-from kolm.models.generation import end_token_ids
-from kolm.models.load import load_model
-from kolm.models.processor import load_processor, pad_token_id
-from kolm.models.resolve import read_config
-from kolm.objectives.sft import ImageEmbedder
+from kolm.models.base import LoadedBase, load_base
+from kolm.models.family import runtime
 from kolm.run import folder as files
 from kolm.run.names import CHECKPOINTS, FACTS
 from kolm.sign.predicates import instant
@@ -97,84 +91,64 @@ def open_session(folder: Path, reporter: Reporter) -> Session:
     began = time.perf_counter()
     inputs = read_inputs(folder)
     plan = read_plan(inputs.lock)
-    table, family = roles.family(plan.base_family), runtime(plan.base_family)
-    processor = load_processor(inputs.places.base)
-    encoder = make_encoder(plan, processor, inputs.places.base)
+    base = load_base(inputs.places.base, dtype=plan.precision)
+    base_modules = evidence.survey_base(base.model, base.table)
+    encoder = make_encoder(plan, base.processor, base.folder)
     with CaptureStore.open_to_read(inputs.places.captures) as store:
         train = encode_split(inputs.rows, "train", store, encoder, reporter)
         validation = encode_split(inputs.rows, "validation", store, encoder, reporter)
-        _demand_examples(train, validation, plan)
-        # Without early stopping nothing looks at the validation side's pictures.
-        read = (train, validation) if plan.schedule.patience else (train,)
-        model = load_model(inputs.places.base, dtype=plan.precision)
-        base_modules = evidence.survey_base(model, table)
-        attached, embedder = _attach(
-            inputs, plan, table, family, model, processor, store, read,
-            reporter,
-        )  # fmt: skip
-        trainer = Trainer(
-            plan,
-            attached,
-            family,
-            train.examples,
-            embedder,
-            image_token_id=image_token_id(read_config(inputs.places.base)),
-            pad_token_id=pad_token_id(
-                processor.tokenizer, end_token_ids(model, processor.tokenizer)
-            ),
-        )
-    return Session(
-        inputs=inputs,
-        plan=plan,
-        trainer=trainer,
-        base_modules=base_modules,
-        train=train,
-        validation=validation,
-        checkpoint_keys=read_checkpoint_keys(inputs.places.base),
-        prepare_seconds=time.perf_counter() - began,
+        blobs = store.blobs  # outlives the store's database, which is closed before training
+    _demand_examples(train, validation, plan)
+    reader = PictureReader(
+        family=runtime(plan.base_family),
+        image_processor=base.processor.image_processor,
+        read=blobs.read,
     )
-
-
-def _attach(
-    inputs: Inputs,
-    plan: TrainPlan,
-    table: roles.Family,
-    family: FamilyRuntime,
-    model: Any,
-    processor: Any,
-    store: CaptureStore,
-    splits: tuple[EncodedSplit, ...],
-    reporter: Reporter,
-) -> tuple[Attached, ImageEmbedder]:
-    """The adapter on the base, and where image embeddings come from."""
-    pictures = _picture_source(store)
-    features = None
-    if plan.adapt_vision:
-        reporter.warned("the vision tower is adapted too: this bundle cannot claim it frozen")
-    else:
-        features = vision.cache_tower(
-            model,
-            family,
-            processor.image_processor,
-            pictures,
-            [example for split in splits for example in split.examples],
-            lock=inputs.lock,
-            kept=_kept(inputs),
-            reporter=reporter,
-        )
+    # Without early stopping nothing looks at the validation side's pictures.
+    read = (train, validation) if plan.schedule.patience else (train,)
+    pictures = _pictures(inputs, plan, base, reader, read, reporter)
     attached = attach(
-        model,
-        table,
+        base.model,
+        base.table,
         plan.method,
         train_projector=plan.train_projector,
         adapt_vision=plan.adapt_vision,
         seed=plan.initialisation_seed,
     )
-    if features is not None:
-        return attached, vision.cached_embedder(attached.base, family, features)
-    return attached, vision.live_embedder(
-        attached.base, family, processor.image_processor, pictures
+    return Session(
+        inputs=inputs,
+        plan=plan,
+        trainer=Trainer(plan, attached, base, train.examples, pictures),
+        base_modules=base_modules,
+        train=train,
+        validation=validation,
+        checkpoint_keys=read_checkpoint_keys(base.folder),
+        prepare_seconds=time.perf_counter() - began,
     )
+
+
+def _pictures(
+    inputs: Inputs,
+    plan: TrainPlan,
+    base: LoadedBase,
+    reader: PictureReader,
+    splits: tuple[EncodedSplit, ...],
+    reporter: Reporter,
+) -> Pictures:
+    """What the tower is shown, where an adapter changes it; else what was recorded of it."""
+    if plan.adapt_vision:
+        reporter.warned("the vision tower is adapted too: this bundle cannot claim it frozen")
+        return reader.shown_together
+    examples = [example for split in splits for example in split.examples]
+    folder, budget_bytes = inputs.places.features, inputs.places.features_bytes
+    return vision.record_tower(
+        base.forward,
+        reader,
+        examples,
+        lock=inputs.lock,
+        kept=None if folder is None else KeptFeatures(folder, budget_bytes),
+        reporter=reporter,
+    ).gather
 
 
 def train_run(folder: Path, reporter: Reporter) -> None:
@@ -213,12 +187,6 @@ def train_run(folder: Path, reporter: Reporter) -> None:
     files.write(folder, names.WEIGHTS, weights)
     files.write(folder, names.CONFIG, adapter_config.derive(session.inputs.lock, modules))
     files.write_document(folder, FACTS, _facts(session, outcome, trace, weights, started_on))
-
-
-def _kept(inputs: Inputs) -> KeptFeatures | None:
-    """Where features are kept between runs on this machine."""
-    folder = inputs.places.features
-    return None if folder is None else KeptFeatures(folder, inputs.places.features_bytes)
 
 
 def _go_on(session: Session) -> Digest | None:
@@ -296,15 +264,6 @@ def _demand_examples(train: EncodedSplit, validation: EncodedSplit, plan: TrainP
             where="train.early_stopping",
             hint="set data.validation to a share of the captures",
         )
-
-
-def _picture_source(store: CaptureStore) -> Callable[[Digest], Any]:
-    blobs = store.blobs  # outlives the store's database, which is closed before training
-
-    def picture(file: Digest) -> Any:
-        return decode(blobs.read(file), where=file)
-
-    return picture
 
 
 def read_checkpoint_keys(base_folder: Path) -> frozenset[str]:

@@ -14,10 +14,11 @@ from kolm.adapters.attach import Attached
 from kolm.counting import counted
 from kolm.encode.batches import Batch, collate
 from kolm.encode.examples import Example
+from kolm.encode.pictures import Pictures
 from kolm.errors import Refused
 from kolm.format.optimizer import BETAS, EPSILON
 from kolm.format.order import BatchOrder
-from kolm.models.family import FamilyRuntime
+from kolm.models.base import LoadedBase
 from kolm.objectives import sft
 from kolm.train.gradients import GradientCounter
 from kolm.train.plan import TrainPlan
@@ -52,34 +53,26 @@ class Trainer:
     Args:
         plan: of the lock.
         attached: the base with its adapter, at its initial weights.
-        family: runtime of the base's family.
+        base: that the adapter is on.
         examples: the train split.
-        image_embedder: projected features of a batch's images.
-        image_token_id: the id of an image token.
-        pad_token_id: the id that fills up.
+        pictures: gives those of a batch.
     """
 
     def __init__(
         self,
         plan: TrainPlan,
         attached: Attached,
-        family: FamilyRuntime,
+        base: LoadedBase,
         examples: Sequence[Example],
-        image_embedder: sft.ImageEmbedder,
-        *,
-        image_token_id: int,
-        pad_token_id: int,
+        pictures: Pictures,
     ) -> None:
         self.plan = plan
         self.attached = attached
         self.step = 0
         self.gradients = GradientCounter(attached.tensors)
-        self._family = family
+        self._base = base
         self._examples = examples
-        self._embedder = image_embedder
-        self._image_token_id = image_token_id
-        self._pad_token_id = pad_token_id
-        self._merge = family.merge_size(attached.base)
+        self._pictures = pictures
         self._order = BatchOrder(
             [len(example.input_ids) for example in examples],
             seed=plan.schedule.order_seed,
@@ -103,7 +96,7 @@ class Trainer:
         label_tokens = sum(len(batch.label_ids) for batch in window)
         total = 0.0
         for batch in window:
-            loss = sft.summed_loss(self.attached.base, self._family, batch, self._embedder)
+            loss = self._loss(batch)
             torch.autograd.backward(loss / label_tokens)
             total += float(loss.detach())
         norm = float(self.gradients.observe())
@@ -141,7 +134,7 @@ class Trainer:
         with torch.no_grad():
             for start in range(0, len(ordered), size):
                 batch = self._collate(ordered[start : start + size])
-                loss = sft.summed_loss(self.attached.base, self._family, batch, self._embedder)
+                loss = self._loss(batch)
                 total += float(loss)
                 label_tokens += len(batch.label_ids)
         self.attached.set_dropout(on=True)
@@ -217,11 +210,13 @@ class Trainer:
     def _collate(self, examples: Sequence[Example]) -> Batch:
         return collate(
             examples,
-            self._family,
-            merge=self._merge,
-            image_token_id=self._image_token_id,
-            pad_token_id=self._pad_token_id,
+            image_token_id=self._base.image_token_id,
+            pad_token_id=self._base.pad_token_id,
         )
+
+    def _loss(self, batch: Batch) -> torch.Tensor:
+        pictures = self._pictures(batch.images) if batch.images else None
+        return sft.summed_loss(self._base, batch, pictures)
 
     def _freeze_projector(self, number: int) -> None:
         """After its warm-up the projector takes no gradient, and so no update."""

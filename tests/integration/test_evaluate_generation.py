@@ -1,4 +1,4 @@
-"""Our greedy loop equals the library's, token for token, on ragged prompts with pictures."""
+"""Greedy answers equal the library's, token for token, on ragged prompts with pictures."""
 
 from typing import Any
 
@@ -16,17 +16,15 @@ from kolm import digest  # noqa: E402
 from kolm.encode.batches import Batch, collate  # noqa: E402
 from kolm.encode.examples import Example, ImageUse  # noqa: E402
 from kolm.errors import Refused  # noqa: E402
-from kolm.models import family as families  # noqa: E402
-from kolm.models.generation import (  # noqa: E402
-    Generated,
-    end_token_ids,
-    generate_greedy,
-)
+from kolm.models.forward import Forward, LibraryForward  # noqa: E402
+from kolm.models.generation import Generated, end_token_ids  # noqa: E402
+from kolm.models.qwen2_5_vl import WrittenForward  # noqa: E402
+from kolm.models.taps import Recording, Tower, join  # noqa: E402
+from kolm.roles import family  # noqa: E402
 
 pytestmark = pytest.mark.heavy
 
 IMAGE, PAD, VOCABULARY = 6, 0, 120
-FAMILY = families.runtime("qwen2_5_vl")
 GRIDS = ((1, 4, 4), (1, 4, 8), (1, 8, 8))
 
 
@@ -74,6 +72,14 @@ def model() -> Any:
     return built
 
 
+@pytest.fixture(scope="module", params=[WrittenForward, LibraryForward])
+def forward(request: pytest.FixtureRequest, model: Any) -> Forward:
+    """Both ways to answer."""
+    taps = family("qwen2_5_vl").taps(model.config.to_dict())
+    made: Forward = request.param(model, Tower(model, taps))
+    return made
+
+
 def _example(length: int, grid: tuple[int, int, int] | None, seed: int) -> Example:
     generator = torch.Generator().manual_seed(seed)
     ids = torch.randint(8, VOCABULARY, (length,), generator=generator).tolist()
@@ -87,46 +93,30 @@ def _example(length: int, grid: tuple[int, int, int] | None, seed: int) -> Examp
 
 
 def _collate(examples: list[Example]) -> Batch:
-    return collate(examples, FAMILY, merge=2, image_token_id=IMAGE, pad_token_id=PAD, side="left")
+    return collate(examples, image_token_id=IMAGE, pad_token_id=PAD, side="left")
 
 
-def _pixels(use: ImageUse) -> Any:
+def _inputs(use: ImageUse) -> dict[str, Any]:
     generator = torch.Generator().manual_seed(int(use.file[7:15], 16))
-    return torch.randn(use.grid[1] * use.grid[2], 3 * 2 * 8 * 8, generator=generator)
+    pixels = torch.randn(use.grid[1] * use.grid[2], 3 * 2 * 8 * 8, generator=generator)
+    return {"pixel_values": pixels, "image_grid_thw": torch.tensor([use.grid])}
 
 
-def _ours(model: Any, batch: Batch, steps: int) -> list[Generated]:
-    embeddings = FAMILY.token_embeddings(model, batch.input_ids)
-    if batch.images:
-        features = torch.cat(
-            [FAMILY.tower_features(model, _pixels(use), [use.grid])[0] for use in batch.images]
-        )
-        flat = embeddings.reshape(-1, embeddings.shape[-1]).detach()
-        grids = [use.grid for use in batch.images]
-        projected = FAMILY.project(model, features, grids).detach()
-        embeddings = flat.index_copy(0, batch.image_rows, projected).view_as(embeddings)
-    return generate_greedy(
-        model,
-        FAMILY,
-        embeddings=embeddings,
-        attention_mask=batch.attention_mask,
-        position_ids=batch.position_ids,
-        max_new_tokens=steps,
-        end_ids=set(model.generation_config.eos_token_id),
-    )
+def _ours(forward: Forward, batch: Batch, steps: int, ends: set[int]) -> list[Generated]:
+    recordings = [forward.tower.record(_inputs(use), 1) for use in batch.images]
+    pictures = join(recordings) if recordings else None
+    return forward.answer(batch, pictures, max_new_tokens=steps, end_ids=ends)
 
 
 def _stock(model: Any, batch: Batch, steps: int) -> list[tuple[int, ...]]:
     pictures: dict[str, Any] = {}
     if batch.images:
-        pictures = {
-            "pixel_values": torch.cat([_pixels(use) for use in batch.images]),
-            "image_grid_thw": torch.tensor([use.grid for use in batch.images]),
-        }
+        shown = [Recording(pictures=1, inputs=_inputs(use)) for use in batch.images]
+        pictures = dict(join(shown).inputs)
     out = model.generate(
         input_ids=batch.input_ids,
         attention_mask=batch.attention_mask,
-        mm_token_type_ids=batch.mm_token_type_ids,
+        mm_token_type_ids=batch.image_mask,
         max_new_tokens=steps,
         **pictures,
     )
@@ -149,17 +139,18 @@ def _stock(model: Any, batch: Batch, steps: int) -> list[tuple[int, ...]]:
     ],
     ids=["equal lengths", "ragged", "text only", "with and without pictures", "one row"],
 )
-def test_equals_the_library_token_for_token(model: Any, shape: list[Any]) -> None:
+def test_equals_the_library_token_for_token(model: Any, forward: Forward, shape: list[Any]) -> None:
     examples = [_example(length, grid, 7 * i + 1) for i, (length, grid) in enumerate(shape)]
     batch = _collate(examples)
-    ours, stock = _ours(model, batch, 12), _stock(model, batch, 12)
+    ends = set(model.generation_config.eos_token_id)
+    ours, stock = _ours(forward, batch, 12, ends), _stock(model, batch, 12)
     assert [row.ids for row in ours] == stock
 
 
-def test_rows_end_at_different_steps_and_say_how(model: Any) -> None:
+def test_rows_end_at_different_steps_and_say_how(model: Any, forward: Forward) -> None:
     batch = _collate([_example(9, GRIDS[i % 3], i) for i in range(24)])
-    answers = _ours(model, batch, 6)
     ends = set(model.generation_config.eos_token_id)
+    answers = _ours(forward, batch, 6, ends)
     assert {answer.finish for answer in answers} == {"stop", "length"}
     assert len({len(answer.ids) for answer in answers}) > 2
     for answer in answers:
@@ -168,20 +159,27 @@ def test_rows_end_at_different_steps_and_say_how(model: Any) -> None:
         assert answer.finish == "stop" or len(answer.ids) == 6
 
 
-def test_an_answer_may_end_with_the_very_last_token(model: Any) -> None:
+def test_an_answer_may_end_with_the_very_last_token(model: Any, forward: Forward) -> None:
     batch = _collate([_example(9, GRIDS[0], i) for i in range(24)])
-    long = _ours(model, batch, 6)
+    ends = set(model.generation_config.eos_token_id)
+    long = _ours(forward, batch, 6, ends)
     for row, answer in enumerate(long):
         if answer.finish == "stop":
-            cut = _ours(model, batch, len(answer.ids))[row]
+            cut = _ours(forward, batch, len(answer.ids), ends)[row]
             assert cut == answer
 
 
-def test_positions_of_the_picture_matter(model: Any) -> None:
-    batch = _collate([_example(9, GRIDS[2], i) for i in range(16)])
-    flat = torch.arange(batch.input_ids.shape[1]).expand_as(batch.position_ids)
-    wrong = Batch(**{**{f: getattr(batch, f) for f in batch.__slots__}, "position_ids": flat})
-    assert _ours(model, batch, 8) != _ours(model, wrong, 8)
+def test_what_a_base_says_of_sampling_changes_no_answer(model: Any, forward: Forward) -> None:
+    batch = _collate([_example(9, GRIDS[i % 3], i) for i in range(4)])
+    plain = _ours(forward, batch, 8, {1})
+    stated = model.generation_config
+    model.generation_config = GenerationConfig(
+        do_sample=True, temperature=9.0, repetition_penalty=5.0, eos_token_id=2
+    )
+    try:
+        assert _ours(forward, batch, 8, {1}) == plain
+    finally:
+        model.generation_config = stated
 
 
 def test_a_base_without_an_end_token_is_refused(model: Any) -> None:

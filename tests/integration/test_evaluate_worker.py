@@ -18,7 +18,6 @@ from kolm import canonical, events, schema  # noqa: E402
 from kolm.errors import Refused, Unreadable  # noqa: E402
 from kolm.evaluate import partial, rescore, worker  # noqa: E402
 from kolm.evaluate.plan import plan_batches  # noqa: E402
-from kolm.evaluate.predict import answer_batch  # noqa: E402
 from kolm.evaluate.session import load_adapter, open_session, read_sources  # noqa: E402
 from kolm.run import folder as files  # noqa: E402
 from kolm.run.names import REQUEST, ROWS  # noqa: E402
@@ -133,22 +132,18 @@ def test_equals_the_librarys_generate_with_the_adapter_on(finished: Path) -> Non
     session = open_session(read_sources(finished))
     batch = plan_batches(session.prompts(), 12)[0]
     pictures = session.pictures()
-    answers = answer_batch(session.speaker, [p.example for p in batch.prompts], pictures)
-    tokenizer = session.speaker.tokenizer
+    answers = session.answer([p.example for p in batch.prompts], pictures)
+    tokenizer = session.base.processor.tokenizer
     for prompt, answer in zip(batch.prompts, answers, strict=True):
         (use,) = prompt.example.images
-        pixels, grid = session.speaker.family.pixel_values(
-            session.image_processor, pictures.picture(use), None
-        )
         ids = torch.tensor([prompt.example.input_ids])
         out = session.adapted.generate(
             input_ids=ids,
             attention_mask=torch.ones_like(ids),
-            mm_token_type_ids=(ids == session.speaker.image_token_id).long(),
-            pixel_values=pixels,
-            image_grid_thw=torch.tensor([grid]),
+            mm_token_type_ids=(ids == session.base.image_token_id).long(),
             max_new_tokens=6,
             do_sample=False,
+            **pictures.reader.shown(use).inputs,
         )
         assert answer.output == tokenizer.decode(
             out[0, ids.shape[1] :], skip_special_tokens=True, clean_up_tokenization_spaces=False
@@ -160,29 +155,21 @@ def test_prompts_without_pictures_with_two_and_with_turns_equal_the_library(tmp_
     session = open_session(read_sources(run))
     (batch,) = plan_batches(session.prompts(), 12)
     pictures = session.pictures()
-    answers = answer_batch(session.speaker, [p.example for p in batch.prompts], pictures)
+    answers = session.answer([p.example for p in batch.prompts], pictures)
     assert {len(p.example.images) for p in batch.prompts} == {0, 1, 2}
     for prompt, answer in zip(batch.prompts, answers, strict=True):
-        cut = [
-            session.speaker.family.pixel_values(
-                session.image_processor, pictures.picture(use), None
-            )
-            for use in prompt.example.images
-        ]
+        images = prompt.example.images
         ids = torch.tensor([prompt.example.input_ids])
-        shown: dict[str, Any] = {}
-        if cut:
-            shown["pixel_values"] = torch.cat([pixels for pixels, _ in cut])
-            shown["image_grid_thw"] = torch.tensor([grid for _, grid in cut])
+        shown = pictures.reader.shown_together(images).inputs if images else {}
         out = session.adapted.generate(
             input_ids=ids,
             attention_mask=torch.ones_like(ids),
-            mm_token_type_ids=(ids == session.speaker.image_token_id).long(),
+            mm_token_type_ids=(ids == session.base.image_token_id).long(),
             max_new_tokens=6,
             do_sample=False,
             **shown,
         )
-        assert answer.output == session.speaker.tokenizer.decode(
+        assert answer.output == session.base.processor.tokenizer.decode(
             out[0, ids.shape[1] :], skip_special_tokens=True, clean_up_tokenization_spaces=False
         )
     worker.evaluate_folder(run, events.Silent())
@@ -233,19 +220,18 @@ def test_an_exchanged_picture_is_refused(finished: Path) -> None:
     prompts = session.prompts()
     use = prompts[0].example.images[0]
     other = next(p.example.images[0] for p in prompts if p.example.images[0].pixels != use.pixels)
-    pictures = session.pictures()
-    pictures._read_image = lambda _: sources.blobs.read(other.file)
+    exchanged = session.pictures_in(lambda _: sources.blobs.read(other.file))
     with pytest.raises(Refused) as caught:
-        pictures.features(use)
-    assert caught.value.code == "E_EVALUATE_PIXELS"
+        exchanged.gather([use])
+    assert caught.value.code == "E_ENCODE_IMAGE_CHANGED"
 
 
 def test_the_blind_picture_is_grey_and_of_the_same_size(finished: Path) -> None:
     session = open_session(read_sources(finished))
     for prompt in session.prompts():
         use = prompt.example.images[0]
-        shown = session.pictures(blind=True).picture(use)
-        assert shown.size == session.pictures().picture(use).size
+        shown = session.pictures(blind=True).reader.picture(use)
+        assert shown.size == session.pictures().reader.picture(use).size
         assert shown.getcolors() == [(shown.width * shown.height, (128, 128, 128))]
 
 
@@ -285,18 +271,15 @@ def test_every_tensor_of_a_loaded_adapter_is_the_saved_one(finished: Path) -> No
 
 
 def test_the_base_run_answers_as_if_there_were_no_adapter(finished: Path) -> None:
-    from kolm.models.load import load_model
+    from kolm.models.base import load_base
 
     session = open_session(read_sources(finished))
     prompts = plan_batches(session.prompts(), 12)[0].prompts
     examples = [prompt.example for prompt in prompts]
     with session.run("base"):
-        switched_off = answer_batch(session.speaker, examples, session.pictures())
-    bare = load_model(session.sources.base_folder)
-    speaker = replace(session.speaker, model=bare)
-    pictures = session.pictures()
-    pictures._model = bare
-    assert answer_batch(speaker, examples, pictures) == switched_off
+        switched_off = session.answer(examples, session.pictures())
+    bare = replace(session, base=load_base(session.sources.base_folder, dtype="float32"))
+    assert bare.answer(examples, bare.pictures()) == switched_off
 
 
 def test_a_rescore_measures_latency_when_asked(finished: Path, tmp_path: Path) -> None:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Sequence
 from typing import Any
 
 import torch
 from torch.nn.functional import cross_entropy, layer_norm
 
-from kolm.models import qwen2_5_vl
 from tools.pretrain import architecture
 from tools.pretrain.batches import Batch, Cells, draw_cells
 from tools.pretrain.scenes import COLORS, SHAPES
@@ -69,6 +69,14 @@ def whiten_patches(model: Any) -> None:
     weight.copy_(kernel.expand_as(weight))
 
 
+def live_features(model: Any, pixels: torch.Tensor, grids: Sequence[Sequence[int]]) -> torch.Tensor:
+    """Tower and projector as transformers runs them: (tokens, width)."""
+    visual = model.model.visual
+    grid_thw = torch.tensor(grids, dtype=torch.long)
+    out: torch.Tensor = visual(pixels.to(visual.dtype), grid_thw=grid_thw).pooler_output
+    return out
+
+
 def compute_loss(
     model: Any, batch: Batch, image_id: int, head: CellHead
 ) -> tuple[torch.Tensor, float]:
@@ -78,11 +86,9 @@ def compute_loss(
     answer tokens predicted right.
     """
     device = model.device
-    features = qwen2_5_vl.live_features(
-        model, batch.patches.to(device), batch.grids.tolist()
-    ).float()
+    features = live_features(model, batch.patches.to(device), batch.grids.tolist()).float()
     ids = batch.ids.to(device)
-    embeddings = qwen2_5_vl.token_embeddings(model, ids)
+    embeddings = model.get_input_embeddings()(ids)
     embeddings = embeddings.masked_scatter((ids == image_id).unsqueeze(-1), features)
     hidden = model.model.language_model(
         inputs_embeds=embeddings,
@@ -91,7 +97,7 @@ def compute_loss(
         use_cache=False,
     ).last_hidden_state
     rows, columns = batch.rows.to(device), batch.columns.to(device)
-    logits = qwen2_5_vl.logits(model, hidden[rows, columns - 1])
+    logits = model.lm_head(hidden[rows, columns - 1])
     wanted = ids[rows, columns]
     answers = wanted != wanted[-1]  # the last label ends an answer, as every answer's last does
     right = (logits.argmax(-1) == wanted)[answers].float().mean().item()
@@ -101,7 +107,7 @@ def compute_loss(
 
 def compute_tower_loss(model: Any, cells: Cells, head: CellHead) -> tuple[torch.Tensor, float]:
     """What the tower learns alone: what each cell shows. The loss and the share of shapes right."""
-    features = qwen2_5_vl.live_features(model, cells.patches.to(model.device), cells.grids).float()
+    features = live_features(model, cells.patches.to(model.device), cells.grids).float()
     labels = cells.labels.to(model.device)
     told = head.shape(layer_norm(features, features.shape[-1:])).argmax(-1)
     shown = labels[:, 0] > 0

@@ -9,7 +9,6 @@ from typing import Any
 
 import torch
 
-from kolm.models import qwen2_5_vl
 from kolm.models.load import load_model
 from tools.pretrain import tokenizer as words
 from tools.pretrain.architecture import TOKEN_PIXELS
@@ -50,12 +49,13 @@ def _answers_right(model: Any, writer: Writer, image: Any, question: Question) -
     prompt += [special[words.END], special[words.ASSISTANT]]
     answer = [*writer.text(question.answer), special[words.END]]
     ids = torch.tensor([prompt + answer])
-    positions = torch.from_numpy(
-        qwen2_5_vl.position_ids(ids.shape[1], ((2, grid),), 2).copy()
-    ).unsqueeze(1)
-    features = qwen2_5_vl.live_features(model, cut_patches([image]), [grid])
-    embeddings = qwen2_5_vl.token_embeddings(model, ids)
-    embeddings[0, 2 : 2 + cells * cells] = features
-    hidden = qwen2_5_vl.language_hidden(model, embeddings, positions)
-    found = qwen2_5_vl.logits(model, hidden[0, len(prompt) - 1 : -1]).argmax(-1)
-    return found.tolist() == answer
+    marks = torch.zeros_like(ids)
+    marks[:, 2 : 2 + cells * cells] = 1
+    logits = model(
+        input_ids=ids,
+        mm_token_type_ids=marks,
+        pixel_values=cut_patches([image]),
+        image_grid_thw=torch.tensor([grid]),
+    ).logits
+    found = logits[0, len(prompt) - 1 : -1].argmax(-1)
+    return bool(found.tolist() == answer)

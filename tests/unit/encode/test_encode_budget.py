@@ -136,9 +136,9 @@ def test_a_picture_too_thin_for_the_family_is_widened_and_kept(width, height):
     processor = tiny_vlm.make_image_processor()
     picture = tiny_vlm.make_picture(3, width=width, height=height)
     grid = qwen2_5_vl.image_grid(processor, height, width, None)
-    patches, found = qwen2_5_vl.pixel_values(processor, picture, None)
+    inputs, found = qwen2_5_vl.pixel_values(processor, picture, None)
     assert found == grid
-    assert len(patches) == grid[1] * grid[2]
+    assert len(inputs["pixel_values"]) == grid[1] * grid[2]
     capture = make_capture(("user", [0, "?"]), ("assistant", "x"), width=width, height=height)
     example = make_encoder(200).encode(capture)
     assert [use.grid for use in example.images] == [grid]

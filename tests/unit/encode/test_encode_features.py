@@ -1,5 +1,6 @@
 """Cached vision features: the same bits as the live path, computed once, and never stale."""
 
+import io
 import os
 
 import pytest
@@ -10,19 +11,32 @@ from kolm.encode import features
 from kolm.encode.examples import ImageUse
 from kolm.encode.features import build_features, call_key, distinct_uses, tower_facts
 from kolm.encode.kept_features import KeptFeatures
+from kolm.encode.pictures import PictureReader
 from kolm.errors import Refused
 from kolm.events import Silent
+from kolm.models.base import make_forward
 from kolm.models.family import runtime
+from kolm.models.taps import Recording, Tower
+from kolm.roles import family
 from tests.support import tiny_vlm
 
 torch = pytest.importorskip("torch")
 FAMILY = runtime("qwen2_5_vl")
 PROCESSOR = tiny_vlm.make_image_processor()
 SIZES = [(32, 32), (48, 32), (32, 32), (64, 48), (16, 64), (48, 32), (32, 32)]
+
+
+def as_file(picture):
+    out = io.BytesIO()
+    picture.save(out, "PNG")
+    return out.getvalue()
+
+
 PICTURES = {
     digest.of_bytes(bytes([number])): tiny_vlm.make_picture(number, *size)
     for number, size in enumerate(SIZES)
 }
+FILES = {file: as_file(picture) for file, picture in PICTURES.items()}
 
 
 def make_uses():
@@ -41,21 +55,37 @@ FACTS = digest.of_bytes(b"facts")
 PLENTY = 1 << 30
 
 
-def build(model, uses, kept=None, facts=FACTS, pictures=PICTURES.__getitem__):
+def forward_of(model):
+    return make_forward(model, family("qwen2_5_vl"))
+
+
+def reader_of(read=FILES.__getitem__):
+    return PictureReader(family=FAMILY, image_processor=PROCESSOR, read=read)
+
+
+def build(model, uses, kept=None, facts=FACTS, read=FILES.__getitem__):
     return build_features(
-        model, FAMILY, PROCESSOR, pictures, uses, facts=facts, kept=kept, reporter=Silent()
+        forward_of(model), reader_of(read), uses, facts=facts, kept=kept, reporter=Silent()
     )
 
 
 def live(model, uses):
-    pixels = [FAMILY.pixel_values(PROCESSOR, PICTURES[use.file], None)[0] for use in uses]
     with torch.no_grad():
-        return FAMILY.live_features(model, torch.cat(pixels), [use.grid for use in uses])
+        return forward_of(model).features(reader_of().shown_together(uses))
 
 
 def cached(model, table, uses):
     with torch.no_grad():
-        return FAMILY.project(model, table.gather(uses), [use.grid for use in uses])
+        return forward_of(model).features(table.gather(uses))
+
+
+def same(one, other):
+    return (
+        len(one.outputs) == len(other.outputs) > 0
+        and all(torch.equal(a, b) for a, b in zip(one.outputs, other.outputs, strict=True))
+        and one.inputs.keys() == other.inputs.keys()
+        and all(torch.equal(one.inputs[name], other.inputs[name]) for name in one.inputs)
+    )
 
 
 @pytest.fixture(params=[1, 2], ids=["one thread", "two threads"])
@@ -85,17 +115,6 @@ def test_projected_features_equal_the_live_path_for_every_image(options):
             torch.testing.assert_close(cached(model, table, group), live(model, group))
 
 
-def test_windows_lie_in_another_order_than_the_image_is_read():
-    model = tiny_vlm.make_model(window_size=32, full_blocks=(1,))
-    [use] = [use for use in make_uses() if use.grid == (1, 6, 8)]
-    pixels, grid = FAMILY.pixel_values(PROCESSOR, PICTURES[use.file], None)
-    [features] = FAMILY.tower_features(model, pixels, [grid])
-    with torch.no_grad():
-        unordered = model.model.visual.merger(features)
-    assert not torch.allclose(unordered, live(model, [use]))
-    assert torch.allclose(FAMILY.project(model, features, [grid]), live(model, [use]))
-
-
 def test_features_that_differ_from_the_live_path_are_refused(monkeypatch):
     model = tiny_vlm.make_model()
     norm = type(model.model.visual.merger.ln_q)
@@ -108,7 +127,7 @@ def test_features_that_differ_from_the_live_path_are_refused(monkeypatch):
 def test_a_picture_that_changed_is_refused():
     other = tiny_vlm.make_picture(99)
     with pytest.raises(Refused) as caught:
-        build(tiny_vlm.make_model(), make_uses(), pictures=lambda file: other)
+        build(tiny_vlm.make_model(), make_uses(), read=lambda file: as_file(other))
     assert caught.value.code == "E_ENCODE_IMAGE_CHANGED"
 
 
@@ -116,8 +135,8 @@ def test_a_picture_that_changed_is_refused():
 def calls(monkeypatch):
     """The sizes of the tower calls that were made, in images."""
     made = []
-    honest = FAMILY.tower_features
-    monkeypatch.setattr(FAMILY, "tower_features", lambda *a: made.append(len(a[2])) or honest(*a))
+    honest = Tower.record
+    monkeypatch.setattr(Tower, "record", lambda *a: made.append(a[2]) or honest(*a))
     return made
 
 
@@ -130,8 +149,8 @@ def test_a_later_run_finds_the_features_of_an_earlier_one(
     first = build(model, uses, KeptFeatures(tmp_path, PLENTY))
     calls.clear()
     again = build(model, uses, KeptFeatures(tmp_path, PLENTY))
-    assert calls == [1]  # only the probe for the width
-    assert torch.equal(first.gather(uses), again.gather(uses))
+    assert calls == [1]  # only the one that shows what is read of the tower
+    assert same(first.gather(uses), again.gather(uses))
     calls.clear()
     build(model, uses, KeptFeatures(tmp_path, PLENTY), facts=digest.of_bytes(b"other"))
     assert sum(calls) == 1 + len(uses)
@@ -148,8 +167,8 @@ def test_kept_features_are_checked_when_they_are_read(tmp_path, calls, damage):
     path.write_bytes(damaged)
     calls.clear()
     again = build(model, uses, KeptFeatures(tmp_path, PLENTY))
-    assert len(calls) == 2  # the probe, and the call whose file was damaged
-    assert torch.equal(first.gather(uses), again.gather(uses))
+    assert len(calls) == 2  # the first, and the call whose file was damaged
+    assert same(first.gather(uses), again.gather(uses))
 
 
 @pytest.mark.parametrize("budget_bytes", [0, 20_000])
@@ -163,21 +182,23 @@ def test_over_the_budget_the_same_calls_are_made_live(tmp_path, monkeypatch, cal
     table = build(model, uses, KeptFeatures(tmp_path, budget_bytes))
     assert sum(path.stat().st_size for path in tmp_path.iterdir()) <= budget_bytes
     for use in uses:  # alone, and yet as its call gave it
-        assert torch.equal(table.gather([use]), whole.gather([use]))
+        assert same(table.gather([use]), whole.gather([use]))
     assert sorted(calls[1:]) == made  # each call once, live or kept
 
 
 def test_what_was_used_longest_ago_makes_room(tmp_path):
-    kept = KeptFeatures(tmp_path, 3 * 1032)
     keys = [digest.of_bytes(bytes([number])) for number in range(4)]
-    rows = {key: torch.rand(25, 10) for key in keys}
+    rows = {key: Recording(pictures=5, inputs={}, outputs=(torch.rand(25, 10),)) for key in keys}
+    assert KeptFeatures(tmp_path, PLENTY).save(keys[0], rows[keys[0]])
+    (size,) = (path.stat().st_size for path in tmp_path.iterdir())
+    kept = KeptFeatures(tmp_path, 3 * size)
     for age, key in enumerate(keys[:3]):
         assert kept.save(key, rows[key])
         os.utime(tmp_path / f"{digest.hex_of(key)}.features", (age, age))
-    later = KeptFeatures(tmp_path, 3 * 1032)
-    assert torch.equal(later.load(keys[0], (25, 10), torch.float32), rows[keys[0]])
+    later = KeptFeatures(tmp_path, 3 * size)
+    assert same(later.load(keys[0], 5), rows[keys[0]])
     assert later.save(keys[3], rows[keys[3]])
-    here = [later.load(key, (25, 10), torch.float32) is not None for key in keys]
+    here = [later.load(key, 5) is not None for key in keys]
     assert here == [True, False, True, True]
     assert not later.save(digest.of_bytes(b"one more"), rows[keys[0]])  # all are in use now
 

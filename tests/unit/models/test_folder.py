@@ -141,7 +141,7 @@ def test_a_template_in_an_older_file_beside_the_tokenizer_is_found(base: Path, n
 
 
 def test_another_family_is_told_by_its_name(base: Path) -> None:
-    edit(base / "config.json", lambda document: document.update(model_type="llava"))
+    edit(base / "config.json", lambda document: document.update(model_type="janus"))
     assert ("E_ROLES_UNKNOWN_FAMILY" in [code for code, _ in codes(base)]) is True
 
 

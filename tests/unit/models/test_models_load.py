@@ -109,5 +109,5 @@ def test_an_unknown_precision_is_refused(base):
 
 def test_a_family_without_a_runtime_is_refused_by_the_role_table():
     with pytest.raises(Refused) as caught:
-        runtime("llava")
+        runtime("janus")
     assert caught.value.code == "E_ROLES_UNKNOWN_FAMILY"

@@ -31,8 +31,8 @@ processor = load_processor(resolve_base("kolm/nano-1").folder)
 picture = Image.new("RGB", (300, 200))
 places = [(x, y) for y in range(200) for x in range(300)]
 picture.putdata([((x * 7) % 256, (y * 5) % 256, (x * y) % 256) for x, y in places])
-pixels, grid = family.runtime("qwen2_5_vl").pixel_values(processor.image_processor, picture, None)
-print(grid, digest.of_bytes(pixels.numpy().tobytes()))
+inputs, grid = family.runtime("qwen2_5_vl").pixel_values(processor.image_processor, picture, None)
+print(grid, digest.of_bytes(inputs["pixel_values"].numpy().tobytes()))
 """
 
 
@@ -71,7 +71,7 @@ def patches(folder: Path) -> object:
     picture = tiny_vlm.make_picture(1, width=200, height=90)
     found, grid = runtime.pixel_values(processor.image_processor, picture, None)
     assert runtime.image_grid(processor.image_processor, 90, 200, None) == grid
-    return found.tolist()
+    return found["pixel_values"].tolist()
 
 
 @pytest.mark.heavy

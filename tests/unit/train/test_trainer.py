@@ -12,6 +12,7 @@ from kolm.encode.encoder import Encoder
 from kolm.errors import Refused
 from kolm.events import Silent
 from kolm.models.family import runtime
+from kolm.models.taps import Recording
 from kolm.roles import family
 from kolm.train import evidence
 from kolm.train.checkpoints import Checkpoint, CheckpointFolder, encode_tensors, state_files
@@ -19,7 +20,7 @@ from kolm.train.loop import INTERIM_SECONDS, run
 from kolm.train.plan import read_plan
 from kolm.train.trace import Trace
 from kolm.train.trainer import Trainer
-from tests.support import tiny_vlm
+from tests.support import tiny_families, tiny_vlm
 from tests.support.tiny_vlm import make_capture
 from tests.support.train_run import ZERO, make_lock
 
@@ -56,16 +57,18 @@ def make_trainer(**train):
         seed=plan.initialisation_seed,
     )  # fmt: skip
 
-    def embed(batch):
+    def pictures(uses):
         generator = torch.Generator().manual_seed(0)
         features = torch.randn(16, 32, generator=generator).to(model.dtype)
-        grids = [use.grid for use in batch.images]
-        return FAMILY.project(attached.base, features.repeat(len(grids), 1), grids)
+        grids = torch.tensor([use.grid for use in uses])
+        return Recording(
+            pictures=len(uses),
+            inputs={"image_grid_thw": grids},
+            outputs=(features.repeat(len(uses), 1),),
+        )
 
-    trainer = Trainer(
-        plan, attached, FAMILY, make_examples(), embed,
-        image_token_id=tiny_vlm.IMAGE, pad_token_id=tiny_vlm.PAD,
-    )  # fmt: skip
+    base = tiny_families.loaded(model, image_token_id=tiny_vlm.IMAGE, pad=tiny_vlm.PAD)
+    trainer = Trainer(plan, attached, base, make_examples(), pictures)
     return SimpleNamespace(trainer=trainer, plan=plan, modules=modules, attached=attached)
 
 

@@ -1,0 +1,95 @@
+"""Encode: the one path from a stored picture to what the tower is shown, with its checks."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from kolm.capture.images import decode, pixels_digest
+from kolm.digest import Digest
+from kolm.encode.examples import ImageUse
+from kolm.errors import Refused
+from kolm.models.family import FamilyRuntime
+from kolm.models.taps import Recording, join
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+# What the tower is shown, or what was recorded of it, for images in order; at least one.
+Pictures = Callable[[Sequence[ImageUse]], Recording]
+
+MID_GREY = (128, 128, 128)  # the middle of 8 bits a channel: the least telling uniform picture
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PictureReader:
+    """Reads the pictures that examples show.
+
+    Attributes:
+        family: the runtime of the base's family.
+        image_processor: of the base.
+        read: the bytes of an image file by its digest.
+        blind: of each picture's pixels the width and height, where uniform grey ones are shown
+            instead of the pictures.
+    """
+
+    family: FamilyRuntime
+    image_processor: Any
+    read: Callable[[Digest], bytes]
+    blind: Mapping[str, tuple[int, int]] | None = None
+
+    def identity(self, use: ImageUse) -> tuple[Any, int | None]:
+        """Equal for two uses exactly when they show the model the same picture."""
+        return use.pixels if self.blind is None else self.blind[use.pixels], use.max_pixels
+
+    def picture(self, use: ImageUse) -> Image.Image:
+        """The upright picture that a use shows: the stored one, or grey of its size.
+
+        Raises:
+            Refused: ``E_ENCODE_IMAGE_CHANGED``, the file does not decode to the pixels that its
+                capture records.
+        """
+        if self.blind is not None:
+            from PIL import Image
+
+            return Image.new("RGB", self.blind[use.pixels], MID_GREY)
+        picture: Image.Image = decode(self.read(use.file), where=use.file)
+        found = pixels_digest(picture)
+        if found != use.pixels:
+            raise Refused(
+                "E_ENCODE_IMAGE_CHANGED",
+                "an image does not decode to the pixels that its capture records",
+                where=f"image {use.file}",
+                expected=use.pixels,
+                found=found,
+            )
+        return picture
+
+    def shown(self, use: ImageUse) -> Recording:
+        """What the image processor makes of the picture, with nothing recorded yet.
+
+        Raises:
+            Refused: as `picture`; ``E_ENCODE_IMAGE_TOKENS``, the processor cuts the picture into
+                other patches than were planned from its size.
+        """
+        inputs, grid = self.family.pixel_values(
+            self.image_processor, self.picture(use), use.max_pixels
+        )
+        if grid != use.grid:
+            raise Refused(
+                "E_ENCODE_IMAGE_TOKENS",
+                "the image processor split the image into other patches than planned",
+                where=f"image {use.file}",
+                expected=str(use.grid),
+                found=str(grid),
+            )
+        return Recording(pictures=1, inputs=inputs)
+
+    def shown_together(self, uses: Sequence[ImageUse]) -> Recording:
+        """What the image processor makes of several pictures, one after the other; at least one.
+
+        Raises:
+            Refused: as `shown`.
+        """
+        return join([self.shown(use) for use in uses])

@@ -1,0 +1,156 @@
+"""Models: the forward pass of every family: the library's own, with the tower from recordings.
+
+Training, evaluation, rescoring and running a bundle read hidden states or greedy answers from here
+and nothing else of a family. A family whose own code is faster has it in a file of its own, and
+`for_model` takes that; a test holds the two equal.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import inspect
+from collections.abc import Collection, Iterator
+from typing import TYPE_CHECKING, Any, Protocol
+
+from kolm.models.generation import Generated, read_rows
+from kolm.models.taps import Recording, Tower
+
+if TYPE_CHECKING:
+    import torch
+
+# Under these names models take what marks the tokens of pictures with 1.
+_MARKS = ("mm_token_type_ids", "token_type_ids")
+
+
+class Tokens(Protocol):
+    """Token ids of a padded batch."""
+
+    @property
+    def input_ids(self) -> torch.Tensor:
+        """(batch, length) int64."""
+
+    @property
+    def attention_mask(self) -> torch.Tensor:
+        """(batch, length) int64, 1 where a row's own tokens are."""
+
+    @property
+    def image_mask(self) -> torch.Tensor:
+        """(batch, length) int64, 1 where the feature of a picture goes."""
+
+    @property
+    def image_rows(self) -> torch.Tensor:
+        """Where `image_mask` is 1, in the batch flattened to (batch x length), in order."""
+
+
+class Forward(Protocol):
+    """What is asked of a loaded model."""
+
+    @property
+    def tower(self) -> Tower:
+        """The model's tower."""
+
+    def features(self, pictures: Recording) -> torch.Tensor:
+        """The projector on pictures, one after the other: (tokens, width)."""
+
+    def hidden(self, tokens: Tokens, pictures: Recording | None) -> torch.Tensor:
+        """Last hidden states of right-padded rows: (batch, length, width).
+
+        Args:
+            tokens: of the rows.
+            pictures: of all rows in order; None where no row shows one.
+        """
+
+    def answer(
+        self,
+        tokens: Tokens,
+        pictures: Recording | None,
+        *,
+        max_new_tokens: int,
+        end_ids: Collection[int],
+    ) -> list[Generated]:
+        """Answer left-padded rows, each with its most likely token at each step.
+
+        Args:
+            tokens: of the rows; every row ends with a token of its own.
+            pictures: of all rows in order; None where no row shows one.
+            max_new_tokens: at least 1; an answer that has not ended by then is cut.
+            end_ids: tokens that end an answer.
+        """
+
+
+class LibraryForward:
+    """The forward pass of any family whose table names its taps.
+
+    Args:
+        model: a vision-language model of transformers, PEFT's layers in place or not.
+        tower: its tower.
+    """
+
+    def __init__(self, model: Any, tower: Tower) -> None:
+        self.tower = tower
+        self._model = model
+        accepted = inspect.signature(model.forward).parameters
+        self._marks = [name for name in _MARKS if name in accepted]
+
+    def features(self, pictures: Recording) -> torch.Tensor:
+        """The projector on pictures: (tokens, width)."""
+        with self._showing(pictures) as inputs:
+            return self.tower.features(inputs)
+
+    def hidden(self, tokens: Tokens, pictures: Recording | None) -> torch.Tensor:
+        """Last hidden states of right-padded rows: (batch, length, width).
+
+        There is no attention mask: under causal attention no token sees the padding that follows
+        it, and hidden states of padding are never read.
+        """
+        with self._showing(pictures) as inputs:
+            out = self._model.model(
+                input_ids=tokens.input_ids, use_cache=False, **self._marked(tokens), **inputs
+            )
+        hidden: torch.Tensor = out.last_hidden_state
+        return hidden
+
+    def answer(
+        self,
+        tokens: Tokens,
+        pictures: Recording | None,
+        *,
+        max_new_tokens: int,
+        end_ids: Collection[int],
+    ) -> list[Generated]:
+        """Answer left-padded rows with the library's own greedy generation."""
+        import torch
+        from transformers import GenerationConfig
+
+        config = GenerationConfig(
+            max_new_tokens=max_new_tokens,
+            do_sample=False,
+            eos_token_id=sorted(end_ids),
+            pad_token_id=min(end_ids),  # what follows an end is cut off
+        )
+        stated, self._model.generation_config = self._model.generation_config, config
+        try:
+            with torch.no_grad(), self._showing(pictures) as inputs:
+                out = self._model.generate(
+                    input_ids=tokens.input_ids,
+                    attention_mask=tokens.attention_mask,
+                    **self._marked(tokens),
+                    **inputs,
+                )
+        finally:
+            self._model.generation_config = stated
+        return read_rows(out[:, tokens.input_ids.shape[1] :].tolist(), end_ids)
+
+    def _marked(self, tokens: Tokens) -> dict[str, torch.Tensor]:
+        return dict.fromkeys(self._marks, tokens.image_mask)
+
+    @contextlib.contextmanager
+    def _showing(self, pictures: Recording | None) -> Iterator[dict[str, torch.Tensor]]:
+        """The model's arguments for pictures, and the tower as they need it."""
+        if pictures is None:
+            yield {}
+        elif not pictures.outputs:
+            yield dict(pictures.inputs)
+        else:
+            with self.tower.replaying(pictures):
+                yield dict(pictures.inputs)

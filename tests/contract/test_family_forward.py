@@ -1,0 +1,316 @@
+"""The contract of every family's forward pass: the tower from recordings, all else the library's.
+
+Models are tiny and random. Drafts are families that have no table yet: for them a table entry is
+all that is missing.
+"""
+
+from __future__ import annotations
+
+import itertools
+import re
+import threading
+from dataclasses import replace
+from functools import lru_cache
+from types import SimpleNamespace
+from typing import Any, NamedTuple
+
+import pytest
+
+torch = pytest.importorskip("torch")
+
+from kolm import digest, methods, roles  # noqa: E402
+from kolm.adapters.attach import attach  # noqa: E402
+from kolm.errors import Refused  # noqa: E402
+from kolm.models.base import make_forward  # noqa: E402
+from kolm.models.forward import Forward, LibraryForward  # noqa: E402
+from kolm.models.taps import Recording, Tower, join  # noqa: E402
+from kolm.train.evidence import digest_tensor  # noqa: E402
+from tests.support import tiny_families  # noqa: E402
+from tests.support.tiny_families import DRAFT_TAPS, DRAFTS, IMAGE, TABLE  # noqa: E402
+
+pytestmark = pytest.mark.heavy
+
+END = 3
+TOWER = re.compile(r"\.(visual|vision_tower|vision_model)\.")
+PROJECTOR = re.compile(r"\.(merger|deepstack_merger_list|multi_modal_projector|connector)\.")
+EVERY = sorted({**TABLE, **DRAFTS})
+# Rows of a batch: how many tokens of text, and the numbers of its pictures.
+ROWS = ((9, (0,)), (14, (1, 2)))
+
+
+class World(NamedTuple):
+    """A model of a family, its forward pass, and what its image processor gives."""
+
+    model: Any
+    forward: Forward
+    tiny: tiny_families.Tiny
+
+    def shown(self, *numbers: int) -> Recording:
+        """Pictures as the tower is shown them."""
+        parts = [Recording(pictures=1, inputs=self.tiny.picture(n)) for n in numbers]
+        return join(parts)
+
+    def recorded(self, *numbers: int) -> Recording:
+        """Pictures as they were recorded, each alone."""
+        return join([self.forward.tower.record(self.tiny.picture(n), 1) for n in numbers])
+
+    def batch(self, *rows: tuple[int, tuple[int, ...]], side: str = "right") -> Any:
+        """Rows of ids, padded on a side; the ids of a row follow from its length alone."""
+        every = []
+        for length, numbers in rows:
+            generator = torch.Generator().manual_seed(length)
+            ids = torch.randint(4, 390, (length,), generator=generator).tolist()
+            for number in reversed(numbers):
+                ids[2:2] = [397, *[IMAGE] * self.tiny.tokens(number), 396]
+            every.append(ids)
+        longest = max(map(len, every))
+        input_ids = torch.zeros(len(every), longest, dtype=torch.long)
+        attention_mask = torch.zeros_like(input_ids)
+        for row, ids in enumerate(every):
+            start = longest - len(ids) if side == "left" else 0
+            input_ids[row, start : start + len(ids)] = torch.tensor(ids)
+            attention_mask[row, start : start + len(ids)] = 1
+        shown = input_ids == IMAGE
+        return SimpleNamespace(
+            input_ids=input_ids,
+            attention_mask=attention_mask,
+            image_mask=shown.long(),
+            image_rows=shown.flatten().nonzero().flatten(),
+        )
+
+    def arguments(self, batch: Any) -> dict[str, Any]:
+        """A batch as the model takes it."""
+        marks = LibraryForward(self.model, self.forward.tower)._marked(batch)
+        return {"input_ids": batch.input_ids, "attention_mask": batch.attention_mask, **marks}
+
+
+def draft_taps(name: str) -> roles.Taps:
+    recorded, passed = DRAFT_TAPS[name]
+    return roles.Taps(recorded=recorded, passed=passed)
+
+
+def make_world(name: str, scale: float = 1.0) -> World:
+    tiny = {**TABLE, **DRAFTS}[name]
+    model = tiny_families.build(tiny, scale)
+    if name in DRAFTS:
+        return World(model, LibraryForward(model, Tower(model, draft_taps(name))), tiny)
+    return World(model, make_forward(model, roles.family(name)), tiny)
+
+
+made = lru_cache(maxsize=None)(make_world)
+
+
+@pytest.fixture(params=EVERY)
+def world(request: pytest.FixtureRequest) -> World:
+    """A model of every family; no test changes it."""
+    return made(request.param)
+
+
+def overridden(model: Any) -> dict[str, Any]:
+    """The modules that do not answer as their class does."""
+    found = {name: vars(module).get("forward") for name, module in model.named_modules()}
+    return {name: forward for name, forward in found.items() if forward is not None}
+
+
+def test_every_family_has_a_tiny_model() -> None:
+    assert set(TABLE) == set(roles.FAMILIES)
+
+
+@pytest.mark.parametrize("numbers", [(0,), (0, 0), (1,)])
+def test_logits_are_the_librarys_where_the_tower_makes_the_same_call(
+    world: World, numbers: tuple[int, ...]
+) -> None:
+    batch, shown = world.batch((9, numbers)), world.shown(*numbers)
+    recording = world.forward.tower.record(shown.inputs, len(numbers))
+    with torch.no_grad():
+        live = world.model(**world.arguments(batch), **shown.inputs).logits
+        with world.forward.tower.replaying(recording):
+            replayed = world.model(**world.arguments(batch), **recording.inputs).logits
+    assert torch.equal(live, replayed)
+
+
+def test_pictures_that_were_recorded_one_by_one_give_a_live_batch_within_rounding(
+    world: World,
+) -> None:
+    batch, recording = world.batch(*ROWS), world.recorded(0, 1, 2)
+    with torch.no_grad():
+        live = world.model(**world.arguments(batch), **world.shown(0, 1, 2).inputs).logits
+        with world.forward.tower.replaying(recording):
+            replayed = world.model(**world.arguments(batch), **recording.inputs).logits
+    real = batch.attention_mask.bool()
+    torch.testing.assert_close(replayed[real], live[real], atol=1e-6, rtol=0)
+
+
+@pytest.mark.parametrize("name", EVERY)
+def test_every_picture_counts_and_the_order_too(name: str) -> None:
+    world = made(name, 4.0)
+    batch, one = world.batch((9, (0, 0))), world.tiny.picture(0)
+    other = {**one, "pixel_values": torch.flip(one["pixel_values"], (-1,))}
+    first, second = (world.forward.tower.record(inputs, 1) for inputs in (one, other))
+    with torch.no_grad():
+        pairs = [(first, second), (second, first), (first, first)]
+        states = [world.forward.hidden(batch, join(pair)) for pair in pairs]
+    assert not any(torch.allclose(a, b) for a, b in itertools.combinations(states, 2))
+
+
+def test_hidden_states_of_a_padded_batch_are_those_of_its_rows(world: World) -> None:
+    with torch.no_grad():
+        hidden = world.forward.hidden(world.batch(*ROWS), world.recorded(0, 1, 2))
+        for found, row in zip(hidden, ROWS, strict=True):
+            (own,) = world.forward.hidden(world.batch(row), world.recorded(*row[1]))
+            torch.testing.assert_close(found[: len(own)], own, atol=1e-5, rtol=0)
+
+
+def test_hidden_states_without_a_mask_are_those_of_the_librarys_forward(world: World) -> None:
+    batch, recording = world.batch(*ROWS), world.recorded(0, 1, 2)
+    with torch.no_grad():
+        hidden = world.forward.hidden(batch, recording)
+        with world.forward.tower.replaying(recording):
+            stock = world.model.model(**world.arguments(batch), **recording.inputs)
+    real = batch.attention_mask.bool()
+    torch.testing.assert_close(hidden[real], stock.last_hidden_state[real], atol=1e-5, rtol=0)
+
+
+@pytest.mark.parametrize("name", EVERY)
+@pytest.mark.parametrize(
+    "rows", [ROWS, ((5, ()), (9, (0,))), ((6, ()), (11, ()))], ids=["pictures", "mixed", "texts"]
+)
+def test_answers_are_the_librarys_token_for_token(
+    name: str, rows: tuple[tuple[int, tuple[int, ...]], ...]
+) -> None:
+    world = made(name, 4.0)
+    batch = world.batch(*rows, side="left")
+    numbers = [number for _, own in rows for number in own]
+    answers = world.forward.answer(
+        batch,
+        world.recorded(*numbers) if numbers else None,
+        max_new_tokens=12,
+        end_ids={END},
+    )
+    stock = world.model.generate(
+        **world.arguments(batch),
+        **(world.shown(*numbers).inputs if numbers else {}),
+        max_new_tokens=12,
+        do_sample=False,
+        eos_token_id=END,
+        pad_token_id=0,
+    )[:, batch.input_ids.shape[1] :]
+    for answer, expected in zip(answers, stock.tolist(), strict=True):
+        assert list(answer.ids) == expected[: len(answer.ids)]
+        assert len(answer.ids) == 12 or answer.ids[-1] == END
+
+
+def test_a_recording_keeps_no_pixels(world: World) -> None:
+    recording = world.recorded(0, 6)  # of one size
+    kept = sum(t.untyped_storage().nbytes() for t in recording.inputs.values())
+    assert recording.inputs["pixel_values"].shape == world.shown(0, 6).inputs["pixel_values"].shape
+    assert kept < 100
+
+
+def test_gradients_reach_projector_and_language_and_not_the_tower(world: World) -> None:
+    batch, recording = world.batch(*ROWS), world.recorded(0, 1, 2)
+    world.model.requires_grad_(True)
+    try:
+        world.forward.hidden(batch, recording).sum().backward()
+        found = {n: p.grad is not None for n, p in world.model.named_parameters()}
+    finally:
+        world.model.requires_grad_(False)
+        world.model.zero_grad()
+    tower = [n for n in found if TOWER.search(n) and not PROJECTOR.search(n)]
+    projector = [n for n in found if PROJECTOR.search(n)]
+    assert tower
+    assert projector
+    assert not any(found[name] for name in tower)
+    assert all(found[name] for name in projector)
+    language = [n for n in found if ".language_model." in n or ".text_model." in n]
+    assert all(found[name] for name in language)
+
+
+def test_the_model_is_restored_however_a_replay_ends(world: World) -> None:
+    before, tower = overridden(world.model), world.forward.tower
+    recording = tower.record(world.tiny.picture(0), 1)
+    assert overridden(world.model) == before
+    with pytest.raises(ZeroDivisionError), tower.replaying(recording):
+        assert overridden(world.model) != before
+        raise ZeroDivisionError
+    assert overridden(world.model) == before
+    with pytest.raises(Refused), tower.replaying(recording):
+        pass
+    assert overridden(world.model) == before
+
+
+def test_a_replay_that_is_not_the_recorded_call_is_refused(world: World) -> None:
+    tower, batch = world.forward.tower, world.batch((9, (0,)))
+    recording = tower.record(world.tiny.picture(0), 1)
+    arguments = {**world.arguments(batch), **recording.inputs}
+    cut = replace(recording, outputs=tuple(t[..., :-1] for t in recording.outputs))
+    for replayed, calls in ((recording, 2), (recording, 0), (cut, 1)):
+        with pytest.raises(Refused) as caught, torch.no_grad(), tower.replaying(replayed):
+            for _ in range(calls):
+                world.model(**arguments)
+        assert caught.value.code == "E_MODEL_TAPS"
+
+
+def test_another_thread_sees_the_tower_as_it_is(world: World) -> None:
+    tower, batch = world.forward.tower, world.batch((9, (0,)))
+    shown = world.shown(0).inputs
+    recording = tower.record(shown, 1)
+    zeros = replace(recording, outputs=tuple(torch.zeros_like(t) for t in recording.outputs))
+    found = []
+
+    def live() -> None:
+        with torch.no_grad():
+            found.append(world.model(**world.arguments(batch), **shown).logits)
+
+    live()
+    with torch.no_grad(), tower.replaying(zeros):
+        thread = threading.Thread(target=live)
+        thread.start()
+        thread.join()
+        world.model(**world.arguments(batch), **recording.inputs)
+    assert torch.equal(*found)
+
+
+def test_replays_of_two_threads_wait_for_each_other(world: World) -> None:
+    batch, recording = world.batch((9, (0,))), world.recorded(0)
+    found: list[Any] = []
+
+    def replay() -> None:
+        with torch.no_grad():
+            found.append(world.forward.hidden(batch, recording))
+
+    threads = [threading.Thread(target=replay) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(found) == 4
+    assert all(torch.equal(found[0], other) for other in found)
+
+
+@pytest.mark.parametrize("name", sorted(TABLE))
+def test_steps_of_training_leave_the_tower_as_it_was(name: str) -> None:
+    world, table = make_world(name), roles.family(name)
+    vision = {
+        n: p for n, p in world.model.named_parameters() if table.role_of(n) is roles.Role.VISION
+    }
+    before = {n: digest_tensor(p) for n, p in vision.items()}
+    recording = world.recorded(0, 1, 2)
+    method = methods.method_of(methods.resolve({"kind": "lora"}, table, vision=False))
+    attached = attach(
+        world.model, table, method, train_projector=True, adapt_vision=False,
+        seed=digest.of_bytes(b"seed"),
+    )  # fmt: skip
+    weights = {t.name: t.parameter.detach().clone() for t in attached.tensors}
+    optimizer = torch.optim.AdamW([t.parameter for t in attached.tensors], lr=1e-2)
+    batch = world.batch(*ROWS)
+    for _ in range(3):
+        hidden = world.forward.hidden(batch, recording)
+        logits = world.model.get_output_embeddings()(hidden)[:, :-1].flatten(0, 1)
+        loss = torch.nn.functional.cross_entropy(logits, batch.input_ids[:, 1:].flatten())
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+    assert vision
+    assert {n: digest_tensor(p) for n, p in vision.items()} == before
+    assert not any(torch.equal(weights[t.name], t.parameter) for t in attached.tensors)
