@@ -8,7 +8,7 @@ have trained.
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from typing import Any
 
 from kolm.encode.examples import ImageUse
@@ -40,10 +40,10 @@ class RecordedPictures:
     def __init__(self, tower: Tower, reader: PictureReader) -> None:
         self._tower = tower
         self.reader = reader
-        self._kept: OrderedDict[Any, Recording] = OrderedDict()
+        self._kept: OrderedDict[Hashable, Recording] = OrderedDict()
         self._kept_bytes = 0
 
-    def identity(self, use: ImageUse) -> Any:
+    def identity(self, use: ImageUse) -> Hashable:
         """Equal for two uses exactly when they show the model the same picture."""
         return self.reader.identity(use)
 
@@ -66,7 +66,7 @@ class RecordedPictures:
         self._keep(key, recording)
         return recording
 
-    def _keep(self, key: Any, recording: Recording) -> None:
+    def _keep(self, key: Hashable, recording: Recording) -> None:
         self._kept[key] = recording
         self._kept_bytes += recording.size_bytes
         while self._kept_bytes > KEPT_BYTES and len(self._kept) > 1:

@@ -7,9 +7,9 @@ alone.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from kolm.encode.batches import collate
 from kolm.encode.examples import Example
@@ -19,6 +19,8 @@ from kolm.models.generation import LENGTH, Generated
 from kolm.score.judge import LONGEST_OUTPUT_CHARACTERS
 
 if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
     from kolm.records.documents import PredictionsRowOutcomeFinish
     from kolm.score.judge import Said
 
@@ -72,7 +74,7 @@ def answer_batch(
     return [answers[key] for key in keys]
 
 
-def read_answer(tokenizer: Any, generated: Generated) -> Answer:
+def read_answer(tokenizer: PreTrainedTokenizerBase, generated: Generated) -> Answer:
     """The text of generated ids, without special tokens; too long a text is cut."""
     text = tokenizer.decode(
         list(generated.ids), skip_special_tokens=True, clean_up_tokenization_spaces=False
@@ -85,5 +87,5 @@ def read_answer(tokenizer: Any, generated: Generated) -> Answer:
     )
 
 
-def _shown(example: Example, pictures: RecordedPictures) -> Any:
+def _shown(example: Example, pictures: RecordedPictures) -> Hashable:
     return example.input_ids, tuple(pictures.identity(use) for use in example.images)

@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from kolm import roles
 from kolm.models.folder import image_token_id
@@ -18,8 +18,11 @@ from kolm.models.qwen2_5_vl import WrittenForward
 from kolm.models.resolve import read_config
 from kolm.models.taps import Tower
 
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel, ProcessorMixin
+
 # Families whose own code is worth its lines: 0.85 of the general path's time on the embedded base.
-_WRITTEN: dict[str, Callable[[Any, Tower], Forward]] = {"qwen2_5_vl": WrittenForward}
+_WRITTEN: dict[str, Callable[[PreTrainedModel, Tower], Forward]] = {"qwen2_5_vl": WrittenForward}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,8 +42,8 @@ class LoadedBase:
 
     folder: Path
     table: roles.Family
-    model: Any
-    processor: Any
+    model: PreTrainedModel
+    processor: ProcessorMixin
     forward: Forward
     image_token_id: int
     end_ids: frozenset[int]
@@ -75,7 +78,7 @@ def load_base(folder: Path, *, dtype: str) -> LoadedBase:
     )
 
 
-def make_forward(model: Any, table: roles.Family) -> Forward:
+def make_forward(model: PreTrainedModel, table: roles.Family) -> Forward:
     """The forward pass of a model: its family's own where there is one, else the library's."""
     tower = Tower(model, table.taps(model.config.to_dict()))
     return _WRITTEN.get(table.model_type, LibraryForward)(model, tower)

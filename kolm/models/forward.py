@@ -9,14 +9,16 @@ from __future__ import annotations
 
 import contextlib
 import inspect
+import threading
 from collections.abc import Collection, Iterator
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from kolm.models.generation import Generated, read_rows
 from kolm.models.taps import Recording, Tower
 
 if TYPE_CHECKING:
     import torch
+    from transformers import PreTrainedModel
 
 # Under these names models take what marks the tokens of pictures with 1.
 _MARKS = ("mm_token_type_ids", "token_type_ids")
@@ -86,10 +88,11 @@ class LibraryForward:
         tower: its tower.
     """
 
-    def __init__(self, model: Any, tower: Tower) -> None:
+    def __init__(self, model: PreTrainedModel, tower: Tower) -> None:
         self.tower = tower
         self._model = model
         accepted = inspect.signature(model.forward).parameters
+        self._answering = threading.Lock()  # what a base says of sampling is put aside meanwhile
         self._marks = [name for name in _MARKS if name in accepted]
 
     def features(self, pictures: Recording) -> torch.Tensor:
@@ -128,17 +131,17 @@ class LibraryForward:
             eos_token_id=sorted(end_ids),
             pad_token_id=min(end_ids),  # what follows an end is cut off
         )
-        stated, self._model.generation_config = self._model.generation_config, config
-        try:
-            with torch.no_grad(), self._showing(pictures) as inputs:
+        with self._answering, torch.no_grad(), self._showing(pictures) as inputs:
+            stated, self._model.generation_config = self._model.generation_config, config
+            try:
                 out = self._model.generate(
                     input_ids=tokens.input_ids,
                     attention_mask=tokens.attention_mask,
                     **self._marked(tokens),
                     **inputs,
                 )
-        finally:
-            self._model.generation_config = stated
+            finally:
+                self._model.generation_config = stated
         return read_rows(out[:, tokens.input_ids.shape[1] :].tolist(), end_ids)
 
     def _marked(self, tokens: Tokens) -> dict[str, torch.Tensor]:

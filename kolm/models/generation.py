@@ -10,12 +10,13 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from kolm.errors import Refused
 
 if TYPE_CHECKING:
     import torch
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
     from kolm.records.documents import PredictionsRowOutcomeFinish
 
@@ -36,7 +37,7 @@ class Generated:
     finish: PredictionsRowOutcomeFinish
 
 
-def end_token_ids(model: Any, tokenizer: Any) -> frozenset[int]:
+def end_token_ids(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> frozenset[int]:
     """The ids that end an answer: the base's generation config's, else the tokenizer's.
 
     Raises:
@@ -66,7 +67,7 @@ def read_rows(rows: Sequence[Sequence[int]], end_ids: Collection[int]) -> list[G
 
 
 def generate_greedy(
-    model: Any,
+    model: PreTrainedModel,
     *,
     embeddings: torch.Tensor,
     attention_mask: torch.Tensor,

@@ -10,18 +10,20 @@ from __future__ import annotations
 
 import contextlib
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, TypeGuard
 
 from kolm.errors import Refused
 
 if TYPE_CHECKING:
     import torch
+    from torch.utils._pytree import TreeSpec
+    from transformers import PreTrainedModel
 
     from kolm.roles import Taps
 
-Answer = Callable[..., Any]
+Answer = Callable[..., object]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -120,8 +122,8 @@ class _Call(NamedTuple):
     """What a tap gave, by its number, taken apart."""
 
     tap: int
-    leaves: list[Any]
-    structure: Any
+    leaves: list[torch.Tensor | None]
+    structure: TreeSpec
 
 
 class _Output(NamedTuple):
@@ -135,7 +137,7 @@ class _Output(NamedTuple):
     """
 
     tap: int
-    structure: Any
+    structure: TreeSpec
     read: tuple[int, ...]
     shapes: tuple[torch.Size, ...]
 
@@ -151,7 +153,7 @@ class Tower:
         taps: the family's, for the model's config.
     """
 
-    def __init__(self, model: Any, taps: Taps) -> None:
+    def __init__(self, model: PreTrainedModel, taps: Taps) -> None:
         self._model = model
         self._recorded = [model.get_submodule(name) for name in taps.recorded]
         self._passed = [model.get_submodule(name) for name in taps.passed]
@@ -186,7 +188,7 @@ class Tower:
         calls: list[_Call] = []
 
         def listen(number: int, stock: Answer) -> Answer:
-            def answer(*args: Any, **named: Any) -> Any:
+            def answer(*args: object, **named: object) -> object:
                 given = stock(*args, **named)
                 # Taken apart here, because the library puts its features into the same object.
                 calls.append(_Call(number, *pytree.tree_flatten(given)))
@@ -222,7 +224,7 @@ class Tower:
         answers = self._replayed(recording)
 
         def replay(number: int) -> Answer:
-            def answer(*_: Any, **__: Any) -> Any:
+            def answer(*_: object, **__: object) -> object:
                 expected, output = next(answers, (None, None))
                 if expected != number:
                     raise _differs("its calls", f"tap {expected}", f"tap {number}")
@@ -236,12 +238,12 @@ class Tower:
         if next(answers, None) is not None:
             raise _differs("its calls", f"{len(self._outputs)}", "fewer")
 
-    def _replayed(self, recording: Recording) -> Iterator[tuple[int, Any]]:
+    def _replayed(self, recording: Recording) -> Iterator[tuple[int, object]]:
         from torch.utils import _pytree as pytree
 
         tensors = iter(recording.outputs)
         for output in self._outputs:
-            leaves: list[Any] = [None] * output.structure.num_leaves
+            leaves: list[object] = [None] * output.structure.num_leaves
             for number in output.read:
                 leaves[number] = next(tensors)
             yield output.tap, pytree.tree_unflatten(leaves, output.structure)
@@ -253,7 +255,7 @@ class Tower:
         for call, output in zip(calls, self._outputs, strict=True):
             if (call.tap, call.structure) != (output.tap, output.structure):
                 raise _differs("what a tap gives", str(output.structure), str(call.structure))
-            yield from (call.leaves[number] for number in output.read)
+            yield from _picked(call.leaves, output.read)
 
     def _learn(self, calls: Sequence[_Call], inputs: Mapping[str, torch.Tensor]) -> list[_Output]:
         """Which tensors that the taps gave are read: those that a gradient of features reaches."""
@@ -282,7 +284,7 @@ class Tower:
         learned = []
         for call, own in zip(calls, leaves, strict=True):
             numbers = tuple(number for number, value in enumerate(own) if id(value) in read)
-            shapes = tuple(own[number].shape[1:] for number in numbers)
+            shapes = tuple(tensor.shape[1:] for tensor in _picked(own, numbers))
             learned.append(_Output(call.tap, call.structure, numbers, shapes))
         return learned
 
@@ -304,7 +306,7 @@ class Tower:
             )
 
     @contextlib.contextmanager
-    def _answering(self, answers: Mapping[Any, Answer]) -> Iterator[None]:
+    def _answering(self, answers: Mapping[torch.nn.Module, Answer]) -> Iterator[None]:
         """Let modules answer otherwise, to this thread alone."""
         with self._lock:
             before = [(module, module.__dict__.get("forward")) for module in answers]
@@ -322,29 +324,33 @@ class Tower:
 def _to_this_thread(answer: Answer, stock: Answer) -> Answer:
     owner = threading.get_ident()
 
-    def forward(*args: Any, **named: Any) -> Any:
+    def forward(*args: object, **named: object) -> object:
         chosen = answer if threading.get_ident() == owner else stock
         return chosen(*args, **named)
 
     return forward
 
 
-def _pass_on(hidden: torch.Tensor, *_: Any, **__: Any) -> torch.Tensor:
+def _pass_on(hidden: torch.Tensor, *_: object, **__: object) -> torch.Tensor:
     """One number of each place, which takes part in sums with any width."""
     return hidden[..., :1]
 
 
-def _as_leaf(value: Any) -> Any:
-    """A part of a tap's output, with a gradient of its own where it can have one."""
-    import torch
+def _picked(
+    leaves: Sequence[torch.Tensor | None], numbers: Iterable[int]
+) -> Iterator[torch.Tensor]:
+    return (tensor for number in numbers if (tensor := leaves[number]) is not None)
 
-    if not isinstance(value, torch.Tensor):
-        return value
+
+def _as_leaf(value: torch.Tensor | None) -> torch.Tensor | None:
+    """A part of a tap's output, with a gradient of its own where it can have one."""
+    if value is None:
+        return None
     leaf = value.detach()
     return leaf.requires_grad_() if leaf.is_floating_point() else leaf
 
 
-def _has_gradient(value: Any) -> bool:
+def _has_gradient(value: object) -> TypeGuard[torch.Tensor]:
     import torch
 
     return isinstance(value, torch.Tensor) and value.requires_grad

@@ -11,6 +11,7 @@ import re
 import threading
 from dataclasses import replace
 from functools import lru_cache
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, NamedTuple
 
@@ -20,6 +21,7 @@ torch = pytest.importorskip("torch")
 
 from kolm import digest, methods, roles  # noqa: E402
 from kolm.adapters.attach import attach  # noqa: E402
+from kolm.encode.kept_features import KeptFeatures  # noqa: E402
 from kolm.errors import Refused  # noqa: E402
 from kolm.models.base import make_forward  # noqa: E402
 from kolm.models.forward import Forward, LibraryForward  # noqa: E402
@@ -205,6 +207,26 @@ def test_a_recording_keeps_no_pixels(world: World) -> None:
     kept = sum(t.untyped_storage().nbytes() for t in recording.inputs.values())
     assert recording.inputs["pixel_values"].shape == world.shown(0, 6).inputs["pixel_values"].shape
     assert kept < 100
+
+
+def test_a_recording_that_was_kept_on_disk_is_the_same(world: World, tmp_path: Path) -> None:
+    shown = world.shown(1, 1)
+    recording = world.forward.tower.record(shown.inputs, 2)
+    kept, key = KeptFeatures(tmp_path, 1 << 30), digest.of_bytes(b"key")
+    assert kept.save(key, recording)
+    found = kept.load(key, 2)
+    assert found is not None
+    for one in (found, found.in_memory()):
+        for number in range(2):
+            again, first = one.part(number), recording.part(number)
+            assert again.inputs.keys() == first.inputs.keys() == shown.inputs.keys()
+            assert all(torch.equal(again.inputs[n], first.inputs[n]) for n in first.inputs)
+            assert all(again.inputs[n].dtype is first.inputs[n].dtype for n in first.inputs)
+            assert all(map(torch.equal, again.outputs, first.outputs))
+    batch = world.batch((9, (1, 1)))
+    with torch.no_grad():
+        states = [world.forward.hidden(batch, one) for one in (recording, found)]
+    assert torch.equal(*states)
 
 
 def test_gradients_reach_projector_and_language_and_not_the_tower(world: World) -> None:
