@@ -12,7 +12,7 @@ import fnmatch
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Final, NamedTuple
+from typing import Final, NamedTuple
 
 from kolm import canonical, digest, system
 from kolm.bundle import limits
@@ -20,6 +20,7 @@ from kolm.bundle.ranges import Ranges
 from kolm.bundle.tensors import parse_header, tensor_digest
 from kolm.digest import Digest
 from kolm.errors import Refused, Unreadable
+from kolm.format.base import BaseFile, BaseTensor, root_of
 
 WEIGHTS: Final = "*.safetensors"
 INDEX: Final = "*.safetensors.index.json"
@@ -61,24 +62,6 @@ DTYPE_NAMES: Final = {
     "U8": "uint8",
     "BOOL": "bool",
 }
-
-
-class BaseTensor(NamedTuple):
-    """One tensor of the checkpoint."""
-
-    digest: Digest
-    dtype: str
-    file: str
-    key: str
-    shape: tuple[int, ...]
-    elements: int
-
-
-class BaseFile(NamedTuple):
-    """One file that changes outputs."""
-
-    digest: Digest
-    name: str
 
 
 class BaseFacts(NamedTuple):
@@ -193,27 +176,6 @@ def _all_files(folder: Path) -> Iterator[Path]:
     for place in (folder, folder / "additional_chat_templates"):
         if place.is_dir():
             yield from (path for path in place.iterdir() if path.is_file())
-
-
-def root_of(
-    tensors: list[BaseTensor] | tuple[BaseTensor, ...], files: tuple[BaseFile, ...]
-) -> Digest:
-    """The Merkle root over the canonical lines of tensors, then of files, each in their order."""
-    lines: list[dict[str, Any]] = [
-        {
-            "digest": tensor.digest,
-            "dtype": tensor.dtype,
-            "file": tensor.file,
-            "key": tensor.key,
-            "shape": list(tensor.shape),
-        }
-        for tensor in sorted(tensors, key=lambda tensor: (tensor.file, tensor.key))
-    ]
-    lines += [
-        {"digest": file.digest, "name": file.name}
-        for file in sorted(files, key=lambda file: file.name)
-    ]
-    return digest.merkle_root(canonical.dumps(line) for line in lines)
 
 
 def output_files(folder: Path) -> list[str]:

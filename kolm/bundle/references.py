@@ -27,18 +27,6 @@ if TYPE_CHECKING:
 SIDES: Final[tuple[SnapshotRowSplit, ...]] = ("eval", "none", "train", "validation")
 
 
-def members_agree(documents: Documents) -> Iterator[KolmError]:
-    """V08: every digest, root, count and chain that one member states of another is right.
-
-    The members must fit their schemas (V06), which the verifier checks as it parses them.
-    """
-    yield from receipt_is_derived(documents)
-    yield from snapshot_counts_rows(documents)
-    for _, rule in RULES:
-        yield from rule(documents)
-    yield from card_is_derived(documents)
-
-
 def receipt_is_derived(documents: Documents) -> Iterator[KolmError]:
     """The receipt equals the one that the other members make; names each field that does not.
 

@@ -9,13 +9,15 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Final, NamedTuple, TypeGuard
+from typing import TYPE_CHECKING, Final, NamedTuple, TypeGuard
 
 from kolm import canonical
 from kolm.bundle import limits
-from kolm.bundle.ranges import Ranges
 from kolm.digest import Digest, Hasher
 from kolm.errors import Refused
+
+if TYPE_CHECKING:
+    from kolm.bundle.ranges import Ranges
 
 # Bits of one element; the names are those of the safetensors format.
 ELEMENT_BITS: Final = {

@@ -11,7 +11,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from kolm import canonical, digest, paths, schema
+from kolm import canonical, digest, schema
 from kolm.digest import Digest
 from kolm.errors import Refused, Unreadable, Usage, broken_file
 from kolm.records import kinds
@@ -208,6 +208,8 @@ def change(folder: Path, apply: Callable[[TrustStore], TrustStore]) -> TrustStor
     """Read the trust file, apply a change and replace the file; two changes at once both count."""
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     own_files.demand_folder(folder)
+    from kolm import paths  # to read, which is what most do, needs none of it
+
     with paths.locked(folder / f".{FILE_NAME}.lock"):
         store = apply(TrustStore.load(folder))
         paths.atomic_write(folder / FILE_NAME, canonical.dumps(store.to_document()), mode=0o600)

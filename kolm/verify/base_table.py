@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any, Final
 
-from kolm.bundle.base_root import BaseFile, BaseTensor, root_of
+from kolm.format.base import BaseFile, BaseTensor, root_of
 from kolm.verify.subject import Subject
 
 SINGLE_FILE: Final = "model.safetensors"  # what transformers calls an unsharded checkpoint

@@ -8,7 +8,7 @@ Whose word a positive answer rests on stands in its finding (`findings.passed`).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, NamedTuple
 
 from kolm.records.verification import Finding
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from kolm.verify.subject import Subject
 
 Body = Callable[["Subject"], Iterator[Finding]]
+Answers = Mapping[str, Body]  # by number
 
 FAMILIES = {
     0: "container",

@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, Final, NamedTuple, TypeVar
 
 from kolm import canonical, digest, roles
 from kolm.bundle import references
-from kolm.bundle.base_root import BaseFacts, base_root
 from kolm.bundle.container import Container
 from kolm.bundle.tensors import TensorEntry
 from kolm.digest import Digest
@@ -49,10 +48,10 @@ from kolm.sign.trust import TrustStore
 from kolm.verify.claim_states import ClaimStates, read_claims
 from kolm.verify.documents import KEPT_BYTES, ParsedDocuments, Rows, read_rows
 from kolm.verify.policy import Policy
-from kolm.verify.ports import CaptureSource, RescoreRequest
 from kolm.verify.snapshot_lines import SnapshotLines
 
 if TYPE_CHECKING:
+    from kolm.bundle.base_root import BaseFacts
     from kolm.records.documents import (
         Capture,
         Evaluation,
@@ -63,6 +62,7 @@ if TYPE_CHECKING:
         Snapshot,
         TraceRow,
     )
+    from kolm.verify.ports import CaptureSource, RescoreRequest
 
 
 D = TypeVar("D")
@@ -87,6 +87,12 @@ class Auditor(NamedTuple):
         if self.base is None:
             raise AssertionError("a check of the base ran without one")
         return self.base
+
+    def store(self) -> CaptureSource:
+        """The capture store, in checks that have seen that there is one."""
+        if self.captures is None:
+            raise AssertionError("a check of the captures ran without them")
+        return self.captures
 
 
 class Subject:
@@ -283,6 +289,8 @@ class Subject:
         Raises:
             KolmError: it cannot be read, or is no base.
         """
+        from kolm.bundle.base_root import base_root
+
         return base_root(self.auditor.base_folder())
 
     @cached_property

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from kolm.bundle import cid
 from kolm.bundle.container import Container, open_container
@@ -32,9 +33,11 @@ from kolm.verify.conclusions import SEVERITY, conclude, worst
 from kolm.verify.demands import score_demands, scored_packs
 from kolm.verify.findings import from_error, not_checked, shorten
 from kolm.verify.policy import BUILT_IN, Policy
-from kolm.verify.ports import CaptureSource, RescoreRequest
 from kolm.verify.subject import MANIFEST, Auditor, Subject
 from kolm.version import VERSION
+
+if TYPE_CHECKING:
+    from kolm.verify.ports import CaptureSource, RescoreRequest
 
 SHOWN_FINDINGS = 8  # the first ones tell what is wrong; a hostile file could cause millions
 READ_FINDINGS = 10_000  # and none of them is worth collecting beyond this

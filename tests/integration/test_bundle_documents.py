@@ -12,10 +12,10 @@ import pytest
 from kolm import canonical, digest, schema
 from kolm.bundle import tensors
 from kolm.bundle.reader import Bundle
-from kolm.bundle.references import members_agree
 from kolm.errors import Refused
 from kolm.verify.documents import NOT_CANONICAL, ParsedDocuments
 from tests.support.bundles import BundleParts, make_parts
+from tests.support.references import members_agree
 
 Forge = Callable[[BundleParts], Any]
 

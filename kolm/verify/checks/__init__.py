@@ -2,14 +2,12 @@
 
 from kolm.verify.check import TABLE
 from kolm.verify.checks import (  # noqa: F401 - importing a file registers its checks
-    base,
-    captures,
     claims,
     container,
     kscore,
+    on_request,
     policy,
     process,
-    rescore,
     scope_records,
     scope_roles,
     scope_tensors,

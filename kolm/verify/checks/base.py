@@ -8,35 +8,31 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from kolm.bundle.base_root import BaseFacts, BaseTensor, root_of
+from kolm.bundle.base_root import BaseFacts
 from kolm.counting import counted
 from kolm.digest import Digest
 from kolm.errors import KolmError
+from kolm.format.base import BaseTensor, root_of
 from kolm.format.names import LOCK, MODULES, WEIGHTS
 from kolm.methods import DeltaTensor, WholeTensor
 from kolm.records.verification import Finding
 from kolm.verify.base_table import own_parameters, pinned_files
-from kolm.verify.check import TABLE, Check, check
-from kolm.verify.findings import failed, from_error, not_checked, passed
+from kolm.verify.check import Answers
+from kolm.verify.findings import failed, from_error, passed
 from kolm.verify.subject import Subject
 from kolm.verify.widening import WIDENED, widened_digests
-
-NOT_GIVEN = "needs --base"
 
 # What `train.precision` makes of the checkpoint's floating-point tensors.
 MEMORY_DTYPES = {"float32": "F32", "bfloat16": "BF16"}
 
 
 def _facts(subject: Subject) -> BaseFacts | Finding:
-    if subject.auditor.base is None:
-        return not_checked(NOT_GIVEN)
     try:
         return subject.base_facts
     except KolmError as error:
         return from_error(error)
 
 
-@check("V40", "Do the files that change outputs hash to the pinned ones?", reads=(LOCK,))
 def files_are_pinned(subject: Subject) -> Iterator[Finding]:
     """Config, generation config, tokenizer, chat template, processor: each by name."""
     facts = _facts(subject)
@@ -56,7 +52,6 @@ def files_are_pinned(subject: Subject) -> Iterator[Finding]:
     yield passed(counted(len(found), "file"))
 
 
-@check("V41", "Do the checkpoint's tensors hash to the pinned root?", reads=(LOCK,))
 def tensors_are_pinned(subject: Subject) -> Iterator[Finding]:
     """The root over these tensors and the pinned files, so that V40 speaks for itself."""
     facts = _facts(subject)
@@ -81,12 +76,6 @@ def tensors_are_pinned(subject: Subject) -> Iterator[Finding]:
     yield passed(f"{counted(len(facts.tensors), 'tensor')}, {facts.parameters:,} parameters")
 
 
-@check(
-    "V42",
-    "Does modules.jsonl list exactly the checkpoint's tensors?",
-    needs=("V41",),
-    reads=(MODULES, LOCK),
-)
 def modules_are_complete(subject: Subject) -> Iterator[Finding]:
     """Every tensor once, with its shape, and its digest where loading keeps or widens values."""
     facts = _facts(subject)
@@ -156,12 +145,6 @@ def _same_tensor(
         )
 
 
-@check(
-    "V43",
-    "Does the adapter fit the checkpoint?",
-    needs=("V41", "V20"),
-    reads=(MODULES, LOCK, WEIGHTS),
-)
 def adapter_fits(subject: Subject) -> Iterator[Finding]:
     """Sides of every factor against the checkpoint's own shapes; the config's family."""
     facts = _facts(subject)
@@ -206,30 +189,9 @@ def _stored_shape(
     return None
 
 
-def _needs_structure(_: Subject) -> Iterator[Finding]:
-    yield not_checked("this version recomputes roles from names only")
-
-
-def _needs_loading(subject: Subject) -> Iterator[Finding]:
-    if subject.auditor.rescore is None:
-        yield not_checked("needs --rescore, which loads the adapter strictly")
-    else:
-        yield not_checked(
-            "part of V46: the adapter is loaded strictly there, so another key is an error"
-        )
-
-
-TABLE.add(
-    Check(
-        id="V44",
-        question="Do roles follow from the model's structure as well as from its names?",
-        body=_needs_structure,
-    )
-)
-TABLE.add(
-    Check(
-        id="V45",
-        question="Does the adapter load with no missing and no unexpected key?",
-        body=_needs_loading,
-    )
-)
+ANSWERS: Answers = {
+    "V40": files_are_pinned,
+    "V41": tensors_are_pinned,
+    "V42": modules_are_complete,
+    "V43": adapter_fits,
+}

@@ -9,25 +9,19 @@ from collections.abc import Iterator, Mapping
 
 from kolm import digest
 from kolm.errors import KolmError, Lacking
-from kolm.format.names import LINES, SNAPSHOT
+from kolm.format.names import SNAPSHOT
 from kolm.records.sides import NO_SIDE
 from kolm.records.verification import Finding
-from kolm.verify.check import check
+from kolm.verify.check import Answers
 from kolm.verify.checks.split import sides_by_rule
-from kolm.verify.findings import could_not_look, failed, from_error, not_checked, passed
+from kolm.verify.findings import could_not_look, failed, from_error, passed
 from kolm.verify.ports import CaptureSource
 from kolm.verify.subject import Subject
 
-NOT_GIVEN = "needs --captures"
 
-
-@check("V47", "Do the store's captures hash to the snapshot's leaves?", reads=(LINES,))
 def captures_are_the_leaves(subject: Subject) -> Iterator[Finding]:
     """Every leaf must be a capture of the store; the store may hold more."""
-    source = subject.auditor.captures
-    if source is None:
-        yield not_checked(NOT_GIVEN)
-        return
+    source = subject.auditor.store()
     held = {digest.of_bytes(data) for data in source.captures()}
     lines = subject.lines
     missing = [number for number, leaf in enumerate(lines.captures) if leaf not in held]
@@ -39,13 +33,9 @@ def captures_are_the_leaves(subject: Subject) -> Iterator[Finding]:
     yield passed(f"{len(lines) - len(missing):,} leaves are captures of the store")
 
 
-@check("V48", "Do the pictures have the recorded file and pixel digests?", reads=(LINES,))
 def pictures_are_recorded(subject: Subject) -> Iterator[Finding]:
     """Each distinct picture is hashed and decoded once."""
-    source = subject.auditor.captures
-    if source is None:
-        yield not_checked(NOT_GIVEN)
-        return
+    source = subject.auditor.store()
     lines = subject.lines
     pictures = {
         image["file"]: (image["pixels"], number)
@@ -79,18 +69,9 @@ def pictures_are_recorded(subject: Subject) -> Iterator[Finding]:
     yield passed(f"{len(pictures):,} pictures decoded")
 
 
-@check(
-    "V49",
-    "Are near-duplicates across the split as the snapshot says?",
-    needs=("V34", "V48"),
-    reads=(LINES, SNAPSHOT),
-)
 def near_duplicates_are_counted(subject: Subject) -> Iterator[Finding]:
     """Counted again with the method that the header names."""
-    source = subject.auditor.captures
-    if source is None:
-        yield not_checked(NOT_GIVEN)
-        return
+    source = subject.auditor.store()
     stated = subject.snapshot["near_duplicates"]
     if stated["method"] != source.near_duplicate_method:
         yield could_not_look(
@@ -149,3 +130,10 @@ def _families_are_named(subject: Subject, source: CaptureSource) -> Iterator[Fin
                 expected=named[pixels],
                 found=image.get("twins", "none"),
             )
+
+
+ANSWERS: Answers = {
+    "V47": captures_are_the_leaves,
+    "V48": pictures_are_recorded,
+    "V49": near_duplicates_are_counted,
+}

@@ -19,13 +19,13 @@ from typing import TYPE_CHECKING, Any, Final
 from kolm import canonical, digest
 from kolm.digest import Digest
 from kolm.errors import KolmError, Lacking, Unreadable
-from kolm.format.names import LOCK, PREDICTIONS, WEIGHTS
+from kolm.format.names import PREDICTIONS
 from kolm.records.verification import Finding, Verdict
 from kolm.score.evaluation import RUNS
 from kolm.score.intervals import binomial_lower_bound, binomial_tail, hoeffding_lower_bound
 from kolm.score.judge import Judge
 from kolm.score.rounding import MILLION, ratio
-from kolm.verify.check import check
+from kolm.verify.check import Answers
 from kolm.verify.findings import could_not_look, failed, from_error, not_checked, passed
 from kolm.verify.ports import RescoreAnswer, RescoreJob
 from kolm.verify.subject import Subject
@@ -44,11 +44,6 @@ REFUSED: Final = Decimal("0.001")
 DOUBTED: Final = Decimal("0.05")
 
 
-@check(
-    "V46",
-    "Do re-run cases give the recorded outputs?",
-    reads=(PREDICTIONS, WEIGHTS, LOCK),
-)
 def outputs_are_repeated(subject: Subject) -> Iterator[Finding]:
     """All three runs of each drawn case: bits in the same environment class, scores in another."""
     request = subject.auditor.rescore
@@ -185,3 +180,6 @@ def power(total: int, drawn: int) -> str:
     missed = Fraction(comb(total - bad, drawn), comb(total, drawn))
     found = canonical.decimal(float(1 - missed), 4)
     return f"if one case in ten were edited, this finds it with probability {found}"
+
+
+ANSWERS: Answers = {"V46": outputs_are_repeated}

@@ -13,7 +13,6 @@ from kolm import canonical, schema
 from kolm.bundle import layout, limits, tar, tensors, writer
 from kolm.bundle.members import REQUIRED, TABLE, MemberKind
 from kolm.bundle.reader import Bundle
-from kolm.bundle.references import members_agree
 from kolm.errors import KolmError, Refused, Unreadable, Usage
 from kolm.sign import keys
 from tests.support.bundles import (
@@ -25,6 +24,7 @@ from tests.support.bundles import (
     write_raw,
     write_tar,
 )
+from tests.support.references import members_agree
 
 Entries = list[tuple[str, bytes]]
 

@@ -10,8 +10,8 @@ import pytest
 
 from kolm import digest
 from kolm.bundle.reader import Bundle
-from kolm.bundle.references import members_agree
 from tests.support.bundles import BundleParts, make_parts
+from tests.support.references import members_agree
 from tests.support.toy_base import Tensor, floats
 
 Change = Callable[[int, dict[str, Any], dict[str, Tensor]], None]

@@ -390,7 +390,7 @@ def test_v21_an_invented_alias_is_refused(world: World, forged: BundleParts) -> 
 
 
 def test_v29_an_unsharded_base_is_recognised_from_the_list_alone(world: World) -> None:
-    from kolm.bundle.base_root import BaseTensor, root_of
+    from kolm.format.base import BaseTensor, root_of
     from kolm.verify import base_table
 
     parts = world.parts.copy()
