@@ -9,6 +9,7 @@ without a name, which the system gives back however the process ends.
 
 from __future__ import annotations
 
+import errno
 import mmap
 import os
 import stat
@@ -46,7 +47,8 @@ def hold(path: Path, *, size: int | None = None, start: bytes | None = None) -> 
     Raises:
         Unreadable: ``E_CANNOT_READ``: no regular file, or it changed while it was read;
             ``E_NOT_A_BUNDLE``: it begins otherwise.
-        Refused: ``E_CONTAINER_LIMIT``: larger than any bundle; ``E_BLOB_DIGEST``: another size.
+        Refused: ``E_CONTAINER_LIMIT``: larger than any bundle; ``E_CONTAINER_HOLES``: mostly
+            holes; ``E_BLOB_DIGEST``: another size.
         KolmError: what the operating system says, such as ``E_DISK_FULL`` for the copy.
     """
     handle = open_regular(path)
@@ -57,9 +59,34 @@ def hold(path: Path, *, size: int | None = None, start: bytes | None = None) -> 
         if start is not None:
             demand_start(path, os.pread(handle, len(start) + 8, 0), start)
         limits.BUNDLE_BYTES.hold(stated, where=path.name)
+        if start is not None and stated > _IN_MEMORY_BYTES:
+            _demand_written(path, handle, stated)
         return _copied(path, handle, stated)
     finally:
         os.close(handle)
+
+
+def _demand_written(path: Path, handle: int, size: int) -> None:
+    """Refuse a file that is mostly holes: it cost its maker nothing, and minutes to read."""
+    place = holes = 0
+    while place < size and 2 * holes <= size:
+        hole = os.lseek(handle, place, os.SEEK_HOLE)
+        try:
+            place = os.lseek(handle, hole, os.SEEK_DATA)
+        except OSError as error:
+            if error.errno != errno.ENXIO:
+                raise system.error_of(error, where=path) from None
+            place = size  # nothing follows the hole
+        holes += place - hole
+    if 2 * holes > size:
+        raise Refused(
+            "E_CONTAINER_HOLES",
+            "most of the file was never written",
+            where=path.name,
+            expected=f"{size} bytes of a bundle",
+            found=f"a hole of {holes} bytes or more",
+        )
+    os.lseek(handle, 0, os.SEEK_SET)
 
 
 def open_regular(path: Path) -> int:

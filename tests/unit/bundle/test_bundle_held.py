@@ -102,6 +102,36 @@ def test_another_size_or_start_is_refused_before_the_file_is_read(
     assert too_large.value.code == "E_CONTAINER_LIMIT"
 
 
+@pytest.mark.parametrize("first_written", [True, False])
+def test_a_large_file_of_holes_is_refused_before_it_is_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, first_written: bool
+) -> None:
+    with (tmp_path / "x").open("wb") as stream:
+        stream.write(b"oci-layout\0" + bytes(2**20 if first_written else 0))
+        stream.seek(60 * 2**30)
+        stream.write(b"the end")
+
+    def never(*_: Any) -> Any:
+        raise AssertionError("read")
+
+    monkeypatch.setattr(os, "read", never)
+    with pytest.raises(Refused) as refused:
+        hold(tmp_path / "x", start=b"oci-layout\0")
+    assert refused.value.code == "E_CONTAINER_HOLES"
+
+
+def test_a_large_file_with_some_holes_is_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(held, "_IN_MEMORY_BYTES", 0)
+    written = b"oci-layout\0" + b"x" * 2**20
+    with (tmp_path / "x").open("wb") as stream:
+        stream.write(written)
+        stream.seek(2**20, os.SEEK_CUR)
+        stream.write(written)
+    assert hold(tmp_path / "x", start=b"oci-layout\0").digest == digest.of_file(tmp_path / "x")
+
+
 def test_no_room_for_the_copy_says_where_to_make_some(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
