@@ -293,11 +293,11 @@ def test_a_run_of_two_steps_of_1e_4_counts_beside_the_bases_weights(tmp_path, pr
         rounding = 2.0**-8 if precision == "bfloat16" else 1e-5
         assert float(row["weight_norm"]) == pytest.approx(square**0.5, rel=rounding)
         inner, outer = (factors[f"base_model.model.{row['module']}.lora_{x}.weight"] for x in "AB")
-        stored = {
+        parts = {
             f"lora_{letter}.weight": Stored(x.dtype, x.shape, shipped[x.start : x.end])
             for letter, x in (("A", inner), ("B", outer))
         }
-        assert method_of(lock["train"]["method"]).counts(stored, row["weight_norm"])
+        assert method_of(lock["train"]["method"]).counts(parts, row["weight_norm"])
 
 
 def test_machines_of_two_classes_start_from_the_same_weights_in_the_same_order(tmp_path):
