@@ -27,8 +27,15 @@ _PEEKED = 4096  # bytes: enough to tell an array from lines
 # An object whose first value is a list of objects, {"data": [{…}, …]}, unless it is a row itself.
 _WRAPPED = re.compile(rb'\{\s*"((?:[^"\\]|\\.)*)"\s*:\s*\[\s*\{')
 _ROW_KEYS = (b"image", b"images", b"conversations", b"messages")
-_BEGINS = re.compile(rb"\s*:\s*\[")
-_TOKEN = re.compile(rb'"(?:[^"\\]|\\.)*"|[\[\]{},]', re.DOTALL)
+_VISIBLE = re.compile(rb"\S")
+# What stands before the next sign that opens, closes or parts: strings, and lists and objects
+# within which none opens, are passed over. A string that nobody closes runs to the end, and nothing
+# is ever tried a third time, so that time grows with the size alone.
+_STRING = rb'"(?:[^"\\]++|\\.)*+(?:"|\\?\Z)'
+_FLAT = rb'[\[{](?:[^\[\]{}"]++|' + _STRING + rb")*+[\]}]"
+_NEXT = re.compile(
+    rb'(?:[^\[\]{},"]++|' + _STRING + rb"|" + _FLAT + rb")*+([\[\]{},]|\Z)", re.DOTALL
+)
 
 Located = tuple[str, dict[str, Any] | BadRow]
 
@@ -167,55 +174,59 @@ def _array(path: Path, key: bytes | None) -> Iterator[Located]:
             expected=f"at most {limits.MAX_IMPORT_BYTES} bytes",
             hint="write one object a line instead: lines are read one at a time",
         )
-    start = data.find(b"[") if key is None else _under(data, key, name)
+    start = data.find(b"[") + 1 if key is None else _under(data, key, name)
     for number, text in enumerate(_elements(data, start, name, alone=key is None), 1):
         where = f"{name} row {number}"
         yield where, _object(text, where)
 
 
 def _under(data: bytes, key: bytes, name: str) -> int:
-    """Where the array begins that the outermost object has under a key."""
-    depth = 0
-    for token in _TOKEN.finditer(data):
-        sign = token.group()
-        if sign in (b"[", b"{"):
-            depth += 1
-        elif sign in (b"]", b"}"):
-            depth -= 1
-        elif depth == 1 and sign[1:-1] == key:
-            begins = _BEGINS.match(data, token.end())
-            if begins:
-                return begins.end() - 1
-    raise Refused("E_JSON_SYNTAX", f"the file has no list {key.decode()!r}", where=name)
+    """Where the elements begin of the list that the outermost object has under a key."""
+    named = re.compile(rb'\s*"%b"\s*:\s*\[' % re.escape(key))
+    depth, start = 1, data.find(b"{") + 1
+    found = named.match(data, start)
+    for token in _NEXT.finditer(data, start) if found is None else ():
+        sign = token[1]
+        depth += (sign in (b"[", b"{")) - (sign in (b"]", b"}"))
+        if sign == b"," and depth == 1 and (found := named.match(data, token.end())):
+            break
+    if found is None:
+        raise Refused("E_JSON_SYNTAX", f"the file has no list {key.decode()!r}", where=name)
+    return found.end()
 
 
 def _elements(data: bytes, start: int, name: str, *, alone: bool) -> Iterator[bytes]:
-    """The text of each element of the array that begins at `start`.
+    """The text of each element of the array whose elements begin at `start`.
 
     Raises:
         Refused: the array does not end, or it stands alone and something follows it.
     """
-    depth, count = 0, 0
-    for token in _TOKEN.finditer(data, start):
-        sign = token.group()[:1]
-        if sign in b"[{":
+    depth, count = 1, 0
+    for token in _NEXT.finditer(data, start):
+        sign = token[1]
+        if sign == b",":
+            if depth > 1:
+                continue
+        elif sign in (b"[", b"{"):
             depth += 1
-            if depth == 1:
-                start = token.end()
-        elif sign in b"]}":
+            continue
+        elif sign:
             depth -= 1
-        if (sign == b"," and depth == 1) or (sign == b"]" and depth == 0):
-            element = data[start : token.start()].strip()
-            start = token.end()
-            if element or sign == b",":
-                count += 1
-                yield element
-            if depth == 0:
-                break
-    else:
+            if depth:
+                continue
+        element = data[start : token.start(1)].strip()
+        start = token.end()
+        if not sign:
+            break
+        if element or sign == b",":
+            count += 1
+            yield element
+        if not depth:
+            break
+    if depth:
         message = f"the JSON array does not end; its element {count + 1} does not"
         raise Refused("E_JSON_SYNTAX", message, where=name)
-    if alone and re.compile(rb"\S").search(data, start):
+    if alone and _VISIBLE.search(data, start):
         raise Refused("E_JSON_SYNTAX", "something follows the JSON array", where=name)
 
 
