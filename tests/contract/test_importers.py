@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import csv
 import gzip
+import importlib.util
 import io
 import json
 import re
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytest
@@ -16,8 +18,11 @@ pytest.importorskip("pyarrow")
 
 import pyarrow.ipc
 import pyarrow.parquet
+from click.testing import CliRunner
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from kolm.capture import exporters, importers, intake
+from kolm.capture import exporters, importers, intake, markers
 from kolm.capture.drafts import BadRow, Defaults, Draft
 from kolm.capture.store import CaptureStore
 from kolm.errors import Refused, Usage
@@ -198,6 +203,52 @@ def test_the_same_rows_mean_the_same_in_every_format(form: str, tmp_path: Path) 
     (tmp_path / "lines").mkdir()
     meant = [said(draft) for draft in read(written(tmp_path / "lines", "jsonl", GOOD))]
     assert [said(draft) for draft in read(written(tmp_path, form, GOOD))] == meant
+
+
+TEXTS = st.text(
+    st.one_of(
+        st.sampled_from('",;\t\r\n\\\0\u2028\ufeff é<>[]{}='),
+        st.characters(exclude_categories=("Cs",)),
+    ),
+    min_size=1,
+    max_size=8,
+).filter(lambda text: markers.marker_in(text) is None)
+ROWS = st.lists(
+    st.fixed_dictionaries(
+        {"prompt": TEXTS, "response": TEXTS},
+        optional={
+            "image": st.sampled_from(["0.png", "1.png"]),
+            "license": st.sampled_from(["MIT", "CC-BY-4.0"]),
+            "rejected": TEXTS,
+            "split": st.sampled_from(["train", "validation", "eval"]),
+            "system": TEXTS,
+            "tags": st.lists(st.sampled_from("abc"), min_size=1, max_size=2),
+        },
+    ),
+    min_size=1,
+    max_size=3,
+)
+
+
+@each_format
+@settings(max_examples=40, deadline=None)
+@given(rows=ROWS)
+def test_any_rows_mean_the_same_in_every_format(form: str, rows: list[dict[str, Any]]) -> None:
+    with TemporaryDirectory() as folder:
+        path = written(Path(folder), form, rows)
+        for row, draft in zip(rows, read(path), strict=True):
+            assert isinstance(draft, Draft), draft
+            spoken = {message.role: message.content[-1].text for message in draft.messages}
+            asked = {"user": row["prompt"], "assistant": row["response"]}
+            assert spoken == {**asked, **({"system": row["system"]} if "system" in row else {})}
+            assert [image.path.name for image in draft.images] == (
+                [row["image"]] if "image" in row else []
+            )
+            told = (draft.license, draft.rejected, draft.split, draft.tags)
+            tags = tuple(sorted(set(row.get("tags", []))))
+            assert told == (
+                row.get("license", ""), row.get("rejected"), row.get("split"), tags,
+            )  # fmt: skip
 
 
 @each_format
@@ -439,3 +490,37 @@ def test_a_packed_file_is_the_same_source(tmp_path: Path) -> None:
     from kolm.capture import reading
 
     assert reading.name_of(Path("rows.jsonl.gz")) == reading.name_of(Path("rows.jsonl"))
+
+
+NEW_FORMAT = """
+from kolm.capture.importers.drafting import drafts
+from kolm.capture.importers.option import Option
+
+OPTIONS = (Option("asked", "what is asked", required=True),)
+
+
+def rows(path, folder, defaults, *, asked):
+    answers = path.read_text().split()
+    return drafts(((a, {"prompt": asked, "response": a}) for a in answers), folder, defaults)
+"""
+
+
+def test_a_new_format_is_a_file_and_a_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from kolm.cli.commands import capture as before
+
+    (tmp_path / "words.py").write_text(NEW_FORMAT)
+    monkeypatch.setattr(importers, "__path__", [*importers.__path__, str(tmp_path)])
+    line = importers.Importer("words", "answers with spaces between", ("*.words",))
+    monkeypatch.setitem(importers.TABLE, "words", line)
+    (tmp_path / "few.words").write_text("a b")
+    assert [said(row)[1][-1].content[0].text for row in read(tmp_path / "few.words", {"asked": "?"})
+            ] == ["a", "b"]  # fmt: skip
+    spec = importlib.util.spec_from_file_location("capture_again", before.__file__)
+    assert spec is not None
+    assert spec.loader is not None
+    again = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(again)
+    told = CliRunner().invoke(again.command, ["import", "--help"]).output
+    assert "answers with spaces between" in told
+    assert "For words: what is asked" in told
+    assert "|words" in told
