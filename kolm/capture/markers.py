@@ -12,6 +12,7 @@ import re
 from collections.abc import Sequence
 from itertools import count
 
+from kolm.counting import counted
 from kolm.errors import Refused
 from kolm.records.capture import ImagePart, Message, Part, Role, TextPart
 
@@ -66,7 +67,7 @@ def place(
     if places not in (0, images):
         raise Refused(
             "E_CAPTURE_IMAGE_PLACES",
-            f"the row has {images} images and {places} places for them",
+            f"the row has {counted(images, 'image')} and {counted(places, 'place')} for images",
             where=where,
             expected="one place for each image, or none: then they stand before the prompt",
             hint=_KEEP if images == 0 else "name each image once in 'image', in order",
