@@ -51,7 +51,7 @@ def _plain(value: Any) -> Any:
     return value
 
 
-def from_document(kind: type[R], value: Mapping[str, Any]) -> R:
+def from_document(kind: type[R], value: Mapping[str, object]) -> R:
     """Build a record from a document that its schema has already accepted."""
     hints = typing.get_type_hints(kind)
     arguments = {}

@@ -8,16 +8,18 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple, cast
 
 from kolm import digest
 from kolm.digest import Digest
 from kolm.errors import Refused
+from kolm.format.names import Name
 from kolm.records import kinds
 from kolm.schema import Kind
 
 if TYPE_CHECKING:
     from kolm.records.documents import (
+        Entry,
         Kscore,
         PredicateModules,
         PredicateProvenance,
@@ -28,12 +30,16 @@ if TYPE_CHECKING:
     )
 
 
-PROVENANCE = "https://slsa.dev/provenance/v1"
-MODULES = "urn:kolm:modules:v1"
-KSCORE = "urn:kolm:kscore:v1"
-TEST_RESULT = "https://in-toto.io/attestation/test-result/v0.1"
-VERIFICATION_SUMMARY = "https://slsa.dev/verification_summary/v1"
-ENTRY = "urn:kolm:entry:v1"
+PROVENANCE: Final[Name[PredicateProvenance]] = Name("https://slsa.dev/provenance/v1")
+MODULES: Final[Name[PredicateModules]] = Name("urn:kolm:modules:v1")
+KSCORE: Final[Name[Kscore]] = Name("urn:kolm:kscore:v1")
+TEST_RESULT: Final[Name[PredicateTestResult]] = Name(
+    "https://in-toto.io/attestation/test-result/v0.1"
+)
+VERIFICATION_SUMMARY: Final[Name[PredicateVerificationSummary]] = Name(
+    "https://slsa.dev/verification_summary/v1"
+)
+ENTRY: Final[Name[Entry]] = Name("urn:kolm:entry:v1")
 
 # The schema of each kind: one line a kind, and an unlisted kind is refused.
 SCHEMAS: dict[str, Kind[Mapping[str, object]]] = {
@@ -99,16 +105,16 @@ def instant(moment: datetime) -> str:
     return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
-def stated_times(kind: str, predicate: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+def stated_times(kind: str, predicate: Mapping[str, object]) -> Iterator[tuple[str, str]]:
     """Each time that a predicate which fits its schema states, with its place in it."""
     for path in TIMES.get(kind, ()):
-        stated: Any = predicate
+        stated: object = predicate
         for key in path:
-            stated = stated[key]
-        yield "/".join(path), stated
+            stated = cast("Mapping[str, object]", stated)[key]
+        yield "/".join(path), str(stated)
 
 
-def demand_instants(kind: str, predicate: Mapping[str, Any], *, where: str) -> None:
+def demand_instants(kind: str, predicate: Mapping[str, object], *, where: str) -> None:
     """Demand that the times of a predicate that fits its schema exist, so that text order is
     time order.
 

@@ -6,14 +6,16 @@ The subject is a bundle's manifest; its name is for people, only its digest coun
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import NamedTuple, TypeVar, cast
 
 from kolm import canonical, digest, schema
 from kolm.digest import Digest
 from kolm.errors import Refused
+from kolm.format.names import Name
 from kolm.records import kinds
 from kolm.sign.predicates import SCHEMAS, demand_instants
 
+D = TypeVar("D")
 STATEMENT_TYPE = "https://in-toto.io/Statement/v1"
 
 
@@ -23,7 +25,11 @@ class Statement(NamedTuple):
     subject: Digest
     name: str
     predicate_type: str
-    predicate: Mapping[str, Any]
+    predicate: Mapping[str, object]
+
+    def of(self, kind: Name[D]) -> D | None:
+        """The predicate, if it is of this kind."""
+        return cast("D", self.predicate) if self.predicate_type == kind else None
 
 
 def statement(

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import math
-from typing import Any, Final
+from typing import TYPE_CHECKING, Final
 
 from kolm.bundle.tensors import parse_header
 from kolm.elements import square_sum
 from kolm.verify.subject import Subject
 
+if TYPE_CHECKING:
+    from kolm.records.documents import ModulesRowParameter
+
+
 # Loading in bfloat16 rounds each stored element by at most this share, and so their norm.
 LOADING_ERROR: Final = 2.0**-8
 
 
-def weight_norm(subject: Subject, parameter: Any) -> float | None:
+def weight_norm(subject: Subject, parameter: ModulesRowParameter) -> float | None:
     """The Frobenius norm of the stored tensor that a parameter was loaded from.
 
     Args:

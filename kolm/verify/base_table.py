@@ -7,15 +7,19 @@ tensor digests in the modules list, so that the root can be computed again witho
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any, Final
+from typing import TYPE_CHECKING, Final
 
 from kolm.format.base import BaseFile, BaseTensor, root_of
 from kolm.verify.subject import Subject
 
+if TYPE_CHECKING:
+    from kolm.records.documents import ModulesRowParameter
+
+
 SINGLE_FILE: Final = "model.safetensors"  # what transformers calls an unsharded checkpoint
 
 
-def own_parameters(subject: Subject) -> Iterator[Any]:
+def own_parameters(subject: Subject) -> Iterator[ModulesRowParameter]:
     """The parameters that a checkpoint stores: all but aliases."""
     for row in subject.modules:
         for parameter in row["parameters"]:
@@ -46,8 +50,7 @@ def root_is_recomputed(subject: Subject) -> bool:
                 elements=parameter["elements"],
             )
         )
-    root: str = subject.lock["base"]["root"]
-    return root_of(tensors, pinned_files(subject)) == root
+    return root_of(tensors, pinned_files(subject)) == subject.lock["base"]["root"]
 
 
 def completeness(subject: Subject) -> str:

@@ -7,17 +7,24 @@ so that V10 to V15 can each say their part.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from kolm import digest
 from kolm.bundle.layout import Claim as StoredClaim
 from kolm.digest import Digest
 from kolm.errors import KolmError
+from kolm.format.names import Name
 from kolm.records.verification import Signer
 from kolm.sign import predicates
 from kolm.sign.envelope import Envelope, demand_signature, open_envelope
 from kolm.sign.statement import Statement, parse
 from kolm.sign.trust import Role, TrustedKey, TrustStore
+
+if TYPE_CHECKING:
+    from kolm.records.documents import Kscore
+
+
+D = TypeVar("D")
 
 ROLE_OF_PREDICATE: Mapping[str, Role] = {
     predicates.PROVENANCE: Role.BUILDER,
@@ -74,11 +81,12 @@ class ClaimState(NamedTuple):
     @property
     def failed_audit(self) -> bool:
         """Whether it is a verification summary that says that this bundle did not pass."""
-        return (
-            self.predicate_type == predicates.VERIFICATION_SUMMARY
-            and self.statement is not None
-            and self.statement.predicate["verificationResult"] != "PASSED"
-        )
+        summary = self.said(predicates.VERIFICATION_SUMMARY)
+        return summary is not None and summary["verificationResult"] != "PASSED"
+
+    def said(self, kind: Name[D]) -> D | None:
+        """What it says, if it is of this kind and could be read."""
+        return None if self.statement is None else self.statement.of(kind)
 
     @property
     def stated_at(self) -> str:
@@ -97,27 +105,23 @@ class ClaimState(NamedTuple):
 
         An auditor's audits are one series, and an evaluator's K-scores on one pack are one.
         """
-        if self.signer is None or self.statement is None:
+        if self.signer is None:
             return None
-        if self.predicate_type == predicates.VERIFICATION_SUMMARY:
+        if self.said(predicates.VERIFICATION_SUMMARY):
             return (self.signer.key.keyid,)
-        if self.predicate_type == predicates.KSCORE:
-            pack = self.statement.predicate["pack"]
-            return (self.signer.key.keyid, pack["owner"], pack["root"])
-        return None
+        score = self.said(predicates.KSCORE)
+        return score and (self.signer.key.keyid, score["pack"]["owner"], score["pack"]["root"])
 
     def keeps(self, claim: ClaimState, *, before: str, since: str) -> bool:
         """Whether it is an audit that passed, by a key that still holds, that read this very claim
         before a revocation, and not earlier than the claim can have been there.
         """
-        if self.predicate_type != predicates.VERIFICATION_SUMMARY or self.failed_audit:
+        summary = self.said(predicates.VERIFICATION_SUMMARY)
+        if summary is None or self.failed_audit:
             return False
-        if not self.in_role or self.statement is None or self.signer is None or self.signer.revoked:
+        if not self.in_role or self.signer is None or self.signer.revoked:
             return False
-        read = {
-            item["digest"]["sha256"]
-            for item in self.statement.predicate.get("inputAttestations", ())
-        }
+        read = {item["digest"]["sha256"] for item in summary.get("inputAttestations", ())}
         possible = max(since, claim.stated_at) <= self.stated_at < before
         return possible and digest.hex_of(claim.digest) in read
 
@@ -181,19 +185,16 @@ class ClaimStates(NamedTuple):
             newest[state.series] = max(newest.get(state.series, ""), state.stated_at)
         return tuple(s for s in made if s.series is None or s.stated_at == newest[s.series])
 
-    def said(self, predicate_type: str) -> tuple[tuple[str, Mapping[str, Any]], ...]:
+    def said(self, kind: Name[D]) -> tuple[tuple[str, D], ...]:
         """Signer and predicate of each claim of one kind that counts."""
-        return tuple(
-            (s.name, s.statement.predicate)
-            for s in self.counting(predicate_type)
-            if s.statement is not None
-        )
+        made = ((state.name, state.said(kind)) for state in self.counting(kind))
+        return tuple((name, said) for name, said in made if said is not None)
 
-    def names(self, *predicate_types: str) -> set[str]:
+    def names(self, *predicate_types: Name[object]) -> set[str]:
         """Who made the claims of these kinds that count."""
         return {name for kind in predicate_types for name, _ in self.said(kind)}
 
-    def own_scores(self) -> tuple[tuple[str, Mapping[str, Any]], ...]:
+    def own_scores(self) -> tuple[tuple[str, Kscore], ...]:
         """The K-score claims that count and are about the bundle's own eval cases.
 
         Somebody else's pack has another evaluation, which is not in the bundle: what such a claim
@@ -212,7 +213,7 @@ def _signer(name: str, keyid: str, made: Sequence[ClaimState]) -> Signer:
     )
 
 
-def is_own(kscore: Mapping[str, Any]) -> bool:
+def is_own(kscore: Kscore) -> bool:
     """Whether a K-score is about the bundle's own eval cases."""
     return bool(kscore["pack"]["owner"] == OWN_PACK)
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-from kolm.format.names import LOCK
+from kolm.format.names import LOCK, Name
 from kolm.records.verification import CheckResult, Conclusion, Conclusions, Evidence, Verdict
 from kolm.sign.predicates import KSCORE, MODULES, PROVENANCE
 from kolm.verify.demands import failed_elsewhere
@@ -126,10 +126,10 @@ def _attestable(
     )
 
 
-def _signers(subject: Subject, predicate_type: str, number: str) -> tuple[str, ...]:
+def _signers(subject: Subject, kind: Name[object], number: str) -> tuple[str, ...]:
     if subject.results[number].verdict is not Verdict.OK:
         return ()
-    return tuple(sorted({name for name, _ in subject.claims.said(predicate_type)}))
+    return tuple(sorted({name for name, _ in subject.claims.said(kind)}))
 
 
 def _overall(results: Iterable[CheckResult]) -> Conclusion:

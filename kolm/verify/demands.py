@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from kolm.format.names import EVALUATION, LINES, LOCK, PREDICTIONS
 from kolm.records.verification import Demand, Evidence, PackScore, Verdict
@@ -20,7 +20,7 @@ from kolm.verify.findings import shorten
 from kolm.verify.subject import Subject
 
 if TYPE_CHECKING:
-    pass
+    from kolm.records.documents import Kscore
 
 
 PUBLISHER, POLICY = "publisher", "policy"
@@ -181,8 +181,7 @@ def scored_packs(subject: Subject) -> tuple[PackScore, ...]:
             measured_on=said["measured_on"],
         )
         for state in subject.claims.counting(KSCORE)
-        if state.signer is not None and state.statement is not None
-        for said in (state.statement.predicate,)
+        if state.signer is not None and (said := state.said(KSCORE)) is not None
     }
     return tuple(sorted(found, key=lambda score: (score.owner != OWN_PACK, *score)))
 
@@ -197,7 +196,7 @@ def failed_elsewhere(subject: Subject) -> str:
     return f"the gate FAILED on the own cases of {', '.join(sorted(names))}" if names else ""
 
 
-def measured_scores(subject: Subject) -> tuple[tuple[str, Mapping[str, Any]], ...]:
+def measured_scores(subject: Subject) -> tuple[tuple[str, Kscore], ...]:
     """The K-scores whose measurements count: one key's if the policy names it, else all."""
     wanted = subject.auditor.policy.measurements
     if wanted == "worst":
@@ -207,7 +206,7 @@ def measured_scores(subject: Subject) -> tuple[tuple[str, Mapping[str, Any]], ..
     return tuple(pair for pair in subject.claims.own_scores() if pair[0] in names)
 
 
-def worst(claims: tuple[tuple[str, Mapping[str, Any]], ...]) -> tuple[str, Mapping[str, Any]]:
+def worst(claims: tuple[tuple[str, Kscore], ...]) -> tuple[str, Kscore]:
     """The claim whose measurements count by default: a failed gate first, then the lowest K."""
     return min(
         claims,

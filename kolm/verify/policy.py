@@ -7,7 +7,7 @@ meaning is docs/format/policy.md.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from kolm import canonical, digest, schema, system
 from kolm.digest import Digest
@@ -97,15 +97,14 @@ BUILT_IN = Policy(
 )
 
 
-def read_policy(value: Any, *, where: str) -> Policy:
+def read_policy(value: object, *, where: str) -> Policy:
     """A policy from its document.
 
     Raises:
         Refused: it does not fit the schema.
         Usage: it counts a key list that cannot reach its threshold.
     """
-    schema.check(kinds.POLICY, value, where=where)
-    policy = codec.from_document(Policy, value)
+    policy = codec.from_document(Policy, schema.check(kinds.POLICY, value, where=where))
     for number, demand in enumerate(policy.claims):
         if demand.keys is not None and len(demand.keys) < demand.threshold:
             raise Usage(

@@ -6,7 +6,7 @@ Reads the folder given by ``--base``; needs no torch.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
+from typing import TYPE_CHECKING
 
 from kolm.bundle.base_root import BaseFacts
 from kolm.counting import counted
@@ -21,6 +21,9 @@ from kolm.verify.check import Answers
 from kolm.verify.findings import failed, from_error, passed
 from kolm.verify.subject import Subject
 from kolm.verify.widening import WIDENED, widened_digests
+
+if TYPE_CHECKING:
+    from kolm.records.documents import ModulesRowParameter
 
 # What `train.precision` makes of the checkpoint's floating-point tensors.
 MEMORY_DTYPES = {"float32": "F32", "bfloat16": "BF16"}
@@ -84,7 +87,7 @@ def modules_are_complete(subject: Subject) -> Iterator[Finding]:
         return
     stored = {tensor.key: tensor for tensor in facts.tensors}
     listed: dict[str, int] = {}
-    pairs: list[tuple[Any, BaseTensor]] = []
+    pairs: list[tuple[ModulesRowParameter, BaseTensor]] = []
     for parameter in own_parameters(subject):
         for key in parameter["checkpoint"]:
             listed[key] = listed.get(key, 0) + 1
@@ -105,7 +108,9 @@ def modules_are_complete(subject: Subject) -> Iterator[Finding]:
     )
 
 
-def _digests_in_memory(subject: Subject, pairs: list[tuple[Any, BaseTensor]]) -> dict[str, Digest]:
+def _digests_in_memory(
+    subject: Subject, pairs: list[tuple[ModulesRowParameter, BaseTensor]]
+) -> dict[str, Digest]:
     """What each tensor digests to in the dtype it was trained in, where that follows exactly."""
     known = {tensor.key: tensor.digest for p, tensor in pairs if p["dtype"] == tensor.dtype}
     wide: dict[str, list[str]] = {}
@@ -118,7 +123,7 @@ def _digests_in_memory(subject: Subject, pairs: list[tuple[Any, BaseTensor]]) ->
 
 
 def _same_tensor(
-    parameter: Any, tensor: BaseTensor, found: Digest | None, loaded: str
+    parameter: ModulesRowParameter, tensor: BaseTensor, found: Digest | None, loaded: str
 ) -> Iterator[Finding]:
     """One listed tensor; without a digest to compare, loading must have narrowed its dtype."""
     place = f"{MODULES}: {tensor.key}"

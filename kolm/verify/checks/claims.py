@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, cast
 
 from kolm import digest
-from kolm.format.names import EVALUATION, LINES, LOCK, MODULES, SNAPSHOT
+from kolm.digest import Digest
+from kolm.format.names import EVALUATION, LINES, LOCK, MODULES, SNAPSHOT, Name
 from kolm.records.verification import Finding
 from kolm.sign.predicates import (
     KSCORE,
@@ -19,6 +20,9 @@ from kolm.sign.predicates import MODULES as MODULES_CLAIM
 from kolm.verify.check import check
 from kolm.verify.findings import failed, not_checked, passed
 from kolm.verify.subject import MANIFEST, Subject
+
+if TYPE_CHECKING:
+    from kolm.records.documents import PredicateTestResult
 
 
 @check(
@@ -110,24 +114,24 @@ def scores_claims_agree(subject: Subject) -> Iterator[Finding]:
     for name, said in scores:
         yield from _differs(name, "evaluation", subject.digests[EVALUATION], said["evaluation"])
         yield from _differs(name, "pack root", subject.pack_root, said["pack"]["root"])
-    for name, said in results:
-        configured = [item["name"] for item in said["configuration"]]
+    for name, test in results:
+        configured = [item["name"] for item in test["configuration"]]
         yield from _differs(name, "configuration", sorted((EVALUATION, LOCK)), sorted(configured))
-        for item in said["configuration"]:
+        for item in test["configuration"]:
             held = subject.digests.get(item["name"])
             expected = _hex(held) if held else "a member of the bundle"
             yield from _differs(name, item["name"], expected, item["digest"]["sha256"])
-        yield from _floors_agree(subject, name, said)
-        if (said["result"] == "PASSED") == bool(said["failedTests"]):
+        yield from _floors_agree(subject, name, test)
+        if (test["result"] == "PASSED") == bool(test["failedTests"]):
             yield failed(
                 "the result does not follow from its tests",
                 where=f"test result by {name}",
-                found=said["result"],
+                found=test["result"],
             )
-    for name, said in results:
+    for name, test in results:
         gates = [score["gate"] for signer, score in scores if signer == name]
         verdicts = {_verdict(gate["verdict"], gate["k_passed"]) for gate in gates}
-        stated = _verdict(said["result"].lower(), _test_of("k", said))
+        stated = _verdict(test["result"].lower(), _test_of("k", test))
         if verdicts and stated not in verdicts:
             yield failed(
                 "one signer states two verdicts",
@@ -159,27 +163,28 @@ def _verdict(gate: str, k_passed: bool | None) -> str:
     return f"gate {gate}, k {words[k_passed]}"
 
 
-def _test_of(name: str, said: Mapping[str, Any]) -> bool | None:
+def _test_of(name: str, said: PredicateTestResult) -> bool | None:
     """How a test result has a test: passed, failed, or not at all."""
     if name in said["passedTests"]:
         return True
     return False if name in said["failedTests"] else None
 
 
-def _floors_agree(subject: Subject, name: str, said: Mapping[str, Any]) -> Iterator[Finding]:
+def _floors_agree(subject: Subject, name: str, said: PredicateTestResult) -> Iterator[Finding]:
     """Floors that the test result names stand on the side where the evaluation has them.
 
     What the lock does not demand is no test.
     """
     demanded = [f for f in subject.evaluation["floors"] if f["passed"] is not None]
     for floor in demanded:
-        side, other = ("passedTests", "failedTests")[:: 1 if floor["passed"] else -1]
-        if floor["name"] in said[other] or floor["name"] not in said[side]:
+        sides = (("passedTests", said["passedTests"]), ("failedTests", said["failedTests"]))
+        (side, here), (other, there) = sides if floor["passed"] else sides[::-1]
+        if floor["name"] in there or floor["name"] not in here:
             yield failed(
                 "a floor is not reported as the evaluation has it",
                 where=f"test result by {name}",
                 expected=f"{floor['name']} in {side}",
-                found=other if floor["name"] in said[other] else "nowhere",
+                found=other if floor["name"] in there else "nowhere",
             )
     tests = [*said["passedTests"], *said["failedTests"]]  # one on both sides counts twice
     known: set[str] = {floor["name"] for floor in demanded}
@@ -189,7 +194,7 @@ def _floors_agree(subject: Subject, name: str, said: Mapping[str, Any]) -> Itera
 
 
 # What any signer of a kind can recompute, so that two must say the same.
-RECOMPUTABLE: dict[str, tuple[tuple[str, ...], ...]] = {
+RECOMPUTABLE: dict[Name[object], tuple[tuple[str, ...], ...]] = {
     PROVENANCE: (("buildDefinition", "internalParameters", "lock"),),
     MODULES_CLAIM: (("base",), ("modules",)),
     KSCORE: (
@@ -226,17 +231,17 @@ def claims_of_a_kind_agree(subject: Subject) -> Iterator[Finding]:
     yield passed(f"{several} kinds with several claims")
 
 
-def _at(value: Any, path: tuple[str, ...]) -> Any:
+def _at(value: object, path: tuple[str, ...]) -> object:
     for key in path:
-        value = value[key]
+        value = cast("Mapping[str, object]", value)[key]
     return value
 
 
-def _canonical(value: Any) -> str:
+def _canonical(value: object) -> str:
     return digest.of_value(value)
 
 
-def _differs(name: str, field: str, expected: Any, found: Any) -> Iterator[Finding]:
+def _differs(name: str, field: str, expected: object, found: object) -> Iterator[Finding]:
     if expected != found:
         yield failed(
             f"the claim states another {field}",
@@ -246,5 +251,5 @@ def _differs(name: str, field: str, expected: Any, found: Any) -> Iterator[Findi
         )
 
 
-def _hex(value: Any) -> str:
-    return digest.hex_of(digest.Digest(value))
+def _hex(value: Digest) -> str:
+    return digest.hex_of(value)

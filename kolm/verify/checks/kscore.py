@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from decimal import Decimal
-from typing import Any
+from typing import TYPE_CHECKING
 
 from kolm.errors import KolmError
 from kolm.format.names import EVALUATION, LOCK, PREDICTIONS
@@ -28,6 +28,10 @@ from kolm.verify.check import check
 from kolm.verify.claim_states import is_own
 from kolm.verify.findings import failed, from_error, not_checked, passed
 from kolm.verify.subject import Subject
+
+if TYPE_CHECKING:
+    from kolm.records.documents import Kscore, KscoreInputs, KscorePack
+
 
 NONE = "no K-score claim of a trusted key"
 
@@ -58,9 +62,10 @@ def inputs_are_the_contents(subject: Subject) -> Iterator[Finding]:
     }
     for name, claim in claims:
         own, stated = is_own(claim), claim["inputs"]
+        inputs: Mapping[str, object] = stated
         for field, value in computed.items():
-            if (own or field == "size_bytes") and stated[field] != value:
-                yield _differs(name, f"inputs/{field}", value, stated[field])
+            if (own or field == "size_bytes") and inputs[field] != value:
+                yield _differs(name, f"inputs/{field}", value, inputs[field])
         yield from _overlap_is_possible(name, claim["pack"], own=own)
         yield from _measurements_are_possible(name, stated)
         yield from _cost_is_possible(subject, name, stated["cost_usd_per_call"], own=own)
@@ -74,7 +79,7 @@ def inputs_are_the_contents(subject: Subject) -> Iterator[Finding]:
     yield passed(", ".join(told), by=word or None)
 
 
-def _overlap(pack: Mapping[str, Any]) -> str:
+def _overlap(pack: KscorePack) -> str:
     """What the evaluator says of training; the pack is not here, so that nobody can count again."""
     stated = pack.get("overlap")
     if stated is None:
@@ -84,7 +89,7 @@ def _overlap(pack: Mapping[str, Any]) -> str:
     return f"{stated['seen_cases']} of {stated['cases']} cases seen in training, {twins}"
 
 
-def _overlap_is_possible(name: str, pack: Mapping[str, Any], *, own: bool) -> Iterator[Finding]:
+def _overlap_is_possible(name: str, pack: KscorePack, *, own: bool) -> Iterator[Finding]:
     stated = pack.get("overlap")
     if stated is None:
         return
@@ -95,7 +100,7 @@ def _overlap_is_possible(name: str, pack: Mapping[str, Any], *, own: bool) -> It
         yield _differs(name, "pack/overlap", expected, stated)
 
 
-def _measurements_are_possible(name: str, stated: Mapping[str, Any]) -> Iterator[Finding]:
+def _measurements_are_possible(name: str, stated: KscoreInputs) -> Iterator[Finding]:
     if stated["latency_calls"] < LATENCY_CALLS:
         yield _differs(name, "inputs/latency_calls", LATENCY_CALLS, stated["latency_calls"])
     if stated["p95_latency_us"] < stated["p50_latency_us"]:
@@ -127,9 +132,10 @@ def composite_follows(subject: Subject) -> Iterator[Finding]:
         return
     for name, claim in claims:
         result = kscore_v1(codec.from_document(Inputs, claim["inputs"]))
+        axes: Mapping[str, object] = claim["axes"]
         for axis, value in result.axes.items():
-            if claim["axes"][axis] != value:
-                yield _differs(name, f"axes/{axis}", value, claim["axes"][axis])
+            if axes[axis] != value:
+                yield _differs(name, f"axes/{axis}", value, axes[axis])
         if claim["composite"] != result.composite:
             yield _differs(name, "composite", result.composite, claim["composite"])
     told = "; ".join(f"K {claim['composite']}{_by(name, claim)}" for name, claim in claims)
@@ -160,14 +166,15 @@ def gate_follows(subject: Subject) -> Iterator[Finding]:
         except KolmError as error:
             yield from_error(error)
             continue
+        stated: Mapping[str, object] = claim["gate"]
         for field, value in gate.items():
-            if claim["gate"][field] != value:
-                yield _differs(name, f"gate/{field}", value, claim["gate"][field])
+            if stated[field] != value:
+                yield _differs(name, f"gate/{field}", value, stated[field])
     told = [f"gate {claim['gate']['verdict']}{_by(name, claim)}" for name, claim in claims]
     yield passed("; ".join(told), by=(name for name, _ in claims))
 
 
-def _by(name: str, claim: Mapping[str, Any]) -> str:
+def _by(name: str, claim: Kscore) -> str:
     """Whose word it is, and whether anything here could recompute it."""
     if is_own(claim):
         return f" by {name}"

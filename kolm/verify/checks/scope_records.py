@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import TYPE_CHECKING
 
 from kolm import elements
 from kolm.bundle import globs
@@ -19,6 +19,9 @@ from kolm.verify.check import check
 from kolm.verify.checks.container import COUNTS_FIELD, SCOPE_FIELD
 from kolm.verify.findings import by_rule, failed, from_error, passed
 from kolm.verify.subject import Subject
+
+if TYPE_CHECKING:
+    from kolm.records.documents import ModulesRow, ModulesRowAdapter
 
 
 @check(
@@ -113,7 +116,7 @@ def counts_add_up(subject: Subject) -> Iterator[Finding]:
     )
 
 
-def _base_is_unchanged(row: Any) -> Iterator[Finding]:
+def _base_is_unchanged(row: ModulesRow) -> Iterator[Finding]:
     for owned in (*row["parameters"], *row["buffers"]):
         place = f"{MODULES}: {row['module']}.{owned['name']}"
         if owned["before"] != owned["after"]:
@@ -131,7 +134,7 @@ def _base_is_unchanged(row: Any) -> Iterator[Finding]:
             yield failed("N10: a frozen weight was open to training", where=place)
 
 
-def _norm_is_stated(row: Any) -> Iterator[Finding]:
+def _norm_is_stated(row: ModulesRow) -> Iterator[Finding]:
     adapted = row["state"] == "adapted"
     if adapted != (row["weight_norm"] is not None):
         yield failed(
@@ -157,7 +160,7 @@ def _aliases_share_their_tensor(subject: Subject) -> Iterator[Finding]:
             )
 
 
-def _training_left_traces(row: Any, steps: int) -> Iterator[Finding]:
+def _training_left_traces(row: ModulesRow, steps: int) -> Iterator[Finding]:
     for tensor in row["adapter"]:
         place = f"{MODULES}: {tensor['tensor']}"
         if not 0 < tensor["gradient_steps"] <= steps:
@@ -174,7 +177,7 @@ def _training_left_traces(row: Any, steps: int) -> Iterator[Finding]:
 
 
 def _training_began_where_it_does(
-    subject: Subject, row: Any, shipped: Mapping[str, tuple[TensorEntry, TensorName]]
+    subject: Subject, row: ModulesRow, shipped: Mapping[str, tuple[TensorEntry, TensorName]]
 ) -> Iterator[Finding]:
     """The initial values that are known: the method's, and the base's in the projector.
 
@@ -202,7 +205,7 @@ def _training_began_where_it_does(
 
 
 def _adapter_digests_match(subject: Subject) -> Iterator[Finding]:
-    listed: dict[str, Any] = {}
+    listed: dict[str, ModulesRowAdapter] = {}
     for row in subject.modules:
         for tensor in row["adapter"]:
             if tensor["tensor"] in listed:

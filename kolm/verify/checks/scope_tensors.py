@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
+from typing import TYPE_CHECKING
 
 from kolm import elements
 from kolm.bundle import adapter_config
@@ -17,6 +17,10 @@ from kolm.verify.check import check
 from kolm.verify.findings import failed, from_error, passed
 from kolm.verify.subject import Subject
 from kolm.verify.widening import WIDENED, widen
+
+if TYPE_CHECKING:
+    from kolm.records.documents import ModulesRow, ModulesRowParameter
+
 
 FLOATS = ("BF16", "F16", "F32")  # what training writes; integers would be finite whatever they say
 
@@ -77,11 +81,11 @@ def _factors_are_whole(subject: Subject) -> Iterator[Finding]:
             )
 
 
-def _own(row: Any, parameter: str) -> tuple[int, ...] | None:
+def _own(row: ModulesRow, parameter: str) -> tuple[int, ...] | None:
     return next((tuple(p["shape"]) for p in row["parameters"] if p["name"] == parameter), None)
 
 
-def _delta_shapes(subject: Subject, row: Any) -> dict[str, tuple[int, ...]]:
+def _delta_shapes(subject: Subject, row: ModulesRow) -> dict[str, tuple[int, ...]]:
     weight = _own(row, "weight")
     return subject.method.shapes(weight) if weight is not None and len(weight) == 2 else {}
 
@@ -180,12 +184,13 @@ def adapter_does_something(subject: Subject) -> Iterator[Finding]:
     yield passed(f"{delta}, {changed} whole tensors differ")
 
 
-def _norm_is_the_bases(subject: Subject, row: Any | None) -> Iterator[Finding]:
+def _norm_is_the_bases(subject: Subject, row: ModulesRow | None) -> Iterator[Finding]:
     """With the auditor's base: the norm on which the answer rests, from the stored weight."""
     if row is None or subject.auditor.base is None:
         return
     try:
-        found = weight_norm(subject, _listed(row, "weight"))
+        weight = _listed(row, "weight")
+        found = None if weight is None else weight_norm(subject, weight)
     except KolmError:
         return  # V41 tells what is wrong with the base
     stated = float(row["weight_norm"] or 0)
@@ -198,7 +203,7 @@ def _norm_is_the_bases(subject: Subject, row: Any | None) -> Iterator[Finding]:
         )
 
 
-def _differs(subject: Subject, entry: TensorEntry, before: Any) -> bool:
+def _differs(subject: Subject, entry: TensorEntry, before: ModulesRowParameter) -> bool:
     """Whether the values differ from the base's: another dtype alone is no difference."""
     raw: bytes | memoryview = subject.tensor_bytes(entry)
     dtype = entry.dtype
@@ -213,7 +218,7 @@ def _differs(subject: Subject, entry: TensorEntry, before: Any) -> bool:
     return bool(tensor_digest(dtype, entry.shape, raw) != before["before"])
 
 
-def _listed(row: Any, parameter: str) -> Any:
+def _listed(row: ModulesRow, parameter: str) -> ModulesRowParameter | None:
     return next((p for p in row["parameters"] if p["name"] == parameter), None)
 
 
