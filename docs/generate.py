@@ -43,6 +43,7 @@ def pages() -> Iterator[tuple[Path, str]]:
     yield REFERENCE / "errors.md", errors_page(rows)
     yield ROOT / "kolm" / "cli" / "error_table.jsonl", canonical.dump_lines(rows).decode()
     yield ROOT / "docs" / "figures" / "layers.svg", layers_figure.figure()
+    yield ROOT / "kolm" / "records" / "answers.py", typed_documents.answers_module()
     yield ROOT / "kolm" / "records" / "documents.py", typed_documents.documents_module()
     yield ROOT / "kolm" / "records" / "kinds.py", typed_documents.kinds_module()
 

@@ -15,12 +15,16 @@ from kolm import schema
 
 NOTICE = "Written by docs/generate.py; edit schemas/ instead."
 DIGEST = "^sha256:[0-9a-f]{64}$"
+_OF_A_SCHEMA = re.compile(r"schemas/(\w+)\.schema\.json")  # how a schema says that it embeds one
 SIMPLE = {"string": "str", "integer": "int", "number": "float", "boolean": "bool", "null": "None"}
 
 
-def names() -> list[str]:
-    """The schemas of documents; those of the command line's output are in a folder of their own."""
-    return sorted(path.name.split(".")[0] for path in schema.folder().glob("*.schema.json"))
+def names(folder: str = "") -> list[str]:
+    """The schemas of documents, or those of the command line's answers, ``cli/``."""
+    return sorted(
+        folder + path.name.split(".")[0]
+        for path in (schema.folder() / folder).glob("*.schema.json")
+    )
 
 
 def documents_module() -> str:
@@ -37,6 +41,27 @@ from typing import Literal, NotRequired, TypedDict, final
 from kolm.digest import Digest
 '''
     return head + "".join(types_of(name) for name in names())
+
+
+def answers_module() -> str:
+    """kolm/records/answers.py."""
+    head = f'''"""What commands answer under ``--json``, as types, like `documents`.
+
+{NOTICE}
+"""
+
+from typing import Literal, NotRequired, TypedDict, final
+
+from kolm.digest import Digest
+from kolm.records.documents import '''
+    text = "".join(types_of(name) for name in names("cli/"))
+    documents = [class_name(name) for name in names()]
+    return (
+        head
+        + ", ".join(name for name in documents if re.search(rf"\b{name}\b", text))
+        + "\n"
+        + text
+    )
 
 
 def kinds_module() -> str:
@@ -72,7 +97,7 @@ def class_name(name: str) -> str:
 
 class _Types:
     def __init__(self, name: str) -> None:
-        self._name = class_name(name)
+        self._name = class_name(name.rpartition("/")[2])
         self._schema = schema.load(name)
         self._made: dict[str, str] = {}
         self._known: dict[str, str] = {}
@@ -142,7 +167,8 @@ class _Types:
         further = part.get("additionalProperties", True)
         if further is not False:
             if further is True:
-                return "Mapping[str, object]"
+                whole = _OF_A_SCHEMA.search(part.get("description", ""))
+                return class_name(whole[1]) if whole else "Mapping[str, object]"
             each = [*part.get("properties", {}).values(), further]
             return f"dict[str, {self._union(each, name)}]"
         required = part.get("required", ())
@@ -169,13 +195,13 @@ def _label(branch: dict[str, Any], among: list[dict[str, Any]]) -> str:
     """What tells an object of a union from the others."""
     if branch not in among or len(among) == 1:
         return ""
+    if "title" in branch:
+        return class_name(branch["title"])
     for key, sub in branch["properties"].items():
         constants = [other["properties"].get(key, {}).get("const") for other in among]
         if "const" in sub and len(set(constants)) == len(among):
             return class_name(sub["const"])
-    if "title" not in branch:
-        raise SystemExit(f"a branch of a union has neither a constant nor a title: {branch}")
-    return class_name(branch["title"])
+    raise SystemExit(f"a branch of a union has neither a constant nor a title: {branch}")
 
 
 def _singular(name: str) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING
 
 from kolm.actions import prechecks
 from kolm.actions.ahead import Ahead
@@ -13,8 +13,11 @@ from kolm.actions.preparing import SpecSource, gather, project_of, settle
 from kolm.errors import KolmError
 from kolm.events import Reporter, Silent
 
+if TYPE_CHECKING:
+    from kolm.records.answers import CheckFinding
 
-def check(spec: SpecSource, *, reporter: Reporter | None = None) -> list[dict[str, Any]]:
+
+def check(spec: SpecSource, *, reporter: Reporter | None = None) -> list[CheckFinding]:
     """Check a spec against its captures, its base and this machine.
 
     Returns:

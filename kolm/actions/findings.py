@@ -4,9 +4,13 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Literal, NamedTuple
+from typing import TYPE_CHECKING, Literal, NamedTuple, cast
 
 from kolm.errors import KolmError
+
+if TYPE_CHECKING:
+    from kolm.records.answers import CheckFinding
+
 
 SHOWN_NAMES = 10  # captures that one finding names
 
@@ -28,13 +32,13 @@ class Found(NamedTuple):
     error: KolmError | None = None
     found: str = ""
 
-    def to_document(self) -> dict[str, str]:
+    def to_document(self) -> CheckFinding:
         """The finding as a flat document, without empty fields."""
         told = {"found": self.found} if self.found else {}
         document = {"name": self.name, "verdict": self.verdict, "message": self.message, **told}
         if self.error is not None:
             document |= {"family": type(self.error).__name__, **self.error.to_document()}
-        return document
+        return cast("CheckFinding", document)
 
 
 def ok(name: str, message: str) -> Found:

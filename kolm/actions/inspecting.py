@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, NotRequired, TypedDict
 
 from kolm.bundle.reader import Bundle
 from kolm.format import names
@@ -11,8 +11,26 @@ from kolm.sign.envelope import open_envelope
 from kolm.sign.predicates import KSCORE
 from kolm.sign.statement import parse
 
+if TYPE_CHECKING:
+    from kolm.digest import Digest
+    from kolm.records.answers import InspectClaim, InspectKscore, InspectMember
+    from kolm.records.documents import Evaluation, Receipt
 
-def inspect(bundle: str | Path, *, unpack: Path | None = None) -> dict[str, Any]:
+
+class Inspected(TypedDict):
+    """What a bundle says of itself."""
+
+    content_id: Digest
+    cid: str
+    members: list[InspectMember]
+    receipt: Receipt
+    evaluation: Evaluation
+    claims: list[InspectClaim]
+    kscores: list[InspectKscore]
+    unpacked: NotRequired[str]
+
+
+def inspect(bundle: str | Path, *, unpack: Path | None = None) -> Inspected:
     """What a bundle says of itself: members, receipt, evaluation, claims and K-scores.
 
     Container and schemas are checked; whether what is said is true is the question of `verify`.
@@ -27,18 +45,22 @@ def inspect(bundle: str | Path, *, unpack: Path | None = None) -> dict[str, Any]
     opened = Bundle.open(Path(bundle))
     if unpack is not None:
         opened.unpack(unpack)
-    return describe(opened) | ({"unpacked": str(unpack)} if unpack is not None else {})
+    found = describe(opened)
+    if unpack is not None:
+        found["unpacked"] = str(unpack)
+    return found
 
 
-def describe(opened: Bundle) -> dict[str, Any]:
+def describe(opened: Bundle) -> Inspected:
     """What an open bundle says of itself."""
-    claims, scores = [], []
+    claims: list[InspectClaim] = []
+    scores: list[InspectKscore] = []
     for number, data in enumerate(opened.claims):
         envelope = open_envelope(data, where=f"claim {number}")
         said = parse(envelope.payload, where=f"claim {number}")
         claims.append({"predicate_type": said.predicate_type, "key": envelope.keyid})
-        if said.predicate_type == KSCORE:
-            scores.append({"key": envelope.keyid, "kscore": said.predicate})
+        if score := said.of(KSCORE):
+            scores.append({"key": envelope.keyid, "kscore": score})
     return {
         "content_id": opened.content_id,
         "cid": opened.cid,

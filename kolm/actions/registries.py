@@ -6,7 +6,7 @@ import contextlib
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from kolm import paths
 from kolm.actions.signing import (
@@ -31,7 +31,9 @@ from kolm.sign.trust import TrustStore
 from kolm.verify.policy import BUILT_IN, Policy, load_policy
 
 if TYPE_CHECKING:
+    from kolm.records.answers import RegistryListListing
     from kolm.registry.backends.backend import Backend
+    from kolm.registry.catalog import Shown
 
 Demands = Policy | str | Path
 
@@ -136,7 +138,7 @@ def list_registry(
     words: Sequence[str] = (),
     trust: Trust = None,
     reporter: Reporter | None = None,
-) -> list[dict[str, Any]]:
+) -> list[RegistryListListing]:
     """The names of a registry, or one of them with all its versions.
 
     What a bundle says is read for the versions that are shown: the highest of each name, or all.
@@ -175,7 +177,7 @@ def show(
     registry: str | Path,
     trust: Trust = None,
     reporter: Reporter | None = None,
-) -> dict[str, Any]:
+) -> Shown:
     """What a published bundle says: its entry, receipt, evaluation and K-scores. Runs nothing.
 
     Raises:

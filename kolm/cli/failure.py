@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import traceback
-from typing import Any
 
 from kolm.cli.exit_codes import ExitCode, code_of
 from kolm.cli.output import Output, one_line
@@ -12,7 +11,7 @@ from kolm.errors import KolmError
 SCHEMA = "urn:kolm:cli-error:v1"
 
 
-def document(error: KolmError) -> dict[str, Any]:
+def document(error: KolmError) -> dict[str, object]:
     """The error as the document that --json prints; its schema is ``cli/error``."""
     known = {"docs": f"kolm help {error.code}", **error.to_document()}
     return {"error": known, "schema": SCHEMA}

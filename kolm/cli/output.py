@@ -9,7 +9,7 @@ import re
 import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any, TypeVar, cast
 
 import click
 
@@ -20,6 +20,7 @@ from kolm.errors import Usage
 if TYPE_CHECKING:
     from kolm import events
 
+T = TypeVar("T")
 TONES: dict[str, dict[str, Any]] = {
     "good": {"fg": "green"},
     "bad": {"fg": "red", "bold": True},
@@ -47,22 +48,23 @@ def one_line(text: str) -> str:
     return "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text)
 
 
-def in_lines(value: Any) -> Any:
+def in_lines(value: T) -> T:
     """A document for people: every text in it, from whatever file it came, keeps to one line."""
-    if isinstance(value, str):
-        return one_line(value)
-    if isinstance(value, Mapping):
-        return {one_line(key): in_lines(item) for key, item in value.items()}
-    return [in_lines(item) for item in value] if isinstance(value, list | tuple) else value
+    return cast("T", _changed(value, one_line))
 
 
-def _encodable(value: Any) -> Any:
-    """A document whose texts have a form in UTF-8: lone surrogates are replaced."""
+def _encodable(text: str) -> str:
+    """The text in a form that UTF-8 has: lone surrogates are replaced."""
+    return text.encode("utf-8", "replace").decode("utf-8")
+
+
+def _changed(value: object, change: Callable[[str], str]) -> object:
+    """A document with every text of it changed, keys too."""
     if isinstance(value, str):
-        return value.encode("utf-8", "replace").decode("utf-8")
+        return change(value)
     if isinstance(value, Mapping):
-        return {_encodable(key): _encodable(item) for key, item in value.items()}
-    return [_encodable(item) for item in value] if isinstance(value, list | tuple) else value
+        return {change(key): _changed(item, change) for key, item in value.items()}
+    return [_changed(item, change) for item in value] if isinstance(value, list | tuple) else value
 
 
 class Output:
@@ -108,7 +110,7 @@ class Output:
 
     def answer(
         self,
-        document: Mapping[str, Any],
+        document: Mapping[str, object],
         human: str | Callable[[], str],
         *,
         brief: str = "",
@@ -137,12 +139,12 @@ class Output:
         if text:
             click.echo(printable(text), file=stream, color=self.colors_on(stream))
 
-    def machine(self, document: Mapping[str, Any], stream: IO[str]) -> None:
+    def machine(self, document: Mapping[str, object], stream: IO[str]) -> None:
         """Write one canonical JSON line in UTF-8, whatever the stream's own encoding is."""
         try:
             line = canonical.dumps(dict(document))
         except ValueError:  # a file name that is no Unicode text has no form in JSON
-            line = canonical.dumps(_encodable(document))
+            line = canonical.dumps(_changed(document, _encodable))
         click.echo(line, file=stream)
 
     def tell(self, text: str) -> None:

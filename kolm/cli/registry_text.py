@@ -5,13 +5,18 @@ Everything in a registry may be a stranger's: no text of a document begins a lin
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING
 
 from kolm.cli.output import in_lines
 from kolm.counting import counted
 
+if TYPE_CHECKING:
+    from kolm.records.answers import RegistryListEntry, RegistryListListing, RegistryVerify
+    from kolm.records.documents import ReceiptVlmTrain
+    from kolm.registry.catalog import Shown
 
-def listings_text(listings: list[dict[str, Any]], *, every_version: bool) -> str:
+
+def listings_text(listings: list[RegistryListListing], *, every_version: bool) -> str:
     """Names with their highest version, or with all of them."""
     if not listings:
         return "nothing found"
@@ -29,23 +34,24 @@ def listings_text(listings: list[dict[str, Any]], *, every_version: bool) -> str
     return "\n".join(lines)
 
 
-def _version_line(entry: dict[str, Any]) -> str:
+def _version_line(entry: RegistryListEntry) -> str:
     label = f"{entry['name']}@{entry['version']}"
     if entry["counts"]:
         state = "" if entry["state"] == "active" else f"   {entry['state'].upper()}"
         said = entry["summary"]
-        words = [
-            f"{name} {said[key]}"
-            for key, name in (("accuracy", "accuracy"), ("k", "K"), ("base", "base"))
-            if key in said
-        ]
+        parts = (
+            ("accuracy", said.get("accuracy")),
+            ("K", said.get("k")),
+            ("base", said.get("base")),
+        )
+        words = [f"{name} {value}" for name, value in parts if value is not None]
         when = [said["measured_on"][:10]] if "measured_on" in said else []
         told = ", ".join([*words, *when]) or "its file cannot be read: kolm registry verify"
         return f"{label:28} {entry['cid']}   by {entry['signer']}{state}\n{'':28} {told}"
     return f"{label:28} {entry['cid']}   NOT BELIEVED: {entry['objection']['message']}"
 
 
-def bundle_text(found: dict[str, Any]) -> str:
+def bundle_text(found: Shown) -> str:
     """One bundle's own words: nothing here was checked except who published it."""
     found = in_lines(found)
     entry, receipt, evaluation = found["entry"], found["receipt"], found["evaluation"]
@@ -78,14 +84,14 @@ def bundle_text(found: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
-def _method(trained: dict[str, Any]) -> str:
+def _method(trained: ReceiptVlmTrain) -> str:
     return (
         f"{trained['method']}, {counted(trained['steps'], 'step')} on "
         f"{counted(trained['train_examples'], 'capture')}"
     )
 
 
-def audit_text(found: dict[str, Any], headline: str) -> str:
+def audit_text(found: RegistryVerify, headline: str) -> str:
     """The verdict over a whole registry, and everything that is wrong."""
     counts = (
         f"{counted(found['names'], 'name')}, {counted(found['entries'], 'entry')}, "

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from kolm.counting import counted
 
 if TYPE_CHECKING:
     from kolm.cli.output import Output
-    from kolm.records.documents import Evaluation, Kscore
+    from kolm.records.documents import Evaluation, Kscore, KscorePackOverlap
 
 SHOWN_TEXT = 100  # characters of a prompt or answer; more would wrap
 
@@ -52,7 +52,7 @@ def _floor_line(
     return f"  {out.paint(text, style)} {name:24} demanded {wanted:8} observed {observed}"
 
 
-def overlap_line(overlap: Mapping[str, Any]) -> str:
+def overlap_line(overlap: KscorePackOverlap) -> str:
     """What of the pack the bundle was trained on."""
     seen, cases = overlap["seen_cases"], overlap["cases"]
     images = f", {counted(overlap['images'], 'picture')}" if seen else ""

@@ -732,7 +732,7 @@ class Seen(TypedDict):
     registry: str
     digest: Digest
     key: str
-    entry: Mapping[str, object]
+    entry: Entry
 
 SnapshotNearDuplicatesPolicy = Literal['refuse', 'report', 'drop', 'group']
 

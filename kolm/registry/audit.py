@@ -6,7 +6,7 @@ Like the verifier it never stops at the first defect, and "no" beats "could not 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, cast
 
 from kolm.digest import Digest
 from kolm.errors import KolmError, Refused, Usage
@@ -17,6 +17,10 @@ from kolm.registry.entries import SignedEntry
 from kolm.registry.fetching import demand_bundle, fetch
 from kolm.registry.seen import Seen
 from kolm.sign.trust import TrustStore
+
+if TYPE_CHECKING:
+    from kolm.records.answers import RegistryVerify, RegistryVerifyError, RegistryVerifyVerdict
+
 
 _STAGE = "registry"
 
@@ -40,20 +44,21 @@ class Audit:
     orphans: list[Digest] = field(default_factory=list)
 
     @property
-    def verdict(self) -> str:
+    def verdict(self) -> RegistryVerifyVerdict:
         """``ok``, ``failed`` or ``could_not_look``."""
         if any(isinstance(problem, Refused | Usage) for problem in self.problems):
             return "failed"
         return "could_not_look" if self.problems else "ok"
 
-    def to_document(self) -> dict[str, Any]:
+    def to_document(self) -> RegistryVerify:
         """The plain document of the audit."""
         return {
+            "schema": "urn:kolm:cli-registry-verify:v1",
             "verdict": self.verdict,
             "names": self.names,
             "entries": self.entries,
             "bundles": self.bundles,
-            "problems": [problem.to_document() for problem in self.problems],
+            "problems": [cast("RegistryVerifyError", p.to_document()) for p in self.problems],
             "orphans": list(self.orphans),
         }
 

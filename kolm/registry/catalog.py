@@ -7,7 +7,7 @@ shown with what is left of it, and hides no other.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, TypedDict, cast
 
 from kolm.bundle import cid
 from kolm.bundle.container import container_of
@@ -21,6 +21,16 @@ from kolm.registry.fetching import another_bundle, fetch
 from kolm.registry.seen import Seen
 from kolm.sign import claims, predicates
 from kolm.sign.trust import Role, TrustStore
+
+if TYPE_CHECKING:
+    from kolm.records.answers import (
+        RegistryListEntry,
+        RegistryListEntrySummary,
+        RegistryListError,
+        RegistryListListing,
+        RegistryShowKscore,
+    )
+    from kolm.records.documents import Evaluation, Receipt
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,31 +82,44 @@ def _listing(backend: Backend, name: str, trust: TrustStore, memory: Seen) -> Li
     return Listing(name=name, versions=tuple(ordered), problems=history.problems)
 
 
-def listing_to_document(listing: Listing) -> dict[str, Any]:
+class Shown(TypedDict):
+    """What an entry and its bundle say."""
+
+    entry: RegistryListEntry
+    receipt: Receipt
+    evaluation: Evaluation | None
+    kscores: list[RegistryShowKscore]
+    claims_not_believed: int
+
+
+def listing_to_document(listing: Listing) -> RegistryListListing:
     """The plain document of one name."""
     return {
         "name": listing.name,
-        "problems": [problem.to_document() for problem in listing.problems],
+        "problems": [cast("RegistryListError", p.to_document()) for p in listing.problems],
         "versions": [entry_to_document(signed) for signed in listing.versions],
     }
 
 
-def entry_to_document(signed: SignedEntry) -> dict[str, Any]:
+def entry_to_document(signed: SignedEntry) -> RegistryListEntry:
     """The plain document of one entry and what this reader makes of it."""
-    document: dict[str, Any] = {
-        **to_document(signed.entry),
-        "cid": cid.cid_of(signed.entry.bundle),
-        "counts": signed.counts,
-        "key": signed.keyid,
-    }
+    document = cast(
+        "RegistryListEntry",
+        {
+            **to_document(signed.entry),
+            "cid": cid.cid_of(signed.entry.bundle),
+            "counts": signed.counts,
+            "key": signed.keyid,
+        },
+    )
     if signed.signer is not None:
         document["signer"] = signed.signer.name
     if signed.objection is not None:
-        document["objection"] = signed.objection.to_document()
+        document["objection"] = cast("RegistryListError", signed.objection.to_document())
     return document
 
 
-def describe(backend: Backend, signed: SignedEntry, trust: TrustStore) -> dict[str, Any]:
+def describe(backend: Backend, signed: SignedEntry, trust: TrustStore) -> Shown:
     """What the bundle of an entry says: its receipt, its evaluation and its K-scores.
 
     Raises:
@@ -105,15 +128,17 @@ def describe(backend: Backend, signed: SignedEntry, trust: TrustStore) -> dict[s
     bundle = Bundle.of(container_of(fetch(backend, signed)))
     if bundle.content_id != signed.entry.bundle:
         raise another_bundle(signed, bundle.content_id)
+    scores, doubted = _kscores(bundle, trust)
     return {
         "entry": entry_to_document(signed),
         "receipt": bundle.receipt,
         "evaluation": bundle.document(EVALUATION) if EVALUATION in bundle.names else None,
-        **_kscores(bundle, trust),
+        "kscores": scores,
+        "claims_not_believed": doubted,
     }
 
 
-def summarise(backend: Backend, signed: SignedEntry, trust: TrustStore) -> dict[str, str]:
+def summarise(backend: Backend, signed: SignedEntry, trust: TrustStore) -> RegistryListEntrySummary:
     """What a list shows of a bundle: its base, its accuracy, and the newest K-score of its own
     cases by a trusted evaluator with the time that it states; empty where the file cannot be read,
     which `kolm registry verify` explains.
@@ -122,25 +147,25 @@ def summarise(backend: Backend, signed: SignedEntry, trust: TrustStore) -> dict[
         found = describe(backend, signed, trust)
     except KolmError:
         return {}
-    summary = {"base": str(found["receipt"]["base"]["id"])}
+    summary: RegistryListEntrySummary = {"base": found["receipt"]["base"]["id"]}
     if found["evaluation"] is not None:
-        summary["accuracy"] = str(found["evaluation"]["adapter"]["accuracy"])
+        summary["accuracy"] = found["evaluation"]["adapter"]["accuracy"]
     own = [
         score["kscore"]
         for score in found["kscores"]
         if score["kscore"]["pack"]["owner"] == "publisher"
     ]
     if own:
-        newest = max(own, key=lambda score: str(score["measured_on"]))
-        summary |= {"k": str(newest["composite"]), "measured_on": str(newest["measured_on"])}
+        newest = max(own, key=lambda score: score["measured_on"])
+        summary["k"], summary["measured_on"] = newest["composite"], newest["measured_on"]
     return summary
 
 
-def _kscores(bundle: Bundle, trust: TrustStore) -> dict[str, Any]:
+def _kscores(bundle: Bundle, trust: TrustStore) -> tuple[list[RegistryShowKscore], int]:
     """The K-scores that keys trusted as evaluators signed about this very bundle, and the number
     of claims that are not believed here; `kolm verify` says whose they are and why.
     """
-    believed: list[dict[str, Any]] = []
+    believed: list[RegistryShowKscore] = []
     doubted = 0
     for data in bundle.claims:
         try:
@@ -151,6 +176,6 @@ def _kscores(bundle: Bundle, trust: TrustStore) -> dict[str, Any]:
         said = claim.statement
         if said.subject != bundle.content_id or not claim.signer.allows(Role.EVALUATOR):
             doubted += said.predicate_type == predicates.KSCORE
-        elif said.predicate_type == predicates.KSCORE:
-            believed.append({"signer": claim.signer.name, "kscore": said.predicate})
-    return {"kscores": believed, "claims_not_believed": doubted}
+        elif score := said.of(predicates.KSCORE):
+            believed.append({"signer": claim.signer.name, "kscore": score})
+    return believed, doubted

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 
 import click
 
@@ -14,6 +14,11 @@ from kolm.cli import output
 from kolm.cli.commands import capture_rows
 from kolm.cli.options import STORE
 from kolm.counting import counted
+
+if TYPE_CHECKING:
+    from kolm.capture.intake import Taken
+    from kolm.records.answers import CaptureSnapshot, CaptureStats
+
 
 FORMATS = tuple(name for name, form in importers.TABLE.items() if not form.packaged)
 PACKAGES = tuple(name for name, form in importers.TABLE.items() if form.packaged)
@@ -233,9 +238,12 @@ def stats(folder: Path) -> None:
 
     with CaptureStore.open_to_read(folder) as store:
         counts = store.stats()
-    document = {"schema": "urn:kolm:cli-capture-stats:v1", "store": str(folder), **counts}
+    document = cast(
+        "CaptureStats",
+        {"schema": "urn:kolm:cli-capture-stats:v1", "store": str(folder), **counts},
+    )
     output.current().answer(
-        document, lambda: _stats_text(output.in_lines(counts)), brief=str(counts["captures"])
+        document, lambda: _stats_text(output.in_lines(document)), brief=str(counts["captures"])
     )
 
 
@@ -287,7 +295,7 @@ def snapshot(
             target = str(snapshots.keep(store, taken))
         except Denied as error:  # to look at a store, nobody needs to write into it
             output.current().reporter.warned(f"the snapshot is not kept: {error}")
-    document = {
+    document: CaptureSnapshot = {
         "schema": "urn:kolm:cli-capture-snapshot:v1",
         "digest": taken.digest,
         "on_no_side": list(taken.on_no_side()),
@@ -306,7 +314,7 @@ def _renaming(text: str) -> tuple[str, str]:
 
 
 def _answer_taken(
-    verb: str, folder: Path, taken: Any, total: int, listed: Path | None = None
+    verb: str, folder: Path, taken: Taken, total: int, listed: Path | None = None
 ) -> None:
     document = {
         "schema": f"urn:kolm:cli-capture-{verb}:v1",
@@ -324,19 +332,25 @@ def _answer_taken(
     output.current().answer(document, text, brief=str(taken.captures))
 
 
-def _stats_text(counts: dict[str, Any]) -> str:
+def _stats_text(counts: CaptureStats) -> str:
     pictures = f"{counts['pictures']} different pictures, {counts['image_bytes']} bytes"
     lines = [
         f"captures    {counts['captures']}  ({counts['several_turns']} with several turns)",
         f"images      {counts['images']}  ({pictures})",
     ]
-    for name in ("media_types", "splits", "sources", "licenses", "tags"):
-        told = "  ".join(f"{key} {value}" for key, value in sorted(counts[name].items()))
-        lines.append(f"{name.replace('_', ' '):<12}{told}".rstrip())
+    for name, numbers in (
+        ("media types", counts["media_types"]),
+        ("splits", counts["splits"]),
+        ("sources", counts["sources"]),
+        ("licenses", counts["licenses"]),
+        ("tags", counts["tags"]),
+    ):
+        told = "  ".join(f"{key} {value}" for key, value in sorted(numbers.items()))
+        lines.append(f"{name:<12}{told}".rstrip())
     return "\n".join(lines)
 
 
-def _snapshot_text(document: dict[str, Any]) -> str:
+def _snapshot_text(document: CaptureSnapshot) -> str:
     header = document["snapshot"]
     kept = document["folder"] or document["digest"]
     lines = [f"snapshot   {kept}", f"root       {header['root']}"]

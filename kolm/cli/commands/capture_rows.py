@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
@@ -15,6 +15,8 @@ from kolm.counting import counted
 if TYPE_CHECKING:
     from kolm.capture.store import CaptureStore, Stored
     from kolm.digest import Digest
+    from kolm.records.answers import CaptureListCapture, CaptureShow
+    from kolm.records.documents import Capture
 
 SHOWN_ROWS = 50  # of a list, unless more are asked for
 SHOWN_TEXT = 60  # characters of a prompt or an answer in a list
@@ -60,9 +62,9 @@ def show(capture: str, folder: Path) -> None:
     with CaptureStore.open_to_read(folder) as store:
         stored = store.read(store.find(capture))
         name = store.names().get(stored.id)
-        content = canonical.loads_canonical(stored.data, where=stored.id)
+        content: Capture = canonical.loads_canonical(stored.data, where=stored.id)
         files = {image.file: str(store.blobs.path(image.file)) for image in stored.capture.images}
-    document = {
+    document: CaptureShow = {
         "schema": "urn:kolm:cli-capture-show:v1",
         "store": str(folder),
         "id": stored.id,
@@ -130,7 +132,7 @@ def _found(store: CaptureStore, captures: tuple[str, ...]) -> list[Digest]:
     return [store.find(capture) for capture in captures]
 
 
-def _row(stored: Stored, names: Mapping[Digest, str]) -> dict[str, Any]:
+def _row(stored: Stored, names: Mapping[Digest, str]) -> CaptureListCapture:
     capture = stored.capture
     asked, answered = capture.messages[-2], capture.messages[-1]
     return {
@@ -154,7 +156,7 @@ def _place(name: str | None) -> tuple[bool, list[tuple[bool, int, str]]]:
     ]
 
 
-def _list_text(rows: list[dict[str, Any]], limit: int) -> str:
+def _list_text(rows: list[CaptureListCapture], limit: int) -> str:
     shown = rows[: limit or None]
     called = [row["name"] or "no name" for row in shown]
     width = max(map(len, called), default=0)
@@ -168,7 +170,7 @@ def _list_text(rows: list[dict[str, Any]], limit: int) -> str:
     return "\n".join(lines or ["no captures"])
 
 
-def _show_text(document: dict[str, Any]) -> str:
+def _show_text(document: CaptureShow) -> str:
     content = document["capture"]
     lines = [
         f"id         {document['id']}",

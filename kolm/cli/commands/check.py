@@ -4,13 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import click
 
 from kolm.cli import output
 from kolm.cli.exit_codes import ExitCode, code_of_family
 from kolm.errors import KolmError
+
+if TYPE_CHECKING:
+    from kolm.records.answers import Check, CheckFinding
+
 
 TONES = {"ok": "good", "warning": "warn", "failed": "bad"}
 
@@ -28,7 +32,7 @@ def command(spec: Path) -> int:
     """
     out = output.current()
     findings, code = find(spec)
-    document = {
+    document: Check = {
         "schema": "urn:kolm:cli-check:v1",
         "spec": str(spec),
         "passed": all(finding["verdict"] != "failed" for finding in findings),
@@ -38,7 +42,7 @@ def command(spec: Path) -> int:
     return code
 
 
-def find(spec: Path) -> tuple[list[dict[str, Any]], ExitCode]:
+def find(spec: Path) -> tuple[list[CheckFinding], ExitCode]:
     """All findings, and the exit code that they make together.
 
     The spec by itself comes first; only a sound one is held against data and machine.
@@ -49,9 +53,10 @@ def find(spec: Path) -> tuple[list[dict[str, Any]], ExitCode]:
     if problems:
         return from_errors(problems), ExitCode.NO
     from kolm import actions
+    from kolm.actions.findings import ok
 
-    sound = {"name": "spec", "verdict": "ok", "message": f"{spec} fits its schema"}
-    found = [dict(one) for one in actions.check(spec, reporter=output.current().reporter)]
+    sound = ok("spec", f"{spec} fits its schema").to_document()
+    found = actions.check(spec, reporter=output.current().reporter)
     codes = {_code(one["family"]) for one in found if one["verdict"] == "failed"}
     return [sound, *found], min(codes, default=ExitCode.DONE)  # what was looked at weighs most
 
@@ -62,31 +67,26 @@ def _code(family: str) -> ExitCode:
     return ExitCode.NO if code is ExitCode.USAGE else code
 
 
-def from_errors(problems: Sequence[KolmError]) -> list[dict[str, Any]]:
+def from_errors(problems: Sequence[KolmError]) -> list[CheckFinding]:
     """Errors as failed findings."""
-    return [
-        {
-            "name": "spec",
-            "verdict": "failed",
-            "family": type(problem).__name__,
-            **problem.to_document(),
-        }
-        for problem in problems
-    ]
+    from kolm.actions.findings import failed
+
+    return [failed("spec", problem).to_document() for problem in problems]
 
 
-def _for_people(document: dict[str, Any], out: output.Output) -> str:
+def _for_people(document: Check, out: output.Output) -> str:
     lines = []
     for finding in document["findings"]:
         verdict = out.paint(f"{finding['verdict']:9}", TONES[finding["verdict"]])
         where = f"   {output.one_line(finding['where'])}" if finding.get("where") else ""
         message = output.one_line(finding["message"])
         lines.append(f"{verdict}{finding['name']:12}{message}{where}")
-        lines += [
-            f"{'':21}{part}: {_indented(finding[part])}"
-            for part in ("expected", "found", "hint")
-            if finding.get(part)
-        ]
+        parts = (
+            ("expected", finding.get("expected")),
+            ("found", finding.get("found")),
+            ("hint", finding.get("hint")),
+        )
+        lines += [f"{'':21}{part}: {_indented(text)}" for part, text in parts if text]
     return "\n".join(lines)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
@@ -42,7 +42,7 @@ def command(project: Path | None, runs: bool, rows: bool, features: bool) -> Non
     out.answer(document, lambda: _for_people(kept, freed), brief=str(freed))
 
 
-def _described(one: Kept) -> dict[str, Any]:
+def _described(one: Kept) -> dict[str, object]:
     return {
         "kind": one.kind,
         "name": one.name,

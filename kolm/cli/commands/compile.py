@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
@@ -95,7 +95,7 @@ def show_lock(lock: Lock) -> str:
     return json.dumps(lock, ensure_ascii=False, indent=2, sort_keys=True)
 
 
-def describe(result: CompileResult) -> dict[str, Any]:
+def describe(result: CompileResult) -> dict[str, object]:
     """The answer as a document."""
     return {
         "schema": "urn:kolm:cli-compile:v1",

@@ -5,11 +5,15 @@ from __future__ import annotations
 import platform
 import sys
 from importlib import metadata
-from typing import Any
+from typing import TYPE_CHECKING
 
 import click
 
 from kolm.cli import output
+
+if TYPE_CHECKING:
+    from kolm.records.answers import Env, EnvVariable
+
 
 # What decides whether a command can run, in the order in which people ask.
 PACKAGES = (
@@ -30,7 +34,7 @@ def command() -> None:
     out.answer(found, lambda: _for_people(found), brief=str(found["kolm"]))
 
 
-def describe() -> dict[str, Any]:
+def describe() -> Env:
     """The answer as a document."""
     from kolm import __version__, paths
 
@@ -62,10 +66,10 @@ def _origin() -> str:
     return "KOLM_HOME" if settings.home() is not None else "platform default"
 
 
-def _variables() -> list[dict[str, Any]]:
+def _variables() -> list[EnvVariable]:
     from kolm import settings
 
-    rows: list[dict[str, Any]] = []
+    rows: list[EnvVariable] = []
     for variable in settings.VARIABLES:
         value = settings.text(variable.name)
         secret = "PASSPHRASE" in variable.name
@@ -78,7 +82,7 @@ def _variables() -> list[dict[str, Any]]:
     return rows
 
 
-def _for_people(found: dict[str, Any]) -> str:
+def _for_people(found: Env) -> str:
     lines = [
         f"kolm {found['kolm']}   Python {found['python']}   {found['platform']}",
         f"{found['executable']}",

@@ -7,7 +7,6 @@ import inspect
 import re
 import sys
 import textwrap
-from typing import Any
 
 import click
 
@@ -42,7 +41,7 @@ def _for_people(text: str, *, page: bool) -> str:
     return render(text, colors=output.current().colors_on(sys.stdout))
 
 
-def explain(topic: str | None) -> tuple[str, dict[str, Any]]:
+def explain(topic: str | None) -> tuple[str, dict[str, object]]:
     """The text of a topic, and its parts for --json.
 
     Raises:
@@ -93,7 +92,7 @@ def _command_page(path: tuple[str, ...]) -> str:
     return context.command.get_help(context)
 
 
-def _question(number: str) -> tuple[str, dict[str, Any]]:
+def _question(number: str) -> tuple[str, dict[str, object]]:
     """A question of the verifier: what it asks, how it looks, and what it builds on."""
     from kolm.cli import pages
 
@@ -105,7 +104,7 @@ def _question(number: str) -> tuple[str, dict[str, Any]]:
             hint="kolm help format/verification lists them",
         )
     how = inspect.cleandoc(check.body.__doc__ or "")
-    row: dict[str, Any] = {
+    row: dict[str, object] = {
         "id": check.id,
         "family": check.family,
         "question": check.question,
@@ -125,7 +124,7 @@ def _question(number: str) -> tuple[str, dict[str, Any]]:
     return text, {"check": {**row, "answers": meanings}}
 
 
-def _exit_codes() -> tuple[str, dict[str, Any]]:
+def _exit_codes() -> tuple[str, dict[str, object]]:
     from kolm.cli.exit_codes import MEANINGS
 
     rows = [{"code": int(code), "meaning": meaning} for code, meaning in MEANINGS.items()]
@@ -133,7 +132,7 @@ def _exit_codes() -> tuple[str, dict[str, Any]]:
     return text, {"exit_codes": rows}
 
 
-def _environment() -> tuple[str, dict[str, Any]]:
+def _environment() -> tuple[str, dict[str, object]]:
     from kolm.settings import VARIABLES
 
     rows = [{"name": row.name, "purpose": row.purpose, "default": row.default} for row in VARIABLES]

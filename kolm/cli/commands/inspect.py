@@ -4,12 +4,17 @@ from __future__ import annotations
 
 from decimal import Decimal
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import click
 
 from kolm.cli import output
 from kolm.counting import counted
+
+if TYPE_CHECKING:
+    from kolm.records.answers import Inspect, InspectKscore
+    from kolm.records.documents import EvaluationSlice
+
 
 _SHOWN_SLICES = 8  # the worst ones tell the most
 
@@ -31,7 +36,7 @@ def command(bundle: Path, unpack: Path | None) -> None:
 
     out = output.current()
     out.reporter.noted(f"reading {bundle}")
-    found = {
+    found: Inspect = {
         "schema": "urn:kolm:cli-inspect:v1",
         **inspecting.inspect(bundle, unpack=unpack),
     }
@@ -42,7 +47,7 @@ def command(bundle: Path, unpack: Path | None) -> None:
     )
 
 
-def _for_people(found: dict[str, Any], name: str) -> str:
+def _for_people(found: Inspect, name: str) -> str:
     receipt, scores = found["receipt"], found["evaluation"]
     trained = receipt["vlm_train"]
     adapter = scores["adapter"]
@@ -82,7 +87,7 @@ def _for_people(found: dict[str, Any], name: str) -> str:
     return "\n".join(lines)
 
 
-def _score_line(row: dict[str, Any]) -> str:
+def _score_line(row: InspectKscore) -> str:
     score = row["kscore"]
     pack = "its own cases" if score["pack"]["owner"] == "publisher" else "other cases"
     return (
@@ -91,7 +96,7 @@ def _score_line(row: dict[str, Any]) -> str:
     )
 
 
-def _slice_lines(slices: list[dict[str, Any]]) -> list[str]:
+def _slice_lines(slices: list[EvaluationSlice]) -> list[str]:
     """Slices from the worst on, as far as a screen holds them."""
     ordered = sorted(
         slices, key=lambda part: (Decimal(part["accuracy"]), part["kind"], part["value"])

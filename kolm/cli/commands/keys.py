@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, cast
 
 import click
 
@@ -11,6 +11,7 @@ from kolm.cli import output
 from kolm.cli.passphrase import VARIABLE, new_passphrase
 
 if TYPE_CHECKING:
+    from kolm.records.answers import KeysListRow, KeysListRowAlgorithm
     from kolm.sign.trust import TrustedKey
 
 ALGORITHMS = ("ed25519", "p256")
@@ -167,7 +168,7 @@ def _answer(action: str, entries: list[TrustedKey], *, path: Path | None = None)
     store = own_keys()
     own = {store.public(name).keyid for name in store.names()}
     rows = [_row(entry, own) for entry in entries]
-    document: dict[str, Any] = {"schema": f"urn:kolm:cli-keys-{action}:v1", "keys": rows}
+    document: dict[str, object] = {"schema": f"urn:kolm:cli-keys-{action}:v1", "keys": rows}
     if path is not None:
         document["path"] = str(path)
     out = output.current()
@@ -175,12 +176,12 @@ def _answer(action: str, entries: list[TrustedKey], *, path: Path | None = None)
     out.answer(document, lambda: _for_people(rows, path), brief=brief)
 
 
-def _row(entry: TrustedKey, own: set[str]) -> dict[str, Any]:
-    row: dict[str, Any] = {
+def _row(entry: TrustedKey, own: set[str]) -> KeysListRow:
+    row: KeysListRow = {
         "name": entry.name,
         "key": entry.key.keyid,
-        "algorithm": entry.key.algorithm,
-        "roles": sorted(entry.roles),
+        "algorithm": cast("KeysListRowAlgorithm", entry.key.algorithm),
+        "roles": sorted(role.value for role in entry.roles),
         "names": sorted(entry.names),
         "signs_here": entry.key.keyid in own,
     }
@@ -189,7 +190,7 @@ def _row(entry: TrustedKey, own: set[str]) -> dict[str, Any]:
     return row
 
 
-def _for_people(rows: list[dict[str, Any]], path: Path | None) -> str:
+def _for_people(rows: list[KeysListRow], path: Path | None) -> str:
     if not rows:
         return "No key is trusted yet. Make one:  kolm keys new"
     lines = []

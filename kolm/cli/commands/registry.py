@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from kolm.cli import output
 from kolm.cli.exit_codes import ExitCode
 from kolm.cli.options import BELOW_GATE, POLICY, TRUST
+
+if TYPE_CHECKING:
+    from kolm.digest import Digest
+    from kolm.records.answers import RegistryListListing
+    from kolm.verify.policy import Policy
+
 
 REGISTRY = click.option(
     "--registry",
@@ -214,32 +220,33 @@ def verify(folder: Path, policy_file: Path | None, trust_file: Path | None) -> i
     found = registries.verify_registry(
         folder, trust=trust_file, policy=_policy(policy_file), reporter=out.reporter
     ).to_document()
-    document = {"schema": "urn:kolm:cli-registry-verify:v1", **found}
     headline = out.paint(found["verdict"].replace("_", " "), TONES[found["verdict"]])
-    out.answer(document, lambda: audit_text(found, headline), brief=found["verdict"])
+    out.answer(found, lambda: audit_text(found, headline), brief=found["verdict"])
     return EXITS[found["verdict"]]
 
 
-def _policy(file: Path | None) -> Any:
+def _policy(file: Path | None) -> Policy | Path:
     from kolm.verify.policy import BUILT_IN
 
     return BUILT_IN if file is None else file
 
 
-def _cid(content: Any) -> str:
+def _cid(content: Digest) -> str:
     from kolm.bundle.cid import cid_of
 
     return cid_of(content)
 
 
-def _browse(folder: Path, trust_file: Path | None, **asked: Any) -> list[dict[str, Any]]:
+def _browse(folder: Path, trust_file: Path | None, **asked: Any) -> list[RegistryListListing]:
     from kolm.actions import registries
 
     told = output.current().reporter
     return registries.list_registry(folder, trust=trust_file, reporter=told, **asked)
 
 
-def _answer_listings(action: str, listings: list[dict[str, Any]], *, every_version: bool) -> None:
+def _answer_listings(
+    action: str, listings: list[RegistryListListing], *, every_version: bool
+) -> None:
     from kolm.cli.registry_text import listings_text
 
     document = {"schema": f"urn:kolm:cli-registry-{action}:v1", "names": listings}
