@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from types import ModuleType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from kolm import canonical, system
 from kolm.capture import limits, reading, shapes
@@ -89,7 +89,7 @@ def _located(
         raise Refused("E_IMPORT_ARROW", message, where=name) from None
 
 
-_Cell = Callable[[int], Any]
+_Cell = Callable[[int], object]
 
 
 def _columns(
@@ -112,8 +112,8 @@ def _columns(
     return cells, list(read.values())
 
 
-def _reader(column: pyarrow.Array, names: list[Any] | None) -> _Cell:
-    def cell(place: int) -> Any:
+def _reader(column: pyarrow.Array, names: list[object] | None) -> _Cell:
+    def cell(place: int) -> object:
         value = _without_nulls(column[place].as_py())
         if names is not None and type(value) is int and 0 <= value < len(names):
             return names[value]
@@ -122,7 +122,7 @@ def _reader(column: pyarrow.Array, names: list[Any] | None) -> _Cell:
     return cell
 
 
-def _row(cells: dict[str, _Cell], place: int, where: str) -> dict[str, Any] | BadRow:
+def _row(cells: dict[str, _Cell], place: int, where: str) -> dict[str, object] | BadRow:
     try:
         return {key: cell(place) for key, cell in cells.items()}
     except (ValueError, OverflowError) as error:  # not UTF-8, a time that Python has no value for
@@ -148,7 +148,7 @@ def _too_long(where: str) -> BadRow:
     return BadRow(where=where, code="E_ROW_TOO_LONG", reason=reason)
 
 
-def _without_nulls(value: Any) -> Any:
+def _without_nulls(value: object) -> object:
     """A value whose structures lack the keys that are null: Arrow cannot leave them out."""
     if isinstance(value, dict):
         return {key: _without_nulls(item) for key, item in value.items() if item is not None}
@@ -157,7 +157,7 @@ def _without_nulls(value: Any) -> Any:
     return value
 
 
-def _class_names(schema: pyarrow.Schema) -> dict[str, list[Any]]:
+def _class_names(schema: pyarrow.Schema) -> dict[str, list[object]]:
     """The names of numbered classes, which Hugging Face keeps beside the columns."""
     stated = (schema.metadata or {}).get(b"huggingface")
     if stated is None:

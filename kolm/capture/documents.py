@@ -6,14 +6,14 @@ of docs/format/capture.md.
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from kolm import canonical, digest, schema
 from kolm.capture import limits
 from kolm.capture.rules import check_answer, check_rules
 from kolm.digest import Digest
 from kolm.errors import Refused
-from kolm.records import codec, kinds
+from kolm.records import kinds
 from kolm.records.capture import (
     Capture,
     Correction,
@@ -23,6 +23,10 @@ from kolm.records.capture import (
     Source,
     TextPart,
 )
+
+if TYPE_CHECKING:
+    from kolm.records.documents import Capture as CaptureDocument
+    from kolm.records.documents import CaptureImage, CaptureMessage, CapturePart
 
 
 class Sealed(NamedTuple):
@@ -45,7 +49,7 @@ def seal(capture: Capture, *, where: str) -> Sealed:
     return seal_document(to_document(capture), where=where)
 
 
-def seal_document(document: dict[str, Any], *, where: str) -> Sealed:
+def seal_document(document: CaptureDocument, *, where: str) -> Sealed:
     """As `seal`, for a capture that is still a plain document."""
     schema.check(kinds.CAPTURE, document, where=where)
     check_rules(document, where=where)
@@ -77,9 +81,9 @@ def read(data: bytes, *, where: str) -> Capture:
     return from_document(document)
 
 
-def to_document(capture: Capture) -> dict[str, Any]:
+def to_document(capture: Capture) -> CaptureDocument:
     """The plain JSON value of a capture: what `codec.to_document` gives, five times as fast."""
-    document: dict[str, Any] = {
+    document: CaptureDocument = {
         "images": [_image_document(image) for image in capture.images],
         "license": capture.license,
         "messages": [_message_document(message) for message in capture.messages],
@@ -90,11 +94,14 @@ def to_document(capture: Capture) -> dict[str, Any]:
     if capture.rejected is not None:
         document["rejected"] = capture.rejected
     if capture.corrections is not None:
-        document["corrections"] = [codec.to_document(edit) for edit in capture.corrections]
+        document["corrections"] = [
+            {"start": edit.start, "end": edit.end, "replacement": edit.replacement}
+            for edit in capture.corrections
+        ]
     return document
 
 
-def from_document(document: dict[str, Any]) -> Capture:
+def from_document(document: CaptureDocument) -> Capture:
     """A capture from a document that has been checked."""
     corrections = document.get("corrections")
     return Capture(
@@ -109,7 +116,7 @@ def from_document(document: dict[str, Any]) -> Capture:
     )
 
 
-def _image_document(image: Image) -> dict[str, Any]:
+def _image_document(image: Image) -> CaptureImage:
     return {
         "bytes": image.bytes,
         "file": image.file,
@@ -121,8 +128,8 @@ def _image_document(image: Image) -> dict[str, Any]:
     }
 
 
-def _message_document(message: Message) -> dict[str, Any]:
-    parts: list[dict[str, Any]] = [
+def _message_document(message: Message) -> CaptureMessage:
+    parts: list[CapturePart] = [
         {"image": part.image, "type": "image"}
         if isinstance(part, ImagePart)
         else {"text": part.text, "type": "text"}
@@ -131,7 +138,7 @@ def _message_document(message: Message) -> dict[str, Any]:
     return {"content": parts, "role": message.role}
 
 
-def _message(document: dict[str, Any]) -> Message:
+def _message(document: CaptureMessage) -> Message:
     parts = tuple(
         TextPart(text=part["text"]) if part["type"] == "text" else ImagePart(image=part["image"])
         for part in document["content"]

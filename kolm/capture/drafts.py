@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from kolm.errors import Refused
 from kolm.records.capture import (
@@ -129,4 +129,4 @@ def prompt_and_response(image_count: int, prompt: str, response: str) -> tuple[M
     return user_turn(range(image_count), prompt), answer
 
 
-Row = Mapping[str, Any]
+Row = Mapping[str, object]

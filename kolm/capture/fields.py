@@ -76,7 +76,7 @@ def common(row: Row, defaults: Defaults, *, where: str) -> dict[str, Any]:
     }
 
 
-def wrong(key: str, expected: str, value: Any, where: str, *, hint: str = "") -> Refused:
+def wrong(key: str, expected: str, value: object, where: str, *, hint: str = "") -> Refused:
     """The error of a field of the wrong kind."""
     return Refused(
         "E_ROW_FIELD",
@@ -87,7 +87,7 @@ def wrong(key: str, expected: str, value: Any, where: str, *, hint: str = "") ->
     )
 
 
-def _string(value: Any, key: str, where: str) -> str:
+def _string(value: object, key: str, where: str) -> str:
     if not isinstance(value, str):
         raise wrong(key, "a text", value, where)
     return value

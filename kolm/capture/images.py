@@ -18,13 +18,18 @@ from kolm import digest
 from kolm.capture import extras, limits, png_chunks
 from kolm.digest import Digest
 from kolm.errors import Refused
-from kolm.records.capture import Image
+from kolm.records.capture import Image, MediaType
 
 if TYPE_CHECKING:
     from PIL import Image as Pillow
 
 # MPO is a JPEG with more pictures behind the first: what many phones write.
-MEDIA_TYPES = {"PNG": "image/png", "JPEG": "image/jpeg", "MPO": "image/jpeg", "WEBP": "image/webp"}
+MEDIA_TYPES: dict[str, MediaType] = {
+    "PNG": "image/png",
+    "JPEG": "image/jpeg",
+    "MPO": "image/jpeg",
+    "WEBP": "image/webp",
+}
 SUFFIXES = {"image/png": ".png", "image/jpeg": ".jpg", "image/webp": ".webp"}
 PIXELS_LABEL = b"kolm-pixels-v1\0"
 ORIENTATION_TAG = 0x0112  # EXIF 2.32, section 4.6.4, "Orientation"
@@ -66,7 +71,7 @@ def decode(data: bytes, *, where: str = "image") -> Pillow.Image:
     return _decode(data, where)[0]
 
 
-def facts(data: bytes, picture: Pillow.Image, media_type: str, orientation: int) -> Image:
+def facts(data: bytes, picture: Pillow.Image, media_type: MediaType, orientation: int) -> Image:
     """The record of a file whose picture has been decoded."""
     return Image(
         bytes=len(data),
@@ -169,7 +174,7 @@ def _flat_grey_16(strip: Pillow.Image) -> Pillow.Image:
     return rgb
 
 
-def _decode(data: bytes, where: str) -> tuple[Pillow.Image, str, int]:
+def _decode(data: bytes, where: str) -> tuple[Pillow.Image, MediaType, int]:
     if not data:
         raise Refused("E_IMAGE_EMPTY", "the image file is empty", where=where)
     if len(data) > limits.MAX_IMAGE_BYTES:
@@ -215,7 +220,7 @@ def _decoding(where: str, data: bytes = b"") -> Iterator[None]:
         ) from None
 
 
-def _check_header(opened: Pillow.Image, where: str) -> str:
+def _check_header(opened: Pillow.Image, where: str) -> MediaType:
     _demand_size(opened, where)
     _demand_one_frame(opened, where)
     return MEDIA_TYPES[str(opened.format)]

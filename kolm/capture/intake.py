@@ -9,7 +9,6 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from kolm import canonical, outputs
 from kolm.capture import limits, sources
@@ -41,7 +40,7 @@ class Taken:
     images: int
     refused: tuple[BadRow, ...]
 
-    def to_document(self) -> Mapping[str, Any]:
+    def to_document(self) -> Mapping[str, object]:
         """A plain document."""
         return {
             "captures": self.captures,

@@ -37,7 +37,7 @@ _NEXT = re.compile(
     rb'(?:[^\[\]{},"]++|' + _STRING + rb"|" + _FLAT + rb")*+([\[\]{},]|\Z)", re.DOTALL
 )
 
-Located = tuple[str, dict[str, Any] | BadRow]
+Located = tuple[str, dict[str, object] | BadRow]
 
 
 def name_of(path: Path) -> str:
@@ -230,7 +230,7 @@ def _elements(data: bytes, start: int, name: str, *, alone: bool) -> Iterator[by
         raise Refused("E_JSON_SYNTAX", "something follows the JSON array", where=name)
 
 
-def _object(line: bytes, where: str) -> dict[str, Any] | BadRow:
+def _object(line: bytes, where: str) -> dict[str, object] | BadRow:
     # A value is a byte or two of text and much more when it is parsed. Base64 holds none of these.
     if sum(map(line.count, (b",", b"[", b"{"))) > limits.MAX_ROW_VALUES:
         reason = f"the row holds more than {limits.MAX_ROW_VALUES} values"

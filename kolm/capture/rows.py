@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from os import PathLike
 from pathlib import Path
-from typing import Any
 
 from kolm.capture import extras, fields, png, shapes
 from kolm.capture.drafts import BadRow, Defaults, Draft, FileImage, ImageSource, InlineImage, Row
@@ -29,7 +28,7 @@ def from_python(
     """
     folder = Folder(None)
 
-    def read_image(value: Any, where: str) -> ImageSource:
+    def read_image(value: object, where: str) -> ImageSource:
         return _image(value, folder, where)
 
     for number, row in enumerate(rows, 1):
@@ -42,7 +41,7 @@ def from_python(
             yield BadRow.of(error, where)
 
 
-def read_image(value: Any) -> bytes:
+def read_image(value: object) -> bytes:
     """The bytes of one image as Python hands it over: path, bytes, base64, data URI, PIL image.
 
     Raises:
@@ -51,7 +50,7 @@ def read_image(value: Any) -> bytes:
     return load(_image(value, Folder(None), "image"), where="image")
 
 
-def _image(value: Any, folder: Folder, where: str) -> ImageSource:
+def _image(value: object, folder: Folder, where: str) -> ImageSource:
     if isinstance(value, str):
         return image_source(value, folder, where=where)
     if isinstance(value, PathLike):

@@ -7,22 +7,24 @@ ask the same. The rule numbers are those of docs/format/capture.md.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from itertools import pairwise
-from typing import Any
+from typing import TYPE_CHECKING
 
 from kolm.capture import limits
 from kolm.errors import Refused
+
+if TYPE_CHECKING:
+    from kolm.records.documents import Capture, CaptureCorrection, CaptureMessage
+
 
 # An answer somebody meant to write: [ANNOTATE: …], [TODO], [FILL IN: …]. Upper case only, so that
 # an answer may still speak of to-dos. One without its end is read over, so that a text full of them
 # is read once and not once for each.
 _TEMPLATE = r"\[\s*(?:ANNOTATE|TODO|TBD|FILL[ _]?IN|PLACEHOLDER)\b[^\]\n]*(\]?)"
 
-Document = Mapping[str, Any]
 
-
-def check_rules(document: Document, *, where: str) -> None:
+def check_rules(document: Capture, *, where: str) -> None:
     """Demand the rules C4 and C7 to C12 of a document that fits its schema.
 
     Raises:
@@ -33,7 +35,7 @@ def check_rules(document: Document, *, where: str) -> None:
     _check_images(document, where)
     for message in document["messages"]:
         if message["role"] == "assistant":
-            check_answer(message["content"][0]["text"], where=where)
+            check_answer(text_of(message), where=where)
     if "rejected" in document or "corrections" in document:
         _check_rejected(document, where)
 
@@ -57,13 +59,18 @@ def check_answer(text: str, *, where: str) -> None:
             )
 
 
-def apply_corrections(text: str, corrections: Iterable[Document]) -> str:
+def apply_corrections(text: str, corrections: Iterable[CaptureCorrection]) -> str:
     """The text after its corrections, whose offsets count characters of the original text."""
     parts, at = [], 0
     for edit in corrections:
         parts += [text[at : edit["start"]], edit["replacement"]]
         at = edit["end"]
     return "".join([*parts, text[at:]])
+
+
+def text_of(message: CaptureMessage) -> str:
+    """What a message says, without its images."""
+    return "".join(part["text"] for part in message["content"] if part["type"] == "text")
 
 
 def _broken(where: str, message: str) -> Refused:
@@ -75,8 +82,8 @@ def _check_order(tags: list[str], where: str) -> None:
         raise _broken(where, "tags are sorted and stand once each")
 
 
-def _check_turns(messages: list[dict[str, Any]], where: str) -> None:
-    roles = [message["role"] for message in messages]
+def _check_turns(messages: list[CaptureMessage], where: str) -> None:
+    roles: list[str] = [message["role"] for message in messages]
     turns = roles[1:] if roles[0] == "system" else roles
     wanted = ["user", "assistant"] * (len(turns) // 2)
     if not turns or turns != wanted:
@@ -89,7 +96,7 @@ def _check_turns(messages: list[dict[str, Any]], where: str) -> None:
         )
 
 
-def _check_images(document: Document, where: str) -> None:
+def _check_images(document: Capture, where: str) -> None:
     for image in document["images"]:
         if image["width"] * image["height"] > limits.MAX_IMAGE_PIXELS:
             raise _broken(where, f"a picture has at most {limits.MAX_IMAGE_PIXELS} pixels")
@@ -114,8 +121,8 @@ def _check_images(document: Document, where: str) -> None:
         )
 
 
-def _check_rejected(document: Document, where: str) -> None:
-    response = document["messages"][-1]["content"][0]["text"]
+def _check_rejected(document: Capture, where: str) -> None:
+    response = text_of(document["messages"][-1])
     rejected = document.get("rejected")
     if rejected is None:
         raise _broken(where, "corrections need the rejected answer that they correct")

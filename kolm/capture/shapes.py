@@ -14,7 +14,6 @@ Images are in ``image``, or in the parts of messages. Beside them stand the opti
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any
 
 from kolm import canonical
 from kolm.capture import fields, markers
@@ -22,7 +21,7 @@ from kolm.capture.drafts import Defaults, Draft, ImageSource, Row
 from kolm.errors import Refused
 from kolm.records.capture import ImagePart, Message, Part, Role, TextPart
 
-ReadImage = Callable[[Any, str], ImageSource]
+ReadImage = Callable[[object, str], ImageSource]
 
 # Other names under which data sets keep the same thing.
 ALIASES = {
@@ -105,9 +104,9 @@ def _own_name(key: str, defaults: Defaults) -> str:
     return ALIASES.get(renamed, renamed)
 
 
-def _own_names(row: Row, defaults: Defaults, where: str) -> dict[str, Any]:
+def _own_names(row: Row, defaults: Defaults, where: str) -> dict[str, object]:
     """The row without the keys that are to be ignored, the others under kolm's names."""
-    named: dict[str, Any] = {}
+    named: dict[str, object] = {}
     for key, value in row.items():
         if key in defaults.ignored:
             continue
@@ -138,7 +137,7 @@ def _shape(row: Row, where: str) -> str:
     return found[0] if found else "prompt"
 
 
-def _listed(value: Any) -> list[Any]:
+def _listed(value: object) -> list[object]:
     """The images that a row names: none, one, or a list of them."""
     if value is None or value == "":
         return []
@@ -146,7 +145,7 @@ def _listed(value: Any) -> list[Any]:
     return [_unwrapped(item) for item in values]
 
 
-def _unwrapped(value: Any) -> Any:
+def _unwrapped(value: object) -> object:
     """An image in the objects that people wrap it in: {"path": …, "bytes": …}, {"url": …}."""
     if isinstance(value, Mapping):
         if isinstance(value.get("bytes"), bytes):
@@ -174,7 +173,7 @@ def _turns(row: Row, shape: str, defaults: Defaults, where: str) -> list[markers
     return turns
 
 
-def _list(row: Row, shape: str, where: str) -> list[Any]:
+def _list(row: Row, shape: str, where: str) -> list[object]:
     value = row[shape]
     if isinstance(value, str):  # a table's cell holds the list as JSON
         value = canonical.loads(value.encode("utf-8", "replace"), where=where, floats=True)
@@ -183,7 +182,7 @@ def _list(row: Row, shape: str, where: str) -> list[Any]:
     return list(value)
 
 
-def _role(value: Any, where: str) -> Role:
+def _role(value: object, where: str) -> Role:
     role = ROLES.get(str(value).lower())
     if role is None:
         raise fields.wrong("role", f"one of {', '.join(ROLES)}", value, where)
@@ -201,12 +200,12 @@ def _system(row: Row, where: str, make: Callable[..., Message]) -> list[Message]
     ]
 
 
-def _has_parts(item: Any) -> bool:
+def _has_parts(item: object) -> bool:
     return isinstance(item, dict) and isinstance(item.get("content"), list | tuple)
 
 
 def _explicit(
-    items: list[Any],
+    items: list[object],
     sources: list[ImageSource],
     read_image: ReadImage,
     defaults: Defaults,
@@ -251,13 +250,15 @@ class _Named:
 
     __slots__ = ("value",)
 
-    def __init__(self, value: Any) -> None:
+    def __init__(self, value: object) -> None:
         self.value = value
 
 
-def _part(part: Any, where: str) -> str | int | _Named | None:
+def _part(part: object, where: str) -> str | int | _Named | None:
     """A text, the number of an image, an image, or None for the row's next image."""
-    kind = part.get("type") if isinstance(part, dict) else None
+    if not isinstance(part, dict):
+        raise fields.wrong("content", "a list of text and image parts", part, where)
+    kind = part.get("type")
     if kind in ("text", "input_text", "output_text") and set(part) == {"type", "text"}:
         return fields.text(part, "text", where=where)
     if kind in ("image", "image_url", "input_image"):

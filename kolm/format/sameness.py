@@ -11,9 +11,13 @@ from collections.abc import Iterable, Mapping
 from functools import cache, lru_cache
 from itertools import groupby
 from pathlib import Path
-from typing import Any, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from kolm import canonical, digest
+
+if TYPE_CHECKING:
+    from kolm.records.documents import Capture
+
 
 # Marks at the end of a sentence, decomposed: of English, Greek, CJK, Arabic, Devanagari.
 END_MARKS = ".,:;!?\u203d\u3001\u3002\u060c\u061b\u061f\u06d4\u0964\u0965"
@@ -21,12 +25,11 @@ _HANGUL_FIRST, _HANGUL_LAST = 0xAC00, 0xD7A3
 _VOWELS, _TAILS = 21, 28
 _ASCII_UNSEEN = dict.fromkeys((*range(9), *range(14, 28), 127), "")  # as the table has them
 
-Document = Mapping[str, Any]
 Asked = tuple[str, ...]
 Name = TypeVar("Name")
 
 
-def question(document: Document) -> Asked:
+def question(document: Capture) -> Asked:
     """What a capture asks: pictures by pixels, what is said to the model folded.
 
     The document must fit the schema of a capture; a place of an image that it does not have counts
@@ -46,18 +49,19 @@ def question(document: Document) -> Asked:
     return tuple(asked)
 
 
-def answer(document: Document) -> str:
+def answer(document: Capture) -> str:
     """The reference answer, as answers are compared: '5' is not '5%'."""
-    return plain(document["messages"][-1]["content"][0]["text"])
+    said = document["messages"][-1]["content"][0]
+    return plain(said["text"]) if said["type"] == "text" else ""
 
 
-def fingerprints(document: Document) -> tuple[bytes, bytes]:
+def fingerprints(document: Capture) -> tuple[bytes, bytes]:
     """Short stand-ins for question and answer: equal where these are, for one process to hold."""
     asked = digest.of_bytes(repr(question(document)).encode())
     return digest.raw_of(asked), digest.raw_of(digest.of_bytes(answer(document).encode()))
 
 
-def by_question(rows: Iterable[tuple[Name, Document]]) -> dict[Asked, dict[str, list[Name]]]:
+def by_question(rows: Iterable[tuple[Name, Capture]]) -> dict[Asked, dict[str, list[Name]]]:
     """Rows that ask the same, by what they answer; all in the order given.
 
     Two answers to one question contradict each other, and one answer twice is a repeat (S13).

@@ -12,6 +12,7 @@ from typing import Literal
 from kolm.digest import Digest
 from kolm.records.sides import Split
 
+MediaType = Literal["image/png", "image/jpeg", "image/webp"]
 Role = Literal["system", "user", "assistant"]
 
 
@@ -32,7 +33,7 @@ class Image:
     bytes: int
     file: Digest
     height: int
-    media_type: str
+    media_type: MediaType
     orientation: int
     pixels: Digest
     width: int

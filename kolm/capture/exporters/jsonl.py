@@ -6,7 +6,6 @@ A capture that is more than images, a prompt and a response is written with ``me
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from typing import Any
 
 from kolm import canonical
 from kolm.capture.documents import to_document
@@ -24,11 +23,11 @@ def pieces(rows: Iterable[Stored], images: Images) -> Iterator[bytes]:
         yield canonical.dumps({"image": shown, **row_of(row.capture)}) + b"\n"
 
 
-def common(capture: Capture) -> dict[str, Any]:
+def common(capture: Capture) -> dict[str, object]:
     """The fields that every format shares; those that say nothing are left out."""
     document = to_document(capture)
     shared = ("tags", "license", "split", "rejected", "corrections", "source")
-    return {key: document[key] for key in shared if document.get(key)}
+    return {key: value for key, value in document.items() if key in shared and value}
 
 
 def image_paths(capture: Capture, images: Images) -> str | list[str]:
@@ -37,7 +36,7 @@ def image_paths(capture: Capture, images: Images) -> str | list[str]:
     return paths[0] if len(paths) == 1 else paths
 
 
-def row_of(capture: Capture) -> dict[str, Any]:
+def row_of(capture: Capture) -> dict[str, object]:
     """The row of a capture, without its images."""
     pair = _pair(capture)
     if pair is None:

@@ -7,7 +7,6 @@ text does not turn into the place of an image when it is imported again.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from typing import Any
 
 from kolm import canonical
 from kolm.capture.exporters.jsonl import common, image_paths
@@ -29,7 +28,7 @@ def pieces(rows: Iterable[Stored], images: Images) -> Iterator[bytes]:
     yield b"[]\n" if lead == b"[\n" else b"\n]\n"
 
 
-def _row(row: Stored, images: Images) -> dict[str, Any]:
+def _row(row: Stored, images: Images) -> dict[str, object]:
     capture = row.capture
     placeholder = _placeholder(capture)
     document = {

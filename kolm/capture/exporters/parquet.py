@@ -8,7 +8,7 @@ from __future__ import annotations
 import io
 from collections.abc import Iterable, Iterator
 from types import ModuleType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from kolm.capture import arrow
 from kolm.capture.exporters.jsonl import row_of
@@ -17,6 +17,7 @@ from kolm.capture.store import Stored
 
 if TYPE_CHECKING:
     import pyarrow
+    from _typeshed import ReadableBuffer
 
 _GROUP_BYTES = 16 << 20  # of a row group, about: readers hold one at a time
 
@@ -35,8 +36,8 @@ def pieces(rows: Iterable[Stored], images: Images) -> Iterator[bytes]:
     yield sink.taken()
 
 
-def _groups(rows: Iterable[Stored], images: Images) -> Iterator[list[dict[str, Any]]]:
-    group, size = list[dict[str, Any]](), 0
+def _groups(rows: Iterable[Stored], images: Images) -> Iterator[list[dict[str, object]]]:
+    group, size = list[dict[str, object]](), 0
     for row in rows:
         shown = [
             {"bytes": images.data(image), "path": image_name(image)} for image in row.capture.images
@@ -87,7 +88,7 @@ class _Sink(io.RawIOBase):
         """It is."""
         return True
 
-    def write(self, data: Any) -> int:
+    def write(self, data: ReadableBuffer) -> int:
         """Keep bytes until they are taken."""
         self._pieces.append(bytes(data))
         self._written += len(self._pieces[-1])
