@@ -25,7 +25,7 @@ small = st.text(alphabet="abcä", max_size=12)
 def test_published_similarities(answer: str, one: str, other: str) -> None:
     for reference, stated in (("Coca Cola", one), ("Coca Cola Company", other)):
         plain = Anls(Fraction(1)).score(answer, reference).value  # the similarity, uncut
-        assert f"{float(plain) + 1e-9:.2f}" in (stated, f"{float(stated) + 0.01:.2f}")
+        assert float(plain) == pytest.approx(float(stated), abs=0.006)  # 4/17 is given as 0.23
         cut = plain if plain > Fraction(1, 2) else 0
         assert ANLS.score(answer, reference).value == cut
 
