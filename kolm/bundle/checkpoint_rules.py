@@ -15,7 +15,6 @@ from kolm.digest import Digest
 from kolm.errors import KolmError, Refused
 from kolm.format import checkpoint
 from kolm.format.names import LOCK, MODULES, TRACE, Name
-from kolm.format.schedule import read_schedule
 
 if TYPE_CHECKING:
     from kolm.records.documents import Checkpoint, ModulesRowAdapter
@@ -38,10 +37,10 @@ def checkpoints_follow(documents: Documents) -> Iterator[KolmError]:
     adapter = {part["tensor"]: part for row in modules for part in row["adapter"]}
     whole = {p["tensor"] for row in modules if row["state"] == "trained" for p in row["adapter"]}
     wrong = list(
-        checkpoint.documents_follow(
+        documents.rules.checkpoints_follow(
             lambda name: _read(documents, name),
             trace,
-            read_schedule(lock),
+            documents.rules.read_schedule(lock),
             {
                 name: checkpoint.Learned(name in whole, part["gradient_steps"])
                 for name, part in adapter.items()

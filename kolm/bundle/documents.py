@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from functools import cached_property
-from typing import Any, Final, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
 
 from kolm import canonical, digest, schema
 from kolm.bundle import limits, members
@@ -14,6 +14,10 @@ from kolm.digest import Digest
 from kolm.errors import Refused
 from kolm.format import names
 from kolm.format.names import Name
+from kolm.format.versions import CURRENT, rules_of
+
+if TYPE_CHECKING:
+    from kolm.format.v1 import Rules
 
 D = TypeVar("D")
 
@@ -25,8 +29,9 @@ _KEPT_BYTES: Final = 16 * limits.MIB
 class Documents:
     """The documents and rows of one bundle, by member name."""
 
-    def __init__(self, contents: Mapping[str, memoryview]) -> None:
+    def __init__(self, contents: Mapping[str, memoryview], artifact_type: str = CURRENT) -> None:
         self.contents = contents
+        self._artifact_type = artifact_type
         self._documents: dict[str, object] = {}
         self._rows: dict[str, tuple[Any, ...]] = {}
         self._digests: dict[str, Digest] = {}
@@ -40,7 +45,15 @@ class Documents:
         """
         present = set(container.digests)
         found = [m for m in container.manifest.members if m.digest in present]
-        return cls({member.name: container.blob(member.digest) for member in found})
+        return cls(
+            {member.name: container.blob(member.digest) for member in found},
+            container.manifest.artifact_type,
+        )
+
+    @property
+    def rules(self) -> type[Rules]:
+        """What follows from what, in the version that the bundle states."""
+        return rules_of(self._artifact_type)
 
     def __contains__(self, name: object) -> bool:
         return name in self.contents

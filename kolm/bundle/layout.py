@@ -14,7 +14,7 @@ from typing import Final, NamedTuple
 
 from kolm import canonical, digest
 from kolm.bundle import limits
-from kolm.bundle.manifest import ARTIFACT_TYPE, MANIFEST_MEDIA_TYPE, TITLE
+from kolm.bundle.manifest import MANIFEST_MEDIA_TYPE, TITLE, type_of
 from kolm.bundle.tar import blob_name
 from kolm.digest import Digest
 from kolm.errors import Refused
@@ -127,7 +127,7 @@ def index_of(subject: bytes, claims: Sequence[Claim]) -> bytes:
     """The bytes of index.json: the subject under the fixed tag, then the claim manifests."""
     first = _described(subject, MANIFEST_MEDIA_TYPE) | {
         "annotations": {_REF_NAME: TAG},
-        "artifactType": ARTIFACT_TYPE,
+        "artifactType": type_of(subject),
     }
     rest = [
         _described(claim.manifest, MANIFEST_MEDIA_TYPE) | {"artifactType": CLAIM_MEDIA_TYPE}

@@ -17,6 +17,7 @@ from kolm.bundle.members import REQUIRED, kind_of, position
 from kolm.digest import Digest
 from kolm.errors import Refused, Unreadable
 from kolm.format.names import RECEIPT
+from kolm.format.versions import CURRENT, FORMATS
 from kolm.records import kinds
 
 if TYPE_CHECKING:
@@ -24,11 +25,11 @@ if TYPE_CHECKING:
 
 
 MANIFEST_MEDIA_TYPE: Final = "application/vnd.oci.image.manifest.v1+json"
-ARTIFACT_TYPE: Final = "application/vnd.kolm.bundle.v1"
 TITLE: Final = "org.opencontainers.image.title"
 FILEPATH: Final = "org.cncf.model.filepath"
 
 _VERSIONED = re.compile(r"application/vnd\.kolm\.bundle\.v[0-9]+", re.ASCII)
+_TYPE = re.compile(rb'\{"artifactType":"([!#-\[\]-~]*)"')  # the first key of a canonical manifest
 
 
 class Member(NamedTuple):
@@ -45,8 +46,9 @@ class Member(NamedTuple):
 
 
 class Manifest(NamedTuple):
-    """The parsed subject manifest: the receipt, and the layers in their order."""
+    """The parsed subject manifest: the version, the receipt, and the layers in their order."""
 
+    artifact_type: str
     receipt: Member
     layers: tuple[Member, ...]
 
@@ -56,7 +58,13 @@ class Manifest(NamedTuple):
         return (self.receipt, *self.layers)
 
 
-def build_manifest(members: Iterable[Member]) -> bytes:
+def type_of(manifest: bytes | memoryview) -> str:
+    """The artifact type that a canonical manifest states; empty for what is none."""
+    found = _TYPE.match(manifest)
+    return found[1].decode("ascii") if found else ""
+
+
+def build_manifest(members: Iterable[Member], artifact_type: str = CURRENT) -> bytes:
     """The canonical manifest of a receipt and its layers.
 
     Raises:
@@ -71,7 +79,7 @@ def build_manifest(members: Iterable[Member]) -> bytes:
     layers = sorted((m for m in ordered if m.name != RECEIPT), key=lambda m: position(m.name))
     return canonical.dumps(
         {
-            "artifactType": ARTIFACT_TYPE,
+            "artifactType": artifact_type,
             "config": _descriptor(receipt),
             "layers": [_descriptor(member) for member in layers],
             "mediaType": MANIFEST_MEDIA_TYPE,
@@ -136,26 +144,26 @@ def parse_manifest(data: bytes | memoryview) -> Manifest:
     receipt, layers = _member(value["config"]), tuple(map(_member, value["layers"]))
     if receipt.name != RECEIPT:
         raise Refused("E_MANIFEST", "the config is not the receipt", where="manifest#/config")
-    if build_manifest((receipt, *layers)) != bytes(data):
+    if build_manifest((receipt, *layers), value["artifactType"]) != bytes(data):
         raise Refused(
             "E_MANIFEST",
             "the manifest is not the one that its members have",
             where="manifest",
             expected="the members in table order with the media types of the table",
         )
-    return Manifest(receipt=receipt, layers=layers)
+    return Manifest(artifact_type=value["artifactType"], receipt=receipt, layers=layers)
 
 
 def _check_artifact(value: object) -> None:
     found = value.get("artifactType") if type(value) is dict else None
-    if found == ARTIFACT_TYPE:
+    if found in FORMATS:
         return
     if isinstance(found, str) and _VERSIONED.fullmatch(found):
         raise Unreadable(
             "E_BUNDLE_VERSION",
             "the bundle has a format version that this kolm does not know",
             where="manifest#/artifactType",
-            expected=ARTIFACT_TYPE,
+            expected=" or ".join(FORMATS),
             found=found,
             hint="a newer kolm may know it",
         )
@@ -163,7 +171,7 @@ def _check_artifact(value: object) -> None:
         "E_NOT_A_BUNDLE",
         "this is an OCI layout, but not a kolm bundle",
         where="manifest#/artifactType",
-        expected=ARTIFACT_TYPE,
+        expected=" or ".join(FORMATS),
         found=str(found)[:80],
     )
 

@@ -16,10 +16,8 @@ from kolm.bundle.checkpoint_rules import checkpoints_follow
 from kolm.bundle.documents import Documents
 from kolm.bundle.receipt import derive_receipt
 from kolm.errors import KolmError, Refused
-from kolm.format import examples, names, trace
+from kolm.format import names
 from kolm.format.names import CARD, LOCK, WEIGHTS, Name
-from kolm.format.schedule import read_schedule
-from kolm.format.seeds import training_root
 
 if TYPE_CHECKING:
     from kolm.records.documents import Checkpoint, SnapshotRowSplit
@@ -92,7 +90,7 @@ def lock_pins_data(documents: Documents) -> Iterator[KolmError]:
     root = documents.document(names.SNAPSHOT)["root"]
     yield from _same(f"{LOCK}#/data/root", root, data["root"])
     sides = (row["split"] for row in documents.rows(names.LINES))
-    training = training_root(zip(sides, documents.lines(names.LINES), strict=True))
+    training = documents.rules.training_root(zip(sides, documents.lines(names.LINES), strict=True))
     yield from _same(f"{LOCK}#/data/training", training, data["training"])
     if names.CASES in documents:
         cases = documents.digest_of(names.CASES)
@@ -132,7 +130,7 @@ def snapshot_counts_rows(documents: Documents) -> Iterator[KolmError]:
 
 def examples_follow(documents: Documents) -> Iterator[KolmError]:
     """examples.jsonl has a possible row for each capture to learn from."""
-    yield from examples.examples_follow(
+    yield from documents.rules.examples_follow(
         documents.rows(names.EXAMPLES),
         documents.rows(names.LINES),
         documents.document(LOCK)["train"],
@@ -141,9 +139,9 @@ def examples_follow(documents: Documents) -> Iterator[KolmError]:
 
 def trace_follows(documents: Documents) -> Iterator[KolmError]:
     """The trace is the one that lock and examples make, where they decide it."""
-    yield from trace.trace_follows(
+    yield from documents.rules.trace_follows(
         documents.rows(names.TRACE),
-        read_schedule(documents.document(LOCK)),
+        documents.rules.read_schedule(documents.document(LOCK)),
         documents.rows(names.EXAMPLES),
     )
 

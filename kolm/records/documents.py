@@ -407,7 +407,7 @@ class ManifestDescriptor(TypedDict):
     size: int
 
 class Manifest(TypedDict):
-    artifactType: Literal['application/vnd.kolm.bundle.v1']
+    artifactType: str
     config: ManifestDescriptor
     layers: list[ManifestDescriptor]
     mediaType: Literal['application/vnd.oci.image.manifest.v1+json']

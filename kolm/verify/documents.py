@@ -15,6 +15,7 @@ from kolm.bundle import documents, limits, members, tensors
 from kolm.bundle.members import Content
 from kolm.errors import KolmError, Refused
 from kolm.format.names import Name
+from kolm.format.versions import CURRENT
 from kolm.schema import Kind
 from kolm.verify.snapshot_lines import SnapshotLines, read_snapshot_lines
 
@@ -58,8 +59,8 @@ class Rows(Generic[D]):
 class ParsedDocuments(documents.Documents):
     """The members of a bundle by name, parsed when first asked for."""
 
-    def __init__(self, contents: Mapping[str, memoryview]) -> None:
-        super().__init__(contents)
+    def __init__(self, contents: Mapping[str, memoryview], artifact_type: str = CURRENT) -> None:
+        super().__init__(contents, artifact_type)
         self._loaded: dict[str, Loaded] = {}
         self._room_bytes = KEPT_BYTES
 

@@ -32,6 +32,7 @@ from kolm.format.names import (
     WEIGHTS,
     Name,
 )
+from kolm.format.versions import CURRENT
 from kolm.methods import (
     Method,
     Stored,
@@ -43,7 +44,6 @@ from kolm.methods import (
 from kolm.records import kinds
 from kolm.records.verification import CheckResult, Verdict
 from kolm.roles import Family, Role
-from kolm.score.cases import Case, build_cases
 from kolm.sign.trust import TrustStore
 from kolm.verify.claim_states import ClaimStates, read_claims
 from kolm.verify.documents import KEPT_BYTES, ParsedDocuments, Rows, read_rows
@@ -52,6 +52,7 @@ from kolm.verify.snapshot_lines import SnapshotLines
 
 if TYPE_CHECKING:
     from kolm.bundle.base_root import BaseFacts
+    from kolm.format.v1 import Rules
     from kolm.records.documents import (
         Capture,
         Evaluation,
@@ -62,6 +63,7 @@ if TYPE_CHECKING:
         Snapshot,
         TraceRow,
     )
+    from kolm.score.cases import Case
     from kolm.verify.ports import CaptureSource, RescoreRequest
 
 
@@ -107,14 +109,21 @@ class Subject:
         self.digests: dict[str, Digest] = {}
         self._roles: dict[str, Role] = {}
         stored: dict[str, memoryview] = {}
+        version = CURRENT
         try:
+            version = self.container.manifest.artifact_type
             for member in self.container.manifest.members:
                 self.digests[member.name] = member.digest
                 if member.digest in self.container.digests:
                     stored[member.name] = self.container.blob(member.digest)
         except KolmError as error:
             self.manifest_error = error.again()
-        self.documents = ParsedDocuments(stored)
+        self.documents = ParsedDocuments(stored, version)
+
+    @property
+    def rules(self) -> type[Rules]:
+        """What follows from what, in the version that the bundle states."""
+        return self.documents.rules
 
     @cached_property
     def content_id(self) -> Digest | None:
@@ -274,7 +283,7 @@ class Subject:
         Raises:
             Refused: a case that does not end with the assistant's answer.
         """
-        return build_cases(self.case_rows())
+        return self.rules.build_cases(self.case_rows())
 
     @cached_property
     def pack_root(self) -> Digest:

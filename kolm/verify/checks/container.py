@@ -22,7 +22,6 @@ from kolm.format.names import (
     SNAPSHOT,
     TRACE,
 )
-from kolm.format.seeds import derive_seeds
 from kolm.records.verification import Finding
 from kolm.verify.check import check
 from kolm.verify.documents import NOT_CANONICAL
@@ -150,7 +149,7 @@ def content_id_is_recomputed(subject: Subject) -> Iterator[Finding]:
 
 def _seeds_follow(subject: Subject) -> Iterator[Finding]:
     """From base, captures to learn from, training settings and nonce: docs/format/lock.md."""
-    derived, listed = derive_seeds(subject.lock), subject.lock["seeds"]
+    derived, listed = subject.rules.derive_seeds(subject.lock), subject.lock["seeds"]
     for label, seed, stated in (
         ("initialisation", derived["initialisation"], listed["initialisation"]),
         ("order", derived["order"], listed["order"]),

@@ -15,13 +15,7 @@ from kolm.format.names import EVALUATION, LOCK, PREDICTIONS
 from kolm.records import codec
 from kolm.records.kscore import Inputs
 from kolm.records.verification import Finding
-from kolm.score.kscore import (
-    LATENCY_CALLS,
-    SIZED_MEMBERS,
-    cost_usd_per_call,
-    decide,
-    kscore_v1,
-)
+from kolm.score.kscore import LATENCY_CALLS, SIZED_MEMBERS
 from kolm.score.rounding import ratio
 from kolm.sign.predicates import KSCORE
 from kolm.verify.check import check
@@ -116,7 +110,7 @@ def _cost_is_possible(subject: Subject, name: str, stated: str, *, own: bool) ->
     local = cost["kind"] == "local"
     known = subject.predictions if own and not local else ()
     shortest = min((row["adapter"]["tokens"] for row in known), default=1)
-    least = cost_usd_per_call(cost, str(1 + shortest))
+    least = subject.rules.cost_usd_per_call(cost, str(1 + shortest))
     if local and stated != least:
         yield _differs(name, "inputs/cost_usd_per_call", least, stated)
     elif Decimal(stated) < Decimal(least):
@@ -131,7 +125,7 @@ def composite_follows(subject: Subject) -> Iterator[Finding]:
         yield not_checked(NONE)
         return
     for name, claim in claims:
-        result = kscore_v1(codec.from_document(Inputs, claim["inputs"]))
+        result = subject.rules.kscore(codec.from_document(Inputs, claim["inputs"]))
         axes: Mapping[str, object] = claim["axes"]
         for axis, value in result.axes.items():
             if axes[axis] != value:
@@ -161,7 +155,9 @@ def gate_follows(subject: Subject) -> Iterator[Finding]:
         scored = subject.evaluation if is_own(claim) else claim["gate"]
         try:
             gate = codec.to_document(
-                decide(claim["composite"], demanded, floors_passed=scored["floors_passed"])
+                subject.rules.decide(
+                    claim["composite"], demanded, floors_passed=scored["floors_passed"]
+                )
             )
         except KolmError as error:
             yield from_error(error)

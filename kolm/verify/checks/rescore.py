@@ -23,7 +23,6 @@ from kolm.format.names import PREDICTIONS
 from kolm.records.verification import Finding, Verdict
 from kolm.score.evaluation import RUNS
 from kolm.score.intervals import binomial_lower_bound, binomial_tail, hoeffding_lower_bound
-from kolm.score.judge import Judge
 from kolm.score.rounding import MILLION, ratio
 from kolm.verify.check import Answers
 from kolm.verify.findings import could_not_look, failed, from_error, not_checked, passed
@@ -120,7 +119,7 @@ class _Scores:
     """Answers of the drawn cases, judged by the lock's metric."""
 
     def __init__(self, subject: Subject, cases: Sequence[Digest]) -> None:
-        self._judge = Judge(subject.lock["evaluation"])
+        self._judge = subject.rules.judge(subject.lock["evaluation"])
         known = {case.case: case.reference for case in subject.cases}
         self._references = [known[case] for case in cases]
 

@@ -17,13 +17,7 @@ from kolm.errors import KolmError
 from kolm.format import sameness
 from kolm.format.names import CASES, EVALUATION, LINES, LOCK, PREDICTIONS, SNAPSHOT
 from kolm.records.verification import Finding
-from kolm.score.evaluation import (
-    RUNS,
-    evaluate,
-    evaluate_stated,
-    find_impossible,
-    find_mismatches,
-)
+from kolm.score.evaluation import RUNS
 from kolm.score.judge import LENGTH, LONGEST_OUTPUT_CHARACTERS
 from kolm.verify.check import check
 from kolm.verify.findings import could_not_look, failed, from_error, not_checked, passed
@@ -212,9 +206,9 @@ def case_scores_follow(subject: Subject) -> Iterator[Finding]:
     obstacle, settings = subject.cases_obstacle(), subject.lock["evaluation"]
     try:
         for wrong in (
-            find_impossible(subject.predictions, settings)
+            subject.rules.find_impossible(subject.predictions, settings)
             if obstacle
-            else find_mismatches(subject.predictions, subject.cases, settings)
+            else subject.rules.find_mismatches(subject.predictions, subject.cases, settings)
         ):
             yield failed(
                 f"the {wrong.field} of the {wrong.run} output is not what the metric gives",
@@ -269,13 +263,15 @@ def evaluation_follows(subject: Subject) -> Iterator[Finding]:
 def _computed(subject: Subject, *, from_stated: bool) -> Evaluation:
     settings = subject.lock["evaluation"]
     if not from_stated:
-        return evaluate(subject.predictions, subject.cases, settings)
+        return subject.rules.evaluate(subject.predictions, subject.cases, settings)
     lines = subject.lines
     pictures = {
         lines.captures[number]: [image["pixels"] for image in lines.images[number]]
         for number in lines.of_split("eval")
     }
-    return evaluate_stated(subject.predictions, pictures, settings, stated=subject.evaluation)
+    return subject.rules.evaluate_stated(
+        subject.predictions, pictures, settings, stated=subject.evaluation
+    )
 
 
 @check(

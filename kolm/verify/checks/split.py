@@ -118,7 +118,6 @@ def sides_by_rule(subject: Subject) -> list[str]:
     if official and not _carved(subject):
         return [_stated(split) if split == NO_SIDE else split for split in lines.splits]
     from kolm.format.groups import Member  # most splits are official
-    from kolm.format.split import assign, rule_of
 
     members = [
         Member(
@@ -128,7 +127,7 @@ def sides_by_rule(subject: Subject) -> list[str]:
         )
         for capture, split, images in zip(lines.captures, lines.splits, lines.images, strict=True)
     ]
-    sides = assign(members, rule_of(subject.snapshot))
+    sides = subject.rules.assign(members, subject.snapshot)
     return [sides[member.id] for member in members]
 
 

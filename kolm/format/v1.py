@@ -1,0 +1,60 @@
+"""Format: the rules of `application/vnd.kolm.bundle.v1`: what follows from what.
+
+Each is one pure function: a compile calls it to write, verify calls it by this list to compare. The
+next version is a class that inherits this one and names what differs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from kolm.format.checkpoint import documents_follow
+from kolm.format.examples import examples_follow
+from kolm.format.schedule import read_schedule
+from kolm.format.seeds import derive_seeds, training_root
+from kolm.format.trace import trace_follows
+from kolm.score.cases import build_cases
+from kolm.score.evaluation import evaluate, evaluate_stated, find_impossible, find_mismatches
+from kolm.score.judge import Judge
+from kolm.score.kscore import cost_usd_per_call, decide, kscore_v1
+
+if TYPE_CHECKING:
+    from kolm.digest import Digest
+    from kolm.format.groups import Member
+    from kolm.records.documents import Snapshot
+    from kolm.records.sides import Placed
+
+
+class Rules:
+    """What a compile writes and verify computes again."""
+
+    # docs/format/lock.md, snapshot.md
+    derive_seeds = staticmethod(derive_seeds)
+    training_root = staticmethod(training_root)
+
+    @staticmethod
+    def assign(members: Sequence[Member], header: Snapshot) -> dict[Digest, Placed]:
+        """The side of every capture by the rule of a snapshot's header."""
+        from kolm.format.split import assign, rule_of  # most splits are official
+
+        return assign(members, rule_of(header))
+
+    # examples.md, trace.md, randomness.md, checkpoint.md
+    read_schedule = staticmethod(read_schedule)
+    examples_follow = staticmethod(examples_follow)
+    trace_follows = staticmethod(trace_follows)
+    checkpoints_follow = staticmethod(documents_follow)
+
+    # evaluation.md
+    build_cases = staticmethod(build_cases)
+    judge = Judge
+    evaluate = staticmethod(evaluate)
+    evaluate_stated = staticmethod(evaluate_stated)
+    find_mismatches = staticmethod(find_mismatches)
+    find_impossible = staticmethod(find_impossible)
+
+    # kscore.md
+    kscore = staticmethod(kscore_v1)
+    decide = staticmethod(decide)
+    cost_usd_per_call = staticmethod(cost_usd_per_call)
