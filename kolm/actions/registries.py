@@ -20,7 +20,7 @@ from kolm.errors import Denied, Lacking, Unreadable
 from kolm.events import Reporter, Silent
 from kolm.registry import audit as audits
 from kolm.registry import pull as pulling
-from kolm.registry.backends.directory import Directory
+from kolm.registry.backends import kind_of, open_registry
 from kolm.registry.catalog import browse, describe, listing_to_document, summarise
 from kolm.registry.check import ALLOW_BELOW_GATE, Check, verified
 from kolm.registry.publish import Published, Publisher
@@ -51,7 +51,7 @@ def create_registry(folder: str | Path) -> Made:
     Raises:
         Usage: something is in the folder.
     """
-    backend = Directory.create(Path(folder))
+    backend = kind_of(folder).create(Path(folder))
     return Made(backend.where, Seen.of(paths.config_folder(), backend).forget())
 
 
@@ -85,7 +85,7 @@ def publish(
     """
     told = reporter or Silent()
     name, version = parse_target(target)
-    backend = Directory.open(Path(registry))
+    backend = open_registry(registry)
     signer = choose_key(key, ask_passphrase)
     believed = trust_of(trust)
     check = _check(believed, policy, told, allow_below_gate=allow_below_gate)
@@ -117,7 +117,7 @@ def pull(
         KolmError: nothing has this reference, it does not pass, or the file cannot be written.
     """
     told = reporter or Silent()
-    believed, backend = trust_of(trust), Directory.open(Path(registry))
+    believed, backend = trust_of(trust), open_registry(registry)
     with _seen(backend, told) as seen:
         return pulling.pull(
             backend,
@@ -147,7 +147,7 @@ def list_registry(
         Unreadable: ``E_REFERENCE_UNKNOWN``, the name is not there.
     """
     wanted = None if name is None else parse_name(name)
-    backend, believed = Directory.open(Path(registry)), trust_of(trust)
+    backend, believed = open_registry(registry), trust_of(trust)
     with _seen(backend, reporter or Silent()) as seen:
         found = browse(backend, believed, words=tuple(words), seen=seen)
     listed = []
@@ -184,7 +184,7 @@ def show(
         KolmError: nothing has this reference, or what it names cannot be read.
     """
     told = reporter or Silent()
-    backend, believed = Directory.open(Path(registry)), trust_of(trust)
+    backend, believed = open_registry(registry), trust_of(trust)
     with _seen(backend, told) as seen:
         signed = resolve(backend, parse_reference(reference), believed, seen=seen, reporter=told)
     return describe(backend, signed, believed)
@@ -199,7 +199,7 @@ def verify_registry(
 ) -> audits.Audit:
     """Check every history, signature, file and bundle of a registry again."""
     told = reporter or Silent()
-    believed, backend = trust_of(trust), Directory.open(Path(registry))
+    believed, backend = trust_of(trust), open_registry(registry)
     with _seen(backend, told) as seen:
         return audits.audit(
             backend,

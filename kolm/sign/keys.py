@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from kolm import digest
 from kolm.errors import Denied, Refused, Usage
-from kolm.sign.signers import SIGNERS, ed25519
+from kolm.sign.signers import SIGNERS, ed25519, signer_of
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes, PublicKeyTypes
@@ -33,7 +33,7 @@ class PublicKey(NamedTuple):
 
     def verifies(self, message: bytes, signature: bytes) -> bool:
         """Whether `signature` is this key's signature of `message`."""
-        return SIGNERS[self.algorithm].verify(self.held, message, signature)
+        return signer_of(self.algorithm).verify(self.held, message, signature)
 
 
 class PrivateKey(NamedTuple):
@@ -44,7 +44,7 @@ class PrivateKey(NamedTuple):
 
     def sign(self, message: bytes) -> bytes:
         """The signature of `message`."""
-        return SIGNERS[self.public.algorithm].sign(self.held, message)
+        return signer_of(self.public.algorithm).sign(self.held, message)
 
     def to_pem(self, passphrase: str | None = None) -> bytes:
         """The PKCS #8 PEM text, encrypted when a passphrase is given."""
@@ -67,15 +67,14 @@ def generate(algorithm: str = "ed25519") -> PrivateKey:
     Raises:
         Usage: no such algorithm.
     """
-    signer = SIGNERS.get(algorithm)
-    if signer is None:
+    if algorithm not in SIGNERS:
         raise Usage(
             "E_KEY_ALGORITHM",
             "no such signature algorithm",
             expected=" or ".join(SIGNERS),
             found=algorithm[:40],
         )
-    return _private(signer.generate(), where="new key")
+    return _private(signer_of(algorithm).generate(), where="new key")
 
 
 def read_public(data: bytes | str, *, where: str) -> PublicKey:
@@ -157,11 +156,11 @@ def _private(key: PrivateKeyTypes, *, where: str) -> PrivateKey:
 
 def _public(key: PublicKeyTypes, *, where: str, pem: bytes | None = None) -> PublicKey:
     """The value of a key; `pem` is its canonical text when the caller has it already."""
-    for signer in SIGNERS.values():
-        if signer.accepts(key):
+    for algorithm in SIGNERS:
+        if signer_of(algorithm).accepts(key):
             pem = pem or _canonical_pem(key)
             keyid = digest.hex_of(digest.of_bytes(pem))
-            return PublicKey(algorithm=signer.name, pem=pem.decode("ascii"), keyid=keyid, held=key)
+            return PublicKey(algorithm=algorithm, pem=pem.decode("ascii"), keyid=keyid, held=key)
     raise Refused(
         "E_KEY_KIND",
         "unsupported key type, or a weak key",

@@ -9,12 +9,12 @@ import click
 
 from kolm.cli import output
 from kolm.cli.passphrase import VARIABLE, new_passphrase
+from kolm.sign.signers import SIGNERS
 
 if TYPE_CHECKING:
     from kolm.records.answers import KeysListRow, KeysListRowAlgorithm
     from kolm.sign.trust import TrustedKey
 
-ALGORITHMS = ("ed25519", "p256")
 ROLES = ("builder", "evaluator", "verifier", "publisher")
 
 PASSPHRASE = click.option(
@@ -33,7 +33,7 @@ def command() -> None:
 @command.command("new")
 @click.option(
     "--algorithm",
-    type=click.Choice(ALGORITHMS),
+    type=click.Choice(SIGNERS),
     default="ed25519",
     show_default=True,
     help="Kind of key; p256 for tools that take nothing else.",
@@ -130,7 +130,7 @@ def export(name: str | None, target: Path | None, force: bool) -> None:
 
 @command.command("rotate")
 @click.argument("name", required=False)
-@click.option("--algorithm", type=click.Choice(ALGORITHMS), help="Default: that of the old key.")
+@click.option("--algorithm", type=click.Choice(SIGNERS), help="Default: that of the old key.")
 @PASSPHRASE
 def rotate(name: str | None, algorithm: str | None, ask: bool) -> None:
     """Replace a signing key. The old private key is destroyed; what it signed stays valid.

@@ -35,7 +35,6 @@ _BLOBS = Path("blobs") / "sha256"
 _MAX_MARK_BYTES = 4096
 _ENTRY_NAME = re.compile(r"([0-9]{6})\.json\Z", re.ASCII)
 _SEGMENT = re.compile(r"[a-z0-9][a-z0-9-]*\Z", re.ASCII)
-_URL = re.compile(r"[a-z][a-z0-9+.-]+:/", re.ASCII)
 _HEX = re.compile(r"[0-9a-f]{64}\Z", re.ASCII)
 
 
@@ -73,18 +72,10 @@ class Directory:
 
         Raises:
             Unreadable: it is not a registry, or of an unknown version.
-            Usage: it is a URL.
         """
         try:
             data = read_small(folder / _MARK_NAME, max_bytes=_MAX_MARK_BYTES)
         except (FileNotFoundError, NotADirectoryError):
-            if _URL.match(str(folder)):
-                raise Usage(
-                    "E_REGISTRY_URL",
-                    "a registry is a folder, and kolm reads no URLs",
-                    where=str(folder),
-                    hint="mount or copy it, and name the folder",
-                ) from None
             raise Unreadable(
                 "E_REGISTRY_MISSING",
                 "not a registry: it has no registry.json",

@@ -30,8 +30,6 @@ _WEAK_Y = {0, 1, _FIELD - 1, _ORDER_8_Y, _FIELD - _ORDER_8_Y}
 class Ed25519:
     """Pure Ed25519."""
 
-    name = "ed25519"
-
     def generate(self) -> PrivateKeyTypes:
         """A new private key."""
         return ed25519.Ed25519PrivateKey.generate()
@@ -60,6 +58,9 @@ class Ed25519:
         except InvalidSignature:
             return False
         return True
+
+
+SIGNER = Ed25519()
 
 
 def read_canonical_pem(text: bytes) -> ed25519.Ed25519PublicKey | None:

@@ -30,8 +30,6 @@ def _ecdsa_sha256() -> ec.ECDSA:
 class P256:
     """ECDSA P-256 with SHA-256, DER signatures with low s."""
 
-    name = "p256"
-
     def generate(self) -> PrivateKeyTypes:
         """A new private key."""
         return ec.generate_private_key(ec.SECP256R1())
@@ -59,3 +57,6 @@ class P256:
         except (InvalidSignature, ValueError):
             return False
         return True
+
+
+SIGNER = P256()

@@ -9,11 +9,7 @@ if TYPE_CHECKING:
 
 
 class Signer(Protocol):
-    """One signature algorithm over whole messages."""
-
-    @property
-    def name(self) -> str:
-        """The word for the algorithm in flags and lists."""
+    """One signature algorithm over whole messages; its module holds it as `SIGNER`."""
 
     def generate(self) -> PrivateKeyTypes:
         """A new private key from the operating system's randomness."""
