@@ -208,6 +208,15 @@ def _cases(rules: Rules, given: Given) -> Any:
     return rules.build_cases((digest.of_value(case), case) for case in given["cases"])
 
 
+def _said_of_cases(rules: Rules, given: Given) -> Any:
+    """The cases; of what they ask, which of them ask the same."""
+    cases = _cases(rules, given)
+    asked = [case.question for case in cases]
+    for case in cases:
+        yield [case.case, case.reference, case.tags, case.images]
+        yield [case.image_size, case.answer_type, asked.index(case.question)]
+
+
 def _metrics() -> dict[str, list[dict[str, str]]]:
     """Each metric, with two values of its options."""
     found = {}
@@ -292,7 +301,7 @@ def _cost(rules: Rules, given: Given) -> Any:
 
 RECIPES: dict[str, Callable[[Rules, Given], Any]] = {
     "assign": _assign,
-    "build_cases": _cases,
+    "build_cases": _said_of_cases,
     "checkpoints_follow": _checkpoints,
     "cost_usd_per_call": _cost,
     "decide": _decide,
