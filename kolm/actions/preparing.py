@@ -223,7 +223,7 @@ def demand_reachable(prepared: Prepared, *, too_long: int = 0) -> None:
     """
     cases = prepared.snapshot.header.splits.eval.captures
     floor = prepared.lock["evaluation"]["floors"]["accuracy_lower_bound"]
-    best = wilson(cases - too_long, cases).low
+    best = wilson(cases - too_long, cases)["low"]
     if floor is None or Decimal(best) >= Decimal(floor):
         return
     found = f"{cases} eval cases, whose lower bound is at most {best}"

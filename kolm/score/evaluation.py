@@ -10,12 +10,10 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import zip_longest
-from typing import TYPE_CHECKING, Final, Literal, NamedTuple, TypedDict, cast
+from typing import TYPE_CHECKING, Final, Literal, NamedTuple, TypedDict
 
 from kolm.errors import Refused
 from kolm.metrics.exact import normalise
-from kolm.records import codec
-from kolm.records.evaluation import Evaluation, Majority, Slice
 from kolm.score.aggregate import summarise
 from kolm.score.cases import Case
 from kolm.score.floors import all_passed, check_floors
@@ -26,11 +24,17 @@ from kolm.score.slices import slice_scores
 
 if TYPE_CHECKING:
     from kolm.digest import Digest
-    from kolm.records.documents import Evaluation as Document
-    from kolm.records.documents import LockEvaluation, PredictionsRow, PredictionsRowOutcome
+    from kolm.records.documents import (
+        Evaluation,
+        EvaluationMajority,
+        EvaluationSlice,
+        LockEvaluation,
+        PredictionsRow,
+        PredictionsRowOutcome,
+    )
 
 
-SCHEMA = "urn:kolm:evaluation:v1"
+SCHEMA: Final = "urn:kolm:evaluation:v1"
 Run = Literal["adapter", "base", "blind"]
 RUNS: Final[tuple[Run, ...]] = ("adapter", "base", "blind")
 
@@ -49,7 +53,7 @@ def evaluate(
     predictions: Iterable[PredictionsRow],
     cases: Sequence[Case],
     settings: LockEvaluation,
-) -> Document:
+) -> Evaluation:
     """The evaluation document.
 
     Args:
@@ -72,7 +76,7 @@ def evaluate(
             scores[run].append(verdict.score_millionths)
             covered += run == "adapter" and verdict.covered
         cut += row["cut"] > 0
-    evaluation = _add_up(
+    return _add_up(
         _Scores(
             millionths=scores,
             covered=covered,
@@ -85,7 +89,6 @@ def evaluate(
         slices=slice_scores(ordered, scores["adapter"]),
         settings=settings,
     )
-    return cast("Document", codec.to_document(evaluation))
 
 
 def evaluate_stated(
@@ -93,8 +96,8 @@ def evaluate_stated(
     pictures: Mapping[Digest, Sequence[str]],
     settings: LockEvaluation,
     *,
-    stated: Document,
-) -> Document:
+    stated: Evaluation,
+) -> Evaluation:
     """The evaluation document that the scores stated case by case imply.
 
     Means, intervals, the paired test, coverage and floors follow from them. What needs prompts,
@@ -117,7 +120,7 @@ def evaluate_stated(
             scores[run].append(in_millionths(row[run]["score"]))
         covered += row["adapter"]["covered"]
         cut += row["cut"] > 0
-    evaluation = _add_up(
+    return _add_up(
         _Scores(
             millionths=scores,
             covered=covered,
@@ -126,11 +129,10 @@ def evaluate_stated(
             distinct_questions=stated["distinct_questions"],
             cut_prompts=cut,
         ),
-        majority=codec.from_document(Majority, stated["majority"]),
-        slices=tuple(codec.from_document(Slice, part) for part in stated["slices"]),
+        majority=stated["majority"],
+        slices=stated["slices"],
         settings=settings,
     )
-    return cast("Document", codec.to_document(evaluation))
 
 
 class AnsweredRow(TypedDict):
@@ -156,7 +158,11 @@ class _Scores(NamedTuple):
 
 
 def _add_up(
-    scores: _Scores, *, majority: Majority, slices: tuple[Slice, ...], settings: LockEvaluation
+    scores: _Scores,
+    *,
+    majority: EvaluationMajority,
+    slices: list[EvaluationSlice],
+    settings: LockEvaluation,
 ) -> Evaluation:
     """Everything that follows from the scores, held against the floors."""
     binary = Judge(settings).binary
@@ -169,23 +175,23 @@ def _add_up(
         paired=paired,
         slices=slices,
     )
-    return Evaluation(
-        schema=SCHEMA,
-        metric=dict(settings["metric"]),
-        cases=scores.cases,
-        covered=scores.covered,
-        distinct_questions=scores.distinct_questions,
-        cut_prompts=scores.cut_prompts,
-        images=scores.images,
-        adapter=means["adapter"],
-        base=means["base"],
-        blind=means["blind"],
-        majority=majority,
-        paired=paired,
-        slices=slices,
-        floors=floors,
-        floors_passed=all_passed(floors),
-    )
+    return {
+        "schema": SCHEMA,
+        "metric": settings["metric"],
+        "cases": scores.cases,
+        "covered": scores.covered,
+        "distinct_questions": scores.distinct_questions,
+        "cut_prompts": scores.cut_prompts,
+        "images": scores.images,
+        "adapter": means["adapter"],
+        "base": means["base"],
+        "blind": means["blind"],
+        "majority": majority,
+        "paired": paired,
+        "slices": slices,
+        "floors": floors,
+        "floors_passed": all_passed(floors),
+    }
 
 
 def score_row(
@@ -275,13 +281,13 @@ def find_impossible(
                     yield Mismatch(row["case"], run, "score", score, alike[0])
 
 
-def measure_majority(cases: Sequence[Case], judge: Judge) -> Majority:
+def measure_majority(cases: Sequence[Case], judge: Judge) -> EvaluationMajority:
     """The most frequent normalised reference (ties: first in code-point order) and its score."""
     counts = Counter(normalise(case.reference) for case in cases)
     answer = min(counts, key=lambda text: (-counts[text], text))
     scores = [judge.judge_text(answer, case.reference).score_millionths for case in cases]
     mean = summarise(scores)
-    return Majority(answer=answer, accuracy=mean.accuracy, interval=mean.interval)
+    return {"answer": answer, "accuracy": mean["accuracy"], "interval": mean["interval"]}
 
 
 def _aligned(

@@ -10,10 +10,17 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Final
 
 from kolm import canonical
-from kolm.records.evaluation import Accuracy, Floor, Majority, Paired, Slice
 
 if TYPE_CHECKING:
-    from kolm.records.documents import EvaluationFloorName, LockEvaluationFloors
+    from kolm.records.documents import (
+        EvaluationAccuracy,
+        EvaluationFloor,
+        EvaluationFloorName,
+        EvaluationMajority,
+        EvaluationPaired,
+        EvaluationSlice,
+        LockEvaluationFloors,
+    )
     from kolm.score.evaluation import Run
 
 BASE_P: Final = "better_than_base_p"  # the one ceiling among the floors
@@ -22,11 +29,11 @@ BASE_P: Final = "better_than_base_p"  # the one ceiling among the floors
 def check_floors(
     demands: LockEvaluationFloors,
     *,
-    means: Mapping[Run, Accuracy],
-    majority: Majority,
-    paired: Paired,
-    slices: Iterable[Slice],
-) -> tuple[Floor, ...]:
+    means: Mapping[Run, EvaluationAccuracy],
+    majority: EvaluationMajority,
+    paired: EvaluationPaired,
+    slices: Iterable[EvaluationSlice],
+) -> list[EvaluationFloor]:
     """Apply a lock's ``evaluation.floors`` to the measured values, in a fixed order.
 
     A floor that the lock switches off with null is still observed, so that a buyer can hold it
@@ -37,21 +44,21 @@ def check_floors(
         Refused: a demand that is not a canonical decimal string.
     """
     minimum_cases = demands["worst_slice_minimum_cases"]
-    large = [part.accuracy for part in slices if part.cases >= minimum_cases]
+    large = [part["accuracy"] for part in slices if part["cases"] >= minimum_cases]
     adapter, base, blind = means["adapter"], means["base"], means["blind"]
-    mean = Decimal(adapter.accuracy)
-    worst = min(Decimal(value) for value in (*large, adapter.accuracy))
+    mean = Decimal(adapter["accuracy"])
+    worst = min(Decimal(value) for value in (*large, adapter["accuracy"]))
     observed: dict[EvaluationFloorName, Decimal] = {
-        "accuracy_lower_bound": Decimal(adapter.interval.low),
+        "accuracy_lower_bound": Decimal(adapter["interval"]["low"]),
         "worst_slice": worst,
-        BASE_P: Decimal(paired.p),
-        "above_blind": mean - Decimal(blind.accuracy),
-        "above_majority": mean - Decimal(majority.accuracy),
+        BASE_P: Decimal(paired["p"]),
+        "above_blind": mean - Decimal(blind["accuracy"]),
+        "above_majority": mean - Decimal(majority["accuracy"]),
     }
-    better = is_ahead(paired.adapter_only, paired.base_only, adapter.accuracy, base.accuracy)
-    return tuple(
-        _hold(name, demands[name], value, ahead=better) for name, value in observed.items()
+    better = is_ahead(
+        paired["adapter_only"], paired["base_only"], adapter["accuracy"], base["accuracy"]
     )
+    return [_hold(name, demands[name], value, ahead=better) for name, value in observed.items()]
 
 
 def is_ahead(adapter_only: int, base_only: int, adapter: str, base: str) -> bool:
@@ -71,19 +78,21 @@ def meets(name: str, demanded: Decimal, observed: Decimal, *, ahead: bool) -> bo
     return observed < demanded and ahead if name == BASE_P else observed >= demanded
 
 
-def all_passed(floors: Iterable[Floor]) -> bool:
+def all_passed(floors: Iterable[EvaluationFloor]) -> bool:
     """Whether no floor that is demanded was missed."""
-    return all(floor.passed is not False for floor in floors)
+    return all(floor["passed"] is not False for floor in floors)
 
 
-def _hold(name: str, demand: str | None, observed: Decimal, *, ahead: bool) -> Floor:
+def _hold(
+    name: EvaluationFloorName, demand: str | None, observed: Decimal, *, ahead: bool
+) -> EvaluationFloor:
     written = canonical.decimal(observed, None)
     if demand is None:
-        return Floor(name=name, demanded=None, observed=written, passed=None)
+        return {"name": name, "demanded": None, "observed": written, "passed": None}
     demanded = canonical.parse_decimal(demand, where=f"evaluation.floors.{name}")
-    return Floor(
-        name=name,
-        demanded=demand,
-        observed=written,
-        passed=meets(name, demanded, observed, ahead=ahead),
-    )
+    return {
+        "name": name,
+        "demanded": demand,
+        "observed": written,
+        "passed": meets(name, demanded, observed, ahead=ahead),
+    }

@@ -9,16 +9,20 @@ from __future__ import annotations
 
 from decimal import Decimal, localcontext
 from math import comb
+from typing import TYPE_CHECKING, Final
 
-from kolm.records.evaluation import Interval
 from kolm.score.rounding import DECIMALS, MILLION, written
 
-LEVEL = "0.95"
+if TYPE_CHECKING:
+    from kolm.records.documents import EvaluationInterval
+
+
+LEVEL: Final = "0.95"
 Z = Decimal("1.959963984540054")  # the normal quantile of 0.975
 _ONE_SIDED = Decimal("0.05")
 
 
-def wilson(points: Decimal | int, cases: int) -> Interval:
+def wilson(points: Decimal | int, cases: int) -> EvaluationInterval:
     """Wilson's score interval of a mean: `points`, the sum of scores from 0 to 1, in `cases` cases.
 
     (2k + z² ∓ z·√(z² + 4k(n − k)/n)) / (2(n + z²)), in decimals of 28 digits, kept within [0, 1].
@@ -31,9 +35,12 @@ def wilson(points: Decimal | int, cases: int) -> Interval:
         reach = Z * (square + Decimal(4 * points * (cases - points)) / cases).sqrt()
         scale = 2 * (cases + square)
         low, high = (centre - reach) / scale, (centre + reach) / scale
-    return Interval(
-        method="wilson", level=LEVEL, low=written(_bounded(low)), high=written(_bounded(high))
-    )
+    return {
+        "method": "wilson",
+        "level": LEVEL,
+        "low": written(_bounded(low)),
+        "high": written(_bounded(high)),
+    }
 
 
 def binomial_lower_bound(right: int, cases: int) -> str:

@@ -10,9 +10,12 @@ cases neither underflow nor drift.
 from __future__ import annotations
 
 from fractions import Fraction
+from typing import TYPE_CHECKING
 
-from kolm.records.evaluation import Paired
 from kolm.score.rounding import millionths, written
+
+if TYPE_CHECKING:
+    from kolm.records.documents import EvaluationPaired
 
 
 def two_sided_p(first_only: int, second_only: int) -> Fraction:
@@ -26,7 +29,9 @@ def two_sided_p(first_only: int, second_only: int) -> Fraction:
     return min(Fraction(1), Fraction(2 * total, 2**discordant))
 
 
-def compare(adapter_millionths: list[int], base_millionths: list[int], *, binary: bool) -> Paired:
+def compare(
+    adapter_millionths: list[int], base_millionths: list[int], *, binary: bool
+) -> EvaluationPaired:
     """Count the cases that only one side wins, and test the difference.
 
     `p` is written with six places, half to even; a p below 0.0000005 is written "0".
@@ -34,9 +39,9 @@ def compare(adapter_millionths: list[int], base_millionths: list[int], *, binary
     pairs = list(zip(adapter_millionths, base_millionths, strict=True))
     adapter_only = sum(adapter > base for adapter, base in pairs)
     base_only = sum(base > adapter for adapter, base in pairs)
-    return Paired(
-        adapter_only=adapter_only,
-        base_only=base_only,
-        p=written(millionths(two_sided_p(adapter_only, base_only))),
-        method="mcnemar-exact" if binary else "sign-exact",
-    )
+    return {
+        "adapter_only": adapter_only,
+        "base_only": base_only,
+        "p": written(millionths(two_sided_p(adapter_only, base_only))),
+        "method": "mcnemar-exact" if binary else "sign-exact",
+    }

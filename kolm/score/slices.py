@@ -7,23 +7,30 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Container, Iterable, Iterator, Sequence
+from typing import TYPE_CHECKING, Final, TypeAlias
 
-from kolm.records.evaluation import Slice
 from kolm.score.aggregate import summarise
 from kolm.score.cases import Case
 
-ANSWER_TYPE, IMAGE_SIZE, TAG = "answer_type", "image_size", "tag"
+if TYPE_CHECKING:
+    from kolm.records.documents import EvaluationSlice, EvaluationSliceKind
+
+
+ANSWER_TYPE: Final = "answer_type"
+IMAGE_SIZE: Final = "image_size"
+TAG: Final = "tag"
+_Name: TypeAlias = "tuple[EvaluationSliceKind, str]"
 MAX_TAGS = 256  # a tag a case would make the document grow with the cases, past its size limit
 
 
-def slice_scores(cases: Sequence[Case], scores_millionths: Sequence[int]) -> tuple[Slice, ...]:
+def slice_scores(cases: Sequence[Case], scores_millionths: Sequence[int]) -> list[EvaluationSlice]:
     """Every slice with its mean and interval, sorted by kind, then value."""
     tags = most_used_tags(cases)
-    members: dict[tuple[str, str], list[int]] = defaultdict(list)
+    members: dict[_Name, list[int]] = defaultdict(list)
     for case, score in zip(cases, scores_millionths, strict=True):
         for name in _slices_of(case, tags):
             members[name].append(score)
-    return tuple(_measure(name, members[name]) for name in sorted(members))
+    return [_measure(name, members[name]) for name in sorted(members)]
 
 
 def most_used_tags(cases: Iterable[Case]) -> frozenset[str]:
@@ -33,7 +40,7 @@ def most_used_tags(cases: Iterable[Case]) -> frozenset[str]:
     return frozenset(ranked[:MAX_TAGS])
 
 
-def _slices_of(case: Case, tags: Container[str]) -> Iterator[tuple[str, str]]:
+def _slices_of(case: Case, tags: Container[str]) -> Iterator[_Name]:
     yield ANSWER_TYPE, case.answer_type
     yield IMAGE_SIZE, case.image_size
     for tag in case.tags:
@@ -41,12 +48,12 @@ def _slices_of(case: Case, tags: Container[str]) -> Iterator[tuple[str, str]]:
             yield TAG, tag
 
 
-def _measure(name: tuple[str, str], scores_millionths: Sequence[int]) -> Slice:
+def _measure(name: _Name, scores_millionths: Sequence[int]) -> EvaluationSlice:
     mean = summarise(scores_millionths)
-    return Slice(
-        kind=name[0],
-        value=name[1],
-        cases=len(scores_millionths),
-        accuracy=mean.accuracy,
-        interval=mean.interval,
-    )
+    return {
+        "kind": name[0],
+        "value": name[1],
+        "cases": len(scores_millionths),
+        "accuracy": mean["accuracy"],
+        "interval": mean["interval"],
+    }

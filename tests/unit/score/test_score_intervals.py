@@ -24,25 +24,25 @@ from kolm.score.intervals import binomial_lower_bound, hoeffding_lower_bound, wi
 )
 def test_wilson_reproduces_newcombes_table(right: int, cases: int, low: str, high: str) -> None:
     interval = wilson(right, cases)
-    assert round(Decimal(interval.low), 4) == Decimal(low)
-    assert round(Decimal(interval.high), 4) == Decimal(high)
+    assert round(Decimal(interval["low"]), 4) == Decimal(low)
+    assert round(Decimal(interval["high"]), 4) == Decimal(high)
 
 
 def test_wilson_at_the_ends() -> None:
-    assert wilson(0, 1).low == "0"
-    assert wilson(1, 1).high == "1"
-    assert wilson(9673, 9673).high == "1"
-    assert wilson(9673, 9673).low == "0.999603"
+    assert wilson(0, 1)["low"] == "0"
+    assert wilson(1, 1)["high"] == "1"
+    assert wilson(9673, 9673)["high"] == "1"
+    assert wilson(9673, 9673)["low"] == "0.999603"
 
 
 @given(st.integers(1, 20000).flatmap(lambda n: st.tuples(st.integers(0, n), st.just(n))))
 def test_wilson_holds_the_estimate_within_bounds_and_mirrors(pair: tuple[int, int]) -> None:
     right, cases = pair
     interval = wilson(right, cases)
-    low, high = Decimal(interval.low), Decimal(interval.high)
+    low, high = Decimal(interval["low"]), Decimal(interval["high"])
     assert 0 <= low <= round(Decimal(right) / cases, 6) <= high <= 1
     mirrored = wilson(cases - right, cases)
-    assert low == 1 - Decimal(mirrored.high)
+    assert low == 1 - Decimal(mirrored["high"])
 
 
 @given(st.integers(1, 500), st.integers(0, 499))
@@ -50,8 +50,8 @@ def test_wilson_rises_with_every_right_answer(cases: int, right: int) -> None:
     if right >= cases:
         return
     here, above = wilson(right, cases), wilson(right + 1, cases)
-    assert Decimal(here.low) < Decimal(above.low)
-    assert Decimal(here.high) <= Decimal(above.high)
+    assert Decimal(here["low"]) < Decimal(above["low"])
+    assert Decimal(here["high"]) <= Decimal(above["high"])
 
 
 @pytest.mark.parametrize(("right", "cases"), [(-1, 3), (4, 3), (0, 0)])
@@ -66,9 +66,9 @@ def test_graded_points_have_an_interval_between_their_neighbours(pair: tuple[int
     between = wilson(Decimal(points).scaleb(-6), cases)
     below, above = wilson(points // 10**6, cases), wilson(-(-points // 10**6), cases)
     for end in ("low", "high"):
-        found = [Decimal(getattr(interval, end)) for interval in (below, between, above)]
+        found = [Decimal(interval[end]) for interval in (below, between, above)]
         assert found == sorted(found)
-    low, high = Decimal(between.low), Decimal(between.high)
+    low, high = Decimal(between["low"]), Decimal(between["high"])
     assert low <= round(Decimal(points) / cases / 10**6, 6) <= high
 
 
@@ -83,7 +83,7 @@ def test_the_interval_holds_the_true_mean_of_graded_scores_often_enough() -> Non
     for _ in range(2000):
         points = sum(law[stream.below(len(law))] for _ in range(20))
         interval = wilson(Decimal(points).scaleb(-6), 20)
-        held += Decimal(interval.low) <= mean <= Decimal(interval.high)
+        held += Decimal(interval["low"]) <= mean <= Decimal(interval["high"])
     assert held >= 1900
 
 

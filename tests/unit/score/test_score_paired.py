@@ -43,10 +43,10 @@ def test_compare_counts_only_cases_that_one_side_wins() -> None:
     adapter = [one] * 10 + [none] * 2 + [one] * 5 + [none] * 3
     base = [none] * 10 + [one] * 2 + [one] * 5 + [none] * 3
     paired = compare(adapter, base, binary=True)
-    assert (paired.adapter_only, paired.base_only, paired.p) == (10, 2, "0.038574")
-    assert paired.method == "mcnemar-exact"
+    assert (paired["adapter_only"], paired["base_only"], paired["p"]) == (10, 2, "0.038574")
+    assert paired["method"] == "mcnemar-exact"
 
 
 def test_graded_scores_use_the_sign_test_and_a_tiny_p_is_written_zero() -> None:
     paired = compare([700_000] * 40, [600_000] * 40, binary=False)
-    assert (paired.method, paired.p) == ("sign-exact", "0")
+    assert (paired["method"], paired["p"]) == ("sign-exact", "0")
