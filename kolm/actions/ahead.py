@@ -113,9 +113,9 @@ def captures_of(prepared: Prepared, store: CaptureStore, side: str) -> Iterator[
 
 
 def _encoder(prepared: Prepared) -> Encoder:
-    from kolm.models.processor import load_processor
+    from kolm.models.pictures import picture_processor
     from kolm.train.plan import read_plan
     from kolm.train.prepare import make_encoder
 
     folder = prepared.base.folder
-    return make_encoder(read_plan(prepared.lock), load_processor(folder), folder)
+    return make_encoder(read_plan(prepared.lock), picture_processor(folder))

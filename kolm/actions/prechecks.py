@@ -259,9 +259,8 @@ def _prompts(ahead: Ahead) -> Iterator[Found]:
 
 def _shapes(ahead: Ahead) -> Iterator[Found]:
     """Pictures that are too thin for the family."""
-    from kolm.models import family
+    from kolm.models.pictures import too_thin
 
-    too_thin = family.runtime(ahead.lock["base"]["family"]).too_thin
     thin: list[str] = []
     with CaptureStore.open_to_read(ahead.prepared.store_folder) as store:
         names, records = Names(store), store.image_records()
@@ -291,15 +290,15 @@ def _settings(ahead: Ahead) -> Iterator[Found]:
             "the vision tower is adapted too (train.freeze.vision): it runs in every step, and the "
             "bundle cannot claim that it stayed frozen",
         )
-    base_id = ahead.prepared.base.id
-    low, high = recommended_rates(base_id)
+    base = ahead.prepared.base
+    low, high = recommended_rates(base)
     for name in ("learning_rate", "projector_learning_rate"):
         rate = canonical.parse_decimal(train[name], where=f"train.{name}")
         if rate and not low / _FAR <= rate <= high * _FAR:  # a frozen projector's is 0
             yield Found(
                 "settings",
                 "warning",
-                f"train.{name} {rate} is far from what works for {base_id}: {low} to {high}",
+                f"train.{name} {rate} is far from what works for {base.id}: {low} to {high}",
             )
     if "train" in ahead.sides and (examples := len(ahead.sides["train"].examples)):
         passes = train["steps"] * train["batch_size"] * train["accumulation"] / examples

@@ -7,62 +7,60 @@ image has) is asked of its runtime; the budget's order is in `budget.py`.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Protocol
+from typing import Any
 
 from kolm.digest import Digest
 from kolm.encode.budget import Run, count_tokens, cut_prompt, least_tokens
 from kolm.encode.control import TextEncoder
-from kolm.encode.examples import Dropped, DropReason, Example, Grid, ImageUse
-from kolm.encode.processing import Processor
-from kolm.encode.skeleton import Kind, Shape, Skeleton, build_skeleton, shape_of
+from kolm.encode.examples import Dropped, DropReason, Example, ImageUse
+from kolm.encode.layout import Layout
+from kolm.encode.skeleton import (
+    Shape,
+    Skeleton,
+    build_skeleton,
+    choose_template,
+    own_template,
+    shape_of,
+)
 from kolm.errors import Refused
+from kolm.models.pictures import ImageRun, PictureProcessor
 
 # Shrinking stops here: fewer tokens than a 2 by 2 grid show nothing.
 _LEAST_IMAGE_TOKENS = 4
-
-
-class ImageGeometry(Protocol):
-    """How a family turns the size of an image into patches and tokens."""
-
-    def image_grid(
-        self, image_processor: Any, height: int, width: int, max_pixels: int | None
-    ) -> Grid:
-        """Frames, rows and columns of patches of an image."""
-
-    def image_tokens(self, image_processor: Any, grid: Grid) -> int:
-        """The number of features, and so of tokens, of a grid."""
 
 
 class Encoder:
     """Encodes captures with one base's template, tokenizer and image processor.
 
     Args:
-        processor: of the base.
-        geometry: the runtime of the base's family.
-        image_token_id: the id that stands for one image feature.
+        pictures: the processor of the base.
         max_seq_length: most tokens in an example, images included.
         max_images: most images in an example.
         shrink_images: whether images may lose pixels to make an example fit.
+
+    Raises:
+        Refused: the base has no chat template that can be trained on.
     """
 
     def __init__(
         self,
-        processor: Processor,
-        geometry: ImageGeometry,
+        pictures: PictureProcessor,
         *,
-        image_token_id: int,
         max_seq_length: int,
         max_images: int,
         shrink_images: bool = False,
     ) -> None:
-        self._processor = processor
-        self._geometry = geometry
-        self._image_token_id = image_token_id
+        self._tokenizer = pictures.processor.tokenizer
+        self._pictures = pictures
         self._max_seq_length = max_seq_length
         self._max_images = max_images
         self._shrink_images = shrink_images
-        self._texts = TextEncoder(processor.tokenizer)
+        self._texts = TextEncoder(self._tokenizer)
+        self._layout = Layout(self._texts)
         self._skeletons: dict[Shape, Skeleton] = {}
+        self._template = choose_template(
+            self._tokenizer, own_template(pictures.processor), pictures.table, pictures.placeholder
+        )
 
     def encode(self, capture: Mapping[str, Any], *, position: int = -1) -> Example | Dropped:
         """Encode a whole conversation with its labels.
@@ -137,7 +135,9 @@ class Encoder:
         shape = shape_of(capture["messages"])
         skeleton = self._skeletons.get(shape)
         if skeleton is None:
-            skeleton = build_skeleton(self._processor, shape, self._image_token_id)
+            skeleton = build_skeleton(
+                self._tokenizer, self._template, shape, self._pictures.placeholder
+            )
             self._skeletons[shape] = skeleton
         return skeleton
 
@@ -165,22 +165,18 @@ class Encoder:
         if not self._shrink_images or not capture["images"]:
             return []
         pixels = max(image["height"] * image["width"] for image in capture["images"])
-        sizes = []
-        while pixels > 1:
+        sizes: list[int] = []
+        tokens = [self._run(image, None).tokens for image in capture["images"]]
+        while pixels > 1 and min(tokens) >= _LEAST_IMAGE_TOKENS:
             pixels //= 2
-            grids = [self._grid(image, pixels) for image in capture["images"]]
-            processor = self._processor.image_processor
-            if any(
-                self._geometry.image_tokens(processor, grid) < _LEAST_IMAGE_TOKENS for grid in grids
-            ):
-                break
-            sizes.append(pixels)
+            fewer = [self._run(image, pixels).tokens for image in capture["images"]]
+            if fewer != tokens and min(fewer) >= _LEAST_IMAGE_TOKENS:
+                sizes.append(pixels)
+            tokens = fewer
         return sizes
 
-    def _grid(self, image: Mapping[str, Any], max_pixels: int | None) -> Grid:
-        return self._geometry.image_grid(
-            self._processor.image_processor, image["height"], image["width"], max_pixels
-        )
+    def _run(self, image: Mapping[str, Any], max_pixels: int | None) -> ImageRun:
+        return self._pictures.run(image["height"], image["width"], max_pixels)
 
     def _lay_out(
         self,
@@ -191,46 +187,15 @@ class Encoder:
         apart: bool = False,
         max_pixels: int | None = None,
     ) -> list[Run]:
-        """The token runs of the first `stop` pieces.
-
-        With `apart`, each prompt text is a run of its own that can be cut; without, it is
-        tokenised together with the template's text around it, as the base was trained.
-        """
+        """The token runs of the first `stop` pieces; with `apart`, prompt texts by themselves."""
         texts = _texts_in_order(capture)
-        images = _images_in_order(capture)
-        runs: list[Run] = []
-        buffer, trained = "", False
-
-        def flush(*, cuttable: bool = False) -> None:
-            nonlocal buffer
-            if buffer:
-                runs.append(Run(ids=self._texts.ids(buffer), trained=trained, cuttable=cuttable))
-            buffer = ""
-
-        for piece in skeleton.pieces[:stop]:
-            if piece.trained != trained:
-                flush()
-                trained = piece.trained
-            if piece.kind is Kind.LITERAL:
-                buffer += piece.text
-            elif piece.kind is Kind.SLOT:
-                alone = apart and not trained
-                if alone:
-                    flush()
-                text = texts[piece.number]
-                buffer += text.strip() if skeleton.strips else text
-                if alone:
-                    flush(cuttable=True)
-            else:
-                flush()
-                if piece.kind is Kind.TOKEN:
-                    runs.append(Run(ids=(piece.number,), trained=trained))
-                else:
-                    grid = self._grid(images[piece.number], max_pixels)
-                    tokens = self._geometry.image_tokens(self._processor.image_processor, grid)
-                    runs.append(Run(ids=(self._image_token_id,) * tokens, image=piece.number))
-        flush()
-        return runs
+        return self._layout.runs(
+            skeleton,
+            stop,
+            texts=[text.strip() for text in texts] if skeleton.strips else texts,
+            images=[self._run(image, max_pixels).text for image in _images_in_order(capture)],
+            apart=apart,
+        )
 
     def _example(
         self,
@@ -250,16 +215,17 @@ class Encoder:
         for run in runs:
             start, end = len(ids), len(ids) + len(run.ids)
             ids.extend(run.ids)
-            if run.image >= 0:
+            if run.image == len(uses):
                 image = images[run.image]
+                shown = self._run(image, max_pixels)
                 uses.append(
                     ImageUse(
                         file=Digest(image["file"]),
                         pixels=Digest(image["pixels"]),
-                        grid=self._grid(image, max_pixels),
+                        form=shown.form,
                         max_pixels=max_pixels,
                         start=start,
-                        tokens=len(run.ids),
+                        tokens=shown.tokens,
                     )
                 )
             elif run.trained and not prompt:
@@ -267,12 +233,12 @@ class Encoder:
                     spans[-1] = (spans[-1][0], end)
                 else:
                     spans.append((start, end))
-        if ids.count(self._image_token_id) != sum(use.tokens for use in uses):
+        if ids.count(self._pictures.image_token_id) != sum(use.tokens for use in uses):
             raise Refused(
                 "E_ENCODE_IMAGE_TOKENS",
                 "an example's image tokens are not the features of its own images",
                 expected=str(sum(use.tokens for use in uses)),
-                found=str(ids.count(self._image_token_id)),
+                found=str(ids.count(self._pictures.image_token_id)),
             )
         return Example(
             position=position,

@@ -7,8 +7,6 @@ from enum import StrEnum
 
 from kolm.digest import Digest
 
-Grid = tuple[int, int, int]
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ImageUse:
@@ -17,15 +15,15 @@ class ImageUse:
     Attributes:
         file: digest of the stored bytes.
         pixels: digest of the decoded upright pixels.
-        grid: frames, rows and columns of patches, as the image processor cuts them.
+        form: numbers that are equal for images which can go through the tower in one call.
         max_pixels: a lower limit than the processor's own when the image was shrunk to fit.
-        start: position of the image's first token in the example.
-        tokens: number of its tokens, which is the number of its features.
+        start: position in the example of the first control token that stands for the image.
+        tokens: number of its feature tokens, which is the number of its features.
     """
 
     file: Digest
     pixels: Digest
-    grid: Grid
+    form: tuple[int, ...]
     max_pixels: int | None
     start: int
     tokens: int

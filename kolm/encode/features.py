@@ -16,7 +16,7 @@ from dataclasses import dataclass
 
 from kolm import digest
 from kolm.digest import Digest
-from kolm.encode.examples import Grid, ImageUse
+from kolm.encode.examples import ImageUse
 from kolm.encode.kept_features import KeptFeatures
 from kolm.encode.pictures import PictureReader
 from kolm.errors import Refused
@@ -30,7 +30,7 @@ CALL_TOKENS = 2048
 MEMORY_BYTES = 1024**3
 # Live calls whose recordings are remembered: the images of a batch may share some.
 LIVE_CALLS = 8
-# Tower calls that are compared with the live path, of as many different grids.
+# Tower calls that are compared with the live path, of as many different forms.
 CHECKED_CALLS = 4
 
 
@@ -107,7 +107,7 @@ def tower_facts(*, base_root: str, processor: Digest, environment: str, precisio
 
 def call_key(facts: Digest, uses: Sequence[ImageUse]) -> Digest:
     """The key of a call's recording: `tower_facts` and the images that share the call, in order."""
-    images = [[use.pixels, use.max_pixels or 0, list(use.grid)] for use in uses]
+    images = [[use.pixels, use.max_pixels or 0, list(use.form)] for use in uses]
     return digest.derive("features", facts, digest.of_value(images))
 
 
@@ -137,7 +137,7 @@ def build_features(
         reporter: hears the progress.
 
     Raises:
-        Refused: an image's pixels or grid are not the ones that its capture records, or the
+        Refused: an image's pixels or form are not the ones that its capture records, or the
             features differ from the live path's.
     """
 
@@ -185,11 +185,11 @@ def _check_live(
 ) -> None:
     """Compare the features of recordings with what the library's own path gives, bit for bit.
 
-    The last call of a grid is its smallest.
+    The last call of a form is its smallest.
     """
     import torch
 
-    for call in list({call[0].grid: call for call in calls}.values())[:CHECKED_CALLS]:
+    for call in list({call[0].form: call for call in calls}.values())[:CHECKED_CALLS]:
         with torch.no_grad():
             replayed = forward.features(table.gather(call))
             live = forward.features(reader.shown_together(call))
@@ -204,11 +204,11 @@ def _check_live(
 
 
 def _calls(uses: Sequence[ImageUse]) -> Iterable[list[ImageUse]]:
-    """Images of one grid together, at most `CALL_TOKENS` tokens a call."""
-    by_grid: dict[Grid, list[ImageUse]] = {}
+    """Images of one form together, at most `CALL_TOKENS` tokens a call."""
+    by_form: dict[tuple[int, ...], list[ImageUse]] = {}
     for use in uses:
-        by_grid.setdefault(use.grid, []).append(use)
-    for _, members in sorted(by_grid.items()):
+        by_form.setdefault(use.form, []).append(use)
+    for _, members in sorted(by_form.items()):
         size = max(1, CALL_TOKENS // members[0].tokens)
         for start in range(0, len(members), size):
             yield members[start : start + size]

@@ -10,7 +10,7 @@ from kolm.capture.images import decode, pixels_digest
 from kolm.digest import Digest
 from kolm.encode.examples import ImageUse
 from kolm.errors import Refused
-from kolm.models.family import FamilyRuntime
+from kolm.models.pictures import PictureProcessor
 from kolm.models.taps import Recording, join
 
 if TYPE_CHECKING:
@@ -27,15 +27,13 @@ class PictureReader:
     """Reads the pictures that examples show.
 
     Attributes:
-        family: the runtime of the base's family.
-        image_processor: of the base.
+        processor: of the base, on pictures.
         read: the bytes of an image file by its digest.
         blind: of each picture's pixels the width and height, where uniform grey ones are shown
             instead of the pictures.
     """
 
-    family: FamilyRuntime
-    image_processor: Any
+    processor: PictureProcessor
     read: Callable[[Digest], bytes]
     blind: Mapping[str, tuple[int, int]] | None = None
 
@@ -73,16 +71,14 @@ class PictureReader:
             Refused: as `picture`; ``E_ENCODE_IMAGE_TOKENS``, the processor cuts the picture into
                 other patches than were planned from its size.
         """
-        inputs, grid = self.family.pixel_values(
-            self.image_processor, self.picture(use), use.max_pixels
-        )
-        if grid != use.grid:
+        inputs, run = self.processor.inputs(self.picture(use), use.max_pixels)
+        if (run.form, run.tokens) != (use.form, use.tokens):
             raise Refused(
                 "E_ENCODE_IMAGE_TOKENS",
-                "the image processor split the image into other patches than planned",
+                "the processor makes other tensors of the image than planned from its size",
                 where=f"image {use.file}",
-                expected=str(use.grid),
-                found=str(grid),
+                expected=str(use.form),
+                found=str(run.form),
             )
         return Recording(pictures=1, inputs=inputs)
 

@@ -23,6 +23,11 @@ class Tokenizer(Protocol):
     def encode(self, text: str, *, add_special_tokens: bool, verbose: bool) -> list[int]:
         """The ids of a text."""
 
+    def __call__(
+        self, text: str, *, add_special_tokens: bool, return_offsets_mapping: bool, verbose: bool
+    ) -> Any:
+        """Ids and, for each, the characters that it stands for."""
+
 
 class Processor(Protocol):
     """The parts of a transformers processor that encoding reads."""

@@ -4,6 +4,9 @@ The template runs once for each shape (the roles and the kinds of content), with
 where the texts go. What it puts around them is structure; the texts are filled in afterwards and
 can never become structure. So nothing is ever searched for in the text of a conversation.
 
+A family may have a template of kolm's own for bases whose published one cannot be trained on: one
+that never writes the token that ends an answer. It is taken where it writes the same prompts.
+
 Which tokens are trained comes from ``{% generation %}`` markers where the template has them, else
 from prefix differences, which are asserted. Source: docs/concepts/training.md.
 """
@@ -18,6 +21,7 @@ from typing import Any
 
 from kolm.encode.processing import Processor, Tokenizer
 from kolm.errors import KolmError, Refused
+from kolm.roles import Family
 
 # Private-use characters: no template writes them, and a text never passes through the template.
 _SLOT = "\ue000{}\ue001"
@@ -26,6 +30,8 @@ _MARKER = re.compile(r"\{%-?\s*generation\s*-?%\}")
 _PROBE = " \n kolm probe \n "
 
 Shape = tuple[tuple[str, tuple[str, ...]], ...]
+# What every base can be asked: one question about a picture.
+_QUESTION: Shape = (("user", ("image", "text")), ("assistant", ("text",)))
 
 
 class Kind(StrEnum):
@@ -33,7 +39,7 @@ class Kind(StrEnum):
 
     LITERAL = "literal"  # text that the template writes
     SLOT = "slot"  # a text of the conversation, by its number
-    TOKEN = "token"  # a control token that the template writes, by its id
+    TOKEN = "token"  # a control token that the template writes, by its name
     IMAGE = "image"  # an image of the conversation, by its number
 
 
@@ -43,7 +49,7 @@ class Piece:
 
     Attributes:
         kind: what it is.
-        text: of a literal.
+        text: of a literal; the name of a token.
         number: of a slot or image; the id of a token.
         trained: whether its tokens are labels.
     """
@@ -59,12 +65,14 @@ class Skeleton:
     """The pieces of a conversation's shape.
 
     Attributes:
+        prefix: ids that the tokenizer puts before every text, where the template does not.
         pieces: in order.
         answer_start: index of the piece that begins the last assistant turn's trained span;
             the pieces before it are exactly the prompt that generation starts from.
         strips: the template trims white space around each text, so the filler must too.
     """
 
+    prefix: tuple[int, ...]
     pieces: tuple[Piece, ...]
     answer_start: int
     strips: bool
@@ -78,35 +86,81 @@ def shape_of(messages: Sequence[Mapping[str, Any]]) -> Shape:
     )
 
 
-def build_skeleton(processor: Processor, shape: Shape, image_token_id: int) -> Skeleton:
-    """Run the chat template on a shape.
+def choose_template(tokenizer: Tokenizer, own: str | None, table: Family, placeholder: str) -> str:
+    """The template to train and answer with: the base's own, else the family's.
 
     Args:
-        processor: holds the template and the tokenizer.
-        shape: ends with an assistant turn.
-        image_token_id: the id that stands for one image feature.
+        tokenizer: of the base.
+        own: the base's own template, if it has one.
+        table: of its family.
+        placeholder: the control token that templates write for an image.
 
     Raises:
-        Refused: there is no template, it fails on the shape, it loses a text or image, or
-            which of its tokens belong to an answer cannot be told by position.
+        Refused: the base's own cannot be trained on, and the family has none that writes the same
+            prompts.
     """
-    template = _Template(processor)
+    if own is None:
+        raise _refused("the base has no chat template")
+    try:
+        build_skeleton(tokenizer, own, _QUESTION, placeholder)
+    except Refused:
+        ours = table.training_template
+        prompts = [_Template(tokenizer, text).prompt(_QUESTION) for text in (own, ours or own)]
+        if ours is None or prompts[0] != prompts[1]:
+            raise
+        return ours
+    return own
+
+
+def build_skeleton(tokenizer: Tokenizer, source: str, shape: Shape, placeholder: str) -> Skeleton:
+    """Run a chat template on a shape.
+
+    Args:
+        tokenizer: of the base.
+        source: the template.
+        shape: ends with an assistant turn.
+        placeholder: the control token that the template writes for an image.
+
+    Raises:
+        Refused: it fails on the shape, it loses a text or image, or which of its tokens belong to
+            an answer cannot be told by position.
+    """
+    template = _Template(tokenizer, source)
     messages = _with_slots(shape)
     rendered, spans = template.render(messages)
-    pieces, starts = _cut(rendered, processor.tokenizer, image_token_id, spans)
+    pieces, starts = _cut(rendered, tokenizer, placeholder, spans)
     _check_complete(pieces, shape)
     trained = _mark_answers(pieces, starts, spans)
     strips = template.strips(shape, rendered)
     answer_start = next(i for i, start in enumerate(starts) if start >= spans[-1][0])
-    return Skeleton(pieces=tuple(trained), answer_start=answer_start, strips=strips)
+    bos = tokenizer.special_tokens_map.get("bos_token")
+    return Skeleton(
+        prefix=() if bos and rendered.startswith(str(bos)) else _prefix(tokenizer),
+        pieces=tuple(trained),
+        answer_start=answer_start,
+        strips=strips,
+    )
+
+
+def _prefix(tokenizer: Tokenizer) -> tuple[int, ...]:
+    """The ids that the tokenizer puts before a text by itself."""
+    plain = tokenizer.encode(_PROBE, add_special_tokens=False, verbose=False)
+    whole = tokenizer.encode(_PROBE, add_special_tokens=True, verbose=False)
+    if whole[len(whole) - len(plain) :] != plain:
+        raise _refused("the tokenizer ends every text with a token of its own")
+    return tuple(whole[: len(whole) - len(plain)])
 
 
 class _Template:
     """A chat template with the two ways of finding its assistant spans."""
 
-    def __init__(self, processor: Processor) -> None:
-        self._source = _template_source(processor)
-        self._names = dict(processor.tokenizer.special_tokens_map)
+    def __init__(self, tokenizer: Tokenizer, source: str) -> None:
+        self._source = source
+        self._names = dict(tokenizer.special_tokens_map)
+
+    def prompt(self, shape: Shape) -> str:
+        """What is written before the last turn of a shape is answered."""
+        return self._run(_with_slots(shape)[:-1], prompting=True)[0]
 
     def render(self, messages: list[dict[str, Any]]) -> tuple[str, list[tuple[int, int]]]:
         """The rendered text and one character span for each assistant turn."""
@@ -166,13 +220,12 @@ class _Template:
         return rendered[0], [(start, end) for start, end in spans[0]] if marked else []
 
 
-def _template_source(processor: Processor) -> str:
+def own_template(processor: Processor) -> str | None:
+    """The template that a base comes with."""
     source = getattr(processor, "chat_template", None) or processor.tokenizer.chat_template
     if isinstance(source, dict):
         source = source.get("default")
-    if not isinstance(source, str):
-        raise _refused("the base has no chat template")
-    return source
+    return source if isinstance(source, str) else None
 
 
 def _with_slots(shape: Shape, around: str = "") -> list[dict[str, Any]]:
@@ -192,7 +245,7 @@ def _with_slots(shape: Shape, around: str = "") -> list[dict[str, Any]]:
 
 
 def _cut(
-    rendered: str, tokenizer: Tokenizer, image_token_id: int, spans: list[tuple[int, int]]
+    rendered: str, tokenizer: Tokenizer, placeholder: str, spans: list[tuple[int, int]]
 ) -> tuple[list[Piece], list[int]]:
     """Cut a rendered shape at its slots, control tokens and span borders."""
     ids = {str(token): number for number, token in tokenizer.added_tokens_decoder.items()}
@@ -217,11 +270,12 @@ def _cut(
         starts.append(match.start())
         if match.group(1) is not None:
             pieces.append(Piece(kind=Kind.SLOT, number=int(match.group(1))))
-        elif ids[match.group()] == image_token_id:
+        elif match.group() == placeholder:
             pieces.append(Piece(kind=Kind.IMAGE, number=images))
             images += 1
         else:
-            pieces.append(Piece(kind=Kind.TOKEN, number=ids[match.group()]))
+            name = match.group()
+            pieces.append(Piece(kind=Kind.TOKEN, text=name, number=ids[name]))
     add_literal(position, len(rendered))
     return pieces, starts
 

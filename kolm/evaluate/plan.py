@@ -34,13 +34,13 @@ class Prompt:
 
     @property
     def order(self) -> tuple[Any, ...]:
-        """Where the case stands among all: by image grids, length, token ids, then its own id.
+        """Where the case stands among all: by image forms, length, token ids, then its own id.
 
-        Like grids and lengths need no padding; like tokens side by side are, in the blind run,
+        Like forms and lengths need no padding; like tokens side by side are, in the blind run,
         the same prompt and are answered once.
         """
-        grids = tuple(use.grid for use in self.example.images)
-        return grids, len(self.example.input_ids), self.example.input_ids, self.case
+        forms = tuple(use.form for use in self.example.images)
+        return forms, len(self.example.input_ids), self.example.input_ids, self.case
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

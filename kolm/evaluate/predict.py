@@ -57,7 +57,7 @@ def answer_batch(
     distinct = dict(zip(keys, examples, strict=True))  # in the order of their first prompts
     batch = collate(
         list(distinct.values()),
-        image_token_id=base.image_token_id,
+        image_token_id=base.pictures.image_token_id,
         pad_token_id=base.pad_token_id,
         side="left",
     )
@@ -67,7 +67,7 @@ def answer_batch(
         max_new_tokens=max_new_tokens,
         end_ids=base.end_ids,
     )
-    tokenizer = base.processor.tokenizer
+    tokenizer = base.pictures.processor.tokenizer
     answers = {
         key: read_answer(tokenizer, row) for key, row in zip(distinct, generated, strict=True)
     }

@@ -25,7 +25,6 @@ from kolm.evaluate.pictures import RecordedPictures, Size, picture_sizes
 from kolm.evaluate.plan import CaptureRow, Prompt, encode_prompts
 from kolm.evaluate.predict import Answer, answer_batch
 from kolm.format import names
-from kolm.models import family as families
 from kolm.models.base import LoadedBase, load_base
 from kolm.models.library import quiet_library
 from kolm.records import kinds
@@ -83,8 +82,7 @@ class Session:
         self, read: Callable[[Digest], bytes], blind: Mapping[str, Size] | None
     ) -> RecordedPictures:
         reader = PictureReader(
-            family=families.runtime(self.base.table.model_type),
-            image_processor=self.base.processor.image_processor,
+            processor=self.base.pictures,
             read=read,
             blind=blind,
         )
@@ -150,9 +148,7 @@ def open_session(sources: Sources) -> Session:
         adapted=load_adapter(base.model, sources.adapter_folder),
         base=base,
         encoder=Encoder(
-            base.processor,
-            families.runtime(base.table.model_type),
-            image_token_id=base.image_token_id,
+            base.pictures,
             max_seq_length=train["max_seq_length"],
             max_images=train["max_images"],
             shrink_images=train["shrink_images"],

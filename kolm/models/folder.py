@@ -186,7 +186,9 @@ def _image_processor(folder: Path, config: dict[str, Any]) -> Iterator[KolmError
             hint="download the base again, whole",
         )
         return
-    picture_size(folder)
+    table = roles.FAMILIES.get(str(config.get("model_type")))
+    if table is not None and table.pixel_limits:
+        picture_size(folder)
 
 
 def _template(folder: Path, config: dict[str, Any]) -> Iterator[KolmError]:

@@ -1,21 +1,25 @@
 """Models: a base's tokenizer and image processor, the same on every machine.
 
 The library resizes pictures with torchvision where that can be imported, and gives other pixels
-than Pillow. So kolm always takes the Pillow classes, whatever is installed. transformers builds the
-processor of Qwen2.5-VL with a video processor, which only torchvision has; kolm reads pictures
-only, so the same class is built from its image processor, tokenizer and template alone.
+than Pillow. So kolm always takes the Pillow classes, whatever is installed. The processors of many
+families have a half for videos, which only torchvision has; kolm reads pictures only, so the
+library's own class is built without it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection
+import contextlib
+from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import Any
 
+from kolm import roles
 from kolm.errors import Refused, missing_extra
 from kolm.models import folder as folders
 from kolm.models.library import hide_torchvision, quiet_library
 from kolm.models.resolve import read_config, read_json
+
+_PARTS = ("image_processor", "tokenizer")
 
 
 def load_processor(folder: Path) -> Any:
@@ -25,38 +29,46 @@ def load_processor(folder: Path) -> Any:
         Lacking: transformers is not installed.
         Unreadable: the folder has no config.json.
         Refused: ``E_BASE_PROCESSOR`` when the library cannot make a tokenizer or an image processor
-            of the folder's files.
+            of the folder's files, or has its image processor for torchvision only.
     """
-    read_config(folder)
+    table = roles.family(str(read_config(folder).get("model_type")))
     try:
         hide_torchvision()
-        from transformers import AutoTokenizer
-        from transformers.models.qwen2_5_vl.processing_qwen2_5_vl import Qwen2_5_VLProcessor
-        from transformers.models.qwen2_vl.image_processing_pil_qwen2_vl import (
-            Qwen2VLImageProcessorPil,
-        )
+        from transformers import AutoImageProcessor, AutoTokenizer
+        from transformers.image_processing_backends import PilBackend
     except ImportError as error:
         raise missing_extra("train", "a processor needs an optional part of kolm") from error
 
-    class ImageOnlyProcessor(Qwen2_5_VLProcessor):  # type: ignore[misc]
-        """The stock processor without its video half."""
-
-        @classmethod
-        def get_attributes(cls) -> list[str]:
-            """The parts that are built: everything but the video processor."""
-            return ["image_processor", "tokenizer"]
-
-        def __init__(self, image_processor: Any, tokenizer: Any, chat_template: Any) -> None:
-            Qwen2_5_VLProcessor.__init__(
-                self, image_processor, tokenizer, chat_template=chat_template
-            )
-
-    tokenizer = _load(AutoTokenizer, folder, "tokenizer", trust_remote_code=False)
-    size = folders.picture_size(folder)
+    size = folders.picture_size(folder) if table.pixel_limits else None
     stated = {} if size is None else {"size": size, "min_pixels": None, "max_pixels": None}
-    images = _load(Qwen2VLImageProcessorPil, folder, "image processor", **stated)
-    template = folders.chat_template(folder) or tokenizer.chat_template
-    return ImageOnlyProcessor(images, tokenizer, template)
+    own: dict[str, Any] = {"local_files_only": True, "trust_remote_code": False}
+    with _making("tokenizer", folder):
+        tokenizer = AutoTokenizer.from_pretrained(folder, **own)
+    with _making("image processor", folder):
+        images = AutoImageProcessor.from_pretrained(folder, backend="pil", **own, **stated)
+    if not isinstance(images, PilBackend):
+        raise Refused(
+            "E_BASE_PROCESSOR",
+            "transformers has the image processor of this base for torchvision only",
+            where=f"base {folder.name}",
+            found=type(images).__name__,
+            hint="its pixels would depend on what is installed; use a base of another family",
+        )
+    with _making("processor", folder):
+        kind = without_videos(table.model_type)
+        settings, _ = kind.get_processor_dict(folder, local_files_only=True)
+        settings["chat_template"] = folders.chat_template(folder) or tokenizer.chat_template
+        return kind.from_args_and_dict([images, tokenizer], settings)
+
+
+def without_videos(model_type: str) -> Any:
+    """The library's class of processor for a family, with pictures and text alone."""
+    import transformers
+    from transformers.models.auto.processing_auto import PROCESSOR_MAPPING_NAMES
+
+    whole = getattr(transformers, PROCESSOR_MAPPING_NAMES[model_type])
+    parts = [part for part in whole.get_attributes() if part in _PARTS]
+    return type(whole.__name__, (whole,), {"get_attributes": classmethod(lambda cls: parts)})
 
 
 def stated_end_tokens(folder: Path, tokenizer: Any) -> bool:
@@ -77,11 +89,12 @@ def pad_token_id(tokenizer: Any, end_ids: Collection[int]) -> int:
     return min(end_ids) if own is None else int(own)
 
 
-def _load(kind: Any, folder: Path, what: str, **options: Any) -> Any:
-    """One part of a processor; what the library raises on files it cannot read is a finding."""
+@contextlib.contextmanager
+def _making(what: str, folder: Path) -> Iterator[None]:
+    """What the library raises on files that it cannot read is a finding."""
     try:
         with quiet_library():
-            return kind.from_pretrained(folder, local_files_only=True, **options)
+            yield
     except Exception as error:
         raise Refused(
             "E_BASE_PROCESSOR",

@@ -1,4 +1,4 @@
-"""Models: what Qwen2.5-VL needs of torch: patches, positions, and a forward pass written for speed.
+"""Models: positions of Qwen2.5-VL, and a forward pass written for speed.
 
 Facts and names: transformers 5, ``modeling_qwen2_5_vl.py``. The torch-free half of the family is
 ``kolm/roles/qwen2_5_vl.py``.
@@ -21,90 +21,6 @@ if TYPE_CHECKING:
     from kolm.models.taps import Recording, Tower
 
 Grid = tuple[int, int, int]
-
-LONGEST_SIDES = 200  # transformers, smart_resize: a longer side is refused
-
-
-def image_grid(image_processor: Any, height: int, width: int, max_pixels: int | None) -> Grid:
-    """The patch grid (1, rows, columns) that the image processor will cut an image into.
-
-    Args:
-        image_processor: of the base; its size limits and patch sizes count.
-        height: of the upright image, in pixels.
-        width: of the upright image, in pixels.
-        max_pixels: a limit below the processor's own, or None.
-
-    A picture that is too thin for the processor is cut as `widened` says.
-    """
-    least, most = pixel_limits(image_processor, max_pixels)
-    patch, merge = int(image_processor.patch_size), int(image_processor.merge_size)
-    return _grid(height, width, patch, merge, least, most)
-
-
-@lru_cache(maxsize=4096)
-def _grid(height: int, width: int, patch: int, merge: int, least: int, most: int) -> Grid:
-    from transformers.models.qwen2_vl.image_processing_pil_qwen2_vl import smart_resize
-
-    rows, columns = smart_resize(*widened(height, width, most), patch * merge, least, most)
-    return (1, rows // patch, columns // patch)
-
-
-def too_thin(height: int, width: int) -> bool:
-    """Whether the processor refuses a picture of this size."""
-    return max(height, width) > LONGEST_SIDES * min(height, width)
-
-
-def widened(height: int, width: int, most: int) -> tuple[int, int]:
-    """The size at which a picture is handed to the image processor: (height, width).
-
-    Every picture keeps its size but one that is too thin: its short side is made as long as the
-    processor demands. The long side is first made so short that what results has about as many
-    pixels as the processor would leave of it; else a line of millions of pixels would become a
-    picture of trillions.
-
-    Args:
-        height: in pixels.
-        width: in pixels.
-        most: pixels that the processor leaves at most.
-    """
-    if not too_thin(height, width):
-        return height, width
-    least = min(height, width)
-    long = max(least, min(max(height, width), math.isqrt(LONGEST_SIDES * most)))
-    short = max(least, -(-long // LONGEST_SIDES))
-    return (long, short) if height > width else (short, long)
-
-
-def pixel_limits(image_processor: Any, max_pixels: int | None) -> tuple[int, int]:
-    """The fewest and most pixels after resizing, with an optional lower maximum."""
-    size = image_processor.size
-    least, most = int(size["shortest_edge"]), int(size["longest_edge"])
-    if max_pixels is not None and max_pixels < most:
-        return min(least, max_pixels), max_pixels
-    return least, most
-
-
-def image_tokens(image_processor: Any, grid: Grid) -> int:
-    """Features of an image after the merger, and so its tokens."""
-    frames, rows, columns = grid
-    return frames * rows * columns // int(image_processor.merge_size) ** 2
-
-
-def pixel_values(
-    image_processor: Any, image: Any, max_pixels: int | None
-) -> tuple[dict[str, torch.Tensor], Grid]:
-    """What the model takes for one upright RGB picture, and its grid."""
-    least, most = pixel_limits(image_processor, max_pixels)
-    height, width = widened(image.height, image.width, most)
-    if (width, height) != image.size:
-        image = image.resize((width, height))
-    out = image_processor(
-        images=[image],
-        size={"shortest_edge": least, "longest_edge": most},
-        return_tensors="pt",
-    )
-    frames, rows, columns = (int(n) for n in out["image_grid_thw"][0])
-    return dict(out), (frames, rows, columns)
 
 
 @lru_cache(maxsize=8192)

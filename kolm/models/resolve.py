@@ -16,9 +16,8 @@ from kolm import canonical, roles, system
 from kolm.errors import Refused, Unreadable, missing_extra
 
 _EMBEDDED = {"kolm/nano-1": ("nano", "Apache-2.0")}
-# The adapter's learning rates with which the base was measured (specs/), and those usual for LoRA.
+# The adapter's learning rates with which a base was measured (specs/).
 _MEASURED_RATES = {"kolm/nano-1": (Decimal("0.001"), Decimal("0.002"))}
-_USUAL_RATES = (Decimal("0.00002"), Decimal("0.0005"))
 _HUB_NAME = re.compile(r"[A-Za-z0-9][\w.-]*/[\w.-]+", re.ASCII)
 LFS_POINTER = b"version https://git-lfs.github.com/spec/"  # git-lfs, docs/spec.md
 CONFIG_BYTES = 4 * 1024 * 1024  # configs of large bases with many added tokens reach 1 MiB
@@ -87,9 +86,9 @@ def find_folder(name: str) -> Place:
     return _named(name)
 
 
-def recommended_rates(base_id: str) -> tuple[Decimal, Decimal]:
+def recommended_rates(base: BaseRef) -> tuple[Decimal, Decimal]:
     """The least and largest learning rate of an adapter that works for a base."""
-    return _MEASURED_RATES.get(base_id, _USUAL_RATES)
+    return _MEASURED_RATES.get(base.id, roles.family(base.family).learning_rates)
 
 
 def locked_base(lock: Mapping[str, Any]) -> BaseRef:

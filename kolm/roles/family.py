@@ -88,6 +88,8 @@ class Family(NamedTuple):
         aliases: parameters that share the storage of another one when the embeddings are tied.
         tied: whether they are when a base's config does not say so.
         unreachable: regular expressions of a base's parameters that no gradient can reach.
+        pixel_limits: whether its image processor keeps a picture between a least and a most number
+            of pixels (``size`` in its settings), and so can be asked for fewer.
         placeholder: the control token that the chat template writes for an image, where it is not
             the token of one image feature.
         training_template: Jinja text to use when the base's own template cannot be trained on.
@@ -106,6 +108,7 @@ class Family(NamedTuple):
     aliases: Mapping[str, str] = _NONE
     tied: bool = False
     unreachable: Callable[[Config], tuple[str, ...]] = lambda config: ()
+    pixel_limits: bool = False
     placeholder: str | None = None
     training_template: str | None = None
     learning_rates: tuple[Decimal, Decimal] = (Decimal("0.00002"), Decimal("0.0005"))

@@ -10,6 +10,28 @@ from kolm.roles.family import Config, Family, Role, Stack, Taps
 
 _TOWER = "model.vision_tower"
 
+# The published one writes no token that ends an answer, so that what is trained on it never stops,
+# and leaves the space before an answer out of the prompt alone. The space is the answer's here: the
+# first word's token begins with it.
+_TEMPLATE = """\
+{%- for message in messages -%}
+{%- if message.role == 'assistant' -%}
+ASSISTANT:{% generation %}{{ ' ' }}{% for block in message.content %}{{ block.text }}{% endfor %}\
+{{ eos_token }}{% endgeneration %}
+{%- else -%}
+{%- if message.role == 'user' -%}{{ 'USER: ' }}{%- endif -%}
+{%- for block in message.content if block.type == 'image' -%}{{ '<image>\n' }}{%- endfor -%}
+{%- for block in message.content if block.type == 'text' -%}{{ block.text + ' ' }}{%- endfor -%}
+{%- endif -%}
+{%- endfor -%}
+{%- if add_generation_prompt -%}ASSISTANT:{%- endif -%}
+"""
+
+
+def whole_tower(config: Config) -> Taps:
+    """The projector reads what the tower gives: one layer's output, by the config."""
+    return Taps(recorded=(_TOWER,))
+
 
 def unread_layers(config: Config) -> tuple[str, ...]:
     """CLIP's layers after the last one whose output is used, and the norm after all of them.
@@ -56,7 +78,7 @@ FAMILY = Family(
             "fc2": ("mlp",),
         },
     ),
-    taps=lambda config: Taps(recorded=(_TOWER,)),
+    taps=whole_tower,
     papers=("arXiv:2304.08485", "arXiv:2310.03744"),
     spellings={
         _TOWER: (
@@ -70,5 +92,6 @@ FAMILY = Family(
     },
     aliases={"lm_head.weight": "model.language_model.embed_tokens.weight"},
     unreachable=unread_layers,
+    training_template=_TEMPLATE,
     license_note="built on Llama 2 or its Vicuna: the Llama 2 community licence applies",
 )

@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from kolm import canonical
 from kolm.capture.store import CaptureStore
@@ -23,9 +23,7 @@ from kolm.events import Reporter
 from kolm.format.examples import dropped_row, kept_row
 from kolm.format.names import LINES
 from kolm.format.seeds import training_root
-from kolm.models.family import runtime
-from kolm.models.folder import image_token_id
-from kolm.models.resolve import read_config
+from kolm.models.pictures import PictureProcessor
 from kolm.run import folder as files
 from kolm.train.plan import TrainPlan
 
@@ -113,12 +111,10 @@ def read_inputs(folder: Path) -> Inputs:
     )
 
 
-def make_encoder(plan: TrainPlan, processor: Any, base_folder: Path) -> Encoder:
+def make_encoder(plan: TrainPlan, pictures: PictureProcessor) -> Encoder:
     """The encoder of a run, with the plan's budget."""
     return Encoder(
-        processor,
-        runtime(plan.base_family),
-        image_token_id=image_token_id(read_config(base_folder)),
+        pictures,
         max_seq_length=plan.max_seq_length,
         max_images=plan.max_images,
         shrink_images=plan.shrink_images,

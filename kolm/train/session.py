@@ -24,7 +24,6 @@ from kolm.errors import Refused, Unreadable
 from kolm.events import Reporter
 from kolm.format import names
 from kolm.models.base import LoadedBase, load_base
-from kolm.models.family import runtime
 from kolm.run import folder as files
 from kolm.run.names import CHECKPOINTS, FACTS
 from kolm.sign.predicates import instant
@@ -92,16 +91,15 @@ def open_session(folder: Path, reporter: Reporter) -> Session:
     inputs = read_inputs(folder)
     plan = read_plan(inputs.lock)
     base = load_base(inputs.places.base, dtype=plan.precision)
-    base_modules = evidence.survey_base(base.model, base.table)
-    encoder = make_encoder(plan, base.processor, base.folder)
+    base_modules = evidence.survey_base(base.model, base.pictures.table)
+    encoder = make_encoder(plan, base.pictures)
     with CaptureStore.open_to_read(inputs.places.captures) as store:
         train = encode_split(inputs.rows, "train", store, encoder, reporter)
         validation = encode_split(inputs.rows, "validation", store, encoder, reporter)
         blobs = store.blobs  # outlives the store's database, which is closed before training
     _demand_examples(train, validation, plan)
     reader = PictureReader(
-        family=runtime(plan.base_family),
-        image_processor=base.processor.image_processor,
+        processor=base.pictures,
         read=blobs.read,
     )
     # Without early stopping nothing looks at the validation side's pictures.
@@ -109,7 +107,7 @@ def open_session(folder: Path, reporter: Reporter) -> Session:
     pictures = _pictures(inputs, plan, base, reader, read, reporter)
     attached = attach(
         base.model,
-        base.table,
+        base.pictures.table,
         plan.method,
         train_projector=plan.train_projector,
         adapt_vision=plan.adapt_vision,

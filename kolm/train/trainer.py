@@ -210,7 +210,7 @@ class Trainer:
     def _collate(self, examples: Sequence[Example]) -> Batch:
         return collate(
             examples,
-            image_token_id=self._base.image_token_id,
+            image_token_id=self._base.pictures.image_token_id,
             pad_token_id=self._base.pad_token_id,
         )
 

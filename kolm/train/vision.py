@@ -38,7 +38,7 @@ def record_tower(
     """
     uses = distinct_uses(use for example in examples for use in example.images)
     # The processor's own serialisation; its floats are why this is text and not a document.
-    settings = reader.image_processor.to_json_string().encode()
+    settings = reader.processor.processor.image_processor.to_json_string().encode()
     facts = tower_facts(
         base_root=lock["base"]["root"],
         processor=digest.of_bytes(settings),

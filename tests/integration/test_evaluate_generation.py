@@ -88,7 +88,7 @@ def _example(length: int, grid: tuple[int, int, int] | None, seed: int) -> Examp
     tokens = grid[1] * grid[2] // 4
     ids[2:2] = [IMAGE] * tokens
     name = digest.of_bytes(str(seed).encode())
-    use = ImageUse(file=name, pixels=name, grid=grid, max_pixels=None, start=2, tokens=tokens)
+    use = ImageUse(file=name, pixels=name, form=grid, max_pixels=None, start=2, tokens=tokens)
     return Example(position=seed, input_ids=tuple(ids), trained=(), images=(use,))
 
 
@@ -98,8 +98,8 @@ def _collate(examples: list[Example]) -> Batch:
 
 def _inputs(use: ImageUse) -> dict[str, Any]:
     generator = torch.Generator().manual_seed(int(use.file[7:15], 16))
-    pixels = torch.randn(use.grid[1] * use.grid[2], 3 * 2 * 8 * 8, generator=generator)
-    return {"pixel_values": pixels, "image_grid_thw": torch.tensor([use.grid])}
+    pixels = torch.randn(use.form[1] * use.form[2], 3 * 2 * 8 * 8, generator=generator)
+    return {"pixel_values": pixels, "image_grid_thw": torch.tensor([use.form])}
 
 
 def _ours(forward: Forward, batch: Batch, steps: int, ends: set[int]) -> list[Generated]:

@@ -116,7 +116,7 @@ def test_partial_answers_are_only_used_for_what_they_were_made_with(finished: Pa
         path.write_bytes(whole)
 
 
-def test_batches_follow_grid_then_length_then_tokens_then_id(finished: Path) -> None:
+def test_batches_follow_form_then_length_then_tokens_then_id(finished: Path) -> None:
     session = open_session(read_sources(finished))
     prompts = session.prompts()
     batches = plan_batches(prompts, 4)
@@ -133,7 +133,7 @@ def test_equals_the_librarys_generate_with_the_adapter_on(finished: Path) -> Non
     batch = plan_batches(session.prompts(), 12)[0]
     pictures = session.pictures()
     answers = session.answer([p.example for p in batch.prompts], pictures)
-    tokenizer = session.base.processor.tokenizer
+    tokenizer = session.base.pictures.processor.tokenizer
     for prompt, answer in zip(batch.prompts, answers, strict=True):
         (use,) = prompt.example.images
         ids = torch.tensor([prompt.example.input_ids])
@@ -169,7 +169,7 @@ def test_prompts_without_pictures_with_two_and_with_turns_equal_the_library(tmp_
             do_sample=False,
             **shown,
         )
-        assert answer.output == session.base.processor.tokenizer.decode(
+        assert answer.output == session.base.pictures.processor.tokenizer.decode(
             out[0, ids.shape[1] :], skip_special_tokens=True, clean_up_tokenization_spaces=False
         )
     worker.evaluate_folder(run, events.Silent())

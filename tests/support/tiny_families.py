@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, NamedTuple
 
 IMAGE, VOCABULARY = 399, 400
@@ -54,19 +55,17 @@ def build(tiny: Tiny, scale: float = 1.0) -> Any:
     return model.eval().requires_grad_(False)
 
 
-def loaded(model: Any, processor: Any = None, *, image_token_id: int = IMAGE, pad: int = 0) -> Any:
-    """A model as training and evaluation hold it."""
+def loaded(model: Any, *, image_token_id: int = IMAGE, pad: int = 0) -> Any:
+    """A model as training and evaluation hold it, without a processor."""
     from kolm import roles
     from kolm.models.base import LoadedBase, make_forward
 
     table = roles.family(model.config.model_type)
     return LoadedBase(
         folder=Path(),
-        table=table,
         model=model,
-        processor=processor,
+        pictures=SimpleNamespace(table=table, image_token_id=image_token_id),
         forward=make_forward(model, table),
-        image_token_id=image_token_id,
         end_ids=frozenset({3}),
         pad_token_id=pad,
     )

@@ -4,7 +4,6 @@ whole model and no knowledge."""
 from __future__ import annotations
 
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 START, END, PAD, IMAGE, VIDEO, V_START, V_END, TOOL = range(256, 264)
@@ -72,13 +71,20 @@ def make_image_processor(max_pixels: int = 4096) -> Any:
 
 
 def make_processor(template: str = MARKED, max_pixels: int = 4096) -> Any:
-    """A processor as encoding needs it."""
-    tokenizer = make_tokenizer(template)
-    return SimpleNamespace(
-        tokenizer=tokenizer,
-        image_processor=make_image_processor(max_pixels),
-        chat_template=template,
-    )
+    """The library's processor, without its half for videos."""
+    from kolm.models.processor import without_videos
+
+    kind = without_videos("qwen2_5_vl")
+    images = make_image_processor(max_pixels)
+    return kind(images, make_tokenizer(template), chat_template=template)
+
+
+def make_pictures(template: str = MARKED, max_pixels: int = 4096) -> Any:
+    """The processor on pictures."""
+    from kolm import roles
+    from kolm.models.pictures import PictureProcessor
+
+    return PictureProcessor(make_processor(template, max_pixels), roles.family("qwen2_5_vl"), IMAGE)
 
 
 def make_config(*, window_size: int = 64, full_blocks: tuple[int, ...] = (0, 1)) -> Any:

@@ -4,19 +4,15 @@ import pytest
 
 from kolm.encode.batches import collate
 from kolm.encode.encoder import Encoder
-from kolm.models.family import runtime
 from tests.support import tiny_vlm
 from tests.support.tiny_vlm import make_capture
 
 torch = pytest.importorskip("torch")
-FAMILY = runtime("qwen2_5_vl")
 
 
 def examples():
     encoder = Encoder(
-        tiny_vlm.make_processor(),
-        FAMILY,
-        image_token_id=tiny_vlm.IMAGE,
+        tiny_vlm.make_pictures(),
         max_seq_length=300,
         max_images=4,
     )

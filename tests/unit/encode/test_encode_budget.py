@@ -8,17 +8,14 @@ from kolm.encode.budget import KEPT_PROMPT_TOKENS, Run, count_tokens, cut_prompt
 from kolm.encode.encoder import Encoder
 from kolm.encode.examples import Dropped, DropReason
 from kolm.errors import Refused
-from kolm.models import qwen2_5_vl
-from kolm.models.family import runtime
+from kolm.models import pictures
 from tests.support import tiny_vlm
 from tests.support.tiny_vlm import make_capture
 
 
 def make_encoder(max_seq_length, *, shrink_images=False):
     return Encoder(
-        tiny_vlm.make_processor(max_pixels=64 * 64),
-        runtime("qwen2_5_vl"),
-        image_token_id=tiny_vlm.IMAGE,
+        tiny_vlm.make_pictures(max_pixels=64 * 64),
         max_seq_length=max_seq_length,
         max_images=4,
         shrink_images=shrink_images,
@@ -127,28 +124,25 @@ def test_no_length_makes_tokens_and_features_differ(lengths, images, limit, shri
     for use in example.images:
         run = example.input_ids[use.start : use.start + use.tokens]
         assert set(run) == {tiny_vlm.IMAGE}
-        assert use.tokens == use.grid[1] * use.grid[2] // 4
+        assert use.tokens == use.form[1] * use.form[2] // 4
     assert example.label_tokens == 2 * len(lengths)
 
 
 @pytest.mark.parametrize(("width", "height"), [(4000, 8), (1, 201), (601, 3), (1, 4000)])
 def test_a_picture_too_thin_for_the_family_is_widened_and_kept(width, height):
-    processor = tiny_vlm.make_image_processor()
-    picture = tiny_vlm.make_picture(3, width=width, height=height)
-    grid = qwen2_5_vl.image_grid(processor, height, width, None)
-    inputs, found = qwen2_5_vl.pixel_values(processor, picture, None)
-    assert found == grid
-    assert len(inputs["pixel_values"]) == grid[1] * grid[2]
+    processor = tiny_vlm.make_pictures()
+    run = processor.run(height, width)
+    assert processor.inputs(tiny_vlm.make_picture(3, width=width, height=height))[1] == run
     capture = make_capture(("user", [0, "?"]), ("assistant", "x"), width=width, height=height)
     example = make_encoder(200).encode(capture)
-    assert [use.grid for use in example.images] == [grid]
+    assert [use.form for use in example.images] == [run.form]
 
 
 @given(st.integers(1, 200_000), st.integers(1, 200_000), st.integers(256, 10**7))
 def test_only_what_is_too_thin_is_widened_and_never_into_a_giant(height, width, most):
-    high, wide = qwen2_5_vl.widened(height, width, most)
-    assert not qwen2_5_vl.too_thin(high, wide)
-    if not qwen2_5_vl.too_thin(height, width):
+    high, wide = pictures.widened(height, width, most)
+    assert not pictures.too_thin(high, wide)
+    if not pictures.too_thin(height, width):
         assert (high, wide) == (height, width)
         return
     assert max(high, wide) <= max(height, width)
@@ -157,5 +151,5 @@ def test_only_what_is_too_thin_is_widened_and_never_into_a_giant(height, width, 
 
 
 def test_a_line_of_millions_of_pixels_stays_small():
-    high, wide = qwen2_5_vl.widened(1, 80_000_000, 50_176)
+    high, wide = pictures.widened(1, 80_000_000, 50_176)
     assert high * wide < 60_000

@@ -15,14 +15,12 @@ from kolm.encode.pictures import PictureReader
 from kolm.errors import Refused
 from kolm.events import Silent
 from kolm.models.base import make_forward
-from kolm.models.family import runtime
 from kolm.models.taps import Recording, Tower
 from kolm.roles import family
 from tests.support import tiny_vlm
 
 torch = pytest.importorskip("torch")
-FAMILY = runtime("qwen2_5_vl")
-PROCESSOR = tiny_vlm.make_image_processor()
+PROCESSOR = tiny_vlm.make_pictures()
 SIZES = [(32, 32), (48, 32), (32, 32), (64, 48), (16, 64), (48, 32), (32, 32)]
 
 
@@ -42,11 +40,17 @@ FILES = {file: as_file(picture) for file, picture in PICTURES.items()}
 def make_uses():
     uses = []
     for file, picture in PICTURES.items():
-        grid = FAMILY.image_grid(PROCESSOR, picture.height, picture.width, None)
-        tokens = FAMILY.image_tokens(PROCESSOR, grid)
+        run = PROCESSOR.run(picture.height, picture.width)
         pixels = pixels_digest(picture)
         uses.append(
-            ImageUse(file=file, pixels=pixels, grid=grid, max_pixels=None, start=0, tokens=tokens)
+            ImageUse(
+                file=file,
+                pixels=pixels,
+                form=run.form,
+                max_pixels=None,
+                start=0,
+                tokens=run.tokens,
+            )
         )
     return distinct_uses(uses)
 
@@ -60,7 +64,7 @@ def forward_of(model):
 
 
 def reader_of(read=FILES.__getitem__):
-    return PictureReader(family=FAMILY, image_processor=PROCESSOR, read=read)
+    return PictureReader(processor=PROCESSOR, read=read)
 
 
 def build(model, uses, kept=None, facts=FACTS, read=FILES.__getitem__):
@@ -106,8 +110,8 @@ def test_projected_features_equal_the_live_path_for_every_image(options):
     model, uses = tiny_vlm.make_model(**options), make_uses()
     table = build(model, uses)
     assert len(table) == len(uses)
-    for grid in {use.grid for use in uses}:
-        same = [use for use in uses if use.grid == grid]  # those that share a tower call
+    for form in {use.form for use in uses}:
+        same = [use for use in uses if use.form == form]  # those that share a tower call
         assert torch.equal(cached(model, table, same), live(model, same))
     # In other company the bits may differ, and nothing else.
     for some in ([use] for use in uses), [uses], [uses[::-1]]:

@@ -5,7 +5,6 @@ import pytest
 from kolm.encode.encoder import Encoder
 from kolm.encode.examples import Dropped, DropReason
 from kolm.errors import Refused
-from kolm.models.family import runtime
 from tests.support import tiny_vlm
 from tests.support.tiny_vlm import FORGETFUL, MARKED, PLAIN, make_capture
 
@@ -15,9 +14,7 @@ TEMPLATES = pytest.mark.parametrize("template", [MARKED, PLAIN], ids=["markers",
 def make_encoder(template: str = MARKED, **limits: object) -> Encoder:
     options = {"max_seq_length": 400, "max_images": 4, **limits}
     return Encoder(
-        tiny_vlm.make_processor(template),
-        runtime("qwen2_5_vl"),
-        image_token_id=tiny_vlm.IMAGE,
+        tiny_vlm.make_pictures(template),
         **options,
     )
 

@@ -6,7 +6,6 @@ from pathlib import Path
 import pytest
 
 from kolm.errors import Refused, Unreadable, Usage
-from kolm.models.family import runtime
 from kolm.models.load import load_model
 from kolm.models.resolve import resolve_base
 from tests.support import tiny_vlm
@@ -105,9 +104,3 @@ def test_an_unknown_precision_is_refused(base):
     with pytest.raises(Usage) as caught:
         load_model(base, dtype="float8")
     assert caught.value.code == "E_MODEL_DTYPE"
-
-
-def test_a_family_without_a_runtime_is_refused_by_the_role_table():
-    with pytest.raises(Refused) as caught:
-        runtime("janus")
-    assert caught.value.code == "E_ROLES_UNKNOWN_FAMILY"

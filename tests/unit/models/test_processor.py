@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from kolm.errors import Refused
-from kolm.models import family
 from kolm.models.load import load_model
+from kolm.models.pictures import picture_processor
 from kolm.models.processor import load_processor, pad_token_id
 from tests.support import tiny_vlm, torchvision_stub
 
@@ -23,16 +23,15 @@ _PIXELS = """
 import sys
 from PIL import Image
 from kolm import digest
-from kolm.models import family
-from kolm.models.processor import load_processor
+from kolm.models.pictures import picture_processor
 from kolm.models.resolve import resolve_base
 
-processor = load_processor(resolve_base("kolm/nano-1").folder)
+processor = picture_processor(resolve_base("kolm/nano-1").folder)
 picture = Image.new("RGB", (300, 200))
 places = [(x, y) for y in range(200) for x in range(300)]
 picture.putdata([((x * 7) % 256, (y * 5) % 256, (x * y) % 256) for x, y in places])
-inputs, grid = family.runtime("qwen2_5_vl").pixel_values(processor.image_processor, picture, None)
-print(grid, digest.of_bytes(inputs["pixel_values"].numpy().tobytes()))
+inputs, run = processor.inputs(picture)
+print(run.form, digest.of_bytes(inputs["pixel_values"].numpy().tobytes()))
 """
 
 
@@ -66,11 +65,10 @@ def edit(path: Path, **changes: object) -> None:
 
 
 def patches(folder: Path) -> object:
-    processor = load_processor(folder)
-    runtime = family.runtime("qwen2_5_vl")
+    processor = picture_processor(folder)
     picture = tiny_vlm.make_picture(1, width=200, height=90)
-    found, grid = runtime.pixel_values(processor.image_processor, picture, None)
-    assert runtime.image_grid(processor.image_processor, 90, 200, None) == grid
+    found, run = processor.inputs(picture)
+    assert processor.run(90, 200) == run
     return found["pixel_values"].tolist()
 
 

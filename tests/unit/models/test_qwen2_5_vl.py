@@ -5,7 +5,6 @@ import pytest
 from kolm.encode.batches import collate
 from kolm.encode.encoder import Encoder
 from kolm.models.base import make_forward
-from kolm.models.family import runtime
 from kolm.models.forward import LibraryForward
 from kolm.models.qwen2_5_vl import WrittenForward
 from kolm.models.taps import Recording, join
@@ -14,16 +13,13 @@ from tests.support import tiny_vlm
 from tests.support.tiny_vlm import make_capture
 
 torch = pytest.importorskip("torch")
-GEOMETRY, TABLE = runtime("qwen2_5_vl"), family("qwen2_5_vl")
-PROCESSOR = tiny_vlm.make_image_processor()
+TABLE = family("qwen2_5_vl")
+PROCESSOR = tiny_vlm.make_pictures()
 SIZES = {(1, 4, 4): (32, 32), (1, 4, 6): (48, 32), (1, 8, 4): (32, 64)}
 
 
 def examples():
-    encoder = Encoder(
-        tiny_vlm.make_processor(), GEOMETRY, image_token_id=tiny_vlm.IMAGE,
-        max_seq_length=300, max_images=4,
-    )  # fmt: skip
+    encoder = Encoder(PROCESSOR, max_seq_length=300, max_images=4)
     captures = [
         make_capture(("user", [0, "what?"]), ("assistant", "red"), width=48),
         make_capture(("user", ["see", 0, "and", 1, "?"]), ("assistant", "no"), images=2),
@@ -41,8 +37,8 @@ def make_batch(side):
 
 
 def inputs_of(use):
-    picture = tiny_vlm.make_picture(int(use.pixels[-3:], 16), *SIZES[use.grid])
-    return GEOMETRY.pixel_values(PROCESSOR, picture, None)[0]
+    picture = tiny_vlm.make_picture(int(use.pixels[-3:], 16), *SIZES[use.form[:3]])
+    return PROCESSOR.inputs(picture)[0]
 
 
 def both(**options):
@@ -86,7 +82,7 @@ def test_features_and_hidden_states_have_the_librarys_bits(window):
 def test_windows_lie_in_another_order_than_the_image_is_read():
     written, library = both(window_size=32, full_blocks=(1,))
     picture = tiny_vlm.make_picture(1, 64, 48)
-    inputs, _ = GEOMETRY.pixel_values(PROCESSOR, picture, None)
+    inputs, _ = PROCESSOR.inputs(picture)
     recording = written.tower.record(inputs, 1)
     with torch.no_grad():
         unordered = written._model.model.visual.merger(recording.outputs[0])

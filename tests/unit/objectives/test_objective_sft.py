@@ -6,22 +6,17 @@ import pytest
 
 from kolm.encode.batches import collate
 from kolm.encode.encoder import Encoder
-from kolm.models.family import runtime
 from kolm.models.taps import Recording, join
 from kolm.objectives import sft
 from tests.support import tiny_families, tiny_vlm
 from tests.support.tiny_vlm import make_capture
 
 torch = pytest.importorskip("torch")
-FAMILY = runtime("qwen2_5_vl")
-PROCESSOR = tiny_vlm.make_image_processor()
+PROCESSOR = tiny_vlm.make_pictures()
 
 
 def make_examples():
-    encoder = Encoder(
-        tiny_vlm.make_processor(), FAMILY, image_token_id=tiny_vlm.IMAGE,
-        max_seq_length=300, max_images=4,
-    )  # fmt: skip
+    encoder = Encoder(PROCESSOR, max_seq_length=300, max_images=4)
     captures = [
         make_capture(("user", [0, "what?"]), ("assistant", "a red circle"), width=48),
         make_capture(("user", ["see", 0, "and", 1]), ("assistant", "no"), images=2),
@@ -44,9 +39,9 @@ def shown(batch):
     """What the tower is shown for the pictures of a batch, None without any."""
     parts = []
     for use in batch.images:
-        wide, high = (48, 32) if use.grid[2] == 6 else (32, 32)
+        wide, high = (48, 32) if use.form[2] == 6 else (32, 32)
         picture = tiny_vlm.make_picture(int(use.pixels[-3:], 16), wide, high)
-        inputs, _ = FAMILY.pixel_values(PROCESSOR, picture, None)
+        inputs, _ = PROCESSOR.inputs(picture)
         parts.append(Recording(pictures=1, inputs=inputs))
     return join(parts) if parts else None
 

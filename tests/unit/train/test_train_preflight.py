@@ -1,7 +1,6 @@
 """Preflight: what training and scoring will see, and what stops them before they start."""
 
 from kolm.encode.encoder import Encoder
-from kolm.models.family import runtime
 from kolm.train.plan import read_plan
 from kolm.train.preflight import Named, encode_to_answer, encode_to_learn, summarise
 from tests.support import tiny_vlm
@@ -13,9 +12,7 @@ TRAIN = {"max_seq_length": 60, "max_images": 1}
 
 def make_encoder(**limits):
     return Encoder(
-        tiny_vlm.make_processor(),
-        runtime("qwen2_5_vl"),
-        image_token_id=tiny_vlm.IMAGE,
+        tiny_vlm.make_pictures(),
         **{**TRAIN, **limits},
     )
 

@@ -11,7 +11,6 @@ from kolm.adapters.attach import attach
 from kolm.encode.encoder import Encoder
 from kolm.errors import Refused
 from kolm.events import Silent
-from kolm.models.family import runtime
 from kolm.models.taps import Recording
 from kolm.roles import family
 from kolm.train import evidence
@@ -25,15 +24,12 @@ from tests.support.tiny_vlm import make_capture
 from tests.support.train_run import ZERO, make_lock
 
 torch = pytest.importorskip("torch")
-FAMILY, TABLE = runtime("qwen2_5_vl"), family("qwen2_5_vl")
+TABLE = family("qwen2_5_vl")
 WORDS = ("red", "a green one", "no", "yes", "seven", "circle", "it is blue", "left")
 
 
 def make_examples():
-    encoder = Encoder(
-        tiny_vlm.make_processor(), FAMILY, image_token_id=tiny_vlm.IMAGE,
-        max_seq_length=200, max_images=2,
-    )  # fmt: skip
+    encoder = Encoder(tiny_vlm.make_pictures(), max_seq_length=200, max_images=2)
     return [
         encoder.encode(
             make_capture(("user", [0, f"{word}?"]), ("assistant", word)), position=number
@@ -60,7 +56,7 @@ def make_trainer(**train):
     def pictures(uses):
         generator = torch.Generator().manual_seed(0)
         features = torch.randn(16, 32, generator=generator).to(model.dtype)
-        grids = torch.tensor([use.grid for use in uses])
+        grids = torch.tensor([use.form[:3] for use in uses])
         return Recording(
             pictures=len(uses),
             inputs={"image_grid_thw": grids},

@@ -1,0 +1,145 @@
+"""Encode: a skeleton with its texts and images filled in becomes runs of token ids.
+
+What stands between two control tokens is tokenised as one text, as the tokenizer of the base would
+do it with the whole conversation. So ids equal those of the rendered template, and an answer begins
+at the very token at which generation begins.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
+from kolm.encode.budget import Run
+from kolm.encode.control import TextEncoder
+from kolm.encode.skeleton import Kind, Skeleton
+
+
+class _Text(NamedTuple):
+    """A part of what stands between two control tokens."""
+
+    text: str
+    trained: bool = False
+    slot: bool = False
+
+
+class _Tokens(NamedTuple):
+    """Control tokens side by side."""
+
+    names: tuple[str, ...]
+    trained: bool = False
+    image: int = -1
+
+
+class Layout:
+    """Fills skeletons in.
+
+    Args:
+        texts: tokenises what is no control token.
+    """
+
+    def __init__(self, texts: TextEncoder) -> None:
+        self._texts = texts
+        self._images: dict[str, tuple[_Text | _Tokens, ...]] = {}
+
+    def runs(
+        self,
+        skeleton: Skeleton,
+        stop: int,
+        *,
+        texts: Sequence[str],
+        images: Sequence[str],
+        apart: bool = False,
+    ) -> list[Run]:
+        """The token runs of the first `stop` pieces.
+
+        Args:
+            skeleton: of the conversation's shape.
+            stop: pieces to fill in.
+            texts: of the slots.
+            images: for each image what stands in the prompt for it.
+            apart: make the tokens that are a prompt's text alone a run of their own, to be cut.
+        """
+        runs = [Run(ids=skeleton.prefix)] if skeleton.prefix else []
+        between: list[_Text] = []
+        before = ""
+        for item in self._items(skeleton, stop, texts, images):
+            if isinstance(item, _Text):
+                between.append(item)
+                continue
+            runs += self._stretch(between, before, item.names[0], apart)
+            between, before = [], item.names[-1]
+            ids = tuple(map(self._texts.control_ids.__getitem__, item.names))
+            runs.append(Run(ids=ids, trained=item.trained, image=item.image))
+        return runs + self._stretch(between, before, "", apart)
+
+    def _items(
+        self, skeleton: Skeleton, stop: int, texts: Sequence[str], images: Sequence[str]
+    ) -> Iterator[_Text | _Tokens]:
+        for piece in skeleton.pieces[:stop]:
+            if piece.kind is Kind.LITERAL:
+                yield _Text(piece.text, piece.trained)
+            elif piece.kind is Kind.SLOT:
+                yield _Text(texts[piece.number], piece.trained, slot=True)
+            elif piece.kind is Kind.TOKEN:
+                yield _Tokens((piece.text,), piece.trained)
+            else:
+                for part in self._image(images[piece.number]):
+                    yield part if isinstance(part, _Text) else part._replace(image=piece.number)
+
+    def _image(self, text: str) -> tuple[_Text | _Tokens, ...]:
+        """What stands for an image, cut at its control tokens."""
+        if text not in self._images:
+            parts: list[_Text | _Tokens] = []
+            position = 0
+            for match in self._texts.control_names.finditer(text):
+                if position < match.start():
+                    parts.append(_Text(text[position : match.start()]))
+                last = parts[-1] if parts else None
+                if isinstance(last, _Tokens):
+                    parts[-1] = _Tokens((*last.names, match.group()))
+                else:
+                    parts.append(_Tokens((match.group(),)))
+                position = match.end()
+            if position < len(text):
+                parts.append(_Text(text[position:]))
+            self._images[text] = tuple(parts)
+        return self._images[text]
+
+    def _stretch(self, parts: Sequence[_Text], before: str, after: str, apart: bool) -> list[Run]:
+        """The runs of what stands between two control tokens: a prompt's text, then an answer's."""
+        prompt = [part for part in parts if not part.trained]
+        answer = "".join(part.text for part in parts if part.trained)
+        asked = "".join(part.text for part in prompt)
+        if not answer:
+            return self._asked(prompt, asked, before, after, apart)
+        whole = self._texts.ids(asked + answer, before, after)
+        start = self._texts.ids(asked, before)
+        if whole[: len(start)] == start:
+            ids = whole[len(start) :]
+        else:  # the answer begins inside a token: then there, where generation begins
+            ids = self._texts.ids(answer, self._texts.inside if asked else before, after)
+        return [*self._asked(prompt, asked, before, "", apart), Run(ids=ids, trained=True)]
+
+    def _asked(
+        self, parts: Sequence[_Text], text: str, before: str, after: str, apart: bool
+    ) -> list[Run]:
+        ids = self._texts.ids(text, before, after)
+        if not apart:
+            return [Run(ids=ids)] if ids else []
+        places: list[tuple[int, int]] = []
+        position = 0
+        for part in parts:
+            if part.slot:
+                places.append((position, position + len(part.text)))
+            position += len(part.text)
+        runs: list[Run] = []
+        owners: list[int] = []
+        for number, (first, end) in zip(ids, self._texts.spans(text, before, after), strict=True):
+            owner = next((i for i, (a, b) in enumerate(places) if a <= first and end <= b), -1)
+            if owners and owners[-1] == owner:
+                runs[-1] = Run(ids=(*runs[-1].ids, number), cuttable=owner >= 0)
+            else:
+                runs.append(Run(ids=(number,), cuttable=owner >= 0))
+                owners.append(owner)
+        return runs

@@ -1,0 +1,213 @@
+"""Models: what a base's own processor makes of a picture: its run of tokens, and the tensors.
+
+The run is what the processor writes for a blank picture of the same size, so that counting tokens
+decodes no picture. A family that marks rows, tiles or borders needs no code of ours for it.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from kolm import roles
+from kolm.errors import Refused
+from kolm.models.folder import image_token_id
+from kolm.models.library import quiet_library
+from kolm.models.processor import load_processor
+from kolm.models.resolve import read_config
+from kolm.roles import Family
+
+if TYPE_CHECKING:
+    import torch
+    from PIL.Image import Image
+
+LONGEST_SIDES = 200  # transformers, smart_resize: a longer side is refused
+# Of a thin picture, where the processor has no limit of its own: about what a photograph has.
+_MOST_PIXELS = 2**24
+_TEXT_OUTPUTS = {"input_ids", "attention_mask", "token_type_ids", "mm_token_type_ids"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ImageRun:
+    """What a picture of one size becomes.
+
+    Attributes:
+        text: what stands in the prompt for it, with one control token a feature.
+        tokens: how many features.
+        form: the shapes of its tensors and the numbers that describe it. Pictures of one form can
+            go through the tower in one call.
+    """
+
+    text: str
+    tokens: int
+    form: tuple[int, ...]
+
+
+class PictureProcessor:
+    """Pictures as one base takes them.
+
+    Args:
+        processor: of the base.
+        table: of its family.
+        image_token_id: the id that stands for one feature.
+
+    Attributes:
+        processor: of the base.
+        table: of the family.
+        image_token_id: the id that stands for one feature.
+        placeholder: the control token that the chat template writes for a picture.
+    """
+
+    def __init__(self, processor: Any, table: Family, image_token_id: int) -> None:
+        self.table = table
+        self.image_token_id = image_token_id
+        self.processor = processor
+        self._limited = table.pixel_limits
+        self._feature = str(processor.tokenizer.convert_ids_to_tokens(image_token_id))
+        self._runs: dict[tuple[int, int, int | None], ImageRun] = {}
+        self.placeholder = table.placeholder or self._feature
+
+    def run(self, height: int, width: int, max_pixels: int | None = None) -> ImageRun:
+        """The run of a picture, by its size alone.
+
+        Args:
+            height: of the upright picture, in pixels.
+            width: of the upright picture, in pixels.
+            max_pixels: a limit below the processor's own, or None.
+
+        Raises:
+            Refused: ``E_BASE_PROCESSOR``, the processor makes nothing of such a picture.
+        """
+        size = (height, width, max_pixels)
+        if size not in self._runs:
+            self._runs[size] = self._counted(*size) or self._asked(*size)
+        return self._runs[size]
+
+    def inputs(
+        self, picture: Image, max_pixels: int | None = None
+    ) -> tuple[dict[str, torch.Tensor], ImageRun]:
+        """What the model takes for one upright RGB picture, and the run that goes with it.
+
+        Raises:
+            Refused: as `run`.
+        """
+        size = self._handed_over(picture.height, picture.width, max_pixels)
+        if size != (picture.height, picture.width):
+            picture = picture.resize((size[1], size[0]))
+        options: dict[str, Any] = {}
+        if self._limited:
+            least, most = self._pixel_limits(max_pixels)
+            options["size"] = {"shortest_edge": least, "longest_edge": most}
+        try:
+            with quiet_library():
+                out = self.processor(
+                    images=[picture],
+                    text=[self.placeholder],
+                    return_tensors="pt",
+                    return_text_replacement_offsets=True,
+                    **options,
+                )
+            (written,) = out.pop("text_replacement_offsets")[0]
+        except Exception as error:
+            raise Refused(
+                "E_BASE_PROCESSOR",
+                "the processor of this base makes no tokens of a picture",
+                where=f"a picture of {picture.width} by {picture.height} pixels",
+                found=f"{type(error).__name__}: {error}"[:400],
+                hint="download the base again, whole",
+            ) from error
+        inputs = {name: value for name, value in out.items() if name not in _TEXT_OUTPUTS}
+        text = str(written["replacement"])
+        return inputs, ImageRun(text=text, tokens=text.count(self._feature), form=_form(inputs))
+
+    def _asked(self, height: int, width: int, max_pixels: int | None) -> ImageRun:
+        """The run that the processor writes for a blank picture."""
+        from PIL import Image
+
+        return self.inputs(Image.new("RGB", (width, height)), max_pixels)[1]
+
+    def _counted(self, height: int, width: int, max_pixels: int | None) -> ImageRun | None:
+        """The same by arithmetic, where the image processor is Qwen's: a blank picture of a
+        million pixels takes it a tenth of a second."""
+        from transformers.models.qwen2_vl import image_processing_pil_qwen2_vl as qwen
+
+        own = self.processor.image_processor
+        if type(own) is not qwen.Qwen2VLImageProcessorPil:
+            return None
+        patch, merge = int(own.patch_size), int(own.merge_size)
+        size = self._handed_over(height, width, max_pixels)
+        high, wide = qwen.smart_resize(*size, patch * merge, *self._pixel_limits(max_pixels))
+        rows, columns = high // patch, wide // patch
+        tokens = rows * columns // merge**2
+        numbers = 3 * int(own.temporal_patch_size) * patch**2
+        form = (1, rows, columns, rows * columns, numbers)
+        return ImageRun(text=self._feature * tokens, tokens=tokens, form=form)
+
+    def _handed_over(self, height: int, width: int, max_pixels: int | None) -> tuple[int, int]:
+        """The size at which a picture is given to the processor: (height, width)."""
+        if self._limited:
+            return widened(height, width, self._pixel_limits(max_pixels)[1])
+        high, wide = widened(height, width, _MOST_PIXELS)
+        if max_pixels is None or high * wide <= max_pixels:
+            return high, wide
+        share = math.sqrt(max_pixels / (high * wide))
+        return max(1, int(high * share)), max(1, int(wide * share))
+
+    def _pixel_limits(self, max_pixels: int | None) -> tuple[int, int]:
+        """The fewest and most pixels after resizing, with an optional lower maximum."""
+        size = self.processor.image_processor.size
+        least, most = int(size["shortest_edge"]), int(size["longest_edge"])
+        if max_pixels is not None and max_pixels < most:
+            return min(least, max_pixels), max_pixels
+        return least, most
+
+
+def picture_processor(folder: Path) -> PictureProcessor:
+    """The processor of a base's folder, on pictures.
+
+    Raises:
+        Lacking: transformers is not installed.
+        Unreadable: the folder has no config.json.
+        Refused: its family has no table, or a file of it is not what it should be.
+    """
+    config = read_config(folder)
+    table = roles.family(str(config.get("model_type")))
+    return PictureProcessor(load_processor(folder), table, image_token_id(config))
+
+
+def too_thin(height: int, width: int) -> bool:
+    """Whether a picture's short side must be made longer before it can be processed."""
+    return max(height, width) > LONGEST_SIDES * min(height, width)
+
+
+def widened(height: int, width: int, most: int) -> tuple[int, int]:
+    """A picture's size with its short side long enough for image processors: (height, width).
+
+    Every picture keeps its size but one that is too thin: its short side is made as long as the
+    processors demand. The long side is first made so short that what results has about as many
+    pixels as the processor would leave of it; else a line of millions of pixels would become a
+    picture of trillions.
+
+    Args:
+        height: in pixels.
+        width: in pixels.
+        most: pixels that the processor leaves at most.
+    """
+    if not too_thin(height, width):
+        return height, width
+    least = min(height, width)
+    long = max(least, min(max(height, width), math.isqrt(LONGEST_SIDES * most)))
+    short = max(least, -(-long // LONGEST_SIDES))
+    return (long, short) if height > width else (short, long)
+
+
+def _form(inputs: Mapping[str, torch.Tensor]) -> tuple[int, ...]:
+    """Numbers of small whole-number tensors (grids, sizes), and shapes of all others, by name."""
+    numbers: list[int] = []
+    for _, tensor in sorted(inputs.items()):
+        told = not tensor.is_floating_point() and tensor.ndim <= 2
+        numbers += tensor.flatten().tolist() if told else tensor.shape
+    return tuple(numbers)
