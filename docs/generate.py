@@ -3,15 +3,15 @@
 From the code: docs/reference/cli.md (``--help``), spec.md (the spec's schema), environment.md
 (the table in settings), exit-codes.md. From docs/reference/errors.d/*.md, where each part lists
 its own codes: errors.md, and the table that ``kolm help E_…`` reads. From the schemas: their
-documents as types (tools/typed_documents.py). From the fragments of a table's variants, as those
-in schemas/methods/: the schema of any of them, methods/any.
+documents as types (tools/typed_documents.py). From the role tables: docs/format/families.md. From
+the fragments of a table's variants, as those in schemas/methods/: the schema of any, methods/any.
 """
 
 from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +24,7 @@ from kolm import canonical, schema, settings  # noqa: E402
 from kolm.cli.exit_codes import MEANINGS  # noqa: E402
 from kolm.cli.main import root  # noqa: E402
 from kolm.cli.table import SECTIONS  # noqa: E402
+from kolm.roles import FAMILIES, Family, Stack  # noqa: E402
 from tools import layers_figure, typed_documents  # noqa: E402
 
 REFERENCE = ROOT / "docs" / "reference"
@@ -41,6 +42,7 @@ def pages() -> Iterator[tuple[Path, str]]:
     yield REFERENCE / "environment.md", environment_page()
     yield REFERENCE / "exit-codes.md", exit_codes_page()
     yield REFERENCE / "errors.md", errors_page(rows)
+    yield ROOT / "docs" / "format" / "families.md", families_page()
     yield ROOT / "kolm" / "cli" / "error_table.jsonl", canonical.dump_lines(rows).decode()
     yield ROOT / "docs" / "figures" / "layers.svg", layers_figure.figure()
     yield ROOT / "kolm" / "records" / "answers.py", typed_documents.answers_module()
@@ -66,6 +68,41 @@ def any_of_page(folder: str) -> str:
         "$defs": {part: forms(part) for part in PARTS if part in parts},
     }
     return json.dumps(document, indent=2) + "\n"
+
+
+def families_page() -> str:
+    """The role table of every family; what depends on a base's config by its function's words."""
+    return "\n\n".join([
+        NOTICE,
+        "# Families",
+        "The tables of [roles](roles.md). Stacks list a block's linear layers as `parent.leaf`.",
+        *(_family_part(table) for table in FAMILIES.values()),
+    ]) + "\n"  # fmt: skip
+
+
+def _family_part(table: Family) -> str:
+    def names(listed: Iterable[str]) -> str:
+        return " ".join(f"`{name}`" for name in listed) or "none"
+
+    def stack(own: Stack) -> str:
+        leaves = sorted(f"{p}.{leaf}" for leaf, parents in own.leaves.items() for p in parents)
+        return f"`{own.blocks}`: {names(leaves)}"
+
+    rows = [
+        *((role.value, names(prefixes)) for role, prefixes in table.prefixes.items()),
+        ("language stack", stack(table.language)),
+        ("vision stack", stack(table.vision)),
+        ("trained whole", names(table.projector_modules)),
+        *((f"`{memory}` also as", names(also)) for memory, also in table.spellings.items()),
+        *((f"`{name}` may share", names([other])) for name, other in table.aliases.items()),
+        ("tied without a word", "yes" if table.tied else "no"),
+        ("taps", " ".join((table.taps.__doc__ or "").split())),
+        ("unreachable", " ".join((table.unreachable.__doc__ or "none").split())),
+        ("licences", table.license_note),
+        ("papers", ", ".join(table.papers)),
+    ]
+    body = "\n".join(f"| {name} | {text} |" for name, text in rows)
+    return f"## {table.model_type}\n\n| what | names |\n|---|---|\n{body}"
 
 
 def cli_page() -> str:

@@ -45,7 +45,7 @@ LOWEST_FLOORS = (
 SPEC = """\
 kolm: 1
 name: {name}
-base: kolm/nano-1
+base: {base}
 data: {{captures: captures, split: {{eval: 0.25, validation: 0.05}}, near_duplicates: report}}
 train:
   method: {{kind: lora, rank: {rank}, alpha: 16}}
@@ -183,7 +183,7 @@ class Line:
     def write_spec(self, **spec: Any) -> None:
         """Write kolm.yaml; arguments replace parts of it."""
         values = {
-            "name": self.name, "rank": 4, "steps": 16, "batch_size": 4,
+            "name": self.name, "base": "kolm/nano-1", "rank": 4, "steps": 16, "batch_size": 4,
             "floors": LOWEST_FLOORS, "publish": "{}", "metric": "exact", "cost": "local",
             "continues": None, **spec,
         }  # fmt: skip

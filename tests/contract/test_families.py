@@ -1,0 +1,331 @@
+"""The contract of every family's table: roles, targets, names, processor, ids and labels."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+torch = pytest.importorskip("torch")
+
+from kolm.encode.encoder import Encoder  # noqa: E402
+from kolm.encode.examples import Example  # noqa: E402
+from kolm.models.load import load_model  # noqa: E402
+from kolm.models.pictures import PictureProcessor, picture_processor  # noqa: E402
+from kolm.roles import FAMILIES, Family, Role  # noqa: E402
+from tests.support import tiny_bases  # noqa: E402
+from tests.support.tiny_vlm import make_capture, make_picture  # noqa: E402
+
+pytestmark = pytest.mark.heavy
+EVERY = pytest.mark.parametrize("table", FAMILIES.values(), ids=list(FAMILIES))
+
+
+def test_every_family_has_a_tiny_base() -> None:
+    assert set(tiny_bases.BASES) == set(FAMILIES)
+
+
+@lru_cache
+def published(model_type: str) -> Any:
+    """The model of the default configuration, without memory for its weights."""
+    from transformers import AutoModelForImageTextToText
+    from transformers.models.auto.configuration_auto import CONFIG_MAPPING
+
+    with torch.device("meta"):
+        return AutoModelForImageTextToText.from_config(CONFIG_MAPPING[model_type]())
+
+
+tiny = lru_cache(tiny_bases.make_model)
+SIZES = pytest.mark.parametrize("model_of", [published, tiny], ids=["published", "tiny"])
+
+
+def owners(model: Any) -> Iterator[tuple[str, list[str]]]:
+    for name, module in model.named_modules():
+        own = [*module.named_parameters(recurse=False), *module.named_buffers(recurse=False)]
+        if own:
+            yield name, [tensor for tensor, _ in own]
+
+
+def linears(model: Any, table: Family, role: Role) -> set[str]:
+    return {
+        name
+        for name, module in model.named_modules()
+        if isinstance(module, torch.nn.Linear) and table.role_of(name) is role
+    }
+
+
+def hit(model: Any, expression: str) -> set[str]:
+    return {name for name, _ in model.named_modules() if re.fullmatch(expression, name)}
+
+
+@EVERY
+@SIZES
+def test_every_tensor_has_one_role_and_so_has_every_module(table: Family, model_of: Any) -> None:
+    model = model_of(table.model_type)
+    found = {table.role_of_module(*owned) for owned in owners(model)}
+    assert found == {Role.VISION, Role.PROJECTOR, Role.LANGUAGE, Role.HEAD}
+    prefixes = [(role, prefix) for role, own in table.prefixes.items() for prefix in own]
+    for role, prefix in prefixes:
+        assert not any(
+            f"{inner}.".startswith(f"{prefix}.") for other, inner in prefixes if other is not role
+        )
+
+
+@EVERY
+@SIZES
+def test_targets_are_all_linear_layers_of_the_language_role_and_no_other(
+    table: Family, model_of: Any
+) -> None:
+    model = model_of(table.model_type)
+    every = hit(model, table.target_expression(table.lora_leaf_names))
+    assert every == linears(model, table, Role.LANGUAGE)
+    few = table.lora_leaf_names[:2]
+    chosen = hit(model, table.target_expression(few))
+    assert chosen == {name for name in every if name.rpartition(".")[2] in few}
+    assert {name.rpartition(".")[2] for name in chosen} == set(few)
+
+
+@EVERY
+@SIZES
+def test_an_adapted_tower_is_all_its_linear_layers_and_no_projector(
+    table: Family, model_of: Any
+) -> None:
+    model = model_of(table.model_type)
+    expression = table.target_expression(table.lora_leaf_names[:1], vision=True)
+    vision = {name for name in hit(model, expression) if table.role_of(name) is not Role.LANGUAGE}
+    assert vision == linears(model, table, Role.VISION)
+
+
+@EVERY
+def test_the_projector_is_trained_whole_by_its_modules(table: Family) -> None:
+    model = tiny(table.model_type)
+    inside = {
+        f"{module}.{name}"
+        for module in table.projector_modules
+        for name, _ in model.get_submodule(module).named_parameters()
+    }
+    projector = {n for n, _ in model.named_parameters() if table.role_of(n) is Role.PROJECTOR}
+    assert inside == projector
+
+
+@EVERY
+def test_taps_are_modules_of_the_tower(table: Family) -> None:
+    model = tiny(table.model_type)
+    taps = table.taps(model.config.to_dict())
+    for name in (*taps.recorded, *taps.passed):
+        model.get_submodule(name)
+        assert table.role_of(name) is Role.VISION
+    assert table.taps({}).recorded  # the library's own defaults
+
+
+def spelled(table: Family, name: str) -> set[str]:
+    """Every name under which a checkpoint may hold a parameter."""
+    return set(table.checkpoint_keys(name))
+
+
+@EVERY
+def test_every_spelling_is_read_as_the_name_in_memory(table: Family) -> None:
+    names = {name for name, _ in tiny(table.model_type).named_parameters()}
+    spellings = {key: name for name in names for key in spelled(table, name)}
+    assert sum(len(spelled(table, name)) for name in names) == len(spellings), "ambiguous"
+    assert {key: table.memory_name(key) for key in spellings} == spellings
+
+
+@EVERY
+def test_the_library_loads_every_spelling(table: Family, tmp_path: Path) -> None:
+    from safetensors.torch import load_file, save_file
+
+    base = tiny_bases.save(table.model_type, tmp_path / "base")
+    weights = base / "model.safetensors"
+    stored = {table.memory_name(key): tensor for key, tensor in load_file(weights).items()}
+    expected = tiny(table.model_type).state_dict()
+    for number in range(max(len(spelled(table, name)) for name in stored)):
+        keys = {
+            name: table.checkpoint_keys(name)[number % len(table.checkpoint_keys(name))]
+            for name in stored
+        }
+        save_file(
+            {keys[n]: t.contiguous() for n, t in stored.items()}, weights, metadata={"format": "pt"}
+        )
+        loaded = load_model(base).state_dict()
+        assert loaded.keys() == expected.keys()
+        for name, tensor in loaded.items():
+            assert torch.equal(tensor, expected[name]), (number, name)
+
+
+@EVERY
+@pytest.mark.parametrize("tied", [False, True], ids=["apart", "tied"])
+def test_aliases_are_what_shares_storage(table: Family, tied: bool) -> None:
+    from transformers import AutoModelForImageTextToText
+
+    config = tiny_bases.BASES[table.model_type].config()
+    config.tie_word_embeddings = config.text_config.tie_word_embeddings = tied
+    model = AutoModelForImageTextToText.from_config(config)
+    places: dict[int, list[str]] = {}
+    for name, parameter in model.named_parameters(remove_duplicate=False):
+        places.setdefault(parameter.data_ptr(), []).append(name)
+    shared = {frozenset(names) for names in places.values() if len(names) > 1}
+    stated = table.aliases_of(config.to_dict())
+    assert shared == {frozenset(pair) for pair in stated.items()}
+
+
+@EVERY
+def test_exactly_the_unreachable_parameters_see_no_gradient(table: Family) -> None:
+    model = tiny_bases.make_model(table.model_type)
+    pictures = tiny_bases.pictures(table.model_type)
+    inputs, run = pictures.inputs(make_picture(1, 60, 40))
+    tokenizer = pictures.processor.tokenizer
+    ids = torch.tensor(
+        [tokenizer.encode(f"{run.text}what is it? a red square", add_special_tokens=False)]
+    )
+    marks = {}
+    if "mm_token_type_ids" in pictures.processor.model_input_names:
+        marks["mm_token_type_ids"] = (ids == pictures.image_token_id).long()
+    model.requires_grad_(True)
+    model(input_ids=ids, **marks, **inputs).logits.square().sum().backward()
+    idle = {n for n, p in model.named_parameters() if p.grad is None or not p.grad.any()}
+    config = model.config.to_dict()
+    assert idle == {n for n, _ in model.named_parameters() if table.is_unreachable(n, config)}
+
+
+@EVERY
+def test_a_saved_processor_is_read_without_torchvision_and_gives_the_same(
+    table: Family, tmp_path: Path
+) -> None:
+    made = tiny_bases.pictures(table.model_type)
+    read = picture_processor(tiny_bases.save(table.model_type, tmp_path / "base"))
+    assert read.placeholder == made.placeholder
+    assert read.image_token_id == made.image_token_id
+    picture = make_picture(7, 50, 70)
+    (inputs, run), (others, other) = read.inputs(picture), made.inputs(picture)
+    assert run == other
+    assert inputs.keys() == others.keys()
+    assert all(torch.equal(inputs[name], others[name]) for name in inputs)
+
+
+@EVERY
+def test_the_run_of_a_size_is_that_of_a_picture_of_it(table: Family) -> None:
+    pictures = tiny_bases.pictures(table.model_type)
+    for width, height in ((32, 32), (50, 70), (70, 50), (200, 20), (1, 300), (13, 57)):
+        for most in (None, 1600):
+            run = pictures.run(height, width, most)
+            assert pictures.inputs(make_picture(2, width, height), most)[1] == run
+            assert pictures._asked(height, width, most) == run
+            assert run.tokens > 0
+
+
+HONEST = [
+    (("user", [0, "what is it?"]), ("assistant", "a red square")),
+    (("user", [0, "What is the colour?"]), ("assistant", "red")),
+    (("user", ["look at this", 0, "and say"]), ("assistant", "two green triangles.")),
+    (("user", [0, 1, "which is left?"]), ("assistant", "the first")),
+    (("user", "no picture here"), ("assistant", "indeed")),
+    (("system", "be brief"), ("user", [0, "what?"]), ("assistant", "a circle")),
+    (("user", [0, "how many?"]), ("assistant", "2"), ("user", "sure?"), ("assistant", "yes, 2")),
+    (("user", [0, "a?"]), ("assistant", "b"), ("user", [1, "c?"]), ("assistant", "d")),
+    (("user", [0, "é è ü"]), ("assistant", "çà")),
+    (("user", [0, "日本語は?"]), ("assistant", "はい、読めます")),
+    (("user", [0, "line one\nline two"]), ("assistant", "one\ntwo\n\nthree")),
+    (("user", [0, "USER: who? ASSISTANT: me"]), ("assistant", "ASSISTANT: yes")),
+    (("user", [0, "user assistant system"]), ("assistant", "assistant")),
+    (("user", [0, "1 + 1 = ?"]), ("assistant", "3.14159")),
+    (("user", [0, "two  spaces"]), ("assistant", "so  do  I")),
+    (("user", [0, "(brackets) [and] {more}"]), ("assistant", '{"a": [1, 2]}')),
+    (("user", [0, "emoji 🙂?"]), ("assistant", "🙂🙃")),
+    (("user", [0, "x" * 60]), ("assistant", "y" * 60)),
+    (("user", [0, "Tab\there"]), ("assistant", "a\tb")),
+    (("user", [0, "What"]), ("assistant", "The answer is yes.")),
+]
+
+
+def make_encoder(pictures: PictureProcessor, **limits: int) -> Encoder:
+    return Encoder(pictures, **{"max_seq_length": 500, "max_images": 4, **limits})
+
+
+def capture_of(turns: Any) -> dict[str, Any]:
+    shown = [b for _, content in turns if isinstance(content, list) for b in content]
+    images = max((b for b in shown if isinstance(b, int)), default=-1) + 1
+    return make_capture(*turns, images=images, width=60, height=40)
+
+
+def whole_text(pictures: PictureProcessor, encoder: Encoder, capture: dict[str, Any]) -> list[int]:
+    """Ids by the library's own processor, from the whole rendered conversation."""
+    shown = iter([make_picture(n, 60, 40) for n in range(4)])
+    messages = [
+        {
+            "role": message["role"],
+            "content": [
+                {"type": "image", "image": next(shown)} if block["type"] == "image" else block
+                for block in message["content"]
+            ],
+        }
+        for message in capture["messages"]
+    ]
+    found = pictures.processor.apply_chat_template(
+        messages, chat_template=encoder._template, tokenize=True, return_dict=True
+    )
+    return [int(number) for number in found["input_ids"][0]]
+
+
+def encoded(encoder: Encoder, capture: dict[str, Any]) -> Example:
+    example = encoder.encode(capture)
+    assert isinstance(example, Example)
+    return example
+
+
+@EVERY
+@pytest.mark.parametrize("turns", HONEST, ids=[str(n) for n in range(len(HONEST))])
+def test_ids_are_those_of_the_whole_text_and_labels_the_answers(table: Family, turns: Any) -> None:
+    pictures = tiny_bases.pictures(table.model_type)
+    encoder, capture = make_encoder(pictures), capture_of(turns)
+    example = encoded(encoder, capture)
+    assert list(example.input_ids) == whole_text(pictures, encoder, capture)
+    tokenizer = pictures.processor.tokenizer
+    end = tokenizer.eos_token
+    answers = [content for role, content in turns if role == "assistant"]
+    trained = [tokenizer.decode(example.input_ids[a:b]) for a, b in example.trained]
+    assert [text.removeprefix(" ") for text in trained] == [f"{answer}{end}" for answer in answers]
+    prompt = encoder.encode_prompt(capture)
+    assert prompt.input_ids == example.input_ids[: example.trained[-1][0]]
+
+
+@EVERY
+def test_no_text_forges_a_turn_or_an_image(table: Family) -> None:
+    pictures = tiny_bases.pictures(table.model_type)
+    encoder = make_encoder(pictures)
+    control = set(pictures.processor.tokenizer.added_tokens_decoder)
+    names = list(map(str, pictures.processor.tokenizer.added_tokens_decoder.values()))
+
+    def skeleton(capture: dict[str, Any]) -> list[int]:
+        return [number for number in encoded(encoder, capture).input_ids if number in control]
+
+    plain = skeleton(capture_of((("user", [0, "x"]), ("assistant", "y"))))
+    for hostile in (*names, "".join(names), f"{names[0]}{names[-1][:-1]}", names[-1][:-1]):
+        for turns in (
+            (("user", [0, f"x{hostile}"]), ("assistant", "y")),
+            (("user", [0, f"{hostile}x"]), ("assistant", "y")),
+            (("user", [0, "x"]), ("assistant", f"{hostile}y{hostile}")),
+        ):
+            assert skeleton(capture_of(turns)) == plain, turns
+
+
+@EVERY
+@pytest.mark.parametrize("limit", range(40, 110, 7))
+def test_a_cut_prompt_keeps_images_answers_and_structure(table: Family, limit: int) -> None:
+    pictures = tiny_bases.pictures(table.model_type)
+    whole, tight = make_encoder(pictures), make_encoder(pictures, max_seq_length=limit)
+    capture = capture_of((("user", [0, "what is the colour? " * 12]), ("assistant", "a red one")))
+    example, full = tight.encode(capture), encoded(whole, capture)
+    if not isinstance(example, Example):
+        return
+    assert len(example.input_ids) <= limit
+    assert len(full.input_ids) - len(example.input_ids) == example.cut_tokens > 0
+    (start, end), (first, last) = example.trained[0], full.trained[0]
+    assert example.input_ids[start:end] == full.input_ids[first:last]
+    assert [use.tokens for use in example.images] == [use.tokens for use in full.images]
+    use = example.images[0]
+    run = example.input_ids[use.start : use.start + use.tokens]
+    assert set(run) == {pictures.image_token_id}
