@@ -89,6 +89,7 @@ def attach(
 
     _demand_the_familys(method, resolved_again(method, family, vision=adapt_vision))
     expected = expected_targets(model, method.target_expression)
+    _demand_reachable(family, model, expected)
     projector = family.projector_modules if train_projector else ()
     parameters = _parameters_of(model)
     own = {id(module) for module in model.modules()}
@@ -130,6 +131,20 @@ def _demand_the_familys(method: Method, again: Method) -> None:
             where="train.method",
             expected=again.target_expression,
             found=method.target_expression[:200],
+        )
+
+
+def _demand_reachable(family: Family, model: Any, targets: Sequence[str]) -> None:
+    """Refuse targets that no gradient reaches by design, before training finds it out."""
+    config = model.config.to_dict()
+    idle = [name for name in targets if family.is_unreachable(f"{name}.weight", config)]
+    if idle:
+        raise Refused(
+            "E_ADAPTER_TARGETS",
+            f"no gradient can reach {len(idle)} of the modules that are to be adapted",
+            where="train.freeze.vision",
+            found=", ".join(idle[:3]),
+            hint="keep the vision tower frozen: this base never reads its last layers",
         )
 
 

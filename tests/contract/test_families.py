@@ -12,8 +12,11 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
+from kolm import digest, methods  # noqa: E402
+from kolm.adapters.attach import attach  # noqa: E402
 from kolm.encode.encoder import Encoder  # noqa: E402
 from kolm.encode.examples import Example  # noqa: E402
+from kolm.errors import Refused  # noqa: E402
 from kolm.models.load import load_model  # noqa: E402
 from kolm.models.pictures import PictureProcessor, picture_processor  # noqa: E402
 from kolm.roles import FAMILIES, Family, Role  # noqa: E402
@@ -189,6 +192,21 @@ def test_exactly_the_unreachable_parameters_see_no_gradient(table: Family) -> No
     idle = {n for n, p in model.named_parameters() if p.grad is None or not p.grad.any()}
     config = model.config.to_dict()
     assert idle == {n for n, _ in model.named_parameters() if table.is_unreachable(n, config)}
+
+
+@EVERY
+def test_a_tower_with_layers_that_are_never_read_is_not_adapted(table: Family) -> None:
+    model = tiny_bases.make_model(table.model_type)
+    config = model.config.to_dict()
+    whole = not any(table.is_unreachable(n, config) for n, _ in model.named_parameters())
+    method = methods.method_of(methods.resolve({"kind": "lora"}, table, vision=True))
+    options = {"train_projector": True, "adapt_vision": True, "seed": digest.of_bytes(b"seed")}
+    if whole:
+        assert attach(model, table, method, **options).tensors
+        return
+    with pytest.raises(Refused) as caught:
+        attach(model, table, method, **options)
+    assert caught.value.code == "E_ADAPTER_TARGETS"
 
 
 @EVERY
