@@ -8,6 +8,8 @@ at the very token at which generation begins.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from itertools import groupby
+from operator import itemgetter
 from typing import NamedTuple
 
 from kolm.encode.budget import Run
@@ -133,13 +135,11 @@ class Layout:
             if part.slot:
                 places.append((position, position + len(part.text)))
             position += len(part.text)
-        runs: list[Run] = []
-        owners: list[int] = []
-        for number, (first, end) in zip(ids, self._texts.spans(text, before, after), strict=True):
-            owner = next((i for i, (a, b) in enumerate(places) if a <= first and end <= b), -1)
-            if owners and owners[-1] == owner:
-                runs[-1] = Run(ids=(*runs[-1].ids, number), cuttable=owner >= 0)
-            else:
-                runs.append(Run(ids=(number,), cuttable=owner >= 0))
-                owners.append(owner)
-        return runs
+        owners = [
+            next((i for i, (a, b) in enumerate(places) if a <= first and end <= b), -1)
+            for first, end in self._texts.spans(text, before, after)
+        ]
+        return [
+            Run(ids=tuple(number for _, number in tokens), cuttable=owner >= 0)
+            for owner, tokens in groupby(zip(owners, ids, strict=True), key=itemgetter(0))
+        ]

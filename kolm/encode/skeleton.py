@@ -50,7 +50,7 @@ class Piece:
     Attributes:
         kind: what it is.
         text: of a literal; the name of a token.
-        number: of a slot or image; the id of a token.
+        number: of a slot or image.
         trained: whether its tokens are labels.
     """
 
@@ -248,8 +248,7 @@ def _cut(
     rendered: str, tokenizer: Tokenizer, placeholder: str, spans: list[tuple[int, int]]
 ) -> tuple[list[Piece], list[int]]:
     """Cut a rendered shape at its slots, control tokens and span borders."""
-    ids = {str(token): number for number, token in tokenizer.added_tokens_decoder.items()}
-    names = sorted(ids, key=len, reverse=True)
+    names = sorted(map(str, tokenizer.added_tokens_decoder.values()), key=len, reverse=True)
     pattern = re.compile("|".join([_SLOT_PATTERN.pattern, *map(re.escape, names)]))
     borders = sorted({border for span in spans for border in span})
     pieces: list[Piece] = []
@@ -274,8 +273,7 @@ def _cut(
             pieces.append(Piece(kind=Kind.IMAGE, number=images))
             images += 1
         else:
-            name = match.group()
-            pieces.append(Piece(kind=Kind.TOKEN, text=name, number=ids[name]))
+            pieces.append(Piece(kind=Kind.TOKEN, text=match.group()))
     add_literal(position, len(rendered))
     return pieces, starts
 

@@ -40,6 +40,6 @@ def family(model_type: str) -> Family:
             where="config.json model_type",
             expected=", ".join(sorted(FAMILIES)),
             found=model_type,
-            hint="a family is one file in kolm/roles and one in kolm/models",
+            hint="a family is one table in kolm/roles, and a line there",
         )
     return table
