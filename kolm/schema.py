@@ -334,7 +334,7 @@ def _bound(test: _Test, kind: str, message: str) -> Callable[..., Checker]:
 
 
 def _properties(argument: Schema, schema: Schema, root: Schema, known: _Known) -> Checker:
-    checkers = {name: _compile(sub, root, known) for name, sub in argument.items()}
+    checkers: dict[object, Checker] = {}  # of the keys met so far: most schemas offer far more
     required = tuple(schema.get("required", ()))
     extra = schema.get("additionalProperties", True)
     rest = None if extra is True else _compile(extra, root, known)
@@ -347,12 +347,17 @@ def _properties(argument: Schema, schema: Schema, root: Schema, known: _Known) -
             missing = next(name for name in required if name not in value)
             return "", f"the key {missing!r} is missing"
         for name, item in value.items():
-            sub = checkers.get(name, rest)
+            sub = checkers.get(name)
             if sub is None:
-                continue
+                if name in argument:
+                    sub = checkers[name] = _compile(argument[name], root, known)
+                elif rest is not None:
+                    sub = rest
+                else:
+                    continue
             problem = sub(item)
             if problem is not None:
-                if extra is False and name not in checkers:
+                if extra is False and name not in argument:
                     return "", f"unknown key {str(name)[:80]!r}"
                 return f"/{name}{problem[0]}", problem[1]
         return None

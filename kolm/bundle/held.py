@@ -10,7 +10,6 @@ without a name, which the system gives back however the process ends.
 from __future__ import annotations
 
 import errno
-import mmap
 import os
 import stat
 from collections.abc import Iterator
@@ -157,6 +156,7 @@ def _copied(path: Path, handle: int, size: int) -> Held:
             data[hasher.size_bytes : hasher.size_bytes + len(piece)] = piece
             hasher.update(piece)
         return Held(path, memoryview(data).toreadonly(), hasher.digest())
+    import mmap
     import tempfile  # small files, which most bundles are, need none of it
 
     with system.naming("the temporary copy (TMPDIR)"), tempfile.TemporaryFile() as stream:
