@@ -16,14 +16,14 @@ from kolm import canonical, digest, outputs
 from kolm.actions.acceptance import Acceptance
 from kolm.actions.preparing import Prepared
 from kolm.actions.stages import Finished
-from kolm.bundle import adapter_config, card, writer
+from kolm.bundle import writer
 from kolm.bundle.manifest import Member, build_manifest
 from kolm.bundle.reader import Bundle
-from kolm.bundle.receipt import derive_receipt
 from kolm.capture.store import CaptureStore
 from kolm.digest import Digest
 from kolm.errors import Refused, Unreadable
-from kolm.format import names
+from kolm.format import adapter_config, card, names
+from kolm.format.receipt import derive_receipt
 from kolm.records.kscore import Machine, Pack
 from kolm.run import folder as files
 from kolm.run.names import CHECKPOINTS

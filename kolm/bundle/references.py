@@ -11,10 +11,8 @@ from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Final
 
 from kolm import digest
-from kolm.bundle import card
 from kolm.bundle.checkpoint_rules import checkpoints_follow
 from kolm.bundle.documents import Documents
-from kolm.bundle.receipt import derive_receipt
 from kolm.errors import KolmError, Refused
 from kolm.format import names
 from kolm.format.names import CARD, LOCK, WEIGHTS, Name
@@ -38,7 +36,7 @@ def receipt_is_derived(documents: Documents) -> Iterator[KolmError]:
     documents.raw(WEIGHTS)  # the receipt states its size, so that it cannot be derived without it
     layers = [name for name in documents.names if name != names.RECEIPT]
     try:
-        derived = derive_receipt(
+        derived = documents.rules.derive_receipt(
             lock=documents.document(LOCK),
             snapshot=documents.document(names.SNAPSHOT),
             modules=documents.rows(names.MODULES),
@@ -201,7 +199,7 @@ def _exactly(
 
 def card_is_derived(documents: Documents) -> Iterator[KolmError]:
     """README.md is the card that receipt, lock and evaluation make."""
-    expected = card.render(
+    expected = documents.rules.render_card(
         receipt=documents.document(names.RECEIPT),
         lock=documents.document(LOCK),
         evaluation=documents.document(names.EVALUATION),

@@ -9,8 +9,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from kolm.format.adapter_config import derive as derive_adapter_config
+from kolm.format.base import root_of
+from kolm.format.card import render as render_card
 from kolm.format.checkpoint import documents_follow
 from kolm.format.examples import examples_follow
+from kolm.format.globs import expand
+from kolm.format.receipt import derive_receipt
+from kolm.format.sameness import fingerprints
 from kolm.format.schedule import read_schedule
 from kolm.format.seeds import derive_seeds, training_root
 from kolm.format.trace import trace_follows
@@ -29,7 +35,9 @@ if TYPE_CHECKING:
 class Rules:
     """What a compile writes and verify computes again."""
 
-    # docs/format/lock.md, snapshot.md
+    # docs/format/lock.md, snapshot.md, bundle.md
+    root_of = staticmethod(root_of)
+    fingerprints = staticmethod(fingerprints)
     derive_seeds = staticmethod(derive_seeds)
     training_root = staticmethod(training_root)
 
@@ -45,6 +53,12 @@ class Rules:
     examples_follow = staticmethod(examples_follow)
     trace_follows = staticmethod(trace_follows)
     checkpoints_follow = staticmethod(documents_follow)
+
+    # receipt.md, bundle.md
+    derive_receipt = staticmethod(derive_receipt)
+    render_card = staticmethod(render_card)
+    derive_adapter_config = staticmethod(derive_adapter_config)
+    expand = staticmethod(expand)
 
     # evaluation.md
     build_cases = staticmethod(build_cases)

@@ -15,14 +15,13 @@ from typing import Any
 
 from kolm import canonical, digest, roles
 from kolm.adapters.attach import attach
-from kolm.bundle import adapter_config
 from kolm.capture.store import CaptureStore
 from kolm.digest import Digest
 from kolm.encode.kept_features import KeptFeatures
 from kolm.encode.pictures import PictureReader, Pictures
 from kolm.errors import Refused, Unreadable
 from kolm.events import Reporter
-from kolm.format import names
+from kolm.format import adapter_config, names
 from kolm.models.base import LoadedBase, load_base
 from kolm.run import folder as files
 from kolm.run.names import CHECKPOINTS, FACTS

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Final
 
-from kolm.format.base import BaseFile, BaseTensor, root_of
+from kolm.format.base import BaseFile, BaseTensor
 from kolm.verify.subject import Subject
 
 if TYPE_CHECKING:
@@ -50,7 +50,7 @@ def root_is_recomputed(subject: Subject) -> bool:
                 elements=parameter["elements"],
             )
         )
-    return root_of(tensors, pinned_files(subject)) == subject.lock["base"]["root"]
+    return subject.rules.root_of(tensors, pinned_files(subject)) == subject.lock["base"]["root"]
 
 
 def completeness(subject: Subject) -> str:

@@ -11,9 +11,10 @@ import pytest
 torch = pytest.importorskip("torch")
 peft = pytest.importorskip("peft")
 
-from kolm.bundle import adapter_config, tensors  # noqa: E402
+from kolm.bundle import tensors  # noqa: E402
 from kolm.bundle.base_root import base_root  # noqa: E402
 from kolm.bundle.reader import Bundle  # noqa: E402
+from kolm.format import adapter_config  # noqa: E402
 from kolm.roles import FAMILIES  # noqa: E402
 from tests.support import tiny_vlm  # noqa: E402
 from tests.support.bundles import make_parts  # noqa: E402

@@ -8,7 +8,7 @@ import pytest
 
 from kolm import canonical, digest, elements, schema
 from kolm.bundle import tensors as safetensors
-from kolm.bundle.adapter_config import derive
+from kolm.format.adapter_config import derive
 from kolm.format.examples import examples_follow
 from kolm.format.schedule import read_schedule
 from kolm.format.trace import trace_follows

@@ -20,10 +20,11 @@ from pathlib import Path
 from typing import Any
 
 from kolm import canonical, digest
-from kolm.bundle import adapter_config, card, container_rules, layout, tar, tensors, writer
+from kolm.bundle import container_rules, layout, tar, tensors, writer
 from kolm.bundle.container import open_container
 from kolm.bundle.manifest import Member, build_manifest
-from kolm.bundle.receipt import derive_receipt
+from kolm.format import adapter_config, card
+from kolm.format.receipt import derive_receipt
 from kolm.format.schedule import read_schedule
 from kolm.format.seeds import derive_seeds, training_root
 from kolm.records.kscore import Machine, Pack

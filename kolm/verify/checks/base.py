@@ -12,7 +12,7 @@ from kolm.bundle.base_root import BaseFacts
 from kolm.counting import counted
 from kolm.digest import Digest
 from kolm.errors import KolmError
-from kolm.format.base import BaseTensor, root_of
+from kolm.format.base import BaseTensor
 from kolm.format.names import LOCK, MODULES, WEIGHTS
 from kolm.methods import DeltaTensor, WholeTensor
 from kolm.records.verification import Finding
@@ -62,7 +62,7 @@ def tensors_are_pinned(subject: Subject) -> Iterator[Finding]:
         yield facts
         return
     base = subject.lock["base"]
-    root = root_of(facts.tensors, pinned_files(subject))
+    root = subject.rules.root_of(facts.tensors, pinned_files(subject))
     for field, stated, found in (
         ("root", base["root"], root),
         ("tensors", base["tensors"], len(facts.tensors)),

@@ -7,7 +7,6 @@ from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
 from kolm import elements
-from kolm.bundle import globs
 from kolm.bundle.tensors import TensorEntry, tensor_digest
 from kolm.errors import KolmError
 from kolm.format.names import EXAMPLES, LOCK, MODULES, RECEIPT, SNAPSHOT, TRACE, WEIGHTS
@@ -55,7 +54,7 @@ def _globs_expand(subject: Subject) -> Iterator[Finding]:
         meant = sorted(
             row["module"] for row in subject.modules if (row["state"] == "frozen") == frozen
         )
-        covered = globs.expand(stated, names)
+        covered = subject.rules.expand(stated, names)
         for name in sorted(set(meant) ^ set(covered)):
             why = "is covered but does not belong" if name in covered else "is not covered"
             yield failed(f"R6: a module {why} in {field}", where=f"{MODULES}: {name}")

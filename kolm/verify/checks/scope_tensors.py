@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from kolm import elements
-from kolm.bundle import adapter_config
 from kolm.bundle.tensors import TensorEntry, tensor_digest
 from kolm.errors import KolmError
 from kolm.format.names import CONFIG, LOCK, MODULES, WEIGHTS
@@ -110,7 +109,7 @@ def _compare(
 def config_is_derived(subject: Subject) -> Iterator[Finding]:
     """Derived again from a closed list of keys and compared byte for byte."""
     try:
-        derived = adapter_config.derive(subject.lock, subject.modules)
+        derived = subject.rules.derive_adapter_config(subject.lock, subject.modules)
     except KolmError as error:
         yield from_error(error)
         return

@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING
 from kolm import canonical, digest
 from kolm.capture import rules
 from kolm.errors import KolmError
-from kolm.format import sameness
 from kolm.format.names import CASES, EVALUATION, LINES, LOCK, PREDICTIONS, SNAPSHOT
 from kolm.records.verification import Finding
 from kolm.score.evaluation import RUNS
@@ -113,7 +112,7 @@ def _cases_obey_the_rules(subject: Subject) -> Iterator[Finding]:
         except KolmError as error:
             yield from_error(error)
             continue
-        question, answer = sameness.fingerprints(row)
+        question, answer = subject.rules.fingerprints(row)
         first, its_answer = answered.setdefault(question, (number, answer))
         if first != number:
             does = "repeats" if answer == its_answer else "contradicts"

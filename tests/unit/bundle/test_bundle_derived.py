@@ -14,9 +14,10 @@ from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
 from kolm import canonical, digest
-from kolm.bundle import adapter_config, card, receipt, tensors
+from kolm.bundle import tensors
 from kolm.bundle.base_root import base_root
 from kolm.errors import Refused, Unreadable
+from kolm.format import adapter_config, card, receipt
 from kolm.format.base import root_of
 from tests.support.bundles import BundleParts, make_parts
 from tests.support.toy_base import checkpoint, digest_of, write_base

@@ -22,6 +22,7 @@ from typing import Any
 
 from kolm import canonical, digest
 from kolm.errors import KolmError
+from kolm.format.base import BaseFile, BaseTensor
 from kolm.format.checkpoint import Learned
 from kolm.format.groups import Member
 from kolm.format.schedule import Happening
@@ -208,6 +209,33 @@ def _cases(rules: Rules, given: Given) -> Any:
     return rules.build_cases((digest.of_value(case), case) for case in given["cases"])
 
 
+def _root_of(rules: Rules, given: Given) -> Any:
+    tensors = [
+        BaseTensor(digest.of_value([name]), "F32", f"{name}.safetensors", f"key {name}", (2, 3), 6)
+        for name in "cab"
+    ]
+    files = tuple(BaseFile(digest.of_value([name]), name) for name in ("b.json", "a.json"))
+    for count in range(len(tensors) + 1):
+        yield rules.root_of(tensors[:count], files)
+
+
+def _fingerprints(rules: Rules, given: Given) -> Any:
+    """Which of some captures ask the same, and which answer the same."""
+    found = []
+    for text in (*TEXTS, "which colour?", "Which\u200b  colour??", "WHICH COLOUR ?", "ﬁg", "fig"):
+        asked = {"type": "text", "text": text}
+        for pictures in ([], given["cases"][0]["images"]):
+            shown = [{"type": "image", "image": 0}] if pictures else []
+            messages = [
+                {"role": "user", "content": [*shown, asked]},
+                {"role": "assistant", "content": [asked]},
+            ]
+            found.append(rules.fingerprints({"images": pictures, "messages": messages}))
+    for place in (0, 1):
+        part = [fingerprint[place] for fingerprint in found]
+        yield [part.index(one) for one in part]
+
+
 def _said_of_cases(rules: Rules, given: Given) -> Any:
     """The cases; of what they ask, which of them ask the same."""
     cases = _cases(rules, given)
@@ -299,17 +327,56 @@ def _cost(rules: Rules, given: Given) -> Any:
         yield [rules.cost_usd_per_call(cost, tokens) for tokens in ("1", "17.25", "1000")]
 
 
+def _receipt(rules: Rules, given: Given) -> Any:
+    for lock in _locks(given):
+        yield rules.derive_receipt(
+            lock=lock,
+            snapshot=given["snapshot"],
+            modules=given["modules"],
+            examples=given["examples"],
+            trace=given["trace"],
+            members={
+                name: (digest.of_bytes(name.encode()), len(name))
+                for name in ("README.md", "adapter_model.safetensors", "spec.lock.json")
+            },
+        )
+
+
+def _card(rules: Rules, given: Given) -> Any:
+    cases = _cases(rules, given)
+    for receipt in _receipt(rules, given):
+        lock = given["lock"]
+        said = rules.evaluate(given["predictions"], cases, lock["evaluation"])
+        yield rules.render_card(receipt=receipt, lock=lock, evaluation=said)
+
+
+def _adapter_config(rules: Rules, given: Given) -> Any:
+    return [rules.derive_adapter_config(lock, given["modules"]) for lock in _locks(given)]
+
+
+def _expand(rules: Rules, given: Given) -> Any:
+    modules = [row["module"] for row in given["modules"]]
+    for globs in ([], ["*"], ["model.*"], ["*.layers.*.*"], modules[:3], ["*.0.*", "*.1.*"]):
+        yield _or_error(lambda globs=globs: rules.expand(globs, modules))
+
+
 RECIPES: dict[str, Callable[[Rules, Given], Any]] = {
     "assign": _assign,
     "build_cases": _said_of_cases,
     "checkpoints_follow": _checkpoints,
     "cost_usd_per_call": _cost,
     "decide": _decide,
+    "derive_adapter_config": _adapter_config,
+    "derive_receipt": _receipt,
     "derive_seeds": _seeds,
     "examples_follow": _examples,
+    "expand": _expand,
+    "fingerprints": _fingerprints,
     "kscore": _kscore,
     "read_schedule": _schedule,
     "trace_follows": _trace,
+    "render_card": _card,
+    "root_of": _root_of,
     "training_root": _training_root,
 }
 METRIC_RECIPES: dict[str, Callable[[Rules, Given, Given], Any]] = {

@@ -1,4 +1,4 @@
-"""The bundle: the receipt, derived from the other members.
+"""Format: the receipt, derived from the other members.
 
 The sealer writes it and the verifier recomputes it with the same function. Rules R1 to R8 of
 docs/format/receipt.md.
@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Final
 
-from kolm.bundle import globs
 from kolm.digest import Digest
+from kolm.format import globs
 from kolm.format.examples import Losses, losses
 from kolm.format.names import CARD, LOCK, RECEIPT, WEIGHTS
 from kolm.format.optimizer import OPTIMIZER

@@ -1,4 +1,4 @@
-"""The bundle: README.md, the model card, rendered from the records and nothing else.
+"""Format: README.md, the model card, rendered from the records and nothing else.
 
 A pure function, so that a verifier renders it again and compares bytes; text from outside is
 escaped, so that no name or answer can pose as markup. The words are part of format version 1:
@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from kolm.bundle.receipt import ROLES
+from kolm.format.receipt import ROLES
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -1,4 +1,4 @@
-"""The bundle: adapter_config.json, derived from the lock and the module list.
+"""Format: adapter_config.json, derived from the lock and the module list.
 
 A closed list of keys, so that a verifier derives it again and compares bytes: no key can smuggle
 in a replicated layer, another base or code. PEFT fills every key that is not here with its

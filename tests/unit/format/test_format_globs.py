@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kolm.bundle.globs import expand, summarise
 from kolm.errors import Refused
+from kolm.format.globs import expand, summarise
 
 PARTS = st.sampled_from(["a", "b", "layers", "0", "1", "22", "mlp", "x3"])
 NAMES = st.sets(st.lists(PARTS, min_size=1, max_size=4).map(".".join), max_size=30)

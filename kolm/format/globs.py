@@ -1,4 +1,4 @@
-"""The bundle: lists of module names as globs, exactly and both ways.
+"""Format: lists of module names as globs, exactly and both ways.
 
 A receipt says ``model.visual.blocks.*.attn.qkv`` instead of 32 names. A star stands for one
 component that is all digits, so a glob covers equal blocks and never a differently named module.
