@@ -29,7 +29,7 @@ def from_python(
     folder = Folder(None)
 
     def read_image(value: object, where: str) -> ImageSource:
-        return _image(value, folder, where)
+        return source_of(value, folder, where=where)
 
     for number, row in enumerate(rows, 1):
         where = f"row {number}"
@@ -47,12 +47,17 @@ def read_image(value: object) -> bytes:
     Raises:
         Refused: it is none of these, or its file cannot be read.
     """
-    return load(_image(value, Folder(None), "image"), where="image")
+    return load(source_of(value, where="image"), where="image")
 
 
-def _image(value: object, folder: Folder, where: str) -> ImageSource:
+def source_of(value: object, folder: Folder | None = None, *, where: str) -> ImageSource:
+    """Where the bytes of an image are that Python hands over.
+
+    Raises:
+        Refused: it is no image, or names one in a way that cannot be read.
+    """
     if isinstance(value, str):
-        return image_source(value, folder, where=where)
+        return image_source(value, folder or Folder(None), where=where)
     if isinstance(value, PathLike):
         return FileImage(path=Path(value))
     if isinstance(value, bytes | bytearray | memoryview):

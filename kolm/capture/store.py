@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import contextlib
 import sqlite3
-from collections import Counter
 from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -264,33 +263,6 @@ class CaptureStore:
                         expected=f"an image of capture {stored.id}",
                     )
         return captures, self.blobs.verify()
-
-    def stats(self) -> dict[str, object]:
-        """Counts of what the store holds, as a plain document."""
-        tags, splits = Counter[str](), Counter[str]()
-        sources, licenses = Counter[str](), Counter[str]()
-        captures, several_turns, used = 0, 0, dict[Digest, Image]()
-        for stored in self.rows():
-            capture = stored.capture
-            captures += 1
-            several_turns += sum(m.role == "assistant" for m in capture.messages) > 1
-            used.update((image.file, image) for image in capture.images)
-            tags.update(capture.tags)
-            splits[capture.split or "none"] += 1
-            sources[f"{capture.source.kind}: {capture.source.name}"] += 1
-            licenses[capture.license or "not stated"] += 1
-        return {
-            "captures": captures,
-            "several_turns": several_turns,
-            "images": len(used),
-            "pictures": len({image.pixels for image in used.values()}),
-            "image_bytes": sum(image.bytes for image in used.values()),
-            "media_types": dict(Counter(image.media_type for image in used.values())),
-            "splits": dict(splits),
-            "sources": dict(sources),
-            "licenses": dict(licenses),
-            "tags": dict(tags),
-        }
 
     def _stored(self, raw: bytes, data: bytes) -> Stored:
         where = str(self._path)

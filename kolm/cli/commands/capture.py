@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -16,8 +16,9 @@ from kolm.cli.options import STORE
 from kolm.counting import counted
 
 if TYPE_CHECKING:
-    from kolm.capture.intake import Taken
+    from kolm.actions.capturing import TakenIn
     from kolm.records.answers import CaptureSnapshot, CaptureStats
+    from kolm.records.sides import Split
 
 
 FORMATS = tuple(name for name, form in importers.TABLE.items() if not form.packaged)
@@ -74,34 +75,22 @@ def add(
     rejected: str | None,
     tags: tuple[str, ...],
     license_id: str,
-    split: str | None,
+    split: Split | None,
 ) -> None:
     """Add one capture."""
-    from kolm import system
-    from kolm.capture import extras, intake, rows, sources
-    from kolm.capture.drafts import Defaults, FileImage
-    from kolm.capture.store import CaptureStore
-    from kolm.records.capture import Source
+    from kolm.actions import capturing
 
-    row = {
-        "image": list(images),
-        "prompt": prompt,
-        "response": response,
-        "rejected": rejected,
-        "tags": list(tags),
-        "license": license_id,
-        "split": split,
-    }
-    defaults = Defaults(source=Source(kind="add", name=""))
-    extras.pillow()  # what is missing is said before a store is made
-    for image in images:
-        source = sources.image_source(image, sources.Folder(None), where="--image")
-        if isinstance(source, FileImage):
-            system.demand_there(source.path)
-    with CaptureStore.open(folder, create=True) as store:
-        taken = intake.take_in(store, rows.from_python([row], defaults=defaults))
-        total = len(store)
-    _answer_taken("add", folder, taken, total)
+    added = capturing.add_capture(
+        folder,
+        images=images,
+        prompt=prompt,
+        response=response,
+        rejected=rejected,
+        tags=tags,
+        license=license_id,
+        split=split,
+    )
+    _answer_taken("add", folder, added)
 
 
 def _listed(table: Mapping[str, importers.Importer | exporters.Exporter]) -> str:
@@ -148,7 +137,7 @@ def import_(
     force: bool,
     tags: tuple[str, ...],
     license_id: str,
-    split: Any,
+    split: Split | None,
     coerce: bool,
     ignored: tuple[str, ...],
     renamed: tuple[str, ...],
@@ -159,37 +148,26 @@ def import_(
     Rows are prompt and response, chat messages, or conversations; text files may be packed with
     gzip. All rows are taken or none; importing the same rows again adds nothing.
     """
-    from kolm import outputs
-    from kolm.capture import extras, intake, reading
-    from kolm.capture.drafts import Defaults
-    from kolm.capture.store import CaptureStore
-    from kolm.records.capture import Source
+    from kolm.actions import capturing
 
-    out = output.current()
-    path = Path(source)
-    form = form or importers.guess(path)
-    defaults = Defaults(
-        source=Source(kind=form, name=reading.name_of(path)),
+    taken = capturing.import_captures(
+        source,
+        store=folder,
+        form=form,
+        images=images,
+        options=options,
+        tags=tags,
         license=license_id,
         split=split,
-        tags=tags,
         coerce=coerce,
-        ignored=frozenset(ignored),
+        ignored=ignored,
         renamed=dict(map(_renaming, renamed)),
+        skip_bad=skip_bad,
+        refused=refused,
+        force=force,
+        reporter=output.current().reporter,
     )
-    rows = importers.rows(path, form=form, images=images, defaults=defaults, options=options)
-    extras.pillow()  # what is missing is said before a store is made
-    if refused is not None:
-        outputs.demand_free(refused, force=force)
-    with CaptureStore.open(folder, create=True) as store:
-        taken = intake.take_in(store, rows, skip_bad=skip_bad, reporter=out.reporter)
-        total = len(store)
-    listed = None
-    if taken.refused:
-        listed = refused or folder / "refused" / f"{path.stem}.jsonl"
-        intake.list_refused(taken, listed, force=force or refused is None)
-        out.reporter.warned(f"{len(taken.refused)} bad rows were left out; see {listed}")
-    _answer_taken("import", folder, taken, total, listed)
+    _answer_taken("import", folder, taken)
 
 
 @command.command("export", epilog=_listed(exporters.TABLE))
@@ -207,15 +185,13 @@ def export(
 
     Importing FILE gives the same captures again.
     """
-    from kolm.capture import exporting
-    from kolm.capture.store import CaptureStore
+    from kolm.actions import capturing
 
     out = output.current()
     form = form or exporters.guess(target)
-    with CaptureStore.open_to_read(folder) as store:
-        done = exporting.export(
-            store, target, form=form, tags=tags, replace=force, reporter=out.reporter
-        )
+    done = capturing.export_captures(
+        target, store=folder, form=form, tags=tags, force=force, reporter=out.reporter
+    )
     document = {
         "schema": "urn:kolm:cli-capture-export:v1",
         "captures": done.captures,
@@ -234,16 +210,15 @@ def export(
 @STORE
 def stats(folder: Path) -> None:
     """Count what the store holds: captures, images, sides, sources, licences, tags."""
-    from kolm.capture.store import CaptureStore
+    from kolm.actions import stored_captures
 
-    with CaptureStore.open_to_read(folder) as store:
-        counts = store.stats()
-    document = cast(
-        "CaptureStats",
-        {"schema": "urn:kolm:cli-capture-stats:v1", "store": str(folder), **counts},
-    )
+    document: CaptureStats = {
+        "schema": "urn:kolm:cli-capture-stats:v1",
+        "store": str(folder),
+        **stored_captures.count_captures(folder),
+    }
     output.current().answer(
-        document, lambda: _stats_text(output.in_lines(document)), brief=str(counts["captures"])
+        document, lambda: _stats_text(output.in_lines(document)), brief=str(document["captures"])
     )
 
 
@@ -274,27 +249,17 @@ def snapshot(
     folder: Path, kind: str, eval_share: str, validation: str, near_duplicates: str | None
 ) -> None:
     """Freeze the store's captures under one root, split so that no image is on two sides."""
-    from kolm.capture import snapshot as snapshots
-    from kolm.capture.store import CaptureStore
-    from kolm.errors import Denied
-    from kolm.format.split import SplitRule, share
+    from kolm.actions import capturing
 
-    rule = SplitRule(
+    frozen = capturing.take_snapshot(
+        folder,
         kind=kind,
-        eval=share(eval_share),
-        validation=share(validation),
+        eval_share=eval_share,
+        validation=validation,
         near_duplicates=near_duplicates,
+        reporter=output.current().reporter,
     )
-    target = None
-    with CaptureStore.open_to_read(folder) as store:
-        taken = snapshots.take(store, rule)
-        told = taken.told()
-        if told is not None:
-            output.current().reporter.warned(told)
-        try:
-            target = str(snapshots.keep(store, taken))
-        except Denied as error:  # to look at a store, nobody needs to write into it
-            output.current().reporter.warned(f"the snapshot is not kept: {error}")
+    taken, target = frozen.snapshot, None if frozen.folder is None else str(frozen.folder)
     document: CaptureSnapshot = {
         "schema": "urn:kolm:cli-capture-snapshot:v1",
         "digest": taken.digest,
@@ -313,9 +278,8 @@ def _renaming(text: str) -> tuple[str, str]:
     return key, name
 
 
-def _answer_taken(
-    verb: str, folder: Path, taken: Taken, total: int, listed: Path | None = None
-) -> None:
+def _answer_taken(verb: str, folder: Path, answer: TakenIn) -> None:
+    taken, total, listed = answer
     document = {
         "schema": f"urn:kolm:cli-capture-{verb}:v1",
         "store": str(folder),

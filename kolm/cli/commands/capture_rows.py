@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,10 +12,7 @@ from kolm.cli.options import STORE
 from kolm.counting import counted
 
 if TYPE_CHECKING:
-    from kolm.capture.store import CaptureStore, Stored
-    from kolm.digest import Digest
-    from kolm.records.answers import CaptureListCapture, CaptureShow
-    from kolm.records.documents import Capture
+    from kolm.records.answers import CaptureListCapture, CaptureRemove, CaptureShow, CaptureVerify
 
 SHOWN_ROWS = 50  # of a list, unless more are asked for
 SHOWN_TEXT = 60  # characters of a prompt or an answer in a list
@@ -29,12 +25,9 @@ SHOWN_TEXT = 60  # characters of a prompt or an answer in a list
               help="Of the list for people; 0: all.")  # fmt: skip
 def list_(folder: Path, tags: tuple[str, ...], limit: int) -> None:
     """List captures: id, file and row, side, prompt and answer."""
-    from kolm.capture.store import CaptureStore
+    from kolm.actions import stored_captures
 
-    with CaptureStore.open_to_read(folder) as store:
-        names = store.names()
-        rows = [_row(stored, names) for stored in store.rows(tags=tags)]
-    rows.sort(key=lambda row: _place(row["name"]))
+    rows = stored_captures.list_captures(folder, tags=tags)
     document = {
         "schema": "urn:kolm:cli-capture-list:v1",
         "store": str(folder),
@@ -56,24 +49,15 @@ def show(capture: str, folder: Path) -> None:
     CAPTURE is its file and row as kolm capture list shows it (pairs.jsonl:7), its id, or the first
     digits of the id.
     """
-    from kolm import canonical
-    from kolm.capture.store import CaptureStore
+    from kolm.actions import stored_captures
 
-    with CaptureStore.open_to_read(folder) as store:
-        stored = store.read(store.find(capture))
-        name = store.names().get(stored.id)
-        content: Capture = canonical.loads_canonical(stored.data, where=stored.id)
-        files = {image.file: str(store.blobs.path(image.file)) for image in stored.capture.images}
     document: CaptureShow = {
         "schema": "urn:kolm:cli-capture-show:v1",
         "store": str(folder),
-        "id": stored.id,
-        "name": name,
-        "capture": content,
-        "image_files": [files[image["file"]] for image in content["images"]],
+        **stored_captures.show_capture(capture, store=folder),
     }
     output.current().answer(
-        document, lambda: _show_text(output.in_lines(document)), brief=stored.id
+        document, lambda: _show_text(output.in_lines(document)), brief=document["id"]
     )
 
 
@@ -86,74 +70,38 @@ def remove(captures: tuple[str, ...], folder: Path) -> None:
     CAPTURE is a file and row, an id, or the first digits of an id, as for kolm capture show. All
     are removed, or none. Snapshots that were kept stay as they are.
     """
-    from kolm.capture.store import CaptureStore
+    from kolm.actions import stored_captures
 
-    with CaptureStore.open(folder) as store:
-        ids = _found(store, captures)
-        removed = store.remove(ids)
-        total = len(store)
-    document = {
+    document: CaptureRemove = {
         "schema": "urn:kolm:cli-capture-remove:v1",
         "store": str(folder),
-        "captures": removed.captures,
-        "images": removed.images,
-        "total": total,
+        **stored_captures.remove_captures(captures, store=folder),
     }
     text = (
-        f"{counted(removed.captures, 'capture')} and "
-        f"{counted(removed.images, 'image')} removed from {folder}; "
-        f"{counted(total, 'capture')} in the store now"
+        f"{counted(document['captures'], 'capture')} and "
+        f"{counted(document['images'], 'image')} removed from {folder}; "
+        f"{counted(document['total'], 'capture')} in the store now"
     )
-    output.current().answer(document, text, brief=str(removed.captures))
+    output.current().answer(document, text, brief=str(document["captures"]))
 
 
 @click.command("verify")
 @STORE
 def verify(folder: Path) -> None:
     """Read everything again: captures hash to their ids, image files to their names."""
-    from kolm.capture.store import CaptureStore
+    from kolm.actions import stored_captures
 
-    with CaptureStore.open_to_read(folder) as store:
-        captures, files = store.verify()
-    document = {
+    document: CaptureVerify = {
         "schema": "urn:kolm:cli-capture-verify:v1",
         "store": str(folder),
-        "captures": captures,
-        "image_files": files,
+        **stored_captures.verify_captures(folder),
     }
+    captures, files = document["captures"], document["image_files"]
     text = f"{counted(captures, 'capture')} and {counted(files, 'image file')} are whole"
     output.current().answer(document, text, brief=str(captures))
 
 
 COMMANDS = (list_, show, remove, verify)
-
-
-def _found(store: CaptureStore, captures: tuple[str, ...]) -> list[Digest]:
-    return [store.find(capture) for capture in captures]
-
-
-def _row(stored: Stored, names: Mapping[Digest, str]) -> CaptureListCapture:
-    capture = stored.capture
-    asked, answered = capture.messages[-2], capture.messages[-1]
-    return {
-        "id": stored.id,
-        "name": names.get(stored.id),
-        "split": capture.split,
-        "tags": list(capture.tags),
-        "images": len(capture.images),
-        "prompt": "".join(getattr(part, "text", "") for part in asked.content),
-        "response": "".join(getattr(part, "text", "") for part in answered.content),
-    }
-
-
-def _place(name: str | None) -> tuple[bool, list[tuple[bool, int, str]]]:
-    """By file and then by row, as a number; captures without a name are last."""
-    import re
-
-    parts = re.split(r"(\d+)", name or "", flags=re.ASCII)
-    return name is None, [
-        (part.isdecimal(), int(part) if part.isdecimal() else 0, part) for part in parts
-    ]
 
 
 def _list_text(rows: list[CaptureListCapture], limit: int) -> str:
