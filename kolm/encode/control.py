@@ -12,7 +12,7 @@ tokenised together with the control tokens around it, whose ids are taken off ag
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator
 from functools import lru_cache
 
 from kolm.encode.processing import Tokenizer
@@ -41,9 +41,10 @@ class TextEncoder:
         names = sorted(self.control_ids, key=len, reverse=True)
         # With no added token at all the pattern must match nothing, not everything.
         self.control_names = re.compile("|".join(map(re.escape, names)) or r"(?!)")
-        self.inside = next(
-            (str(token) for token in added.values() if not (token.rstrip or token.lstrip)), ""
-        )
+        # Some are tokens only where no letter stands beside them.
+        self._free = {str(token) for token in added.values() if not token.single_word}
+        calm = (str(t) for t in added.values() if not (t.rstrip or t.lstrip or t.single_word))
+        self.inside = next(calm, "")
         self.ids = lru_cache(maxsize=_CACHED_TEXTS)(self._ids)
 
     def _ids(self, text: str, before: str = "", after: str = "") -> tuple[int, ...]:
@@ -59,54 +60,58 @@ class TextEncoder:
             Refused: the tokenizer finds a control token even in the parts (its normaliser
                 rewrites characters into one).
         """
-        return tuple(number for number, _ in self._tokens(text, before, after))
-
-    def spans(self, text: str, before: str = "", after: str = "") -> tuple[Span, ...]:
-        """Of each id that `ids` gives the characters that it stands for."""
-        return tuple(span for _, span in self._tokens(text, before, after))
-
-    def _tokens(self, text: str, before: str, after: str) -> list[tuple[int, Span]]:
-        tokens: list[tuple[int, Span]] = []
-        starts = self._starts(text, after)
-        for start, end in zip(starts, [*starts[1:], len(text)], strict=False):
-            left = before if start == 0 else self.inside
-            right = after if end == len(text) else ""
-            found = self._between(left, text[start:end], right)
-            tokens += [(number, (start + one, start + two)) for number, (one, two) in found]
-        if any(number in self._forbidden for number, _ in tokens):
+        ids: list[int] = []
+        for _, left, part, right in self._parts(text, before, after):
+            found = self._encode(left + part + right)
+            ids += found[len(left) > 0 : len(found) - (len(right) > 0)]
+        if not self._forbidden.isdisjoint(ids):
             raise Refused(
                 "E_ENCODE_CONTROL_TOKEN",
                 "a text turns into a control token",
                 where="messages",
                 found=repr(text[:80]),
             )
-        return tokens
+        return tuple(ids)
 
-    def _starts(self, text: str, after: str) -> list[int]:
-        """Where the text is cut so that no part holds a control token's name, with the token after
-        it or without."""
-        starts = [0] if text else []
+    def spans(self, text: str, before: str = "", after: str = "") -> tuple[Span, ...]:
+        """Of each id that `ids` gives the characters that it stands for."""
+        spans: list[Span] = []
+        for start, left, part, right in self._parts(text, before, after):
+            out = self._tokenizer(
+                left + part + right,
+                add_special_tokens=False,
+                return_offsets_mapping=True,
+                verbose=False,
+            )
+            shift = start - len(left)
+            places = out["offset_mapping"]
+            spans += [
+                (max(start, first + shift), end + shift)
+                for first, end in places[len(left) > 0 : len(places) - (len(right) > 0)]
+            ]
+        return tuple(spans)
+
+    def _parts(self, text: str, before: str, after: str) -> Iterator[tuple[int, str, str, str]]:
+        """The text in parts, none of which holds a control token's name: where each starts, the
+        control token to tokenise it behind, the part, and the one to tokenise it before."""
+        start, left = 0, before
         whole = text + after
-        while starts and (match := self.control_names.search(whole, starts[-1])):
-            if match.start() >= len(text) - 1:  # a last character alone is no name
+        while match := self.control_names.search(whole, start):
+            cut = match.start() + 1
+            if cut >= len(text):  # the token after the text, or a last character that begins one
                 break
-            starts.append(match.start() + 1)
-        return starts
+            yield start, self._left(left, text[start:cut]), text[start:cut], ""
+            start, left = cut, self.inside
+        if start < len(text):  # nothing begins in the text and ends in the token after it
+            beside = match is not None and match.start() == len(text) and after in self._free
+            part = text[start:]
+            yield start, self._left(left, part), part, after if beside else ""
 
-    def _between(self, before: str, text: str, after: str) -> Sequence[tuple[int, Span]]:
-        """Ids and spans of a text between two control tokens."""
-        found = self._encode(before + text + after)
-        first, last = (1 if before else 0), len(found) - (1 if after else 0)
-        if before and found[0][0] != self.control_ids[before]:
-            return self._encode(text)
-        if after and found[-1][0] != self.control_ids[after]:
-            return self._encode(text)
-        shift = len(before)
-        return [(number, (max(0, a - shift), b - shift)) for number, (a, b) in found[first:last]]
+    def _left(self, before: str, text: str) -> str:
+        """The control token before a text, where it stays a token of its own beside it."""
+        match = self.control_names.match(before + text)
+        return before if match and match.group() == before and before in self._free else ""
 
-    def _encode(self, text: str) -> list[tuple[int, Span]]:
+    def _encode(self, text: str) -> list[int]:
         # The library warns of long texts, which the budget has not cut yet.
-        out = self._tokenizer(
-            text, add_special_tokens=False, return_offsets_mapping=True, verbose=False
-        )
-        return list(zip(out["input_ids"], out["offset_mapping"], strict=True))
+        return self._tokenizer.encode(text, add_special_tokens=False, verbose=False)
