@@ -25,7 +25,6 @@ from kolm.bundle import cid
 from kolm.digest import Digest
 from kolm.events import Reporter, Silent
 from kolm.format import names
-from kolm.records.kscore import Pack
 from kolm.run import folder as files
 from kolm.run.names import FACTS, MEASUREMENTS
 from kolm.score import kscore
@@ -168,7 +167,7 @@ def _judge_and_seal(
         evaluation,
         measurements,
         size_bytes=content.size_of(kscore.SIZED_MEMBERS),
-        pack=Pack(root=sealing.pack_root(prepared.snapshot.lines), owner="publisher"),
+        pack={"root": sealing.pack_root(prepared.snapshot.lines), "owner": "publisher"},
     )
     passed = report["gate"]["verdict"] == "passed"
     result: dict[str, Any] = {

@@ -21,7 +21,6 @@ from kolm.digest import Digest
 from kolm.errors import Refused, Unreadable
 from kolm.events import Reporter, Silent
 from kolm.format import names
-from kolm.records.kscore import Overlap, Pack
 from kolm.run import folder as files
 from kolm.run.names import MEASUREMENTS
 from kolm.score import kscore
@@ -33,7 +32,7 @@ from kolm.train.profile import child_environment
 from kolm.verify.policy import BUILT_IN, Policy
 
 if TYPE_CHECKING:
-    from kolm.records.documents import Evaluation, Kscore
+    from kolm.records.documents import Evaluation, Kscore, KscorePackOverlap
 
 
 _OWN_PACK = "evaluator"  # whose cases they are; the publisher's own say "publisher"
@@ -109,10 +108,10 @@ def evaluate_bundle(
         opened.unpack(run)
         cases = _write_pack(run, Path(captures), folder)
         overlap = _overlap(opened, read_cases(cases), Path(captures), trained_on)
-        if overlap.seen_cases:
+        if overlap["seen_cases"]:
             told.warned(
-                f"{overlap.seen_cases} of {overlap.cases} cases show what the bundle was trained "
-                "on: the score says less about new pictures"
+                f"{overlap['seen_cases']} of {overlap['cases']} cases show what the bundle was "
+                "trained on: the score says less about new pictures"
             )
         with CaptureStore.open_to_read(Path(captures)):  # an error names captures as it does
             children.run(
@@ -128,7 +127,7 @@ def evaluate_bundle(
             evaluation,
             files.read_document(run, MEASUREMENTS),
             size_bytes=sum(len(opened.member(member)) for member in kscore.SIZED_MEMBERS),
-            pack=Pack(root=_root_of(cases), owner=_OWN_PACK, overlap=overlap),
+            pack={"root": _root_of(cases), "owner": _OWN_PACK, "overlap": overlap},
         )
     said = statement.statement(
         content_id, lock["name"], predicates.KSCORE, predicates.kscore(report)
@@ -163,7 +162,7 @@ def _write_pack(run: Path, captures: Path, base: Path) -> bytes:
 
 def _overlap(
     opened: Bundle, cases: Sequence[Case], captures: Path, trained_on: str | Path | None
-) -> Overlap:
+) -> KscorePackOverlap:
     """What of the pack was learned from: by digest, and by likeness where pictures are at hand."""
     seen = learned(opened.rows(names.LINES))
     found = measure_overlap(cases, seen)
@@ -189,7 +188,8 @@ def _overlap(
             hint="give the store that it was compiled from, or leave --trained-on out",
         )
     near = {pixels[file] for file, _ in likeness.twins(left, right)}
-    return found._replace(near_twins=len(near))
+    found["near_twins"] = len(near)
+    return found
 
 
 def _root_of(cases: bytes) -> Digest:

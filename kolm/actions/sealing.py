@@ -24,7 +24,6 @@ from kolm.digest import Digest
 from kolm.errors import Refused, Unreadable
 from kolm.format import adapter_config, card, names
 from kolm.format.receipt import derive_receipt
-from kolm.records.kscore import Machine, Pack
 from kolm.run import folder as files
 from kolm.run.names import CHECKPOINTS
 from kolm.score import kscore
@@ -32,7 +31,7 @@ from kolm.sign import envelope, predicates, statement
 from kolm.sign.keys import PrivateKey, PublicKey
 
 if TYPE_CHECKING:
-    from kolm.records.documents import Evaluation, Kscore, Lock, ModulesRow, Receipt
+    from kolm.records.documents import Evaluation, Kscore, KscorePack, Lock, ModulesRow, Receipt
     from kolm.run.documents import Measurements
 
 
@@ -133,7 +132,7 @@ def score_report(
     measurements: Measurements,
     *,
     size_bytes: int,
-    pack: Pack,
+    pack: KscorePack,
 ) -> Kscore:
     """The K-score document of an evaluation and the measurements beside it."""
     settings = lock["evaluation"]
@@ -149,7 +148,7 @@ def score_report(
         ),
         gate_k=settings["floors"]["k"],
         pack=pack,
-        machine=Machine(**measurements["machine"]),
+        machine=measurements["machine"],
         measured_on=measurements["measured_on"],
     )
 

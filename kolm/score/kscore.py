@@ -10,25 +10,30 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from decimal import Decimal, localcontext
-from typing import TYPE_CHECKING, NamedTuple, cast
+from typing import TYPE_CHECKING, Final, NamedTuple, cast
 
 from kolm import canonical
 from kolm.errors import Refused
-from kolm.records import codec
-from kolm.records.kscore import Axes, Gate, Inputs, KScore, Machine, Pack
 from kolm.score.rounding import DECIMALS, ratio
 
 if TYPE_CHECKING:
+    from kolm.digest import Digest
     from kolm.records.documents import (
         Evaluation,
         Kscore,
+        KscoreAxes,
+        KscoreGate,
+        KscoreInputs,
+        KscoreMachine,
+        KscorePack,
         LockEvaluationCostLocal,
         LockEvaluationCostPerToken,
     )
 
 
-SCHEMA = "urn:kolm:kscore:v1"
-V1, V2 = "kscore/v1", "kscore/v2"
+SCHEMA: Final = "urn:kolm:kscore:v1"
+V1: Final = "kscore/v1"
+V2: Final = "kscore/v2"
 LATENCY_CALLS = 30  # the fewest single calls a median may rest on
 SIZED_MEMBERS = ("adapter_model.safetensors", "adapter_config.json")  # what answering must load
 
@@ -71,13 +76,13 @@ class Composite(NamedTuple):
     composite: str
 
 
-def kscore_v1(inputs: Inputs) -> Composite:
+def kscore_v1(inputs: KscoreInputs) -> Composite:
     """K = 0.40·A + 0.15·S + 0.15·L + 0.15·C + 0.15·V, axes as in docs/format/kscore.md."""
     with localcontext(DECIMALS):
         return _combine(_base_axes(inputs), WEIGHTS_V1)
 
 
-def kscore_v2(inputs: Inputs, extras: Extras) -> Composite:
+def kscore_v2(inputs: KscoreInputs, extras: Extras) -> Composite:
     """The formula with R, T, F, E and Z; weights are renormalised over the axes present."""
     with localcontext(DECIMALS):
         axes = _base_axes(inputs)
@@ -96,15 +101,15 @@ def kscore_v2(inputs: Inputs, extras: Extras) -> Composite:
 def claim(
     evaluation: Evaluation,
     *,
-    evaluation_digest: str,
+    evaluation_digest: Digest,
     size_bytes: int,
     p50_latency_us: int,
     p95_latency_us: int,
     latency_calls: int,
     cost_usd_per_call: str,
     gate_k: str | None,
-    pack: Pack,
-    machine: Machine,
+    pack: KscorePack,
+    machine: KscoreMachine,
     measured_on: str,
 ) -> Kscore:
     """The kscore document of an evaluation and the measurements of one machine.
@@ -122,43 +127,42 @@ def claim(
             expected=f"at least {LATENCY_CALLS}",
             found=str(latency_calls),
         )
-    inputs = Inputs(
-        accuracy=evaluation["adapter"]["accuracy"],
-        coverage=ratio(evaluation["covered"], evaluation["cases"]),
-        size_bytes=size_bytes,
-        p50_latency_us=p50_latency_us,
-        p95_latency_us=p95_latency_us,
-        latency_calls=latency_calls,
-        cost_usd_per_call=cost_usd_per_call,
-    )
+    inputs: KscoreInputs = {
+        "accuracy": evaluation["adapter"]["accuracy"],
+        "coverage": ratio(evaluation["covered"], evaluation["cases"]),
+        "size_bytes": size_bytes,
+        "p50_latency_us": p50_latency_us,
+        "p95_latency_us": p95_latency_us,
+        "latency_calls": latency_calls,
+        "cost_usd_per_call": cost_usd_per_call,
+    }
     result = kscore_v1(inputs)
-    document = KScore(
-        schema=SCHEMA,
-        spec=V1,
-        inputs=inputs,
-        axes=Axes(**result.axes),
-        composite=result.composite,
-        gate=decide(result.composite, gate_k, floors_passed=evaluation["floors_passed"]),
-        evaluation=evaluation_digest,
-        pack=pack,
-        machine=machine,
-        measured_on=measured_on,
-    )
-    return cast("Kscore", codec.to_document(document))
+    return {
+        "schema": SCHEMA,
+        "spec": V1,
+        "inputs": inputs,
+        "axes": cast("KscoreAxes", result.axes),
+        "composite": result.composite,
+        "gate": decide(result.composite, gate_k, floors_passed=evaluation["floors_passed"]),
+        "evaluation": evaluation_digest,
+        "pack": pack,
+        "machine": machine,
+        "measured_on": measured_on,
+    }
 
 
-def decide(composite: str, gate_k: str | None, *, floors_passed: bool) -> Gate:
+def decide(composite: str, gate_k: str | None, *, floors_passed: bool) -> KscoreGate:
     """The gate: K as written reaches the demanded K, if one is demanded, and every floor passed."""
     k_passed = None
     if gate_k is not None:
         demanded = canonical.parse_decimal(gate_k, where="evaluation.floors.k")
         k_passed = Decimal(composite) >= demanded
-    return Gate(
-        k=gate_k,
-        k_passed=k_passed,
-        floors_passed=floors_passed,
-        verdict="passed" if k_passed is not False and floors_passed else "failed",
-    )
+    return {
+        "k": gate_k,
+        "k_passed": k_passed,
+        "floors_passed": floors_passed,
+        "verdict": "passed" if k_passed is not False and floors_passed else "failed",
+    }
 
 
 def cost_usd_per_call(
@@ -178,14 +182,14 @@ def cost_usd_per_call(
         return canonical.decimal(price * tokens / 1000)
 
 
-def _base_axes(inputs: Inputs) -> dict[str, Decimal]:
-    kibibytes = max(Decimal(1), Decimal(inputs.size_bytes) / 1024)
+def _base_axes(inputs: KscoreInputs) -> dict[str, Decimal]:
+    kibibytes = max(Decimal(1), Decimal(inputs["size_bytes"]) / 1024)
     return {
-        "A": _clamp(Decimal(inputs.accuracy)),
+        "A": _clamp(Decimal(inputs["accuracy"])),
         "S": _clamp(1 - kibibytes.ln() / Decimal(2).ln() / 30),
-        "L": 1 / (1 + Decimal(inputs.p50_latency_us) / 100_000),
-        "C": 1 / (1 + 1000 * Decimal(inputs.cost_usd_per_call)),
-        "V": _clamp(Decimal(inputs.coverage)),
+        "L": 1 / (1 + Decimal(inputs["p50_latency_us"]) / 100_000),
+        "C": 1 / (1 + 1000 * Decimal(inputs["cost_usd_per_call"])),
+        "V": _clamp(Decimal(inputs["coverage"])),
     }
 
 

@@ -9,11 +9,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 from kolm.format.seeds import LEARNING_SIDES
-from kolm.records.kscore import Overlap
 from kolm.score.cases import Case
 
 if TYPE_CHECKING:
-    from kolm.records.documents import SnapshotRow
+    from kolm.records.documents import KscorePackOverlap, SnapshotRow
 
 
 class Learned(NamedTuple):
@@ -34,17 +33,17 @@ def learned(rows: Iterable[SnapshotRow]) -> Learned:
     return Learned(frozenset(captures), pictures)
 
 
-def measure_overlap(cases: Sequence[Case], seen: Learned) -> Overlap:
+def measure_overlap(cases: Sequence[Case], seen: Learned) -> KscorePackOverlap:
     """How much of a pack was learned from; near twins are not looked at."""
     same = [case for case in cases if case.case in seen.captures]
     showing = [case for case in cases if any(image in seen.pictures for image in case.images)]
-    return Overlap(
-        cases=len(cases),
-        seen_cases=len({case.case for case in (*same, *showing)}),
-        captures=len(same),
-        images=len(seen_images(cases, seen)),
-        near_twins=None,
-    )
+    return {
+        "cases": len(cases),
+        "seen_cases": len({case.case for case in (*same, *showing)}),
+        "captures": len(same),
+        "images": len(seen_images(cases, seen)),
+        "near_twins": None,
+    }
 
 
 def seen_images(cases: Iterable[Case], seen: Learned) -> set[str]:

@@ -27,7 +27,7 @@ from kolm.format import adapter_config, card
 from kolm.format.receipt import derive_receipt
 from kolm.format.schedule import read_schedule
 from kolm.format.seeds import derive_seeds, training_root
-from kolm.records.kscore import Machine, Pack
+from kolm.records.documents import KscoreMachine, KscorePack
 from kolm.score import kscore
 from kolm.score.cases import build_cases
 from kolm.score.evaluation import evaluate, score_row
@@ -247,8 +247,8 @@ class BundleParts:
             latency_calls=30,
             cost_usd_per_call="0",
             gate_k=self.lock["evaluation"]["floors"]["k"],
-            pack=Pack(root=self.pack_root(), owner="publisher"),
-            machine=Machine(cpu="toy", threads=2, device="cpu", memory_bytes=2**30),
+            pack=KscorePack(root=self.pack_root(), owner="publisher"),
+            machine=KscoreMachine(cpu="toy", threads=2, device="cpu", memory_bytes=2**30),
             measured_on=predicates.instant(NOW),
         )
         floors = [(floor["name"], floor["passed"]) for floor in self.evaluation["floors"]]

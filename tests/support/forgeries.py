@@ -21,8 +21,6 @@ from kolm.format.examples import dropped_row
 from kolm.format.groups import Member
 from kolm.format.seeds import derive_seeds
 from kolm.format.split import assign, rule_of
-from kolm.records import codec
-from kolm.records.kscore import Inputs
 from kolm.records.snapshot import Placed
 from kolm.score.kscore import kscore_v1
 from kolm.sign import predicates
@@ -201,7 +199,7 @@ def _invent_latency(said: dict[str, Row]) -> None:
     """A latency of one microsecond, with the axis and the composite that follow from it."""
     claim = said[predicates.KSCORE]
     claim["inputs"] = {**claim["inputs"], "p50_latency_us": 1}
-    result = kscore_v1(codec.from_document(Inputs, claim["inputs"]))
+    result = kscore_v1(claim["inputs"])
     claim["axes"], claim["composite"] = dict(result.axes), result.composite
 
 

@@ -12,8 +12,6 @@ from typing import TYPE_CHECKING
 
 from kolm.errors import KolmError
 from kolm.format.names import EVALUATION, LOCK, PREDICTIONS
-from kolm.records import codec
-from kolm.records.kscore import Inputs
 from kolm.records.verification import Finding
 from kolm.score.kscore import LATENCY_CALLS, SIZED_MEMBERS
 from kolm.score.rounding import ratio
@@ -125,7 +123,7 @@ def composite_follows(subject: Subject) -> Iterator[Finding]:
         yield not_checked(NONE)
         return
     for name, claim in claims:
-        result = subject.rules.kscore(codec.from_document(Inputs, claim["inputs"]))
+        result = subject.rules.kscore(claim["inputs"])
         axes: Mapping[str, object] = claim["axes"]
         for axis, value in result.axes.items():
             if axes[axis] != value:
@@ -154,10 +152,8 @@ def gate_follows(subject: Subject) -> Iterator[Finding]:
     for name, claim in claims:
         scored = subject.evaluation if is_own(claim) else claim["gate"]
         try:
-            gate = codec.to_document(
-                subject.rules.decide(
-                    claim["composite"], demanded, floors_passed=scored["floors_passed"]
-                )
+            gate = subject.rules.decide(
+                claim["composite"], demanded, floors_passed=scored["floors_passed"]
             )
         except KolmError as error:
             yield from_error(error)

@@ -11,7 +11,9 @@ from hypothesis import strategies as st
 
 from kolm import canonical, schema
 from kolm.errors import Refused
-from kolm.records.kscore import Inputs, Machine, Pack
+from kolm.records.documents import KscoreInputs as Inputs
+from kolm.records.documents import KscoreMachine as Machine
+from kolm.records.documents import KscorePack as Pack
 from kolm.score.kscore import Extras, claim, cost_usd_per_call, decide, kscore_v1, kscore_v2
 
 VECTORS = [
@@ -80,7 +82,7 @@ def test_vectors_of_the_earlier_implementation(vector: dict[str, Any]) -> None:
         if out.get(field) is not None
     }
     assert dict(result.axes) == expected
-    assert decide(result.composite, "0.85", floors_passed=True).k_passed is out["ships"]
+    assert decide(result.composite, "0.85", floors_passed=True)["k_passed"] is out["ships"]
 
 
 def test_there_are_ten_vectors() -> None:
@@ -113,16 +115,22 @@ def test_v2_without_extras_is_the_five_axes_reweighted(inputs: Inputs) -> None:
     assert kscore_v2(inputs, Extras()).axes == kscore_v1(inputs).axes
 
 
+def _cost(inputs: Inputs) -> Decimal:
+    return Decimal(inputs["cost_usd_per_call"])
+
+
 @given(_any_inputs, _any_inputs)
 def test_better_on_every_input_never_scores_lower(one: Inputs, other: Inputs) -> None:
     best = Inputs(
-        accuracy=str(max(one.accuracy, other.accuracy, key=Decimal)),
-        coverage=str(max(one.coverage, other.coverage, key=Decimal)),
-        size_bytes=min(one.size_bytes, other.size_bytes),
-        p50_latency_us=min(one.p50_latency_us, other.p50_latency_us),
+        accuracy=str(max(one["accuracy"], other["accuracy"], key=Decimal)),
+        coverage=str(max(one["coverage"], other["coverage"], key=Decimal)),
+        size_bytes=min(one["size_bytes"], other["size_bytes"]),
+        p50_latency_us=min(one["p50_latency_us"], other["p50_latency_us"]),
         p95_latency_us=0,
         latency_calls=30,
-        cost_usd_per_call=str(min(one.cost_usd_per_call, other.cost_usd_per_call, key=Decimal)),
+        cost_usd_per_call=str(
+            min(one["cost_usd_per_call"], other["cost_usd_per_call"], key=Decimal)
+        ),
     )
     assert Decimal(kscore_v1(best).composite) >= Decimal(kscore_v1(one).composite)
 
@@ -187,8 +195,8 @@ def test_without_a_demanded_k_the_floors_alone_decide() -> None:
 
 
 def test_the_gate_is_decided_on_the_written_value() -> None:
-    assert decide("0.85", "0.85", floors_passed=True).verdict == "passed"
-    assert decide("0.8499", "0.85", floors_passed=True).verdict == "failed"
+    assert decide("0.85", "0.85", floors_passed=True)["verdict"] == "passed"
+    assert decide("0.8499", "0.85", floors_passed=True)["verdict"] == "failed"
 
 
 def test_a_median_of_too_few_calls_is_refused() -> None:

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kolm import digest
-from kolm.records.kscore import Overlap
+from kolm.records.documents import KscorePackOverlap as Overlap
 from kolm.score.cases import Case
 from kolm.score.overlap import learned, measure_overlap, seen_images
 
@@ -58,5 +58,5 @@ def test_captures_and_pictures_of_training_and_validation_are_found() -> None:
 )
 def test_the_counts_are_within_each_other(asked: list[tuple[int, set[int]]]) -> None:
     found = measure_overlap([case(number, *shown) for number, shown in asked], learned(ROWS))
-    assert found.captures <= found.seen_cases <= found.cases == len(asked)
-    assert bool(found.images) <= bool(found.seen_cases)
+    assert found["captures"] <= found["seen_cases"] <= found["cases"] == len(asked)
+    assert bool(found["images"]) <= bool(found["seen_cases"])

@@ -11,8 +11,6 @@ from typing import Any
 import pytest
 
 from kolm import canonical, digest
-from kolm.records import codec
-from kolm.records.kscore import Inputs
 from kolm.records.verification import Evidence, Verdict
 from kolm.score.kscore import kscore_v1
 from kolm.sign import envelope, predicates, statement
@@ -349,7 +347,7 @@ def test_v35_a_call_costs_at_least_its_shortest_answer_and_one_token_of_prompt(
 
 def follow(claim: dict[str, Any]) -> None:
     """Compute axes and composite of a K-score again from its inputs."""
-    result = kscore_v1(codec.from_document(Inputs, claim["inputs"]))
+    result = kscore_v1(claim["inputs"])
     claim["axes"], claim["composite"] = dict(result.axes), result.composite
 
 

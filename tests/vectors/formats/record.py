@@ -27,8 +27,7 @@ from kolm.format.checkpoint import Learned
 from kolm.format.groups import Member
 from kolm.format.schedule import Happening
 from kolm.format.versions import FORMATS, rules_of
-from kolm.records import codec
-from kolm.records.kscore import Inputs
+from kolm.records.documents import KscoreInputs
 from kolm.schema import load as load_schema
 
 FOLDER = Path(__file__).parent
@@ -303,11 +302,19 @@ def _impossible(rules: Rules, given: Given, settings: Given) -> Any:
         yield rules.find_impossible(rows, settings)
 
 
-def _inputs() -> Iterator[Inputs]:
+def _inputs() -> Iterator[KscoreInputs]:
     for accuracy in ("0", "0.7", "0.951234", "1"):
         for size in (100, 1024, 10**6, 2**34):
             for latency, cost in ((50, "0"), (120_000, "0.002")):
-                yield Inputs(accuracy, "0.9", size, latency, latency, 30, cost)
+                yield {
+                    "accuracy": accuracy,
+                    "coverage": "0.9",
+                    "size_bytes": size,
+                    "p50_latency_us": latency,
+                    "p95_latency_us": latency,
+                    "latency_calls": 30,
+                    "cost_usd_per_call": cost,
+                }
 
 
 def _kscore(rules: Rules, given: Given) -> Any:
@@ -318,7 +325,7 @@ def _decide(rules: Rules, given: Given) -> Any:
     for composite in ("0.85", "0.8499"):
         for demanded in (None, "0.85"):
             for passed in (True, False):
-                yield codec.to_document(rules.decide(composite, demanded, floors_passed=passed))
+                yield rules.decide(composite, demanded, floors_passed=passed)
 
 
 def _cost(rules: Rules, given: Given) -> Any:
