@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from kolm import canonical, paths, system
 from kolm.actions.signing import Trust
@@ -28,7 +28,7 @@ from kolm.store.blobs import BlobStore
 from kolm.verify.policy import BUILT_IN, Policy
 
 if TYPE_CHECKING:
-    from kolm.records.documents import Lock
+    from kolm.records.documents import Capture, CaptureImage, CapturePart, Lock
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -199,15 +199,15 @@ def _read_image(image: Any) -> bytes:
     return read_image(image)
 
 
-def _as_capture(data: Sequence[bytes], prompt: str) -> dict[str, Any]:
+def _as_capture(data: Sequence[bytes], prompt: str) -> Capture:
     """The prompt as an unanswered capture: the answer is empty and never encoded."""
     from kolm.records import codec
 
     facts = [codec.to_document(pictures.inspect(one)) for one in data]
-    parts: list[dict[str, Any]] = [{"type": "image", "image": n} for n in range(len(facts))]
+    parts: list[CapturePart] = [{"type": "image", "image": n} for n in range(len(facts))]
     parts.append({"type": "text", "text": prompt})
-    capture = {
-        "images": facts,
+    capture: Capture = {
+        "images": cast("list[CaptureImage]", facts),
         "license": "",
         "messages": [
             {"role": "user", "content": parts},

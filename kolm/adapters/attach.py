@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from kolm.digest import Digest, raw_of
 from kolm.errors import Refused
@@ -19,6 +19,8 @@ from kolm.roles import Family
 
 if TYPE_CHECKING:
     import torch
+    from peft import PeftModel
+    from transformers import PreTrainedModel
 
 ADAPTER = "default"
 
@@ -51,8 +53,8 @@ class Attached:
         dropouts: the adapter's own; every module of the base stays in evaluation mode.
     """
 
-    model: Any
-    base: Any
+    model: PeftModel
+    base: PreTrainedModel
     tensors: tuple[AdapterTensor, ...]
     dropouts: tuple[torch.nn.Dropout, ...]
 
@@ -63,7 +65,7 @@ class Attached:
 
 
 def attach(
-    model: Any,
+    model: PreTrainedModel,
     family: Family,
     method: Method,
     *,
@@ -134,7 +136,7 @@ def _demand_the_familys(method: Method, again: Method) -> None:
         )
 
 
-def _demand_reachable(family: Family, model: Any, targets: Sequence[str]) -> None:
+def _demand_reachable(family: Family, model: PreTrainedModel, targets: Sequence[str]) -> None:
     """Refuse targets that no gradient reaches by design, before training finds it out."""
     config = model.config.to_dict()
     idle = [name for name in targets if family.is_unreachable(f"{name}.weight", config)]
@@ -148,7 +150,7 @@ def _demand_reachable(family: Family, model: Any, targets: Sequence[str]) -> Non
         )
 
 
-def expected_targets(model: Any, expression: str) -> list[str]:
+def expected_targets(model: PreTrainedModel, expression: str) -> list[str]:
     """The linear modules that the expression full-matches, sorted.
 
     Raises:
@@ -175,7 +177,7 @@ def seed_torch(seed: Digest) -> None:
 
 
 def trainable_tensors(
-    wrapped: Any, method: Method, parameters: Mapping[str, frozenset[str]]
+    wrapped: PeftModel, method: Method, parameters: Mapping[str, frozenset[str]]
 ) -> tuple[AdapterTensor, ...]:
     """Every parameter that requires a gradient, under the name that PEFT saves it by.
 
@@ -225,14 +227,14 @@ def hold_in_float32(tensors: Sequence[AdapterTensor]) -> None:
         tensor.parameter.data = tensor.parameter.data.float()
 
 
-def _parameters_of(model: Any) -> dict[str, frozenset[str]]:
+def _parameters_of(model: torch.nn.Module) -> dict[str, frozenset[str]]:
     return {
         name: frozenset(own for own, _ in module.named_parameters(recurse=False))
         for name, module in model.named_modules()
     }
 
 
-def _dropouts(wrapped: Any, own: set[int]) -> tuple[torch.nn.Dropout, ...]:
+def _dropouts(wrapped: PeftModel, own: set[int]) -> tuple[torch.nn.Dropout, ...]:
     """Dropout that came with the adapter; copies of the base's own modules are none of it."""
     import torch
 

@@ -6,8 +6,8 @@ image has) is asked of its runtime; the budget's order is in `budget.py`.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from kolm.digest import Digest
 from kolm.encode.budget import Run, count_tokens, cut_prompt, least_tokens
@@ -24,6 +24,10 @@ from kolm.encode.skeleton import (
 )
 from kolm.errors import Refused
 from kolm.models.pictures import ImageRun, PictureProcessor
+
+if TYPE_CHECKING:
+    from kolm.records.documents import Capture, CaptureImage
+
 
 # Shrinking stops here: fewer tokens than a 2 by 2 grid show nothing.
 _LEAST_IMAGE_TOKENS = 4
@@ -62,7 +66,7 @@ class Encoder:
             self._tokenizer, own_template(pictures.processor), pictures.table, pictures.placeholder
         )
 
-    def encode(self, capture: Mapping[str, Any], *, position: int = -1) -> Example | Dropped:
+    def encode(self, capture: Capture, *, position: int = -1) -> Example | Dropped:
         """Encode a whole conversation with its labels.
 
         Args:
@@ -87,7 +91,7 @@ class Encoder:
             return Dropped(position=position, reason=DropReason.NO_LABELS)
         return example
 
-    def encode_prompt(self, capture: Mapping[str, Any], *, position: int = -1) -> Example:
+    def encode_prompt(self, capture: Capture, *, position: int = -1) -> Example:
         """Encode everything before the last answer, as generation sees it.
 
         The ids are the ones that stand before the answer in training. A prompt over the budget
@@ -118,7 +122,7 @@ class Encoder:
             )
         return self._example(capture, *fitted, position=position, prompt=True)
 
-    def answer_tokens(self, capture: Mapping[str, Any]) -> int:
+    def answer_tokens(self, capture: Capture) -> int:
         """Tokens of the last answer as the base would write it, the one that ends it included."""
         skeleton = self._skeleton(capture)
         whole, before = (
@@ -131,7 +135,7 @@ class Encoder:
         """Tokens of a text alone."""
         return len(self._texts.ids(text))
 
-    def _skeleton(self, capture: Mapping[str, Any]) -> Skeleton:
+    def _skeleton(self, capture: Capture) -> Skeleton:
         shape = shape_of(capture["messages"])
         skeleton = self._skeletons.get(shape)
         if skeleton is None:
@@ -142,7 +146,7 @@ class Encoder:
         return skeleton
 
     def _fit(
-        self, capture: Mapping[str, Any], skeleton: Skeleton, stop: int
+        self, capture: Capture, skeleton: Skeleton, stop: int
     ) -> tuple[list[Run], int, int | None] | None:
         """Runs within the budget, the tokens cut, and the pixel limit of a shrunk image."""
         runs = self._lay_out(capture, skeleton, stop)
@@ -156,11 +160,11 @@ class Encoder:
                     return cut, count_tokens(whole) - count_tokens(cut), max_pixels
         return None
 
-    def _least(self, capture: Mapping[str, Any], skeleton: Skeleton) -> int:
+    def _least(self, capture: Capture, skeleton: Skeleton) -> int:
         """Tokens of a prompt whose texts are cut as far as they may be."""
         return least_tokens(self._lay_out(capture, skeleton, skeleton.answer_start, apart=True))
 
-    def _smaller_sizes(self, capture: Mapping[str, Any]) -> list[int]:
+    def _smaller_sizes(self, capture: Capture) -> list[int]:
         """Pixel limits to try, each half of the one before, while any image gets smaller."""
         if not self._shrink_images or not capture["images"]:
             return []
@@ -175,12 +179,12 @@ class Encoder:
             tokens = fewer
         return sizes
 
-    def _run(self, image: Mapping[str, Any], max_pixels: int | None) -> ImageRun:
+    def _run(self, image: CaptureImage, max_pixels: int | None) -> ImageRun:
         return self._pictures.run(image["height"], image["width"], max_pixels)
 
     def _lay_out(
         self,
-        capture: Mapping[str, Any],
+        capture: Capture,
         skeleton: Skeleton,
         stop: int,
         *,
@@ -199,7 +203,7 @@ class Encoder:
 
     def _example(
         self,
-        capture: Mapping[str, Any],
+        capture: Capture,
         runs: Sequence[Run],
         cut_tokens: int,
         max_pixels: int | None,
@@ -249,7 +253,7 @@ class Encoder:
         )
 
 
-def _texts_in_order(capture: Mapping[str, Any]) -> list[str]:
+def _texts_in_order(capture: Capture) -> list[str]:
     return [
         block["text"]
         for message in capture["messages"]
@@ -258,7 +262,7 @@ def _texts_in_order(capture: Mapping[str, Any]) -> list[str]:
     ]
 
 
-def _images_in_order(capture: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+def _images_in_order(capture: Capture) -> list[CaptureImage]:
     """The images in the order in which the conversation shows them.
 
     Raises:

@@ -14,14 +14,18 @@ from prefix differences, which are asserted. Source: docs/concepts/training.md.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from kolm.encode.processing import Processor, Tokenizer
 from kolm.errors import KolmError, Refused
 from kolm.roles import Family
+
+if TYPE_CHECKING:
+    from kolm.records.documents import CaptureMessage
+
 
 # Private-use characters: no template writes them, and a text never passes through the template.
 _SLOT = "\ue000{}\ue001"
@@ -78,7 +82,7 @@ class Skeleton:
     strips: bool
 
 
-def shape_of(messages: Sequence[Mapping[str, Any]]) -> Shape:
+def shape_of(messages: Sequence[CaptureMessage]) -> Shape:
     """The roles and kinds of content of a conversation, without its texts."""
     return tuple(
         (message["role"], tuple(block["type"] for block in message["content"]))

@@ -8,19 +8,23 @@ have trained.
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Hashable, Iterable, Mapping, Sequence
-from typing import Any
+from collections.abc import Hashable, Iterable, Sequence
+from typing import TYPE_CHECKING
 
 from kolm.encode.examples import ImageUse
 from kolm.encode.pictures import PictureReader
 from kolm.models.taps import Recording, Tower, join
+
+if TYPE_CHECKING:
+    from kolm.records.documents import Capture
+
 
 KEPT_BYTES = 1 << 30  # recordings of 1,000 pictures of the embedded base take 33 MB
 
 Size = tuple[int, int]
 
 
-def picture_sizes(captures: Iterable[Mapping[str, Any]]) -> dict[str, Size]:
+def picture_sizes(captures: Iterable[Capture]) -> dict[str, Size]:
     """Width and height of every picture, by its pixel digest."""
     return {
         image["pixels"]: (image["width"], image["height"])

@@ -8,7 +8,7 @@ docs/format/predictions.md, P5.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -19,7 +19,7 @@ from kolm.encode.examples import Example
 from kolm.errors import KolmError
 
 if TYPE_CHECKING:
-    from kolm.records.documents import Capture
+    from kolm.records.documents import Capture, PredictionsRow
 
 CaptureRow: TypeAlias = "tuple[Digest, Capture]"
 SHOWN_CASES = 10  # of those that one error names
@@ -89,7 +89,7 @@ def plan_batches(prompts: Iterable[Prompt], batch_size: int) -> list[EvalBatch]:
 
 
 def recorded_batches(
-    rows: Sequence[Mapping[str, Any]], chosen: Iterable[str]
+    rows: Sequence[PredictionsRow], chosen: Iterable[str]
 ) -> dict[int, tuple[str, ...]]:
     """The recorded batches that hold any of the chosen cases: batch number to its case ids.
 

@@ -14,8 +14,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, cast
 
+from kolm.digest import Digest
 from kolm.errors import Refused, Usage
 from kolm.evaluate.controls import answer_run
 from kolm.evaluate.latency import measure_latency
@@ -28,6 +29,10 @@ from kolm.records import kinds
 from kolm.run import folder as files
 from kolm.run.names import REQUEST, ROWS
 from kolm.score.evaluation import RUNS
+
+if TYPE_CHECKING:
+    from kolm.run.documents import Request, Rescored, RescoredLatency, RescoredRow
+
 
 KEYS = frozenset({"cases", "latency", "runs"})
 
@@ -54,9 +59,9 @@ def rescore_folder(folder: Path, reporter: Reporter) -> None:
         recorded_batches(predictions, chosen),
     )
     rows = [row for name in request["runs"] for row in _answer(session, name, batches, reporter)]
-    document: dict[str, Any] = {"rows": [row for row in rows if row["case"] in chosen]}
+    document: Rescored = {"rows": [row for row in rows if row["case"] in chosen]}
     if request["latency"]:
-        document["latency"] = asdict(measure_latency(session))
+        document["latency"] = cast("RescoredLatency", asdict(measure_latency(session)))
     files.write_document(folder, ROWS, document)
 
 
@@ -84,18 +89,23 @@ def check_batches(
 
 def _answer(
     session: Session, name: str, batches: Sequence[EvalBatch], reporter: Reporter
-) -> list[dict[str, Any]]:
+) -> list[RescoredRow]:
     pictures = session.pictures(blind=name == "blind")
     with session.run(name):
         answers = answer_run(session, name, batches, pictures, reporter)
     return [
-        {"batch": batch.number, "case": prompt.case, "run": name, **asdict(answers[prompt.case])}
+        {
+            "batch": batch.number,
+            "case": Digest(prompt.case),
+            "run": name,
+            **answers[prompt.case].said(),
+        }
         for batch in batches
         for prompt in batch.prompts
     ]
 
 
-def _check_request(request: Mapping[str, Any]) -> None:
+def _check_request(request: Request) -> None:
     if request.keys() != KEYS or not set(request["runs"]) <= {*RUNS}:
         raise Usage(
             "E_RESCORE_REQUEST",

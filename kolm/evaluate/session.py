@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from kolm import canonical, digest, schema
 from kolm.capture.store import BLOBS
@@ -32,12 +32,18 @@ from kolm.run import folder as files
 from kolm.run.stages import evaluate_key
 from kolm.store.blobs import BlobStore
 
+if TYPE_CHECKING:
+    from peft import PeftModel
+    from transformers import PreTrainedModel
+
+    from kolm.records.documents import Lock, LockEvaluation
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sources:
     """Where this machine keeps what the run reads, and what the run is of."""
 
-    lock: Mapping[str, Any]
+    lock: Lock
     captures: tuple[CaptureRow, ...]
     adapter_folder: Path
     base_folder: Path
@@ -50,15 +56,14 @@ class Session:
     """A loaded model with its adapter, ready to answer."""
 
     sources: Sources
-    adapted: Any  # PEFT's wrapper
+    adapted: PeftModel  # PEFT's wrapper
     base: LoadedBase  # with the adapter's layers in place
     encoder: Encoder
 
     @property
-    def settings(self) -> Mapping[str, Any]:
+    def settings(self) -> LockEvaluation:
         """The lock's ``evaluation`` object."""
-        settings: Mapping[str, Any] = self.sources.lock["evaluation"]
-        return settings
+        return self.sources.lock["evaluation"]
 
     def prompts(self) -> list[Prompt]:
         """Every declared case as a prompt."""
@@ -156,7 +161,7 @@ def open_session(sources: Sources) -> Session:
     )
 
 
-def load_adapter(model: Any, folder: Path) -> Any:
+def load_adapter(model: PreTrainedModel, folder: Path) -> PeftModel:
     """Put a saved adapter on a base, once its tensors are exactly those that its config makes.
 
     The check comes before any tensor is copied: PEFT would put a tensor named like one of the

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from kolm.errors import Refused, Usage, missing_extra
 from kolm.models.library import hide_torchvision, quiet_library
 from kolm.models.resolve import BaseRef, read_config, resolve_base
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
+
 
 __all__ = ["BaseRef", "load_model", "resolve_base"]
 
@@ -15,7 +19,9 @@ __all__ = ["BaseRef", "load_model", "resolve_base"]
 ATTENTION = "sdpa"
 
 
-def load_model(folder: Path, *, dtype: str = "float32", attention: str = ATTENTION) -> Any:
+def load_model(
+    folder: Path, *, dtype: str = "float32", attention: str = ATTENTION
+) -> PreTrainedModel:
     """Load a base in evaluation mode with every parameter frozen.
 
     Args:

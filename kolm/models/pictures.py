@@ -23,6 +23,7 @@ from kolm.roles import Family
 if TYPE_CHECKING:
     import torch
     from PIL.Image import Image
+    from transformers import ProcessorMixin
 
 LONGEST_SIDES = 200  # transformers, smart_resize: a longer side is refused
 # Of a thin picture, where the processor has no limit of its own: about what a photograph has.
@@ -61,7 +62,7 @@ class PictureProcessor:
         placeholder: the control token that the chat template writes for a picture.
     """
 
-    def __init__(self, processor: Any, table: Family, image_token_id: int) -> None:
+    def __init__(self, processor: ProcessorMixin, table: Family, image_token_id: int) -> None:
         self.table = table
         self.image_token_id = image_token_id
         self.processor = processor

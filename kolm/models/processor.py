@@ -11,7 +11,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Collection, Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from kolm import roles
 from kolm.errors import Refused, missing_extra
@@ -19,10 +19,14 @@ from kolm.models import folder as folders
 from kolm.models.library import hide_torchvision, quiet_library
 from kolm.models.resolve import read_config, read_json
 
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase, ProcessorMixin
+
+
 _PARTS = ("image_processor", "tokenizer")
 
 
-def load_processor(folder: Path) -> Any:
+def load_processor(folder: Path) -> ProcessorMixin:
     """The processor of a base: tokenizer, image processor, chat template.
 
     Raises:
@@ -71,7 +75,7 @@ def without_videos(model_type: str) -> Any:
     return type(whole.__name__, (whole,), {"get_attributes": classmethod(lambda cls: parts)})
 
 
-def stated_end_tokens(folder: Path, tokenizer: Any) -> bool:
+def stated_end_tokens(folder: Path, tokenizer: PreTrainedTokenizerBase) -> bool:
     """Whether any file of a base names a token that ends an answer."""
     config = read_config(folder)
     stated = (read_json(folder, "generation_config.json"), config, config.get("text_config") or {})
@@ -80,7 +84,7 @@ def stated_end_tokens(folder: Path, tokenizer: Any) -> bool:
     )
 
 
-def pad_token_id(tokenizer: Any, end_ids: Collection[int]) -> int:
+def pad_token_id(tokenizer: PreTrainedTokenizerBase, end_ids: Collection[int]) -> int:
     """The id that fills batches up: the tokenizer's own, else one that ends an answer.
 
     What stands there is masked or never read, so that it changes no answer.

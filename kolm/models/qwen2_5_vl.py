@@ -9,13 +9,14 @@ from __future__ import annotations
 import math
 from collections.abc import Collection
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from kolm.models.generation import Generated, generate_greedy
 
 if TYPE_CHECKING:
     import numpy as np
     import torch
+    from transformers import PreTrainedModel
 
     from kolm.models.forward import Tokens
     from kolm.models.taps import Recording, Tower
@@ -68,7 +69,7 @@ class WrittenForward:
         tower: its tower.
     """
 
-    def __init__(self, model: Any, tower: Tower) -> None:
+    def __init__(self, model: PreTrainedModel, tower: Tower) -> None:
         self.tower = tower
         self._model = model
         self._merge = int(model.config.vision_config.spatial_merge_size)

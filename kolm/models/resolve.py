@@ -6,14 +6,17 @@ What belongs here: finding and reading. Loading weights is in `load.py`.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from kolm import canonical, roles, system
 from kolm.errors import Refused, Unreadable, missing_extra
+
+if TYPE_CHECKING:
+    from kolm.records.documents import Lock
+
 
 _EMBEDDED = {"kolm/nano-1": ("nano", "Apache-2.0")}
 # The adapter's learning rates with which a base was measured (specs/).
@@ -91,7 +94,7 @@ def recommended_rates(base: BaseRef) -> tuple[Decimal, Decimal]:
     return _MEASURED_RATES.get(base.id, roles.family(base.family).learning_rates)
 
 
-def locked_base(lock: Mapping[str, Any]) -> BaseRef:
+def locked_base(lock: Lock) -> BaseRef:
     """Find the base that a bundle's lock names. A stranger wrote the name: it is never a path.
 
     Raises:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, cast
 
 from kolm.bundle.tensors import tensor_digest
 from kolm.counting import counted
@@ -64,7 +64,7 @@ class BaseModule:
     buffers: tuple[BaseTensor, ...]
 
 
-def survey_base(model: Any, family: Family) -> tuple[BaseModule, ...]:
+def survey_base(model: torch.nn.Module, family: Family) -> tuple[BaseModule, ...]:
     """Every module of a base that owns a parameter or buffer, with digests, sorted by name.
 
     Called before the adapter is attached; the tensors stay the same objects afterwards.

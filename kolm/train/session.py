@@ -11,7 +11,7 @@ import time
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from kolm import canonical, digest, roles
 from kolm.adapters.attach import attach
@@ -39,6 +39,10 @@ from kolm.train.prepare import (
 )
 from kolm.train.trace import Trace
 from kolm.train.trainer import Trainer
+
+if TYPE_CHECKING:
+    from kolm.run.documents import TrainFacts
+
 
 SCHEMA = "urn:kolm:train:v1"
 
@@ -214,9 +218,10 @@ def _go_on(session: Session) -> Digest | None:
 
 def _facts(
     session: Session, outcome: RunOutcome, trace: Trace, weights: bytes, started_on: datetime
-) -> dict[str, Any]:
+) -> TrainFacts:
     """What the receipt and the provenance claim say of the run; ``measured`` is no content."""
     seconds = max(outcome.seconds, 1e-9)
+    assert trace.chain is not None  # the state before the first step is its first link
     return {
         "schema": SCHEMA,
         "train_examples": len(session.train.examples),

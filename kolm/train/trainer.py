@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from kolm.adapters.attach import Attached
 from kolm.counting import counted
@@ -248,7 +248,7 @@ def _optimizer(plan: TrainPlan, attached: Attached) -> torch.optim.AdamW:
     """AdamW without fused or foreach kernels, whose sums depend on how tensors are grouped."""
     import torch
 
-    groups: list[dict[str, Any]] = []
+    groups: list[dict[str, object]] = []
     for whole in (False, True):
         members = [tensor.parameter for tensor in attached.tensors if tensor.whole is whole]
         if members:
