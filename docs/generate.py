@@ -35,7 +35,8 @@ PARTS = ("spec", "lock", "receipt")  # documents to which each variant has somet
 
 def pages() -> Iterator[tuple[Path, str]]:
     """Every generated file with the text it should have; later ones read earlier ones."""
-    yield ROOT / "schemas" / "methods" / "any.schema.json", any_of_page("methods")
+    for folder in ("methods", "objectives"):
+        yield ROOT / "schemas" / folder / "any.schema.json", any_of_page(folder)
     rows = list(error_rows())
     yield REFERENCE / "cli.md", cli_page()
     yield REFERENCE / "spec.md", spec_page()
@@ -57,7 +58,8 @@ def any_of_page(folder: str) -> str:
 
     def forms(part: str) -> dict[str, Any]:
         named = [f"urn:kolm:schema:{folder}/{kind}:v1#/$defs/{part}" for kind in kinds]
-        return {"anyOf": [{"$ref": target} for target in named]}
+        short = [{"enum": kinds}] if part == "spec" else []  # the name alone takes all defaults
+        return {"anyOf": [*short, *({"$ref": target} for target in named)]}
 
     parts = schema.load(f"{folder}/{kinds[0]}")["$defs"]
     document = {

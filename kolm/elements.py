@@ -115,12 +115,12 @@ def product_reaches(
     columns = len(inner[1]) // (_WIDTHS[inner[0]] * rank)
     signs = _signs(columns)
     image = [0] * rank
-    for place, number in enumerate(_integers(*inner)):
+    for place, number in enumerate(integers(*inner)):
         image[place // columns] += number * signs[place % columns]
     # Both factors carry 2^149, so the sum of squares carries it four times.
     limit = math.ceil(columns * square * 2 ** (4 * 149))
     reached, total = 0, 0
-    for place, number in enumerate(_integers(*outer)):
+    for place, number in enumerate(integers(*outer)):
         total += number * image[place % rank]
         if place % rank == rank - 1:
             reached += total * total
@@ -159,7 +159,10 @@ def _signs(count: int) -> list[int]:
 _WIDTHS: Final = {"F32": 4, "BF16": 2, "F16": 2}
 
 
-def _integers(dtype: str, raw: bytes | memoryview) -> Iterator[int]:
+ONE: Final = 2**149  # the number 1 among the `integers` of a tensor
+
+
+def integers(dtype: str, raw: bytes | memoryview) -> Iterator[int]:
     """The finite elements times 2^149, which makes an integer of every float32."""
     code = "e" if dtype == "F16" else "f"
     for piece in _pieces(raw):
@@ -168,7 +171,7 @@ def _integers(dtype: str, raw: bytes | memoryview) -> Iterator[int]:
         for start in range(0, len(piece), _LITTLE_BYTES):
             some = piece[start : start + _LITTLE_BYTES]
             for number in struct.unpack(f"<{len(some) // struct.calcsize(code)}{code}", some):
-                yield int(number * 2.0**149)
+                yield int(number * float(ONE))
 
 
 _LITTLE_BYTES: Final = 64 * 1024  # unpacked numbers take eight times their bytes

@@ -86,7 +86,7 @@ def bundle_text(found: Shown) -> str:
 
 def _method(trained: ReceiptVlmTrain) -> str:
     return (
-        f"{trained['method']}, {counted(trained['steps'], 'step')} on "
+        f"{trained['method']['kind']}, {counted(trained['steps'], 'step')} on "
         f"{counted(trained['train_examples'], 'capture')}"
     )
 

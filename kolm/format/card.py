@@ -11,6 +11,7 @@ import re
 from typing import TYPE_CHECKING
 
 from kolm.format.receipt import ROLES
+from kolm.methods import Method, method_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -39,7 +40,7 @@ def render(*, receipt: Receipt, lock: Lock, evaluation: Evaluation) -> bytes:
     sections = (
         _front_matter(lock),
         _opening(receipt),
-        _training(receipt),
+        _training(receipt, method_of(lock["train"]["method"])),
         _scores(evaluation),
         _modules(receipt),
         _use(receipt),
@@ -61,7 +62,7 @@ def _front_matter(lock: Lock) -> str:
     for key, value in (("base_model", base["id"]), ("license", base["license"].lower())):
         if _PLAIN_YAML.fullmatch(value):
             lines.append(f"{key}: {value}")
-    return "\n".join([*lines, "tags:", "- kolm", "- lora", "---"])
+    return "\n".join([*lines, "tags:", "- kolm", f"- {lock['train']['method']['kind']}", "---"])
 
 
 def _opening(receipt: Receipt) -> str:
@@ -75,14 +76,11 @@ def _opening(receipt: Receipt) -> str:
     )
 
 
-def _training(receipt: Receipt) -> str:
+def _training(receipt: Receipt, method: Method) -> str:
     training = receipt["vlm_train"]
     rows = (
-        (
-            "Method",
-            f"{training['method']}, rank {training['lora_r']}, alpha {training['lora_alpha']}",
-        ),
-        ("Adapted layers", ", ".join(training["lora_targets"])),
+        ("Method", method.card()),
+        ("Adapted layers", ", ".join(method.targets)),
         ("Vision tower", _held(training["freeze_vision"])),
         ("Projector", _held(training["freeze_projector"])),
         ("Train captures", str(training["train_examples"])),

@@ -14,6 +14,7 @@ from kolm.format import globs
 from kolm.format.examples import Losses, losses
 from kolm.format.names import CARD, LOCK, RECEIPT, WEIGHTS
 from kolm.format.optimizer import OPTIMIZER
+from kolm.methods import method_of
 
 if TYPE_CHECKING:
     from kolm.records.documents import (
@@ -95,7 +96,6 @@ def _training(
     steps: int,
 ) -> ReceiptVlmTrain:
     train, base = lock["train"], lock["base"]
-    method = train["method"]
     names = [row["module"] for row in modules]
     frozen = [row["module"] for row in modules if row["state"] == "frozen"]
     trainable = [row["module"] for row in modules if row["state"] != "frozen"]
@@ -109,18 +109,15 @@ def _training(
         "frozen_modules": globs.summarise(frozen, names),
         "label_tokens": label_tokens,
         "learning_rate": train["learning_rate"],
-        "lora_alpha": method["alpha"],
-        "lora_dropout": method["dropout"],
-        "lora_r": method["rank"],
-        "lora_target_expression": method["target_expression"],
-        "lora_targets": sorted(method["targets"]),
         "max_seq_length": train["max_seq_length"],
-        "method": method["kind"],
+        "method": method_of(train["method"]).receipt(),
         "model_id": base["id"],
+        "objective": train["objective"],
         "optimizer": OPTIMIZER,
         "papers": list(base["papers"]),
         "precision": train["precision"],
         "projector_learning_rate": train["projector_learning_rate"],
+        "quantisation": train["quantisation"],
         "steps": steps,
         "train_examples": snapshot["splits"]["train"]["captures"],
         "trainable_modules": globs.summarise(trainable, names),

@@ -51,7 +51,7 @@ class Lora:
             target_expression=family.target_expression(targets, vision=vision),
         )
 
-    def shapes(self, weight: Sequence[int]) -> dict[str, tuple[int, ...]]:
+    def shapes(self, module: str, weight: Sequence[int]) -> dict[str, tuple[int, ...]]:
         """A is rank × in, B is out × rank; DoRA's magnitude has a number for each output."""
         out_features, in_features = weight
         factors = {INNER: (self.rank, in_features), OUTER: (out_features, self.rank)}
@@ -90,6 +90,26 @@ class Lora:
             "use_dora": self.dora,
             "use_rslora": self.rslora,
         }
+
+    def receipt(self) -> dict[str, object]:
+        """Under PEFT's names."""
+        return {
+            "kind": self.kind,
+            "lora_alpha": self.alpha,
+            "lora_dropout": self.dropout,
+            "lora_r": self.rank,
+            "lora_target_expression": self.target_expression,
+            "lora_targets": list(self.targets),
+            "use_dora": self.dora,
+            "use_rslora": self.rslora,
+        }
+
+    def card(self) -> str:
+        """Rank and scale; a variant where there is one."""
+        variants = "".join(
+            f", {name}" for name, on in (("rsLoRA", self.rslora), ("DoRA", self.dora)) if on
+        )
+        return f"lora, rank {self.rank}, alpha {self.alpha}{variants}"
 
     def _dropout(self) -> float | int:
         where = "spec.lock.json#/train/method/dropout"

@@ -61,10 +61,11 @@ class Method(Protocol):
             Refused: a target that the family does not have.
         """
 
-    def shapes(self, weight: Sequence[int]) -> dict[str, tuple[int, ...]]:
+    def shapes(self, module: str, weight: Sequence[int]) -> dict[str, tuple[int, ...]]:
         """The tensors that the delta of a linear layer has, by part.
 
         Args:
+            module: name of the layer.
             weight: shape of the layer's weight, (out, in).
         """
 
@@ -82,6 +83,12 @@ class Method(Protocol):
         Raises:
             Refused: ``E_ADAPTER_METHOD``, a setting that PEFT does not take.
         """
+
+    def receipt(self) -> Any:
+        """The receipt's ``vlm_train.method``, of the method's schema."""
+
+    def card(self) -> str:
+        """The method and its settings for the model card, in a few words."""
 
 
 class DeltaTensor(NamedTuple):

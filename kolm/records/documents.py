@@ -269,6 +269,9 @@ class LockData(TypedDict):
     training: Digest
     cases: Digest
 
+class LockTrainObjective(TypedDict):
+    kind: Literal['sft']
+
 class LockTrainMethod(TypedDict):
     kind: Literal['lora']
     rank: int
@@ -297,7 +300,7 @@ class LockTrainContinues(TypedDict):
 LockTrainPrecision = Literal['float32', 'bfloat16']
 
 class LockTrain(TypedDict):
-    objective: Literal['sft']
+    objective: LockTrainObjective
     method: LockTrainMethod
     freeze: LockTrainFreeze
     learning_rate: str
@@ -316,6 +319,7 @@ class LockTrain(TypedDict):
     early_stopping: LockTrainEarlyStopping | None
     continues: LockTrainContinues | None
     precision: LockTrainPrecision
+    quantisation: None
 
 class LockEvaluationMetricAnls(TypedDict):
     kind: Literal['anls']
@@ -381,6 +385,7 @@ LockEnvironment = TypedDict('LockEnvironment', {
     'arithmetic': Digest,
     'threads': int,
     'profile': Literal['strict'],
+    'world_size': Literal[1],
 })
 
 class Lock(TypedDict):
@@ -391,6 +396,7 @@ class Lock(TypedDict):
     train: LockTrain
     evaluation: LockEvaluation
     publish: LockPublish
+    request: None
     nonce: str
     seeds: LockSeeds
     environment: LockEnvironment
@@ -685,6 +691,19 @@ class ReceiptTrace(TypedDict):
     state_last: Digest
     steps: int
 
+class ReceiptVlmTrainMethod(TypedDict):
+    kind: Literal['lora']
+    lora_alpha: int
+    lora_dropout: str
+    lora_r: int
+    lora_target_expression: str
+    lora_targets: list[str]
+    use_dora: bool
+    use_rslora: bool
+
+class ReceiptVlmTrainObjective(TypedDict):
+    kind: Literal['sft']
+
 class ReceiptVlmTrain(TypedDict):
     adapter_bytes: int
     base_parameters: int
@@ -695,18 +714,15 @@ class ReceiptVlmTrain(TypedDict):
     frozen_modules: list[str]
     label_tokens: int
     learning_rate: str
-    lora_alpha: int
-    lora_dropout: str
-    lora_r: int
-    lora_target_expression: str
-    lora_targets: list[str]
     max_seq_length: int
-    method: str
+    method: ReceiptVlmTrainMethod
     model_id: str
+    objective: ReceiptVlmTrainObjective
     optimizer: str
     papers: list[str]
     precision: str
     projector_learning_rate: str
+    quantisation: None
     steps: int
     train_examples: int
     trainable_modules: list[str]
@@ -794,6 +810,9 @@ class SpecData(TypedDict):
     validation: NotRequired[float]
     near_duplicates: NotRequired[SpecDataNearDuplicates]
 
+class SpecTrainObjective(TypedDict):
+    kind: Literal['sft']
+
 class SpecTrainMethod(TypedDict):
     kind: NotRequired[Literal['lora']]
     rank: NotRequired[int]
@@ -817,8 +836,8 @@ class SpecTrainEarlyStopping(TypedDict):
 SpecTrainPrecision = Literal['float32', 'bfloat16']
 
 class SpecTrain(TypedDict):
-    objective: NotRequired[Literal['sft']]
-    method: NotRequired[SpecTrainMethod]
+    objective: NotRequired[Literal['sft'] | SpecTrainObjective]
+    method: NotRequired[Literal['lora'] | SpecTrainMethod]
     freeze: NotRequired[SpecTrainFreeze]
     learning_rate: NotRequired[float]
     projector_learning_rate: NotRequired[float]

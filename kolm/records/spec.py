@@ -58,7 +58,7 @@ class Train:
     `method` has the keys that the user wrote; what they do not say is their fragment's.
     """
 
-    objective: Literal["sft"] = "sft"
+    objective: dict[str, Any] = field(default_factory=lambda: {"kind": "sft"})
     method: dict[str, Any] = field(default_factory=dict)
     freeze: Freeze = field(default_factory=Freeze)
     learning_rate: str = "0.0002"

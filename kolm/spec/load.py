@@ -111,9 +111,8 @@ def _with_plain_forms(value: dict[str, Any]) -> dict[str, Any]:
     plain["data"] = _data(plain["data"])
     if "cost" in plain:
         plain["cost"] = _cost(plain["cost"])
-    train = plain.get("train", {})
-    if "steps" in train:
-        plain["train"] = {**train, "epochs": None}
+    if "train" in plain:
+        plain["train"] = _train(plain["train"])
     evaluation = plain.get("evaluation", {})
     if "metric" in evaluation:
         plain["evaluation"] = {**evaluation, "metric": _metric(evaluation["metric"])}
@@ -145,6 +144,16 @@ def _decimals(value: Any, name: str = "") -> Any:
     if isinstance(value, Decimal | int | float) and not counted:
         return canonical.decimal(value, None)
     return value
+
+
+def _train(train: dict[str, Any]) -> dict[str, Any]:
+    named = {
+        key: {"kind": train[key]}
+        for key in ("objective", "method")
+        if isinstance(train.get(key), str)
+    }
+    ended = {"epochs": None} if "steps" in train else {}
+    return {**train, **named, **ended}
 
 
 def _data(data: dict[str, Any]) -> dict[str, Any]:

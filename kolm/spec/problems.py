@@ -63,7 +63,7 @@ def _explain_choice(error: Fault, path: Path, source: Source) -> Iterator[Refuse
     objects = [index for index, branch in enumerate(branches) if branch.get("type") == "object"]
     kinds = {_kind(branches[index]): index for index in objects}
     if isinstance(error.instance, dict) and objects:
-        kind = error.instance.get("kind")
+        kind = error.instance.get("kind", _unnamed(branches))
         if len(objects) > 1 and str(kind) not in kinds:
             if kind is None:
                 yield _missing_key("kind", branches[objects[0]], path, source)
@@ -77,6 +77,18 @@ def _explain_choice(error: Fault, path: Path, source: Source) -> Iterator[Refuse
         return
     forms = [_form(branch) for branch in branches]
     yield _value_error(path, " or ".join(forms), error.instance, source)
+
+
+def _unnamed(forms: list[dict[str, Any]]) -> str | None:
+    """The kind of the form that need not say it, where there is one."""
+    return next(
+        (
+            _kind(form)
+            for form in forms
+            if "kind" in form.get("properties", {}) and "kind" not in form.get("required", ())
+        ),
+        None,
+    )
 
 
 def _kind(form: dict[str, Any]) -> str:

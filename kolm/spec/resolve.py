@@ -76,6 +76,7 @@ def resolve(
         },
         "evaluation": {**document["evaluation"], "cost": document["cost"]},
         "publish": document["publish"],
+        "request": None,
         "nonce": spec.nonce,
         "environment": _environment(environment, threads=spec.train.threads),
     }
@@ -103,7 +104,7 @@ def _train(train: Train, *, examples: int, family_name: str) -> dict[str, object
     if freeze.projector_after_steps is not None and freeze.projector_after_steps >= steps:
         _conflict(f"there are only {counted(steps, 'step')}", "train.freeze.projector_after_steps")
     return {
-        "objective": train.objective,
+        "objective": dict(train.objective),
         "method": methods.resolve(
             train.method, family(family_name), vision=not train.freeze.vision
         ),
@@ -127,6 +128,7 @@ def _train(train: Train, *, examples: int, family_name: str) -> dict[str, object
         "segments": min(train.segments, steps),
         "early_stopping": None if stopping is None else to_document(stopping),
         "precision": train.precision,
+        "quantisation": None,
     }
 
 

@@ -5,6 +5,7 @@ What a verifier derives again from the same block is in `kolm.format.schedule`.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -13,6 +14,7 @@ from kolm.digest import Digest
 from kolm.errors import Refused
 from kolm.format.schedule import Schedule, read_schedule
 from kolm.methods import METHODS, Method, method_of
+from kolm.objectives import OBJECTIVES
 
 if TYPE_CHECKING:
     from kolm.records.documents import Lock, LockTrainContinues
@@ -27,6 +29,7 @@ class TrainPlan:
 
     base_family: str
     precision: str
+    objective: Mapping[str, object]
     method: Method
     adapt_vision: bool
     train_projector: bool
@@ -48,7 +51,7 @@ def read_plan(lock: Lock) -> TrainPlan:
     """
     train = lock["train"]
     for name, value, known in (
-        ("train.objective", train["objective"], ("sft",)),
+        ("train.objective.kind", train["objective"]["kind"], tuple(OBJECTIVES)),
         ("train.method.kind", train["method"]["kind"], tuple(METHODS)),
         ("train.schedule", train["schedule"], ("cosine", "linear", "constant")),
         ("environment.device", lock["environment"]["device"], ("cpu",)),
@@ -56,7 +59,7 @@ def read_plan(lock: Lock) -> TrainPlan:
         if value not in known:
             raise Refused(
                 "E_TRAIN_UNSUPPORTED",
-                f"this version of kolm has no such {name.rpartition('.')[2]}",
+                f"this version of kolm has no such {name.split('.')[1]}",
                 where=name,
                 expected=", ".join(known),
                 found=str(value),
@@ -65,6 +68,7 @@ def read_plan(lock: Lock) -> TrainPlan:
     return TrainPlan(
         base_family=lock["base"]["family"],
         precision=train["precision"],
+        objective=train["objective"],
         method=method_of(train["method"]),
         adapt_vision=not freeze["vision"],
         train_projector=not freeze["projector"],

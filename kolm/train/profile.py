@@ -89,6 +89,7 @@ def environment_class(
         "arithmetic": measured["results"],
         "threads": threads,
         "profile": "strict",
+        "world_size": 1,
     }
     return cast("LockEnvironment", {"class": digest.of_value(facts), **facts})
 

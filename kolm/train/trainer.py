@@ -19,7 +19,7 @@ from kolm.errors import Refused
 from kolm.format.optimizer import BETAS, EPSILON
 from kolm.format.order import BatchOrder
 from kolm.models.base import LoadedBase
-from kolm.objectives import sft
+from kolm.objectives import OBJECTIVES
 from kolm.train.gradients import GradientCounter
 from kolm.train.plan import TrainPlan
 
@@ -71,6 +71,7 @@ class Trainer:
         self.step = 0
         self.gradients = GradientCounter(attached.tensors)
         self._base = base
+        self._summed_loss = OBJECTIVES[str(plan.objective["kind"])](plan.objective)
         self._examples = examples
         self._pictures = pictures
         self._order = BatchOrder(
@@ -216,7 +217,7 @@ class Trainer:
 
     def _loss(self, batch: Batch) -> torch.Tensor:
         pictures = self._pictures(batch.images) if batch.images else None
-        return sft.summed_loss(self._base, batch, pictures)
+        return self._summed_loss(self._base, batch, pictures)
 
     def _freeze_projector(self, number: int) -> None:
         """After its warm-up the projector takes no gradient, and so no update."""

@@ -80,11 +80,11 @@ class World:
     _count: int = field(default=0)
 
     @classmethod
-    def make(cls, folder: Path, **sizes: int) -> World:
+    def make(cls, folder: Path, **parts: Any) -> World:
         publisher, stranger = keys.generate(), keys.generate()
         return cls(
             folder=folder,
-            parts=make_parts(folder, **sizes),
+            parts=make_parts(folder, **parts),
             publisher=publisher,
             stranger=stranger,
             trust=TrustStore((trusting(publisher),)),

@@ -126,7 +126,8 @@ class BundleParts:
             if row["kind"] != "checkpoint":
                 continue
             step = row["step"]
-            state = toy_documents.make_state(step, self.tensors, last=step == last)
+            block = self.lock["train"]["method"]
+            state = toy_documents.make_state(step, self.tensors, block, last=step == last)
             document = toy_documents.make_checkpoint(step, "", dict.fromkeys(self.tensors, step))
             document["patience"] = patience.to_document() if patience else None
             if change is not None:
@@ -326,22 +327,28 @@ class BundleParts:
         return path
 
 
-def make_parts(folder: Path, *, cases: int = 50, train: int = 5) -> BundleParts:
-    """The documents of a toy compile; its base is written to ``folder/base``."""
+def make_parts(
+    folder: Path, *, cases: int = 50, train: int = 5, method: Row | None = None
+) -> BundleParts:
+    """The documents of a toy compile; its base is written to ``folder/base``.
+
+    `method` has the options of a spec's ``train.method``.
+    """
+    block = toy_documents.make_method(**method or {})
     base = write_base(folder / "base")
     captures = toy_documents.make_captures(cases, train)
     eval_cases = sorted((c for c, s in captures if s == "eval"), key=digest.of_value)
     rows = sorted(
         (toy_documents.make_snapshot_row(c, s) for c, s in captures), key=lambda row: row["capture"]
     )
-    weights = toy_documents.make_weights()
+    weights = toy_documents.make_weights(block)
     parts = BundleParts(
         base=base,
-        lock=toy_documents.make_lock(base),
+        lock=toy_documents.make_lock(base, block),
         snapshot=toy_documents.make_snapshot(rows),
         snapshot_rows=rows,
         cases=eval_cases,
-        modules=[toy_documents.make_module_row(module, weights) for module in TOY],
+        modules=[toy_documents.make_module_row(module, weights, block) for module in TOY],
         predictions=[
             toy_documents.make_prediction(case, number) for number, case in enumerate(eval_cases)
         ],

@@ -39,7 +39,7 @@ def make_lock(**evaluation: Any) -> dict[str, Any]:
         },
         "data": {"snapshot": ZERO, "root": ZERO, "training": ZERO, "cases": ZERO},
         "train": {
-            "objective": "sft",
+            "objective": {"kind": "sft"},
             "method": {
                 "kind": "lora",
                 "rank": 2,
@@ -67,6 +67,7 @@ def make_lock(**evaluation: Any) -> dict[str, Any]:
             "early_stopping": None,
             "continues": None,
             "precision": "float32",
+            "quantisation": None,
         },
         "evaluation": {
             "metric": {"kind": "exact"},
@@ -86,6 +87,7 @@ def make_lock(**evaluation: Any) -> dict[str, Any]:
         },
         "publish": {"text": True, "images": False, "checkpoints": False},
         "nonce": "0" * 64,
+        "request": None,
         "seeds": {"initialisation": ZERO, "order": ZERO},
         "environment": {
             "class": ZERO,
@@ -105,6 +107,7 @@ def make_lock(**evaluation: Any) -> dict[str, Any]:
             "arithmetic": ZERO,
             "threads": 1,
             "profile": "strict",
+            "world_size": 1,
         },
     }
 

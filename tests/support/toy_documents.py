@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import math
 import re
 import struct
 from pathlib import Path
 from typing import Any
 
-from kolm import canonical, digest
+from kolm import canonical, digest, methods
 from kolm.bundle.base_root import base_root
 from kolm.format import examples
 from kolm.format.norms import stated_norm
@@ -15,7 +16,7 @@ from kolm.format.order import BatchOrder
 from kolm.format.schedule import Happening, read_schedule
 from kolm.format.seeds import derive_seeds
 from tests.support import toy_base
-from tests.support.toy_base import FAMILY, TOY, Tensor, digest_of, floats, zeros
+from tests.support.toy_base import FAMILY, TOY, Tensor, digest_of, floats
 
 RANK, STEPS, SEGMENTS = 2, 4, 2
 TARGETS = ("q_proj", "v_proj")
@@ -47,10 +48,14 @@ def make_checkpoint(step: int, tensors: str, counts: dict[str, int] | None = Non
     }
 
 
-def make_state(step: int, weights: dict[str, Tensor], *, last: bool) -> dict[str, Tensor]:
+def make_state(
+    step: int, weights: dict[str, Tensor], block: Row, *, last: bool
+) -> dict[str, Tensor]:
     """The tensors of a checkpoint: the known weights at both ends, invented ones between."""
     made: dict[str, Tensor] = {"random": ("U8", (1,), bytes([step]))}
-    initial = {n: t for module in TOY for n, t in initial_weights(module, weights).items()}
+    initial: dict[str, Tensor] = {}
+    for module in TOY:
+        initial |= initial_weights(module, weights, block)
     for name, (_, shape, _) in weights.items():
         between = weights[name] if last else floats(f"{step} {name}", shape)
         made[f"weights.{name}"] = between if step else initial[name]
@@ -121,42 +126,47 @@ def _images(rows: list[Row]) -> int:
     return len({image["file"] for row in rows for image in row["images"]})
 
 
-def make_weights() -> dict[str, Tensor]:
+def make_method(**options: Any) -> Row:
+    """A lock's block: LoRA of rank 2 on two kinds of layers, unless said otherwise."""
+    chosen = options or {"kind": "lora", "rank": RANK, "alpha": 4, "targets": list(TARGETS)}
+    return methods.resolve(chosen, FAMILY, vision=False)
+
+
+def make_weights(block: Row) -> dict[str, Tensor]:
     made: dict[str, Tensor] = {}
-    expression = FAMILY.target_expression(TARGETS)
+    method = methods.method_of(block)
     for module in TOY:
         prefix = f"base_model.model.{module.name}"
-        if _adapted(module.name, expression):
-            out, into = module.parameters["weight"]
-            made[f"{prefix}.lora_A.weight"] = floats(f"A {module.name}", (RANK, into))
-            made[f"{prefix}.lora_B.weight"] = floats(f"B {module.name}", (out, RANK))
+        if re.fullmatch(method.target_expression, module.name):
+            for part, shape in method.shapes(module.name, module.parameters["weight"]).items():
+                made[f"{prefix}.{part}"] = floats(f"{part} {module.name}", shape)
         elif FAMILY.role_of(module.name) == "projector":
             for name, shape in module.parameters.items():
                 made[f"{prefix}.{name}"] = floats(f"trained {module.name}.{name}", shape)
     return made
 
 
-def _adapted(name: str, expression: str) -> bool:
-    return re.fullmatch(expression, name) is not None
-
-
-def initial_weights(module: toy_base.ToyModule, weights: dict[str, Tensor]) -> dict[str, Tensor]:
+def initial_weights(
+    module: toy_base.ToyModule, weights: dict[str, Tensor], block: Row
+) -> dict[str, Tensor]:
     """What a module's tensors of the adapter were before training."""
     prefix, made = f"base_model.model.{module.name}.", {}
+    starts = methods.method_of(block).STARTS
     for name in sorted(name for name in weights if name.startswith(prefix)):
         tail, shape = name.removeprefix(prefix), weights[name][1]
-        if tail.startswith("lora_B"):
-            made[name] = zeros(shape)
-        elif tail.startswith("lora_A"):
-            made[name] = floats(f"initial {name}", shape)
-        else:
+        if tail in module.parameters:
             made[name] = toy_base.parameter(module.name, tail, shape)
+        elif tail in starts:
+            made[name] = ("F32", shape, struct.pack("<f", starts[tail]) * math.prod(shape))
+        else:
+            made[name] = floats(f"initial {name}", shape)
     return made
 
 
-def make_module_row(module: toy_base.ToyModule, weights: dict[str, Tensor]) -> Row:
-    initial = initial_weights(module, weights)
-    delta = any(".lora_" in name for name in initial)
+def make_module_row(module: toy_base.ToyModule, weights: dict[str, Tensor], block: Row) -> Row:
+    initial = initial_weights(module, weights, block)
+    expression = methods.method_of(block).target_expression
+    delta = re.fullmatch(expression, module.name) is not None
     state = "adapted" if delta else "trained" if initial else "frozen"
     adapter = [
         {
@@ -269,7 +279,7 @@ def make_prediction(case: Row, number: int) -> Row:
     }
 
 
-def make_lock(base: Path) -> Row:
+def make_lock(base: Path, block: Row) -> Row:
     facts = base_root(base)
     environment = {
         "cpu": "toy",
@@ -282,6 +292,7 @@ def make_lock(base: Path) -> Row:
         "peft": "0.21.2",
         "pillow": "11.0.0",
         "profile": "strict",
+        "world_size": 1,
         "python": "3.11",
         "safetensors": "0.8.0",
         "threads": 2,
@@ -326,6 +337,7 @@ def make_lock(base: Path) -> Row:
         },
         "name": "toy",
         "nonce": "0" * 64,
+        "request": None,
         "publish": {"checkpoints": False, "images": False, "text": True},
         "schema": "urn:kolm:lock:v1",
         "train": {
@@ -338,18 +350,10 @@ def make_lock(base: Path) -> Row:
             "max_grad_norm": "1",
             "max_images": 4,
             "max_seq_length": 512,
-            "method": {
-                "alpha": 4,
-                "dora": False,
-                "dropout": "0",
-                "kind": "lora",
-                "rank": RANK,
-                "rslora": False,
-                "target_expression": FAMILY.target_expression(TARGETS),
-                "targets": sorted(TARGETS),
-            },
-            "objective": "sft",
+            "method": block,
+            "objective": {"kind": "sft"},
             "precision": "float32",
+            "quantisation": None,
             "projector_learning_rate": "0.0005",
             "schedule": "cosine",
             "segments": SEGMENTS,

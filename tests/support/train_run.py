@@ -74,7 +74,7 @@ def make_lock(
         },
         "data": {"snapshot": ZERO, "root": root, "training": root, "cases": ZERO},
         "train": {
-            "objective": "sft",
+            "objective": {"kind": "sft"},
             "method": method,
             "freeze": {"vision": True, "projector": False, "projector_after_steps": None},
             "learning_rate": "0.01",
@@ -93,6 +93,7 @@ def make_lock(
             "early_stopping": None,
             "continues": None,
             "precision": "float32",
+            "quantisation": None,
             **train,
         },
         "evaluation": {
@@ -105,6 +106,7 @@ def make_lock(
         },
         "publish": {"text": True, "images": False, "checkpoints": False},
         "nonce": "0" * 64,
+        "request": None,
         "environment": environment or dict(SOMEWHERE),
     }  # fmt: skip
     lock["seeds"] = derive_seeds(lock)

@@ -53,7 +53,7 @@ def _for_people(found: Inspect, name: str) -> str:
     adapter = scores["adapter"]
     low, high = adapter["interval"]["low"], adapter["interval"]["high"]
     training = (
-        f"{trained['method']}, {counted(trained['steps'], 'step')} on "
+        f"{trained['method']['kind']}, {counted(trained['steps'], 'step')} on "
         f"{counted(trained['train_examples'], 'capture')}, "
         f"{trained['trained_parameters']} of {trained['base_parameters']} parameters"
     )

@@ -168,8 +168,9 @@ def adapter_fits(subject: Subject) -> Iterator[Finding]:
     for entry, name in subject.adapter_names:
         if isinstance(name, DeltaTensor):
             shape = _stored_shape(subject, shapes, f"{name.module}.weight")
+            shapes_of = subject.method.shapes
             linear = shape is not None and len(shape) == 2
-            fits = linear and subject.method.shapes(shape or ()).get(name.part) == entry.shape
+            fits = linear and shapes_of(name.module, shape or ()).get(name.part) == entry.shape
         elif isinstance(name, WholeTensor):
             shape = _stored_shape(subject, shapes, f"{name.module}.{name.parameter}")
             fits = shape == entry.shape

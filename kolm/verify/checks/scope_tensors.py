@@ -86,7 +86,8 @@ def _own(row: ModulesRow, parameter: str) -> tuple[int, ...] | None:
 
 def _delta_shapes(subject: Subject, row: ModulesRow) -> dict[str, tuple[int, ...]]:
     weight = _own(row, "weight")
-    return subject.method.shapes(weight) if weight is not None and len(weight) == 2 else {}
+    linear = weight is not None and len(weight) == 2
+    return subject.method.shapes(row["module"], weight or ()) if linear else {}
 
 
 def _compare(

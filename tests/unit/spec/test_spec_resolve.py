@@ -21,7 +21,7 @@ ENVIRONMENT = {
     "tokenizers": "0.23.3", "safetensors": "0.8.0", "numpy": "2.4.6", "pillow": "13.0.0",
     "kolm": "0.1.0", "device": "cpu", "cpu": "some processor", "isa": "AVX2",
     "capability": "AVX2", "arithmetic": "sha256:" + "0" * 64, "threads": 2,
-    "profile": "strict",
+    "profile": "strict", "world_size": 1,
 }  # fmt: skip
 BASE = {
     "id": "kolm/nano-1", "family": "qwen2_5_vl", "revision": None, "root": ZERO, "tensors": 3,

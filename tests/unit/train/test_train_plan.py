@@ -14,7 +14,7 @@ def make_plan(**train) -> TrainPlan:
 @pytest.mark.parametrize(
     ("where", "change"),
     [
-        ("train.objective", {"objective": "dpo"}),
+        ("train.objective.kind", {"objective": {"kind": "dpo"}}),
         ("train.schedule", {"schedule": "steps"}),
         ("train.method.kind", {"method": {"kind": "of tomorrow"}}),
     ],

@@ -304,7 +304,6 @@ def test_v27_another_dtype_alone_is_no_change(
     ("field", "value"),
     [
         ("learning_rate", "0.5"),
-        ("lora_alpha", 64),
         ("freeze_vision", False),
         ("frozen_modules", ["lm_head"]),
         ("trainable_modules", ["model.language_model.layers.*.self_attn.q_proj"]),
@@ -318,6 +317,15 @@ def test_v28_a_block_that_does_not_follow_from_the_lock_is_refused(
     receipt["vlm_train"][field] = value
     forged.overrides["receipt.json"] = canonical.dumps(receipt)
     assert "V28" in world.audit(forged).failed
+
+
+def test_v28_a_setting_of_the_method_that_is_not_the_locks_is_refused(
+    world: World, forged: BundleParts
+) -> None:
+    receipt = canonical.loads(forged.receipt(), where="receipt")
+    receipt["vlm_train"]["method"]["lora_alpha"] = 64
+    forged.overrides["receipt.json"] = canonical.dumps(receipt)
+    assert world.audit(forged).failed == {"V28"}
 
 
 def test_v28_a_target_expression_of_ones_own_is_refused(world: World, forged: BundleParts) -> None:

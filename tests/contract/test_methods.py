@@ -1,0 +1,307 @@
+"""What every method does, whichever it is: a line in the table inherits this."""
+
+from __future__ import annotations
+
+import copy
+import math
+import re
+import struct
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import pytest
+
+from kolm import canonical, digest, methods, schema
+from kolm.format import adapter_config
+from kolm.format.names import CONFIG, RECEIPT, WEIGHTS
+from kolm.methods import DeltaTensor, Stored, UnknownTensor, WholeTensor
+from kolm.records.codec import to_document
+from kolm.records.verification import Verdict
+from kolm.roles import family
+from kolm.spec import load_spec
+from tests.support.audits import World
+from tests.support.bundles import BundleParts
+from tests.support.toy_base import floats
+
+TABLE = family("qwen2_5_vl")
+each_method = pytest.mark.parametrize("kind", methods.METHODS)
+Row = dict[str, Any]
+
+
+def block_of(kind: str, *, vision: bool = False, **options: Any) -> Row:
+    return methods.resolve({"kind": kind, **options}, TABLE, vision=vision)
+
+
+def fragment(kind: str, part: str) -> Row:
+    found: Row = schema.load(f"methods/{kind}")["$defs"][part]
+    return found
+
+
+def fits(value: Row, kind: str, part: str) -> bool:
+    whole = schema.load(f"methods/{kind}")
+    return jsonschema.Draft202012Validator({**whole, "$ref": f"#/$defs/{part}"}).is_valid(value)
+
+
+# -- without torch
+
+
+def test_the_table_and_the_fragments_name_the_same_methods() -> None:
+    for part in ("spec", "lock", "receipt"):
+        forms = schema.load("methods/any")["$defs"][part]["anyOf"]
+        kinds = [form["properties"]["kind"]["const"] for form in forms if "properties" in form]
+        assert sorted(kinds) == sorted(methods.METHODS)
+
+
+@each_method
+def test_every_way_to_choose_a_method_comes_to_the_same_lock(kind: str) -> None:
+    def chosen(method: Any) -> Any:
+        start = {"kolm": 1, "name": "x", "base": "b", "data": {"captures": "c"}}
+        loaded = load_spec({**start, "train": {"method": method}}).train.method
+        return methods.resolve(loaded, TABLE, vision=False)
+
+    options = fragment(kind, "spec")["properties"]
+    spelled = {name: part["default"] for name, part in options.items() if "default" in part}
+    assert chosen(kind) == chosen({"kind": kind}) == chosen({**spelled, "kind": kind})
+
+
+@each_method
+def test_a_lock_holds_every_option_and_resolves_to_itself(kind: str) -> None:
+    for vision in (False, True):
+        block = block_of(kind, vision=vision)
+        assert fits(block, kind, "lock")
+        assert fragment(kind, "spec")["properties"].keys() <= block.keys()
+        method = methods.method_of(block)
+        assert to_document(method) == block
+        assert methods.resolved_again(method, TABLE, vision=vision) == method
+
+
+@each_method
+def test_the_order_and_number_of_targets_says_nothing(kind: str) -> None:
+    names = ["v_proj", "down_proj", "k_proj"]
+    assert block_of(kind, targets=names) == block_of(kind, targets=[*reversed(names), "k_proj"])
+
+
+@each_method
+def test_names_are_read_as_they_are_written(kind: str) -> None:
+    block = block_of(kind)
+    method = methods.method_of(block)
+    module = "model.language_model.layers.3.self_attn.k_proj"
+    listed = {module: frozenset({"weight"}), "lm_head": frozenset({"weight"})}
+    for part in method.shapes(module, (8, 4)):
+        assert part in method.PARTS
+        name = f"{methods.PREFIX}{module}.{part}"
+        assert methods.read_name(name, method, listed) == DeltaTensor(name, module, part)
+        for odd in (name + ".x", name.removeprefix("base_"), name.replace("layers", "lairs")):
+            assert isinstance(methods.read_name(odd, method, listed), UnknownTensor)
+    whole = f"{methods.PREFIX}lm_head.weight"
+    assert methods.read_name(whole, method, listed) == WholeTensor(whole, "lm_head", "weight")
+
+
+@each_method
+def test_what_the_receipt_says_fits_its_fragment(kind: str) -> None:
+    said = methods.method_of(block_of(kind)).receipt()
+    assert fits(said, kind, "receipt")
+    assert said["kind"] == kind
+
+
+# -- a bundle under audit
+
+
+@pytest.fixture(scope="module", params=methods.METHODS)
+def world(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> World:
+    return World.make(tmp_path_factory.mktemp(request.param), method={"kind": request.param})
+
+
+@pytest.fixture
+def forged(world: World) -> BundleParts:
+    return world.parts.copy()
+
+
+def deltas(parts: BundleParts) -> list[str]:
+    adapted = [row for row in parts.modules if row["state"] == "adapted"]
+    return [tensor["tensor"] for row in adapted for tensor in row["adapter"]]
+
+
+def test_an_honest_bundle_is_accepted_with_its_base(world: World) -> None:
+    answers = world.audit(world.parts, base=world.parts.base)
+    assert answers.overall is Verdict.OK
+    for number in (*range(20, 30), 42, 43):
+        assert answers[f"V{number}"].verdict is Verdict.OK, number
+
+
+def test_a_bundle_says_its_method_in_receipt_and_card(world: World) -> None:
+    members, kind = world.parts.members(), world.parts.lock["train"]["method"]["kind"]
+    receipt = canonical.loads(world.parts.receipt(), where=RECEIPT)
+    assert receipt["vlm_train"]["method"]["kind"] == kind
+    assert f"| Method | {kind}" in bytes(members["README.md"]).decode()
+
+
+def test_a_delta_of_another_shape_is_refused(world: World, forged: BundleParts) -> None:
+    name = deltas(forged)[0]
+    _, shape, _ = forged.tensors[name]
+    forged.tensors[name] = floats("wide", (shape[0] + 1, *shape[1:]))
+    forged.retouch()
+    assert "V23" in world.audit(forged).failed
+
+
+def test_a_delta_without_a_part_is_refused(world: World, forged: BundleParts) -> None:
+    name = deltas(forged)[0]
+    del forged.tensors[name]
+    for row in forged.modules:
+        row["adapter"] = [tensor for tensor in row["adapter"] if tensor["tensor"] != name]
+    assert world.audit(forged).failed & {"V22", "V23"}
+
+
+def test_a_tensor_of_another_method_is_refused(world: World, forged: BundleParts) -> None:
+    name = deltas(forged)[0]
+    forged.tensors[f"{name.rpartition('.')[0]}.vera_lambda_b"] = floats("other", (2,))
+    assert "V22" in world.audit(forged).failed
+
+
+def test_settings_that_do_not_follow_from_the_options_are_refused(
+    world: World, forged: BundleParts
+) -> None:
+    forged.lock["train"]["method"]["target_expression"] = ".*"
+    assert "V28" in world.audit(forged).failed
+
+
+def test_an_adapter_that_starts_elsewhere_is_refused(world: World, forged: BundleParts) -> None:
+    starts = methods.method_of(forged.lock["train"]["method"]).STARTS
+    assert starts, "nothing of this method has a value that is known"
+    for row in forged.modules:
+        for tensor in row["adapter"]:
+            if tensor["tensor"].endswith(tuple(starts)):
+                tensor["before"] = digest.EMPTY
+    assert "V29" in world.audit(forged).failed
+
+
+def test_an_adapter_that_changes_nothing_is_refused(world: World, forged: BundleParts) -> None:
+    """Whatever else is drawn at random, tensors at their start make no difference."""
+    forged.lock["train"]["freeze"]["projector"] = True
+    forged.lock["train"]["projector_learning_rate"] = "0"
+    for row in forged.modules:
+        if row["state"] == "trained":
+            for tensor in row["adapter"]:
+                del forged.tensors[tensor["tensor"]]
+            row["state"], row["adapter"] = "frozen", []
+    starts = methods.method_of(forged.lock["train"]["method"]).STARTS
+    for name in deltas(forged):
+        for part, value in starts.items():
+            if name.endswith(f".{part}"):
+                dtype, shape, _ = forged.tensors[name]
+                raw = struct.pack("<f", value) * math.prod(shape)
+                forged.tensors[name] = (dtype, shape, raw)
+    forged.retouch()
+    answers = world.audit(forged)
+    assert "V27" in answers.failed
+    assert answers.overall is Verdict.FAILED
+
+
+# -- with PEFT
+
+
+@pytest.fixture
+def torch() -> Any:
+    pytest.importorskip("peft")
+    return pytest.importorskip("torch")
+
+
+def attached_to(model: Any, kind: str, **options: Any) -> Any:
+    from kolm.adapters.attach import attach
+
+    return attach(
+        model,
+        TABLE,
+        methods.method_of(block_of(kind, **options)),
+        train_projector=True,
+        adapt_vision=False,
+        seed=digest.of_bytes(b"seed"),
+    )
+
+
+def logits(torch: Any, model: Any) -> Any:
+    from tests.support import tiny_vlm
+
+    picture = tiny_vlm.make_image_processor()(
+        images=[tiny_vlm.make_picture(3)], return_tensors="pt"
+    )
+    ids = torch.tensor([[tiny_vlm.V_START, *[tiny_vlm.IMAGE] * 4, tiny_vlm.V_END, 5, 6, 7]])
+    kinds = (ids == tiny_vlm.IMAGE).long()
+    with torch.no_grad():
+        return model(input_ids=ids, mm_token_type_ids=kinds, **picture).logits
+
+
+def moved(torch: Any, attached: Any) -> Any:
+    """As if it had been trained."""
+    torch.manual_seed(1)
+    with torch.no_grad():
+        for tensor in attached.tensors:
+            tensor.parameter.add_(torch.randn_like(tensor.parameter) * 0.1)
+    return attached
+
+
+def factors_of(attached: Any, method: methods.Method) -> dict[str, dict[str, Stored]]:
+    from kolm.train.evidence import dtype_name, raw_bytes
+
+    found: dict[str, dict[str, Stored]] = {}
+    for tensor in attached.tensors:
+        if not tensor.whole:
+            part = tensor.name.removeprefix(f"{methods.PREFIX}{tensor.module}.")
+            found.setdefault(tensor.module, {})[part] = Stored(
+                dtype_name(tensor.parameter),
+                tuple(tensor.parameter.shape),
+                raw_bytes(tensor.parameter),
+            )
+    return found
+
+
+@pytest.mark.heavy
+@each_method
+def test_a_fresh_adapter_is_what_the_method_says_and_changes_nothing(torch: Any, kind: str) -> None:
+    from tests.support import tiny_vlm
+
+    base = tiny_vlm.make_model()
+    untouched = logits(torch, copy.deepcopy(base))
+    weights = {n: m.weight.shape for n, m in base.named_modules() if hasattr(m, "weight")}
+    method = methods.method_of(block_of(kind))
+    attached = attached_to(base, kind)
+    assert torch.equal(logits(torch, attached.model), untouched)
+    found = factors_of(attached, method)
+    assert found.keys() == {n for n in weights if re.fullmatch(method.target_expression, n)}
+    for module, factors in found.items():
+        shapes = {part: stored.shape for part, stored in factors.items()}
+        assert shapes == method.shapes(module, weights[module])
+        assert not method.counts(factors, "1")
+        for part, value in method.STARTS.items():
+            assert factors[part].raw == struct.pack("<f", value) * math.prod(shapes[part])
+    for module, factors in factors_of(moved(torch, attached), method).items():
+        assert method.counts(factors, "1"), module
+
+
+@pytest.mark.heavy
+@each_method
+def test_peft_saves_and_loads_what_the_bundle_holds(torch: Any, kind: str, tmp_path: Path) -> None:
+    import peft
+
+    from kolm.train.checkpoints import encode_tensors
+    from tests.support import tiny_vlm
+
+    base = tiny_vlm.make_model()
+    untouched = logits(torch, base)
+    attached = moved(torch, attached_to(base, kind))
+    named = {tensor.name: tensor.parameter for tensor in attached.tensors}
+    assert named.keys() == peft.get_peft_model_state_dict(attached.model).keys()
+    lock = {"base": {"id": "local/tiny"}, "train": {"method": block_of(kind)}}
+    whole = {tensor.module for tensor in attached.tensors if tensor.whole}
+    rows = [{"module": module, "state": "trained"} for module in whole]
+    (tmp_path / CONFIG).write_bytes(adapter_config.derive(lock, rows))
+    (tmp_path / WEIGHTS).write_bytes(encode_tensors(named))
+
+    loaded = peft.PeftModel.from_pretrained(tiny_vlm.make_model(), tmp_path).eval()
+    answered = logits(torch, loaded)
+    assert torch.equal(answered, logits(torch, attached.model))
+    assert not torch.allclose(answered, untouched, atol=1e-3)
+    for model in (attached.model, loaded):
+        with model.disable_adapter():
+            assert torch.equal(logits(torch, model), untouched)
