@@ -145,10 +145,10 @@ def spec_page() -> str:
     document = schema.load("spec")
     parts: dict[str, list[dict[str, Any]]] = {}
     for path, part in _keys(document, ""):
-        parts.setdefault(path, []).append(part)  # `kind` is in each form of a choice
+        parts.setdefault(path, []).append(part)  # forms of a choice have keys of the same name
     rows = [
-        f"| `{path}` | {' or '.join(dict.fromkeys(map(_kind, same)))} | {_default(same[0])} "
-        f"| {same[0].get('description', '')} |"
+        f"| `{path}` | {_each(map(_kind, same), ' or ')} | {_each(map(_default, same), ' or ')} "
+        f"| {_each((part.get('description', '') for part in same), ' ')} |"
         for path, same in parts.items()
     ]
     head = "| key | value | default | meaning |\n|---|---|---|---|"
@@ -158,6 +158,10 @@ def spec_page() -> str:
         "nearest valid name."
     )
     return f"{NOTICE}\n\n# Keys of a spec\n\n{intro}\n\n{head}\n" + "\n".join(rows) + "\n"
+
+
+def _each(texts: Iterable[str], between: str) -> str:
+    return between.join(dict.fromkeys(text for text in texts if text))
 
 
 def _keys(part: dict[str, Any], prefix: str) -> Iterator[tuple[str, dict[str, Any]]]:

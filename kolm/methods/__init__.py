@@ -63,12 +63,13 @@ def resolve(options: Mapping[str, object], family: Family, *, vision: bool) -> d
         vision: the vision role is adapted as well.
 
     Raises:
-        Refused: a target that the family does not have.
+        Refused: a method that this kolm does not know, or a target that the family does not have.
     """
     kind = str(options.get("kind", DEFAULT))
+    known = _kind_of({"kind": kind})
     stated = schema.defaults(schema.load(f"methods/{kind}")["$defs"]["spec"])
     filled = {**stated, "kind": kind, **options}
-    return to_document(_kind_of(filled).resolve(filled, family, vision=vision))
+    return to_document(known.resolve(filled, family, vision=vision))
 
 
 def resolved_again(method: Method, family: Family, *, vision: bool) -> Method:

@@ -22,6 +22,7 @@ from kolm.roles import family
 from kolm.spec import load_spec
 from tests.support.audits import World
 from tests.support.bundles import BundleParts
+from tests.support.lines import QUESTION, STEPS, Line, coloured, square
 from tests.support.toy_base import floats
 
 TABLE = family("qwen2_5_vl")
@@ -305,3 +306,17 @@ def test_peft_saves_and_loads_what_the_bundle_holds(torch: Any, kind: str, tmp_p
     for model in (attached.model, loaded):
         with model.disable_adapter():
             assert torch.equal(logits(torch, model), untouched)
+
+
+# -- the whole line on the embedded base
+
+
+@pytest.mark.heavy
+@each_method
+def test_a_compile_is_accepted_with_its_base_and_answers(kind: str, tmp_path: Path) -> None:
+    line = Line.make(tmp_path, rows=coloured(200), steps=STEPS, method=kind)
+    line.demand("compile")
+    line.demand("verify", line.bundle, "--base", "kolm/nano-1", "--captures", "captures")
+    (tmp_path / "red.png").write_bytes(square((220, 20, 20), grey=3))
+    ran = line.demand("run", line.bundle, "--image", tmp_path / "red.png", QUESTION)
+    assert ran.stdout.strip() == "red square"

@@ -48,7 +48,7 @@ name: {name}
 base: {base}
 data: {{captures: captures, split: {{eval: 0.25, validation: 0.05}}, near_duplicates: report}}
 train:
-  method: {{kind: lora, rank: {rank}, alpha: 16}}
+  method: {method}
   learning_rate: 0.01
   steps: {steps}
   batch_size: {batch_size}
@@ -187,6 +187,7 @@ class Line:
             "floors": LOWEST_FLOORS, "publish": "{}", "metric": "exact", "cost": "local",
             "continues": None, **spec,
         }  # fmt: skip
+        values.setdefault("method", f"{{kind: lora, rank: {values.pop('rank')}, alpha: 16}}")
         state = values.pop("continues")
         values["more"] = "" if state is None else f"  continues: {state}\n"
         (self.folder / "kolm.yaml").write_text(SPEC.format(**values), encoding="utf-8")

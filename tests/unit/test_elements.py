@@ -17,7 +17,9 @@ from kolm.elements import (
     all_moderate,
     is_zero,
     product_reaches,
+    repeated,
     square_sum,
+    widened_bfloat16,
 )
 from kolm.format.norms import stated_norm
 from kolm.methods.lora import Lora
@@ -180,3 +182,20 @@ def test_ten_megabytes_take_well_under_a_second() -> None:
     started = time.perf_counter()
     assert all_finite("F32", raw)
     assert time.perf_counter() - started < 1.0  # 0.03 s on a quiet core
+
+
+@pytest.mark.parametrize("dtype", ["F64", "F32", "F16", "BF16"])
+@pytest.mark.parametrize("number", [0, 1])
+@pytest.mark.parametrize("count", [0, 1, 5_000_000])
+def test_repeated_elements_are_what_numpy_repeats(dtype: str, number: int, count: int) -> None:
+    pieces = repeated(dtype, number, count)
+    assert pieces is not None
+    raw = b"".join(pieces)
+    if dtype == "BF16":
+        dtype, raw = "F32", widened_bfloat16(raw)
+    assert (np.frombuffer(raw, FORMATS[dtype]) == np.full(count, number)).all()
+    assert len(raw) == count * np.dtype(FORMATS[dtype]).itemsize
+
+
+def test_integers_have_no_ones_to_repeat() -> None:
+    assert repeated("I32", 0, 3) is None

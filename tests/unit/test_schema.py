@@ -81,3 +81,27 @@ def test_the_place_of_a_problem_is_a_json_pointer(monkeypatch):
         schema.check("x", {"a": ["", 1]}, where="f.json")
     assert caught.value.where == "f.json#/a/1"
     assert caught.value.code == "E_SCHEMA"
+
+
+def _form(kind, needed):
+    return {
+        "type": "object",
+        "additionalProperties": False,
+        "required": ["kind"] if needed else [],
+        "properties": {"kind": {"const": kind}, "x": {"type": "integer"}},
+    }
+
+
+@given(
+    st.lists(st.booleans(), min_size=1, max_size=3),
+    st.dictionaries(st.sampled_from(["kind", "x", "y"]), st.sampled_from(["a", "b", 1, None])),
+)
+def test_forms_told_apart_by_their_kind_are_judged_as_any_others(needed, value):
+    body = {"anyOf": [_form(kind, need) for kind, need in zip("abc", needed, strict=False)]}
+    wanted = jsonschema.Draft202012Validator(body).is_valid(value)
+    assert (schema._compile(body, body, {})(value) is None) == wanted
+
+
+def test_a_problem_is_told_of_the_form_that_is_meant():
+    body = {"anyOf": [_form("a", True), _form("b", True)]}
+    assert schema._compile(body, body, {})({"kind": "b", "x": "1"})[0] == "/x"
