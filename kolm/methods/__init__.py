@@ -11,6 +11,7 @@ from collections.abc import Mapping
 
 from kolm import schema
 from kolm.errors import Refused
+from kolm.methods.ia3 import Ia3
 from kolm.methods.lora import Lora
 from kolm.methods.method import (
     PREFIX,
@@ -25,7 +26,7 @@ from kolm.methods.method import (
 from kolm.records.codec import from_document, to_document
 from kolm.roles import Family
 
-METHODS: dict[str, type[Method]] = {"lora": Lora}
+METHODS: dict[str, type[Method]] = {"ia3": Ia3, "lora": Lora}
 DEFAULT = "lora"
 
 __all__ = [

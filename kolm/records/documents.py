@@ -272,7 +272,14 @@ class LockData(TypedDict):
 class LockTrainObjective(TypedDict):
     kind: Literal['sft']
 
-class LockTrainMethod(TypedDict):
+class LockTrainMethodIa3(TypedDict):
+    kind: Literal['ia3']
+    targets: list[str]
+    feedforward: list[str]
+    target_expression: str
+    feedforward_expression: str | None
+
+class LockTrainMethodLora(TypedDict):
     kind: Literal['lora']
     rank: int
     alpha: int
@@ -301,7 +308,7 @@ LockTrainPrecision = Literal['float32', 'bfloat16']
 
 class LockTrain(TypedDict):
     objective: LockTrainObjective
-    method: LockTrainMethod
+    method: LockTrainMethodIa3 | LockTrainMethodLora
     freeze: LockTrainFreeze
     learning_rate: str
     projector_learning_rate: str
@@ -691,7 +698,14 @@ class ReceiptTrace(TypedDict):
     state_last: Digest
     steps: int
 
-class ReceiptVlmTrainMethod(TypedDict):
+class ReceiptVlmTrainMethodIa3(TypedDict):
+    kind: Literal['ia3']
+    ia3_feedforward: list[str]
+    ia3_feedforward_expression: str | None
+    ia3_target_expression: str
+    ia3_targets: list[str]
+
+class ReceiptVlmTrainMethodLora(TypedDict):
     kind: Literal['lora']
     lora_alpha: int
     lora_dropout: str
@@ -715,7 +729,7 @@ class ReceiptVlmTrain(TypedDict):
     label_tokens: int
     learning_rate: str
     max_seq_length: int
-    method: ReceiptVlmTrainMethod
+    method: ReceiptVlmTrainMethodIa3 | ReceiptVlmTrainMethodLora
     model_id: str
     objective: ReceiptVlmTrainObjective
     optimizer: str
@@ -813,7 +827,12 @@ class SpecData(TypedDict):
 class SpecTrainObjective(TypedDict):
     kind: Literal['sft']
 
-class SpecTrainMethod(TypedDict):
+class SpecTrainMethodIa3(TypedDict):
+    kind: Literal['ia3']
+    targets: NotRequired[list[str]]
+    feedforward: NotRequired[list[str]]
+
+class SpecTrainMethodLora(TypedDict):
     kind: NotRequired[Literal['lora']]
     rank: NotRequired[int]
     alpha: NotRequired[int]
@@ -837,7 +856,7 @@ SpecTrainPrecision = Literal['float32', 'bfloat16']
 
 class SpecTrain(TypedDict):
     objective: NotRequired[Literal['sft'] | SpecTrainObjective]
-    method: NotRequired[Literal['lora'] | SpecTrainMethod]
+    method: NotRequired[Literal['ia3', 'lora'] | SpecTrainMethodIa3 | SpecTrainMethodLora]
     freeze: NotRequired[SpecTrainFreeze]
     learning_rate: NotRequired[float]
     projector_learning_rate: NotRequired[float]
