@@ -49,7 +49,7 @@ base: {base}
 data: {{captures: captures, split: {{eval: 0.25, validation: 0.05}}, near_duplicates: report}}
 train:
   method: {method}
-  learning_rate: 0.01
+  learning_rate: {learning_rate}
   steps: {steps}
   batch_size: {batch_size}
   segments: 4
@@ -185,11 +185,11 @@ class Line:
         values = {
             "name": self.name, "base": "kolm/nano-1", "rank": 4, "steps": 16, "batch_size": 4,
             "floors": LOWEST_FLOORS, "publish": "{}", "metric": "exact", "cost": "local",
-            "continues": None, **spec,
+            "learning_rate": 0.01, "more": "", "continues": None, **spec,
         }  # fmt: skip
         values.setdefault("method", f"{{kind: lora, rank: {values.pop('rank')}, alpha: 16}}")
         state = values.pop("continues")
-        values["more"] = "" if state is None else f"  continues: {state}\n"
+        values["more"] += "" if state is None else f"  continues: {state}\n"
         (self.folder / "kolm.yaml").write_text(SPEC.format(**values), encoding="utf-8")
 
     def environment(self) -> dict[str, str]:
