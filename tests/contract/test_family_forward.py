@@ -6,6 +6,7 @@ all that is missing.
 
 from __future__ import annotations
 
+import io
 import itertools
 import re
 import threading
@@ -21,14 +22,20 @@ torch = pytest.importorskip("torch")
 
 from kolm import digest, methods, roles  # noqa: E402
 from kolm.adapters.attach import attach  # noqa: E402
+from kolm.capture.images import inspect  # noqa: E402
+from kolm.encode.batches import collate  # noqa: E402
+from kolm.encode.encoder import Encoder  # noqa: E402
 from kolm.encode.kept_features import KeptFeatures  # noqa: E402
+from kolm.encode.pictures import PictureReader  # noqa: E402
 from kolm.errors import Refused  # noqa: E402
-from kolm.models.base import make_forward  # noqa: E402
+from kolm.models.base import load_base, make_forward  # noqa: E402
 from kolm.models.forward import Forward, LibraryForward  # noqa: E402
 from kolm.models.taps import Recording, Tower, join  # noqa: E402
+from kolm.records import codec  # noqa: E402
 from kolm.train.evidence import digest_tensor  # noqa: E402
-from tests.support import tiny_families  # noqa: E402
+from tests.support import tiny_bases, tiny_families  # noqa: E402
 from tests.support.tiny_families import DRAFT_TAPS, DRAFTS, IMAGE, TABLE  # noqa: E402
+from tests.support.tiny_vlm import make_capture, make_picture  # noqa: E402
 
 pytestmark = pytest.mark.heavy
 
@@ -336,3 +343,68 @@ def test_steps_of_training_leave_the_tower_as_it_was(name: str) -> None:
     assert vision
     assert {n: digest_tensor(p) for n, p in vision.items()} == before
     assert not any(torch.equal(weights[t.name], t.parameter) for t in attached.tensors)
+
+
+@pytest.mark.parametrize("name", sorted(roles.FAMILIES))
+def test_encoded_captures_give_the_logits_of_the_processors_own_batch(
+    name: str, tmp_path: Path
+) -> None:
+    base = load_base(tiny_bases.save(name, tmp_path / "base"), dtype="float32")
+    stored = {}
+
+    def picture(seed: int, width: int, height: int) -> dict[str, Any]:
+        out = io.BytesIO()
+        make_picture(seed, width, height).save(out, "PNG")
+        facts = inspect(out.getvalue())
+        stored[facts.file] = out.getvalue()
+        return codec.to_document(facts)
+
+    captures = [
+        {
+            **make_capture(("user", [0, "what is it?"]), ("assistant", "a red square")),
+            "images": [picture(1, 60, 40)],
+        },
+        {
+            **make_capture(("user", [0, 1, "which is left?"]), ("assistant", "one"), images=2),
+            "images": [picture(2, 60, 40), picture(3, 40, 70)],
+        },
+    ]
+    encoder = Encoder(base.pictures, max_seq_length=500, max_images=4)
+    reader = PictureReader(processor=base.pictures, read=stored.__getitem__)
+    batch = collate(
+        [encoder.encode(capture) for capture in captures],
+        image_token_id=base.pictures.image_token_id,
+        pad_token_id=base.pad_token_id,
+    )
+    alone = [base.forward.tower.record(reader.shown(use).inputs, 1) for use in batch.images]
+    processed = base.pictures.processor(
+        text=base.pictures.processor.tokenizer.batch_decode(unexpanded(base, batch)),
+        images=[[reader.picture(use)] for use in batch.images[:1]]
+        + [[reader.picture(use) for use in batch.images[1:]]],
+        padding=True,
+        padding_side="right",
+        add_special_tokens=False,
+        return_tensors="pt",
+    )
+    assert torch.equal(processed["input_ids"], batch.input_ids)
+    with torch.no_grad():
+        stock = base.model(**processed).logits
+        hidden = base.forward.hidden(batch, join(alone))
+        found = base.model.get_output_embeddings()(hidden)
+    real = batch.attention_mask.bool()
+    torch.testing.assert_close(found[real], stock[real], atol=1e-6, rtol=0)
+
+
+def unexpanded(base: Any, batch: Any) -> list[list[int]]:
+    """The ids of each row with one image token for each image, as a template writes them."""
+    rows = []
+    for ids, mask in zip(batch.input_ids.tolist(), batch.attention_mask.tolist(), strict=True):
+        own = [number for number, kept in zip(ids, mask, strict=True) if kept]
+        rows.append(
+            [
+                number
+                for before, number in zip([None, *own], own, strict=False)
+                if not number == before == base.pictures.image_token_id
+            ]
+        )
+    return rows
