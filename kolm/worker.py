@@ -76,10 +76,17 @@ def _rescore(folder: Path, reporter: Reporter) -> None:
     rescore.rescore_folder(folder, reporter)
 
 
+def _recount(folder: Path, reporter: Reporter) -> None:
+    from kolm.train import recount
+
+    recount.recount_folder(folder, reporter)
+
+
 TASKS: dict[str, Callable[[Path, Reporter], None]] = {
     "train": _train,
     "evaluate": _evaluate,
     "rescore": _rescore,
+    "recount": _recount,
 }
 
 

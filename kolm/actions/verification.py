@@ -27,6 +27,7 @@ from kolm.verify import verifier
 from kolm.verify.policy import BUILT_IN, Policy, load_policy
 from kolm.verify.ports import (
     PictureFacts,
+    RecountJob,
     RescoreAnswer,
     RescoreJob,
     RescoreRequest,
@@ -34,6 +35,8 @@ from kolm.verify.ports import (
 
 if TYPE_CHECKING:
     from kolm.capture.store import CaptureStore
+    from kolm.records.documents import ExamplesRow, Lock
+    from kolm.run.documents import Request
 
 RUNS = ("adapter", "base", "blind")
 
@@ -118,7 +121,8 @@ def verify(
         base: the base's folder, or its name where kolm finds it here (``kolm/nano-1``); with
             `rescore` it defaults to the base that the lock names.
         captures: folder of a capture store.
-        rescore: how many cases to run again; needs `captures` for their pictures.
+        rescore: how many cases to run again, and how many captures to encode again; needs
+            `captures`.
         expected_id: the content id that was asked for.
 
     Raises:
@@ -141,10 +145,12 @@ def verify(
         import secrets
 
         folder = folder or _named_base(container)
+        runner = _Runner(captures=Path(captures), reporter=reporter or Silent())
         request = RescoreRequest(
             cases=rescore,
             entropy=digest.of_bytes(secrets.token_bytes(32)),
-            run=_Runner(captures=Path(captures), reporter=reporter or Silent()),
+            run=runner.rescore,
+            recount=runner.recount,
         )
     with _without_collections(), contextlib.ExitStack() as stack:
         source: StoreSource | None = None
@@ -243,41 +249,68 @@ def _named_base(container: Container) -> Path | None:
 
 
 class _Runner:
-    """Runs cases again in a child process; what it reads is unpacked into a temporary folder."""
+    """Runs things again in a child process; what it reads lies in a temporary folder."""
 
     def __init__(self, *, captures: Path, reporter: Reporter) -> None:
         self._captures = captures
         self._reporter = reporter
 
-    def __call__(self, job: RescoreJob) -> RescoreAnswer:
-        """Run the job.
+    def rescore(self, job: RescoreJob) -> RescoreAnswer:
+        """Answer cases again.
 
         Raises:
             KolmError: what the child reported.
             Lacking: the train extra is missing.
         """
-        from kolm.actions import children
         from kolm.bundle.reader import Bundle
         from kolm.run import folder as files
         from kolm.run.names import REQUEST, ROWS
         from kolm.train import profile
 
+        bundle = Bundle.of(job.bundle)
+        lock = bundle.document(LOCK)
+        here = profile.environment_class(
+            lock["environment"]["threads"], lock["environment"]["device"]
+        )
         with paths.scratch_folder("kolm-rescore-") as place:
             folder = place / "bundle"
-            bundle = Bundle.of(job.bundle)
             bundle.unpack(folder)
             files.write(folder, CASES, job.cases_file)
-            stated = bundle.document(LOCK)["environment"]
-            here = profile.environment_class(stated["threads"], stated["device"])
-            places = files.Places(base=job.base.resolve(), captures=self._captures.resolve())
-            files.write_places(folder, places)
-            request = {"cases": list(job.cases), "latency": False, "runs": list(RUNS)}
+            request: Request = {"cases": list(job.cases), "latency": False, "runs": list(RUNS)}
             files.write_document(folder, REQUEST, request)
-            children.run(
-                "rescore",
-                folder,
-                environment=profile.child_environment(stated["threads"]),
-                reporter=self._reporter,
-            )
-            answer = files.read_document(folder, ROWS)
-            return RescoreAnswer(environment_class=here["class"], rows=answer["rows"])
+            self._run("rescore", folder, lock, job.base)
+            rows = files.read_document(folder, ROWS)["rows"]
+        return RescoreAnswer(environment_class=here["class"], rows=rows)
+
+    def recount(self, job: RecountJob) -> Mapping[Digest, ExamplesRow]:
+        """Encode captures again; those that the store holds.
+
+        Raises:
+            KolmError: what the child reported.
+            Lacking: the train extra is missing.
+        """
+        from kolm.bundle.reader import Bundle
+        from kolm.run import folder as files
+        from kolm.run.names import DRAWN, RECOUNTED
+
+        bundle = Bundle.of(job.bundle)
+        with paths.scratch_folder("kolm-recount-") as folder:
+            files.write(folder, LOCK, bytes(bundle.member(LOCK)))
+            files.write_document(folder, DRAWN, {"sides": dict(job.sides)})
+            self._run("recount", folder, bundle.document(LOCK), job.base)
+            return files.read_document(folder, RECOUNTED)["rows"]
+
+    def _run(self, task: str, folder: Path, lock: Lock, base: Path) -> None:
+        """Run a child over a folder that is ready but for its places."""
+        from kolm.actions import children
+        from kolm.run import folder as files
+        from kolm.train import profile
+
+        places = files.Places(base=base.resolve(), captures=self._captures.resolve())
+        files.write_places(folder, places)
+        children.run(
+            task,
+            folder,
+            environment=profile.child_environment(lock["environment"]["threads"]),
+            reporter=self._reporter,
+        )

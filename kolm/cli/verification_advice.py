@@ -61,6 +61,11 @@ _CAUSES: tuple[tuple[tuple[str, ...], str, str], ...] = (
         "the pictures in the store are not the ones that the snapshot describes",
         "check that the store is the one the bundle was compiled from",
     ),
+    (
+        ("V55",),
+        "training cannot have read the captures in the order that the trace says",
+        "do not rely on the trace; ask the publisher",
+    ),
     (tuple(f"V{n}" for n in range(60, 70)), *_MISSED),
 )
 _OTHER_ROLE = (

@@ -29,7 +29,7 @@ _LABEL = 15
 # What each option of `kolm verify` adds; the numbers are the checks that answer then.
 _OPTIONS = (
     ("--base", ("V40", "V41", "V42", "V43"), "that the base on your machine is the pinned one"),
-    ("--rescore N", ("V46",), "that the model gives the recorded answers"),
+    ("--rescore N", ("V46", "V55"), "that answers and lengths are the recorded ones"),
     ("--captures", ("V47", "V48", "V49"), "that the pictures are those of the digests"),
     ("", ("V51", "V53"), "that training ran as the trace says"),
 )

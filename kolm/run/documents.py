@@ -6,7 +6,12 @@ from typing import TYPE_CHECKING, NotRequired, TypedDict
 
 if TYPE_CHECKING:
     from kolm.digest import Digest
-    from kolm.records.documents import KscoreMachine, PredictionsRowOutcomeFinish
+    from kolm.records.documents import (
+        ExamplesRow,
+        ExamplesRowSide,
+        KscoreMachine,
+        PredictionsRowOutcomeFinish,
+    )
 
 
 class Inputs(TypedDict):
@@ -108,3 +113,15 @@ class Rescored(TypedDict):
 
     rows: list[RescoredRow]
     latency: NotRequired[RescoredLatency]
+
+
+class Drawn(TypedDict):
+    """The side of each capture that is to be encoded again."""
+
+    sides: dict[Digest, ExamplesRowSide]
+
+
+class Recounted(TypedDict):
+    """What encoding gave, by capture; those that the store does not hold are left out."""
+
+    rows: dict[Digest, ExamplesRow]

@@ -7,7 +7,16 @@ from typing import TYPE_CHECKING, Final
 from kolm.format.names import Name
 
 if TYPE_CHECKING:
-    from kolm.run.documents import Inputs, Measurements, Request, Rescored, Result, TrainFacts
+    from kolm.run.documents import (
+        Drawn,
+        Inputs,
+        Measurements,
+        Recounted,
+        Request,
+        Rescored,
+        Result,
+        TrainFacts,
+    )
 
 INPUTS: Final[Name[Inputs]] = Name(
     "inputs.json"
@@ -18,6 +27,8 @@ MEASUREMENTS: Final[Name[Measurements]] = Name("measurements.json")
 RESULT: Final[Name[Result]] = Name("result.json")  # the record of a finished stage, written last
 REQUEST: Final[Name[Request]] = Name("request.json")  # what a rescore is asked for
 ROWS: Final[Name[Rescored]] = Name("rows.json")  # what a rescore answers
+DRAWN: Final[Name[Drawn]] = Name("drawn.json")  # what a recount is asked for
+RECOUNTED: Final[Name[Recounted]] = Name("recounted.json")  # what a recount answers
 HOLD: Final = "lock"  # held while a process works in the folder
 FEATURES: Final = "features"  # of the cache, for all projects
 CHECKPOINTS: Final = "checkpoints"

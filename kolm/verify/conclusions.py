@@ -20,6 +20,7 @@ DELTA_SCOPE = tuple(f"V{number}" for number in range(20, 30))
 BASE_IDENTITY = ("V40", "V41", "V42", "V43")
 PROCESS = ("V50", "V51", "V52", "V53", "V54")
 SCORES = ("V30", "V31", "V32", "V33", "V34", "V39")
+PROCESS_IF_LOOKED = ("V55",)
 SCORES_IF_LOOKED = ("V35", "V36", "V37", "V46")
 # Without these the documents are not what they seem, so nothing read from them is a conclusion.
 FOUNDATION = ("V01", "V02", "V03", "V04", "V05", "V06", "V07", "V09")
@@ -45,7 +46,7 @@ def conclude_scopes(subject: Subject) -> dict[str, Conclusion]:
         ),
         "process": _attestable(
             results,
-            PROCESS,
+            (*PROCESS, *_looked(results, PROCESS_IF_LOOKED)),
             attested=_signers(subject, PROVENANCE, "V17"),
             reached="re-executed",
             open_="training was not re-executed",
@@ -67,7 +68,7 @@ def _scores(subject: Subject) -> Conclusion:
     Checks that look only where there is a claim or an option count when they have looked.
     """
     results = subject.results
-    looked = [n for n in SCORES_IF_LOOKED if results[n].verdict in (Verdict.OK, Verdict.FAILED)]
+    looked = _looked(results, SCORES_IF_LOOKED)
     told = "; ".join(filter(None, (results["V33"].detail, failed_elsewhere(subject))))
     again = f"; {results['V46'].detail}" if "V46" in looked else ""
     return _attestable(
@@ -77,6 +78,10 @@ def _scores(subject: Subject) -> Conclusion:
         reached=f"{told}{again}",
         open_=told,
     )
+
+
+def _looked(results: Mapping[str, CheckResult], numbers: Iterable[str]) -> list[str]:
+    return [n for n in numbers if results[n].verdict in (Verdict.OK, Verdict.FAILED)]
 
 
 def _delta_scope(results: Mapping[str, CheckResult]) -> Conclusion:

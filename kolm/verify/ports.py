@@ -1,4 +1,4 @@
-"""What the auditor can hand in from above: a capture store, and a way to re-run cases.
+"""What the auditor can hand in from above: a capture store, and ways to run things again.
 
 The verifier imports neither image nor model code. `actions` implements these with kolm/capture and
 with a child process; tests implement them with dictionaries.
@@ -14,6 +14,7 @@ from kolm.bundle.container import Container
 from kolm.digest import Digest
 
 if TYPE_CHECKING:
+    from kolm.records.documents import ExamplesRow, ExamplesRowSide
     from kolm.run.documents import RescoredRow
 
 
@@ -78,9 +79,26 @@ class RescoreAnswer(NamedTuple):
 RescoreRunner = Callable[[RescoreJob], RescoreAnswer]
 
 
+class RecountJob(NamedTuple):
+    """Which captures to encode again, each of its side, for which bundle, with which base."""
+
+    bundle: Container
+    base: Path
+    sides: Mapping[Digest, ExamplesRowSide]
+
+
+# Gives what the trainer writes into examples.jsonl of each capture that the auditor's store holds.
+RecountRunner = Callable[[RecountJob], Mapping[Digest, "ExamplesRow"]]
+
+
 class RescoreRequest(NamedTuple):
-    """How many cases to run again, the fresh randomness that draws them, and how to run them."""
+    """How much to run again, the fresh randomness that draws it, and how to run it.
+
+    Attributes:
+        cases: how many cases are answered again, and how many captures are encoded again.
+    """
 
     cases: int
     entropy: Digest
     run: RescoreRunner
+    recount: RecountRunner

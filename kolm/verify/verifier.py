@@ -66,7 +66,7 @@ def verify(
         now: the time that the report carries; no check depends on it.
         base: a folder with the base, for V40 to V43.
         captures: the auditor's capture store, for V47 to V49.
-        rescore: how many cases to run again and how, for V46.
+        rescore: how much to run again and how, for V46 and V55.
         expected_id: the content id that was asked for, for V09.
 
     Returns:

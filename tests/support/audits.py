@@ -20,7 +20,7 @@ from kolm.sign import keys
 from kolm.sign.keys import PrivateKey
 from kolm.sign.trust import Revocation, Role, TrustedKey, TrustStore
 from kolm.verify.policy import BUILT_IN, Policy
-from kolm.verify.ports import PictureFacts, RescoreAnswer, RescoreJob, RescoreRequest
+from kolm.verify.ports import PictureFacts, RecountJob, RescoreAnswer, RescoreJob, RescoreRequest
 from kolm.verify.verifier import verify
 from tests.support.bundles import BundleParts, make_parts
 
@@ -167,7 +167,7 @@ class Pictures:
 def rescoring(
     parts: BundleParts, *, cases: int = 3, entropy: bytes = b"fresh", environment: str | None = None
 ) -> RescoreRequest:
-    """A re-run that gives the answers of `parts`: what the model really says."""
+    """A re-run that gives the answers and lengths of `parts`: what is really so."""
     truth = {row["case"]: row for row in parts.predictions}
     here = environment or parts.lock["environment"]["class"]
 
@@ -179,4 +179,11 @@ def rescoring(
         ]
         return RescoreAnswer(environment_class=here, rows=rows)
 
-    return RescoreRequest(cases=cases, entropy=digest.of_bytes(entropy), run=run)
+    sides = ("train", "validation")
+    learned = [row for side in sides for row in parts.snapshot_rows if row["split"] == side]
+    lengths = {row["capture"]: said for row, said in zip(learned, parts.examples, strict=True)}
+
+    def recount(job: RecountJob) -> dict[str, Any]:
+        return {capture: lengths[capture] for capture in job.sides}
+
+    return RescoreRequest(cases=cases, entropy=digest.of_bytes(entropy), run=run, recount=recount)

@@ -23,6 +23,7 @@ from kolm import canonical, digest
 from kolm.bundle import container_rules, layout, tar, tensors, writer
 from kolm.bundle.container import open_container
 from kolm.bundle.manifest import Member, build_manifest
+from kolm.bundle.reader import Bundle
 from kolm.format import adapter_config, card
 from kolm.format.receipt import derive_receipt
 from kolm.format.schedule import read_schedule
@@ -358,6 +359,35 @@ def make_parts(
     parts.rescore()
     parts.members()
     return parts
+
+
+def read_parts(path: Path, base: Path) -> BundleParts:
+    """The documents of a bundle that was really compiled, open to change; nothing is remade."""
+    bundle = Bundle.open(path)
+    weights = bytes(bundle.member("adapter_model.safetensors"))
+    parts = BundleParts(
+        base=base,
+        lock=copy.deepcopy(bundle.document("spec.lock.json")),
+        snapshot=copy.deepcopy(bundle.document("snapshot.json")),
+        snapshot_rows=_rows_of(bundle, "snapshot.jsonl"),
+        cases=_rows_of(bundle, "evalcases.jsonl"),
+        modules=_rows_of(bundle, "modules.jsonl"),
+        predictions=_rows_of(bundle, "predictions.jsonl"),
+        evaluation=copy.deepcopy(bundle.document("evaluation.json")),
+        tensors={
+            entry.name: (entry.dtype, entry.shape, weights[entry.start : entry.end])
+            for entry in tensors.parse_header(weights, where=path.name)
+        },
+        examples=_rows_of(bundle, "examples.jsonl"),
+        trace=_rows_of(bundle, "trace.jsonl"),
+        followed={"examples": [], "trace": []},
+    )
+    assert parts.content_id() == bundle.content_id  # what is sealed unchanged is the same content
+    return parts
+
+
+def _rows_of(bundle: Bundle, name: str) -> list[Row]:
+    return copy.deepcopy(list(bundle.rows(name)))
 
 
 def make_bundle(

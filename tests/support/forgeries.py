@@ -710,8 +710,9 @@ def _too_long(parts: BundleParts) -> None:
 
 
 def _lengths(parts: BundleParts) -> None:
-    """Other lengths make another order; the trace follows them."""
-    parts.examples[0]["tokens"] += 100
+    """Other lengths make other batches; the trace follows them."""
+    for number, example in enumerate(parts.examples):
+        example["tokens"] += 1 + 7 * number % 5
 
 
 def _first_step(parts: BundleParts) -> Row:
@@ -991,8 +992,8 @@ FORGERIES = (
     ),
     Forgery("an example longer than the lock allows", ("V08",), parts=_too_long),
     Forgery(
-        "another length of an example, everything computed again", (), parts=_lengths,
-        only_by="replay",
+        "lengths that put the examples in another order, everything computed again", (),
+        parts=_lengths, only_by="rescore",
     ),
     Forgery("a loss edited in the trace", (), parts=_trace_loss, only_by="replay"),
     Forgery("a checkpoint of another run", ("V08",), parts=_checkpoint),

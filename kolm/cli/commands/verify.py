@@ -34,7 +34,8 @@ _PATH = click.Path(path_type=Path)
     "--rescore",
     type=click.IntRange(min=1),
     metavar="N",
-    help="Run N cases again, drawn here and now (V46). Needs --captures and the extra train.",
+    help="Run N cases again (V46) and encode N captures again (V55), drawn here and now. "
+    "Needs --captures and the extra train.",
 )
 @click.option("--id", "wanted", metavar="ID", help="The content id you expect: a CID or sha256:…")
 def command(

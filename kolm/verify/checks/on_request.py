@@ -1,4 +1,4 @@
-"""V40 to V49: what is asked only of an auditor who brings something: a base, captures, a model.
+"""V40 to V49, V55: what is asked only of an auditor who brings something: base, captures, a model.
 
 Most audits bring nothing, so the files with the answers are loaded when there is a question.
 """
@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
-from kolm.format.names import LINES, LOCK, MODULES, PREDICTIONS, SNAPSHOT, WEIGHTS
+from kolm.format.names import EXAMPLES, LINES, LOCK, MODULES, PREDICTIONS, SNAPSHOT, WEIGHTS
 from kolm.records.verification import Finding
 from kolm.verify.check import TABLE, Answers, Body, Check
 from kolm.verify.findings import not_checked
@@ -27,9 +27,9 @@ def _captures() -> Answers:
 
 
 def _rescore() -> Answers:
-    from kolm.verify.checks import rescore
+    from kolm.verify.checks import lengths, rescore
 
-    return rescore.ANSWERS
+    return {**rescore.ANSWERS, **lengths.ANSWERS}
 
 
 _BROUGHT: dict[str, tuple[Callable[[Auditor], object], Callable[[], Answers]]] = {
@@ -125,6 +125,13 @@ for _check in (
         _if_brought("V49", "--captures"),
         needs=("V34", "V48"),
         reads=(LINES, SNAPSHOT),
+    ),
+    Check(
+        "V55",
+        "Do captures to learn from encode to the lengths in examples.jsonl?",
+        _if_brought("V55", "--rescore N"),
+        needs=("V08",),
+        reads=(EXAMPLES, LINES, LOCK),
     ),
 ):
     TABLE.add(_check)

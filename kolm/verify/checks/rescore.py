@@ -10,7 +10,7 @@ both, what is right here bounds the true accuracy from below.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from decimal import Decimal
 from fractions import Fraction
 from math import comb
@@ -30,7 +30,6 @@ from kolm.verify.ports import RescoreAnswer, RescoreJob
 from kolm.verify.subject import Subject
 
 if TYPE_CHECKING:
-    from kolm.records.documents import PredictionsRow
     from kolm.score.judge import Said
 
 
@@ -57,7 +56,8 @@ def outputs_are_repeated(subject: Subject) -> Iterator[Finding]:
     if obstacle is not None:
         yield not_checked(obstacle)
         return
-    cases = draw(subject.predictions, request.cases, request.entropy)
+    answered = [row["case"] for row in subject.predictions]
+    cases = tuple(answered[n] for n in draw(len(answered), request.cases, request.entropy))
     if not {case.case for case in subject.cases}.issuperset(cases):
         yield not_checked("needs V30: an answer is recorded for a case that is not here")
         return
@@ -77,12 +77,11 @@ def outputs_are_repeated(subject: Subject) -> Iterator[Finding]:
     yield from _compare(subject, cases, answer)
 
 
-def draw(rows: Iterable[PredictionsRow], wanted: int, entropy: Digest) -> tuple[Digest, ...]:
-    """The cases to run again: `wanted` of them without replacement, in the order of the file."""
-    cases = [row["case"] for row in rows]
-    numbers = list(range(len(cases)))
+def draw(total: int, wanted: int, entropy: Digest) -> list[int]:
+    """The numbers of `wanted` things among `total`, without replacement, ascending."""
+    numbers = list(range(total))
     digest.Stream(entropy).shuffle(numbers)
-    return tuple(cases[number] for number in sorted(numbers[:wanted]))
+    return sorted(numbers[:wanted])
 
 
 def _compare(subject: Subject, cases: Sequence[Digest], answer: RescoreAnswer) -> Iterator[Finding]:
@@ -177,12 +176,12 @@ def _only_rounding(run: str, turned: int, cases: int) -> Iterator[Finding]:
         )
 
 
-def power(total: int, drawn: int) -> str:
-    """How likely a draw meets at least one edited case if one in ten is edited."""
+def power(total: int, drawn: int, *, what: str = "case") -> str:
+    """How likely a draw meets at least one edited case, or whatever it is of, if a tenth is."""
     bad = max(1, total // 10)
     missed = Fraction(comb(total - bad, drawn), comb(total, drawn))
     found = canonical.decimal(float(1 - missed), 4)
-    return f"if one case in ten were edited, this finds it with probability {found}"
+    return f"if one {what} in ten were edited, this finds it with probability {found}"
 
 
 ANSWERS: Answers = {"V46": outputs_are_repeated}

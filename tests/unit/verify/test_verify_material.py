@@ -12,6 +12,7 @@ import pytest
 from kolm import canonical, digest
 from kolm.bundle.tensors import tensor_digest
 from kolm.errors import Lacking, Refused
+from kolm.format.examples import dropped_row
 from kolm.records.verification import Evidence, Verdict
 from kolm.verify.checks.rescore import draw, power
 from kolm.verify.ports import PictureFacts, RescoreAnswer, RescoreJob, RescoreRequest
@@ -295,16 +296,15 @@ def test_v46_without_the_train_extra_could_not_look(world: World, base: Path) ->
     def run(job: RescoreJob) -> None:
         raise Lacking("E_EXTRA_MISSING", "torch is not installed")
 
-    request = RescoreRequest(cases=1, entropy=digest.of_bytes(b"x"), run=run)  # type: ignore[arg-type]
-    assert world.audit(base=base, rescore=request).blind == {"V46"}
+    request = rescoring(world.parts)._replace(run=run, recount=run)  # type: ignore[arg-type]
+    assert world.audit(base=base, rescore=request).blind == {"V46", "V55"}
 
 
-def test_the_draw_depends_on_the_randomness_alone(world: World) -> None:
-    rows = world.parts.predictions
-    first = draw(rows, 3, digest.of_bytes(b"a"))
-    assert first == draw(rows, 3, digest.of_bytes(b"a"))
-    assert len({draw(rows, 3, digest.of_bytes(bytes([n]))) for n in range(20)}) > 5
-    assert draw(rows, 100, digest.of_bytes(b"a")) == tuple(row["case"] for row in rows)
+def test_the_draw_depends_on_the_randomness_alone() -> None:
+    first = draw(50, 3, digest.of_bytes(b"a"))
+    assert first == draw(50, 3, digest.of_bytes(b"a"))
+    assert len({tuple(draw(50, 3, digest.of_bytes(bytes([n])))) for n in range(20)}) > 5
+    assert draw(50, 100, digest.of_bytes(b"a")) == list(range(50))
 
 
 @pytest.mark.parametrize(("total", "drawn", "said"), [(10, 1, "0.1"), (10, 10, "1"), (1, 1, "1")])
@@ -352,21 +352,20 @@ def test_v49_with_an_unknown_method_could_not_look(world: World) -> None:
 
 def test_v46_a_case_that_was_not_run_again_could_not_be_looked_at(world: World, base: Path) -> None:
     request = rescoring(world.parts)
-    silent = RescoreRequest(
-        cases=2,
-        entropy=request.entropy,
+    silent = request._replace(
         run=lambda job: RescoreAnswer(
             environment_class=world.parts.lock["environment"]["class"], rows=[]
         ),
+        recount=lambda job: {},
     )
-    assert world.audit(base=base, rescore=silent).blind == {"V46"}
+    assert world.audit(base=base, rescore=silent).blind == {"V46", "V55"}
 
 
 def test_v46_an_adapter_that_does_not_load_is_refused(world: World, base: Path) -> None:
     def run(job: RescoreJob) -> RescoreAnswer:
         raise Refused("E_ADAPTER_KEYS", "a tensor has no place")
 
-    request = RescoreRequest(cases=1, entropy=digest.of_bytes(b"x"), run=run)
+    request = rescoring(world.parts)._replace(run=run)
     assert world.audit(base=base, rescore=request).failed == {"V46"}
 
 
@@ -410,3 +409,42 @@ def test_v46_cases_that_are_not_in_the_file_cannot_be_run_again(world: World, ba
     answers = world.audit(forged, base=base, rescore=request)
     assert "V30" in answers.failed
     assert "V46" in answers.skipped
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"tokens": 400}, {"labels": 1}, {"cut": 3}],
+)
+def test_v55_lengths_that_captures_do_not_have_are_refused(
+    world: World, base: Path, change: dict[str, int]
+) -> None:
+    forged = world.parts.copy()
+    forged.examples[0].update(change)
+    assert world.audit(forged).overall is Verdict.OK
+    answers = world.audit(forged, base=base, rescore=rescoring(world.parts, cases=50))
+    assert answers.failed == {"V55"}
+    assert answers.report.conclusions.process.verdict is Verdict.FAILED
+    (finding,) = answers["V55"].findings
+    first = next(row for row in forged.snapshot_rows if row["split"] == "train")
+    assert finding.where.startswith("examples.jsonl:1, snapshot.jsonl:")
+    assert finding.where.endswith(first["capture"])
+
+
+def test_v55_a_capture_that_was_left_out_for_no_reason_is_refused(world: World, base: Path) -> None:
+    forged = world.parts.copy()
+    forged.examples[0] = dropped_row("train", "over_budget")
+    assert world.audit(forged).overall is Verdict.OK
+    answers = world.audit(forged, base=base, rescore=rescoring(world.parts, cases=50))
+    assert answers.failed == {"V55"}
+    assert answers["V55"].findings[0].found == "dropped over_budget"
+
+
+def test_v55_says_how_many_lengths_were_recomputed(world: World, base: Path) -> None:
+    answers = world.audit(base=base, rescore=rescoring(world.parts, cases=4))
+    assert answers["V55"].detail.startswith("recomputed for 4 of 6 captures")
+    assert answers.report.conclusions.process.evidence is Evidence.ATTESTED
+
+
+def test_v55_with_another_base_shows_nothing(world: World, base: Path) -> None:
+    change_a_tensor(base)
+    assert "V55" in world.audit(base=base, rescore=rescoring(world.parts)).skipped

@@ -1,0 +1,45 @@
+"""Train: encode drawn captures again, in a child process of an audit.
+
+The run folder holds the lock, where this machine keeps base and captures, and in `drawn.json` what
+the auditor drew; `recounted.json` has what the trainer would write of each of them. Comparing it
+with examples.jsonl is the verifier's work.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from kolm.capture.store import CaptureStore
+from kolm.events import Reporter
+from kolm.format.examples import SIDES
+from kolm.models.pictures import picture_processor
+from kolm.run import folder as files
+from kolm.run.names import DRAWN, RECOUNTED
+from kolm.train.plan import read_plan
+from kolm.train.prepare import SnapshotRow, encode_split, make_encoder
+
+if TYPE_CHECKING:
+    from kolm.digest import Digest
+    from kolm.records.documents import ExamplesRow
+
+
+def recount_folder(folder: Path, reporter: Reporter) -> None:
+    """Encode what was drawn, by the code that a training encodes with, and write its rows.
+
+    Raises:
+        KolmError: base or captures cannot be read, or a capture cannot be encoded.
+    """
+    places = files.read_places(folder)
+    plan = read_plan(files.read_lock(folder))
+    encoder = make_encoder(plan, picture_processor(places.base))
+    sides = files.read_document(folder, DRAWN)["sides"]
+    rows: dict[Digest, ExamplesRow] = {}
+    with CaptureStore.open_to_read(places.captures) as store:
+        held = sorted(sides.keys() & {stored.id for stored in store.rows()})
+        drawn = [SnapshotRow(capture=capture, split=sides[capture]) for capture in held]
+        for side in SIDES:
+            captures = [row.capture for row in drawn if row.split == side]
+            encoded = encode_split(drawn, side, store, encoder, reporter)
+            rows |= zip(captures, encoded.rows, strict=True)
+    files.write_document(folder, RECOUNTED, {"rows": rows})
