@@ -15,6 +15,7 @@ from kolm.format.card import render as render_card
 from kolm.format.checkpoint import documents_follow
 from kolm.format.examples import examples_follow
 from kolm.format.globs import expand
+from kolm.format.order import BatchOrder
 from kolm.format.receipt import derive_receipt
 from kolm.format.sameness import fingerprints
 from kolm.format.schedule import read_schedule
@@ -49,6 +50,7 @@ class Rules:
         return assign(members, rule_of(header))
 
     # examples.md, trace.md, randomness.md, checkpoint.md
+    batch_order = BatchOrder
     read_schedule = staticmethod(read_schedule)
     examples_follow = staticmethod(examples_follow)
     trace_follows = staticmethod(trace_follows)

@@ -154,6 +154,16 @@ def _schedule(rules: Rules, given: Given) -> Any:
         yield [sorted(schedule.boundaries()), schedule.order_seed]
 
 
+def _batch_order(rules: Rules, given: Given) -> Any:
+    """Orders of more examples than one group of batches holds, over several epochs."""
+    stream = digest.Stream(digest.of_bytes(b"kolm vectors: lengths"))
+    lengths = [20 + stream.below(200) for _ in range(500)]
+    for batch_size, accumulation in ((1, 1), (2, 3), (64, 1)):
+        seed = digest.of_value(batch_size)
+        order = rules.batch_order(lengths, seed=seed, batch_size=batch_size)
+        yield [[*order.window(step, accumulation)] for step in range(1, 600 // batch_size + 12)]
+
+
 def _forged(rows: list[dict[str, Any]]) -> Iterator[list[dict[str, Any]]]:
     """The rows; the rows without the first or last; and with each field of some changed."""
     yield rows
@@ -369,6 +379,7 @@ def _expand(rules: Rules, given: Given) -> Any:
 
 RECIPES: dict[str, Callable[[Rules, Given], Any]] = {
     "assign": _assign,
+    "batch_order": _batch_order,
     "build_cases": _said_of_cases,
     "checkpoints_follow": _checkpoints,
     "cost_usd_per_call": _cost,
