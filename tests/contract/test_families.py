@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import re
+import subprocess
+import sys
 from collections.abc import Iterator
 from functools import lru_cache
 from pathlib import Path
@@ -20,7 +23,7 @@ from kolm.errors import Refused  # noqa: E402
 from kolm.models.load import load_model  # noqa: E402
 from kolm.models.pictures import PictureProcessor, picture_processor  # noqa: E402
 from kolm.roles import FAMILIES, Family, Role  # noqa: E402
-from tests.support import tiny_bases  # noqa: E402
+from tests.support import tiny_bases, torchvision_stub  # noqa: E402
 from tests.support.tiny_vlm import make_capture, make_picture  # noqa: E402
 
 pytestmark = pytest.mark.heavy
@@ -222,6 +225,38 @@ def test_a_saved_processor_is_read_without_torchvision_and_gives_the_same(
     assert run == other
     assert inputs.keys() == others.keys()
     assert all(torch.equal(inputs[name], others[name]) for name in inputs)
+
+
+_PIXELS = """
+import sys
+from pathlib import Path
+from PIL import Image
+from kolm import digest
+from kolm.models.pictures import picture_processor
+
+inputs, run = picture_processor(Path(sys.argv[1])).inputs(Image.open(sys.argv[2]))
+print(run.form, [digest.of_bytes(inputs[name].numpy().tobytes()) for name in sorted(inputs)])
+"""
+
+
+@EVERY
+def test_a_torchvision_that_works_or_is_broken_changes_no_pixel(
+    table: Family, tmp_path: Path
+) -> None:
+    base = tiny_bases.save(table.model_type, tmp_path / "base")
+    make_picture(5, 300, 200).save(tmp_path / "picture.png")
+
+    def pixels(path: Path | None) -> str:
+        variables = {**os.environ, **({} if path is None else {"PYTHONPATH": str(path)})}
+        command = [sys.executable, "-c", _PIXELS, str(base), str(tmp_path / "picture.png")]
+        done = subprocess.run(command, env=variables, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    plain = pixels(None)
+    assert plain.startswith("(")
+    assert pixels(torchvision_stub.write(tmp_path / "works", broken=False)) == plain
+    assert pixels(torchvision_stub.write(tmp_path / "breaks", broken=True)) == plain
 
 
 @EVERY
