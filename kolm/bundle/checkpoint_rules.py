@@ -30,8 +30,6 @@ Form = tuple[str, tuple[int, ...]]
 def checkpoints_follow(documents: Documents) -> Iterator[KolmError]:
     """Every published state is one that this run can have gone through, as far as that follows."""
     lock = documents.document(LOCK)
-    if not lock["publish"]["checkpoints"]:
-        return
     trace = list(documents.rows(TRACE))
     modules = [row for row in documents.rows(MODULES) if row["adapter"]]
     adapter = {part["tensor"]: part for row in modules for part in row["adapter"]}

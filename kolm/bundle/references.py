@@ -11,7 +11,6 @@ from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Final
 
 from kolm import digest
-from kolm.bundle.checkpoint_rules import checkpoints_follow
 from kolm.bundle.documents import Documents
 from kolm.errors import KolmError, Refused
 from kolm.format import names
@@ -169,6 +168,14 @@ def checkpoints_are_the_traces(documents: Documents) -> Iterator[KolmError]:
             except KolmError:
                 continue  # V06 and V07 say what is wrong with it
             yield from _same(tensors, stated, found)
+
+
+def checkpoints_follow(documents: Documents) -> Iterator[KolmError]:
+    """Published checkpoints hold what trace, modules and adapter make of them."""
+    if documents.document(LOCK)["publish"]["checkpoints"]:
+        from kolm.bundle import checkpoint_rules  # few bundles publish any
+
+        yield from checkpoint_rules.checkpoints_follow(documents)
 
 
 def images_are_the_cases(documents: Documents) -> Iterator[KolmError]:
