@@ -12,19 +12,26 @@ from __future__ import annotations
 import errno
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import IO, Final, NamedTuple
+from typing import IO, Final, NamedTuple, Protocol
 
 from kolm import system
 from kolm.bundle import limits
 from kolm.bundle.limits import MIB
 from kolm.digest import Digest, Hasher
-from kolm.errors import Refused, Unreadable
+from kolm.errors import KolmError, Refused, Unreadable
 
 PIECE_BYTES: Final = MIB  # hashing is the bottleneck; larger reads gain nothing
 _IN_MEMORY_BYTES: Final = 64 * MIB  # an adapter with its evidence; larger copies lie on disk
 _ZEROS: Final = bytes(PIECE_BYTES)
+
+
+class Readable(Protocol):
+    """A stream of bytes, such as an open file or the body of an answer."""
+
+    def read(self, size: int, /) -> bytes:
+        """The next bytes, at most `size` of them; none at the end."""
 
 
 class Held(NamedTuple):
@@ -35,34 +42,49 @@ class Held(NamedTuple):
     digest: Digest
 
 
-def hold(path: Path, *, size: int | None = None, start: bytes | None = None) -> Held:
+def hold(path: Path, *, start: bytes | None = None) -> Held:
     """Read a whole file into a private copy.
 
     Args:
         path: a regular file; links are followed.
-        size: how many bytes it must have: another size is refused before it is read.
         start: what it must begin with: another file is refused before the rest is read.
 
     Raises:
         Unreadable: ``E_CANNOT_READ``: no regular file, or it changed while it was read;
             ``E_NOT_A_BUNDLE``: it begins otherwise.
         Refused: ``E_CONTAINER_LIMIT``: larger than any bundle; ``E_CONTAINER_HOLES``: mostly
-            holes; ``E_BLOB_DIGEST``: another size.
+            holes.
         KolmError: what the operating system says, such as ``E_DISK_FULL`` for the copy.
     """
     handle = open_regular(path)
     try:
         stated = os.fstat(handle).st_size
-        if size is not None and stated != size:
-            raise another_size(path, size, stated)
         if start is not None:
             demand_start(path, os.pread(handle, len(start) + 8, 0), start)
         limits.BUNDLE_BYTES.hold(stated, where=path.name)
         if start is not None and stated > _IN_MEMORY_BYTES:
             _demand_written(path, handle, stated)
-        return _copied(path, handle, stated)
+        whole = _pieces(lambda most: os.read(handle, most), stated, path, _changed)
+        return _copied(path, whole, stated)
     finally:
         os.close(handle)
+
+
+def hold_stream(stream: Readable, *, size: int, where: str) -> Held:
+    """Read a stream to its end into a private copy.
+
+    Args:
+        stream: is read no further than a piece beyond `size`, whatever it goes on to hand out.
+        size: how many bytes it must have.
+        where: what errors call it.
+
+    Raises:
+        Refused: ``E_CONTAINER_LIMIT``: larger than any bundle; ``E_BLOB_DIGEST``: another size.
+        KolmError: what the operating system says, of the stream or of the copy.
+    """
+    limits.BUNDLE_BYTES.hold(size, where=where)
+    path = Path(where)
+    return _copied(path, _pieces(stream.read, size, path, _another_size), size)
 
 
 def _demand_written(path: Path, handle: int, size: int) -> None:
@@ -88,17 +110,18 @@ def _demand_written(path: Path, handle: int, size: int) -> None:
     os.lseek(handle, 0, os.SEEK_SET)
 
 
-def open_regular(path: Path) -> int:
-    """A handle to read a regular file with.
+def open_regular(path: Path, *, follow: bool = True) -> int:
+    """A handle to read a regular file with; `follow` a symbolic link to it, or not.
 
     Raises:
         Unreadable: ``E_CANNOT_READ``: it is none.
         KolmError: what the operating system says.
     """
     where = str(path)[:400]
+    # O_NONBLOCK: opening a pipe must not wait for its writer.
+    flags = os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | (0 if follow else os.O_NOFOLLOW)
     try:
-        # O_NONBLOCK: opening a pipe must not wait for its writer.
-        handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        handle = os.open(path, flags)
     except OSError as error:
         raise system.error_of(error, where=path) from None
     except ValueError as error:  # a name with a zero byte
@@ -109,29 +132,43 @@ def open_regular(path: Path) -> int:
     return handle
 
 
-def pieces(path: Path, handle: int, size: int) -> Iterator[bytes]:
-    """The bytes of an open file, a piece at a time.
-
-    Raises:
-        Unreadable: ``E_CANNOT_READ``: it has not `size` bytes any more.
-        KolmError: what the operating system says.
-    """
+def _pieces(
+    read: Callable[[int], bytes],
+    size: int,
+    path: Path,
+    another_size: Callable[[Path, str, str], KolmError],
+) -> Iterator[bytes]:
+    """What `read` gives until nothing is left, `size` bytes in all or an error."""
     done = 0
     with system.naming(path):
-        while piece := os.read(handle, PIECE_BYTES):
+        while done <= size and (piece := read(PIECE_BYTES)):
             done += len(piece)
-            if done > size:
-                break
-            yield piece
+            if done <= size:
+                yield piece
     if done != size:
-        raise Unreadable(
-            "E_CANNOT_READ",
-            "the file changed while it was read",
-            where=str(path)[:400],
-            expected=f"{size} bytes",
-            found="more" if done > size else f"{done} bytes",
-            hint="try again when nothing writes to it",
-        )
+        found = "more" if done > size else f"{done} bytes"
+        raise another_size(path, f"{size} bytes", found)
+
+
+def _changed(path: Path, expected: str, found: str) -> Unreadable:
+    return Unreadable(
+        "E_CANNOT_READ",
+        "the file changed while it was read",
+        where=str(path)[:400],
+        expected=expected,
+        found=found,
+        hint="try again when nothing writes to it",
+    )
+
+
+def _another_size(path: Path, expected: str, found: str) -> Refused:
+    return Refused(
+        "E_BLOB_DIGEST",
+        "the registry hands out other bytes than its entry names",
+        where=str(path),
+        expected=expected,
+        found=found,
+    )
 
 
 def write_out(stream: IO[bytes], view: memoryview) -> None:
@@ -148,36 +185,25 @@ def _write(stream: IO[bytes], piece: bytes) -> None:
         stream.write(piece)
 
 
-def _copied(path: Path, handle: int, size: int) -> Held:
+def _copied(path: Path, pieces: Iterator[bytes], size: int) -> Held:
     hasher = Hasher()
     if size <= _IN_MEMORY_BYTES:
         data = bytearray(size)
-        for piece in pieces(path, handle, size):
+        for piece in pieces:
             data[hasher.size_bytes : hasher.size_bytes + len(piece)] = piece
             hasher.update(piece)
         return Held(path, memoryview(data).toreadonly(), hasher.digest())
-    import mmap
-    import tempfile  # small files, which most bundles are, need none of it
+    import mmap  # small files, which most bundles are, need none of it
+    import tempfile
 
     with system.naming("the temporary copy (TMPDIR)"), tempfile.TemporaryFile() as stream:
-        for piece in pieces(path, handle, size):
+        for piece in pieces:
             hasher.update(piece)
             _write(stream, piece)
         stream.truncate(size)
         stream.flush()
         mapped = mmap.mmap(stream.fileno(), size, access=mmap.ACCESS_READ)
     return Held(path, memoryview(mapped), hasher.digest())
-
-
-def another_size(path: Path, expected: int, found: int) -> Refused:
-    """The error of a file that has not the size that a registry's entry states."""
-    return Refused(
-        "E_BLOB_DIGEST",
-        "the registry hands out other bytes than its entry names",
-        where=str(path),
-        expected=f"{expected} bytes",
-        found=f"{found} bytes",
-    )
 
 
 _SIGNATURES: Final = (

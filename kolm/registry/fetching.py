@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from kolm.bundle.held import Held, hold
+from kolm.bundle.held import Held, hold_stream
 from kolm.errors import Refused
 from kolm.registry.backends.backend import Backend
 from kolm.registry.check import Check, ReadClaims
@@ -13,15 +13,16 @@ from kolm.registry.staging import errors_name
 def fetch(backend: Backend, signed: SignedEntry) -> Held:
     """The very file that an entry names, as a private copy.
 
-    Its size is compared before it is read: whoever can write a registry's folder can make a file
-    of any size at no cost.
+    No more is read than the size that the entry states: whoever can write a registry's folder can
+    make a file of any size at no cost.
 
     Raises:
         Unreadable: the registry does not hold it, or it cannot be read.
         Refused: other bytes than the entry names.
     """
     file = signed.entry.file
-    held = hold(backend.blob(file.digest), size=file.size)
+    with backend.blob(file.digest) as stream:
+        held = hold_stream(stream, size=file.size, where=signed.label)
     if held.digest != file.digest:
         raise Refused(
             "E_BLOB_DIGEST",

@@ -5,26 +5,60 @@ from __future__ import annotations
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any, NamedTuple
 
 import pytest
 
 from kolm import digest
+from kolm.actions import keyring, registries
+from kolm.actions.signing import choose_key
 from kolm.bundle.held import Held, hold
-from kolm.errors import Unreadable, Usage
+from kolm.digest import Digest
+from kolm.errors import Refused, Unreadable, Usage
 from kolm.registry.audit import audit
 from kolm.registry.backends import BACKENDS, Kind, kind_of, open_registry
 from kolm.registry.backends.backend import Backend, Stored
-from tests.support.registries import World, check, read_claims
+from kolm.registry.pull import pull
+from kolm.registry.references import parse_reference
+from tests.support.bundles import make_parts
+from tests.support.registries import InMemory, World, check, read_claims
 
-each_backend = pytest.mark.parametrize("scheme", BACKENDS)
 
-# An empty place of each kind to make a registry at, below a folder of this test's own.
-PLACES: dict[str, Callable[[Path], Path]] = {"": lambda folder: folder / "registry"}
+class Tried(NamedTuple):
+    """An empty place of a kind, below a folder of this test's own, and how a file is damaged."""
+
+    place: Callable[[Path], Path]
+    put: Callable[[Any, Digest, bytes], object]
+
+
+TRIED: dict[str, Tried] = {
+    "": Tried(
+        place=lambda folder: folder / "registry",
+        put=lambda backend, content, data: backend.path_of(content).write_bytes(data),
+    ),
+    # A kind without any path: what reads a registry needs none.
+    "memory": Tried(
+        place=lambda folder: Path(f"memory:/{folder}"),
+        put=lambda backend, content, data: backend.files.update({content: data}),
+    ),
+}
+each_backend = pytest.mark.parametrize("scheme", TRIED)
+
+
+@pytest.fixture(autouse=True)
+def _with_one_in_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(BACKENDS, "memory", InMemory)
+    monkeypatch.setattr(InMemory, "made", {})
 
 
 def made(scheme: str, folder: Path) -> tuple[Kind, Path, Backend]:
-    place = PLACES[scheme](folder)
+    place = TRIED[scheme].place(folder)
     return BACKENDS[scheme], place, BACKENDS[scheme].create(place)
+
+
+def bytes_of(backend: Backend, content: Digest) -> bytes:
+    with backend.blob(content) as stream:
+        return b"".join(iter(lambda: stream.read(100_000), b""))
 
 
 def a_file(folder: Path, data: bytes) -> Held:
@@ -34,7 +68,7 @@ def a_file(folder: Path, data: bytes) -> Held:
 
 
 def test_every_kind_is_tried_here() -> None:
-    assert PLACES.keys() == BACKENDS.keys()
+    assert TRIED.keys() == BACKENDS.keys()
 
 
 def test_an_address_of_no_kind_says_so() -> None:
@@ -59,7 +93,7 @@ def test_a_new_one_is_empty_and_opens(scheme: str, tmp_path: Path) -> None:
 @each_backend
 def test_where_there_is_none_nothing_could_be_looked_at(scheme: str, tmp_path: Path) -> None:
     with pytest.raises(Unreadable):
-        open_registry(PLACES[scheme](tmp_path))
+        open_registry(TRIED[scheme].place(tmp_path))
 
 
 @each_backend
@@ -94,10 +128,10 @@ def test_a_file_is_kept_by_its_digest(scheme: str, data: bytes, tmp_path: Path) 
     held = a_file(tmp_path, data)
     for _ in range(2):
         backend.keep(held)
-        assert open_registry(place).blob(held.digest).read_bytes() == data
+        assert bytes_of(open_registry(place), held.digest) == data
         assert [*backend.blobs()] == [held.digest]
     with pytest.raises(Unreadable):
-        backend.blob(digest.of_bytes(b"something else"))
+        bytes_of(backend, digest.of_bytes(b"something else"))
 
 
 @each_backend
@@ -105,17 +139,63 @@ def test_a_damaged_copy_is_replaced(scheme: str, tmp_path: Path) -> None:
     _, _, backend = made(scheme, tmp_path)
     held = a_file(tmp_path, b"a bundle")
     backend.keep(held)
-    backend.blob(held.digest).write_bytes(b"damage")
+    TRIED[scheme].put(backend, held.digest, b"damage")
     backend.keep(held)
-    assert backend.blob(held.digest).read_bytes() == b"a bundle"
+    assert bytes_of(backend, held.digest) == b"a bundle"
 
 
 @each_backend
-def test_what_is_published_there_is_found_and_holds(scheme: str, tmp_path: Path) -> None:
+def test_what_is_published_there_is_pulled_and_holds(scheme: str, tmp_path: Path) -> None:
     world = World(tmp_path / "world")
     _, _, world.registry = made(scheme, tmp_path)
-    world.publish("demo@1.0.0", "one")
+    first = world.publish("demo@1.0.0", "one").entry.file.digest
     world.publish("demo@1.1.0", "two")
-    found = audit(world.registry, trust=world.trust, check=check, read_claims=read_claims)
-    assert (found.problems, found.orphans) == ([], [])
-    assert found.bundles == found.entries == 2
+
+    def pulled(name: str) -> bytes:
+        got = pull(
+            world.registry,
+            parse_reference(name),
+            trust=world.trust,
+            check=check,
+            read_claims=read_claims,
+            target=tmp_path / "out.kolm",
+            replace=True,
+        )
+        return got.path.read_bytes()
+
+    def wrong() -> list[str]:
+        found = audit(world.registry, trust=world.trust, check=check, read_claims=read_claims)
+        assert found.entries == 2
+        assert found.orphans == []
+        assert found.bundles + len(found.problems) == 2
+        return [problem.code for problem in found.problems]
+
+    assert (pulled("demo"), pulled("demo@1.0.0"), wrong()) == (b"two", b"one", [])
+    for other in (b"", b"on", b"onf", b"one and more"):
+        TRIED[scheme].put(world.registry, first, other)
+        with pytest.raises(Refused) as refused:
+            pulled("demo@1.0.0")
+        assert (refused.value.code, wrong()) == ("E_BLOB_DIGEST", ["E_BLOB_DIGEST"])
+    assert pulled("demo") == b"two"
+
+
+@each_backend
+def test_actions_reach_it_by_its_address(
+    scheme: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("KOLM_HOME", str(tmp_path / "home"))
+    monkeypatch.delenv("KOLM_KEY_PASSPHRASE", raising=False)
+    keyring.new_key()
+    place = TRIED[scheme].place(tmp_path)
+    bundle = make_parts(tmp_path).seal(tmp_path / "toy.kolm", key=choose_key(None))
+    registries.create_registry(place)
+    assert registries.publish(bundle, "demo/toy@1.0.0", registry=place).new
+    assert [found["name"] for found in registries.list_registry(place)] == ["demo/toy"]
+    assert registries.show("demo/toy", registry=place)["entry"]["version"] == "1.0.0"
+    pulled = registries.pull("demo/toy", registry=place, output=tmp_path / "pulled.kolm")
+    assert pulled.path.read_bytes() == bundle.read_bytes()
+    assert registries.verify_registry(place).verdict == "ok"
+    TRIED[scheme].put(open_registry(place), digest.of_file(bundle), b"x" * bundle.stat().st_size)
+    found = registries.verify_registry(place)
+    told = [(problem.code, problem.where) for problem in found.problems]
+    assert told == [("E_BLOB_DIGEST", "demo/toy@1.0.0")]

@@ -4,11 +4,19 @@ The first line of a file is "the bundle", the other lines are its claims; a file
 "bad" does not verify.
 """
 
-from dataclasses import dataclass
+import contextlib
+import io
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import ClassVar
 
 from kolm import digest
-from kolm.errors import Refused
+from kolm.bundle.held import Held, Readable
+from kolm.digest import Digest
+from kolm.errors import KolmError, Refused, Unreadable, Usage
+from kolm.registry.backends.backend import Stored
 from kolm.registry.backends.directory import Directory
 from kolm.registry.publish import Publisher
 from kolm.registry.references import parse_target
@@ -26,6 +34,61 @@ def check(held):
 
 def read_claims(held):
     return frozenset(digest.of_bytes(line) for line in bytes(held.view).split(b"\n")[1:])
+
+
+@dataclass
+class InMemory:
+    """A registry in this process, by its address: nothing of it has a path."""
+
+    where: str
+    histories: dict[str, dict[int, bytes]] = field(default_factory=dict)
+    files: dict[Digest, bytes] = field(default_factory=dict)
+    lock: threading.Lock = field(default_factory=threading.Lock)
+
+    made: ClassVar[dict[str, "InMemory"]] = {}
+
+    @classmethod
+    def create(cls, address: Path) -> "InMemory":
+        if str(address) in cls.made:
+            raise Usage("E_REGISTRY_EXISTS", "a registry is there", where=str(address))
+        return cls.made.setdefault(str(address), cls(str(address)))
+
+    @classmethod
+    def open(cls, address: Path) -> "InMemory":
+        if str(address) not in cls.made:
+            raise Unreadable("E_REGISTRY_MISSING", "there is none", where=str(address))
+        return cls.made[str(address)]
+
+    @property
+    def identity(self) -> str:
+        return self.where
+
+    def names(self) -> list[str]:
+        return sorted(self.histories)
+
+    def entries(self, name: str) -> Stored:
+        return Stored(dict(self.histories.get(name, {})), frozenset(), ())
+
+    def append(self, name: str, sequence: int, data: bytes) -> bool:
+        with self.lock:
+            entries = self.histories.setdefault(name, {})
+            return entries.setdefault(sequence, data) is data
+
+    def keep(self, held: Held) -> None:
+        self.files[held.digest] = bytes(held.view)
+
+    @contextlib.contextmanager
+    def blob(self, content: Digest) -> Iterator[Readable]:
+        if content not in self.files:
+            raise Unreadable("E_BLOB_MISSING", "it is not there", where=self.where)
+        with io.BytesIO(self.files[content]) as stream:
+            yield stream
+
+    def blobs(self) -> Iterator[Digest]:
+        yield from sorted(self.files)
+
+    def strays(self) -> Iterator[KolmError]:
+        yield from ()
 
 
 @dataclass

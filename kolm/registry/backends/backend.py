@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
+from contextlib import AbstractContextManager
 from typing import NamedTuple, Protocol
 
-from kolm.bundle.held import Held
+from kolm.bundle.held import Held, Readable
 from kolm.digest import Digest
 from kolm.errors import KolmError
 
@@ -55,11 +55,11 @@ class Backend(Protocol):
         The bytes are the ones that were verified; what lies at the file's path by now is not read.
         """
 
-    def blob(self, content: Digest) -> Path:
-        """A local file that should hold the bytes of a digest; the reader checks that it does.
+    def blob(self, content: Digest) -> AbstractContextManager[Readable]:
+        """What should be the bytes of a digest, to read once; the reader checks that they are.
 
         Raises:
-            Unreadable: the place does not have it.
+            Unreadable: the place does not have it; said on entering.
         """
 
     def blobs(self) -> Iterator[Digest]:

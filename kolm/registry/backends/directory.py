@@ -14,6 +14,7 @@ so that no lock is needed and none can be left behind. Rules: docs/format/regist
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import re
@@ -21,7 +22,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from kolm import canonical, digest, paths, schema, system
-from kolm.bundle.held import Held
+from kolm.bundle.held import Held, Readable, open_regular
 from kolm.digest import Digest
 from kolm.errors import KolmError, Lacking, Refused, Unreadable, Usage
 from kolm.records import kinds
@@ -158,21 +159,22 @@ class Directory:
 
     def keep(self, held: Held) -> None:
         """Make a copy of a file available under its digest; a damaged old one is replaced."""
-        target = self._blob_path(held.digest)
+        target = self.path_of(held.digest)
         with system.naming(target):
             target.parent.mkdir(parents=True, exist_ok=True)
             with written(held.view, self._temporary_folder()) as copy:
                 copy.replace(target)
             paths.sync_folder(target.parent)
 
-    def blob(self, content: Digest) -> Path:
-        """The file that should hold the bytes of a digest.
+    @contextlib.contextmanager
+    def blob(self, content: Digest) -> Iterator[Readable]:
+        """What should be the bytes of a digest.
 
         Raises:
-            Unreadable: there is none.
+            Unreadable: there is no file of it.
             Refused: ``E_REGISTRY_LINK``.
         """
-        path = self._blob_path(content)
+        path = self.path_of(content)
         if path.is_symlink():
             raise _a_link(path)
         if not path.is_file():
@@ -182,7 +184,16 @@ class Directory:
                 where=self.where,
                 expected=str(content),
             )
-        return path
+        with os.fdopen(open_regular(path, follow=False), "rb", buffering=0) as stream:
+            yield stream
+
+    def path_of(self, content: Digest) -> Path:
+        """Where the file of a digest lies, if it is there.
+
+        Raises:
+            Refused: ``E_REGISTRY_LINK``.
+        """
+        return self._own(_BLOBS) / digest.hex_of(content)
 
     def blobs(self) -> Iterator[Digest]:
         """The digest in the name of every kept file, sorted."""
@@ -225,9 +236,6 @@ class Directory:
             if path.is_symlink():
                 raise _a_link(path)
         return path
-
-    def _blob_path(self, content: Digest) -> Path:
-        return self._own(_BLOBS) / digest.hex_of(content)
 
     def _entries_of(self, name: str) -> Path:
         return self._own(_ENTRIES, *name.split("/"))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +12,8 @@ import pytest
 
 from kolm import digest
 from kolm.bundle import held
-from kolm.bundle.held import hold
-from kolm.errors import Lacking, Refused, Unreadable
+from kolm.bundle.held import hold, hold_stream
+from kolm.errors import KolmError, Lacking, Refused, Unreadable
 
 DATA = b"oci-layout\0" + bytes(range(256)) * 20_000
 LARGE = 3 * 1024 * 1024
@@ -65,6 +66,69 @@ def test_a_file_that_changes_while_it_is_read_is_not_taken(
         assert unreadable.value.code == "E_CANNOT_READ"
 
 
+class Stream:
+    """A stream that hands out few bytes at a time, and counts them."""
+
+    def __init__(self, data: bytes, *, at_most: int = 2**20, endless: bool = False) -> None:
+        self.given = 0
+        self._data, self._at_most, self._endless = data, at_most, endless
+
+    def read(self, size: int, /) -> bytes:
+        size = min(size, self._at_most)
+        piece = bytes(size) if self._endless else self._data[self.given : self.given + size]
+        self.given += len(piece)
+        return piece
+
+
+@pytest.mark.usefixtures("_both_ways")
+@pytest.mark.parametrize("at_most", [1000, 2**20])
+def test_a_stream_is_held_as_a_file_is(tmp_path: Path, at_most: int) -> None:
+    (tmp_path / "x").write_bytes(DATA)
+    from_file = hold(tmp_path / "x")
+    copy = hold_stream(Stream(DATA, at_most=at_most), size=len(DATA), where="demo@1.0.0")
+    assert (copy.view, copy.digest) == (from_file.view, from_file.digest)
+    assert str(copy.path) == "demo@1.0.0"
+
+
+@pytest.mark.usefixtures("_both_ways")
+@pytest.mark.parametrize(
+    ("make", "found"),
+    [
+        (lambda: Stream(DATA[:-1]), f"{len(DATA) - 1} bytes"),
+        (lambda: Stream(DATA + b"x"), "more"),
+        (lambda: Stream(b"", endless=True), "more"),
+    ],
+    ids=["short", "longer", "endless"],
+)
+def test_a_stream_of_another_size_is_refused_when_a_piece_is_too_much(
+    make: Callable[[], Stream], found: str
+) -> None:
+    stream = make()
+    with pytest.raises(Refused) as refused:
+        hold_stream(stream, size=len(DATA), where="demo@1.0.0")
+    error = refused.value
+    assert (error.code, error.where, error.found) == ("E_BLOB_DIGEST", "demo@1.0.0", found)
+    assert stream.given <= len(DATA) + held.PIECE_BYTES
+
+
+def test_a_stream_is_not_begun_if_it_is_larger_than_any_bundle() -> None:
+    stream = Stream(b"", endless=True)
+    with pytest.raises(Refused) as refused:
+        hold_stream(stream, size=300 * 2**30, where="demo@1.0.0")
+    assert (refused.value.code, stream.given) == ("E_CONTAINER_LIMIT", 0)
+
+
+def test_a_stream_that_breaks_off_could_not_be_read() -> None:
+    class Broken:
+        def read(self, _: int, /) -> bytes:
+            raise OSError(errno.EIO, "Input/output error")
+
+    with pytest.raises(KolmError) as broken:
+        hold_stream(Broken(), size=10, where="demo@1.0.0")
+    assert not isinstance(broken.value, Refused)
+    assert broken.value.where == "demo@1.0.0"
+
+
 def test_holes_stay_holes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(held, "_IN_MEMORY_BYTES", 0)
     with (tmp_path / "x").open("wb") as stream:
@@ -80,7 +144,7 @@ def test_holes_stay_holes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
     assert digest.of_file(tmp_path / "y") == copy.digest
 
 
-def test_another_size_or_start_is_refused_before_the_file_is_read(
+def test_another_start_or_too_large_a_file_is_refused_before_it_is_read(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "x").write_bytes(DATA)
@@ -89,9 +153,6 @@ def test_another_size_or_start_is_refused_before_the_file_is_read(
         raise AssertionError("read")
 
     monkeypatch.setattr(os, "read", never)
-    with pytest.raises(Refused) as refused:
-        hold(tmp_path / "x", size=len(DATA) + 1)
-    assert refused.value.code == "E_BLOB_DIGEST"
     with pytest.raises(Unreadable) as unreadable:
         hold(tmp_path / "x", start=b"something")
     assert unreadable.value.code == "E_NOT_A_BUNDLE"

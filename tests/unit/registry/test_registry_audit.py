@@ -31,7 +31,7 @@ def _entry(world, name, number):
 
 
 def _blob(world, content):
-    return world.registry.blob(digest.of_bytes(content))
+    return world.registry.path_of(digest.of_bytes(content))
 
 
 def test_a_sound_registry_passes(world):

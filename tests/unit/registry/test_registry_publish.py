@@ -30,7 +30,7 @@ def test_a_published_bundle_has_an_entry_and_its_file(world):
     assert published.new
     assert published.entry.bundle == digest.of_bytes(b"one")
     assert published.entry.previous is None
-    assert world.registry.blob(published.entry.file.digest).read_bytes() == b"one"
+    assert world.registry.path_of(published.entry.file.digest).read_bytes() == b"one"
     assert published.digest == digest.of_bytes(world.registry.entries("demo").entries[1])
     assert _leftovers(world) == []
 
@@ -86,7 +86,7 @@ def test_the_claims_of_a_version_never_shrink(world):
 
 def test_publishing_again_repairs_a_lost_file(world):
     published = world.publish("demo@1.0.0", "one")
-    path = world.registry.blob(published.entry.file.digest)
+    path = world.registry.path_of(published.entry.file.digest)
     path.unlink()
     assert not world.publish("demo@1.0.0", "one").new
     assert path.read_bytes() == b"one"
@@ -141,7 +141,7 @@ def test_the_claims_of_a_bundle_never_shrink_under_another_version_either(world)
 
 def test_claims_are_missed_though_the_file_that_carried_them_is_gone(world):
     published = world.publish("demo@1.0.0", "one\nfirst claim")
-    world.registry.blob(published.entry.file.digest).unlink()
+    world.registry.path_of(published.entry.file.digest).unlink()
     with pytest.raises(Refused) as caught:
         world.publish("demo@1.0.0", "one\nsecond claim")
     assert caught.value.code == "E_CLAIMS_LOST"

@@ -145,7 +145,7 @@ def test_an_existing_file_is_kept_unless_it_may_be_replaced(world):
 
 def _damage(world, text, data):
     signed = _resolve(world, text)
-    world.registry.blob(signed.entry.file.digest).write_bytes(data)
+    world.registry.path_of(signed.entry.file.digest).write_bytes(data)
 
 
 def _nothing_written(world):
@@ -162,7 +162,7 @@ def test_other_bytes_than_the_entry_names_are_refused(world, data):
 
 
 def test_a_missing_file_could_not_be_read(world):
-    world.registry.blob(_resolve(world, "demo").entry.file.digest).unlink()
+    world.registry.path_of(_resolve(world, "demo").entry.file.digest).unlink()
     with pytest.raises(Unreadable) as caught:
         _pull(world, "demo")
     assert caught.value.code == "E_BLOB_MISSING"
@@ -222,7 +222,7 @@ def test_an_entry_by_a_stranger_is_not_followed(world):
 
 def test_a_file_without_an_end_is_not_copied_to_its_end(world):
     signed = _resolve(world, "demo@1.9.0")
-    blob = world.registry.blob(signed.entry.file.digest)
+    blob = world.registry.path_of(signed.entry.file.digest)
     with blob.open("r+b") as stream:
         stream.truncate(1 << 30)  # a hole: it takes no room there, and all of it when copied
     with pytest.raises(Refused) as refused:

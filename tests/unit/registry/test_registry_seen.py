@@ -220,7 +220,7 @@ def test_a_reader_never_gets_less_than_they_have_seen(tmp_path_factory, steps):
                 ).believed
             )
             if last:
-                path = world.registry.blob(last[-1].entry.file.digest)
+                path = world.registry.path_of(last[-1].entry.file.digest)
                 world.publish(last[-1].label, f"{path.read_text()}\nclaim {count}")
         elif step == "remove last" and stored:
             _entry(world, max(stored)).unlink()
