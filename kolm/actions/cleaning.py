@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Collection, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
@@ -99,7 +99,7 @@ def _free(kept: Kept) -> Kept:
     if kept.path.is_symlink() or not kept.path.is_dir():
         with system.naming(kept.path):
             kept.path.unlink()
-        return _marked(kept, freed=True)
+        return replace(kept, freed=True)
     if kept.kind != RUNS:  # blobs and features are replaced whole and made again when missing
         return _removed(kept)
     try:
@@ -108,7 +108,7 @@ def _free(kept: Kept) -> Kept:
     except Refused as error:
         if error.code != "E_RUN_BUSY":
             raise
-        return _marked(kept, busy=True)
+        return replace(kept, busy=True)
 
 
 def _removed(kept: Kept) -> Kept:
@@ -117,16 +117,4 @@ def _removed(kept: Kept) -> Kept:
     except OSError as error:
         problem: KolmError = system.error_of(error, where=kept.path)
         raise problem from None
-    return _marked(kept, freed=True)
-
-
-def _marked(kept: Kept, *, freed: bool = False, busy: bool = False) -> Kept:
-    return Kept(
-        kind=kept.kind,
-        name=kept.name,
-        path=kept.path,
-        size_bytes=kept.size_bytes,
-        used_on=kept.used_on,
-        freed=freed,
-        busy=busy,
-    )
+    return replace(kept, freed=True)

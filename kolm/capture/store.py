@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import sqlite3
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -17,7 +17,7 @@ from typing import Self
 
 from kolm import canonical, digest
 from kolm.capture import database, documents, limits, naming, removal
-from kolm.capture.addition import Added, Addition
+from kolm.capture.addition import Addition
 from kolm.capture.removal import Removed
 from kolm.digest import Digest
 from kolm.errors import KolmError, Refused, Unreadable, Usage
@@ -103,20 +103,6 @@ class CaptureStore:
     def __len__(self) -> int:
         with database.reading(self._path, self._before):
             return int(self._connection.execute("SELECT count(*) FROM captures").fetchone()[0])
-
-    def add(self, captures: Iterable[Capture], blobs: Iterable[bytes] = ()) -> Added:
-        """Add captures with the files of their images: all of them or none.
-
-        Raises:
-            Refused: a capture breaks a rule, or mentions an image that is neither in `blobs` nor
-                in the store.
-        """
-        with self.adding() as addition:
-            for data in blobs:
-                addition.image(data)
-            for capture in captures:
-                addition.capture(capture)
-            return addition.commit()
 
     def adding(self) -> Addition:
         """An addition piece by piece; a context manager."""

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from kolm.capture.store import CaptureStore
 from tests.support.pictures import capture, picture
+from tests.support.stores import add
 
 ROWS = 120
 
@@ -19,6 +20,7 @@ import sys
 from pathlib import Path
 from kolm.capture.store import CaptureStore
 from tests.support.pictures import capture, picture
+from tests.support.stores import add
 folder, first, last, step = Path(sys.argv[1]), *map(int, sys.argv[2:5])
 for number in range(first, last):
     picture(number)
@@ -27,7 +29,8 @@ sys.stdin.readline()
 for start in range(first, last, step):
     numbers = range(start, min(start + step, last))
     with CaptureStore.open(folder, create=True) as store:
-        store.add(
+        add(
+            store,
             [capture(number, prompt=f"{number}?") for number in numbers],
             [picture(number) for number in numbers],
         )
@@ -123,4 +126,4 @@ def test_a_writer_waits_for_another_s_transaction(tmp_path: Path) -> None:
         store._connection.execute("ROLLBACK")
         finish(child)
         assert store.verify() == (5, 5)
-        store.add([capture(6)], [picture(6)])
+        add(store, [capture(6)], [picture(6)])

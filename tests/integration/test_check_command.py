@@ -11,6 +11,7 @@ from kolm.bundle import limits, members
 from kolm.capture.store import CaptureStore
 from kolm.errors import Refused, Unreadable
 from tests.support.pictures import capture, filled, picture
+from tests.support.stores import add
 
 pytest.importorskip("torch")  # a lock names the version that would train
 
@@ -127,7 +128,7 @@ def test_settings_that_seldom_work_are_warned_about(
 def test_shares_that_pass_over_the_rows_own_sides_are_a_warning(tmp_path: Path) -> None:
     findings(tmp_path, captures=40, floor="0.7")
     with CaptureStore.open(tmp_path / "captures") as store:
-        store.add([capture(50, split="eval")], [picture(50)])
+        add(store, [capture(50, split="eval")], [picture(50)])
     warned = [
         finding["message"]
         for finding in actions.check(tmp_path / "kolm.yaml")

@@ -24,6 +24,7 @@ from kolm.verify.ports import RescoreJob
 from tests.support.audits import World
 from tests.support.commands import invoke
 from tests.support.pictures import capture, picture
+from tests.support.stores import put
 
 
 def png(colour: tuple[int, int, int], size: int = 40) -> bytes:
@@ -41,7 +42,7 @@ def store(tmp_path: Path) -> CaptureStore:
 
 def test_a_picture_is_hashed_and_decoded_from_its_bytes(store: CaptureStore) -> None:
     data = png((200, 10, 10))
-    file = store.blobs.put(data)
+    file = put(store.blobs, data)
     facts = verification.StoreSource(store).picture(file)
     assert facts is not None
     assert (facts.file, facts.pixels) == (file, images.inspect(data).pixels)
@@ -52,14 +53,14 @@ def test_a_picture_that_is_not_there_is_none(store: CaptureStore) -> None:
 
 
 def test_a_picture_that_cannot_be_decoded_is_refused(store: CaptureStore) -> None:
-    file = store.blobs.put(b"no picture")
+    file = put(store.blobs, b"no picture")
     with pytest.raises(Refused):
         verification.StoreSource(store).picture(file)
 
 
 def test_near_twins_are_counted_from_the_pixels(store: CaptureStore) -> None:
     red, nearly, blue = (
-        store.blobs.put(png(c)) for c in ((200, 10, 10), (201, 10, 10), (10, 10, 200))
+        put(store.blobs, png(c)) for c in ((200, 10, 10), (201, 10, 10), (10, 10, 200))
     )
     source = verification.StoreSource(store)
     assert source.near_twins([red], [nearly, blue]) == {red}

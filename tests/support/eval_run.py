@@ -12,6 +12,7 @@ from kolm.records import codec
 from kolm.run.folder import Places, write_places
 from kolm.store.blobs import BlobStore
 from tests.support import tiny_vlm
+from tests.support.stores import put
 
 ZERO = "sha256:" + "0" * 64
 QUESTIONS = ("what shape?", "is it red?", "is there a circle in the picture?", "how many?")
@@ -119,7 +120,7 @@ def make_captures(blobs: BlobStore, count: int) -> list[dict[str, Any]]:
         width = 32 if number % 4 < 2 else 48
         stream = io.BytesIO()
         tiny_vlm.make_picture(number // 2, width=width).save(stream, "PNG")
-        blobs.put(stream.getvalue())
+        put(blobs, stream.getvalue())
         facts = codec.to_document(images.inspect(stream.getvalue()))
         captures.append(
             {

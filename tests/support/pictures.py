@@ -20,6 +20,7 @@ from kolm.records.capture import (
     Source,
     TextPart,
 )
+from tests.support.stores import add
 
 SOURCE = Source(kind="test", name="rows")
 DEFAULTS = Defaults(source=SOURCE)
@@ -71,7 +72,7 @@ def capture(
 def filled(folder: Path, *captures: Capture, pictures: int = 40) -> CaptureStore:
     """A new store that holds captures of the pictures 0 to `pictures`."""
     store = CaptureStore.open(folder, create=True)
-    store.add(captures, [picture(number) for number in range(pictures)])
+    add(store, captures, [picture(number) for number in range(pictures)])
     return store
 
 

@@ -18,6 +18,7 @@ from kolm.format.split import SplitRule
 from kolm.records import codec
 from kolm.records.snapshot import Snapshot, SnapshotRow
 from tests.support.pictures import capture, filled, picture, saved
+from tests.support.stores import add
 
 HASH = SplitRule(kind="hash", eval=Decimal("0.2"), validation=Decimal("0.1"))
 VALUES = [capture(n % 30, prompt=f"{n}?") for n in range(90)]
@@ -87,7 +88,7 @@ def twins(folder: Path, third: str = "train") -> CaptureStore:
     values = [
         capture(0, images=(image,), split=side) for image, side in zip(found, names, strict=True)
     ]
-    store.add(values, files)
+    add(store, values, files)
     return store
 
 
@@ -150,7 +151,7 @@ def test_the_same_picture_in_two_files_is_on_two_sides(tmp_path: Path) -> None:
         capture(0, images=(i,), split=s) for i, s in zip(found, ["eval", "train"], strict=True)
     ]
     with CaptureStore.open(tmp_path, create=True) as store:
-        store.add(values, files)
+        add(store, values, files)
         with pytest.raises(Refused) as caught:
             snapshot.take(store, SplitRule())
     assert caught.value.code == "E_SNAPSHOT_IMAGE_ON_TWO_SIDES"
@@ -200,7 +201,7 @@ def test_later_captures_do_not_change_a_kept_snapshot(tmp_path: Path) -> None:
     with filled(tmp_path, *VALUES) as store:
         folder = snapshot.keep(store, snapshot.take(store, HASH))
         before = {path.name: path.read_bytes() for path in folder.iterdir()}
-        store.add([capture(31)], [picture(31)])
+        add(store, [capture(31)], [picture(31)])
         other = snapshot.keep(store, snapshot.take(store, HASH))
     assert other != folder
     assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
