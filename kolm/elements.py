@@ -93,18 +93,25 @@ def is_zero(dtype: str, raw: bytes | memoryview) -> bool:
     return True
 
 
+NEGLIGIBLE: Final = Fraction(1, 2**24)  # half a unit in the last place of float32, relative
+EXACT_RANK: Final = 32  # above it, a product's norm costs more than a second a megabyte
+_GRAM_ELEMENTS: Final = 1 << 18  # integers that are held at once
+
+
 def product_reaches(
     outer: tuple[str, bytes | memoryview],
     inner: tuple[str, bytes | memoryview],
     rank: int,
     square: Fraction,
 ) -> bool:
-    """Whether the Frobenius norm of the product of two matrices is surely at least some number.
+    """Whether the Frobenius norm of the product of two matrices is at least some number.
 
     The product M is multiplied with one fixed vector v of n signs, in exact integers:
-    |M v| / sqrt(n) never exceeds the norm of M, so that no product below the number is taken to
-    reach it. For a matrix whose signs have nothing to do with v, |M v| is about the norm of M
-    itself: a product that is some sqrt(n) times the number is seen to reach it.
+    |M v| / sqrt(n) never exceeds the norm of M, and is nearly always enough to see that M reaches
+    the number. Where it is not, the norm itself decides, up to `EXACT_RANK`: its square is the sum
+    of the products of the elements of two Gram matrices, those of the columns of the left factor
+    and of the rows of the right one. Above that rank a product of less than some sqrt(n) times the
+    number may be taken for less than it.
 
     Args:
         outer: dtype (F32, BF16 or F16) and little-endian bytes of the left matrix, (rows, rank).
@@ -113,12 +120,28 @@ def product_reaches(
         square: the square of the number; above 0.
     """
     columns = len(inner[1]) // (_WIDTHS[inner[0]] * rank)
+    # Both factors carry 2^149, so a sum of squares of the product carries it four times.
+    least = square * 2 ** (4 * 149)
+    if _image_reaches(outer, inner, rank, columns, math.ceil(columns * least)):
+        return True
+    if rank > EXACT_RANK:
+        return False
+    left, right = _gram(*outer, rank, lines=False), _gram(*inner, rank, lines=True)
+    return bool(sum(map(operator.mul, left, right)) >= least)
+
+
+def _image_reaches(
+    outer: tuple[str, bytes | memoryview],
+    inner: tuple[str, bytes | memoryview],
+    rank: int,
+    columns: int,
+    limit: int,
+) -> bool:
+    """Whether the image of the signs under the product has a square of at least a limit."""
     signs = _signs(columns)
     image = [0] * rank
     for place, number in enumerate(integers(*inner)):
         image[place // columns] += number * signs[place % columns]
-    # Both factors carry 2^149, so the sum of squares carries it four times.
-    limit = math.ceil(columns * square * 2 ** (4 * 149))
     reached, total = 0, 0
     for place, number in enumerate(integers(*outer)):
         total += number * image[place % rank]
@@ -130,6 +153,42 @@ def product_reaches(
     return False
 
 
+def _gram(dtype: str, raw: bytes | memoryview, rank: int, *, lines: bool) -> list[int]:
+    """The inner products of `rank` vectors with one another, row by row, times 2^298.
+
+    Args:
+        dtype: of the elements.
+        raw: a matrix whose rows are the vectors where `lines` is set, else its columns.
+        rank: how many vectors there are.
+        lines: see `raw`.
+    """
+    view, width = memoryview(raw), _WIDTHS[dtype]
+    length = len(view) // (width * rank)
+    at_once = max(1, _GRAM_ELEMENTS // rank)
+    sums = [0] * (rank * rank)
+    for start in range(0, length, at_once):
+        end = min(start + at_once, length)
+        if lines:
+            vectors = [
+                list(
+                    _integers(
+                        dtype, view[(row * length + start) * width :][: (end - start) * width]
+                    )
+                )
+                for row in range(rank)
+            ]
+        else:
+            some = list(_integers(dtype, view[start * rank * width : end * rank * width]))
+            vectors = [some[column::rank] for column in range(rank)]
+        for row in range(rank):
+            for column in range(row, rank):
+                part = sum(map(operator.mul, vectors[row], vectors[column]))
+                sums[row * rank + column] += part
+                if row != column:
+                    sums[column * rank + row] += part
+    return sums
+
+
 _UNPACKED: Final = {"F64": ("d", 8), "F32": ("f", 4), "F16": ("e", 2)}
 
 
@@ -137,17 +196,35 @@ def square_sum(dtype: str, raw: bytes | memoryview) -> float | None:
     """The sum of the squares of all elements in float64, or None for a dtype that is no float."""
     sums = []
     for piece in _pieces(raw):
-        kind = dtype
-        if dtype == "BF16":
-            kind, piece = "F32", widened_bfloat16(piece)
-        if kind not in _UNPACKED:
-            return None
-        code, width = _UNPACKED[kind]
         for start in range(0, len(piece), _LITTLE_BYTES):
-            some = piece[start : start + _LITTLE_BYTES]
-            numbers = struct.unpack(f"<{len(some) // width}{code}", some)
+            numbers = as_floats(dtype, piece[start : start + _LITTLE_BYTES])
+            if numbers is None:
+                return None
             sums.append(sum(map(operator.mul, numbers, numbers)))
     return math.fsum(sums)
+
+
+def as_floats(dtype: str, raw: bytes | memoryview) -> tuple[float, ...] | None:
+    """A few elements as float64, which holds each without loss; None for a dtype that is no float.
+
+    Args:
+        dtype: of safetensors.
+        raw: little-endian bytes; unpacked numbers take eight times their bytes.
+    """
+    if dtype == "BF16":
+        dtype, raw = "F32", widened_bfloat16(raw)
+    if dtype not in _UNPACKED:
+        return None
+    code, width = _UNPACKED[dtype]
+    return struct.unpack(f"<{len(raw) // width}{code}", raw)
+
+
+def rounded_to_bfloat16(numbers: tuple[float, ...]) -> tuple[float, ...]:
+    """Numbers as bfloat16 holds them: the nearest, of two equally near the even one."""
+    packed = struct.pack(f"<{len(numbers)}f", *numbers)
+    words = struct.unpack(f"<{len(numbers)}I", packed)
+    upper = [(word + 0x7FFF + (word >> 16 & 1)) & 0xFFFF0000 for word in words]
+    return struct.unpack(f"<{len(numbers)}f", struct.pack(f"<{len(numbers)}I", *upper))
 
 
 def _signs(count: int) -> list[int]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import Any, ClassVar, Final, Literal, Self
+from typing import Any, ClassVar, Literal, Self
 
 from kolm import canonical, elements
 from kolm.errors import Refused
@@ -17,7 +17,6 @@ from kolm.methods.method import Stored
 from kolm.roles import Family
 
 INNER, OUTER, MAGNITUDE = "lora_A.weight", "lora_B.weight", "lora_magnitude_vector"
-NEGLIGIBLE: Final = Fraction(1, 2**24)  # half a unit in the last place of float32, relative
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,7 +73,7 @@ class Lora:
         that float32 holds without loss, 2^-126.
         """
         scale_square = Fraction(self.alpha**2, self.rank if self.rslora else self.rank**2)
-        beside = (Fraction(weight_norm or "0") * NEGLIGIBLE) ** 2 / scale_square
+        beside = (Fraction(weight_norm or "0") * elements.NEGLIGIBLE) ** 2 / scale_square
         return max(beside, Fraction(product_elements, 2**252))
 
     def peft(self) -> dict[str, Any]:

@@ -1,45 +1,90 @@
-"""The norm of a weight, from the checkpoint in the auditor's hands."""
+"""Norms of weights and of changes to them, from the checkpoint in the auditor's hands.
+
+Everything is read some kilobytes at a time, and summed in float64.
+"""
 
 from __future__ import annotations
 
 import math
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from kolm.bundle.tensors import parse_header
-from kolm.elements import square_sum
+from kolm.bundle.ranges import Ranges
+from kolm.bundle.tensors import TensorEntry, parse_header
+from kolm.elements import NEGLIGIBLE, as_floats, rounded_to_bfloat16, square_sum
+from kolm.methods.method import Stored
 from kolm.verify.subject import Subject
 
 if TYPE_CHECKING:
     from kolm.records.documents import ModulesRowParameter
 
-
 # Loading in bfloat16 rounds each stored element by at most this share, and so their norm.
 LOADING_ERROR: Final = 2.0**-8
+# What float64 makes of the sums here is off by far less than this share.
+_SUMMING_ERROR: Final = 2.0**-30
+_WIDTHS: Final = {"F64": 8, "F32": 4, "F16": 2, "BF16": 2}
+_ELEMENTS_AT_ONCE: Final = 16 * 1024
 
 
-def weight_norm(subject: Subject, parameter: ModulesRowParameter) -> float | None:
-    """The Frobenius norm of the stored tensor that a parameter was loaded from.
-
-    Args:
-        subject: with the auditor's base.
-        parameter: of a row of `modules.jsonl`.
-
-    Returns:
-        None where the checkpoint has no such tensor of floats, which V42 tells.
+class BaseNorms:
+    """The tensors of the auditor's base, found by the parameters that were loaded from them.
 
     Raises:
         KolmError: the base cannot be read, or is no base.
     """
-    from kolm.bundle.ranges import Ranges  # only an auditor with a base has shards
 
-    facts = subject.base_facts
-    stored = next((t for t in facts.tensors if [t.key] == parameter["checkpoint"]), None)
-    if stored is None:
-        return None
-    shard = subject.auditor.base_folder() / stored.file
-    with Ranges(shard) as data:
-        entries = parse_header(data, where=shard.name, canonical_form=False)
-        entry = next(entry for entry in entries if entry.name == stored.key)
-        sums = [square_sum(entry.dtype, piece) for piece in data.pieces(entry.start, entry.end)]
-    known = [part for part in sums if part is not None]
-    return math.sqrt(math.fsum(known)) if len(known) == len(sums) else None
+    def __init__(self, subject: Subject) -> None:
+        folder = subject.auditor.base_folder()
+        self._stored: dict[str, tuple[Path, TensorEntry]] = {}
+        for file in sorted({tensor.file for tensor in subject.base_facts.tensors}):
+            with Ranges(folder / file) as data:
+                for entry in parse_header(data, where=file, canonical_form=False):
+                    self._stored[entry.name] = folder / file, entry
+
+    def other(self, stated: str, parameter: ModulesRowParameter) -> float | None:
+        """The Frobenius norm of the stored tensor, where it is not the one that is stated.
+
+        What the checkpoint does not hold as floats has no norm; V42 tells of it.
+        """
+        found = self._find(parameter)
+        if found is None:
+            return None
+        path, entry = found
+        with Ranges(path) as data:
+            sums = [square_sum(entry.dtype, piece) for piece in data.pieces(entry.start, entry.end)]
+        known = [part for part in sums if part is not None]
+        norm = math.sqrt(math.fsum(known))
+        same = len(known) < len(sums) or abs(float(stated) - norm) <= norm * LOADING_ERROR
+        return None if same else norm
+
+    def changed(self, whole: Stored, parameter: ModulesRowParameter) -> bool:
+        """Whether a whole tensor differs from the parameter as it was loaded by more than rounding.
+
+        By the rule for deltas: the norm of the difference is surely at least 2^-24 of the weight's.
+        What the checkpoint does not hold as floats of this shape is taken to differ; V42 and V43
+        tell of it.
+        """
+        found = self._find(parameter)
+        if found is None or found[1].shape != whole.shape:
+            return True
+        path, entry = found
+        if not {entry.dtype, whole.dtype} <= _WIDTHS.keys():
+            return True
+        narrowed = parameter["dtype"] == "BF16" != entry.dtype
+        ours, theirs = _WIDTHS[whole.dtype], _WIDTHS[entry.dtype]
+        view, distances, norms = memoryview(whole.raw), [0.0], [0.0]
+        with Ranges(path) as data:
+            for start in range(0, entry.elements, _ELEMENTS_AT_ONCE):
+                end = min(start + _ELEMENTS_AT_ONCE, entry.elements)
+                now = as_floats(whole.dtype, view[start * ours : end * ours]) or ()
+                place = slice(entry.start + start * theirs, entry.start + end * theirs)
+                before = as_floats(entry.dtype, data[place]) or ()
+                before = rounded_to_bfloat16(before) if narrowed else before
+                distances.append(math.dist(now, before))
+                norms.append(math.hypot(*before))
+        surely = math.hypot(*distances) * (1 - _SUMMING_ERROR)
+        return surely > 0 and surely >= math.hypot(*norms) * float(NEGLIGIBLE)
+
+    def _find(self, parameter: ModulesRowParameter) -> tuple[Path, TensorEntry] | None:
+        keys: list[str] = parameter["checkpoint"]
+        return self._stored.get(keys[0]) if len(keys) == 1 else None

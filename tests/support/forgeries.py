@@ -315,6 +315,15 @@ def _understated_norms(parts: BundleParts) -> None:
             item["weight_norm"] = "0.0000001"
 
 
+def _rounded_projector(parts: BundleParts) -> None:
+    """Deltas that nobody can notice, and a projector that differs by a rounding of one number."""
+    _scaled_factors(1e-5)(parts)
+    for name, (dtype, shape, raw) in list(parts.tensors.items()):
+        if ".lora_" not in name:
+            parts.tensors[name] = dtype, shape, bytes([raw[0] ^ 1]) + raw[1:]
+    parts.retouch()
+
+
 def _norm_of_a_frozen_module(parts: BundleParts) -> None:
     row(parts, "lm_head")["weight_norm"] = "1"
 
@@ -879,6 +888,12 @@ FORGERIES = (
         "deltas below half an ulp, and norms of the base's weights understated",
         (),
         parts=_understated_norms,
+        only_by="base",
+    ),
+    Forgery(
+        "a projector that differs from the base's by a rounding, and deltas below half an ulp",
+        (),
+        parts=_rounded_projector,
         only_by="base",
     ),
     Forgery("a norm for a frozen module", ("V29",), parts=_norm_of_a_frozen_module),

@@ -13,11 +13,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kolm.elements import (
+    EXACT_RANK,
+    _signs,
     all_finite,
     all_moderate,
     is_zero,
     product_reaches,
     repeated,
+    rounded_to_bfloat16,
     square_sum,
     widened_bfloat16,
 )
@@ -61,8 +64,54 @@ def test_no_product_is_taken_for_larger_than_it_is(dtype: str, data: st.DataObje
     square = sum(x * x for x in (left @ right).ravel())
     stored = (dtype, _stored(dtype, outer)), (dtype, _stored(dtype, inner))
     assert not product_reaches(*stored, rank, square + Fraction(1, 2**600))
-    if columns == 1 and square:  # nothing can cancel among the columns
+    if square:  # up to the stated rank the answer is exact
         assert product_reaches(*stored, rank, square)
+
+
+@given(st.integers(0, 2**32))
+def test_a_product_that_the_signs_do_not_see_counts_by_its_norm(seed: int) -> None:
+    """It is orthogonal to the fixed signs, and wider than one piece of the Gram matrix."""
+    random = np.random.default_rng(seed)
+    signs = np.array(_signs(64))
+    inner = random.normal(0, 1, (3, 64)).astype(np.float32).astype(object)
+    inner = np.array([[float(np.float32(x)) for x in row] for row in inner])
+    inner[:, 1::2] = inner[:, ::2] * -signs[::2] * signs[1::2]
+    outer = np.float32(random.normal(0, 1, (5, 3))).astype(float)
+    exact = np.array([[Fraction(x) for x in row] for row in outer]) @ np.array(
+        [[Fraction(x) for x in row] for row in inner]
+    )
+    square = sum(x * x for x in exact.ravel())
+    stored = [("F32", _stored("F32", m.ravel().tolist())) for m in (outer, inner)]
+    assert product_reaches(*stored, 3, square)
+    assert not product_reaches(*stored, 3, square + Fraction(1, 2**600))
+    times = EXACT_RANK  # the same product and more, at a rank where the signs alone are asked
+    wide = [np.tile(outer, (1, times)), np.tile(inner, (times, 1))]
+    asked = [("F32", _stored("F32", m.ravel().tolist())) for m in wide]
+    assert not product_reaches(*asked, 3 * times, square)
+
+
+@pytest.mark.parametrize("dtype", ["F32", "F16"])
+@given(data=st.data())
+def test_rounding_to_bfloat16_agrees_with_torchs_rule(dtype: str, data: st.DataObject) -> None:
+    """Half a unit up, the even one of two: what adding 0x7FFF and the lowest kept bit gives."""
+    width = 16 if dtype == "F16" else 32
+    number = data.draw(st.floats(-(2.0**10), 2.0**10, width=width))
+    (rounded,) = rounded_to_bfloat16((number,))
+    below, above = _neighbours(number)
+    assert rounded in (below, above)
+    nearest = min((below, above), key=lambda x: abs(Fraction(x) - Fraction(number)))
+    if abs(Fraction(below) - Fraction(number)) != abs(Fraction(above) - Fraction(number)):
+        assert rounded == nearest
+    else:
+        assert struct.unpack("<I", struct.pack("<f", rounded))[0] >> 16 & 1 == 0 or below == above
+
+
+def _neighbours(number: float) -> tuple[float, float]:
+    """The bfloat16 numbers on both sides of a number, towards zero and away from it."""
+    word = struct.unpack("<I", struct.pack("<f", number))[0] & 0xFFFF0000
+    towards: float = struct.unpack("<f", struct.pack("<I", word))[0]
+    away: float = struct.unpack("<f", struct.pack("<I", word + 0x10000))[0]
+    return (towards, towards) if towards == number else (towards, away)
 
 
 @given(st.integers(0, 2**32), st.sampled_from(["F32", "BF16"]), st.sampled_from([24, 1024]))

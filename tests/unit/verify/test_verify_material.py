@@ -448,3 +448,20 @@ def test_v55_says_how_many_lengths_were_recomputed(world: World, base: Path) -> 
 def test_v55_with_another_base_shows_nothing(world: World, base: Path) -> None:
     change_a_tensor(base)
     assert "V55" in world.audit(base=base, rescore=rescoring(world.parts)).skipped
+
+
+def test_v27_every_stated_norm_is_the_bases(world: World, base: Path) -> None:
+    """Also one on which no answer rests."""
+    forged = world.parts.copy()
+    adapted = [row for row in forged.modules if row["weight_norm"] is not None]
+    adapted[-1]["weight_norm"] = "0.1"
+    assert world.audit(forged).overall is Verdict.OK
+    answers = world.audit(forged, base=base)
+    assert answers.failed == {"V27"}
+    assert answers["V27"].findings[0].where == f"modules.jsonl: {adapted[-1]['module']}"
+
+
+def test_v27_says_what_only_the_base_shows(world: World, base: Path) -> None:
+    assert "needs --base" in world.audit()["V27"].detail
+    count = sum(row["weight_norm"] is not None for row in world.parts.modules)
+    assert f"{count} of {count} norms" in world.audit(base=base)["V27"].detail
