@@ -171,14 +171,12 @@ def _gram(dtype: str, raw: bytes | memoryview, rank: int, *, lines: bool) -> lis
         if lines:
             vectors = [
                 list(
-                    _integers(
-                        dtype, view[(row * length + start) * width :][: (end - start) * width]
-                    )
+                    integers(dtype, view[(row * length + start) * width :][: (end - start) * width])
                 )
                 for row in range(rank)
             ]
         else:
-            some = list(_integers(dtype, view[start * rank * width : end * rank * width]))
+            some = list(integers(dtype, view[start * rank * width : end * rank * width]))
             vectors = [some[column::rank] for column in range(rank)]
         for row in range(rank):
             for column in range(row, rank):
