@@ -140,7 +140,7 @@ def test_equals_the_librarys_generate_with_the_adapter_on(finished: Path) -> Non
         out = session.adapted.generate(
             input_ids=ids,
             attention_mask=torch.ones_like(ids),
-            mm_token_type_ids=(ids == session.base.image_token_id).long(),
+            mm_token_type_ids=(ids == session.base.pictures.image_token_id).long(),
             max_new_tokens=6,
             do_sample=False,
             **pictures.reader.shown(use).inputs,
@@ -164,7 +164,7 @@ def test_prompts_without_pictures_with_two_and_with_turns_equal_the_library(tmp_
         out = session.adapted.generate(
             input_ids=ids,
             attention_mask=torch.ones_like(ids),
-            mm_token_type_ids=(ids == session.base.image_token_id).long(),
+            mm_token_type_ids=(ids == session.base.pictures.image_token_id).long(),
             max_new_tokens=6,
             do_sample=False,
             **shown,

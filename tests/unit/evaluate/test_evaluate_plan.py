@@ -14,7 +14,7 @@ def prompt(name: str, length: int, grid: tuple[int, int, int] | None = (1, 4, 4)
     if grid is not None:
         digest = of_bytes(name.encode())
         uses = (
-            ImageUse(file=digest, pixels=digest, grid=grid, max_pixels=None, start=0, tokens=4),
+            ImageUse(file=digest, pixels=digest, form=grid, max_pixels=None, start=0, tokens=4),
         )
     ids = tuple(range(length))
     return Prompt(case=name, example=Example(position=-1, input_ids=ids, trained=(), images=uses))
