@@ -51,7 +51,7 @@ def create_registry(folder: str | Path) -> Made:
     Raises:
         Usage: something is in the folder.
     """
-    backend = kind_of(folder).create(Path(folder))
+    backend = kind_of(folder).create(folder)
     return Made(backend.where, Seen.of(paths.config_folder(), backend).forget())
 
 

@@ -21,13 +21,14 @@ from kolm.registry.backends.backend import Backend, Stored
 from kolm.registry.pull import pull
 from kolm.registry.references import parse_reference
 from tests.support.bundles import make_parts
+from tests.support.commands import invoke
 from tests.support.registries import InMemory, World, check, read_claims
 
 
 class Tried(NamedTuple):
     """An empty place of a kind, below a folder of this test's own, and how a file is damaged."""
 
-    place: Callable[[Path], Path]
+    place: Callable[[Path], str | Path]
     put: Callable[[Any, Digest, bytes], object]
 
 
@@ -38,7 +39,7 @@ TRIED: dict[str, Tried] = {
     ),
     # A kind without any path: what reads a registry needs none.
     "memory": Tried(
-        place=lambda folder: Path(f"memory:/{folder}"),
+        place=lambda folder: f"memory://{folder.name}/registry",
         put=lambda backend, content, data: backend.files.update({content: data}),
     ),
 }
@@ -51,7 +52,7 @@ def _with_one_in_memory(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(InMemory, "made", {})
 
 
-def made(scheme: str, folder: Path) -> tuple[Kind, Path, Backend]:
+def made(scheme: str, folder: Path) -> tuple[Kind, str | Path, Backend]:
     place = TRIED[scheme].place(folder)
     return BACKENDS[scheme], place, BACKENDS[scheme].create(place)
 
@@ -86,6 +87,7 @@ def test_a_new_one_is_empty_and_opens(scheme: str, tmp_path: Path) -> None:
         assert (seen.names(), [*seen.blobs()], [*seen.strays()]) == ([], [], [])
         assert seen.entries("demo") == Stored({}, frozenset(), ())
         assert seen.identity == backend.identity
+        assert seen.where == str(place)
     with pytest.raises(Usage):
         kind.create(place)
 
@@ -188,7 +190,7 @@ def test_actions_reach_it_by_its_address(
     keyring.new_key()
     place = TRIED[scheme].place(tmp_path)
     bundle = make_parts(tmp_path).seal(tmp_path / "toy.kolm", key=choose_key(None))
-    registries.create_registry(place)
+    assert registries.create_registry(place).where == str(place)
     assert registries.publish(bundle, "demo/toy@1.0.0", registry=place).new
     assert [found["name"] for found in registries.list_registry(place)] == ["demo/toy"]
     assert registries.show("demo/toy", registry=place)["entry"]["version"] == "1.0.0"
@@ -199,3 +201,14 @@ def test_actions_reach_it_by_its_address(
     found = registries.verify_registry(place)
     told = [(problem.code, problem.where) for problem in found.problems]
     assert told == [("E_BLOB_DIGEST", "demo/toy@1.0.0")]
+
+
+def test_commands_hand_an_address_on_as_it_was_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("KOLM_HOME", str(tmp_path / "home"))
+    address = "memory://example.org/a"
+    assert invoke("registry", "init", address).code == 0
+    assert [*InMemory.made] == [address]
+    listed = invoke("registry", "list", "--registry", address, "--json")
+    assert listed.document()["names"] == []

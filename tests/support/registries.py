@@ -48,13 +48,13 @@ class InMemory:
     made: ClassVar[dict[str, "InMemory"]] = {}
 
     @classmethod
-    def create(cls, address: Path) -> "InMemory":
+    def create(cls, address: str | Path) -> "InMemory":
         if str(address) in cls.made:
             raise Usage("E_REGISTRY_EXISTS", "a registry is there", where=str(address))
         return cls.made.setdefault(str(address), cls(str(address)))
 
     @classmethod
-    def open(cls, address: Path) -> "InMemory":
+    def open(cls, address: str | Path) -> "InMemory":
         if str(address) not in cls.made:
             raise Unreadable("E_REGISTRY_MISSING", "there is none", where=str(address))
         return cls.made[str(address)]

@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 REGISTRY = click.option(
     "--registry",
     "folder",
-    type=click.Path(file_okay=False, path_type=Path),
-    default=Path("registry"),
+    type=click.Path(file_okay=False),  # a text: a path would change other addresses
+    default="registry",
     show_default=True,
     metavar="DIR",
     help="The folder of the registry.",
@@ -45,8 +45,8 @@ def command() -> None:
 
 
 @command.command("init")
-@click.argument("folder", type=click.Path(path_type=Path, file_okay=False))
-def init(folder: Path) -> None:
+@click.argument("folder", type=click.Path(file_okay=False))
+def init(folder: str) -> None:
     """Make an empty registry in the new or empty FOLDER.
 
     What you saw in a registry that was there before is forgotten.
@@ -73,7 +73,7 @@ def init(folder: Path) -> None:
 def publish(
     bundle: Path,
     target: str,
-    folder: Path,
+    folder: str,
     key: str | None,
     policy_file: Path | None,
     allow_below_gate: bool,
@@ -129,7 +129,7 @@ def publish(
 @TRUST
 def pull(
     reference: str,
-    folder: Path,
+    folder: str,
     target: Path | None,
     force: bool,
     policy_file: Path | None,
@@ -174,7 +174,7 @@ def pull(
 @click.argument("name", required=False)
 @REGISTRY
 @TRUST
-def list_(name: str | None, folder: Path, trust_file: Path | None) -> None:
+def list_(name: str | None, folder: str, trust_file: Path | None) -> None:
     """List the names with their highest version, or all versions of NAME."""
     listings = _browse(folder, trust_file, name=name)
     _answer_listings("list", listings, every_version=name is not None)
@@ -184,7 +184,7 @@ def list_(name: str | None, folder: Path, trust_file: Path | None) -> None:
 @click.argument("words", nargs=-1, required=True, metavar="WORD...")
 @REGISTRY
 @TRUST
-def search(words: tuple[str, ...], folder: Path, trust_file: Path | None) -> int:
+def search(words: tuple[str, ...], folder: str, trust_file: Path | None) -> int:
     """List the names that contain every WORD; the exit code is 1 if there is none."""
     listings = _browse(folder, trust_file, words=words)
     _answer_listings("search", listings, every_version=False)
@@ -195,7 +195,7 @@ def search(words: tuple[str, ...], folder: Path, trust_file: Path | None) -> int
 @click.argument("reference", metavar="NAME[@VERSION]|CID")
 @REGISTRY
 @TRUST
-def show(reference: str, folder: Path, trust_file: Path | None) -> None:
+def show(reference: str, folder: str, trust_file: Path | None) -> None:
     """Show what a published bundle says: receipt, evaluation, K-score. Runs nothing."""
     from kolm.actions import registries
     from kolm.cli.registry_text import bundle_text
@@ -211,7 +211,7 @@ def show(reference: str, folder: Path, trust_file: Path | None) -> None:
 @REGISTRY
 @POLICY
 @TRUST
-def verify(folder: Path, policy_file: Path | None, trust_file: Path | None) -> int:
+def verify(folder: str, policy_file: Path | None, trust_file: Path | None) -> int:
     """Re-check every history, signature, file and bundle of the registry."""
     from kolm.actions import registries
     from kolm.cli.registry_text import audit_text
@@ -237,7 +237,7 @@ def _cid(content: Digest) -> str:
     return cid_of(content)
 
 
-def _browse(folder: Path, trust_file: Path | None, **asked: Any) -> list[RegistryListListing]:
+def _browse(folder: str, trust_file: Path | None, **asked: Any) -> list[RegistryListListing]:
     from kolm.actions import registries
 
     told = output.current().reporter

@@ -18,14 +18,14 @@ from kolm.registry.backends.directory import Directory
 class Kind(Protocol):
     """A kind of place: how a registry there is made and opened by its address."""
 
-    def create(self, address: Path) -> Backend:
+    def create(self, address: str | Path, /) -> Backend:
         """Make an empty registry.
 
         Raises:
             Usage: something is there.
         """
 
-    def open(self, address: Path) -> Backend:
+    def open(self, address: str | Path, /) -> Backend:
         """Open an existing registry.
 
         Raises:
@@ -64,4 +64,4 @@ def open_registry(address: str | Path) -> Backend:
         Usage: ``E_REGISTRY_URL``.
         Unreadable: it is none, or of an unknown version.
     """
-    return kind_of(address).open(Path(address))
+    return kind_of(address).open(address)

@@ -42,17 +42,18 @@ _HEX = re.compile(r"[0-9a-f]{64}\Z", re.ASCII)
 class Directory:
     """A registry folder; make it with `create`, use it with `open`."""
 
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
+    def __init__(self, folder: str | Path) -> None:
+        self._folder = Path(folder)
 
     @classmethod
-    def create(cls, folder: Path) -> Directory:
+    def create(cls, folder: str | Path) -> Directory:
         """Make an empty registry in a new or empty folder.
 
         Raises:
             Usage: the folder holds something.
             Denied: the folder cannot be written.
         """
+        folder = Path(folder)
         if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
             raise Usage(
                 "E_REGISTRY_EXISTS",
@@ -68,12 +69,13 @@ class Directory:
         return cls(folder)
 
     @classmethod
-    def open(cls, folder: Path) -> Directory:
+    def open(cls, folder: str | Path) -> Directory:
         """Open an existing registry.
 
         Raises:
             Unreadable: it is not a registry, or of an unknown version.
         """
+        folder = Path(folder)
         try:
             data = read_small(folder / _MARK_NAME, max_bytes=_MAX_MARK_BYTES)
         except (FileNotFoundError, NotADirectoryError):
