@@ -84,7 +84,7 @@ def hold_stream(stream: Readable, *, size: int, where: str) -> Held:
     """
     limits.BUNDLE_BYTES.hold(size, where=where)
     path = Path(where)
-    return _copied(path, _pieces(stream.read, size, path, _another_size), size)
+    return _copied(path, _pieces(stream.read, size, path, other_bytes), size)
 
 
 def _demand_written(path: Path, handle: int, size: int) -> None:
@@ -161,11 +161,12 @@ def _changed(path: Path, expected: str, found: str) -> Unreadable:
     )
 
 
-def _another_size(path: Path, expected: str, found: str) -> Refused:
+def other_bytes(where: Path | str, expected: str, found: str) -> Refused:
+    """The error of a file that is not the one that a registry's entry names."""
     return Refused(
         "E_BLOB_DIGEST",
         "the registry hands out other bytes than its entry names",
-        where=str(path),
+        where=str(where),
         expected=expected,
         found=found,
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from kolm.bundle.held import Held, hold_stream
+from kolm.bundle.held import Held, hold_stream, other_bytes
 from kolm.errors import Refused
 from kolm.registry.backends.backend import Backend
 from kolm.registry.check import Check, ReadClaims
@@ -24,13 +24,7 @@ def fetch(backend: Backend, signed: SignedEntry) -> Held:
     with backend.blob(file.digest) as stream:
         held = hold_stream(stream, size=file.size, where=signed.label)
     if held.digest != file.digest:
-        raise Refused(
-            "E_BLOB_DIGEST",
-            "the registry hands out other bytes than its entry names",
-            where=signed.label,
-            expected=file.digest,
-            found=held.digest,
-        )
+        raise other_bytes(signed.label, file.digest, held.digest)
     return held
 
 

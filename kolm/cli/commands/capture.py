@@ -17,7 +17,7 @@ from kolm.counting import counted
 
 if TYPE_CHECKING:
     from kolm.actions.capturing import TakenIn
-    from kolm.records.answers import CaptureSnapshot, CaptureStats
+    from kolm.records.answers import CaptureExport, CaptureSnapshot, CaptureStats
     from kolm.records.sides import Split
 
 
@@ -192,7 +192,7 @@ def export(
     done = capturing.export_captures(
         target, store=folder, form=form, tags=tags, force=force, reporter=out.reporter
     )
-    document = {
+    document: CaptureExport = {
         "schema": "urn:kolm:cli-capture-export:v1",
         "captures": done.captures,
         "file": str(done.file),

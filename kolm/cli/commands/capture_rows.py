@@ -12,7 +12,13 @@ from kolm.cli.options import STORE
 from kolm.counting import counted
 
 if TYPE_CHECKING:
-    from kolm.records.answers import CaptureListCapture, CaptureRemove, CaptureShow, CaptureVerify
+    from kolm.records.answers import (
+        CaptureList,
+        CaptureListCapture,
+        CaptureRemove,
+        CaptureShow,
+        CaptureVerify,
+    )
 
 SHOWN_ROWS = 50  # of a list, unless more are asked for
 SHOWN_TEXT = 60  # characters of a prompt or an answer in a list
@@ -28,7 +34,7 @@ def list_(folder: Path, tags: tuple[str, ...], limit: int) -> None:
     from kolm.actions import stored_captures
 
     rows = stored_captures.list_captures(folder, tags=tags)
-    document = {
+    document: CaptureList = {
         "schema": "urn:kolm:cli-capture-list:v1",
         "store": str(folder),
         "captures": rows,
