@@ -16,7 +16,7 @@ from kolm.errors import Refused
 from kolm.records.verification import CheckResult, Verdict
 from kolm.sign.keys import PublicKey
 from kolm.sign.trust import Role, TrustedKey, TrustStore
-from kolm.verify.policy import BUILT_IN, Policy, load_policy
+from kolm.verify.policy import Demands, Policy, policy_of
 
 _LAST_OF_THE_BUNDLE = 39  # V01 to V39 ask of the bundle alone
 _FIRST_OF_THE_POLICY = 60  # V60 and later ask what the policy demands
@@ -46,7 +46,7 @@ class Acceptance:
             Refused: ``E_COMPILE_NOT_VERIFIED``.
         """
         if self.policy is None:
-            report = verify(made, policy=BUILT_IN, trust=self.trust)
+            report = verify(made, trust=self.trust)
         else:
             report = verify(
                 made, policy=self.policy, trust=self.trust, base=self.base, captures=self.captures
@@ -79,9 +79,7 @@ class Acceptance:
         return "" if self.policy is None else f" and policy {self.policy.name}"
 
 
-def acceptance(
-    policy: Policy | str | Path | None, *, key: PublicKey, base: Path, captures: Path
-) -> Acceptance:
+def acceptance(policy: Demands, *, key: PublicKey, base: Path, captures: Path) -> Acceptance:
     """What a bundle that `key` signs must pass.
 
     Raises:
@@ -91,7 +89,7 @@ def acceptance(
     if trust.find(key.keyid) is None:
         own = TrustedKey(name=_free_name(trust), key=key, roles=frozenset(Role))
         trust = TrustStore((*trust.keys, own))
-    named = policy if isinstance(policy, Policy | None) else load_policy(Path(policy))
+    named = None if policy is None else policy_of(policy)
     return Acceptance(policy=named, trust=trust, base=base, captures=captures)
 
 

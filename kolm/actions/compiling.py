@@ -32,7 +32,7 @@ from kolm.score.cases import read_cases
 from kolm.score.evaluation import evaluate
 from kolm.sign.keys import PrivateKey
 from kolm.spec.load import load_spec
-from kolm.verify.policy import Policy
+from kolm.verify.policy import Demands
 
 if TYPE_CHECKING:
     from kolm.records.documents import Evaluation, Kscore, Lock, PredictionsRow
@@ -79,7 +79,7 @@ def compile_bundle(
     dry_run: bool = False,
     allow_below_gate: bool = False,
     key: str | None = None,
-    policy: Policy | str | Path | None = None,
+    policy: Demands = None,
     ask_passphrase: AskPassphrase = passphrase_from_environment,
     reporter: Reporter | None = None,
 ) -> CompileResult:

@@ -29,7 +29,7 @@ from kolm.score.evaluation import evaluate
 from kolm.score.overlap import learned, measure_overlap, seen_images
 from kolm.sign import envelope, predicates, statement
 from kolm.train.profile import child_environment
-from kolm.verify.policy import BUILT_IN, Policy
+from kolm.verify.policy import Demands
 
 if TYPE_CHECKING:
     from kolm.records.documents import Evaluation, Kscore, KscorePackOverlap
@@ -56,7 +56,7 @@ def evaluate_bundle(
     trained_on: str | Path | None = None,
     base: str | Path | None = None,
     trust: Trust = None,
-    policy: Policy | str | Path = BUILT_IN,
+    policy: Demands = None,
     allow_below_gate: bool = False,
     key: str | None = None,
     ask_passphrase: AskPassphrase = passphrase_from_environment,

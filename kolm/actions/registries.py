@@ -28,14 +28,12 @@ from kolm.registry.references import parse_name, parse_reference, parse_target
 from kolm.registry.resolve import resolve
 from kolm.registry.seen import Seen
 from kolm.sign.trust import TrustStore
-from kolm.verify.policy import BUILT_IN, Policy, load_policy
+from kolm.verify.policy import Demands, policy_of
 
 if TYPE_CHECKING:
     from kolm.records.answers import RegistryListListing
     from kolm.registry.backends.backend import Backend
     from kolm.registry.catalog import Shown
-
-Demands = Policy | str | Path
 
 
 class Made(NamedTuple):
@@ -62,7 +60,7 @@ def publish(
     registry: str | Path,
     key: str | None = None,
     trust: Trust = None,
-    policy: Demands = BUILT_IN,
+    policy: Demands = None,
     allow_below_gate: bool = False,
     ask_passphrase: AskPassphrase = passphrase_from_environment,
     reporter: Reporter | None = None,
@@ -75,7 +73,7 @@ def publish(
         registry: its folder.
         key: name of the signing key.
         trust: whose keys are believed: a store or its file; without one this user's own.
-        policy: what the bundle must pass.
+        policy: what the bundle must pass; without one the built-in policy.
         allow_below_gate: publish it too when it misses what the policy demands of its scores.
         ask_passphrase: called with the name of an encrypted key.
         reporter: hears warnings.
@@ -101,7 +99,7 @@ def pull(
     output: Path | None = None,
     force: bool = False,
     trust: Trust = None,
-    policy: Demands = BUILT_IN,
+    policy: Demands = None,
     allow_below_gate: bool = False,
     reporter: Reporter | None = None,
 ) -> pulling.Pulled:
@@ -194,7 +192,7 @@ def verify_registry(
     registry: str | Path,
     *,
     trust: Trust = None,
-    policy: Demands = BUILT_IN,
+    policy: Demands = None,
     reporter: Reporter | None = None,
 ) -> audits.Audit:
     """Check every history, signature, file and bundle of a registry again."""
@@ -217,7 +215,7 @@ def _check(
     return verified(
         trust=trust,
         now=datetime.now(UTC),  # noqa: TID251 - actions read the clock
-        policy=policy if isinstance(policy, Policy) else load_policy(Path(policy)),
+        policy=policy_of(policy),
         below_gate=told.warned if allow_below_gate else None,
         way_out="" if allow_below_gate is None else ALLOW_BELOW_GATE,
     )

@@ -25,7 +25,7 @@ from kolm.events import Reporter, Silent
 from kolm.format.names import LOCK
 from kolm.models.resolve import locked_base, resolve_base
 from kolm.store.blobs import BlobStore
-from kolm.verify.policy import BUILT_IN, Policy
+from kolm.verify.policy import Demands
 
 if TYPE_CHECKING:
     from kolm.records.documents import Capture, CaptureImage, CapturePart, Lock
@@ -91,7 +91,7 @@ def load(
     *,
     base: str | Path | None = None,
     trust: Trust = None,
-    policy: Policy | str | Path = BUILT_IN,
+    policy: Demands = None,
     allow_below_gate: bool = False,
     reporter: Reporter | None = None,
 ) -> LoadedBundle:
@@ -154,7 +154,7 @@ def run(
     prompt: str,
     base: str | Path | None = None,
     trust: Trust = None,
-    policy: Policy | str | Path = BUILT_IN,
+    policy: Demands = None,
     allow_below_gate: bool = False,
     reporter: Reporter | None = None,
 ) -> RunAnswer:

@@ -48,4 +48,6 @@ def trust_of(trust: Trust) -> TrustStore:
     """
     if isinstance(trust, TrustStore):
         return trust
-    return TrustStore.load_file(Path(trust)) if trust else TrustStore.load(paths.config_folder())
+    if trust is None:
+        return TrustStore.load(paths.config_folder())
+    return TrustStore.load_file(Path(trust))

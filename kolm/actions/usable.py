@@ -12,7 +12,7 @@ from kolm.digest import Digest
 from kolm.events import Reporter
 from kolm.records.verification import Verification
 from kolm.registry.check import ALLOW_BELOW_GATE, demand
-from kolm.verify.policy import Policy, load_policy
+from kolm.verify.policy import Demands, Policy, policy_of
 
 
 class Usable(NamedTuple):
@@ -27,7 +27,7 @@ def demand_usable(
     *,
     base: Path,
     trust: Trust,
-    policy: Policy | str | Path,
+    policy: Demands,
     allow_below_gate: bool,
     reporter: Reporter,
 ) -> Usable:
@@ -37,7 +37,7 @@ def demand_usable(
         container: the bundle; what is used afterwards is read out of it too.
         base: the base's folder.
         trust: whose keys are believed: a store or its file; without one this user's own.
-        policy: what is demanded: a policy or its file.
+        policy: what is demanded: a policy or its file; without one the built-in policy.
         allow_below_gate: let it pass without what the policy demands of its scores.
         reporter: hears a warning if it needed that.
 
@@ -45,7 +45,7 @@ def demand_usable(
         Refused: the verdict is no.
         Unreadable: what decides could not be looked at.
     """
-    demanded = policy if isinstance(policy, Policy) else load_policy(Path(policy))
+    demanded = policy_of(policy)
     warnings: list[str] = []
 
     def verify_under(wanted: Policy) -> Verification:

@@ -24,7 +24,7 @@ from kolm.events import Reporter, Silent
 from kolm.format.names import CASES, LOCK
 from kolm.records.verification import Finding, Verification
 from kolm.verify import verifier
-from kolm.verify.policy import BUILT_IN, Policy, load_policy
+from kolm.verify.policy import Demands, policy_of
 from kolm.verify.ports import (
     PictureFacts,
     RecountJob,
@@ -101,7 +101,7 @@ class StoreSource:
 def verify(
     bundle: str | Path | Container,
     *,
-    policy: Policy | str | Path = BUILT_IN,
+    policy: Demands = None,
     trust: Trust = None,
     now: datetime | None = None,
     reporter: Reporter | None = None,
@@ -114,7 +114,7 @@ def verify(
 
     Args:
         bundle: the `.kolm` file; or the open container, of whoever goes on to use it.
-        policy: what is demanded: a policy or its file.
+        policy: what is demanded: a policy or its file; without one the built-in policy.
         trust: whose keys are believed: a store or its file; without one this user's own.
         now: the time that the report carries; without one the clock's.
         reporter: hears of the child's progress.
@@ -130,7 +130,7 @@ def verify(
         Usage: `rescore` without `captures`.
     """
     container = bundle if isinstance(bundle, Container) else open_container(Path(bundle))
-    demanded = policy if isinstance(policy, Policy) else load_policy(Path(policy))
+    demanded = policy_of(policy)
     believed = trust_of(trust)
     moment = now or datetime.now(UTC)  # noqa: TID251 - the composition reads the clock
     folder = None if base is None else _folder_of(base)

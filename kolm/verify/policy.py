@@ -119,6 +119,20 @@ def read_policy(value: object, *, where: str) -> Policy:
     return policy
 
 
+Demands = Policy | str | Path | None  # a policy, its file, or the built-in one
+
+
+def policy_of(demands: Demands) -> Policy:
+    """What is demanded of a bundle.
+
+    Raises:
+        KolmError: as `load_policy`.
+    """
+    if isinstance(demands, Policy):
+        return demands
+    return BUILT_IN if demands is None else load_policy(Path(demands))
+
+
 def load_policy(path: Path) -> Policy:
     """A policy file (strict JSON).
 

@@ -62,7 +62,6 @@ def command(
     from kolm import actions
     from kolm.cli.passphrase import ask_passphrase
     from kolm.cli.scores import overlap_line, score_lines
-    from kolm.verify.policy import BUILT_IN
 
     out = output.current()
     result = actions.evaluate_bundle(
@@ -71,7 +70,7 @@ def command(
         trained_on=trained_on,
         base=base,
         trust=trust_file,
-        policy=policy_file or BUILT_IN,
+        policy=policy_file,
         allow_below_gate=allow_below_gate,
         key=key,
         ask_passphrase=ask_passphrase,

@@ -14,7 +14,6 @@ from kolm.cli.options import BELOW_GATE, POLICY, TRUST
 if TYPE_CHECKING:
     from kolm.digest import Digest
     from kolm.records.answers import RegistryListListing
-    from kolm.verify.policy import Policy
 
 
 REGISTRY = click.option(
@@ -91,7 +90,7 @@ def publish(
         target,
         registry=folder,
         key=key,
-        policy=_policy(policy_file),
+        policy=policy_file,
         allow_below_gate=allow_below_gate,
         ask_passphrase=ask_passphrase,
         reporter=output.current().reporter,
@@ -148,7 +147,7 @@ def pull(
         output=target,
         force=force,
         trust=trust_file,
-        policy=_policy(policy_file),
+        policy=policy_file,
         allow_below_gate=allow_below_gate,
         reporter=output.current().reporter,
     )
@@ -218,17 +217,11 @@ def verify(folder: str, policy_file: Path | None, trust_file: Path | None) -> in
 
     out = output.current()
     found = registries.verify_registry(
-        folder, trust=trust_file, policy=_policy(policy_file), reporter=out.reporter
+        folder, trust=trust_file, policy=policy_file, reporter=out.reporter
     ).to_document()
     headline = out.paint(found["verdict"].replace("_", " "), TONES[found["verdict"]])
     out.answer(found, lambda: audit_text(found, headline), brief=found["verdict"])
     return EXITS[found["verdict"]]
-
-
-def _policy(file: Path | None) -> Policy | Path:
-    from kolm.verify.policy import BUILT_IN
-
-    return BUILT_IN if file is None else file
 
 
 def _cid(content: Digest) -> str:

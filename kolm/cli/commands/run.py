@@ -43,7 +43,6 @@ def command(
     Verifies first, with the base: what does not pass is not loaded.
     """
     from kolm import actions
-    from kolm.verify.policy import BUILT_IN
 
     out = output.current()
     answer = actions.run(
@@ -52,7 +51,7 @@ def command(
         prompt=prompt,
         base=base,
         trust=trust_file,
-        policy=policy_file or BUILT_IN,
+        policy=policy_file,
         allow_below_gate=allow_below_gate,
         reporter=out.reporter,
     )

@@ -56,12 +56,11 @@ def command(
     """
     from kolm.actions.verification import verify
     from kolm.records import codec
-    from kolm.verify.policy import BUILT_IN
 
     out = output.current()
     report = verify(
         bundle,
-        policy=policy or BUILT_IN,
+        policy=policy,
         trust=trust_file,
         reporter=out.reporter if rescore else None,  # nothing else takes long enough to tell
         base=base,
