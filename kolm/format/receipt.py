@@ -33,7 +33,14 @@ if TYPE_CHECKING:
 
 
 SCHEMA: Final = "urn:kolm:receipt:v1"
-ROLES: Final[tuple[ModulesRowRole, ...]] = ("head", "language", "other", "projector", "vision")
+ROLES: Final[tuple[ModulesRowRole, ...]] = (
+    "audio",
+    "head",
+    "language",
+    "other",
+    "projector",
+    "vision",
+)
 
 
 def derive_receipt(
@@ -137,6 +144,7 @@ def count_roles(modules: Iterable[ModulesRow]) -> ReceiptCounts:
     the elements of the adapter's tensors.
     """
     counts: ReceiptCounts = {
+        "audio": _no_modules(),
         "head": _no_modules(),
         "language": _no_modules(),
         "other": _no_modules(),

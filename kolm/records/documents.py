@@ -472,7 +472,7 @@ class ModulesRowParameter(TypedDict):
     requires_grad: bool
     shape: list[int]
 
-ModulesRowRole = Literal['vision', 'projector', 'language', 'head', 'other']
+ModulesRowRole = Literal['vision', 'audio', 'projector', 'language', 'head', 'other']
 
 ModulesRowState = Literal['frozen', 'adapted', 'trained']
 
@@ -681,6 +681,7 @@ class ReceiptRoleCount(TypedDict):
     trained: int
 
 class ReceiptCounts(TypedDict):
+    audio: ReceiptRoleCount
     head: ReceiptRoleCount
     language: ReceiptRoleCount
     other: ReceiptRoleCount

@@ -69,7 +69,7 @@ LEVELS: Final[dict[str, PredicateVerificationSummaryVerifiedLevel]] = {
     "process": "KOLM_PROCESS",
     "scores": "KOLM_SCORES",
 }
-ROLES = ("vision", "projector", "language", "head", "other")
+ROLES = ("vision", "audio", "projector", "language", "head", "other")
 
 
 class Build(NamedTuple):

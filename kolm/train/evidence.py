@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 from kolm.bundle.tensors import tensor_digest
 from kolm.counting import counted
@@ -27,7 +27,6 @@ if TYPE_CHECKING:
         ModulesRowBuffer,
         ModulesRowDtype,
         ModulesRowParameter,
-        ModulesRowRole,
         ModulesRowState,
     )
 
@@ -198,8 +197,7 @@ def module_rows(
             {
                 "module": module.name,
                 "class": module.kind,
-                # no document has a place for audio yet, and no family a tensor of it
-                "role": cast("ModulesRowRole", module.role.value),
+                "role": module.role.value,
                 "state": _state(own),
                 "weight_norm": _weight_norm(module) if _state(own) == "adapted" else None,
                 "parameters": [
