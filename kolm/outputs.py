@@ -130,7 +130,7 @@ def exists(target: Path) -> Usage:
     """The error of a target that is not overwritten."""
     return Usage(
         "E_TARGET_EXISTS",
-        "another file is there, and it is not overwritten",
+        "another file has this name, and it is not overwritten",
         where=str(target),
         hint="choose another name, or pass --force to replace it",
     )

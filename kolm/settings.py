@@ -70,7 +70,9 @@ def flag(name: str) -> bool:
         return True
     if value in ("0", "false", "no", "off"):
         return False
-    raise Usage("E_ENVIRONMENT_VALUE", f"{name} is a switch", expected="1 or 0", found=value)
+    raise Usage(
+        "E_ENVIRONMENT_VALUE", f"{name} must be a yes or a no", expected="1 or 0", found=value
+    )
 
 
 def features_bytes() -> int:
@@ -84,7 +86,7 @@ def features_bytes() -> int:
     if not (value.isascii() and value.isdecimal()):
         raise Usage(
             "E_ENVIRONMENT_VALUE",
-            "KOLM_FEATURES_BYTES is a number of bytes",
+            "KOLM_FEATURES_BYTES must be a number of bytes",
             expected="a whole number",
             found=value[:80],
         )

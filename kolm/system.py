@@ -40,7 +40,7 @@ _FULL = _Meaning(
     Lacking,
     "E_DISK_FULL",
     "no room is left on the disk",
-    "make room and run the command again; nothing half-written is taken for whole",
+    "make room and run the command again; incomplete files are never used",
 )
 _TOO_MANY_OPEN = _Meaning(
     Lacking,
@@ -58,7 +58,7 @@ _BUSY = _Meaning(
     Unreadable, "E_FILE_BUSY", "another program holds the file", "close it, then try again"
 )
 _TAKEN = _Meaning(
-    Usage, "E_TARGET_EXISTS", "something else is at this place", "choose another name"
+    Usage, "E_TARGET_EXISTS", "there is something else of this name", "choose another name"
 )
 _MEMORY = _Meaning(
     Lacking,
@@ -95,7 +95,7 @@ _MEANINGS: dict[int, _Meaning] = {
     errno.EAGAIN: _Meaning(
         Lacking,
         "E_PROCESSES",
-        "the system starts no further process",
+        "the system cannot start another process",
         "close other programs, or raise the limit: ulimit -u",
     ),
     errno.EISDIR: _Meaning(
@@ -104,7 +104,7 @@ _MEANINGS: dict[int, _Meaning] = {
     errno.ELOOP: _Meaning(
         Unreadable,
         "E_LINK",
-        "a symbolic link that is not followed, or links that lead in a circle",
+        "a symbolic link where none is followed, or links that form a loop",
         "name the file itself",
     ),
     errno.ENAMETOOLONG: _Meaning(

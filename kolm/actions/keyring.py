@@ -84,7 +84,7 @@ def trust_key(
     if (Role.PUBLISHER in roles) != bool(names):
         raise Usage(
             "E_TRUST_NAMES",
-            "a publisher needs the names that it may publish, and only a publisher has them",
+            "--names says what a publisher may publish: this role needs it, and no other has it",
             expected="--role publisher together with --names",
             hint="--names 'demo/*', or --names '*' for every name",
         )
@@ -116,7 +116,7 @@ def export_key(
         if secret:
             raise Usage(
                 "E_KEYS_EXPORT_OVER_PRIVATE",
-                "a private key is there, and it is never replaced",
+                "this file is a private key, and kolm never overwrites one",
                 where=str(output),
                 hint="choose another name for the public half",
             )

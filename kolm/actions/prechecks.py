@@ -71,7 +71,7 @@ def look_at_key(name: str | None = None) -> Iterator[Found]:
             raise  # wrong, or not ours to read
         yield Found("key", "warning", "the signing key is encrypted, and kolm compile will ask")
     else:
-        yield ok("key", "a signing key is there")
+        yield ok("key", "found a signing key")
 
 
 def look_at_disk(folder: Path) -> Iterator[Found]:
@@ -97,7 +97,7 @@ def _data(ahead: Ahead) -> Iterator[Found]:
     snapshot = ahead.prepared.snapshot
     sides, dropped = snapshot.header.splits, snapshot.header.near_duplicates.dropped
     out = "".join(
-        f"; {count:,} on no side, {why}"
+        f"; {count:,} left out of the split, {why}"
         for count, why in (
             (dropped, "because an eval image has a near twin in them"),
             (sides.none.captures - dropped, "because they would join many groups"),
@@ -134,7 +134,7 @@ def _tokens(ahead: Ahead) -> Iterator[Found]:
     if not stated_end_tokens(folder, tokenizer):
         raise Refused(
             "E_BASE_NO_END_TOKEN",
-            "the base names no token that ends an answer",
+            "the base has no end-of-sequence token",
             where="generation_config.json",
             expected="eos_token_id",
         )
@@ -142,7 +142,7 @@ def _tokens(ahead: Ahead) -> Iterator[Found]:
         yield Found(
             "base",
             "warning",
-            "the base names no token for padding; the one that ends answers is taken, masked",
+            "the base has no padding token; its end-of-sequence token is used, and masked",
         )
     yield from _positions(ahead)
 
@@ -163,7 +163,7 @@ def _positions(ahead: Ahead) -> Iterator[Found]:
             "base",
             Refused(
                 "E_BASE_POSITIONS",
-                f"{count(long, 'capture')} longer than the base was made for",
+                f"{count(long, 'capture')} longer than the base's context length",
                 where="train.max_seq_length",
                 expected=f"at most {limit} tokens, an answer included",
                 found=listed(long),
@@ -188,7 +188,7 @@ def _blobs(ahead: Ahead) -> Iterator[Found]:
                 problems.append((f"{names[capture]}, picture {file}", error))
     yield from grouped("pictures", "picture", problems)
     if not problems:
-        yield ok("pictures", f"{len(users):,} picture files are whole")
+        yield ok("pictures", f"{len(users):,} picture files are intact")
 
 
 def _examples(ahead: Ahead) -> Iterator[Found]:
@@ -249,7 +249,7 @@ def _prompts(ahead: Ahead) -> Iterator[Found]:
             "eval side",
             "warning",
             f"{count(long, 'reference answer')} longer than evaluation.max_new_tokens "
-            f"({evaluation['max_new_tokens']}) and can never be given",
+            f"({evaluation['max_new_tokens']}) so the model cannot produce them",
             found=listed(long),
         )
     if not ahead.allow_below_gate:
@@ -306,8 +306,8 @@ def _settings(ahead: Ahead) -> Iterator[Found]:
             yield Found(
                 "settings",
                 "warning",
-                f"training sees each capture about {passes:,.0f} times: it will learn them by "
-                f"heart; more than {_MANY_PASSES} passes seldom help",
+                f"training sees each capture about {passes:,.0f} times: it will memorise "
+                f"them; more than {_MANY_PASSES} passes seldom help",
             )
 
 

@@ -255,7 +255,7 @@ def raise_together(errors: Sequence[KolmError]) -> None:
     if errors:
         raise type(errors[0])(
             "E_COMPILE_PRECHECKS",
-            f"{len(errors)} things stand in the way of this compile",
+            f"{len(errors)} problems stop this compile",
             found="\n".join(map(str, errors)),
             hint="kolm check shows each of them with what to do",
         )

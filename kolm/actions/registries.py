@@ -161,7 +161,7 @@ def list_registry(
     if wanted is not None and not listed:
         raise Unreadable(
             "E_REFERENCE_UNKNOWN",
-            "the registry has nothing by this reference",
+            "the registry has no bundle of this name, version or id",
             where=str(registry),
             found=wanted,
             hint="kolm registry list",
@@ -231,5 +231,7 @@ def _seen(backend: Backend, told: Reporter) -> Iterator[Seen]:
         try:
             seen.save()
         except (Denied, Lacking) as error:
-            lost = "what was seen is not remembered, so that a rollback would not be noticed"
+            lost = (
+                "what was seen in this registry cannot be saved, so a rollback would go unnoticed"
+            )
             told.warned(f"{lost}: {error}")

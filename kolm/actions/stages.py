@@ -114,7 +114,7 @@ def _finish(
 ) -> None:
     """Make a stage's result where it is not there whole."""
     if is_done(stage, folder, key):
-        reporter.noted(f"{stage.name}: this was done before; its result is taken as it is")
+        reporter.noted(f"{stage.name}: done earlier; its result is reused")
         return
     make_ready(stage, folder, key)
     write_inputs(folder, prepared, places)
@@ -131,7 +131,7 @@ def _finish(
             "E_STAGE_CHANGED",
             "a file of a stage was changed while the stage ran",
             where=str(folder),
-            hint="run the command again; what does not hold is made again",
+            hint="run the command again; damaged results are made again",
         )
 
 

@@ -110,13 +110,13 @@ def attach(
         odd = sorted(set(found) ^ set(expected))
         raise Refused(
             "E_ADAPTER_TARGETS",
-            "the adapter is not on exactly the modules that the roles name",
+            "the adapted modules are not exactly those that roles and targets select",
             where="train.method",
             found=", ".join(odd[:5]),
         )
     whole = {tensor.module for tensor in tensors if tensor.whole}
     if not all(any(name == p or name.startswith(p + ".") for p in projector) for name in whole):
-        raise Refused("E_ADAPTER_TARGETS", "a module outside the projector is trained whole")
+        raise Refused("E_ADAPTER_TARGETS", "a module outside the projector is trained in full")
     return Attached(
         model=wrapped,
         base=wrapped.get_base_model(),
@@ -129,7 +129,7 @@ def _demand_the_familys(method: Method, again: Method) -> None:
     if method != again:
         raise Refused(
             "E_ADAPTER_TARGETS",
-            "the lock's method is not the one that the role table gives",
+            "the lock's method differs from the one derived from the family's role table",
             where="train.method",
             expected=again.target_expression,
             found=method.target_expression[:200],

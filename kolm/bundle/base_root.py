@@ -104,7 +104,7 @@ def _measure(folder: Path) -> BaseFacts:
     if not folder.is_dir():
         raise Unreadable(
             "E_CANNOT_READ",
-            "this is no folder, nor the name of a base on this machine",
+            "this is neither a folder nor the name of a base on this machine",
             where=str(folder)[:400],
         )
     shards = _shards(folder)
@@ -121,7 +121,7 @@ def _measure(folder: Path) -> BaseFacts:
     )
     model_type = config.get("model_type") if type(config) is dict else None
     if not isinstance(model_type, str):
-        raise _refused("config.json names no model_type", "config.json")
+        raise _refused("config.json has no model_type", "config.json")
     return BaseFacts(
         root=root_of(tensors, files),
         tensors=tuple(tensors),
@@ -201,7 +201,7 @@ def _shards(folder: Path) -> list[Path]:
             pickles[0],
             "convert it once with safetensors.torch.save_file and use the result",
         )
-    raise _refused("the base has no *.safetensors", folder.name)
+    raise _refused("the base has no *.safetensors file", folder.name)
 
 
 def _tensors(shard: Path) -> Iterator[BaseTensor]:

@@ -116,7 +116,7 @@ def layout_is_derived(container: Container) -> Iterator[KolmError]:
 
 
 def _not_derived(name: str) -> Refused:
-    message = "the entry is not the one that manifest and claims make"
+    message = "the entry differs from the one derived from manifest and claims"
     return Refused("E_CONTAINER_LAYOUT", message, where=name)
 
 

@@ -165,7 +165,7 @@ def other_bytes(where: Path | str, expected: str, found: str) -> Refused:
     """The error of a file that is not the one that a registry's entry names."""
     return Refused(
         "E_BLOB_DIGEST",
-        "the registry hands out other bytes than its entry names",
+        "the registry's file is not the one that its signed entry names",
         where=str(where),
         expected=expected,
         found=found,

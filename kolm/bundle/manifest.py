@@ -112,7 +112,7 @@ def _check_contents(members: list[Member]) -> None:
                 "E_MEMBER_EQUAL",
                 "two members are the same bytes",
                 where=member.name,
-                expected=f"bytes of its own, not those of {first}",
+                expected=f"other bytes than those of {first}",
                 found=member.digest,
             )
 
@@ -147,7 +147,7 @@ def parse_manifest(data: bytes | memoryview) -> Manifest:
     if build_manifest((receipt, *layers), value["artifactType"]) != bytes(data):
         raise Refused(
             "E_MANIFEST",
-            "the manifest is not the one that its members have",
+            "the manifest differs from the one derived from its members",
             where="manifest",
             expected="the members in table order with the media types of the table",
         )

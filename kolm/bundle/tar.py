@@ -112,7 +112,9 @@ def _entry(view: memoryview, position: int) -> Entry:
     block = bytes(view[position : position + BLOCK])
     raw_name = block[:100].rstrip(b"\0")
     if not _NAME.fullmatch(raw_name):
-        raise _tar("E_CONTAINER_NAME", f"{raw_name!r} is no entry of a bundle", position)
+        raise _tar(
+            "E_CONTAINER_NAME", f"{raw_name!r} is not the name of an entry of a bundle", position
+        )
     digits = block[124:135]
     if not re.fullmatch(rb"[0-7]{11}", digits):
         raise _tar("E_CONTAINER_HEADER", "the size is not eleven octal digits", position)

@@ -285,7 +285,7 @@ def _check_store(connection: sqlite3.Connection, path: Path) -> None:
     if len(stored) != len(tables) or {sql for (sql,) in stored} != tables:
         raise Unreadable(
             "E_STORE_NOT_A_STORE",
-            "the database holds something else than the tables of a capture store",
+            "the database's tables are not those of a capture store",
             where=str(path),
         )
 

@@ -33,7 +33,7 @@ def check_keys(row: Row, known: Collection[str], *, where: str) -> None:
     for key in row:
         if key not in known:
             nearest = difflib.get_close_matches(str(key), known, 1)
-            ignore = f"if {str(key)[:60]!r} says nothing of the pair: --ignore-key {str(key)[:60]}"
+            ignore = f"if {str(key)[:60]!r} is not needed: --ignore-key {str(key)[:60]}"
             ignore += f"; if it is one of kolm's: --rename {str(key)[:60]}=NAME"
             raise Refused(
                 "E_ROW_UNKNOWN_KEY",

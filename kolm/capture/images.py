@@ -114,11 +114,11 @@ def flatten(picture: Pillow.Image, *, where: str = "image") -> Pillow.Image:
     if picture.mode in _UNSCALED:
         raise Refused(
             "E_IMAGE_MODE",
-            f"mode {picture.mode} does not say which number is white",
+            f"mode {picture.mode} does not define which value is white",
             where=where,
-            expected="a mode of 8 bits a channel, or I;16",
+            expected="a mode of 8 bits per channel, or I;16",
             found=picture.mode,
-            hint="scale the numbers to 0 to 255, then convert the picture to L or RGB",
+            hint="scale the values to 0 to 255, then convert the picture to L or RGB",
         )
     if picture.mode == "RGB" and not picture.has_transparency_data:
         return picture

@@ -90,7 +90,7 @@ def _pattern(turns: Sequence[Turn], placeholder: str | None, where: str) -> re.P
     if numbers != list(range(1, len(numbers) + 1)):
         raise Refused(
             "E_ROW_MARKER",
-            "the numbered places of images do not run from 1 in the order of reading",
+            "the numbered image places do not count up from 1 in reading order",
             where=where,
             expected=", ".join(f"<image{n}>" for n in range(1, len(numbers) + 1)),
             found=", ".join(f"<image{n}>" for n in numbers[:10]),

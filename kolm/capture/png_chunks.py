@@ -88,7 +88,7 @@ def with_scaled_transparency(opened: Pillow.Image, *, where: str) -> Pillow.Imag
     if not stored and all(value % 17 == 0 for value in values):
         raise Refused(
             "E_IMAGE_MODE",
-            "how many bits of grey the picture's file had decides what is transparent",
+            "which grey is transparent depends on the bit depth of the picture's file",
             where=where,
             hint="hand over the file's path or its bytes, or convert the picture to RGBA",
         )

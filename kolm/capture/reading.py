@@ -172,7 +172,7 @@ def _array(path: Path, key: bytes | None) -> Iterator[Located]:
             "the JSON file is larger than its limit",
             where=name,
             expected=f"at most {limits.MAX_IMPORT_BYTES} bytes",
-            hint="write one object a line instead: lines are read one at a time",
+            hint="write one object per line instead: lines are read one at a time",
         )
     start = data.find(b"[") + 1 if key is None else _under(data, key, name)
     for number, text in enumerate(_elements(data, start, name, alone=key is None), 1):

@@ -79,7 +79,7 @@ def _broken(where: str, message: str) -> Refused:
 
 def _check_order(tags: list[str], where: str) -> None:
     if len(tags) > 1 and any(left >= right for left, right in pairwise(tags)):
-        raise _broken(where, "tags are sorted and stand once each")
+        raise _broken(where, "tags must be sorted, each once")
 
 
 def _check_turns(messages: list[CaptureMessage], where: str) -> None:
@@ -109,7 +109,7 @@ def _check_images(document: Capture, where: str) -> None:
             if part["type"] == "image":
                 places.append(part["image"])
             elif before == "text":
-                raise _broken(where, "two texts stand side by side; they are one text")
+                raise _broken(where, "two text parts follow one another; join them")
             before = part["type"]
     if places != list(range(len(document["images"]))):
         raise Refused(

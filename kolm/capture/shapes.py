@@ -130,7 +130,7 @@ def _shape(row: Row, where: str) -> str:
     if len(found) > 1:
         raise Refused(
             "E_ROW_FIELD",
-            f"the row has {' and '.join(found)} too: nobody can tell which is meant",
+            f"the row has {' and '.join(found)} too: it is unclear which is meant",
             where=where,
             expected="prompt and response, or messages, or conversations",
         )

@@ -324,7 +324,7 @@ def _check_kept(target: Path, snapshot: Snapshot) -> None:
             if (target / name).read_bytes() != data:
                 raise Refused(
                     "E_SNAPSHOT_CHANGED",
-                    "the folder of this snapshot holds something else",
+                    "the folder of this snapshot holds other data",
                     where=str(target / name),
                     hint="move the folder away and take the snapshot again",
                 )

@@ -32,7 +32,7 @@ _OF_THE_NAME = frozenset(
     (errno.ENOENT, errno.ENOTDIR, errno.EACCES, errno.EPERM, errno.ENAMETOOLONG, errno.ELOOP)
 )
 _SPELT_OTHERWISE = (
-    "the image's name is not written as its file's (percent signs, backslashes or the way accents "
+    "the image's name is not spelled as its file's (percent signs, backslashes or the way accents "
     "are stored); the one file that it can mean was taken"
 )
 

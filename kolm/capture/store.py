@@ -121,7 +121,7 @@ class CaptureStore:
             for raw, data in cursor:
                 stored = self._stored(raw, data)
                 if raw <= before:  # a tree that leads to one page again and again has no end
-                    message = "the captures do not stand in the order of their ids"
+                    message = "the captures are not in the order of their ids"
                     raise Refused("E_STORE_DAMAGED", message, where=str(self._path))
                 before = raw
                 if wanted <= set(stored.capture.tags):
@@ -187,7 +187,7 @@ class CaptureStore:
         if len(found) > 1:
             raise Usage(
                 "E_STORE_SEVERAL_CAPTURES",
-                f"{len(found)} captures are called that",
+                f"{len(found)} captures have this name",
                 where=text,
                 found="\n".join(found[: limits.MAX_NAMED_PROBLEMS]),
                 hint="name one by its id",
@@ -262,7 +262,7 @@ class CaptureStore:
         try:
             capture = documents.from_document(document)
         except (KeyError, TypeError) as error:
-            message = f"a row of the store is no capture: {error}"
+            message = f"a row of the store is not a capture: {error}"
             raise Refused("E_STORE_DAMAGED", message, where=where) from None
         return Stored(id=capture_id, data=data, capture=capture)
 

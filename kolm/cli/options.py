@@ -21,7 +21,7 @@ POLICY = click.option(
 BELOW_GATE = click.option(
     "--allow-below-gate",
     is_flag=True,
-    help="Use a bundle that is not good enough for its gate or the policy; says so.",
+    help="Use the bundle even if its scores miss its gate or the policy; warns.",
 )
 STORE = click.option(
     "--store",

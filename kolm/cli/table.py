@@ -49,7 +49,7 @@ SECTIONS = (
         (
             ("clean", "Show what kolm keeps to be faster, and free it."),
             ("env", "Show versions, folders and settings, and where each came from."),
-            ("help", "Explain a command, an error code, a question or a page."),
+            ("help", "Explain a command, error code, check or page."),
             ("completion", "Print the completion script of a shell."),
         ),
     ),

@@ -69,7 +69,7 @@ _CAUSES: tuple[tuple[tuple[str, ...], str, str], ...] = (
     (tuple(f"V{n}" for n in range(60, 70)), *_MISSED),
 )
 _OTHER_ROLE = (
-    "a key that you trust made claims of a kind that you do not believe it about",
+    "a key that you trust made claims outside the roles that you gave it",
     "if you do, name all its roles: kolm keys trust FILE --as NAME --role builder --role evaluator",
 )
 _ANOTHER = (

@@ -84,7 +84,7 @@ def _title(report: Verification, paint: Paint) -> Iterator[str]:
         when = f", {signer.stated_at} as it says" if signer.stated_at else ""
         yield f"            signed by {name}, key {signer.keyid}{when}"
     yield f"            policy {report.policy.name} {report.policy.digest}"
-    yield f"            trust {report.trust}, kolm {report.kolm}, looked {report.checked_at}"
+    yield f"            trust {report.trust}, kolm {report.kolm}, checked {report.checked_at}"
     yield "            each line was recomputed here from the bytes unless it says otherwise"
 
 

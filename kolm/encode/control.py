@@ -67,7 +67,7 @@ class TextEncoder:
         if not self._forbidden.isdisjoint(ids):
             raise Refused(
                 "E_ENCODE_CONTROL_TOKEN",
-                "a text turns into a control token",
+                "a text is tokenised as a control token",
                 where="messages",
                 found=repr(text[:80]),
             )

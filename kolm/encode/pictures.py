@@ -75,7 +75,7 @@ class PictureReader:
         if (run.form, run.tokens) != (use.form, use.tokens):
             raise Refused(
                 "E_ENCODE_IMAGE_TOKENS",
-                "the processor makes other tensors of the image than planned from its size",
+                "the processor's tensors of the image differ from those computed from its size",
                 where=f"image {use.file}",
                 expected=str(use.form),
                 found=str(run.form),

@@ -151,7 +151,7 @@ def _prefix(tokenizer: Tokenizer) -> tuple[int, ...]:
     plain = tokenizer.encode(_PROBE, add_special_tokens=False, verbose=False)
     whole = tokenizer.encode(_PROBE, add_special_tokens=True, verbose=False)
     if whole[len(whole) - len(plain) :] != plain:
-        raise _refused("the tokenizer ends every text with a token of its own")
+        raise _refused("the tokenizer appends a token to every text")
     return tuple(whole[: len(whole) - len(plain)])
 
 

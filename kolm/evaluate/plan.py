@@ -69,7 +69,7 @@ def encode_prompts(encoder: Encoder, captures: Iterable[CaptureRow]) -> list[Pro
         rest = len(wrong) - SHOWN_CASES
         raise type(wrong[0])(
             "E_EVAL_PROMPTS",
-            f"{counted(len(wrong), 'capture')} cannot be asked",
+            f"{counted(len(wrong), 'capture')} cannot be encoded",
             found="\n".join([*lines, *([f"and {rest:,} more"] if rest > 0 else [])]),
             hint="mend or remove them (kolm capture remove)",
         )

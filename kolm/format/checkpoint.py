@@ -106,7 +106,7 @@ def _counts_grow(
         if not 0 <= gradients <= updates <= most:
             yield _refused(
                 f"{place}: {name}",
-                "a tensor cannot have learned so often since the checkpoint before (C10)",
+                "a tensor has more updates than the steps since the last checkpoint allow (C10)",
                 f"at most {most} updates, and no more steps with a gradient than updates",
                 f"{updates} updates, {gradients} steps with a gradient",
             )
@@ -114,7 +114,7 @@ def _counts_grow(
 
 def _same(place: str, rule: str, expected: object, found: object) -> Iterator[Refused]:
     if expected != found:
-        message = f"the checkpoint does not say what follows from trace and modules ({rule})"
+        message = f"the checkpoint differs from what follows from trace and modules ({rule})"
         yield _refused(place, message, str(expected), str(found))
 
 

@@ -111,7 +111,7 @@ def examples_follow(
         if row is None or capture is None or row["side"] != capture[0]:
             yield _refused(
                 place,
-                "examples.jsonl does not have one row for each capture to learn from",
+                "examples.jsonl does not have one row for each capture to train on",
                 expected=capture[0] if capture else "no row",
                 found=row["side"] if row else "no row",
             )
@@ -127,7 +127,7 @@ def _row_is_possible(
     if (images > most) != (reason == TOO_MANY_IMAGES):
         yield _refused(
             place,
-            "a capture is dropped for too many images exactly if it has more than max_images",
+            "a capture is dropped for too many images if, and only if, it has more than max_images",
             expected=f"at most {most} images, or dropped as {TOO_MANY_IMAGES}",
             found=f"{images} images, {reason or 'not dropped'}",
         )

@@ -33,7 +33,9 @@ def summarise(names: Iterable[str], universe: Iterable[str]) -> list[str]:
     chosen, everything = set(names), set(universe)
     for name in sorted(everything | chosen):
         if STAR in name or name not in everything:
-            raise Refused("E_GLOB", "this name cannot be summarised", where=name[:120])
+            raise Refused(
+                "E_GLOB", "this module name cannot be summarised by globs", where=name[:120]
+            )
     covered: dict[str, set[str]] = defaultdict(set)
     for name in everything:
         covered[pattern_of(name)].add(name)

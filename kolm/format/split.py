@@ -69,18 +69,21 @@ class SplitRule(_Rule):
 
     def _demand_sense(self) -> None:
         if self.kind not in ("official", "hash"):
-            raise _rule("a split is official or hash", self.kind)
+            raise _rule("a split must be official or hash", self.kind)
         if self.near_duplicates not in (*POLICIES, None):
-            told = f"near_duplicates is one of {', '.join(POLICIES)}"
+            told = f"near_duplicates must be one of {', '.join(POLICIES)}"
             raise _rule(told, str(self.near_duplicates))
         if self.near_duplicates == "group" and self.kind != "hash":
-            told = "near twins are grouped only where kolm divides; an official split is as stated"
-            raise _rule(told, "group", "use drop, or let kolm divide: data.split: {eval: 0.2}")
+            told = "near twins are grouped only in a split by hash; an official one stays as stated"
+            raise _rule(told, "group", "use drop, or let kolm split: data.split: {eval: 0.2}")
         for name, share in (("eval", self.eval), ("validation", self.validation)):
             if not 0 <= share <= MAX_SHARE or share != round(share, 6):
-                raise _rule(f"the share of {name} is 0 to {MAX_SHARE}, in six places", str(share))
+                raise _rule(
+                    f"the share of {name} must be 0 to {MAX_SHARE}, with at most six decimals",
+                    str(share),
+                )
         if self.kind == "hash" and self.eval == 0:
-            raise _rule("a hash split holds out some eval captures", "0")
+            raise _rule("a hash split must hold out captures for eval", "0")
 
     @property
     def policy(self) -> str:
@@ -97,9 +100,9 @@ def share(text: str) -> Decimal:
     try:
         value = Decimal(text)
     except InvalidOperation:
-        raise _rule("a share is a decimal number", text) from None
+        raise _rule("a share must be a decimal number", text) from None
     if not value.is_finite():
-        raise _rule("a share is a decimal number", text)
+        raise _rule("a share must be a decimal number", text)
     return value
 
 
@@ -144,9 +147,9 @@ def demand_sides(sides: Mapping[Digest, Placed]) -> None:
             out = placed.count(NO_SIDE)
             raise Refused(
                 "E_SNAPSHOT_EMPTY_SIDE",
-                f"no capture would be on the side {side}",
+                f"the side {side} would have no captures",
                 expected="captures to train on and captures to score",
-                found=f"{len(placed)} captures, {out} of them on no side",
+                found=f"{len(placed)} captures, {out} of them left out of the split",
                 hint="add captures with other images, or change the shares; captures that share an "
                 f"image are on one side, and one that would join groups into more than {MAX_JOINED}"
                 " captures is on none",
@@ -220,7 +223,7 @@ def _official(ordered: Sequence[Member], rule: SplitRule) -> dict[Digest, Placed
             f"{len(unstated)} captures state no side, so there is no official split",
             where=f"capture {unstated[0]}",
             found=f"{unstated[0]}" + (f" and {len(unstated) - 1} more" if unstated[1:] else ""),
-            hint="state each row's split, or let kolm divide: data.split: {eval: 0.2} in the spec "
+            hint="state each row's split, or let kolm split: data.split: {eval: 0.2} in the spec "
             "(kolm capture snapshot: --split hash)",
         )
     for member in ordered:
@@ -257,7 +260,7 @@ def _check_one_side(ordered: Sequence[Member], sides: Mapping[Digest, Placed]) -
             where=next(iter(crossing)).split(":")[0],
             expected="each image on one side",
             found="\n".join(list(crossing)[:_MOST_NAMED]),
-            hint="leave those rows out, or let kolm divide: data.split: {eval: 0.2} in the spec "
+            hint="leave those rows out, or let kolm split: data.split: {eval: 0.2} in the spec "
             "(kolm capture snapshot: --split hash)",
         )
 

@@ -51,7 +51,7 @@ def trace_follows(
         if due is None or (row["kind"], row["step"]) != (due[0].value, due[1]):
             yield _refused(
                 place,
-                "the trace does not go on as lock and validation losses say (S2, S3, S6, S9)",
+                "this row is not the one that lock and validation losses require (S2, S3, S6, S9)",
                 _told(due),
                 f"{row['kind']} {row['step']}",
             )
@@ -99,7 +99,7 @@ def _same(place: str, rule: str, expected: object, found: object) -> Iterator[Re
     if expected != found:
         yield _refused(
             place,
-            f"the trace does not say what follows from lock and examples ({rule})",
+            f"the trace differs from what follows from lock and examples ({rule})",
             "nothing" if expected is None else str(expected),
             "nothing" if found is None else str(found),
         )

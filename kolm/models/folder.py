@@ -96,7 +96,7 @@ def picture_size(folder: Path) -> dict[str, int] | None:
     if len(known) != 2 or not all(type(value) is int and value > 0 for value in known.values()):
         raise Refused(
             "E_BASE_PICTURE_SIZE",
-            "the image processor's file does not give the least and most pixels of a picture",
+            "the image processor's file does not state the minimum and maximum pixels of a picture",
             where=next(name for name in IMAGE_SETTINGS if (folder / name).is_file()),
             expected="size: shortest_edge and longest_edge, or min_pixels and max_pixels",
             found=str(size)[:200],
@@ -160,7 +160,7 @@ def _weights(folder: Path, config: dict[str, Any]) -> Iterator[KolmError]:
                 "E_BASE_FILE_MISSING",
                 "the index of the weights names a file that is not here",
                 where=name,
-                hint="download the base again, whole",
+                hint="download the complete base again",
             )
 
 
@@ -172,7 +172,7 @@ def _tokenizer(folder: Path, config: dict[str, Any]) -> Iterator[KolmError]:
             "the base has no tokenizer",
             where="tokenizer.json",
             expected="tokenizer.json, or vocab.json with merges.txt",
-            hint="download the base again, whole",
+            hint="download the complete base again",
         )
 
 
@@ -180,10 +180,10 @@ def _image_processor(folder: Path, config: dict[str, Any]) -> Iterator[KolmError
     if not image_settings(folder):
         yield Unreadable(
             "E_BASE_FILE_MISSING",
-            "the base does not say how pictures are prepared",
+            "the base has no config of an image processor",
             where=IMAGE_SETTINGS[0],
             expected=" or ".join(IMAGE_SETTINGS),
-            hint="download the base again, whole",
+            hint="download the complete base again",
         )
         return
     table = roles.FAMILIES.get(str(config.get("model_type")))

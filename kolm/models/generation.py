@@ -49,7 +49,7 @@ def end_token_ids(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) ->
     if named is None:
         raise Refused(
             "E_BASE_NO_END_TOKEN",
-            "the base names no token that ends an answer",
+            "the base has no end-of-sequence token",
             where="generation_config.json",
             expected="eos_token_id",
         )

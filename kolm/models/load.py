@@ -63,7 +63,7 @@ def load_model(
     except Exception as error:
         raise Refused(
             "E_BASE_CONFIG",
-            "transformers makes no model of the config of this base",
+            "transformers cannot build a model from this base's config",
             where="config.json",
             found=f"{type(error).__name__}: {error}"[:400],
             hint="download the base again, or use a version of transformers that knows it",

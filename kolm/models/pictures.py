@@ -115,10 +115,10 @@ class PictureProcessor:
         except Exception as error:
             raise Refused(
                 "E_BASE_PROCESSOR",
-                "the processor of this base makes no tokens of a picture",
+                "the base's processor cannot turn a picture into tokens",
                 where=f"a picture of {picture.width} by {picture.height} pixels",
                 found=f"{type(error).__name__}: {error}"[:400],
-                hint="download the base again, whole",
+                hint="download the complete base again",
             ) from error
         inputs = {name: value for name, value in out.items() if name not in _TEXT_OUTPUTS}
         text = str(written["replacement"])

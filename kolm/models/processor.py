@@ -53,7 +53,7 @@ def load_processor(folder: Path) -> ProcessorMixin:
     if not isinstance(images, PilBackend):
         raise Refused(
             "E_BASE_PROCESSOR",
-            "transformers has the image processor of this base for torchvision only",
+            "transformers implements this base's image processor with torchvision only",
             where=f"base {folder.name}",
             found=type(images).__name__,
             hint="its pixels would depend on what is installed; use a base of another family",
@@ -102,8 +102,8 @@ def _making(what: str, folder: Path) -> Iterator[None]:
     except Exception as error:
         raise Refused(
             "E_BASE_PROCESSOR",
-            f"transformers makes no {what} of the files of this base",
+            f"transformers cannot load the {what} of this base",
             where=f"base {folder.name}",
             found=f"{type(error).__name__}: {error}"[:400],
-            hint="download the base again, whole; files saved by a later transformers need it here",
+            hint="download the complete base again; if a later transformers wrote it, upgrade",
         ) from error

@@ -359,7 +359,7 @@ def _has_gradient(value: object) -> TypeGuard[torch.Tensor]:
 def _differs(what: str, expected: str, found: str) -> Refused:
     return Refused(
         "E_MODEL_TAPS",
-        "the vision tower does not work as it is recorded and replayed",
+        "the vision tower does not behave as its family's table expects",
         where=what,
         expected=expected,
         found=found,

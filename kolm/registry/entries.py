@@ -84,7 +84,7 @@ def _entry_of(said: statements.Statement, where: str) -> Entry:
     if said.predicate_type != predicates.ENTRY:
         raise Refused(
             "E_ENTRY_KIND",
-            "a claim of another kind stands where an entry should be",
+            "there is a claim of another kind where an entry should be",
             where=where,
             expected=predicates.ENTRY,
             found=said.predicate_type,
@@ -120,7 +120,7 @@ def _demand_place(entry: Entry, *, name: str, sequence: int, where: str) -> None
     if (entry.name, entry.sequence) != (name, sequence):
         raise Refused(
             "E_ENTRY_PLACE",
-            "the entry stands in another place than it says",
+            "the entry is filed under another name or number than it states",
             where=where,
             expected=f"{name} entry {sequence}",
             found=f"{entry.name} entry {entry.sequence}",

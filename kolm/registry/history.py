@@ -187,7 +187,7 @@ def went_back(old: SignedEntry) -> Refused:
     """The error of an entry that was here before."""
     return Refused(
         "E_REGISTRY_WENT_BACK",
-        "the registry went back: an entry that was seen here before is gone",
+        "the registry was rolled back: an entry that was seen here before is gone",
         where=f"{old.entry.name} entry {old.entry.sequence}",
         expected=f"{old.digest}, for {old.label}",
         hint="ask whoever keeps the registry; kolm help format/registry says how to forget",

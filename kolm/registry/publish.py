@@ -99,7 +99,7 @@ class Publisher:
                 return Published(entry=entry, digest=stored, new=True)
         raise Network(
             "E_REGISTRY_BUSY",
-            "other publishers changed this name during every try",
+            "other publishers changed this name at every attempt",
             where=backend.where,
             hint="try again",
         )
@@ -135,7 +135,7 @@ def _demand_bundle(standing: SignedEntry, bundle: Digest) -> None:
     if standing.entry.bundle != bundle:
         raise Refused(
             "E_VERSION_TAKEN",
-            "the version is published and means another bundle",
+            "the version is already published, as another bundle",
             where=standing.label,
             expected=standing.entry.bundle,
             found=bundle,

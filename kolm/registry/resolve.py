@@ -116,7 +116,7 @@ def _not_found(
         hint = f"nearest names: {', '.join(near)}" if near else "kolm registry list"
     return Unreadable(
         "E_REFERENCE_UNKNOWN",
-        "the registry has nothing by this reference",
+        "the registry has no bundle of this name, version or id",
         where=backend.where,
         found=str(reference),
         hint=hint,

@@ -152,7 +152,9 @@ def _read(path: Path) -> dict[Digest, _Remembered]:
             found[old.digest] = old
     except Refused as error:
         hint = "restore it from a copy; without it, what was seen in this registry is forgotten"
-        raise broken_file(error, "E_SEEN_BROKEN", "a memory of a registry", hint=hint) from None
+        raise broken_file(
+            error, "E_SEEN_BROKEN", "a record of what was seen in a registry", hint=hint
+        ) from None
     return found
 
 

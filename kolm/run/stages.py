@@ -90,7 +90,7 @@ def find_state(runs: Path, state: str) -> tuple[Path, Digest]:
                 return folder, Digest(facts["chain"])
     raise Unreadable(
         "E_TRAIN_CONTINUES",
-        "no finished training of this project ended in the state that is to be gone on from",
+        "no finished training of this project ended in the state that train.continues names",
         where="train.continues",
         expected="the state of an earlier kolm compile here",
         found=state,

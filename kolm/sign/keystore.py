@@ -202,7 +202,7 @@ def _demand_private(status: os.stat_result, path: Path) -> None:
     if mode & 0o077:
         raise Denied(
             "E_KEY_MODE",
-            "others may read or write this private key",
+            "other users can read or write this private key",
             where=str(path),
             expected="mode 0600",
             found=f"mode {mode:04o}",

@@ -83,9 +83,9 @@ def _demand_unwritable(path: Path, facts: os.stat_result, *, named: bool) -> Non
         return
     raise Denied(
         "E_OWN_FILE",
-        "others may change this, and it decides who is believed",
+        "other users can change this, and it decides whose keys are trusted",
         where=str(path),
         expected="owned by you, and writable by nobody else",
         found=f"mode {mode:04o}, owner {facts.st_uid}",
-        hint=f"look whether it is as you left it, then: chmod go-w {path}",
+        hint=f"check that it is as you left it, then: chmod go-w {path}",
     )

@@ -130,7 +130,7 @@ def demand_instants(kind: str, predicate: Mapping[str, object], *, where: str) -
         if not possible:
             raise Refused(
                 "E_CLAIM_TIME",
-                "the claim states a time that cannot be",
+                "the claim states an impossible time",
                 where=f"{where}/{path}",
                 expected=f"a time from {YEARS.start} to {YEARS.stop - 1}",
                 found=stated,

@@ -167,7 +167,7 @@ class TrustStore(NamedTuple):
         if known is not None and known.revoked is not None:
             raise Refused(
                 "E_KEY_REVOKED",
-                "the key was revoked and is not trusted again",
+                "the key was revoked and cannot be trusted again",
                 where=known.name,
                 found=f"revoked on {known.revoked.on}: {known.revoked.reason}",
                 hint="make a new key: kolm keys new",

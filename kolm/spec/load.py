@@ -93,8 +93,8 @@ def _contradictions(source: Source) -> Iterator[Refused]:
         hint = "write it inside split: {eval: …, validation: …}"
         yield conflict("data.validation", "data.validation is for an official split", hint)
     if data.get("near_duplicates") == "group" and not isinstance(data.get("split"), dict):
-        hint = "use drop, or let kolm divide: split: {eval: 0.2}"
-        message = "near twins are grouped only where kolm divides; an official split is as stated"
+        hint = "use drop, or let kolm split: split: {eval: 0.2}"
+        message = "near twins are grouped only in a split by hash; an official one stays as stated"
         yield conflict("data.near_duplicates", message, hint)
     if freeze.get("projector") and "projector_after_steps" in freeze:
         hint = "leave freeze.projector out to train it until that step"

@@ -80,7 +80,7 @@ def of_python(value: Any) -> Source:
 
 def _plain(value: Any) -> Any:
     if isinstance(value, str) and not canonical.has_utf8(value):
-        message = "a text holds a lone surrogate, which is no character"
+        message = "a text holds a lone surrogate, which is not a character"
         raise Refused("E_SPEC_VALUE", message, found=repr(value)[:80])
     if isinstance(value, Mapping):
         return {_plain(key): _plain(item) for key, item in value.items()}
@@ -89,7 +89,7 @@ def _plain(value: Any) -> Any:
     if isinstance(value, float | Decimal):
         number = Decimal(repr(value)) if isinstance(value, float) else value
         if not number.is_finite():
-            raise Refused("E_SPEC_VALUE", "a spec holds finite numbers only", found=str(value))
+            raise Refused("E_SPEC_VALUE", "numbers in a spec must be finite", found=str(value))
         return number
     return value
 
@@ -125,11 +125,11 @@ class _Reader:
         for event in events:
             mark = event.start_mark
             if isinstance(event, kinds.AliasEvent) or getattr(event, "anchor", None):
-                self._refuse("anchors and aliases are not used in a spec; write the value", mark)
+                self._refuse("a spec must not use anchors and aliases; write the value", mark)
             if isinstance(event, kinds.NodeEvent) and getattr(event, "ctag", None) is not None:
-                self._refuse("tags are not used in a spec", mark)
+                self._refuse("a spec must not use tags", mark)
             if isinstance(event, kinds.ScalarEvent) and not canonical.has_utf8(event.value):
-                self._refuse("a lone surrogate is no character", mark)
+                self._refuse("a lone surrogate is not a character", mark)
             if isinstance(event, kinds.CollectionStartEvent):
                 depth += 1
             elif isinstance(event, kinds.CollectionEndEvent):
@@ -151,7 +151,7 @@ class _Reader:
         value: dict[str, Any] = {}
         for key, item in node.value:
             if key.id != "scalar" or str(key.tag) != _TAG + "str":
-                self._refuse("a key is plain text", key.start_mark)
+                self._refuse("a key must be plain text", key.start_mark)
             if key.value in value:
                 first = self.lines[(*path, key.value)]
                 self._refuse(

@@ -81,9 +81,9 @@ def survey_base(model: torch.nn.Module, family: Family) -> tuple[BaseModule, ...
         if role is Role.OTHER:
             raise Refused(
                 "E_ROLES_NOT_TOTAL",
-                "a module's tensors have no one role in the family's table",
+                "the tensors of a module do not all have one role in the family's table",
                 where=name or "the model itself",
-                hint="the base is not built as its model_type says",
+                hint="the base does not have the structure of its model_type",
             )
         modules.append(
             BaseModule(

@@ -99,7 +99,7 @@ def read_inputs(folder: Path) -> Inputs:
     if root != lock["data"]["training"]:
         raise Refused(
             "E_TRAIN_SNAPSHOT",
-            "the captures to learn from are not those that the lock names",
+            "the captures to train on are not those that the lock names",
             where=LINES,
             expected=lock["data"]["training"],
             found=root,

@@ -141,7 +141,7 @@ def check_environment(
         )
         raise Refused(
             "E_TRAIN_ENVIRONMENT",
-            "this machine is of another environment class than the lock's",
+            "the environment class of this machine is not the lock's",
             where=f"environment.{first}",
             expected=str(expected),
             found=str(found),

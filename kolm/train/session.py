@@ -209,7 +209,7 @@ def _go_on(session: Session) -> Digest | None:
             return Digest(continued["chain"])
     raise Unreadable(
         "E_TRAIN_CONTINUES",
-        "the state that is to be gone on from is not there any more, or is damaged",
+        "the state that train.continues names is missing or damaged",
         where="train.continues",
         expected=continued["state"],
         hint="train without train.continues, or compile the earlier spec again first",

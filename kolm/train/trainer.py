@@ -190,7 +190,7 @@ class Trainer:
             differing = sorted({n for n, _ in wanted.items() ^ found.items()})
             raise Refused(
                 "E_TRAIN_CONTINUES_OTHER",
-                "the state is of another adapter than the one to be trained",
+                "the state belongs to another adapter than the one to be trained",
                 where="train.continues",
                 expected="the same base, rank, targets and freeze as before",
                 found=f"{counted(len(differing), 'tensor')} differ, first {differing[0]}",

@@ -125,7 +125,7 @@ def _answer(check: Check, subject: Subject) -> CheckResult:
         return _result(check, [not_checked(obstacle)], subject)
     findings = list(_findings(check, subject))
     # A check that has nothing to say has not looked: silence is never a pass.
-    return _result(check, findings or [not_checked("there was nothing to look at")], subject)
+    return _result(check, findings or [not_checked("there was nothing to check")], subject)
 
 
 def _obstacle(check: Check, subject: Subject) -> str | None:

@@ -41,7 +41,7 @@ class Exporter(NamedTuple):
 
 
 TABLE: dict[str, Exporter] = {
-    "jsonl": Exporter("jsonl", "one JSON object a line"),
+    "jsonl": Exporter("jsonl", "one JSON object per line"),
     "llava": Exporter("llava", "one JSON array of LLaVA conversations"),
     "parquet": Exporter("parquet", "Parquet, images within the file"),
 }
@@ -57,7 +57,7 @@ def guess(target: Path) -> str:
     if form not in TABLE:
         raise Usage(
             "E_EXPORT_FORMAT",
-            f"captures are not written as {form}",
+            f"captures cannot be exported as {form}",
             where=str(target),
             expected=", ".join(TABLE),
             hint="choose another name, or a --format",

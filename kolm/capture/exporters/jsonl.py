@@ -1,4 +1,4 @@
-"""Capture: captures as prompt/response rows, one JSON object a line; see importers/jsonl.py.
+"""Capture: captures as prompt/response rows, one JSON object per line; see importers/jsonl.py.
 
 A capture that is more than images, a prompt and a response is written with ``messages``.
 """

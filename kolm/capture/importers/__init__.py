@@ -56,7 +56,7 @@ class Importer(NamedTuple):
 
 
 TABLE: dict[str, Importer] = {
-    "jsonl": Importer("jsonl", "one JSON object a line", ("*.jsonl", "*.ndjson")),
+    "jsonl": Importer("jsonl", "one JSON object per line", ("*.jsonl", "*.ndjson")),
     "llava": Importer("llava", "one JSON array: LLaVA, ShareGPT, chat messages", ("*.json",)),
     "csv": Importer("table", "a table with a line of column names", ("*.csv",)),
     "tsv": Importer("table", "the same with tabs", ("*.tsv", "*.tab")),

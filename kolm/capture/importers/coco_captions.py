@@ -16,7 +16,7 @@ from kolm.capture.importers.drafting import drafts
 from kolm.capture.importers.option import Option
 from kolm.capture.sources import Folder
 
-OPTIONS = (Option("prompt", "what is asked about every picture", required=True),)
+OPTIONS = (Option("prompt", "the question about every picture", required=True),)
 
 
 def rows(

@@ -1,4 +1,4 @@
-"""Capture: rows as one JSON object a line, in any of the shapes of `kolm.capture.shapes`."""
+"""Capture: rows as one JSON object per line, in any of the shapes of `kolm.capture.shapes`."""
 
 from __future__ import annotations
 

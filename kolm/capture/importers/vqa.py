@@ -53,7 +53,7 @@ def rows(
     except (TypeError, ValueError, KeyError):
         raise Usage(
             "E_IMPORT_OPTION",
-            "the pattern of image names has no one place for a number",
+            "the pattern of image names must have exactly one place for a number",
             expected="such as COCO_val2014_%012d.jpg",
             found=pattern,
         ) from None
@@ -67,7 +67,7 @@ def _subset(path: Path) -> str:
     if stated is None:
         raise Usage(
             "E_IMPORT_OPTION",
-            "the questions state no data_subtype, so nobody can tell what pictures are called",
+            "the questions state no data_subtype, so the names of the pictures are unknown",
             where=reading.name_of(path),
             hint="--image-pattern COCO_val2014_%012d.jpg",
         )

@@ -61,12 +61,12 @@ for _command in capture_rows.COMMANDS:
 @command.command("add")
 @STORE
 @click.option("--image", "images", multiple=True, help="A file, data URI or base64; repeatable.")
-@click.option("--prompt", required=True, help="What is asked about the images.")
-@click.option("--response", required=True, help="The answer that is right.")
-@click.option("--rejected", help="An answer that is worse.")
+@click.option("--prompt", required=True, help="The question about the images.")
+@click.option("--response", required=True, help="The correct answer.")
+@click.option("--rejected", help="A worse answer, stored beside it.")
 @TAGS
 @click.option("--license", "license_id", default="", help="SPDX id of the row's licence.")
-@click.option("--split", type=SPLITS, help="The side that the row is meant for.")
+@click.option("--split", type=SPLITS, help="The side of the split for this row.")
 def add(
     folder: Path,
     images: tuple[str, ...],
@@ -115,13 +115,19 @@ def _listed(table: Mapping[str, importers.Importer | exporters.Exporter]) -> str
     metavar="FILE",
     help="Where --skip-bad lists them; default: refused/NAME.jsonl in the store.",
 )
-@click.option("--force", is_flag=True, help="Replace another file that --refused names.")
+@click.option("--force", is_flag=True, help="Overwrite the file that --refused names.")
 @TAGS
-@click.option("--license", "license_id", default="", help="SPDX id of rows that state none.")
-@click.option("--split", type=SPLITS, help="Side of rows that state none.")
+@click.option(
+    "--license", "license_id", default="", help="Licence (SPDX id) of rows that state none."
+)
+@click.option("--split", type=SPLITS, help="Side of the split for rows that state none.")
 @click.option("--coerce", is_flag=True, help="Take numbers, true and false as answers.")
 @click.option(
-    "--ignore-key", "ignored", multiple=True, metavar="KEY", help="Pass over; repeatable."
+    "--ignore-key",
+    "ignored",
+    multiple=True,
+    metavar="KEY",
+    help="Ignore this key of the rows; repeatable.",
 )
 @click.option(
     "--rename", "renamed", multiple=True, metavar="KEY=NAME", help="Read KEY as NAME; repeatable."

@@ -28,7 +28,7 @@ SHOWN_TEXT = 60  # characters of a prompt or an answer in a list
 @STORE
 @click.option("--tag", "tags", multiple=True, metavar="TAG", help="Only with all of these tags.")
 @click.option("--limit", type=click.IntRange(0), default=SHOWN_ROWS, show_default=True,
-              help="Of the list for people; 0: all.")  # fmt: skip
+              help="Lines to show; 0: all. JSON has all.")  # fmt: skip
 def list_(folder: Path, tags: tuple[str, ...], limit: int) -> None:
     """List captures: id, file and row, side, prompt and answer."""
     from kolm.actions import stored_captures
@@ -50,7 +50,7 @@ def list_(folder: Path, tags: tuple[str, ...], limit: int) -> None:
 @click.argument("capture", metavar="CAPTURE")
 @STORE
 def show(capture: str, folder: Path) -> None:
-    """Show one capture whole.
+    """Show one capture in full.
 
     CAPTURE is its file and row as kolm capture list shows it (pairs.jsonl:7), its id, or the first
     digits of the id.
@@ -103,7 +103,7 @@ def verify(folder: Path) -> None:
         **stored_captures.verify_captures(folder),
     }
     captures, files = document["captures"], document["image_files"]
-    text = f"{counted(captures, 'capture')} and {counted(files, 'image file')} are whole"
+    text = f"{counted(captures, 'capture')} and {counted(files, 'image file')} are intact"
     output.current().answer(document, text, brief=str(captures))
 
 

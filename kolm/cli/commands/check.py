@@ -26,9 +26,9 @@ TONES = {"ok": "good", "warning": "warn", "failed": "bad"}
 def command(spec: Path) -> int:
     """Check SPEC against its data and this machine, without training and without a GPU.
 
-    Lists everything that is wrong, not only the first. The exit code is 1 if anything of it was
-    looked at and is wrong. Otherwise it says what is missing: 3 if something could not be looked
-    at, such as a base that is not on this machine, 4 a permission or passphrase, 6 disk or memory.
+    Lists everything that is wrong, not only the first. The exit code is 1 if anything was
+    checked and is wrong. Otherwise it says what is missing: 3 if something could not be read,
+    such as a base that is not on this machine, 4 a permission or passphrase, 6 disk or memory.
     """
     out = output.current()
     findings, code = find(spec)

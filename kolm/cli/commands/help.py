@@ -18,12 +18,12 @@ PAGES = ("exit-codes", "environment", "pages")
 _QUESTION = re.compile(r"V[0-9]{2}")
 
 
-@click.command(short_help="Explain a command, an error code, a question or a page.")
+@click.command(short_help="Explain a command, error code, check or page.")
 @click.argument("topic", required=False)
 def command(topic: str | None) -> None:
     """Explain TOPIC.
 
-    A command, an error code such as E_USAGE, a question of the verifier such as V21, exit-codes,
+    A command, an error code such as E_USAGE, a check of the verifier such as V21, exit-codes,
     environment, or a page of the documentation such as guides/verify; `kolm help pages` lists them.
     """
     out = output.current()
@@ -75,7 +75,7 @@ def explain(topic: str | None) -> tuple[str, dict[str, object]]:
     raise Usage(
         "E_HELP_TOPIC",
         f'there is no help on "{topic}"',
-        expected="a command, an error code, a question such as V21, or one of kolm help pages",
+        expected="a command, an error code, a check such as V21, or one of kolm help pages",
         hint=f"did you mean {near[0]}?" if near else "kolm --help",
     )
 
@@ -100,7 +100,7 @@ def _question(number: str) -> tuple[str, dict[str, object]]:
     if check is None:
         raise Usage(
             "E_HELP_TOPIC",
-            f"the verifier has no question {number}",
+            f"the verifier has no check {number}",
             hint="kolm help format/verification lists them",
         )
     how = inspect.cleandoc(check.body.__doc__ or "")
@@ -119,7 +119,7 @@ def _question(number: str) -> tuple[str, dict[str, object]]:
     meanings = {name: text for name, text in told.items() if name not in ("check", "question")}
     for name, meaning in meanings.items():
         lines += ["", textwrap.fill(f"{name}: {meaning}", 100, subsequent_indent="  ")]
-    lines += ["", "All questions: kolm help format/verification"]
+    lines += ["", "All checks: kolm help format/verification"]
     text = re.sub("\n{3,}", "\n\n", "\n".join(lines))
     return text, {"check": {**row, "answers": meanings}}
 

@@ -82,7 +82,7 @@ def _for_people(found: Inspect, name: str) -> str:
         "",
         *(f"  claim      {row['predicate_type']}  by key {row['key']}" for row in found["claims"]),
         "",
-        f"Nothing of this has been checked against anything:  kolm verify {name}",
+        f"None of this has been checked:  kolm verify {name}",
     ]
     return "\n".join(lines)
 

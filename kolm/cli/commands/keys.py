@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 ROLES = ("builder", "evaluator", "verifier", "publisher")
 
 PASSPHRASE = click.option(
-    "--passphrase", "ask", is_flag=True, help=f"Ask for a passphrase ({VARIABLE})."
+    "--passphrase", "ask", is_flag=True, help=f"Encrypt the key with a passphrase ({VARIABLE})."
 )
 
 
@@ -38,9 +38,11 @@ def command() -> None:
     show_default=True,
     help="Kind of key; p256 for tools that take nothing else.",
 )
-@click.option("--name", default="default", show_default=True, help="What the key is called here.")
+@click.option(
+    "--name", default="default", show_default=True, help="Name of the key on this machine."
+)
 @PASSPHRASE
-@click.option("--if-missing", is_flag=True, help="Leave a key that has this name as it is.")
+@click.option("--if-missing", is_flag=True, help="Do nothing if there is a key of this name.")
 def new(algorithm: str, name: str, ask: bool, if_missing: bool) -> None:
     """Make a key pair and trust it in every role."""
     from kolm.actions import keyring
@@ -69,7 +71,7 @@ def list_() -> None:
     "name",
     required=True,
     metavar="NAME",
-    help="A name for the key's owner, used in every answer.",
+    help="A name for the key's owner, shown in every result.",
 )
 @click.option(
     "--role",
@@ -77,7 +79,7 @@ def list_() -> None:
     multiple=True,
     required=True,
     type=click.Choice(ROLES),
-    help="What the key is believed about; may be given repeatedly.",
+    help="Believe the key in this role; repeatable.",
 )
 @click.option(
     "--names",
@@ -112,7 +114,7 @@ def trust_(pubkey: Path, name: str, roles: tuple[str, ...], rules: tuple[str, ..
 )
 @click.option("--force", is_flag=True, help="Replace another file, but never a private key.")
 def export(name: str | None, target: Path | None, force: bool) -> None:
-    """Show the public half of a key, to hand to whoever shall trust it."""
+    """Show the public half of a key, for those who should trust it."""
     from kolm.actions import keyring
 
     found = keyring.export_key(name, output=target, force=force)
@@ -135,7 +137,7 @@ def export(name: str | None, target: Path | None, force: bool) -> None:
 def rotate(name: str | None, algorithm: str | None, ask: bool) -> None:
     """Replace a signing key. The old private key is destroyed; what it signed stays valid.
 
-    Hand the new public key to those who trust the old one. After a theft, also revoke the old key.
+    Give the new public key to those who trust the old one. After a theft, also revoke the old key.
     """
     from kolm.actions import keyring
 

@@ -20,7 +20,7 @@ from kolm.cli.options import BELOW_GATE, POLICY, TRUST
     type=click.Path(path_type=Path, dir_okay=False),
     help="The image; may be given repeatedly.",
 )
-@click.option("--prompt", required=True, help="What is asked about it.")
+@click.option("--prompt", required=True, help="The question about it.")
 @click.option(
     "--base",
     type=click.Path(path_type=Path, file_okay=False),

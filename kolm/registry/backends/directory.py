@@ -221,7 +221,7 @@ class Directory:
             elif not belongs:
                 yield Refused(
                     "E_REGISTRY_STRAY",
-                    "something that has no place in a registry",
+                    "a file or folder that does not belong in a registry",
                     where=str(path),
                     hint="move it away; what is not an entry or a bundle is never read",
                 )
@@ -260,7 +260,7 @@ def _link(source: Path, target: Path) -> bool:
             raise
         raise Lacking(
             "E_REGISTRY_LINKS",
-            "the file system cannot link files, which publishing safely needs",
+            "the file system has no hard links, which safe publishing needs",
             where=str(target.parent),
             hint="keep the registry on a local disk or another share",
         ) from None

@@ -107,7 +107,7 @@ def _dropped_are_twins(
             continue
         if not any(image["file"] in near for image in lines.images[number]):
             yield failed(
-                "the capture is on no side, and shows no near twin of an eval picture",
+                "the capture was left out of the split, and shows no near twin of an eval picture",
                 where=lines.place(number),
                 expected=side,
                 found=NO_SIDE,

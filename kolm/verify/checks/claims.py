@@ -44,7 +44,7 @@ def modules_claim_holds(subject: Subject) -> Iterator[Finding]:
         yield from _differs(name, "base", subject.lock["base"]["root"], said["base"])
         if said["words"] != words:
             yield failed(
-                "the words of the claim are not those that hold",
+                "the claim's statements differ from those that follow from the bundle",
                 where=f"modules claim by {name}",
                 expected=", ".join(words),
                 found=", ".join(said["words"]),
@@ -109,7 +109,7 @@ def scores_claims_agree(subject: Subject) -> Iterator[Finding]:
         yield not_checked("no K-score or test result of a trusted key")
         return
     if subject.claims.said(KSCORE) and not scores:
-        yield failed("every K-score is about somebody else's cases", where="pack#/owner")
+        yield failed("no K-score is about the bundle's own cases", where="pack#/owner")
     yield from _measured_after_the_build(subject)
     for name, said in scores:
         yield from _differs(name, "evaluation", subject.digests[EVALUATION], said["evaluation"])
@@ -181,7 +181,7 @@ def _floors_agree(subject: Subject, name: str, said: PredicateTestResult) -> Ite
         (side, here), (other, there) = sides if floor["passed"] else sides[::-1]
         if floor["name"] in there or floor["name"] not in here:
             yield failed(
-                "a floor is not reported as the evaluation has it",
+                "a floor is reported differently than in the evaluation",
                 where=f"test result by {name}",
                 expected=f"{floor['name']} in {side}",
                 found=other if floor["name"] in there else "nowhere",

@@ -156,7 +156,7 @@ def _seeds_follow(subject: Subject) -> Iterator[Finding]:
     ):
         if stated != seed:
             yield failed(
-                "the seed does not follow from what training rests on, so it may have been chosen",
+                "the seed does not follow from the training's inputs, so it may have been chosen",
                 where=f"{LOCK}#/seeds/{label}",
                 expected=seed,
                 found=stated,

@@ -175,7 +175,7 @@ def _by(name: str, claim: Kscore) -> str:
 
 def _differs(name: str, field: str, expected: object, found: object) -> Finding:
     return failed(
-        "the K-score claim states something else than content and formula give",
+        "the K-score claim differs from what content and formula give",
         where=f"K-score by {name}#/{field}",
         expected=expected,
         found=found,

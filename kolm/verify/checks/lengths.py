@@ -26,7 +26,7 @@ def lengths_are_repeated(subject: Subject) -> Iterator[Finding]:
     """Tokens, labels, cut and dropped of captures that are drawn when the bundle is fixed."""
     request = subject.auditor.rescore
     if request is None:
-        raise AssertionError("captures are encoded again for whoever asked for it")
+        raise AssertionError("captures are encoded again only on request")
     for needed in ("V40", "V41"):
         if subject.results[needed].verdict is not Verdict.OK:
             yield not_checked(f"needs {needed}: another base's tokens show nothing")
@@ -56,7 +56,7 @@ def _same_row(place: str, stated: ExamplesRow, found: ExamplesRow | None) -> Ite
         yield could_not_look("the store does not hold the capture", where=place)
     elif found != stated:
         yield failed(
-            "the capture encodes to something else than is stated",
+            "the capture encodes to other lengths than stated",
             where=place,
             expected=_told(found),
             found=_told(stated),

@@ -162,7 +162,7 @@ def _only_rounding(run: str, turned: int, cases: int) -> Iterator[Finding]:
     chance = binomial_tail(turned, cases, TURNED_BY_ROUNDING)
     if chance < REFUSED:
         yield failed(
-            f"{turned} of {cases} cases score otherwise in the {run} run: more than the rounding "
+            f"{turned} of {cases} cases score differently in the {run} run: more than the rounding "
             "of another machine explains",
             where=PREDICTIONS,
             expected="the recorded scores, but for one case in twenty",
@@ -170,8 +170,8 @@ def _only_rounding(run: str, turned: int, cases: int) -> Iterator[Finding]:
         )
     elif chance <= DOUBTED:
         yield could_not_look(
-            f"{turned} of {cases} cases score otherwise in the {run} run on this machine, which is "
-            "of another environment class: too few to tell rounding from invention; draw more",
+            f"{turned} of {cases} cases score differently in the {run} run on this machine, which "
+            "is of another environment class: too few to tell rounding from invention; draw more",
             where=PREDICTIONS,
         )
 

@@ -56,7 +56,7 @@ def _globs_expand(subject: Subject) -> Iterator[Finding]:
         )
         covered = subject.rules.expand(stated, names)
         for name in sorted(set(meant) ^ set(covered)):
-            why = "is covered but does not belong" if name in covered else "is not covered"
+            why = "is covered but should not be" if name in covered else "is not covered"
             yield failed(f"R6: a module {why} in {field}", where=f"{MODULES}: {name}")
 
 
@@ -70,7 +70,7 @@ def _method_is_the_familys(subject: Subject) -> Iterator[Finding]:
     for key, expected in again.items():
         if stored[key] != expected:
             yield failed(
-                "the method's settings are not those that the family's table makes of its options",
+                "the method's settings do not follow from its options and the family's table",
                 where=f"{LOCK}#/train/method/{key}",
                 expected=expected,
                 found=stored[key],
@@ -196,7 +196,7 @@ def _training_began_where_it_does(
             expected = base[name.parameter]["before"]
         if expected is not None and tensor["before"] != expected:
             yield failed(
-                "the tensor did not begin with the value that a fresh adapter has",
+                "the tensor did not start with the initial value of its method",
                 where=f"{MODULES}: {tensor['tensor']}",
                 expected=expected,
                 found=tensor["before"],

@@ -56,7 +56,9 @@ def roles_are_recomputed(subject: Subject) -> Iterator[Finding]:
             yield failed("the module is listed twice, or out of order", where=_module(name))
         previous = name
         if role is Role.OTHER:
-            yield failed("the family's table has no one role for it", where=_module(name))
+            yield failed(
+                "the family's table does not have exactly one role for it", where=_module(name)
+            )
         elif role.value != row["role"]:
             yield failed(
                 "the module is listed under another role",
@@ -179,7 +181,7 @@ def _targets_are_the_adapted(subject: Subject) -> Iterator[Finding]:
     wanted = {name for name in rows if subject.is_target(name)}
     adapted = {name for name, row in rows.items() if row["state"] == "adapted"}
     for name in sorted(wanted ^ adapted):
-        why = "is a target but not adapted" if name in wanted else "is adapted but no target"
+        why = "is a target but not adapted" if name in wanted else "is adapted but is not a target"
         yield failed(f"the module {why}", where=_module(name))
 
 
@@ -209,7 +211,9 @@ def whole_tensors_are_declared(subject: Subject) -> Iterator[Finding]:
                 )
     count = sum(len(parameters) for parameters in whole.values())
     yield passed(
-        f"{count} whole tensors, all in the declared projector" if count else "no whole tensors"
+        f"{count} tensors trained in full, all in the declared projector"
+        if count
+        else "no tensors trained in full"
     )
 
 
@@ -225,7 +229,7 @@ def _whole_may_stand(subject: Subject, name: WholeTensor) -> Iterator[Finding]:
         yield failed(
             f"the tensor replaces weights in the {role.value} role, which may not be replaced",
             where=_tensor(name.tensor),
-            expected=" or ".join(sorted(subject.replaceable_roles)) or "no whole tensors",
+            expected=" or ".join(sorted(subject.replaceable_roles)) or "no tensors trained in full",
             found=role.value,
         )
 

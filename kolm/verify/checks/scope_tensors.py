@@ -118,7 +118,7 @@ def config_is_derived(subject: Subject) -> Iterator[Finding]:
         return
     if subject.documents.raw(CONFIG) != derived:
         yield failed(
-            "the config is not the one that follows from lock and modules",
+            "the config differs from the one derived from lock and modules",
             where=_differing_key(subject, derived),
         )
     yield passed("derived again, byte for byte")
@@ -186,18 +186,18 @@ def adapter_does_something(subject: Subject) -> Iterator[Finding]:
         whole = [(now, before) for now, before in whole if norms.changed(now, before)]
     if active is None and not whole:
         yield failed(
-            "every delta is negligible beside its weight, and no whole tensor differs"
+            "every delta is negligible next to its weight, and no fully trained tensor differs"
             f"{' by more' if norms else ''}",
             where=WEIGHTS,
             expected=subject.method.LEAST,
         )
-    told = "how large weights are is as stated, and by how much whole tensors differ needs --base"
+    told = "norms of weights are as stated; how far fully trained tensors moved needs --base"
     if norms is not None:
         looked = stated if every else [active] if active else []
         yield from _norms_are_the_bases(looked, norms)
         told = f"{len(looked)} of {len(stated)} norms of weights are those of the base"
     delta = f"the delta at {active['module']} counts" if active else "no delta counts"
-    yield passed(f"{delta}, {len(whole)} whole tensors differ; {told}")
+    yield passed(f"{delta}, {len(whole)} fully trained tensors differ; {told}")
 
 
 def _elements(rows: Iterable[ModulesRow]) -> int:

@@ -125,7 +125,7 @@ def _cases_obey_the_rules(subject: Subject) -> Iterator[Finding]:
             described = tuple(image.values())  # canonical, so that the keys have one order
             if pictures.setdefault(image["file"], described) != described:
                 yield failed(
-                    "the picture is described otherwise than in an earlier case",
+                    "the picture is described differently than in an earlier case",
                     where=where,
                     found=image["file"],
                 )
@@ -162,7 +162,7 @@ def _batches_follow(subject: Subject) -> Iterator[Finding]:
         expected = min(size, left - batch * size)
         if sizes[batch] != expected:
             yield failed(
-                f"batch {batch} has not the cases that evaluation.batch_size gives it",
+                f"batch {batch} does not hold the cases that evaluation.batch_size assigns to it",
                 where=PREDICTIONS,
                 expected=expected,
                 found=sizes[batch],
@@ -178,7 +178,7 @@ def _answers_end(subject: Subject) -> Iterator[Finding]:
             said = row[run]
             tokens, cut = said["tokens"], said["finish"] == LENGTH
             if not 1 <= tokens <= most:
-                wrong = f"the {run} output has a number of tokens that cannot be"
+                wrong = f"the {run} output has an impossible number of tokens"
             elif cut and tokens < most and len(said["output"]) < LONGEST_OUTPUT_CHARACTERS:
                 wrong = f"the {run} output is cut before it has reached a limit"
             else:
@@ -210,7 +210,7 @@ def case_scores_follow(subject: Subject) -> Iterator[Finding]:
             else subject.rules.find_mismatches(subject.predictions, subject.cases, settings)
         ):
             yield failed(
-                f"the {wrong.field} of the {wrong.run} output is not what the metric gives",
+                f"the {wrong.field} of the {wrong.run} output is not what the metric computes",
                 where=f"{PREDICTIONS}: {wrong.case}",
                 expected=wrong.computed,
                 found=wrong.stated,

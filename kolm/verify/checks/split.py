@@ -34,7 +34,7 @@ def header_follows(subject: Subject) -> Iterator[Finding]:
     yield passed(
         f"{len(subject.lines):,} leaves in one root; {drawn} drawn by rule, drawn again"
         f"; {near['across_splits']:,} eval pictures with a near twin in train, as stated (V49)"
-        f"; {counted(header['splits']['none']['captures'], 'capture')} on no side"
+        f"; {counted(header['splits']['none']['captures'], 'capture')} left out of the split"
     )
 
 
@@ -152,7 +152,7 @@ def sides_share_no_image(subject: Subject) -> Iterator[Finding]:
                 if side != split and image not in told:
                     told.add(image)
                     yield failed(
-                        f"a picture (same {kind}) stands in {side} and in {split}",
+                        f"the same picture (by {kind}) is in both {side} and {split}",
                         where=f"{lines.place(first)} and {lines.place(number)}",
                         found=image,
                     )
