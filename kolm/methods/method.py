@@ -116,7 +116,9 @@ class UnknownTensor(NamedTuple):
 TensorName = DeltaTensor | WholeTensor | UnknownTensor
 
 
-def read_name(tensor: str, method: Method, parameters: Mapping[str, frozenset[str]]) -> TensorName:
+def read_name(
+    tensor: str, method: Method | type[Method], parameters: Mapping[str, frozenset[str]]
+) -> TensorName:
     """What a tensor's name says.
 
     Args:

@@ -344,23 +344,30 @@ class Subject:
         )
 
     @cached_property
-    def method(self) -> Method:
-        """The method with the settings that the lock states."""
+    def _stated_method(self) -> Method:
         return method_of(self.lock["train"]["method"])
 
+    @property
+    def method_type(self) -> type[Method]:
+        """What is true of the lock's method whatever its settings."""
+        return type(self._stated_method)
+
     @cached_property
-    def method_again(self) -> Method:
-        """The method recomputed from its options and the family's table.
+    def method(self) -> Method:
+        """The method, recomputed from its options and the family's table.
+
+        The one that the lock states is never asked anything: its patterns are whatever somebody
+        wrote, and one can be no pattern at all or take hours.
 
         Raises:
             Refused: a target that the family does not have.
         """
         vision = not self.lock["train"]["freeze"]["vision"]
-        return resolved_again(self.method, self.known_family(), vision=vision)
+        return resolved_again(self._stated_method, self.known_family(), vision=vision)
 
     def is_target(self, module: str) -> bool:
-        """Whether the recomputed target expression names the module; never the stored one."""
-        return re.fullmatch(self.method_again.target_expression, module) is not None
+        """Whether the recomputed target expression names the module."""
+        return re.fullmatch(self.method.target_expression, module) is not None
 
     @cached_property
     def adapter_names(self) -> tuple[tuple[TensorEntry, TensorName], ...]:
@@ -370,7 +377,7 @@ class Subject:
             for name, row in self.modules_by_name.items()
         }
         return tuple(
-            (entry, read_name(entry.name, self.method, parameters)) for entry in self.adapter
+            (entry, read_name(entry.name, self.method_type, parameters)) for entry in self.adapter
         )
 
     def stored(self, entry: TensorEntry) -> Stored:

@@ -54,6 +54,7 @@ class Forgery:
     why: str = ""
     unreadable: bool = False
     needs_key: bool = False
+    method: str = "lora"
     open_: tuple[str, ...] = ()
 
 
@@ -267,6 +268,79 @@ def _hidden_frozen(parts: BundleParts) -> None:
     parts.modules.remove(hidden)
     parts.lock["base"]["tensors"] -= len(hidden["parameters"])
     parts.lock["base"]["parameters"] -= sum(p["elements"] for p in hidden["parameters"])
+
+
+def _pattern(pattern: str) -> Callable[[BundleParts], None]:
+    """Whoever runs it does not come back, or falls over it."""
+
+    def forge(parts: BundleParts) -> None:
+        stated = parts.lock["train"]["method"]
+        for key in (key for key in stated if key.endswith("_expression")):
+            stated[key] = pattern
+
+    return forge
+
+
+def _vectors(value: float) -> Callable[[BundleParts], None]:
+    """Vectors of IA3 that are one number throughout, and a projector that is the base's."""
+
+    def forge(parts: BundleParts) -> None:
+        _zeros(parts)
+        for name, (_, shape, raw) in list(parts.tensors.items()):
+            if name.endswith(".ia3_l"):
+                parts.tensors[name] = "F32", shape, struct.pack("<f", value) * (len(raw) // 4)
+        parts.retouch()
+
+    return forge
+
+
+def _other_side(parts: BundleParts) -> None:
+    """The vectors of feed-forward layers rescale the output, those of the others the input."""
+    for item in parts.modules:
+        for part in item["adapter"] if item["state"] == "adapted" else []:
+            out, into = next(p["shape"] for p in item["parameters"] if p["name"] == "weight")
+            shape = (out, 1) if part["shape"][0] == 1 else (1, into)
+            parts.tensors[part["tensor"]] = floats("other side", shape)
+            before = struct.pack("<f", 1) * max(shape)
+            part["before"] = digest_of(("F32", shape, before))
+    parts.retouch()
+
+
+def _renamed_parts(old: str, new: str) -> Callable[[BundleParts], None]:
+    """Tensors of a delta under the names that another method gives them."""
+
+    def forge(parts: BundleParts) -> None:
+        for item in parts.modules:
+            for part in item["adapter"]:
+                name = part["tensor"]
+                part["tensor"] = name.replace(old, new)
+                parts.tensors[part["tensor"]] = parts.tensors.pop(name)
+
+    return forge
+
+
+def _vector_on_the_tower(parts: BundleParts) -> None:
+    item = row(parts, QKV)
+    out = next(p["shape"][0] for p in item["parameters"] if p["name"] == "weight")
+    vector, name = floats("tower", (out, 1)), f"{PREFIX}{QKV}.ia3_l"
+    parts.tensors[name] = vector
+    item["state"], item["weight_norm"] = "adapted", "1"
+    item["adapter"] = [
+        {
+            "after": digest_of(vector),
+            "before": digest_of(("F32", (out, 1), struct.pack("<f", 1) * out)),
+            "dtype": "F32",
+            "elements": out,
+            "gradient_steps": 4,
+            "shape": [out, 1],
+            "tensor": name,
+        }
+    ]
+
+
+def _other_kind(parts: BundleParts) -> None:
+    """The lock says another method than that whose tensors are there."""
+    parts.lock["train"]["method"] = toy_documents.make_method()
 
 
 def _zeros(parts: BundleParts) -> None:
@@ -908,6 +982,24 @@ FORGERIES = (
     Forgery("NaN weights", ("V26",), parts=_nan),
     Forgery("a delta without one of its factors", ("V23",), parts=_half_delta),
     Forgery("an adapter tensor listed twice", ("V29",), parts=_listed_twice),
+    Forgery("a pattern in the lock that is none", ("V28",), parts=_pattern("("), method="ia3"),
+    Forgery(
+        "a pattern in the lock that takes hours",
+        ("V28",),
+        parts=_pattern("([a-z0-9_.]+)+!"),
+        method="ia3",
+    ),
+    Forgery("IA3 vectors of ones", ("V27",), parts=_vectors(1), method="ia3"),
+    Forgery("IA3 vectors below one ulp from 1", ("V27",), parts=_vectors(1 - 2**-24), method="ia3"),
+    Forgery("IA3 vectors of the wrong side", ("V23",), parts=_other_side, method="ia3"),
+    Forgery("IA3 on the vision tower", ("V22",), parts=_vector_on_the_tower, method="ia3"),
+    Forgery(
+        "LoRA's tensors under IA3",
+        ("V22", "V23"),
+        parts=_renamed_parts(".ia3_l", ".lora_A.weight"),
+        method="ia3",
+    ),
+    Forgery("IA3's tensors under LoRA", ("V22", "V23"), parts=_other_kind, method="ia3"),
     Forgery("an output edited", ("V32",), parts=_edit_output),
     Forgery(
         "outputs edited and everything computed again",

@@ -37,7 +37,7 @@ from kolm.records import codec
 from kolm.records.verification import Verdict
 from kolm.sign import envelope, statement
 from tests.support.audits import Pictures, World, rescoring
-from tests.support.bundles import BundleParts, write_raw
+from tests.support.bundles import BundleParts, make_parts, write_raw
 
 LONGEST_SECONDS = 20  # an honest one takes some hundredths; this machine may be busy
 MOST_BYTES = 256 * 1024 * 1024  # beside the file itself
@@ -88,6 +88,8 @@ _EDGES: tuple[Any, ...] = (
     "\u202e",
     "\U0001f600",
     "../../etc/passwd",
+    "(",
+    "([a-z0-9_.]+)+!",
     "x" * 70_000,
     "sha256:" + "0" * 64,
     "sha256:" + "0" * 63,
@@ -292,7 +294,10 @@ class Fuzzer:
         withheld = self.world.parts.copy()
         withheld.without.add("evalcases.jsonl")
         withheld.lock["publish"]["text"] = False
-        self.variants = [self.world.parts, published, withheld]
+        ia3 = make_parts(folder / "ia3", cases=6, train=5, method={"kind": "ia3"})
+        ia3.lock["evaluation"]["metric"] = {"kind": "anls", "threshold": "0.5"}
+        ia3.rescore()
+        self.variants = [self.world.parts, published, withheld, ia3]
         self.honest = [(self._members(parts), parts.predicates()) for parts in self.variants]
         self.path = folder / "fuzzed.kolm"
 

@@ -62,7 +62,7 @@ def _globs_expand(subject: Subject) -> Iterator[Finding]:
 
 def _method_is_the_familys(subject: Subject) -> Iterator[Finding]:
     try:
-        again = to_document(subject.method_again)
+        again = to_document(subject.method)
     except KolmError as error:
         yield from_error(error)
         return
@@ -189,8 +189,10 @@ def _training_began_where_it_does(
         if entry is None or list(entry.shape) != tensor["shape"] or entry.dtype != tensor["dtype"]:
             continue  # told elsewhere, and a stated size alone is not worth hashing
         expected = None
-        if isinstance(name, DeltaTensor) and name.part in subject.method.STARTS:
-            start = elements.repeated(entry.dtype, subject.method.STARTS[name.part], entry.elements)
+        if isinstance(name, DeltaTensor) and name.part in subject.method_type.STARTS:
+            start = elements.repeated(
+                entry.dtype, subject.method_type.STARTS[name.part], entry.elements
+            )
             expected = tensor_digest(entry.dtype, entry.shape, start) if start else None
         elif isinstance(name, WholeTensor) and base[name.parameter]["dtype"] == tensor["dtype"]:
             expected = base[name.parameter]["before"]

@@ -29,6 +29,7 @@ FLOATS = ("BF16", "F16", "F32")  # what training writes; integers would be finit
 @check(
     "V23",
     "Are ranks and shapes as declared?",
+    needs=("V20",),
     reads=(MODULES, LOCK, WEIGHTS),
 )
 def shapes_are_declared(subject: Subject) -> Iterator[Finding]:
