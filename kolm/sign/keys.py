@@ -107,7 +107,7 @@ def read_public(data: bytes | str, *, where: str) -> PublicKey:
             "this is not a public key in PEM",
             where=where,
             expected="a file that kolm keys export wrote, or another SPKI PEM text",
-            found=repr(raw[:40]),
+            found=repr(raw[:40].decode("utf-8", "replace")),
         ) from None
     return _public(key, where=where)
 

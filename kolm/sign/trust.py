@@ -145,10 +145,11 @@ class TrustStore(NamedTuple):
             entry for entry in self.keys if len(name) >= 8 and entry.key.keyid.startswith(name)
         ]
         if len(found) != 1:
+            names = sorted(entry.name for entry in self.keys)
             raise Usage(
                 "E_TRUST_NO_SUCH_KEY",
                 "several keys begin with this" if found else "no trusted key has this name or id",
-                expected=", ".join(sorted(entry.name for entry in self.keys)) or "a trusted key",
+                expected="one of " + ", ".join(names) if names else "a trusted key",
                 found=name[:80],
                 hint="kolm keys list",
             )

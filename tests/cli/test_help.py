@@ -18,7 +18,7 @@ def test_every_question_of_the_verifier_has_a_page(number: str) -> None:
     ran = invoke("help", number, "--json")
     check = ran.document()["check"]
     assert check["id"] == number
-    assert check["question"] in ran.document()["text"]
+    assert check["question"] in " ".join(str(ran.document()["text"]).split())
 
 
 def test_a_question_shows_what_fails_it() -> None:
@@ -62,3 +62,9 @@ def test_a_page_is_found_by_path_or_name(topic: str, page: str) -> None:
 def test_what_is_no_page_is_a_usage_error(topic: str) -> None:
     ran = invoke("help", topic, "--json")
     assert (ran.code, ran.error()["code"]) == (2, "E_HELP_TOPIC")
+
+
+@pytest.mark.parametrize("topic", ["V21", "V46", "E_KEY_KIND", "E_BUNDLE_NOT_CHECKED"])
+def test_what_is_said_of_a_check_or_an_error_fits_80_columns(topic: str) -> None:
+    shown = invoke("help", topic).stdout
+    assert max(map(len, shown.splitlines())) <= 80

@@ -316,7 +316,7 @@ def _stats_text(counts: CaptureStats) -> str:
         ("tags", counts["tags"]),
     ):
         told = "  ".join(f"{key} {value}" for key, value in sorted(numbers.items()))
-        lines.append(f"{name:<12}{told}".rstrip())
+        lines.append(f"{name:<12}{told or 'none'}")
     return "\n".join(lines)
 
 

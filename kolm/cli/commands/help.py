@@ -16,6 +16,7 @@ from kolm.errors import Usage
 
 PAGES = ("exit-codes", "environment", "pages")
 _QUESTION = re.compile(r"V[0-9]{2}")
+_WIDTH = 80
 
 
 @click.command(short_help="Explain a command, error code, check or page.")
@@ -60,7 +61,8 @@ def explain(topic: str | None) -> tuple[str, dict[str, object]]:
     known = rows()
     if topic.upper() in known:
         row = known[topic.upper()]
-        text = f"{row['code']}  ({row['family']})\n\n{row['cause']}\n\n{row['remedy']}"
+        parts = f"{row['code']}  ({row['family']})", row["cause"], row["remedy"]
+        text = "\n\n".join(_filled(part) for part in parts)
         return text, {"error": row}
     if _QUESTION.fullmatch(topic.upper()):
         return _question(topic.upper())
@@ -112,16 +114,27 @@ def _question(number: str) -> tuple[str, dict[str, object]]:
         "reads": list(check.reads),
         "needs": list(check.needs),
     }
-    lines = [f"{check.id}  {check.question}", f"     {check.family}", "", how, ""]
+    how_told = "\n\n".join(_filled(part) for part in how.split("\n\n"))
+    lines = [
+        _filled(f"{check.id}  {check.question}", "     "),
+        f"     {check.family}",
+        "",
+        how_told,
+        "",
+    ]
     lines += [f"reads  {', '.join(check.reads)}"] if check.reads else []
     lines += [f"needs  {', '.join(check.needs)}"] if check.needs else []
     told = pages.row_of("format/verification", number)
     meanings = {name: text for name, text in told.items() if name not in ("check", "question")}
     for name, meaning in meanings.items():
-        lines += ["", textwrap.fill(f"{name}: {meaning}", 100, subsequent_indent="  ")]
+        lines += ["", _filled(f"{name}: {meaning}", "  ")]
     lines += ["", "All checks: kolm help format/verification"]
     text = re.sub("\n{3,}", "\n\n", "\n".join(lines))
     return text, {"check": {**row, "answers": meanings}}
+
+
+def _filled(paragraph: str, indent: str = "") -> str:
+    return textwrap.fill(paragraph, _WIDTH, subsequent_indent=indent, break_on_hyphens=False)
 
 
 def _exit_codes() -> tuple[str, dict[str, object]]:
