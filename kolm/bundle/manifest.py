@@ -156,15 +156,16 @@ def parse_manifest(data: bytes | memoryview) -> Manifest:
 
 def _check_artifact(value: object) -> None:
     found = value.get("artifactType") if type(value) is dict else None
-    if found in FORMATS:
+    stated = found if isinstance(found, str) else ""
+    if stated in FORMATS:
         return
-    if isinstance(found, str) and _VERSIONED.fullmatch(found):
+    if _VERSIONED.fullmatch(stated):
         raise Unreadable(
             "E_BUNDLE_VERSION",
             "the bundle has a format version that this kolm does not know",
             where="manifest#/artifactType",
             expected=" or ".join(FORMATS),
-            found=found,
+            found=stated,
             hint="a newer kolm may know it",
         )
     raise Unreadable(

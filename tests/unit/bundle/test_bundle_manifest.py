@@ -102,6 +102,8 @@ def test_other_spellings_are_refused() -> None:
         ("application/vnd.kolm.bundle.v2", "E_BUNDLE_VERSION"),
         ("application/vnd.cncf.model.manifest.v1+json", "E_NOT_A_BUNDLE"),
         (None, "E_NOT_A_BUNDLE"),
+        ({}, "E_NOT_A_BUNDLE"),
+        (["application/vnd.kolm.bundle.v1"], "E_NOT_A_BUNDLE"),
     ],
 )
 def test_another_kind_of_artifact_could_not_be_looked_at(artifact: Any, code: str) -> None:
