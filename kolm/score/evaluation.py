@@ -259,8 +259,9 @@ def find_impossible(
 ) -> Iterator[Mismatch]:
     """Stated scores and coverage that no reference whatever could give their outputs.
 
-    For rows whose references were withheld: an answer that was cut or is not covered scores 0, a
-    metric gives no score between 0 and its least credit, and one case judges equal answers alike.
+    For rows whose references were withheld: an answer that was cut, that is none or that is not
+    covered scores 0, a metric gives no score between 0 and its least credit, and one case judges
+    equal answers alike.
     """
     judge = Judge(settings)
     for row in predictions:
@@ -268,7 +269,9 @@ def find_impossible(
         for run in RUNS:
             said = row[run]
             score, covered, ended = said["score"], said["covered"], judge.ended(said)
-            if covered and not ended:
+            # Against itself every answer is right that can be read at all.
+            readable = ended and judge.judge_text(said["output"], said["output"]).covered
+            if covered and not readable:
                 yield Mismatch(row["case"], run, "covered", str(covered), str(False))
             elif not covered and score != "0":
                 yield Mismatch(row["case"], run, "score", score, "0")

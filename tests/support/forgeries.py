@@ -513,6 +513,27 @@ def _withheld_scores(parts: BundleParts) -> None:
     parts.withhold()
 
 
+def _withheld_silence(parts: BundleParts) -> None:
+    """The adapter says nothing, and that is right by the scores; no references."""
+    for item in parts.predictions:
+        item["adapter"]["output"] = ""
+    parts.withhold()
+
+
+def _nothing_declared(parts: BundleParts) -> None:
+    """No case is held out, and so none is answered wrongly; no references, which would be none."""
+    stated = parts.evaluation
+    parts.withhold()
+    for item in parts.snapshot_rows:
+        item["split"] = "train" if item["split"] == "eval" else item["split"]
+    parts.snapshot = toy_documents.make_snapshot(parts.snapshot_rows)
+    parts.predictions, parts.evaluation = [], stated
+
+
+def _artifact_of_no_name(manifest: Row) -> None:
+    manifest["artifactType"] = {"application/vnd.kolm.bundle.v1": True}
+
+
 def _nothing_right(parts: BundleParts) -> None:
     for item in parts.predictions:
         item["adapter"]["output"] = "nonsense"
@@ -860,6 +881,12 @@ FORGERIES = (
     Forgery("a size field of terabytes", ("V01",), file=_bytes(_header(124, EXABYTE))),
     Forgery("a second manifest", ("V04",), file=_edit(_second_manifest)),
     Forgery(
+        "an artifact type that is no text",
+        (),
+        file=_manifest(_artifact_of_no_name),
+        unreadable=True,
+    ),
+    Forgery(
         "a claim about another modules list",
         ("V16",),
         claims=_say(predicates.MODULES, "modules", value=digest.of_bytes(b"other")),
@@ -1050,6 +1077,8 @@ FORGERIES = (
         open_=("V62", "V65"),
         only_by="captures",
     ),
+    Forgery("silence that is right, text withheld", ("V32",), parts=_withheld_silence),
+    Forgery("no case declared, text withheld", ("V31",), parts=_nothing_declared),
     Forgery("floors that demand nothing", ("V62",), parts=_floors_of_nothing),
     Forgery("an adapter that does as well without pictures", ("V62",), parts=_blind_guesses),
     Forgery("fewer cases than an auditor needs", ("V62",), parts=_few_cases),

@@ -143,6 +143,8 @@ def every_case_is_answered(subject: Subject) -> Iterator[Finding]:
     """
     declared = subject.declared
     answered = [row["case"] for row in subject.predictions]
+    if not declared:
+        yield failed("no case is declared: nothing was evaluated", where=LINES)
     for case in sorted(set(declared) - set(answered)):
         yield failed("a declared case has no prediction", where=PREDICTIONS, expected=case)
     for case in sorted(set(answered) - set(declared)):
