@@ -20,7 +20,7 @@ from kolm.errors import Refused
 D_co = TypeVar("D_co", covariant=True)
 
 
-class Kind(str, Generic[D_co]):
+class DocumentKind(str, Generic[D_co]):
     """The name of a schema, which for the type checker carries the type of what fits it."""
 
     __slots__ = ()
@@ -116,7 +116,7 @@ def checker(name: str) -> Checker:
     return _compile(document, document, {})
 
 
-def check(name: Kind[D_co], value: object, *, where: str) -> D_co:
+def check(name: DocumentKind[D_co], value: object, *, where: str) -> D_co:
     """The value as what it then is known to be: a document that fits its schema.
 
     Raises:

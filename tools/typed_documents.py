@@ -66,7 +66,10 @@ from kolm.records.documents import '''
 
 def kinds_module() -> str:
     """kolm/records/kinds.py."""
-    rows = [f'{name.upper()}: Final[Kind[{class_name(name)}]] = Kind("{name}")' for name in names()]
+    rows = [
+        f'{name.upper()}: Final[DocumentKind[{class_name(name)}]] = DocumentKind("{name}")'
+        for name in names()
+    ]
     head = f'''"""The kinds of documents: the name of a schema, with the type of what fits it.
 
 {NOTICE}
@@ -76,7 +79,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from kolm.schema import Kind
+from kolm.schema import DocumentKind
 
 if TYPE_CHECKING:
     from kolm.records.documents import (

@@ -15,7 +15,7 @@ from kolm.actions.verification import verify
 from kolm.errors import Refused
 from kolm.records.verification import CheckResult, Verdict
 from kolm.sign.keys import PublicKey
-from kolm.sign.trust import Role, TrustedKey, TrustStore
+from kolm.sign.trust import KeyRole, TrustedKey, TrustStore
 from kolm.verify.policy import Demands, Policy, policy_of
 
 _LAST_OF_THE_BUNDLE = 39  # V01 to V39 ask of the bundle alone
@@ -87,7 +87,7 @@ def acceptance(policy: Demands, *, key: PublicKey, base: Path, captures: Path) -
     """
     trust = TrustStore.load(paths.config_folder())
     if trust.find(key.keyid) is None:
-        own = TrustedKey(name=_free_name(trust), key=key, roles=frozenset(Role))
+        own = TrustedKey(name=_free_name(trust), key=key, roles=frozenset(KeyRole))
         trust = TrustStore((*trust.keys, own))
     named = None if policy is None else policy_of(policy)
     return Acceptance(policy=named, trust=trust, base=base, captures=captures)

@@ -12,7 +12,7 @@ from kolm.actions.signing import AskPassphrase, own_keys, passphrase_from_enviro
 from kolm.errors import Usage
 from kolm.sign import keys, predicates, trust
 from kolm.sign.keys import PublicKey
-from kolm.sign.trust import Role, TrustedKey, TrustStore
+from kolm.sign.trust import KeyRole, TrustedKey, TrustStore
 
 ANY_NAME = ("*",)
 _PEM_LABEL_BYTES = 4096  # where the label of a PEM text stands, comments before it included
@@ -51,7 +51,7 @@ def new_key(
         return KeyMade([own_key(name)], store.path(name))
     store.demand_free(name)
     key = keys.generate(algorithm)
-    entry = _trusted(name, key.public, tuple(Role), ANY_NAME)
+    entry = _trusted(name, key.public, tuple(KeyRole), ANY_NAME)
     folder = paths.config_folder()
     TrustStore.load(folder).with_key(entry)  # refuses a taken name before a file is made
     path = store.create(name, key, ask_passphrase(name))
@@ -81,7 +81,7 @@ def trust_key(
         Usage: a publisher without names, or names without a publisher.
         KolmError: the file is no public key.
     """
-    if (Role.PUBLISHER in roles) != bool(names):
+    if (KeyRole.PUBLISHER in roles) != bool(names):
         raise Usage(
             "E_TRUST_NAMES",
             "--names says what a publisher may publish: this role needs it, and no other has it",
@@ -137,7 +137,7 @@ def rotate_key(
     folder = paths.config_folder()
     former = [entry for entry in TrustStore.load(folder).keys if entry.name == name]
     key = keys.generate(algorithm or old.algorithm)
-    roles = former[0].roles if former else frozenset(Role)
+    roles = former[0].roles if former else frozenset(KeyRole)
     entry = _trusted(name, key.public, roles, former[0].names if former else ANY_NAME)
 
     def retire(held: TrustStore) -> TrustStore:
@@ -181,7 +181,7 @@ def own_key(name: str) -> TrustedKey:
 
 
 def _trusted(name: str, key: PublicKey, roles: Collection[str], names: Sequence[str]) -> TrustedKey:
-    held = frozenset(map(Role, roles))
+    held = frozenset(map(KeyRole, roles))
     return TrustedKey(
-        name=name, key=key, roles=held, names=tuple(names) if Role.PUBLISHER in held else ()
+        name=name, key=key, roles=held, names=tuple(names) if KeyRole.PUBLISHER in held else ()
     )

@@ -20,7 +20,7 @@ from kolm.bundle.reader import Bundle
 from kolm.capture import images as pictures
 from kolm.digest import Digest
 from kolm.errors import Refused, Usage, missing_extra
-from kolm.evaluate.session import Session, Sources, open_session
+from kolm.evaluate.session import EvaluationSession, Sources, open_session
 from kolm.events import Reporter, Silent
 from kolm.format.names import LOCK
 from kolm.models.resolve import locked_base, resolve_base
@@ -50,7 +50,9 @@ class RunAnswer:
 class LoadedBundle:
     """A verified bundle on its base, ready to answer; make one with `load`."""
 
-    def __init__(self, session: Session, content_id: Digest, *, below_gate: bool = False) -> None:
+    def __init__(
+        self, session: EvaluationSession, content_id: Digest, *, below_gate: bool = False
+    ) -> None:
         self._session = session
         self.content_id = content_id
         self.below_gate = below_gate

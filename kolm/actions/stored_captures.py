@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypedDict
 
 from kolm import canonical
-from kolm.capture.store import CaptureStore, Stored
+from kolm.capture.store import CaptureStore, StoredCapture
 from kolm.digest import Digest
 from kolm.records.capture import Image
 
@@ -148,7 +148,7 @@ def count_captures(store: str | Path) -> CaptureCounts:
     }
 
 
-def _row(stored: Stored, names: Mapping[Digest, str]) -> CaptureListCapture:
+def _row(stored: StoredCapture, names: Mapping[Digest, str]) -> CaptureListCapture:
     capture = stored.capture
     asked, answered = capture.messages[-2], capture.messages[-1]
     return {

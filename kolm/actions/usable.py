@@ -15,7 +15,7 @@ from kolm.registry.check import ALLOW_BELOW_GATE, demand
 from kolm.verify.policy import Demands, Policy, policy_of
 
 
-class Usable(NamedTuple):
+class UsableBundle(NamedTuple):
     """A bundle that passed, and whether it misses what the policy demands of its scores."""
 
     content_id: Digest
@@ -30,7 +30,7 @@ def demand_usable(
     policy: Demands,
     allow_below_gate: bool,
     reporter: Reporter,
-) -> Usable:
+) -> UsableBundle:
     """Demand that an open bundle passes a policy with the base that it will be used on.
 
     Args:
@@ -59,4 +59,4 @@ def demand_usable(
     )
     for warning in warnings:
         reporter.warned(warning)
-    return Usable(content_id=content_id, below_gate=bool(warnings))
+    return UsableBundle(content_id=content_id, below_gate=bool(warnings))

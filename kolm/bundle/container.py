@@ -15,7 +15,7 @@ from typing import IO, Final
 from kolm import digest
 from kolm.bundle import layout, limits, tar
 from kolm.bundle.held import Held, demand_start, hold
-from kolm.bundle.layout import Claim
+from kolm.bundle.layout import StoredClaim
 from kolm.bundle.manifest import Manifest, parse_manifest
 from kolm.digest import Digest
 from kolm.errors import Refused, Unreadable
@@ -40,7 +40,7 @@ class Container:
         self.where = held.path.name
         self.walk = tar.walk(self.view)
         self.entries = self.walk.entries
-        self._blobs: dict[Digest, tar.Entry] = {}
+        self._blobs: dict[Digest, tar.TarEntry] = {}
         for entry in self.entries:
             content = blob_digest(entry)
             if content is not None:
@@ -56,7 +56,7 @@ class Container:
         """The digests that the blobs' names state, each once, in the order of the file."""
         return tuple(self._blobs)
 
-    def read(self, entry: tar.Entry) -> memoryview:
+    def read(self, entry: tar.TarEntry) -> memoryview:
         """The bytes of an entry, in place."""
         return self.view[entry.offset : entry.offset + entry.size]
 
@@ -112,7 +112,7 @@ class Container:
             raise Refused("E_MANIFEST", message, where=error.where) from error
 
     @cached_property
-    def claims(self) -> tuple[tuple[Claim, ...], tuple[Digest, ...]]:
+    def claims(self) -> tuple[tuple[StoredClaim, ...], tuple[Digest, ...]]:
         """The claims among the blobs that the manifest does not name, and what is left over.
 
         A claim is recognised by being a Sigstore bundle, never by what index.json says. What is
@@ -134,7 +134,7 @@ class Container:
         return ordered, tuple(content for content in spare if content not in explained)
 
 
-def blob_digest(entry: tar.Entry) -> Digest | None:
+def blob_digest(entry: tar.TarEntry) -> Digest | None:
     """The digest that an entry's name states, or None when it is not a blob."""
     match = _BLOB.fullmatch(entry.name)
     return digest.of_hex(match[1]) if match else None

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
 from kolm import canonical, digest, schema
 from kolm.bundle import limits, members
 from kolm.bundle.container import Container
-from kolm.bundle.members import Content
+from kolm.bundle.members import ContentKind
 from kolm.digest import Digest
 from kolm.errors import Refused
 from kolm.format import names
@@ -93,7 +93,7 @@ class Documents:
         """
         if name not in self._documents:
             raw, kind = self.raw(name), members.kind_of(name)
-            if kind.content is Content.PEFT_CONFIG:
+            if kind.content is ContentKind.PEFT_CONFIG:
                 value = canonical.loads(raw, where=name, floats=True)
             else:
                 value = canonical.loads_canonical(raw, where=name)

@@ -34,7 +34,7 @@ _IN_TOTO = "application/vnd.in-toto+json"
 _MAX_PREDICATE_TYPE_CHARACTERS = 256
 
 
-class Claim(NamedTuple):
+class StoredClaim(NamedTuple):
     """One claim as it lies in the file: the Sigstore bundle and the manifest that points to it."""
 
     data: bytes
@@ -44,7 +44,7 @@ class Claim(NamedTuple):
     predicate_type: str
 
 
-def claim_of(data: bytes, subject: bytes) -> Claim:
+def claim_of(data: bytes, subject: bytes) -> StoredClaim:
     """The claim manifest of a Sigstore bundle about the subject manifest `subject`.
 
     Raises:
@@ -68,7 +68,7 @@ def claim_of(data: bytes, subject: bytes) -> Claim:
             "subject": _described(subject, MANIFEST_MEDIA_TYPE),
         }
     )
-    return Claim(
+    return StoredClaim(
         data=data,
         digest=claim_digest,
         manifest=manifest,
@@ -109,7 +109,7 @@ def _not_a_claim(where: str, message: str) -> Refused:
     return Refused("E_CLAIM_FORM", message, where=where)
 
 
-def ordered_claims(claims: Iterable[bytes], subject: bytes) -> tuple[Claim, ...]:
+def ordered_claims(claims: Iterable[bytes], subject: bytes) -> tuple[StoredClaim, ...]:
     """The claims of a file: each once, in the order of their manifests' digests.
 
     Raises:
@@ -123,7 +123,7 @@ def ordered_claims(claims: Iterable[bytes], subject: bytes) -> tuple[Claim, ...]
     return tuple(by_manifest[key] for key in sorted(by_manifest))
 
 
-def index_of(subject: bytes, claims: Sequence[Claim]) -> bytes:
+def index_of(subject: bytes, claims: Sequence[StoredClaim]) -> bytes:
     """The bytes of index.json: the subject under the fixed tag, then the claim manifests."""
     first = _described(subject, MANIFEST_MEDIA_TYPE) | {
         "annotations": {_REF_NAME: TAG},
@@ -139,7 +139,10 @@ def index_of(subject: bytes, claims: Sequence[Claim]) -> bytes:
 
 
 def blob_order(
-    subject: Digest, receipt: Digest, claims: Sequence[Claim], layers: Iterable[tuple[int, Digest]]
+    subject: Digest,
+    receipt: Digest,
+    claims: Sequence[StoredClaim],
+    layers: Iterable[tuple[int, Digest]],
 ) -> tuple[Digest, ...]:
     """The one order of the blobs: what is small and read first stands first.
 

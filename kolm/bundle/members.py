@@ -15,10 +15,10 @@ from kolm.bundle.limits import Limit
 from kolm.errors import Refused
 from kolm.format import names
 from kolm.records import kinds
-from kolm.schema import Kind
+from kolm.schema import DocumentKind
 
 
-class Content(Enum):
+class ContentKind(Enum):
     """How the bytes of a member are read."""
 
     DOCUMENT = "one canonical JSON document"
@@ -38,9 +38,9 @@ class MemberKind(NamedTuple):
 
     name: str
     media_type: str
-    content: Content
+    content: ContentKind
     limit: Limit
-    schema: Kind[object] | None = None
+    schema: DocumentKind[object] | None = None
     required: bool = True
     several: bool = False
 
@@ -59,11 +59,11 @@ def _cncf(name: str) -> str:
     return f"application/vnd.cncf.model.{name}.v1.raw"
 
 
-def _document(name: str, media: str, schema: Kind[object]) -> MemberKind:
+def _document(name: str, media: str, schema: DocumentKind[object]) -> MemberKind:
     return MemberKind(
         name=name,
         media_type=_kolm(media, "+json"),
-        content=Content.DOCUMENT,
+        content=ContentKind.DOCUMENT,
         limit=limits.JSON_BYTES,
         schema=schema,
     )
@@ -72,7 +72,7 @@ def _document(name: str, media: str, schema: Kind[object]) -> MemberKind:
 def _lines(
     name: str,
     media: str,
-    schema: Kind[object],
+    schema: DocumentKind[object],
     *,
     limit: Limit,
     required: bool = True,
@@ -80,7 +80,7 @@ def _lines(
     return MemberKind(
         name=name,
         media_type=_kolm(media, "+jsonl"),
-        content=Content.LINES,
+        content=ContentKind.LINES,
         limit=limit,
         schema=schema,
         required=required,
@@ -93,13 +93,13 @@ TABLE: Final = (
     MemberKind(
         name=names.WEIGHTS,
         media_type=_cncf("weight"),
-        content=Content.TENSORS,
+        content=ContentKind.TENSORS,
         limit=limits.ENTRY_BYTES,
     ),
     MemberKind(
         name=names.CONFIG,
         media_type=_cncf("weight.config"),
-        content=Content.PEFT_CONFIG,
+        content=ContentKind.PEFT_CONFIG,
         limit=limits.JSON_BYTES,
     ),
     _lines(names.MODULES, "modules", kinds.MODULES_ROW, limit=limits.MODULES_BYTES),
@@ -114,13 +114,13 @@ TABLE: Final = (
     MemberKind(
         name=names.CARD,
         media_type=_cncf("doc"),
-        content=Content.MARKDOWN,
+        content=ContentKind.MARKDOWN,
         limit=limits.CARD_BYTES,
     ),
     MemberKind(
         name=r"checkpoint-[0-9]{8}\.json",
         media_type=_kolm("checkpoint", "+json"),
-        content=Content.DOCUMENT,
+        content=ContentKind.DOCUMENT,
         limit=limits.JSON_BYTES,
         schema=kinds.CHECKPOINT,
         required=False,
@@ -129,7 +129,7 @@ TABLE: Final = (
     MemberKind(
         name=r"checkpoint-[0-9]{8}\.safetensors",
         media_type="application/vnd.kolm.checkpoint.v1.safetensors",
-        content=Content.TENSORS,
+        content=ContentKind.TENSORS,
         limit=limits.ENTRY_BYTES,
         required=False,
         several=True,
@@ -137,7 +137,7 @@ TABLE: Final = (
     MemberKind(
         name=r"evalimage-[0-9a-f]{64}",
         media_type="application/vnd.kolm.evalimage.v1",
-        content=Content.IMAGE,
+        content=ContentKind.IMAGE,
         limit=limits.IMAGE_BYTES,
         required=False,
         several=True,

@@ -23,7 +23,7 @@ _NAME = re.compile(rb"oci-layout|index\.json|blobs/sha256/[0-9a-f]{64}", re.ASCI
 _ZEROS = bytes(BLOCK)
 
 
-class Entry(NamedTuple):
+class TarEntry(NamedTuple):
     """One file of the tar: its name, and where its bytes lie in the bundle."""
 
     name: str
@@ -37,7 +37,7 @@ class Walk(NamedTuple):
     `complete` is false when the walk had to stop before the end of the file.
     """
 
-    entries: tuple[Entry, ...]
+    entries: tuple[TarEntry, ...]
     defects: tuple[KolmError, ...]
     complete: bool
 
@@ -84,7 +84,7 @@ def walk(view: memoryview) -> Walk:
     Each header is made again from its name and size and compared as 512 bytes, so links, devices,
     long names, odd modes and second spellings of a number all fail the same comparison.
     """
-    entries: list[Entry] = []
+    entries: list[TarEntry] = []
     defects: list[KolmError] = []
     position = 0
     while True:
@@ -108,7 +108,7 @@ def walk(view: memoryview) -> Walk:
             defects.append(_tar("E_CONTAINER_PADDING", "padding bytes are not zero", end))
 
 
-def _entry(view: memoryview, position: int) -> Entry:
+def _entry(view: memoryview, position: int) -> TarEntry:
     block = bytes(view[position : position + BLOCK])
     raw_name = block[:100].rstrip(b"\0")
     if not _NAME.fullmatch(raw_name):
@@ -124,7 +124,7 @@ def _entry(view: memoryview, position: int) -> Entry:
     offset = position + BLOCK
     if size > len(view) - offset:
         raise _tar("E_CONTAINER_TRUNCATED", f"{name} is cut short", position)
-    return Entry(name=name, offset=offset, size=size)
+    return TarEntry(name=name, offset=offset, size=size)
 
 
 def _end_defects(view: memoryview, position: int) -> list[KolmError]:

@@ -170,7 +170,7 @@ def _write(
     manifest: bytes,
     members: list[Member],
     blobs: dict[Digest, tuple[Source, int]],
-    claims: Sequence[layout.Claim],
+    claims: Sequence[layout.StoredClaim],
     *,
     force: bool,
     accept: Callable[[Path], None] | None = None,

@@ -9,7 +9,7 @@ from pathlib import Path
 from kolm import digest, outputs, system
 from kolm.capture.exporters import TABLE
 from kolm.capture.images import SUFFIXES
-from kolm.capture.store import CaptureStore, Stored
+from kolm.capture.store import CaptureStore, StoredCapture
 from kolm.digest import Digest, hex_of
 from kolm.errors import Usage
 from kolm.events import Reporter, Silent
@@ -97,7 +97,7 @@ def export(
     told.started(STAGE, len(store), "captures")
     count = 0
 
-    def rows() -> Iterator[Stored]:
+    def rows() -> Iterator[StoredCapture]:
         nonlocal count
         for row in store.rows(tags=tags):
             yield row

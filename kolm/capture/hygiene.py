@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from kolm.capture import documents, limits, rules
-from kolm.capture.store import Stored
+from kolm.capture.store import StoredCapture
 from kolm.counting import counted
 from kolm.digest import Digest
 from kolm.errors import Refused
@@ -32,7 +32,7 @@ class Problem:
     captures: tuple[Digest, ...]
 
 
-def problems(rows: Iterable[Stored]) -> list[Problem]:
+def problems(rows: Iterable[StoredCapture]) -> list[Problem]:
     """Contradictory answers, empty responses and unfilled templates among `rows`.
 
     Two captures contradict each other when they show the same pictures (by pixels), say the same
@@ -50,7 +50,7 @@ def problems(rows: Iterable[Stored]) -> list[Problem]:
     return sorted(found, key=lambda problem: (problem.code, problem.captures))
 
 
-def demand_clean(rows: Iterable[Stored]) -> None:
+def demand_clean(rows: Iterable[StoredCapture]) -> None:
     """Refuse rows that have `problems`, naming them.
 
     Raises:
@@ -74,7 +74,7 @@ def demand_clean(rows: Iterable[Stored]) -> None:
     )
 
 
-def demand_distinct(rows: Iterable[Stored]) -> None:
+def demand_distinct(rows: Iterable[StoredCapture]) -> None:
     """Refuse cases that would be scored twice: they differ in source, tags or licence only.
 
     Raises:
@@ -101,7 +101,7 @@ def demand_distinct(rows: Iterable[Stored]) -> None:
     )
 
 
-def _check_answer(row: Stored, text: str, found: list[Problem]) -> None:
+def _check_answer(row: StoredCapture, text: str, found: list[Problem]) -> None:
     try:
         rules.check_answer(text, where=row.id)
     except Refused as error:
@@ -113,11 +113,13 @@ def _text(content: Iterable[object]) -> str:
     return "".join(part.text for part in content if isinstance(part, TextPart))
 
 
-def _by_question(rows: Iterable[Stored]) -> dict[sameness.Asked, dict[str, list[Stored]]]:
+def _by_question(
+    rows: Iterable[StoredCapture],
+) -> dict[sameness.Asked, dict[str, list[StoredCapture]]]:
     return sameness.by_question((row, documents.to_document(row.capture)) for row in rows)
 
 
-def _contradiction(answers: dict[str, list[Stored]]) -> Problem:
+def _contradiction(answers: dict[str, list[StoredCapture]]) -> Problem:
     firsts = [same[0].capture for same in answers.values()]
     prompt = sameness.plain(_text(firsts[0].messages[-2].content))[:60]
     given = sorted(_text(capture.messages[-1].content)[:60] for capture in firsts)

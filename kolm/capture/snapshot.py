@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, cast
 from kolm import canonical, digest, paths
 from kolm.capture import hygiene, likeness, limits
 from kolm.capture.naming import name_of
-from kolm.capture.store import SNAPSHOTS, CaptureStore, Stored
+from kolm.capture.store import SNAPSHOTS, CaptureStore, StoredCapture
 from kolm.counting import counted
 from kolm.digest import Digest
 from kolm.errors import Refused
@@ -40,9 +40,9 @@ from kolm.records.snapshot import (
     Rule,
     Side,
     Sides,
+    SnapshotHeader,
     SnapshotRow,
 )
-from kolm.records.snapshot import Snapshot as Header
 from kolm.store.blobs import translating
 
 if TYPE_CHECKING:
@@ -68,7 +68,7 @@ class Snapshot:
         sides_passed_over: captures that state a side where the rule divides by shares.
     """
 
-    header: Header
+    header: SnapshotHeader
     rows: tuple[SnapshotRow, ...]
     header_bytes: bytes
     lines: tuple[bytes, ...]
@@ -141,7 +141,7 @@ def take(store: CaptureStore, rule: SplitRule) -> Snapshot:
     if pairs and rule.policy == "refuse":
         raise _near_duplicates(pairs, rows, store)
     lines = tuple(canonical.dumps(_document(row)) for row in rows)
-    header = Header(
+    header = SnapshotHeader(
         captures=len(rows),
         images=len({image.file for row in rows for image in row.images}),
         near_duplicates=NearDuplicates(
@@ -213,7 +213,9 @@ def near_pairs(
     return tuple(likeness.twins(shown["eval"], shown["train"]))
 
 
-def _members(stored: Sequence[Stored], store: CaptureStore, *, grouped: bool) -> list[Member]:
+def _members(
+    stored: Sequence[StoredCapture], store: CaptureStore, *, grouped: bool
+) -> list[Member]:
     """What the split needs to know; with each picture's near twins where they are one picture."""
     named = _families(stored, store) if grouped else None
     return [
@@ -229,7 +231,7 @@ def _members(stored: Sequence[Stored], store: CaptureStore, *, grouped: bool) ->
     ]
 
 
-def _families(stored: Sequence[Stored], store: CaptureStore) -> dict[Digest, Digest]:
+def _families(stored: Sequence[StoredCapture], store: CaptureStore) -> dict[Digest, Digest]:
     pixels = {image.file: image.pixels for row in stored for image in row.capture.images}
     signatures = store.signatures(pixels.keys())
     return likeness.families({pixels[file]: taken for file, taken in signatures.items()})

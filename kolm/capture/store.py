@@ -34,7 +34,7 @@ RAW_BYTES = 32
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Stored:
+class StoredCapture:
     """A capture in the store: its id, its canonical bytes and its value."""
 
     id: Digest
@@ -108,7 +108,7 @@ class CaptureStore:
         """An addition piece by piece; a context manager."""
         return Addition(self.blobs, self.image_records(), self._connection, self._path)
 
-    def rows(self, *, tags: Collection[str] | None = None) -> Iterator[Stored]:
+    def rows(self, *, tags: Collection[str] | None = None) -> Iterator[StoredCapture]:
         """All captures by ascending id, or those that have all of `tags`.
 
         Raises:
@@ -127,7 +127,7 @@ class CaptureStore:
                 if wanted <= set(stored.capture.tags):
                     yield stored
 
-    def read(self, capture_id: Digest) -> Stored:
+    def read(self, capture_id: Digest) -> StoredCapture:
         """One capture by its id.
 
         Raises:
@@ -250,7 +250,7 @@ class CaptureStore:
                     )
         return captures, self.blobs.verify()
 
-    def _stored(self, raw: bytes, data: bytes) -> Stored:
+    def _stored(self, raw: bytes, data: bytes) -> StoredCapture:
         where = str(self._path)
         # SQLite keeps whatever type it is given, so a damaged row may hold a text or a number.
         whole = isinstance(raw, bytes) and isinstance(data, bytes)
@@ -264,7 +264,7 @@ class CaptureStore:
         except (KeyError, TypeError) as error:
             message = f"a row of the store is not a capture: {error}"
             raise Refused("E_STORE_DAMAGED", message, where=where) from None
-        return Stored(id=capture_id, data=data, capture=capture)
+        return StoredCapture(id=capture_id, data=data, capture=capture)
 
     def _record(self, data: bytes) -> Image:
         return codec.from_document(Image, canonical.loads_canonical(data, where=str(self._path)))

@@ -17,7 +17,7 @@ from kolm.records.verification import (
     Conclusion,
     Evidence,
     Finding,
-    Signer,
+    SignedBy,
     Verdict,
     Verification,
 )
@@ -61,7 +61,7 @@ def _head(report: Verification, paint: Paint) -> Iterator[str]:
     yield _row("policy", f"{report.policy.name} {short(report.policy.digest)}")
 
 
-def _signers(signers: Sequence[Signer]) -> Iterator[str]:
+def _signers(signers: Sequence[SignedBy]) -> Iterator[str]:
     if not signers:
         yield _row("signed by", "nobody, as far as could be read")
         return

@@ -16,7 +16,7 @@ KEPT_PROMPT_TOKENS = 8
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Run:
+class TokenRun:
     """Consecutive tokens of one kind.
 
     Attributes:
@@ -32,19 +32,19 @@ class Run:
     image: int = -1
 
 
-def count_tokens(runs: Sequence[Run]) -> int:
+def count_tokens(runs: Sequence[TokenRun]) -> int:
     """The length of an example."""
     return sum(len(run.ids) for run in runs)
 
 
-def least_tokens(runs: Sequence[Run]) -> int:
+def least_tokens(runs: Sequence[TokenRun]) -> int:
     """The shortest length to which cutting prompt text can bring an example."""
     return sum(
         min(len(run.ids), KEPT_PROMPT_TOKENS) if run.cuttable else len(run.ids) for run in runs
     )
 
 
-def cut_prompt(runs: Sequence[Run], limit: int) -> list[Run] | None:
+def cut_prompt(runs: Sequence[TokenRun], limit: int) -> list[TokenRun] | None:
     """Cut the middle out of the longest prompt texts until the example has `limit` tokens.
 
     Returns:
@@ -65,7 +65,7 @@ def cut_prompt(runs: Sequence[Run], limit: int) -> list[Run] | None:
     return _capped(runs, low)
 
 
-def _capped(runs: Sequence[Run], length: int) -> list[Run]:
+def _capped(runs: Sequence[TokenRun], length: int) -> list[TokenRun]:
     return [
         replace(run, ids=_without_middle(run.ids, length))
         if run.cuttable and len(run.ids) > length

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from kolm.digest import Digest
-from kolm.encode.budget import Run, count_tokens, cut_prompt, least_tokens
+from kolm.encode.budget import TokenRun, count_tokens, cut_prompt, least_tokens
 from kolm.encode.control import TextEncoder
 from kolm.encode.examples import Dropped, DropReason, Example, ImageUse
 from kolm.encode.layout import Layout
@@ -147,7 +147,7 @@ class Encoder:
 
     def _fit(
         self, capture: Capture, skeleton: Skeleton, stop: int
-    ) -> tuple[list[Run], int, int | None] | None:
+    ) -> tuple[list[TokenRun], int, int | None] | None:
         """Runs within the budget, the tokens cut, and the pixel limit of a shrunk image."""
         runs = self._lay_out(capture, skeleton, stop)
         if count_tokens(runs) <= self._max_seq_length:
@@ -190,7 +190,7 @@ class Encoder:
         *,
         apart: bool = False,
         max_pixels: int | None = None,
-    ) -> list[Run]:
+    ) -> list[TokenRun]:
         """The token runs of the first `stop` pieces; with `apart`, prompt texts by themselves."""
         texts = _texts_in_order(capture)
         return self._layout.runs(
@@ -204,7 +204,7 @@ class Encoder:
     def _example(
         self,
         capture: Capture,
-        runs: Sequence[Run],
+        runs: Sequence[TokenRun],
         cut_tokens: int,
         max_pixels: int | None,
         *,

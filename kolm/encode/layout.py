@@ -12,9 +12,9 @@ from itertools import groupby
 from operator import itemgetter
 from typing import NamedTuple
 
-from kolm.encode.budget import Run
+from kolm.encode.budget import TokenRun
 from kolm.encode.control import TextEncoder
-from kolm.encode.skeleton import Kind, Skeleton
+from kolm.encode.skeleton import PieceKind, Skeleton
 
 
 class _Text(NamedTuple):
@@ -52,7 +52,7 @@ class Layout:
         texts: Sequence[str],
         images: Sequence[str],
         apart: bool = False,
-    ) -> list[Run]:
+    ) -> list[TokenRun]:
         """The token runs of the first `stop` pieces.
 
         Args:
@@ -62,7 +62,7 @@ class Layout:
             images: for each image what stands in the prompt for it.
             apart: make the tokens that are a prompt's text alone a run of their own, to be cut.
         """
-        runs = [Run(ids=skeleton.prefix)] if skeleton.prefix else []
+        runs = [TokenRun(ids=skeleton.prefix)] if skeleton.prefix else []
         between: list[_Text] = []
         before = ""
         for item in self._items(skeleton, stop, texts, images):
@@ -72,18 +72,18 @@ class Layout:
             runs += self._stretch(between, before, item.names[0], apart)
             between, before = [], item.names[-1]
             ids = tuple(map(self._texts.control_ids.__getitem__, item.names))
-            runs.append(Run(ids=ids, trained=item.trained, image=item.image))
+            runs.append(TokenRun(ids=ids, trained=item.trained, image=item.image))
         return runs + self._stretch(between, before, "", apart)
 
     def _items(
         self, skeleton: Skeleton, stop: int, texts: Sequence[str], images: Sequence[str]
     ) -> Iterator[_Text | _Tokens]:
         for piece in skeleton.pieces[:stop]:
-            if piece.kind is Kind.LITERAL:
+            if piece.kind is PieceKind.LITERAL:
                 yield _Text(piece.text, piece.trained)
-            elif piece.kind is Kind.SLOT:
+            elif piece.kind is PieceKind.SLOT:
                 yield _Text(texts[piece.number], piece.trained, slot=True)
-            elif piece.kind is Kind.TOKEN:
+            elif piece.kind is PieceKind.TOKEN:
                 yield _Tokens((piece.text,), piece.trained)
             else:
                 for part in self._image(images[piece.number]):
@@ -108,7 +108,9 @@ class Layout:
             self._images[text] = tuple(parts)
         return self._images[text]
 
-    def _stretch(self, parts: Sequence[_Text], before: str, after: str, apart: bool) -> list[Run]:
+    def _stretch(
+        self, parts: Sequence[_Text], before: str, after: str, apart: bool
+    ) -> list[TokenRun]:
         """The runs of what stands between two control tokens: a prompt's text, then an answer's."""
         prompt = [part for part in parts if not part.trained]
         answer = "".join(part.text for part in parts if part.trained)
@@ -121,14 +123,14 @@ class Layout:
             ids = whole[len(start) :]
         else:  # the answer begins inside a token: then there, where generation begins
             ids = self._texts.ids(answer, self._texts.inside if asked else before, after)
-        return [*self._asked(prompt, asked, before, "", apart), Run(ids=ids, trained=True)]
+        return [*self._asked(prompt, asked, before, "", apart), TokenRun(ids=ids, trained=True)]
 
     def _asked(
         self, parts: Sequence[_Text], text: str, before: str, after: str, apart: bool
-    ) -> list[Run]:
+    ) -> list[TokenRun]:
         ids = self._texts.ids(text, before, after)
         if not apart:
-            return [Run(ids=ids)] if ids else []
+            return [TokenRun(ids=ids)] if ids else []
         places: list[tuple[int, int]] = []
         position = 0
         for part in parts:
@@ -140,6 +142,6 @@ class Layout:
             for first, end in self._texts.spans(text, before, after)
         ]
         return [
-            Run(ids=tuple(number for _, number in tokens), cuttable=owner >= 0)
+            TokenRun(ids=tuple(number for _, number in tokens), cuttable=owner >= 0)
             for owner, tokens in groupby(zip(owners, ids, strict=True), key=itemgetter(0))
         ]

@@ -38,7 +38,7 @@ Shape = tuple[tuple[str, tuple[str, ...]], ...]
 _QUESTION: Shape = (("user", ("image", "text")), ("assistant", ("text",)))
 
 
-class Kind(StrEnum):
+class PieceKind(StrEnum):
     """What a piece of a skeleton is."""
 
     LITERAL = "literal"  # text that the template writes
@@ -58,7 +58,7 @@ class Piece:
         trained: whether its tokens are labels.
     """
 
-    kind: Kind
+    kind: PieceKind
     text: str = ""
     number: int = -1
     trained: bool = False
@@ -263,7 +263,7 @@ def _cut(
         inside = [border for border in borders if start < border < end]
         for left, right in zip([start, *inside], [*inside, end], strict=True):
             if left < right:
-                pieces.append(Piece(kind=Kind.LITERAL, text=rendered[left:right]))
+                pieces.append(Piece(kind=PieceKind.LITERAL, text=rendered[left:right]))
                 starts.append(left)
 
     position = 0
@@ -272,12 +272,12 @@ def _cut(
         position = match.end()
         starts.append(match.start())
         if match.group(1) is not None:
-            pieces.append(Piece(kind=Kind.SLOT, number=int(match.group(1))))
+            pieces.append(Piece(kind=PieceKind.SLOT, number=int(match.group(1))))
         elif match.group() == placeholder:
-            pieces.append(Piece(kind=Kind.IMAGE, number=images))
+            pieces.append(Piece(kind=PieceKind.IMAGE, number=images))
             images += 1
         else:
-            pieces.append(Piece(kind=Kind.TOKEN, text=match.group()))
+            pieces.append(Piece(kind=PieceKind.TOKEN, text=match.group()))
     add_literal(position, len(rendered))
     return pieces, starts
 
@@ -286,9 +286,9 @@ def _check_complete(pieces: list[Piece], shape: Shape) -> None:
     """Every text and image of the conversation must stand in the rendering once, in order."""
     kinds = [kind for _, content in shape for kind in content]
     images, texts = kinds.count("image"), len(kinds) - kinds.count("image")
-    if [piece.number for piece in pieces if piece.kind is Kind.SLOT] != list(range(texts)):
+    if [piece.number for piece in pieces if piece.kind is PieceKind.SLOT] != list(range(texts)):
         raise _refused("the template drops, repeats or reorders a text")
-    if sum(piece.kind is Kind.IMAGE for piece in pieces) != images:
+    if sum(piece.kind is PieceKind.IMAGE for piece in pieces) != images:
         raise _refused("the template does not write one image token for each image")
 
 
@@ -299,16 +299,18 @@ def _mark_answers(
     marked = list(pieces)
     for start, end in spans:
         inside = [i for i, at in enumerate(starts) if start <= at < end]
-        slots = [i for i in inside if pieces[i].kind is Kind.SLOT]
+        slots = [i for i in inside if pieces[i].kind is PieceKind.SLOT]
         if not slots:
             raise _refused("an assistant turn has no text")
         stop = next(
-            (i for i in range(slots[-1], len(pieces)) if pieces[i].kind is Kind.TOKEN), None
+            (i for i in range(slots[-1], len(pieces)) if pieces[i].kind is PieceKind.TOKEN), None
         )
-        if stop is None or any(pieces[i].kind is Kind.SLOT for i in range(slots[-1] + 1, stop)):
+        if stop is None or any(
+            pieces[i].kind is PieceKind.SLOT for i in range(slots[-1] + 1, stop)
+        ):
             raise _refused("no end-of-turn token follows an assistant turn")
         for i in range(inside[0], stop + 1):
-            if pieces[i].kind is not Kind.IMAGE:  # an image is never a label
+            if pieces[i].kind is not PieceKind.IMAGE:  # an image is never a label
                 marked[i] = replace(pieces[i], trained=True)
     return marked
 

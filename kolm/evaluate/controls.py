@@ -12,13 +12,13 @@ from pathlib import Path
 from kolm.evaluate.partial import Answers, load_partial, save_partial
 from kolm.evaluate.pictures import RecordedPictures
 from kolm.evaluate.plan import EvalBatch
-from kolm.evaluate.session import Session
+from kolm.evaluate.session import EvaluationSession
 from kolm.events import Reporter
 from kolm.score.evaluation import RUNS
 
 
 def answer_all(
-    session: Session, batches: Sequence[EvalBatch], folder: Path, reporter: Reporter
+    session: EvaluationSession, batches: Sequence[EvalBatch], folder: Path, reporter: Reporter
 ) -> dict[str, Answers]:
     """The answers of all three runs; a run that `folder` already holds finished is not repeated."""
     seen: RecordedPictures | None = None
@@ -42,7 +42,7 @@ def answer_all(
 
 
 def answer_run(
-    session: Session,
+    session: EvaluationSession,
     run: str,
     batches: Sequence[EvalBatch],
     pictures: RecordedPictures,

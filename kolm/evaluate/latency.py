@@ -16,7 +16,7 @@ from dataclasses import dataclass
 
 from kolm import canonical
 from kolm.evaluate.plan import CaptureRow
-from kolm.evaluate.session import Session
+from kolm.evaluate.session import EvaluationSession
 from kolm.score.kscore import LATENCY_CALLS
 
 WARM_UP_CALLS = 5  # the first calls pay for lazy imports and for memory that is kept afterwards
@@ -32,7 +32,7 @@ class Latency:
     tokens_per_call: str
 
 
-def measure_latency(session: Session, *, calls: int = LATENCY_CALLS) -> Latency:
+def measure_latency(session: EvaluationSession, *, calls: int = LATENCY_CALLS) -> Latency:
     """Time single calls on cases spread evenly over the eval set, after a warm-up.
 
     A call is everything between a request and its text: reading and decoding the picture, the
@@ -67,7 +67,7 @@ def _spread(rows: Sequence[CaptureRow], count: int) -> list[CaptureRow]:
     return [rows[index * step % len(rows)] for index in range(count)]
 
 
-def _time_call(session: Session, row: CaptureRow) -> tuple[int, int]:
+def _time_call(session: EvaluationSession, row: CaptureRow) -> tuple[int, int]:
     begin = time.perf_counter_ns()
     example = session.encoder.encode_prompt(row[1])
     (answer,) = session.answer([example], session.pictures())

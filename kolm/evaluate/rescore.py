@@ -21,7 +21,7 @@ from kolm.errors import Refused, Usage
 from kolm.evaluate.controls import answer_run
 from kolm.evaluate.latency import measure_latency
 from kolm.evaluate.plan import EvalBatch, plan_batches, recorded_batches
-from kolm.evaluate.session import Session, open_session, read_sources
+from kolm.evaluate.session import EvaluationSession, open_session, read_sources
 from kolm.evaluate.worker import fix_execution
 from kolm.events import Reporter
 from kolm.format.names import PREDICTIONS
@@ -88,7 +88,7 @@ def check_batches(
 
 
 def _answer(
-    session: Session, name: str, batches: Sequence[EvalBatch], reporter: Reporter
+    session: EvaluationSession, name: str, batches: Sequence[EvalBatch], reporter: Reporter
 ) -> list[RescoredRow]:
     pictures = session.pictures(blind=name == "blind")
     with session.run(name):

@@ -52,7 +52,7 @@ class Sources:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Session:
+class EvaluationSession:
     """A loaded model with its adapter, ready to answer."""
 
     sources: Sources
@@ -139,7 +139,7 @@ def read_captures(data: bytes) -> tuple[CaptureRow, ...]:
     return tuple(rows)
 
 
-def open_session(sources: Sources) -> Session:
+def open_session(sources: Sources) -> EvaluationSession:
     """Load the base with the adapter on it.
 
     Raises:
@@ -148,7 +148,7 @@ def open_session(sources: Sources) -> Session:
     """
     train = sources.lock["train"]
     base = load_base(sources.base_folder, dtype=train["precision"])
-    return Session(
+    return EvaluationSession(
         sources=sources,
         adapted=load_adapter(base.model, sources.adapter_folder),
         base=base,

@@ -18,7 +18,7 @@ from kolm.evaluate.controls import answer_all
 from kolm.evaluate.latency import Latency, machine_memory_bytes, measure_latency, peak_memory_bytes
 from kolm.evaluate.partial import Answers
 from kolm.evaluate.plan import EvalBatch, plan_batches
-from kolm.evaluate.session import Session, Sources, open_session, read_sources
+from kolm.evaluate.session import EvaluationSession, Sources, open_session, read_sources
 from kolm.events import Reporter
 from kolm.format.names import PREDICTIONS
 from kolm.run import folder as files
@@ -91,7 +91,7 @@ def prediction_rows(
 
 
 def _measurements(
-    session: Session,
+    session: EvaluationSession,
     answers: Mapping[str, Answers],
     latency: Latency,
     wall_seconds: float,

@@ -28,7 +28,7 @@ SIDES: Final = ("train", "validation")
 TOO_MANY_IMAGES: Final = "too_many_images"
 
 
-class Usable(NamedTuple):
+class UsableExample(NamedTuple):
     """The captures of one side that can be learned from, by column: there may be 700,000.
 
     Attributes:
@@ -64,9 +64,9 @@ def dropped_row(side: ExamplesRowSide, reason: ExamplesRowDroppedDropped) -> Exa
     return {"dropped": reason, "side": side}
 
 
-def usable(rows: Iterable[ExamplesRow]) -> tuple[Usable, ...]:
+def usable(rows: Iterable[ExamplesRow]) -> tuple[UsableExample, ...]:
     """The captures of each of `SIDES` that can be used, in the order of the snapshot."""
-    sides = {side: Usable(array("Q"), array("Q"), array("Q")) for side in SIDES}
+    sides = {side: UsableExample(array("Q"), array("Q"), array("Q")) for side in SIDES}
     count = dict.fromkeys(SIDES, 0)
     for row in rows:
         side = row["side"]

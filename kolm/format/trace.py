@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from kolm import digest
 from kolm.errors import Refused
-from kolm.format.examples import Usable, usable
+from kolm.format.examples import UsableExample, usable
 from kolm.format.names import TRACE
 from kolm.format.order import BatchOrder
 from kolm.format.schedule import Happening, Schedule
@@ -78,7 +78,7 @@ def _told(due: tuple[Happening, int] | None) -> str:
 
 
 def _step_follows(
-    row: TraceRowStep, schedule: Schedule, order: BatchOrder, train: Usable, place: str
+    row: TraceRowStep, schedule: Schedule, order: BatchOrder, train: UsableExample, place: str
 ) -> Iterator[Refused]:
     labels = 0
     window = order.window(row["step"], schedule.accumulation)

@@ -13,7 +13,7 @@ from fractions import Fraction
 from typing import Any, ClassVar, Final, Literal, Self
 
 from kolm import elements
-from kolm.methods.method import Stored
+from kolm.methods.method import StoredTensor
 from kolm.roles import Family
 
 VECTOR = "ia3_l"
@@ -55,7 +55,7 @@ class Ia3:
         expression = self.feedforward_expression
         return expression is not None and re.fullmatch(expression, module) is not None
 
-    def counts(self, factors: Mapping[str, Stored], weight_norm: str | None) -> bool:
+    def counts(self, factors: Mapping[str, StoredTensor], weight_norm: str | None) -> bool:
         """The distance from a vector of ones, in exact integers; it needs no norm of the weight."""
         vector = factors[VECTOR]
         numbers = elements.integers(vector.dtype, vector.raw)

@@ -13,7 +13,7 @@ from typing import Any, ClassVar, Literal, Self
 
 from kolm import canonical, elements
 from kolm.errors import Refused
-from kolm.methods.method import Stored
+from kolm.methods.method import StoredTensor
 from kolm.roles import Family
 
 INNER, OUTER, MAGNITUDE = "lora_A.weight", "lora_B.weight", "lora_magnitude_vector"
@@ -56,7 +56,7 @@ class Lora:
         factors = {INNER: (self.rank, in_features), OUTER: (out_features, self.rank)}
         return factors | ({MAGNITUDE: (out_features,)} if self.dora else {})
 
-    def counts(self, factors: Mapping[str, Stored], weight_norm: str | None) -> bool:
+    def counts(self, factors: Mapping[str, StoredTensor], weight_norm: str | None) -> bool:
         """The product's norm times the scale against the weight's, in exact integers."""
         inner, outer = factors[INNER], factors[OUTER]
         if any(elements.is_zero(factor.dtype, factor.raw) for factor in (outer, inner)):

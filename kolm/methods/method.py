@@ -16,7 +16,7 @@ from kolm.roles import Family
 PREFIX = "base_model.model."
 
 
-class Stored(NamedTuple):
+class StoredTensor(NamedTuple):
     """One tensor of an adapter file."""
 
     dtype: str
@@ -69,7 +69,7 @@ class Method(Protocol):
             weight: shape of the layer's weight, (out, in).
         """
 
-    def counts(self, factors: Mapping[str, Stored], weight_norm: str | None) -> bool:
+    def counts(self, factors: Mapping[str, StoredTensor], weight_norm: str | None) -> bool:
         """Whether the delta of a module changes it by more than rounding does.
 
         Args:

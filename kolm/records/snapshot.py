@@ -63,7 +63,7 @@ class NearDuplicates:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Snapshot:
+class SnapshotHeader:
     """Counts, split rule and the Merkle root over the lines."""
 
     captures: int

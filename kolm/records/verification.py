@@ -132,7 +132,7 @@ class PolicyUsed(NamedTuple):
     digest: Digest
 
 
-class Signer(NamedTuple):
+class SignedBy(NamedTuple):
     """A key that signed claims about this very bundle, with a signature that holds.
 
     Attributes:
@@ -157,7 +157,7 @@ class Verification(NamedTuple):
     kolm: str
     policy: PolicyUsed
     trust: Digest
-    signers: tuple[Signer, ...]
+    signers: tuple[SignedBy, ...]
     conclusions: Conclusions
     checks: tuple[CheckResult, ...]
     demands: tuple[Demand, ...] = ()

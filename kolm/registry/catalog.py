@@ -20,7 +20,7 @@ from kolm.registry.entries import SignedEntry
 from kolm.registry.fetching import another_bundle, fetch
 from kolm.registry.seen import Seen
 from kolm.sign import claims, predicates
-from kolm.sign.trust import Role, TrustStore
+from kolm.sign.trust import KeyRole, TrustStore
 
 if TYPE_CHECKING:
     from kolm.records.answers import (
@@ -174,7 +174,7 @@ def _kscores(bundle: Bundle, trust: TrustStore) -> tuple[list[RegistryShowKscore
             doubted += 1
             continue
         said = claim.statement
-        if said.subject != bundle.content_id or not claim.signer.allows(Role.EVALUATOR):
+        if said.subject != bundle.content_id or not claim.signer.allows(KeyRole.EVALUATOR):
             doubted += said.predicate_type == predicates.KSCORE
         elif score := said.of(predicates.KSCORE):
             believed.append({"signer": claim.signer.name, "kscore": score})

@@ -19,7 +19,7 @@ from kolm.registry.versions import Version, parse_version
 from kolm.sign import claims, envelope, predicates
 from kolm.sign import statement as statements
 from kolm.sign.keys import PrivateKey
-from kolm.sign.trust import Role, TrustedKey, TrustStore
+from kolm.sign.trust import KeyRole, TrustedKey, TrustStore
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -129,7 +129,7 @@ def _demand_place(entry: Entry, *, name: str, sequence: int, where: str) -> None
 
 def _roles_with_publisher(signer: TrustedKey) -> str:
     """Options that keep the roles that a key has: trusting it again replaces them."""
-    return " ".join(f"--role {role}" for role in sorted({*signer.roles, Role.PUBLISHER}))
+    return " ".join(f"--role {role}" for role in sorted({*signer.roles, KeyRole.PUBLISHER}))
 
 
 def _objection(

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from kolm.counting import counted
 from kolm.digest import Digest
 from kolm.errors import KolmError, Refused, Unreadable
-from kolm.registry.backends.backend import Stored
+from kolm.registry.backends.backend import StoredEntries
 from kolm.registry.entries import SignedEntry, read_entry
 from kolm.registry.versions import Version
 from kolm.sign.trust import TrustStore
@@ -90,7 +90,7 @@ class History:
 
 
 def read_history(
-    stored: Stored,
+    stored: StoredEntries,
     *,
     name: str,
     trust: TrustStore,

@@ -15,7 +15,7 @@ from kolm.format import names
 from kolm.format.names import Name
 from kolm.records import kinds
 from kolm.run.names import HOLD, INPUTS
-from kolm.schema import Kind
+from kolm.schema import DocumentKind
 
 if TYPE_CHECKING:
     from kolm.records.documents import Lock
@@ -101,7 +101,7 @@ def read_lock(folder: Path) -> Lock:
     return schema.check(kinds.LOCK, read_document(folder, names.LOCK), where=names.LOCK)
 
 
-def read_rows(folder: Path, name: Name[D], kind: Kind[D] | None = None) -> list[D]:
+def read_rows(folder: Path, name: Name[D], kind: DocumentKind[D] | None = None) -> list[D]:
     """The rows of a JSON Lines file, each checked against its schema when `kind` names one."""
     lines = canonical.read_lines(read(folder, name), where=name)
     if kind is None:

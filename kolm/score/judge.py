@@ -21,7 +21,7 @@ LENGTH: Final = "length"
 LONGEST_OUTPUT_CHARACTERS = 3072
 
 
-class Verdict(NamedTuple):
+class Judgement(NamedTuple):
     """The score of an answer in millionths, and whether it is covered."""
 
     score_millionths: int
@@ -51,7 +51,7 @@ class Judge:
     def __init__(self, settings: LockEvaluation) -> None:
         self._metric = metric_of(settings["metric"])
         self._limit_tokens = int(settings["max_new_tokens"])
-        self._known: dict[tuple[str, str], Verdict] = {}
+        self._known: dict[tuple[str, str], Judgement] = {}
 
     @property
     def binary(self) -> bool:
@@ -63,7 +63,7 @@ class Judge:
         """The smallest score above 0 that the metric can give, as it is written."""
         return millionths(self._metric.least_credit)
 
-    def judge(self, outcome: Said, reference: str) -> Verdict:
+    def judge(self, outcome: Said, reference: str) -> Judgement:
         """Judge an outcome (``output``, ``tokens``, ``finish``) against the reference."""
         if not self.ended(outcome):
             return _NOT_COVERED
@@ -73,7 +73,7 @@ class Judge:
         """Whether an answer ended by itself, within the limit."""
         return outcome["finish"] == STOP and outcome["tokens"] <= self._limit_tokens
 
-    def judge_text(self, output: str, reference: str) -> Verdict:
+    def judge_text(self, output: str, reference: str) -> Judgement:
         """Judge an answer that ended by itself."""
         question = (output, reference)
         verdict = self._known.get(question)
@@ -82,9 +82,9 @@ class Judge:
                 self._known.clear()
             score = self._metric.score(output, reference)
             value = millionths(score.value) if score.parsed else 0
-            verdict = self._known[question] = Verdict(value, score.parsed)
+            verdict = self._known[question] = Judgement(value, score.parsed)
         return verdict
 
 
 _MOST_KNOWN = 20_000  # all answers to an honest pack, and of a hostile one no more
-_NOT_COVERED = Verdict(0, False)
+_NOT_COVERED = Judgement(0, False)

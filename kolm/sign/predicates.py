@@ -15,7 +15,7 @@ from kolm.digest import Digest
 from kolm.errors import Refused
 from kolm.format.names import Name
 from kolm.records import kinds
-from kolm.schema import Kind
+from kolm.schema import DocumentKind
 
 if TYPE_CHECKING:
     from kolm.records.documents import (
@@ -42,7 +42,7 @@ VERIFICATION_SUMMARY: Final[Name[PredicateVerificationSummary]] = Name(
 ENTRY: Final[Name[Entry]] = Name("urn:kolm:entry:v1")
 
 # The schema of each kind: one line a kind, and an unlisted kind is refused.
-SCHEMAS: dict[str, Kind[Mapping[str, object]]] = {
+SCHEMAS: dict[str, DocumentKind[Mapping[str, object]]] = {
     PROVENANCE: kinds.PREDICATE_PROVENANCE,
     MODULES: kinds.PREDICATE_MODULES,
     KSCORE: kinds.KSCORE,

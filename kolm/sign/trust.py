@@ -26,7 +26,7 @@ FILE_NAME = "trust.json"
 _SCHEMA: Final = "urn:kolm:trust:v1"
 
 
-class Role(StrEnum):
+class KeyRole(StrEnum):
     """What a key is believed about."""
 
     BUILDER = "builder"  # provenance, modules
@@ -47,17 +47,17 @@ class TrustedKey(NamedTuple):
 
     name: str
     key: PublicKey
-    roles: frozenset[Role]
+    roles: frozenset[KeyRole]
     names: tuple[str, ...] = ()
     revoked: Revocation | None = None
 
-    def allows(self, role: Role) -> bool:
+    def allows(self, role: KeyRole) -> bool:
         """Whether the key counts in a role today."""
         return self.revoked is None and role in self.roles
 
     def may_publish(self, name: str) -> bool:
         """Whether the key may say which bundle a registry name means."""
-        return self.allows(Role.PUBLISHER) and any(_covers(rule, name) for rule in self.names)
+        return self.allows(KeyRole.PUBLISHER) and any(_covers(rule, name) for rule in self.names)
 
 
 def _covers(rule: str, name: str) -> bool:
@@ -225,7 +225,7 @@ def _entry(item: TrustKey, *, where: str) -> TrustedKey:
     return TrustedKey(
         name=item["name"],
         key=key,
-        roles=frozenset(Role(role) for role in item["roles"]),
+        roles=frozenset(KeyRole(role) for role in item["roles"]),
         names=tuple(item["names"]),
         revoked=Revocation(on=revoked["on"], reason=revoked["reason"]) if revoked else None,
     )

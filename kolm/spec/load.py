@@ -16,7 +16,7 @@ from kolm.errors import Refused, Unreadable
 from kolm.records.codec import from_document
 from kolm.records.spec import Spec
 from kolm.spec.problems import find_problems
-from kolm.spec.source import Source, of_python, read_yaml
+from kolm.spec.source import SpecText, of_python, read_yaml
 
 
 def load_spec(spec: Path | str | Mapping[str, Any]) -> Spec:
@@ -37,7 +37,7 @@ def load_spec(spec: Path | str | Mapping[str, Any]) -> Spec:
     return from_document(Spec, _with_plain_forms(source.value))
 
 
-def read_source(spec: Path | str | Mapping[str, Any]) -> Source:
+def read_source(spec: Path | str | Mapping[str, Any]) -> SpecText:
     """The spec's plain value with its lines, not yet checked."""
     if isinstance(spec, Mapping):
         return of_python(spec)
@@ -56,7 +56,7 @@ def read_source(spec: Path | str | Mapping[str, Any]) -> Source:
     return read_yaml(data, name=path.name)
 
 
-def problems_of(source: Source) -> tuple[Refused, ...]:
+def problems_of(source: SpecText) -> tuple[Refused, ...]:
     """Everything that is wrong with a spec by itself: its shape first, then contradictions."""
     return find_problems(source) or tuple(_contradictions(source))
 
@@ -77,7 +77,7 @@ def _first_of(problems: tuple[Refused, ...]) -> Refused:
     )
 
 
-def _contradictions(source: Source) -> Iterator[Refused]:
+def _contradictions(source: SpecText) -> Iterator[Refused]:
     """What no schema can say: two keys that exclude each other."""
     value = source.value
     data, train = value["data"], value.get("train", {})

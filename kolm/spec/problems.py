@@ -8,7 +8,7 @@ from typing import Any
 
 from kolm import schema
 from kolm.errors import Refused
-from kolm.spec.source import Path, Source
+from kolm.spec.source import Path, SpecText
 
 Fault = Any  # a jsonschema.ValidationError, whose stubs call every attribute optional
 
@@ -23,7 +23,7 @@ _TYPE_NAMES = {
 }
 
 
-def find_problems(source: Source) -> tuple[Refused, ...]:
+def find_problems(source: SpecText) -> tuple[Refused, ...]:
     """Everything in which a spec differs from its schema, in the order of its lines."""
     from jsonschema import Draft202012Validator
 
@@ -36,12 +36,12 @@ def find_problems(source: Source) -> tuple[Refused, ...]:
     return tuple(sorted(found, key=lambda problem: _line(problem, source)))
 
 
-def _line(problem: Refused, source: Source) -> int:
+def _line(problem: Refused, source: SpecText) -> int:
     last = problem.where.removeprefix(f"{source.name}:")
     return int(last) if last.isdigit() else 0
 
 
-def _explain(error: Fault, path: Path, source: Source) -> Iterator[Refused]:
+def _explain(error: Fault, path: Path, source: SpecText) -> Iterator[Refused]:
     if error.validator == "anyOf":
         yield from _explain_choice(error, path, source)
     elif error.validator == "additionalProperties":
@@ -57,7 +57,7 @@ def _explain(error: Fault, path: Path, source: Source) -> Iterator[Refused]:
         yield _bad_value(error, path, source)
 
 
-def _explain_choice(error: Fault, path: Path, source: Source) -> Iterator[Refused]:
+def _explain_choice(error: Fault, path: Path, source: SpecText) -> Iterator[Refused]:
     """Of several allowed forms, explain the one that the user seems to have meant."""
     branches = error.validator_value
     objects = [index for index, branch in enumerate(branches) if branch.get("type") == "object"]
@@ -104,7 +104,7 @@ def _form(branch: dict[str, Any]) -> str:
     return "{" + ", ".join(f"{key}: …" for key in branch["properties"]) + "}"
 
 
-def _unknown_key(key: str, known: list[str], path: Path, source: Source) -> Refused:
+def _unknown_key(key: str, known: list[str], path: Path, source: SpecText) -> Refused:
     near = difflib.get_close_matches(key, known, n=1)
     inside = f" in {'.'.join(map(str, path))}" if path else ""
     guess = f'did you mean "{near[0]}"? ' if near else ""
@@ -116,7 +116,7 @@ def _unknown_key(key: str, known: list[str], path: Path, source: Source) -> Refu
     )
 
 
-def _missing_key(key: str, form: dict[str, Any], path: Path, source: Source) -> Refused:
+def _missing_key(key: str, form: dict[str, Any], path: Path, source: SpecText) -> Refused:
     inside = f" in {'.'.join(map(str, path))}" if path else ""
     meaning = form["properties"].get(key, {}).get("description", "")
     return Refused(
@@ -128,7 +128,7 @@ def _missing_key(key: str, form: dict[str, Any], path: Path, source: Source) -> 
     )
 
 
-def _bad_value(error: Fault, path: Path, source: Source) -> Refused:
+def _bad_value(error: Fault, path: Path, source: SpecText) -> Refused:
     wanted = error.validator_value
     texts: dict[str, Callable[[], str]] = {
         "type": lambda: " or ".join(
@@ -149,7 +149,7 @@ def _bad_value(error: Fault, path: Path, source: Source) -> Refused:
     return _value_error(path, texts[str(error.validator)](), error.instance, source)
 
 
-def _value_error(path: Path, expected: str, found: Any, source: Source) -> Refused:
+def _value_error(path: Path, expected: str, found: Any, source: SpecText) -> Refused:
     name = ".".join(str(step) for step in path) or "the spec"
     return Refused(
         "E_SPEC_VALUE",

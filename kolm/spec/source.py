@@ -26,7 +26,7 @@ _FRACTION = re.compile(r"[-+]?([0-9]{1,40}\.?[0-9]{0,40}|\.[0-9]{1,40})([eE][-+]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Source:
+class SpecText:
     """A value with the line of each of its parts.
 
     Attributes:
@@ -50,7 +50,7 @@ class Source:
         return f"{self.name}:{line}" if line else self.name
 
 
-def read_yaml(data: bytes, *, name: str) -> Source:
+def read_yaml(data: bytes, *, name: str) -> SpecText:
     """Read one YAML document.
 
     Raises:
@@ -66,16 +66,16 @@ def read_yaml(data: bytes, *, name: str) -> Source:
         raise Refused("E_SPEC_YAML", "the spec is not UTF-8", where=f"{name}:{line}") from None
     reader = _Reader(name)
     value = reader.value_of(reader.compose(text), ())
-    return Source(name=name, value=value, lines=reader.lines)
+    return SpecText(name=name, value=value, lines=reader.lines)
 
 
-def of_python(value: Any) -> Source:
+def of_python(value: Any) -> SpecText:
     """A spec given as Python values; floats keep the value of their shortest form.
 
     Raises:
         Refused: a number that is not finite, or a text with a lone surrogate.
     """
-    return Source(name="", value=_plain(value), lines={})
+    return SpecText(name="", value=_plain(value), lines={})
 
 
 def _plain(value: Any) -> Any:

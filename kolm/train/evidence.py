@@ -44,7 +44,7 @@ _DTYPES: dict[str, ModulesRowDtype] = {
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class BaseTensor:
+class ModelTensor:
     """One parameter or buffer of the base, and its digest before training."""
 
     name: str
@@ -59,8 +59,8 @@ class BaseModule:
     name: str
     kind: str
     role: Role
-    parameters: tuple[BaseTensor, ...]
-    buffers: tuple[BaseTensor, ...]
+    parameters: tuple[ModelTensor, ...]
+    buffers: tuple[ModelTensor, ...]
 
 
 def survey_base(model: torch.nn.Module, family: Family) -> tuple[BaseModule, ...]:
@@ -97,9 +97,9 @@ def survey_base(model: torch.nn.Module, family: Family) -> tuple[BaseModule, ...
     return tuple(sorted(modules, key=lambda module: module.name))
 
 
-def _base_tensors(named: Iterable[tuple[str, torch.Tensor]]) -> Iterable[BaseTensor]:
+def _base_tensors(named: Iterable[tuple[str, torch.Tensor]]) -> Iterable[ModelTensor]:
     for name, tensor in sorted(named, key=lambda item: item[0]):
-        yield BaseTensor(name=name, tensor=tensor, before=digest_tensor(tensor))
+        yield ModelTensor(name=name, tensor=tensor, before=digest_tensor(tensor))
 
 
 def dtype_name(tensor: torch.Tensor) -> ModulesRowDtype:
@@ -245,7 +245,7 @@ def _square_sums(rows: torch.Tensor) -> list[float]:
     return sums
 
 
-def _tensor_facts(tensor: BaseTensor) -> ModulesRowBuffer:
+def _tensor_facts(tensor: ModelTensor) -> ModulesRowBuffer:
     return {
         "name": tensor.name,
         "shape": list(tensor.tensor.shape),
@@ -271,7 +271,7 @@ def _aliases(modules: Sequence[BaseModule], family: Family) -> dict[str, str]:
 
 def _parameter_row(
     module: BaseModule,
-    tensor: BaseTensor,
+    tensor: ModelTensor,
     family: Family,
     checkpoint_keys: frozenset[str],
     aliases: Mapping[str, str],

@@ -44,7 +44,7 @@ class SnapshotRow:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Inputs:
+class TrainingInputs:
     """A run folder's content.
 
     Attributes:
@@ -82,7 +82,7 @@ class EncodedSplit:
         return sum(example.cut_tokens > 0 for example in self.examples)
 
 
-def read_inputs(folder: Path) -> Inputs:
+def read_inputs(folder: Path) -> TrainingInputs:
     """Read a run folder.
 
     Raises:
@@ -104,7 +104,7 @@ def read_inputs(folder: Path) -> Inputs:
             expected=lock["data"]["training"],
             found=root,
         )
-    return Inputs(
+    return TrainingInputs(
         lock=lock,
         rows=tuple(rows),
         places=places,

@@ -32,7 +32,7 @@ from kolm.train.loop import RunOutcome, run
 from kolm.train.plan import TrainPlan, read_plan
 from kolm.train.prepare import (
     EncodedSplit,
-    Inputs,
+    TrainingInputs,
     encode_split,
     make_encoder,
     read_inputs,
@@ -48,7 +48,7 @@ SCHEMA = "urn:kolm:train:v1"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Session:
+class TrainingSession:
     """A run that is ready to train or to replay a segment.
 
     Attributes:
@@ -62,7 +62,7 @@ class Session:
         prepare_seconds: measured.
     """
 
-    inputs: Inputs
+    inputs: TrainingInputs
     plan: TrainPlan
     trainer: Trainer
     base_modules: tuple[evidence.BaseModule, ...]
@@ -83,7 +83,7 @@ def fix_torch(threads: int) -> None:
     torch.set_num_threads(threads)
 
 
-def open_session(folder: Path, reporter: Reporter) -> Session:
+def open_session(folder: Path, reporter: Reporter) -> TrainingSession:
     """Read a run folder, encode its splits, load the base and put the adapter on it.
 
     Raises:
@@ -116,7 +116,7 @@ def open_session(folder: Path, reporter: Reporter) -> Session:
         adapt_vision=plan.adapt_vision,
         seed=plan.initialisation_seed,
     )
-    return Session(
+    return TrainingSession(
         inputs=inputs,
         plan=plan,
         trainer=Trainer(plan, attached, base, train.examples, pictures),
@@ -129,7 +129,7 @@ def open_session(folder: Path, reporter: Reporter) -> Session:
 
 
 def _pictures(
-    inputs: Inputs,
+    inputs: TrainingInputs,
     plan: TrainPlan,
     base: LoadedBase,
     reader: PictureReader,
@@ -190,7 +190,7 @@ def train_run(folder: Path, reporter: Reporter) -> None:
     files.write_document(folder, FACTS, _facts(session, outcome, trace, weights, started_on))
 
 
-def _go_on(session: Session) -> Digest | None:
+def _go_on(session: TrainingSession) -> Digest | None:
     """Take over the last state of an earlier training, where the lock names one; gives its chain.
 
     Raises:
@@ -217,7 +217,11 @@ def _go_on(session: Session) -> Digest | None:
 
 
 def _facts(
-    session: Session, outcome: RunOutcome, trace: Trace, weights: bytes, started_on: datetime
+    session: TrainingSession,
+    outcome: RunOutcome,
+    trace: Trace,
+    weights: bytes,
+    started_on: datetime,
 ) -> TrainFacts:
     """What the receipt and the provenance claim say of the run; ``measured`` is no content."""
     seconds = max(outcome.seconds, 1e-9)

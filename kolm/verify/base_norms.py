@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 from kolm.bundle.ranges import Ranges
 from kolm.bundle.tensors import TensorEntry, parse_header
 from kolm.elements import NEGLIGIBLE, as_floats, rounded_to_bfloat16, square_sum
-from kolm.methods.method import Stored
+from kolm.methods.method import StoredTensor
 from kolm.verify.subject import Subject
 
 if TYPE_CHECKING:
@@ -57,7 +57,7 @@ class BaseNorms:
         same = len(known) < len(sums) or abs(float(stated) - norm) <= norm * LOADING_ERROR
         return None if same else norm
 
-    def changed(self, whole: Stored, parameter: ModulesRowParameter) -> bool:
+    def changed(self, whole: StoredTensor, parameter: ModulesRowParameter) -> bool:
         """Whether a whole tensor differs from the parameter as it was loaded by more than rounding.
 
         By the rule for deltas: the norm of the difference is surely at least 2^-24 of the weight's.

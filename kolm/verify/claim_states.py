@@ -10,15 +10,15 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from kolm import digest
-from kolm.bundle.layout import Claim as StoredClaim
+from kolm.bundle.layout import StoredClaim
 from kolm.digest import Digest
 from kolm.errors import KolmError
 from kolm.format.names import Name
-from kolm.records.verification import Signer
+from kolm.records.verification import SignedBy
 from kolm.sign import predicates
 from kolm.sign.envelope import Envelope, demand_signature, open_envelope
 from kolm.sign.statement import Statement, parse
-from kolm.sign.trust import Role, TrustedKey, TrustStore
+from kolm.sign.trust import KeyRole, TrustedKey, TrustStore
 
 if TYPE_CHECKING:
     from kolm.records.documents import Kscore
@@ -26,12 +26,12 @@ if TYPE_CHECKING:
 
 D = TypeVar("D")
 
-ROLE_OF_PREDICATE: Mapping[str, Role] = {
-    predicates.PROVENANCE: Role.BUILDER,
-    predicates.MODULES: Role.BUILDER,
-    predicates.KSCORE: Role.EVALUATOR,
-    predicates.TEST_RESULT: Role.EVALUATOR,
-    predicates.VERIFICATION_SUMMARY: Role.VERIFIER,
+ROLE_OF_PREDICATE: Mapping[str, KeyRole] = {
+    predicates.PROVENANCE: KeyRole.BUILDER,
+    predicates.MODULES: KeyRole.BUILDER,
+    predicates.KSCORE: KeyRole.EVALUATOR,
+    predicates.TEST_RESULT: KeyRole.EVALUATOR,
+    predicates.VERIFICATION_SUMMARY: KeyRole.VERIFIER,
 }
 
 OWN_PACK = "publisher"  # the owner that a K-score names when it scored the bundle's own cases
@@ -131,7 +131,7 @@ class ClaimStates(NamedTuple):
 
     states: tuple[ClaimState, ...]
 
-    def signers(self) -> tuple[Signer, ...]:
+    def signers(self) -> tuple[SignedBy, ...]:
         """Who made the claims about this bundle: trusted keys by name first, then unknown ones."""
         by_key: dict[tuple[str, str], list[ClaimState]] = {}
         for state in self.states:
@@ -203,9 +203,9 @@ class ClaimStates(NamedTuple):
         return tuple((name, said) for name, said in self.said(predicates.KSCORE) if is_own(said))
 
 
-def _signer(name: str, keyid: str, made: Sequence[ClaimState]) -> Signer:
+def _signer(name: str, keyid: str, made: Sequence[ClaimState]) -> SignedBy:
     kinds = {state.predicate_type for state in made if state.statement is not None}
-    return Signer(
+    return SignedBy(
         keyid=keyid,
         predicates=tuple(sorted(kinds)),
         name=name or None,

@@ -12,11 +12,11 @@ from typing import Any, Final, Generic, NamedTuple, TypeVar, cast
 
 from kolm import canonical, schema
 from kolm.bundle import documents, limits, members, tensors
-from kolm.bundle.members import Content
+from kolm.bundle.members import ContentKind
 from kolm.errors import KolmError, Refused
 from kolm.format.names import Name
 from kolm.format.versions import CURRENT
-from kolm.schema import Kind
+from kolm.schema import DocumentKind
 from kolm.verify.snapshot_lines import SnapshotLines, read_snapshot_lines
 
 D = TypeVar("D")
@@ -119,26 +119,26 @@ class ParsedDocuments(documents.Documents):
         kind.limit.hold(len(data), where=name)
         if name == SNAPSHOT_LINES:
             return read_snapshot_lines(data, where=name)
-        if kind.schema is not None and kind.content is Content.LINES:
+        if kind.schema is not None and kind.content is ContentKind.LINES:
             keep = len(data) <= self._room_bytes
             self._room_bytes -= len(data) if keep else 0
             return read_rows(kind.schema, data, name, keep=keep)
         if kind.schema is not None:
             return _read_document(kind.schema, data, name)
-        if kind.content is Content.PEFT_CONFIG:
+        if kind.content is ContentKind.PEFT_CONFIG:
             return canonical.loads(data, where=name, floats=True)  # V25 compares its bytes
-        if kind.content is Content.TENSORS:
+        if kind.content is ContentKind.TENSORS:
             return tensors.parse_header(data, where=name)
-        if kind.content is Content.MARKDOWN:
+        if kind.content is ContentKind.MARKDOWN:
             return _read_text(data, name)
         return None  # an image: its digest is its identity
 
 
-def _read_document(kind: Kind[object], data: memoryview, name: str) -> object:
+def _read_document(kind: DocumentKind[object], data: memoryview, name: str) -> object:
     return schema.check(kind, canonical.loads_canonical(data, where=name), where=name)
 
 
-def read_rows(kind: Kind[D], data: memoryview | bytes, name: str, *, keep: bool) -> Rows[D]:
+def read_rows(kind: DocumentKind[D], data: memoryview | bytes, name: str, *, keep: bool) -> Rows[D]:
     """The rows of a JSON Lines text, strict and canonical, each of which fits its schema.
 
     Args:

@@ -25,7 +25,7 @@ class PictureFacts(NamedTuple):
     pixels: str
 
 
-class CaptureSource(Protocol):
+class CaptureReader(Protocol):
     """The auditor's capture store, as far as an audit needs it."""
 
     @property

@@ -35,7 +35,7 @@ from kolm.format.names import (
 from kolm.format.versions import CURRENT
 from kolm.methods import (
     Method,
-    Stored,
+    StoredTensor,
     TensorName,
     method_of,
     read_name,
@@ -64,7 +64,7 @@ if TYPE_CHECKING:
         TraceRow,
     )
     from kolm.score.cases import Case
-    from kolm.verify.ports import CaptureSource, RescoreRequest
+    from kolm.verify.ports import CaptureReader, RescoreRequest
 
 
 D = TypeVar("D")
@@ -80,7 +80,7 @@ class Auditor(NamedTuple):
     trust: TrustStore
     now: datetime
     base: Path | None = None
-    captures: CaptureSource | None = None
+    captures: CaptureReader | None = None
     rescore: RescoreRequest | None = None
     expected_id: Digest | None = None
 
@@ -90,7 +90,7 @@ class Auditor(NamedTuple):
             raise AssertionError("a check of the base ran without one")
         return self.base
 
-    def store(self) -> CaptureSource:
+    def store(self) -> CaptureReader:
         """The capture store, in checks that have seen that there is one."""
         if self.captures is None:
             raise AssertionError("a check of the captures ran without them")
@@ -380,6 +380,6 @@ class Subject:
             (entry, read_name(entry.name, self.method_type, parameters)) for entry in self.adapter
         )
 
-    def stored(self, entry: TensorEntry) -> Stored:
+    def stored(self, entry: TensorEntry) -> StoredTensor:
         """One adapter tensor as a method reads it."""
-        return Stored(entry.dtype, entry.shape, self.tensor_bytes(entry))
+        return StoredTensor(entry.dtype, entry.shape, self.tensor_bytes(entry))

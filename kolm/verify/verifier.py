@@ -37,7 +37,7 @@ from kolm.verify.subject import MANIFEST, Auditor, Subject
 from kolm.version import VERSION
 
 if TYPE_CHECKING:
-    from kolm.verify.ports import CaptureSource, RescoreRequest
+    from kolm.verify.ports import CaptureReader, RescoreRequest
 
 SHOWN_FINDINGS = 8  # the first ones tell what is wrong; a hostile file could cause millions
 READ_FINDINGS = 10_000  # and none of them is worth collecting beyond this
@@ -52,7 +52,7 @@ def verify(
     trust: TrustStore,
     now: datetime,
     base: Path | None = None,
-    captures: CaptureSource | None = None,
+    captures: CaptureReader | None = None,
     rescore: RescoreRequest | None = None,
     expected_id: Digest | None = None,
 ) -> Verification:

@@ -16,8 +16,8 @@ from kolm.bundle.held import Held, hold
 from kolm.digest import Digest
 from kolm.errors import Refused, Unreadable, Usage
 from kolm.registry.audit import audit
-from kolm.registry.backends import BACKENDS, Kind, kind_of, open_registry
-from kolm.registry.backends.backend import Backend, Stored
+from kolm.registry.backends import BACKENDS, BackendKind, kind_of, open_registry
+from kolm.registry.backends.backend import Backend, StoredEntries
 from kolm.registry.pull import pull
 from kolm.registry.references import parse_reference
 from tests.support.bundles import make_parts
@@ -52,7 +52,7 @@ def _with_one_in_memory(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(InMemory, "made", {})
 
 
-def made(scheme: str, folder: Path) -> tuple[Kind, str | Path, Backend]:
+def made(scheme: str, folder: Path) -> tuple[BackendKind, str | Path, Backend]:
     place = TRIED[scheme].place(folder)
     return BACKENDS[scheme], place, BACKENDS[scheme].create(place)
 
@@ -85,7 +85,7 @@ def test_a_new_one_is_empty_and_opens(scheme: str, tmp_path: Path) -> None:
     assert kind_of(place) is kind
     for seen in (backend, open_registry(place)):
         assert (seen.names(), [*seen.blobs()], [*seen.strays()]) == ([], [], [])
-        assert seen.entries("demo") == Stored({}, frozenset(), ())
+        assert seen.entries("demo") == StoredEntries({}, frozenset(), ())
         assert seen.identity == backend.identity
         assert seen.where == str(place)
     with pytest.raises(Usage):

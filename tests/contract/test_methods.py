@@ -15,7 +15,7 @@ import pytest
 from kolm import canonical, digest, methods, schema
 from kolm.format import adapter_config
 from kolm.format.names import CONFIG, RECEIPT, WEIGHTS
-from kolm.methods import DeltaTensor, Stored, UnknownTensor, WholeTensor
+from kolm.methods import DeltaTensor, StoredTensor, UnknownTensor, WholeTensor
 from kolm.records.codec import to_document
 from kolm.records.verification import Verdict
 from kolm.roles import family
@@ -242,14 +242,14 @@ def moved(torch: Any, attached: Any) -> Any:
     return attached
 
 
-def factors_of(attached: Any, method: methods.Method) -> dict[str, dict[str, Stored]]:
+def factors_of(attached: Any, method: methods.Method) -> dict[str, dict[str, StoredTensor]]:
     from kolm.train.evidence import dtype_name, raw_bytes
 
-    found: dict[str, dict[str, Stored]] = {}
+    found: dict[str, dict[str, StoredTensor]] = {}
     for tensor in attached.tensors:
         if not tensor.whole:
             part = tensor.name.removeprefix(f"{methods.PREFIX}{tensor.module}.")
-            found.setdefault(tensor.module, {})[part] = Stored(
+            found.setdefault(tensor.module, {})[part] = StoredTensor(
                 dtype_name(tensor.parameter),
                 tuple(tensor.parameter.shape),
                 raw_bytes(tensor.parameter),

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from kolm.format.norms import stated_norm
-from kolm.methods import Stored
+from kolm.methods import StoredTensor
 from kolm.methods.lora import Lora
 from kolm.train.evidence import dtype_name, raw_bytes
 from tests.support import tiny_vlm
@@ -86,9 +86,9 @@ def test_every_delta_of_a_short_run_counts_beside_its_quantized_weight(
         assert not method.counts(before, norm)
 
 
-def _stored(tensor: Any) -> Stored:
-    return Stored(dtype_name(tensor), tuple(tensor.shape), raw_bytes(tensor))
+def _stored(tensor: Any) -> StoredTensor:
+    return StoredTensor(dtype_name(tensor), tuple(tensor.shape), raw_bytes(tensor))
 
 
-def _zeros(tensor: Stored) -> Stored:
+def _zeros(tensor: StoredTensor) -> StoredTensor:
     return tensor._replace(raw=bytes(len(tensor.raw)))

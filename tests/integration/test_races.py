@@ -27,7 +27,7 @@ from kolm.registry.check import demand_passed
 from kolm.registry.publish import Publisher
 from kolm.registry.references import parse_target
 from kolm.sign.keystore import KeyStore
-from kolm.sign.trust import Role, TrustedKey, TrustStore
+from kolm.sign.trust import KeyRole, TrustedKey, TrustStore
 from kolm.verify.verifier import verify
 from tests.support.audits import NOW, World
 
@@ -191,7 +191,7 @@ def test_rescore_runs_what_is_verified(
 def test_publish_keeps_what_was_verified(race: Race, change: Any, tmp_path: Path) -> None:
     key, world = race.world.publisher, race.world
     trust = TrustStore(
-        (TrustedKey(name="me", key=key.public, roles=frozenset(Role), names=("*",)),)
+        (TrustedKey(name="me", key=key.public, roles=frozenset(KeyRole), names=("*",)),)
     )
     registry = Directory.create(tmp_path / "registry")
     whole = digest.of_file(race.path)

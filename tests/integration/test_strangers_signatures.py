@@ -10,7 +10,7 @@ import pytest
 from kolm import digest
 from kolm.sign import claims, envelope, keys, predicates
 from kolm.sign.statement import statement
-from kolm.sign.trust import Role, TrustedKey, TrustStore
+from kolm.sign.trust import KeyRole, TrustedKey, TrustStore
 
 PACKAGES = ("multiformats@14.0.5", "@sigstore/verify@3.1.1")
 ALGORITHMS = pytest.mark.parametrize("algorithm", ["ed25519", "p256"])
@@ -139,7 +139,7 @@ def test_kolm_verifies_a_claim_that_openssl_signed(tmp_path):
         "verificationMaterial": {"publicKey": {"hint": public.keyid}, "tlogEntries": []},
     }
     data = json.dumps(claim, sort_keys=True, separators=(",", ":")).encode()
-    trust = TrustStore((TrustedKey(name="openssl", key=public, roles=frozenset(Role)),))
+    trust = TrustStore((TrustedKey(name="openssl", key=public, roles=frozenset(KeyRole)),))
     assert claims.authenticate(data, trust).signer.name == "openssl"
 
 

@@ -12,7 +12,7 @@ from kolm.format.adapter_config import derive
 from kolm.format.examples import examples_follow
 from kolm.format.schedule import read_schedule
 from kolm.format.trace import trace_follows
-from kolm.methods import Stored, method_of
+from kolm.methods import StoredTensor, method_of
 from kolm.roles import family
 from tests.support import tiny_vlm
 from tests.support.train_run import make_run, read_rows, run_worker, start_worker
@@ -294,7 +294,7 @@ def test_a_run_of_two_steps_of_1e_4_counts_beside_the_bases_weights(tmp_path, pr
         assert float(row["weight_norm"]) == pytest.approx(square**0.5, rel=rounding)
         inner, outer = (factors[f"base_model.model.{row['module']}.lora_{x}.weight"] for x in "AB")
         parts = {
-            f"lora_{letter}.weight": Stored(x.dtype, x.shape, shipped[x.start : x.end])
+            f"lora_{letter}.weight": StoredTensor(x.dtype, x.shape, shipped[x.start : x.end])
             for letter, x in (("A", inner), ("B", outer))
         }
         assert method_of(lock["train"]["method"]).counts(parts, row["weight_norm"])

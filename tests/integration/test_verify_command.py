@@ -16,7 +16,7 @@ from kolm.bundle.cid import cid_of
 from kolm.cli.verification_summary import summarise
 from kolm.records import codec
 from kolm.records.verification import Evidence, Verdict
-from kolm.sign.trust import FILE_NAME, Role, TrustStore
+from kolm.sign.trust import FILE_NAME, KeyRole, TrustStore
 from kolm.verify.checks import ALL_CHECKS
 from kolm.verify.policy import BUILT_IN
 from tests.support.audits import World
@@ -252,7 +252,7 @@ def test_the_advice_fits_what_was_asked(world: World, tmp_path: Path) -> None:
 def test_a_key_without_a_role_is_told_from_a_stranger(world: World, tmp_path: Path) -> None:
     path = tmp_path / "trust.json"
     (publisher,) = world.trust.keys
-    lesser = TrustStore((publisher._replace(roles=frozenset({Role.BUILDER})),))
+    lesser = TrustStore((publisher._replace(roles=frozenset({KeyRole.BUILDER})),))
     path.write_bytes(canonical.dumps(lesser.to_document()))
     ran = invoke("verify", world.seal(), "--trust", path)
     assert ran.code == 1

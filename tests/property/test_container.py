@@ -14,7 +14,7 @@ from kolm import canonical, digest
 from kolm.bundle import layout, tar, tensors, writer
 from kolm.bundle.container import Container
 from kolm.bundle.held import Held
-from kolm.bundle.members import TABLE, Content
+from kolm.bundle.members import TABLE, ContentKind
 from kolm.bundle.reader import Bundle
 from kolm.errors import KolmError, Refused
 from kolm.sign import keys
@@ -188,7 +188,7 @@ JSON_VALUES = st.recursive(
 def test_any_json_in_any_member_is_reported_and_never_crashes(
     signed: Path, tmp_path_factory: pytest.TempPathFactory, data: st.DataObject
 ) -> None:
-    kinds = (Content.DOCUMENT, Content.LINES, Content.PEFT_CONFIG)
+    kinds = (ContentKind.DOCUMENT, ContentKind.LINES, ContentKind.PEFT_CONFIG)
     documents = [k.name for k in TABLE if k.content in kinds and not k.several]
     more = ["receipt.json", "checkpoint-00000004.json"]
     name = data.draw(st.sampled_from([*documents, *more]))

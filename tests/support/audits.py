@@ -18,14 +18,14 @@ from kolm import digest
 from kolm.records.verification import Verdict, Verification
 from kolm.sign import keys
 from kolm.sign.keys import PrivateKey
-from kolm.sign.trust import Revocation, Role, TrustedKey, TrustStore
+from kolm.sign.trust import KeyRole, Revocation, TrustedKey, TrustStore
 from kolm.verify.policy import BUILT_IN, Policy
 from kolm.verify.ports import PictureFacts, RecountJob, RescoreAnswer, RescoreJob, RescoreRequest
 from kolm.verify.verifier import verify
 from tests.support.bundles import BundleParts, make_parts
 
 NOW = datetime(2026, 3, 1, tzinfo=UTC)
-ALL_ROLES = (Role.BUILDER, Role.EVALUATOR, Role.VERIFIER)
+ALL_ROLES = (KeyRole.BUILDER, KeyRole.EVALUATOR, KeyRole.VERIFIER)
 Change = Callable[[dict[str, dict[str, Any]]], None]
 
 
@@ -62,7 +62,7 @@ def trusting(
     key: PrivateKey,
     *,
     name: str = "publisher",
-    roles: Sequence[Role] = ALL_ROLES,
+    roles: Sequence[KeyRole] = ALL_ROLES,
     revoked: Revocation | None = None,
 ) -> TrustedKey:
     return TrustedKey(name=name, key=key.public, roles=frozenset(roles), revoked=revoked)

@@ -29,7 +29,7 @@ from typing import Any, NamedTuple
 from kolm import canonical, digest
 from kolm.actions.inspecting import describe
 from kolm.bundle.manifest import TITLE, Member, build_manifest
-from kolm.bundle.members import Content, kind_of
+from kolm.bundle.members import ContentKind, kind_of
 from kolm.bundle.reader import Bundle
 from kolm.cli.verification_text import render
 from kolm.errors import KolmError
@@ -240,13 +240,13 @@ def _mutate_bytes(rng: Random, data: bytes) -> bytes:
     return rng.choice([b"", data[:-1], data + b"x", b"\xff\xfe", rng.randbytes(64), b"\n" * 5000])
 
 
-_BY_CONTENT: dict[Content, Callable[[Random, bytes], bytes]] = {
-    Content.DOCUMENT: _mutate_document,
-    Content.PEFT_CONFIG: _mutate_document,
-    Content.LINES: _mutate_lines,
-    Content.TENSORS: _mutate_tensors,
-    Content.MARKDOWN: _mutate_bytes,
-    Content.IMAGE: _mutate_bytes,
+_BY_CONTENT: dict[ContentKind, Callable[[Random, bytes], bytes]] = {
+    ContentKind.DOCUMENT: _mutate_document,
+    ContentKind.PEFT_CONFIG: _mutate_document,
+    ContentKind.LINES: _mutate_lines,
+    ContentKind.TENSORS: _mutate_tensors,
+    ContentKind.MARKDOWN: _mutate_bytes,
+    ContentKind.IMAGE: _mutate_bytes,
 }
 
 

@@ -16,13 +16,13 @@ from kolm import digest
 from kolm.bundle.held import Held, Readable
 from kolm.digest import Digest
 from kolm.errors import KolmError, Refused, Unreadable, Usage
-from kolm.registry.backends.backend import Stored
+from kolm.registry.backends.backend import StoredEntries
 from kolm.registry.backends.directory import Directory
 from kolm.registry.publish import Publisher
 from kolm.registry.references import parse_target
 from kolm.registry.seen import Seen
 from kolm.sign import keys
-from kolm.sign.trust import Role, TrustedKey, TrustStore
+from kolm.sign.trust import KeyRole, TrustedKey, TrustStore
 
 
 def check(held):
@@ -66,8 +66,8 @@ class InMemory:
     def names(self) -> list[str]:
         return sorted(self.histories)
 
-    def entries(self, name: str) -> Stored:
-        return Stored(dict(self.histories.get(name, {})), frozenset(), ())
+    def entries(self, name: str) -> StoredEntries:
+        return StoredEntries(dict(self.histories.get(name, {})), frozenset(), ())
 
     def append(self, name: str, sequence: int, data: bytes) -> bool:
         with self.lock:
@@ -101,7 +101,7 @@ class World:
         self.trust = TrustStore((self.trusted("alice", self.key),))
 
     @staticmethod
-    def trusted(name, key, *, names=("*",), roles=tuple(Role)):
+    def trusted(name, key, *, names=("*",), roles=tuple(KeyRole)):
         return TrustedKey(name=name, key=key.public, roles=frozenset(roles), names=tuple(names))
 
     def with_key(self, name, **limits):

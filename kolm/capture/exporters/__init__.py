@@ -17,9 +17,9 @@ from kolm.errors import Usage
 
 if TYPE_CHECKING:
     from kolm.capture.exporting import Images
-    from kolm.capture.store import Stored
+    from kolm.capture.store import StoredCapture
 
-Pieces = Callable[["Iterator[Stored]", "Images"], Iterator[bytes]]
+Pieces = Callable[["Iterator[StoredCapture]", "Images"], Iterator[bytes]]
 
 
 class Exporter(NamedTuple):

@@ -12,11 +12,11 @@ from kolm.capture.documents import to_document
 from kolm.capture.drafts import prompt_and_response
 from kolm.capture.exporting import Images
 from kolm.capture.markers import own_placeholder
-from kolm.capture.store import Stored
+from kolm.capture.store import StoredCapture
 from kolm.records.capture import Capture, TextPart
 
 
-def pieces(rows: Iterable[Stored], images: Images) -> Iterator[bytes]:
+def pieces(rows: Iterable[StoredCapture], images: Images) -> Iterator[bytes]:
     """The lines of the file."""
     for row in rows:
         shown = image_paths(row.capture, images)

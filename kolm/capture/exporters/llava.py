@@ -12,14 +12,14 @@ from kolm import canonical
 from kolm.capture.exporters.jsonl import common, image_paths
 from kolm.capture.exporting import Images
 from kolm.capture.markers import PLACEHOLDER, own_placeholder
-from kolm.capture.store import Stored
+from kolm.capture.store import StoredCapture
 from kolm.digest import hex_of
 from kolm.records.capture import Capture, ImagePart, Message, TextPart
 
 SPEAKERS = {"system": "system", "user": "human", "assistant": "gpt"}
 
 
-def pieces(rows: Iterable[Stored], images: Images) -> Iterator[bytes]:
+def pieces(rows: Iterable[StoredCapture], images: Images) -> Iterator[bytes]:
     """The text of the file, one row a line."""
     lead = b"[\n"
     for row in rows:
@@ -28,7 +28,7 @@ def pieces(rows: Iterable[Stored], images: Images) -> Iterator[bytes]:
     yield b"[]\n" if lead == b"[\n" else b"\n]\n"
 
 
-def _row(row: Stored, images: Images) -> dict[str, object]:
+def _row(row: StoredCapture, images: Images) -> dict[str, object]:
     capture = row.capture
     placeholder = _placeholder(capture)
     document = {

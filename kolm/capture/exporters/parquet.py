@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from kolm.capture import arrow
 from kolm.capture.exporters.jsonl import row_of
 from kolm.capture.exporting import Images, image_name
-from kolm.capture.store import Stored
+from kolm.capture.store import StoredCapture
 
 if TYPE_CHECKING:
     import pyarrow
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 _GROUP_BYTES = 16 << 20  # of a row group, about: readers hold one at a time
 
 
-def pieces(rows: Iterable[Stored], images: Images) -> Iterator[bytes]:
+def pieces(rows: Iterable[StoredCapture], images: Images) -> Iterator[bytes]:
     """The bytes of the file, a row group at a time.
 
     Raises:
@@ -36,7 +36,7 @@ def pieces(rows: Iterable[Stored], images: Images) -> Iterator[bytes]:
     yield sink.taken()
 
 
-def _groups(rows: Iterable[Stored], images: Images) -> Iterator[list[dict[str, object]]]:
+def _groups(rows: Iterable[StoredCapture], images: Images) -> Iterator[list[dict[str, object]]]:
     group, size = list[dict[str, object]](), 0
     for row in rows:
         shown = [

@@ -15,7 +15,7 @@ from kolm.registry.backends.backend import Backend
 from kolm.registry.backends.directory import Directory
 
 
-class Kind(Protocol):
+class BackendKind(Protocol):
     """A kind of place: how a registry there is made and opened by its address."""
 
     def create(self, address: str | Path, /) -> Backend:
@@ -34,12 +34,12 @@ class Kind(Protocol):
 
 
 # By the scheme that its addresses begin with, as in ``scheme://…``; a folder's have none.
-BACKENDS: Final[Mapping[str, Kind]] = {"": Directory}
+BACKENDS: Final[Mapping[str, BackendKind]] = {"": Directory}
 
 _SCHEME = re.compile(r"([a-z][a-z0-9+.-]+):/", re.ASCII)
 
 
-def kind_of(address: str | Path) -> Kind:
+def kind_of(address: str | Path) -> BackendKind:
     """The kind of place that an address names.
 
     Raises:

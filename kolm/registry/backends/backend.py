@@ -11,7 +11,7 @@ from kolm.digest import Digest
 from kolm.errors import KolmError
 
 
-class Stored(NamedTuple):
+class StoredEntries(NamedTuple):
     """What a place holds of a name.
 
     Attributes:
@@ -39,7 +39,7 @@ class Backend(Protocol):
     def names(self) -> list[str]:
         """Every name with at least one entry, sorted."""
 
-    def entries(self, name: str) -> Stored:
+    def entries(self, name: str) -> StoredEntries:
         """What is stored of a name."""
 
     def append(self, name: str, sequence: int, data: bytes) -> bool:

@@ -26,7 +26,7 @@ from kolm.bundle.held import Held, Readable, open_regular
 from kolm.digest import Digest
 from kolm.errors import KolmError, Lacking, Refused, Unreadable, Usage
 from kolm.records import kinds
-from kolm.registry.backends.backend import Stored
+from kolm.registry.backends.backend import StoredEntries
 from kolm.registry.staging import read_small, written
 from kolm.sign.envelope import MAX_ENVELOPE_BYTES
 
@@ -120,7 +120,7 @@ class Directory:
             found += [f"{owner.name}/{sub.name}" for sub in _folders(owner) if _has_entries(sub)]
         return sorted(found)
 
-    def entries(self, name: str) -> Stored:
+    def entries(self, name: str) -> StoredEntries:
         """What is stored of a name: its numbered files, each read if it is a small regular file.
 
         Raises:
@@ -141,7 +141,7 @@ class Directory:
             except KolmError as error:
                 problems.append(error)
                 taken.add(number)
-        return Stored(entries=entries, taken=frozenset(taken), problems=tuple(problems))
+        return StoredEntries(entries=entries, taken=frozenset(taken), problems=tuple(problems))
 
     def append(self, name: str, sequence: int, data: bytes) -> bool:
         """Store entry `sequence` of a name unless there is one; False when there was.

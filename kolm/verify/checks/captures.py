@@ -15,7 +15,7 @@ from kolm.records.verification import Finding
 from kolm.verify.check import Answers
 from kolm.verify.checks.split import sides_by_rule
 from kolm.verify.findings import could_not_look, failed, from_error, passed
-from kolm.verify.ports import CaptureSource
+from kolm.verify.ports import CaptureReader
 from kolm.verify.subject import Subject
 
 
@@ -98,7 +98,7 @@ def near_duplicates_are_counted(subject: Subject) -> Iterator[Finding]:
 
 
 def _dropped_are_twins(
-    subject: Subject, source: CaptureSource, sides: Mapping[str, set[str]]
+    subject: Subject, source: CaptureReader, sides: Mapping[str, set[str]]
 ) -> Iterator[Finding]:
     """A capture that the rule trains on may be on no side only for a near twin."""
     lines, near = subject.lines, source.near_twins(sorted(sides[NO_SIDE]), sorted(sides["eval"]))
@@ -114,7 +114,7 @@ def _dropped_are_twins(
             )
 
 
-def _families_are_named(subject: Subject, source: CaptureSource) -> Iterator[Finding]:
+def _families_are_named(subject: Subject, source: CaptureReader) -> Iterator[Finding]:
     lines = subject.lines
     pictures = {
         image["pixels"]: (image, number)

@@ -10,7 +10,7 @@ from kolm import elements
 from kolm.bundle.tensors import TensorEntry, tensor_digest
 from kolm.errors import KolmError
 from kolm.format.names import CONFIG, LOCK, MODULES, WEIGHTS
-from kolm.methods import DeltaTensor, Stored, WholeTensor
+from kolm.methods import DeltaTensor, StoredTensor, WholeTensor
 from kolm.records.verification import Finding
 from kolm.verify.check import check
 from kolm.verify.findings import failed, from_error, passed
@@ -170,8 +170,8 @@ def adapter_does_something(subject: Subject) -> Iterator[Finding]:
     held against are those of the stored weights.
     """
     rows = subject.modules_by_name
-    factors: dict[str, dict[str, Stored]] = {}
-    whole: list[tuple[Stored, ModulesRowParameter]] = []
+    factors: dict[str, dict[str, StoredTensor]] = {}
+    whole: list[tuple[StoredTensor, ModulesRowParameter]] = []
     for entry, name in subject.adapter_names:
         if isinstance(name, DeltaTensor):
             factors.setdefault(name.module, {})[name.part] = subject.stored(entry)

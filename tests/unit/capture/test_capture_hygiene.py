@@ -9,17 +9,17 @@ import pytest
 
 from kolm import digest
 from kolm.capture import documents, hygiene
-from kolm.capture.store import Stored
+from kolm.capture.store import StoredCapture
 from kolm.errors import Refused
 from kolm.records.capture import Capture
 from tests.support.pictures import capture
 
 
-def stored(*values: Capture) -> list[Stored]:
+def stored(*values: Capture) -> list[StoredCapture]:
     rows = []
     for value in values:
         data = b"%d" % len(rows)
-        rows.append(Stored(id=digest.of_bytes(data), data=data, capture=value))
+        rows.append(StoredCapture(id=digest.of_bytes(data), data=data, capture=value))
     return rows
 
 

@@ -16,7 +16,7 @@ from kolm.capture.store import CaptureStore
 from kolm.errors import Refused
 from kolm.format.split import SplitRule
 from kolm.records import codec
-from kolm.records.snapshot import Snapshot, SnapshotRow
+from kolm.records.snapshot import SnapshotHeader, SnapshotRow
 from tests.support.pictures import capture, filled, picture, saved
 from tests.support.stores import add
 
@@ -37,7 +37,7 @@ def test_a_snapshot_fits_its_schemas_and_its_own_counts(tmp_path: Path) -> None:
         header = canonical.loads_canonical(taken.header_bytes, where="header")
         schema.check("snapshot", header, where="header")
         jsonschema.Draft202012Validator(schema.load("snapshot")).validate(header)
-        assert codec.from_document(Snapshot, header) == taken.header
+        assert codec.from_document(SnapshotHeader, header) == taken.header
         files = taken.files()
         rows = [row for _, _, row in canonical.read_lines(files["snapshot.jsonl"], where="rows")]
         for row, record in zip(rows, taken.rows, strict=True):

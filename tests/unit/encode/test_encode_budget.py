@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kolm.encode.budget import KEPT_PROMPT_TOKENS, Run, count_tokens, cut_prompt
+from kolm.encode.budget import KEPT_PROMPT_TOKENS, TokenRun, count_tokens, cut_prompt
 from kolm.encode.encoder import Encoder
 from kolm.encode.examples import Dropped, DropReason
 from kolm.errors import Refused
@@ -24,7 +24,7 @@ def make_encoder(max_seq_length, *, shrink_images=False):
 
 RUNS = st.lists(
     st.builds(
-        lambda size, kind: Run(
+        lambda size, kind: TokenRun(
             ids=tuple(range(size)),
             trained=kind == 1,
             cuttable=kind == 0,

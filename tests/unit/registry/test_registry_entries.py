@@ -8,12 +8,12 @@ from kolm import canonical, digest
 from kolm.errors import KolmError, Refused, Unreadable
 from kolm.records.codec import from_document, to_document
 from kolm.records.entry import Entry, FileReference
-from kolm.registry.backends.backend import Stored
+from kolm.registry.backends.backend import StoredEntries
 from kolm.registry.entries import read_entry, seal_entry
 from kolm.registry.history import read_history
 from kolm.sign import envelope, keys, predicates
 from kolm.sign.statement import STATEMENT_TYPE, statement
-from kolm.sign.trust import Revocation, Role, TrustedKey, TrustStore
+from kolm.sign.trust import KeyRole, Revocation, TrustedKey, TrustStore
 
 KEY = keys.generate()
 OTHER = keys.generate()
@@ -30,7 +30,7 @@ FIRST = Entry(
 SEALED = seal_entry(FIRST, KEY)
 
 
-def _trust(key=KEY, *, names=("*",), roles=tuple(Role), revoked=None):
+def _trust(key=KEY, *, names=("*",), roles=tuple(KeyRole), revoked=None):
     entry = TrustedKey(
         name="alice", key=key.public, roles=frozenset(roles), names=names, revoked=revoked
     )
@@ -43,7 +43,7 @@ def _read(data, *, sequence=1, name="demo", trust=None):
 
 def _history(*stored, trust=None):
     entries = dict(enumerate(stored, start=1))
-    found = Stored(entries=entries, taken=frozenset(), problems=())
+    found = StoredEntries(entries=entries, taken=frozenset(), problems=())
     return read_history(found, name="demo", trust=trust or _trust())
 
 
@@ -117,7 +117,7 @@ def test_an_entry_that_does_not_follow_the_one_before_is_a_finding(previous):
 def test_a_replaced_or_removed_first_entry_is_a_finding():
     other, second = seal_entry(replace(FIRST, version="9.0.0"), KEY), seal_entry(_second(), KEY)
     assert _codes(_history(other, second)) == ["E_ENTRY_CHAIN"]
-    stored = Stored(entries={2: second}, taken=frozenset(), problems=())
+    stored = StoredEntries(entries={2: second}, taken=frozenset(), problems=())
     history = read_history(stored, name="demo", trust=_trust())
     assert _codes(history) == ["E_ENTRY_GAP", "E_ENTRY_CHAIN"]
     assert len(history.believed) == 1
@@ -186,7 +186,7 @@ def test_an_entry_by_an_unknown_key_counts_for_nothing():
 @pytest.mark.parametrize(
     ("trust", "code"),
     [
-        (_trust(roles=(Role.BUILDER,)), "E_PUBLISHER"),
+        (_trust(roles=(KeyRole.BUILDER,)), "E_PUBLISHER"),
         (_trust(names=("other", "demo/*")), "E_PUBLISHER"),
         (_trust(names=()), "E_PUBLISHER"),
         (_trust(revoked=Revocation(on="2026-01-01T00:00:00Z", reason="")), "E_KEY_REVOKED"),
@@ -239,7 +239,7 @@ def _states(*stored):
 
 @pytest.mark.parametrize("junk", [(2,), (2, 3, 999_999), (999_999,)])
 def test_the_next_place_is_behind_the_last_believed_entry_whatever_strangers_put(junk):
-    stored = Stored(entries={1: SEALED}, taken=frozenset(junk), problems=())
+    stored = StoredEntries(entries={1: SEALED}, taken=frozenset(junk), problems=())
     number, previous = read_history(stored, name="demo", trust=_trust()).next_place()
     assert number == next(n for n in (2, 3, 4) if n not in junk)
     assert previous == digest.of_bytes(SEALED)

@@ -7,7 +7,7 @@ from kolm.errors import Denied, Refused, Unreadable
 from kolm.registry.audit import audit
 from kolm.registry.history import read_history
 from kolm.sign import keys
-from kolm.sign.trust import Revocation, Role, TrustStore
+from kolm.sign.trust import KeyRole, Revocation, TrustStore
 from tests.support.registries import World, check, read_claims
 
 
@@ -93,7 +93,7 @@ def test_publishing_again_repairs_a_lost_file(world):
 
 
 @pytest.mark.parametrize(
-    "limits", [{"names": ("other",)}, {"roles": (Role.BUILDER,)}, {"names": ("demo/*",)}]
+    "limits", [{"names": ("other",)}, {"roles": (KeyRole.BUILDER,)}, {"names": ("demo/*",)}]
 )
 def test_a_key_that_may_not_publish_the_name_is_denied(world, limits):
     key = world.with_key("bob", **limits)

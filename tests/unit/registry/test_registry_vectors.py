@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from kolm.registry.backends.backend import Stored
+from kolm.registry.backends.backend import StoredEntries
 from kolm.registry.history import read_history
 from kolm.sign.trust import TrustStore
 
@@ -18,7 +18,7 @@ def _cases(kind):
 
 def _history(path):
     entries = {int(file.stem): file.read_bytes() for file in path.glob("*.json")}
-    stored = Stored(entries=entries, taken=frozenset(), problems=())
+    stored = StoredEntries(entries=entries, taken=frozenset(), problems=())
     return read_history(stored, name="demo", trust=TRUST)
 
 

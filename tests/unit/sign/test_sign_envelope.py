@@ -9,7 +9,7 @@ from kolm import canonical, digest
 from kolm.errors import KolmError, Refused
 from kolm.sign import claims, envelope, keys, predicates
 from kolm.sign.statement import statement
-from kolm.sign.trust import Role, TrustedKey, TrustStore
+from kolm.sign.trust import KeyRole, TrustedKey, TrustStore
 
 KEYS = {"ed25519": keys.generate("ed25519"), "p256": keys.generate("p256")}
 STATEMENT = statement(
@@ -25,7 +25,8 @@ STATEMENT = statement(
 CLAIMS = {name: envelope.seal(STATEMENT, key) for name, key in KEYS.items()}
 TRUST = TrustStore(
     tuple(
-        TrustedKey(name=name, key=key.public, roles=frozenset(Role)) for name, key in KEYS.items()
+        TrustedKey(name=name, key=key.public, roles=frozenset(KeyRole))
+        for name, key in KEYS.items()
     )
 )
 ALGORITHMS = pytest.mark.parametrize("algorithm", list(KEYS))

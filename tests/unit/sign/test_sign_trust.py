@@ -8,12 +8,12 @@ from kolm import canonical
 from kolm.errors import KolmError, Refused, Unreadable, Usage
 from kolm.sign import claims, envelope, keys, predicates, trust
 from kolm.sign.statement import statement
-from kolm.sign.trust import Revocation, Role, TrustedKey, TrustStore
+from kolm.sign.trust import KeyRole, Revocation, TrustedKey, TrustStore
 
 POOL = [keys.generate("ed25519" if i % 2 else "p256").public for i in range(6)]
 
 
-def _trusted(index=0, name="alice", roles=tuple(Role), names=(), revoked=None):
+def _trusted(index=0, name="alice", roles=tuple(KeyRole), names=(), revoked=None):
     return TrustedKey(
         name=name, key=POOL[index], roles=frozenset(roles), names=tuple(names), revoked=revoked
     )
@@ -37,7 +37,7 @@ def stores(draw):
             TrustedKey(
                 name=name,
                 key=POOL[index],
-                roles=frozenset(draw(st.sets(st.sampled_from(Role), min_size=1))),
+                roles=frozenset(draw(st.sets(st.sampled_from(KeyRole), min_size=1))),
                 names=tuple(sorted(draw(st.sets(RULES, max_size=3)))),
                 revoked=draw(REVOCATIONS),
             )
@@ -125,15 +125,15 @@ def test_names_say_what_a_publisher_may_publish(rules, name, allowed):
 
 
 def test_without_the_role_or_after_revocation_nothing_may_be_published():
-    assert not _trusted(roles=[Role.BUILDER], names=["*"]).may_publish("demo")
+    assert not _trusted(roles=[KeyRole.BUILDER], names=["*"]).may_publish("demo")
     gone = Revocation(on="2026-01-01T00:00:00Z", reason="lost")
     assert not _trusted(names=["*"], revoked=gone).may_publish("demo")
-    assert not _trusted(revoked=gone).allows(Role.BUILDER)
+    assert not _trusted(revoked=gone).allows(KeyRole.BUILDER)
 
 
 def test_the_roles_of_a_known_key_can_be_changed():
-    store = TrustStore().with_key(_trusted()).with_key(_trusted(roles=[Role.VERIFIER]))
-    assert [entry.roles for entry in store.keys] == [frozenset([Role.VERIFIER])]
+    store = TrustStore().with_key(_trusted()).with_key(_trusted(roles=[KeyRole.VERIFIER]))
+    assert [entry.roles for entry in store.keys] == [frozenset([KeyRole.VERIFIER])]
 
 
 def test_a_name_or_a_key_is_not_taken_over():
@@ -176,7 +176,7 @@ def test_a_change_is_written_for_its_owner_only(tmp_path):
 
 
 def _add(folder, index):
-    new = TrustedKey(name=f"key-{index}", key=POOL[index], roles=frozenset(Role))
+    new = TrustedKey(name=f"key-{index}", key=POOL[index], roles=frozenset(KeyRole))
     trust.change(folder, lambda store: store.with_key(new))
 
 
@@ -213,7 +213,7 @@ def test_a_claim_by_an_unknown_key_could_not_be_looked_at():
 def test_a_claim_by_a_revoked_key_is_refused():
     key = keys.generate()
     gone = Revocation(on="2026-01-01T00:00:00Z", reason="lost")
-    entry = TrustedKey(name="a", key=key.public, roles=frozenset(Role), revoked=gone)
+    entry = TrustedKey(name="a", key=key.public, roles=frozenset(KeyRole), revoked=gone)
     with pytest.raises(Refused) as caught:
         claims.authenticate(_claim(key), TrustStore((entry,)))
     assert caught.value.code == "E_KEY_REVOKED"

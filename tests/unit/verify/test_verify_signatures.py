@@ -13,7 +13,7 @@ from kolm import canonical, digest
 from kolm.records.verification import Verdict
 from kolm.sign import envelope, predicates, statement
 from kolm.sign.keys import PrivateKey, generate
-from kolm.sign.trust import Revocation, Role, TrustStore
+from kolm.sign.trust import KeyRole, Revocation, TrustStore
 from kolm.verify.policy import BUILT_IN, ClaimDemand, Policy
 from tests.support.audits import World, trusting
 
@@ -67,7 +67,7 @@ def test_v11_a_trusted_key_that_did_not_sign_is_a_no(world: World) -> None:
 
 
 def test_v11_a_key_without_the_role_is_a_no(world: World) -> None:
-    store = TrustStore((trusting(world.publisher, roles=(Role.EVALUATOR,)),))
+    store = TrustStore((trusting(world.publisher, roles=(KeyRole.EVALUATOR,)),))
     assert "V11" in world.audit(trust=store).failed
 
 
@@ -172,15 +172,15 @@ def audit_summary(
 @pytest.mark.parametrize(
     ("revoked_on", "roles", "change", "accepted"),
     [
-        ("2026-02-01T00:00:00Z", (Role.VERIFIER,), {}, True),
-        ("2026-01-01T00:00:00Z", (Role.VERIFIER,), {}, False),
-        ("2026-02-01T00:00:00Z", (Role.BUILDER, Role.EVALUATOR), {}, False),
-        ("2026-02-01T00:00:00Z", (Role.VERIFIER,), {"passed": False}, False),
-        ("2026-02-01T00:00:00Z", (Role.VERIFIER,), {"resourceUri": "urn:other"}, False),
+        ("2026-02-01T00:00:00Z", (KeyRole.VERIFIER,), {}, True),
+        ("2026-01-01T00:00:00Z", (KeyRole.VERIFIER,), {}, False),
+        ("2026-02-01T00:00:00Z", (KeyRole.BUILDER, KeyRole.EVALUATOR), {}, False),
+        ("2026-02-01T00:00:00Z", (KeyRole.VERIFIER,), {"passed": False}, False),
+        ("2026-02-01T00:00:00Z", (KeyRole.VERIFIER,), {"resourceUri": "urn:other"}, False),
     ],
 )
 def test_v15_an_earlier_audit_that_names_the_claims_keeps_them(
-    world: World, revoked_on: str, roles: Sequence[Role], change: dict[str, Any], accepted: bool
+    world: World, revoked_on: str, roles: Sequence[KeyRole], change: dict[str, Any], accepted: bool
 ) -> None:
     witness = generate()
     claims = world.parts.claims(world.publisher)
