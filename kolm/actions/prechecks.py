@@ -208,7 +208,7 @@ def _examples(ahead: Ahead) -> Iterator[Found]:
             "E_TRAIN_NO_EXAMPLES",
             "no capture of the train split can be trained on",
             found=", ".join(counts) or "none",
-            hint="raise train.max_seq_length or train.max_images, or capture more",
+            hint="raise train.max_seq_length or train.max_images, or add captures",
         )
     if ahead.lock["train"]["early_stopping"] and not ahead.sides["validation"].examples:
         raise Refused(
@@ -316,9 +316,9 @@ def _audit(ahead: Ahead) -> Iterator[Found]:
     cases = ahead.prepared.snapshot.header.splits.eval.captures
     least, wanting = BUILT_IN.minimum_eval_cases or 0, []
     if cases < least:
-        wanting.append(f"it wants {least} eval cases, and there are {cases:,}")
+        wanting.append(f"it demands {least} eval cases, and there are {cases:,}")
     if not ahead.lock["publish"]["text"]:
-        wanting.append("it wants scores that it can compute again, and publish.text is false")
+        wanting.append("it demands scores that it can recompute, and publish.text is false")
     if wanting:
         yield Found(
             "audit",

@@ -86,7 +86,7 @@ def add_claims(path: Path, claims: Sequence[bytes], *, content_id: Digest | None
             where=str(path)[:400],
             expected=content_id,
             found=bundle.content_id,
-            hint="somebody replaced the file meanwhile: run the command again",
+            hint="the file was replaced in between: run the command again",
         )
     return write_with_claims(path, bundle, claims, force=True)
 

@@ -108,7 +108,7 @@ def _demand_ours(role: str, text: str, where: str) -> None:
         "E_ROW_MARKER",
         f"{place_} holds the image marker {found!r}, which would teach the model as text",
         where=where,
-        expected="<image> in a user's turn, where the picture stands",
+        expected="<image> in a user's turn, at the picture's place",
         found=found,
         hint=f"write <image> in the user's turn, or drop the marker; {_KEEP}",
     )

@@ -53,7 +53,7 @@ _CAUSES: tuple[tuple[tuple[str, ...], str, str], ...] = (
     ),
     (
         ("V46",),
-        "running the cases again gives other answers than those recorded",
+        "running the cases again produces other answers than those recorded",
         "do not rely on the scores; ask the publisher",
     ),
     (

@@ -81,7 +81,7 @@ def _title(report: Verification, paint: Paint) -> Iterator[str]:
         yield f"            {bundle.digest}"
     for signer in report.signers:
         name = signer.name or "a key that you do not trust"
-        when = f", {signer.stated_at} as it says" if signer.stated_at else ""
+        when = f", {signer.stated_at} by the signer's own clock" if signer.stated_at else ""
         yield f"            signed by {name}, key {signer.keyid}{when}"
     yield f"            policy {report.policy.name} {report.policy.digest}"
     yield f"            trust {report.trust}, kolm {report.kolm}, checked {report.checked_at}"

@@ -80,7 +80,7 @@ def check_batches(
         if batch is None or {prompt.case for prompt in batch.prompts} != set(cases):
             raise Refused(
                 "E_RESCORE_BATCH",
-                "the recorded batch is not the one that the rule gives",
+                "the recorded batch does not have the cases that the rule puts there",
                 where=f"{PREDICTIONS}, batch {number}",
             )
         found.append(batch)

@@ -57,7 +57,7 @@ def image_token_id(config: dict[str, Any]) -> int:
             return number
     raise Refused(
         "E_BASE_CONFIG",
-        "the base's config does not say which token stands for a picture",
+        "the base's config does not say which token marks a picture",
         where="config.json",
         expected="image_token_id (or image_token_index), a whole number",
         hint="use an unmodified vision-language base of a family that kolm knows",
@@ -158,7 +158,7 @@ def _weights(folder: Path, config: dict[str, Any]) -> Iterator[KolmError]:
         if not (folder / name).is_file():
             yield Unreadable(
                 "E_BASE_FILE_MISSING",
-                "the index of the weights names a file that is not here",
+                "the index of the weights names a file that is missing",
                 where=name,
                 hint="download the complete base again",
             )

@@ -123,7 +123,7 @@ def claim(
     if latency_calls < LATENCY_CALLS:
         raise Refused(
             "E_KSCORE_LATENCY_CALLS",
-            "the latency rests on too few calls",
+            "the latency was measured on too few calls",
             expected=f"at least {LATENCY_CALLS}",
             found=str(latency_calls),
         )

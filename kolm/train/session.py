@@ -261,7 +261,7 @@ def _demand_examples(train: EncodedSplit, validation: EncodedSplit, plan: TrainP
             "E_TRAIN_NO_EXAMPLES",
             "no capture of the train split can be trained on",
             found=", ".join(f"{count} {why}" for why, count in train.dropped.items()) or "none",
-            hint="raise train.max_seq_length or train.max_images, or capture more",
+            hint="raise train.max_seq_length or train.max_images, or add captures",
         )
     if plan.schedule.patience and not validation.examples:
         raise Refused(

@@ -68,13 +68,13 @@ def _for_people(found: Inspect, name: str) -> str:
         f"  base       {receipt['base']['id']} ({receipt['base']['family']})",
         f"  base root  {receipt['base']['root']}",
         f"  method     {training}",
-        f"  vision     {'frozen' if trained['freeze_vision'] else 'trained'}, as it says",
+        f"  vision     {'frozen' if trained['freeze_vision'] else 'adapted'}, as the bundle says",
         (
             f"  accuracy   {adapter['accuracy']} ({low} to {high}) on "
             f"{counted(scores['cases'], 'case')}"
         ),
         f"  controls   {controls}",
-        f"  floors     {'passed' if scores['floors_passed'] else 'not passed'}, as it says",
+        f"  floors     {'passed' if scores['floors_passed'] else 'not passed'}, as the bundle says",
         *(_score_line(row) for row in found["kscores"]),
         *_slice_lines(scores["slices"]),
         "",

@@ -128,7 +128,7 @@ for _check in (
     ),
     Check(
         "V55",
-        "Do captures to learn from encode to the lengths in examples.jsonl?",
+        "Do training captures encode to the lengths in examples.jsonl?",
         _if_brought("V55", "--rescore N"),
         needs=("V08",),
         reads=(EXAMPLES, LINES, LOCK),

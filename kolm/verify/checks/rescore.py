@@ -150,7 +150,7 @@ def _same_bits(case: Digest, run: str, recorded: Said, answer: Said) -> Iterator
     ):
         if now != then:
             yield failed(
-                f"the {run} run gives another {field}",
+                f"the {run} run produced another {field}",
                 where=f"{PREDICTIONS}: {case}",
                 expected=then,
                 found=now,

@@ -152,7 +152,7 @@ def _aliases_share_their_tensor(subject: Subject) -> Iterator[Finding]:
         target = known.get(parameter["alias_of"])
         if target is None or "alias_of" in target or target["before"] != parameter["before"]:
             yield failed(
-                "N6: an alias is not the tensor that it stands for",
+                "N6: an alias differs from the tensor that it names",
                 where=f"{MODULES}: {name}",
                 expected=target["before"] if target else parameter["alias_of"],
                 found=parameter["before"],
@@ -164,7 +164,7 @@ def _training_left_traces(row: ModulesRow, steps: int) -> Iterator[Finding]:
         place = f"{MODULES}: {tensor['tensor']}"
         if not 0 < tensor["gradient_steps"] <= steps:
             yield failed(
-                "N9: declared trained, but the number of steps with a gradient says otherwise",
+                "N9: declared trained, but its number of steps with a gradient is impossible",
                 where=place,
                 expected=f"1 to {steps}",
                 found=tensor["gradient_steps"],

@@ -195,7 +195,7 @@ def _answers_end(subject: Subject) -> Iterator[Finding]:
 
 @check(
     "V32",
-    "Is every case's score and coverage what the metric gives?",
+    "Is every case's score and coverage what the metric computes?",
     needs=("V31",),
     reads=(PREDICTIONS, LOCK),
 )
