@@ -176,6 +176,16 @@ def test_a_data_set_is_read_from_its_own_files(form: str, tmp_path: Path) -> Non
         assert row.images[0].path.is_file()  # type: ignore[union-attr]
 
 
+@pytest.mark.parametrize("pattern", ["none", "%d%d", "%s", "%c", "%9999999d", "100%", "%(a)d"])
+def test_a_pattern_of_names_has_one_place_for_a_number(pattern: str, tmp_path: Path) -> None:
+    path, options = _vqa(tmp_path)
+    with pytest.raises(Usage) as caught:
+        read(path, {**options, "image_pattern": pattern})
+    assert caught.value.code == "E_IMPORT_OPTION"
+    named = [*read(path, {**options, "image_pattern": "50%%/COCO_%012d.jpg"})]
+    assert str(named[0].images[0].path).endswith("50%/COCO_000000000007.jpg")  # type: ignore[union-attr]
+
+
 @each_set
 def test_a_data_set_needs_its_options(form: str, tmp_path: Path) -> None:
     path, _ = SETS[form][0](tmp_path)

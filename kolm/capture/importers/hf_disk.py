@@ -62,7 +62,7 @@ def _names(path: Path, key: str) -> list[str]:
 
 def _name(item: Any) -> str:
     name = item.get("filename") if isinstance(item, dict) else item
-    return name if isinstance(name, str) and name != ".." else ""
+    return name if isinstance(name, str) and name != ".." and "\0" not in name else ""
 
 
 def _no_data_set(path: Path, problem: str) -> Refused:

@@ -30,6 +30,7 @@ OPTIONS = (
     ),
 )
 _PATTERN = "COCO_{}_%012d.jpg"
+_ONE_NUMBER = re.compile(r"(?:[^%]|%%)*%0?[0-9]{0,2}d(?:[^%]|%%)*", re.DOTALL)
 _STATED = re.compile(rb'"data_subtype"\s*:\s*"([\w-]{1,40})"')
 
 
@@ -48,15 +49,13 @@ def rows(
         Usage: the questions state no subset and no pattern is given, or it is none.
     """
     pattern = image_pattern or _PATTERN.format(_subset(path))
-    try:
-        pattern % 1
-    except (TypeError, ValueError, KeyError):
+    if not _ONE_NUMBER.fullmatch(pattern):
         raise Usage(
             "E_IMPORT_OPTION",
             "the pattern of image names must have exactly one place for a number",
             expected="such as COCO_val2014_%012d.jpg",
             found=pattern,
-        ) from None
+        )
     answers = dict(_answers(Path(annotations)))
     return drafts(_questions(path, pattern, answers), folder, defaults)
 

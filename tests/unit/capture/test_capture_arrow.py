@@ -126,12 +126,20 @@ def test_offsets_out_of_bounds_are_refused_and_not_followed(tmp_path: Path) -> N
 
 
 @pytest.mark.parametrize(
-    "names", [["../secret.arrow"], ["/etc/hostname"], [".."], [""], [7], [], "0.arrow", ["a/b"]]
+    "names",
+    [["../secret.arrow"], ["/etc/hostname"], [".."], [""], [7], [], "0.arrow", ["a/b"], ["a\0b"]],
 )
 def test_a_data_set_names_files_beside_it_only(names: Any, tmp_path: Path) -> None:
     (tmp_path / "secret.arrow").write_bytes(streamed(pa.Table.from_pylist([ASKED])))
     with pytest.raises(KolmError) as caught:
         read(on_disk(tmp_path / "set", b"", names=names))
+    assert caught.value.code == "E_IMPORT_ARROW"
+
+
+def test_a_side_whose_name_no_folder_can_have_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "dataset_dict.json").write_text(json.dumps({"splits": ["train\0"]}))
+    with pytest.raises(KolmError) as caught:
+        read(tmp_path)
     assert caught.value.code == "E_IMPORT_ARROW"
 
 
