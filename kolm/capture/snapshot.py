@@ -133,7 +133,8 @@ def take(store: CaptureStore, rule: SplitRule) -> Snapshot:
         raise Refused("E_SNAPSHOT_EMPTY", "the store holds no captures", where=str(store.folder))
     hygiene.demand_clean(stored)
     members = _members(stored, store, grouped=rule.policy == "group")
-    sides = assign(members, rule)
+    placed = assign(members, rule)
+    sides = {member.id: side for member, side in zip(members, placed, strict=True)}
     dropped = _drop_twins(members, sides, store) if rule.policy == "drop" else 0
     hygiene.demand_distinct(row for row in stored if sides[row.id] == "eval")
     rows = tuple(_row(member, sides[member.id]) for member in members)
@@ -249,7 +250,7 @@ def _drop_twins(members: list[Member], sides: dict[Digest, Placed], store: Captu
     near = {train for train, _ in likeness.twins(shown["train"], shown["eval"])}
     dropped = twins_to_drop(members, sides, near)
     sides.update(dict.fromkeys(dropped, NO_SIDE))
-    demand_sides(sides)
+    demand_sides(list(sides.values()))
     return len(dropped)
 
 
@@ -290,7 +291,7 @@ def _side(rows: Sequence[SnapshotRow], side: str) -> Side:
 def _written(rule: SplitRule, members: Sequence[Member]) -> Rule:
     """The rule as it was applied: a carved share is 0 where the data had its own validation."""
     carved = rule.validation
-    if rule.kind == "official" and validation_is_stated(members):
+    if rule.kind == "official" and validation_is_stated(member.split for member in members):
         carved = Decimal(0)
     return Rule(
         kind=rule.kind,

@@ -1,13 +1,16 @@
 """The format: captures that must be on one side, because they share pictures.
 
-docs/format/snapshot.md, S4 and S5.
+docs/format/snapshot.md, S4 and S5. There may be 700,000 captures, or pictures of one: what is kept
+of each is a number or a raw id.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from array import array
+from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
+from kolm import digest
 from kolm.digest import Digest
 from kolm.records.sides import Split
 
@@ -16,6 +19,7 @@ from kolm.records.sides import Split
 MAX_JOINED = 8
 
 Looks = tuple[Digest, ...]  # of one image: its file, its pixels, and its near twins if they count
+_NONE = 0xFFFFFFFF  # no capture, or no look of a kind
 
 
 class Member(NamedTuple):
@@ -26,88 +30,136 @@ class Member(NamedTuple):
     split: Split | None
 
 
-Group = list[Member]
+class Captures:
+    """What a split needs to know of all captures; each is called by its place by ascending id.
+
+    Attributes:
+        given: where each capture stands among the members.
+        stated: the side that each capture states.
+        alike: for each kind of look, and for each image by its place among all: the place of an
+            image with the same look, which is one for all of them; or none.
+    """
+
+    def __init__(self, members: Iterable[Member]) -> None:
+        """Number the looks of the members, which are gone through once for each kind of look."""
+        self._ids = bytearray()
+        self._ends = array("I", [0])  # of each member's images
+        kinds = 0
+        stated = []
+        for member in members:
+            self._ids += digest.raw_of(member.id)
+            self._ends.append(self._ends[-1] + len(member.images))
+            kinds = max(kinds, *map(len, member.images), 0)
+            stated.append(member.split)
+        self.given = array("I", sorted(range(len(stated)), key=self._raw))
+        self.stated = [stated[place] for place in self.given]
+        self.alike = [_numbers(members, kind) for kind in range(kinds)]
+
+    def __len__(self) -> int:
+        return len(self.given)
+
+    def _raw(self, given: int) -> bytes:
+        return bytes(self._ids[32 * given : 32 * given + 32])
+
+    def id_of(self, capture: int) -> Digest:
+        """The id of a capture."""
+        return digest.of_hex(self._raw(self.given[capture]).hex())
+
+    def images(self, capture: int) -> range:
+        """The places of a capture's images."""
+        given = self.given[capture]
+        return range(self._ends[given], self._ends[given + 1])
+
+    def looks(self, capture: int) -> Iterator[tuple[int, int, int]]:
+        """The place of each image of a capture, and for each kind of look: kind and number."""
+        for image in self.images(capture):
+            for kind, numbers in enumerate(self.alike):
+                if numbers[image] != _NONE:
+                    yield image, kind, numbers[image]
+
+    @property
+    def all_images(self) -> int:
+        """How many images there are, those that are alike among them."""
+        return self._ends[-1]
+
+    def seed(self) -> Digest:
+        """What the order of groups is drawn from: all ids, ascending (rule S5)."""
+        hasher = digest.Hasher()
+        for given in self.given:
+            hasher.update(self._raw(given))
+        return hasher.digest()
 
 
-class Grouped(NamedTuple):
-    """Groups, and the captures that would have joined too much; all by ascending id."""
+def _numbers(members: Iterable[Member], kind: int) -> array[int]:
+    """Of each image the place of the first image with the same look of a kind."""
+    first: dict[bytes, int] = {}
+    numbers = array("I")
+    for looks in (looks for member in members for looks in member.images):
+        place = len(numbers)
+        has = kind < len(looks)
+        numbers.append(first.setdefault(digest.raw_of(looks[kind]), place) if has else _NONE)
+    return numbers
 
-    groups: list[Group]
-    left_out: list[Member]
+
+class Groups(NamedTuple):
+    """Captures that share images.
+
+    Attributes:
+        first: for each capture, the first of its group: it gives the group its id.
+        size: for the first capture of each group, how many it has; 0 for other captures. A capture
+            that would have joined too much is its own first, and 0.
+    """
+
+    first: array[int]
+    size: array[int]
+
+    def firsts(self) -> list[int]:
+        """The first capture of each group."""
+        return [capture for capture, size in enumerate(self.size) if size]
+
+    def is_out(self, capture: int) -> bool:
+        """Whether a capture is in no group."""
+        return not self.size[self.first[capture]]
 
 
-def group(members: Sequence[Member], *, most_joined: int | None) -> Grouped:
+def group(captures: Captures, *, most_joined: int | None) -> Groups:
     """Captures that share images, directly or through others.
 
     Args:
-        members: by ascending id.
+        captures: all of them.
         most_joined: a capture that would join groups into one of more captures than this, itself
             among them, is left out; None: none is.
     """
-    parts = _Parts(len(members))
-    left_out = []
-    for index in _by_rank(members):
-        if not parts.take_in(index, members[index].images, most_joined):
-            left_out.append(index)
-    joined: dict[int, Group] = {}
-    out = set(left_out)
-    for index, member in enumerate(members):
-        if index not in out:
-            joined.setdefault(parts.root(index), []).append(member)
-    return Grouped(list(joined.values()), [members[index] for index in sorted(left_out)])
+    count = len(captures)
+    first, size = array("I", range(count)), array("I", [0]) * count
+    shown = [array("I", [_NONE]) * captures.all_images for _ in captures.alike]
+
+    def find(capture: int) -> int:
+        while first[capture] != capture:
+            first[capture] = first[first[capture]]
+            capture = first[capture]
+        return capture
+
+    for capture in _by_rank(captures):
+        before = (shown[kind][number] for _, kind, number in captures.looks(capture))
+        touched = {find(other) for other in before if other != _NONE}
+        joined = 1 + sum(size[other] for other in touched)
+        if most_joined is not None and len(touched) > 1 and joined > most_joined:
+            continue
+        into = min(capture, *touched) if touched else capture
+        for other in (*touched, capture):
+            first[other], size[other] = into, 0
+        size[into] = joined
+        for _, kind, number in captures.looks(capture):
+            shown[kind][number] = capture
+    for capture in range(count):
+        first[capture] = find(capture)
+    return Groups(first, size)
 
 
-def _by_rank(members: Sequence[Member]) -> Iterable[int]:
+def _by_rank(captures: Captures) -> Iterator[int]:
     """Captures of one picture make the groups that captures of several then join."""
-    several = [index for index, member in enumerate(members) if len(member.images) > 1]
-    skip = set(several)
-    yield from (index for index in range(len(members)) if index not in skip)
-    yield from several
-
-
-class _Parts:
-    """A union of disjoint sets over the places of captures, found by the looks of their images."""
-
-    def __init__(self, count: int) -> None:
-        self._parent = list(range(count))
-        self._size = [1] * count
-        self._known: tuple[dict[Digest, int], ...] = ({}, {}, {})  # by kind of look
-        self._alike: dict[tuple[Looks, ...], int] = {}
-
-    def root(self, index: int) -> int:
-        parent = self._parent
-        while parent[index] != index:
-            parent[index] = parent[parent[index]]
-            index = parent[index]
-        return index
-
-    def take_in(self, index: int, images: tuple[Looks, ...], most_joined: int | None) -> bool:
-        """Put a capture into the group of its images; False when it would join too much."""
-        if not images:
-            return True
-        first = self._alike.get(images)
-        if first is not None:  # most captures ask about pictures that an earlier one has shown
-            self._unite(index, {self.root(first)})
-            return True
-        touched = {
-            self.root(known[look])
-            for looks in images
-            for known, look in zip(self._known, looks, strict=False)
-            if look in known
-        }
-        size = 1 + sum(self._size[root] for root in touched)
-        if most_joined is not None and len(touched) > 1 and size > most_joined:
-            return False
-        self._unite(index, touched)
-        self._alike[images] = index
-        for looks in images:
-            for known, look in zip(self._known, looks, strict=False):
-                known.setdefault(look, index)
-        return True
-
-    def _unite(self, index: int, roots: set[int]) -> None:
-        into = min(roots, default=index)
-        for root in (*roots, index):
-            if root != into:
-                self._parent[root] = into
-                self._size[into] += self._size[root]
+    for several in (False, True):
+        for capture in range(len(captures)):
+            if (len(captures.images(capture)) > 1) == several:
+                yield capture

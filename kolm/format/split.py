@@ -8,15 +8,15 @@ and the rules, are docs/format/snapshot.md, S4 to S9.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from array import array
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from decimal import Decimal, InvalidOperation
 from typing import TYPE_CHECKING, NamedTuple, Self
 
-from kolm import digest
-from kolm.digest import Digest
+from kolm.digest import Digest, chain, raw_of
 from kolm.errors import Refused, Usage
-from kolm.format.groups import MAX_JOINED, Group, Looks, Member, group
-from kolm.records.sides import NO_SIDE, Placed
+from kolm.format.groups import MAX_JOINED, Captures, Groups, Member, group
+from kolm.records.sides import NO_SIDE, Placed, Split
 
 if TYPE_CHECKING:
     from kolm.records.documents import Snapshot
@@ -122,26 +122,34 @@ def rule_of(header: Snapshot) -> SplitRule:
     )
 
 
-def assign(members: Sequence[Member], rule: SplitRule) -> dict[Digest, Placed]:
-    """The side of every capture, before near twins are dropped.
+def assign(members: Iterable[Member], rule: SplitRule) -> list[Placed]:
+    """The side of every capture, in the order of the members, before near twins are dropped.
+
+    Args:
+        members: gone through several times.
+        rule: how they are put on sides.
 
     Raises:
         Refused: an official split that is not stated or has an image on two sides, or a side that
             would be empty.
     """
-    ordered = sorted(members, key=lambda member: member.id)
-    sides = _official(ordered, rule) if rule.kind == "official" else _hashed(ordered, rule)
+    captures = Captures(members)
+    placed = (
+        _official(captures, members, rule) if rule.kind == "official" else _hashed(captures, rule)
+    )
+    sides: list[Placed] = [NO_SIDE] * len(captures)
+    for given, side in zip(captures.given, placed, strict=True):
+        sides[given] = side
     demand_sides(sides)
     return sides
 
 
-def demand_sides(sides: Mapping[Digest, Placed]) -> None:
+def demand_sides(placed: Sequence[Placed]) -> None:
     """Demand captures to train on and captures to score.
 
     Raises:
         Refused: ``E_SNAPSHOT_EMPTY_SIDE``.
     """
-    placed = list(sides.values())
     for side in ("train", "eval"):
         if side not in placed:
             out = placed.count(NO_SIDE)
@@ -156,9 +164,9 @@ def demand_sides(sides: Mapping[Digest, Placed]) -> None:
             )
 
 
-def validation_is_stated(members: Sequence[Member]) -> bool:
+def validation_is_stated(stated: Iterable[Split | None]) -> bool:
     """Whether an official split has its own validation side, which none is carved out for then."""
-    return any(member.split == "validation" for member in members)
+    return "validation" in stated
 
 
 def twins_to_drop(
@@ -178,91 +186,120 @@ def twins_to_drop(
     ]
 
 
-def _ranked(ordered: Sequence[Member], groups: Sequence[Group]) -> list[Group]:
-    """Groups in the order in which they are held out (rule S6)."""
-    seed = digest.of_bytes(b"".join(digest.raw_of(member.id) for member in ordered))
-    return sorted(groups, key=lambda group: digest.chain(seed, group[0].id))
+def _ranked(captures: Captures, firsts: Iterable[int]) -> list[int]:
+    """The first captures of groups in the order in which groups are held out (rule S6)."""
+    seed = captures.seed()
+    return sorted(firsts, key=lambda first: raw_of(chain(seed, captures.id_of(first))))
 
 
-def _hashed(ordered: Sequence[Member], rule: SplitRule) -> dict[Digest, Placed]:
-    found = group(ordered, most_joined=MAX_JOINED)
-    sides: dict[Digest, Placed] = {member.id: NO_SIDE for member in found.left_out}
-    count = len(ordered) - len(found.left_out)
-    ranked = _ranked(ordered, found.groups)
+def _hashed(captures: Captures, rule: SplitRule) -> list[Placed]:
+    groups = group(captures, most_joined=MAX_JOINED)
+    count = sum(groups.size)
+    ranked = _ranked(captures, groups.firsts())
+    sides: list[Placed] = ["train"] * len(captures)  # of the first capture of each group
     wanted: list[tuple[Placed, Decimal]] = [("eval", rule.eval), ("validation", rule.validation)]
     for side, share in wanted:
-        ranked = _hold_out(ranked, side, share * count, sides)
-    for rest in ranked:
-        sides.update((member.id, "train") for member in rest)
-    return sides
+        ranked = _hold_out(ranked, groups, side, share * count, sides)
+    return [
+        NO_SIDE if groups.is_out(capture) else sides[first]
+        for capture, first in enumerate(groups.first)
+    ]
 
 
 def _hold_out(
-    ranked: list[Group], side: Placed, wanted: Decimal, sides: dict[Digest, Placed]
-) -> list[Group]:
+    ranked: list[int], groups: Groups, side: Placed, wanted: Decimal, sides: list[Placed]
+) -> list[int]:
     """Put whole groups on a side until it has the wanted captures; gives the groups that remain.
 
     The last group is left to train, whatever the shares say (rule S7).
     """
     held, taken = 0, 0
-    for mine in ranked[:-1]:
+    for first in ranked[:-1]:
         if held >= wanted:
             break
-        held += len(mine)
+        held += groups.size[first]
         taken += 1
-        sides.update((member.id, side) for member in mine)
+        sides[first] = side
     return ranked[taken:]
 
 
-def _official(ordered: Sequence[Member], rule: SplitRule) -> dict[Digest, Placed]:
-    sides: dict[Digest, Placed] = {}
-    unstated = [member.id for member in ordered if member.split is None]
-    if unstated:
+def _official(captures: Captures, members: Iterable[Member], rule: SplitRule) -> list[Placed]:
+    sides: list[Placed] = [side for side in captures.stated if side is not None]
+    if len(sides) < len(captures):
+        unstated = [place for place, side in enumerate(captures.stated) if side is None]
+        first = captures.id_of(unstated[0])
         raise Refused(
             "E_SNAPSHOT_NO_OFFICIAL_SPLIT",
             f"{len(unstated)} captures state no side, so there is no official split",
-            where=f"capture {unstated[0]}",
-            found=f"{unstated[0]}" + (f" and {len(unstated) - 1} more" if unstated[1:] else ""),
+            where=f"capture {first}",
+            found=first + (f" and {len(unstated) - 1} more" if unstated[1:] else ""),
             hint="state each row's split, or let kolm split: data.split: {eval: 0.2} in the spec "
             "(kolm capture snapshot: --split hash)",
         )
-    for member in ordered:
-        if member.split is not None:
-            sides[member.id] = member.split
-    _check_one_side(ordered, sides)
-    if not validation_is_stated(ordered) and rule.validation:
-        train = [member for member in ordered if member.split == "train"]
-        groups = group(ordered, most_joined=None).groups
-        ranked = [mine for mine in _ranked(ordered, groups) if mine[0].split == "train"]
-        _hold_out(ranked, "validation", rule.validation * len(train), sides)
-    return sides
+    _check_one_side(captures, members, sides)
+    if validation_is_stated(captures.stated) or not rule.validation:
+        return sides
+    groups = group(captures, most_joined=None)
+    train = (first for first in groups.firsts() if sides[first] == "train")
+    carved = rule.validation * sides.count("train")
+    _hold_out(_ranked(captures, train), groups, "validation", carved, sides)
+    return [sides[first] for first in groups.first]
 
 
-def _check_one_side(ordered: Sequence[Member], sides: Mapping[Digest, Placed]) -> None:
+class _Crossing(NamedTuple):
+    """An image on two sides, and the two captures that show it there."""
+
+    image: int
+    kind: int
+    captures: tuple[int, int]
+
+
+def _check_one_side(captures: Captures, members: Iterable[Member], sides: list[Placed]) -> None:
     """Demand that no image, by file or by pixels, is on two sides."""
-    seen: dict[tuple[str, Digest], tuple[Placed, Digest]] = {}
-    crossing: dict[str, None] = {}
-    asked: set[tuple[Placed, tuple[Looks, ...]]] = set()
-    for member in ordered:
-        here = (sides[member.id], member.id)
-        if (here[0], member.images) in asked:
+    found = _crossings(captures, sides)
+    if not found:
+        return
+    wanted = {crossing.image for crossing in found}
+    images = enumerate(looks for member in members for looks in member.images)
+    shown = {image: looks for image, looks in images if image in wanted}
+    told = []
+    for image, kind, both in found:
+        there, here = (f"{sides[capture]} (capture {captures.id_of(capture)})" for capture in both)
+        told.append(f"{LOOKS[kind]} {shown[image][kind]}: {there}, {here}")
+    raise Refused(
+        "E_SNAPSHOT_IMAGE_ON_TWO_SIDES",
+        "the official split shows the same image on two sides",
+        where=told[0].split(":")[0],
+        expected="each image on one side",
+        found="\n".join(told),
+        hint="leave those rows out, or let kolm split: data.split: {eval: 0.2} in the spec "
+        "(kolm capture snapshot: --split hash)",
+    )
+
+
+def _crossings(captures: Captures, sides: list[Placed]) -> list[_Crossing]:
+    """The first images on two sides; of captures that show the same on one side, the first."""
+    nobody = len(captures)
+    shown = [array("I", [nobody]) * captures.all_images for _ in captures.alike]
+    asked: set[tuple[object, ...]] = set()
+    found: list[_Crossing] = []
+    for capture in range(len(captures)):
+        crossing: dict[tuple[int, int], _Crossing] = {}
+        for image, kind, number in captures.looks(capture):
+            other = shown[kind][number]
+            if other == nobody:
+                shown[kind][number] = capture
+            elif sides[other] != sides[capture]:
+                crossing.setdefault((kind, number), _Crossing(image, kind, (other, capture)))
+        if not crossing:
             continue
-        asked.add((here[0], member.images))
-        for look in (pair for looks in member.images for pair in zip(LOOKS, looks, strict=False)):
-            side, other = seen.setdefault(look, here)
-            if side != here[0]:
-                told = f"{side} (capture {other}), {here[0]} (capture {member.id})"
-                crossing[f"{look[0]} {look[1]}: {told}"] = None
-    if crossing:
-        raise Refused(
-            "E_SNAPSHOT_IMAGE_ON_TWO_SIDES",
-            "the official split shows the same image on two sides",
-            where=next(iter(crossing)).split(":")[0],
-            expected="each image on one side",
-            found="\n".join(list(crossing)[:_MOST_NAMED]),
-            hint="leave those rows out, or let kolm split: data.split: {eval: 0.2} in the spec "
-            "(kolm capture snapshot: --split hash)",
-        )
+        looks = (sides[capture], *(look[1:] for look in captures.looks(capture)))
+        if looks not in asked:
+            asked.add(looks)
+            found += crossing.values()
+        if len(found) >= _MOST_NAMED:
+            break
+    return found[:_MOST_NAMED]
 
 
 def _rule(message: str, found: str, hint: str = "") -> Usage:

@@ -6,7 +6,7 @@ next version is a class that inherits this one and names what differs.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from kolm.format.adapter_config import derive as derive_adapter_config
@@ -27,7 +27,6 @@ from kolm.score.judge import Judge
 from kolm.score.kscore import cost_usd_per_call, decide, kscore_v1
 
 if TYPE_CHECKING:
-    from kolm.digest import Digest
     from kolm.format.groups import Member
     from kolm.records.documents import Snapshot
     from kolm.records.sides import Placed
@@ -43,7 +42,7 @@ class Rules:
     training_root = staticmethod(training_root)
 
     @staticmethod
-    def assign(members: Sequence[Member], header: Snapshot) -> dict[Digest, Placed]:
+    def assign(members: Iterable[Member], header: Snapshot) -> list[Placed]:
         """The side of every capture by the rule of a snapshot's header."""
         from kolm.format.split import assign, rule_of  # most splits are official
 

@@ -34,7 +34,7 @@ class Loaded(NamedTuple):
 # Parsed rows take up to fifteen times their bytes. What is beyond this, of all members together,
 # is parsed again each time that somebody goes through it, so that an audit stays under the file's
 # size and 256 MiB.
-KEPT_BYTES: Final = 12 * limits.MIB
+KEPT_BYTES: Final = 8 * limits.MIB
 
 
 class Rows(Generic[D]):

@@ -675,7 +675,8 @@ def _drawn(
         )
         for row in rows
     ]
-    sides = assign(members, rule_of({**parts.snapshot, "rule": rule}))
+    placed = assign(members, rule_of({**parts.snapshot, "rule": rule}))
+    sides = {member.id: side for member, side in zip(members, placed, strict=True)}
     assert joining is None or sides[joining["capture"]] == "none"
     return sides
 

@@ -102,6 +102,25 @@ def _snapshot(parts: BundleParts) -> dict[str, bytes]:
     return {"snapshot.jsonl": _distinct(line, 188 * MIB)}
 
 
+def _drawn(parts: BundleParts) -> dict[str, bytes]:
+    """A snapshot whose split is drawn again, and no look of a picture like another."""
+    row = parts.snapshot_rows[0]
+    rule = {"kind": "hash", "eval": "0.1", "validation": "0.05"}
+
+    def line(name: str) -> object:
+        image = {"file": name, "pixels": name[:7] + name[:6:-1]}
+        return {**row, "capture": name, "images": [image]}
+
+    header = canonical.dumps({**parts.snapshot, "rule": rule})
+    return {"snapshot.json": header, "snapshot.jsonl": _distinct(line, 188 * MIB)}
+
+
+def _rows(parts: BundleParts) -> dict[str, bytes]:
+    """All that has rows at once."""
+    makers = (_drawn, _predictions, _cases, _examples, _trace, _modules)
+    return {name: data for make in makers for name, data in make(parts).items()}
+
+
 def _config(_: BundleParts) -> dict[str, bytes]:
     return {"adapter_config.json": b"[" + b"[]," * (2 * MIB // 3 - 9) + b"[]]"}
 
@@ -136,6 +155,8 @@ BUNDLES: dict[str, Callable[[BundleParts], dict[str, bytes]]] = {
     "trace": _trace,
     "modules": _modules,
     "snapshot": _snapshot,
+    "drawn snapshot": _drawn,
+    "rows of every kind": _rows,
     "config of lists": _config,
     "documents of lists": _documents,
     "one header of names": _header,

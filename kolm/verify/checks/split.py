@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from decimal import Decimal
-from typing import Literal, cast
+from typing import TYPE_CHECKING, Literal, cast
 
 from kolm.bundle import references
 from kolm.counting import counted
@@ -16,6 +16,10 @@ from kolm.records.verification import Finding
 from kolm.verify.check import check
 from kolm.verify.findings import failed, from_error, passed
 from kolm.verify.subject import Subject
+
+if TYPE_CHECKING:
+    from kolm.format.groups import Looks, Member
+    from kolm.verify.snapshot_lines import SnapshotLines
 
 
 @check(
@@ -108,7 +112,7 @@ def _split_follows(subject: Subject) -> Iterator[Finding]:
         )
 
 
-def sides_by_rule(subject: Subject) -> list[str]:
+def sides_by_rule(subject: Subject) -> Sequence[str]:
     """The side of each line by the rule, before near twins are dropped.
 
     Raises:
@@ -117,18 +121,23 @@ def sides_by_rule(subject: Subject) -> list[str]:
     lines, official = subject.lines, subject.snapshot["rule"]["kind"] == "official"
     if official and not _carved(subject):
         return [_stated(split) if split == NO_SIDE else split for split in lines.splits]
-    from kolm.format.groups import Member  # most splits are official
+    return subject.rules.assign(_Members(lines, official=official), subject.snapshot)
 
-    members = [
-        Member(
-            Digest(capture),
-            tuple(cast("tuple[Digest, ...]", tuple(look.values())) for look in images),
-            _stated(split) if official else None,
-        )
-        for capture, split, images in zip(lines.captures, lines.splits, lines.images, strict=True)
-    ]
-    sides = subject.rules.assign(members, subject.snapshot)
-    return [sides[member.id] for member in members]
+
+class _Members(Iterable["Member"]):
+    """The captures of the lines, made each time that somebody goes through them."""
+
+    def __init__(self, lines: SnapshotLines, *, official: bool) -> None:
+        self._lines = lines
+        self._official = official
+
+    def __iter__(self) -> Iterator[Member]:
+        from kolm.format.groups import Member  # most splits are official
+
+        for row in self._lines.rows():
+            images = (cast("Looks", tuple(image.values())) for image in row["images"])
+            stated = _stated(row["split"]) if self._official else None
+            yield Member(row["capture"], tuple(images), stated)
 
 
 def _stated(split: str) -> Literal["eval", "train"]:

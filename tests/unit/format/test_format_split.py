@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from decimal import Decimal
+from typing import NamedTuple
 
 import pytest
 from hypothesis import assume, given, settings
@@ -10,8 +11,10 @@ from hypothesis import strategies as st
 
 from kolm import digest
 from kolm.errors import KolmError, Refused, Usage
-from kolm.format.groups import MAX_JOINED, Member, group
-from kolm.format.split import SplitRule, assign, share
+from kolm.format import split
+from kolm.format.groups import MAX_JOINED, Captures, Member, group
+from kolm.format.split import SplitRule, share
+from kolm.records.sides import NO_SIDE
 
 
 def name(kind: str, number: int) -> digest.Digest:
@@ -21,6 +24,11 @@ def name(kind: str, number: int) -> digest.Digest:
 def member(number: int, *images: tuple[int, int], split=None) -> Member:
     looks = tuple((name("file", file), name("pixels", pixels)) for file, pixels in images)
     return Member(id=name("capture", number), images=looks, split=split)
+
+
+def assign(found: list[Member], rule: SplitRule) -> dict[digest.Digest, str]:
+    sides = split.assign(found, rule)
+    return {item.id: side for item, side in zip(found, sides, strict=True)}
 
 
 @st.composite
@@ -87,8 +95,61 @@ def test_an_official_split_is_kept_or_refused_by_name(found, chance) -> None:
     assert all(len(where) == 1 for where in sides_of_looks(found, sides).values())
 
 
-def grouped(found: list[Member], most_joined: int | None = MAX_JOINED):
-    return group(sorted(found, key=lambda item: item.id), most_joined=most_joined)
+class Grouped(NamedTuple):
+    groups: list[list[Member]]
+    left_out: list[Member]
+
+
+def grouped(found: list[Member], most_joined: int | None = MAX_JOINED) -> Grouped:
+    """Groups, and the captures that would have joined too much; all by ascending id."""
+    ordered = sorted(found, key=lambda item: item.id)
+    groups = group(Captures(found), most_joined=most_joined)
+    joined: dict[int, list[Member]] = {first: [] for first in groups.firsts()}
+    for item, first in zip(ordered, groups.first, strict=True):
+        if first in joined:
+            joined[first].append(item)
+    assert [len(part) for part in joined.values()] == [size for size in groups.size if size]
+    left_out = [item for place, item in enumerate(ordered) if groups.is_out(place)]
+    return Grouped(list(joined.values()), left_out)
+
+
+def grouped_by_the_page(found: list[Member]) -> Grouped:
+    """Rule S4 of docs/format/snapshot.md, written out once more, with sets."""
+    parts: list[list[Member]] = []
+    left_out = []
+    for item in sorted(found, key=lambda item: (len(item.images) > 1, item.id)):
+        mine = looks_of(item)
+        touched = [part for part in parts if any(mine & looks_of(other) for other in part)]
+        joined = [item, *(other for part in touched for other in part)]
+        if len(touched) > 1 and len(joined) > MAX_JOINED:
+            left_out.append(item)
+        else:
+            parts = [*(part for part in parts if part not in touched), joined]
+    ordered = [sorted(part, key=lambda item: item.id) for part in parts]
+    return Grouped(sorted(ordered), sorted(left_out))
+
+
+def looks_of(item: Member) -> set[tuple[int, digest.Digest]]:
+    return {look for looks in item.images for look in enumerate(looks)}
+
+
+@settings(max_examples=200)
+@given(members())
+def test_groups_and_sides_are_those_of_the_page(found) -> None:
+    wanted = grouped_by_the_page(found)
+    assert grouped(found) == wanted
+    # Rules S5 to S7
+    seed = digest.of_bytes(b"".join(sorted(digest.raw_of(item.id) for item in found)))
+    ranked = sorted(wanted.groups, key=lambda part: digest.chain(seed, part[0].id))
+    sides = {item.id: NO_SIDE for item in wanted.left_out}
+    for side, held_out in (("eval", RULE.eval), ("validation", RULE.validation)):
+        held = 0
+        while len(ranked) > 1 and held < held_out * sum(map(len, wanted.groups)):
+            held += len(ranked[0])
+            sides |= dict.fromkeys((item.id for item in ranked.pop(0)), side)
+    sides |= {item.id: "train" for part in ranked for item in part}
+    if {"train", "eval"} <= set(sides.values()):
+        assert assign(found, RULE) == sides
 
 
 @given(members())

@@ -129,14 +129,18 @@ def _assign(rules: Rules, given: Given) -> Any:
         for held in ("0.1", "0.25"):
             rule = {"kind": "hash", "eval": held, "validation": "0.1"}
             header = {"rule": rule, "near_duplicates": {"policy": policy}}
-            yield dict(sorted(rules.assign(members, header).items()))
+            yield _by_id(members, rules.assign(members, header))
     alone = [member._replace(images=()) for member in members]
     header = {
         "rule": {"kind": "official", "validation": "0.05"},
         "near_duplicates": {"policy": "report"},
     }
-    yield dict(sorted(rules.assign(alone, header).items()))
+    yield _by_id(alone, rules.assign(alone, header))
     yield _or_error(lambda: rules.assign(members, header))
+
+
+def _by_id(members: list[Member], sides: list[str]) -> dict[str, str]:
+    return dict(sorted(zip((member.id for member in members), sides, strict=True)))
 
 
 def _schedule(rules: Rules, given: Given) -> Any:
