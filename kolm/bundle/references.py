@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from kolm import digest
 from kolm.bundle.documents import Documents
@@ -22,45 +22,46 @@ if TYPE_CHECKING:
 SIDES: Final[tuple[SnapshotRowSplit, ...]] = ("eval", "none", "train", "validation")
 
 
-def receipt_is_derived(documents: Documents) -> Iterator[KolmError]:
-    """The receipt equals the one that the other members make; names each field that does not.
+class Difference(NamedTuple):
+    """A field in which a document is not the one that follows from others."""
+
+    path: tuple[str, ...]
+    expected: object
+    found: object
+
+    def where(self, name: str) -> str:
+        """The field in a member, as an error says it."""
+        return f"{name}#/{'/'.join(self.path)}"
+
+
+def receipt_differences(documents: Documents) -> Iterator[Difference]:
+    """Each field in which the receipt is not the one that the other members make (B8).
 
     Raises:
-        Refused: a member that it is made from is missing.
+        Refused: a member that it is made from is missing, or makes no receipt.
     """
     stated = documents.document(names.RECEIPT)
     if not any(row["kind"] == "checkpoint" for row in documents.rows(names.TRACE)):
-        yield _refused(names.TRACE, "the trace has no checkpoint")
-        return
+        raise _refused(names.TRACE, "the trace has no checkpoint")
     documents.raw(WEIGHTS)  # the receipt states its size, so that it cannot be derived without it
     layers = [name for name in documents.names if name != names.RECEIPT]
-    try:
-        derived = documents.rules.derive_receipt(
-            lock=documents.document(LOCK),
-            snapshot=documents.document(names.SNAPSHOT),
-            modules=documents.rows(names.MODULES),
-            examples=documents.rows(names.EXAMPLES),
-            trace=documents.rows(names.TRACE),
-            members={n: (documents.digest_of(n), len(documents.raw(n))) for n in layers},
-        )
-    except Refused as error:
-        yield error
-        return
-    yield from _differences(stated, derived, names.RECEIPT)
+    derived = documents.rules.derive_receipt(
+        lock=documents.document(LOCK),
+        snapshot=documents.document(names.SNAPSHOT),
+        modules=documents.rows(names.MODULES),
+        examples=documents.rows(names.EXAMPLES),
+        trace=documents.rows(names.TRACE),
+        members={n: (documents.digest_of(n), len(documents.raw(n))) for n in layers},
+    )
+    yield from _differences((), derived, stated)
 
 
-def _differences(stated: object, derived: object, place: str) -> Iterator[KolmError]:
-    if isinstance(stated, dict) and isinstance(derived, dict):
-        for key in sorted(stated.keys() | derived.keys()):
-            separator = "#/" if "#" not in place else "/"
-            yield from _differences(stated.get(key), derived.get(key), f"{place}{separator}{key}")
-    elif stated != derived:
-        yield _refused(
-            place,
-            "the receipt is not the one that follows from the other members",
-            str(derived),
-            str(stated),
-        )
+def _differences(path: tuple[str, ...], expected: object, found: object) -> Iterator[Difference]:
+    if isinstance(expected, dict) and isinstance(found, dict):
+        for key in sorted(expected.keys() | found.keys()):
+            yield from _differences((*path, key), expected.get(key), found.get(key))
+    elif expected != found:
+        yield Difference(path, expected, found)
 
 
 def lock_lists_are_ordered(documents: Documents) -> Iterator[KolmError]:

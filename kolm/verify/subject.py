@@ -142,9 +142,9 @@ class Subject:
         return read_claims(found, self.auditor.trust, self.content_id)
 
     @cached_property
-    def receipt_errors(self) -> tuple[KolmError, ...]:
+    def receipt_differences(self) -> tuple[references.Difference, ...]:
         """Each field in which the receipt is not the one that the other members make."""
-        return tuple(references.receipt_is_derived(self.documents))
+        return tuple(references.receipt_differences(self.documents))
 
     @property
     def receipt(self) -> Receipt:

@@ -87,11 +87,11 @@ def verify(
         expected_id=expected_id,
     )
     container = bundle if isinstance(bundle, Container) else open_container(bundle)
-    subject = Subject(container=container, auditor=auditor)
-    if isinstance(subject.manifest_error, Unreadable) and _is_intact(subject):
-        raise subject.manifest_error.again()
+    subject = Subject(container, auditor)  # documents and claims, by what the manifest names
+    _demand_known_version(subject)
     for check in ALL_CHECKS:
-        _ask(check, subject)
+        _ask(check, subject)  # each reads, or computes again, what it needs
+    conclusions = conclude(subject)
     return Verification(
         bundle=_identity(subject),
         checked_at=now.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
@@ -99,16 +99,19 @@ def verify(
         policy=PolicyUsed(name=policy.name, digest=policy.digest),
         trust=trust.digest,
         signers=subject.claims.signers(),
-        conclusions=conclude(subject),
+        conclusions=conclusions,
         checks=tuple(subject.results[check.id] for check in ALL_CHECKS),
         demands=score_demands(subject),
         scored=scored_packs(subject),
     )
 
 
-def _is_intact(subject: Subject) -> bool:
-    """Whether the manifest is what its name says; damage is a finding, another artifact is not."""
-    return subject.content_id is not None and subject.content_id == subject.container.digests[0]
+def _demand_known_version(subject: Subject) -> None:
+    """The manifest is what its name says, but not of a known kind: another artifact, not damage."""
+    error, content = subject.manifest_error, subject.content_id
+    intact = content is not None and content == subject.container.digests[0]
+    if isinstance(error, Unreadable) and intact:
+        raise error.again()
 
 
 def _ask(check: Check, subject: Subject) -> None:

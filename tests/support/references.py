@@ -6,13 +6,22 @@ from collections.abc import Iterator
 
 from kolm.bundle import references
 from kolm.bundle.documents import Documents
-from kolm.errors import KolmError
+from kolm.errors import KolmError, Refused
+from kolm.format.names import RECEIPT
 
 
 def members_agree(documents: Documents) -> Iterator[KolmError]:
     """Every digest, root, count and chain that one member states wrongly of another."""
-    yield from references.receipt_is_derived(documents)
+    yield from _receipt_agrees(documents)
     yield from references.snapshot_counts_rows(documents)
     for _, rule in references.RULES:
         yield from rule(documents)
     yield from references.card_is_derived(documents)
+
+
+def _receipt_agrees(documents: Documents) -> Iterator[KolmError]:
+    try:
+        for difference in references.receipt_differences(documents):
+            yield Refused("E_BUNDLE_REFERENCE", "the receipt", where=difference.where(RECEIPT))
+    except Refused as error:
+        yield error

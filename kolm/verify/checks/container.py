@@ -6,7 +6,8 @@ departure becomes a finding under its number.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
+from typing import Final
 
 from kolm.bundle import container_rules, references
 from kolm.counting import counted
@@ -28,9 +29,35 @@ from kolm.verify.documents import NOT_CANONICAL
 from kolm.verify.findings import by_rule, failed, from_error, not_checked, passed
 from kolm.verify.subject import Subject
 
-# The receipt's fields that V28 and V29 answer for; the others are V08's.
-SCOPE_FIELD = f"{RECEIPT}#/vlm_train"
-COUNTS_FIELD = f"{RECEIPT}#/counts"
+# The fields of the receipt with the rules of docs/format/receipt.md that say what stands there.
+RECEIPT_RULES: Final = {
+    "base": "R1",
+    "name": "R1",
+    "kolm": "R1",
+    "environment_class": "R1",
+    "lock": "R1",
+    "snapshot_root": "R1",
+    "members": "R2",
+    "trace": "R3",
+    "counts": "R4",
+    "vlm_train": "R5 to R7",
+}
+ELSEWHERE: Final = ("counts", "vlm_train")  # V29 and V28 answer for these
+
+
+def receipt_follows(subject: Subject, fields: Collection[str]) -> Iterator[Finding]:
+    """Each difference from the receipt that the other members make, in some of its fields."""
+    for difference in subject.receipt_differences:
+        field = difference.path[0]
+        if field in fields:
+            yield failed(
+                f"B8, {RECEIPT_RULES[field]}: the receipt is not the one that follows from the "
+                "other members",
+                where=difference.where(RECEIPT),
+                expected=difference.expected,
+                found=difference.found,
+                code="E_BUNDLE_REFERENCE",
+            )
 
 
 def _all(errors: Iterable[KolmError], detail: str) -> Iterator[Finding]:
@@ -117,15 +144,13 @@ def _document_errors(subject: Subject, *, canonical_form: bool) -> Iterator[Find
 def members_refer(subject: Subject) -> Iterator[Finding]:
     """Digests, seeds, environment class, all of the trace that follows from the rest, the card."""
     documents = subject.documents
-    for error in subject.receipt_errors:
-        if not error.where.startswith((SCOPE_FIELD, COUNTS_FIELD)):
-            yield by_rule("B8", from_error(error))
     rules = [*references.RULES]
     if documents.obstacle(EVALUATION) is None and documents.obstacle(CARD) is None:
         rules.append(("B15", references.card_is_derived))
     for name, rule in rules:
         yield from (by_rule(name, from_error(error)) for error in rule(documents))
     yield from _seeds_follow(subject)
+    yield from receipt_follows(subject, RECEIPT_RULES.keys() - set(ELSEWHERE))
     steps = subject.receipt["trace"]["steps"]
     yield passed(
         f"{counted(len(subject.digests), 'member')}, {counted(steps, 'step')} in one chain"

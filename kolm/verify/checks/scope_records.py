@@ -15,8 +15,8 @@ from kolm.records.codec import to_document
 from kolm.records.verification import Finding
 from kolm.verify import base_table
 from kolm.verify.check import check
-from kolm.verify.checks.container import COUNTS_FIELD, SCOPE_FIELD
-from kolm.verify.findings import by_rule, failed, from_error, passed
+from kolm.verify.checks.container import receipt_follows
+from kolm.verify.findings import failed, from_error, passed
 from kolm.verify.subject import Subject
 
 if TYPE_CHECKING:
@@ -31,9 +31,7 @@ if TYPE_CHECKING:
 )
 def training_block_follows(subject: Subject) -> Iterator[Finding]:
     """The block is derived again; globs expand to exactly the lists; targets are the family's."""
-    for error in subject.receipt_errors:
-        if error.where.startswith(SCOPE_FIELD):
-            yield by_rule("R5 to R7", from_error(error))
+    yield from receipt_follows(subject, ("vlm_train",))
     yield from _globs_expand(subject)
     yield from _method_is_the_familys(subject)
     yield from _papers_are_the_familys(subject)
@@ -95,9 +93,7 @@ def _papers_are_the_familys(subject: Subject) -> Iterator[Finding]:
 )
 def counts_add_up(subject: Subject) -> Iterator[Finding]:
     """Per role, per base and per tensor; frozen is unchanged, trained has seen a gradient."""
-    for error in subject.receipt_errors:
-        if error.where.startswith(COUNTS_FIELD):
-            yield by_rule("R4", from_error(error))
+    yield from receipt_follows(subject, ("counts",))
     shipped = {entry.name: (entry, name) for entry, name in subject.adapter_names}
     for row in subject.modules:
         yield from _base_is_unchanged(row)

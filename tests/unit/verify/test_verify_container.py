@@ -8,13 +8,15 @@ from typing import Any
 
 import pytest
 
-from kolm import canonical, digest
+from kolm import canonical, digest, schema
 from kolm.bundle import tar
 from kolm.errors import Unreadable
 from kolm.format.examples import dropped_row
 from kolm.format.seeds import derive_seeds
+from kolm.records import kinds
 from kolm.records.verification import Verdict
 from kolm.verify.checks import ALL_CHECKS
+from kolm.verify.checks.container import RECEIPT_RULES
 from tests.support.audits import NOW, World
 from tests.support.bundles import BundleParts, read_entries, write_tar
 
@@ -377,3 +379,39 @@ def test_every_question_is_answered_even_for_a_torn_file(world: World) -> None:
 
 def test_the_report_carries_the_time_that_was_passed_in(world: World, tmp_path: Path) -> None:
     assert world.audit().report.checked_at == NOW.strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+@pytest.mark.parametrize(
+    ("number", "path", "value", "rule"),
+    [
+        ("V08", ("name",), "another", "B8, R1"),
+        ("V08", ("trace", "steps"), 4711, "B8, R3"),
+        ("V28", ("vlm_train", "label_tokens"), 4711, "B8, R5 to R7"),
+        ("V29", ("counts", "head", "trained"), 4711, "B8, R4"),
+    ],
+)
+def test_a_field_of_the_receipt_is_told_by_one_check_with_its_rule(
+    world: World, number: str, path: tuple[str, ...], value: object, rule: str
+) -> None:
+    forged = world.parts.copy()
+    receipt: Any = canonical.loads(forged.receipt(), where="receipt")
+    *steps, last = path
+    target = receipt
+    for step in steps:
+        target = target[step]
+    target[last] = value
+    forged.overrides["receipt.json"] = canonical.dumps(receipt)
+    answers = world.audit(forged)
+    where = f"receipt.json#/{'/'.join(path)}"
+    told = {
+        check.id: finding.detail
+        for check in answers.report.checks
+        for finding in check.findings
+        if finding.where == where
+    }
+    assert told.keys() == {number}
+    assert told[number].startswith(f"{rule}: ")
+
+
+def test_each_field_of_the_receipt_has_its_rule() -> None:
+    assert {"schema", *RECEIPT_RULES} == set(schema.load(kinds.RECEIPT)["properties"])
