@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from kolm import paths, settings
 from kolm.sign.keys import PrivateKey
-from kolm.sign.keystore import KeyStore
 from kolm.sign.trust import TrustStore
+
+if TYPE_CHECKING:
+    from kolm.sign.keystore import KeyStore
 
 Trust = TrustStore | str | Path | None  # a store, its file, or this user's own
 AskPassphrase = Callable[[str], str | None]  # the key's name to its passphrase; None: there is none
@@ -37,6 +40,8 @@ def choose_key(name: str | None, ask: AskPassphrase = passphrase_from_environmen
 
 def own_keys() -> KeyStore:
     """The private keys of this user."""
+    from kolm.sign.keystore import KeyStore  # who only verifies has none
+
     return KeyStore(paths.config_folder() / "keys")
 
 

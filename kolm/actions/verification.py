@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING
 
 from kolm import digest, paths
 from kolm.actions.signing import Trust, trust_of
-from kolm.bundle import base_root
 from kolm.bundle.container import Container, open_container
 from kolm.digest import Digest
 from kolm.errors import Lacking, Refused, Unreadable, Usage
@@ -25,18 +24,17 @@ from kolm.format.names import CASES, LOCK
 from kolm.records.verification import Finding, Verification
 from kolm.verify import verifier
 from kolm.verify.policy import Demands, policy_of
-from kolm.verify.ports import (
-    PictureFacts,
-    RecountJob,
-    RescoreAnswer,
-    RescoreJob,
-    RescoreRequest,
-)
 
 if TYPE_CHECKING:
     from kolm.capture.store import CaptureStore
     from kolm.records.documents import ExamplesRow, Lock
     from kolm.run.documents import Request
+    from kolm.verify.ports import (
+        PictureFacts,
+        RecountJob,
+        RescoreAnswer,
+        RescoreJob,
+    )
 
 RUNS = ("adapter", "base", "blind")
 
@@ -66,6 +64,7 @@ class StoreSource:
     def picture(self, file: str) -> PictureFacts | None:
         """File and pixel digest of a picture, from its bytes."""
         from kolm.capture import images
+        from kolm.verify.ports import PictureFacts
 
         name = Digest(file)
         if not self._store.blobs.has(name):
@@ -144,6 +143,8 @@ def verify(
             )
         import secrets
 
+        from kolm.verify.ports import RescoreRequest
+
         folder = folder or _named_base(container)
         runner = _Runner(captures=Path(captures), reporter=reporter or Silent())
         request = RescoreRequest(
@@ -157,6 +158,8 @@ def verify(
         if captures is not None:
             source = stack.enter_context(_opened(Path(captures)))
         if request is not None and folder is not None:
+            from kolm.bundle import base_root
+
             stack.enter_context(base_root.staying(folder))  # the child loads what was measured
         report = verifier.verify(
             container,
@@ -266,6 +269,7 @@ class _Runner:
         from kolm.run import folder as files
         from kolm.run.names import REQUEST, ROWS
         from kolm.train import profile
+        from kolm.verify.ports import RescoreAnswer
 
         bundle = Bundle.of(job.bundle)
         lock = bundle.document(LOCK)
