@@ -18,9 +18,9 @@ FAMILIES: dict[str, Family] = {
 # Known by name and refused on purpose: the reason is worth more than "unknown".
 _REFUSED = {
     "phi3_v": "its code is not part of transformers, and remote code is never run",
-    "cambrian": "its frozen tower is a plain Python list that no parameter walk sees",
-    "cambrian_llama": "its frozen tower is a plain Python list that no parameter walk sees",
-    "internvl_chat": "its code is not part of transformers; the converted internvl type is meant",
+    "cambrian": "its vision tower is in a plain Python list, which torch does not search",
+    "cambrian_llama": "its vision tower is in a plain Python list, which torch does not search",
+    "internvl_chat": "its code is not part of transformers, and remote code is never run",
 }
 
 __all__ = ["FAMILIES", "Config", "Family", "Role", "Stack", "Taps", "family"]
@@ -40,6 +40,6 @@ def family(model_type: str) -> Family:
             where="config.json model_type",
             expected=", ".join(sorted(FAMILIES)),
             found=model_type,
-            hint="a family is one table in kolm/roles, and a line there",
+            hint="use a base of one of these families; kolm help concepts/code says how to add one",
         )
     return table
