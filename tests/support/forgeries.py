@@ -343,6 +343,34 @@ def _other_kind(parts: BundleParts) -> None:
     parts.lock["train"]["method"] = toy_documents.make_method()
 
 
+def _listed_besides(parts: BundleParts, source: str, module: str, stored: str) -> None:
+    """One more frozen module, a copy of another's row, whose parameters are stored below a key."""
+    copied = copy.deepcopy(row(parts, source))
+    copied.update(module=module, state="frozen", adapter=[], weight_norm=None)
+    for owned in copied["parameters"]:
+        owned.update(requires_grad=False, gradient_steps=0)
+        owned["checkpoint"] = [f"{stored}.{owned['name']}"]
+    parts.modules.append(copied)
+    parts.modules.sort(key=lambda item: item["module"])
+    own = [p for item in parts.modules for p in item["parameters"] if "alias_of" not in p]
+    parts.lock["base"].update(
+        parameters=sum(p["elements"] for p in own),
+        tensors=len({key for p in own for key in p["checkpoint"]}),
+    )
+
+
+def _invented_block(parts: BundleParts) -> None:
+    module = QKV.replace("blocks.0", "blocks.00")
+    _listed_besides(parts, QKV, module, module.removeprefix("model."))
+
+
+def _two_for_one_key(parts: BundleParts) -> None:
+    """Below model.language_model, which checkpoints call model, lies what they call the merger."""
+    _listed_besides(parts, Q0, MERGER.replace("model.", "model.language_model.", 1), MERGER)
+    for owned in row(parts, MERGER)["parameters"]:
+        owned["checkpoint"] = [f"{MERGER}.{owned['name']}"]
+
+
 def _zeros(parts: BundleParts) -> None:
     for item in parts.modules:
         for part in item["adapter"]:
@@ -979,6 +1007,8 @@ FORGERIES = (
     Forgery(
         "a frozen module missing from list and counts", (), parts=_hidden_frozen, only_by="base"
     ),
+    Forgery("a frozen module that no base has", (), parts=_invented_block, only_by="base"),
+    Forgery("two modules that are one tensor of the base", ("V21",), parts=_two_for_one_key),
     Forgery("an adapter of zeros", ("V27",), parts=_zeros),
     Forgery("an adapter whose products cancel out", ("V27",), parts=_cancelling),
     Forgery("an adapter of denormals", ("V27",), parts=_scaled_factors(2.0**-140)),

@@ -50,6 +50,7 @@ def family_is_known(subject: Subject) -> Iterator[Finding]:
 def roles_are_recomputed(subject: Subject) -> Iterator[Finding]:
     """Partition total, names unique and sorted, no role taken from the bundle."""
     previous = ""
+    claimed: dict[str, str] = {}
     for row in subject.modules:
         name, role = row["module"], subject.role_of(row)
         if name <= previous and previous:
@@ -76,6 +77,14 @@ def roles_are_recomputed(subject: Subject) -> Iterator[Finding]:
                     expected=" or ".join(subject.known_family().checkpoint_keys(full)),
                     found=", ".join(parameter["checkpoint"]) or "no key",
                 )
+            for key in parameter["checkpoint"]:
+                if claimed.setdefault(key, full) != full:
+                    yield failed(
+                        "two parameters are stored under one key",
+                        where=_module(full),
+                        expected=f"{key} for {claimed[key]} alone",
+                        found=key,
+                    )
             alias = parameter.get("alias_of")
             if alias is not None and subject.known_family().aliases.get(full) != alias:
                 yield failed("the family knows no such alias", where=_module(full))
