@@ -115,12 +115,6 @@ def _drawn(parts: BundleParts) -> dict[str, bytes]:
     return {"snapshot.json": header, "snapshot.jsonl": _distinct(line, 188 * MIB)}
 
 
-def _rows(parts: BundleParts) -> dict[str, bytes]:
-    """All that has rows at once."""
-    makers = (_drawn, _predictions, _cases, _examples, _trace, _modules)
-    return {name: data for make in makers for name, data in make(parts).items()}
-
-
 def _config(_: BundleParts) -> dict[str, bytes]:
     return {"adapter_config.json": b"[" + b"[]," * (2 * MIB // 3 - 9) + b"[]]"}
 
@@ -156,7 +150,6 @@ BUNDLES: dict[str, Callable[[BundleParts], dict[str, bytes]]] = {
     "modules": _modules,
     "snapshot": _snapshot,
     "drawn snapshot": _drawn,
-    "rows of every kind": _rows,
     "config of lists": _config,
     "documents of lists": _documents,
     "one header of names": _header,
