@@ -43,10 +43,9 @@ def inspect(bundle: str | Path, *, unpack: Path | None = None) -> Inspected:
         Unreadable, Refused: it is not an intact bundle.
     """
     opened = Bundle.open(Path(bundle))
-    if unpack is not None:
-        opened.unpack(unpack)
     found = describe(opened)
     if unpack is not None:
+        opened.unpack(unpack)
         found["unpacked"] = str(unpack)
     return found
 

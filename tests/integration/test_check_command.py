@@ -87,7 +87,7 @@ def test_a_missing_base_does_not_hide_missing_captures(tmp_path: Path) -> None:
     (tmp_path / "captures" / "captures.db").unlink()
     failed = {found["code"] for found in actions.check(spec) if found["verdict"] == "failed"}
     assert {"E_BASE_NOT_FOUND", "E_STORE_MISSING"} <= failed
-    with pytest.raises(Unreadable, match="2 things") as caught:
+    with pytest.raises(Unreadable, match="2 problems") as caught:
         actions.compile(spec, dry_run=True)
     assert "E_BASE_NOT_FOUND" in caught.value.found
     assert "E_STORE_MISSING" in caught.value.found
@@ -101,7 +101,7 @@ def test_what_the_built_in_policy_will_not_take_is_said_before_training(
     assert ("audit" in found) == warned
     if warned:
         assert found["audit"]["verdict"] == "warning"
-        assert "it wants 50 eval cases, and there are 49" in found["audit"]["message"]
+        assert "it demands 50 eval cases, and there are 49" in found["audit"]["message"]
 
 
 @pytest.mark.parametrize(
