@@ -317,8 +317,15 @@ NEEDS: dict[str, Row] = {
 }
 
 
+# LoRA's runs in `make acceptance`: every other compile of `make test` is one with it.
 @pytest.mark.heavy
-@each_method
+@pytest.mark.parametrize(
+    "kind",
+    [
+        pytest.param(kind, marks=pytest.mark.slow) if kind == methods.DEFAULT else kind
+        for kind in methods.METHODS
+    ],
+)
 def test_a_compile_is_accepted_with_its_base_and_answers(kind: str, tmp_path: Path) -> None:
     needs = {"steps": STEPS, **NEEDS.get(kind, {})}
     line = Line.make(tmp_path, rows=coloured(200), method=kind, **needs)
