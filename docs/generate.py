@@ -97,7 +97,6 @@ def _family_part(table: Family) -> str:
         ("trained whole", names(table.projector_modules)),
         *((f"`{memory}` also as", names(also)) for memory, also in table.spellings.items()),
         *((f"`{name}` may share", names([other])) for name, other in table.aliases.items()),
-        ("tied without a word", "yes" if table.tied else "no"),
         ("taps", " ".join((table.taps.__doc__ or "").split())),
         ("unreachable", " ".join((table.unreachable.__doc__ or "none").split())),
         ("licences", table.license_note),

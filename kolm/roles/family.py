@@ -19,6 +19,14 @@ Config = Mapping[str, Any]  # a base's config.json, as it was read
 
 _NONE: Mapping[str, Any] = MappingProxyType({})
 
+# The linear layers of a decoder block of the Llama kind, each with the module that holds it.
+DECODER_LEAVES: Mapping[str, tuple[str, ...]] = MappingProxyType(
+    {
+        **dict.fromkeys(("q_proj", "k_proj", "v_proj", "o_proj"), ("self_attn",)),
+        **dict.fromkeys(("gate_proj", "up_proj", "down_proj"), ("mlp",)),
+    }
+)
+
 
 class Role(StrEnum):
     """What a tensor of a vision-language model is for."""
@@ -86,7 +94,6 @@ class Family(NamedTuple):
         spellings: for a name in memory the names under which checkpoints hold it, besides its
             own, most usual first. All below it is named accordingly.
         aliases: parameters that share the storage of another one when the embeddings are tied.
-        tied: whether they are when a base's config does not say so.
         unreachable: regular expressions of a base's parameters that no gradient can reach.
         pixel_limits: whether its image processor keeps a picture between a least and a most number
             of pixels (``size`` in its settings), and so can be asked for fewer.
@@ -106,7 +113,6 @@ class Family(NamedTuple):
     papers: tuple[str, ...]
     spellings: Mapping[str, tuple[str, ...]] = _NONE
     aliases: Mapping[str, str] = _NONE
-    tied: bool = False
     unreachable: Callable[[Config], tuple[str, ...]] = lambda config: ()
     pixel_limits: bool = False
     placeholder: str | None = None
@@ -179,13 +185,6 @@ class Family(NamedTuple):
         """Whether no gradient can ever reach this parameter of a base, by the family's design."""
         return any(re.fullmatch(pattern, parameter) for pattern in self.unreachable(config))
 
-    def aliases_of(self, config: Config) -> Mapping[str, str]:
-        """The parameters of a base that share another one's storage, by its config."""
-        own = config.get("tie_word_embeddings")
-        text = (config.get("text_config") or {}).get("tie_word_embeddings")
-        stated = [said for said in (own, text) if said is not None]
-        return self.aliases if (any(stated) if stated else self.tied) else {}
-
     def checkpoint_keys(self, parameter: str) -> tuple[str, ...]:
         """The keys under which a checkpoint may hold this parameter, most usual first."""
         for memory, spellings in self.spellings.items():
@@ -193,19 +192,6 @@ class Family(NamedTuple):
                 rest = parameter[len(memory) :]
                 return (*(stored + rest for stored in spellings), parameter)
         return (parameter,)
-
-    def memory_name(self, key: str) -> str:
-        """The in-memory name of a checkpoint key; names already in memory form stay."""
-        covering = [
-            (stored, memory)
-            for memory, spellings in self.spellings.items()
-            for stored in (memory, *spellings)
-            if _covers(stored, key)
-        ]
-        if not covering:
-            return key
-        stored, memory = max(covering, key=lambda pair: len(pair[0]))
-        return memory + key[len(stored) :]
 
 
 def _covers(prefix: str, name: str) -> bool:

@@ -6,7 +6,7 @@ Source: transformers, ``modeling_llava.py`` and ``modeling_clip.py``.
 
 from __future__ import annotations
 
-from kolm.roles.family import Config, Family, Role, Stack, Taps
+from kolm.roles.family import DECODER_LEAVES, Config, Family, Role, Stack, Taps
 
 _TOWER = "model.vision_tower"
 
@@ -55,18 +55,7 @@ FAMILY = Family(
         Role.HEAD: ("lm_head",),
     },
     projector_modules=("model.multi_modal_projector",),
-    language=Stack(
-        blocks="model.language_model.layers",
-        leaves={
-            "q_proj": ("self_attn",),
-            "k_proj": ("self_attn",),
-            "v_proj": ("self_attn",),
-            "o_proj": ("self_attn",),
-            "gate_proj": ("mlp",),
-            "up_proj": ("mlp",),
-            "down_proj": ("mlp",),
-        },
-    ),
+    language=Stack(blocks="model.language_model.layers", leaves=DECODER_LEAVES),
     vision=Stack(
         blocks=f"{_TOWER}.encoder.layers",
         leaves={

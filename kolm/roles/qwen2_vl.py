@@ -6,7 +6,7 @@ freeze it. Source: transformers, ``modeling_qwen2_vl.py``.
 
 from __future__ import annotations
 
-from kolm.roles.family import Config, Family, Role, Stack, Taps
+from kolm.roles.family import DECODER_LEAVES, Config, Family, Role, Stack, Taps
 
 
 def last_block(config: Config) -> Taps:
@@ -29,18 +29,7 @@ FAMILY = Family(
         Role.HEAD: ("lm_head",),
     },
     projector_modules=("model.visual.merger",),
-    language=Stack(
-        blocks="model.language_model.layers",
-        leaves={
-            "q_proj": ("self_attn",),
-            "k_proj": ("self_attn",),
-            "v_proj": ("self_attn",),
-            "o_proj": ("self_attn",),
-            "gate_proj": ("mlp",),
-            "up_proj": ("mlp",),
-            "down_proj": ("mlp",),
-        },
-    ),
+    language=Stack(blocks="model.language_model.layers", leaves=DECODER_LEAVES),
     vision=Stack(
         blocks="model.visual.blocks",
         leaves={"qkv": ("attn",), "proj": ("attn",), "fc1": ("mlp",), "fc2": ("mlp",)},

@@ -104,8 +104,7 @@ def test_checkpoint_keys_are_those_that_the_library_writes(tmp_path):
         stored = set(file.keys())
     names = {name for name, _ in tiny_vlm.make_model().named_parameters()}
     assert {TABLE.checkpoint_keys(name)[0] for name in names} == stored
-    assert {TABLE.memory_name(key) for key in stored} == names
-    assert {TABLE.memory_name(name) for name in names} == names
+    assert all(name in TABLE.checkpoint_keys(name) for name in names)
 
 
 @pytest.mark.parametrize("model_type", ["llama", "phi3_v", "", "qwen2_5_vl "])
