@@ -46,10 +46,14 @@ VARIABLES = (
 )
 
 
-# Places alone. LD_LIBRARY_PATH is here because without it Python does not start on some clusters.
+# Places, and how threads wait for each other, which changes time alone. LD_LIBRARY_PATH is here
+# because without it Python does not start on some clusters.
 _INHERITED = frozenset(
-    ("PATH", "HOME", "TMPDIR", "PYTHONPATH", "LD_LIBRARY_PATH", "KOLM_HOME", "KOLM_OFFLINE")
-)
+    (
+        "PATH", "HOME", "TMPDIR", "PYTHONPATH", "LD_LIBRARY_PATH", "KOLM_HOME", "KOLM_OFFLINE",
+        "OMP_WAIT_POLICY",
+    )
+)  # fmt: skip
 
 
 def text(name: str) -> str | None:

@@ -43,7 +43,6 @@ def strict_environment(threads: int) -> dict[str, str]:
         "MKL_NUM_THREADS": str(threads),
         "OMP_DYNAMIC": "FALSE",
         "MKL_DYNAMIC": "FALSE",
-        "OMP_WAIT_POLICY": "PASSIVE",
         "MKL_CBWR": "AUTO,STRICT",
         "CUBLAS_WORKSPACE_CONFIG": ":4096:8",
         "PYTHONHASHSEED": "0",

@@ -74,7 +74,10 @@ def test_a_child_gets_places_and_the_profile_and_nothing_else(monkeypatch):
     monkeypatch.setenv("KOLM_KEY_PASSPHRASE", "secret")
     monkeypatch.setenv("OMP_NUM_THREADS", "7")
     monkeypatch.setenv("KOLM_HOME", "/somewhere")
+    assert "OMP_WAIT_POLICY" not in child_environment(2)
+    monkeypatch.setenv("OMP_WAIT_POLICY", "PASSIVE")
     given = child_environment(2)
+    assert given.pop("OMP_WAIT_POLICY") == "PASSIVE"  # the user's: it changes time, never bits
     places = {"PATH", "HOME", "TMPDIR", "PYTHONPATH", "LD_LIBRARY_PATH", "KOLM_HOME"}
     assert given.keys() <= places | strict_environment(2).keys() | {"KOLM_OFFLINE"}
     assert (given["KOLM_HOME"], given["OMP_NUM_THREADS"]) == ("/somewhere", "2")
