@@ -30,7 +30,7 @@ from kolm.run.names import FACTS, MEASUREMENTS
 from kolm.score import kscore
 from kolm.score.cases import read_cases
 from kolm.score.evaluation import evaluate
-from kolm.sign.keys import PrivateKey
+from kolm.sign.private_keys import PrivateKey
 from kolm.spec.load import load_spec
 from kolm.verify.policy import Demands
 

@@ -27,7 +27,7 @@ from kolm.score import kscore
 from kolm.score.cases import Case, read_cases
 from kolm.score.evaluation import evaluate
 from kolm.score.overlap import learned, measure_overlap, seen_images
-from kolm.sign import envelope, predicates, statement
+from kolm.sign import making, predicates
 from kolm.train.profile import child_environment
 from kolm.verify.policy import Demands
 
@@ -129,10 +129,8 @@ def evaluate_bundle(
             size_bytes=sum(len(opened.member(member)) for member in kscore.SIZED_MEMBERS),
             pack={"root": _root_of(cases), "owner": _OWN_PACK, "overlap": overlap},
         )
-    said = statement.statement(
-        content_id, lock["name"], predicates.KSCORE, predicates.kscore(report)
-    )
-    claim = envelope.seal(said, signer)
+    said = making.statement(content_id, lock["name"], predicates.KSCORE, report)
+    claim = making.seal(said, signer)
     if output is None:
         writer.add_claims(container.path, [claim], content_id=content_id)
     else:

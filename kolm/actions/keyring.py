@@ -10,7 +10,7 @@ from typing import NamedTuple
 from kolm import outputs, paths, system
 from kolm.actions.signing import AskPassphrase, own_keys, passphrase_from_environment
 from kolm.errors import Usage
-from kolm.sign import keys, predicates, trust
+from kolm.sign import keys, predicates, private_keys, trust
 from kolm.sign.keys import PublicKey
 from kolm.sign.trust import KeyRole, TrustedKey, TrustStore
 
@@ -50,7 +50,7 @@ def new_key(
     if if_missing and name in store.names():
         return KeyMade([own_key(name)], store.path(name))
     store.demand_free(name)
-    key = keys.generate(algorithm)
+    key = private_keys.generate(algorithm)
     entry = _trusted(name, key.public, tuple(KeyRole), ANY_NAME)
     folder = paths.config_folder()
     TrustStore.load(folder).with_key(entry)  # refuses a taken name before a file is made
@@ -136,7 +136,7 @@ def rotate_key(
     old = store.public(name)
     folder = paths.config_folder()
     former = [entry for entry in TrustStore.load(folder).keys if entry.name == name]
-    key = keys.generate(algorithm or old.algorithm)
+    key = private_keys.generate(algorithm or old.algorithm)
     roles = former[0].roles if former else frozenset(KeyRole)
     entry = _trusted(name, key.public, roles, former[0].names if former else ANY_NAME)
 

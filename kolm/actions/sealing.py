@@ -27,8 +27,9 @@ from kolm.format.receipt import derive_receipt
 from kolm.run import folder as files
 from kolm.run.names import CHECKPOINTS
 from kolm.score import kscore
-from kolm.sign import envelope, predicates, statement
-from kolm.sign.keys import PrivateKey, PublicKey
+from kolm.sign import envelope, making, predicates, statement
+from kolm.sign.keys import PublicKey
+from kolm.sign.private_keys import PrivateKey
 
 if TYPE_CHECKING:
     from kolm.records.documents import Evaluation, Kscore, KscorePack, Lock, ModulesRow, Receipt
@@ -202,8 +203,8 @@ def seal_bundle(
     there = () if force else writer.claims_at(target, content.content_id) or ()
     said = _said_by(key.public, there)
     claims = [
-        envelope.seal(
-            statement.statement(content.content_id, prepared.lock["name"], kind, predicate), key
+        making.seal(
+            making.statement(content.content_id, prepared.lock["name"], kind, predicate), key
         )
         for kind, predicate in _predicates(content, prepared, evaluation, report, times).items()
         if not _is_said(kind, predicate, said)
@@ -261,7 +262,7 @@ def _predicates(
     modules = members[names.MODULES]
     assert isinstance(modules, Path)  # gather_content names the stage's own file
     rows = files.read_rows(modules.parent, names.MODULES)
-    build = predicates.Build(
+    build = making.Build(
         name=lock["name"],
         spec=prepared.spec_digest,
         lock=named[names.LOCK],
@@ -280,14 +281,14 @@ def _predicates(
     ]
     tests.append(("k", report["gate"]["k_passed"]))
     return {
-        predicates.PROVENANCE: predicates.provenance(build),
-        predicates.MODULES: predicates.modules(
+        predicates.PROVENANCE: making.provenance(build),
+        predicates.MODULES: making.modules(
             modules=named[names.MODULES],
             base_root=lock["base"]["root"],
             words=predicates.claimed_words((row["role"], row["state"]) for row in rows),
         ),
-        predicates.KSCORE: predicates.kscore(report),
-        predicates.TEST_RESULT: predicates.test_result(
+        predicates.KSCORE: report,
+        predicates.TEST_RESULT: making.test_result(
             passed=[name for name, passed in tests if passed is True],
             failed=[name for name, passed in tests if passed is False],
             configuration={name: named[name] for name in (names.EVALUATION, names.LOCK)},

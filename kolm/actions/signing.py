@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from kolm import paths, settings
-from kolm.sign.keys import PrivateKey
+from kolm.sign.private_keys import PrivateKey
 from kolm.sign.trust import TrustStore
 
 if TYPE_CHECKING:

@@ -16,9 +16,9 @@ from kolm.records.codec import from_document, to_document
 from kolm.records.entry import Entry
 from kolm.registry.references import parse_name
 from kolm.registry.versions import Version, parse_version
-from kolm.sign import claims, envelope, predicates
+from kolm.sign import claims, envelope, making, predicates
 from kolm.sign import statement as statements
-from kolm.sign.keys import PrivateKey
+from kolm.sign.private_keys import PrivateKey
 from kolm.sign.trust import KeyRole, TrustedKey, TrustStore
 
 
@@ -55,8 +55,8 @@ class SignedEntry:
 
 def seal_entry(entry: Entry, key: PrivateKey) -> bytes:
     """The bytes of an entry, signed."""
-    said = statements.statement(entry.bundle, entry.name, predicates.ENTRY, to_document(entry))
-    return envelope.seal(said, key)
+    said = making.statement(entry.bundle, entry.name, predicates.ENTRY, to_document(entry))
+    return making.seal(said, key)
 
 
 def read_entry(data: bytes, *, name: str, sequence: int, trust: TrustStore) -> SignedEntry:

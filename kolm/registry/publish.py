@@ -22,7 +22,7 @@ from kolm.registry.history import ACTIVE, History, demand_active, went_back
 from kolm.registry.seen import Seen
 from kolm.registry.staging import errors_name
 from kolm.registry.versions import Version
-from kolm.sign.keys import PrivateKey
+from kolm.sign.private_keys import PrivateKey
 from kolm.sign.trust import TrustStore
 
 # Each lost race means that somebody else's publication succeeded meanwhile.

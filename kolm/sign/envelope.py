@@ -14,7 +14,7 @@ from typing import NamedTuple
 from kolm import canonical, schema
 from kolm.errors import Refused
 from kolm.records import kinds
-from kolm.sign.keys import PrivateKey, PublicKey
+from kolm.sign.keys import PublicKey
 
 BUNDLE_MEDIA_TYPE = "application/vnd.dev.sigstore.bundle.v0.3+json"
 PAYLOAD_TYPE = "application/vnd.in-toto+json"
@@ -36,27 +36,6 @@ def pae(payload: bytes, payload_type: str = PAYLOAD_TYPE) -> bytes:
     """
     kind = payload_type.encode("utf-8")
     return b"DSSEv1 %d %b %d %b" % (len(kind), kind, len(payload), payload)
-
-
-def seal(statement: bytes, key: PrivateKey) -> bytes:
-    """Sign a statement and give the canonical bytes of its envelope."""
-    keyid = key.public.keyid
-    return canonical.dumps(
-        {
-            "mediaType": BUNDLE_MEDIA_TYPE,
-            "verificationMaterial": {"publicKey": {"hint": keyid}, "tlogEntries": []},
-            "dsseEnvelope": {
-                "payload": base64.b64encode(statement).decode("ascii"),
-                "payloadType": PAYLOAD_TYPE,
-                "signatures": [
-                    {
-                        "keyid": keyid,
-                        "sig": base64.b64encode(key.sign(pae(statement))).decode("ascii"),
-                    }
-                ],
-            },
-        }
-    )
 
 
 def open_envelope(data: bytes | memoryview, *, where: str = "claim") -> Envelope:

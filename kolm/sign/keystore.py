@@ -15,8 +15,9 @@ from pathlib import Path
 from kolm import paths, system
 from kolm.errors import Denied, Refused, Unreadable, Usage
 from kolm.sign import own_files
-from kolm.sign.keys import MAX_PEM_BYTES, PrivateKey, PublicKey, is_encrypted, read_private
+from kolm.sign.keys import MAX_PEM_BYTES, PublicKey
 from kolm.sign.keys import read_public as parse_public
+from kolm.sign.private_keys import PrivateKey, is_encrypted, read_private
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,79}\Z", re.ASCII)
 _SECRET, _PUBLIC = ".pem", ".pub.pem"

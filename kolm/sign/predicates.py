@@ -1,16 +1,14 @@
-"""Predicates: the kinds of claims and what each says, built from facts that are passed in.
+"""Predicates: the kinds of claims, and what can be asked of what each says.
 
-Pure functions: no clock, no files, no keys. What is said stays within what the builder knows: a
-compile on somebody's own machine is SLSA Build L1, and nothing here claims more.
+Pure functions: no clock, no files, no keys. `making.py` builds them.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Final, NamedTuple, cast
+from typing import TYPE_CHECKING, Final, cast
 
-from kolm import digest
 from kolm.digest import Digest
 from kolm.errors import Refused
 from kolm.format.names import Name
@@ -23,10 +21,8 @@ if TYPE_CHECKING:
         Kscore,
         PredicateModules,
         PredicateProvenance,
-        PredicateProvenanceBuildDefinitionResolvedDependency,
         PredicateTestResult,
         PredicateVerificationSummary,
-        PredicateVerificationSummaryVerifiedLevel,
     )
 
 
@@ -59,39 +55,9 @@ TIMES: dict[str, tuple[tuple[str, ...], ...]] = {
 }
 YEARS = range(2020, 2100)  # in which a claim can have been made; times outside mean nothing
 
-BUILD_TYPE: Final = "urn:kolm:compile:v1"
 LOCAL_BUILDER = "urn:kolm:builder:local:v1"  # the signer's own machine; nobody else watched
-LOCAL_VERIFIER = "urn:kolm:verifier:local:v1"
 
-LEVELS: Final[dict[str, PredicateVerificationSummaryVerifiedLevel]] = {
-    "base_identity": "KOLM_BASE_IDENTITY",
-    "delta_scope": "KOLM_DELTA_SCOPE",
-    "process": "KOLM_PROCESS",
-    "scores": "KOLM_SCORES",
-}
 ROLES = ("vision", "audio", "projector", "language", "head", "other")
-
-
-class Build(NamedTuple):
-    """The facts of one compile.
-
-    `environment` is the lock's environment, its class included; `measured` holds integers with
-    their unit in the name and decimal strings. Times carry their zone.
-    """
-
-    name: str
-    spec: Digest
-    lock: Digest
-    base_id: str
-    base_root: Digest
-    snapshot: Digest
-    snapshot_root: Digest
-    environment: Mapping[str, str | int]
-    version: str
-    started: datetime
-    finished: datetime
-    measured: Mapping[str, str | int]
-    builder: str = LOCAL_BUILDER
 
 
 def instant(moment: datetime) -> str:
@@ -142,47 +108,6 @@ def bundle_uri(bundle: Digest) -> str:
     return f"urn:kolm:bundle:{bundle}"
 
 
-def provenance(build: Build) -> PredicateProvenance:
-    """The predicate of SLSA provenance v1 for a compile."""
-    base: PredicateProvenanceBuildDefinitionResolvedDependency = {
-        "name": "base",
-        "digest": {"merkleSha256": digest.hex_of(build.base_root)},
-        "annotations": {"id": build.base_id},
-    }
-    snapshot: PredicateProvenanceBuildDefinitionResolvedDependency = {
-        "name": "snapshot",
-        "digest": {
-            "merkleSha256": digest.hex_of(build.snapshot_root),
-            "sha256": digest.hex_of(build.snapshot),
-        },
-    }
-    environment: dict[str, Digest | str | int | bool | None] = dict(build.environment)
-    return {
-        "buildDefinition": {
-            "buildType": BUILD_TYPE,
-            "externalParameters": {"name": build.name, "spec": build.spec},
-            "internalParameters": {
-                "environment": environment,
-                "lock": build.lock,
-            },
-            "resolvedDependencies": [base, snapshot],
-        },
-        "runDetails": {
-            "builder": {"id": build.builder, "version": {"kolm": build.version}},
-            "metadata": {
-                "startedOn": instant(build.started),
-                "finishedOn": instant(build.finished),
-            },
-            "byproducts": [{"name": "measured", "annotations": dict(build.measured)}],
-        },
-    }
-
-
-def modules(*, modules: Digest, base_root: Digest, words: Sequence[str]) -> PredicateModules:
-    """The predicate that names `modules.jsonl`, the base and what is claimed of its roles."""
-    return {"base": base_root, "modules": modules, "words": list(words)}
-
-
 def claimed_words(found: Iterable[tuple[str, str]]) -> list[str]:
     """What role and state of all modules say of a role: ``vision frozen``, ``language adapted``.
 
@@ -197,64 +122,3 @@ def claimed_words(found: Iterable[tuple[str, str]]) -> list[str]:
         for role in ROLES
         if role in states
     ]
-
-
-def kscore(report: Kscore) -> Kscore:
-    """The predicate of a K-score: the kscore document as it stands."""
-    return report
-
-
-def test_result(
-    *,
-    passed: Sequence[str],
-    failed: Sequence[str],
-    configuration: Mapping[str, Digest],
-) -> PredicateTestResult:
-    """The gate verdict as an in-toto test result: floors by name, passed unless one failed.
-
-    `configuration` gives the documents that decided, by member name.
-    """
-    return {
-        "result": "FAILED" if failed else "PASSED",
-        "configuration": [
-            {"name": name, "digest": {"sha256": digest.hex_of(configuration[name])}}
-            for name in sorted(configuration)
-        ],
-        "passedTests": sorted(passed),
-        "warnedTests": [],
-        "failedTests": sorted(failed),
-    }
-
-
-def verification_summary(
-    *,
-    bundle: Digest,
-    policy_name: str,
-    policy: Digest,
-    passed: bool,
-    reached: Sequence[str],
-    version: str,
-    now: datetime,
-    attestations: Sequence[Digest] = (),
-) -> PredicateVerificationSummary:
-    """That this machine audited a bundle.
-
-    `reached` holds the verdicts reached, of ``delta_scope``, ``base_identity``, ``process`` and
-    ``scores``; `attestations` the claims that were read.
-    """
-    summary: PredicateVerificationSummary = {
-        "verifier": {"id": LOCAL_VERIFIER, "version": {"kolm": version}},
-        "timeVerified": instant(now),
-        "resourceUri": bundle_uri(bundle),
-        "policy": {
-            "uri": f"urn:kolm:policy:{policy_name}",
-            "digest": {"sha256": digest.hex_of(policy)},
-        },
-        "verificationResult": "PASSED" if passed else "FAILED",
-        "verifiedLevels": [LEVELS[verdict] for verdict in sorted(reached)],
-    }
-    if attestations:
-        summary["inputAttestations"] = [
-            {"digest": {"sha256": digest.hex_of(claim)}} for claim in attestations
-        ]
-    return summary

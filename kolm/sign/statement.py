@@ -32,25 +32,6 @@ class Statement(NamedTuple):
         return cast("D", self.predicate) if self.predicate_type == kind else None
 
 
-def statement(
-    subject: Digest, name: str, predicate_type: str, predicate: Mapping[str, object]
-) -> bytes:
-    """The canonical bytes of a statement about a bundle.
-
-    Raises:
-        Refused: the predicate does not fit its type; what kolm would refuse it does not sign.
-    """
-    value = {
-        "_type": STATEMENT_TYPE,
-        "subject": [{"name": name, "digest": {"sha256": digest.hex_of(subject)}}],
-        "predicateType": predicate_type,
-        "predicate": dict(predicate),
-    }
-    data = canonical.dumps(value)
-    parse(data, where="new statement")
-    return data
-
-
 def parse(data: bytes, *, where: str = "statement") -> Statement:
     """Read a statement strictly, its predicate included.
 

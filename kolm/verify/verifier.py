@@ -8,7 +8,7 @@ is the table of questions.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -26,6 +26,7 @@ from kolm.records.verification import (
     Verdict,
     Verification,
 )
+from kolm.sign.predicates import instant
 from kolm.sign.trust import TrustStore
 from kolm.verify.check import Check
 from kolm.verify.checks import ALL_CHECKS
@@ -94,7 +95,7 @@ def verify(
     conclusions = conclude(subject)
     return Verification(
         bundle=_identity(subject),
-        checked_at=now.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
+        checked_at=instant(now),
         kolm=VERSION,
         policy=PolicyUsed(name=policy.name, digest=policy.digest),
         trust=trust.digest,

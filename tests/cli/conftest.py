@@ -15,7 +15,7 @@ from PIL import Image
 from kolm import paths
 from kolm.actions.running import RunAnswer
 from kolm.cli import flags
-from kolm.sign import keys
+from kolm.sign import private_keys
 from kolm.sign.keystore import KeyStore
 from tests.support.bundles import BundleParts, make_parts
 from tests.support.commands import invoke
@@ -42,7 +42,7 @@ def made_once(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, BundlePar
     other = {"image": "other.png", "prompt": "what?", "response": "that", "split": "train"}
     (folder / "pairs.jsonl").write_text(json.dumps(row) + "\n" + json.dumps(other) + "\n")
     assert invoke("keys", "new").code == 0
-    (folder / "stranger.pem").write_text(keys.generate("ed25519").public.pem)
+    (folder / "stranger.pem").write_text(private_keys.generate("ed25519").public.pem)
     assert invoke("capture", "import", "pairs.jsonl").code == 0
     parts = make_parts(folder / "toy")
     own = KeyStore(paths.config_folder() / "keys").load("default", lambda _: None)

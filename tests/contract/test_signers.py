@@ -10,7 +10,7 @@ import pytest
 
 from kolm.errors import Refused
 from kolm.records.verification import Verdict
-from kolm.sign import envelope, keys
+from kolm.sign import envelope, keys, making, private_keys
 from kolm.sign.signers import SIGNERS, signer_of
 from kolm.sign.trust import TrustStore
 from tests.support.audits import World, trusting
@@ -61,8 +61,8 @@ def test_a_key_belongs_to_one_algorithm(algorithm: str, other: str) -> None:
 @each_signer
 @pytest.mark.parametrize("passphrase", [None, "pass phrase"])
 def test_keys_survive_their_files(algorithm: str, passphrase: str | None) -> None:
-    key = keys.generate(algorithm)
-    again = keys.read_private(key.to_pem(passphrase), passphrase=passphrase, where="key")
+    key = private_keys.generate(algorithm)
+    again = private_keys.read_private(key.to_pem(passphrase), passphrase=passphrase, where="key")
     assert again.public == keys.read_public(key.public.pem, where="key")._replace(
         held=again.public.held
     )
@@ -72,17 +72,17 @@ def test_keys_survive_their_files(algorithm: str, passphrase: str | None) -> Non
 
 @each_signer
 def test_claims_are_sealed_and_opened(algorithm: str) -> None:
-    key, said = keys.generate(algorithm), b'{"any":"statement"}'
-    opened = envelope.open_envelope(envelope.seal(said, key))
+    key, said = private_keys.generate(algorithm), b'{"any":"statement"}'
+    opened = envelope.open_envelope(making.seal(said, key))
     assert (opened.keyid, bytes(opened.payload)) == (key.public.keyid, said)
     envelope.demand_signature(opened, key.public)
     with pytest.raises(Refused):
-        envelope.demand_signature(opened, keys.generate(algorithm).public)
+        envelope.demand_signature(opened, private_keys.generate(algorithm).public)
 
 
 @each_signer
 def test_a_bundle_signed_with_it_is_verified(algorithm: str, tmp_path: Path) -> None:
-    world, key = World.make(tmp_path), keys.generate(algorithm)
+    world, key = World.make(tmp_path), private_keys.generate(algorithm)
     sealed = world.seal(key=key)
     assert world.look(sealed).overall is not Verdict.OK
     trusted = TrustStore((trusting(key),))
@@ -99,7 +99,7 @@ def test_the_command_line_makes_such_keys(
 
 
 def test_an_audit_under_the_first_algorithm_loads_no_other() -> None:
-    code = "import sys, kolm.verify.verifier, kolm.sign.keys as k; k.generate()"
+    code = "import sys, kolm.verify.verifier, kolm.sign.private_keys as k; k.generate()"
     code += "; print(*sys.modules)"
     ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     loaded = ran.stdout.split()

@@ -59,7 +59,7 @@ def test_a_compile_that_may_end_below_the_gate_is_not_stopped_by_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from kolm.actions import compiling, stages
-    from kolm.sign.keys import generate
+    from kolm.sign.private_keys import generate
 
     def interrupted(*_: object, **__: object) -> None:
         raise KeyboardInterrupt

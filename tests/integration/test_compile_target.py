@@ -10,7 +10,7 @@ import pytest
 from kolm import digest
 from kolm.bundle import writer
 from kolm.bundle.reader import Bundle
-from kolm.sign import envelope, predicates, statement
+from kolm.sign import making, predicates
 from kolm.sign.keystore import KeyStore
 from tests.support.lines import Line, same_answer
 
@@ -27,7 +27,7 @@ def line(tmp_path_factory: pytest.TempPathFactory) -> Line:
 def test_compiling_again_keeps_the_claims_that_were_added(line: Line) -> None:
     key = KeyStore(line.home / "keys").load("default", lambda _: None)
     content = Bundle.open(line.bundle).content_id
-    said = predicates.verification_summary(
+    said = making.verification_summary(
         bundle=content,
         policy_name="mine",
         policy=digest.of_bytes(b"mine"),
@@ -36,9 +36,7 @@ def test_compiling_again_keeps_the_claims_that_were_added(line: Line) -> None:
         version="0.1.0",
         now=datetime.now(UTC),
     )
-    claim = envelope.seal(
-        statement.statement(content, "x", predicates.VERIFICATION_SUMMARY, said), key
-    )
+    claim = making.seal(making.statement(content, "x", predicates.VERIFICATION_SUMMARY, said), key)
     writer.add_claims(line.bundle, [claim])
     before = line.bundle.read_bytes()
     line.demand("compile")

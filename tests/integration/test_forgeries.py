@@ -12,7 +12,7 @@ from kolm.bundle.container import open_container
 from kolm.errors import Unreadable
 from kolm.records.verification import Verdict
 from kolm.sign import predicates
-from kolm.sign.keys import PrivateKey
+from kolm.sign.private_keys import PrivateKey
 from tests.support.audits import Answers, Pictures, World, rescoring
 from tests.support.bundles import BundleParts
 from tests.support.forgeries import ATTACKERS, FORGERIES, Forgery

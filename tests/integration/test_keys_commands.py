@@ -2,7 +2,7 @@
 
 import pytest
 
-from kolm.sign import keys
+from kolm.sign import private_keys
 from kolm.sign.trust import TrustStore
 from tests.support.commands import invoke
 
@@ -76,7 +76,7 @@ def test_a_public_key_travels_by_export_and_trust(tmp_path, monkeypatch):
 )
 def test_a_publisher_and_only_a_publisher_has_names(tmp_path, options):
     pem = tmp_path / "key.pem"
-    pem.write_text(keys.generate().public.pem)
+    pem.write_text(private_keys.generate().public.pem)
     ran = invoke("keys", "trust", pem, "--as", "bob", *options, "--json")
     assert (ran.code, ran.error()["code"]) == (2, "E_TRUST_NAMES")
 
@@ -84,7 +84,7 @@ def test_a_publisher_and_only_a_publisher_has_names(tmp_path, options):
 @pytest.mark.parametrize("names", ["demo/**", "Demo", "", "*/*"])
 def test_a_rule_for_names_that_is_none_is_refused_and_nothing_is_written(tmp_path, home, names):
     pem = tmp_path / "key.pem"
-    pem.write_text(keys.generate().public.pem)
+    pem.write_text(private_keys.generate().public.pem)
     ran = invoke(
         "keys", "trust", pem, "--as", "bob", "--role", "publisher", "--names", names, "--json"
     )

@@ -13,7 +13,7 @@ from kolm import canonical
 from kolm.bundle import writer
 from kolm.bundle.reader import Bundle
 from kolm.digest import Digest
-from kolm.sign import envelope, keys, predicates, statement
+from kolm.sign import making, predicates, private_keys
 from kolm.sign.keystore import KeyStore
 from tests.support.bundles import BundleParts, make_parts
 from tests.support.commands import Ran, invoke
@@ -31,10 +31,10 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path / "home"
 
 
-def added_claim(content: Digest, key: keys.PrivateKey) -> bytes:
+def added_claim(content: Digest, key: private_keys.PrivateKey) -> bytes:
     """One more claim about a bundle, as somebody adds it later."""
-    said = predicates.test_result(passed=["mine"], failed=[], configuration={"x": content})
-    return envelope.seal(statement.statement(content, "x", predicates.TEST_RESULT, said), key)
+    said = making.test_result(passed=["mine"], failed=[], configuration={"x": content})
+    return making.seal(making.statement(content, "x", predicates.TEST_RESULT, said), key)
 
 
 def code_of(ran: Ran) -> str:

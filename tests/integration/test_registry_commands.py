@@ -12,7 +12,7 @@ from kolm.records.entry import Entry, FileReference
 from kolm.registry.backends.directory import Directory
 from kolm.registry.check import claims_of
 from kolm.registry.entries import seal_entry
-from kolm.sign import envelope, keys, predicates
+from kolm.sign import making, predicates, private_keys
 from kolm.sign.keystore import KeyStore
 from tests.support.bundles import make_parts
 from tests.support.commands import invoke
@@ -329,7 +329,7 @@ def _forge_subject_name(registry, name):
         "predicateType": predicates.ENTRY,
         "predicate": entry,
     }
-    sealed = envelope.seal(canonical.dumps(value), keys.generate())
+    sealed = making.seal(canonical.dumps(value), private_keys.generate())
     (registry / "entries" / "aaa").mkdir()
     (registry / "entries" / "aaa" / "000001.json").write_bytes(sealed)
 

@@ -8,8 +8,8 @@ import subprocess
 import pytest
 
 from kolm import digest
-from kolm.sign import claims, envelope, keys, predicates
-from kolm.sign.statement import statement
+from kolm.sign import claims, envelope, keys, making, predicates, private_keys
+from kolm.sign.making import statement
 from kolm.sign.trust import KeyRole, TrustedKey, TrustStore
 
 PACKAGES = ("multiformats@14.0.5", "@sigstore/verify@3.1.1")
@@ -21,7 +21,7 @@ STATEMENT = statement(
     digest.of_bytes(b"manifest"),
     "demo",
     predicates.MODULES,
-    predicates.modules(
+    making.modules(
         modules=digest.of_bytes(b"modules"),
         base_root=digest.of_bytes(b"base"),
         words=["vision frozen"],
@@ -79,7 +79,7 @@ def _run(*command, cwd=None):
 
 
 def _parts(folder, key, payload):
-    sealed = envelope.open_envelope(envelope.seal(STATEMENT, key))
+    sealed = envelope.open_envelope(making.seal(STATEMENT, key))
     (folder / "key.pem").write_text(key.public.pem)
     (folder / "pae").write_bytes(envelope.pae(payload))
     (folder / "sig").write_bytes(sealed.signature)
@@ -96,7 +96,7 @@ def _openssl_verifies(folder, algorithm):
 @needs_openssl
 @ALGORITHMS
 def test_openssl_verifies_a_claim_and_refuses_an_altered_one(tmp_path, algorithm):
-    key = keys.generate(algorithm)
+    key = private_keys.generate(algorithm)
     _parts(tmp_path, key, STATEMENT)
     assert _openssl_verifies(tmp_path, algorithm)
     _parts(tmp_path, key, STATEMENT.replace(b"frozen", b"melted"))
@@ -109,7 +109,7 @@ def test_openssl_verifies_a_claim_and_refuses_an_altered_one(tmp_path, algorithm
 def test_openssl_reads_our_private_key_and_finds_the_same_public_one(
     tmp_path, algorithm, passphrase
 ):
-    key = keys.generate(algorithm)
+    key = private_keys.generate(algorithm)
     path = tmp_path / "key.pem"
     path.write_bytes(key.to_pem(passphrase))
     found = _run("openssl", "pkey", "-in", path, "-pubout", "-passin", f"pass:{passphrase or ''}")
@@ -146,10 +146,10 @@ def test_kolm_verifies_a_claim_that_openssl_signed(tmp_path):
 @needs_node
 @ALGORITHMS
 def test_node_verifies_a_claim_and_refuses_an_altered_one(tmp_path, algorithm):
-    key = keys.generate(algorithm)
+    key = private_keys.generate(algorithm)
     claim, pem = tmp_path / "claim.json", tmp_path / "key.pem"
     pem.write_text(key.public.pem)
-    sealed = envelope.seal(STATEMENT, key)
+    sealed = making.seal(STATEMENT, key)
     claim.write_bytes(sealed)
     assert _run("node", "-e", NODE_VERIFY, claim, pem).returncode == 0
     other = base64.b64encode(STATEMENT.replace(b"frozen", b"melted"))
@@ -186,10 +186,10 @@ def test_npm_multiformats_gives_the_same_cid_for_a_manifest(npm, tmp_path):
 
 @ALGORITHMS
 def test_sigstores_own_verifier_takes_a_claim_and_refuses_an_altered_one(npm, tmp_path, algorithm):
-    key = keys.generate(algorithm)
+    key = private_keys.generate(algorithm)
     claim, pem = tmp_path / "claim.json", tmp_path / "key.pem"
     pem.write_text(key.public.pem)
-    sealed = envelope.seal(STATEMENT, key)
+    sealed = making.seal(STATEMENT, key)
     claim.write_bytes(sealed)
     verified = _run("node", "verify.js", claim, pem, cwd=npm)
     assert verified.returncode == 0, verified.stderr

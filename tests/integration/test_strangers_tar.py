@@ -12,14 +12,14 @@ import pytest
 
 from kolm import digest
 from kolm.bundle.reader import Bundle
-from kolm.sign import keys
+from kolm.sign import private_keys
 from tests.support.bundles import make_parts, read_entries
 
 
 @pytest.fixture(scope="module")
 def signed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("toy")
-    return make_parts(folder).seal(folder / "toy.kolm", key=keys.generate())
+    return make_parts(folder).seal(folder / "toy.kolm", key=private_keys.generate())
 
 
 def _run(*command: str | Path) -> str:

@@ -9,7 +9,7 @@ import pytest
 
 from kolm import canonical
 from kolm.models.resolve import resolve_base
-from kolm.sign import keys
+from kolm.sign import private_keys
 from kolm.sign.trust import TrustStore
 from tests.support.audits import trusting
 from tests.support.bundles import BundleParts, read_parts
@@ -21,7 +21,7 @@ pytestmark = pytest.mark.heavy
 
 def audited(line: Line, parts: BundleParts, folder: Path) -> Process:
     """What an auditor with store and base sees of these documents, signed by a trusted key."""
-    key, trust = keys.generate(), folder / "trust.json"
+    key, trust = private_keys.generate(), folder / "trust.json"
     trust.write_bytes(canonical.dumps(TrustStore((trusting(key),)).to_document()))
     bundle = parts.seal(folder / "signed.kolm", key=key)
     material = ("--captures", "captures", "--base", parts.base, "--rescore", "2")

@@ -17,7 +17,7 @@ from kolm.bundle.held import Held
 from kolm.bundle.members import TABLE, ContentKind
 from kolm.bundle.reader import Bundle
 from kolm.errors import KolmError, Refused
-from kolm.sign import keys
+from kolm.sign import private_keys
 from kolm.sign.trust import TrustStore
 from kolm.verify.verifier import verify
 from tests.support.bundles import (
@@ -34,7 +34,7 @@ from tests.support.bundles import (
 @pytest.fixture(scope="module")
 def signed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("toy")
-    return make_parts(folder).seal(folder / "toy.kolm", key=keys.generate())
+    return make_parts(folder).seal(folder / "toy.kolm", key=private_keys.generate())
 
 
 def defects(data: bytes | bytearray) -> Iterator[KolmError]:

@@ -16,8 +16,8 @@ from typing import Any
 
 from kolm import digest
 from kolm.records.verification import Verdict, Verification
-from kolm.sign import keys
-from kolm.sign.keys import PrivateKey
+from kolm.sign import private_keys
+from kolm.sign.private_keys import PrivateKey
 from kolm.sign.trust import KeyRole, Revocation, TrustedKey, TrustStore
 from kolm.verify.policy import BUILT_IN, Policy
 from kolm.verify.ports import PictureFacts, RecountJob, RescoreAnswer, RescoreJob, RescoreRequest
@@ -81,7 +81,7 @@ class World:
 
     @classmethod
     def make(cls, folder: Path, **parts: Any) -> World:
-        publisher, stranger = keys.generate(), keys.generate()
+        publisher, stranger = private_keys.generate(), private_keys.generate()
         return cls(
             folder=folder,
             parts=make_parts(folder, **parts),

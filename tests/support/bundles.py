@@ -32,8 +32,8 @@ from kolm.records.documents import KscoreMachine, KscorePack
 from kolm.score import kscore
 from kolm.score.cases import build_cases
 from kolm.score.evaluation import evaluate, score_row
-from kolm.sign import envelope, predicates, statement
-from kolm.sign.keys import PrivateKey
+from kolm.sign import making, predicates
+from kolm.sign.private_keys import PrivateKey
 from tests.support import toy_documents
 from tests.support.toy_base import TOY, Tensor, digest_of, write_base
 
@@ -255,7 +255,7 @@ class BundleParts:
         )
         floors = [(floor["name"], floor["passed"]) for floor in self.evaluation["floors"]]
         floors.append(("k", report["gate"]["k_passed"]))
-        build = predicates.Build(
+        build = making.Build(
             name=self.lock["name"],
             spec=digest.of_bytes(b"spec"),
             lock=digest.of_bytes(made["spec.lock.json"]),
@@ -270,14 +270,14 @@ class BundleParts:
             measured={"train_seconds": "12.5"},
         )
         return {
-            predicates.PROVENANCE: predicates.provenance(build),
-            predicates.MODULES: predicates.modules(
+            predicates.PROVENANCE: making.provenance(build),
+            predicates.MODULES: making.modules(
                 modules=digest.of_bytes(made["modules.jsonl"]),
                 base_root=self.lock["base"]["root"],
                 words=predicates.claimed_words((row["role"], row["state"]) for row in self.modules),
             ),
-            predicates.KSCORE: predicates.kscore(report),
-            predicates.TEST_RESULT: predicates.test_result(
+            predicates.KSCORE: report,
+            predicates.TEST_RESULT: making.test_result(
                 passed=[name for name, ok in floors if ok is True],
                 failed=[name for name, ok in floors if ok is False],
                 configuration={
@@ -309,7 +309,7 @@ class BundleParts:
             change(wanted)
         about = subject or self.content_id()
         return [
-            envelope.seal(statement.statement(about, self.lock["name"], kind, predicate), key)
+            making.seal(making.statement(about, self.lock["name"], kind, predicate), key)
             for kind, predicate in wanted.items()
         ]
 

@@ -23,7 +23,7 @@ from kolm.format.seeds import derive_seeds
 from kolm.format.split import assign, rule_of
 from kolm.records.snapshot import Placed
 from kolm.score.kscore import kscore_v1
-from kolm.sign import predicates
+from kolm.sign import making, predicates
 from tests.support import toy_documents
 from tests.support.bundles import NOW, BundleParts, Row, read_entries, write_raw, write_tar
 from tests.support.toy_base import digest_of, floats, parameter, zeros
@@ -169,7 +169,7 @@ def _say(kind: str, *path: str, value: Any) -> Callable[[dict[str, Row]], None]:
 
 
 def _another_audit(said: dict[str, Row]) -> None:
-    said[predicates.VERIFICATION_SUMMARY] = predicates.verification_summary(
+    said[predicates.VERIFICATION_SUMMARY] = making.verification_summary(
         bundle=digest.of_bytes(b"another bundle"),
         policy_name="strict",
         policy=digest.of_bytes(b"strict"),

@@ -35,7 +35,7 @@ from kolm.cli.verification_text import render
 from kolm.errors import KolmError
 from kolm.records import codec
 from kolm.records.verification import Verdict
-from kolm.sign import envelope, statement
+from kolm.sign import making, statement
 from tests.support.audits import Pictures, World, rescoring
 from tests.support.bundles import BundleParts, make_parts, write_raw
 
@@ -350,7 +350,7 @@ class Fuzzer:
                 text = canonical.dumps(_statement(about, claim["type"], predicate))
             except (TypeError, ValueError, RecursionError):
                 continue
-            sealed = envelope.seal(text, key)
+            sealed = making.seal(text, key)
             if rng.random() < 0.02:
                 sealed = _written(rng, _mutate_value(rng, json.loads(sealed)))
             claims.append(sealed)

@@ -21,7 +21,7 @@ from kolm.registry.backends.directory import Directory
 from kolm.registry.publish import Publisher
 from kolm.registry.references import parse_target
 from kolm.registry.seen import Seen
-from kolm.sign import keys
+from kolm.sign import private_keys
 from kolm.sign.trust import KeyRole, TrustedKey, TrustStore
 
 
@@ -97,7 +97,7 @@ class World:
 
     def __post_init__(self):
         self.registry = Directory.create(self.folder / "registry")
-        self.key = keys.generate()
+        self.key = private_keys.generate()
         self.trust = TrustStore((self.trusted("alice", self.key),))
 
     @staticmethod
@@ -106,7 +106,7 @@ class World:
 
     def with_key(self, name, **limits):
         """Another publisher's key, trusted by everybody from now on."""
-        key = keys.generate()
+        key = private_keys.generate()
         self.trust = TrustStore((*self.trust.keys, self.trusted(name, key, **limits)))
         return key
 

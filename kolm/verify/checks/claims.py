@@ -9,13 +9,7 @@ from kolm import digest
 from kolm.digest import Digest
 from kolm.format.names import EVALUATION, LINES, LOCK, MODULES, SNAPSHOT, Name
 from kolm.records.verification import Finding
-from kolm.sign.predicates import (
-    KSCORE,
-    LOCAL_BUILDER,
-    PROVENANCE,
-    TEST_RESULT,
-    claimed_words,
-)
+from kolm.sign.predicates import KSCORE, LOCAL_BUILDER, PROVENANCE, TEST_RESULT, claimed_words
 from kolm.sign.predicates import MODULES as MODULES_CLAIM
 from kolm.verify.check import check
 from kolm.verify.findings import failed, not_checked, passed

@@ -14,7 +14,7 @@ from kolm.bundle import layout, limits, tar, tensors, writer
 from kolm.bundle.members import REQUIRED, TABLE, MemberKind
 from kolm.bundle.reader import Bundle
 from kolm.errors import KolmError, Refused, Unreadable, Usage
-from kolm.sign import keys
+from kolm.sign import private_keys
 from tests.support.bundles import (
     BundleParts,
     blob,
@@ -35,12 +35,12 @@ def parts(tmp_path_factory: pytest.TempPathFactory) -> BundleParts:
 
 
 @pytest.fixture(scope="module")
-def key() -> keys.PrivateKey:
-    return keys.generate()
+def key() -> private_keys.PrivateKey:
+    return private_keys.generate()
 
 
 @pytest.fixture
-def signed(parts: BundleParts, key: keys.PrivateKey, tmp_path: Path) -> Path:
+def signed(parts: BundleParts, key: private_keys.PrivateKey, tmp_path: Path) -> Path:
     return parts.seal(tmp_path / "toy.kolm", key=key)
 
 
@@ -70,7 +70,7 @@ def test_metadata_stands_before_weights(signed: Path) -> None:
 
 
 def test_claims_never_change_the_content_id(
-    parts: BundleParts, key: keys.PrivateKey, tmp_path: Path
+    parts: BundleParts, key: private_keys.PrivateKey, tmp_path: Path
 ) -> None:
     path = parts.seal(tmp_path / "x.kolm")
     before = Bundle.open(path).content_id

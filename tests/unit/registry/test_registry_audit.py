@@ -4,7 +4,7 @@ from kolm import digest
 from kolm.errors import Denied
 from kolm.registry.audit import audit
 from kolm.registry.catalog import browse, listing_to_document
-from kolm.sign import keys
+from kolm.sign import private_keys
 from kolm.sign.trust import TrustStore
 from tests.support.registries import World, check, read_claims
 
@@ -120,7 +120,7 @@ def test_a_damaged_entry_hides_neither_others_nor_other_names(world):
 
 
 def test_a_listing_says_which_entries_do_not_count(world):
-    stranger = keys.generate()
+    stranger = private_keys.generate()
     theirs = TrustStore((*world.trust.keys, world.trusted("mallory", stranger)))
     world.publish("demo@2.0.0", "evil", key=stranger, trust=theirs)
     document = listing_to_document(browse(world.registry, world.trust)[0])

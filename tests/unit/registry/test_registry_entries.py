@@ -11,12 +11,13 @@ from kolm.records.entry import Entry, FileReference
 from kolm.registry.backends.backend import StoredEntries
 from kolm.registry.entries import read_entry, seal_entry
 from kolm.registry.history import read_history
-from kolm.sign import envelope, keys, predicates
-from kolm.sign.statement import STATEMENT_TYPE, statement
+from kolm.sign import making, predicates, private_keys
+from kolm.sign.making import statement
+from kolm.sign.statement import STATEMENT_TYPE
 from kolm.sign.trust import KeyRole, Revocation, TrustedKey, TrustStore
 
-KEY = keys.generate()
-OTHER = keys.generate()
+KEY = private_keys.generate()
+OTHER = private_keys.generate()
 FIRST = Entry(
     name="demo",
     version="1.0.0",
@@ -134,9 +135,9 @@ def test_a_claim_of_another_kind_is_not_an_entry():
         FIRST.bundle,
         "demo",
         predicates.MODULES,
-        predicates.modules(modules=FIRST.bundle, base_root=FIRST.bundle, words=["head frozen"]),
+        making.modules(modules=FIRST.bundle, base_root=FIRST.bundle, words=["head frozen"]),
     )
-    assert _refusal(envelope.seal(said, KEY)) == "E_ENTRY_KIND"
+    assert _refusal(making.seal(said, KEY)) == "E_ENTRY_KIND"
 
 
 @pytest.mark.parametrize(
@@ -144,7 +145,7 @@ def test_a_claim_of_another_kind_is_not_an_entry():
 )
 def test_an_entry_about_one_bundle_that_points_to_another_is_refused(name, subject):
     said = statement(subject, name, predicates.ENTRY, to_document(FIRST))
-    assert _refusal(envelope.seal(said, KEY)) == "E_ENTRY_SUBJECT"
+    assert _refusal(making.seal(said, KEY)) == "E_ENTRY_SUBJECT"
 
 
 def test_an_entry_with_a_version_that_is_none_is_refused():
@@ -158,7 +159,7 @@ def _of_value(**changes):
         "predicateType": predicates.ENTRY,
         "predicate": {**to_document(FIRST), **changes},
     }
-    return envelope.seal(canonical.dumps(value), KEY)
+    return making.seal(canonical.dumps(value), KEY)
 
 
 @pytest.mark.parametrize(

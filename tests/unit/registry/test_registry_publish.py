@@ -6,7 +6,7 @@ from kolm import digest
 from kolm.errors import Denied, Refused, Unreadable
 from kolm.registry.audit import audit
 from kolm.registry.history import read_history
-from kolm.sign import keys
+from kolm.sign import private_keys
 from kolm.sign.trust import KeyRole, Revocation, TrustStore
 from tests.support.registries import World, check, read_claims
 
@@ -104,7 +104,7 @@ def test_a_key_that_may_not_publish_the_name_is_denied(world, limits):
 
 def test_an_unknown_or_revoked_key_is_denied(world):
     with pytest.raises(Denied):
-        world.publish("demo@1.0.0", key=keys.generate())
+        world.publish("demo@1.0.0", key=private_keys.generate())
     gone = Revocation(on="2026-01-01T00:00:00Z", reason="")
     revoked = world.trust.revoking(world.key.public.keyid, gone)
     with pytest.raises(Denied):
@@ -112,7 +112,7 @@ def test_an_unknown_or_revoked_key_is_denied(world):
 
 
 def test_a_stranger_cannot_reserve_a_version(world):
-    stranger = keys.generate()
+    stranger = private_keys.generate()
     theirs = TrustStore((world.trusted("mallory", stranger),))
     world.publish("demo@1.0.0", "theirs", key=stranger, trust=theirs)
     ours = world.publish("demo@1.0.0", "ours")

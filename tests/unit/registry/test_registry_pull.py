@@ -12,7 +12,7 @@ from kolm.registry.pull import pull
 from kolm.registry.references import parse_reference
 from kolm.registry.resolve import resolve
 from kolm.registry.versions import parse_version
-from kolm.sign import keys
+from kolm.sign import private_keys
 from kolm.sign.trust import Revocation, TrustStore
 from tests.support.registries import World, check, read_claims
 
@@ -211,7 +211,7 @@ def test_a_rename_of_one_name_to_another_is_refused(world):
 
 
 def test_an_entry_by_a_stranger_is_not_followed(world):
-    stranger = keys.generate()
+    stranger = private_keys.generate()
     theirs = TrustStore((*world.trust.keys, world.trusted("mallory", stranger)))
     world.publish("demo@3.0.0", "evil", key=stranger, trust=theirs)
     assert _resolve(world, "demo").entry.version == "1.10.0"
@@ -299,7 +299,7 @@ def test_damage_beside_the_answer_is_told_and_changes_nothing(world):
 
 
 def test_strangers_versions_are_hinted_at_last(world):
-    stranger = keys.generate()
+    stranger = private_keys.generate()
     theirs = TrustStore((world.trusted("mallory", stranger),))
     for number in range(6):
         world.publish(f"demo@9{number}.0.0", "evil", key=stranger, trust=theirs)

@@ -7,22 +7,22 @@ from hypothesis import strategies as st
 
 from kolm import canonical, digest
 from kolm.errors import KolmError, Refused
-from kolm.sign import claims, envelope, keys, predicates
-from kolm.sign.statement import statement
+from kolm.sign import claims, envelope, making, predicates, private_keys
+from kolm.sign.making import statement
 from kolm.sign.trust import KeyRole, TrustedKey, TrustStore
 
-KEYS = {"ed25519": keys.generate("ed25519"), "p256": keys.generate("p256")}
+KEYS = {"ed25519": private_keys.generate("ed25519"), "p256": private_keys.generate("p256")}
 STATEMENT = statement(
     digest.of_bytes(b"manifest"),
     "demo",
     predicates.MODULES,
-    predicates.modules(
+    making.modules(
         modules=digest.of_bytes(b"modules"),
         base_root=digest.of_bytes(b"base"),
         words=["vision frozen"],
     ),
 )
-CLAIMS = {name: envelope.seal(STATEMENT, key) for name, key in KEYS.items()}
+CLAIMS = {name: making.seal(STATEMENT, key) for name, key in KEYS.items()}
 TRUST = TrustStore(
     tuple(
         TrustedKey(name=name, key=key.public, roles=frozenset(KeyRole))

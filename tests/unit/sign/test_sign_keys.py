@@ -6,14 +6,14 @@ from hypothesis import strategies as st
 
 from kolm import digest
 from kolm.errors import Denied, KolmError, Refused, Usage
-from kolm.sign import keys
+from kolm.sign import keys, private_keys
 from kolm.sign.signers import SIGNERS
 from kolm.sign.signers.p256 import ORDER
 
 FIELD = 2**255 - 19
 CURVE_D = -121665 * pow(121666, -1, FIELD) % FIELD
 
-PUBLIC = [keys.generate(algorithm).public for algorithm in SIGNERS]
+PUBLIC = [private_keys.generate(algorithm).public for algorithm in SIGNERS]
 
 
 def _pem(public_key):
@@ -22,11 +22,11 @@ def _pem(public_key):
 
 @pytest.mark.parametrize("algorithm", list(SIGNERS))
 def test_a_key_verifies_what_it_signed_and_nothing_else(algorithm):
-    key = keys.generate(algorithm)
+    key = private_keys.generate(algorithm)
     signature = key.sign(b"message")
     assert key.public.verifies(b"message", signature)
     assert not key.public.verifies(b"messagf", signature)
-    assert not keys.generate(algorithm).public.verifies(b"message", signature)
+    assert not private_keys.generate(algorithm).public.verifies(b"message", signature)
 
 
 @settings(deadline=None)
@@ -46,7 +46,7 @@ def test_arbitrary_signatures_are_a_no(data):
 
 @pytest.mark.parametrize("algorithm", list(SIGNERS))
 def test_every_flipped_bit_of_a_signature_is_refused(algorithm):
-    key = keys.generate(algorithm)
+    key = private_keys.generate(algorithm)
     signature = key.sign(b"message")
     for bit in range(len(signature) * 8):
         flipped = bytearray(signature)
@@ -57,19 +57,19 @@ def test_every_flipped_bit_of_a_signature_is_refused(algorithm):
 @pytest.mark.parametrize("algorithm", list(SIGNERS))
 @pytest.mark.parametrize("change", [lambda s: b"", lambda s: s[:-1], lambda s: s + b"\0"])
 def test_a_signature_of_the_wrong_length_is_refused(algorithm, change):
-    key = keys.generate(algorithm)
+    key = private_keys.generate(algorithm)
     assert not key.public.verifies(b"message", change(key.sign(b"message")))
 
 
 @pytest.mark.parametrize("algorithm", list(SIGNERS))
 def test_the_key_id_is_the_sha256_of_the_spki_pem_text(algorithm):
-    public = keys.generate(algorithm).public
+    public = private_keys.generate(algorithm).public
     assert public.pem.startswith("-----BEGIN PUBLIC KEY-----\n")
     assert public.keyid == digest.hex_of(digest.of_bytes(public.pem.encode()))
 
 
 def test_line_ends_and_blanks_do_not_change_the_key_id():
-    public = keys.generate().public
+    public = private_keys.generate().public
     sloppy = "\n\n" + public.pem.replace("\n", "\r\n") + "  \n"
     assert keys.read_public(sloppy, where="test").keyid == public.keyid
 
@@ -85,7 +85,7 @@ def _flip_s(signature):
 
 
 def test_p256_signs_with_low_s_and_refuses_the_twin_with_high_s():
-    key = keys.generate("p256")
+    key = private_keys.generate("p256")
     for number in range(8):
         signature = key.sign(b"%d" % number)
         assert key.public.verifies(b"%d" % number, signature)
@@ -93,7 +93,7 @@ def test_p256_signs_with_low_s_and_refuses_the_twin_with_high_s():
 
 
 def test_p256_refuses_a_der_signature_with_a_padded_integer():
-    key = keys.generate("p256")
+    key = private_keys.generate("p256")
     signature = key.sign(b"message")
     size = signature[3]
     padded = bytes([0x30, signature[1] + 1, 0x02, size + 1, 0]) + signature[4:]
@@ -103,7 +103,9 @@ def test_p256_refuses_a_der_signature_with_a_padded_integer():
 
 def test_p256_refuses_the_all_zero_signature():
     # The "psychic signature" of CVE-2022-21449: r = s = 0.
-    assert not keys.generate("p256").public.verifies(b"m", bytes.fromhex("3006020100020100"))
+    assert not private_keys.generate("p256").public.verifies(
+        b"m", bytes.fromhex("3006020100020100")
+    )
 
 
 def test_ed25519_agrees_with_rfc_8032_test_3():
@@ -202,46 +204,50 @@ def test_what_is_not_a_public_key_is_refused(text):
 
 def test_a_private_key_is_not_taken_for_a_public_one():
     with pytest.raises(Refused) as caught:
-        keys.read_public(keys.generate().to_pem(), where="test")
+        keys.read_public(private_keys.generate().to_pem(), where="test")
     assert caught.value.code == "E_KEY_FORM"
 
 
 @pytest.mark.parametrize("algorithm", list(SIGNERS))
 @pytest.mark.parametrize("passphrase", [None, "correct horse"])
 def test_a_private_key_survives_its_pem_text(algorithm, passphrase):
-    key = keys.generate(algorithm)
+    key = private_keys.generate(algorithm)
     data = key.to_pem(passphrase)
-    assert keys.is_encrypted(data) == (passphrase is not None)
-    again = keys.read_private(data, passphrase=passphrase, where="test")
+    assert private_keys.is_encrypted(data) == (passphrase is not None)
+    again = private_keys.read_private(data, passphrase=passphrase, where="test")
     assert again.public == key.public
     assert again.public.verifies(b"m", again.sign(b"m"))
 
 
 @pytest.mark.parametrize("passphrase", [None, "", "wrong"])
 def test_an_encrypted_key_needs_its_passphrase(passphrase):
-    data = keys.generate().to_pem("right")
+    data = private_keys.generate().to_pem("right")
     with pytest.raises(Denied) as caught:
-        keys.read_private(data, passphrase=passphrase, where="test")
+        private_keys.read_private(data, passphrase=passphrase, where="test")
     assert caught.value.code == "E_KEY_PASSPHRASE"
 
 
 def test_a_passphrase_for_a_plain_key_is_ignored():
-    key = keys.generate()
-    assert keys.read_private(key.to_pem(), passphrase="extra", where="t").public == key.public
+    key = private_keys.generate()
+    assert (
+        private_keys.read_private(key.to_pem(), passphrase="extra", where="t").public == key.public
+    )
 
 
 def test_a_broken_private_key_is_refused():
     with pytest.raises(Refused) as caught:
-        keys.read_private(b"-----BEGIN PRIVATE KEY-----\nAA\n", passphrase=None, where="test")
+        private_keys.read_private(
+            b"-----BEGIN PRIVATE KEY-----\nAA\n", passphrase=None, where="test"
+        )
     assert caught.value.code == "E_KEY_FORM"
 
 
 def test_an_unknown_algorithm_is_a_usage_error():
     with pytest.raises(Usage) as caught:
-        keys.generate("rsa")
+        private_keys.generate("rsa")
     assert caught.value.code == "E_KEY_ALGORITHM"
 
 
 def test_a_private_key_does_not_show_its_secret():
-    assert "PRIVATE" not in repr(keys.generate())
-    assert "_key" not in repr(keys.generate())
+    assert "PRIVATE" not in repr(private_keys.generate())
+    assert "_key" not in repr(private_keys.generate())

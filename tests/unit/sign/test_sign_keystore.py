@@ -1,7 +1,7 @@
 import pytest
 
 from kolm.errors import Denied, Refused, Unreadable, Usage
-from kolm.sign import keys
+from kolm.sign import private_keys
 from kolm.sign.keystore import KeyStore
 
 
@@ -15,7 +15,7 @@ def _nobody(_name):
 
 
 def test_a_key_is_written_for_its_owner_only_and_read_back(store):
-    key = keys.generate()
+    key = private_keys.generate()
     path = store.create("default", key, None)
     assert path.stat().st_mode & 0o777 == 0o600
     assert path.parent.stat().st_mode & 0o777 == 0o700
@@ -25,10 +25,10 @@ def test_a_key_is_written_for_its_owner_only_and_read_back(store):
 
 
 def test_an_existing_key_is_never_overwritten(store):
-    first = keys.generate()
+    first = private_keys.generate()
     store.create("default", first, None)
     with pytest.raises(Usage) as caught:
-        store.create("default", keys.generate(), None)
+        store.create("default", private_keys.generate(), None)
     assert caught.value.code == "E_KEY_EXISTS"
     assert store.load("default", _nobody).public == first.public
     assert store.public("default") == first.public
@@ -37,7 +37,7 @@ def test_an_existing_key_is_never_overwritten(store):
 
 @pytest.mark.parametrize("mode", [0o644, 0o640, 0o604, 0o620, 0o666])
 def test_a_key_that_others_may_touch_is_refused_with_the_remedy(store, mode):
-    path = store.create("default", keys.generate(), None)
+    path = store.create("default", private_keys.generate(), None)
     path.chmod(mode)
     with pytest.raises(Denied) as caught:
         store.load("default", _nobody)
@@ -46,7 +46,7 @@ def test_a_key_that_others_may_touch_is_refused_with_the_remedy(store, mode):
 
 
 def test_a_link_is_not_followed(store, tmp_path):
-    real = store.create("real", keys.generate(), None)
+    real = store.create("real", private_keys.generate(), None)
     store.path("link").symlink_to(real)
     with pytest.raises(Unreadable) as caught:
         store.load("link", _nobody)
@@ -54,7 +54,7 @@ def test_a_link_is_not_followed(store, tmp_path):
 
 
 def test_a_folder_or_a_huge_file_is_not_a_key(store):
-    store.create("default", keys.generate(), None)
+    store.create("default", private_keys.generate(), None)
     store.path("folder").mkdir(mode=0o700)
     big = store.path("big")
     big.write_bytes(b"x" * 100_000)
@@ -72,8 +72,8 @@ def test_the_passphrase_is_asked_for_only_when_it_is_needed(store):
         asked.append(name)
         return "secret"
 
-    store.create("plain", keys.generate(), None)
-    store.create("locked", keys.generate(), "secret")
+    store.create("plain", private_keys.generate(), None)
+    store.create("locked", private_keys.generate(), "secret")
     store.load("plain", ask)
     assert asked == []
     store.load("locked", ask)
@@ -81,7 +81,7 @@ def test_the_passphrase_is_asked_for_only_when_it_is_needed(store):
 
 
 def test_without_anybody_to_ask_an_encrypted_key_stays_closed(store):
-    store.create("locked", keys.generate(), "secret")
+    store.create("locked", private_keys.generate(), "secret")
     with pytest.raises(Denied) as caught:
         store.load("locked", _nobody)
     assert caught.value.code == "E_KEY_PASSPHRASE"
@@ -90,7 +90,7 @@ def test_without_anybody_to_ask_an_encrypted_key_stays_closed(store):
 @pytest.mark.parametrize("name", ["", "../x", "A", ".hidden", "a/b", "a.pub", "x" * 81])
 def test_a_name_that_is_not_one_is_a_usage_error(store, name):
     with pytest.raises(Usage) as caught:
-        store.create(name, keys.generate(), None)
+        store.create(name, private_keys.generate(), None)
     assert caught.value.code == "E_KEY_NAME"
 
 
@@ -104,13 +104,13 @@ def test_a_missing_key_could_not_be_read(store):
 def test_the_signing_key_is_the_named_the_only_or_the_default_one(store):
     with pytest.raises(Unreadable):
         store.choose(None)
-    store.create("work", keys.generate(), None)
+    store.create("work", private_keys.generate(), None)
     assert store.choose(None) == "work"
-    store.create("home", keys.generate(), None)
+    store.create("home", private_keys.generate(), None)
     with pytest.raises(Usage) as caught:
         store.choose(None)
     assert caught.value.code == "E_KEY_AMBIGUOUS"
-    store.create("default", keys.generate(), None)
+    store.create("default", private_keys.generate(), None)
     assert store.choose(None) == "default"
     assert store.choose("home") == "home"
     with pytest.raises(Unreadable):
@@ -118,7 +118,7 @@ def test_the_signing_key_is_the_named_the_only_or_the_default_one(store):
 
 
 def test_a_replaced_key_is_gone(store):
-    old, new = keys.generate(), keys.generate("p256")
+    old, new = private_keys.generate(), private_keys.generate("p256")
     store.create("default", old, None)
     store.replace("default", new, None)
     assert store.load("default", _nobody).public == new.public

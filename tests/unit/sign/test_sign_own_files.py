@@ -9,7 +9,7 @@ import pytest
 
 from kolm import canonical
 from kolm.errors import Denied, KolmError, Refused
-from kolm.sign import keys, trust
+from kolm.sign import private_keys, trust
 from kolm.sign.keystore import KeyStore
 from kolm.sign.trust import FILE_NAME, TrustStore
 from kolm.verify.policy import load_policy
@@ -46,7 +46,7 @@ def test_a_trust_file_that_others_may_write_is_not_believed(home: Path, mode: in
 
 @pytest.mark.parametrize("mode", [0o770, 0o707, 0o777])
 def test_a_folder_that_others_may_write_holds_no_trust_and_no_keys(home: Path, mode: int) -> None:
-    KeyStore(home / "keys").create("default", keys.generate(), None)
+    KeyStore(home / "keys").create("default", private_keys.generate(), None)
     home.chmod(mode)
     with pytest.raises(Denied) as denied:
         TrustStore.load(home)
@@ -54,14 +54,14 @@ def test_a_folder_that_others_may_write_holds_no_trust_and_no_keys(home: Path, m
     with pytest.raises(Denied):
         KeyStore(home / "keys").load("default", lambda _: None)
     with pytest.raises(Denied):
-        KeyStore(home / "keys").create("other", keys.generate(), None)
+        KeyStore(home / "keys").create("other", private_keys.generate(), None)
     with pytest.raises(Denied):
-        trust.change(home, lambda store: store.with_key(trusting(keys.generate())))
+        trust.change(home, lambda store: store.with_key(trusting(private_keys.generate())))
 
 
 def test_the_folder_of_keys_counts_too(home: Path) -> None:
     store = KeyStore(home / "keys")
-    store.create("default", keys.generate(), None)
+    store.create("default", private_keys.generate(), None)
     store.folder.chmod(0o777)
     with pytest.raises(Denied):
         store.load("default", lambda _: None)
@@ -94,7 +94,7 @@ def test_a_pipe_never_makes_anybody_wait(home: Path, tmp_path: Path) -> None:
     with pytest.raises(Refused):
         TrustStore.load(home)
     store = KeyStore(home / "keys")
-    store.create("default", keys.generate(), None)
+    store.create("default", private_keys.generate(), None)
     (store.folder / "default.pub.pem").unlink()
     os.mkfifo(store.folder / "default.pub.pem", 0o600)
     with pytest.raises(Refused):

@@ -6,11 +6,11 @@ from hypothesis import strategies as st
 
 from kolm import canonical, digest
 from kolm.errors import KolmError, Refused
-from kolm.sign import predicates, statement
+from kolm.sign import making, predicates, statement
 
 SUBJECT = digest.of_bytes(b"manifest")
 A, B, C = (digest.of_bytes(letter) for letter in (b"a", b"b", b"c"))
-BUILD = predicates.Build(
+BUILD = making.Build(
     name="easy-vqa",
     spec=A,
     lock=B,
@@ -24,11 +24,11 @@ BUILD = predicates.Build(
     finished=datetime(2026, 1, 2, 5, 0, 0, tzinfo=timezone(timedelta(hours=1))),
     measured={"train_seconds": "12.5", "peak_memory_bytes": 10},
 )
-MODULES = predicates.modules(modules=A, base_root=B, words=["vision frozen", "language adapted"])
-TEST_RESULT = predicates.test_result(
+MODULES = making.modules(modules=A, base_root=B, words=["vision frozen", "language adapted"])
+TEST_RESULT = making.test_result(
     passed=["k", "accuracy"], failed=[], configuration={"spec.lock.json": B, "evaluation.json": A}
 )
-SUMMARY = predicates.verification_summary(
+SUMMARY = making.verification_summary(
     bundle=SUBJECT,
     policy_name="default",
     policy=A,
@@ -48,7 +48,7 @@ ENTRY = {
     "state": "active",
 }
 KINDS = {
-    predicates.PROVENANCE: predicates.provenance(BUILD),
+    predicates.PROVENANCE: making.provenance(BUILD),
     predicates.MODULES: MODULES,
     predicates.TEST_RESULT: TEST_RESULT,
     predicates.VERIFICATION_SUMMARY: SUMMARY,
@@ -58,14 +58,14 @@ KINDS = {
 
 @pytest.mark.parametrize("kind", list(KINDS))
 def test_a_statement_of_each_kind_comes_back(kind):
-    data = statement.statement(SUBJECT, "demo", kind, KINDS[kind])
+    data = making.statement(SUBJECT, "demo", kind, KINDS[kind])
     said = statement.parse(data)
     assert (said.subject, said.name, said.predicate_type) == (SUBJECT, "demo", kind)
     assert said.predicate == KINDS[kind]
 
 
 def test_provenance_names_inputs_times_and_measurements():
-    made = predicates.provenance(BUILD)
+    made = making.provenance(BUILD)
     definition, run = made["buildDefinition"], made["runDetails"]
     assert definition["buildType"] == "urn:kolm:compile:v1"
     assert definition["externalParameters"] == {"name": "easy-vqa", "spec": A}
@@ -89,11 +89,11 @@ def test_a_time_without_a_zone_is_an_error():
 
 def test_a_fraction_is_not_signed():
     with pytest.raises(TypeError):
-        statement.statement(SUBJECT, "d", predicates.MODULES, {**MODULES, "words": [0.5]})
+        making.statement(SUBJECT, "d", predicates.MODULES, {**MODULES, "words": [0.5]})
 
 
 def test_one_failed_floor_makes_the_result_failed():
-    made = predicates.test_result(passed=["a"], failed=["b"], configuration={"x": A})
+    made = making.test_result(passed=["a"], failed=["b"], configuration={"x": A})
     assert (made["result"], made["failedTests"]) == ("FAILED", ["b"])
     assert TEST_RESULT["result"] == "PASSED"
     assert [item["name"] for item in TEST_RESULT["configuration"]] == [
@@ -146,13 +146,13 @@ def test_a_predicate_that_does_not_fit_its_kind_is_refused(kind, change):
     value = canonical.loads(canonical.dumps(KINDS[kind]), where="test")
     change(value)
     with pytest.raises(Refused) as caught:
-        statement.statement(SUBJECT, "demo", kind, value)
+        making.statement(SUBJECT, "demo", kind, value)
     assert caught.value.code == "E_SCHEMA"
 
 
 def _statement(**changes):
     value = canonical.loads(
-        statement.statement(SUBJECT, "demo", predicates.MODULES, MODULES), where="test"
+        making.statement(SUBJECT, "demo", predicates.MODULES, MODULES), where="test"
     )
     return canonical.dumps({**value, **changes})
 
@@ -170,13 +170,13 @@ def test_a_time_that_no_clock_shows_is_refused(kind, change, time):
     value = canonical.loads(canonical.dumps(KINDS[kind]), where="test")
     change(value, time)
     with pytest.raises(Refused) as caught:
-        statement.statement(SUBJECT, "demo", kind, value)
+        making.statement(SUBJECT, "demo", kind, value)
     assert caught.value.code == "E_CLAIM_TIME"
 
 
 def test_a_summary_can_name_the_claims_that_were_read():
     said = {**SUMMARY, "inputAttestations": [{"digest": {"sha256": digest.hex_of(A)}}]}
-    made = predicates.verification_summary(
+    made = making.verification_summary(
         bundle=SUBJECT,
         policy_name="default",
         policy=A,
@@ -187,7 +187,7 @@ def test_a_summary_can_name_the_claims_that_were_read():
         attestations=[A],
     )
     assert made == said
-    data = statement.statement(SUBJECT, "demo", predicates.VERIFICATION_SUMMARY, made)
+    data = making.statement(SUBJECT, "demo", predicates.VERIFICATION_SUMMARY, made)
     assert statement.parse(data).predicate == said
 
 

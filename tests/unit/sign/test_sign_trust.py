@@ -6,11 +6,11 @@ from hypothesis import strategies as st
 
 from kolm import canonical
 from kolm.errors import KolmError, Refused, Unreadable, Usage
-from kolm.sign import claims, envelope, keys, predicates, trust
-from kolm.sign.statement import statement
+from kolm.sign import claims, making, predicates, private_keys, trust
+from kolm.sign.making import statement
 from kolm.sign.trust import KeyRole, Revocation, TrustedKey, TrustStore
 
-POOL = [keys.generate("ed25519" if i % 2 else "p256").public for i in range(6)]
+POOL = [private_keys.generate("ed25519" if i % 2 else "p256").public for i in range(6)]
 
 
 def _trusted(index=0, name="alice", roles=tuple(KeyRole), names=(), revoked=None):
@@ -197,21 +197,21 @@ def _claim(key):
         digest.of_bytes(b"m"),
         "demo",
         predicates.MODULES,
-        predicates.modules(
+        making.modules(
             modules=digest.of_bytes(b"a"), base_root=digest.of_bytes(b"b"), words=["head frozen"]
         ),
     )
-    return envelope.seal(made, key)
+    return making.seal(made, key)
 
 
 def test_a_claim_by_an_unknown_key_could_not_be_looked_at():
     with pytest.raises(Unreadable) as caught:
-        claims.authenticate(_claim(keys.generate()), TrustStore().with_key(_trusted()))
+        claims.authenticate(_claim(private_keys.generate()), TrustStore().with_key(_trusted()))
     assert caught.value.code == "E_KEY_NOT_TRUSTED"
 
 
 def test_a_claim_by_a_revoked_key_is_refused():
-    key = keys.generate()
+    key = private_keys.generate()
     gone = Revocation(on="2026-01-01T00:00:00Z", reason="lost")
     entry = TrustedKey(name="a", key=key.public, roles=frozenset(KeyRole), revoked=gone)
     with pytest.raises(Refused) as caught:

@@ -13,8 +13,8 @@ from kolm.errors import Refused, Unreadable, Usage
 from kolm.records import codec
 from kolm.records.verification import Verdict
 from kolm.score.cases import answer_type
-from kolm.sign import envelope, predicates, statement
-from kolm.sign.keys import PrivateKey, generate
+from kolm.sign import making, predicates
+from kolm.sign.private_keys import PrivateKey, generate
 from kolm.sign.trust import TrustStore
 from kolm.verify.demands import SLICE_CASES
 from kolm.verify.policy import BUILT_IN, PackDemand, load_policy, read_policy
@@ -184,8 +184,8 @@ def scored_by(
     )
     if gate == "failed":
         said["gate"] = {**said["gate"], "floors_passed": False, "verdict": "failed"}
-    made = statement.statement(world.parts.content_id(), "toy", predicates.KSCORE, said)
-    return envelope.seal(made, key)
+    made = making.statement(world.parts.content_id(), "toy", predicates.KSCORE, said)
+    return making.seal(made, key)
 
 
 class Hospital:

@@ -13,7 +13,7 @@ import pytest
 from kolm import canonical, digest
 from kolm.records.verification import Evidence, Verdict
 from kolm.score.kscore import kscore_v1
-from kolm.sign import envelope, predicates, statement
+from kolm.sign import making, predicates
 from kolm.verify.policy import BUILT_IN
 from tests.support import toy_documents
 from tests.support.audits import Answers, Pictures, World
@@ -361,8 +361,8 @@ def with_other_cases(world: World, **changes: Any) -> Answers:
     score(**changes)(said)
     if "composite" not in changes:
         follow(claim)
-    stated = statement.statement(world.parts.content_id(), "toy", predicates.KSCORE, claim)
-    extra = envelope.seal(stated, world.publisher)
+    stated = making.statement(world.parts.content_id(), "toy", predicates.KSCORE, claim)
+    extra = making.seal(stated, world.publisher)
     return world.audit(claims=[*world.parts.claims(world.publisher), extra])
 
 

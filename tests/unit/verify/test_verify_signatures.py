@@ -11,8 +11,8 @@ import pytest
 
 from kolm import canonical, digest
 from kolm.records.verification import Verdict
-from kolm.sign import envelope, predicates, statement
-from kolm.sign.keys import PrivateKey, generate
+from kolm.sign import envelope, making, predicates
+from kolm.sign.private_keys import PrivateKey, generate
 from kolm.sign.trust import KeyRole, Revocation, TrustStore
 from kolm.verify.policy import BUILT_IN, ClaimDemand, Policy
 from tests.support.audits import World, trusting
@@ -26,7 +26,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> World:
 
 
 def claim(world: World, kind: str, said: dict[str, Any], key: PrivateKey) -> bytes:
-    return envelope.seal(statement.statement(world.parts.content_id(), "toy", kind, said), key)
+    return making.seal(making.statement(world.parts.content_id(), "toy", kind, said), key)
 
 
 def test_v10_two_key_names_in_one_envelope_are_refused(world: World) -> None:
@@ -41,7 +41,7 @@ def test_v10_a_claim_of_an_unknown_kind_is_refused(world: World) -> None:
     bundle = canonical.loads(claims[0], where="claim")
     payload = canonical.loads(base64.b64decode(bundle["dsseEnvelope"]["payload"]), where="payload")
     payload["predicateType"] = "https://example.com/praise/v1"
-    signed = envelope.seal(canonical.dumps(payload), world.publisher)
+    signed = making.seal(canonical.dumps(payload), world.publisher)
     assert "V10" in world.audit(claims=[*claims, signed]).failed
 
 
@@ -52,7 +52,7 @@ def test_v10_a_time_that_no_clock_shows_is_refused(world: World, stated: str) ->
     claims = world.parts.claims(world.publisher)
     payload = canonical.loads(envelope.open_envelope(claims[0]).payload, where="payload")
     payload["predicate"]["runDetails"]["metadata"]["finishedOn"] = stated
-    signed = envelope.seal(canonical.dumps(payload), world.publisher)
+    signed = making.seal(canonical.dumps(payload), world.publisher)
     assert {"V10", "V13"} <= world.audit(claims=[signed, *claims[1:]]).failed
 
 
@@ -156,7 +156,7 @@ def audit_summary(
     world: World, *, key: PrivateKey, names: Sequence[bytes] = (), **change: Any
 ) -> bytes:
     """What an auditor signed on 2026-01-03 about the world's bundle and the claims that it read."""
-    said = predicates.verification_summary(
+    said = making.verification_summary(
         bundle=world.parts.content_id(),
         policy_name="audit",
         policy=OTHER,

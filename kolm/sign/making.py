@@ -1,0 +1,199 @@
+"""Claims as a signer makes them: what each kind says, its statement, and the envelope around it.
+
+Pure functions of facts that are passed in: no clock, no files. What is said stays within what the
+builder knows: a compile on somebody's own machine is SLSA Build L1, and nothing here claims more.
+Reading a claim needs none of this.
+"""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from kolm import canonical, digest
+from kolm.digest import Digest
+from kolm.sign.envelope import BUNDLE_MEDIA_TYPE, PAYLOAD_TYPE, pae
+from kolm.sign.predicates import LOCAL_BUILDER, bundle_uri, instant
+from kolm.sign.private_keys import PrivateKey
+from kolm.sign.statement import STATEMENT_TYPE, parse
+
+if TYPE_CHECKING:
+    from kolm.records.documents import (
+        PredicateModules,
+        PredicateProvenance,
+        PredicateProvenanceBuildDefinitionResolvedDependency,
+        PredicateTestResult,
+        PredicateVerificationSummary,
+        PredicateVerificationSummaryVerifiedLevel,
+    )
+
+
+BUILD_TYPE: Final = "urn:kolm:compile:v1"
+LOCAL_VERIFIER: Final = "urn:kolm:verifier:local:v1"
+LEVELS: Final[dict[str, PredicateVerificationSummaryVerifiedLevel]] = {
+    "base_identity": "KOLM_BASE_IDENTITY",
+    "delta_scope": "KOLM_DELTA_SCOPE",
+    "process": "KOLM_PROCESS",
+    "scores": "KOLM_SCORES",
+}
+
+
+class Build(NamedTuple):
+    """The facts of one compile.
+
+    `environment` is the lock's environment, its class included; `measured` holds integers with
+    their unit in the name and decimal strings. Times carry their zone.
+    """
+
+    name: str
+    spec: Digest
+    lock: Digest
+    base_id: str
+    base_root: Digest
+    snapshot: Digest
+    snapshot_root: Digest
+    environment: Mapping[str, str | int]
+    version: str
+    started: datetime
+    finished: datetime
+    measured: Mapping[str, str | int]
+    builder: str = LOCAL_BUILDER
+
+
+def provenance(build: Build) -> PredicateProvenance:
+    """The predicate of SLSA provenance v1 for a compile."""
+    base: PredicateProvenanceBuildDefinitionResolvedDependency = {
+        "name": "base",
+        "digest": {"merkleSha256": digest.hex_of(build.base_root)},
+        "annotations": {"id": build.base_id},
+    }
+    snapshot: PredicateProvenanceBuildDefinitionResolvedDependency = {
+        "name": "snapshot",
+        "digest": {
+            "merkleSha256": digest.hex_of(build.snapshot_root),
+            "sha256": digest.hex_of(build.snapshot),
+        },
+    }
+    environment: dict[str, Digest | str | int | bool | None] = dict(build.environment)
+    return {
+        "buildDefinition": {
+            "buildType": BUILD_TYPE,
+            "externalParameters": {"name": build.name, "spec": build.spec},
+            "internalParameters": {
+                "environment": environment,
+                "lock": build.lock,
+            },
+            "resolvedDependencies": [base, snapshot],
+        },
+        "runDetails": {
+            "builder": {"id": build.builder, "version": {"kolm": build.version}},
+            "metadata": {
+                "startedOn": instant(build.started),
+                "finishedOn": instant(build.finished),
+            },
+            "byproducts": [{"name": "measured", "annotations": dict(build.measured)}],
+        },
+    }
+
+
+def modules(*, modules: Digest, base_root: Digest, words: Sequence[str]) -> PredicateModules:
+    """The predicate that names `modules.jsonl`, the base and what is claimed of its roles."""
+    return {"base": base_root, "modules": modules, "words": list(words)}
+
+
+def test_result(
+    *,
+    passed: Sequence[str],
+    failed: Sequence[str],
+    configuration: Mapping[str, Digest],
+) -> PredicateTestResult:
+    """The gate verdict as an in-toto test result: floors by name, passed unless one failed.
+
+    `configuration` gives the documents that decided, by member name.
+    """
+    return {
+        "result": "FAILED" if failed else "PASSED",
+        "configuration": [
+            {"name": name, "digest": {"sha256": digest.hex_of(configuration[name])}}
+            for name in sorted(configuration)
+        ],
+        "passedTests": sorted(passed),
+        "warnedTests": [],
+        "failedTests": sorted(failed),
+    }
+
+
+def verification_summary(
+    *,
+    bundle: Digest,
+    policy_name: str,
+    policy: Digest,
+    passed: bool,
+    reached: Sequence[str],
+    version: str,
+    now: datetime,
+    attestations: Sequence[Digest] = (),
+) -> PredicateVerificationSummary:
+    """That this machine audited a bundle.
+
+    `reached` holds the verdicts reached, of ``delta_scope``, ``base_identity``, ``process`` and
+    ``scores``; `attestations` the claims that were read.
+    """
+    summary: PredicateVerificationSummary = {
+        "verifier": {"id": LOCAL_VERIFIER, "version": {"kolm": version}},
+        "timeVerified": instant(now),
+        "resourceUri": bundle_uri(bundle),
+        "policy": {
+            "uri": f"urn:kolm:policy:{policy_name}",
+            "digest": {"sha256": digest.hex_of(policy)},
+        },
+        "verificationResult": "PASSED" if passed else "FAILED",
+        "verifiedLevels": [LEVELS[verdict] for verdict in sorted(reached)],
+    }
+    if attestations:
+        summary["inputAttestations"] = [
+            {"digest": {"sha256": digest.hex_of(claim)}} for claim in attestations
+        ]
+    return summary
+
+
+def statement(
+    subject: Digest, name: str, predicate_type: str, predicate: Mapping[str, object]
+) -> bytes:
+    """The canonical bytes of a statement about a bundle.
+
+    Raises:
+        Refused: the predicate does not fit its type; what kolm would refuse it does not sign.
+    """
+    value = {
+        "_type": STATEMENT_TYPE,
+        "subject": [{"name": name, "digest": {"sha256": digest.hex_of(subject)}}],
+        "predicateType": predicate_type,
+        "predicate": dict(predicate),
+    }
+    data = canonical.dumps(value)
+    parse(data, where="new statement")
+    return data
+
+
+def seal(statement: bytes, key: PrivateKey) -> bytes:
+    """Sign a statement and give the canonical bytes of its envelope."""
+    keyid = key.public.keyid
+    return canonical.dumps(
+        {
+            "mediaType": BUNDLE_MEDIA_TYPE,
+            "verificationMaterial": {"publicKey": {"hint": keyid}, "tlogEntries": []},
+            "dsseEnvelope": {
+                "payload": base64.b64encode(statement).decode("ascii"),
+                "payloadType": PAYLOAD_TYPE,
+                "signatures": [
+                    {
+                        "keyid": keyid,
+                        "sig": base64.b64encode(key.sign(pae(statement))).decode("ascii"),
+                    }
+                ],
+            },
+        }
+    )
