@@ -7,13 +7,17 @@ constant that tells them apart, or after their title.
 
 from __future__ import annotations
 
+import ast
 import keyword
 import re
+from collections.abc import Collection, Iterable, Mapping
+from pathlib import Path
 from typing import Any
 
 from kolm import schema
 
 NOTICE = "Written by docs/generate.py; edit schemas/ instead."
+PACKAGE = Path(__file__).parent.parent / "kolm"
 DIGEST = "^sha256:[0-9a-f]{64}$"
 _OF_A_SCHEMA = re.compile(r"schemas/(\w+)\.schema\.json")  # how a schema says that it embeds one
 SIMPLE = {"string": "str", "integer": "int", "number": "float", "boolean": "bool", "null": "None"}
@@ -29,7 +33,7 @@ def names(folder: str = "") -> list[str]:
 
 def documents_module() -> str:
     """kolm/records/documents.py."""
-    head = f'''"""The documents as types. For type checkers alone: at run time nothing needs them.
+    return f'''"""The documents as types. For type checkers alone: at run time nothing needs them.
 
 {NOTICE} What the type does not say of a text or a number,
 the schema does.
@@ -39,13 +43,14 @@ from collections.abc import Mapping
 from typing import Literal, NotRequired, TypedDict, final
 
 from kolm.digest import Digest
-'''
-    return head + "".join(types_of(name) for name in names())
+''' + "".join(types_of(names(), _named("documents")).values())
 
 
 def answers_module() -> str:
     """kolm/records/answers.py."""
-    head = f'''"""What commands answer under ``--json``, as types, like `documents`.
+    text = "".join(types_of(names("cli/"), _named("answers")).values())
+    documents = [name for name in map(class_name, names()) if re.search(rf"\b{name}\b", text)]
+    return f'''"""What commands answer under ``--json``, as types, like `documents`.
 
 {NOTICE}
 """
@@ -53,44 +58,92 @@ def answers_module() -> str:
 from typing import Literal, NotRequired, TypedDict, final
 
 from kolm.digest import Digest
-from kolm.records.documents import '''
-    text = "".join(types_of(name) for name in names("cli/"))
-    documents = [class_name(name) for name in names()]
-    return (
-        head
-        + ", ".join(name for name in documents if re.search(rf"\b{name}\b", text))
-        + "\n"
-        + text
-    )
+from kolm.records.documents import {", ".join(documents)}
+{text}'''
 
 
 def kinds_module() -> str:
     """kolm/records/kinds.py."""
-    rows = [
-        f'{name.upper()}: Final[DocumentKind[{class_name(name)}]] = DocumentKind("{name}")'
+    typed = types_of(names(), _named("documents"))
+    rows = "".join(
+        f'{name.upper()}: Final[DocumentKind[{_of_kind(name, typed)}]] = DocumentKind("{name}")\n'
         for name in names()
-    ]
-    head = f'''"""The kinds of documents: the name of a schema, with the type of what fits it.
+    )
+    return f'''"""The kinds of documents: the name of a schema, with the type of what fits it.
 
-{NOTICE}
+{NOTICE} One that no code takes apart is a mapping.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Final
 
 from kolm.schema import DocumentKind
 
 if TYPE_CHECKING:
-    from kolm.records.documents import (
-'''
-    imports = "".join(f"        {class_name(name)},\n" for name in names())
-    return f"{head}{imports}    )\n\n" + "\n".join(rows) + "\n"
+    from kolm.records import documents
+
+{rows}'''
 
 
-def types_of(name: str) -> str:
-    """The types of one schema, inner ones first."""
-    return _Types(name).text()
+def _of_kind(name: str, typed: Mapping[str, str]) -> str:
+    made = class_name(name)
+    return f"documents.{made}" if made in typed else "Mapping[str, object]"
+
+
+def _named(module: str) -> set[str]:
+    """The types of a module that the code asks for, by their names."""
+    return {
+        alias.name
+        for path in PACKAGE.rglob("*.py")
+        for node in ast.walk(ast.parse(path.read_bytes()))
+        if isinstance(node, ast.ImportFrom) and node.module == f"kolm.records.{module}"
+        for alias in node.names
+    }
+
+
+def types_of(schemas: Iterable[str], named: Collection[str] | None = None) -> dict[str, str]:
+    """The types of schemas, by name, inner ones first: those that are named, and what is in them.
+
+    Types that say the same are one; a choice of constants without a name stands where it is used.
+
+    Args:
+        named: by the code; None for all of them.
+    """
+    made: dict[str, str] = {}
+    for name in schemas:
+        made |= _Types(name).made()
+    named = made if named is None else named
+    choices = {
+        name: text.partition(" = ")[2].strip()
+        for name, text in made.items()
+        if name not in named and text.startswith(f"\n{name} = Literal[")
+    }
+    made = {name: _renamed(made[name], choices) for name in made if name not in choices}
+    while shorter := _shorter(made, named):
+        made = {shorter.get(name, name): _renamed(made[name], shorter) for name in made}
+    kept: dict[str, str] = {}
+    for name, text in reversed(made.items()):
+        if name in named or any(re.search(rf"\b{name}\b", outer) for outer in kept.values()):
+            kept[name] = text
+    return dict(reversed(kept.items()))
+
+
+def _shorter(made: Mapping[str, str], named: Collection[str]) -> dict[str, str]:
+    """Of types that say the same, the name to keep for each other one: named by the code, short."""
+    same: dict[str, list[str]] = {}
+    for name, text in made.items():
+        same.setdefault(_renamed(text, {name: "_"}), []).append(name)
+    shorter = {}
+    for alike in same.values():
+        keep = min(alike, key=lambda name: (name not in named, len(name)))
+        shorter |= {name: keep for name in alike if name != keep}
+    return shorter
+
+
+def _renamed(text: str, names: Mapping[str, str]) -> str:
+    return re.sub(r"\w+", lambda word: names.get(word[0], word[0]), text)
 
 
 def class_name(name: str) -> str:
@@ -105,11 +158,11 @@ class _Types:
         self._made: dict[str, str] = {}
         self._known: dict[str, str] = {}
 
-    def text(self) -> str:
+    def made(self) -> dict[str, str]:
         made = self._type(self._schema, self._name)
         if made != self._name:
             self._define(self._name, f"{self._name} = {made}\n")
-        return "".join(f"\n{text}" for text in self._made.values())
+        return {name: f"\n{text}" for name, text in self._made.items()}
 
     def _define(self, name: str, text: str) -> str:
         if self._made.setdefault(name, text) != text:
@@ -184,10 +237,6 @@ class _Types:
             return self._define(name, f"class {name}(TypedDict):\n{lines}")
         lines = "".join(f"    {key!r}: {made},\n" for key, made in fields)
         return self._define(name, f"{name} = TypedDict({name!r}, {{\n{lines}}})\n")
-
-
-def _literal(part: dict[str, Any]) -> str:
-    return f"Literal[{', '.join(map(repr, part['enum']))}]"
 
 
 def _literal(part: dict[str, Any]) -> str:

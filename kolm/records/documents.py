@@ -9,18 +9,14 @@ from typing import Literal, NotRequired, TypedDict, final
 
 from kolm.digest import Digest
 
-CaptureImageMediaType = Literal['image/png', 'image/jpeg', 'image/webp']
-
 class CaptureImage(TypedDict):
     bytes: int
     file: Digest
     height: int
-    media_type: CaptureImageMediaType
+    media_type: Literal['image/png', 'image/jpeg', 'image/webp']
     orientation: int
     pixels: Digest
     width: int
-
-CaptureMessageRole = Literal['system', 'user', 'assistant']
 
 class CapturePartText(TypedDict):
     text: str
@@ -33,14 +29,12 @@ class CapturePartImage(TypedDict):
 CapturePart = CapturePartText | CapturePartImage
 
 class CaptureMessage(TypedDict):
-    role: CaptureMessageRole
+    role: Literal['system', 'user', 'assistant']
     content: list[CapturePart]
 
 class CaptureSource(TypedDict):
     kind: str
     name: str
-
-CaptureSplit = Literal['train', 'validation', 'eval', None]
 
 class CaptureCorrection(TypedDict):
     start: int
@@ -52,7 +46,7 @@ class Capture(TypedDict):
     license: str
     messages: list[CaptureMessage]
     source: CaptureSource
-    split: CaptureSplit
+    split: Literal['train', 'validation', 'eval', None]
     tags: list[str]
     rejected: NotRequired[str]
     corrections: NotRequired[list[CaptureCorrection]]
@@ -83,38 +77,17 @@ class Entry(TypedDict):
     sequence: int
     state: str
 
-class EnvelopeVerificationMaterialPublicKey(TypedDict):
-    hint: str
-
-class EnvelopeVerificationMaterial(TypedDict):
-    publicKey: EnvelopeVerificationMaterialPublicKey
-    tlogEntries: list[object]
-
-class EnvelopeDsseEnvelopeSignature(TypedDict):
-    keyid: str
-    sig: str
-
-class EnvelopeDsseEnvelope(TypedDict):
-    payload: str
-    payloadType: Literal['application/vnd.in-toto+json']
-    signatures: list[EnvelopeDsseEnvelopeSignature]
-
-class Envelope(TypedDict):
-    mediaType: Literal['application/vnd.dev.sigstore.bundle.v0.3+json']
-    verificationMaterial: EnvelopeVerificationMaterial
-    dsseEnvelope: EnvelopeDsseEnvelope
-
-class EvaluationMetricAnls(TypedDict):
+class MetricAnls(TypedDict):
     kind: Literal['anls']
     threshold: str
 
-class EvaluationMetricContains(TypedDict):
+class MetricContains(TypedDict):
     kind: Literal['contains']
 
-class EvaluationMetricExact(TypedDict):
+class MetricExact(TypedDict):
     kind: Literal['exact']
 
-class EvaluationMetricRelaxed(TypedDict):
+class MetricRelaxed(TypedDict):
     kind: Literal['relaxed']
     tolerance: str
 
@@ -133,13 +106,11 @@ class EvaluationMajority(TypedDict):
     accuracy: str
     interval: EvaluationInterval
 
-EvaluationPairedMethod = Literal['mcnemar-exact', 'sign-exact']
-
 class EvaluationPaired(TypedDict):
     adapter_only: int
     base_only: int
     p: str
-    method: EvaluationPairedMethod
+    method: Literal['mcnemar-exact', 'sign-exact']
 
 EvaluationSliceKind = Literal['answer_type', 'image_size', 'tag']
 
@@ -160,7 +131,7 @@ class EvaluationFloor(TypedDict):
 
 class Evaluation(TypedDict):
     schema: Literal['urn:kolm:evaluation:v1']
-    metric: EvaluationMetricAnls | EvaluationMetricContains | EvaluationMetricExact | EvaluationMetricRelaxed
+    metric: MetricAnls | MetricContains | MetricExact | MetricRelaxed
     cases: int
     covered: int
     distinct_questions: int
@@ -209,13 +180,11 @@ class KscoreAxes(TypedDict):
     C: str
     V: str
 
-KscoreGateVerdict = Literal['passed', 'failed']
-
 class KscoreGate(TypedDict):
     k: str | None
     k_passed: bool | None
     floors_passed: bool
-    verdict: KscoreGateVerdict
+    verdict: Literal['passed', 'failed']
 
 class KscorePackOverlap(TypedDict):
     cases: int
@@ -294,8 +263,6 @@ class LockTrainFreeze(TypedDict):
     projector: bool
     projector_after_steps: int | None
 
-LockTrainSchedule = Literal['cosine', 'linear', 'constant']
-
 class LockTrainEarlyStopping(TypedDict):
     patience: int
     every_steps: int
@@ -304,15 +271,13 @@ class LockTrainContinues(TypedDict):
     state: Digest
     chain: Digest
 
-LockTrainPrecision = Literal['float32', 'bfloat16']
-
 class LockTrain(TypedDict):
     objective: LockTrainObjective
     method: LockTrainMethodIa3 | LockTrainMethodLora
     freeze: LockTrainFreeze
     learning_rate: str
     projector_learning_rate: str
-    schedule: LockTrainSchedule
+    schedule: Literal['cosine', 'linear', 'constant']
     warmup_steps: int
     weight_decay: str
     max_grad_norm: str
@@ -325,22 +290,8 @@ class LockTrain(TypedDict):
     segments: int
     early_stopping: LockTrainEarlyStopping | None
     continues: LockTrainContinues | None
-    precision: LockTrainPrecision
+    precision: Literal['float32', 'bfloat16']
     quantisation: None
-
-class LockEvaluationMetricAnls(TypedDict):
-    kind: Literal['anls']
-    threshold: str
-
-class LockEvaluationMetricContains(TypedDict):
-    kind: Literal['contains']
-
-class LockEvaluationMetricExact(TypedDict):
-    kind: Literal['exact']
-
-class LockEvaluationMetricRelaxed(TypedDict):
-    kind: Literal['relaxed']
-    tolerance: str
 
 class LockEvaluationFloors(TypedDict):
     accuracy_lower_bound: str | None
@@ -359,7 +310,7 @@ class LockEvaluationCostPerToken(TypedDict):
     usd_per_1000_tokens: str
 
 class LockEvaluation(TypedDict):
-    metric: LockEvaluationMetricAnls | LockEvaluationMetricContains | LockEvaluationMetricExact | LockEvaluationMetricRelaxed
+    metric: MetricAnls | MetricContains | MetricExact | MetricRelaxed
     max_new_tokens: int
     batch_size: int
     floors: LockEvaluationFloors
@@ -426,22 +377,6 @@ class Manifest(TypedDict):
     mediaType: Literal['application/vnd.oci.image.manifest.v1+json']
     schemaVersion: Literal[2]
 
-class MetricAnls(TypedDict):
-    kind: Literal['anls']
-    threshold: str
-
-class MetricContains(TypedDict):
-    kind: Literal['contains']
-
-class MetricExact(TypedDict):
-    kind: Literal['exact']
-
-class MetricRelaxed(TypedDict):
-    kind: Literal['relaxed']
-    tolerance: str
-
-Metric = MetricAnls | MetricContains | MetricExact | MetricRelaxed
-
 ModulesRowDtype = Literal['BOOL', 'U8', 'I8', 'F8_E4M3', 'F8_E5M2', 'I16', 'U16', 'F16', 'BF16', 'I32', 'U32', 'F32', 'I64', 'U64', 'F64']
 
 class ModulesRowAdapter(TypedDict):
@@ -487,64 +422,6 @@ ModulesRow = TypedDict('ModulesRow', {
     'weight_norm': str | None,
 })
 
-PolicyClaimPredicate = Literal['https://slsa.dev/provenance/v1', 'urn:kolm:modules:v1', 'urn:kolm:kscore:v1', 'https://in-toto.io/attestation/test-result/v0.1', 'https://slsa.dev/verification_summary/v1']
-
-PolicyClaimRole = Literal['builder', 'evaluator', 'verifier']
-
-class PolicyClaim(TypedDict):
-    predicate: PolicyClaimPredicate
-    role: PolicyClaimRole
-    threshold: int
-    keys: NotRequired[list[str]]
-
-PolicyGate = Literal['passed', 'any']
-
-PolicyText = Literal['published', 'any']
-
-PolicyLowerBoundAbove = Literal['base', 'blind', 'majority']
-
-class PolicyMetricAnls(TypedDict):
-    kind: Literal['anls']
-    threshold: str
-
-class PolicyMetricContains(TypedDict):
-    kind: Literal['contains']
-
-class PolicyMetricExact(TypedDict):
-    kind: Literal['exact']
-
-class PolicyMetricRelaxed(TypedDict):
-    kind: Literal['relaxed']
-    tolerance: str
-
-class PolicyPack(TypedDict):
-    evaluator: str
-    pack: Digest
-
-PolicyReach = Literal['delta_scope', 'base_identity', 'process', 'scores']
-
-class Policy(TypedDict):
-    schema: Literal['urn:kolm:policy:v1']
-    name: str
-    claims: list[PolicyClaim]
-    same_signer: NotRequired[bool]
-    gate: NotRequired[PolicyGate]
-    text: NotRequired[PolicyText]
-    base_roots: NotRequired[list[Digest]]
-    eval_pack_roots: NotRequired[list[Digest]]
-    environment_classes: NotRequired[list[Digest]]
-    minimum_eval_cases: NotRequired[int]
-    lower_bound_above: NotRequired[list[PolicyLowerBoundAbove]]
-    families: NotRequired[list[str]]
-    methods: NotRequired[list[str]]
-    metrics: NotRequired[list[Literal['anls', 'contains', 'exact', 'relaxed'] | PolicyMetricAnls | PolicyMetricContains | PolicyMetricExact | PolicyMetricRelaxed]]
-    freeze: NotRequired[list[str]]
-    floors: NotRequired[dict[str, str]]
-    packs: NotRequired[list[PolicyPack]]
-    licenses: NotRequired[list[str]]
-    measurements: NotRequired[Literal['worst'] | str]
-    reach: NotRequired[list[PolicyReach]]
-
 class PredicateModules(TypedDict):
     base: Digest
     modules: Digest
@@ -558,8 +435,6 @@ class PredicateProvenanceBuildDefinitionInternalParameters(TypedDict):
     lock: Digest
     environment: dict[str, Digest | str | int | bool | None]
 
-PredicateProvenanceBuildDefinitionResolvedDependencyName = Literal['base', 'snapshot']
-
 class PredicateProvenanceBuildDefinitionResolvedDependencyDigest(TypedDict):
     merkleSha256: str
     sha256: NotRequired[str]
@@ -568,7 +443,7 @@ class PredicateProvenanceBuildDefinitionResolvedDependencyAnnotations(TypedDict)
     id: str
 
 class PredicateProvenanceBuildDefinitionResolvedDependency(TypedDict):
-    name: PredicateProvenanceBuildDefinitionResolvedDependencyName
+    name: Literal['base', 'snapshot']
     digest: PredicateProvenanceBuildDefinitionResolvedDependencyDigest
     annotations: NotRequired[PredicateProvenanceBuildDefinitionResolvedDependencyAnnotations]
 
@@ -602,54 +477,37 @@ class PredicateProvenance(TypedDict):
     buildDefinition: PredicateProvenanceBuildDefinition
     runDetails: PredicateProvenanceRunDetails
 
-PredicateTestResultResult = Literal['PASSED', 'FAILED']
-
-class PredicateTestResultConfigurationDigest(TypedDict):
+class StatementSubjectDigest(TypedDict):
     sha256: str
 
-class PredicateTestResultConfiguration(TypedDict):
+class StatementSubject(TypedDict):
     name: str
-    digest: PredicateTestResultConfigurationDigest
+    digest: StatementSubjectDigest
 
 class PredicateTestResult(TypedDict):
-    result: PredicateTestResultResult
-    configuration: list[PredicateTestResultConfiguration]
+    result: Literal['PASSED', 'FAILED']
+    configuration: list[StatementSubject]
     passedTests: list[str]
     warnedTests: list[object]
     failedTests: list[str]
 
-class PredicateVerificationSummaryVerifierVersion(TypedDict):
-    kolm: str
-
-class PredicateVerificationSummaryVerifier(TypedDict):
-    id: str
-    version: PredicateVerificationSummaryVerifierVersion
-
-class PredicateVerificationSummaryPolicyDigest(TypedDict):
-    sha256: str
-
 class PredicateVerificationSummaryPolicy(TypedDict):
     uri: str
-    digest: PredicateVerificationSummaryPolicyDigest
-
-class PredicateVerificationSummaryInputAttestationDigest(TypedDict):
-    sha256: str
+    digest: StatementSubjectDigest
 
 class PredicateVerificationSummaryInputAttestation(TypedDict):
     uri: NotRequired[str]
-    digest: PredicateVerificationSummaryInputAttestationDigest
-
-PredicateVerificationSummaryVerificationResult = Literal['PASSED', 'FAILED']
+    digest: StatementSubjectDigest
 
 PredicateVerificationSummaryVerifiedLevel = Literal['KOLM_DELTA_SCOPE', 'KOLM_BASE_IDENTITY', 'KOLM_PROCESS', 'KOLM_SCORES']
 
 class PredicateVerificationSummary(TypedDict):
-    verifier: PredicateVerificationSummaryVerifier
+    verifier: PredicateProvenanceRunDetailsBuilder
     timeVerified: str
     resourceUri: str
     policy: PredicateVerificationSummaryPolicy
     inputAttestations: NotRequired[list[PredicateVerificationSummaryInputAttestation]]
-    verificationResult: PredicateVerificationSummaryVerificationResult
+    verificationResult: Literal['PASSED', 'FAILED']
     verifiedLevels: list[PredicateVerificationSummaryVerifiedLevel]
 
 PredictionsRowOutcomeFinish = Literal['stop', 'length']
@@ -716,9 +574,6 @@ class ReceiptVlmTrainMethodLora(TypedDict):
     use_dora: bool
     use_rslora: bool
 
-class ReceiptVlmTrainObjective(TypedDict):
-    kind: Literal['sft']
-
 class ReceiptVlmTrain(TypedDict):
     adapter_bytes: int
     base_parameters: int
@@ -732,7 +587,7 @@ class ReceiptVlmTrain(TypedDict):
     max_seq_length: int
     method: ReceiptVlmTrainMethodIa3 | ReceiptVlmTrainMethodLora
     model_id: str
-    objective: ReceiptVlmTrainObjective
+    objective: LockTrainObjective
     optimizer: str
     papers: list[str]
     precision: str
@@ -756,22 +611,11 @@ class Receipt(TypedDict):
     trace: ReceiptTrace
     vlm_train: ReceiptVlmTrain
 
-class Registry(TypedDict):
-    schema: Literal['urn:kolm:registry:v1']
-
-class Seen(TypedDict):
-    registry: str
-    digest: Digest
-    key: str
-    entry: Entry
-
-SnapshotNearDuplicatesPolicy = Literal['refuse', 'report', 'drop', 'group']
-
 class SnapshotNearDuplicates(TypedDict):
     across_splits: int
     dropped: int
     method: Literal['dhash-8x8-color-v1']
-    policy: SnapshotNearDuplicatesPolicy
+    policy: Literal['refuse', 'report', 'drop', 'group']
 
 class SnapshotRuleOfficial(TypedDict):
     kind: Literal['official']
@@ -813,126 +657,6 @@ class SnapshotRow(TypedDict):
     images: list[SnapshotRowImage]
     split: SnapshotRowSplit
 
-class SpecDataSplit(TypedDict):
-    eval: float
-    validation: NotRequired[float]
-
-SpecDataNearDuplicates = Literal['report', 'refuse', 'drop', 'group']
-
-class SpecData(TypedDict):
-    captures: str
-    split: NotRequired[Literal['official'] | SpecDataSplit]
-    validation: NotRequired[float]
-    near_duplicates: NotRequired[SpecDataNearDuplicates]
-
-class SpecTrainObjective(TypedDict):
-    kind: Literal['sft']
-
-class SpecTrainMethodIa3(TypedDict):
-    kind: Literal['ia3']
-    targets: NotRequired[list[str]]
-    feedforward: NotRequired[list[str]]
-
-class SpecTrainMethodLora(TypedDict):
-    kind: NotRequired[Literal['lora']]
-    rank: NotRequired[int]
-    alpha: NotRequired[int]
-    dropout: NotRequired[float]
-    rslora: NotRequired[bool]
-    dora: NotRequired[bool]
-    targets: NotRequired[list[str]]
-
-class SpecTrainFreeze(TypedDict):
-    vision: NotRequired[bool]
-    projector: NotRequired[bool]
-    projector_after_steps: NotRequired[int]
-
-SpecTrainSchedule = Literal['cosine', 'linear', 'constant']
-
-class SpecTrainEarlyStopping(TypedDict):
-    patience: int
-    every_steps: int
-
-SpecTrainPrecision = Literal['float32', 'bfloat16']
-
-class SpecTrain(TypedDict):
-    objective: NotRequired[Literal['sft'] | SpecTrainObjective]
-    method: NotRequired[Literal['ia3', 'lora'] | SpecTrainMethodIa3 | SpecTrainMethodLora]
-    freeze: NotRequired[SpecTrainFreeze]
-    learning_rate: NotRequired[float]
-    projector_learning_rate: NotRequired[float]
-    schedule: NotRequired[SpecTrainSchedule]
-    warmup_steps: NotRequired[int]
-    weight_decay: NotRequired[float]
-    max_grad_norm: NotRequired[float]
-    steps: NotRequired[int]
-    epochs: NotRequired[float]
-    batch_size: NotRequired[int]
-    accumulation: NotRequired[int]
-    max_seq_length: NotRequired[int]
-    max_images: NotRequired[int]
-    shrink_images: NotRequired[bool]
-    segments: NotRequired[int]
-    early_stopping: NotRequired[SpecTrainEarlyStopping]
-    continues: NotRequired[Digest]
-    precision: NotRequired[SpecTrainPrecision]
-    threads: NotRequired[int]
-
-class SpecEvaluationMetricExact(TypedDict):
-    kind: Literal['exact']
-
-class SpecEvaluationMetricContains(TypedDict):
-    kind: Literal['contains']
-
-class SpecEvaluationMetricRelaxed(TypedDict):
-    kind: Literal['relaxed']
-    tolerance: NotRequired[float]
-
-class SpecEvaluationMetricAnls(TypedDict):
-    kind: Literal['anls']
-    threshold: NotRequired[float]
-
-class SpecEvaluationFloors(TypedDict):
-    accuracy_lower_bound: NotRequired[float | None]
-    worst_slice: NotRequired[float | None]
-    worst_slice_minimum_cases: NotRequired[int]
-    better_than_base_p: NotRequired[float | None]
-    above_blind: NotRequired[float | None]
-    above_majority: NotRequired[float | None]
-    k: NotRequired[float | None]
-
-class SpecEvaluation(TypedDict):
-    metric: NotRequired[Literal['anls', 'contains', 'exact', 'relaxed'] | SpecEvaluationMetricExact | SpecEvaluationMetricContains | SpecEvaluationMetricRelaxed | SpecEvaluationMetricAnls]
-    max_new_tokens: NotRequired[int]
-    batch_size: NotRequired[int]
-    floors: NotRequired[SpecEvaluationFloors]
-
-class SpecPublish(TypedDict):
-    text: NotRequired[bool]
-    images: NotRequired[bool]
-    checkpoints: NotRequired[bool]
-
-class SpecCost(TypedDict):
-    usd_per_1000_tokens: float
-
-class Spec(TypedDict):
-    kolm: Literal[1]
-    name: str
-    base: str
-    data: SpecData
-    train: NotRequired[SpecTrain]
-    evaluation: NotRequired[SpecEvaluation]
-    publish: NotRequired[SpecPublish]
-    cost: NotRequired[Literal['local'] | SpecCost]
-    nonce: NotRequired[str]
-
-class StatementSubjectDigest(TypedDict):
-    sha256: str
-
-class StatementSubject(TypedDict):
-    name: str
-    digest: StatementSubjectDigest
-
 class Statement(TypedDict):
     _type: Literal['https://in-toto.io/Statement/v1']
     subject: list[StatementSubject]
@@ -963,8 +687,6 @@ class TraceRowValidation(TypedDict):
 
 TraceRow = TraceRowStep | TraceRowCheckpoint | TraceRowValidation
 
-TrustKeyRole = Literal['builder', 'evaluator', 'verifier', 'publisher']
-
 class TrustKeyRevoked(TypedDict):
     on: str
     reason: str
@@ -972,100 +694,10 @@ class TrustKeyRevoked(TypedDict):
 class TrustKey(TypedDict):
     name: str
     key: str
-    roles: list[TrustKeyRole]
+    roles: list[Literal['builder', 'evaluator', 'verifier', 'publisher']]
     names: list[str]
     revoked: NotRequired[TrustKeyRevoked]
 
 class Trust(TypedDict):
     schema: Literal['urn:kolm:trust:v1']
     keys: list[TrustKey]
-
-class VerificationBundle(TypedDict):
-    path: str
-    name: NotRequired[str]
-    digest: NotRequired[Digest]
-    cid: NotRequired[str]
-    container: NotRequired[Digest]
-
-class VerificationSigner(TypedDict):
-    keyid: str
-    name: NotRequired[str]
-    predicates: list[str]
-    stated_at: NotRequired[str]
-
-class VerificationPolicy(TypedDict):
-    name: str
-    digest: Digest
-
-VerificationVerdict = Literal['ok', 'failed', 'could_not_look', 'not_checked']
-
-VerificationEvidence = Literal['recomputed', 'attested', 'none']
-
-class VerificationConclusion(TypedDict):
-    verdict: VerificationVerdict
-    evidence: VerificationEvidence
-    detail: str
-    by: list[str]
-
-class VerificationConclusions(TypedDict):
-    overall: VerificationConclusion
-    delta_scope: VerificationConclusion
-    base_identity: VerificationConclusion
-    process: VerificationConclusion
-    scores: VerificationConclusion
-
-VerificationCheckFamily = Literal['container', 'signatures', 'delta scope', 'scores', 'base', 'process', 'policy']
-
-class VerificationFinding(TypedDict):
-    verdict: VerificationVerdict
-    detail: str
-    where: NotRequired[str]
-    expected: NotRequired[str]
-    found: NotRequired[str]
-    code: NotRequired[str]
-
-class VerificationCheck(TypedDict):
-    id: str
-    family: VerificationCheckFamily
-    question: str
-    verdict: VerificationVerdict
-    evidence: VerificationEvidence
-    detail: str
-    by: list[str]
-    findings: list[VerificationFinding]
-    left_out: int
-
-VerificationScoredGate = Literal['passed', 'failed']
-
-class VerificationScored(TypedDict):
-    by: str
-    keyid: str
-    owner: str
-    pack: Digest
-    accuracy: str
-    composite: str
-    gate: VerificationScoredGate
-    measured_on: str
-
-VerificationDemandBy = Literal['publisher', 'policy']
-
-class VerificationDemand(TypedDict):
-    name: str
-    by: VerificationDemandBy
-    demanded: str
-    observed: NotRequired[str]
-    verdict: VerificationVerdict
-    evidence: VerificationEvidence
-
-class Verification(TypedDict):
-    schema: Literal['urn:kolm:verification:v1']
-    bundle: VerificationBundle
-    checked_at: str
-    kolm: str
-    trust: Digest
-    signers: list[VerificationSigner]
-    policy: VerificationPolicy
-    conclusions: VerificationConclusions
-    checks: list[VerificationCheck]
-    scored: list[VerificationScored]
-    demands: list[VerificationDemand]

@@ -19,7 +19,7 @@ from kolm.registry.seen import Seen
 from kolm.sign.trust import TrustStore
 
 if TYPE_CHECKING:
-    from kolm.records.answers import RegistryVerify, RegistryVerifyError, RegistryVerifyVerdict
+    from kolm.records.answers import RegistryListError, RegistryVerify, RegistryVerifyVerdict
 
 
 _STAGE = "registry"
@@ -58,7 +58,7 @@ class Audit:
             "names": self.names,
             "entries": self.entries,
             "bundles": self.bundles,
-            "problems": [cast("RegistryVerifyError", p.to_document()) for p in self.problems],
+            "problems": [cast("RegistryListError", p.to_document()) for p in self.problems],
             "orphans": list(self.orphans),
         }
 

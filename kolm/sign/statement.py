@@ -6,7 +6,7 @@ The subject is a bundle's manifest; its name is for people, only its digest coun
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import NamedTuple, TypeVar, cast
+from typing import TYPE_CHECKING, NamedTuple, TypeVar, cast
 
 from kolm import canonical, digest, schema
 from kolm.digest import Digest
@@ -14,6 +14,9 @@ from kolm.errors import Refused
 from kolm.format.names import Name
 from kolm.records import kinds
 from kolm.sign.predicates import SCHEMAS, demand_instants
+
+if TYPE_CHECKING:
+    from kolm.records.documents import Statement as StatementDocument
 
 D = TypeVar("D")
 STATEMENT_TYPE = "https://in-toto.io/Statement/v1"
@@ -40,7 +43,8 @@ def parse(data: bytes, *, where: str = "statement") -> Statement:
             unknown predicate type, a predicate that does not fit its type, or a time that does
             not exist.
     """
-    value = schema.check(kinds.STATEMENT, canonical.loads_canonical(data, where=where), where=where)
+    found = canonical.loads_canonical(data, where=where)
+    value: StatementDocument = schema.check(kinds.STATEMENT, found, where=where)
     kind = value["predicateType"]
     if kind not in SCHEMAS:
         raise Refused(
