@@ -10,9 +10,9 @@ from typing import NamedTuple
 from kolm import outputs, paths, system
 from kolm.actions.signing import AskPassphrase, own_keys, passphrase_from_environment
 from kolm.errors import Usage
-from kolm.sign import keys, predicates, private_keys, trust
+from kolm.sign import keys, predicates, private_keys, trust_changes
 from kolm.sign.keys import PublicKey
-from kolm.sign.trust import KeyRole, TrustedKey, TrustStore
+from kolm.sign.trust import KeyRole, Revocation, TrustedKey, TrustStore
 
 ANY_NAME = ("*",)
 _PEM_LABEL_BYTES = 4096  # where the label of a PEM text stands, comments before it included
@@ -53,9 +53,11 @@ def new_key(
     key = private_keys.generate(algorithm)
     entry = _trusted(name, key.public, tuple(KeyRole), ANY_NAME)
     folder = paths.config_folder()
-    TrustStore.load(folder).with_key(entry)  # refuses a taken name before a file is made
+    trust_changes.adding(
+        TrustStore.load(folder), entry
+    )  # refuses a taken name before a file is made
     path = store.create(name, key, ask_passphrase(name))
-    trust.change(folder, lambda held: held.with_key(entry))
+    trust_changes.change(folder, lambda held: trust_changes.adding(held, entry))
     return KeyMade([entry], path)
 
 
@@ -94,7 +96,7 @@ def trust_key(
     entry = _trusted(name, keys.read_public(data, where=str(pem)), roles, names)
     folder = paths.config_folder()
     former = TrustStore.load(folder).find(entry.key.keyid)
-    trust.change(folder, lambda store: store.with_key(entry))
+    trust_changes.change(folder, lambda store: trust_changes.adding(store, entry))
     return KeyTrusted(entry, sorted(former.roles - entry.roles) if former else [])
 
 
@@ -142,12 +144,12 @@ def rotate_key(
 
     def retire(held: TrustStore) -> TrustStore:
         for past in former:
-            held = held.renaming(past.key.keyid, f"{name[:71]}-{past.key.keyid[:8]}")
-        return held.with_key(entry)
+            held = trust_changes.renaming(held, past.key.keyid, f"{name[:71]}-{past.key.keyid[:8]}")
+        return trust_changes.adding(held, entry)
 
     retire(TrustStore.load(folder))  # refuses what cannot be kept before the key is gone
     path = store.replace(name, key, ask_passphrase(name))
-    held = trust.change(folder, retire)
+    held = trust_changes.change(folder, retire)
     retired = [held.find(past.key.keyid) for past in former]
     return KeyMade([entry, *(past for past in retired if past)], path)
 
@@ -158,7 +160,7 @@ def named_key(name: str) -> TrustedKey:
     Raises:
         Usage: none is called that, or several are.
     """
-    return TrustStore.load(paths.config_folder()).named(name)
+    return trust_changes.named(TrustStore.load(paths.config_folder()), name)
 
 
 def revoke_key(name: str, *, reason: str = "") -> TrustedKey:
@@ -168,8 +170,10 @@ def revoke_key(name: str, *, reason: str = "") -> TrustedKey:
         Usage: none is called that, or several are.
     """
     found, now = named_key(name), datetime.now(UTC)  # noqa: TID251 - actions read the clock
-    gone = trust.Revocation(on=predicates.instant(now), reason=reason)
-    trust.change(paths.config_folder(), lambda store: store.revoking(found.key.keyid, gone))
+    gone = Revocation(on=predicates.instant(now), reason=reason)
+    trust_changes.change(
+        paths.config_folder(), lambda store: trust_changes.revoking(store, found.key.keyid, gone)
+    )
     return named_key(found.name)
 
 

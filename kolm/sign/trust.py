@@ -6,14 +6,14 @@ up here, never a reason to believe. Rules: docs/format/trust.md.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from kolm import canonical, digest, schema
 from kolm.digest import Digest
-from kolm.errors import Refused, Unreadable, Usage, broken_file
+from kolm.errors import Refused, Unreadable, broken_file
 from kolm.records import kinds
 from kolm.sign import own_files
 from kolm.sign.keys import PublicKey, read_public
@@ -134,88 +134,6 @@ class TrustStore(NamedTuple):
         """The believed key with an id, revoked or not; None when nobody told us of it."""
         return next((entry for entry in self.keys if entry.key.keyid == keyid), None)
 
-    def named(self, name: str) -> TrustedKey:
-        """The believed key with a name, or with an id that begins with at least 8 digits of it.
-
-        Raises:
-            Usage: there is none, or the digits fit several.
-        """
-        exact = [entry for entry in self.keys if entry.name == name]
-        found = exact or [
-            entry for entry in self.keys if len(name) >= 8 and entry.key.keyid.startswith(name)
-        ]
-        if len(found) != 1:
-            names = sorted(entry.name for entry in self.keys)
-            raise Usage(
-                "E_TRUST_NO_SUCH_KEY",
-                "several keys begin with this" if found else "no trusted key has this name or id",
-                expected="one of " + ", ".join(names) if names else "a trusted key",
-                found=name[:80],
-                hint="kolm keys list",
-            )
-        return found[0]
-
-    def with_key(self, new: TrustedKey) -> TrustStore:
-        """The store with one more key, or with new roles for a key that it has under this name.
-
-        Raises:
-            Usage: the name or a rule is malformed, the name means another key, or the key has
-                another name.
-            Refused: the key was revoked.
-        """
-        _demand_form(new)
-        known = self.find(new.key.keyid)
-        if known is not None and known.revoked is not None:
-            raise Refused(
-                "E_KEY_REVOKED",
-                "the key was revoked and cannot be trusted again",
-                where=known.name,
-                found=f"revoked on {known.revoked.on}: {known.revoked.reason}",
-                hint="make a new key: kolm keys new",
-            )
-        if known is not None and known.name != new.name:
-            raise Usage(
-                "E_TRUST_NAME_TAKEN",
-                "this key is trusted already, under another name",
-                expected=known.name,
-                found=new.name,
-                hint=f"leave it as it is, or change its roles with --as {known.name}",
-            )
-        if known is None and any(entry.name == new.name for entry in self.keys):
-            raise Usage(
-                "E_TRUST_NAME_TAKEN",
-                "another key has this name",
-                found=new.name,
-                hint="choose another name; kolm keys list shows those that are taken",
-            )
-        rest = tuple(entry for entry in self.keys if entry.key.keyid != new.key.keyid)
-        return TrustStore((*rest, new))
-
-    def renaming(self, keyid: str, name: str) -> TrustStore:
-        """The store with a key under another name."""
-        return self._with(keyid, lambda entry: entry._replace(name=name))
-
-    def revoking(self, keyid: str, revocation: Revocation) -> TrustStore:
-        """The store with a key revoked; a second revocation does not move the first."""
-        return self._with(keyid, lambda e: e if e.revoked else e._replace(revoked=revocation))
-
-    def _with(self, keyid: str, change: Callable[[TrustedKey], TrustedKey]) -> TrustStore:
-        return TrustStore(
-            tuple(change(entry) if entry.key.keyid == keyid else entry for entry in self.keys)
-        )
-
-
-def change(folder: Path, apply: Callable[[TrustStore], TrustStore]) -> TrustStore:
-    """Read the trust file, apply a change and replace the file; two changes at once both count."""
-    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-    own_files.demand_folder(folder)
-    from kolm import paths  # to read, which is what most do, needs none of it
-
-    with paths.locked(folder / f".{FILE_NAME}.lock"):
-        store = apply(TrustStore.load(folder))
-        paths.atomic_write(folder / FILE_NAME, canonical.dumps(store.to_document()), mode=0o600)
-    return store
-
 
 def _entry(item: TrustKey, *, where: str) -> TrustedKey:
     key = read_public(item["key"], where=where)
@@ -241,18 +159,6 @@ def _to_item(entry: TrustedKey) -> TrustKey:
     if entry.revoked is not None:
         item["revoked"] = {"on": entry.revoked.on, "reason": entry.revoked.reason}
     return item
-
-
-def _demand_form(new: TrustedKey) -> None:
-    """Refuse what could not be read again, before it is written."""
-    problem = schema.checker("trust")(TrustStore((new,)).to_document())
-    if problem is not None:
-        raise Usage(
-            "E_TRUST_FORM",
-            f"the key cannot be trusted like this: {problem[1]}",
-            where=new.name,
-            expected="a name of a-z, 0-9, - and _; a role; name rules such as demo, demo/* or *",
-        )
 
 
 def _demand_unique(values: Iterable[str], what: str, where: str) -> None:

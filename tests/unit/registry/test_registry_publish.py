@@ -6,7 +6,7 @@ from kolm import digest
 from kolm.errors import Denied, Refused, Unreadable
 from kolm.registry.audit import audit
 from kolm.registry.history import read_history
-from kolm.sign import private_keys
+from kolm.sign import private_keys, trust_changes
 from kolm.sign.trust import KeyRole, Revocation, TrustStore
 from tests.support.registries import World, check, read_claims
 
@@ -106,7 +106,7 @@ def test_an_unknown_or_revoked_key_is_denied(world):
     with pytest.raises(Denied):
         world.publish("demo@1.0.0", key=private_keys.generate())
     gone = Revocation(on="2026-01-01T00:00:00Z", reason="")
-    revoked = world.trust.revoking(world.key.public.keyid, gone)
+    revoked = trust_changes.revoking(world.trust, world.key.public.keyid, gone)
     with pytest.raises(Denied):
         world.publish("demo@1.0.0", trust=revoked)
 

@@ -12,7 +12,7 @@ from kolm.registry.pull import pull
 from kolm.registry.references import parse_reference
 from kolm.registry.resolve import resolve
 from kolm.registry.versions import parse_version
-from kolm.sign import private_keys
+from kolm.sign import private_keys, trust_changes
 from kolm.sign.trust import Revocation, TrustStore
 from tests.support.registries import World, check, read_claims
 
@@ -110,7 +110,7 @@ def test_the_reason_why_an_entry_does_not_count_is_told(world):
     assert caught.value.code == "E_KEY_NOT_TRUSTED"
     gone = Revocation(on="2026-01-01T00:00:00Z", reason="stolen")
     with pytest.raises(Refused) as caught:
-        _resolve(world, "demo", world.trust.revoking(world.key.public.keyid, gone))
+        _resolve(world, "demo", trust_changes.revoking(world.trust, world.key.public.keyid, gone))
     assert caught.value.code == "E_KEY_REVOKED"
 
 

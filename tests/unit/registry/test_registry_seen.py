@@ -15,6 +15,7 @@ from kolm.registry.history import read_history
 from kolm.registry.references import parse_reference
 from kolm.registry.resolve import resolve
 from kolm.registry.seen import Seen
+from kolm.sign import trust_changes
 from kolm.sign.trust import Revocation
 from tests.support.mounts import read_only
 from tests.support.registries import World, check, read_claims
@@ -144,7 +145,7 @@ def test_going_on_is_not_going_back(world):
 def test_what_is_no_longer_believed_is_not_missed(world):
     _look(world)
     gone = Revocation(on="2026-01-01T00:00:00Z", reason="stolen")
-    trust = world.trust.revoking(world.key.public.keyid, gone)
+    trust = trust_changes.revoking(world.trust, world.key.public.keyid, gone)
     _entry(world, 2).unlink()
     assert _refusal(_look, world, trust=trust) == "E_KEY_REVOKED"
 

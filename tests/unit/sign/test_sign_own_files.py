@@ -9,7 +9,7 @@ import pytest
 
 from kolm import canonical
 from kolm.errors import Denied, KolmError, Refused
-from kolm.sign import private_keys, trust
+from kolm.sign import private_keys, trust_changes
 from kolm.sign.keystore import KeyStore
 from kolm.sign.trust import FILE_NAME, TrustStore
 from kolm.verify.policy import load_policy
@@ -56,7 +56,9 @@ def test_a_folder_that_others_may_write_holds_no_trust_and_no_keys(home: Path, m
     with pytest.raises(Denied):
         KeyStore(home / "keys").create("other", private_keys.generate(), None)
     with pytest.raises(Denied):
-        trust.change(home, lambda store: store.with_key(trusting(private_keys.generate())))
+        trust_changes.change(
+            home, lambda store: trust_changes.adding(store, trusting(private_keys.generate()))
+        )
 
 
 def test_the_folder_of_keys_counts_too(home: Path) -> None:
@@ -105,7 +107,7 @@ def test_a_lock_that_is_a_link_is_not_followed(home: Path, tmp_path: Path) -> No
     (tmp_path / "victim").touch()
     (home / f".{FILE_NAME}.lock").symlink_to(tmp_path / "victim")
     with pytest.raises(KolmError) as error:
-        trust.change(home, lambda store: store)
+        trust_changes.change(home, lambda store: store)
     assert _code(error) == "E_LINK"
 
 

@@ -6,9 +6,10 @@ from hypothesis import strategies as st
 
 from kolm import canonical
 from kolm.errors import KolmError, Refused, Unreadable, Usage
-from kolm.sign import claims, making, predicates, private_keys, trust
+from kolm.sign import claims, making, predicates, private_keys
 from kolm.sign.making import statement
 from kolm.sign.trust import KeyRole, Revocation, TrustedKey, TrustStore
+from kolm.sign.trust_changes import adding, change, named, revoking
 
 POOL = [private_keys.generate("ed25519" if i % 2 else "p256").public for i in range(6)]
 
@@ -132,44 +133,44 @@ def test_without_the_role_or_after_revocation_nothing_may_be_published():
 
 
 def test_the_roles_of_a_known_key_can_be_changed():
-    store = TrustStore().with_key(_trusted()).with_key(_trusted(roles=[KeyRole.VERIFIER]))
+    store = adding(adding(TrustStore(), _trusted()), _trusted(roles=[KeyRole.VERIFIER]))
     assert [entry.roles for entry in store.keys] == [frozenset([KeyRole.VERIFIER])]
 
 
 def test_a_name_or_a_key_is_not_taken_over():
-    store = TrustStore().with_key(_trusted())
+    store = adding(TrustStore(), _trusted())
     for other in (_trusted(index=1), _trusted(name="bob")):
         with pytest.raises(Usage) as caught:
-            store.with_key(other)
+            adding(store, other)
         assert caught.value.code == "E_TRUST_NAME_TAKEN"
 
 
 def test_a_revoked_key_is_not_trusted_again():
     gone = Revocation(on="2026-01-01T00:00:00Z", reason="lost")
-    store = TrustStore().with_key(_trusted()).revoking(POOL[0].keyid, gone)
+    store = revoking(adding(TrustStore(), _trusted()), POOL[0].keyid, gone)
     with pytest.raises(Refused) as caught:
-        store.with_key(_trusted())
+        adding(store, _trusted())
     assert caught.value.code == "E_KEY_REVOKED"
 
 
 def test_a_second_revocation_does_not_move_the_first():
     first, second = (Revocation(on=f"202{i}-01-01T00:00:00Z", reason="x") for i in (1, 2))
-    store = TrustStore().with_key(_trusted()).revoking(POOL[0].keyid, first)
-    assert store.revoking(POOL[0].keyid, second).keys[0].revoked == first
+    store = revoking(adding(TrustStore(), _trusted()), POOL[0].keyid, first)
+    assert revoking(store, POOL[0].keyid, second).keys[0].revoked == first
 
 
 def test_a_key_is_found_by_name_or_by_the_start_of_its_id():
-    store = TrustStore().with_key(_trusted()).with_key(_trusted(index=1, name="bob"))
-    assert store.named("bob").key == POOL[1]
-    assert store.named(POOL[0].keyid[:8]).name == "alice"
+    store = adding(adding(TrustStore(), _trusted()), _trusted(index=1, name="bob"))
+    assert named(store, "bob").key == POOL[1]
+    assert named(store, POOL[0].keyid[:8]).name == "alice"
     for missing in ("carol", POOL[0].keyid[:7], "0" * 64):
         with pytest.raises(Usage) as caught:
-            store.named(missing)
+            named(store, missing)
         assert caught.value.code == "E_TRUST_NO_SUCH_KEY"
 
 
 def test_a_change_is_written_for_its_owner_only(tmp_path):
-    trust.change(tmp_path, lambda store: store.with_key(_trusted()))
+    change(tmp_path, lambda store: adding(store, _trusted()))
     path = tmp_path / "trust.json"
     assert path.stat().st_mode & 0o777 == 0o600
     assert TrustStore.load(tmp_path).find(POOL[0].keyid) is not None
@@ -177,7 +178,7 @@ def test_a_change_is_written_for_its_owner_only(tmp_path):
 
 def _add(folder, index):
     new = TrustedKey(name=f"key-{index}", key=POOL[index], roles=frozenset(KeyRole))
-    trust.change(folder, lambda store: store.with_key(new))
+    change(folder, lambda store: adding(store, new))
 
 
 def test_changes_at_the_same_time_all_count(tmp_path):
@@ -206,7 +207,7 @@ def _claim(key):
 
 def test_a_claim_by_an_unknown_key_could_not_be_looked_at():
     with pytest.raises(Unreadable) as caught:
-        claims.authenticate(_claim(private_keys.generate()), TrustStore().with_key(_trusted()))
+        claims.authenticate(_claim(private_keys.generate()), adding(TrustStore(), _trusted()))
     assert caught.value.code == "E_KEY_NOT_TRUSTED"
 
 
