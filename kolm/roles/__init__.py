@@ -12,7 +12,12 @@ from kolm.roles import llava, qwen2_5_vl, qwen2_vl
 from kolm.roles.family import Config, Family, Role, Stack, Taps
 
 FAMILIES: dict[str, Family] = {
-    module.FAMILY.model_type: module.FAMILY for module in (qwen2_vl, qwen2_5_vl, llava)
+    module.FAMILY.model_type: module.FAMILY
+    for module in (
+        qwen2_vl,
+        qwen2_5_vl,
+        llava,
+    )
 }
 
 # Known by name and refused on purpose: the reason is worth more than "unknown".

@@ -1,14 +1,12 @@
 """The contract of every family's forward pass: the tower from recordings, all else the library's.
 
-Models are tiny and random. Drafts are families that have no table yet: for them a table entry is
-all that is missing.
+Models are tiny and random.
 """
 
 from __future__ import annotations
 
 import io
 import itertools
-import re
 import threading
 from dataclasses import replace
 from functools import lru_cache
@@ -30,56 +28,66 @@ from kolm.encode.pictures import PictureReader  # noqa: E402
 from kolm.errors import Refused  # noqa: E402
 from kolm.models.base import load_base, make_forward  # noqa: E402
 from kolm.models.forward import Forward, LibraryForward  # noqa: E402
-from kolm.models.taps import Recording, Tower, join  # noqa: E402
+from kolm.models.pictures import ImageRun, PictureProcessor  # noqa: E402
+from kolm.models.taps import Recording, join  # noqa: E402
 from kolm.records import codec  # noqa: E402
 from kolm.train.evidence import digest_tensor  # noqa: E402
-from tests.support import tiny_bases, tiny_families  # noqa: E402
-from tests.support.tiny_families import DRAFT_TAPS, DRAFTS, IMAGE, TABLE  # noqa: E402
+from tests.support import families  # noqa: E402
 from tests.support.tiny_vlm import make_capture, make_picture  # noqa: E402
 
 pytestmark = pytest.mark.heavy
 
-END = 3
-TOWER = re.compile(r"\.(visual|vision_tower|vision_model)\.")
-PROJECTOR = re.compile(r"\.(merger|deepstack_merger_list|multi_modal_projector|connector)\.")
-EVERY = sorted({**TABLE, **DRAFTS})
+EVERY = sorted(roles.FAMILIES)
 # Rows of a batch: how many tokens of text, and the numbers of its pictures.
 ROWS = ((9, (0,)), (14, (1, 2)))
 
 
 class World(NamedTuple):
-    """A model of a family, its forward pass, and what its image processor gives."""
+    """A model of a family, its forward pass, and what its processor gives."""
 
     model: Any
     forward: Forward
-    tiny: tiny_families.Tiny
+    pictures: PictureProcessor
+    sizes: tuple[tuple[int, int], ...]
+
+    def picture(self, number: int) -> tuple[dict[str, Any], ImageRun]:
+        """The tensors and the run of a picture; sizes differ by number."""
+        return self.pictures.inputs(make_picture(number, *self.sizes[number % len(self.sizes)]))
 
     def shown(self, *numbers: int) -> Recording:
         """Pictures as the tower is shown them."""
-        parts = [Recording(pictures=1, inputs=self.tiny.picture(n)) for n in numbers]
+        parts = [Recording(pictures=1, inputs=self.picture(n)[0]) for n in numbers]
         return join(parts)
 
     def recorded(self, *numbers: int) -> Recording:
         """Pictures as they were recorded, each alone."""
-        return join([self.forward.tower.record(self.tiny.picture(n), 1) for n in numbers])
+        return join([self.forward.tower.record(self.picture(n)[0], 1) for n in numbers])
+
+    @property
+    def tokenizer(self) -> Any:
+        """Of the processor."""
+        return self.pictures.processor.tokenizer
 
     def batch(self, *rows: tuple[int, tuple[int, ...]], side: str = "right") -> Any:
         """Rows of ids, padded on a side; the ids of a row follow from its length alone."""
+        control = self.tokenizer.added_tokens_decoder
+        words = torch.tensor([n for n in range(len(self.tokenizer)) if n not in control])
         every = []
         for length, numbers in rows:
             generator = torch.Generator().manual_seed(length)
-            ids = torch.randint(4, 390, (length,), generator=generator).tolist()
+            ids = words[torch.randint(len(words), (length,), generator=generator)].tolist()
             for number in reversed(numbers):
-                ids[2:2] = [397, *[IMAGE] * self.tiny.tokens(number), 396]
+                run = self.picture(number)[1].text
+                ids[2:2] = [*self.tokenizer.encode(run, add_special_tokens=False), int(words[0])]
             every.append(ids)
         longest = max(map(len, every))
-        input_ids = torch.zeros(len(every), longest, dtype=torch.long)
+        input_ids = torch.full((len(every), longest), self.tokenizer.pad_token_id)
         attention_mask = torch.zeros_like(input_ids)
         for row, ids in enumerate(every):
             start = longest - len(ids) if side == "left" else 0
             input_ids[row, start : start + len(ids)] = torch.tensor(ids)
             attention_mask[row, start : start + len(ids)] = 1
-        shown = input_ids == IMAGE
+        shown = input_ids == self.pictures.image_token_id
         return SimpleNamespace(
             input_ids=input_ids,
             attention_mask=attention_mask,
@@ -93,17 +101,10 @@ class World(NamedTuple):
         return {"input_ids": batch.input_ids, "attention_mask": batch.attention_mask, **marks}
 
 
-def draft_taps(name: str) -> roles.Taps:
-    recorded, passed = DRAFT_TAPS[name]
-    return roles.Taps(recorded=recorded, passed=passed)
-
-
 def make_world(name: str, scale: float = 1.0) -> World:
-    tiny = {**TABLE, **DRAFTS}[name]
-    model = tiny_families.build(tiny, scale)
-    if name in DRAFTS:
-        return World(model, LibraryForward(model, Tower(model, draft_taps(name))), tiny)
-    return World(model, make_forward(model, roles.family(name)), tiny)
+    model = families.make_model(name, scale=scale)
+    forward = make_forward(model, roles.family(name))
+    return World(model, forward, families.pictures(name), families.BASES[name].sizes)
 
 
 made = lru_cache(maxsize=None)(make_world)
@@ -119,10 +120,6 @@ def overridden(model: Any) -> dict[str, Any]:
     """The modules that do not answer as their class does."""
     found = {name: vars(module).get("forward") for name, module in model.named_modules()}
     return {name: forward for name, forward in found.items() if forward is not None}
-
-
-def test_every_family_has_a_tiny_model() -> None:
-    assert set(TABLE) == set(roles.FAMILIES)
 
 
 @pytest.mark.parametrize("numbers", [(0,), (0, 0), (1,)])
@@ -153,7 +150,7 @@ def test_pictures_that_were_recorded_one_by_one_give_a_live_batch_within_roundin
 @pytest.mark.parametrize("name", EVERY)
 def test_every_picture_counts_and_the_order_too(name: str) -> None:
     world = made(name, 4.0)
-    batch, one = world.batch((9, (0, 0))), world.tiny.picture(0)
+    batch, one = world.batch((9, (0, 0))), world.picture(0)[0]
     other = {**one, "pixel_values": torch.flip(one["pixel_values"], (-1,))}
     first, second = (world.forward.tower.record(inputs, 1) for inputs in (one, other))
     with torch.no_grad():
@@ -190,23 +187,24 @@ def test_answers_are_the_librarys_token_for_token(
     world = made(name, 4.0)
     batch = world.batch(*rows, side="left")
     numbers = [number for _, own in rows for number in own]
+    ends = {world.tokenizer.eos_token_id}
     answers = world.forward.answer(
         batch,
         world.recorded(*numbers) if numbers else None,
         max_new_tokens=12,
-        end_ids={END},
+        end_ids=ends,
     )
     stock = world.model.generate(
         **world.arguments(batch),
         **(world.shown(*numbers).inputs if numbers else {}),
         max_new_tokens=12,
         do_sample=False,
-        eos_token_id=END,
-        pad_token_id=0,
+        eos_token_id=sorted(ends),
+        pad_token_id=world.tokenizer.eos_token_id,
     )[:, batch.input_ids.shape[1] :]
     for answer, expected in zip(answers, stock.tolist(), strict=True):
         assert list(answer.ids) == expected[: len(answer.ids)]
-        assert len(answer.ids) == 12 or answer.ids[-1] == END
+        assert len(answer.ids) == 12 or answer.ids[-1] in ends
 
 
 def test_a_recording_keeps_no_pixels(world: World) -> None:
@@ -245,19 +243,17 @@ def test_gradients_reach_projector_and_language_and_not_the_tower(world: World) 
     finally:
         world.model.requires_grad_(False)
         world.model.zero_grad()
-    tower = [n for n in found if TOWER.search(n) and not PROJECTOR.search(n)]
-    projector = [n for n in found if PROJECTOR.search(n)]
-    assert tower
-    assert projector
-    assert not any(found[name] for name in tower)
-    assert all(found[name] for name in projector)
-    language = [n for n in found if ".language_model." in n or ".text_model." in n]
-    assert all(found[name] for name in language)
+    reached: dict[roles.Role, set[bool]] = {}
+    for parameter, gradient in found.items():
+        reached.setdefault(world.pictures.table.role_of(parameter), set()).add(gradient)
+    assert reached.pop(roles.Role.VISION) == {False}
+    reached.pop(roles.Role.HEAD, None)  # hidden states come before it
+    assert reached == {roles.Role.PROJECTOR: {True}, roles.Role.LANGUAGE: {True}}
 
 
 def test_the_model_is_restored_however_a_replay_ends(world: World) -> None:
     before, tower = overridden(world.model), world.forward.tower
-    recording = tower.record(world.tiny.picture(0), 1)
+    recording = tower.record(world.picture(0)[0], 1)
     assert overridden(world.model) == before
     with pytest.raises(ZeroDivisionError), tower.replaying(recording):
         assert overridden(world.model) != before
@@ -270,7 +266,7 @@ def test_the_model_is_restored_however_a_replay_ends(world: World) -> None:
 
 def test_a_replay_that_is_not_the_recorded_call_is_refused(world: World) -> None:
     tower, batch = world.forward.tower, world.batch((9, (0,)))
-    recording = tower.record(world.tiny.picture(0), 1)
+    recording = tower.record(world.picture(0)[0], 1)
     arguments = {**world.arguments(batch), **recording.inputs}
     cut = replace(recording, outputs=tuple(t[..., :-1] for t in recording.outputs))
     for replayed, calls in ((recording, 2), (recording, 0), (cut, 1)):
@@ -317,7 +313,7 @@ def test_replays_of_two_threads_wait_for_each_other(world: World) -> None:
     assert all(torch.equal(found[0], other) for other in found)
 
 
-@pytest.mark.parametrize("name", sorted(TABLE))
+@pytest.mark.parametrize("name", EVERY)
 def test_steps_of_training_leave_the_tower_as_it_was(name: str) -> None:
     world, table = make_world(name), roles.family(name)
     vision = {
@@ -345,11 +341,11 @@ def test_steps_of_training_leave_the_tower_as_it_was(name: str) -> None:
     assert not any(torch.equal(weights[t.name], t.parameter) for t in attached.tensors)
 
 
-@pytest.mark.parametrize("name", sorted(roles.FAMILIES))
+@pytest.mark.parametrize("name", EVERY)
 def test_encoded_captures_give_the_logits_of_the_processors_own_batch(
     name: str, tmp_path: Path
 ) -> None:
-    base = load_base(tiny_bases.save(name, tmp_path / "base"), dtype="float32")
+    base = load_base(families.save(name, tmp_path / "base"), dtype="float32")
     stored = {}
 
     def picture(seed: int, width: int, height: int) -> dict[str, Any]:

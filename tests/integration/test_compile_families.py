@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from kolm import roles
-from tests.support import tiny_bases
+from tests.support import families
 from tests.support.lines import Line, same_answer
 
 pytest.importorskip("torch")
@@ -29,7 +29,7 @@ EVERY = [
 
 @pytest.mark.parametrize("model_type", EVERY)
 def test_a_base_of_the_family_is_compiled_verified_and_run(model_type: str, tmp_path: Path) -> None:
-    base = tiny_bases.save(model_type, tmp_path / "base")
+    base = families.save(model_type, tmp_path / "base")
     line = Line.make(tmp_path / "line", rows=same_answer(24), base=base, steps=8)
     line.compile("--allow-below-gate")
     ran = line.kolm(

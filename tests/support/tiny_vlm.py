@@ -4,6 +4,7 @@ whole model and no knowledge."""
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 START, END, PAD, IMAGE, VIDEO, V_START, V_END, TOOL = range(256, 264)
@@ -147,6 +148,22 @@ def make_model(seed: int = 0, **options: Any) -> Any:
     model.eval()
     model.requires_grad_(False)
     return model
+
+
+def loaded(model: Any) -> Any:
+    """The model as training and evaluation hold it, without a processor."""
+    from kolm import roles
+    from kolm.models.base import LoadedBase, make_forward
+
+    table = roles.family(model.config.model_type)
+    return LoadedBase(
+        folder=Path(),
+        model=model,
+        pictures=SimpleNamespace(table=table, image_token_id=IMAGE),
+        forward=make_forward(model, table),
+        end_ids=frozenset({3}),
+        pad_token_id=PAD,
+    )
 
 
 def save_base(folder: Path, *, seed: int = 0, template: str = MARKED) -> Path:

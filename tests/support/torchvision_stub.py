@@ -1,8 +1,11 @@
 """A torchvision on the path: one that breaks when imported, as a build for another torch does, and
-one that can be imported and fails as soon as it is asked to touch a picture."""
+one that can be imported and fails as soon as it is asked to touch a picture. As a program: what
+bases' processors make of a picture, which a process with such a torchvision prints."""
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 BROKEN = "raise RuntimeError('operator torchvision::nms does not exist')\n"
@@ -37,3 +40,20 @@ def write(folder: Path, *, broken: bool) -> Path:
         "Metadata-Version: 2.1\nName: torchvision\nVersion: 0.28.0\n"
     )
     return folder
+
+
+def pixels(picture: Path, bases: Iterable[Path]) -> Iterator[str]:
+    """What each base's processor makes of a picture, in a line."""
+    from PIL import Image
+
+    from kolm import digest
+    from kolm.models.pictures import picture_processor
+
+    for folder in bases:
+        inputs, run = picture_processor(folder).inputs(Image.open(picture))
+        digests = [digest.of_bytes(inputs[name].numpy().tobytes()) for name in sorted(inputs)]
+        yield f"{folder.name} {run.form} {digests}"
+
+
+if __name__ == "__main__":
+    print(*pixels(Path(sys.argv[1]), map(Path, sys.argv[2:])), sep="\n")

@@ -8,7 +8,7 @@ from kolm.encode.batches import collate
 from kolm.encode.encoder import Encoder
 from kolm.models.taps import Recording, join
 from kolm.objectives import sft
-from tests.support import tiny_families, tiny_vlm
+from tests.support import tiny_vlm
 from tests.support.tiny_vlm import make_capture
 
 torch = pytest.importorskip("torch")
@@ -28,7 +28,7 @@ def make_examples():
 
 def make_base(model=None):
     model = tiny_vlm.make_model() if model is None else model
-    return tiny_families.loaded(model, image_token_id=tiny_vlm.IMAGE, pad=tiny_vlm.PAD)
+    return tiny_vlm.loaded(model)
 
 
 def make_batch(examples):

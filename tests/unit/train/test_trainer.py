@@ -19,7 +19,7 @@ from kolm.train.loop import INTERIM_SECONDS, run
 from kolm.train.plan import read_plan
 from kolm.train.trace import Trace
 from kolm.train.trainer import Trainer
-from tests.support import tiny_families, tiny_vlm
+from tests.support import tiny_vlm
 from tests.support.tiny_vlm import make_capture
 from tests.support.train_run import ZERO, make_lock
 
@@ -63,7 +63,7 @@ def make_trainer(**train):
             outputs=(features.repeat(len(uses), 1),),
         )
 
-    base = tiny_families.loaded(model, image_token_id=tiny_vlm.IMAGE, pad=tiny_vlm.PAD)
+    base = tiny_vlm.loaded(model)
     trainer = Trainer(plan, attached, base, make_examples(), pictures)
     return SimpleNamespace(trainer=trainer, plan=plan, modules=modules, attached=attached)
 

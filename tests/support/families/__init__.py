@@ -1,0 +1,89 @@
+"""A whole tiny base of each family of models: one entry a family, one file a group of families.
+
+A file here that has `BASES` is found by itself: a new family needs no other line. What the
+functions give is made once and shared, so that no caller may change it, but `make_model`'s.
+"""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from tests.support.families.base import TinyBase, config_of
+
+_FILES = [
+    importlib.import_module(f"{__name__}.{found.name}") for found in pkgutil.iter_modules(__path__)
+]
+BASES: dict[str, TinyBase] = {
+    name: base for file in _FILES for name, base in getattr(file, "BASES", {}).items()
+}
+
+
+@lru_cache
+def processor(model_type: str) -> Any:
+    """The processor of a tiny base."""
+    return BASES[model_type].processor()
+
+
+@lru_cache
+def pictures(model_type: str) -> Any:
+    """The same on pictures."""
+    from kolm import roles
+    from kolm.models.folder import image_token_id
+    from kolm.models.pictures import PictureProcessor
+
+    number = image_token_id(config(model_type).to_dict())
+    return PictureProcessor(processor(model_type), roles.family(model_type), number)
+
+
+def config(model_type: str) -> Any:
+    """The configuration of its model, a new one."""
+    return BASES[model_type].config(processor(model_type).tokenizer)
+
+
+def make_model(model_type: str, seed: int = 0, scale: float = 1.0) -> Any:
+    """The model of a tiny base, a new one, frozen and in evaluation mode.
+
+    Args:
+        model_type: its family.
+        seed: of the weights.
+        scale: of the matrices; larger ones give answers that differ more.
+    """
+    import torch
+    from transformers import AutoModelForImageTextToText
+
+    torch.manual_seed(seed)
+    made = AutoModelForImageTextToText.from_config(config(model_type), attn_implementation="sdpa")
+    with torch.no_grad():  # the library starts some at constants, which hides mistakes
+        for parameter in made.parameters():
+            if parameter.ndim == 1:
+                parameter.add_(torch.randn_like(parameter) * 0.05)
+            elif bool(parameter.any()):
+                parameter.mul_(scale)
+            else:
+                parameter.normal_(std=0.02 * scale)
+    return made.eval().requires_grad_(False)
+
+
+model = lru_cache(make_model)
+
+
+@lru_cache
+def published(model_type: str) -> Any:
+    """The model of the library's default configuration, without memory for its weights."""
+    import torch
+    from transformers import AutoModelForImageTextToText
+
+    with torch.device("meta"):
+        return AutoModelForImageTextToText.from_config(config_of(model_type))
+
+
+def save(model_type: str, folder: Path) -> Path:
+    """Write a tiny base as a folder that kolm resolves like any other."""
+    folder.mkdir(parents=True, exist_ok=True)
+    model(model_type).save_pretrained(folder)
+    processor(model_type).save_pretrained(folder)
+    return folder

@@ -1,0 +1,54 @@
+"""LLaVA: CLIP or SigLIP before a decoder of the Llama kind."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from tests.support.families import texts
+from tests.support.families.base import TinyBase, config_of, decoder, ids_of
+
+# As the Vicuna bases of LLaVA-1.5 come: no token ends an answer, and the prompt for an answer ends
+# before the space that stands there in a finished turn.
+VICUNA = (
+    "{% for message in messages %}{% if message.role != 'system' %}{{ message.role.upper() }}: "
+    "{% endif %}{% for block in message.content if block.type == 'image' %}<image>\n{% endfor %}"
+    "{% for block in message.content if block.type == 'text' %}"
+    "{% if message.role == 'assistant' %}{% generation %}{{ block.text + ' ' }}{% endgeneration %}"
+    "{% else %}{{ block.text + ' ' }}{% endif %}{% endfor %}{% endfor %}"
+    "{% if add_generation_prompt %}ASSISTANT:{% endif %}"
+)
+CLIP = {
+    "model_type": "clip_vision_model", "hidden_size": 32, "intermediate_size": 64,
+    "num_hidden_layers": 3, "num_attention_heads": 4, "image_size": 56, "patch_size": 14,
+    "projection_dim": 32,
+}  # fmt: skip
+
+
+def _llava_processor() -> Any:
+    from transformers import LlavaProcessor
+    from transformers.models.clip.image_processing_pil_clip import CLIPImageProcessorPil
+
+    images = CLIPImageProcessorPil(
+        size={"shortest_edge": 56}, crop_size={"height": 56, "width": 56}
+    )
+    return LlavaProcessor(
+        images,
+        texts.llama(special=["<image>"]),
+        patch_size=14,
+        vision_feature_select_strategy="default",
+        num_additional_image_tokens=1,
+        chat_template=VICUNA,
+    )
+
+
+def _llava_config(tokenizer: Any) -> Any:
+    return config_of(
+        "llava",
+        vision_config=CLIP,
+        text_config={"model_type": "llama", **decoder(tokenizer)},
+        image_token_index=tokenizer.convert_tokens_to_ids("<image>"),
+        **ids_of(tokenizer),
+    )
+
+
+BASES = {"llava": TinyBase(_llava_config, _llava_processor)}

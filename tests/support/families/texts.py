@@ -1,0 +1,88 @@
+"""Tokenizers as the families have them, with the few merges that a line of English teaches."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from functools import lru_cache
+from typing import Any
+
+_WORDS = (
+    "what is the colour of this picture and how many circles are there in it? a red square, two "
+    "green triangles. the answer is yes, no, seven, left, right. USER: ASSISTANT: User: Assistant: "
+    "user assistant system model a chat between a curious human and an assistant. What Which How "
+    "The It\n"
+)
+
+
+@lru_cache
+def bytes_learned(pattern: str) -> tuple[dict[str, int], list[tuple[str, str]]]:
+    """Vocabulary and merges over bytes, none of which crosses a border of this pattern."""
+    from tokenizers import Regex, Tokenizer, models, pre_tokenizers, trainers
+
+    core = Tokenizer(models.BPE())
+    core.pre_tokenizer = pre_tokenizers.Sequence(
+        [
+            pre_tokenizers.Split(Regex(pattern), behavior="isolated"),
+            pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False),
+        ]
+    )
+    letters = pre_tokenizers.ByteLevel.alphabet()
+    trainer = trainers.BpeTrainer(
+        vocab_size=380, initial_alphabet=sorted(letters), show_progress=False
+    )
+    core.train_from_iterator([_WORDS, _WORDS.title()], trainer)
+    learned = json.loads(core.to_str())["model"]
+    return learned["vocab"], [tuple(pair) for pair in learned["merges"]]
+
+
+def qwen(
+    model_type: str = "qwen2", *, special: Iterable[str] = (), plain: Iterable[str] = ()
+) -> Any:
+    """A tokenizer of the Qwen kind: pieces of bytes, digits one by one, nothing before a text.
+
+    Args:
+        model_type: whose class it is.
+        special: control tokens that are hidden from what is read, after those of every Qwen.
+        plain: control tokens that are not.
+    """
+    from tokenizers import AddedToken
+    from transformers.models.auto.tokenization_auto import tokenizer_class_from_name
+    from transformers.models.qwen2 import tokenization_qwen2
+    from transformers.models.qwen3_5 import tokenization_qwen3_5
+
+    module = tokenization_qwen3_5 if model_type == "qwen3_5" else tokenization_qwen2
+    name = "Qwen3_5Tokenizer" if model_type == "qwen3_5" else "Qwen2Tokenizer"
+    vocab, merges = bytes_learned(module.PRETOKENIZE_REGEX)
+    tokenizer = tokenizer_class_from_name(name)(
+        vocab=dict(vocab), merges=merges, eos_token="<|im_end|>", pad_token="<|endoftext|>"
+    )
+    every = ("<|endoftext|>", "<|im_start|>", "<|im_end|>", *special)
+    tokenizer.add_tokens([AddedToken(token, special=True) for token in every])
+    tokenizer.add_tokens([AddedToken(token, special=False) for token in plain])
+    return tokenizer
+
+
+def llama(*, special: Iterable[str] = (), size: int = 480, **settings: Any) -> Any:
+    """A tokenizer of Llama 2: a space before the first text alone, bytes where nothing else fits,
+    ``<s>`` before every text."""
+    from tokenizers import Tokenizer, models, pre_tokenizers, trainers
+    from transformers import LlamaTokenizer
+
+    core = Tokenizer(models.BPE(byte_fallback=True, fuse_unk=True, unk_token="<unk>"))
+    core.pre_tokenizer = pre_tokenizers.Metaspace(prepend_scheme="first", split=True)
+    trainer = trainers.BpeTrainer(
+        vocab_size=size,
+        special_tokens=["<unk>", "<s>", "</s>", *(f"<0x{byte:02X}>" for byte in range(256))],
+        initial_alphabet=[chr(code) for code in range(33, 127)],
+        show_progress=False,
+    )
+    core.train_from_iterator([_WORDS, _WORDS.title()], trainer)
+    learned = json.loads(core.to_str())["model"]
+    vocab, merges = learned["vocab"], [tuple(pair) for pair in learned["merges"]]
+    vocab["▁▁"] = len(vocab)  # the real one merges runs of spaces, and nothing else across words
+    tokenizer = LlamaTokenizer(
+        vocab=vocab, merges=[("▁", "▁"), *merges], legacy=False, add_bos_token=True, **settings
+    )
+    tokenizer.add_special_tokens({"pad_token": "<pad>", "additional_special_tokens": list(special)})
+    return tokenizer
