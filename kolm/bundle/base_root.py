@@ -17,7 +17,7 @@ from typing import Final, NamedTuple
 from kolm import canonical, digest, system
 from kolm.bundle import limits
 from kolm.bundle.ranges import Ranges
-from kolm.bundle.tensors import parse_header, tensor_digest
+from kolm.bundle.tensors import TensorEntry, parse_header, tensor_digest
 from kolm.digest import Digest
 from kolm.errors import Refused, Unreadable
 from kolm.format.base import BaseFile, BaseTensor, root_of
@@ -87,7 +87,7 @@ class BaseFacts(NamedTuple):
 
 
 def base_root(folder: Path) -> BaseFacts:
-    """Measure a model folder; reads every byte once.
+    """Measure a model folder on all cores; reads every byte once.
 
     Raises:
         Unreadable: ``E_CANNOT_READ``: not a folder.
@@ -108,14 +108,11 @@ def _measure(folder: Path) -> BaseFacts:
             where=str(folder)[:400],
         )
     shards = _shards(folder)
-    tensors = sorted(
-        (tensor for shard in shards for tensor in _tensors(shard)),
-        key=lambda tensor: (tensor.file, tensor.key),
-    )
+    tensors = sorted(_tensors(shards), key=lambda tensor: (tensor.file, tensor.key))
     _check_index(folder, tensors)
-    files = tuple(
-        BaseFile(digest=digest.of_file(folder / name), name=name) for name in output_files(folder)
-    )
+    names = output_files(folder)
+    found = digest.each(lambda name: digest.of_file(folder / name), names)
+    files = tuple(BaseFile(digest=own, name=name) for name, own in zip(names, found, strict=True))
     config = canonical.loads(
         (folder / "config.json").read_bytes(), where="config.json", floats=True
     )
@@ -204,20 +201,38 @@ def _shards(folder: Path) -> list[Path]:
     raise _refused("the base has no *.safetensors file", folder.name)
 
 
-def _tensors(shard: Path) -> Iterator[BaseTensor]:
-    with Ranges(shard) as data:
-        if not len(data):
-            raise _refused("the file is empty", shard.name)
-        for entry in parse_header(data, where=shard.name, canonical_form=False):
-            pieces = data.pieces(entry.start, entry.end)
-            yield BaseTensor(
-                digest=tensor_digest(entry.dtype, entry.shape, pieces),
-                dtype=entry.dtype,
-                file=shard.name,
-                key=entry.name,
-                shape=entry.shape,
-                elements=entry.elements,
-            )
+class _Part(NamedTuple):
+    """One tensor of an open shard, not yet hashed."""
+
+    data: Ranges
+    file: str
+    entry: TensorEntry
+
+
+def _tensors(shards: list[Path]) -> list[BaseTensor]:
+    """The tensors of all shards, hashed side by side: a base has few files and many tensors."""
+    with contextlib.ExitStack() as opened:
+        parts = []
+        for shard in shards:
+            data = opened.enter_context(Ranges(shard))
+            if not len(data):
+                raise _refused("the file is empty", shard.name)
+            entries = parse_header(data, where=shard.name, canonical_form=False)
+            parts += [_Part(data, shard.name, entry) for entry in entries]
+        return digest.each(_hashed, parts)
+
+
+def _hashed(part: _Part) -> BaseTensor:
+    entry = part.entry
+    pieces = part.data.pieces(entry.start, entry.end)
+    return BaseTensor(
+        digest=tensor_digest(entry.dtype, entry.shape, pieces),
+        dtype=entry.dtype,
+        file=part.file,
+        key=entry.name,
+        shape=entry.shape,
+        elements=entry.elements,
+    )
 
 
 def _check_index(folder: Path, tensors: list[BaseTensor]) -> None:

@@ -197,7 +197,7 @@ def canonicalise(source: bytes | Path, *, where: str = "safetensors") -> bytes:
     return b"".join((_encode_header(entries), *(view[e.start : e.end] for e in ordered)))
 
 
-def encode(tensors: dict[str, tuple[str, tuple[int, ...], bytes]]) -> bytes:
+def encode(tensors: dict[str, tuple[str, tuple[int, ...], bytes | memoryview]]) -> bytes:
     """Canonical safetensors bytes of tensors given as name to (dtype, shape, bytes).
 
     Raises:

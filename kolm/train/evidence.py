@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from kolm import digest
 from kolm.bundle.tensors import tensor_digest
 from kolm.counting import counted
 from kolm.digest import Digest
@@ -45,9 +46,15 @@ _DTYPES: dict[str, ModulesRowDtype] = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModelTensor:
-    """One parameter or buffer of the base, and its digest before training."""
+    """One parameter or buffer of the base, and its digest before training.
+
+    Attributes:
+        name: in its module.
+        path: in the model.
+    """
 
     name: str
+    path: str
     tensor: torch.Tensor
     before: Digest
 
@@ -72,9 +79,10 @@ def survey_base(model: torch.nn.Module, family: Family) -> tuple[BaseModule, ...
         Refused: the tensors of a module have no role in the family's table, or several.
     """
     modules = []
+    before = _digests([*model.parameters(), *model.buffers()])
     for name, module in model.named_modules():
-        parameters = tuple(_base_tensors(module.named_parameters(recurse=False)))
-        buffers = tuple(_base_tensors(module.named_buffers(recurse=False)))
+        parameters = tuple(_own(name, module.named_parameters(recurse=False), before))
+        buffers = tuple(_own(name, module.named_buffers(recurse=False), before))
         if not parameters and not buffers:
             continue
         role = family.role_of_module(name, [own.name for own in (*parameters, *buffers)])
@@ -97,9 +105,25 @@ def survey_base(model: torch.nn.Module, family: Family) -> tuple[BaseModule, ...
     return tuple(sorted(modules, key=lambda module: module.name))
 
 
-def _base_tensors(named: Iterable[tuple[str, torch.Tensor]]) -> Iterable[ModelTensor]:
+def _own(
+    module: str, named: Iterable[tuple[str, torch.Tensor]], before: Mapping[int, Digest]
+) -> Iterable[ModelTensor]:
     for name, tensor in sorted(named, key=lambda item: item[0]):
-        yield ModelTensor(name=name, tensor=tensor, before=digest_tensor(tensor))
+        path = f"{module}.{name}" if module else name
+        yield ModelTensor(name=name, path=path, tensor=tensor, before=before[id(tensor)])
+
+
+def digests_now(modules: Sequence[BaseModule]) -> dict[str, Digest]:
+    """The digest that every tensor of a base has now, by its path in the model."""
+    owned = [own for module in modules for own in (*module.parameters, *module.buffers)]
+    found = _digests([own.tensor for own in owned])
+    return {own.path: found[id(own.tensor)] for own in owned}
+
+
+def _digests(tensors: Sequence[torch.Tensor]) -> dict[int, Digest]:
+    """The digest of each tensor by its `id`; one that modules share is hashed once."""
+    distinct = {id(tensor): tensor for tensor in tensors}
+    return dict(zip(distinct, digest.each(digest_tensor, distinct.values()), strict=True))
 
 
 def dtype_name(tensor: torch.Tensor) -> ModulesRowDtype:
@@ -107,12 +131,17 @@ def dtype_name(tensor: torch.Tensor) -> ModulesRowDtype:
     return _DTYPES[str(tensor.dtype)]
 
 
-def raw_bytes(tensor: torch.Tensor) -> bytes:
-    """A tensor's elements in row order, little-endian (which every supported machine is)."""
+def raw_bytes(tensor: torch.Tensor) -> memoryview:
+    """A tensor's elements in row order, little-endian (which every supported machine is).
+
+    They are the tensor's own memory where that holds them in this order: a matrix of a large base
+    takes a gigabyte.
+    """
     import torch
 
     flat = tensor.detach().cpu().contiguous().reshape(-1)
-    return flat.view(torch.uint8).numpy().tobytes()
+    view: memoryview = flat.view(torch.uint8).numpy().data
+    return view
 
 
 def digest_tensor(tensor: torch.Tensor) -> Digest:
@@ -122,6 +151,7 @@ def digest_tensor(tensor: torch.Tensor) -> Digest:
 
 def check_evidence(
     modules: Sequence[BaseModule],
+    after: Mapping[str, Digest],
     tensors: Sequence[AdapterTensor],
     counts: Mapping[str, int],
     before: Mapping[str, Digest],
@@ -130,6 +160,7 @@ def check_evidence(
 
     Args:
         modules: the base, as surveyed before training.
+        after: the digests of its tensors after training, as `digests_now` gives them.
         tensors: the adapter's.
         counts: steps with a gradient.
         before: digests of the adapter's tensors at step 0.
@@ -139,12 +170,12 @@ def check_evidence(
             trained one did not change or never saw a gradient (``E_TRAIN_NOT_REACHED``).
     """
     changed = [
-        f"{module.name}.{tensor.name}"
+        tensor.path
         for module in modules
         for tensor in (*module.parameters, *module.buffers)
         if tensor.tensor.requires_grad
         or tensor.tensor.grad is not None
-        or digest_tensor(tensor.tensor) != tensor.before
+        or after[tensor.path] != tensor.before
     ]
     if changed:
         raise Refused(
@@ -170,6 +201,7 @@ def check_evidence(
 
 def module_rows(
     modules: Sequence[BaseModule],
+    after: Mapping[str, Digest],
     tensors: Sequence[AdapterTensor],
     counts: Mapping[str, int],
     before: Mapping[str, Digest],
@@ -180,6 +212,7 @@ def module_rows(
 
     Args:
         modules: the base, as surveyed before training.
+        after: the digests of its tensors after training, as `digests_now` gives them.
         tensors: the adapter's, trained.
         counts: steps with a gradient.
         before: digests of the adapter's tensors at step 0.
@@ -201,10 +234,10 @@ def module_rows(
                 "state": _state(own),
                 "weight_norm": _weight_norm(module) if _state(own) == "adapted" else None,
                 "parameters": [
-                    _parameter_row(module, tensor, family, checkpoint_keys, aliases)
+                    _parameter_row(tensor, after[tensor.path], family, checkpoint_keys, aliases)
                     for tensor in module.parameters
                 ],
-                "buffers": [_tensor_facts(tensor) for tensor in module.buffers],
+                "buffers": [_tensor_facts(own, after[own.path]) for own in module.buffers],
                 "adapter": [
                     {
                         "tensor": tensor.name,
@@ -245,22 +278,20 @@ def _square_sums(rows: torch.Tensor) -> list[float]:
     return sums
 
 
-def _tensor_facts(tensor: ModelTensor) -> ModulesRowBuffer:
+def _tensor_facts(tensor: ModelTensor, after: Digest) -> ModulesRowBuffer:
     return {
         "name": tensor.name,
         "shape": list(tensor.tensor.shape),
         "dtype": dtype_name(tensor.tensor),
         "before": tensor.before,
-        "after": digest_tensor(tensor.tensor),
+        "after": after,
     }
 
 
 def _aliases(modules: Sequence[BaseModule], family: Family) -> dict[str, str]:
     """The parameters that really share another one's storage, among those that may."""
     addresses = {
-        f"{module.name}.{tensor.name}": tensor.tensor.data_ptr()
-        for module in modules
-        for tensor in module.parameters
+        tensor.path: tensor.tensor.data_ptr() for module in modules for tensor in module.parameters
     }
     return {
         name: other
@@ -270,15 +301,15 @@ def _aliases(modules: Sequence[BaseModule], family: Family) -> dict[str, str]:
 
 
 def _parameter_row(
-    module: BaseModule,
     tensor: ModelTensor,
+    after: Digest,
     family: Family,
     checkpoint_keys: frozenset[str],
     aliases: Mapping[str, str],
 ) -> ModulesRowParameter:
-    name = f"{module.name}.{tensor.name}"
+    name = tensor.path
     keys = [key for key in family.checkpoint_keys(name) if key in checkpoint_keys][:1]
-    facts = _tensor_facts(tensor)
+    facts = _tensor_facts(tensor, after)
     row: ModulesRowParameter = {
         "name": facts["name"],
         "shape": facts["shape"],

@@ -174,9 +174,11 @@ def train_run(folder: Path, reporter: Reporter) -> None:
         tensor.name: evidence.digest_tensor(first.tensors[f"weights.{tensor.name}"])
         for tensor in tensors
     }
-    evidence.check_evidence(session.base_modules, tensors, counts, before)
+    after = evidence.digests_now(session.base_modules)
+    evidence.check_evidence(session.base_modules, after, tensors, counts, before)
     modules = evidence.module_rows(
         session.base_modules,
+        after,
         tensors,
         counts,
         before,

@@ -57,6 +57,20 @@ def test_other_forms_are_refused(text):
         digest.parse(text, where="t")
 
 
+@pytest.mark.parametrize("cores", [1, 2])
+def test_many_items_keep_their_order_on_any_number_of_cores(monkeypatch, cores):
+    monkeypatch.setattr(digest.os, "sched_getaffinity", lambda _: set(range(cores)))
+    items = [bytes([number]) * (1 << 20 >> number) for number in range(12)]
+    assert digest.each(digest.of_bytes, items) == [digest.of_bytes(item) for item in items]
+
+
+def test_an_error_in_one_item_is_the_error_of_all(monkeypatch):
+    monkeypatch.setattr(digest.os, "sched_getaffinity", lambda _: {0, 1})
+    with pytest.raises(Refused) as caught:
+        digest.each(lambda text: digest.parse(text, where=text), [digest.EMPTY, "x", "y"])
+    assert caught.value.where == "x"
+
+
 def test_file_and_bytes_agree(tmp_path):
     path = tmp_path / "f"
     path.write_bytes(b"x" * 3_000_000)

@@ -72,6 +72,11 @@ def weights(trainer):
     return {t.name: t.parameter.detach().clone() for t in trainer.attached.tensors}
 
 
+def check_evidence(made, before):
+    after, counts = evidence.digests_now(made.modules), made.trainer.gradients.counts()
+    evidence.check_evidence(made.modules, after, made.attached.tensors, counts, before)
+
+
 def state_of(trainer):
     checkpoint = Checkpoint(
         step=trainer.step, tensors=trainer.tensors(), updates=trainer.updates(),
@@ -96,9 +101,7 @@ def test_steps_learn_and_only_the_adapter_moves():
     losses = [made.trainer.run_step().loss for _ in range(12)]
     assert losses[-1] < losses[0] - 0.2
     digests = {name: evidence.digest_tensor(tensor) for name, tensor in before.items()}
-    evidence.check_evidence(
-        made.modules, made.attached.tensors, made.trainer.gradients.counts(), digests
-    )
+    check_evidence(made, digests)
 
 
 def test_the_rates_of_projector_and_language_are_their_own():
@@ -172,9 +175,7 @@ def test_a_frozen_tensor_that_changed_is_found():
     with torch.no_grad():
         made.attached.base.model.visual.patch_embed.proj.weight[0, 0, 0, 0, 0] += 1e-6
     with pytest.raises(Refused) as caught:
-        evidence.check_evidence(
-            made.modules, made.attached.tensors, made.trainer.gradients.counts(), before
-        )
+        check_evidence(made, before)
     assert caught.value.code == "E_TRAIN_FROZEN_CHANGED"
     assert caught.value.where == "model.visual.patch_embed.proj.weight"
 
@@ -184,9 +185,7 @@ def test_a_trained_tensor_that_no_gradient_reached_is_found():
     before = {n: evidence.digest_tensor(t) for n, t in weights(made.trainer).items()}
     made.trainer.run_step()  # one step: the A matrices saw a gradient of zero
     with pytest.raises(Refused) as caught:
-        evidence.check_evidence(
-            made.modules, made.attached.tensors, made.trainer.gradients.counts(), before
-        )
+        check_evidence(made, before)
     assert caught.value.code == "E_TRAIN_NOT_REACHED"
     assert ".lora_A." in caught.value.found
 
