@@ -26,7 +26,7 @@ from kolm.format import adapter_config, card, names
 from kolm.format.receipt import derive_receipt
 from kolm.run import folder as files
 from kolm.run.names import CHECKPOINTS
-from kolm.score import kscore
+from kolm.score import kscore, kscore_claim
 from kolm.sign import envelope, making, predicates, statement
 from kolm.sign.keys import PublicKey
 from kolm.sign.private_keys import PrivateKey
@@ -137,7 +137,7 @@ def score_report(
 ) -> Kscore:
     """The K-score document of an evaluation and the measurements beside it."""
     settings = lock["evaluation"]
-    return kscore.claim(
+    return kscore_claim.claim(
         evaluation,
         evaluation_digest=digest.of_value(evaluation),
         size_bytes=size_bytes,

@@ -24,14 +24,14 @@ from kolm.format.names import PREDICTIONS
 from kolm.run import folder as files
 from kolm.run.names import MEASUREMENTS
 from kolm.score.cases import build_cases
-from kolm.score.evaluation import score_row
 from kolm.score.judge import Judge
+from kolm.score.predictions import score_row
 from kolm.sign.predicates import instant
 
 if TYPE_CHECKING:
     from kolm.records.documents import PredictionsRow
     from kolm.run.documents import Measurements
-    from kolm.score.evaluation import AnsweredRow
+    from kolm.score.predictions import AnsweredRow
 
 
 def evaluate_folder(folder: Path, reporter: Reporter) -> None:

@@ -10,14 +10,14 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import zip_longest
-from typing import TYPE_CHECKING, Final, Literal, NamedTuple, TypedDict
+from typing import TYPE_CHECKING, Final, Literal, NamedTuple
 
 from kolm.errors import Refused
 from kolm.metrics.exact import normalise
-from kolm.score.aggregate import summarise
 from kolm.score.cases import Case
 from kolm.score.floors import all_passed, check_floors
-from kolm.score.judge import Judge, Said
+from kolm.score.intervals import summarise
+from kolm.score.judge import Judge
 from kolm.score.paired import compare
 from kolm.score.rounding import in_millionths, written
 from kolm.score.slices import slice_scores
@@ -30,7 +30,6 @@ if TYPE_CHECKING:
         EvaluationSlice,
         LockEvaluation,
         PredictionsRow,
-        PredictionsRowOutcome,
     )
 
 
@@ -135,17 +134,6 @@ def evaluate_stated(
     )
 
 
-class AnsweredRow(TypedDict):
-    """A row of predictions.jsonl before it is scored."""
-
-    case: Digest
-    batch: int
-    cut: int
-    adapter: Said
-    base: Said
-    blind: Said
-
-
 class _Scores(NamedTuple):
     """One score a case and run, in the order of the cases, and what they are counted over."""
 
@@ -191,43 +179,6 @@ def _add_up(
         "slices": slices,
         "floors": floors,
         "floors_passed": all_passed(floors),
-    }
-
-
-def score_row(
-    row: AnsweredRow | PredictionsRow,
-    case: Case,
-    settings: LockEvaluation,
-    *,
-    judge: Judge | None = None,
-) -> PredictionsRow:
-    """A prediction row with the scores and coverage that its own outputs give.
-
-    Args:
-        row: ``case``, ``batch``, ``cut`` and the three runs, scored or not.
-        case: the declared case of that row.
-        settings: the lock's ``evaluation`` object.
-        judge: reuse one over many rows; equal answers are then judged once.
-    """
-    by = judge or Judge(settings)
-
-    def scored(said: Said) -> PredictionsRowOutcome:
-        verdict = by.judge(said, case.reference)
-        return {
-            "output": said["output"],
-            "tokens": said["tokens"],
-            "finish": said["finish"],
-            "score": verdict.score,
-            "covered": verdict.covered,
-        }
-
-    return {
-        "case": row["case"],
-        "batch": row["batch"],
-        "cut": row["cut"],
-        "adapter": scored(row["adapter"]),
-        "base": scored(row["base"]),
-        "blind": scored(row["blind"]),
     }
 
 

@@ -9,8 +9,8 @@ from collections import Counter, defaultdict
 from collections.abc import Container, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Final, TypeAlias
 
-from kolm.score.aggregate import summarise
 from kolm.score.cases import Case
+from kolm.score.intervals import summarise
 
 if TYPE_CHECKING:
     from kolm.records.documents import EvaluationSlice, EvaluationSliceKind

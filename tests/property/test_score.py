@@ -11,14 +11,8 @@ from kolm.metrics import metric_of
 from kolm.metrics.exact import normalise
 from kolm.metrics.relaxed import parse_number
 from kolm.score.cases import Case
-from kolm.score.evaluation import (
-    RUNS,
-    evaluate,
-    evaluate_stated,
-    find_impossible,
-    find_mismatches,
-    score_row,
-)
+from kolm.score.evaluation import RUNS, evaluate, evaluate_stated, find_impossible, find_mismatches
+from kolm.score.predictions import score_row
 
 FLOORS = {
     "accuracy_lower_bound": "0.8",

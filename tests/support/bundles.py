@@ -29,9 +29,10 @@ from kolm.format.receipt import derive_receipt
 from kolm.format.schedule import read_schedule
 from kolm.format.seeds import derive_seeds, training_root
 from kolm.records.documents import KscoreMachine, KscorePack
-from kolm.score import kscore
+from kolm.score import kscore, kscore_claim
 from kolm.score.cases import build_cases
-from kolm.score.evaluation import evaluate, score_row
+from kolm.score.evaluation import evaluate
+from kolm.score.predictions import score_row
 from kolm.sign import making, predicates
 from kolm.sign.private_keys import PrivateKey
 from tests.support import toy_documents
@@ -240,7 +241,7 @@ class BundleParts:
     def predicates(self) -> dict[str, Row]:
         """The predicates of the four claims, by type."""
         made = self.members()
-        report = kscore.claim(
+        report = kscore_claim.claim(
             self.evaluation,
             evaluation_digest=digest.of_bytes(made["evaluation.json"]),
             size_bytes=sum(len(made[name]) for name in kscore.SIZED_MEMBERS),

@@ -21,8 +21,8 @@ from kolm.digest import Digest
 from kolm.errors import KolmError, Lacking, Unreadable
 from kolm.format.names import PREDICTIONS
 from kolm.records.verification import Finding, Verdict
+from kolm.score.bounds import binomial_lower_bound, binomial_tail, hoeffding_lower_bound
 from kolm.score.evaluation import RUNS
-from kolm.score.intervals import binomial_lower_bound, binomial_tail, hoeffding_lower_bound
 from kolm.score.rounding import MILLION, ratio
 from kolm.verify.check import Answers
 from kolm.verify.findings import could_not_look, failed, from_error, not_checked, passed

@@ -9,7 +9,8 @@ import pytest
 from kolm import canonical, digest, schema
 from kolm.errors import Refused
 from kolm.score.cases import build_cases, read_cases
-from kolm.score.evaluation import evaluate, find_mismatches, score_row
+from kolm.score.evaluation import evaluate, find_mismatches
+from kolm.score.predictions import score_row
 
 FLOORS = {
     "accuracy_lower_bound": "0.8",

@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kolm import digest
-from kolm.score.intervals import binomial_lower_bound, hoeffding_lower_bound, wilson
+from kolm.score.bounds import binomial_lower_bound, hoeffding_lower_bound
+from kolm.score.intervals import wilson
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,9 @@ from kolm.errors import Refused
 from kolm.records.documents import KscoreInputs as Inputs
 from kolm.records.documents import KscoreMachine as Machine
 from kolm.records.documents import KscorePack as Pack
-from kolm.score.kscore import Extras, claim, cost_usd_per_call, decide, kscore_v1, kscore_v2
+from kolm.score.kscore import cost_usd_per_call, decide, kscore_v1
+from kolm.score.kscore_claim import claim
+from kolm.score.kscore_v2 import Extras, kscore_v2
 
 VECTORS = [
     json.loads(line)

@@ -1,0 +1,60 @@
+"""The rows of predictions.jsonl, scored as they are written. docs/format/predictions.md."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, TypedDict
+
+from kolm.score.cases import Case
+from kolm.score.judge import Judge, Said
+
+if TYPE_CHECKING:
+    from kolm.digest import Digest
+    from kolm.records.documents import LockEvaluation, PredictionsRow, PredictionsRowOutcome
+
+
+class AnsweredRow(TypedDict):
+    """A row of predictions.jsonl before it is scored."""
+
+    case: Digest
+    batch: int
+    cut: int
+    adapter: Said
+    base: Said
+    blind: Said
+
+
+def score_row(
+    row: AnsweredRow | PredictionsRow,
+    case: Case,
+    settings: LockEvaluation,
+    *,
+    judge: Judge | None = None,
+) -> PredictionsRow:
+    """A prediction row with the scores and coverage that its own outputs give.
+
+    Args:
+        row: ``case``, ``batch``, ``cut`` and the three runs, scored or not.
+        case: the declared case of that row.
+        settings: the lock's ``evaluation`` object.
+        judge: reuse one over many rows; equal answers are then judged once.
+    """
+    by = judge or Judge(settings)
+
+    def scored(said: Said) -> PredictionsRowOutcome:
+        verdict = by.judge(said, case.reference)
+        return {
+            "output": said["output"],
+            "tokens": said["tokens"],
+            "finish": said["finish"],
+            "score": verdict.score,
+            "covered": verdict.covered,
+        }
+
+    return {
+        "case": row["case"],
+        "batch": row["batch"],
+        "cut": row["cut"],
+        "adapter": scored(row["adapter"]),
+        "base": scored(row["base"]),
+        "blind": scored(row["blind"]),
+    }
