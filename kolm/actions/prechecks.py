@@ -95,12 +95,12 @@ def look_at_disk(folder: Path) -> Iterator[Found]:
 def _data(ahead: Ahead) -> Iterator[Found]:
     """What was split, and how."""
     snapshot = ahead.prepared.snapshot
-    sides, dropped = snapshot.header.splits, snapshot.header.near_duplicates.dropped
+    sides, dropped = snapshot.header["splits"], snapshot.header["near_duplicates"]["dropped"]
     out = "".join(
         f"; {count:,} left out of the split, {why}"
         for count, why in (
             (dropped, "because an eval image has a near twin in them"),
-            (sides.none.captures - dropped, "because they would join many groups"),
+            (sides["none"]["captures"] - dropped, "because they would join many groups"),
         )
         if count
     )
@@ -110,9 +110,10 @@ def _data(ahead: Ahead) -> Iterator[Found]:
         out += f" ({named[0]}{more})"
     yield ok(
         "captures",
-        f"{sides.train.captures:,} to train on, {sides.validation.captures:,} to validate, "
-        f"{sides.eval.captures:,} to score; {len(snapshot.near_pairs):,} of "
-        f"{sides.eval.images:,} eval images have a near twin in train{out}",
+        f"{sides['train']['captures']:,} to train on, "
+        f"{sides['validation']['captures']:,} to validate, "
+        f"{sides['eval']['captures']:,} to score; {len(snapshot.near_pairs):,} of "
+        f"{sides['eval']['images']:,} eval images have a near twin in train{out}",
     )
     told = snapshot.told()
     if told is not None:
@@ -176,8 +177,8 @@ def _blobs(ahead: Ahead) -> Iterator[Found]:
     """Every picture of the snapshot is in the store, and is what its digest says."""
     users: dict[digest.Digest, digest.Digest] = {}
     for row in ahead.prepared.snapshot.rows:
-        for image in row.images:
-            users.setdefault(image.file, row.capture)
+        for file, *_ in row.images:
+            users.setdefault(file, row.capture)
     problems: list[tuple[str, KolmError]] = []
     with CaptureStore.open_to_read(ahead.prepared.store_folder) as store:
         names = Names(store)
@@ -265,11 +266,10 @@ def _shapes(ahead: Ahead) -> Iterator[Found]:
     with CaptureStore.open_to_read(ahead.prepared.store_folder) as store:
         names, records = Names(store), store.image_records()
         for row in ahead.prepared.snapshot.rows:
-            for picture in (records[image.file] for image in row.images):
+            for picture in (records[file] for file, *_ in row.images):
                 if row.split in SIDES and too_thin(picture.height, picture.width):
-                    thin.append(
-                        f"{names[row.capture]}: {picture.width}x{picture.height} ({row.split})"
-                    )
+                    size = f"{picture.width}x{picture.height}"
+                    thin.append(f"{names[row.capture]}: {size} ({row.split})")
     if thin:
         yield Found(
             "pictures",
@@ -313,7 +313,7 @@ def _settings(ahead: Ahead) -> Iterator[Found]:
 
 def _audit(ahead: Ahead) -> Iterator[Found]:
     """What the built-in policy of `kolm verify` will not take, however good the answers are."""
-    cases = ahead.prepared.snapshot.header.splits.eval.captures
+    cases = ahead.prepared.snapshot.header["splits"]["eval"]["captures"]
     least, wanting = BUILT_IN.minimum_eval_cases or 0, []
     if cases < least:
         wanting.append(f"it demands {least} eval cases, and there are {cases:,}")

@@ -156,8 +156,8 @@ def gather(
     else:
         reporter.finished(
             "snapshot",
-            captures=snapshot.header.captures,
-            images=snapshot.header.images,
+            captures=snapshot.header["captures"],
+            images=snapshot.header["images"],
             eval_images_with_a_near_twin_in_train=len(snapshot.near_pairs),
         )
     return Parts(spec, place, base, folder, snapshot, tuple(problems))
@@ -175,7 +175,7 @@ def settle(source: SpecSource, parts: Parts) -> Prepared:
     lock = resolve(
         parts.spec,
         base=describe_base(base, base_root(base.folder)),
-        snapshot=snapshot.document(),
+        snapshot=snapshot.header,
         training=snapshot.training_root,
         cases=digest.of_bytes(snapshot.files()[CASES]),
         continued=_continued(parts.spec, parts.project),
@@ -221,7 +221,7 @@ def demand_reachable(prepared: Prepared, *, too_long: int = 0) -> None:
     Raises:
         Refused: ``E_FLOOR_OUT_OF_REACH``.
     """
-    cases = prepared.snapshot.header.splits.eval.captures
+    cases = prepared.snapshot.header["splits"]["eval"]["captures"]
     floor = prepared.lock["evaluation"]["floors"]["accuracy_lower_bound"]
     best = wilson(cases - too_long, cases)["low"]
     if floor is None or Decimal(best) >= Decimal(floor):

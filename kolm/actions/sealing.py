@@ -92,7 +92,7 @@ def _receipt(
 ) -> Receipt:
     return derive_receipt(
         lock=prepared.lock,
-        snapshot=prepared.snapshot.document(),
+        snapshot=prepared.snapshot.header,
         modules=modules,
         examples=files.read_rows(done.trained, names.EXAMPLES),
         trace=files.read_rows(done.trained, names.TRACE),
@@ -116,7 +116,7 @@ def _checkpoints(run: Path) -> dict[str, Source]:
 
 def _eval_images(prepared: Prepared) -> dict[str, Source]:
     files = {
-        image.file for row in prepared.snapshot.rows if row.split == "eval" for image in row.images
+        file for row in prepared.snapshot.rows if row.split == "eval" for file, *_ in row.images
     }
     with CaptureStore.open_to_read(prepared.store_folder) as store:
         return {f"evalimage-{digest.hex_of(f)}": store.blobs.path(f) for f in sorted(files)}

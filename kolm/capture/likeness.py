@@ -9,14 +9,14 @@ instead of a resampling filter, whose rounding is a library's own affair.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from kolm.capture import extras
 
 if TYPE_CHECKING:
     from PIL import Image as Pillow
 
-METHOD = "dhash-8x8-color-v1"
+METHOD: Final = "dhash-8x8-color-v1"
 HASH_ROWS, HASH_COLUMNS, COLOR_CELLS = 8, 9, 4
 SIGNATURE_BYTES = 8 + COLOR_CELLS * COLOR_CELLS * 3
 MAX_HASH_BITS = 4  # of 64: survives re-compression and scaling, not another content

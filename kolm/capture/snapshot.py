@@ -10,9 +10,8 @@ import shutil
 import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from decimal import Decimal
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, NamedTuple
 
 from kolm import canonical, digest, paths
 from kolm.capture import hygiene, likeness, limits
@@ -21,36 +20,40 @@ from kolm.capture.store import SNAPSHOTS, CaptureStore, StoredCapture
 from kolm.counting import counted
 from kolm.digest import Digest
 from kolm.errors import Refused
-from kolm.format.groups import Member
+from kolm.format.groups import Looks, Member
 from kolm.format.names import CASES, LINES
 from kolm.format.names import SNAPSHOT as HEADER
 from kolm.format.seeds import training_root
 from kolm.format.split import (
+    LOOKS,
     SplitRule,
     assign,
     demand_sides,
     twins_to_drop,
     validation_is_stated,
 )
-from kolm.records import codec
 from kolm.records.sides import NO_SIDE, Placed
-from kolm.records.snapshot import (
-    NearDuplicates,
-    RowImage,
-    Rule,
-    Side,
-    Sides,
-    SnapshotHeader,
-    SnapshotRow,
-)
 from kolm.store.blobs import translating
 
 if TYPE_CHECKING:
-    from kolm.records.documents import Snapshot as SnapshotDocument
+    from kolm.records.documents import Snapshot as Header
+    from kolm.records.documents import SnapshotRuleHash, SnapshotRuleOfficial, SnapshotSide
 
 
-SIDES: tuple[Placed, ...] = ("eval", NO_SIDE, "train", "validation")
 NAME_HEX_DIGITS = 16  # of a snapshot's folder: 64 bits tell a person's snapshots apart
+
+
+class Row(NamedTuple):
+    """One line: a capture, its images as `LOOKS` names their parts, and its side."""
+
+    capture: Digest
+    images: tuple[Looks, ...]
+    split: Placed
+
+    def document(self) -> dict[str, object]:
+        """The `snapshot_row`."""
+        images = [dict(zip(LOOKS, looks, strict=False)) for looks in self.images]
+        return {"capture": self.capture, "images": images, "split": self.split}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,8 +61,8 @@ class Snapshot:
     """A snapshot in memory.
 
     Attributes:
-        header: the `snapshot` document as a record.
-        rows: one record a capture, by ascending id.
+        header: the `snapshot` document.
+        rows: one a capture, by ascending id.
         header_bytes: ``snapshot.json``.
         lines: ``snapshot.jsonl``, the bytes of each line without its newline.
         cases: ``evalcases.jsonl``: the canonical bytes of each eval capture, by ascending id.
@@ -68,8 +71,8 @@ class Snapshot:
         sides_passed_over: captures that state a side where the rule divides by shares.
     """
 
-    header: SnapshotHeader
-    rows: tuple[SnapshotRow, ...]
+    header: Header
+    rows: tuple[Row, ...]
     header_bytes: bytes
     lines: tuple[bytes, ...]
     cases: tuple[bytes, ...]
@@ -102,10 +105,6 @@ class Snapshot:
         sides = (row.split for row in self.rows)
         return training_root(zip(sides, self.lines, strict=True))
 
-    def document(self) -> SnapshotDocument:
-        """The header as a plain document."""
-        return cast("SnapshotDocument", codec.to_document(self.header))
-
     def files(self) -> dict[str, bytes]:
         """The three files by name."""
         return {
@@ -137,28 +136,34 @@ def take(store: CaptureStore, rule: SplitRule) -> Snapshot:
     sides = {member.id: side for member, side in zip(members, placed, strict=True)}
     dropped = _drop_twins(members, sides, store) if rule.policy == "drop" else 0
     hygiene.demand_distinct(row for row in stored if sides[row.id] == "eval")
-    rows = tuple(_row(member, sides[member.id]) for member in members)
+    rows = tuple(Row(member.id, member.images, sides[member.id]) for member in members)
     pairs = near_pairs(rows, store)
     if pairs and rule.policy == "refuse":
         raise _near_duplicates(pairs, rows, store)
-    lines = tuple(canonical.dumps(_document(row)) for row in rows)
-    header = SnapshotHeader(
-        captures=len(rows),
-        images=len({image.file for row in rows for image in row.images}),
-        near_duplicates=NearDuplicates(
-            across_splits=len(pairs),
-            dropped=dropped,
-            method=likeness.METHOD,
-            policy=rule.policy,
-        ),
-        root=digest.merkle_root(lines),
-        rule=_written(rule, members),
-        splits=Sides(**{side: _side(rows, side) for side in SIDES}),
-    )
+    lines = tuple(canonical.dumps(row.document()) for row in rows)
+    header: Header = {
+        "schema": "urn:kolm:snapshot:v1",
+        "captures": len(rows),
+        "images": len({file for row in rows for file, *_ in row.images}),
+        "near_duplicates": {
+            "across_splits": len(pairs),
+            "dropped": dropped,
+            "method": likeness.METHOD,
+            "policy": rule.policy,
+        },
+        "root": digest.merkle_root(lines),
+        "rule": _written(rule, members),
+        "splits": {
+            "eval": _side(rows, "eval"),
+            "none": _side(rows, NO_SIDE),
+            "train": _side(rows, "train"),
+            "validation": _side(rows, "validation"),
+        },
+    }
     return Snapshot(
         header=header,
         rows=rows,
-        header_bytes=canonical.dumps(codec.to_document(header)),
+        header_bytes=canonical.dumps(header),
         lines=lines,
         cases=tuple(row.data for row in stored if sides[row.id] == "eval"),
         near_pairs=pairs,
@@ -202,12 +207,10 @@ def keep(store: CaptureStore, snapshot: Snapshot) -> Path:
     return target
 
 
-def near_pairs(
-    rows: Sequence[SnapshotRow], store: CaptureStore
-) -> tuple[tuple[Digest, Digest], ...]:
+def near_pairs(rows: Sequence[Row], store: CaptureStore) -> tuple[tuple[Digest, Digest], ...]:
     """(eval file, nearest train file) for every eval image that has a near twin in train."""
     files = {
-        side: {image.file for row in rows if row.split == side for image in row.images}
+        side: {file for row in rows if row.split == side for file, *_ in row.images}
         for side in ("eval", "train")
     }
     shown = _signatures(store, files)
@@ -265,47 +268,29 @@ def _signatures(
     }
 
 
-def _row(member: Member, side: Placed) -> SnapshotRow:
-    images = tuple(RowImage(*looks) for looks in member.images)
-    return SnapshotRow(capture=member.id, images=images, split=side)
-
-
-def _document(row: SnapshotRow) -> dict[str, object]:
+def _side(rows: Sequence[Row], side: Placed) -> SnapshotSide:
+    mine = [row for row in rows if row.split == side]
     return {
-        "capture": row.capture,
-        "images": [_image_document(image) for image in row.images],
-        "split": row.split,
+        "captures": len(mine),
+        "images": len({file for row in mine for file, *_ in row.images}),
     }
 
 
-def _image_document(image: RowImage) -> dict[str, str]:
-    twins = {} if image.twins is None else {"twins": image.twins}
-    return {"file": image.file, "pixels": image.pixels, **twins}
-
-
-def _side(rows: Sequence[SnapshotRow], side: str) -> Side:
-    mine = [row for row in rows if row.split == side]
-    return Side(captures=len(mine), images=len({i.file for row in mine for i in row.images}))
-
-
-def _written(rule: SplitRule, members: Sequence[Member]) -> Rule:
+def _written(rule: SplitRule, members: Sequence[Member]) -> SnapshotRuleOfficial | SnapshotRuleHash:
     """The rule as it was applied: a carved share is 0 where the data had its own validation."""
-    carved = rule.validation
-    if rule.kind == "official" and validation_is_stated(member.split for member in members):
-        carved = Decimal(0)
-    return Rule(
-        kind=rule.kind,
-        validation=canonical.decimal(carved),
-        eval=canonical.decimal(rule.eval) if rule.kind == "hash" else None,
-    )
+    validation = canonical.decimal(rule.validation)
+    if rule.kind == "hash":
+        return {"kind": "hash", "eval": canonical.decimal(rule.eval), "validation": validation}
+    stated = validation_is_stated(member.split for member in members)
+    return {"kind": "official", "validation": "0" if stated else validation}
 
 
 def _near_duplicates(
-    pairs: tuple[tuple[Digest, Digest], ...], rows: Sequence[SnapshotRow], store: CaptureStore
+    pairs: tuple[tuple[Digest, Digest], ...], rows: Sequence[Row], store: CaptureStore
 ) -> Refused:
     """Names captures and files, so that somebody can look at both pictures."""
     path = store.blobs.path
-    shows = {image.file: row.capture for row in reversed(rows) for image in row.images}
+    shows = {file: row.capture for row in reversed(rows) for file, *_ in row.images}
     shown = [
         f"eval {shows[left]}, {path(left)} ~ train {shows[right]}, {path(right)}"
         for left, right in pairs[: limits.MAX_NAMED_PROBLEMS]

@@ -11,7 +11,7 @@ from __future__ import annotations
 from array import array
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from decimal import Decimal, InvalidOperation
-from typing import TYPE_CHECKING, NamedTuple, Self
+from typing import TYPE_CHECKING, NamedTuple, Self, cast
 
 from kolm.digest import Digest, chain, raw_of
 from kolm.errors import Refused, Usage
@@ -19,7 +19,7 @@ from kolm.format.groups import MAX_JOINED, Captures, Groups, Member, group
 from kolm.records.sides import NO_SIDE, Placed, Split
 
 if TYPE_CHECKING:
-    from kolm.records.documents import Snapshot
+    from kolm.records.documents import Snapshot, SnapshotNearDuplicatesPolicy
 
 
 POLICIES = ("refuse", "report", "drop", "group")
@@ -86,9 +86,10 @@ class SplitRule(_Rule):
             raise _rule("a hash split must hold out captures for eval", "0")
 
     @property
-    def policy(self) -> str:
+    def policy(self) -> SnapshotNearDuplicatesPolicy:
         """What happens about near twins."""
-        return self.near_duplicates or ("refuse" if self.kind == "hash" else "report")
+        chosen = self.near_duplicates or ("refuse" if self.kind == "hash" else "report")
+        return cast("SnapshotNearDuplicatesPolicy", chosen)
 
 
 def share(text: str) -> Decimal:

@@ -611,11 +611,13 @@ class Receipt(TypedDict):
     trace: ReceiptTrace
     vlm_train: ReceiptVlmTrain
 
+SnapshotNearDuplicatesPolicy = Literal['refuse', 'report', 'drop', 'group']
+
 class SnapshotNearDuplicates(TypedDict):
     across_splits: int
     dropped: int
     method: Literal['dhash-8x8-color-v1']
-    policy: Literal['refuse', 'report', 'drop', 'group']
+    policy: SnapshotNearDuplicatesPolicy
 
 class SnapshotRuleOfficial(TypedDict):
     kind: Literal['official']

@@ -21,7 +21,7 @@ from kolm.format.examples import dropped_row
 from kolm.format.groups import Member
 from kolm.format.seeds import derive_seeds
 from kolm.format.split import assign, rule_of
-from kolm.records.snapshot import Placed
+from kolm.records.sides import Placed
 from kolm.score.kscore import kscore_v1
 from kolm.sign import making, predicates
 from tests.support import toy_documents

@@ -271,7 +271,7 @@ def snapshot(
         "digest": taken.digest,
         "on_no_side": list(taken.on_no_side()),
         "folder": target,
-        "snapshot": taken.document(),
+        "snapshot": taken.header,
     }
     brief = target or taken.digest
     output.current().answer(document, lambda: _snapshot_text(document), brief=brief)
