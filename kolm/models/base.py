@@ -20,8 +20,8 @@ from kolm.models.taps import Tower
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
-# Families whose own code is worth its lines: 0.85 of the general path's time on the embedded base.
-_WRITTEN: dict[str, Callable[[PreTrainedModel, Tower], Forward]] = {"qwen2_5_vl": WrittenForward}
+# Families whose own code is worth its lines; bench/sft_step.py measures both.
+WRITTEN: dict[str, Callable[[PreTrainedModel, Tower], Forward]] = {"qwen2_5_vl": WrittenForward}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,4 +73,4 @@ def load_base(folder: Path, *, dtype: str) -> LoadedBase:
 def make_forward(model: PreTrainedModel, table: roles.Family) -> Forward:
     """The forward pass of a model: its family's own where there is one, else the library's."""
     tower = Tower(model, table.taps(model.config.to_dict()))
-    return _WRITTEN.get(table.model_type, LibraryForward)(model, tower)
+    return WRITTEN.get(table.model_type, LibraryForward)(model, tower)
