@@ -499,8 +499,6 @@ class PredicateVerificationSummaryInputAttestation(TypedDict):
     uri: NotRequired[str]
     digest: StatementSubjectDigest
 
-PredicateVerificationSummaryVerifiedLevel = Literal['KOLM_DELTA_SCOPE', 'KOLM_BASE_IDENTITY', 'KOLM_PROCESS', 'KOLM_SCORES']
-
 class PredicateVerificationSummary(TypedDict):
     verifier: PredicateProvenanceRunDetailsBuilder
     timeVerified: str
@@ -508,7 +506,7 @@ class PredicateVerificationSummary(TypedDict):
     policy: PredicateVerificationSummaryPolicy
     inputAttestations: NotRequired[list[PredicateVerificationSummaryInputAttestation]]
     verificationResult: Literal['PASSED', 'FAILED']
-    verifiedLevels: list[PredicateVerificationSummaryVerifiedLevel]
+    verifiedLevels: list[Literal['KOLM_DELTA_SCOPE', 'KOLM_BASE_IDENTITY', 'KOLM_PROCESS', 'KOLM_SCORES']]
 
 PredictionsRowOutcomeFinish = Literal['stop', 'length']
 

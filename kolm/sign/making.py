@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from kolm import canonical, digest
 from kolm.digest import Digest
 from kolm.sign.envelope import BUNDLE_MEDIA_TYPE, PAYLOAD_TYPE, pae
-from kolm.sign.predicates import LOCAL_BUILDER, bundle_uri, instant
+from kolm.sign.predicates import LOCAL_BUILDER, instant
 from kolm.sign.private_keys import PrivateKey
 from kolm.sign.statement import STATEMENT_TYPE, parse
 
@@ -25,19 +25,10 @@ if TYPE_CHECKING:
         PredicateProvenance,
         PredicateProvenanceBuildDefinitionResolvedDependency,
         PredicateTestResult,
-        PredicateVerificationSummary,
-        PredicateVerificationSummaryVerifiedLevel,
     )
 
 
 BUILD_TYPE: Final = "urn:kolm:compile:v1"
-LOCAL_VERIFIER: Final = "urn:kolm:verifier:local:v1"
-LEVELS: Final[dict[str, PredicateVerificationSummaryVerifiedLevel]] = {
-    "base_identity": "KOLM_BASE_IDENTITY",
-    "delta_scope": "KOLM_DELTA_SCOPE",
-    "process": "KOLM_PROCESS",
-    "scores": "KOLM_SCORES",
-}
 
 
 class Build(NamedTuple):
@@ -123,40 +114,6 @@ def test_result(
         "warnedTests": [],
         "failedTests": sorted(failed),
     }
-
-
-def verification_summary(
-    *,
-    bundle: Digest,
-    policy_name: str,
-    policy: Digest,
-    passed: bool,
-    reached: Sequence[str],
-    version: str,
-    now: datetime,
-    attestations: Sequence[Digest] = (),
-) -> PredicateVerificationSummary:
-    """That this machine audited a bundle.
-
-    `reached` holds the verdicts reached, of ``delta_scope``, ``base_identity``, ``process`` and
-    ``scores``; `attestations` the claims that were read.
-    """
-    summary: PredicateVerificationSummary = {
-        "verifier": {"id": LOCAL_VERIFIER, "version": {"kolm": version}},
-        "timeVerified": instant(now),
-        "resourceUri": bundle_uri(bundle),
-        "policy": {
-            "uri": f"urn:kolm:policy:{policy_name}",
-            "digest": {"sha256": digest.hex_of(policy)},
-        },
-        "verificationResult": "PASSED" if passed else "FAILED",
-        "verifiedLevels": [LEVELS[verdict] for verdict in sorted(reached)],
-    }
-    if attestations:
-        summary["inputAttestations"] = [
-            {"digest": {"sha256": digest.hex_of(claim)}} for claim in attestations
-        ]
-    return summary
 
 
 def statement(

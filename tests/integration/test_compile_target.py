@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
-from kolm import digest
 from kolm.bundle import writer
 from kolm.bundle.reader import Bundle
 from kolm.sign import making, predicates
 from kolm.sign.keystore import KeyStore
+from tests.support.bundles import audit_of
 from tests.support.lines import Line, same_answer
 
 pytestmark = pytest.mark.heavy
@@ -27,15 +26,7 @@ def line(tmp_path_factory: pytest.TempPathFactory) -> Line:
 def test_compiling_again_keeps_the_claims_that_were_added(line: Line) -> None:
     key = KeyStore(line.home / "keys").load("default", lambda _: None)
     content = Bundle.open(line.bundle).content_id
-    said = making.verification_summary(
-        bundle=content,
-        policy_name="mine",
-        policy=digest.of_bytes(b"mine"),
-        passed=True,
-        reached=["delta_scope"],
-        version="0.1.0",
-        now=datetime.now(UTC),
-    )
+    said = audit_of(content)
     claim = making.seal(making.statement(content, "x", predicates.VERIFICATION_SUMMARY, said), key)
     writer.add_claims(line.bundle, [claim])
     before = line.bundle.read_bytes()

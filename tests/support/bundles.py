@@ -39,6 +39,27 @@ from tests.support import toy_documents
 from tests.support.toy_base import TOY, Tensor, digest_of, write_base
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
+
+
+def audit_of(
+    bundle: str, *, passed: bool = True, claims: Iterable[bytes] = (), at: datetime = NOW
+) -> dict[str, Any]:
+    """The predicate of an audit of a bundle in which these claims were read: claims.md, C15."""
+    said: dict[str, Any] = {
+        "verifier": {"id": "urn:kolm:verifier:local:v1", "version": {"kolm": "0.1.0"}},
+        "timeVerified": predicates.instant(at),
+        "resourceUri": predicates.bundle_uri(digest.Digest(bundle)),
+        "policy": {
+            "uri": "urn:kolm:policy:audit",
+            "digest": {"sha256": digest.hex_of(digest.of_bytes(b"audit"))},
+        },
+        "verificationResult": "PASSED" if passed else "FAILED",
+        "verifiedLevels": ["KOLM_DELTA_SCOPE"],
+    }
+    names = [{"digest": {"sha256": digest.hex_of(digest.of_bytes(claim))}} for claim in claims]
+    return {**said, "inputAttestations": names} if names else said
+
+
 Row = dict[str, Any]
 
 

@@ -23,9 +23,9 @@ from kolm.format.seeds import derive_seeds
 from kolm.format.split import assign, rule_of
 from kolm.records.sides import Placed
 from kolm.score.kscore import kscore_v1
-from kolm.sign import making, predicates
+from kolm.sign import predicates
 from tests.support import toy_documents
-from tests.support.bundles import NOW, BundleParts, Row, read_entries, write_raw, write_tar
+from tests.support.bundles import BundleParts, Row, audit_of, read_entries, write_raw, write_tar
 from tests.support.toy_base import digest_of, floats, parameter, zeros
 
 ATTACKERS = ("nobody", "stranger", "signer")
@@ -169,15 +169,7 @@ def _say(kind: str, *path: str, value: Any) -> Callable[[dict[str, Row]], None]:
 
 
 def _another_audit(said: dict[str, Row]) -> None:
-    said[predicates.VERIFICATION_SUMMARY] = making.verification_summary(
-        bundle=digest.of_bytes(b"another bundle"),
-        policy_name="strict",
-        policy=digest.of_bytes(b"strict"),
-        passed=True,
-        reached=["delta_scope"],
-        version="0.1.0",
-        now=NOW,
-    )
+    said[predicates.VERIFICATION_SUMMARY] = audit_of(digest.of_bytes(b"another bundle"))
 
 
 def _k_misses(parts: BundleParts) -> None:

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from kolm import canonical, digest
 from kolm.errors import KolmError, Refused
 from kolm.sign import making, predicates, statement
+from tests.support.bundles import audit_of
 
 SUBJECT = digest.of_bytes(b"manifest")
 A, B, C = (digest.of_bytes(letter) for letter in (b"a", b"b", b"c"))
@@ -28,15 +29,7 @@ MODULES = making.modules(modules=A, base_root=B, words=["vision frozen", "langua
 TEST_RESULT = making.test_result(
     passed=["k", "accuracy"], failed=[], configuration={"spec.lock.json": B, "evaluation.json": A}
 )
-SUMMARY = making.verification_summary(
-    bundle=SUBJECT,
-    policy_name="default",
-    policy=A,
-    passed=True,
-    reached=["delta_scope"],
-    version="0.1.0",
-    now=datetime(2026, 1, 2, tzinfo=UTC),
-)
+SUMMARY = audit_of(SUBJECT)
 ENTRY = {
     "name": "demo/easy-vqa",
     "version": "1.0.0",
@@ -175,19 +168,8 @@ def test_a_time_that_no_clock_shows_is_refused(kind, change, time):
 
 
 def test_a_summary_can_name_the_claims_that_were_read():
-    said = {**SUMMARY, "inputAttestations": [{"digest": {"sha256": digest.hex_of(A)}}]}
-    made = making.verification_summary(
-        bundle=SUBJECT,
-        policy_name="default",
-        policy=A,
-        passed=True,
-        reached=["delta_scope"],
-        version="0.1.0",
-        now=datetime(2026, 1, 2, tzinfo=UTC),
-        attestations=[A],
-    )
-    assert made == said
-    data = making.statement(SUBJECT, "demo", predicates.VERIFICATION_SUMMARY, made)
+    said = audit_of(SUBJECT, claims=[b"a claim"])
+    data = making.statement(SUBJECT, "demo", predicates.VERIFICATION_SUMMARY, said)
     assert statement.parse(data).predicate == said
 
 

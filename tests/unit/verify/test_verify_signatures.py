@@ -16,6 +16,7 @@ from kolm.sign.private_keys import PrivateKey, generate
 from kolm.sign.trust import KeyRole, Revocation, TrustStore
 from kolm.verify.policy import BUILT_IN, ClaimDemand, Policy
 from tests.support.audits import World, trusting
+from tests.support.bundles import audit_of
 
 OTHER = digest.of_bytes(b"other")
 
@@ -156,15 +157,11 @@ def audit_summary(
     world: World, *, key: PrivateKey, names: Sequence[bytes] = (), **change: Any
 ) -> bytes:
     """What an auditor signed on 2026-01-03 about the world's bundle and the claims that it read."""
-    said = making.verification_summary(
-        bundle=world.parts.content_id(),
-        policy_name="audit",
-        policy=OTHER,
+    said = audit_of(
+        world.parts.content_id(),
         passed=change.pop("passed", True),
-        reached=["delta_scope"],
-        version="0.1.0",
-        now=datetime(2026, 1, 3, tzinfo=UTC),
-        attestations=[digest.of_bytes(data) for data in names],
+        claims=names,
+        at=datetime(2026, 1, 3, tzinfo=UTC),
     )
     return claim(world, predicates.VERIFICATION_SUMMARY, {**said, **change}, key)
 
