@@ -8,7 +8,7 @@ in words: docs/format/roles.md.
 from __future__ import annotations
 
 from kolm.errors import Refused
-from kolm.roles import llava, qwen2_5_vl, qwen2_vl
+from kolm.roles import internvl, llava, qwen2_5_vl, qwen2_vl
 from kolm.roles.family import Config, Family, Role, Stack, Taps
 
 FAMILIES: dict[str, Family] = {
@@ -17,6 +17,7 @@ FAMILIES: dict[str, Family] = {
         qwen2_vl,
         qwen2_5_vl,
         llava,
+        internvl,
     )
 }
 

@@ -6,6 +6,8 @@ Source: transformers, ``modeling_llava.py`` and ``modeling_clip.py``.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from kolm.roles.family import DECODER_LEAVES, Config, Family, Role, Stack, Taps
 
 _TOWER = "model.vision_tower"
@@ -39,11 +41,15 @@ def unread_layers(config: Config) -> tuple[str, ...]:
     ``vision_feature_layer`` counts outputs: 0 is the embeddings', a negative one is from the end.
     """
     depth = config.get("vision_config", {}).get("num_hidden_layers", 24)
-    stated = config.get("vision_feature_layer", -2)
-    outputs = [stated] if isinstance(stated, int) else stated
-    used = max(output if output >= 0 else depth + 1 + output for output in outputs)
+    used = layers_used(config.get("vision_feature_layer", -2), depth)
     layers = tuple(rf"{_TOWER}\.encoder\.layers\.{number}\..+" for number in range(used, depth))
     return (*layers, rf"{_TOWER}\.post_layernorm\..+")
+
+
+def layers_used(stated: int | Sequence[int], depth: int) -> int:
+    """How many of a tower's layers are run for what ``vision_feature_layer`` names."""
+    outputs = [stated] if isinstance(stated, int) else stated
+    return max(output if output >= 0 else depth + 1 + output for output in outputs)
 
 
 FAMILY = Family(

@@ -287,18 +287,11 @@ def capture_of(turns: Any) -> dict[str, Any]:
 def whole_text(pictures: PictureProcessor, encoder: Encoder, capture: dict[str, Any]) -> list[int]:
     """Ids by the library's own processor, from the whole rendered conversation."""
     shown = iter([make_picture(n, 60, 40) for n in range(4)])
-    messages = [
-        {
-            "role": message["role"],
-            "content": [
-                {"type": "image", "image": next(shown)} if block["type"] == "image" else block
-                for block in message["content"]
-            ],
-        }
-        for message in capture["messages"]
-    ]
     found = pictures.processor.apply_chat_template(
-        messages, chat_template=encoder._template, tokenize=True, return_dict=True
+        families.messages(capture, shown),
+        chat_template=encoder._template,
+        tokenize=True,
+        return_dict=True,
     )
     return [int(number) for number in found["input_ids"][0]]
 
@@ -359,6 +352,8 @@ def test_a_cut_prompt_keeps_images_answers_and_structure(table: Family, limit: i
     (start, end), (first, last) = example.trained[0], full.trained[0]
     assert example.input_ids[start:end] == full.input_ids[first:last]
     assert [use.tokens for use in example.images] == [use.tokens for use in full.images]
+    written = pictures.run(40, 60).text
+    run = pictures.processor.tokenizer.encode(written, add_special_tokens=False)
     use = example.images[0]
-    run = example.input_ids[use.start : use.start + use.tokens]
-    assert set(run) == {pictures.image_token_id}
+    assert list(example.input_ids[use.start : use.start + len(run)]) == run
+    assert run.count(pictures.image_token_id) == use.tokens

@@ -373,14 +373,14 @@ def test_encoded_captures_give_the_logits_of_the_processors_own_batch(
         pad_token_id=base.pad_token_id,
     )
     alone = [base.forward.tower.record(reader.shown(use).inputs, 1) for use in batch.images]
-    processed = base.pictures.processor(
-        text=base.pictures.processor.tokenizer.batch_decode(unexpanded(base, batch)),
-        images=[[reader.picture(use)] for use in batch.images[:1]]
-        + [[reader.picture(use) for use in batch.images[1:]]],
-        padding=True,
-        padding_side="right",
-        add_special_tokens=False,
+    shown = iter([reader.picture(use) for use in batch.images])
+    processed = base.pictures.processor.apply_chat_template(
+        [families.messages(capture, shown) for capture in captures],
+        chat_template=encoder._template,
+        tokenize=True,
+        return_dict=True,
         return_tensors="pt",
+        processor_kwargs={"padding": True, "padding_side": "right"},
     )
     assert torch.equal(processed["input_ids"], batch.input_ids)
     with torch.no_grad():
@@ -389,18 +389,3 @@ def test_encoded_captures_give_the_logits_of_the_processors_own_batch(
         found = base.model.get_output_embeddings()(hidden)
     real = batch.attention_mask.bool()
     torch.testing.assert_close(found[real], stock[real], atol=1e-6, rtol=0)
-
-
-def unexpanded(base: Any, batch: Any) -> list[list[int]]:
-    """The ids of each row with one image token for each image, as a template writes them."""
-    rows = []
-    for ids, mask in zip(batch.input_ids.tolist(), batch.attention_mask.tolist(), strict=True):
-        own = [number for number, kept in zip(ids, mask, strict=True) if kept]
-        rows.append(
-            [
-                number
-                for before, number in zip([None, *own], own, strict=False)
-                if not number == before == base.pictures.image_token_id
-            ]
-        )
-    return rows

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import importlib
 import pkgutil
+from collections.abc import Iterator
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -87,3 +88,17 @@ def save(model_type: str, folder: Path) -> Path:
     model(model_type).save_pretrained(folder)
     processor(model_type).save_pretrained(folder)
     return folder
+
+
+def messages(capture: dict[str, Any], shown: Iterator[Any]) -> list[dict[str, Any]]:
+    """The messages of a capture as the library's processors take them, with the next pictures."""
+    return [
+        {
+            "role": message["role"],
+            "content": [
+                {"type": "image", "image": next(shown)} if block["type"] == "image" else block
+                for block in message["content"]
+            ],
+        }
+        for message in capture["messages"]
+    ]

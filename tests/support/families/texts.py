@@ -37,7 +37,11 @@ def bytes_learned(pattern: str) -> tuple[dict[str, int], list[tuple[str, str]]]:
 
 
 def qwen(
-    model_type: str = "qwen2", *, special: Iterable[str] = (), plain: Iterable[str] = ()
+    model_type: str = "qwen2",
+    *,
+    special: Iterable[str] = (),
+    plain: Iterable[str] = (),
+    **settings: Any,
 ) -> Any:
     """A tokenizer of the Qwen kind: pieces of bytes, digits one by one, nothing before a text.
 
@@ -45,6 +49,7 @@ def qwen(
         model_type: whose class it is.
         special: control tokens that are hidden from what is read, after those of every Qwen.
         plain: control tokens that are not.
+        settings: of the class, such as the names of control tokens.
     """
     from tokenizers import AddedToken
     from transformers.models.auto.tokenization_auto import tokenizer_class_from_name
@@ -55,7 +60,11 @@ def qwen(
     name = "Qwen3_5Tokenizer" if model_type == "qwen3_5" else "Qwen2Tokenizer"
     vocab, merges = bytes_learned(module.PRETOKENIZE_REGEX)
     tokenizer = tokenizer_class_from_name(name)(
-        vocab=dict(vocab), merges=merges, eos_token="<|im_end|>", pad_token="<|endoftext|>"
+        vocab=dict(vocab),
+        merges=merges,
+        eos_token="<|im_end|>",
+        pad_token="<|endoftext|>",
+        **settings,
     )
     every = ("<|endoftext|>", "<|im_start|>", "<|im_end|>", *special)
     tokenizer.add_tokens([AddedToken(token, special=True) for token in every])
