@@ -1,20 +1,19 @@
-"""The bundle: a file opened for reading, and entries written to a stream.
+"""The bundle: a file opened for reading.
 
-Belongs here: the lookup of blobs by digest and the writing of entries. Opening decides only
-whether this is a bundle at all; `container_rules.py` judges it.
+Belongs here: the lookup of blobs by digest. Opening decides only whether this is a bundle at all;
+`container_rules.py` judges it.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
 from functools import cached_property
 from pathlib import Path
-from typing import IO, Final
+from typing import Final
 
 from kolm import digest
 from kolm.bundle import layout, limits, tar
-from kolm.bundle.held import Held, demand_start, hold
+from kolm.bundle.held import Held, hold
 from kolm.bundle.layout import StoredClaim
 from kolm.bundle.manifest import Manifest, parse_manifest
 from kolm.digest import Digest
@@ -22,7 +21,7 @@ from kolm.errors import Refused, Unreadable
 
 _BLOB = re.compile(r"blobs/sha256/([0-9a-f]{64})", re.ASCII)
 _FIRST_DIGEST = re.compile(rb'"digest":"(sha256:[0-9a-f]{64})"', re.ASCII)
-_START: Final = layout.LAYOUT_NAME.encode("ascii") + b"\0"
+START: Final = layout.LAYOUT_NAME.encode("ascii") + b"\0"
 _SUBJECT_PLACE: Final = 2  # after oci-layout and index.json
 
 
@@ -153,39 +152,4 @@ def open_container(path: Path) -> Container:
         Refused: ``E_CONTAINER_LIMIT``: larger than any bundle.
         Lacking: ``E_DISK_FULL``: no room for the copy of a large one.
     """
-    return Container(hold(path, start=_START))
-
-
-def container_of(held: Held) -> Container:
-    """Walk the entries of a file that is held already.
-
-    Raises:
-        Unreadable: ``E_NOT_A_BUNDLE``.
-    """
-    demand_start(held.path, bytes(held.view[: len(_START) + 8]), _START)
-    return Container(held)
-
-
-def write_entry(
-    stream: IO[bytes], name: str, pieces: Iterable[bytes | memoryview], size: int
-) -> None:
-    """Write one entry: header, bytes, padding.
-
-    Raises:
-        Refused: ``E_MEMBER_CHANGED`` when the pieces are not `size` bytes long: the file changed
-            since it was measured.
-    """
-    stream.write(tar.header(name, size))
-    written = 0
-    for piece in pieces:
-        stream.write(piece)
-        written += len(piece)
-    if written != size:
-        raise Refused(
-            "E_MEMBER_CHANGED",
-            "a file changed while it was packed",
-            where=name,
-            expected=f"{size} bytes",
-            found=f"{written} bytes",
-        )
-    stream.write(tar.padding(size))
+    return Container(hold(path, start=START))

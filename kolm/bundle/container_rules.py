@@ -23,7 +23,7 @@ def tar_grammar(container: Container) -> Iterator[KolmError]:
 
 
 def sizes_within_limits(container: Container) -> Iterator[KolmError]:
-    """V02: every limit of `limits.TABLE` that shows before a document is parsed."""
+    """V02: every limit that shows before a document is parsed."""
     yield from (defect for defect in container.walk.defects if defect.code == _LIMIT)
     try:
         limits.BUNDLE_BYTES.hold(len(container.view), where=container.where)

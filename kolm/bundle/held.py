@@ -14,7 +14,7 @@ import os
 import stat
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import IO, Final, NamedTuple, Protocol
+from typing import IO, Final, NamedTuple
 
 from kolm import system
 from kolm.bundle import limits
@@ -25,13 +25,6 @@ from kolm.errors import KolmError, Refused, Unreadable
 PIECE_BYTES: Final = MIB  # hashing is the bottleneck; larger reads gain nothing
 _IN_MEMORY_BYTES: Final = 64 * MIB  # an adapter with its evidence; larger copies lie on disk
 _ZEROS: Final = bytes(PIECE_BYTES)
-
-
-class Readable(Protocol):
-    """A stream of bytes, such as an open file or the body of an answer."""
-
-    def read(self, size: int, /) -> bytes:
-        """The next bytes, at most `size` of them; none at the end."""
 
 
 class Held(NamedTuple):
@@ -64,27 +57,10 @@ def hold(path: Path, *, start: bytes | None = None) -> Held:
         limits.BUNDLE_BYTES.hold(stated, where=path.name)
         if start is not None and stated > _IN_MEMORY_BYTES:
             _demand_written(path, handle, stated)
-        whole = _pieces(lambda most: os.read(handle, most), stated, path, _changed)
-        return _copied(path, whole, stated)
+        whole = pieces_of(lambda most: os.read(handle, most), stated, path, _changed)
+        return copied(path, whole, stated)
     finally:
         os.close(handle)
-
-
-def hold_stream(stream: Readable, *, size: int, where: str) -> Held:
-    """Read a stream to its end into a private copy.
-
-    Args:
-        stream: is read no further than a piece beyond `size`, whatever it goes on to hand out.
-        size: how many bytes it must have.
-        where: what errors call it.
-
-    Raises:
-        Refused: ``E_CONTAINER_LIMIT``: larger than any bundle; ``E_BLOB_DIGEST``: another size.
-        KolmError: what the operating system says, of the stream or of the copy.
-    """
-    limits.BUNDLE_BYTES.hold(size, where=where)
-    path = Path(where)
-    return _copied(path, _pieces(stream.read, size, path, other_bytes), size)
 
 
 def _demand_written(path: Path, handle: int, size: int) -> None:
@@ -132,7 +108,7 @@ def open_regular(path: Path, *, follow: bool = True) -> int:
     return handle
 
 
-def _pieces(
+def pieces_of(
     read: Callable[[int], bytes],
     size: int,
     path: Path,
@@ -161,32 +137,16 @@ def _changed(path: Path, expected: str, found: str) -> Unreadable:
     )
 
 
-def other_bytes(where: Path | str, expected: str, found: str) -> Refused:
-    """The error of a file that is not the one that a registry's entry names."""
-    return Refused(
-        "E_BLOB_DIGEST",
-        "the registry's file is not the one that its signed entry names",
-        where=str(where),
-        expected=expected,
-        found=found,
-    )
-
-
-def write_out(stream: IO[bytes], view: memoryview) -> None:
-    """Write a whole copy into an empty file; a hole stays a hole."""
-    for start in range(0, len(view), PIECE_BYTES):
-        _write(stream, bytes(view[start : start + PIECE_BYTES]))
-    stream.truncate(len(view))
-
-
-def _write(stream: IO[bytes], piece: bytes) -> None:
+def write_piece(stream: IO[bytes], piece: bytes) -> None:
+    """Write a piece of `PIECE_BYTES` or less; a hole stays a hole."""
     if piece == _ZEROS:
         stream.seek(len(piece), os.SEEK_CUR)
     else:
         stream.write(piece)
 
 
-def _copied(path: Path, pieces: Iterator[bytes], size: int) -> Held:
+def copied(path: Path, pieces: Iterator[bytes], size: int) -> Held:
+    """A private copy of `size` bytes, in memory or in a temporary file."""
     hasher = Hasher()
     if size <= _IN_MEMORY_BYTES:
         data = bytearray(size)
@@ -200,7 +160,7 @@ def _copied(path: Path, pieces: Iterator[bytes], size: int) -> Held:
     with system.naming("the temporary copy (TMPDIR)"), tempfile.TemporaryFile() as stream:
         for piece in pieces:
             hasher.update(piece)
-            _write(stream, piece)
+            write_piece(stream, piece)
         stream.truncate(size)
         stream.flush()
         mapped = mmap.mmap(stream.fileno(), size, access=mmap.ACCESS_READ)

@@ -109,20 +109,6 @@ def _not_a_claim(where: str, message: str) -> Refused:
     return Refused("E_CLAIM_FORM", message, where=where)
 
 
-def ordered_claims(claims: Iterable[bytes], subject: bytes) -> tuple[StoredClaim, ...]:
-    """The claims of a file: each once, in the order of their manifests' digests.
-
-    Raises:
-        Refused: ``E_CLAIM_FORM``, or ``E_CONTAINER_LIMIT`` for too many claims.
-    """
-    by_manifest = {}
-    for data in claims:
-        claim = claim_of(data, subject)
-        by_manifest[claim.manifest_digest] = claim
-    limits.CLAIMS.hold(len(by_manifest), where=INDEX_NAME)
-    return tuple(by_manifest[key] for key in sorted(by_manifest))
-
-
 def index_of(subject: bytes, claims: Sequence[StoredClaim]) -> bytes:
     """The bytes of index.json: the subject under the fixed tag, then the claim manifests."""
     first = _described(subject, MANIFEST_MEDIA_TYPE) | {
@@ -153,7 +139,7 @@ def blob_order(
     Args:
         subject: digest of the subject manifest.
         receipt: digest of the receipt.
-        claims: the claims in the order of `ordered_claims`.
+        claims: the claims in the order of their manifests' digests.
         layers: size and digest of every layer.
     """
     order = [subject, receipt]

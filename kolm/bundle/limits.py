@@ -154,25 +154,3 @@ TENSOR_NAME_BYTES: Final = Limit(
     unit="bytes",
     reason="the deepest names of supported families stay below 160",
 )
-
-TABLE: Final = (
-    BUNDLE_BYTES,
-    ENTRY_BYTES,
-    ENTRIES,
-    MEMBERS,
-    CLAIMS,
-    JSON_BYTES,
-    JSON_DEPTH,
-    LINE_BYTES,
-    SNAPSHOT_BYTES,
-    CASES_BYTES,
-    PREDICTIONS_BYTES,
-    MODULES_BYTES,
-    EXAMPLES_BYTES,
-    TRACE_BYTES,
-    CARD_BYTES,
-    IMAGE_BYTES,
-    TENSOR_HEADER_BYTES,
-    TENSOR_RANK,
-    TENSOR_NAME_BYTES,
-)

@@ -1,4 +1,4 @@
-"""The bundle: safetensors read strictly, re-encoded canonically, digested and checked for values.
+"""The bundle: safetensors read strictly, and digests of tensors.
 
 Torch-free and numpy-free: the verifier, the sealer and the base root all read weights through
 this file. Rules of the canonical header: docs/format/container.md, T1 to T7.
@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
-from pathlib import Path
 from typing import TYPE_CHECKING, Final, NamedTuple, TypeGuard
 
 from kolm import canonical
@@ -86,11 +85,11 @@ def parse_header(
     metadata = value.pop("__metadata__", {})
     if type(metadata) is not dict or not all(type(v) is str for v in metadata.values()):
         raise _bad_header(where, "__metadata__ does not map names to strings")
-    entries = [_entry(name, fields, base, where) for name, fields in value.items()]
+    entries = [read_entry(name, fields, base, where) for name, fields in value.items()]
     # An empty tensor shares its start with the next one; the name decides, as it does in writing.
     entries.sort(key=lambda entry: (entry.start, entry.end, entry.name))
     _check_layout(entries, base, len(data), where)
-    if canonical_form and (metadata != METADATA or _encode_header(entries) != bytes(data[:base])):
+    if canonical_form and (metadata != METADATA or encode_header(entries) != bytes(data[:base])):
         raise Refused(
             "E_TENSORS_CANONICAL",
             "the safetensors header is not the canonical one",
@@ -113,7 +112,12 @@ def _header_bytes(data: bytes | memoryview | Ranges, where: str) -> bytes:
     return header
 
 
-def _entry(name: str, fields: object, base: int, where: str) -> TensorEntry:
+def read_entry(name: str, fields: object, base: int, where: str) -> TensorEntry:
+    """One tensor of a header whose data begins at byte `base`.
+
+    Raises:
+        Refused: ``E_TENSORS_HEADER``, or ``E_CONTAINER_LIMIT``.
+    """
     try:
         limits.TENSOR_NAME_BYTES.hold(len(name.encode("utf-8")), where=f"{where}#{name[:120]}")
     except UnicodeEncodeError:
@@ -160,11 +164,11 @@ def _bad_header(where: str, message: str) -> Refused:
     return Refused("E_TENSORS_HEADER", message, where=where)
 
 
-def _encode_header(entries: list[TensorEntry] | tuple[TensorEntry, ...]) -> bytes:
+def encode_header(entries: list[TensorEntry] | tuple[TensorEntry, ...]) -> bytes:
     """The canonical header of these tensors: names sorted, offsets contiguous in that order."""
     value: dict[str, object] = {"__metadata__": METADATA}
     position = 0
-    for entry in sorted(entries, key=_by_name):
+    for entry in sorted(entries, key=by_name):
         size = entry.end - entry.start
         value[entry.name] = {
             "data_offsets": [position, position + size],
@@ -177,38 +181,9 @@ def _encode_header(entries: list[TensorEntry] | tuple[TensorEntry, ...]) -> byte
     return len(text).to_bytes(_LENGTH_BYTES, "little") + text
 
 
-def _by_name(entry: TensorEntry) -> bytes:
+def by_name(entry: TensorEntry) -> bytes:
+    """The sort key of the canonical order."""
     return entry.name.encode("utf-16-be", "surrogatepass")
-
-
-def canonicalise(source: bytes | Path, *, where: str = "safetensors") -> bytes:
-    """The canonical bytes of a safetensors file: same tensors, one possible encoding.
-
-    The library orders ``__metadata__`` at random and tensors by dtype; a content id needs one
-    order. Metadata other than ``format`` is dropped.
-
-    Raises:
-        Refused: as `parse_header`.
-    """
-    data = source if isinstance(source, bytes) else source.read_bytes()
-    entries = parse_header(data, where=where, canonical_form=False)
-    view = memoryview(data)
-    ordered = sorted(entries, key=_by_name)
-    return b"".join((_encode_header(entries), *(view[e.start : e.end] for e in ordered)))
-
-
-def encode(tensors: dict[str, tuple[str, tuple[int, ...], bytes | memoryview]]) -> bytes:
-    """Canonical safetensors bytes of tensors given as name to (dtype, shape, bytes).
-
-    Raises:
-        Refused: ``E_TENSORS_HEADER`` when the bytes do not fill the shape.
-    """
-    entries = []
-    for name, (dtype, shape, raw) in tensors.items():
-        fields = {"dtype": dtype, "shape": list(shape), "data_offsets": [0, len(raw)]}
-        entries.append(_entry(name, fields, 0, "tensors"))
-    ordered = sorted(entries, key=_by_name)
-    return b"".join((_encode_header(entries), *(tensors[entry.name][2] for entry in ordered)))
 
 
 def tensor_digest(

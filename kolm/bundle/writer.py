@@ -7,17 +7,15 @@ enters. The writer opens what it wrote with the strict reader before the file ge
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import IO
 
 from kolm import digest, outputs, system
-from kolm.bundle import layout, limits
-from kolm.bundle.container import write_entry
+from kolm.bundle import layout, limits, tar
 from kolm.bundle.manifest import Member, build_manifest
 from kolm.bundle.members import kind_of
 from kolm.bundle.reader import Bundle
-from kolm.bundle.tar import END
 from kolm.digest import Digest, Hasher
 from kolm.errors import Refused, Unreadable
 from kolm.format.names import RECEIPT
@@ -58,7 +56,7 @@ def seal(
     manifest = build_manifest(described)
     content_id = digest.of_bytes(manifest)
     kept = None if force else claims_at(target, content_id)
-    ordered = layout.ordered_claims([*(kept or ()), *claims], manifest)
+    ordered = _ordered_claims([*(kept or ()), *claims], manifest)
     blobs: dict[Digest, tuple[Source, int]] = {
         member.digest: (sources[member.name], member.size) for member in reversed(described)
     }
@@ -102,7 +100,7 @@ def write_with_claims(
         KolmError: what the operating system says.
     """
     kept = None if force else claims_at(target, bundle.content_id)
-    ordered = layout.ordered_claims([*bundle.claims, *(kept or ()), *claims], bundle.manifest_bytes)
+    ordered = _ordered_claims([*bundle.claims, *(kept or ()), *claims], bundle.manifest_bytes)
     blobs: dict[Digest, tuple[Source, int]] = {
         member.digest: (bundle.member(member.name), member.size) for member in bundle.members
     }
@@ -140,6 +138,20 @@ def demand_place(target: Path, content_id: Digest, *, force: bool = False) -> No
     """
     if claims_at(target, content_id) is None:
         outputs.demand_free(target, force=force)
+
+
+def _ordered_claims(claims: Iterable[bytes], subject: bytes) -> tuple[layout.StoredClaim, ...]:
+    """The claims of a file: each once, in the order of their manifests' digests.
+
+    Raises:
+        Refused: ``E_CLAIM_FORM``, or ``E_CONTAINER_LIMIT`` for too many claims.
+    """
+    by_manifest = {}
+    for data in claims:
+        claim = layout.claim_of(data, subject)
+        by_manifest[claim.manifest_digest] = claim
+    limits.CLAIMS.hold(len(by_manifest), where=layout.INDEX_NAME)
+    return tuple(by_manifest[key] for key in sorted(by_manifest))
 
 
 def _describe(name: str, source: Source) -> Member:
@@ -190,8 +202,8 @@ def _write(
             _write_whole(stream, names[1], layout.index_of(manifest, claims))
             for name, content in zip(names[2:], order, strict=True):
                 source, size = blobs[content]
-                write_entry(stream, name, _pieces(source), size)
-            stream.write(END)
+                _write_entry(stream, name, _pieces(source), size)
+            stream.write(tar.END)
             stream.flush()
             os.fsync(stream.fileno())
         _demand_intact(made)
@@ -200,8 +212,33 @@ def _write(
         outputs.place(made, target, force=force)
 
 
+def _write_entry(
+    stream: IO[bytes], name: str, pieces: Iterable[bytes | memoryview], size: int
+) -> None:
+    """Write one entry: header, bytes, padding.
+
+    Raises:
+        Refused: ``E_MEMBER_CHANGED`` when the pieces are not `size` bytes long: the file changed
+            since it was measured.
+    """
+    stream.write(tar.header(name, size))
+    written = 0
+    for piece in pieces:
+        stream.write(piece)
+        written += len(piece)
+    if written != size:
+        raise Refused(
+            "E_MEMBER_CHANGED",
+            "a file changed while it was packed",
+            where=name,
+            expected=f"{size} bytes",
+            found=f"{written} bytes",
+        )
+    stream.write(tar.padding(size))
+
+
 def _write_whole(stream: IO[bytes], name: str, data: bytes) -> None:
-    write_entry(stream, name, (data,), len(data))
+    _write_entry(stream, name, (data,), len(data))
 
 
 def _demand_intact(made: Path) -> None:

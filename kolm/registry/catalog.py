@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypedDict, cast
 
 from kolm.bundle import cid
-from kolm.bundle.container import container_of
 from kolm.bundle.reader import Bundle
+from kolm.bundle.streams import container_of
 from kolm.errors import KolmError
 from kolm.format.names import EVALUATION
 from kolm.records.codec import to_document

@@ -6,9 +6,9 @@ from collections.abc import Callable
 from datetime import datetime
 
 from kolm import digest
-from kolm.bundle.container import container_of
 from kolm.bundle.held import Held
 from kolm.bundle.reader import Bundle
+from kolm.bundle.streams import container_of
 from kolm.digest import Digest
 from kolm.errors import Refused, Unreadable
 from kolm.records.verification import CheckResult, Verdict, Verification

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from kolm.bundle.held import Held, hold_stream, other_bytes
+from kolm.bundle.held import Held
+from kolm.bundle.streams import hold_stream, other_bytes
 from kolm.errors import Refused
 from kolm.registry.backends.backend import Backend
 from kolm.registry.check import Check, ReadClaims

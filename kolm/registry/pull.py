@@ -7,9 +7,8 @@ from pathlib import Path
 
 from kolm import outputs
 from kolm.bundle import writer
-from kolm.bundle.container import container_of
-from kolm.bundle.held import write_out
 from kolm.bundle.reader import Bundle
+from kolm.bundle.streams import container_of, write_out
 from kolm.events import Reporter
 from kolm.registry.backends.backend import Backend
 from kolm.registry.check import Check, ReadClaims, claims_of

@@ -9,7 +9,7 @@ import re
 from dataclasses import dataclass
 
 from kolm import digest
-from kolm.bundle import cid
+from kolm.bundle import cid_reader
 from kolm.digest import Digest
 from kolm.errors import Usage
 from kolm.registry.versions import Version, parse_version
@@ -85,7 +85,7 @@ def parse_reference(text: str) -> Reference:
 
 def _bundle(text: str) -> Digest | None:
     if _CID.match(text):
-        return cid.digest_of(text)
+        return cid_reader.digest_of(text)
     if text.startswith("sha256:"):
         return digest.parse(text, where="reference")
     return None

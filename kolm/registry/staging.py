@@ -10,7 +10,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from kolm import system
-from kolm.bundle.held import Held, write_out
+from kolm.bundle.held import Held
+from kolm.bundle.streams import write_out
 from kolm.errors import KolmError, Refused
 
 

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from kolm import canonical, digest, paths
+from kolm.bundle import tensor_writer
 from kolm.bundle import tensors as safetensors
 from kolm.digest import Digest
 from kolm.errors import Refused
@@ -50,7 +51,7 @@ class Checkpoint:
 
 def encode_tensors(tensors: Mapping[str, torch.Tensor]) -> bytes:
     """Canonical safetensors bytes of live tensors."""
-    return safetensors.encode(
+    return tensor_writer.encode(
         {
             name: (dtype_name(tensor), tuple(tensor.shape), raw_bytes(tensor))
             for name, tensor in tensors.items()

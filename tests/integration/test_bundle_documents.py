@@ -10,7 +10,7 @@ import jsonschema
 import pytest
 
 from kolm import canonical, digest, schema
-from kolm.bundle import tensors
+from kolm.bundle import tensor_writer
 from kolm.bundle.reader import Bundle
 from kolm.errors import Refused
 from kolm.verify.documents import NOT_CANONICAL, ParsedDocuments
@@ -97,7 +97,7 @@ def test_a_second_spelling_of_a_row_is_refused(parts: BundleParts, tmp_path: Pat
 def test_a_library_made_safetensors_header_is_not_canonical(
     parts: BundleParts, tmp_path: Path
 ) -> None:
-    data = tensors.encode(parts.tensors)
+    data = tensor_writer.encode(parts.tensors)
     parts.overrides["adapter_model.safetensors"] = data.replace(b'"pt"', b'"tf"')
     found = defects(parts, tmp_path)
     assert found == [("V07", "E_TENSORS_CANONICAL", "adapter_model.safetensors")]

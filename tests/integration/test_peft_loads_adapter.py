@@ -11,7 +11,7 @@ import pytest
 torch = pytest.importorskip("torch")
 peft = pytest.importorskip("peft")
 
-from kolm.bundle import tensors  # noqa: E402
+from kolm.bundle import tensor_writer  # noqa: E402
 from kolm.bundle.base_root import base_root  # noqa: E402
 from kolm.bundle.reader import Bundle  # noqa: E402
 from kolm.format import adapter_config  # noqa: E402
@@ -72,7 +72,7 @@ def test_peft_loads_the_unpacked_adapter(tmp_path: Path, dora: bool, projector: 
     parts = make_parts(tmp_path / "toy")
     method = parts.lock["train"]["method"]
     method |= {"rank": 4, "alpha": 8, "dora": dora, "target_expression": EXPRESSION}
-    weights = tensors.canonicalise(tmp_path / "saved" / "adapter_model.safetensors")
+    weights = tensor_writer.canonicalise(tmp_path / "saved" / "adapter_model.safetensors")
     config = adapter_config.derive(parts.lock, _rows(tiny_vlm.make_model(0), projector))
     parts.overrides |= {"adapter_model.safetensors": weights, "adapter_config.json": config}
     Bundle.open(parts.seal(tmp_path / "x.kolm")).unpack(tmp_path / "unpacked")
@@ -90,7 +90,7 @@ def test_peft_loads_the_unpacked_adapter(tmp_path: Path, dora: bool, projector: 
 def test_the_canonical_file_is_written_for_files_as_for_bytes(tmp_path: Path) -> None:
     _trained(False, True).save_pretrained(tmp_path)
     path = tmp_path / "adapter_model.safetensors"
-    assert tensors.canonicalise(path) == tensors.canonicalise(path.read_bytes())
+    assert tensor_writer.canonicalise(path) == tensor_writer.canonicalise(path.read_bytes())
 
 
 def test_a_base_that_transformers_saved_is_measured(tmp_path: Path) -> None:

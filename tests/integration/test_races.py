@@ -198,7 +198,7 @@ def test_publish_keeps_what_was_verified(race: Race, change: Any, tmp_path: Path
     whole = digest.of_file(race.path)
 
     def check(held: Any) -> digest.Digest:
-        from kolm.bundle.container import container_of
+        from kolm.bundle.streams import container_of
 
         content = demand_passed(verify(container_of(held), trust=trust, now=NOW))
         change(race.path, race.evil)

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from kolm import canonical, digest
-from kolm.bundle import container_rules, layout, tar, tensors, writer
+from kolm.bundle import container_rules, layout, tar, tensor_writer, tensors, writer
 from kolm.bundle.container import open_container
 from kolm.bundle.manifest import Member, build_manifest
 from kolm.bundle.reader import Bundle
@@ -155,7 +155,7 @@ class BundleParts:
             document["patience"] = patience.to_document() if patience else None
             if change is not None:
                 change(step, document, state)
-            data = tensors.encode(state)
+            data = tensor_writer.encode(state)
             document["tensors"] = digest.of_bytes(data)
             name = f"checkpoint-{step:08d}"
             self.overrides[f"{name}.safetensors"] = data
@@ -213,7 +213,7 @@ class BundleParts:
             if name not in self.without:
                 made[name] = self._member(name, data)
 
-        put("adapter_model.safetensors", tensors.encode(self.tensors))
+        put("adapter_model.safetensors", tensor_writer.encode(self.tensors))
         put("modules.jsonl", canonical.dump_lines(self.modules))
         put("snapshot.jsonl", canonical.dump_lines(self.snapshot_rows))
         put("evalcases.jsonl", canonical.dump_lines(self._sorted_cases()))

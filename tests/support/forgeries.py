@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from kolm import canonical, digest
-from kolm.bundle import tar, tensors
+from kolm.bundle import tar, tensor_writer
 from kolm.format.examples import dropped_row
 from kolm.format.groups import Member
 from kolm.format.seeds import derive_seeds
@@ -460,7 +460,7 @@ def _hidden_payload(parts: BundleParts) -> None:
 
 def _invented_checkpoint(parts: BundleParts) -> None:
     invented = {name: parts.tensors[name] for name in sorted(parts.tensors)[1:]}
-    parts.overrides["checkpoint-00000099.safetensors"] = tensors.encode(invented)
+    parts.overrides["checkpoint-00000099.safetensors"] = tensor_writer.encode(invented)
 
 
 def _published(change: Callable[[Row, dict[str, Any]], None], *, step: int) -> Any:

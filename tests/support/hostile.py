@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from kolm import canonical, digest
-from kolm.bundle import tensors, writer
+from kolm.bundle import tensor_writer, writer
 from kolm.format import examples
 from kolm.score.evaluation import RUNS
 from tests.support.bundles import BundleParts, make_parts
@@ -128,14 +128,14 @@ def _documents(_: BundleParts) -> dict[str, bytes]:
 def _headers(_: BundleParts) -> dict[str, bytes]:
     tiny = {f"{n}": ("U8", (1,), b"x") for n in range(60_000)}
     return {
-        f"checkpoint-{step:08d}.safetensors": tensors.encode({**tiny, f"s{step}": tiny["0"]})
+        f"checkpoint-{step:08d}.safetensors": tensor_writer.encode({**tiny, f"s{step}": tiny["0"]})
         for step in range(10)
     }
 
 
 def _header(_: BundleParts) -> dict[str, bytes]:
     names = {f"x{n:040d}": ("U8", (1,), b"x") for n in range(35_000)}
-    return {"adapter_model.safetensors": tensors.encode(names)}
+    return {"adapter_model.safetensors": tensor_writer.encode(names)}
 
 
 def _many_small(_: BundleParts) -> dict[str, bytes]:

@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import ClassVar
 
 from kolm import digest
-from kolm.bundle.held import Held, Readable
+from kolm.bundle.held import Held
+from kolm.bundle.streams import Readable
 from kolm.digest import Digest
 from kolm.errors import KolmError, Refused, Unreadable, Usage
 from kolm.registry.backends.backend import StoredEntries

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from kolm import canonical, digest
-from kolm.bundle import tensors
+from kolm.bundle import tensor_writer, tensors
 from kolm.roles import FAMILIES
 
 WIDTH, VISION_WIDTH, INNER, VOCABULARY, BLOCKS = 8, 8, 16, 24, 2
@@ -140,7 +140,7 @@ def write_base(folder: Path) -> Path:
     }
     weight_map = {}
     for file, keys in shards.items():
-        (folder / file).write_bytes(tensors.encode({key: stored[key] for key in keys}))
+        (folder / file).write_bytes(tensor_writer.encode({key: stored[key] for key in keys}))
         weight_map |= dict.fromkeys(keys, file)
     documents: dict[str, Any] = {
         "model.safetensors.index.json": {"metadata": {}, "weight_map": weight_map},

@@ -103,7 +103,7 @@ def write_folder(folder: Path, model: Any, tokenizer: Any) -> None:
     import torch
     from safetensors.torch import save
 
-    from kolm.bundle.tensors import canonicalise
+    from kolm.bundle.tensor_writer import canonicalise
 
     folder.mkdir(parents=True, exist_ok=True)
     tensors = {

@@ -81,13 +81,13 @@ def command(
 def _content_id(text: str) -> Digest:
     """A content id in either spelling."""
     from kolm import digest
-    from kolm.bundle import cid
+    from kolm.bundle import cid_reader
     from kolm.errors import Refused, Usage
 
     try:
         if text.startswith("sha256:"):
             return digest.parse(text, where="--id")
-        return cid.digest_of(text)
+        return cid_reader.digest_of(text)
     except Refused as error:
         raise Usage(
             "E_VERIFY_ID",

@@ -6,7 +6,8 @@ from collections.abc import Iterator
 from contextlib import AbstractContextManager
 from typing import NamedTuple, Protocol
 
-from kolm.bundle.held import Held, Readable
+from kolm.bundle.held import Held
+from kolm.bundle.streams import Readable
 from kolm.digest import Digest
 from kolm.errors import KolmError
 

@@ -22,7 +22,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from kolm import canonical, digest, paths, schema, system
-from kolm.bundle.held import Held, Readable, open_regular
+from kolm.bundle.held import Held, open_regular
+from kolm.bundle.streams import Readable
 from kolm.digest import Digest
 from kolm.errors import KolmError, Lacking, Refused, Unreadable, Usage
 from kolm.records import kinds

@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 from multiformats import CID
 
 from kolm import digest
-from kolm.bundle.cid import cid_of, digest_of
+from kolm.bundle.cid import cid_of
+from kolm.bundle.cid_reader import digest_of
 from kolm.errors import Refused
 
 HELLO = (

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
 from kolm import canonical, digest
-from kolm.bundle import tensors
+from kolm.bundle import tensor_writer
 from kolm.bundle.base_root import base_root
 from kolm.errors import Refused, Unreadable
 from kolm.format import adapter_config, card, receipt
@@ -186,11 +186,11 @@ def _move_tensor(folder: Path) -> None:
     """The same tensors under another cut into shards."""
     for path in folder.glob("*.safetensors*"):
         path.unlink()
-    (folder / "model.safetensors").write_bytes(tensors.encode(checkpoint()))
+    (folder / "model.safetensors").write_bytes(tensor_writer.encode(checkpoint()))
 
 
 def _write_twice(folder: Path) -> None:
-    (folder / "model.safetensors").write_bytes(tensors.encode(checkpoint()))
+    (folder / "model.safetensors").write_bytes(tensor_writer.encode(checkpoint()))
 
 
 def _one_weight(folder: Path) -> None:

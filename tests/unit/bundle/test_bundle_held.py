@@ -11,8 +11,9 @@ from typing import Any
 import pytest
 
 from kolm import digest
-from kolm.bundle import held
-from kolm.bundle.held import hold, hold_stream
+from kolm.bundle import held, streams
+from kolm.bundle.held import hold
+from kolm.bundle.streams import hold_stream
 from kolm.errors import KolmError, Lacking, Refused, Unreadable
 
 DATA = b"oci-layout\0" + bytes(range(256)) * 20_000
@@ -137,7 +138,7 @@ def test_holes_stay_holes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
     copy = hold(tmp_path / "x")
     assert len(copy.view) == 200 * 1024 * 1024
     with (tmp_path / "y").open("wb") as stream:
-        held.write_out(stream, copy.view)
+        streams.write_out(stream, copy.view)
     facts = (tmp_path / "y").stat()
     assert facts.st_size == len(copy.view)
     assert facts.st_blocks * 512 < 4 * 1024 * 1024
@@ -202,7 +203,7 @@ def test_no_room_for_the_copy_says_where_to_make_some(
     def full(*_: Any) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(held, "_write", full)
+    monkeypatch.setattr(held, "write_piece", full)
     with pytest.raises(Lacking) as lacking:
         hold(tmp_path / "x")
     assert lacking.value.code == "E_DISK_FULL"

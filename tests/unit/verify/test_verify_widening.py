@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy
 import pytest
 
-from kolm.bundle import tensors
+from kolm.bundle import tensor_writer, tensors
 from kolm.verify.widening import widen, widened_digests
 
 ALL_HALVES = struct.pack("<65536H", *range(65536))
@@ -31,6 +31,8 @@ def test_every_bf16_is_the_upper_half_of_a_float32() -> None:
 def test_the_digest_is_that_of_the_float32_tensor(tmp_path: Path, dtype: str) -> None:
     raw = struct.pack("<6H", 0, 0x3C00, 0x8000, 1, 0x7BFF, 0xC000)
     shard = tmp_path / "model.safetensors"
-    shard.write_bytes(tensors.encode({"w": (dtype, (2, 3), raw), "other": ("F32", (1,), b"abcd")}))
+    shard.write_bytes(
+        tensor_writer.encode({"w": (dtype, (2, 3), raw), "other": ("F32", (1,), b"abcd")})
+    )
     expected = tensors.tensor_digest("F32", (2, 3), widen(dtype, raw))
     assert widened_digests(shard, ["w"]) == {"w": expected}
