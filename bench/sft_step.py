@@ -50,6 +50,7 @@ def kolm_steps(steps: int, threads: int, folder: Path) -> Iterator[float]:
     """The first number is what is done once; then one for each step."""
     from kolm.actions.preparing import prepare
     from kolm.actions.stages import write_inputs
+    from kolm.bundle.base_root import base_root
     from kolm.events import Silent
     from kolm.run.folder import Places
     from kolm.train.session import fix_torch, open_session
@@ -71,7 +72,7 @@ def kolm_steps(steps: int, threads: int, folder: Path) -> Iterator[float]:
             "threads": threads,
         },
     }
-    prepared = prepare(spec, rows=rows(), project=folder, reporter=Silent())
+    prepared = prepare(spec, rows=rows(), project=folder, measure=base_root, reporter=Silent())
     run = folder / "run"
     run.mkdir()
     write_inputs(run, prepared, Places(base=prepared.base.folder, captures=prepared.store_folder))

@@ -16,6 +16,7 @@ from kolm import settings, system
 from kolm.errors import KolmError, Usage
 from kolm.events import JsonLines, Reporter
 from kolm.run import stages
+from kolm.run.folder import read_places
 
 FAILED = 1
 
@@ -59,15 +60,29 @@ def _train(folder: Path, reporter: Reporter) -> None:
     measured = arithmetic.measure()._asdict()
     profile.check_environment(environment, settings.process(), arithmetic=measured)
     session.fix_torch(environment["threads"])
-    session.train_run(folder, reporter)
+    with _base_as_measured(folder):
+        session.train_run(folder, reporter)
     stages.record(stages.TRAIN, folder)
 
 
 def _evaluate(folder: Path, reporter: Reporter) -> None:
     from kolm.evaluate import worker
 
-    worker.evaluate_folder(folder, reporter)
+    with _base_as_measured(folder):
+        worker.evaluate_folder(folder, reporter)
     stages.record(stages.EVALUATE, folder)
+
+
+def _base_as_measured(folder: Path) -> contextlib.AbstractContextManager[object]:
+    """Demand that a base stays what its parent measured: weights may be read while they are used.
+
+    Raises:
+        Unreadable: ``E_BASE_CHANGED``.
+    """
+    from kolm.bundle import base_root
+
+    places = read_places(folder)
+    return base_root.staying(places.base, places.base_stamp)
 
 
 def _rescore(folder: Path, reporter: Reporter) -> None:

@@ -11,7 +11,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from kolm import paths
+from kolm.actions.preparing import Prepared
 from kolm.actions.verification import verify
+from kolm.bundle.base_root import BaseFacts, demand_stamp
 from kolm.errors import Refused
 from kolm.records.verification import CheckResult, Verdict
 from kolm.sign.keys import PublicKey
@@ -30,14 +32,12 @@ class Acceptance:
     Attributes:
         policy: the demands that its maker names; without one V01 to V39 alone decide.
         trust: whom the maker believes, the signing key among them.
-        base: folder of the base; looked at for a policy.
-        captures: folder of the capture store; looked at for a policy.
+        prepared: with the base and the capture store, which are looked at for a policy.
     """
 
     policy: Policy | None
     trust: TrustStore
-    base: Path
-    captures: Path
+    prepared: Prepared
 
     def demand(self, made: Path) -> None:
         """Refuse a bundle that does not pass.
@@ -49,7 +49,12 @@ class Acceptance:
             report = verify(made, trust=self.trust)
         else:
             report = verify(
-                made, policy=self.policy, trust=self.trust, base=self.base, captures=self.captures
+                made,
+                policy=self.policy,
+                trust=self.trust,
+                base=self.prepared.base.folder,
+                measure=self.measured,
+                captures=self.prepared.store_folder,
             )
         refusing = list(self._refusing(report.checks))
         if refusing:
@@ -75,11 +80,16 @@ class Acceptance:
             ):
                 yield check
 
+    def measured(self, base: Path) -> BaseFacts:
+        """The base as this compile measured it: it is not read a second time."""
+        demand_stamp(base, self.prepared.stamp)
+        return self.prepared.facts
+
     def _named(self) -> str:
         return "" if self.policy is None else f" and policy {self.policy.name}"
 
 
-def acceptance(policy: Demands, *, key: PublicKey, base: Path, captures: Path) -> Acceptance:
+def acceptance(policy: Demands, *, key: PublicKey, prepared: Prepared) -> Acceptance:
     """What a bundle that `key` signs must pass.
 
     Raises:
@@ -90,7 +100,7 @@ def acceptance(policy: Demands, *, key: PublicKey, base: Path, captures: Path) -
         own = TrustedKey(name=_free_name(trust), key=key, roles=frozenset(KeyRole))
         trust = TrustStore((*trust.keys, own))
     named = None if policy is None else policy_of(policy)
-    return Acceptance(policy=named, trust=trust, base=base, captures=captures)
+    return Acceptance(policy=named, trust=trust, prepared=prepared)
 
 
 def _free_name(trust: TrustStore) -> str:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from kolm.actions import prechecks
 from kolm.actions.ahead import Ahead
 from kolm.actions.findings import Found, failed
+from kolm.actions.measuring import measure
 from kolm.actions.preparing import SpecSource, gather, project_of, settle
 from kolm.errors import KolmError
 from kolm.events import Reporter, Silent
@@ -35,7 +36,7 @@ def _findings(spec: SpecSource, told: Reporter) -> list[Found]:
         if parts.problems:
             wrong = [failed(name, error) for name, error in parts.problems]
             return [*wrong, *_guarded("disk", disk), *key]
-        prepared = settle(spec, parts)
+        prepared = settle(spec, parts, measure, told)
     except KolmError as error:
         return [failed("spec", error), *_guarded("disk", disk), *key]
     ahead = Ahead(

@@ -1,7 +1,8 @@
 """The compositions: what kolm keeps on this machine only to be faster, and freeing it.
 
-Stages of compiles and stores made of rows lie in a project's folder, vision features in the cache
-that all projects share. All of it is made again when it is needed, with the same bits.
+Stages of compiles and stores made of rows lie in a project's folder, vision features and digests of
+bases in the cache that all projects share. All of it is made again when it is needed, with the same
+bits.
 """
 
 from __future__ import annotations
@@ -17,11 +18,15 @@ from kolm import paths, system
 from kolm.actions.preparing import Project
 from kolm.errors import KolmError, Refused
 from kolm.run import folder as files
-from kolm.run.names import FEATURES, RESULT
+from kolm.run.names import BASES, FEATURES, RESULT
 from kolm.run.stages import STAGES
 
 RUNS, ROWS = "runs", "rows"
-KINDS: Final = (RUNS, ROWS, FEATURES)
+KINDS: Final = (RUNS, ROWS, FEATURES, BASES)
+_OF_ALL_PROJECTS: Final = {
+    FEATURES: "vision features, for all projects",
+    BASES: "digests of bases, for all projects",
+}
 _GRACE_SECONDS = 0.0  # a folder in use is left alone at once
 
 
@@ -30,7 +35,7 @@ class Kept:
     """Something that can be freed.
 
     Attributes:
-        kind: ``runs``, ``rows`` or ``features``.
+        kind: ``runs``, ``rows``, ``features`` or ``bases``.
         name: a stage (``train``, ``evaluate``) that is finished or not, or what else it is.
         path: where it lies.
         size_bytes: what it takes.
@@ -67,9 +72,10 @@ def _all_kept(project: Project) -> Iterator[Kept]:
         if folder.is_dir() and not folder.is_symlink():
             for path in sorted(folder.iterdir()):
                 yield _describe(kind, _name_of(kind, path), path)
-    features = paths.cache_folder() / FEATURES
-    if features.is_dir() and not features.is_symlink():
-        yield _describe(FEATURES, "vision features, for all projects", features)
+    for kind, name in _OF_ALL_PROJECTS.items():
+        folder = paths.cache_folder() / kind
+        if folder.is_dir() and not folder.is_symlink():
+            yield _describe(kind, name, folder)
 
 
 def _name_of(kind: str, path: Path) -> str:

@@ -18,6 +18,7 @@ from kolm import canonical
 from kolm.actions import children, prechecks, sealing
 from kolm.actions.acceptance import Acceptance, acceptance
 from kolm.actions.ahead import Ahead
+from kolm.actions.measuring import measure, measure_now
 from kolm.actions.preparing import Prepared, SpecSource, prepare
 from kolm.actions.signing import AskPassphrase, choose_key, passphrase_from_environment
 from kolm.actions.stages import Finished, finished, sides_read
@@ -110,7 +111,13 @@ def compile_bundle(
     # Spec and key come first: nobody should train for an hour to learn that one is missing.
     load_spec(spec)
     signer = None if dry_run else choose_key(key, ask_passphrase)
-    prepared = prepare(spec, rows=rows, project=project, reporter=told)
+    prepared = prepare(
+        spec,
+        rows=rows,
+        project=project,
+        measure=measure if dry_run else measure_now,
+        reporter=told,
+    )
     target = output or prepared.project.folder / f"{prepared.spec.name}.kolm"
     prechecks.demand(
         Ahead(
@@ -124,9 +131,7 @@ def compile_bundle(
     )
     if signer is None:
         return CompileResult(lock=prepared.lock)
-    demands = acceptance(
-        policy, key=signer.public, base=prepared.base.folder, captures=prepared.store_folder
-    )
+    demands = acceptance(policy, key=signer.public, prepared=prepared)
     with finished(prepared, told) as done:
         return _judge_and_seal(
             done,

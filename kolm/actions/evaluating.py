@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from kolm import digest, paths
 from kolm.actions import children, sealing
+from kolm.actions.measuring import measure_now
 from kolm.actions.running import base_folder
 from kolm.actions.signing import AskPassphrase, Trust, choose_key, passphrase_from_environment
 from kolm.actions.usable import demand_usable
@@ -99,6 +100,7 @@ def evaluate_bundle(
         content_id = demand_usable(
             container,
             base=folder,
+            measure=measure_now,
             trust=trust,
             policy=policy,
             allow_below_gate=allow_below_gate,

@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from kolm import digest
-from kolm.bundle.base_root import BaseFacts, base_root
+from kolm.actions.measuring import Measure
+from kolm.bundle.base_root import BaseFacts, staying
 from kolm.bundle.members import kind_of
 from kolm.capture.intake import take_in
 from kolm.capture.rows import from_python
@@ -70,6 +71,8 @@ class Prepared:
         store_folder: of the capture store.
         snapshot: of the captures, split.
         base: where the base was found.
+        facts: the base as it was measured.
+        stamp: what the file system said of the base then.
         lock: the spec resolved.
     """
 
@@ -79,6 +82,8 @@ class Prepared:
     store_folder: Path
     snapshot: Snapshot
     base: BaseRef
+    facts: BaseFacts
+    stamp: Digest
     lock: Lock
 
 
@@ -111,16 +116,24 @@ def prepare(
     *,
     rows: Iterable[Any] | None,
     project: Path | None,
+    measure: Measure,
     reporter: Reporter,
 ) -> Prepared:
     """Read the spec, freeze the captures, measure the base and resolve the lock.
+
+    Args:
+        source: the spec.
+        rows: to train on instead of the spec's capture store.
+        project: the folder that relative paths mean.
+        measure: `measuring.measure_now` for what will be signed.
+        reporter: hears progress.
 
     Raises:
         KolmError: whatever of it does not hold; nothing has been trained then.
     """
     parts = gather(source, rows=rows, project=project, reporter=reporter)
     raise_together([error for _, error in parts.problems])
-    return settle(source, parts)
+    return settle(source, parts, measure, reporter)
 
 
 def gather(
@@ -163,7 +176,7 @@ def gather(
     return Parts(spec, place, base, folder, snapshot, tuple(problems))
 
 
-def settle(source: SpecSource, parts: Parts) -> Prepared:
+def settle(source: SpecSource, parts: Parts, measure: Measure, reporter: Reporter) -> Prepared:
     """The lock over parts that have no problems.
 
     Raises:
@@ -172,9 +185,13 @@ def settle(source: SpecSource, parts: Parts) -> Prepared:
     base, folder, snapshot = parts.base, parts.store_folder, parts.snapshot
     if base is None or folder is None or snapshot is None:
         raise AssertionError("parts with problems make no lock")
+    reporter.started("measure base", None, "tensors")
+    with staying(base.folder) as stamp:
+        facts = measure(base.folder)
+    reporter.finished("measure base", tensors=len(facts.tensors), parameters=facts.parameters)
     lock = resolve(
         parts.spec,
-        base=describe_base(base, base_root(base.folder)),
+        base=describe_base(base, facts),
         snapshot=snapshot.header,
         training=snapshot.training_root,
         cases=digest.of_bytes(snapshot.files()[CASES]),
@@ -188,6 +205,8 @@ def settle(source: SpecSource, parts: Parts) -> Prepared:
         store_folder=folder,
         snapshot=snapshot,
         base=base,
+        facts=facts,
+        stamp=stamp,
         lock=lock,
     )
 

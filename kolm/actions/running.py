@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from kolm import canonical, paths, system
+from kolm.actions.measuring import measure
 from kolm.actions.signing import Trust
 from kolm.actions.usable import demand_usable
 from kolm.bundle import base_root
@@ -123,6 +124,7 @@ def load(
         usable = demand_usable(
             container,
             base=folder,
+            measure=measure,
             trust=trust,
             policy=policy,
             allow_below_gate=allow_below_gate,

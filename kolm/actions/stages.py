@@ -73,6 +73,7 @@ def finished(prepared: Prepared, reporter: Reporter) -> Iterator[Finished]:
         hold = holding.enter_context(files.held(trained))
         places = files.Places(
             base=prepared.base.folder,
+            base_stamp=prepared.stamp,
             captures=prepared.store_folder,
             continued=_earlier(prepared, holding),
             features=paths.cache_folder() / FEATURES,

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
+from kolm.actions.measuring import Measure
 from kolm.actions.signing import Trust
 from kolm.actions.verification import verify
 from kolm.bundle.container import Container
@@ -26,6 +28,7 @@ def demand_usable(
     container: Container,
     *,
     base: Path,
+    measure: Measure,
     trust: Trust,
     policy: Demands,
     allow_below_gate: bool,
@@ -36,6 +39,7 @@ def demand_usable(
     Args:
         container: the bundle; what is used afterwards is read out of it too.
         base: the base's folder.
+        measure: measures it, once.
         trust: whose keys are believed: a store or its file; without one this user's own.
         policy: what is demanded: a policy or its file; without one the built-in policy.
         allow_below_gate: let it pass without what the policy demands of its scores.
@@ -47,9 +51,10 @@ def demand_usable(
     """
     demanded = policy_of(policy)
     warnings: list[str] = []
+    once = cache(measure)
 
     def verify_under(wanted: Policy) -> Verification:
-        return verify(container, base=base, trust=trust, policy=wanted)
+        return verify(container, base=base, measure=once, trust=trust, policy=wanted)
 
     content_id = demand(
         verify_under,

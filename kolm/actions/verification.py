@@ -26,6 +26,8 @@ from kolm.verify import verifier
 from kolm.verify.policy import Demands, policy_of
 
 if TYPE_CHECKING:
+    from kolm.actions.measuring import Measure
+    from kolm.bundle.base_root import BaseFacts
     from kolm.capture.store import CaptureStore
     from kolm.records.documents import ExamplesRow, Lock
     from kolm.run.documents import Request
@@ -105,6 +107,7 @@ def verify(
     now: datetime | None = None,
     reporter: Reporter | None = None,
     base: str | Path | None = None,
+    measure: Measure | None = None,
     captures: str | Path | None = None,
     rescore: int | None = None,
     expected_id: Digest | None = None,
@@ -119,6 +122,8 @@ def verify(
         reporter: hears of the child's progress.
         base: the base's folder, or its name where kolm finds it here (``kolm/nano-1``); with
             `rescore` it defaults to the base that the lock names.
+        measure: measures it; without one, weights that did not change since they were last hashed
+            on this machine are not read again.
         captures: folder of a capture store.
         rescore: how many cases to run again, and how many captures to encode again; needs
             `captures`.
@@ -167,11 +172,18 @@ def verify(
             trust=believed,
             now=moment,
             base=folder,
+            measure=measure or _measure,
             captures=source,
             rescore=request,
             expected_id=expected_id,
         )
         return report if source is None else _with_names(report, source.names)
+
+
+def _measure(base: Path) -> BaseFacts:
+    from kolm.actions import measuring  # only an auditor with a base has something to measure
+
+    return measuring.measure(base)
 
 
 def _with_names(

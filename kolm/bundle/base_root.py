@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import contextlib
 import fnmatch
+import os
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, Protocol
 
 from kolm import canonical, digest, system
 from kolm.bundle import limits
@@ -75,6 +76,7 @@ class BaseFacts(NamedTuple):
         model_type: family name in config.json.
         dtype: torch's name of the dtype that most elements have.
         tied: whether config.json ties the head to the embeddings.
+        remembered: weight files that were not read, because their digests were remembered.
     """
 
     root: Digest
@@ -84,10 +86,48 @@ class BaseFacts(NamedTuple):
     model_type: str
     dtype: str
     tied: bool
+    remembered: int = 0
 
 
-def base_root(folder: Path) -> BaseFacts:
+class FileStamp(NamedTuple):
+    """What the file system says of a file; it differs after any change of the file.
+
+    Attributes:
+        device: that it lies on.
+        inode: its number there.
+        size_bytes: of it.
+        written_ns: when it was last written, which anybody may set.
+        changed_ns: when it was last changed, which nobody but the system sets.
+    """
+
+    device: int
+    inode: int
+    size_bytes: int
+    written_ns: int
+    changed_ns: int
+
+    @classmethod
+    def of(cls, facts: os.stat_result) -> FileStamp:
+        """The stamp in an answer of the system."""
+        return cls(facts.st_dev, facts.st_ino, facts.st_size, facts.st_mtime_ns, facts.st_ctime_ns)
+
+
+class Memory(Protocol):
+    """Digests of tensors that were hashed earlier, by the file that held them."""
+
+    def recall(self, file: FileStamp) -> tuple[Digest, ...] | None:
+        """The digests of a file's tensors, in the order of their bytes; None when not known."""
+
+    def remember(self, file: FileStamp, tensors: tuple[Digest, ...]) -> None:
+        """Take the digests of a file's tensors."""
+
+
+def base_root(folder: Path, memory: Memory | None = None) -> BaseFacts:
     """Measure a model folder on all cores; reads every byte once.
+
+    Args:
+        folder: of the checkpoint.
+        memory: weight files that it knows are not read; the others are told to it.
 
     Raises:
         Unreadable: ``E_CANNOT_READ``: not a folder.
@@ -95,12 +135,12 @@ def base_root(folder: Path) -> BaseFacts:
             not fit its index, no ``model_type``; or a malformed safetensors file.
     """
     try:
-        return _measure(folder)
+        return _measure(folder, memory)
     except OSError as error:
         raise system.error_of(error, where=error.filename or folder) from None
 
 
-def _measure(folder: Path) -> BaseFacts:
+def _measure(folder: Path, memory: Memory | None) -> BaseFacts:
     if not folder.is_dir():
         raise Unreadable(
             "E_CANNOT_READ",
@@ -108,11 +148,11 @@ def _measure(folder: Path) -> BaseFacts:
             where=str(folder)[:400],
         )
     shards = _shards(folder)
-    tensors = sorted(_tensors(shards), key=lambda tensor: (tensor.file, tensor.key))
+    found, remembered = _tensors(shards, memory)
+    tensors = sorted(found, key=lambda tensor: (tensor.file, tensor.key))
     _check_index(folder, tensors)
     names = output_files(folder)
-    found = digest.each(lambda name: digest.of_file(folder / name), names)
-    files = tuple(BaseFile(digest=own, name=name) for name, own in zip(names, found, strict=True))
+    files = tuple(BaseFile(digest=digest.of_file(folder / name), name=name) for name in names)
     config = canonical.loads(
         (folder / "config.json").read_bytes(), where="config.json", floats=True
     )
@@ -127,40 +167,55 @@ def _measure(folder: Path) -> BaseFacts:
         model_type=model_type,
         dtype=_main_dtype(tensors),
         tied=config.get("tie_word_embeddings") is not False,
+        remembered=remembered,
     )
 
 
-def stamp(folder: Path) -> tuple[tuple[str, int, int, int, int], ...]:
-    """What the file system says of every file that `base_root` reads: name, inode, size, and the
-    times of the last writing and the last change in nanoseconds.
+def stamp(folder: Path) -> Digest:
+    """The digest of what the file system says of every file that `base_root` reads.
 
     Equal before a base is measured and after it was loaded, it shows that what was loaded is what
     was measured: nobody but the system sets the time of a file's last change. A folder that is not
-    there has none.
+    there holds no file.
     """
     found = []
     for path in _all_files(folder):
         read = path.match(WEIGHTS) or path.match(INDEX)
         name = path.relative_to(folder).as_posix()
         if read or any(fnmatch.fnmatchcase(name, pattern) for pattern in OUTPUT_FILES):
-            facts = path.stat()
-            times = (facts.st_mtime_ns, facts.st_ctime_ns)
-            found.append((name, facts.st_ino, facts.st_size, *times))
-    return tuple(sorted(found))
+            found.append([name, *map(str, FileStamp.of(path.stat()))])
+    return digest.of_value(sorted(found))
 
 
 @contextlib.contextmanager
-def staying(folder: Path) -> Iterator[None]:
+def staying(folder: Path, measured: Digest | None = None) -> Iterator[Digest]:
     """Demand that a base is the same when the block ends: what it measured is what it loaded.
 
     A base is too large for a private copy, so the file system is asked instead.
 
+    Args:
+        folder: of the base.
+        measured: its `stamp` when it was measured; without it the present one.
+
+    Yields:
+        The stamp.
+
     Raises:
         Unreadable: ``E_BASE_CHANGED``: a file was written, replaced, added or taken away.
     """
-    before = stamp(folder)
-    yield
-    if stamp(folder) != before:
+    before = measured or stamp(folder)
+    demand_stamp(folder, before)  # rather than after an hour
+    yield before
+    demand_stamp(folder, before)
+
+
+def demand_stamp(folder: Path, measured: Digest) -> None:
+    """Demand that a base is as it was when its stamp was taken.
+
+    Raises:
+        Unreadable: ``E_BASE_CHANGED``.
+    """
+    if stamp(folder) != measured:
         raise Unreadable(
             "E_BASE_CHANGED",
             "the base changed while it was measured and loaded",
@@ -201,38 +256,62 @@ def _shards(folder: Path) -> list[Path]:
     raise _refused("the base has no *.safetensors file", folder.name)
 
 
-class _Part(NamedTuple):
-    """One tensor of an open shard, not yet hashed."""
+class _Shard(NamedTuple):
+    """An open file of weights: its tensors in the order of their bytes."""
 
+    name: str
     data: Ranges
-    file: str
-    entry: TensorEntry
+    entries: tuple[TensorEntry, ...]
+    stamp: FileStamp
 
 
-def _tensors(shards: list[Path]) -> list[BaseTensor]:
-    """The tensors of all shards, hashed side by side: a base has few files and many tensors."""
-    with contextlib.ExitStack() as opened:
-        parts = []
-        for shard in shards:
-            data = opened.enter_context(Ranges(shard))
-            if not len(data):
-                raise _refused("the file is empty", shard.name)
-            entries = parse_header(data, where=shard.name, canonical_form=False)
-            parts += [_Part(data, shard.name, entry) for entry in entries]
-        return digest.each(_hashed, parts)
+def _tensors(shards: list[Path], memory: Memory | None) -> tuple[list[BaseTensor], int]:
+    """The tensors of all shards, and how many shards were remembered.
+
+    Tensors are hashed side by side: a base has few files, of one size or of very different ones.
+    """
+    with contextlib.ExitStack() as holding:
+        opened = [_opened(path, holding) for path in shards]
+        known: dict[str, tuple[Digest, ...]] = {}
+        for shard in opened:
+            found = None if memory is None else memory.recall(shard.stamp)
+            if found is not None and len(found) == len(shard.entries):
+                known[shard.name] = found
+        remembered = len(known)
+        fresh = [shard for shard in opened if shard.name not in known]
+        parts = [(shard.data, entry) for shard in fresh for entry in shard.entries]
+        hashed = iter(digest.each(_hashed, parts))
+        for shard in fresh:
+            known[shard.name] = tuple(next(hashed) for _ in shard.entries)
+            if memory is not None and FileStamp.of(shard.data.facts) == shard.stamp:
+                memory.remember(shard.stamp, known[shard.name])
+    tensors = [
+        BaseTensor(
+            digest=own,
+            dtype=entry.dtype,
+            file=shard.name,
+            key=entry.name,
+            shape=entry.shape,
+            elements=entry.elements,
+        )
+        for shard in opened
+        for entry, own in zip(shard.entries, known[shard.name], strict=True)
+    ]
+    return tensors, remembered
 
 
-def _hashed(part: _Part) -> BaseTensor:
-    entry = part.entry
-    pieces = part.data.pieces(entry.start, entry.end)
-    return BaseTensor(
-        digest=tensor_digest(entry.dtype, entry.shape, pieces),
-        dtype=entry.dtype,
-        file=part.file,
-        key=entry.name,
-        shape=entry.shape,
-        elements=entry.elements,
-    )
+def _opened(path: Path, holding: contextlib.ExitStack) -> _Shard:
+    data = holding.enter_context(Ranges(path))
+    stamp_now = FileStamp.of(data.facts)
+    if not len(data):
+        raise _refused("the file is empty", path.name)
+    entries = parse_header(data, where=path.name, canonical_form=False)
+    return _Shard(path.name, data, entries, stamp_now)
+
+
+def _hashed(part: tuple[Ranges, TensorEntry]) -> Digest:
+    data, entry = part
+    return tensor_digest(entry.dtype, entry.shape, data.pieces(entry.start, entry.end))
 
 
 def _check_index(folder: Path, tensors: list[BaseTensor]) -> None:

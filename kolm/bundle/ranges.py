@@ -47,6 +47,11 @@ class Ranges:
     def __len__(self) -> int:
         return self._size
 
+    @property
+    def facts(self) -> os.stat_result:
+        """What the file system says of the open file now."""
+        return os.fstat(self._handle)
+
     def __getitem__(self, part: slice) -> bytes:
         """The bytes of a range."""
         start, end, _ = part.indices(self._size)

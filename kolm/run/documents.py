@@ -18,6 +18,7 @@ class Inputs(TypedDict):
     """`run.folder.Places` as stored; paths are texts."""
 
     base: str
+    base_stamp: Digest | None
     captures: str
     adapter: str | None
     continued: str | None

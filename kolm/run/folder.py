@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, TypeVar, cast
 
 from kolm import canonical, paths, schema, system
+from kolm.digest import Digest
 from kolm.errors import Refused
 from kolm.format import names
 from kolm.format.names import Name
@@ -31,6 +32,7 @@ class Places(NamedTuple):
 
     Attributes:
         base: folder of the base.
+        base_stamp: its stamp when it was measured, where it was (`bundle.base_root.stamp`).
         captures: folder of the capture store.
         adapter: folder of the adapter; the run folder itself without one.
         continued: folder of the training that this one goes on from.
@@ -44,12 +46,14 @@ class Places(NamedTuple):
     continued: Path | None = None
     features: Path | None = None
     features_bytes: int = 0
+    base_stamp: Digest | None = None
 
 
 def write_places(folder: Path, places: Places) -> None:
     """Write ``inputs.json``."""
     stated: Inputs = {
         "base": str(places.base),
+        "base_stamp": places.base_stamp,
         "captures": str(places.captures),
         "adapter": _text(places.adapter),
         "continued": _text(places.continued),
@@ -72,6 +76,7 @@ def read_places(folder: Path) -> Places:
 
     return Places(
         base=folder / stated["base"],
+        base_stamp=stated["base_stamp"],
         captures=folder / stated["captures"],
         adapter=place(stated["adapter"]),
         continued=place(stated["continued"]),

@@ -31,5 +31,6 @@ DRAWN: Final[Name[Drawn]] = Name("drawn.json")  # what a recount is asked for
 RECOUNTED: Final[Name[Recounted]] = Name("recounted.json")  # what a recount answers
 HOLD: Final = "lock"  # held while a process works in the folder
 FEATURES: Final = "features"  # of the cache, for all projects
+BASES: Final = "bases"  # of the cache: digests of weight files
 CHECKPOINTS: Final = "checkpoints"
 ANSWERS: Final = "answers"  # finished runs of an evaluation that is not finished

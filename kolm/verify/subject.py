@@ -7,7 +7,7 @@ documents that a check `reads` before it runs the check.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import datetime
 from functools import cached_property
 from pathlib import Path
@@ -80,6 +80,7 @@ class Auditor(NamedTuple):
     trust: TrustStore
     now: datetime
     base: Path | None = None
+    measure: Callable[[Path], BaseFacts] | None = None
     captures: CaptureReader | None = None
     rescore: RescoreRequest | None = None
     expected_id: Digest | None = None
@@ -300,7 +301,7 @@ class Subject:
         """
         from kolm.bundle.base_root import base_root
 
-        return base_root(self.auditor.base_folder())
+        return (self.auditor.measure or base_root)(self.auditor.base_folder())
 
     @cached_property
     def family(self) -> Family | None:

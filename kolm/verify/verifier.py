@@ -7,7 +7,7 @@ is the table of questions.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -38,6 +38,7 @@ from kolm.verify.subject import MANIFEST, Auditor, Subject
 from kolm.version import VERSION
 
 if TYPE_CHECKING:
+    from kolm.bundle.base_root import BaseFacts
     from kolm.verify.ports import CaptureReader, RescoreRequest
 
 SHOWN_FINDINGS = 8  # the first ones tell what is wrong; a hostile file could cause millions
@@ -53,6 +54,7 @@ def verify(
     trust: TrustStore,
     now: datetime,
     base: Path | None = None,
+    measure: Callable[[Path], BaseFacts] | None = None,
     captures: CaptureReader | None = None,
     rescore: RescoreRequest | None = None,
     expected_id: Digest | None = None,
@@ -66,6 +68,7 @@ def verify(
         trust: whose keys are believed.
         now: the time that the report carries; no check depends on it.
         base: a folder with the base, for V40 to V43.
+        measure: measures it; without one every byte of it is read.
         captures: the auditor's capture store, for V47 to V49.
         rescore: how much to run again and how, for V46 and V55.
         expected_id: the content id that was asked for, for V09.
@@ -83,6 +86,7 @@ def verify(
         trust=trust,
         now=now,
         base=base,
+        measure=measure,
         captures=captures,
         rescore=rescore,
         expected_id=expected_id,

@@ -21,7 +21,8 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     home, folder = tmp_path / "home", tmp_path / "project"
     monkeypatch.setenv("KOLM_HOME", str(home))
     places = [(folder / name, size) for name, size in KEPT.values()]
-    places += [(home / "cache/features/ab.features", 40), (folder / "kolm.yaml", 7)]
+    places += [(home / "cache/features/ab.features", 40), (home / "cache/bases/1-2", 4)]
+    places += [(folder / "kolm.yaml", 7)]
     places += [(folder / "captures/blobs/one", 7), (folder / "line.kolm", 7), (home / "keys/k", 7)]
     for path, size in places:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -38,13 +39,15 @@ def test_without_flags_it_shows_and_frees_nothing(project: Path) -> None:
     ran = invoke("clean", project, "--json")
     assert ran.code == 0
     found = {one["kind"]: one["size_bytes"] for one in ran.document()["kept"]}
-    assert found == {"runs": 3000, "rows": 200, "features": 40}
+    assert found == {"runs": 3000, "rows": 200, "features": 40, "bases": 4}
     assert ran.document()["freed_bytes"] == 0
     assert listing(project.parent) == before
     assert "train, not finished" in invoke("clean", project).stdout
 
 
-@pytest.mark.parametrize(("kind", "size"), [("runs", 3000), ("rows", 200), ("features", 40)])
+@pytest.mark.parametrize(
+    ("kind", "size"), [("runs", 3000), ("rows", 200), ("features", 40), ("bases", 4)]
+)
 def test_a_flag_frees_its_kind_and_nothing_else(project: Path, kind: str, size: int) -> None:
     before = listing(project.parent)
     ran = invoke("clean", project, f"--{kind}", "--json")

@@ -20,7 +20,8 @@ if TYPE_CHECKING:
 @click.option("--runs", is_flag=True, help="Free this project's trainings and evaluations.")
 @click.option("--rows", is_flag=True, help="Free this project's stores made of rows from Python.")
 @click.option("--features", is_flag=True, help="Free the vision features of all projects.")
-def command(project: Path | None, runs: bool, rows: bool, features: bool) -> None:
+@click.option("--bases", is_flag=True, help="Forget the digests of bases; they are hashed again.")
+def command(project: Path | None, runs: bool, rows: bool, features: bool, bases: bool) -> None:
     """Show what kolm keeps for PROJECT (default: this folder), and free what the flags name.
 
     Captures, specs, bundles and keys are never touched. What is freed is made again when it is
@@ -28,10 +29,10 @@ def command(project: Path | None, runs: bool, rows: bool, features: bool) -> Non
     works with is left alone.
     """
     from kolm.actions import cleaning
-    from kolm.run.names import FEATURES
+    from kolm.run.names import BASES, FEATURES
 
     out = output.current()
-    chosen = {cleaning.RUNS: runs, cleaning.ROWS: rows, FEATURES: features}
+    chosen = {cleaning.RUNS: runs, cleaning.ROWS: rows, FEATURES: features, BASES: bases}
     kept = cleaning.clean(project, free=[kind for kind, wanted in chosen.items() if wanted])
     freed = sum(one.size_bytes for one in kept if one.freed)
     document = {
@@ -65,7 +66,7 @@ def _for_people(kept: list[Kept], freed: int) -> str:
         lines.append(f"        {one.path}")
     lines.append(f"{_size(freed)} freed, {_size(sum(one.size_bytes for one in kept) - freed)} kept")
     if not freed:
-        lines.append("next    kolm clean --runs, --rows or --features frees a kind")
+        lines.append("next    kolm clean --runs, --rows, --features or --bases frees a kind")
     return "\n".join(lines)
 
 

@@ -76,7 +76,11 @@ def tensors_are_pinned(subject: Subject) -> Iterator[Finding]:
                 expected=stated,
                 found=found,
             )
-    yield passed(f"{counted(len(facts.tensors), 'tensor')}, {facts.parameters:,} parameters")
+    told = f"{counted(len(facts.tensors), 'tensor')}, {facts.parameters:,} parameters"
+    if facts.remembered:
+        files = counted(facts.remembered, "weight file")
+        told += f"; {files} not read again: unchanged since last hashed here"
+    yield passed(told)
 
 
 def modules_are_complete(subject: Subject) -> Iterator[Finding]:
