@@ -50,7 +50,7 @@ def answers_module() -> str:
     """kolm/records/answers.py."""
     text = "".join(types_of(names("cli/"), _named("answers")).values())
     documents = [name for name in map(class_name, names()) if re.search(rf"\b{name}\b", text)]
-    return f'''"""What commands answer under ``--json``, as types, like `documents`.
+    return f'''"""What commands answer under ``--json``, but for the schema's name, as types.
 
 {NOTICE}
 """
@@ -154,6 +154,7 @@ def class_name(name: str) -> str:
 class _Types:
     def __init__(self, name: str) -> None:
         self._name = class_name(name.rpartition("/")[2])
+        self._answer = name.startswith("cli/")
         self._schema = schema.load(name)
         self._made: dict[str, str] = {}
         self._known: dict[str, str] = {}
@@ -230,6 +231,8 @@ class _Types:
         required = part.get("required", ())
         fields = []
         for key, sub in part["properties"].items():
+            if key == "schema" and self._answer:
+                continue  # the command line adds it
             made = self._type(sub, name + class_name(key))
             fields.append((key, made if key in required else f"NotRequired[{made}]"))
         if all(key.isidentifier() and not keyword.iskeyword(key) for key, _ in fields):

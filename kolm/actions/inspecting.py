@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, NotRequired, TypedDict
+from typing import TYPE_CHECKING
 
 from kolm.bundle.reader import Bundle
 from kolm.format import names
@@ -12,25 +12,10 @@ from kolm.sign.predicates import KSCORE
 from kolm.sign.statement import parse
 
 if TYPE_CHECKING:
-    from kolm.digest import Digest
-    from kolm.records.answers import InspectClaim, InspectKscore, InspectMember
-    from kolm.records.documents import Evaluation, Receipt
+    from kolm.records.answers import Inspect, InspectClaim, InspectKscore
 
 
-class Inspected(TypedDict):
-    """What a bundle says of itself."""
-
-    content_id: Digest
-    cid: str
-    members: list[InspectMember]
-    receipt: Receipt
-    evaluation: Evaluation
-    claims: list[InspectClaim]
-    kscores: list[InspectKscore]
-    unpacked: NotRequired[str]
-
-
-def inspect(bundle: str | Path, *, unpack: Path | None = None) -> Inspected:
+def inspect(bundle: str | Path, *, unpack: Path | None = None) -> Inspect:
     """What a bundle says of itself: members, receipt, evaluation, claims and K-scores.
 
     Container and schemas are checked; whether what is said is true is the question of `verify`.
@@ -50,7 +35,7 @@ def inspect(bundle: str | Path, *, unpack: Path | None = None) -> Inspected:
     return found
 
 
-def describe(opened: Bundle) -> Inspected:
+def describe(opened: Bundle) -> Inspect:
     """What an open bundle says of itself."""
     claims: list[InspectClaim] = []
     scores: list[InspectKscore] = []

@@ -6,7 +6,7 @@ import re
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, TypedDict
+from typing import TYPE_CHECKING
 
 from kolm import canonical
 from kolm.capture.store import CaptureStore, StoredCapture
@@ -14,47 +14,14 @@ from kolm.digest import Digest
 from kolm.records.capture import Image
 
 if TYPE_CHECKING:
-    from kolm.records.answers import CaptureListCapture
+    from kolm.records.answers import (
+        CaptureListCapture,
+        CaptureRemove,
+        CaptureShow,
+        CaptureStats,
+        CaptureVerify,
+    )
     from kolm.records.documents import Capture
-
-
-class ShownCapture(TypedDict):
-    """One capture whole: its id, its file and row if they are known, its document and files."""
-
-    id: Digest
-    name: str | None
-    capture: Capture
-    image_files: list[str]
-
-
-class RemovedCaptures(TypedDict):
-    """How many captures and image files were removed, and how many captures are left."""
-
-    captures: int
-    images: int
-    total: int
-
-
-class WholeCaptures(TypedDict):
-    """How many captures and image files were read again and are whole."""
-
-    captures: int
-    image_files: int
-
-
-class CaptureCounts(TypedDict):
-    """What a store holds, in numbers."""
-
-    captures: int
-    several_turns: int
-    images: int
-    pictures: int
-    image_bytes: int
-    media_types: dict[str, int]
-    splits: dict[str, int]
-    sources: dict[str, int]
-    licenses: dict[str, int]
-    tags: dict[str, int]
 
 
 def list_captures(store: str | Path, *, tags: Collection[str] = ()) -> list[CaptureListCapture]:
@@ -69,7 +36,7 @@ def list_captures(store: str | Path, *, tags: Collection[str] = ()) -> list[Capt
     return sorted(rows, key=lambda row: _place(row["name"]))
 
 
-def show_capture(capture: str, *, store: str | Path) -> ShownCapture:
+def show_capture(capture: str, *, store: str | Path) -> CaptureShow:
     """One capture whole.
 
     Args:
@@ -84,6 +51,7 @@ def show_capture(capture: str, *, store: str | Path) -> ShownCapture:
         stored = opened.read(opened.find(capture))
         content: Capture = canonical.loads_canonical(stored.data, where=stored.id)
         return {
+            "store": str(store),
             "id": stored.id,
             "name": opened.names().get(stored.id),
             "capture": content,
@@ -91,7 +59,7 @@ def show_capture(capture: str, *, store: str | Path) -> ShownCapture:
         }
 
 
-def remove_captures(captures: Sequence[str], *, store: str | Path) -> RemovedCaptures:
+def remove_captures(captures: Sequence[str], *, store: str | Path) -> CaptureRemove:
     """Remove captures, called as for `show_capture`, and images that no other shows; all or none.
 
     Raises:
@@ -100,11 +68,15 @@ def remove_captures(captures: Sequence[str], *, store: str | Path) -> RemovedCap
     """
     with CaptureStore.open(Path(store)) as opened:
         removed = opened.remove([opened.find(capture) for capture in captures])
-        total = len(opened)
-    return {"captures": removed.captures, "images": removed.images, "total": total}
+        return {
+            "store": str(store),
+            "captures": removed.captures,
+            "images": removed.images,
+            "total": len(opened),
+        }
 
 
-def verify_captures(store: str | Path) -> WholeCaptures:
+def verify_captures(store: str | Path) -> CaptureVerify:
     """Read everything again: captures hash to their ids, image files to their names.
 
     Raises:
@@ -112,10 +84,10 @@ def verify_captures(store: str | Path) -> WholeCaptures:
     """
     with CaptureStore.open_to_read(Path(store)) as opened:
         captures, files = opened.verify()
-    return {"captures": captures, "image_files": files}
+    return {"store": str(store), "captures": captures, "image_files": files}
 
 
-def count_captures(store: str | Path) -> CaptureCounts:
+def count_captures(store: str | Path) -> CaptureStats:
     """Count what a store holds: captures, images, sides, sources, licences, tags.
 
     Raises:
@@ -135,6 +107,7 @@ def count_captures(store: str | Path) -> CaptureCounts:
             sources[f"{capture.source.kind}: {capture.source.name}"] += 1
             licenses[capture.license or "not stated"] += 1
     return {
+        "store": str(store),
         "captures": captures,
         "several_turns": several_turns,
         "images": len(used),

@@ -8,13 +8,13 @@ from kolm.cli.exit_codes import ExitCode, code_of
 from kolm.cli.output import Output, one_line
 from kolm.errors import KolmError
 
-SCHEMA = "urn:kolm:cli-error:v1"
+KIND = "cli-error"
 
 
 def document(error: KolmError) -> dict[str, object]:
     """The error as the document that --json prints; its schema is ``cli/error``."""
     known = {"docs": f"kolm help {error.code}", **error.to_document()}
-    return {"error": known, "schema": SCHEMA}
+    return {"error": known}
 
 
 def show(error: KolmError, output: Output, *, debug: bool) -> ExitCode:
@@ -30,9 +30,9 @@ def show(error: KolmError, output: Output, *, debug: bool) -> ExitCode:
     if output.json:
         machine = document(error)
         if code is ExitCode.NO:
-            output.answer(machine, "")
+            output.answer(KIND, machine, "")
         else:
-            output.machine(machine, output.stderr())
+            output.machine(KIND, machine, output.stderr())
     return code
 
 

@@ -110,6 +110,7 @@ class Output:
 
     def answer(
         self,
+        kind: str,
         document: Mapping[str, object],
         human: str | Callable[[], str],
         *,
@@ -119,8 +120,8 @@ class Output:
         """Print the command's one answer on stdout.
 
         Args:
-            document: printed as one canonical JSON line under --json; its schema is in
-                ``schemas/cli``.
+            kind: of the document, by its schema's name: ``cli-check`` is in ``schemas/cli``.
+            document: printed as one canonical JSON line under --json.
             human: the text for people, or a function that makes it when it is needed.
             brief: what remains under -q: nothing, or the one value that a script wants.
             wrote: the file that the user named for the work itself. Where it is stdout, that was
@@ -133,18 +134,19 @@ class Output:
 
             stream = self._stderr if outputs.is_stdout(wrote) else self._stdout
         if self.json:
-            self.machine(document, stream)
+            self.machine(kind, document, stream)
             return
         text = brief if self.quiet else human if isinstance(human, str) else human()
         if text:
             click.echo(printable(text), file=stream, color=self.colors_on(stream))
 
-    def machine(self, document: Mapping[str, object], stream: IO[str]) -> None:
+    def machine(self, kind: str, document: Mapping[str, object], stream: IO[str]) -> None:
         """Write one canonical JSON line in UTF-8, whatever the stream's own encoding is."""
+        whole = {**document, "schema": f"urn:kolm:{kind}:v1"}
         try:
-            line = canonical.dumps(dict(document))
+            line = canonical.dumps(whole)
         except ValueError:  # a file name that is no Unicode text has no form in JSON
-            line = canonical.dumps(_changed(document, _encodable))
+            line = canonical.dumps(_changed(whole, _encodable))
         click.echo(line, file=stream)
 
     def tell(self, text: str) -> None:

@@ -1,4 +1,4 @@
-"""What commands answer under ``--json``, as types, like `documents`.
+"""What commands answer under ``--json``, but for the schema's name, as types.
 
 Written by docs/generate.py; edit schemas/ instead.
 """
@@ -7,14 +7,6 @@ from typing import Literal, NotRequired, TypedDict, final
 
 from kolm.digest import Digest
 from kolm.records.documents import Capture, Evaluation, Kscore, Receipt, Snapshot
-
-class CaptureExport(TypedDict):
-    schema: Literal['urn:kolm:cli-capture-export:v1']
-    captures: int
-    file: str
-    format: str
-    images: int
-    images_folder: str | None
 
 class CaptureListCapture(TypedDict):
     id: Digest
@@ -25,20 +17,13 @@ class CaptureListCapture(TypedDict):
     split: Literal['train', 'validation', 'eval', None]
     tags: list[str]
 
-class CaptureList(TypedDict):
-    schema: Literal['urn:kolm:cli-capture-list:v1']
-    store: str
-    captures: list[CaptureListCapture]
-
 class CaptureRemove(TypedDict):
-    schema: Literal['urn:kolm:cli-capture-remove:v1']
     store: str
     captures: int
     images: int
     total: int
 
 class CaptureShow(TypedDict):
-    schema: Literal['urn:kolm:cli-capture-show:v1']
     store: str
     id: Digest
     name: str | None
@@ -46,14 +31,12 @@ class CaptureShow(TypedDict):
     image_files: list[str]
 
 class CaptureSnapshot(TypedDict):
-    schema: Literal['urn:kolm:cli-capture-snapshot:v1']
     digest: Digest
     folder: str | None
     snapshot: Snapshot
     on_no_side: list[str]
 
 class CaptureStats(TypedDict):
-    schema: Literal['urn:kolm:cli-capture-stats:v1']
     captures: int
     image_bytes: int
     images: int
@@ -67,7 +50,6 @@ class CaptureStats(TypedDict):
     tags: dict[str, int]
 
 class CaptureVerify(TypedDict):
-    schema: Literal['urn:kolm:cli-capture-verify:v1']
     store: str
     captures: int
     image_files: int
@@ -84,7 +66,6 @@ class CheckFinding(TypedDict):
     hint: NotRequired[str]
 
 class Check(TypedDict):
-    schema: Literal['urn:kolm:cli-check:v1']
     spec: str
     passed: bool
     findings: list[CheckFinding]
@@ -104,7 +85,6 @@ class EnvVariable(TypedDict):
     origin: str
 
 class Env(TypedDict):
-    schema: Literal['urn:kolm:cli-env:v1']
     kolm: str
     python: str
     executable: str
@@ -127,7 +107,6 @@ class InspectClaim(TypedDict):
     key: str
 
 class Inspect(TypedDict):
-    schema: Literal['urn:kolm:cli-inspect:v1']
     content_id: Digest
     cid: str
     members: list[InspectMember]
@@ -198,7 +177,6 @@ class RegistryShowKscore(TypedDict):
 RegistryVerifyVerdict = Literal['ok', 'failed', 'could_not_look']
 
 class RegistryVerify(TypedDict):
-    schema: Literal['urn:kolm:cli-registry-verify:v1']
     verdict: RegistryVerifyVerdict
     names: int
     entries: int

@@ -53,7 +53,6 @@ class Audit:
     def to_document(self) -> RegistryVerify:
         """The plain document of the audit."""
         return {
-            "schema": "urn:kolm:cli-registry-verify:v1",
             "verdict": self.verdict,
             "names": self.names,
             "entries": self.entries,

@@ -17,7 +17,7 @@ from kolm.counting import counted
 
 if TYPE_CHECKING:
     from kolm.actions.capturing import TakenIn
-    from kolm.records.answers import CaptureExport, CaptureSnapshot, CaptureStats
+    from kolm.records.answers import CaptureSnapshot, CaptureStats
     from kolm.records.sides import Split
 
 
@@ -198,8 +198,7 @@ def export(
     done = capturing.export_captures(
         target, store=folder, form=form, tags=tags, force=force, reporter=out.reporter
     )
-    document: CaptureExport = {
-        "schema": "urn:kolm:cli-capture-export:v1",
+    document = {
         "captures": done.captures,
         "file": str(done.file),
         "format": form,
@@ -209,7 +208,7 @@ def export(
     text = f"{counted(done.captures, 'capture')} in {done.file}"
     if done.images:
         text += f", {counted(done.images, 'image')} in {done.folder or 'it'}"
-    out.answer(document, text, brief=str(done.file), wrote=target)
+    out.answer("cli-capture-export", document, text, brief=str(done.file), wrote=target)
 
 
 @command.command("stats")
@@ -218,13 +217,12 @@ def stats(folder: Path) -> None:
     """Count what the store holds: captures, images, sides, sources, licences, tags."""
     from kolm.actions import stored_captures
 
-    document: CaptureStats = {
-        "schema": "urn:kolm:cli-capture-stats:v1",
-        "store": str(folder),
-        **stored_captures.count_captures(folder),
-    }
+    found = stored_captures.count_captures(folder)
     output.current().answer(
-        document, lambda: _stats_text(output.in_lines(document)), brief=str(document["captures"])
+        "cli-capture-stats",
+        found,
+        lambda: _stats_text(output.in_lines(found)),
+        brief=str(found["captures"]),
     )
 
 
@@ -267,14 +265,15 @@ def snapshot(
     )
     taken, target = frozen.snapshot, None if frozen.folder is None else str(frozen.folder)
     document: CaptureSnapshot = {
-        "schema": "urn:kolm:cli-capture-snapshot:v1",
         "digest": taken.digest,
         "on_no_side": list(taken.on_no_side()),
         "folder": target,
         "snapshot": taken.header,
     }
     brief = target or taken.digest
-    output.current().answer(document, lambda: _snapshot_text(document), brief=brief)
+    output.current().answer(
+        "cli-capture-snapshot", document, lambda: _snapshot_text(document), brief=brief
+    )
 
 
 def _renaming(text: str) -> tuple[str, str]:
@@ -286,12 +285,7 @@ def _renaming(text: str) -> tuple[str, str]:
 
 def _answer_taken(verb: str, folder: Path, answer: TakenIn) -> None:
     taken, total, listed = answer
-    document = {
-        "schema": f"urn:kolm:cli-capture-{verb}:v1",
-        "store": str(folder),
-        "total": total,
-        **taken.to_document(),
-    }
+    document = {"store": str(folder), "total": total, **taken.to_document()}
     if listed is not None:
         document["refused_file"] = str(listed)
     text = (
@@ -299,7 +293,7 @@ def _answer_taken(verb: str, folder: Path, answer: TakenIn) -> None:
         f"{counted(taken.images, 'image')} added to {folder}, "
         f"{taken.known} known already; {total} in all"
     )
-    output.current().answer(document, text, brief=str(taken.captures))
+    output.current().answer(f"cli-capture-{verb}", document, text, brief=str(taken.captures))
 
 
 def _stats_text(counts: CaptureStats) -> str:

@@ -12,13 +12,7 @@ from kolm.cli.options import STORE
 from kolm.counting import counted
 
 if TYPE_CHECKING:
-    from kolm.records.answers import (
-        CaptureList,
-        CaptureListCapture,
-        CaptureRemove,
-        CaptureShow,
-        CaptureVerify,
-    )
+    from kolm.records.answers import CaptureListCapture, CaptureShow
 
 SHOWN_ROWS = 50  # of a list, unless more are asked for
 SHOWN_TEXT = 60  # characters of a prompt or an answer in a list
@@ -34,13 +28,9 @@ def list_(folder: Path, tags: tuple[str, ...], limit: int) -> None:
     from kolm.actions import stored_captures
 
     rows = stored_captures.list_captures(folder, tags=tags)
-    document: CaptureList = {
-        "schema": "urn:kolm:cli-capture-list:v1",
-        "store": str(folder),
-        "captures": rows,
-    }
     output.current().answer(
-        document,
+        "cli-capture-list",
+        {"store": str(folder), "captures": rows},
         lambda: _list_text(output.in_lines(rows), limit),
         brief="\n".join(row["id"] for row in rows),
     )
@@ -57,13 +47,9 @@ def show(capture: str, folder: Path) -> None:
     """
     from kolm.actions import stored_captures
 
-    document: CaptureShow = {
-        "schema": "urn:kolm:cli-capture-show:v1",
-        "store": str(folder),
-        **stored_captures.show_capture(capture, store=folder),
-    }
+    found = stored_captures.show_capture(capture, store=folder)
     output.current().answer(
-        document, lambda: _show_text(output.in_lines(document)), brief=document["id"]
+        "cli-capture-show", found, lambda: _show_text(output.in_lines(found)), brief=found["id"]
     )
 
 
@@ -78,17 +64,13 @@ def remove(captures: tuple[str, ...], folder: Path) -> None:
     """
     from kolm.actions import stored_captures
 
-    document: CaptureRemove = {
-        "schema": "urn:kolm:cli-capture-remove:v1",
-        "store": str(folder),
-        **stored_captures.remove_captures(captures, store=folder),
-    }
+    removed = stored_captures.remove_captures(captures, store=folder)
     text = (
-        f"{counted(document['captures'], 'capture')} and "
-        f"{counted(document['images'], 'image')} removed from {folder}; "
-        f"{counted(document['total'], 'capture')} in the store now"
+        f"{counted(removed['captures'], 'capture')} and "
+        f"{counted(removed['images'], 'image')} removed from {folder}; "
+        f"{counted(removed['total'], 'capture')} in the store now"
     )
-    output.current().answer(document, text, brief=str(document["captures"]))
+    output.current().answer("cli-capture-remove", removed, text, brief=str(removed["captures"]))
 
 
 @click.command("verify")
@@ -97,14 +79,10 @@ def verify(folder: Path) -> None:
     """Read everything again: captures hash to their ids, image files to their names."""
     from kolm.actions import stored_captures
 
-    document: CaptureVerify = {
-        "schema": "urn:kolm:cli-capture-verify:v1",
-        "store": str(folder),
-        **stored_captures.verify_captures(folder),
-    }
-    captures, files = document["captures"], document["image_files"]
+    found = stored_captures.verify_captures(folder)
+    captures, files = found["captures"], found["image_files"]
     text = f"{counted(captures, 'capture')} and {counted(files, 'image file')} are intact"
-    output.current().answer(document, text, brief=str(captures))
+    output.current().answer("cli-capture-verify", found, text, brief=str(captures))
 
 
 COMMANDS = (list_, show, remove, verify)

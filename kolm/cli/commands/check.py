@@ -33,12 +33,11 @@ def command(spec: Path) -> int:
     out = output.current()
     findings, code = find(spec)
     document: Check = {
-        "schema": "urn:kolm:cli-check:v1",
         "spec": str(spec),
         "passed": all(finding["verdict"] != "failed" for finding in findings),
         "findings": findings,
     }
-    out.answer(document, lambda: _for_people(document, out))
+    out.answer("cli-check", document, lambda: _for_people(document, out))
     return code
 
 

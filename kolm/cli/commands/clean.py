@@ -35,12 +35,8 @@ def command(project: Path | None, runs: bool, rows: bool, features: bool, bases:
     chosen = {cleaning.RUNS: runs, cleaning.ROWS: rows, FEATURES: features, BASES: bases}
     kept = cleaning.clean(project, free=[kind for kind, wanted in chosen.items() if wanted])
     freed = sum(one.size_bytes for one in kept if one.freed)
-    document = {
-        "schema": "urn:kolm:cli-clean:v1",
-        "kept": [_described(one) for one in kept],
-        "freed_bytes": freed,
-    }
-    out.answer(document, lambda: _for_people(kept, freed), brief=str(freed))
+    document = {"kept": [_described(one) for one in kept], "freed_bytes": freed}
+    out.answer("cli-clean", document, lambda: _for_people(kept, freed), brief=str(freed))
 
 
 def _described(one: Kept) -> dict[str, object]:

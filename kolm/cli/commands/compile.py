@@ -78,11 +78,15 @@ def command(
         reporter=out.reporter,
     )
     if dry_run:
-        document = {"schema": "urn:kolm:cli-compile:v1", "dry_run": True, "lock": result.lock}
-        out.answer(document, lambda: show_lock(result.lock))
+        document = {"dry_run": True, "lock": result.lock}
+        out.answer("cli-compile", document, lambda: show_lock(result.lock))
         return ExitCode.DONE
     out.answer(
-        describe(result), lambda: _for_people(result, out), brief=result.cid or "", wrote=target
+        "cli-compile",
+        describe(result),
+        lambda: _for_people(result, out),
+        brief=result.cid or "",
+        wrote=target,
     )
     sealed = result.bundle is not None
     return ExitCode.DONE if sealed else ExitCode.NO
@@ -98,7 +102,6 @@ def show_lock(lock: Lock) -> str:
 def describe(result: CompileResult) -> dict[str, object]:
     """The answer as a document."""
     return {
-        "schema": "urn:kolm:cli-compile:v1",
         "dry_run": False,
         "bundle": None if result.bundle is None else str(result.bundle),
         "content_id": result.content_id,

@@ -29,5 +29,4 @@ def command(shell: str) -> None:
         raise AssertionError(f"Click has lost its completion for {shell}")
     script = kind(root, {}, "kolm", "_KOLM_COMPLETE").source()
     out.reporter.noted(HINTS[shell])
-    document = {"schema": "urn:kolm:cli-completion:v1", "shell": shell, "script": script}
-    out.answer(document, script, brief=script)
+    out.answer("cli-completion", {"shell": shell, "script": script}, script, brief=script)

@@ -31,7 +31,7 @@ def command() -> None:
     out = output.current()
     out.reporter.noted("versions are read from the installed packages, which are not imported")
     found = describe()
-    out.answer(found, lambda: _for_people(found), brief=str(found["kolm"]))
+    out.answer("cli-env", found, lambda: _for_people(found), brief=str(found["kolm"]))
 
 
 def describe() -> Env:
@@ -39,7 +39,6 @@ def describe() -> Env:
     from kolm import __version__, paths
 
     return {
-        "schema": "urn:kolm:cli-env:v1",
         "kolm": __version__,
         "python": platform.python_version(),
         "executable": sys.executable,

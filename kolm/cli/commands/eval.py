@@ -79,7 +79,6 @@ def command(
         reporter=out.reporter,
     )
     document = {
-        "schema": "urn:kolm:cli-eval:v1",
         "bundle": str(result.bundle),
         "content_id": result.content_id,
         "gate_passed": result.gate_passed,
@@ -87,6 +86,7 @@ def command(
         "kscore": result.kscore,
     }
     out.answer(
+        "cli-eval",
         document,
         lambda: "\n".join(
             [

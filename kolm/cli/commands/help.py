@@ -29,8 +29,8 @@ def command(topic: str | None) -> None:
     """
     out = output.current()
     text, extra = explain(topic)
-    document = {"schema": "urn:kolm:cli-help:v1", "topic": topic or "kolm", "text": text, **extra}
-    out.answer(document, lambda: _for_people(text, page="page" in extra), brief=text)
+    document = {"topic": topic or "kolm", "text": text, **extra}
+    out.answer("cli-help", document, lambda: _for_people(text, page="page" in extra), brief=text)
 
 
 def _for_people(text: str, *, page: bool) -> str:

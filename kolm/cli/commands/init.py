@@ -30,12 +30,7 @@ def command(folder: Path, example: str | None) -> None:
     write = examples.EXAMPLES[example] if example else examples.write_plain
     following = write(folder)
     files = sorted(path.name for path in folder.iterdir())
-    document = {
-        "schema": "urn:kolm:cli-init:v1",
-        "folder": str(folder),
-        "files": files,
-        "next": list(following),
-    }
+    document = {"folder": str(folder), "files": files, "next": list(following)}
     enter = "" if folder == Path() else f"  cd {folder}\n"
     steps = "\n".join(f"  {line}" for line in following)
-    out.answer(document, lambda: f"A project is in {folder}. Next:\n{enter}{steps}")
+    out.answer("cli-init", document, lambda: f"A project is in {folder}. Next:\n{enter}{steps}")

@@ -36,11 +36,9 @@ def command(bundle: Path, unpack: Path | None) -> None:
 
     out = output.current()
     out.reporter.noted(f"reading {bundle}")
-    found: Inspect = {
-        "schema": "urn:kolm:cli-inspect:v1",
-        **inspecting.inspect(bundle, unpack=unpack),
-    }
+    found = inspecting.inspect(bundle, unpack=unpack)
     out.answer(
+        "cli-inspect",
         found,
         lambda: _for_people(output.in_lines(found), output.one_line(str(bundle))),
         brief=found["cid"],

@@ -119,7 +119,6 @@ def export(name: str | None, target: Path | None, force: bool) -> None:
 
     found = keyring.export_key(name, output=target, force=force)
     document = {
-        "schema": "urn:kolm:cli-keys-export:v1",
         "algorithm": found.algorithm,
         "key": found.keyid,
         "pem": found.pem,
@@ -127,7 +126,9 @@ def export(name: str | None, target: Path | None, force: bool) -> None:
     }
     out = output.current()
     text = found.pem.rstrip("\n") if target is None else f"wrote {target}, key {found.keyid}"
-    out.answer(document, text, brief=text if target is None else "", wrote=target)
+    out.answer(
+        "cli-keys-export", document, text, brief=text if target is None else "", wrote=target
+    )
 
 
 @command.command("rotate")
@@ -170,12 +171,15 @@ def _answer(action: str, entries: list[TrustedKey], *, path: Path | None = None)
     store = own_keys()
     own = {store.public(name).keyid for name in store.names()}
     rows = [_row(entry, own) for entry in entries]
-    document: dict[str, object] = {"schema": f"urn:kolm:cli-keys-{action}:v1", "keys": rows}
-    if path is not None:
-        document["path"] = str(path)
+    made = {} if path is None else {"path": str(path)}
     out = output.current()
     brief = "\n".join(row["name"] if action == "list" else row["key"] for row in rows)
-    out.answer(document, lambda: _for_people(rows, path), brief=brief)
+    out.answer(
+        f"cli-keys-{action}",
+        {"keys": rows, **made},
+        lambda: _for_people(rows, path),
+        brief=brief,
+    )
 
 
 def _row(entry: TrustedKey, own: set[str]) -> KeysListRow:

@@ -57,9 +57,9 @@ def init(folder: str) -> None:
         output.current().reporter.warned(
             f"what you had seen in the registry that was in {where} before is forgotten"
         )
-    document = {"schema": "urn:kolm:cli-registry-init:v1", "registry": where}
     text = f"An empty registry is in {where}. Next:\n  kolm registry publish BUNDLE NAME@VERSION"
-    output.current().answer(document, f"{text} --registry {where}")
+    told = f"{text} --registry {where}"
+    output.current().answer("cli-registry-init", {"registry": where}, told)
 
 
 @command.command("publish")
@@ -97,7 +97,6 @@ def publish(
     )
     entry = published.entry
     document = {
-        "schema": "urn:kolm:cli-registry-publish:v1",
         "name": entry.name,
         "version": entry.version,
         "content_id": entry.bundle,
@@ -109,7 +108,7 @@ def publish(
     }
     done = "published" if published.new else "was published already"
     text = f"{entry.name}@{entry.version} {done}\n  cid  {document['cid']}"
-    output.current().answer(document, text, brief=str(document["cid"]))
+    output.current().answer("cli-registry-publish", document, text, brief=str(document["cid"]))
 
 
 @command.command("pull")
@@ -153,7 +152,6 @@ def pull(
     )
     entry = pulled.signed.entry
     document = {
-        "schema": "urn:kolm:cli-registry-pull:v1",
         "name": entry.name,
         "version": entry.version,
         "content_id": entry.bundle,
@@ -162,6 +160,7 @@ def pull(
     }
     text = f"{entry.name}@{entry.version} verified and written to {pulled.path}"
     output.current().answer(
+        "cli-registry-pull",
         document,
         f"{text}\n  cid  {document['cid']}",
         brief=str(pulled.path),
@@ -202,8 +201,9 @@ def show(reference: str, folder: str, trust_file: Path | None) -> None:
     found = registries.show(
         reference, registry=folder, trust=trust_file, reporter=output.current().reporter
     )
-    document = {"schema": "urn:kolm:cli-registry-show:v1", **found}
-    output.current().answer(document, lambda: bundle_text(found), brief=found["entry"]["cid"])
+    output.current().answer(
+        "cli-registry-show", found, lambda: bundle_text(found), brief=found["entry"]["cid"]
+    )
 
 
 @command.command("verify")
@@ -220,7 +220,12 @@ def verify(folder: str, policy_file: Path | None, trust_file: Path | None) -> in
         folder, trust=trust_file, policy=policy_file, reporter=out.reporter
     ).to_document()
     headline = out.paint(found["verdict"].replace("_", " "), TONES[found["verdict"]])
-    out.answer(found, lambda: audit_text(found, headline), brief=found["verdict"])
+    out.answer(
+        "cli-registry-verify",
+        found,
+        lambda: audit_text(found, headline),
+        brief=found["verdict"],
+    )
     return EXITS[found["verdict"]]
 
 
@@ -242,8 +247,9 @@ def _answer_listings(
 ) -> None:
     from kolm.cli.registry_text import listings_text
 
-    document = {"schema": f"urn:kolm:cli-registry-{action}:v1", "names": listings}
-    brief = "\n".join(listing["name"] for listing in listings)
     output.current().answer(
-        document, lambda: listings_text(listings, every_version=every_version), brief=brief
+        f"cli-registry-{action}",
+        {"names": listings},
+        lambda: listings_text(listings, every_version=every_version),
+        brief="\n".join(listing["name"] for listing in listings),
     )

@@ -56,7 +56,6 @@ def command(
         reporter=out.reporter,
     )
     document = {
-        "schema": "urn:kolm:cli-run:v1",
         "content_id": answer.content_id,
         "prompt": prompt,
         "output": answer.text,
@@ -71,4 +70,4 @@ def command(
             "out of its middle"
         )
     out.reporter.noted(f"{answer.tokens} tokens, {answer.finish}, bundle {answer.content_id}")
-    out.answer(document, answer.text, brief=answer.text)
+    out.answer("cli-run", document, answer.text, brief=answer.text)

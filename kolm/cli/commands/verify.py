@@ -69,6 +69,7 @@ def command(
         expected_id=_content_id(wanted) if wanted else None,
     )
     out.answer(
+        "verification",
         codec.to_document(report),
         lambda: _for_people(report, out),
         brief=report.conclusions.overall.verdict,

@@ -11,7 +11,7 @@ from kolm.errors import Usage
 from kolm.events import Silent
 from tests.support.commands import streams
 
-DOCUMENT = {"schema": "urn:kolm:cli-init:v1", "n": 1}
+DOCUMENT = {"n": 1}
 
 
 @pytest.fixture(autouse=True)
@@ -22,7 +22,7 @@ def _plain_environment(monkeypatch: pytest.MonkeyPatch) -> None:
 def written(*, terminal: bool = False, **asked: object) -> tuple[str, str]:
     with streams(terminal=terminal) as (out, err):
         made = Output(flags.Flags(**asked), out, err)  # type: ignore[arg-type]
-        made.answer(DOCUMENT, lambda: made.paint("for people", "good"), brief="brief")
+        made.answer("cli-init", DOCUMENT, lambda: made.paint("for people", "good"), brief="brief")
         made.reporter.warned("careful")
         made.reporter.noted("by the way")
     return out.text(), err.text()
@@ -155,7 +155,7 @@ HOSTILE = "x\x1b[2J\x1b]0;title\x07\x9b31m\u202egpj\u2066\r\x08\x7fend"
 def test_what_a_bundle_says_does_not_steer_the_terminal(color: str) -> None:
     with streams(terminal=True) as (out, err):
         made = Output(flags.Flags(color=color), out, err)
-        made.answer(DOCUMENT, f"{made.paint('ok', 'good')} {HOSTILE}\tکتاب\u200cها")
+        made.answer("cli-init", DOCUMENT, f"{made.paint('ok', 'good')} {HOSTILE}\tکتاب\u200cها")
         made.tell(HOSTILE)
     for text in (out.text(), err.text()):
         left = text.replace("\x1b[32m", "").replace("\x1b[0m", "")
@@ -177,8 +177,8 @@ def test_an_error_keeps_to_its_line() -> None:
 def test_json_takes_a_file_name_that_is_no_text() -> None:
     with streams(terminal=False) as (out, err):
         made = Output(flags.Flags(json=True), out, err)
-        made.answer({"file": "\udcff.kolm", "more": ["\udcff", 1, None]}, "")
-    assert out.text() == '{"file":"?.kolm","more":["?",1,null]}\n'
+        made.answer("cli-init", {"file": "\udcff.kolm", "more": ["\udcff", 1, None]}, "")
+    assert out.text() == '{"file":"?.kolm","more":["?",1,null],"schema":"urn:kolm:cli-init:v1"}\n'
 
 
 def test_a_bar_shows_a_total_only_where_one_is_known() -> None:
@@ -204,5 +204,5 @@ def test_bars_are_down_before_an_answer_and_after_a_stage_that_began_twice() -> 
         first = bars._bars["train"][0]
         bars.started("train", 20, "steps")
         second = bars._bars["train"][0]
-        made.answer(DOCUMENT, "done")
+        made.answer("cli-init", DOCUMENT, "done")
     assert (first.live.is_started, second.live.is_started, bars._bars) == (False, False, {})
