@@ -7,15 +7,17 @@ documents that a check `reads` before it runs the check.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from datetime import datetime
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Final, Generic, NamedTuple, TypeVar
 
 from kolm import canonical, digest, roles
 from kolm.bundle import references
 from kolm.bundle.container import Container
+from kolm.bundle.documents import KEPT_BYTES, Documents, Rows, read_rows
+from kolm.bundle.snapshot_lines import SnapshotLines
 from kolm.bundle.tensors import TensorEntry
 from kolm.digest import Digest
 from kolm.errors import KolmError, Refused
@@ -28,11 +30,8 @@ from kolm.format.names import (
     PREDICTIONS,
     RECEIPT,
     SNAPSHOT,
-    TRACE,
     WEIGHTS,
-    Name,
 )
-from kolm.format.versions import CURRENT
 from kolm.methods import (
     Method,
     StoredTensor,
@@ -46,9 +45,7 @@ from kolm.records.verification import CheckResult, Verdict
 from kolm.roles import Family, Role
 from kolm.sign.trust import TrustStore
 from kolm.verify.claim_states import ClaimStates, read_claims
-from kolm.verify.documents import KEPT_BYTES, ParsedDocuments, Rows, read_rows
 from kolm.verify.policy import Policy
-from kolm.verify.snapshot_lines import SnapshotLines
 
 if TYPE_CHECKING:
     from kolm.bundle.base_root import BaseFacts
@@ -61,7 +58,6 @@ if TYPE_CHECKING:
         PredictionsRow,
         Receipt,
         Snapshot,
-        TraceRow,
     )
     from kolm.score.cases import Case
     from kolm.verify.ports import CaptureReader, RescoreRequest
@@ -98,8 +94,28 @@ class Auditor(NamedTuple):
         return self.captures
 
 
+class _Member(Generic[D]):
+    """A member as a property of the subject; reading it raises what is wrong with it."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+
+    def __get__(self, subject: Subject, _: object = None) -> D:
+        value: D = subject.documents.value(self._name)
+        return value
+
+
 class Subject:
     """One bundle under audit; `results` grows as the checks are answered."""
+
+    receipt: _Member[Receipt] = _Member(RECEIPT)
+    lock: _Member[Lock] = _Member(LOCK)
+    snapshot: _Member[Snapshot] = _Member(SNAPSHOT)
+    lines: _Member[SnapshotLines] = _Member(LINES)
+    modules: _Member[Rows[ModulesRow]] = _Member(MODULES)
+    predictions: _Member[Rows[PredictionsRow]] = _Member(PREDICTIONS)
+    evaluation: _Member[Evaluation] = _Member(EVALUATION)
+    adapter: _Member[tuple[TensorEntry, ...]] = _Member(WEIGHTS)
 
     def __init__(self, container: Container, auditor: Auditor) -> None:
         """Look up the members that the manifest names; a manifest that cannot be read has none."""
@@ -108,18 +124,13 @@ class Subject:
         self.results: dict[str, CheckResult] = {}
         self.manifest_error: KolmError | None = None
         self.digests: dict[str, Digest] = {}
+        self.documents = Documents({})
         self._roles: dict[str, Role] = {}
-        stored: dict[str, memoryview] = {}
-        version = CURRENT
         try:
-            version = self.container.manifest.artifact_type
-            for member in self.container.manifest.members:
-                self.digests[member.name] = member.digest
-                if member.digest in self.container.digests:
-                    stored[member.name] = self.container.blob(member.digest)
+            self.digests |= {m.name: m.digest for m in container.manifest.members}
+            self.documents = Documents.of(container)
         except KolmError as error:
             self.manifest_error = error.again()
-        self.documents = ParsedDocuments(stored, version)
 
     @property
     def rules(self) -> type[Rules]:
@@ -146,61 +157,6 @@ class Subject:
     def receipt_differences(self) -> tuple[references.Difference, ...]:
         """Each field in which the receipt is not the one that the other members make."""
         return tuple(references.receipt_differences(self.documents))
-
-    @property
-    def receipt(self) -> Receipt:
-        """The receipt."""
-        return self._row(RECEIPT)
-
-    @property
-    def lock(self) -> Lock:
-        """The lock."""
-        return self._row(LOCK)
-
-    @property
-    def snapshot(self) -> Snapshot:
-        """The header of the snapshot."""
-        return self._row(SNAPSHOT)
-
-    @property
-    def evaluation(self) -> Evaluation:
-        """The evaluation."""
-        return self._row(EVALUATION)
-
-    def _row(self, name: Name[D]) -> D:
-        value: D = self.documents.value(name)
-        return value
-
-    @property
-    def lines(self) -> SnapshotLines:
-        """The lines of the snapshot."""
-        value: SnapshotLines = self.documents.value(LINES)
-        return value
-
-    @property
-    def modules(self) -> Rows[ModulesRow]:
-        """The rows of the modules list."""
-        return self._rows(MODULES)
-
-    @property
-    def trace(self) -> Rows[TraceRow]:
-        """The rows of the trace."""
-        return self._rows(TRACE)
-
-    @property
-    def predictions(self) -> Rows[PredictionsRow]:
-        """The rows of the predictions."""
-        return self._rows(PREDICTIONS)
-
-    def _rows(self, name: Name[D]) -> Rows[D]:
-        value: Rows[D] = self.documents.value(name)
-        return value
-
-    @property
-    def adapter(self) -> tuple[TensorEntry, ...]:
-        """The tensors of the adapter."""
-        value: tuple[TensorEntry, ...] = self.documents.value(WEIGHTS)
-        return value
 
     def tensor_bytes(self, entry: TensorEntry) -> memoryview:
         """The bytes of one adapter tensor, in place."""
@@ -249,25 +205,24 @@ class Subject:
         return sorted(set(self.declared) - self._stored_cases.keys())
 
     @cached_property
-    def cases_bytes(self) -> bytes:
+    def cases_text(self) -> bytes | memoryview:
         """The eval cases as evalcases.jsonl holds them: the member, or made from the store."""
         if CASES in self.documents:
-            return bytes(self.documents.raw(CASES))
+            return self.documents.raw(CASES)
         return b"".join(self._stored_cases[case] + b"\n" for case in self.declared)
 
     @cached_property
     def case_ids(self) -> tuple[Digest, ...]:
         """The recomputed ids of the eval cases, in the order of the file."""
-        published = CASES in self.documents
-        text = self.documents.raw(CASES) if published else self.cases_bytes
-        return tuple(map(digest.of_bytes, canonical.split_lines(text, where=CASES)))
+        return tuple(map(digest.of_bytes, canonical.split_lines(self.cases_text, where=CASES)))
 
     @cached_property
-    def _case_rows(self) -> Rows[Capture]:
+    def _case_rows(self) -> Iterable[Capture]:
         if CASES in self.documents:
-            return self._rows(CASES)
-        keep = len(self.cases_bytes) <= KEPT_BYTES
-        return read_rows(kinds.CAPTURE, self.cases_bytes, "capture store", keep=keep)
+            rows: Rows[Capture] = self.documents.value(CASES)
+            return rows
+        keep = len(self.cases_text) <= KEPT_BYTES
+        return read_rows(kinds.CAPTURE, self.cases_text, "capture store", keep=keep)
 
     def case_rows(self) -> Iterator[tuple[Digest, Capture]]:
         """The eval cases with their recomputed ids, in the order of the file.

@@ -11,9 +11,9 @@ import pytest
 
 from kolm import canonical, digest, schema
 from kolm.bundle import tensor_writer
+from kolm.bundle.documents import NOT_CANONICAL, Documents
 from kolm.bundle.reader import Bundle
 from kolm.errors import Refused
-from kolm.verify.documents import NOT_CANONICAL, ParsedDocuments
 from tests.support.bundles import BundleParts, make_parts
 from tests.support.references import members_agree
 
@@ -33,10 +33,10 @@ def parts(original: BundleParts) -> BundleParts:
 def defects(parts: BundleParts, tmp_path: Path) -> list[tuple[str, str, str]]:
     """Check, code and place of everything wrong; V08 is asked when V06 and V07 hold."""
     bundle = Bundle.open(parts.seal(tmp_path / "x.kolm"))
-    documents = ParsedDocuments(bundle.documents.contents)
+    documents = Documents(bundle.documents.contents)
     found = []
     for name in documents.names:
-        error = documents.load(name).error
+        error = documents.error_of(name)
         if error is not None:
             check = "V07" if error.code in NOT_CANONICAL else "V06"
             found.append((check, error.code, error.where))

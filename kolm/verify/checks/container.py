@@ -10,6 +10,7 @@ from collections.abc import Collection, Iterable, Iterator
 from typing import Final
 
 from kolm.bundle import container_rules, references
+from kolm.bundle.documents import NOT_CANONICAL
 from kolm.counting import counted
 from kolm.errors import KolmError
 from kolm.format.names import (
@@ -25,7 +26,6 @@ from kolm.format.names import (
 )
 from kolm.records.verification import Finding
 from kolm.verify.check import check
-from kolm.verify.documents import NOT_CANONICAL
 from kolm.verify.findings import by_rule, failed, from_error, not_checked, passed
 from kolm.verify.subject import Subject
 
@@ -117,7 +117,7 @@ def documents_are_canonical(subject: Subject) -> Iterator[Finding]:
     """A second spelling of the same value would be a second content id for one content."""
     yield from _document_errors(subject, canonical_form=True)
     names = list(subject.documents.contents)
-    lost = [name for name in names if subject.documents.load(name).error is not None]
+    lost = [name for name in names if subject.documents.error_of(name) is not None]
     yield passed(
         f"{len(names) - len(lost)} of {counted(len(names), 'member')}"
         "; the others could not be read (V06)"
@@ -131,7 +131,7 @@ def _document_errors(subject: Subject, *, canonical_form: bool) -> Iterator[Find
         yield not_checked("the manifest could not be read (V04)")
         return
     for name in subject.documents.contents:
-        error = subject.documents.load(name).error
+        error = subject.documents.error_of(name)
         if error is not None and (error.code in NOT_CANONICAL) == canonical_form:
             yield from_error(error)
 

@@ -65,7 +65,10 @@ def outputs_are_repeated(subject: Subject) -> Iterator[Finding]:
         base = subject.auditor.base_folder()
         answer = request.run(
             RescoreJob(
-                bundle=subject.container, base=base, cases=cases, cases_file=subject.cases_bytes
+                bundle=subject.container,
+                base=base,
+                cases=cases,
+                cases_file=bytes(subject.cases_text),
             )
         )
     except (Unreadable, Lacking) as error:

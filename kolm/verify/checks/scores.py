@@ -52,11 +52,11 @@ def cases_are_the_leaves(subject: Subject) -> Iterator[Finding]:
         return
     yield from _leaves_follow(subject)
     yield from _cases_obey_the_rules(subject)
-    if not published and digest.of_bytes(subject.cases_bytes) != subject.lock["data"]["cases"]:
+    if not published and digest.of_bytes(subject.cases_text) != subject.lock["data"]["cases"]:
         yield failed(
             "the lock names other eval cases than the snapshot's",
             where=f"{LOCK}#/data/cases",
-            expected=digest.of_bytes(subject.cases_bytes),
+            expected=digest.of_bytes(subject.cases_text),
             found=subject.lock["data"]["cases"],
         )
     place = "" if published else " in your capture store"

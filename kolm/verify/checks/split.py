@@ -18,8 +18,8 @@ from kolm.verify.findings import failed, from_error, passed
 from kolm.verify.subject import Subject
 
 if TYPE_CHECKING:
+    from kolm.bundle.snapshot_lines import SnapshotLines
     from kolm.format.groups import Looks, Member
-    from kolm.verify.snapshot_lines import SnapshotLines
 
 
 @check(

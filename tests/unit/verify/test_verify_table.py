@@ -10,11 +10,11 @@ from typing import Any
 import pytest
 
 from kolm import canonical, schema
+from kolm.bundle.snapshot_lines import read_snapshot_lines
 from kolm.records import codec
 from kolm.records.verification import Verification
 from kolm.verify.check import TABLE, Check, CheckTable
 from kolm.verify.checks import ALL_CHECKS
-from kolm.verify.snapshot_lines import read_snapshot_lines
 from tests.support.audits import World
 
 ROOT = Path(__file__).parents[3]
@@ -108,7 +108,7 @@ def test_text_from_a_bundle_cannot_reach_the_terminal(tmp_path: Path, place: str
 def test_the_quick_reader_of_snapshot_lines_equals_the_long_one(
     kept_bytes: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("kolm.verify.snapshot_lines.KEPT_BYTES", kept_bytes)
+    monkeypatch.setattr("kolm.bundle.snapshot_lines.KEPT_BYTES", kept_bytes)
     world = World.make(tmp_path)
     several = [dict(row) for row in world.parts.snapshot_rows]
     several[0]["images"] = several[0]["images"] + several[1]["images"]
@@ -127,6 +127,6 @@ def test_rows_that_are_read_again_give_the_report_of_rows_that_are_kept(
 ) -> None:
     world = World.make(tmp_path)
     kept = world.audit().report
-    monkeypatch.setattr("kolm.verify.documents.KEPT_BYTES", 0)
-    monkeypatch.setattr("kolm.verify.snapshot_lines.KEPT_BYTES", 0)
+    monkeypatch.setattr("kolm.bundle.documents.KEPT_BYTES", 0)
+    monkeypatch.setattr("kolm.bundle.snapshot_lines.KEPT_BYTES", 0)
     assert world.audit().report._replace(bundle=kept.bundle) == kept

@@ -1,4 +1,4 @@
-"""The lines of `snapshot.jsonl`, read once for every check that needs them.
+"""The bundle: the lines of `snapshot.jsonl`, read once for everything that needs them.
 
 A snapshot may have a hundred thousand lines of one fixed form, so one regular expression accepts
 a line that is canonical and fits the schema; a line it does not accept is read the long way,
