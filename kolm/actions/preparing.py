@@ -196,7 +196,10 @@ def settle(source: SpecSource, parts: Parts, measure: Measure, reporter: Reporte
         training=snapshot.training_root,
         cases=digest.of_bytes(snapshot.files()[CASES]),
         continued=_continued(parts.spec, parts.project),
-        environment=environment_class(parts.spec.train.threads or default_threads()),
+        environment=environment_class(
+            parts.spec.train.threads or default_threads(),
+            bitsandbytes=parts.spec.train.quantisation is not None,
+        ),
     )
     return Prepared(
         spec=parts.spec,

@@ -286,7 +286,9 @@ class _Runner:
         bundle = Bundle.of(job.bundle)
         lock = bundle.document(LOCK)
         here = profile.environment_class(
-            lock["environment"]["threads"], lock["environment"]["device"]
+            lock["environment"]["threads"],
+            lock["environment"]["device"],
+            bitsandbytes="bitsandbytes" in lock["environment"],
         )
         with paths.scratch_folder("kolm-rescore-") as place:
             folder = place / "bundle"

@@ -25,6 +25,7 @@ from kolm.evaluate.pictures import RecordedPictures, Size, picture_sizes
 from kolm.evaluate.plan import CaptureRow, Prompt, encode_prompts
 from kolm.evaluate.predict import Answer, answer_batch
 from kolm.format import names
+from kolm.methods.quantisation import quantisation_of
 from kolm.models.base import LoadedBase, load_base
 from kolm.models.library import quiet_library
 from kolm.records import kinds
@@ -147,7 +148,11 @@ def open_session(sources: Sources) -> EvaluationSession:
         Refused: the base or the adapter is not what it should be.
     """
     train = sources.lock["train"]
-    base = load_base(sources.base_folder, dtype=train["precision"])
+    base = load_base(
+        sources.base_folder,
+        dtype=train["precision"],
+        quantisation=quantisation_of(train["quantisation"]),
+    )
     return EvaluationSession(
         sources=sources,
         adapted=load_adapter(base.model, sources.adapter_folder),

@@ -16,7 +16,13 @@ from kolm.methods import Method, method_of
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from kolm.records.documents import Evaluation, EvaluationInterval, Lock, Receipt
+    from kolm.records.documents import (
+        Evaluation,
+        EvaluationInterval,
+        Lock,
+        Receipt,
+        ReceiptVlmTrainQuantisation,
+    )
 
 
 _PLAIN_YAML = re.compile(r"[A-Za-z0-9][A-Za-z0-9._/+-]*", re.ASCII)
@@ -27,6 +33,7 @@ _MARKUP = re.compile(
     re.IGNORECASE,
 )
 _MAX_TEXT_CHARACTERS = 200
+LIBRARY_BLOCK_SIZE = 64  # transformers 5 passes no other on to bitsandbytes
 
 
 def render(*, receipt: Receipt, lock: Lock, evaluation: Evaluation) -> bytes:
@@ -83,6 +90,7 @@ def _training(receipt: Receipt, method: Method) -> str:
         ("Adapted layers", ", ".join(method.targets)),
         ("Vision tower", _held(training["freeze_vision"])),
         ("Projector", _held(training["freeze_projector"])),
+        *_quantised(training["quantisation"]),
         ("Train captures", str(training["train_examples"])),
         ("Steps", str(training["steps"])),
         ("Learning rate", training["learning_rate"]),
@@ -94,6 +102,14 @@ def _training(receipt: Receipt, method: Method) -> str:
         ("Papers", ", ".join(training["papers"])),
     )
     return "## Training\n\n" + _table(("what", "value"), rows)
+
+
+def _quantised(settings: ReceiptVlmTrainQuantisation | None) -> tuple[tuple[str, str], ...]:
+    if settings is None:
+        return ()
+    scales = ", scales in 8 bits" if settings["double"] else ""
+    words = f"language role in {settings['kind']}{scales}, blocks of {settings['block_size']}"
+    return (("Base", words),)
 
 
 def _held(frozen: bool) -> str:
@@ -154,10 +170,34 @@ def _use(receipt: Receipt) -> str:
         "`kolm verify FILE` checks the bundle; `kolm run FILE` answers with it. Unpacked, the "
         "adapter loads with PEFT:\n\n"
         "```python\n"
-        "from peft import PeftModel\n\n"
+        "from peft import PeftModel\n"
+        f"{_quantised_base(receipt)}\n"
         "model = PeftModel.from_pretrained(base_model, folder)\n"
         "```\n\n"
         f"Base root: `{receipt['base']['root']}`"
+    )
+
+
+def _quantised_base(receipt: Receipt) -> str:
+    """How transformers quantises the base in the same way; it has one size of blocks."""
+    training = receipt["vlm_train"]
+    settings = training["quantisation"]
+    if settings is None:
+        return ""
+    if settings["block_size"] != LIBRARY_BLOCK_SIZE:
+        return f"# on a base in {settings['kind']} with blocks of {settings['block_size']}\n"
+    return (
+        "from transformers import AutoModelForImageTextToText, BitsAndBytesConfig\n\n"
+        "quantised = BitsAndBytesConfig(\n"
+        "    load_in_4bit=True,\n"
+        f'    bnb_4bit_quant_type="{settings["kind"]}",\n'
+        f"    bnb_4bit_use_double_quant={settings['double']},\n"
+        f'    bnb_4bit_compute_dtype="{training["precision"]}",\n'
+        f"    llm_int8_skip_modules={settings['skip']},\n"
+        ")\n"
+        "base_model = AutoModelForImageTextToText.from_pretrained(\n"
+        f'    base, dtype="{training["precision"]}", quantization_config=quantised\n'
+        ")\n"
     )
 
 

@@ -3,12 +3,14 @@ for training, evaluation, rescoring and running a bundle."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from kolm import roles
+from kolm.errors import missing_extra
+from kolm.methods.quantisation import Quantisation
 from kolm.models.forward import Forward, LibraryForward
 from kolm.models.generation import end_token_ids
 from kolm.models.load import load_model
@@ -19,6 +21,8 @@ from kolm.models.taps import Tower
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
+
+    from kolm.models.four_bits import Linear4bit
 
 # Families whose own code is worth its lines; bench/sft_step.py measures both.
 WRITTEN: dict[str, Callable[[PreTrainedModel, Tower], Forward]] = {"qwen2_5_vl": WrittenForward}
@@ -45,19 +49,22 @@ class LoadedBase:
     pad_token_id: int
 
 
-def load_base(folder: Path, *, dtype: str) -> LoadedBase:
+def load_base(folder: Path, *, dtype: str, quantisation: Quantisation | None = None) -> LoadedBase:
     """Load a base.
 
     Args:
         folder: with config, weights, tokenizer and image processor.
         dtype: ``float32`` or ``bfloat16``.
+        quantisation: of its language role, or None.
 
     Raises:
-        Lacking: torch or transformers is not installed.
+        Lacking: torch, transformers or bitsandbytes is not installed.
         Refused: its family has no table, or a file of it is not what it should be.
     """
     pictures = picture_processor(folder)
     model = load_model(folder, dtype=dtype)
+    for _ in quantised(model, pictures.table, quantisation):
+        pass
     tokenizer = pictures.processor.tokenizer
     end_ids = end_token_ids(model, tokenizer)
     return LoadedBase(
@@ -68,6 +75,23 @@ def load_base(folder: Path, *, dtype: str) -> LoadedBase:
         end_ids=end_ids,
         pad_token_id=pad_token_id(tokenizer, end_ids),
     )
+
+
+def quantised(
+    model: PreTrainedModel, table: roles.Family, quantisation: Quantisation | None
+) -> Iterator[tuple[str, Linear4bit]]:
+    """Quantise a model's layers one after the other, where that is asked for.
+
+    Raises:
+        Lacking: bitsandbytes is not installed, or does not work here.
+    """
+    if quantisation is None:
+        return
+    try:
+        from kolm.models.four_bits import quantise
+    except ImportError as error:
+        raise missing_extra("train", f"weights in 4 bits need {error.name}") from error
+    yield from quantise(model, table, quantisation)
 
 
 def make_forward(model: PreTrainedModel, table: roles.Family) -> Forward:

@@ -271,6 +271,12 @@ class LockTrainContinues(TypedDict):
     state: Digest
     chain: Digest
 
+class ReceiptVlmTrainQuantisation(TypedDict):
+    kind: Literal['fp4', 'nf4']
+    double: bool
+    block_size: int
+    skip: list[str]
+
 class LockTrain(TypedDict):
     objective: LockTrainObjective
     method: LockTrainMethodIa3 | LockTrainMethodLora
@@ -291,7 +297,7 @@ class LockTrain(TypedDict):
     early_stopping: LockTrainEarlyStopping | None
     continues: LockTrainContinues | None
     precision: Literal['float32', 'bfloat16']
-    quantisation: None
+    quantisation: ReceiptVlmTrainQuantisation | None
 
 class LockEvaluationFloors(TypedDict):
     accuracy_lower_bound: str | None
@@ -343,6 +349,7 @@ LockEnvironment = TypedDict('LockEnvironment', {
     'arithmetic': Digest,
     'threads': int,
     'profile': Literal['strict'],
+    'bitsandbytes': NotRequired[str],
     'world_size': Literal[1],
 })
 
@@ -395,6 +402,13 @@ class ModulesRowBuffer(TypedDict):
     name: str
     shape: list[int]
 
+class ModulesRowParameterQuantised(TypedDict):
+    after: Digest
+    before: Digest
+    block_size: int
+    double: bool
+    kind: Literal['fp4', 'nf4']
+
 class ModulesRowParameter(TypedDict):
     after: Digest
     alias_of: NotRequired[str]
@@ -404,6 +418,7 @@ class ModulesRowParameter(TypedDict):
     elements: int
     gradient_steps: int
     name: str
+    quantised: NotRequired[ModulesRowParameterQuantised]
     requires_grad: bool
     shape: list[int]
 
@@ -590,7 +605,7 @@ class ReceiptVlmTrain(TypedDict):
     papers: list[str]
     precision: str
     projector_learning_rate: str
-    quantisation: None
+    quantisation: ReceiptVlmTrainQuantisation | None
     steps: int
     train_examples: int
     trainable_modules: list[str]

@@ -55,7 +55,7 @@ class EarlyStopping:
 class Train:
     """How the adapter is trained; exactly one of `steps` and `epochs` is set.
 
-    `method` has the keys that the user wrote; what they do not say is their fragment's.
+    `method` and `quantisation` have the keys that the user wrote; the rest is their schema's.
     """
 
     objective: dict[str, Any] = field(default_factory=lambda: {"kind": "sft"})
@@ -78,6 +78,7 @@ class Train:
     early_stopping: EarlyStopping | None = None
     continues: str | None = None
     precision: Literal["float32", "bfloat16"] = "float32"
+    quantisation: dict[str, Any] | None = None
     threads: int | None = None
 
 

@@ -103,6 +103,10 @@ def _contradictions(source: SpecText) -> Iterator[Refused]:
     if freeze.get("projector") and "projector_learning_rate" in train:
         dotted = "train.projector_learning_rate"
         yield conflict(dotted, "a frozen projector has no learning rate", "remove one of the two")
+    method = train.get("method", {})
+    if "quantisation" in train and isinstance(method, dict) and method.get("dora"):
+        hint = "remove one of the two"
+        yield conflict("train.method.dora", "DoRA needs the weights themselves, not 4 bits", hint)
 
 
 def _with_plain_forms(value: dict[str, Any]) -> dict[str, Any]:
@@ -149,7 +153,7 @@ def _decimals(value: Any, name: str = "") -> Any:
 def _train(train: dict[str, Any]) -> dict[str, Any]:
     named = {
         key: {"kind": train[key]}
-        for key in ("objective", "method")
+        for key in ("objective", "method", "quantisation")
         if isinstance(train.get(key), str)
     }
     ended = {"epochs": None} if "steps" in train else {}

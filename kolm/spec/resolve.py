@@ -14,10 +14,11 @@ from kolm.digest import Digest
 from kolm.errors import Refused
 from kolm.format.names import LOCK
 from kolm.format.seeds import derive_seeds
+from kolm.methods.quantisation import Quantisation
 from kolm.records import kinds
 from kolm.records.codec import to_document
 from kolm.records.spec import Spec, Train
-from kolm.roles import family
+from kolm.roles import Family, family
 
 if TYPE_CHECKING:
     from kolm.records.documents import Lock, LockBase, LockEnvironment, LockTrainContinues, Snapshot
@@ -97,6 +98,7 @@ def _train(train: Train, *, examples: int, family_name: str) -> dict[str, object
     steps = steps_of(train, examples=examples)
     warmup = int(steps * WARMUP_SHARE) if train.warmup_steps is None else train.warmup_steps
     stopping, freeze = train.early_stopping, train.freeze
+    table = family(family_name)
     if warmup >= steps:
         _conflict(f"warm-up takes all of the {counted(steps, 'step')}", "train.warmup_steps")
     if stopping is not None and stopping.every_steps > steps:
@@ -105,9 +107,7 @@ def _train(train: Train, *, examples: int, family_name: str) -> dict[str, object
         _conflict(f"there are only {counted(steps, 'step')}", "train.freeze.projector_after_steps")
     return {
         "objective": dict(train.objective),
-        "method": methods.resolve(
-            train.method, family(family_name), vision=not train.freeze.vision
-        ),
+        "method": methods.resolve(train.method, table, vision=not train.freeze.vision),
         "freeze": {
             "vision": freeze.vision,
             "projector": freeze.projector,
@@ -128,8 +128,13 @@ def _train(train: Train, *, examples: int, family_name: str) -> dict[str, object
         "segments": min(train.segments, steps),
         "early_stopping": None if stopping is None else to_document(stopping),
         "precision": train.precision,
-        "quantisation": None,
+        "quantisation": _quantisation(train, table),
     }
+
+
+def _quantisation(train: Train, table: Family) -> dict[str, object] | None:
+    chosen = train.quantisation
+    return None if chosen is None else to_document(Quantisation.resolve(chosen, table))
 
 
 def _projector_learning_rate(train: Train) -> str:

@@ -7,8 +7,9 @@ receipt says what happened, not what a config asked for.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from kolm import digest
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     import torch
 
     from kolm.adapters.attach import AdapterTensor
+    from kolm.models.four_bits import Linear4bit
     from kolm.records.documents import (
         ModulesRow,
         ModulesRowBuffer,
@@ -45,18 +47,44 @@ _DTYPES: dict[str, ModulesRowDtype] = {
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class In4Bits:
+    """A weight that is held in 4 bits while it is trained on.
+
+    Attributes:
+        layer: whose weight it is.
+        before: digest of all that it is stored in, before training.
+        norm: of the weight as it was loaded.
+    """
+
+    layer: Linear4bit
+    before: Digest
+    norm: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ModelTensor:
-    """One parameter or buffer of the base, and its digest before training.
+    """One parameter or buffer of the base as it was loaded.
 
     Attributes:
         name: in its module.
         path: in the model.
+        tensor: what the model reads.
+        shape: as it was loaded, as are dtype and digest.
+        in_4_bits: what is held instead, where it was quantised.
     """
 
     name: str
     path: str
     tensor: torch.Tensor
+    shape: tuple[int, ...]
+    dtype: ModulesRowDtype
     before: Digest
+    in_4_bits: In4Bits | None = None
+
+    @property
+    def held(self) -> Digest:
+        """The digest of what it was held in before training."""
+        return self.before if self.in_4_bits is None else self.in_4_bits.before
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -109,21 +137,62 @@ def _own(
     module: str, named: Iterable[tuple[str, torch.Tensor]], before: Mapping[int, Digest]
 ) -> Iterable[ModelTensor]:
     for name, tensor in sorted(named, key=lambda item: item[0]):
-        path = f"{module}.{name}" if module else name
-        yield ModelTensor(name=name, path=path, tensor=tensor, before=before[id(tensor)])
+        yield ModelTensor(
+            name=name,
+            path=f"{module}.{name}" if module else name,
+            tensor=tensor,
+            shape=tuple(tensor.shape),
+            dtype=dtype_name(tensor),
+            before=before[id(tensor)],
+        )
+
+
+def quantise(
+    modules: tuple[BaseModule, ...], layers: Iterable[tuple[str, Linear4bit]]
+) -> tuple[BaseModule, ...]:
+    """The modules of a base whose layers are quantised one after the other.
+
+    Nothing keeps a weight in its first form when the next layer is asked for.
+
+    Args:
+        modules: as they were loaded.
+        layers: quantises the next layer and gives its name and what it is now.
+    """
+    held = {module.name: module for module in modules}
+    names = list(held)
+    del modules
+    for name, layer in layers:
+        module = held[name]
+        in_4_bits = In4Bits(layer=layer, before=_digest_stored(layer), norm=_weight_norm(module))
+        parameters = tuple(
+            replace(own, tensor=layer.weight, in_4_bits=in_4_bits) if own.name == "weight" else own
+            for own in module.parameters
+        )
+        held[name] = replace(module, parameters=parameters)
+        del module
+    return tuple(held[name] for name in names)
 
 
 def digests_now(modules: Sequence[BaseModule]) -> dict[str, Digest]:
-    """The digest that every tensor of a base has now, by its path in the model."""
+    """The digest that what each tensor of a base is held in has now, by its path in the model."""
     owned = [own for module in modules for own in (*module.parameters, *module.buffers)]
-    found = _digests([own.tensor for own in owned])
-    return {own.path: found[id(own.tensor)] for own in owned}
+    found = _digests([own.tensor for own in owned if own.in_4_bits is None])
+    return {
+        own.path: found[id(own.tensor)]
+        if own.in_4_bits is None
+        else _digest_stored(own.in_4_bits.layer)
+        for own in owned
+    }
 
 
 def _digests(tensors: Sequence[torch.Tensor]) -> dict[int, Digest]:
     """The digest of each tensor by its `id`; one that modules share is hashed once."""
     distinct = {id(tensor): tensor for tensor in tensors}
     return dict(zip(distinct, digest.each(digest_tensor, distinct.values()), strict=True))
+
+
+def _digest_stored(layer: Linear4bit) -> Digest:
+    return digest.of_value([digest_tensor(tensor) for tensor in layer.stored()])
 
 
 def dtype_name(tensor: torch.Tensor) -> ModulesRowDtype:
@@ -175,7 +244,7 @@ def check_evidence(
         for tensor in (*module.parameters, *module.buffers)
         if tensor.tensor.requires_grad
         or tensor.tensor.grad is not None
-        or after[tensor.path] != tensor.before
+        or after[tensor.path] != tensor.held
     ]
     if changed:
         raise Refused(
@@ -265,7 +334,10 @@ _ROWS_AT_ONCE = 256  # in float64 eight bytes an element
 
 
 def _weight_norm(module: BaseModule) -> str:
-    weight = next(own.tensor for own in module.parameters if own.name == "weight")
+    own = next(own for own in module.parameters if own.name == "weight")
+    if own.in_4_bits is not None:
+        return own.in_4_bits.norm
+    weight = own.tensor
     return stated_norm(
         square
         for start in range(0, len(weight), _ROWS_AT_ONCE)
@@ -281,10 +353,11 @@ def _square_sums(rows: torch.Tensor) -> list[float]:
 def _tensor_facts(tensor: ModelTensor, after: Digest) -> ModulesRowBuffer:
     return {
         "name": tensor.name,
-        "shape": list(tensor.tensor.shape),
-        "dtype": dtype_name(tensor.tensor),
+        "shape": list(tensor.shape),
+        "dtype": tensor.dtype,
         "before": tensor.before,
-        "after": after,
+        # What was loaded is gone where it was quantised; `quantised` says what became of that.
+        "after": tensor.before if tensor.in_4_bits else after,
     }
 
 
@@ -316,11 +389,20 @@ def _parameter_row(
         "dtype": facts["dtype"],
         "before": facts["before"],
         "after": facts["after"],
-        "elements": tensor.tensor.numel(),
+        "elements": math.prod(tensor.shape),
         "checkpoint": keys,
         "requires_grad": tensor.tensor.requires_grad,
         "gradient_steps": 0,
     }
+    if tensor.in_4_bits is not None:
+        layer = tensor.in_4_bits.layer
+        row["quantised"] = {
+            "kind": layer.kind,
+            "double": layer.double,
+            "block_size": layer.block_size,
+            "before": tensor.in_4_bits.before,
+            "after": after,
+        }
     if name in aliases:
         row["alias_of"], row["checkpoint"] = aliases[name], []
     return row

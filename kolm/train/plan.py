@@ -14,6 +14,7 @@ from kolm.digest import Digest
 from kolm.errors import Refused
 from kolm.format.schedule import Schedule, read_schedule
 from kolm.methods import METHODS, Method, method_of
+from kolm.methods.quantisation import Quantisation, quantisation_of
 from kolm.objectives import OBJECTIVES
 
 if TYPE_CHECKING:
@@ -29,6 +30,7 @@ class TrainPlan:
 
     base_family: str
     precision: str
+    quantisation: Quantisation | None
     objective: Mapping[str, object]
     method: Method
     adapt_vision: bool
@@ -68,6 +70,7 @@ def read_plan(lock: Lock) -> TrainPlan:
     return TrainPlan(
         base_family=lock["base"]["family"],
         precision=train["precision"],
+        quantisation=quantisation_of(train["quantisation"]),
         objective=train["objective"],
         method=method_of(train["method"]),
         adapt_vision=not freeze["vision"],

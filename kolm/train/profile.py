@@ -61,13 +61,18 @@ def child_environment(threads: int) -> dict[str, str]:
 
 
 def environment_class(
-    threads: int, device: str = "cpu", *, arithmetic: Mapping[str, str] | None = None
+    threads: int,
+    device: str = "cpu",
+    *,
+    bitsandbytes: bool = False,
+    arithmetic: Mapping[str, str] | None = None,
 ) -> LockEnvironment:
     """The lock's ``environment``: what two runs must share to be compared bit for bit.
 
     Args:
         threads: of the runs.
         device: of the runs.
+        bitsandbytes: it computes a part of them.
         arithmetic: ``capability`` and ``results`` as `kolm.train.arithmetic` measures them; without
             it a child under the strict profile is asked, which takes a second.
 
@@ -75,7 +80,8 @@ def environment_class(
         Lacking: a package of the train extra is not installed, or torch does not work here.
     """
     model, isa = _cpu()
-    versions = {name: _version(name) for name in _PACKAGES}
+    packages = (*_PACKAGES, "bitsandbytes") if bitsandbytes else _PACKAGES
+    versions = {name: _version(name) for name in packages}
     measured = arithmetic or _measure_in_child(threads)
     facts: dict[str, object] = {
         "python": ".".join(platform.python_version_tuple()[:2]),
@@ -128,7 +134,12 @@ def check_environment(
         Refused: another class (``E_TRAIN_ENVIRONMENT``), or the parent did not set the strict
             profile (``E_TRAIN_PROFILE``).
     """
-    here = environment_class(stated["threads"], stated["device"], arithmetic=arithmetic)
+    here = environment_class(
+        stated["threads"],
+        stated["device"],
+        bitsandbytes="bitsandbytes" in stated,
+        arithmetic=arithmetic,
+    )
     differing = [
         (name, value, stated.get(name))
         for name, value in here.items()

@@ -22,7 +22,7 @@ from kolm.encode.pictures import PictureReader, Pictures
 from kolm.errors import Refused, Unreadable
 from kolm.events import Reporter
 from kolm.format import adapter_config, names
-from kolm.models.base import LoadedBase, load_base
+from kolm.models.base import LoadedBase, load_base, quantised
 from kolm.run import folder as files
 from kolm.run.names import CHECKPOINTS, FACTS
 from kolm.sign.predicates import instant
@@ -94,7 +94,11 @@ def open_session(folder: Path, reporter: Reporter) -> TrainingSession:
     inputs = read_inputs(folder)
     plan = read_plan(inputs.lock)
     base = load_base(inputs.places.base, dtype=plan.precision)
-    base_modules = evidence.survey_base(base.model, base.pictures.table)
+    table = base.pictures.table
+    base_modules = evidence.quantise(
+        evidence.survey_base(base.model, table),
+        quantised(base.model, table, plan.quantisation),
+    )
     encoder = make_encoder(plan, base.pictures)
     with CaptureStore.open_to_read(inputs.places.captures) as store:
         train = encode_split(inputs.rows, "train", store, encoder, reporter)
@@ -110,7 +114,7 @@ def open_session(folder: Path, reporter: Reporter) -> TrainingSession:
     pictures = _pictures(inputs, plan, base, reader, read, reporter)
     attached = attach(
         base.model,
-        base.pictures.table,
+        table,
         plan.method,
         train_projector=plan.train_projector,
         adapt_vision=plan.adapt_vision,

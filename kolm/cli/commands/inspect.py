@@ -55,6 +55,8 @@ def _for_people(found: Inspect, name: str) -> str:
         f"{counted(trained['train_examples'], 'capture')}, "
         f"{trained['trained_parameters']} of {trained['base_parameters']} parameters"
     )
+    held = trained["quantisation"]
+    numbers = f", language role in {held['kind']}" if held else ""
     controls = (
         f"base {scores['base']['accuracy']}, without the picture {scores['blind']['accuracy']}, "
         f"most frequent answer {scores['majority']['accuracy']}"
@@ -63,7 +65,7 @@ def _for_people(found: Inspect, name: str) -> str:
         f"{name}   {receipt['name']}",
         f"  cid        {found['cid']}",
         f"  content    {found['content_id']}",
-        f"  base       {receipt['base']['id']} ({receipt['base']['family']})",
+        f"  base       {receipt['base']['id']} ({receipt['base']['family']}{numbers})",
         f"  base root  {receipt['base']['root']}",
         f"  method     {training}",
         f"  vision     {'frozen' if trained['freeze_vision'] else 'adapted'}, as the bundle says",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
@@ -11,6 +12,7 @@ from kolm.bundle.tensors import TensorEntry, tensor_digest
 from kolm.errors import KolmError
 from kolm.format.names import EXAMPLES, LOCK, MODULES, RECEIPT, SNAPSHOT, TRACE, WEIGHTS
 from kolm.methods import DeltaTensor, TensorName, WholeTensor
+from kolm.methods.quantisation import Quantisation, quantised_modules
 from kolm.records.codec import to_document
 from kolm.records.verification import Finding
 from kolm.verify import base_table
@@ -35,10 +37,13 @@ def training_block_follows(subject: Subject) -> Iterator[Finding]:
     yield from _globs_expand(subject)
     yield from _method_is_the_familys(subject)
     yield from _papers_are_the_familys(subject)
+    yield from _quantised_as_the_lock_says(subject)
     block = subject.receipt["vlm_train"]
+    quantised = _quantised(subject)
     yield passed(
         f"{len(block['trainable_modules'])} trainable and {len(block['frozen_modules'])} frozen "
         "globs expand to exactly the listed modules"
+        + (f"; {quantised} weights of the language role are in 4 bits" if quantised else "")
     )
 
 
@@ -86,6 +91,46 @@ def _papers_are_the_familys(subject: Subject) -> Iterator[Finding]:
         )
 
 
+def _quantised(subject: Subject) -> int:
+    return sum("quantised" in p for row in subject.modules for p in row["parameters"])
+
+
+def _quantised_as_the_lock_says(subject: Subject) -> Iterator[Finding]:
+    """Exactly the linear layers of the language role, each with the lock's settings (N14)."""
+    stated = subject.lock["train"]["quantisation"]
+    settings, expression = None, quantised_modules(subject.known_family())
+    if stated is not None:
+        again = to_document(Quantisation.resolve(stated, subject.known_family()))
+        if again != stated:
+            yield failed(
+                "what is left unquantised does not follow from the family's table",
+                where=f"{LOCK}#/train/quantisation/skip",
+                expected=", ".join(again["skip"]),
+                found=", ".join(stated["skip"]),
+            )
+        settings = (stated["kind"], stated["double"], stated["block_size"])
+    for row in subject.modules:
+        layer = re.fullmatch(expression, row["module"]) is not None
+        for parameter in row["parameters"]:
+            held = parameter.get("quantised")
+            found = held and (held["kind"], held["double"], held["block_size"])
+            expected = settings if layer and parameter["name"] == "weight" else None
+            if found != expected:
+                yield failed(
+                    "N14: a parameter is not quantised as lock and family say",
+                    where=f"{MODULES}: {row['module']}.{parameter['name']}",
+                    expected=_in_words(expected),
+                    found=_in_words(found),
+                )
+
+
+def _in_words(settings: tuple[str, bool, int] | None) -> str:
+    if settings is None:
+        return "not quantised"
+    kind, double, block_size = settings
+    return f"{kind}{', double' if double else ''}, blocks of {block_size}"
+
+
 @check(
     "V29",
     "Do the counts and digests of modules, adapter and base add up?",
@@ -123,6 +168,14 @@ def _base_is_unchanged(row: ModulesRow) -> Iterator[Finding]:
             )
     for owned in row["parameters"]:
         place = f"{MODULES}: {row['module']}.{owned['name']}"
+        held = owned.get("quantised")
+        if held is not None and held["before"] != held["after"]:
+            yield failed(
+                "N4: a quantised weight changed during training",
+                where=place,
+                expected=held["before"],
+                found=held["after"],
+            )
         if owned["elements"] != math.prod(owned["shape"]):
             yield failed("N11: the number of elements is not the product of the shape", where=place)
         if row["state"] != "trained" and (owned["requires_grad"] or owned["gradient_steps"]):

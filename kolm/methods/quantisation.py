@@ -1,0 +1,55 @@
+"""A base whose linear layers of the language role are held in 4 bits (QLoRA, arXiv:2305.14314).
+
+Any method trains on it. Torch-free, as the methods are: what a lock says of it follows from the
+spec's options and the family's table, and the verifier works it out again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal, Self
+
+from kolm import schema
+from kolm.records.codec import from_document
+from kolm.roles import Family, Role
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Quantisation:
+    """The settings of a lock's ``train.quantisation``.
+
+    Attributes:
+        kind: the sixteen values of a weight: ``nf4`` (quantiles of a normal) or ``fp4``.
+        double: the scales of blocks are quantised again, in 8 bits.
+        block_size: weights that share a scale.
+        skip: what has another role; by these names transformers leaves it as it is.
+    """
+
+    kind: Literal["fp4", "nf4"]
+    double: bool
+    block_size: int
+    skip: tuple[str, ...]
+
+    @classmethod
+    def resolve(cls, options: Mapping[str, Any], family: Family) -> Self:
+        """What a spec's options, or a lock's block again, come to on a family's role table."""
+        others = (names for role, names in family.prefixes.items() if role is not Role.LANGUAGE)
+        form = schema.load("spec")["properties"]["train"]["properties"]["quantisation"]["anyOf"][1]
+        chosen = {**schema.defaults(form), **options}
+        return cls(
+            kind=chosen["kind"],
+            double=chosen["double"],
+            block_size=chosen["block_size"],
+            skip=tuple(sorted(name for names in others for name in names)),
+        )
+
+
+def quantisation_of(block: Mapping[str, object] | None) -> Quantisation | None:
+    """The quantisation of a lock's ``train.quantisation``; None where the base has its numbers."""
+    return None if block is None else from_document(Quantisation, dict(block))
+
+
+def quantised_modules(family: Family) -> str:
+    """A regular expression that full-matches exactly the modules that are quantised."""
+    return family.target_expression(family.lora_leaf_names)

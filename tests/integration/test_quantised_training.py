@@ -1,0 +1,86 @@
+"""A training on a base in 4 bits: the same bits twice and after a kill; what its list says."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import signal
+import time
+from pathlib import Path
+
+import pytest
+
+from kolm import canonical
+from kolm.methods.quantisation import Quantisation, quantised_modules
+from kolm.records.codec import to_document
+from kolm.roles import family
+from tests.support.train_run import make_run, read_rows, run_worker, start_worker
+
+pytestmark = pytest.mark.heavy
+pytest.importorskip("bitsandbytes")
+TABLE = family("qwen2_5_vl")
+RESULTS = ("trace.jsonl", "modules.jsonl", "adapter_model.safetensors", "train.json", "checkpoints")
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {name: (folder / name).read_bytes() for name in RESULTS[:3]}
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("quantised") / "run"
+    chosen = to_document(Quantisation.resolve({"kind": "nf4"}, TABLE))
+    make_run(folder, steps=8, segments=4, precision="bfloat16", quantisation=chosen)
+    run_worker(folder)
+    return folder
+
+
+def test_the_list_has_logical_shapes_and_says_what_is_held_in_4_bits(trained: Path) -> None:
+    expression, odd = quantised_modules(TABLE), []
+    for row in read_rows(trained / "modules.jsonl"):
+        for parameter in row["parameters"]:
+            wanted = parameter["name"] == "weight" and re.fullmatch(expression, row["module"])
+            if bool(wanted) != ("quantised" in parameter):
+                odd.append(row["module"])
+            assert parameter["dtype"] == "BF16"
+            assert parameter["before"] == parameter["after"]
+        if row["module"].endswith("layers.0.mlp.down_proj"):
+            (weight,) = row["parameters"]
+            assert weight["shape"] == [48, 96]
+            held = weight["quantised"]
+            assert (held["kind"], held["double"], held["block_size"]) == ("nf4", True, 64)
+            assert held["before"] == held["after"] != weight["before"]
+    assert odd == []
+
+
+def test_a_second_run_and_one_that_was_killed_end_with_the_same_bits(trained: Path) -> None:
+    for name, killed in (("again", False), ("killed", True)):
+        folder = trained.parent / name
+        shutil.copytree(trained, folder, ignore=shutil.ignore_patterns(*RESULTS))
+        if killed:
+            child, trace = start_worker(folder), folder / "trace.jsonl"
+            deadline = time.monotonic() + 120
+            while child.poll() is None and time.monotonic() < deadline:
+                if trace.exists() and trace.read_text().count('"kind":"step"') >= 3:
+                    child.send_signal(signal.SIGKILL)
+                    break
+                time.sleep(0.001)
+            child.communicate()
+            assert child.returncode == -signal.SIGKILL
+        run_worker(folder)
+        assert contents(folder) == contents(trained), name
+
+
+def test_the_base_is_really_another_one(trained: Path) -> None:
+    """The same training on the numbers themselves has other losses from its first step on."""
+    folder = trained.parent / "plain"
+    shutil.copytree(trained, folder, ignore=shutil.ignore_patterns(*RESULTS))
+    lock = canonical.loads_canonical((folder / "spec.lock.json").read_bytes(), where="lock")
+    lock["train"]["quantisation"] = None
+    (folder / "spec.lock.json").write_bytes(canonical.dumps(lock))
+    run_worker(folder)
+    losses = [
+        [row["loss"] for row in read_rows(run / "trace.jsonl") if row["kind"] == "step"]
+        for run in (trained, folder)
+    ]
+    assert all(first != second for first, second in zip(*losses, strict=True))
