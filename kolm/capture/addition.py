@@ -19,15 +19,21 @@ from kolm.store.blobs import BlobStore
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Added:
-    """What an addition changed: captures and images that were new, captures that were known."""
+    """What an addition changed: captures and images that were new."""
 
     captures: int
-    known: int
     images: int
 
 
+_STAGED = "CREATE TEMP TABLE staged (id BLOB, document BLOB, place TEXT)"
+_STAGED_ROWS = 256  # that are held before they are written
+
+
 class Addition:
-    """Images and captures on their way into a store: nothing is there before `commit`."""
+    """Images and captures on their way into a store: nothing is there before `commit`.
+
+    Captures wait in a temporary table, which SQLite keeps in a file.
+    """
 
     def __init__(
         self,
@@ -43,11 +49,12 @@ class Addition:
         self._images = dict(known)
         self._new_images: dict[Digest, tuple[bytes, bytes]] = {}
         self._shown: set[Digest] = set()
-        self._captures: dict[bytes, bytes] = {}
-        self._origins: dict[bytes, str] = {}
+        self._waiting: list[tuple[bytes, bytes, str | None]] = []
 
     def __enter__(self) -> Self:
         self._batch.__enter__()
+        with database.translating(self._path):
+            self._connection.execute(_STAGED)
         return self
 
     def __exit__(
@@ -57,6 +64,8 @@ class Addition:
         trace: TracebackType | None,
     ) -> None:
         self._batch.__exit__(kind, error, trace)
+        with database.translating(self._path):
+            self._connection.execute("DROP TABLE temp.staged")
 
     def image(self, data: bytes, *, where: str = "image") -> Image:
         """Stage an image file; it is decoded only if the store has never seen it.
@@ -98,30 +107,39 @@ class Addition:
                 )
             self._shown.add(image.file)
         raw = digest.raw_of(sealed.id)
-        self._captures[raw] = sealed.data
-        if origin is not None:
-            self._origins.setdefault(raw, origin)
+        self._waiting.append((raw, sealed.data, origin))
+        if len(self._waiting) >= _STAGED_ROWS:
+            self._stage()
         return sealed.id
+
+    def _stage(self) -> None:
+        with database.transaction(self._connection, self._path, write=False):
+            self._connection.executemany("INSERT INTO staged VALUES (?, ?, ?)", self._waiting)
+        self._waiting.clear()
 
     def commit(self) -> Added:
         """Make the images that captures show durable, then the captures, in one transaction."""
         self._batch.keep_only(self._shown)
         self._batch.commit()
-        insert = self._connection.executemany
+        self._stage()
+        execute = self._connection.execute
         with database.transaction(self._connection, self._path, write=True):
             self._demand_files()
             before = self._connection.total_changes
             # By ascending key: the tables are trees ordered by it, and grow at their end.
             rows = [(digest.raw_of(file), *facts) for file, facts in self._shown_images()]
-            insert("INSERT OR IGNORE INTO images VALUES (?, ?, ?)", rows)
+            self._connection.executemany("INSERT OR IGNORE INTO images VALUES (?, ?, ?)", rows)
             new_images = self._connection.total_changes - before
             before = self._connection.total_changes
-            insert("INSERT OR IGNORE INTO captures VALUES (?, ?)", sorted(self._captures.items()))
+            execute(
+                "INSERT OR IGNORE INTO captures SELECT id, document FROM staged ORDER BY id, rowid"
+            )
             new_captures = self._connection.total_changes - before
-            insert("INSERT OR IGNORE INTO origins VALUES (?, ?)", sorted(self._origins.items()))
-        return Added(
-            captures=new_captures, known=len(self._captures) - new_captures, images=new_images
-        )
+            execute(
+                "INSERT OR IGNORE INTO origins SELECT id, place FROM staged "
+                "WHERE place IS NOT NULL ORDER BY id, rowid"
+            )
+        return Added(captures=new_captures, images=new_images)
 
     def _demand_files(self) -> None:
         """Nobody may have removed a shown image since it was found in the store."""

@@ -1,28 +1,38 @@
 """Capture: rows of Arrow tables, as Parquet files and Hugging Face's data sets hold them.
 
-A batch is read at a time and a row is turned into Python at a time, so that memory does not follow
-the size of the file. Columns that say nothing of a pair are not read at all.
+A process of its own unpacks the file, under limits (`unpacking`); a batch of its rows is taken at a
+time and a row turned into Python at a time, so that memory does not follow what a file unpacks to.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import ModuleType
-from typing import TYPE_CHECKING
+from typing import IO, TYPE_CHECKING
 
-from kolm import canonical, system
-from kolm.capture import limits, reading, shapes
+from kolm import canonical, events, settings, system
+from kolm.capture import limits, unpacking
 from kolm.capture.drafts import BadRow, Defaults
 from kolm.capture.reading import Located
-from kolm.errors import Refused, missing_extra
+from kolm.errors import KolmError, Refused, missing_extra
 
 if TYPE_CHECKING:
     import pyarrow
 
-_BATCH_BYTES = 16 << 20  # about; one row may have more
-_MOST_ROWS = 1024  # of a batch
 _MAX_ROW_BYTES = limits.MAX_IMAGE_BYTES + limits.MAX_ROW_BYTES
+# One thread, and memory from the system's allocator: others set aside more than they use.
+_CHILD_ENVIRONMENT = {
+    "ARROW_DEFAULT_MEMORY_POOL": "system",
+    "MALLOC_ARENA_MAX": "1",
+    "OMP_NUM_THREADS": "1",
+    "ARROW_IO_THREADS": "1",
+}
 
 
 def library(module: str = "pyarrow") -> ModuleType:
@@ -42,74 +52,101 @@ def library(module: str = "pyarrow") -> ModuleType:
 
 def parquet(path: Path, name: str, defaults: Defaults) -> Iterator[Located]:
     """The rows of a Parquet file, with their places."""
-
-    def batches() -> Iterator[pyarrow.RecordBatch]:
-        # Without pre_buffer and with a buffer, pages are read one after the other.
-        with library("pyarrow.parquet").ParquetFile(path, buffer_size=1 << 20) as file:
-            wanted = [key for key in file.schema_arrow.names if key not in defaults.ignored]
-            for number in range(file.num_row_groups):
-                group = file.metadata.row_group(number)
-                a_row = max(1, group.total_byte_size // max(1, group.num_rows))
-                size = max(1, min(_MOST_ROWS, _BATCH_BYTES // a_row))
-                yield from file.iter_batches(size, row_groups=[number], columns=wanted)
-
-    return _located(batches, name, defaults)
+    return _located("parquet", path, name, defaults)
 
 
 def stream(path: Path, name: str, defaults: Defaults) -> Iterator[Located]:
     """The rows of a file in Arrow's stream format, with their places."""
-
-    def batches() -> Iterator[pyarrow.RecordBatch]:
-        opened = library("pyarrow.ipc").open_stream
-        with library().memory_map(str(path)) as source, opened(source) as reader:
-            for batch in reader:
-                batch.validate(full=True)  # offsets can point anywhere in a file from elsewhere
-                yield batch
-
-    return _located(batches, name, defaults)
+    return _located("stream", path, name, defaults)
 
 
-def _located(
-    batches: Callable[[], Iterable[pyarrow.RecordBatch]], name: str, defaults: Defaults
-) -> Iterator[Located]:
-    arrow, number = library(), 0
-    try:
-        for batch in batches():
-            cells, read = _columns(batch, defaults, name)
-            large = any(map(_is_large, read))
-            for place in range(batch.num_rows):
-                number += 1
-                where = f"{name} row {number}"
-                too_large = large and any(_is_large(column.slice(place, 1)) for column in read)
-                yield where, _too_long(where) if too_large else _row(cells, place, where)
-    except (arrow.ArrowException, OSError) as error:
-        if isinstance(error, OSError) and error.errno:
-            raise system.error_of(error, where=name) from None
-        message = f"the file cannot be read as Arrow or Parquet: {str(error).splitlines()[0][:200]}"
-        raise Refused("E_IMPORT_ARROW", message, where=name) from None
+def _located(form: str, path: Path, name: str, defaults: Defaults) -> Iterator[Located]:
+    number = 0
+    for batch in _batches(form, path, name, defaults):
+        cells = _cells(batch)
+        large = any(map(_is_large, batch.columns))
+        for place in range(batch.num_rows):
+            number += 1
+            where = f"{name} row {number}"
+            too_large = large and any(_is_large(column.slice(place, 1)) for column in batch.columns)
+            yield where, _too_long(where) if too_large else _row(cells, place, where)
+
+
+def _batches(form: str, path: Path, name: str, defaults: Defaults) -> Iterator[pyarrow.RecordBatch]:
+    """What the process hands over that unpacks the file.
+
+    Raises:
+        Refused: the file is damaged, another thing, or unpacks to too much.
+        KolmError: the system refuses the file.
+    """
+    with system.naming(name), path.open("rb") as file:
+        size = os.fstat(file.fileno()).st_size
+    asked = {
+        "form": form,
+        "path": str(path),
+        "name": name,
+        "size": size,
+        "ignored": sorted(defaults.ignored),
+        "renamed": dict(defaults.renamed),
+    }
+    command = [sys.executable, "-P", "-m", unpacking.__name__, canonical.dumps(asked).decode()]
+    with tempfile.TemporaryFile() as told:
+        child = subprocess.Popen(
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=told,
+            env={**settings.inherited(), **_CHILD_ENVIRONMENT},
+        )
+        assert child.stdout is not None  # it was opened as a pipe
+        try:
+            yield from _received(child.stdout)
+            cut = ""
+        except library().ArrowInvalid as error:  # the process says why
+            cut = str(error)
+        except BaseException:  # nobody reads on
+            child.kill()
+            raise
+        finally:
+            child.stdout.close()
+            code = child.wait()
+        if code or cut:
+            told.seek(0)
+            raise _error_of(code, told.read(), name, cut)
+
+
+def _received(stream: IO[bytes]) -> Iterator[pyarrow.RecordBatch]:
+    if stream.peek(1):  # type: ignore[attr-defined]
+        with library("pyarrow.ipc").open_stream(stream) as reader:
+            yield from reader
+
+
+def _error_of(code: int, told: bytes, name: str, cut: str) -> KolmError:
+    """The error with which the process that unpacks a file ended."""
+    if -code in (signal.SIGABRT, signal.SIGKILL, signal.SIGXCPU):  # memory, memory, time
+        return unpacking.too_much(name)
+    last = told.splitlines()[-1:] or [b""]
+    if code == unpacking.FAILED and last[0].startswith(b"{"):
+        try:
+            events.relay(last[0].decode(errors="replace"), events.Silent())
+        except KolmError as error:
+            return error
+    message = "the file cannot be read as Arrow or Parquet: reading it ended a process"
+    found = cut or f"status {code}: {last[0].decode(errors='replace')[:200]}"
+    return Refused("E_IMPORT_ARROW", message, where=name, found=found)
 
 
 _Cell = Callable[[int], object]
 
 
-def _columns(
-    batch: pyarrow.RecordBatch, defaults: Defaults, name: str
-) -> tuple[dict[str, _Cell], list[pyarrow.Array]]:
-    """What gives the value of each column in a row, and the columns that are read.
-
-    A column that nobody reads has no values.
-    """
-    names = batch.schema.names
-    reading.demand_distinct(names, name)
-    columns = {key: batch.column(place) for place, key in enumerate(names)}
-    read = {key: column for key, column in columns.items() if shapes.is_read(key, defaults)}
+def _cells(batch: pyarrow.RecordBatch) -> dict[str, _Cell]:
+    """What gives the value of each column in a row."""
     classes = _class_names(batch.schema)
-    cells = {
-        key: _reader(read[key], classes.get(key)) if key in read else lambda _: None
-        for key in names
-        if key not in defaults.ignored
+    return {
+        key: _reader(batch.column(place), classes.get(key))
+        for place, key in enumerate(batch.schema.names)
+        if key
     }
-    return cells, list(read.values())
 
 
 def _reader(column: pyarrow.Array, names: list[object] | None) -> _Cell:
@@ -130,17 +167,7 @@ def _row(cells: dict[str, _Cell], place: int, where: str) -> dict[str, object] |
 
 
 def _is_large(column: pyarrow.Array) -> bool:
-    return column.nbytes > _MAX_ROW_BYTES or _values(column) > limits.MAX_ROW_VALUES
-
-
-def _values(column: pyarrow.Array) -> int:
-    """How many values a column of lists and structures holds, each of which Python needs."""
-    types = library().types
-    if types.is_struct(column.type):
-        return sum(map(_values, column.flatten()))
-    if types.is_nested(column.type) and hasattr(column, "flatten"):
-        return len(column) + _values(column.flatten())
-    return len(column)
+    return column.nbytes > _MAX_ROW_BYTES or unpacking.values(column) > limits.MAX_ROW_VALUES
 
 
 def _too_long(where: str) -> BadRow:
@@ -159,7 +186,7 @@ def _without_nulls(value: object) -> object:
 
 def _class_names(schema: pyarrow.Schema) -> dict[str, list[object]]:
     """The names of numbered classes, which Hugging Face keeps beside the columns."""
-    stated = (schema.metadata or {}).get(b"huggingface")
+    stated = (schema.metadata or {}).get(unpacking.HUGGINGFACE)
     if stated is None:
         return {}
     document = canonical.loads(stated, where="huggingface", floats=True, integers=True)

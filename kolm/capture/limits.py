@@ -25,3 +25,13 @@ MAX_PATH_CHARACTERS = 4096  # PATH_MAX of Linux: anything longer cannot be a pat
 MAX_ROW_VALUES = 256 * 1024  # of one row, keys too: parsed they take some 100 bytes each
 MAX_NAMED_PROBLEMS = 20  # rows that one error message names
 MAX_BAD_ROWS = 100_000  # of one import: kept with their reasons they take some 50 MiB
+# What a file that is Parquet, Arrow or gzip may unpack to, by its own size. Pictures do not shrink,
+# and the texts of real data sets to a tenth or less; a file that was made to do so shrinks to a
+# hundred thousandth. Rows that name a picture and ask one of few questions take 2 bytes and more.
+MAX_UNPACKED_BYTES = 64 * 1024 * 1024  # in all, and beside it
+MAX_UNPACKED_TIMES = 64  # the file's size
+MAX_UNPACKED_ROWS = 16 * 1024  # in all, and beside it
+MIN_PACKED_ROW_BYTES = 2  # one row for as many bytes of the file
+MAX_UNPACKING_BYTES = 64 * 1024 * 1024  # at once, beside twice the file's size
+UNPACKING_SECONDS = 5  # of the processor, and beside it
+UNPACKING_SECONDS_A_MEBIBYTE = 2

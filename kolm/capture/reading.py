@@ -77,11 +77,13 @@ def opened(path: Path) -> Iterator[IO[bytes]]:
                 raw = stack.enter_context(path.open("rb"))
             except OSError as error:
                 raise system.error_of(error, where=path) from None
-        stream: Any = raw if hasattr(raw, "peek") else stack.enter_context(_buffered(raw))
+        packed = _Counted(raw)
+        stream: Any = stack.enter_context(io.BufferedReader(packed))
         try:
             if stream.peek(2)[:2] == _GZIP:
-                stream = stack.enter_context(gzip.GzipFile(fileobj=stream))
-                stream = stack.enter_context(_buffered(stream))
+                unpacked = stack.enter_context(gzip.GzipFile(fileobj=stream))
+                bounded = _Counted(unpacked, packed=packed, name=name_of(path))
+                stream = stack.enter_context(io.BufferedReader(bounded))
             _demand_utf8(stream.peek(2)[:2], path)
             yield stream
         except (EOFError, zlib.error, gzip.BadGzipFile) as error:
@@ -100,8 +102,56 @@ def _demand_utf8(start: bytes, path: Path) -> None:
         )
 
 
-def _buffered(stream: Any) -> Any:
-    return io.BufferedReader(stream)
+class _Counted(io.RawIOBase):
+    """A stream that knows how much was read, and what was unpacked from little is refused."""
+
+    def __init__(self, stream: Any, *, packed: _Counted | None = None, name: str = "") -> None:
+        self._stream = stream
+        self._packed = packed
+        self._name = name
+        self.count = 0
+        self._lines = 0
+
+    def readable(self) -> bool:
+        """It is."""
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        """Read some bytes.
+
+        Raises:
+            Refused: ``E_IMPORT_UNPACKS``: too many were unpacked from too few.
+        """
+        read: int = self._stream.readinto(buffer)
+        self.count += read
+        if self._packed is not None:
+            block = bytes(buffer[:read])
+            self._lines += max(block.count(b"\n"), block.count(b"\r"))
+            most_bytes, most_lines = unpacked(self._packed.count)
+            if self.count > most_bytes or self._lines > most_lines:
+                raise unpacks(self._name, hint="if you trust the file, unpack it with gunzip first")
+        return read
+
+
+def unpacked(size: int) -> tuple[int, int]:
+    """How many bytes and rows a packed file of a size may unpack to."""
+    return (
+        limits.MAX_UNPACKED_TIMES * size + limits.MAX_UNPACKED_BYTES,
+        size // limits.MIN_PACKED_ROW_BYTES + limits.MAX_UNPACKED_ROWS,
+    )
+
+
+def unpacks(name: str, *, more: str = "", hint: str) -> Refused:
+    """The error of a file that unpacks to more than one of its size may."""
+    return Refused(
+        "E_IMPORT_UNPACKS",
+        "the file unpacks to more than an import takes in from a file of its size",
+        where=name,
+        expected=f"{more}in all {limits.MAX_UNPACKED_TIMES} times its size and "
+        f"{limits.MAX_UNPACKED_BYTES >> 20} MiB, and a row for {limits.MIN_PACKED_ROW_BYTES} bytes "
+        f"and {limits.MAX_UNPACKED_ROWS} rows",
+        hint=hint,
+    )
 
 
 def lines(path: Path) -> Iterator[Located]:

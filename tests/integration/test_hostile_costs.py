@@ -19,9 +19,11 @@ from tests.support.hostile import (
     BUNDLES,
     IMPORTS,
     MIB,
+    TABLES,
     cost_of_bundle,
     cost_of_command,
     cost_of_import,
+    cost_of_table,
 )
 
 QUICK_BUNDLES = ("config of lists", "4,000 members")
@@ -61,6 +63,13 @@ def test_many_bad_rows_cost_what_they_weigh(shape: str, tmp_path: Path) -> None:
 @pytest.mark.parametrize("shape", ["missing pictures"])
 def test_bad_rows_that_are_left_out_cost_what_they_weigh(shape: str, tmp_path: Path) -> None:
     assert (cost := cost_of_import(shape, tmp_path, "--skip-bad")).bounded, cost
+
+
+@pytest.mark.parametrize("shape", sorted(TABLES))
+def test_a_file_that_unpacks_to_much_costs_what_it_weighs(shape: str, tmp_path: Path) -> None:
+    pytest.importorskip("pyarrow")
+    assert (cost := cost_of_table(shape, tmp_path)).bounded, cost
+    assert cost.size_bytes < 8 * MIB
 
 
 def test_one_blob_under_four_thousand_names_is_read_once(tmp_path: Path) -> None:

@@ -9,6 +9,9 @@ most the file's size and 256 MiB, and 2 s a megabyte.
 
 from __future__ import annotations
 
+import gzip
+import io
+import random
 import subprocess
 import sys
 import tempfile
@@ -29,7 +32,7 @@ START_SECONDS = 2.0  # to import kolm
 
 
 class Cost(NamedTuple):
-    """A file's size, the largest memory of the whole process, and the processor's time."""
+    """A file's size, the largest memory of the process and of its child, and processor time."""
 
     size_bytes: int
     memory_bytes: int
@@ -157,6 +160,46 @@ BUNDLES: dict[str, Callable[[BundleParts], dict[str, bytes]]] = {
     "4,000 members": _many_small,
 }
 
+
+def _parquet(rows: int, image: bytes, *, dictionary: bool = True) -> bytes:
+    """Rows of one image, which weigh nothing when they are packed."""
+    import pyarrow as pa
+    from pyarrow import parquet
+
+    made = io.BytesIO()
+    texts = {"prompt": pa.array(["a"] * rows), "response": pa.array(["b"] * rows)}
+    images = pa.DictionaryArray.from_arrays(
+        pa.array([0] * rows, pa.int32()), pa.array([image], pa.binary())
+    )
+    table = pa.table({"image": images if dictionary else images.dictionary_decode(), **texts})
+    kept = 1 << 30  # a dictionary is one page, however large
+    options = {"use_dictionary": dictionary, "dictionary_pagesize_limit": kept}
+    parquet.write_table(table, made, compression="zstd", **options)
+    return made.getvalue()
+
+
+def _arrow(rows: int, image: bytes) -> bytes:
+    """The same in Arrow's stream format, packed."""
+    import pyarrow as pa
+    from pyarrow import ipc
+
+    made = io.BytesIO()
+    texts = {"prompt": ["a"] * rows, "response": ["b"] * rows}
+    table = pa.table({"image": pa.array([image] * rows, pa.binary()), **texts})
+    options = ipc.IpcWriteOptions(compression="zstd")
+    with ipc.new_stream(made, table.schema, options=options) as writer:
+        writer.write_table(table)
+    return made.getvalue()
+
+
+TABLES: dict[str, tuple[Callable[[], bytes], str]] = {
+    "pages of zeros": (lambda: _parquet(1300, bytes(MIB), dictionary=False), "parquet"),
+    "one page of zeros": (lambda: _parquet(1, bytes(190 * MIB), dictionary=False), "parquet"),
+    "a dictionary": (lambda: _parquet(3000, random.Random(0).randbytes(7 * MIB)), "parquet"),
+    "batches of zeros": (lambda: _arrow(1300, bytes(MIB)), "hf-disk"),
+    "blank lines": (lambda: gzip.compress(b"\n" * (1000 * MIB), mtime=0), "jsonl"),
+}
+
 IMPORTS: dict[str, tuple[bytes, str]] = {
     "numbers": (b"1\n" * (5 * MIB // 2), "jsonl"),
     "empty rows": (b"{}\n" * (5 * MIB // 3), "jsonl"),
@@ -172,14 +215,18 @@ IMPORTS: dict[str, tuple[bytes, str]] = {
 }
 
 _MEASURE = """
-import sys, time
+import resource, sys, time
 from pathlib import Path
 def peak():
     lines = Path("/proc/self/status").read_text().splitlines()
-    return int(next(line for line in lines if line.startswith("VmHWM")).split()[1]) * 1024
-began = time.process_time()
+    own = int(next(line for line in lines if line.startswith("VmHWM")).split()[1])
+    return (own + resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss) * 1024
+def spent():
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return time.process_time() + used.ru_utime + used.ru_stime
+began = spent()
 {work}
-print(peak(), time.process_time() - began, file=sys.stderr)
+print(peak(), spent() - began, file=sys.stderr)
 """
 _VERIFY = """
 from kolm.actions.verification import verify
@@ -214,8 +261,22 @@ def cost_of_bundle(shape: str, folder: Path) -> Cost:
 def cost_of_import(shape: str, folder: Path, *words: str) -> Cost:
     """What `kolm capture import` costs on rows of a shape."""
     data, form = IMPORTS[shape]
-    path = folder / "hostile.json"
+    return _import(data, form, folder, *words)
+
+
+def cost_of_table(shape: str, folder: Path) -> Cost:
+    """What `kolm capture import` costs on a file of a shape that unpacks to much more."""
+    make, form = TABLES[shape]
+    return _import(make(), form, folder)
+
+
+def _import(data: bytes, form: str, folder: Path, *words: str) -> Cost:
+    path = folder / "hostile"
     path.write_bytes(data)
+    if form == "hf-disk":
+        named = {"_data_files": [{"filename": path.name}]}
+        (folder / "state.json").write_bytes(canonical.dumps(named))
+        path = folder
     store = str(folder / "captures")
     asked = ["capture", "import", str(path), "--format", form, "--store", store, *words]
     return _measured(_COMMAND, asked, len(data))
@@ -232,6 +293,7 @@ def main() -> int:
     print(f"{'shape':24} {'file MiB':>9} {'memory MiB':>11} {'seconds':>8} {'s a MiB':>8}")
     works = [(name, cost_of_bundle) for name in BUNDLES]
     works += [(name, cost_of_import) for name in IMPORTS]  # type: ignore[misc]
+    works += [(name, cost_of_table) for name in TABLES]
     for name, work in works:
         with tempfile.TemporaryDirectory() as folder:
             cost = work(name, Path(folder))

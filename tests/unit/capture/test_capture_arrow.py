@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import gzip
 import io
 import json
+import os
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -180,3 +183,64 @@ def test_messages_are_lists_of_structures(tmp_path: Path) -> None:
     table = pa.Table.from_pylist([{"images": [{"bytes": picture(0)}], "messages": said}])
     [draft] = good(read(parquet(tmp_path, table)))
     assert (len(draft.images), texts(draft)) == (1, ["What?", "a"])
+
+
+def refusal(path: Path) -> KolmError:
+    with pytest.raises(KolmError) as caught:
+        read(path)
+    return caught.value
+
+
+def test_a_file_that_unpacks_to_more_than_one_of_its_size_may_is_refused(tmp_path: Path) -> None:
+    """At once (one page), in all (many batches), in rows, and in values that take no bytes."""
+    rows, blank = limits.MAX_UNPACKED_ROWS * 4, bytes(1 << 20)
+    many = pa.array([[None] * 500] * 10_000, pa.list_(pa.null()))
+    texts = {key: [text] for key, text in ASKED.items()}
+    for table, code in (
+        ({**texts, "image": [bytes(limits.MAX_UNPACKING_BYTES + (1 << 20))]}, "E_IMPORT_UNPACKS"),
+        ({"image": [blank] * 100}, "E_IMPORT_UNPACKS"),
+        ({"prompt": ["What?"] * rows}, "E_IMPORT_UNPACKS"),
+        ({"tags": many}, "E_IMPORT_UNPACKS"),
+    ):
+        error = refusal(parquet(tmp_path, pa.table(table), compression="zstd"))
+        assert (error.code, error.where) == (code, "rows.parquet")
+        assert "row_group_size=100" in error.hint
+
+
+def test_a_gzip_that_unpacks_to_more_than_one_of_its_size_may_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "rows.jsonl.gz"
+    path.write_bytes(gzip.compress(b"\n" * (2 * limits.MAX_UNPACKED_BYTES)))
+    error = refusal(path)
+    assert error.code == "E_IMPORT_UNPACKS"
+    assert "gunzip" in error.hint
+
+
+def test_values_that_stand_in_a_dictionary_or_elsewhere_are_read(tmp_path: Path) -> None:
+    asked = pa.array(["What?"] * 3).dictionary_encode()
+    shown = pa.array([picture(0)] * 3, pa.binary_view())
+    image = pa.StructArray.from_arrays([shown, pa.nulls(3, pa.string_view())], ["bytes", "path"])
+    table = pa.table({"prompt": asked, "response": ["a"] * 3, "image": image})
+    for path in (parquet(tmp_path, table), on_disk(tmp_path / "set", streamed(table))):
+        drafts = good(read(path))
+        assert [texts(draft) for draft in drafts] == [["What?", "a"]] * 3
+        assert all(len(draft.images) == 1 for draft in drafts)
+
+
+def test_a_column_of_a_type_that_no_row_has_is_named(tmp_path: Path) -> None:
+    mapped = pa.array([[("a", "b")]], pa.map_(pa.string(), pa.string()))
+    table = pa.table({**{key: [text] for key, text in ASKED.items()}, "tags": mapped})
+    error = refusal(parquet(tmp_path, table))
+    assert error.code == "E_IMPORT_ARROW"
+    assert "--ignore-key tags" in error.hint
+    defaults = replace(DEFAULTS, ignored=frozenset({"tags"}))
+    good(list(importers.rows(tmp_path / "rows.parquet", defaults=defaults)))
+
+
+def test_a_file_that_nobody_reads_to_its_end_leaves_no_process(tmp_path: Path) -> None:
+    rows = importers.rows(
+        parquet(tmp_path, pa.Table.from_pylist([ASKED] * 9000)), defaults=DEFAULTS
+    )
+    next(rows)
+    rows.close()  # type: ignore[attr-defined]
+    with pytest.raises(ChildProcessError):
+        os.waitpid(-1, os.WNOHANG)
