@@ -12,7 +12,7 @@ from kolm.digest import Digest
 from kolm.errors import KolmError, Refused, Usage
 from kolm.events import Reporter, Silent
 from kolm.registry.backends.backend import Backend
-from kolm.registry.check import Check, ReadClaims, claims_of
+from kolm.registry.check import Check
 from kolm.registry.entries import SignedEntry
 from kolm.registry.fetching import demand_bundle, fetch
 from kolm.registry.seen import Seen
@@ -67,7 +67,6 @@ def audit(
     *,
     trust: TrustStore,
     check: Check,
-    read_claims: ReadClaims = claims_of,
     seen: Seen | None = None,
     reporter: Reporter | None = None,
 ) -> Audit:
@@ -92,18 +91,16 @@ def audit(
         believed += history.believed
     tell.started(_STAGE, len(believed), "bundles")
     for done, signed in enumerate(believed, start=1):
-        _check_file(backend, signed, check, read_claims, found)
+        _check_file(backend, signed, check, found)
         tell.advanced(_STAGE, done, name=signed.label)
     tell.finished(_STAGE, problems=len(found.problems))
     found.orphans = [blob for blob in backend.blobs() if blob not in named]
     return found
 
 
-def _check_file(
-    backend: Backend, signed: SignedEntry, check: Check, read_claims: ReadClaims, found: Audit
-) -> None:
+def _check_file(backend: Backend, signed: SignedEntry, check: Check, found: Audit) -> None:
     try:
-        demand_bundle(signed, fetch(backend, signed), check, read_claims)
+        demand_bundle(signed, fetch(backend, signed), check)
     except KolmError as error:
         found.problems.append(error)
     else:

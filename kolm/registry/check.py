@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import datetime
+from typing import NamedTuple
 
 from kolm import digest
 from kolm.bundle.held import Held
@@ -16,11 +17,16 @@ from kolm.sign.trust import TrustStore
 from kolm.verify.policy import BUILT_IN, Policy
 from kolm.verify.verifier import verify
 
-# Verify the bundle in a file and give its content id; raises a KolmError when it does not pass.
-Check = Callable[[Held], Digest]
 
-# The digests of the claims that a bundle file carries.
-ReadClaims = Callable[[Held], frozenset[Digest]]
+class Passed(NamedTuple):
+    """What a bundle file that passed carries: the content, and the digests of its claims."""
+
+    bundle: Digest
+    claims: frozenset[Digest]
+
+
+# Verify the bundle in a file; raises a KolmError when it does not pass.
+Check = Callable[[Held], Passed]
 
 # Hears one sentence that a person must not miss.
 Tell = Callable[[str], None]
@@ -41,13 +47,15 @@ def verified(
 ) -> Check:
     """The check that a bundle passes the verifier under a policy; the last two as in `demand`."""
 
-    def check(held: Held) -> Digest:
+    def check(held: Held) -> Passed:
         container = container_of(held)
 
         def verify_under(demanded: Policy) -> Verification:
             return verify(container, policy=demanded, trust=trust, now=now)
 
-        return demand(verify_under, policy, below_gate=below_gate, way_out=way_out)
+        bundle = demand(verify_under, policy, below_gate=below_gate, way_out=way_out)
+        claims = Bundle.of(container).claims
+        return Passed(bundle, frozenset(map(digest.of_bytes, claims)))
 
     return check
 
@@ -124,12 +132,3 @@ def _summary(checks: list[CheckResult]) -> str:
     shown = "; ".join(f"{check.id} {check.detail}" for check in checks[:_SHOWN_CHECKS])
     more = len(checks) - _SHOWN_CHECKS
     return f"{shown}; and {more} more" if more > 0 else shown
-
-
-def claims_of(held: Held) -> frozenset[Digest]:
-    """The digests of the claims in a bundle file.
-
-    Raises:
-        Unreadable, Refused: it is not an intact bundle.
-    """
-    return frozenset(digest.of_bytes(claim) for claim in Bundle.of(container_of(held)).claims)

@@ -6,7 +6,7 @@ from kolm.bundle.held import Held
 from kolm.bundle.streams import hold_stream, other_bytes
 from kolm.errors import Refused
 from kolm.registry.backends.backend import Backend
-from kolm.registry.check import Check, ReadClaims
+from kolm.registry.check import Check
 from kolm.registry.entries import SignedEntry
 from kolm.registry.staging import errors_name
 
@@ -29,7 +29,7 @@ def fetch(backend: Backend, signed: SignedEntry) -> Held:
     return held
 
 
-def demand_bundle(signed: SignedEntry, held: Held, check: Check, read_claims: ReadClaims) -> None:
+def demand_bundle(signed: SignedEntry, held: Held, check: Check) -> None:
     """Demand that a file verifies, and is the bundle with the claims that its entry names.
 
     Raises:
@@ -37,10 +37,10 @@ def demand_bundle(signed: SignedEntry, held: Held, check: Check, read_claims: Re
         Unreadable: the bundle could not be verified.
     """
     with errors_name(held, signed.label):
-        bundle = check(held)
+        bundle, carried = check(held)
     if bundle != signed.entry.bundle:
         raise another_bundle(signed, bundle)
-    carried, named = read_claims(held), set(signed.entry.claims)
+    named = set(signed.entry.claims)
     if carried != named:
         raise Refused(
             "E_ENTRY_CLAIMS",

@@ -16,7 +16,7 @@ from kolm.digest import Digest
 from kolm.errors import Denied, Network, Refused
 from kolm.records.entry import Entry, FileReference
 from kolm.registry.backends.backend import Backend
-from kolm.registry.check import Check, ReadClaims, claims_of
+from kolm.registry.check import Check
 from kolm.registry.entries import SignedEntry, seal_entry
 from kolm.registry.history import ACTIVE, History, demand_active, went_back
 from kolm.registry.seen import Seen
@@ -45,7 +45,6 @@ class Publisher:
     key: PrivateKey
     trust: TrustStore
     check: Check
-    read_claims: ReadClaims = claims_of
     seen: Seen = field(default_factory=Seen)
 
     def publish(self, backend: Backend, source: Path, name: str, version: Version) -> Published:
@@ -61,8 +60,7 @@ class Publisher:
         self._demand_right(name)
         held = hold(source)  # what is verified here is what is kept, whatever becomes of the file
         with errors_name(held, str(source)):
-            bundle = self.check(held)
-            claims = self.read_claims(held)
+            bundle, claims = self.check(held)
         kept = False
         for _ in range(_MAX_ATTEMPTS):
             history = self.seen.history(backend, name, self.trust)

@@ -11,7 +11,7 @@ from kolm.bundle.reader import Bundle
 from kolm.bundle.streams import container_of, write_out
 from kolm.events import Reporter
 from kolm.registry.backends.backend import Backend
-from kolm.registry.check import Check, ReadClaims, claims_of
+from kolm.registry.check import Check
 from kolm.registry.entries import SignedEntry
 from kolm.registry.fetching import demand_bundle, fetch
 from kolm.registry.references import Reference
@@ -36,7 +36,6 @@ def pull(
     check: Check,
     target: Path | None = None,
     replace: bool = False,
-    read_claims: ReadClaims = claims_of,
     seen: Seen | None = None,
     reporter: Reporter | None = None,
 ) -> Pulled:
@@ -51,7 +50,6 @@ def pull(
         check: how bundles are verified.
         target: the file to write; by default ``NAME-VERSION.kolm`` in the current folder.
         replace: replace whatever is at the target.
-        read_claims: how the claims of a file are read.
         seen: what this reader has seen in the registry before.
         reporter: hears what is wrong with the name but changes no answer.
 
@@ -64,7 +62,7 @@ def pull(
     path = target if target is not None else Path(default_file_name(signed))
     writer.demand_place(path, signed.entry.bundle, force=replace)
     held = fetch(backend, signed)
-    demand_bundle(signed, held, check, read_claims)
+    demand_bundle(signed, held, check)
     if not replace and writer.claims_at(path, signed.entry.bundle) is not None:
         writer.write_with_claims(path, Bundle.of(container_of(held)), ())
     else:

@@ -22,7 +22,7 @@ from kolm.registry.pull import pull
 from kolm.registry.references import parse_reference
 from tests.support.bundles import make_parts
 from tests.support.commands import invoke
-from tests.support.registries import InMemory, World, check, read_claims
+from tests.support.registries import InMemory, World, check
 
 
 class Tried(NamedTuple):
@@ -159,14 +159,13 @@ def test_what_is_published_there_is_pulled_and_holds(scheme: str, tmp_path: Path
             parse_reference(name),
             trust=world.trust,
             check=check,
-            read_claims=read_claims,
             target=tmp_path / "out.kolm",
             replace=True,
         )
         return got.path.read_bytes()
 
     def wrong() -> list[str]:
-        found = audit(world.registry, trust=world.trust, check=check, read_claims=read_claims)
+        found = audit(world.registry, trust=world.trust, check=check)
         assert found.entries == 2
         assert found.orphans == []
         assert found.bundles + len(found.problems) == 2

@@ -14,7 +14,7 @@ from kolm.registry.audit import audit
 from kolm.registry.publish import Publisher
 from kolm.registry.references import parse_target
 from kolm.registry.staging import written
-from tests.support.registries import World, check, read_claims
+from tests.support.registries import World, check
 
 FORK = multiprocessing.get_context("fork")
 
@@ -30,7 +30,6 @@ def _publish(world, target, content):
         key=world.key,
         trust=world.trust,
         check=check,
-        read_claims=read_claims,
     )
     return publisher.publish(world.registry, source, name, version)
 
@@ -54,7 +53,6 @@ def _die_at(step, world, target, content):
         key=world.key,
         trust=world.trust,
         check=check,
-        read_claims=read_claims,
     ).publish(world.registry, source, name, version)
     os._exit(0)
 
@@ -74,7 +72,7 @@ def test_a_kill_before_any_step_leaves_a_sound_registry_that_takes_the_same_agai
         assert step < 200
         version, content = f"demo@1.1.{step}", f"bundle {step}"
         code = _run(_die_at, step, world, version, content)
-        found = audit(world.registry, trust=world.trust, check=check, read_claims=read_claims)
+        found = audit(world.registry, trust=world.trust, check=check)
         assert found.verdict == "ok", (step, found.problems)
         assert world.publish(version, content).entry.version == f"1.1.{step}"
         if code == 0:
@@ -95,7 +93,7 @@ def test_kills_at_random_moments_lose_nothing_that_was_acknowledged(tmp_path):
         time.sleep(0.02 + moments.random() * 0.08)
         os.kill(child.pid, signal.SIGKILL)
         child.join(60)
-        found = audit(world.registry, trust=world.trust, check=check, read_claims=read_claims)
+        found = audit(world.registry, trust=world.trust, check=check)
         assert found.verdict == "ok", found.problems
     told = acknowledged.read_text().split("\n")[:-1]
     assert told
@@ -128,7 +126,7 @@ def test_publishers_at_the_same_time_lose_nothing(tmp_path):
     for publisher in publishers:
         publisher.join(120)
         assert publisher.exitcode == 0
-    found = audit(world.registry, trust=world.trust, check=check, read_claims=read_claims)
+    found = audit(world.registry, trust=world.trust, check=check)
     assert (found.verdict, found.entries, found.bundles) == ("ok", 20, 20)
 
 
@@ -159,10 +157,7 @@ def test_two_publishers_of_the_same_version_have_one_winner(tmp_path):
         assert rival.exitcode == 0
     assert won.empty()
     assert sorted(number for number, _ in winners) == list(range(10))
-    assert (
-        audit(world.registry, trust=world.trust, check=check, read_claims=read_claims).verdict
-        == "ok"
-    )
+    assert audit(world.registry, trust=world.trust, check=check).verdict == "ok"
 
 
 def test_a_written_copy_is_removed_when_the_work_fails(tmp_path):

@@ -19,6 +19,7 @@ from kolm.digest import Digest
 from kolm.errors import KolmError, Refused, Unreadable, Usage
 from kolm.registry.backends.backend import StoredEntries
 from kolm.registry.backends.directory import Directory
+from kolm.registry.check import Passed
 from kolm.registry.publish import Publisher
 from kolm.registry.references import parse_target
 from kolm.registry.seen import Seen
@@ -30,11 +31,8 @@ def check(held):
     data = bytes(held.view)
     if data.startswith(b"bad"):
         raise Refused("E_TEST_BAD", "the bundle does not verify", where=str(held.path))
-    return digest.of_bytes(data.split(b"\n")[0])
-
-
-def read_claims(held):
-    return frozenset(digest.of_bytes(line) for line in bytes(held.view).split(b"\n")[1:])
+    bundle, *claims = map(digest.of_bytes, data.split(b"\n"))
+    return Passed(bundle, frozenset(claims))
 
 
 @dataclass
@@ -112,7 +110,16 @@ class World:
         return key
 
     def publish(
-        self, target, content="one", *, key=None, trust=None, source=None, registry=None, seen=None
+        self,
+        target,
+        content="one",
+        *,
+        key=None,
+        trust=None,
+        source=None,
+        registry=None,
+        seen=None,
+        check=check,
     ):
         if source is None:
             source = self.folder / "source.kolm"
@@ -122,7 +129,6 @@ class World:
             key=key or self.key,
             trust=trust or self.trust,
             check=check,
-            read_claims=read_claims,
             seen=seen or Seen(),
         )
         return publisher.publish(registry or self.registry, source, name, version)

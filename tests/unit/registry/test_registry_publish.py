@@ -8,7 +8,7 @@ from kolm.registry.audit import audit
 from kolm.registry.history import read_history
 from kolm.sign import private_keys, trust_changes
 from kolm.sign.trust import KeyRole, Revocation, TrustStore
-from tests.support.registries import World, check, read_claims
+from tests.support.registries import World, check
 
 
 @pytest.fixture
@@ -163,10 +163,7 @@ def test_a_lost_race_is_tried_again_behind_the_winner(world, monkeypatch):
     published = world.publish("demo@1.0.0", "the loser")
     assert published.entry.sequence == 2
     assert published.entry.previous == digest.of_bytes(world.registry.entries("demo").entries[1])
-    assert (
-        audit(world.registry, trust=world.trust, check=check, read_claims=read_claims).verdict
-        == "ok"
-    )
+    assert audit(world.registry, trust=world.trust, check=check).verdict == "ok"
 
 
 def test_a_lost_race_for_the_same_version_is_refused(world, monkeypatch):

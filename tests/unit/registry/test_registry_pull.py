@@ -6,6 +6,7 @@ from kolm import digest
 from kolm.bundle.cid import cid_of
 from kolm.errors import Refused, Unreadable, Usage
 from kolm.events import Silent
+from kolm.registry.check import Passed
 from kolm.registry.entries import seal_entry
 from kolm.registry.history import read_history
 from kolm.registry.pull import pull
@@ -14,7 +15,7 @@ from kolm.registry.resolve import resolve
 from kolm.registry.versions import parse_version
 from kolm.sign import private_keys, trust_changes
 from kolm.sign.trust import Revocation, TrustStore
-from tests.support.registries import World, check, read_claims
+from tests.support.registries import World, check
 
 
 @pytest.fixture
@@ -38,7 +39,6 @@ def _pull(world, text, *, target="out.kolm", **options):
         parse_reference(text),
         trust=world.trust,
         check=check,
-        read_claims=read_claims,
         target=world.folder / target,
         **options,
     )
@@ -128,7 +128,6 @@ def test_the_default_file_name_tells_name_and_version(world, monkeypatch):
         parse_reference("demo/sub"),
         trust=world.trust,
         check=check,
-        read_claims=read_claims,
     )
     assert pulled.path.name == "demo-sub-0.1.0.kolm"
 
@@ -191,7 +190,7 @@ def test_a_file_with_another_bundle_than_the_entry_names_is_refused(world):
             world.registry,
             parse_reference("demo"),
             trust=world.trust,
-            check=lambda _: digest.of_bytes(b"another"),
+            check=lambda _: Passed(digest.of_bytes(b"another"), frozenset()),
             target=world.folder / "out.kolm",
         )
     assert caught.value.code == "E_ENTRY_BUNDLE"

@@ -18,7 +18,7 @@ from kolm.registry.seen import Seen
 from kolm.sign import trust_changes
 from kolm.sign.trust import Revocation
 from tests.support.mounts import read_only
-from tests.support.registries import World, check, read_claims
+from tests.support.registries import World, check
 
 
 @pytest.fixture
@@ -57,7 +57,6 @@ def _audit(world):
         world.registry,
         trust=world.trust,
         check=check,
-        read_claims=read_claims,
         seen=_seen(world),
     )
 
