@@ -624,6 +624,12 @@ class Receipt(TypedDict):
     trace: ReceiptTrace
     vlm_train: ReceiptVlmTrain
 
+class Seen(TypedDict):
+    registry: str
+    digest: Digest
+    key: str
+    entry: Entry
+
 SnapshotNearDuplicatesPolicy = Literal['refuse', 'report', 'drop', 'group']
 
 class SnapshotNearDuplicates(TypedDict):

@@ -32,7 +32,7 @@ PREDICATE_VERIFICATION_SUMMARY: Final[DocumentKind[documents.PredicateVerificati
 PREDICTIONS_ROW: Final[DocumentKind[documents.PredictionsRow]] = DocumentKind("predictions_row")
 RECEIPT: Final[DocumentKind[documents.Receipt]] = DocumentKind("receipt")
 REGISTRY: Final[DocumentKind[Mapping[str, object]]] = DocumentKind("registry")
-SEEN: Final[DocumentKind[Mapping[str, object]]] = DocumentKind("seen")
+SEEN: Final[DocumentKind[documents.Seen]] = DocumentKind("seen")
 SNAPSHOT: Final[DocumentKind[documents.Snapshot]] = DocumentKind("snapshot")
 SNAPSHOT_ROW: Final[DocumentKind[documents.SnapshotRow]] = DocumentKind("snapshot_row")
 SPEC: Final[DocumentKind[Mapping[str, object]]] = DocumentKind("spec")

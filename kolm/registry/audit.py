@@ -87,7 +87,7 @@ def audit(
         found.entries += len(history.entries)
         found.problems += history.problems
         found.problems += [signed.objection for signed in history.entries if signed.objection]
-        named |= {signed.entry.file.digest for signed in history.entries}
+        named |= {signed.entry["file"]["digest"] for signed in history.entries}
         believed += history.believed
     tell.started(_STAGE, len(believed), "bundles")
     for done, signed in enumerate(believed, start=1):

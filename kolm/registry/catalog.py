@@ -14,7 +14,6 @@ from kolm.bundle.reader import Bundle
 from kolm.bundle.streams import container_of
 from kolm.errors import KolmError
 from kolm.format.names import EVALUATION
-from kolm.records.codec import to_document
 from kolm.registry.backends.backend import Backend
 from kolm.registry.entries import SignedEntry
 from kolm.registry.fetching import another_bundle, fetch
@@ -106,8 +105,8 @@ def entry_to_document(signed: SignedEntry) -> RegistryListEntry:
     document = cast(
         "RegistryListEntry",
         {
-            **to_document(signed.entry),
-            "cid": cid.cid_of(signed.entry.bundle),
+            **signed.entry,
+            "cid": cid.cid_of(signed.entry["bundle"]),
             "counts": signed.counts,
             "key": signed.keyid,
         },
@@ -126,7 +125,7 @@ def describe(backend: Backend, signed: SignedEntry, trust: TrustStore) -> Shown:
         Unreadable, Refused: the file is missing, not an intact bundle, or another bundle.
     """
     bundle = Bundle.of(container_of(fetch(backend, signed)))
-    if bundle.content_id != signed.entry.bundle:
+    if bundle.content_id != signed.entry["bundle"]:
         raise another_bundle(signed, bundle.content_id)
     scores, doubted = _kscores(bundle, trust)
     return {

@@ -8,18 +8,20 @@ entries are together is in `history.py`.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from kolm import digest
 from kolm.digest import Digest
 from kolm.errors import KolmError, Refused, Unreadable, Usage
-from kolm.records.codec import from_document, to_document
-from kolm.records.entry import Entry
 from kolm.registry.references import parse_name
 from kolm.registry.versions import Version, parse_version
 from kolm.sign import claims, envelope, making, predicates
 from kolm.sign import statement as statements
 from kolm.sign.private_keys import PrivateKey
 from kolm.sign.trust import KeyRole, TrustedKey, TrustStore
+
+if TYPE_CHECKING:
+    from kolm.records.documents import Entry
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,12 +52,12 @@ class SignedEntry:
     @property
     def label(self) -> str:
         """The name and version that it speaks of."""
-        return f"{self.entry.name}@{self.version}"
+        return f"{self.entry['name']}@{self.version}"
 
 
 def seal_entry(entry: Entry, key: PrivateKey) -> bytes:
     """The bytes of an entry, signed."""
-    said = making.statement(entry.bundle, entry.name, predicates.ENTRY, to_document(entry))
+    said = making.statement(entry["bundle"], entry["name"], predicates.ENTRY, entry)
     return making.seal(said, key)
 
 
@@ -81,7 +83,8 @@ def read_entry(data: bytes, *, name: str, sequence: int, trust: TrustStore) -> S
 
 
 def _entry_of(said: statements.Statement, where: str) -> Entry:
-    if said.predicate_type != predicates.ENTRY:
+    entry = said.of(predicates.ENTRY)
+    if entry is None:
         raise Refused(
             "E_ENTRY_KIND",
             "there is a claim of another kind where an entry should be",
@@ -89,13 +92,12 @@ def _entry_of(said: statements.Statement, where: str) -> Entry:
             expected=predicates.ENTRY,
             found=said.predicate_type,
         )
-    entry = from_document(Entry, said.predicate)
-    if said.subject != entry.bundle or said.name != entry.name:
+    if said.subject != entry["bundle"] or said.name != entry["name"]:
         raise Refused(
             "E_ENTRY_SUBJECT",
             "the entry is about one bundle and points to another",
             where=where,
-            expected=f"{entry.name} {entry.bundle}",
+            expected=f"{entry['name']} {entry['bundle']}",
             found=f"{said.name} {said.subject}",
         )
     return entry
@@ -103,8 +105,8 @@ def _entry_of(said: statements.Statement, where: str) -> Entry:
 
 def _version_of(entry: Entry, where: str) -> Version:
     try:
-        parse_name(entry.name)
-        return parse_version(entry.version)
+        parse_name(entry["name"])
+        return parse_version(entry["version"])
     except Usage as error:
         # In a stored entry this is wrong data, not a wrong call.
         raise Refused(
@@ -117,13 +119,13 @@ def _version_of(entry: Entry, where: str) -> Version:
 
 
 def _demand_place(entry: Entry, *, name: str, sequence: int, where: str) -> None:
-    if (entry.name, entry.sequence) != (name, sequence):
+    if (entry["name"], entry["sequence"]) != (name, sequence):
         raise Refused(
             "E_ENTRY_PLACE",
             "the entry is filed under another name or number than it states",
             where=where,
             expected=f"{name} entry {sequence}",
-            found=f"{entry.name} entry {entry.sequence}",
+            found=f"{entry['name']} entry {entry['sequence']}",
         )
 
 

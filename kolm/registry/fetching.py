@@ -21,11 +21,11 @@ def fetch(backend: Backend, signed: SignedEntry) -> Held:
         Unreadable: the registry does not hold it, or it cannot be read.
         Refused: other bytes than the entry names.
     """
-    file = signed.entry.file
-    with backend.blob(file.digest) as stream:
-        held = hold_stream(stream, size=file.size, where=signed.label)
-    if held.digest != file.digest:
-        raise other_bytes(signed.label, file.digest, held.digest)
+    file = signed.entry["file"]
+    with backend.blob(file["digest"]) as stream:
+        held = hold_stream(stream, size=file["size"], where=signed.label)
+    if held.digest != file["digest"]:
+        raise other_bytes(signed.label, file["digest"], held.digest)
     return held
 
 
@@ -38,9 +38,9 @@ def demand_bundle(signed: SignedEntry, held: Held, check: Check) -> None:
     """
     with errors_name(held, signed.label):
         bundle, carried = check(held)
-    if bundle != signed.entry.bundle:
+    if bundle != signed.entry["bundle"]:
         raise another_bundle(signed, bundle)
-    named = set(signed.entry.claims)
+    named = set(signed.entry["claims"])
     if carried != named:
         raise Refused(
             "E_ENTRY_CLAIMS",
@@ -57,6 +57,6 @@ def another_bundle(signed: SignedEntry, found: str) -> Refused:
         "E_ENTRY_BUNDLE",
         "the file carries another bundle than its entry names",
         where=signed.label,
-        expected=signed.entry.bundle,
+        expected=signed.entry["bundle"],
         found=found,
     )

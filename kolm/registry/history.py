@@ -52,7 +52,7 @@ class History:
         standing: dict[Version, SignedEntry] = {}
         for signed in sorted((*self.lost, *self.believed), key=_place):
             former = standing.get(signed.version)
-            if former is None or former.entry.state != WITHDRAWN:  # which is for good
+            if former is None or former.entry["state"] != WITHDRAWN:  # which is for good
                 standing[signed.version] = signed
         return standing
 
@@ -66,7 +66,7 @@ class History:
         fitting = [signed for signed in self.in_force().values() if wanted(signed)]
         if not fitting:
             return None
-        found = max(fitting, key=lambda signed: (signed.version, signed.entry.sequence))
+        found = max(fitting, key=lambda signed: (signed.version, signed.entry["sequence"]))
         if found in self.lost:
             raise went_back(found)
         return found
@@ -77,16 +77,16 @@ class History:
         Strangers' files at higher numbers are passed by: they cannot use the numbers up.
         """
         known = self.believed
-        number = known[-1].entry.sequence + 1 if known else 1
+        number = known[-1].entry["sequence"] + 1 if known else 1
         while number in self.taken:
             number += 1
-        before = [signed for signed in self.entries if signed.entry.sequence < number]
+        before = [signed for signed in self.entries if signed.entry["sequence"] < number]
         return number, before[-1].digest if before else None
 
     def claims(self, bundle: Digest) -> frozenset[Digest]:
         """Every claim that was ever published with a bundle under this name."""
         seen = (*self.lost, *self.believed)
-        return frozenset(c for s in seen if s.entry.bundle == bundle for c in s.entry.claims)
+        return frozenset(c for s in seen if s.entry["bundle"] == bundle for c in s.entry["claims"])
 
 
 def read_history(
@@ -113,7 +113,7 @@ def read_history(
         except KolmError as error:
             problems.append(error)
             continue
-        if signed.counts and signed.entry.previous != head:
+        if signed.counts and signed.entry["previous"] != head:
             problems.append(_broken_link(signed, head))
         entries.append(signed)
         head = signed.digest
@@ -139,7 +139,7 @@ def _without_breaches(
 
     def settle(signed: SignedEntry) -> None:
         bundles.setdefault(signed.version, signed)
-        claims.setdefault(signed.entry.bundle, set()).update(signed.entry.claims)
+        claims.setdefault(signed.entry["bundle"], set()).update(signed.entry["claims"])
 
     for old in lost:
         settle(old)
@@ -148,8 +148,8 @@ def _without_breaches(
             yield signed
             continue
         first = bundles.get(signed.version, signed)
-        dropped = claims.get(signed.entry.bundle, set()) - set(signed.entry.claims)
-        if first.entry.bundle != signed.entry.bundle:
+        dropped = claims.get(signed.entry["bundle"], set()) - set(signed.entry["claims"])
+        if first.entry["bundle"] != signed.entry["bundle"]:
             yield replace(signed, objection=_moved(first, signed))
         elif dropped:
             yield replace(signed, objection=_dropped(signed, dropped))
@@ -165,20 +165,20 @@ def demand_active(signed: SignedEntry) -> None:
         Refused: the version was withdrawn.
         Unreadable: the state is one that this version of kolm does not know.
     """
-    if signed.entry.state == WITHDRAWN:
+    if signed.entry["state"] == WITHDRAWN:
         raise Refused(
             "E_VERSION_WITHDRAWN",
             "the version was withdrawn by its publisher",
             where=signed.label,
-            hint=f"kolm registry list {signed.entry.name} shows the others",
+            hint=f"kolm registry list {signed.entry['name']} shows the others",
         )
-    if signed.entry.state not in (ACTIVE, YANKED):
+    if signed.entry["state"] not in (ACTIVE, YANKED):
         raise Unreadable(
             "E_ENTRY_STATE",
             "the version is in a state that this version of kolm does not know",
             where=signed.label,
             expected=f"{ACTIVE}, {YANKED} or {WITHDRAWN}",
-            found=signed.entry.state,
+            found=signed.entry["state"],
             hint="upgrade kolm",
         )
 
@@ -188,14 +188,14 @@ def went_back(old: SignedEntry) -> Refused:
     return Refused(
         "E_REGISTRY_WENT_BACK",
         "the registry was rolled back: an entry that was seen here before is gone",
-        where=f"{old.entry.name} entry {old.entry.sequence}",
+        where=f"{old.entry['name']} entry {old.entry['sequence']}",
         expected=f"{old.digest}, for {old.label}",
         hint="ask whoever keeps the registry; kolm help format/registry says how to forget",
     )
 
 
 def _place(signed: SignedEntry) -> int:
-    return signed.entry.sequence
+    return signed.entry["sequence"]
 
 
 def _gaps(name: str, numbers: Sequence[int]) -> Iterator[Refused]:
@@ -214,9 +214,9 @@ def _broken_link(signed: SignedEntry, head: Digest | None) -> Refused:
     return Refused(
         "E_ENTRY_CHAIN",
         "the entry does not follow the one before it",
-        where=f"{signed.entry.name} entry {signed.entry.sequence}",
+        where=f"{signed.entry['name']} entry {signed.entry['sequence']}",
         expected=str(head),
-        found=str(signed.entry.previous),
+        found=str(signed.entry["previous"]),
         hint="an entry before it was removed, replaced or altered",
     )
 
@@ -225,9 +225,9 @@ def _moved(first: SignedEntry, signed: SignedEntry) -> Refused:
     return Refused(
         "E_ENTRY_VERSION_MOVED",
         f"version {signed.version} was published and then pointed to another bundle",
-        where=f"{signed.entry.name} entry {signed.entry.sequence}",
-        expected=f"{first.entry.bundle} (entry {first.entry.sequence})",
-        found=signed.entry.bundle,
+        where=f"{signed.entry['name']} entry {signed.entry['sequence']}",
+        expected=f"{first.entry['bundle']} (entry {first.entry['sequence']})",
+        found=signed.entry["bundle"],
     )
 
 
@@ -236,7 +236,7 @@ def _dropped(signed: SignedEntry, dropped: set[Digest]) -> Refused:
         "E_CLAIMS_DROPPED",
         f"the entry drops {counted(len(dropped), 'claim')} "
         "that were published with this bundle before",
-        where=f"{signed.entry.name} entry {signed.entry.sequence}",
+        where=f"{signed.entry['name']} entry {signed.entry['sequence']}",
         expected=", ".join(sorted(dropped)),
         hint="ask whoever published it why; the entry before it stays in force",
     )

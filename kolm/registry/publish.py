@@ -8,13 +8,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from kolm import digest
 from kolm.bundle.held import hold
 from kolm.counting import counted
 from kolm.digest import Digest
 from kolm.errors import Denied, Network, Refused
-from kolm.records.entry import Entry, FileReference
 from kolm.registry.backends.backend import Backend
 from kolm.registry.check import Check
 from kolm.registry.entries import SignedEntry, seal_entry
@@ -24,6 +24,9 @@ from kolm.registry.staging import errors_name
 from kolm.registry.versions import Version
 from kolm.sign.private_keys import PrivateKey
 from kolm.sign.trust import TrustStore
+
+if TYPE_CHECKING:
+    from kolm.records.documents import Entry
 
 # Each lost race means that somebody else's publication succeeded meanwhile.
 _MAX_ATTEMPTS = 1000
@@ -70,26 +73,26 @@ class Publisher:
             if standing is not None:
                 _demand_bundle(standing, bundle)
                 demand_active(standing)
-                if standing.entry.file.digest == held.digest:
+                if standing.entry["file"]["digest"] == held.digest:
                     if not kept:
                         backend.keep(held)  # heals a lost or damaged file
                     return Published(entry=standing.entry, digest=standing.digest, new=False)
-            state = standing.entry.state if standing is not None else ACTIVE
+            state = standing.entry["state"] if standing is not None else ACTIVE
             _demand_claims(history, bundle, claims, f"{name}@{version}")
             if not kept:
                 backend.keep(held)
                 kept = True
             sequence, previous = history.next_place()
-            entry = Entry(
-                name=name,
-                version=str(version),
-                bundle=bundle,
-                file=FileReference(digest=held.digest, size=len(held.view)),
-                claims=tuple(sorted(claims)),
-                previous=previous,
-                sequence=sequence,
-                state=state,
-            )
+            entry: Entry = {
+                "name": name,
+                "version": str(version),
+                "bundle": bundle,
+                "file": {"digest": held.digest, "size": len(held.view)},
+                "claims": sorted(claims),
+                "previous": previous,
+                "sequence": sequence,
+                "state": state,
+            }
             data = seal_entry(entry, self.key)
             if backend.append(name, sequence, data):
                 stored = digest.of_bytes(data)
@@ -130,12 +133,12 @@ def _demand_claims(history: History, bundle: Digest, claims: frozenset[Digest], 
 
 def _demand_bundle(standing: SignedEntry, bundle: Digest) -> None:
     """A published version keeps its bundle for ever."""
-    if standing.entry.bundle != bundle:
+    if standing.entry["bundle"] != bundle:
         raise Refused(
             "E_VERSION_TAKEN",
             "the version is already published, as another bundle",
             where=standing.label,
-            expected=standing.entry.bundle,
+            expected=standing.entry["bundle"],
             found=bundle,
             hint="publish under a new version",
         )

@@ -60,10 +60,10 @@ def pull(
     """
     signed = resolve(backend, reference, trust, seen=seen, reporter=reporter)
     path = target if target is not None else Path(default_file_name(signed))
-    writer.demand_place(path, signed.entry.bundle, force=replace)
+    writer.demand_place(path, signed.entry["bundle"], force=replace)
     held = fetch(backend, signed)
     demand_bundle(signed, held, check)
-    if not replace and writer.claims_at(path, signed.entry.bundle) is not None:
+    if not replace and writer.claims_at(path, signed.entry["bundle"]) is not None:
         writer.write_with_claims(path, Bundle.of(container_of(held)), ())
     else:
         with outputs.writing(path, force=replace) as stream:
@@ -73,4 +73,4 @@ def pull(
 
 def default_file_name(signed: SignedEntry) -> str:
     """The file name for a pulled bundle, such as ``owner-demo-1.0.0.kolm``."""
-    return f"{signed.entry.name.replace('/', '-')}-{signed.version}.kolm"
+    return f"{signed.entry['name'].replace('/', '-')}-{signed.version}.kolm"

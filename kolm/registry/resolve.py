@@ -61,7 +61,9 @@ def resolve(
             continue
         answers += [found] if found is not None else []
     if answers:
-        best = max(answers, key=lambda s: (s.entry.state == ACTIVE, s.version, s.entry.sequence))
+        best = max(
+            answers, key=lambda s: (s.entry["state"] == ACTIVE, s.version, s.entry["sequence"])
+        )
         demand_active(best)
         _tell(best, histories, reporter or Silent())
         return best
@@ -70,18 +72,18 @@ def resolve(
 
 def _fits(signed: SignedEntry, reference: Reference) -> bool:
     if reference.bundle is not None:
-        return signed.entry.bundle == reference.bundle
+        return signed.entry["bundle"] == reference.bundle
     if reference.version is not None:
         return signed.version == reference.version
-    return not signed.version.prerelease and signed.entry.state == ACTIVE
+    return not signed.version.prerelease and signed.entry["state"] == ACTIVE
 
 
 def _tell(best: SignedEntry, histories: Sequence[History], reporter: Reporter) -> None:
     """Say what a person should know of the name that answers."""
-    if best.entry.state == YANKED:
+    if best.entry["state"] == YANKED:
         reporter.warned(f"{best.label} was yanked: its publisher advises against it")
     for history in histories:
-        if history.name == best.entry.name:
+        if history.name == best.entry["name"]:
             for problem in history.problems:
                 reporter.warned(str(problem))
 

@@ -8,30 +8,24 @@ docs/format/registry.md.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING
 
 from kolm import canonical, digest, paths, schema, system
 from kolm.digest import Digest
 from kolm.errors import Refused, broken_file
 from kolm.records import kinds
-from kolm.records.codec import from_document, to_document
-from kolm.records.entry import Entry
 from kolm.registry.backends.backend import Backend
 from kolm.registry.entries import SignedEntry
 from kolm.registry.history import History, read_history
 from kolm.registry.versions import parse_version
 from kolm.sign.trust import TrustStore
 
+if TYPE_CHECKING:
+    from kolm.records.documents import Entry
+    from kolm.records.documents import Seen as Remembered
+
 FOLDER = "registries"
 _NAME_HEX_DIGITS = 32
-
-
-class _Remembered(NamedTuple):
-    """One entry that was believed when it was seen."""
-
-    digest: Digest
-    keyid: str
-    entry: Entry
 
 
 class Seen:
@@ -44,9 +38,9 @@ class Seen:
 
     def __init__(self, path: Path | None = None, registry: str = "") -> None:
         self._path = path
-        self._registry = registry
-        self._entries: dict[Digest, _Remembered] = _read(path) if path is not None else {}
-        self._new: dict[Digest, _Remembered] = {}
+        self._registry = registry.encode(errors="replace").decode()
+        self._entries: dict[Digest, Remembered] = _read(path) if path is not None else {}
+        self._new: dict[Digest, Remembered] = {}
 
     @classmethod
     def of(cls, folder: Path, backend: Backend) -> Seen:
@@ -73,13 +67,17 @@ class Seen:
 
     def names(self) -> list[str]:
         """Every name that something is remembered of, sorted."""
-        return sorted({old.entry.name for old in self._entries.values()})
+        return sorted({old["entry"]["name"] for old in self._entries.values()})
 
     def learn(self, entry: Entry, stored: Digest, keyid: str) -> None:
         """Remember a believed entry."""
         if stored not in self._entries:
-            new = _Remembered(digest=stored, keyid=keyid, entry=entry)
-            self._entries[stored] = self._new[stored] = new
+            self._entries[stored] = self._new[stored] = {
+                "registry": self._registry,
+                "digest": stored,
+                "key": keyid,
+                "entry": entry,
+            }
 
     def forget(self) -> bool:
         """Remove what is remembered; True when there was something.
@@ -107,56 +105,47 @@ class Seen:
             self._path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
             with paths.locked(self._path.with_suffix(".lock")):
                 entries = {**_read(self._path), **self._new}.values()
-                ordered = sorted(entries, key=lambda old: (old.entry.name, old.entry.sequence))
-                where = self._registry.encode(errors="replace").decode()
-                rows = [{**_to_row(old), "registry": where} for old in ordered]
-                paths.atomic_write(self._path, canonical.dump_lines(rows), mode=0o600)
+                ordered = sorted(
+                    entries, key=lambda old: (old["entry"]["name"], old["entry"]["sequence"])
+                )
+                paths.atomic_write(self._path, canonical.dump_lines(ordered), mode=0o600)
         self._new.clear()
 
     def _known(self, name: str, trust: TrustStore) -> list[SignedEntry]:
         """What was seen of a name and is still believed."""
         return [
             SignedEntry(
-                entry=old.entry,
-                version=parse_version(old.entry.version),
-                digest=old.digest,
-                keyid=old.keyid,
+                entry=old["entry"],
+                version=parse_version(old["entry"]["version"]),
+                digest=old["digest"],
+                keyid=old["key"],
                 signer=signer,
                 objection=None,
             )
             for old in self._entries.values()
-            if old.entry.name == name
-            and (signer := trust.find(old.keyid))
+            if old["entry"]["name"] == name
+            and (signer := trust.find(old["key"]))
             and signer.may_publish(name)
         ]
 
 
-def _read(path: Path) -> dict[Digest, _Remembered]:
+def _read(path: Path) -> dict[Digest, Remembered]:
     try:
         data = path.read_bytes()
     except FileNotFoundError:
         return {}
     except OSError as error:
         raise system.error_of(error, where=path) from None
-    found: dict[Digest, _Remembered] = {}
+    found: dict[Digest, Remembered] = {}
     try:
         for number, _, row in canonical.read_lines(data, where=str(path)):
             where = f"{path}:{number}"
-            schema.check(kinds.SEEN, row, where=where)
-            schema.check(kinds.ENTRY, row["entry"], where=where)
-            old = _Remembered(
-                digest=Digest(row["digest"]),
-                keyid=row["key"],
-                entry=from_document(Entry, row["entry"]),
-            )
-            found[old.digest] = old
+            old = schema.check(kinds.SEEN, row, where=where)
+            schema.check(kinds.ENTRY, old["entry"], where=where)
+            found[old["digest"]] = old
     except Refused as error:
         hint = "restore it from a copy; without it, what was seen in this registry is forgotten"
         raise broken_file(
             error, "E_SEEN_BROKEN", "a record of what was seen in a registry", hint=hint
         ) from None
     return found
-
-
-def _to_row(old: _Remembered) -> dict[str, object]:
-    return {"digest": old.digest, "key": old.keyid, "entry": to_document(old.entry)}

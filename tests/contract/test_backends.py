@@ -150,7 +150,7 @@ def test_a_damaged_copy_is_replaced(scheme: str, tmp_path: Path) -> None:
 def test_what_is_published_there_is_pulled_and_holds(scheme: str, tmp_path: Path) -> None:
     world = World(tmp_path / "world")
     _, _, world.registry = made(scheme, tmp_path)
-    first = world.publish("demo@1.0.0", "one").entry.file.digest
+    first = world.publish("demo@1.0.0", "one").entry["file"]["digest"]
     world.publish("demo@1.1.0", "two")
 
     def pulled(name: str) -> bytes:

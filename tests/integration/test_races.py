@@ -208,9 +208,9 @@ def test_publish_keeps_what_was_verified(race: Race, change: Any, tmp_path: Path
     published = Publisher(key=key, trust=trust, check=check).publish(
         registry, race.path, name, version
     )
-    kept = hold(registry.path_of(published.entry.file.digest))
+    kept = hold(registry.path_of(published.entry["file"]["digest"]))
     assert kept.digest == whole
-    assert published.entry.bundle == world.parts.content_id()
+    assert published.entry["bundle"] == world.parts.content_id()
 
 
 def base_rewritten(base: Path) -> None:

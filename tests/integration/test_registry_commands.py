@@ -7,7 +7,6 @@ import pytest
 from kolm import canonical, digest
 from kolm.bundle.reader import Bundle
 from kolm.cli.registry_text import audit_text, listings_text
-from kolm.records.entry import Entry, FileReference
 from kolm.registry.backends.directory import Directory
 from kolm.registry.entries import seal_entry
 from kolm.sign import making, predicates, private_keys
@@ -274,16 +273,16 @@ def _publish_unchecked(registry, key, path, version="1.0.0", previous=None):
     data = path.read_bytes()
     file = digest.of_bytes(data)
     (registry / "blobs" / "sha256" / digest.hex_of(file)).write_bytes(data)
-    entry = Entry(
-        name="toy",
-        version=version,
-        bundle=Bundle.open(path).content_id,
-        file=FileReference(digest=file, size=len(data)),
-        claims=tuple(sorted(map(digest.of_bytes, Bundle.open(path).claims))),
-        previous=previous,
-        sequence=1,
-        state="active",
-    )
+    entry = {
+        "name": "toy",
+        "version": version,
+        "bundle": Bundle.open(path).content_id,
+        "file": {"digest": file, "size": len(data)},
+        "claims": sorted(map(digest.of_bytes, Bundle.open(path).claims)),
+        "previous": previous,
+        "sequence": 1,
+        "state": "active",
+    }
     assert Directory(registry).append("toy", 1, seal_entry(entry, key))
 
 

@@ -97,17 +97,17 @@ def publish(
     )
     entry = published.entry
     document = {
-        "name": entry.name,
-        "version": entry.version,
-        "content_id": entry.bundle,
-        "cid": _cid(entry.bundle),
-        "file": entry.file.digest,
+        "name": entry["name"],
+        "version": entry["version"],
+        "content_id": entry["bundle"],
+        "cid": _cid(entry["bundle"]),
+        "file": entry["file"]["digest"],
         "entry": published.digest,
-        "sequence": entry.sequence,
+        "sequence": entry["sequence"],
         "new": published.new,
     }
     done = "published" if published.new else "was published already"
-    text = f"{entry.name}@{entry.version} {done}\n  cid  {document['cid']}"
+    text = f"{entry['name']}@{entry['version']} {done}\n  cid  {document['cid']}"
     output.current().answer("cli-registry-publish", document, text, brief=str(document["cid"]))
 
 
@@ -152,13 +152,13 @@ def pull(
     )
     entry = pulled.signed.entry
     document = {
-        "name": entry.name,
-        "version": entry.version,
-        "content_id": entry.bundle,
-        "cid": _cid(entry.bundle),
+        "name": entry["name"],
+        "version": entry["version"],
+        "content_id": entry["bundle"],
+        "cid": _cid(entry["bundle"]),
         "path": str(pulled.path),
     }
-    text = f"{entry.name}@{entry.version} verified and written to {pulled.path}"
+    text = f"{entry['name']}@{entry['version']} verified and written to {pulled.path}"
     output.current().answer(
         "cli-registry-pull",
         document,

@@ -76,14 +76,13 @@ def test_only_what_could_not_be_looked_at_is_not_a_no(world):
 
 def test_a_version_that_was_moved_is_found(world):
     # The trusted key itself breaks the rule, with a publisher that does not check.
-    from dataclasses import replace
 
     from kolm.registry.entries import seal_entry
     from kolm.registry.history import read_history
 
     stored = world.registry.entries("demo")
     last = read_history(stored, name="demo", trust=world.trust).entries[-1]
-    moved = replace(last.entry, version="1.0.0", sequence=3, previous=last.digest)
+    moved = {**last.entry, "version": "1.0.0", "sequence": 3, "previous": last.digest}
     world.registry.append("demo", 3, seal_entry(moved, world.key))
     assert _codes(_audit(world)) == ["E_ENTRY_VERSION_MOVED"]
 

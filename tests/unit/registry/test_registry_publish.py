@@ -28,9 +28,9 @@ def _leftovers(world):
 def test_a_published_bundle_has_an_entry_and_its_file(world):
     published = world.publish("demo@1.0.0", "one")
     assert published.new
-    assert published.entry.bundle == digest.of_bytes(b"one")
-    assert published.entry.previous is None
-    assert world.registry.path_of(published.entry.file.digest).read_bytes() == b"one"
+    assert published.entry["bundle"] == digest.of_bytes(b"one")
+    assert published.entry["previous"] is None
+    assert world.registry.path_of(published.entry["file"]["digest"]).read_bytes() == b"one"
     assert published.digest == digest.of_bytes(world.registry.entries("demo").entries[1])
     assert _leftovers(world) == []
 
@@ -38,8 +38,8 @@ def test_a_published_bundle_has_an_entry_and_its_file(world):
 def test_each_entry_names_the_one_before(world):
     first = world.publish("demo@1.0.0", "one")
     second = world.publish("demo@1.1.0", "two")
-    assert second.entry.previous == first.digest
-    assert second.entry.sequence == 2
+    assert second.entry["previous"] == first.digest
+    assert second.entry["sequence"] == 2
 
 
 def test_publishing_the_same_again_changes_nothing(world):
@@ -73,7 +73,7 @@ def test_the_claims_of_a_version_may_grow(world):
     world.publish("demo@1.0.0", "one\nfirst claim")
     grown = world.publish("demo@1.0.0", "one\nfirst claim\nsecond claim")
     assert grown.new
-    assert grown.entry.sequence == 2
+    assert grown.entry["sequence"] == 2
     assert _versions(world) == [("1.0.0", True), ("1.0.0", True)]
 
 
@@ -86,7 +86,7 @@ def test_the_claims_of_a_version_never_shrink(world):
 
 def test_publishing_again_repairs_a_lost_file(world):
     published = world.publish("demo@1.0.0", "one")
-    path = world.registry.path_of(published.entry.file.digest)
+    path = world.registry.path_of(published.entry["file"]["digest"])
     path.unlink()
     assert not world.publish("demo@1.0.0", "one").new
     assert path.read_bytes() == b"one"
@@ -126,8 +126,8 @@ def test_what_strangers_put_into_a_name_stops_no_publisher(world, junk):
     for number in junk:
         world.registry.append("demo", number, b"{}")
     second = world.publish("demo@1.1.0", "two")
-    assert second.entry.previous == first.digest
-    assert second.entry.sequence == next(n for n in (2, 3, 4) if n not in junk)
+    assert second.entry["previous"] == first.digest
+    assert second.entry["sequence"] == next(n for n in (2, 3, 4) if n not in junk)
     assert _versions(world) == [("1.0.0", True), ("1.1.0", True)]
 
 
@@ -141,7 +141,7 @@ def test_the_claims_of_a_bundle_never_shrink_under_another_version_either(world)
 
 def test_claims_are_missed_though_the_file_that_carried_them_is_gone(world):
     published = world.publish("demo@1.0.0", "one\nfirst claim")
-    world.registry.path_of(published.entry.file.digest).unlink()
+    world.registry.path_of(published.entry["file"]["digest"]).unlink()
     with pytest.raises(Refused) as caught:
         world.publish("demo@1.0.0", "one\nsecond claim")
     assert caught.value.code == "E_CLAIMS_LOST"
@@ -161,8 +161,8 @@ def test_a_lost_race_is_tried_again_behind_the_winner(world, monkeypatch):
 
     monkeypatch.setattr(world.registry, "append", append_late)
     published = world.publish("demo@1.0.0", "the loser")
-    assert published.entry.sequence == 2
-    assert published.entry.previous == digest.of_bytes(world.registry.entries("demo").entries[1])
+    assert published.entry["sequence"] == 2
+    assert published.entry["previous"] == digest.of_bytes(world.registry.entries("demo").entries[1])
     assert audit(world.registry, trust=world.trust, check=check).verdict == "ok"
 
 

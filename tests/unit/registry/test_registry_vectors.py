@@ -26,7 +26,7 @@ def _history(path):
 def test_a_good_history_is_read(path):
     history = _history(path)
     assert history.problems == ()
-    numbers = [signed.entry.sequence for signed in history.entries]
+    numbers = [signed.entry["sequence"] for signed in history.entries]
     assert numbers == list(range(1, len(list(path.iterdir())) + 1))
     assert [signed.counts for signed in history.entries] == [
         not (path.name.startswith("a_stranger") and number == 2) for number in numbers
