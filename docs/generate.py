@@ -90,6 +90,7 @@ def _family_part(table: Family) -> str:
         leaves = sorted(f"{p}.{leaf}" for leaf, parents in own.leaves.items() for p in parents)
         return f"`{own.blocks}`: {names(leaves)}"
 
+    ours = table.training_template
     rows = [
         *((role.value, names(prefixes)) for role, prefixes in table.prefixes.items()),
         ("language stack", stack(table.language)),
@@ -97,6 +98,13 @@ def _family_part(table: Family) -> str:
         ("trained whole", names(table.projector_modules)),
         *((f"`{memory}` also as", names(also)) for memory, also in table.spellings.items()),
         *((f"`{name}` may share", names([other])) for name, other in table.aliases.items()),
+        *((f"`{pattern}`", "may have its last two axes swapped") for pattern in table.swapped),
+        *((f"`{pattern}`", "no model reads") for pattern in table.left_out),
+        *(
+            (f"template option `{key}`", f"{value}")
+            for key, value in table.template_options.items()
+        ),
+        *[("template", "kolm's own where the base's cannot be trained on")][: bool(ours)],
         ("taps", " ".join((table.taps.__doc__ or "").split())),
         ("unreachable", " ".join((table.unreachable.__doc__ or "none").split())),
         ("licences", table.license_note),

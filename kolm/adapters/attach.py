@@ -92,12 +92,12 @@ def attach(
     _demand_the_familys(method, resolved_again(method, family, vision=adapt_vision))
     expected = expected_targets(model, method.target_expression)
     _demand_reachable(family, model, expected)
-    projector = family.projector_modules if train_projector else ()
+    projector = projector_modules(model, family) if train_projector else []
     parameters = _parameters_of(model)
     own = {id(module) for module in model.modules()}
     config = PeftConfig.from_peft_type(
         target_modules=method.target_expression,
-        modules_to_save=list(projector) or None,
+        modules_to_save=projector or None,
         **method.peft(),
     )
     seed_torch(seed)
@@ -148,6 +148,20 @@ def _demand_reachable(family: Family, model: PreTrainedModel, targets: Sequence[
             found=", ".join(idle[:3]),
             hint="keep the vision tower frozen: this base never reads its last layers",
         )
+
+
+def projector_modules(model: PreTrainedModel, family: Family) -> list[str]:
+    """The modules of a model that are trained whole; PEFT takes none that is a list of others."""
+    import torch
+
+    names: list[str] = []
+    for top in family.projector_modules:
+        module = model.get_submodule(top)
+        if isinstance(module, torch.nn.ModuleList):
+            names += [f"{top}.{number}" for number in range(len(module))]
+        else:
+            names.append(top)
+    return names
 
 
 def expected_targets(model: PreTrainedModel, expression: str) -> list[str]:

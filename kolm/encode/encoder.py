@@ -140,7 +140,11 @@ class Encoder:
         skeleton = self._skeletons.get(shape)
         if skeleton is None:
             skeleton = build_skeleton(
-                self._tokenizer, self._template, shape, self._pictures.placeholder
+                self._tokenizer,
+                self._template,
+                shape,
+                self._pictures.placeholder,
+                self._pictures.table.template_options,
             )
             self._skeletons[shape] = skeleton
         return skeleton

@@ -14,9 +14,10 @@ from prefix differences, which are asserted. Source: docs/concepts/training.md.
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from kolm.encode.processing import Processor, Tokenizer
@@ -33,9 +34,12 @@ _SLOT_PATTERN = re.compile("\ue000([0-9]+)\ue001")
 _MARKER = re.compile(r"\{%-?\s*generation\s*-?%\}")
 _PROBE = " \n kolm probe \n "
 
+_NONE: Mapping[str, Any] = MappingProxyType({})
+
 Shape = tuple[tuple[str, tuple[str, ...]], ...]
-# What every base can be asked: one question about a picture.
+# What every base can be asked: one question about a picture; and what a captured dialogue adds.
 _QUESTION: Shape = (("user", ("image", "text")), ("assistant", ("text",)))
+_DIALOGUE: Shape = (*_QUESTION, ("user", ("text",)), ("assistant", ("text",)))
 
 
 class PieceKind(StrEnum):
@@ -93,6 +97,9 @@ def shape_of(messages: Sequence[CaptureMessage]) -> Shape:
 def choose_template(tokenizer: Tokenizer, own: str | None, table: Family, placeholder: str) -> str:
     """The template to train and answer with: the base's own, else the family's.
 
+    The base's own that can be trained on with single questions alone, as one that hides earlier
+    reasoning, gives way too: for a question the family's writes the same prompt.
+
     Args:
         tokenizer: of the base.
         own: the base's own template, if it has one.
@@ -105,18 +112,29 @@ def choose_template(tokenizer: Tokenizer, own: str | None, table: Family, placeh
     """
     if own is None:
         raise _refused("the base has no chat template")
-    try:
-        build_skeleton(tokenizer, own, _QUESTION, placeholder)
-    except Refused:
-        ours = table.training_template
-        prompts = [_Template(tokenizer, text).prompt(_QUESTION) for text in (own, ours or own)]
-        if ours is None or prompts[0] != prompts[1]:
-            raise
-        return ours
+    ours, options = table.training_template, table.template_options
+    failures = []
+    for shape in (_DIALOGUE, _QUESTION):
+        try:
+            build_skeleton(tokenizer, own, shape, placeholder, options)
+        except Refused as error:
+            failures.append(error)
+    if failures and ours is not None:
+        prompts = [_Template(tokenizer, text, options).prompt(_QUESTION) for text in (own, ours)]
+        if prompts[0] == prompts[1]:
+            return ours
+    if len(failures) == 2:
+        raise failures[1]
     return own
 
 
-def build_skeleton(tokenizer: Tokenizer, source: str, shape: Shape, placeholder: str) -> Skeleton:
+def build_skeleton(
+    tokenizer: Tokenizer,
+    source: str,
+    shape: Shape,
+    placeholder: str,
+    options: Mapping[str, Any] = _NONE,
+) -> Skeleton:
     """Run a chat template on a shape.
 
     Args:
@@ -124,12 +142,13 @@ def build_skeleton(tokenizer: Tokenizer, source: str, shape: Shape, placeholder:
         source: the template.
         shape: ends with an assistant turn.
         placeholder: the control token that the template writes for an image.
+        options: what the template is told besides the conversation.
 
     Raises:
         Refused: it fails on the shape, it loses a text or image, or which of its tokens belong to
             an answer cannot be told by position.
     """
-    template = _Template(tokenizer, source)
+    template = _Template(tokenizer, source, options)
     messages = _with_slots(shape)
     rendered, spans = template.render(messages)
     pieces, starts = _cut(rendered, tokenizer, placeholder, spans)
@@ -158,9 +177,9 @@ def _prefix(tokenizer: Tokenizer) -> tuple[int, ...]:
 class _Template:
     """A chat template with the two ways of finding its assistant spans."""
 
-    def __init__(self, tokenizer: Tokenizer, source: str) -> None:
+    def __init__(self, tokenizer: Tokenizer, source: str, options: Mapping[str, Any]) -> None:
         self._source = source
-        self._names = dict(tokenizer.special_tokens_map)
+        self._names = {**tokenizer.special_tokens_map, **options}
 
     def prompt(self, shape: Shape) -> str:
         """What is written before the last turn of a shape is answered."""

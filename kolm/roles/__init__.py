@@ -8,7 +8,16 @@ in words: docs/format/roles.md.
 from __future__ import annotations
 
 from kolm.errors import Refused
-from kolm.roles import internvl, llava, qwen2_5_vl, qwen2_vl
+from kolm.roles import (
+    internvl,
+    llava,
+    qwen2_5_vl,
+    qwen2_vl,
+    qwen3_5,
+    qwen3_5_moe,
+    qwen3_vl,
+    qwen3_vl_moe,
+)
 from kolm.roles.family import Config, Family, Role, Stack, Taps
 
 FAMILIES: dict[str, Family] = {
@@ -16,6 +25,10 @@ FAMILIES: dict[str, Family] = {
     for module in (
         qwen2_vl,
         qwen2_5_vl,
+        qwen3_vl,
+        qwen3_vl_moe,
+        qwen3_5,
+        qwen3_5_moe,
         llava,
         internvl,
     )

@@ -86,19 +86,24 @@ class Family(NamedTuple):
         model_type: the key, as in the base's ``config.json``.
         prefixes: for each role the names that it covers, with everything below them: of modules,
             or of a single tensor whose module has none.
-        projector_modules: the modules that `modules_to_save` trains whole.
+        projector_modules: the modules that `modules_to_save` trains whole; of a list of modules
+            each one.
         language: the stack that PEFT methods adapt.
         vision: the stack that is adapted only when a spec says ``freeze.vision: false``.
         taps: where the tower of a base ends.
         papers: where the architecture is described.
         spellings: for a name in memory the names under which checkpoints hold it, besides its
             own, most usual first. All below it is named accordingly.
+        swapped: regular expressions of the parameters whose last two axes checkpoints hold the
+            other way round, where these differ in length.
+        left_out: regular expressions of the keys of checkpoints that no model of the library has.
         aliases: parameters that share the storage of another one when the embeddings are tied.
         unreachable: regular expressions of a base's parameters that no gradient can reach.
         pixel_limits: whether its image processor keeps a picture between a least and a most number
             of pixels (``size`` in its settings), and so can be asked for fewer.
         placeholder: the control token that the chat template writes for an image, where it is not
             the token of one image feature.
+        template_options: what its chat templates are told besides the conversation.
         training_template: Jinja text to use when the base's own template cannot be trained on.
         learning_rates: the least and largest that usually work for an adapter.
         license_note: what a user should know of the licences of the published bases.
@@ -112,10 +117,13 @@ class Family(NamedTuple):
     taps: Callable[[Config], Taps]
     papers: tuple[str, ...]
     spellings: Mapping[str, tuple[str, ...]] = _NONE
+    swapped: tuple[str, ...] = ()
+    left_out: tuple[str, ...] = ()
     aliases: Mapping[str, str] = _NONE
     unreachable: Callable[[Config], tuple[str, ...]] = lambda config: ()
     pixel_limits: bool = False
     placeholder: str | None = None
+    template_options: Mapping[str, Any] = _NONE
     training_template: str | None = None
     learning_rates: tuple[Decimal, Decimal] = (Decimal("0.00002"), Decimal("0.0005"))
     license_note: str = ""
@@ -184,6 +192,14 @@ class Family(NamedTuple):
     def is_unreachable(self, parameter: str, config: Config) -> bool:
         """Whether no gradient can ever reach this parameter of a base, by the family's design."""
         return any(re.fullmatch(pattern, parameter) for pattern in self.unreachable(config))
+
+    def may_be_swapped(self, parameter: str) -> bool:
+        """Whether a checkpoint may hold this parameter with its last two axes swapped."""
+        return any(re.fullmatch(pattern, parameter) for pattern in self.swapped)
+
+    def is_left_out(self, key: str) -> bool:
+        """Whether this tensor of a checkpoint is one that no model reads."""
+        return any(re.fullmatch(pattern, key) for pattern in self.left_out)
 
     def checkpoint_keys(self, parameter: str) -> tuple[str, ...]:
         """The keys under which a checkpoint may hold this parameter, most usual first."""

@@ -373,6 +373,30 @@ def _aliases(modules: Sequence[BaseModule], family: Family) -> dict[str, str]:
     }
 
 
+def demand_keys(
+    modules: Sequence[BaseModule], family: Family, checkpoint_keys: frozenset[str]
+) -> None:
+    """Refuse a base that stores a parameter as nobody could compare it, before it is trained on.
+
+    Raises:
+        Refused: ``E_BASE_WEIGHTS``: the checkpoint has no tensor under a key of the family's.
+    """
+    aliases = _aliases(modules, family)
+    for module in modules:
+        for tensor in module.parameters:
+            name = f"{module.name}.{tensor.name}"
+            keys = family.checkpoint_keys(name)
+            if name not in aliases and checkpoint_keys.isdisjoint(keys):
+                raise Refused(
+                    "E_BASE_WEIGHTS",
+                    "the checkpoint holds a parameter under no key that the family has for it",
+                    where=name,
+                    expected=" or ".join(keys),
+                    hint="use the base as it was published: one that was saved again may hold "
+                    "its experts one by one",
+                )
+
+
 def _parameter_row(
     tensor: ModelTensor,
     after: Digest,

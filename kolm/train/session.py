@@ -99,6 +99,8 @@ def open_session(folder: Path, reporter: Reporter) -> TrainingSession:
         evidence.survey_base(base.model, table),
         quantised(base.model, table, plan.quantisation),
     )
+    checkpoint_keys = read_checkpoint_keys(base.folder)
+    evidence.demand_keys(base_modules, table, checkpoint_keys)
     encoder = make_encoder(plan, base.pictures)
     with CaptureStore.open_to_read(inputs.places.captures) as store:
         train = encode_split(inputs.rows, "train", store, encoder, reporter)
@@ -127,7 +129,7 @@ def open_session(folder: Path, reporter: Reporter) -> TrainingSession:
         base_modules=base_modules,
         train=train,
         validation=validation,
-        checkpoint_keys=read_checkpoint_keys(base.folder),
+        checkpoint_keys=checkpoint_keys,
         prepare_seconds=time.perf_counter() - began,
     )
 

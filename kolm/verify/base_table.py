@@ -19,12 +19,12 @@ if TYPE_CHECKING:
 SINGLE_FILE: Final = "model.safetensors"  # what transformers calls an unsharded checkpoint
 
 
-def own_parameters(subject: Subject) -> Iterator[ModulesRowParameter]:
-    """The parameters that a checkpoint stores: all but aliases."""
+def own_parameters(subject: Subject) -> Iterator[tuple[str, ModulesRowParameter]]:
+    """The parameters that a checkpoint stores, by their whole names: all but aliases."""
     for row in subject.modules:
         for parameter in row["parameters"]:
             if "alias_of" not in parameter:
-                yield parameter
+                yield f"{row['module']}.{parameter['name']}", parameter
 
 
 def pinned_files(subject: Subject) -> tuple[BaseFile, ...]:
@@ -37,7 +37,7 @@ def pinned_files(subject: Subject) -> tuple[BaseFile, ...]:
 def root_is_recomputed(subject: Subject) -> bool:
     """Whether the modules list alone gives the pinned base root."""
     tensors = []
-    for parameter in own_parameters(subject):
+    for _, parameter in own_parameters(subject):
         if len(parameter["checkpoint"]) != 1:
             return False
         tensors.append(

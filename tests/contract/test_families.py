@@ -22,6 +22,8 @@ from kolm.errors import Refused  # noqa: E402
 from kolm.models.load import load_model  # noqa: E402
 from kolm.models.pictures import PictureProcessor, picture_processor  # noqa: E402
 from kolm.roles import FAMILIES, Family, Role  # noqa: E402
+from kolm.train import evidence  # noqa: E402
+from kolm.train.session import read_checkpoint_keys  # noqa: E402
 from tests.support import families, torchvision_stub  # noqa: E402
 from tests.support.tiny_vlm import make_capture, make_picture  # noqa: E402
 
@@ -142,19 +144,33 @@ def test_the_library_loads_every_spelling(table: Family, tmp_path: Path) -> None
     weights = base / "model.safetensors"
     expected = families.model(table.model_type).state_dict()
     named = by_spelling(table, expected)
-    stored = {named[key]: tensor for key, tensor in load_file(weights).items()}
+    every = load_file(weights)
+    left_out = {key: every.pop(key) for key in [*every] if table.is_left_out(key)}
+    stored = {named[key]: tensor for key, tensor in every.items()}
     for number in range(max(len(spelled(table, name)) for name in stored)):
         keys = {
             name: table.checkpoint_keys(name)[number % len(table.checkpoint_keys(name))]
             for name in stored
         }
-        save_file(
-            {keys[n]: t.contiguous() for n, t in stored.items()}, weights, metadata={"format": "pt"}
-        )
+        renamed = {keys[name]: tensor for name, tensor in stored.items()}
+        save_file({**renamed, **left_out}, weights, metadata={"format": "pt"})
         loaded = load_model(base).state_dict()
         assert loaded.keys() == expected.keys()
         for name, tensor in loaded.items():
             assert torch.equal(tensor, expected[name]), (number, name)
+
+
+@EVERY
+def test_a_base_is_refused_that_stores_a_parameter_under_another_key(
+    table: Family, tmp_path: Path
+) -> None:
+    keys = read_checkpoint_keys(families.save(table.model_type, tmp_path / "base"))
+    modules = evidence.survey_base(families.model(table.model_type), table)
+    evidence.demand_keys(modules, table, keys)
+    lost = next(key for key in sorted(keys) if not table.is_left_out(key))
+    with pytest.raises(Refused) as caught:
+        evidence.demand_keys(modules, table, keys - {lost})
+    assert caught.value.code == "E_BASE_WEIGHTS"
 
 
 @EVERY
@@ -275,7 +291,7 @@ HONEST = [
 
 
 def make_encoder(pictures: PictureProcessor, **limits: int) -> Encoder:
-    return Encoder(pictures, **{"max_seq_length": 500, "max_images": 4, **limits})
+    return Encoder(pictures, **{"max_seq_length": 2000, "max_images": 4, **limits})
 
 
 def capture_of(turns: Any) -> dict[str, Any]:
@@ -292,6 +308,7 @@ def whole_text(pictures: PictureProcessor, encoder: Encoder, capture: dict[str, 
         chat_template=encoder._template,
         tokenize=True,
         return_dict=True,
+        **pictures.table.template_options,
     )
     return [int(number) for number in found["input_ids"][0]]
 

@@ -6,7 +6,7 @@ Reads the folder given by ``--base``; needs no torch.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from kolm.bundle.base_root import BaseFacts
 from kolm.counting import counted
@@ -20,10 +20,19 @@ from kolm.verify.base_table import own_parameters, pinned_files
 from kolm.verify.check import Answers
 from kolm.verify.findings import failed, from_error, passed
 from kolm.verify.subject import Subject
-from kolm.verify.widening import WIDENED, widened_digests
+from kolm.verify.widening import WIDENED, Loaded, digests_as_loaded, swapped_shape
 
 if TYPE_CHECKING:
     from kolm.records.documents import ModulesRowParameter
+
+
+class _Pair(NamedTuple):
+    """A listed parameter beside the checkpoint's tensor of its key."""
+
+    parameter: ModulesRowParameter
+    tensor: BaseTensor
+    swapped: bool
+
 
 # What `train.precision` makes of the checkpoint's floating-point tensors.
 MEMORY_DTYPES = {"float32": "F32", "bfloat16": "BF16"}
@@ -89,53 +98,62 @@ def modules_are_complete(subject: Subject) -> Iterator[Finding]:
     if isinstance(facts, Finding):
         yield facts
         return
+    family = subject.known_family()
     stored = {tensor.key: tensor for tensor in facts.tensors}
     listed: dict[str, int] = {}
-    pairs: list[tuple[ModulesRowParameter, BaseTensor]] = []
-    for parameter in own_parameters(subject):
+    pairs: list[_Pair] = []
+    for name, parameter in own_parameters(subject):
         for key in parameter["checkpoint"]:
             listed[key] = listed.get(key, 0) + 1
         if len(parameter["checkpoint"]) == 1 and parameter["checkpoint"][0] in stored:
-            pairs.append((parameter, stored[parameter["checkpoint"][0]]))
+            tensor = stored[parameter["checkpoint"][0]]
+            # The library swaps where the stored shape is not the model's, and only there.
+            swapped = tuple(parameter["shape"]) != tensor.shape and family.may_be_swapped(name)
+            pairs.append(_Pair(parameter, tensor, swapped))
     digests = _digests_in_memory(subject, pairs)
     loaded = MEMORY_DTYPES[subject.lock["train"]["precision"]]
-    for parameter, tensor in pairs:
-        yield from _same_tensor(parameter, tensor, digests.get(tensor.key), loaded)
-    for key in sorted(stored.keys() - listed.keys()):
+    for pair in pairs:
+        yield from _same_tensor(pair, digests.get(pair.tensor.key), loaded)
+    left_out = {key for key in stored.keys() - listed.keys() if family.is_left_out(key)}
+    for key in sorted(stored.keys() - listed.keys() - left_out):
         yield failed("a tensor of the checkpoint is not listed", where=MODULES, expected=key)
     for key in sorted(listed.keys() - stored.keys()):
         yield failed("a listed tensor is not in the checkpoint", where=MODULES, found=key)
     for key in sorted(key for key, count in listed.items() if count > 1):
         yield failed("a tensor of the checkpoint is listed twice", where=MODULES, found=key)
+    unread = f", {len(left_out)} that no model reads" if left_out else ""
     yield passed(
         f"{counted(len(stored), 'tensor')}, {len(digests)} compared by their digests in memory"
+        + unread
     )
 
 
-def _digests_in_memory(
-    subject: Subject, pairs: list[tuple[ModulesRowParameter, BaseTensor]]
-) -> dict[str, Digest]:
-    """What each tensor digests to in the dtype it was trained in, where that follows exactly."""
-    known = {tensor.key: tensor.digest for p, tensor in pairs if p["dtype"] == tensor.dtype}
-    wide: dict[str, list[str]] = {}
-    for parameter, tensor in pairs:
-        if WIDENED.get(tensor.dtype) == parameter["dtype"]:
-            wide.setdefault(tensor.file, []).append(tensor.key)
-    for file, keys in wide.items():
-        known |= widened_digests(subject.auditor.base_folder() / file, keys)
+def _digests_in_memory(subject: Subject, pairs: list[_Pair]) -> dict[str, Digest]:
+    """What each tensor digests to as it was trained on, where that follows exactly."""
+    known: dict[str, Digest] = {}
+    changed: dict[str, dict[str, Loaded]] = {}
+    for parameter, tensor, swapped in pairs:
+        kept = parameter["dtype"] == tensor.dtype
+        if kept and not swapped:
+            known[tensor.key] = tensor.digest
+        elif kept or WIDENED.get(tensor.dtype) == parameter["dtype"]:
+            loaded = Loaded(parameter["dtype"], swapped)
+            changed.setdefault(tensor.file, {})[tensor.key] = loaded
+    for file, wanted in changed.items():
+        known |= digests_as_loaded(subject.auditor.base_folder() / file, wanted)
     return known
 
 
-def _same_tensor(
-    parameter: ModulesRowParameter, tensor: BaseTensor, found: Digest | None, loaded: str
-) -> Iterator[Finding]:
+def _same_tensor(pair: _Pair, found: Digest | None, loaded: str) -> Iterator[Finding]:
     """One listed tensor; without a digest to compare, loading must have narrowed its dtype."""
+    parameter, tensor, swapped = pair
     place = f"{MODULES}: {tensor.key}"
-    if tuple(parameter["shape"]) != tensor.shape:
+    shape = swapped_shape(tensor.shape) if swapped else tensor.shape
+    if tuple(parameter["shape"]) != shape:
         yield failed(
             "the listed shape is not the checkpoint's",
             where=place,
-            expected=list(tensor.shape),
+            expected=list(shape),
             found=parameter["shape"],
         )
     elif found is None and parameter["dtype"] != loaded:

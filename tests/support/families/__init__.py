@@ -87,6 +87,11 @@ def save(model_type: str, folder: Path) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     model(model_type).save_pretrained(folder)
     processor(model_type).save_pretrained(folder)
+    if stored := BASES[model_type].stored:
+        from safetensors.torch import load_file, save_file
+
+        weights = folder / "model.safetensors"
+        save_file(stored(load_file(weights)), weights, metadata={"format": "pt"})
     return folder
 
 

@@ -16,11 +16,13 @@ class TinyBase(NamedTuple):
     Attributes:
         config: makes the configuration of its model, for its tokenizer.
         processor: makes its processor.
+        stored: what a published checkpoint holds, of what the library would save.
         sizes: width and height of three pictures: where a family can, each takes other tokens.
     """
 
     config: Callable[[Any], Any]
     processor: Callable[[], Any]
+    stored: Callable[[dict[str, Any]], dict[str, Any]] | None = None
     sizes: tuple[tuple[int, int], ...] = ((32, 32), (64, 32), (32, 48))
 
 

@@ -9,7 +9,7 @@ import numpy
 import pytest
 
 from kolm.bundle import tensor_writer, tensors
-from kolm.verify.widening import widen, widened_digests
+from kolm.verify.widening import Loaded, digests_as_loaded, widen
 
 ALL_HALVES = struct.pack("<65536H", *range(65536))
 
@@ -35,4 +35,20 @@ def test_the_digest_is_that_of_the_float32_tensor(tmp_path: Path, dtype: str) ->
         tensor_writer.encode({"w": (dtype, (2, 3), raw), "other": ("F32", (1,), b"abcd")})
     )
     expected = tensors.tensor_digest("F32", (2, 3), widen(dtype, raw))
-    assert widened_digests(shard, ["w"]) == {"w": expected}
+    assert digests_as_loaded(shard, {"w": Loaded("F32", swapped=False)}) == {"w": expected}
+
+
+@pytest.mark.parametrize(("dtype", "kind"), [("F32", "<f4"), ("BF16", "<u2"), ("I8", "i1")])
+def test_swapped_axes_digest_as_the_tensor_that_numpy_turns(
+    tmp_path: Path, dtype: str, kind: str
+) -> None:
+    stored = numpy.arange(24).reshape(2, 3, 4).astype(kind)
+    shard = tmp_path / "model.safetensors"
+    shard.write_bytes(tensor_writer.encode({"w": (dtype, (2, 3, 4), stored.tobytes())}))
+    turned = numpy.swapaxes(stored, 1, 2).tobytes()
+    found = digests_as_loaded(shard, {"w": Loaded(dtype, swapped=True)})
+    assert found == {"w": tensors.tensor_digest(dtype, (2, 4, 3), turned)}
+    if dtype == "BF16":
+        found = digests_as_loaded(shard, {"w": Loaded("F32", swapped=True)})
+        wide = widen(dtype, turned)
+        assert found == {"w": tensors.tensor_digest("F32", (2, 4, 3), wide)}

@@ -1,0 +1,23 @@
+"""Roles of Qwen3.5 and 3.6 with experts.
+
+A layer's experts are two parameters of three axes: no linear layer, and so no target; they stay
+frozen, as does the router. The expert that all tokens share has linear layers.
+Source: transformers, ``modeling_qwen3_5_moe.py``.
+"""
+
+from __future__ import annotations
+
+from kolm.roles import qwen3_5
+from kolm.roles.family import Stack
+
+FAMILY = qwen3_5.FAMILY._replace(
+    model_type="qwen3_5_moe",
+    language=Stack(
+        blocks="model.language_model.layers",
+        leaves={
+            **qwen3_5.ATTENTION_LEAVES,
+            **dict.fromkeys(("gate_proj", "up_proj", "down_proj"), ("mlp.shared_expert",)),
+            "shared_expert_gate": ("mlp",),
+        },
+    ),
+)
