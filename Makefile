@@ -7,6 +7,9 @@ BIN := $(VENV)/bin
 # make demo TORCH_INDEX=--index-url=https://download.pytorch.org/whl/cpu
 TORCH ?= torch==2.13.0
 TORCH_INDEX ?=
+# Tests run in so many processes, each on a core of its own and with a few GiB of memory.
+JOBS ?= 2
+PYTEST := $(BIN)/python -m pytest --numprocesses $(JOBS) --dist loadfile
 KOLM := $(abspath $(BIN))/kolm
 
 export HF_HUB_OFFLINE = 1
@@ -46,10 +49,10 @@ lint: $(VENV)/.ready
 	$(BIN)/lint-imports
 
 unit: $(VENV)/.ready
-	$(BIN)/python -m pytest -m "not heavy and not slow" tests/unit
+	$(PYTEST) -m "not heavy and not slow" tests/unit
 
 test: lint
-	$(BIN)/python -m pytest -m "not slow" --durations=10
+	$(PYTEST) -m "not slow" --durations=10
 
 acceptance: demo
 	$(BIN)/python -m pytest -m slow --durations=20 -s

@@ -89,11 +89,12 @@ def test_captures_are_listed_by_row_shown_exported_and_removed(rows: Path, tmp_p
     assert (done.captures, done.images) == (6, 6)
 
     names = ["pairs.jsonl:1", listed[1]["id"]]
-    left = {"captures": 2, "images": 2, "total": 10}
+    left = {"store": str(store), "captures": 2, "images": 2, "total": 10}
     assert stored_captures.remove_captures(names, store=str(store)) == left
     with pytest.raises(Unreadable):
         stored_captures.remove_captures(["pairs.jsonl:5", "pairs.jsonl:1"], store=store)
-    assert stored_captures.verify_captures(store) == {"captures": 10, "image_files": 10}
+    whole = {"store": str(store), "captures": 10, "image_files": 10}
+    assert stored_captures.verify_captures(store) == whole
     counts = stored_captures.count_captures(store)
     assert (counts["splits"], counts["tags"]) == ({"eval": 2, "train": 8}, {"odd": 5})
 

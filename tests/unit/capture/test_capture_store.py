@@ -269,6 +269,7 @@ def test_stats_count_what_is_there(tmp_path: Path) -> None:
     with filled(tmp_path, *values):
         found = count_captures(tmp_path)
     assert found == {
+        "store": str(tmp_path),
         "captures": 3,
         "several_turns": 0,
         "images": 2,
