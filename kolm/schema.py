@@ -2,7 +2,8 @@
 
 `schemas/` is the source of truth. The verifier reads some 70,000 rows, and importing a general
 validator costs more than all of them, so the subset of the language that our schemas use is
-compiled to closures here; property tests hold the verdicts equal to those of `jsonschema`.
+compiled to closures here; property tests hold the verdicts equal to those of `jsonschema`. Keywords
+about one type of value are compiled together, with the demand that it be of that type.
 """
 
 from __future__ import annotations
@@ -30,19 +31,10 @@ class DocumentKind(str, Generic[D_co]):
 Problem = tuple[str, str] | None
 Schema = dict[str, Any]  # a document of the language that describes documents
 Checker = Callable[[object], Problem]
-_Test = Callable[[float, float], bool]
 _Known = dict[str, list[Checker]]
+_Compiler = Callable[[Schema, Schema, _Known], Checker]
 
-_ANNOTATIONS = {
-    "$schema",
-    "$id",
-    "$defs",
-    "$comment",
-    "title",
-    "description",
-    "default",
-    "examples",
-}
+_ANNOTATIONS = {"$schema", "$id", "$defs", "title", "description", "default", "examples"}
 
 
 def folder() -> Path:
@@ -98,17 +90,6 @@ def _at(document: Any, pointer: str) -> Any:
     return document
 
 
-def defaults(part: Schema) -> dict[str, Any]:
-    """The defaults that a schema states for the keys of an object, fractions as decimal strings."""
-    stated = {key: sub for key, sub in part["properties"].items() if "default" in sub}
-    return {
-        key: canonical.decimal(sub["default"], None)
-        if sub.get("type") == "number"
-        else sub["default"]
-        for key, sub in stated.items()
-    }
-
-
 @cache
 def checker(name: str) -> Checker:
     """The compiled checker of a schema: gives the first problem of a value, or None."""
@@ -139,144 +120,158 @@ _TYPES: dict[str, Callable[[object], bool]] = {
     "integer": lambda v: type(v) is int or (type(v) is float and v.is_integer()),
     "number": lambda v: type(v) is int or type(v) is float,
 }
-
-
-_EXACT: dict[str, type] = {"object": dict, "array": list, "boolean": bool}
+_USUAL: dict[str, type] = {  # what nearly every value of a type is
+    "object": dict,
+    "array": list,
+    "string": str,
+    "boolean": bool,
+    "null": type(None),
+    "integer": int,
+    "number": float,
+}
 
 
 def _compile(schema: Schema | bool, root: Schema, known: _Known) -> Checker:
     if isinstance(schema, bool):
         return lambda _: None if schema else ("", "nothing is allowed here")
-    for leaf, keywords, compile_leaf in _LEAVES:
-        if schema.get("type") == leaf and schema.keys() <= keywords:
-            return compile_leaf(schema)
-    parts: list[Checker] = []
-    for keyword, argument in schema.items():
-        if keyword in _ANNOTATIONS or keyword in ("additionalProperties", "required"):
+    compilers: list[_Compiler] = []
+    for keyword in schema:
+        if keyword in _ANNOTATIONS:
             continue
-        compiler = _KEYWORDS.get(keyword)
-        if compiler is None:
+        if keyword not in _KEYWORDS:
             raise NotImplementedError(f"schema keyword {keyword!r} is not compiled")
-        parts.append(compiler(argument, schema, root, known))
-    if "properties" not in schema and ("required" in schema or "additionalProperties" in schema):
-        parts.append(_properties({}, schema, root, known))
-    if (
-        next(iter(schema), None) == "type"
-        and schema["type"] in ("object", "array")
-        and len(parts) > 1
-    ):
-        return _exact_type(schema["type"], _all_of(parts[1:]))
-    return _all_of(parts)
-
-
-def _all_of(parts: list[Checker]) -> Checker:
+        of_type = _OF_TYPE.get(str(schema["type"])) if keyword == "type" else None
+        compilers.append(of_type or _KEYWORDS[keyword])
+    parts = [compiler(schema, root, known) for compiler in dict.fromkeys(compilers)]
     if len(parts) == 1:
         return parts[0]
-    if len(parts) == 2:
-        return _both(*parts)
 
-    def every(value: object) -> Problem:
+    def check_parts(value: object) -> Problem:
         for part in parts:
             problem = part(value)
             if problem is not None:
                 return problem
         return None
 
-    return every
+    return check_parts
 
 
-def _both(first: Checker, second: Checker) -> Checker:
-    def check_both(value: object) -> Problem:
-        return first(value) or second(value)
-
-    return check_both
+_UNBOUNDED = 2**63  # longer than any value that fits into memory
 
 
-_TEXT_KEYWORDS = {"type", "pattern", "minLength", "maxLength", *_ANNOTATIONS}
+def _not_of(wanted: str, value: object) -> Problem:
+    return "", f"expected {wanted}, found {type(value).__name__}"
 
 
-def _text(schema: Schema) -> Checker:
-    """A string with a pattern and lengths in one step: nearly every leaf of our rows."""
-    pattern = schema.get("pattern", "")
-    search = _compiled_pattern(pattern).search if pattern else None
-    least, most = schema.get("minLength", 0), schema.get("maxLength", 2**63)
-
-    def check_text(value: object) -> Problem:
-        if not isinstance(value, str):
-            return "", f"expected string, found {type(value).__name__}"
-        if search is not None and not search(value):
-            return "", f"{value[:80]!r} does not match {pattern}"
-        if not least <= len(value) <= most:
-            short = len(value) < least
-            return (
-                "",
-                f"shorter than {least} characters" if short else f"longer than {most} characters",
-            )
-        return None
-
-    return check_text
-
-
-_COUNT_KEYWORDS = {"type", "minimum", "maximum", *_ANNOTATIONS}
-
-
-def _count(schema: Schema) -> Checker:
-    """A whole number within bounds in one step: nearly every other leaf."""
-    least, most = schema.get("minimum", -math.inf), schema.get("maximum", math.inf)
-    is_integer = _TYPES["integer"]
-
-    def check_count(value: object) -> Problem:
-        if type(value) is not int and not is_integer(value):
-            return "", f"expected integer, found {type(value).__name__}"
-        if least <= value <= most:
-            return None
-        return (
-            "",
-            f"less than the minimum {least}" if value < least else f"more than the maximum {most}",
-        )
-
-    return check_count
-
-
-_LEAVES = (("string", _TEXT_KEYWORDS, _text), ("integer", _COUNT_KEYWORDS, _count))
-
-
-def _type(argument: str | list[str], *_: object) -> Checker:
-    if isinstance(argument, str):
-        return _one_type(argument)
-    tests = [_TYPES[name] for name in argument]
-    wanted = " or ".join(argument)
+def _type(schema: Schema, *_: object) -> Checker:
+    """A type about which nothing more is said, or one of several."""
+    stated = schema["type"]
+    names: list[str] = [stated] if isinstance(stated, str) else stated
+    tests, wanted = [_TYPES[name] for name in names], " or ".join(names)
+    usual = {_USUAL[name] for name in names}
 
     def check_type(value: object) -> Problem:
-        for test in tests:
-            if test(value):
-                return None
-        return "", f"expected {wanted}, found {type(value).__name__}"
+        if type(value) in usual or any(test(value) for test in tests):
+            return None
+        return _not_of(wanted, value)
 
     return check_type
 
 
-def _one_type(name: str) -> Checker:
-    if name in _EXACT:
-        return _exact_type(name)
-    test = _TYPES[name]
+def _text(schema: Schema, *_: object) -> Checker:
+    """A string with a pattern and lengths."""
+    demanded, pattern = schema.get("type") == "string", schema.get("pattern", "")
+    # Our patterns are anchored; \Z instead of $ keeps a trailing newline out, as ECMA regexes do.
+    anchored = pattern[:-1] + r"\Z" if pattern.endswith("$") else pattern
+    search = re.compile(anchored, re.ASCII).search if pattern else None
+    least, most = schema.get("minLength", 0), schema.get("maxLength", _UNBOUNDED)
 
-    def check_one_type(value: object) -> Problem:
-        return None if test(value) else ("", f"expected {name}, found {type(value).__name__}")
+    def check_text(value: object) -> Problem:
+        if not isinstance(value, str):
+            return _not_of("string", value) if demanded else None
+        if search is not None and not search(value):
+            return "", f"{value[:80]!r} does not match {pattern}"
+        if least <= len(value) <= most:
+            return None
+        short = len(value) < least
+        return "", f"shorter than {least} characters" if short else f"longer than {most} characters"
 
-    return check_one_type
+    return check_text
 
 
-def _exact_type(name: str, more: Checker | None = None) -> Checker:
-    """A type that one Python type stands for, and then one more demand."""
-    kind = _EXACT[name]
+def _number(schema: Schema, *_: object) -> Checker:
+    """A number, or a whole one, within bounds."""
+    demanded = schema["type"] if schema.get("type") in ("integer", "number") else ""
+    fits = _TYPES[demanded or "number"]
+    least, most = schema.get("minimum", -math.inf), schema.get("maximum", math.inf)
+    below = schema.get("exclusiveMinimum", -math.inf)
 
-    def check_exact_type(value: object) -> Problem:
-        if type(value) is not kind:
-            return "", f"expected {name}, found {type(value).__name__}"
-        return more(value) if more else None
+    def check_number(value: Any) -> Problem:
+        if type(value) is not int and not fits(value):
+            return _not_of(demanded, value) if demanded else None
+        if least <= value <= most and value > below:
+            return None
+        if value < least:
+            return "", f"less than the minimum {least}"
+        return "", f"more than the maximum {most}" if value > most else f"not above {below}"
 
-    return check_exact_type
+    return check_number
+
+
+def _array(schema: Schema, root: Schema, known: _Known) -> Checker:
+    """A list: how long it is, what it holds, and whether anything may be there twice."""
+    demanded, unique = schema.get("type") == "array", schema.get("uniqueItems", False)
+    item_checker = _compile(schema.get("items", True), root, known)
+    least, most = schema.get("minItems", 0), schema.get("maxItems", _UNBOUNDED)
+
+    def check_array(value: object) -> Problem:
+        if type(value) is not list:
+            return _not_of("array", value) if demanded else None
+        if not least <= len(value) <= most:
+            few = len(value) < least
+            return "", f"fewer than {least} items" if few else f"more than {most} items"
+        for index, item in enumerate(value):
+            problem = item_checker(item)
+            if problem is not None:
+                return f"/{index}{problem[0]}", problem[1]
+        twice = unique and len(set(map(canonical.dumps, value))) != len(value)
+        return ("", "items are not unique") if twice else None
+
+    return check_array
+
+
+def _object(schema: Schema, root: Schema, known: _Known) -> Checker:
+    """An object: the keys that it must have, and what each may hold."""
+    demanded, properties = schema.get("type") == "object", schema.get("properties", {})
+    checkers: dict[object, Checker] = {}  # of the keys met so far: most schemas offer far more
+    required = tuple(schema.get("required", ()))
+    needed = frozenset(required)
+    extra = schema.get("additionalProperties", True)
+    rest = None if extra is True else _compile(extra, root, known)
+
+    def check_object(value: object) -> Problem:
+        if type(value) is not dict:
+            return _not_of("object", value) if demanded else None
+        if not needed <= value.keys():
+            missing = next(name for name in required if name not in value)
+            return "", f"the key {missing!r} is missing"
+        for name, item in value.items():
+            sub = checkers.get(name)
+            if sub is None:
+                if name in properties:
+                    sub = checkers[name] = _compile(properties[name], root, known)
+                elif rest is not None:
+                    sub = rest
+                else:
+                    continue
+            problem = sub(item)
+            if problem is not None:
+                if extra is False and name not in properties:
+                    return "", f"unknown key {str(name)[:80]!r}"
+                return f"/{name}{problem[0]}", problem[1]
+        return None
+
+    return check_object
 
 
 def _same(left: object, right: object) -> bool:
@@ -284,117 +279,28 @@ def _same(left: object, right: object) -> bool:
     return left == right and isinstance(left, bool) == isinstance(right, bool)
 
 
-def _enum(argument: list[object], *_: object) -> Checker:
-    texts = frozenset(choice for choice in argument if isinstance(choice, str))
+def _choice(schema: Schema, *_: object) -> Checker:
+    """One of some values, or the only one."""
+    choices = schema["enum"] if "enum" in schema else [schema["const"]]
+    texts = frozenset(choice for choice in choices if isinstance(choice, str))
 
-    def check_enum(value: object) -> Problem:
+    def check_choice(value: object) -> Problem:
         if isinstance(value, str):
             if value in texts:
                 return None
-        elif any(_same(value, choice) for choice in argument):
+        elif any(_same(value, choice) for choice in choices):
             return None
-        return "", f"expected one of {argument}, found {str(value)[:60]!r}"
+        return "", f"expected one of {choices}, found {str(value)[:60]!r}"
 
-    return check_enum
-
-
-def _const(argument: object, *_: object) -> Checker:
-    return _enum([argument])
+    return check_choice
 
 
-def _compiled_pattern(text: str) -> re.Pattern[str]:
-    # Our patterns are anchored; \Z instead of $ keeps a trailing newline out, as ECMA regexes do.
-    return re.compile(text[:-1] + r"\Z" if text.endswith("$") else text, re.ASCII)
-
-
-def _pattern(argument: str, *_: object) -> Checker:
-    search = _compiled_pattern(argument).search
-
-    def check_pattern(value: object) -> Problem:
-        if isinstance(value, str) and not search(value):
-            return "", f"{value[:80]!r} does not match {argument}"
-        return None
-
-    return check_pattern
-
-
-def _bound(test: _Test, kind: str, message: str) -> Callable[..., Checker]:
-    of_kind = _TYPES[kind]
-    measured = kind != "number"
-
-    def compile_bound(argument: float, *_: object) -> Checker:
-        def check_bound(value: Any) -> Problem:
-            if of_kind(value) and not test(len(value) if measured else value, argument):
-                return "", message.format(argument)
-            return None
-
-        return check_bound
-
-    return compile_bound
-
-
-def _properties(argument: Schema, schema: Schema, root: Schema, known: _Known) -> Checker:
-    checkers: dict[object, Checker] = {}  # of the keys met so far: most schemas offer far more
-    required = tuple(schema.get("required", ()))
-    extra = schema.get("additionalProperties", True)
-    rest = None if extra is True else _compile(extra, root, known)
-    demanded = frozenset(required)
-
-    def check_properties(value: object) -> Problem:
-        if type(value) is not dict:
-            return None
-        if not demanded <= value.keys():
-            missing = next(name for name in required if name not in value)
-            return "", f"the key {missing!r} is missing"
-        for name, item in value.items():
-            sub = checkers.get(name)
-            if sub is None:
-                if name in argument:
-                    sub = checkers[name] = _compile(argument[name], root, known)
-                elif rest is not None:
-                    sub = rest
-                else:
-                    continue
-            problem = sub(item)
-            if problem is not None:
-                if extra is False and name not in argument:
-                    return "", f"unknown key {str(name)[:80]!r}"
-                return f"/{name}{problem[0]}", problem[1]
-        return None
-
-    return check_properties
-
-
-def _items(argument: Schema, _: object, root: Schema, known: _Known) -> Checker:
-    item_checker = _compile(argument, root, known)
-
-    def check_items(value: object) -> Problem:
-        if type(value) is list:
-            for index, item in enumerate(value):
-                problem = item_checker(item)
-                if problem is not None:
-                    return f"/{index}{problem[0]}", problem[1]
-        return None
-
-    return check_items
-
-
-def _unique(argument: bool, *_: object) -> Checker:
-    def check_unique(value: object) -> Problem:
-        if argument and type(value) is list:
-            seen = {canonical.dumps(item) for item in value}
-            if len(seen) != len(value):
-                return "", "items are not unique"
-        return None
-
-    return check_unique
-
-
-def _reference(argument: str, _: object, root: Schema, known: _Known) -> Checker:
-    slot = known.get(argument)
+def _reference(schema: Schema, root: Schema, known: _Known) -> Checker:
+    name = schema["$ref"]
+    slot = known.get(name)
     if slot is None:
-        slot = known[argument] = []
-        slot.append(_compile(_at(root, argument), root, known))
+        slot = known[name] = []
+        slot.append(_compile(_at(root, name), root, known))
     if slot:
         return slot[0]
     holder = slot
@@ -405,9 +311,9 @@ def _reference(argument: str, _: object, root: Schema, known: _Known) -> Checker
     return check_reference
 
 
-def _any_of(argument: list[Schema], _: object, root: Schema, known: _Known) -> Checker:
-    choices = [_compile(sub, root, known) for sub in argument]
-    kinds = _kinds(argument, choices)
+def _any_of(schema: Schema, root: Schema, known: _Known) -> Checker:
+    choices = [_compile(sub, root, known) for sub in schema["anyOf"]]
+    kinds = _kinds(schema["anyOf"], choices)
 
     def check_any(value: Any) -> Problem:
         if kinds and type(value) is dict and isinstance(value.get("kind"), str):
@@ -436,40 +342,20 @@ def _kinds(forms: Any, checkers: list[Checker]) -> dict[str, Checker]:
     return dict(zip(named, checkers, strict=True)) if told_apart else {}
 
 
-def _one_of(
-    argument: Any, _: Any, root: dict[str, Any], known: dict[str, list[Checker]]
-) -> Checker:
-    choices = [_compile(sub, root, known) for sub in argument]
-
-    def check_one(value: object) -> Problem:
-        problems = [choice(value) for choice in choices]
-        count = problems.count(None)
-        if count == 1:
-            return None
-        if count:
-            return "", f"fits {count} of the allowed forms; exactly one is wanted"
-        return "", "fits none of the allowed forms: " + "; ".join(p[1] for p in problems if p)
-
-    return check_one
-
-
-_KEYWORDS: dict[str, Callable[..., Checker]] = {
+_OF_TYPE: dict[str, _Compiler] = {
+    "string": _text,
+    "integer": _number,
+    "number": _number,
+    "array": _array,
+    "object": _object,
+}
+_KEYWORDS: dict[str, _Compiler] = {
     "type": _type,
-    "enum": _enum,
-    "const": _const,
-    "pattern": _pattern,
-    "properties": _properties,
-    "items": _items,
-    "uniqueItems": _unique,
+    **dict.fromkeys(("pattern", "minLength", "maxLength"), _text),
+    **dict.fromkeys(("minimum", "maximum", "exclusiveMinimum"), _number),
+    **dict.fromkeys(("items", "minItems", "maxItems", "uniqueItems"), _array),
+    **dict.fromkeys(("properties", "required", "additionalProperties"), _object),
+    **dict.fromkeys(("enum", "const"), _choice),
     "$ref": _reference,
     "anyOf": _any_of,
-    "oneOf": _one_of,
-    "minimum": _bound(lambda v, a: v >= a, "number", "less than the minimum {}"),
-    "maximum": _bound(lambda v, a: v <= a, "number", "more than the maximum {}"),
-    "exclusiveMinimum": _bound(lambda v, a: v > a, "number", "not above {}"),
-    "minLength": _bound(lambda v, a: v >= a, "string", "shorter than {} characters"),
-    "maxLength": _bound(lambda v, a: v <= a, "string", "longer than {} characters"),
-    "minItems": _bound(lambda v, a: v >= a, "array", "fewer than {} items"),
-    "maxItems": _bound(lambda v, a: v <= a, "array", "more than {} items"),
-    "minProperties": _bound(lambda v, a: v >= a, "object", "fewer than {} keys"),
 }

@@ -178,7 +178,7 @@ class _Types:
         if "enum" in part:
             made = _literal(part)
             return made if len(part["enum"]) == 1 else self._define(name, f"{name} = {made}\n")
-        if branches := part.get("anyOf") or part.get("oneOf"):
+        if branches := part.get("anyOf"):
             return self._union(branches, name)
         kinds = [part["type"]] if isinstance(part["type"], str) else part["type"]
         return " | ".join(self._one(kind, part, name) for kind in kinds)

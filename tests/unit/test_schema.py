@@ -44,7 +44,6 @@ schemas = st.recursive(
             }
         ),
         st.fixed_dictionaries({"anyOf": st.lists(s, min_size=1, max_size=3)}),
-        st.fixed_dictionaries({"oneOf": st.lists(s, min_size=1, max_size=3)}),
     ),
     max_leaves=6,
 )

@@ -261,7 +261,7 @@ def _said_of_cases(rules: Rules, given: Given) -> Any:
 def _metrics() -> dict[str, list[dict[str, str]]]:
     """Each metric, with two values of its options."""
     found = {}
-    for form in load_schema("metric")["oneOf"]:
+    for form in load_schema("metric")["anyOf"]:
         kind = form["properties"]["kind"]["const"]
         options = [name for name in form["properties"] if name != "kind"]
         values = ("0.05", "0.5") if options else ("",)
