@@ -2,21 +2,30 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any, TypeVar
 
 import click
 
+F = TypeVar("F", bound=Callable[..., Any])  # a command's function
+FILE = click.Path(path_type=Path, dir_okay=False)
+FOLDER = click.Path(path_type=Path, file_okay=False)
+
+SPEC = click.argument("spec", default="kolm.yaml", type=FILE, required=False)
+BUNDLE = click.argument("bundle", type=FILE)
+KEY = click.option("--key", metavar="NAME", help="The signing key. Default: the only one there is.")
 TRUST = click.option(
-    "--trust",
-    "trust_file",
-    type=click.Path(path_type=Path, dir_okay=False),
-    help="A trust file to use instead of your own.",
+    "--trust", "trust_file", type=FILE, help="A trust file to use instead of your own."
 )
 POLICY = click.option(
     "--policy",
     "policy_file",
-    type=click.Path(dir_okay=False, path_type=Path),
+    type=FILE,
     help="What the bundle must pass (JSON). Default: the built-in policy.",
+)
+BASE = click.option(
+    "--base", type=FOLDER, help="The base: its folder or name, when it is not an embedded one."
 )
 BELOW_GATE = click.option(
     "--allow-below-gate",
@@ -26,9 +35,14 @@ BELOW_GATE = click.option(
 STORE = click.option(
     "--store",
     "folder",
-    type=click.Path(file_okay=False, path_type=Path),
+    type=FOLDER,
     default=Path("captures"),
     show_default=True,
     metavar="DIR",
     help="The folder of the capture store.",
 )
+
+
+def output_option(text: str) -> Callable[[F], F]:
+    """``--output FILE``, with what is written there."""
+    return click.option("--output", "-o", "target", type=FILE, help=text)

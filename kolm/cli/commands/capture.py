@@ -12,7 +12,7 @@ import click
 from kolm.capture import exporters, importers
 from kolm.cli import output
 from kolm.cli.commands import capture_rows
-from kolm.cli.options import STORE
+from kolm.cli.options import FILE, STORE
 from kolm.counting import counted
 
 if TYPE_CHECKING:
@@ -111,7 +111,7 @@ def _listed(table: Mapping[str, importers.Importer | exporters.Exporter]) -> str
 @click.option("--skip-bad", is_flag=True, help="Leave bad rows out and list them.")
 @click.option(
     "--refused",
-    type=click.Path(dir_okay=False, path_type=Path),
+    type=FILE,
     metavar="FILE",
     help="Where --skip-bad lists them; default: refused/NAME.jsonl in the store.",
 )
@@ -177,7 +177,7 @@ def import_(
 
 
 @command.command("export", epilog=_listed(exporters.TABLE))
-@click.argument("target", type=click.Path(dir_okay=False, path_type=Path), metavar="FILE")
+@click.argument("target", type=FILE, metavar="FILE")
 @STORE
 @click.option(
     "--format", "form", type=click.Choice(tuple(exporters.TABLE)), help="Default: by name."

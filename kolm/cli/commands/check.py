@@ -10,6 +10,7 @@ import click
 
 from kolm.cli import output
 from kolm.cli.exit_codes import ExitCode, code_of_family
+from kolm.cli.options import SPEC
 from kolm.errors import KolmError
 
 if TYPE_CHECKING:
@@ -20,9 +21,7 @@ TONES = {"ok": "good", "warning": "warn", "failed": "bad"}
 
 
 @click.command(short_help="Does this spec fit this data and this machine? Changes nothing.")
-@click.argument(
-    "spec", default="kolm.yaml", type=click.Path(path_type=Path, dir_okay=False), required=False
-)
+@SPEC
 def command(spec: Path) -> int:
     """Check SPEC against its data and this machine, without training and without a GPU.
 

@@ -9,6 +9,7 @@ import click
 
 from kolm.cli import output
 from kolm.cli.exit_codes import ExitCode
+from kolm.cli.options import FILE, KEY, SPEC, output_option
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -20,23 +21,15 @@ SHOWN_CASES = 10  # enough to see what kind of question fails; all are in predic
 
 
 @click.command(short_help="Check, train, evaluate, seal and sign: spec and captures to a bundle.")
-@click.argument(
-    "spec", default="kolm.yaml", type=click.Path(path_type=Path, dir_okay=False), required=False
-)
+@SPEC
 @click.option(
     "--dry-run",
     is_flag=True,
     help="Check all that kolm check does, print the lock and stop; nothing is trained.",
 )
-@click.option(
-    "--output",
-    "-o",
-    "target",
-    type=click.Path(path_type=Path, dir_okay=False),
-    help="The bundle to write. Default: NAME.kolm beside the spec.",
-)
+@output_option("The bundle to write. Default: NAME.kolm beside the spec.")
 @click.option("--force", is_flag=True, help="Replace another file at the output.")
-@click.option("--key", metavar="NAME", help="The signing key. Default: the only one there is.")
+@KEY
 @click.option(
     "--allow-below-gate",
     is_flag=True,
@@ -44,7 +37,7 @@ SHOWN_CASES = 10  # enough to see what kind of question fails; all are in predic
 )
 @click.option(
     "--policy",
-    type=click.Path(path_type=Path, dir_okay=False),
+    type=FILE,
     help="Seal only what passes these demands (JSON), as a buyer's kolm verify will ask.",
 )
 def command(

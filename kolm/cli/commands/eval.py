@@ -8,39 +8,29 @@ import click
 
 from kolm.cli import output
 from kolm.cli.exit_codes import ExitCode
-from kolm.cli.options import BELOW_GATE, POLICY, TRUST
+from kolm.cli.options import BASE, BELOW_GATE, BUNDLE, FOLDER, KEY, POLICY, TRUST, output_option
 
 
 @click.command(short_help="Score a bundle on your own captures, as a signed claim.")
-@click.argument("bundle", type=click.Path(path_type=Path, dir_okay=False))
+@BUNDLE
 @click.option(
     "--captures",
     required=True,
-    type=click.Path(path_type=Path, file_okay=False),
+    type=FOLDER,
     help="The folder of a capture store; all of its captures are scored.",
 )
 @click.option(
     "--trained-on",
-    type=click.Path(path_type=Path, file_okay=False),
+    type=FOLDER,
     metavar="DIR",
     help="The store that BUNDLE was compiled from: near twins of its pictures are counted too.",
 )
-@click.option(
-    "--base",
-    type=click.Path(path_type=Path, file_okay=False),
-    help="The base: its folder or name, when it is not an embedded one.",
-)
+@BASE
 @TRUST
 @POLICY
 @BELOW_GATE
-@click.option("--key", metavar="NAME", help="The signing key. Default: the only one there is.")
-@click.option(
-    "--output",
-    "-o",
-    "target",
-    type=click.Path(path_type=Path, dir_okay=False),
-    help="Write a copy of the bundle with the claim here. Default: add it to BUNDLE.",
-)
+@KEY
+@output_option("Write a copy of the bundle with the claim here. Default: add it to BUNDLE.")
 @click.option("--force", is_flag=True, help="Replace another file at the output.")
 def command(
     bundle: Path,

@@ -7,12 +7,13 @@ from pathlib import Path
 import click
 
 from kolm.cli import output
+from kolm.cli.options import FOLDER
 
 EXAMPLE_NAMES = ("easy-vqa", "gauges", "plates")
 
 
 @click.command(short_help="Start a project folder with a spec and, if wanted, example data.")
-@click.argument("folder", default=".", type=click.Path(path_type=Path, file_okay=False))
+@click.argument("folder", default=".", type=FOLDER)
 @click.option(
     "--example",
     type=click.Choice(EXAMPLE_NAMES),

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from kolm.cli import output
+from kolm.cli.options import BUNDLE, FOLDER
 from kolm.counting import counted
 
 if TYPE_CHECKING:
@@ -20,10 +21,10 @@ _SHOWN_SLICES = 8  # the worst ones tell the most
 
 
 @click.command(short_help="Show what a bundle holds and claims, without running anything.")
-@click.argument("bundle", type=click.Path(path_type=Path, dir_okay=False))
+@BUNDLE
 @click.option(
     "--unpack",
-    type=click.Path(path_type=Path, file_okay=False),
+    type=FOLDER,
     help="Write the members into this folder, e.g. for PeftModel.from_pretrained.",
 )
 def command(bundle: Path, unpack: Path | None) -> None:

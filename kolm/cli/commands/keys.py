@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, cast
 import click
 
 from kolm.cli import output
+from kolm.cli.options import FILE, output_option
 from kolm.cli.passphrase import VARIABLE, new_passphrase
 from kolm.sign.signers import SIGNERS
 
@@ -65,7 +66,7 @@ def list_() -> None:
 
 
 @command.command("trust")
-@click.argument("pubkey", metavar="PUBKEY", type=click.Path(dir_okay=False, path_type=Path))
+@click.argument("pubkey", metavar="PUBKEY", type=FILE)
 @click.option(
     "--as",
     "name",
@@ -105,13 +106,7 @@ def trust_(pubkey: Path, name: str, roles: tuple[str, ...], rules: tuple[str, ..
 
 @command.command("export")
 @click.argument("name", required=False)
-@click.option(
-    "--output",
-    "-o",
-    "target",
-    type=click.Path(dir_okay=False, path_type=Path),
-    help="Write the PEM text to this file instead of stdout.",
-)
+@output_option("Write the PEM text to this file instead of stdout.")
 @click.option("--force", is_flag=True, help="Replace another file, but never a private key.")
 def export(name: str | None, target: Path | None, force: bool) -> None:
     """Show the public half of a key, for those who should trust it."""

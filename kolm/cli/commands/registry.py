@@ -9,7 +9,7 @@ import click
 
 from kolm.cli import output
 from kolm.cli.exit_codes import ExitCode
-from kolm.cli.options import BELOW_GATE, POLICY, TRUST
+from kolm.cli.options import BELOW_GATE, BUNDLE, KEY, POLICY, TRUST, output_option
 
 if TYPE_CHECKING:
     from kolm.digest import Digest
@@ -63,10 +63,10 @@ def init(folder: str) -> None:
 
 
 @command.command("publish")
-@click.argument("bundle", type=click.Path(path_type=Path, dir_okay=False))
+@BUNDLE
 @click.argument("target", metavar="NAME@VERSION")
 @REGISTRY
-@click.option("--key", metavar="NAME", help="The signing key. Default: the only one there is.")
+@KEY
 @POLICY
 @BELOW_GATE
 def publish(
@@ -114,13 +114,7 @@ def publish(
 @command.command("pull")
 @click.argument("reference", metavar="NAME[@VERSION]|CID")
 @REGISTRY
-@click.option(
-    "--output",
-    "-o",
-    "target",
-    type=click.Path(path_type=Path, dir_okay=False),
-    help="The file to write. Default: NAME-VERSION.kolm in this folder.",
-)
+@output_option("The file to write. Default: NAME-VERSION.kolm in this folder.")
 @click.option("--force", is_flag=True, help="Replace an existing file.")
 @POLICY
 @BELOW_GATE

@@ -7,25 +7,21 @@ from pathlib import Path
 import click
 
 from kolm.cli import output
-from kolm.cli.options import BELOW_GATE, POLICY, TRUST
+from kolm.cli.options import BASE, BELOW_GATE, BUNDLE, FILE, POLICY, TRUST
 
 
 @click.command(short_help="Answer one prompt about an image with a bundle.")
-@click.argument("bundle", type=click.Path(path_type=Path, dir_okay=False))
+@BUNDLE
 @click.option(
     "--image",
     "images",
     multiple=True,
     required=True,
-    type=click.Path(path_type=Path, dir_okay=False),
+    type=FILE,
     help="The image; may be given repeatedly.",
 )
 @click.option("--prompt", required=True, help="The question about it.")
-@click.option(
-    "--base",
-    type=click.Path(path_type=Path, file_okay=False),
-    help="The base: its folder or name, when it is not an embedded one.",
-)
+@BASE
 @TRUST
 @POLICY
 @BELOW_GATE
