@@ -1,4 +1,7 @@
-"""The command line: options that several commands share, so that they mean the same in each."""
+"""The command line: options that several commands share, so that they mean the same in each.
+
+An option is called as the argument of an action that it becomes, so that a command hands it on.
+"""
 
 from __future__ import annotations
 
@@ -15,12 +18,9 @@ FOLDER = click.Path(path_type=Path, file_okay=False)
 SPEC = click.argument("spec", default="kolm.yaml", type=FILE, required=False)
 BUNDLE = click.argument("bundle", type=FILE)
 KEY = click.option("--key", metavar="NAME", help="The signing key. Default: the only one there is.")
-TRUST = click.option(
-    "--trust", "trust_file", type=FILE, help="A trust file to use instead of your own."
-)
+TRUST = click.option("--trust", type=FILE, help="A trust file to use instead of your own.")
 POLICY = click.option(
     "--policy",
-    "policy_file",
     type=FILE,
     help="What the bundle must pass (JSON). Default: the built-in policy.",
 )
@@ -34,7 +34,6 @@ BELOW_GATE = click.option(
 )
 STORE = click.option(
     "--store",
-    "folder",
     type=FOLDER,
     default=Path("captures"),
     show_default=True,
@@ -45,4 +44,4 @@ STORE = click.option(
 
 def output_option(text: str) -> Callable[[F], F]:
     """``--output FILE``, with what is written there."""
-    return click.option("--output", "-o", "target", type=FILE, help=text)
+    return click.option("--output", "-o", type=FILE, help=text)

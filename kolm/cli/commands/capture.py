@@ -18,7 +18,6 @@ from kolm.counting import counted
 if TYPE_CHECKING:
     from kolm.actions.capturing import TakenIn
     from kolm.records.answers import CaptureSnapshot, CaptureStats
-    from kolm.records.sides import Split
 
 
 FORMATS = tuple(name for name, form in importers.TABLE.items() if not form.packaged)
@@ -65,32 +64,13 @@ for _command in capture_rows.COMMANDS:
 @click.option("--response", required=True, help="The correct answer.")
 @click.option("--rejected", help="A worse answer, stored beside it.")
 @TAGS
-@click.option("--license", "license_id", default="", help="SPDX id of the row's licence.")
+@click.option("--license", default="", help="SPDX id of the row's licence.")
 @click.option("--split", type=SPLITS, help="The side of the split for this row.")
-def add(
-    folder: Path,
-    images: tuple[str, ...],
-    prompt: str,
-    response: str,
-    rejected: str | None,
-    tags: tuple[str, ...],
-    license_id: str,
-    split: Split | None,
-) -> None:
+def add(store: Path, **asked: Any) -> None:
     """Add one capture."""
     from kolm.actions import capturing
 
-    added = capturing.add_capture(
-        folder,
-        images=images,
-        prompt=prompt,
-        response=response,
-        rejected=rejected,
-        tags=tags,
-        license=license_id,
-        split=split,
-    )
-    _answer_taken("add", folder, added)
+    _answer_taken("add", store, capturing.add_capture(store, **asked))
 
 
 def _listed(table: Mapping[str, importers.Importer | exporters.Exporter]) -> str:
@@ -117,9 +97,7 @@ def _listed(table: Mapping[str, importers.Importer | exporters.Exporter]) -> str
 )
 @click.option("--force", is_flag=True, help="Overwrite the file that --refused names.")
 @TAGS
-@click.option(
-    "--license", "license_id", default="", help="Licence (SPDX id) of rows that state none."
-)
+@click.option("--license", default="", help="Licence (SPDX id) of rows that state none.")
 @click.option("--split", type=SPLITS, help="Side of the split for rows that state none.")
 @click.option("--coerce", is_flag=True, help="Take numbers, true and false as answers.")
 @click.option(
@@ -133,22 +111,7 @@ def _listed(table: Mapping[str, importers.Importer | exporters.Exporter]) -> str
     "--rename", "renamed", multiple=True, metavar="KEY=NAME", help="Read KEY as NAME; repeatable."
 )
 @_format_options
-def import_(
-    source: str,
-    folder: Path,
-    form: str | None,
-    images: Path | None,
-    skip_bad: bool,
-    refused: Path | None,
-    force: bool,
-    tags: tuple[str, ...],
-    license_id: str,
-    split: Split | None,
-    coerce: bool,
-    ignored: tuple[str, ...],
-    renamed: tuple[str, ...],
-    options: dict[str, str],
-) -> None:
+def import_(source: str, store: Path, renamed: tuple[str, ...], **asked: Any) -> None:
     """Import rows from a file, a folder, standard input (-), or an installed package.
 
     Rows are prompt and response, chat messages, or conversations; text files may be packed with
@@ -158,22 +121,12 @@ def import_(
 
     taken = capturing.import_captures(
         source,
-        store=folder,
-        form=form,
-        images=images,
-        options=options,
-        tags=tags,
-        license=license_id,
-        split=split,
-        coerce=coerce,
-        ignored=ignored,
+        store=store,
         renamed=dict(map(_renaming, renamed)),
-        skip_bad=skip_bad,
-        refused=refused,
-        force=force,
         reporter=output.current().reporter,
+        **asked,
     )
-    _answer_taken("import", folder, taken)
+    _answer_taken("import", store, taken)
 
 
 @command.command("export", epilog=_listed(exporters.TABLE))
@@ -184,9 +137,7 @@ def import_(
 )
 @TAGS
 @click.option("--force", is_flag=True, help="Replace FILE if it exists.")
-def export(
-    target: Path, folder: Path, form: str | None, tags: tuple[str, ...], force: bool
-) -> None:
+def export(target: Path, form: str | None, **asked: Any) -> None:
     """Write captures to FILE, and their images into it or into a folder beside it.
 
     Importing FILE gives the same captures again.
@@ -195,9 +146,7 @@ def export(
 
     out = output.current()
     form = form or exporters.guess(target)
-    done = capturing.export_captures(
-        target, store=folder, form=form, tags=tags, force=force, reporter=out.reporter
-    )
+    done = capturing.export_captures(target, form=form, reporter=out.reporter, **asked)
     document = {
         "captures": done.captures,
         "file": str(done.file),
@@ -213,11 +162,11 @@ def export(
 
 @command.command("stats")
 @STORE
-def stats(folder: Path) -> None:
+def stats(store: Path) -> None:
     """Count what the store holds: captures, images, sides, sources, licences, tags."""
     from kolm.actions import stored_captures
 
-    found = stored_captures.count_captures(folder)
+    found = stored_captures.count_captures(store)
     output.current().answer(
         "cli-capture-stats",
         found,
@@ -249,20 +198,11 @@ def stats(folder: Path) -> None:
     help="Across sides: refuse, count, drop from train, or keep on one side (hash split only). "
     "Default: refuse for a hash split, report for an official one.",
 )
-def snapshot(
-    folder: Path, kind: str, eval_share: str, validation: str, near_duplicates: str | None
-) -> None:
+def snapshot(store: Path, **asked: Any) -> None:
     """Freeze the store's captures under one root, split so that no image is on two sides."""
     from kolm.actions import capturing
 
-    frozen = capturing.take_snapshot(
-        folder,
-        kind=kind,
-        eval_share=eval_share,
-        validation=validation,
-        near_duplicates=near_duplicates,
-        reporter=output.current().reporter,
-    )
+    frozen = capturing.take_snapshot(store, reporter=output.current().reporter, **asked)
     taken, target = frozen.snapshot, None if frozen.folder is None else str(frozen.folder)
     document: CaptureSnapshot = {
         "digest": taken.digest,
@@ -283,14 +223,14 @@ def _renaming(text: str) -> tuple[str, str]:
     return key, name
 
 
-def _answer_taken(verb: str, folder: Path, answer: TakenIn) -> None:
+def _answer_taken(verb: str, store: Path, answer: TakenIn) -> None:
     taken, total, listed = answer
-    document = {"store": str(folder), "total": total, **taken.to_document()}
+    document = {"store": str(store), "total": total, **taken.to_document()}
     if listed is not None:
         document["refused_file"] = str(listed)
     text = (
         f"{counted(taken.captures, 'capture')} and "
-        f"{counted(taken.images, 'image')} added to {folder}, "
+        f"{counted(taken.images, 'image')} added to {store}, "
         f"{taken.known} known already; {total} in all"
     )
     output.current().answer(f"cli-capture-{verb}", document, text, brief=str(taken.captures))

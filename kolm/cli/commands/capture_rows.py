@@ -23,14 +23,14 @@ SHOWN_TEXT = 60  # characters of a prompt or an answer in a list
 @click.option("--tag", "tags", multiple=True, metavar="TAG", help="Only with all of these tags.")
 @click.option("--limit", type=click.IntRange(0), default=SHOWN_ROWS, show_default=True,
               help="Lines to show; 0: all. JSON has all.")  # fmt: skip
-def list_(folder: Path, tags: tuple[str, ...], limit: int) -> None:
+def list_(store: Path, tags: tuple[str, ...], limit: int) -> None:
     """List captures: id, file and row, side, prompt and answer."""
     from kolm.actions import stored_captures
 
-    rows = stored_captures.list_captures(folder, tags=tags)
+    rows = stored_captures.list_captures(store, tags=tags)
     output.current().answer(
         "cli-capture-list",
-        {"store": str(folder), "captures": rows},
+        {"store": str(store), "captures": rows},
         lambda: _list_text(output.in_lines(rows), limit),
         brief="\n".join(row["id"] for row in rows),
     )
@@ -39,7 +39,7 @@ def list_(folder: Path, tags: tuple[str, ...], limit: int) -> None:
 @click.command("show")
 @click.argument("capture", metavar="CAPTURE")
 @STORE
-def show(capture: str, folder: Path) -> None:
+def show(capture: str, store: Path) -> None:
     """Show one capture in full.
 
     CAPTURE is its file and row as kolm capture list shows it (pairs.jsonl:7), its id, or the first
@@ -47,7 +47,7 @@ def show(capture: str, folder: Path) -> None:
     """
     from kolm.actions import stored_captures
 
-    found = stored_captures.show_capture(capture, store=folder)
+    found = stored_captures.show_capture(capture, store=store)
     output.current().answer(
         "cli-capture-show", found, lambda: _show_text(output.in_lines(found)), brief=found["id"]
     )
@@ -56,7 +56,7 @@ def show(capture: str, folder: Path) -> None:
 @click.command("remove")
 @click.argument("captures", metavar="CAPTURE...", nargs=-1, required=True)
 @STORE
-def remove(captures: tuple[str, ...], folder: Path) -> None:
+def remove(captures: tuple[str, ...], store: Path) -> None:
     """Remove captures, and images that no other capture shows.
 
     CAPTURE is a file and row, an id, or the first digits of an id, as for kolm capture show. All
@@ -64,10 +64,10 @@ def remove(captures: tuple[str, ...], folder: Path) -> None:
     """
     from kolm.actions import stored_captures
 
-    removed = stored_captures.remove_captures(captures, store=folder)
+    removed = stored_captures.remove_captures(captures, store=store)
     text = (
         f"{counted(removed['captures'], 'capture')} and "
-        f"{counted(removed['images'], 'image')} removed from {folder}; "
+        f"{counted(removed['images'], 'image')} removed from {store}; "
         f"{counted(removed['total'], 'capture')} in the store now"
     )
     output.current().answer("cli-capture-remove", removed, text, brief=str(removed["captures"]))
@@ -75,11 +75,11 @@ def remove(captures: tuple[str, ...], folder: Path) -> None:
 
 @click.command("verify")
 @STORE
-def verify(folder: Path) -> None:
+def verify(store: Path) -> None:
     """Read everything again: captures hash to their ids, image files to their names."""
     from kolm.actions import stored_captures
 
-    found = stored_captures.verify_captures(folder)
+    found = stored_captures.verify_captures(store)
     captures, files = found["captures"], found["image_files"]
     text = f"{counted(captures, 'capture')} and {counted(files, 'image file')} are intact"
     output.current().answer("cli-capture-verify", found, text, brief=str(captures))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -40,15 +40,7 @@ SHOWN_CASES = 10  # enough to see what kind of question fails; all are in predic
     type=FILE,
     help="Seal only what passes these demands (JSON), as a buyer's kolm verify will ask.",
 )
-def command(
-    spec: Path,
-    dry_run: bool,
-    target: Path | None,
-    force: bool,
-    key: str | None,
-    allow_below_gate: bool,
-    policy: Path | None,
-) -> int:
+def command(spec: Path, dry_run: bool, **asked: Any) -> int:
     """Compile SPEC: check, train, evaluate, seal and sign. A killed run resumes.
 
     Below the gate (K-score and every floor) nothing is sealed, and the exit code is 1. A bundle of
@@ -60,15 +52,7 @@ def command(
 
     out = output.current()
     result = actions.compile(
-        spec,
-        output=target,
-        force=force,
-        dry_run=dry_run,
-        allow_below_gate=allow_below_gate,
-        key=key,
-        policy=policy,
-        ask_passphrase=ask_passphrase,
-        reporter=out.reporter,
+        spec, dry_run=dry_run, ask_passphrase=ask_passphrase, reporter=out.reporter, **asked
     )
     if dry_run:
         document = {"dry_run": True, "lock": result.lock}
@@ -79,7 +63,7 @@ def command(
         describe(result),
         lambda: _for_people(result, out),
         brief=result.cid or "",
-        wrote=target,
+        wrote=asked["output"],
     )
     sealed = result.bundle is not None
     return ExitCode.DONE if sealed else ExitCode.NO

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -32,18 +33,7 @@ from kolm.cli.options import BASE, BELOW_GATE, BUNDLE, FOLDER, KEY, POLICY, TRUS
 @KEY
 @output_option("Write a copy of the bundle with the claim here. Default: add it to BUNDLE.")
 @click.option("--force", is_flag=True, help="Replace another file at the output.")
-def command(
-    bundle: Path,
-    captures: Path,
-    trained_on: Path | None,
-    base: Path | None,
-    trust_file: Path | None,
-    policy_file: Path | None,
-    allow_below_gate: bool,
-    key: str | None,
-    target: Path | None,
-    force: bool,
-) -> int:
+def command(bundle: Path, **asked: Any) -> int:
     """Score BUNDLE on your own captures and sign what came out.
 
     The content id does not change: a claim is beside the content. The exit code is 1 when the
@@ -55,18 +45,7 @@ def command(
 
     out = output.current()
     result = actions.evaluate_bundle(
-        bundle,
-        captures=captures,
-        trained_on=trained_on,
-        base=base,
-        trust=trust_file,
-        policy=policy_file,
-        allow_below_gate=allow_below_gate,
-        key=key,
-        ask_passphrase=ask_passphrase,
-        output=target,
-        force=force,
-        reporter=out.reporter,
+        bundle, ask_passphrase=ask_passphrase, reporter=out.reporter, **asked
     )
     document = {
         "bundle": str(result.bundle),
@@ -86,6 +65,6 @@ def command(
             ]
         ),
         brief=str(result.kscore["composite"]),
-        wrote=target,
+        wrote=asked["output"],
     )
     return ExitCode.DONE if result.gate_passed else ExitCode.NO

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import click
 
@@ -108,11 +108,11 @@ def trust_(pubkey: Path, name: str, roles: tuple[str, ...], rules: tuple[str, ..
 @click.argument("name", required=False)
 @output_option("Write the PEM text to this file instead of stdout.")
 @click.option("--force", is_flag=True, help="Replace another file, but never a private key.")
-def export(name: str | None, target: Path | None, force: bool) -> None:
+def export(name: str | None, **asked: Any) -> None:
     """Show the public half of a key, for those who should trust it."""
     from kolm.actions import keyring
 
-    found = keyring.export_key(name, output=target, force=force)
+    found, target = keyring.export_key(name, **asked), asked["output"]
     document = {
         "algorithm": found.algorithm,
         "key": found.keyid,

@@ -18,7 +18,6 @@ if TYPE_CHECKING:
 
 REGISTRY = click.option(
     "--registry",
-    "folder",
     type=click.Path(file_okay=False),  # a text: a path would change other addresses
     default="registry",
     show_default=True,
@@ -69,14 +68,7 @@ def init(folder: str) -> None:
 @KEY
 @POLICY
 @BELOW_GATE
-def publish(
-    bundle: Path,
-    target: str,
-    folder: str,
-    key: str | None,
-    policy_file: Path | None,
-    allow_below_gate: bool,
-) -> None:
+def publish(bundle: Path, target: str, **asked: Any) -> None:
     """Verify BUNDLE and publish it as NAME@VERSION.
 
     Publishing the same bundle again changes nothing; another bundle under a published version is
@@ -86,14 +78,7 @@ def publish(
     from kolm.cli.passphrase import ask_passphrase
 
     published = registries.publish(
-        bundle,
-        target,
-        registry=folder,
-        key=key,
-        policy=policy_file,
-        allow_below_gate=allow_below_gate,
-        ask_passphrase=ask_passphrase,
-        reporter=output.current().reporter,
+        bundle, target, ask_passphrase=ask_passphrase, reporter=output.current().reporter, **asked
     )
     entry = published.entry
     document = {
@@ -119,31 +104,14 @@ def publish(
 @POLICY
 @BELOW_GATE
 @TRUST
-def pull(
-    reference: str,
-    folder: str,
-    target: Path | None,
-    force: bool,
-    policy_file: Path | None,
-    allow_below_gate: bool,
-    trust_file: Path | None,
-) -> None:
+def pull(reference: str, **asked: Any) -> None:
     """Fetch a bundle, verify it, and write its file.
 
     A bare NAME means its highest release.
     """
     from kolm.actions import registries
 
-    pulled = registries.pull(
-        reference,
-        registry=folder,
-        output=target,
-        force=force,
-        trust=trust_file,
-        policy=policy_file,
-        allow_below_gate=allow_below_gate,
-        reporter=output.current().reporter,
-    )
+    pulled = registries.pull(reference, reporter=output.current().reporter, **asked)
     entry = pulled.signed.entry
     document = {
         "name": entry["name"],
@@ -158,7 +126,7 @@ def pull(
         document,
         f"{text}\n  cid  {document['cid']}",
         brief=str(pulled.path),
-        wrote=target,
+        wrote=asked["output"],
     )
 
 
@@ -166,9 +134,9 @@ def pull(
 @click.argument("name", required=False)
 @REGISTRY
 @TRUST
-def list_(name: str | None, folder: str, trust_file: Path | None) -> None:
+def list_(name: str | None, **asked: Any) -> None:
     """List the names with their highest version, or all versions of NAME."""
-    listings = _browse(folder, trust_file, name=name)
+    listings = _browse(name=name, **asked)
     _answer_listings("list", listings, every_version=name is not None)
 
 
@@ -176,9 +144,9 @@ def list_(name: str | None, folder: str, trust_file: Path | None) -> None:
 @click.argument("words", nargs=-1, required=True, metavar="WORD...")
 @REGISTRY
 @TRUST
-def search(words: tuple[str, ...], folder: str, trust_file: Path | None) -> int:
+def search(**asked: Any) -> int:
     """List the names that contain every WORD; the exit code is 1 if there is none."""
-    listings = _browse(folder, trust_file, words=words)
+    listings = _browse(**asked)
     _answer_listings("search", listings, every_version=False)
     return ExitCode.DONE if listings else ExitCode.NO
 
@@ -187,14 +155,12 @@ def search(words: tuple[str, ...], folder: str, trust_file: Path | None) -> int:
 @click.argument("reference", metavar="NAME[@VERSION]|CID")
 @REGISTRY
 @TRUST
-def show(reference: str, folder: str, trust_file: Path | None) -> None:
+def show(reference: str, **asked: Any) -> None:
     """Show what a published bundle says: receipt, evaluation, K-score. Runs nothing."""
     from kolm.actions import registries
     from kolm.cli.registry_text import bundle_text
 
-    found = registries.show(
-        reference, registry=folder, trust=trust_file, reporter=output.current().reporter
-    )
+    found = registries.show(reference, reporter=output.current().reporter, **asked)
     output.current().answer(
         "cli-registry-show", found, lambda: bundle_text(found), brief=found["entry"]["cid"]
     )
@@ -204,15 +170,13 @@ def show(reference: str, folder: str, trust_file: Path | None) -> None:
 @REGISTRY
 @POLICY
 @TRUST
-def verify(folder: str, policy_file: Path | None, trust_file: Path | None) -> int:
+def verify(**asked: Any) -> int:
     """Re-check every history, signature, file and bundle of the registry."""
     from kolm.actions import registries
     from kolm.cli.registry_text import audit_text
 
     out = output.current()
-    found = registries.verify_registry(
-        folder, trust=trust_file, policy=policy_file, reporter=out.reporter
-    ).to_document()
+    found = registries.verify_registry(reporter=out.reporter, **asked).to_document()
     headline = out.paint(found["verdict"].replace("_", " "), TONES[found["verdict"]])
     out.answer(
         "cli-registry-verify",
@@ -229,11 +193,10 @@ def _cid(content: Digest) -> str:
     return cid_of(content)
 
 
-def _browse(folder: str, trust_file: Path | None, **asked: Any) -> list[RegistryListListing]:
+def _browse(**asked: Any) -> list[RegistryListListing]:
     from kolm.actions import registries
 
-    told = output.current().reporter
-    return registries.list_registry(folder, trust=trust_file, reporter=told, **asked)
+    return registries.list_registry(reporter=output.current().reporter, **asked)
 
 
 def _answer_listings(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -25,15 +26,7 @@ from kolm.cli.options import BASE, BELOW_GATE, BUNDLE, FILE, POLICY, TRUST
 @TRUST
 @POLICY
 @BELOW_GATE
-def command(
-    bundle: Path,
-    images: tuple[Path, ...],
-    prompt: str,
-    base: Path | None,
-    trust_file: Path | None,
-    policy_file: Path | None,
-    allow_below_gate: bool,
-) -> None:
+def command(bundle: Path, prompt: str, **asked: Any) -> None:
     """Answer one prompt about an image with BUNDLE, greedily, as the evaluation did.
 
     Verifies first, with the base: what does not pass is not loaded.
@@ -41,16 +34,7 @@ def command(
     from kolm import actions
 
     out = output.current()
-    answer = actions.run(
-        bundle,
-        images=images,
-        prompt=prompt,
-        base=base,
-        trust=trust_file,
-        policy=policy_file,
-        allow_below_gate=allow_below_gate,
-        reporter=out.reporter,
-    )
+    answer = actions.run(bundle, prompt=prompt, reporter=out.reporter, **asked)
     document = {
         "content_id": answer.content_id,
         "prompt": prompt,

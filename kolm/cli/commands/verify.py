@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -38,15 +38,7 @@ _PATH = click.Path(path_type=Path)
     "Needs --captures and the extra train.",
 )
 @click.option("--id", "wanted", metavar="ID", help="The content id you expect: a CID or sha256:…")
-def command(
-    bundle: Path,
-    policy: Path | None,
-    trust_file: Path | None,
-    base: Path | None,
-    captures: Path | None,
-    rescore: int | None,
-    wanted: str | None,
-) -> None:
+def command(bundle: Path, rescore: int | None, wanted: str | None, **asked: Any) -> None:
     """Recheck what BUNDLE says, without trusting its publisher.
 
     Asks numbered questions and shows how each answer is known. Without options it needs no
@@ -60,13 +52,10 @@ def command(
     out = output.current()
     report = verify(
         bundle,
-        policy=policy,
-        trust=trust_file,
         reporter=out.reporter if rescore else None,  # nothing else takes long enough to tell
-        base=base,
-        captures=captures,
         rescore=rescore,
         expected_id=_content_id(wanted) if wanted else None,
+        **asked,
     )
     out.answer(
         "verification",
