@@ -90,6 +90,17 @@ def _at(document: Any, pointer: str) -> Any:
     return document
 
 
+def defaults(part: Schema) -> dict[str, Any]:
+    """The defaults that a schema states for the keys of an object, fractions as decimal strings."""
+    stated = {key: sub for key, sub in part["properties"].items() if "default" in sub}
+    return {
+        key: canonical.decimal(sub["default"], None)
+        if sub.get("type") == "number"
+        else sub["default"]
+        for key, sub in stated.items()
+    }
+
+
 @cache
 def checker(name: str) -> Checker:
     """The compiled checker of a schema: gives the first problem of a value, or None."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from kolm import canonical, schema
+from kolm import schema
 from kolm.errors import Refused
 from kolm.methods.ia3 import Ia3
 from kolm.methods.lora import Lora
@@ -68,20 +68,9 @@ def resolve(options: Mapping[str, object], family: Family, *, vision: bool) -> d
     """
     kind = str(options.get("kind", DEFAULT))
     known = _kind_of({"kind": kind})
-    filled = {**_defaults(kind), "kind": kind, **options}
+    stated = schema.defaults(schema.load(f"methods/{kind}")["$defs"]["spec"])
+    filled = {**stated, "kind": kind, **options}
     return to_document(known.resolve(filled, family, vision=vision))
-
-
-def _defaults(kind: str) -> dict[str, object]:
-    """What a method's fragment states for options that a spec leaves out."""
-    options = schema.load(f"methods/{kind}")["$defs"]["spec"]["properties"]
-    return {
-        name: canonical.decimal(option["default"], None)
-        if option.get("type") == "number"
-        else option["default"]
-        for name, option in options.items()
-        if "default" in option
-    }
 
 
 def resolved_again(method: Method, family: Family, *, vision: bool) -> Method:
