@@ -41,19 +41,44 @@ class Captures:
     """
 
     def __init__(self, members: Iterable[Member]) -> None:
-        """Number the looks of the members, which are gone through once for each kind of look."""
+        """Number the looks of the members, which are gone through once."""
         self._ids = bytearray()
         self._ends = array("I", [0])  # of each member's images
-        kinds = 0
+        self._shown: list[bytearray] = []  # of each kind the looks of all images, side by side
+        self._kinds = bytearray()  # how many looks each image has
         stated = []
         for member in members:
             self._ids += digest.raw_of(member.id)
             self._ends.append(self._ends[-1] + len(member.images))
-            kinds = max(kinds, *map(len, member.images), 0)
             stated.append(member.split)
+            for looks in member.images:
+                self._add(looks)
         self.given = array("I", sorted(range(len(stated)), key=self._raw))
         self.stated = [stated[place] for place in self.given]
-        self.alike = [_numbers(members, kind) for kind in range(kinds)]
+        self.alike = [self._numbers(kind) for kind in range(len(self._shown))]
+
+    def _add(self, looks: Looks) -> None:
+        while len(self._shown) < len(looks):
+            self._shown.append(bytearray(32 * len(self._kinds)))
+        for kind, shown in enumerate(self._shown):
+            shown += digest.raw_of(looks[kind]) if kind < len(looks) else bytes(32)
+        self._kinds.append(len(looks))
+
+    def _numbers(self, kind: int) -> array[int]:
+        """Of each image the place of the first image with the same look of a kind."""
+        count = len(self._kinds)
+        numbers = array("I", [_NONE]) * count
+        slots = array("I", [_NONE]) * (2 * count + 1)  # a dict would hold every look once more
+        for image in (image for image, kinds in enumerate(self._kinds) if kind < kinds):
+            look = self._look(image, kind)
+            slot = hash(look) % len(slots)
+            while slots[slot] != _NONE and self._look(slots[slot], kind) != look:
+                slot = (slot + 1) % len(slots)
+            numbers[image] = slots[slot] = min(slots[slot], image)
+        return numbers
+
+    def _look(self, image: int, kind: int) -> bytes:
+        return bytes(self._shown[kind][32 * image : 32 * image + 32])
 
     def __len__(self) -> int:
         return len(self.given)
@@ -64,6 +89,10 @@ class Captures:
     def id_of(self, capture: int) -> Digest:
         """The id of a capture."""
         return digest.of_hex(self._raw(self.given[capture]).hex())
+
+    def look_of(self, image: int, kind: int) -> Digest:
+        """A look of an image by its place."""
+        return digest.of_hex(self._look(image, kind).hex())
 
     def images(self, capture: int) -> range:
         """The places of a capture's images."""
@@ -88,17 +117,6 @@ class Captures:
         for given in self.given:
             hasher.update(self._raw(given))
         return hasher.digest()
-
-
-def _numbers(members: Iterable[Member], kind: int) -> array[int]:
-    """Of each image the place of the first image with the same look of a kind."""
-    first: dict[bytes, int] = {}
-    numbers = array("I")
-    for looks in (looks for member in members for looks in member.images):
-        place = len(numbers)
-        has = kind < len(looks)
-        numbers.append(first.setdefault(digest.raw_of(looks[kind]), place) if has else _NONE)
-    return numbers
 
 
 class Groups(NamedTuple):

@@ -127,7 +127,7 @@ def assign(members: Iterable[Member], rule: SplitRule) -> list[Placed]:
     """The side of every capture, in the order of the members, before near twins are dropped.
 
     Args:
-        members: gone through several times.
+        members: gone through once.
         rule: how they are put on sides.
 
     Raises:
@@ -135,9 +135,7 @@ def assign(members: Iterable[Member], rule: SplitRule) -> list[Placed]:
             would be empty.
     """
     captures = Captures(members)
-    placed = (
-        _official(captures, members, rule) if rule.kind == "official" else _hashed(captures, rule)
-    )
+    placed = _official(captures, rule) if rule.kind == "official" else _hashed(captures, rule)
     sides: list[Placed] = [NO_SIDE] * len(captures)
     for given, side in zip(captures.given, placed, strict=True):
         sides[given] = side
@@ -224,7 +222,7 @@ def _hold_out(
     return ranked[taken:]
 
 
-def _official(captures: Captures, members: Iterable[Member], rule: SplitRule) -> list[Placed]:
+def _official(captures: Captures, rule: SplitRule) -> list[Placed]:
     sides: list[Placed] = [side for side in captures.stated if side is not None]
     if len(sides) < len(captures):
         unstated = [place for place, side in enumerate(captures.stated) if side is None]
@@ -237,7 +235,7 @@ def _official(captures: Captures, members: Iterable[Member], rule: SplitRule) ->
             hint="state each row's split, or let kolm split: data.split: {eval: 0.2} in the spec "
             "(kolm capture snapshot: --split hash)",
         )
-    _check_one_side(captures, members, sides)
+    _check_one_side(captures, sides)
     if validation_is_stated(captures.stated) or not rule.validation:
         return sides
     groups = group(captures, most_joined=None)
@@ -255,18 +253,15 @@ class _Crossing(NamedTuple):
     captures: tuple[int, int]
 
 
-def _check_one_side(captures: Captures, members: Iterable[Member], sides: list[Placed]) -> None:
+def _check_one_side(captures: Captures, sides: list[Placed]) -> None:
     """Demand that no image, by file or by pixels, is on two sides."""
     found = _crossings(captures, sides)
     if not found:
         return
-    wanted = {crossing.image for crossing in found}
-    images = enumerate(looks for member in members for looks in member.images)
-    shown = {image: looks for image, looks in images if image in wanted}
     told = []
     for image, kind, both in found:
         there, here = (f"{sides[capture]} (capture {captures.id_of(capture)})" for capture in both)
-        told.append(f"{LOOKS[kind]} {shown[image][kind]}: {there}, {here}")
+        told.append(f"{LOOKS[kind]} {captures.look_of(image, kind)}: {there}, {here}")
     raise Refused(
         "E_SNAPSHOT_IMAGE_ON_TWO_SIDES",
         "the official split shows the same image on two sides",

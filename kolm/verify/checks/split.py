@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from decimal import Decimal
 from typing import TYPE_CHECKING, Literal, cast
 
@@ -121,23 +121,16 @@ def sides_by_rule(subject: Subject) -> Sequence[str]:
     lines, official = subject.lines, subject.snapshot["rule"]["kind"] == "official"
     if official and not _carved(subject):
         return [_stated(split) if split == NO_SIDE else split for split in lines.splits]
-    return subject.rules.assign(_Members(lines, official=official), subject.snapshot)
+    return subject.rules.assign(_members(lines, official=official), subject.snapshot)
 
 
-class _Members(Iterable["Member"]):
-    """The captures of the lines, made each time that somebody goes through them."""
+def _members(lines: SnapshotLines, *, official: bool) -> Iterator[Member]:
+    from kolm.format.groups import Member  # most splits are official
 
-    def __init__(self, lines: SnapshotLines, *, official: bool) -> None:
-        self._lines = lines
-        self._official = official
-
-    def __iter__(self) -> Iterator[Member]:
-        from kolm.format.groups import Member  # most splits are official
-
-        for row in self._lines.rows():
-            images = (cast("Looks", tuple(image.values())) for image in row["images"])
-            stated = _stated(row["split"]) if self._official else None
-            yield Member(row["capture"], tuple(images), stated)
+    for row in lines.rows():
+        images = (cast("Looks", tuple(image.values())) for image in row["images"])
+        stated = _stated(row["split"]) if official else None
+        yield Member(row["capture"], tuple(images), stated)
 
 
 def _stated(split: str) -> Literal["eval", "train"]:
