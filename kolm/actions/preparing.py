@@ -11,8 +11,9 @@ from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from kolm import digest
+from kolm import digest, roles
 from kolm.actions.measuring import Measure
+from kolm.bundle.base_files import own_template
 from kolm.bundle.base_root import BaseFacts, staying
 from kolm.bundle.members import kind_of
 from kolm.capture.intake import take_in
@@ -34,7 +35,7 @@ from kolm.spec.resolve import resolve
 from kolm.train.profile import environment_class
 
 if TYPE_CHECKING:
-    from kolm.records.documents import Lock, LockBase, LockTrainContinues
+    from kolm.records.documents import Lock, LockBase, LockBaseTemplate, LockTrainContinues
 
 
 _STATE = ".kolm"  # a project's own folder for what can be made again
@@ -324,7 +325,21 @@ def describe_base(base: BaseRef, facts: BaseFacts) -> LockBase:
         "license": base.license,
         "papers": list(base.papers),
         "files": [{"digest": file.digest, "name": file.name} for file in facts.files],
+        "template": _template(base),
     }
+
+
+def _template(base: BaseRef) -> LockBaseTemplate:
+    """The chat template to train and answer with; most families take the base's own unasked."""
+    own = own_template(base.folder) or ""
+    if roles.family(base.family).training_template is None:
+        return {"digest": digest.of_bytes(own.encode()), "source": "base"}
+    from kolm.encode.skeleton import choose_template, name_template
+    from kolm.models.pictures import picture_processor  # loads transformers
+
+    pictures = picture_processor(base.folder)
+    chosen = choose_template(pictures.processor, pictures.table, pictures.placeholder)
+    return name_template(pictures.processor, chosen)
 
 
 def store_rows(rows: Iterable[Any], place: Project, reporter: Reporter) -> Path:

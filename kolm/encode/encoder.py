@@ -19,14 +19,15 @@ from kolm.encode.skeleton import (
     Skeleton,
     build_skeleton,
     choose_template,
-    own_template,
+    name_template,
     shape_of,
 )
 from kolm.errors import Refused
+from kolm.format.names import LOCK
 from kolm.models.pictures import ImageRun, PictureProcessor
 
 if TYPE_CHECKING:
-    from kolm.records.documents import Capture, CaptureImage
+    from kolm.records.documents import Capture, CaptureImage, LockBaseTemplate
 
 
 # Shrinking stops here: fewer tokens than a 2 by 2 grid show nothing.
@@ -41,9 +42,10 @@ class Encoder:
         max_seq_length: most tokens in an example, images included.
         max_images: most images in an example.
         shrink_images: whether images may lose pixels to make an example fit.
+        template: the chat template that a lock names; None where there is no lock yet.
 
     Raises:
-        Refused: the base has no chat template that can be trained on.
+        Refused: the base has no chat template that can be trained on, or it is not the named one.
     """
 
     def __init__(
@@ -53,6 +55,7 @@ class Encoder:
         max_seq_length: int,
         max_images: int,
         shrink_images: bool = False,
+        template: LockBaseTemplate | None = None,
     ) -> None:
         self._tokenizer = pictures.processor.tokenizer
         self._pictures = pictures
@@ -62,9 +65,16 @@ class Encoder:
         self._texts = TextEncoder(self._tokenizer)
         self._layout = Layout(self._texts)
         self._skeletons: dict[Shape, Skeleton] = {}
-        self._template = choose_template(
-            self._tokenizer, own_template(pictures.processor), pictures.table, pictures.placeholder
-        )
+        self._template = choose_template(pictures.processor, pictures.table, pictures.placeholder)
+        found = name_template(pictures.processor, self._template)
+        if template not in (None, found):
+            raise Refused(
+                "E_ENCODE_OTHER_TEMPLATE",
+                "this base and this version of kolm do not train with the template of the lock",
+                where=f"{LOCK}#/base/template",
+                expected=f"{template['source']} {template['digest']}",
+                found=f"{found['source']} {found['digest']}",
+            )
 
     def encode(self, capture: Capture, *, position: int = -1) -> Example | Dropped:
         """Encode a whole conversation with its labels.

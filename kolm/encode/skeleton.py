@@ -18,14 +18,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
+from kolm import digest
 from kolm.encode.processing import Processor, Tokenizer
 from kolm.errors import KolmError, Refused
 from kolm.roles import Family
 
 if TYPE_CHECKING:
-    from kolm.records.documents import CaptureMessage
+    from kolm.records.documents import CaptureMessage, LockBaseTemplate
 
 
 # Private-use characters: no template writes them, and a text never passes through the template.
@@ -94,15 +95,14 @@ def shape_of(messages: Sequence[CaptureMessage]) -> Shape:
     )
 
 
-def choose_template(tokenizer: Tokenizer, own: str | None, table: Family, placeholder: str) -> str:
+def choose_template(processor: Processor, table: Family, placeholder: str) -> str:
     """The template to train and answer with: the base's own, else the family's.
 
     The base's own that can be trained on with single questions alone, as one that hides earlier
     reasoning, gives way too: for a question the family's writes the same prompt.
 
     Args:
-        tokenizer: of the base.
-        own: the base's own template, if it has one.
+        processor: of the base.
         table: of its family.
         placeholder: the control token that templates write for an image.
 
@@ -110,7 +110,8 @@ def choose_template(tokenizer: Tokenizer, own: str | None, table: Family, placeh
         Refused: the base's own cannot be trained on, and the family has none that writes the same
             prompts.
     """
-    if own is None:
+    tokenizer, own = processor.tokenizer, processor.chat_template
+    if not isinstance(own, str):
         raise _refused("the base has no chat template")
     ours, options = table.training_template, table.template_options
     failures = []
@@ -126,6 +127,12 @@ def choose_template(tokenizer: Tokenizer, own: str | None, table: Family, placeh
     if len(failures) == 2:
         raise failures[1]
     return own
+
+
+def name_template(processor: Processor, chosen: str) -> LockBaseTemplate:
+    """What a lock says of the template that was chosen: whose it is, and the digest of its text."""
+    source: Literal["base", "family"] = "base" if chosen == processor.chat_template else "family"
+    return {"digest": digest.of_bytes(chosen.encode()), "source": source}
 
 
 def build_skeleton(
@@ -241,14 +248,6 @@ class _Template:
         except (TemplateError, TypeError, ValueError) as error:
             raise _refused(f"the template fails on this conversation: {error}") from error
         return rendered[0], [(start, end) for start, end in spans[0]] if marked else []
-
-
-def own_template(processor: Processor) -> str | None:
-    """The template that a base comes with."""
-    source = getattr(processor, "chat_template", None) or processor.tokenizer.chat_template
-    if isinstance(source, dict):
-        source = source.get("default")
-    return source if isinstance(source, str) else None
 
 
 def _with_slots(shape: Shape, around: str = "") -> list[dict[str, Any]]:

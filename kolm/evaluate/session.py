@@ -162,6 +162,7 @@ def open_session(sources: Sources) -> EvaluationSession:
             max_seq_length=train["max_seq_length"],
             max_images=train["max_images"],
             shrink_images=train["shrink_images"],
+            template=sources.lock["base"]["template"],
         ),
     )
 

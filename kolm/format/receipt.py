@@ -126,6 +126,7 @@ def _training(
         "projector_learning_rate": train["projector_learning_rate"],
         "quantisation": train["quantisation"],
         "steps": steps,
+        "template": base["template"],
         "train_examples": snapshot["splits"]["train"]["captures"],
         "trainable_modules": globs.summarise(trainable, names),
         "trained_parameters": sum(_trained_elements(row) for row in modules),

@@ -11,14 +11,13 @@ from pathlib import Path
 from typing import Any
 
 from kolm import roles
+from kolm.bundle.base_files import LFS_POINTER, lfs_pointer, own_template, read_json
 from kolm.errors import KolmError, Refused, Unreadable
-from kolm.models.resolve import LFS_POINTER, lfs_pointer, read_config, read_json
+from kolm.models.resolve import read_config
 
 _TOKENIZERS = (("tokenizer.json",), ("vocab.json", "merges.txt"), ("vocab.txt",))
 _TOKENIZER_MODELS = ("*.model", "*.tiktoken")
 IMAGE_SETTINGS = ("preprocessor_config.json", "processor_config.json")
-TEMPLATE = "chat_template.jinja"
-OLD_TEMPLATES = ("chat_template.json", "processor_config.json")
 
 
 def findings(folder: Path) -> list[KolmError]:
@@ -114,22 +113,6 @@ def image_settings(folder: Path) -> dict[str, Any]:
     return nested if isinstance(nested, dict) else {}
 
 
-def chat_template(folder: Path) -> Any:
-    """The template that lies beside the tokenizer: in a file of its own or in an older place.
-
-    Returns:
-        The Jinja text, or None when the folder has none outside the tokenizer's own files.
-    """
-    current = folder / TEMPLATE
-    if current.is_file():
-        return current.read_text(encoding="utf-8")
-    for name in OLD_TEMPLATES:
-        found = read_json(folder, name).get("chat_template")
-        if found:
-            return found
-    return None
-
-
 def _lfs_pointers(folder: Path) -> Iterator[KolmError]:
     for path in sorted(folder.iterdir()) if folder.is_dir() else ():
         if path.is_file():
@@ -192,9 +175,7 @@ def _image_processor(folder: Path, config: dict[str, Any]) -> Iterator[KolmError
 
 
 def _template(folder: Path, config: dict[str, Any]) -> Iterator[KolmError]:
-    if not chat_template(folder) and not read_json(folder, "tokenizer_config.json").get(
-        "chat_template"
-    ):
+    if own_template(folder) is None:
         yield Refused(
             "E_ENCODE_TEMPLATE",
             "the base has no chat template",

@@ -14,10 +14,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from kolm import roles
+from kolm.bundle.base_files import own_template, read_json
 from kolm.errors import Refused, missing_extra
 from kolm.models import folder as folders
 from kolm.models.library import hide_torchvision, quiet_library
-from kolm.models.resolve import read_config, read_json
+from kolm.models.resolve import read_config
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase, ProcessorMixin
@@ -61,7 +62,7 @@ def load_processor(folder: Path) -> ProcessorMixin:
     with _making("processor", folder):
         kind = without_videos(table.model_type)
         settings, _ = kind.get_processor_dict(folder, local_files_only=True)
-        settings["chat_template"] = folders.chat_template(folder) or tokenizer.chat_template
+        settings["chat_template"] = own_template(folder)
         return kind.from_args_and_dict([images, tokenizer], settings)
 
 

@@ -11,7 +11,8 @@ from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from kolm import canonical, roles, system
+from kolm import roles
+from kolm.bundle.base_files import read_json
 from kolm.errors import Refused, Unreadable, missing_extra
 
 if TYPE_CHECKING:
@@ -22,8 +23,6 @@ _EMBEDDED = {"kolm/nano-1": ("nano", "Apache-2.0")}
 # The adapter's learning rates with which a base was measured (specs/).
 _MEASURED_RATES = {"kolm/nano-1": (Decimal("0.001"), Decimal("0.002"))}
 _HUB_NAME = re.compile(r"[A-Za-z0-9][\w.-]*/[\w.-]+", re.ASCII)
-LFS_POINTER = b"version https://git-lfs.github.com/spec/"  # git-lfs, docs/spec.md
-CONFIG_BYTES = 4 * 1024 * 1024  # configs of large bases with many added tokens reach 1 MiB
 
 
 class Place(NamedTuple):
@@ -195,35 +194,6 @@ def read_config(folder: Path) -> dict[str, Any]:
             found=folder.name,
         )
     return read_json(folder, "config.json")
-
-
-def read_json(folder: Path, name: str) -> dict[str, Any]:
-    """A JSON file of a base; empty when there is none.
-
-    Raises:
-        Refused: it is not a JSON object, or a Git LFS pointer.
-    """
-    path = folder / name
-    if not path.is_file():
-        return {}
-    with system.naming(path):
-        data = path.read_bytes()
-    if data.startswith(LFS_POINTER):
-        raise lfs_pointer(folder, name)
-    value = canonical.loads(data, where=name, max_bytes=CONFIG_BYTES, floats=True)
-    if not isinstance(value, dict):
-        raise Refused("E_BASE_CONFIG", "this file of the base is not a JSON object", where=name)
-    return value
-
-
-def lfs_pointer(folder: Path, name: str) -> Refused:
-    """The error of a file whose content stayed on a Git LFS server."""
-    return Refused(
-        "E_BASE_LFS_POINTER",
-        "a file of the base is a Git LFS pointer: its content was not downloaded",
-        where=name,
-        hint=f"git -C {folder} lfs pull, or hf download OWNER/MODEL",
-    )
 
 
 def _stated_license(folder: Path) -> str:

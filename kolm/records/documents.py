@@ -216,6 +216,10 @@ class Kscore(TypedDict):
     measured_on: str
     machine: KscoreMachine
 
+class LockBaseTemplate(TypedDict):
+    source: Literal['base', 'family']
+    digest: Digest
+
 class LockBaseFile(TypedDict):
     name: str
     digest: Digest
@@ -230,6 +234,7 @@ class LockBase(TypedDict):
     dtype: str
     license: str
     papers: list[str]
+    template: LockBaseTemplate
     files: list[LockBaseFile]
 
 class LockData(TypedDict):
@@ -587,6 +592,10 @@ class ReceiptVlmTrainMethodLora(TypedDict):
     use_dora: bool
     use_rslora: bool
 
+class ReceiptVlmTrainTemplate(TypedDict):
+    digest: Digest
+    source: Literal['base', 'family']
+
 class ReceiptVlmTrain(TypedDict):
     adapter_bytes: int
     base_parameters: int
@@ -607,6 +616,7 @@ class ReceiptVlmTrain(TypedDict):
     projector_learning_rate: str
     quantisation: ReceiptVlmTrainQuantisation | None
     steps: int
+    template: ReceiptVlmTrainTemplate
     train_examples: int
     trainable_modules: list[str]
     trained_parameters: int

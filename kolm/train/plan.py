@@ -18,7 +18,7 @@ from kolm.methods.quantisation import Quantisation, quantisation_of
 from kolm.objectives import OBJECTIVES
 
 if TYPE_CHECKING:
-    from kolm.records.documents import Lock, LockTrainContinues
+    from kolm.records.documents import Lock, LockBaseTemplate, LockTrainContinues
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,6 +41,7 @@ class TrainPlan:
     max_seq_length: int
     max_images: int
     shrink_images: bool
+    template: LockBaseTemplate
     continues: LockTrainContinues | None
     initialisation_seed: Digest
 
@@ -81,6 +82,7 @@ def read_plan(lock: Lock) -> TrainPlan:
         max_seq_length=train["max_seq_length"],
         max_images=train["max_images"],
         shrink_images=train["shrink_images"],
+        template=lock["base"]["template"],
         continues=train["continues"],
         initialisation_seed=Digest(lock["seeds"]["initialisation"]),
     )

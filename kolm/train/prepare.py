@@ -118,6 +118,7 @@ def make_encoder(plan: TrainPlan, pictures: PictureProcessor) -> Encoder:
         max_seq_length=plan.max_seq_length,
         max_images=plan.max_images,
         shrink_images=plan.shrink_images,
+        template=plan.template,
     )
 
 

@@ -6,7 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from kolm import roles
+from kolm import digest, roles
+from kolm.bundle.reader import Bundle
+from kolm.format.names import LOCK
 from tests.support import families
 from tests.support.lines import Line, same_answer
 
@@ -32,6 +34,10 @@ def test_a_base_of_the_family_is_compiled_verified_and_run(model_type: str, tmp_
     base = families.save(model_type, tmp_path / "base")
     line = Line.make(tmp_path / "line", rows=same_answer(24), base=base, steps=8)
     line.compile("--allow-below-gate")
+    template = Bundle.open(line.bundle).document(LOCK)["base"]["template"]
+    ours = roles.family(model_type).training_template
+    assert (template["source"] == "family") == (ours is not None)
+    assert ours is None or template["digest"] == digest.of_bytes(ours.encode())
     ran = line.kolm(
         "verify", line.bundle, "--base", base, "--captures", "captures", "--rescore", "4", "--json"
     )

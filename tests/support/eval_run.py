@@ -36,6 +36,7 @@ def make_lock(**evaluation: Any) -> dict[str, Any]:
             "dtype": "float32",
             "license": "",
             "papers": [],
+            "template": tiny_vlm.TEMPLATE,
             "files": [{"name": "config.json", "digest": ZERO}],
         },
         "data": {"snapshot": ZERO, "root": ZERO, "training": ZERO, "cases": ZERO},

@@ -758,6 +758,14 @@ def _relabel_base(parts: BundleParts) -> None:
     parts.lock["base"]["root"] = digest.of_bytes(b"another base")
 
 
+def _template(source: str) -> Callable[[BundleParts], None]:
+    def change(parts: BundleParts) -> None:
+        said = {"digest": digest.of_bytes(b"another template"), "source": source}
+        parts.lock["base"]["template"] = said
+
+    return change
+
+
 def _lock_without_receipt(parts: BundleParts) -> None:
     parts.overrides["receipt.json"] = parts.receipt()
     parts.lock["train"]["learning_rate"] = "0.01"
@@ -1113,6 +1121,8 @@ FORGERIES = (
         only_by="captures",
     ),
     Forgery("another base than the pinned one", (), parts=_relabel_base, only_by="base"),
+    Forgery("another chat template than the base's", (), parts=_template("base"), only_by="base"),
+    Forgery("a chat template that the family does not have", ("V28",), parts=_template("family")),
     Forgery("the lock edited", ("V08", "V28"), parts=_lock_without_receipt),
     Forgery(
         "the lock edited and everything computed again",

@@ -28,6 +28,7 @@ from tests.support.bundles import BundleParts, make_parts
 MIB = 1024 * 1024
 MOST_BYTES = 256 * MIB  # beside the file
 MOST_SECONDS = 2.0  # a megabyte
+HASH = {"kind": "hash", "eval": "0.1", "validation": "0.05"}
 START_SECONDS = 2.0  # to import kolm
 
 
@@ -105,17 +106,22 @@ def _snapshot(parts: BundleParts) -> dict[str, bytes]:
     return {"snapshot.jsonl": _distinct(line, 188 * MIB)}
 
 
-def _drawn(parts: BundleParts) -> dict[str, bytes]:
+def _drawn(pictures: int, rule: dict[str, str]) -> Callable[[BundleParts], dict[str, bytes]]:
     """A snapshot whose split is drawn again, and no look of a picture like another."""
-    row = parts.snapshot_rows[0]
-    rule = {"kind": "hash", "eval": "0.1", "validation": "0.05"}
 
-    def line(name: str) -> object:
-        image = {"file": name, "pixels": name[:7] + name[:6:-1]}
-        return {**row, "capture": name, "images": [image]}
+    def members(parts: BundleParts) -> dict[str, bytes]:
+        row = parts.snapshot_rows[0]
 
-    header = canonical.dumps({**parts.snapshot, "rule": rule})
-    return {"snapshot.json": header, "snapshot.jsonl": _distinct(line, 188 * MIB)}
+        def line(name: str) -> object:
+            hexes = [name[7 + n :] + name[7 : 7 + n] for n in range(pictures)]
+            images = [{"file": f"sha256:{h}", "pixels": f"sha256:{h[::-1]}"} for h in hexes]
+            side = "eval" if name[7] == "0" else "train"
+            return {**row, "capture": name, "images": images, "split": side}
+
+        header = canonical.dumps({**parts.snapshot, "rule": rule})
+        return {"snapshot.json": header, "snapshot.jsonl": _distinct(line, 188 * MIB)}
+
+    return members
 
 
 def _config(_: BundleParts) -> dict[str, bytes]:
@@ -152,7 +158,9 @@ BUNDLES: dict[str, Callable[[BundleParts], dict[str, bytes]]] = {
     "trace": _trace,
     "modules": _modules,
     "snapshot": _snapshot,
-    "drawn snapshot": _drawn,
+    "drawn snapshot": _drawn(1, HASH),
+    "drawn, of 8 pictures": _drawn(8, HASH),
+    "carved snapshot": _drawn(1, {"kind": "official", "validation": "0.05"}),
     "config of lists": _config,
     "documents of lists": _documents,
     "one header of names": _header,

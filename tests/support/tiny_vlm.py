@@ -7,6 +7,8 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+from kolm import digest
+
 START, END, PAD, IMAGE, VIDEO, V_START, V_END, TOOL = range(256, 264)
 SPECIALS = (
     "<|im_start|>", "<|im_end|>", "<|pad|>", "<|image_pad|>", "<|video_pad|>",
@@ -28,6 +30,8 @@ PLAIN = (
     + _CONTENT
     + "<|im_end|>\n{% endfor %}{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
 )
+# What a lock says of a base with that template.
+TEMPLATE = {"digest": digest.of_bytes(MARKED.encode()), "source": "base"}
 # A template that hides earlier reasoning: one turn's rendering is no prefix of the next one's.
 FORGETFUL = (
     "{% for message in messages %}<|im_start|>{{ message.role }}\n"

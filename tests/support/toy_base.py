@@ -16,6 +16,7 @@ from kolm.roles import FAMILIES
 
 WIDTH, VISION_WIDTH, INNER, VOCABULARY, BLOCKS = 8, 8, 16, 24, 2
 FAMILY = FAMILIES["qwen2_5_vl"]
+TEMPLATE = "{{ messages }}"  # of the chat
 Tensor = tuple[str, tuple[int, ...], bytes]
 
 
@@ -152,5 +153,5 @@ def write_base(folder: Path) -> Path:
     }
     for file, value in documents.items():
         (folder / file).write_bytes(canonical.dumps(value))
-    (folder / "chat_template.jinja").write_text("{{ messages }}")
+    (folder / "chat_template.jinja").write_text(TEMPLATE)
     return folder

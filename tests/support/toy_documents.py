@@ -311,6 +311,10 @@ def make_lock(base: Path, block: Row) -> Row:
             "parameters": facts.parameters,
             "revision": None,
             "root": facts.root,
+            "template": {
+                "digest": digest.of_bytes(toy_base.TEMPLATE.encode()),
+                "source": "base",
+            },
             "tensors": len(facts.tensors),
         },
         "data": {

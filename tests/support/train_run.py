@@ -70,7 +70,7 @@ def make_lock(
         "base": {
             "id": "local/tiny", "family": "qwen2_5_vl", "revision": None, "root": base_root,
             "tensors": 1, "parameters": 1, "dtype": "float32", "license": "", "papers": [],
-            "files": [],
+            "files": [], "template": tiny_vlm.TEMPLATE,
         },
         "data": {"snapshot": ZERO, "root": root, "training": root, "cases": ZERO},
         "train": {

@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, NamedTuple
 
+from kolm import digest
+from kolm.bundle.base_files import own_template
 from kolm.bundle.base_root import BaseFacts
 from kolm.counting import counted
 from kolm.digest import Digest
@@ -61,7 +63,22 @@ def files_are_pinned(subject: Subject) -> Iterator[Finding]:
                 expected=pinned.get(name, "no such file"),
                 found=found.get(name, "no such file"),
             )
+    yield from _template_is_the_bases(subject)
     yield passed(counted(len(found), "file"))
+
+
+def _template_is_the_bases(subject: Subject) -> Iterator[Finding]:
+    stated = subject.lock["base"]["template"]
+    if stated["source"] != "base":
+        return  # V28 holds it against kolm's own
+    own = own_template(subject.auditor.base_folder()) or ""
+    if stated["digest"] != digest.of_bytes(own.encode()):
+        yield failed(
+            "the chat template is not the base's own",
+            where=f"{LOCK}#/base/template",
+            expected=digest.of_bytes(own.encode()),
+            found=stated["digest"],
+        )
 
 
 def tensors_are_pinned(subject: Subject) -> Iterator[Finding]:

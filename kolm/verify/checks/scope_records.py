@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
-from kolm import elements
+from kolm import digest, elements
 from kolm.bundle.tensors import TensorEntry, tensor_digest
 from kolm.errors import KolmError
 from kolm.format.names import EXAMPLES, LOCK, MODULES, RECEIPT, SNAPSHOT, TRACE, WEIGHTS
@@ -38,6 +38,7 @@ def training_block_follows(subject: Subject) -> Iterator[Finding]:
     yield from _method_is_the_familys(subject)
     yield from _papers_are_the_familys(subject)
     yield from _quantised_as_the_lock_says(subject)
+    yield from _template_is_the_familys(subject)
     block = subject.receipt["vlm_train"]
     quantised = _quantised(subject)
     yield passed(
@@ -129,6 +130,18 @@ def _in_words(settings: tuple[str, bool, int] | None) -> str:
         return "not quantised"
     kind, double, block_size = settings
     return f"{kind}{', double' if double else ''}, blocks of {block_size}"
+
+
+def _template_is_the_familys(subject: Subject) -> Iterator[Finding]:
+    stated, text = subject.lock["base"]["template"], subject.known_family().training_template
+    expected = "the base's own" if text is None else digest.of_bytes(text.encode())
+    if stated["source"] == "family" and stated["digest"] != expected:
+        yield failed(
+            "the chat template is not the one that kolm has for this family",
+            where=f"{LOCK}#/base/template",
+            expected=expected,
+            found=stated["digest"],
+        )
 
 
 @check(

@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from kolm.bundle.base_files import own_template
 from kolm.errors import KolmError, Refused, Unreadable
 from kolm.models import folder as folders
 from kolm.models.resolve import find_folder, read_config, resolve_base
@@ -137,7 +138,7 @@ def test_a_template_in_an_older_file_beside_the_tokenizer_is_found(base: Path, n
     (base / "chat_template.jinja").unlink()
     (base / name).write_text(json.dumps({"chat_template": template}))
     assert codes(base) == []
-    assert folders.chat_template(base) == template
+    assert own_template(base) == template
 
 
 def test_another_family_is_told_by_its_name(base: Path) -> None:

@@ -26,6 +26,7 @@ ENVIRONMENT = {
 BASE = {
     "id": "kolm/nano-1", "family": "qwen2_5_vl", "revision": None, "root": ZERO, "tensors": 3,
     "parameters": 4, "dtype": "float32", "license": "Apache-2.0", "papers": [], "files": [],
+    "template": {"digest": ZERO, "source": "base"},
 }  # fmt: skip
 
 
