@@ -177,8 +177,7 @@ def _metric(metric: Any) -> dict[str, Any]:
     for form in schema.load("metric")["$defs"]["chosen"]["anyOf"]:
         options = form.get("properties", {})
         if options and options["kind"]["const"] == choice["kind"]:
-            defaults = {name: o["default"] for name, o in options.items() if "default" in o}
-            return {**_decimals(defaults), **choice}
+            return {**schema.defaults(form), **choice}
     return choice
 
 
