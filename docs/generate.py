@@ -90,12 +90,12 @@ def _family_part(table: Family) -> str:
         leaves = sorted(f"{p}.{leaf}" for leaf, parents in own.leaves.items() for p in parents)
         return f"`{own.blocks}`: {names(leaves)}"
 
-    ours = table.training_template
     rows = [
         *((role.value, names(prefixes)) for role, prefixes in table.prefixes.items()),
         ("language stack", stack(table.language)),
         ("vision stack", stack(table.vision)),
         ("trained whole", names(table.projector_modules)),
+        *[("stays frozen", names(table.bare)) for _ in table.bare[:1]],
         *((f"`{memory}` also as", names(also)) for memory, also in table.spellings.items()),
         *((f"`{name}` may share", names([other])) for name, other in table.aliases.items()),
         *((f"`{pattern}`", "may have its last two axes swapped") for pattern in table.swapped),
@@ -104,7 +104,10 @@ def _family_part(table: Family) -> str:
             (f"template option `{key}`", f"{value}")
             for key, value in table.template_options.items()
         ),
-        *[("template", "kolm's own where the base's cannot be trained on")][: bool(ours)],
+        *[
+            ("template", "kolm's own where the base's cannot be trained on")
+            for _ in table.training_templates[:1]
+        ],
         ("taps", " ".join((table.taps.__doc__ or "").split())),
         ("unreachable", " ".join((table.unreachable.__doc__ or "none").split())),
         ("licences", table.license_note),

@@ -113,17 +113,18 @@ def choose_template(processor: Processor, table: Family, placeholder: str) -> st
     tokenizer, own = processor.tokenizer, processor.chat_template
     if not isinstance(own, str):
         raise _refused("the base has no chat template")
-    ours, options = table.training_template, table.template_options
+    options = table.template_options
     failures = []
     for shape in (_DIALOGUE, _QUESTION):
         try:
             build_skeleton(tokenizer, own, shape, placeholder, options)
         except Refused as error:
             failures.append(error)
-    if failures and ours is not None:
-        prompts = [_Template(tokenizer, text, options).prompt(_QUESTION) for text in (own, ours)]
-        if prompts[0] == prompts[1]:
-            return ours
+    if failures and table.training_templates:
+        prompt = _Template(tokenizer, own, options).prompt(_QUESTION)
+        for ours in table.training_templates:
+            if _Template(tokenizer, ours, options).prompt(_QUESTION) == prompt:
+                return ours
     if len(failures) == 2:
         raise failures[1]
     return own

@@ -11,6 +11,7 @@ from kolm.errors import Refused
 from kolm.roles import (
     internvl,
     llava,
+    llava_next,
     qwen2_5_vl,
     qwen2_vl,
     qwen3_5,
@@ -30,6 +31,7 @@ FAMILIES: dict[str, Family] = {
         qwen3_5,
         qwen3_5_moe,
         llava,
+        llava_next,
         internvl,
     )
 }

@@ -97,6 +97,8 @@ class Family(NamedTuple):
         swapped: regular expressions of the parameters whose last two axes checkpoints hold the
             other way round, where these differ in length.
         left_out: regular expressions of the keys of checkpoints that no model of the library has.
+        bare: parameters of the projector that belong to no module of their own, which
+            `modules_to_save` cannot train: they stay frozen.
         aliases: parameters that share the storage of another one when the embeddings are tied.
         unreachable: regular expressions of a base's parameters that no gradient can reach.
         pixel_limits: whether its image processor keeps a picture between a least and a most number
@@ -104,7 +106,8 @@ class Family(NamedTuple):
         placeholder: the control token that the chat template writes for an image, where it is not
             the token of one image feature.
         template_options: what its chat templates are told besides the conversation.
-        training_template: Jinja text to use when the base's own template cannot be trained on.
+        training_templates: Jinja texts for bases whose own template cannot be trained on; the
+            first that writes the same prompt is taken.
         learning_rates: the least and largest that usually work for an adapter.
         license_note: what a user should know of the licences of the published bases.
     """
@@ -119,12 +122,13 @@ class Family(NamedTuple):
     spellings: Mapping[str, tuple[str, ...]] = _NONE
     swapped: tuple[str, ...] = ()
     left_out: tuple[str, ...] = ()
+    bare: tuple[str, ...] = ()
     aliases: Mapping[str, str] = _NONE
     unreachable: Callable[[Config], tuple[str, ...]] = lambda config: ()
     pixel_limits: bool = False
     placeholder: str | None = None
     template_options: Mapping[str, Any] = _NONE
-    training_template: str | None = None
+    training_templates: tuple[str, ...] = ()
     learning_rates: tuple[Decimal, Decimal] = (Decimal("0.00002"), Decimal("0.0005"))
     license_note: str = ""
 

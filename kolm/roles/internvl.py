@@ -41,7 +41,7 @@ FAMILY = llava.FAMILY._replace(
     papers=("arXiv:2312.14238", "arXiv:2504.10479"),
     spellings={**llava.FAMILY.spellings, _TOWER: ("vision_tower",)},
     unreachable=unread_layers,
-    training_template=None,
+    training_templates=(),
     license_note="MIT, with the terms of the language model: Qwen2.5 and Qwen3 under Apache-2.0, "
     "its 72B under the Qwen licence",
 )

@@ -15,7 +15,7 @@ _TOWER = "model.vision_tower"
 # The published one writes no token that ends an answer, so that what is trained on it never stops,
 # and leaves the space before an answer out of the prompt alone. The space is the answer's here: the
 # first word's token begins with it.
-_TEMPLATE = """\
+TEMPLATE = """\
 {%- for message in messages -%}
 {%- if message.role == 'assistant' -%}
 ASSISTANT:{% generation %}{{ ' ' }}{% for block in message.content %}{{ block.text }}{% endfor %}\
@@ -87,6 +87,6 @@ FAMILY = Family(
     },
     aliases={"lm_head.weight": "model.language_model.embed_tokens.weight"},
     unreachable=unread_layers,
-    training_template=_TEMPLATE,
+    training_templates=(TEMPLATE,),
     license_note="built on Llama 2 or its Vicuna: the Llama 2 community licence applies",
 )

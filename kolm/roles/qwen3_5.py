@@ -57,5 +57,5 @@ FAMILY = qwen3_vl.FAMILY._replace(
     papers=("arXiv:2505.09388", "arXiv:2412.06464"),
     left_out=(r"mtp\..+",),
     template_options={"enable_thinking": False},
-    training_template=_TEMPLATE,
+    training_templates=(_TEMPLATE,),
 )

@@ -51,4 +51,52 @@ def _llava_config(tokenizer: Any) -> Any:
     )
 
 
-BASES = {"llava": TinyBase(_llava_config, _llava_processor)}
+# As LLaVA-NeXT on Mistral comes: what ends an answer is no control token.
+MISTRAL = (
+    "{% for message in messages %}{% if message.role == 'system' %}"
+    "{{ '<<SYS>>\n' + message.content[0].text + '\n<</SYS>>\n\n' }}"
+    "{% elif message.role == 'user' %}{{ '[INST] ' }}"
+    "{% for block in message.content if block.type == 'image' %}{{ '<image>\n' }}{% endfor %}"
+    "{% for block in message.content if block.type == 'text' %}{{ block.text }}{% endfor %}"
+    "{{ ' [/INST]' }}{% else %}{{ ' ' + message.content[0].text + '<\\\\s> ' }}{% endif %}"
+    "{% endfor %}"
+)
+_TILES = [[56, 112], [112, 56], [112, 112], [168, 56], [56, 168]]
+
+
+def _next_processor() -> Any:
+    from transformers import LlavaNextProcessor
+    from transformers.models.llava_next.image_processing_pil_llava_next import (
+        LlavaNextImageProcessorPil,
+    )
+
+    images = LlavaNextImageProcessorPil(
+        size={"shortest_edge": 56},
+        crop_size={"height": 56, "width": 56},
+        image_grid_pinpoints=_TILES,
+    )
+    return LlavaNextProcessor(
+        images,
+        texts.llama(special=["<image>"]),
+        patch_size=14,
+        vision_feature_select_strategy="default",
+        num_additional_image_tokens=1,
+        chat_template=MISTRAL,
+    )
+
+
+def _next_config(tokenizer: Any) -> Any:
+    return config_of(
+        "llava_next",
+        vision_config=CLIP,
+        text_config={"model_type": "mistral", "sliding_window": None, **decoder(tokenizer)},
+        image_token_index=tokenizer.convert_tokens_to_ids("<image>"),
+        image_grid_pinpoints=_TILES,
+        **ids_of(tokenizer),
+    )
+
+
+BASES = {
+    "llava": TinyBase(_llava_config, _llava_processor),
+    "llava_next": TinyBase(_next_config, _next_processor),
+}
