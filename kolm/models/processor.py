@@ -9,6 +9,8 @@ library's own class is built without it.
 from __future__ import annotations
 
 import contextlib
+import inspect
+import sys
 from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -24,6 +26,8 @@ if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase, ProcessorMixin
 
 
+# The package that SmolVLM's processor demands to spell how many frames a video has.
+_SPELLED = "num2words"
 _PARTS = ("image_processor", "tokenizer")
 
 
@@ -62,6 +66,8 @@ def load_processor(folder: Path) -> ProcessorMixin:
     with _making("processor", folder):
         kind = without_videos(table.model_type)
         settings, _ = kind.get_processor_dict(folder, local_files_only=True)
+        if "video_processor" in inspect.signature(kind).parameters:
+            settings["video_processor"] = None
         settings["chat_template"] = own_template(folder)
         return kind.from_args_and_dict([images, tokenizer], settings)
 
@@ -72,6 +78,9 @@ def without_videos(model_type: str) -> Any:
     from transformers.models.auto.processing_auto import PROCESSOR_MAPPING_NAMES
 
     whole = getattr(transformers, PROCESSOR_MAPPING_NAMES[model_type])
+    module = vars(sys.modules[whole.__module__])
+    if module.get(_SPELLED, str) is None:
+        module[_SPELLED] = str
     parts = [part for part in whole.get_attributes() if part in _PARTS]
     return type(whole.__name__, (whole,), {"get_attributes": classmethod(lambda cls: parts)})
 

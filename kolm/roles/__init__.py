@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from kolm.errors import Refused
 from kolm.roles import (
+    idefics3,
     internvl,
     llava,
     llava_next,
@@ -18,6 +19,7 @@ from kolm.roles import (
     qwen3_5_moe,
     qwen3_vl,
     qwen3_vl_moe,
+    smolvlm,
 )
 from kolm.roles.family import Config, Family, Role, Stack, Taps
 
@@ -32,6 +34,8 @@ FAMILIES: dict[str, Family] = {
         qwen3_5_moe,
         llava,
         llava_next,
+        idefics3,
+        smolvlm,
         internvl,
     )
 }

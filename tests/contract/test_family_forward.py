@@ -374,7 +374,7 @@ def test_encoded_captures_give_the_logits_of_the_processors_own_batch(
     )
     alone = [base.forward.tower.record(reader.shown(use).inputs, 1) for use in batch.images]
     shown = iter([reader.picture(use) for use in batch.images])
-    processed = base.pictures.processor.apply_chat_template(
+    processed = families.processor(name).apply_chat_template(
         [families.messages(capture, shown) for capture in captures],
         chat_template=encoder._template,
         tokenize=True,

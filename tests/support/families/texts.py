@@ -95,3 +95,68 @@ def llama(*, special: Iterable[str] = (), size: int = 480, **settings: Any) -> A
     )
     tokenizer.add_special_tokens({"pad_token": "<pad>", "additional_special_tokens": list(special)})
     return tokenizer
+
+
+_LLAMA3 = (
+    r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*"
+    r"|\s*[\r\n]+|\s+(?!\S)|\s+"
+)
+_GPT2 = r"'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+"
+
+
+def llama3(*, special: Iterable[str] = ()) -> Any:
+    """A tokenizer of Llama 3: pieces of bytes, up to three digits, ``<|begin_of_text|>`` before
+    every text."""
+    from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, pre_tokenizers
+    from tokenizers.processors import TemplateProcessing
+    from transformers import PreTrainedTokenizerFast
+
+    vocab, merges = bytes_learned(_LLAMA3)
+    core = Tokenizer(models.BPE(vocab=dict(vocab), merges=merges, ignore_merges=True))
+    core.pre_tokenizer = pre_tokenizers.Sequence(
+        [
+            pre_tokenizers.Split(Regex(_LLAMA3), behavior="isolated"),
+            pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False),
+        ]
+    )
+    core.decoder = decoders.ByteLevel()
+    names = ("<|begin_of_text|>", "<|end_of_text|>", "<|eot_id|>", "<|pad|>", *special)
+    core.add_special_tokens([AddedToken(name, special=True) for name in names])
+    begin = names[0]
+    core.post_processor = TemplateProcessing(
+        single=f"{begin} $A", pair=f"{begin} $A {begin} $B",
+        special_tokens=[(begin, core.token_to_id(begin))],
+    )  # fmt: skip
+    return PreTrainedTokenizerFast(
+        tokenizer_object=core,
+        bos_token=begin,
+        eos_token="<end_of_utterance>" if "<end_of_utterance>" in names else "<|eot_id|>",
+        pad_token="<|pad|>",
+        clean_up_tokenization_spaces=False,
+    )
+
+
+def smollm(*, special: Iterable[str] = ()) -> Any:
+    """A tokenizer of SmolLM2: digits one by one, then pieces of bytes as in GPT-2."""
+    from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers
+    from transformers import PreTrainedTokenizerFast
+
+    vocab, merges = bytes_learned(_GPT2)
+    core = Tokenizer(models.BPE(vocab=dict(vocab), merges=merges))
+    core.pre_tokenizer = pre_tokenizers.Sequence(
+        [
+            pre_tokenizers.Digits(individual_digits=True),
+            pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=True),
+        ]
+    )
+    core.decoder = decoders.ByteLevel()
+    names = ("<|endoftext|>", "<|im_start|>", "<|im_end|>", *special)
+    core.add_special_tokens([AddedToken(name, special=True) for name in names])
+    return PreTrainedTokenizerFast(
+        tokenizer_object=core,
+        unk_token="<|endoftext|>",
+        bos_token="<|im_start|>",
+        eos_token="<end_of_utterance>",
+        pad_token="<|im_end|>",
+        clean_up_tokenization_spaces=False,
+    )
