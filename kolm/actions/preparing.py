@@ -332,7 +332,7 @@ def describe_base(base: BaseRef, facts: BaseFacts) -> LockBase:
 def _template(base: BaseRef) -> LockBaseTemplate:
     """The chat template to train and answer with; most families take the base's own unasked."""
     own = own_template(base.folder) or ""
-    if roles.family(base.family).training_template is None:
+    if not roles.family(base.family).training_templates:
         return {"digest": digest.of_bytes(own.encode()), "source": "base"}
     from kolm.encode.skeleton import choose_template, name_template
     from kolm.models.pictures import picture_processor  # loads transformers
