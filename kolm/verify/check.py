@@ -45,24 +45,7 @@ class Check(NamedTuple):
         return FAMILIES[int(self.id[1])]
 
 
-class CheckTable:
-    """The checks by number; a number is given once."""
-
-    def __init__(self) -> None:
-        self._checks: dict[str, Check] = {}
-
-    def add(self, check: Check) -> None:
-        """Register a check."""
-        if check.id in self._checks:
-            raise ValueError(f"{check.id} is registered twice")
-        self._checks[check.id] = check
-
-    def in_order(self) -> tuple[Check, ...]:
-        """Every check, by number."""
-        return tuple(self._checks[number] for number in sorted(self._checks))
-
-
-TABLE = CheckTable()
+TABLE: dict[str, Check] = {}  # every check, by number
 
 
 def check(
@@ -72,10 +55,12 @@ def check(
     needs: tuple[str, ...] = (),
     reads: tuple[str, ...] = (),
 ) -> Callable[[Body], Body]:
-    """Register the decorated generator as the check with this number."""
+    """Register the decorated generator as the check with this number, which is given once."""
 
     def register(body: Body) -> Body:
-        TABLE.add(Check(id=number, question=question, body=body, needs=needs, reads=reads))
+        if number in TABLE:
+            raise ValueError(f"{number} is registered twice")
+        TABLE[number] = Check(id=number, question=question, body=body, needs=needs, reads=reads)
         return body
 
     return register

@@ -28,7 +28,7 @@ from kolm.records.verification import (
 )
 from kolm.sign.predicates import instant
 from kolm.sign.trust import TrustStore
-from kolm.verify.check import Check
+from kolm.verify.check import TABLE, Check
 from kolm.verify.checks import ALL_CHECKS
 from kolm.verify.conclusions import SEVERITY, conclude, worst
 from kolm.verify.demands import score_demands, scored_packs
@@ -43,8 +43,6 @@ if TYPE_CHECKING:
 
 SHOWN_FINDINGS = 8  # the first ones tell what is wrong; a hostile file could cause millions
 READ_FINDINGS = 10_000  # and none of them is worth collecting beyond this
-
-BY_NUMBER = {check.id: check for check in ALL_CHECKS}
 
 
 def verify(
@@ -123,7 +121,7 @@ def _ask(check: Check, subject: Subject) -> None:
     """Answer a question once, those that it needs first."""
     if check.id not in subject.results:
         for number in check.needs:
-            _ask(BY_NUMBER[number], subject)
+            _ask(TABLE[number], subject)
         subject.results[check.id] = _answer(check, subject)
 
 

@@ -7,7 +7,6 @@ from kolm.verify.checks import (  # noqa: F401 - importing a file registers its 
     kscore,
     on_request,
     policy,
-    process,
     scope_records,
     scope_roles,
     scope_tensors,
@@ -16,4 +15,4 @@ from kolm.verify.checks import (  # noqa: F401 - importing a file registers its 
     split,
 )
 
-ALL_CHECKS = TABLE.in_order()
+ALL_CHECKS = tuple(TABLE[number] for number in sorted(TABLE))

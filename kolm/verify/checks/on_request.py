@@ -1,61 +1,84 @@
-"""V40 to V49, V55: what is asked only of an auditor who brings something: base, captures, a model.
+"""V40 to V55: what is asked only of an auditor who brings something: a base, captures, a model.
 
-Most audits bring nothing, so the files with the answers are loaded when there is a question.
+Most audits bring nothing, so the files with the answers are loaded when there is a question. Some
+questions nobody can answer yet: this version does not re-execute training, for example, and says
+so in every line, so that process is attested and not checked.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from importlib import import_module
+from typing import NamedTuple
 
 from kolm.format.names import EXAMPLES, LINES, LOCK, MODULES, PREDICTIONS, SNAPSHOT, WEIGHTS
 from kolm.records.verification import Finding
-from kolm.verify.check import TABLE, Answers, Body, Check
+from kolm.verify.check import Answers, check
 from kolm.verify.findings import not_checked
 from kolm.verify.subject import Auditor, Subject
 
 
-def _base() -> Answers:
-    from kolm.verify.checks import base
+class _File(NamedTuple):
+    """A file beside this one that answers questions about what an option brings."""
 
-    return base.ANSWERS
+    name: str
+    option: str
+    brought: Callable[[Auditor], object]
 
+    def ask(self, number: str, question: str, needs: tuple[str, ...], *reads: str) -> None:
+        """Register a question that the file answers when there is something to look at."""
 
-def _captures() -> Answers:
-    from kolm.verify.checks import captures
-
-    return captures.ANSWERS
-
-
-def _rescore() -> Answers:
-    from kolm.verify.checks import lengths, rescore
-
-    return {**rescore.ANSWERS, **lengths.ANSWERS}
-
-
-_BROUGHT: dict[str, tuple[Callable[[Auditor], object], Callable[[], Answers]]] = {
-    "--base": (lambda auditor: auditor.base, _base),
-    "--captures": (lambda auditor: auditor.captures, _captures),
-    "--rescore N": (lambda auditor: auditor.rescore, _rescore),
-}
+        @check(number, question, needs=needs, reads=reads)
+        def answer(subject: Subject) -> Iterator[Finding]:
+            if self.brought(subject.auditor) is None:
+                yield not_checked(f"needs {self.option}")
+            else:
+                answers: Answers = import_module(f"kolm.verify.checks.{self.name}").ANSWERS
+                yield from answers[number](subject)
 
 
-def _if_brought(number: str, option: str) -> Body:
-    brought, answers = _BROUGHT[option]
+_BASE = _File("base", "--base", lambda auditor: auditor.base)
+_BASE.ask("V40", "Do the files that change outputs hash to the pinned ones?", (), LOCK)
+_BASE.ask("V41", "Do the checkpoint's tensors hash to the pinned root?", (), LOCK)
+_BASE.ask(
+    "V42", "Does modules.jsonl list exactly the checkpoint's tensors?", ("V41",), MODULES, LOCK
+)
+_BASE.ask("V43", "Does the adapter fit the checkpoint?", ("V41", "V20"), MODULES, LOCK, WEIGHTS)
 
-    def body(subject: Subject) -> Iterator[Finding]:
-        if brought(subject.auditor) is None:
-            yield not_checked(f"needs {option}")
-        else:
-            yield from answers()[number](subject)
+_CAPTURES = _File("captures", "--captures", lambda auditor: auditor.captures)
+_CAPTURES.ask("V47", "Do the store's captures hash to the snapshot's leaves?", (), LINES)
+_CAPTURES.ask("V48", "Do the pictures have the recorded file and pixel digests?", (), LINES)
+_CAPTURES.ask(
+    "V49",
+    "Are near-duplicates across the split as the snapshot says?",
+    ("V34", "V48"),
+    LINES,
+    SNAPSHOT,
+)
 
-    return body
+_RESCORE = _File("rescore", "--rescore N", lambda auditor: auditor.rescore)
+_RESCORE.ask("V46", "Do re-run cases give the recorded outputs?", (), PREDICTIONS, WEIGHTS, LOCK)
+
+_LENGTHS = _File("lengths", "--rescore N", lambda auditor: auditor.rescore)
+_LENGTHS.ask(
+    "V55",
+    "Do training captures encode to the lengths in examples.jsonl?",
+    ("V08",),
+    EXAMPLES,
+    LINES,
+    LOCK,
+)
 
 
-def _needs_structure(_: Subject) -> Iterator[Finding]:
+@check("V44", "Do roles follow from the model's structure as well as from its names?")
+def roles_follow_from_structure(_: Subject) -> Iterator[Finding]:
+    """Needs a loaded model."""
     yield not_checked("this version recomputes roles from names only")
 
 
-def _needs_loading(subject: Subject) -> Iterator[Finding]:
+@check("V45", "Does the adapter load with no missing and no unexpected key?")
+def adapter_loads(subject: Subject) -> Iterator[Finding]:
+    """Needs a loaded model."""
     if subject.auditor.rescore is None:
         yield not_checked("needs --rescore, which loads the adapter strictly")
     else:
@@ -64,74 +87,11 @@ def _needs_loading(subject: Subject) -> Iterator[Finding]:
         )
 
 
-for _check in (
-    Check(
-        "V40",
-        "Do the files that change outputs hash to the pinned ones?",
-        _if_brought("V40", "--base"),
-        reads=(LOCK,),
-    ),
-    Check(
-        "V41",
-        "Do the checkpoint's tensors hash to the pinned root?",
-        _if_brought("V41", "--base"),
-        reads=(LOCK,),
-    ),
-    Check(
-        "V42",
-        "Does modules.jsonl list exactly the checkpoint's tensors?",
-        _if_brought("V42", "--base"),
-        needs=("V41",),
-        reads=(MODULES, LOCK),
-    ),
-    Check(
-        "V43",
-        "Does the adapter fit the checkpoint?",
-        _if_brought("V43", "--base"),
-        needs=("V41", "V20"),
-        reads=(MODULES, LOCK, WEIGHTS),
-    ),
-    Check(
-        "V44",
-        "Do roles follow from the model's structure as well as from its names?",
-        _needs_structure,
-    ),
-    Check(
-        "V45",
-        "Does the adapter load with no missing and no unexpected key?",
-        _needs_loading,
-    ),
-    Check(
-        "V46",
-        "Do re-run cases give the recorded outputs?",
-        _if_brought("V46", "--rescore N"),
-        reads=(PREDICTIONS, WEIGHTS, LOCK),
-    ),
-    Check(
-        "V47",
-        "Do the store's captures hash to the snapshot's leaves?",
-        _if_brought("V47", "--captures"),
-        reads=(LINES,),
-    ),
-    Check(
-        "V48",
-        "Do the pictures have the recorded file and pixel digests?",
-        _if_brought("V48", "--captures"),
-        reads=(LINES,),
-    ),
-    Check(
-        "V49",
-        "Are near-duplicates across the split as the snapshot says?",
-        _if_brought("V49", "--captures"),
-        needs=("V34", "V48"),
-        reads=(LINES, SNAPSHOT),
-    ),
-    Check(
-        "V55",
-        "Do training captures encode to the lengths in examples.jsonl?",
-        _if_brought("V55", "--rescore N"),
-        needs=("V08",),
-        reads=(EXAMPLES, LINES, LOCK),
-    ),
-):
-    TABLE.add(_check)
+@check("V50", "Does state 0 follow from base, lock and seed?")
+@check("V51", "Is the last state the one that holds the bundled adapter?")
+@check("V52", "Does the first segment re-execute to the recorded state, bit for bit?")
+@check("V53", "Do the segments that the verifier draws re-execute, bit for bit?")
+@check("V54", "Is this machine of the recorded environment class, so that bits can be compared?")
+def training_ran_as_traced(_: Subject) -> Iterator[Finding]:
+    """Only re-execution shows it."""
+    yield not_checked("this version of kolm verify does not replay training")
