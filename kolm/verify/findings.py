@@ -1,4 +1,4 @@
-"""The five things that a check can say.
+"""The four things that a check can say.
 
 Checks yield these; the verifier adds them up. A check that has looked and found nothing wrong
 yields one `passed`.
@@ -6,7 +6,7 @@ yields one `passed`.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 from kolm.errors import KolmError, Refused, Usage
 from kolm.records.verification import Finding, Verdict
@@ -33,6 +33,14 @@ def failed(
         found=shorten(found) or None,
         code=code or None,
     )
+
+
+def unless_equal(
+    expected: object, found: object, detail: str, *, where: str = ""
+) -> Iterator[Finding]:
+    """Looked here: nothing to tell if what is stated is what it should be, else `failed`."""
+    if expected != found:
+        yield failed(detail, where=where, expected=expected, found=found)
 
 
 def could_not_look(detail: str, *, where: str = "", code: str = "") -> Finding:

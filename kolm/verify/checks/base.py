@@ -10,17 +10,15 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from kolm import digest
 from kolm.bundle.base_files import own_template
-from kolm.bundle.base_root import BaseFacts
 from kolm.counting import counted
 from kolm.digest import Digest
-from kolm.errors import KolmError
 from kolm.format.base import BaseTensor
 from kolm.format.names import LOCK, MODULES, WEIGHTS
 from kolm.methods import DeltaTensor, WholeTensor
 from kolm.records.verification import Finding
 from kolm.verify.base_table import own_parameters, pinned_files
 from kolm.verify.check import Answers
-from kolm.verify.findings import failed, from_error, passed
+from kolm.verify.findings import failed, passed, unless_equal
 from kolm.verify.subject import Subject
 from kolm.verify.widening import WIDENED, Loaded, digests_as_loaded, swapped_shape
 
@@ -40,29 +38,18 @@ class _Pair(NamedTuple):
 MEMORY_DTYPES = {"float32": "F32", "bfloat16": "BF16"}
 
 
-def _facts(subject: Subject) -> BaseFacts | Finding:
-    try:
-        return subject.base_facts
-    except KolmError as error:
-        return from_error(error)
-
-
 def files_are_pinned(subject: Subject) -> Iterator[Finding]:
     """Config, generation config, tokenizer, chat template, processor: each by name."""
-    facts = _facts(subject)
-    if isinstance(facts, Finding):
-        yield facts
-        return
+    facts = subject.base_facts
     pinned = {file.name: file.digest for file in pinned_files(subject)}
     found = {file.name: file.digest for file in facts.files}
     for name in sorted(pinned.keys() | found.keys()):
-        if pinned.get(name) != found.get(name):
-            yield failed(
-                "a file that affects the outputs is not the pinned one",
-                where=name,
-                expected=pinned.get(name, "no such file"),
-                found=found.get(name, "no such file"),
-            )
+        yield from unless_equal(
+            pinned.get(name, "no such file"),
+            found.get(name, "no such file"),
+            "a file that affects the outputs is not the pinned one",
+            where=name,
+        )
     yield from _template_is_the_bases(subject)
     yield passed(counted(len(found), "file"))
 
@@ -71,22 +58,14 @@ def _template_is_the_bases(subject: Subject) -> Iterator[Finding]:
     stated = subject.lock["base"]["template"]
     if stated["source"] != "base":
         return  # V28 holds it against kolm's own
-    own = own_template(subject.auditor.base_folder()) or ""
-    if stated["digest"] != digest.of_bytes(own.encode()):
-        yield failed(
-            "the chat template is not the base's own",
-            where=f"{LOCK}#/base/template",
-            expected=digest.of_bytes(own.encode()),
-            found=stated["digest"],
-        )
+    own = digest.of_bytes((own_template(subject.auditor.base_folder()) or "").encode())
+    another = "the chat template is not the base's own"
+    yield from unless_equal(own, stated["digest"], another, where=f"{LOCK}#/base/template")
 
 
 def tensors_are_pinned(subject: Subject) -> Iterator[Finding]:
     """The root over these tensors and the pinned files, so that V40 speaks for itself."""
-    facts = _facts(subject)
-    if isinstance(facts, Finding):
-        yield facts
-        return
+    facts = subject.base_facts
     base = subject.lock["base"]
     root = subject.rules.root_of(facts.tensors, pinned_files(subject))
     for field, stated, found in (
@@ -95,13 +74,10 @@ def tensors_are_pinned(subject: Subject) -> Iterator[Finding]:
         ("parameters", base["parameters"], facts.parameters),
         ("dtype", base["dtype"], facts.dtype),
     ):
-        if stated != found:
-            yield failed(
-                "this is another base than the pinned one",
-                where=f"{LOCK}#/base/{field}",
-                expected=stated,
-                found=found,
-            )
+        place = f"{LOCK}#/base/{field}"
+        yield from unless_equal(
+            stated, found, "this is another base than the pinned one", where=place
+        )
     told = f"{counted(len(facts.tensors), 'tensor')}, {facts.parameters:,} parameters"
     if facts.remembered:
         files = counted(facts.remembered, "weight file")
@@ -111,10 +87,7 @@ def tensors_are_pinned(subject: Subject) -> Iterator[Finding]:
 
 def modules_are_complete(subject: Subject) -> Iterator[Finding]:
     """Every tensor once, with its shape, and its digest where loading keeps or widens values."""
-    facts = _facts(subject)
-    if isinstance(facts, Finding):
-        yield facts
-        return
+    facts = subject.base_facts
     family = subject.known_family()
     stored = {tensor.key: tensor for tensor in facts.tensors}
     listed: dict[str, int] = {}
@@ -191,18 +164,10 @@ def _same_tensor(pair: _Pair, found: Digest | None, loaded: str) -> Iterator[Fin
 
 def adapter_fits(subject: Subject) -> Iterator[Finding]:
     """Sides of every factor against the checkpoint's own shapes; the config's family."""
-    facts = _facts(subject)
-    if isinstance(facts, Finding):
-        yield facts
-        return
+    facts = subject.base_facts
     family = subject.lock["base"]["family"]
-    if facts.model_type != family:
-        yield failed(
-            "the base's config names another family",
-            where="config.json",
-            expected=family,
-            found=facts.model_type,
-        )
+    another = "the base's config names another family"
+    yield from unless_equal(family, facts.model_type, another, where="config.json")
     shapes = {tensor.key: tensor.shape for tensor in facts.tensors}
     for entry, name in subject.adapter_names:
         if isinstance(name, DeltaTensor):

@@ -14,7 +14,7 @@ from kolm.records.sides import NO_SIDE
 from kolm.records.verification import Finding
 from kolm.verify.check import Answers
 from kolm.verify.checks.split import sides_by_rule
-from kolm.verify.findings import could_not_look, failed, from_error, passed
+from kolm.verify.findings import could_not_look, failed, from_error, passed, unless_equal
 from kolm.verify.ports import CaptureReader
 from kolm.verify.subject import Subject
 
@@ -59,13 +59,8 @@ def pictures_are_recorded(subject: Subject) -> Iterator[Finding]:
             ("file", file, facts.file),
             ("pixel", pixels, facts.pixels),
         ):
-            if expected != found:
-                yield failed(
-                    f"the picture has another {what} digest",
-                    where=place,
-                    expected=expected,
-                    found=found,
-                )
+            another = f"the picture has another {what} digest"
+            yield from unless_equal(expected, found, another, where=place)
     yield passed(f"{len(pictures):,} pictures decoded")
 
 
@@ -83,13 +78,12 @@ def near_duplicates_are_counted(subject: Subject) -> Iterator[Finding]:
     for split, images in zip(subject.lines.splits, subject.lines.images, strict=True):
         sides.setdefault(split, set()).update(image["file"] for image in images)
     found = len(source.near_twins(sorted(sides["eval"]), sorted(sides["train"])))
-    if found != stated["across_splits"]:
-        yield failed(
-            "the number of near-duplicates differs",
-            where=f"{SNAPSHOT}#/near_duplicates/across_splits",
-            expected=found,
-            found=stated["across_splits"],
-        )
+    yield from unless_equal(
+        found,
+        stated["across_splits"],
+        "the number of near-duplicates differs",
+        where=f"{SNAPSHOT}#/near_duplicates/across_splits",
+    )
     if stated["policy"] == "drop":
         yield from _dropped_are_twins(subject, source, sides)
     if stated["policy"] == "group":
@@ -123,13 +117,12 @@ def _families_are_named(subject: Subject, source: CaptureReader) -> Iterator[Fin
     }
     named = source.families({pixels: image["file"] for pixels, (image, _) in pictures.items()})
     for pixels, (image, number) in sorted(pictures.items()):
-        if image.get("twins") != named[pixels]:
-            yield failed(
-                "the picture has other near twins than stated",
-                where=f"{lines.place(number)}, picture {image['file']}",
-                expected=named[pixels],
-                found=image.get("twins", "none"),
-            )
+        yield from unless_equal(
+            named[pixels],
+            image.get("twins", "none"),
+            "the picture has other near twins than stated",
+            where=f"{lines.place(number)}, picture {image['file']}",
+        )
 
 
 ANSWERS: Answers = {

@@ -5,14 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, cast
 
-from kolm import digest
-from kolm.digest import Digest
+from kolm.digest import hex_of, of_value
 from kolm.format.names import EVALUATION, LINES, LOCK, MODULES, SNAPSHOT, Name
 from kolm.records.verification import Finding
 from kolm.sign.predicates import KSCORE, LOCAL_BUILDER, PROVENANCE, TEST_RESULT, claimed_words
 from kolm.sign.predicates import MODULES as MODULES_CLAIM
 from kolm.verify.check import check
-from kolm.verify.findings import failed, not_checked, passed
+from kolm.verify.findings import failed, not_checked, passed, unless_equal
 from kolm.verify.subject import MANIFEST, Subject
 
 if TYPE_CHECKING:
@@ -73,13 +72,13 @@ def provenance_matches(subject: Subject) -> Iterator[Finding]:
             )
             continue
         base, snapshot = dependencies["base"]["digest"], dependencies["snapshot"]["digest"]
-        yield from _differs(name, "base", _hex(lock["base"]["root"]), base["merkleSha256"])
+        yield from _differs(name, "base", hex_of(lock["base"]["root"]), base["merkleSha256"])
         yield from _differs(
-            name, "snapshot root", _hex(subject.snapshot["root"]), snapshot["merkleSha256"]
+            name, "snapshot root", hex_of(subject.snapshot["root"]), snapshot["merkleSha256"]
         )
         if "sha256" in snapshot:
             stated = snapshot["sha256"]
-            yield from _differs(name, "snapshot", _hex(subject.digests[SNAPSHOT]), stated)
+            yield from _differs(name, "snapshot", hex_of(subject.digests[SNAPSHOT]), stated)
         builder = said["runDetails"]["builder"]["id"]
         yield from _differs(name, "builder", LOCAL_BUILDER, builder)
         times = said["runDetails"]["metadata"]
@@ -113,7 +112,7 @@ def scores_claims_agree(subject: Subject) -> Iterator[Finding]:
         yield from _differs(name, "configuration", sorted((EVALUATION, LOCK)), sorted(configured))
         for item in test["configuration"]:
             held = subject.digests.get(item["name"])
-            expected = _hex(held) if held else "a member of the bundle"
+            expected = hex_of(held) if held else "a member of the bundle"
             yield from _differs(name, item["name"], expected, item["digest"]["sha256"])
         yield from _floors_agree(subject, name, test)
         if (test["result"] == "PASSED") == bool(test["failedTests"]):
@@ -215,7 +214,7 @@ def claims_of_a_kind_agree(subject: Subject) -> Iterator[Finding]:
         claims = subject.claims.own_scores() if own else subject.claims.said(predicate_type)
         several += len(claims) > 1
         for path in paths:
-            stated = {_canonical(_at(said, path)): name for name, said in claims}
+            stated = {of_value(_at(said, path)): name for name, said in claims}
             if len(stated) > 1:
                 yield failed(
                     f"two claims differ in {'/'.join(path)}",
@@ -231,19 +230,6 @@ def _at(value: object, path: tuple[str, ...]) -> object:
     return value
 
 
-def _canonical(value: object) -> str:
-    return digest.of_value(value)
-
-
 def _differs(name: str, field: str, expected: object, found: object) -> Iterator[Finding]:
-    if expected != found:
-        yield failed(
-            f"the claim states another {field}",
-            where=f"claim by {name}",
-            expected=expected,
-            found=found,
-        )
-
-
-def _hex(value: Digest) -> str:
-    return digest.hex_of(value)
+    detail = f"the claim states another {field}"
+    yield from unless_equal(expected, found, detail, where=f"claim by {name}")

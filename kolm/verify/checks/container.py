@@ -6,7 +6,7 @@ departure becomes a finding under its number.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import Final
 
 from kolm.bundle import container_rules, references
@@ -26,7 +26,7 @@ from kolm.format.names import (
 )
 from kolm.records.verification import Finding
 from kolm.verify.check import check
-from kolm.verify.findings import by_rule, failed, from_error, not_checked, passed
+from kolm.verify.findings import by_rule, failed, from_error, not_checked, passed, unless_equal
 from kolm.verify.subject import Subject
 
 # The fields of the receipt with the rules of docs/format/receipt.md that say what stands there.
@@ -174,15 +174,12 @@ def content_id_is_recomputed(subject: Subject) -> Iterator[Finding]:
 
 def _seeds_follow(subject: Subject) -> Iterator[Finding]:
     """From base, captures to learn from, training settings and nonce: docs/format/lock.md."""
-    derived, listed = subject.rules.derive_seeds(subject.lock), subject.lock["seeds"]
-    for label, seed, stated in (
-        ("initialisation", derived["initialisation"], listed["initialisation"]),
-        ("order", derived["order"], listed["order"]),
-    ):
-        if stated != seed:
-            yield failed(
-                "the seed does not follow from the training's inputs, so it may have been chosen",
-                where=f"{LOCK}#/seeds/{label}",
-                expected=seed,
-                found=stated,
-            )
+    derived: Mapping[str, object] = subject.rules.derive_seeds(subject.lock)
+    stated: Mapping[str, object] = subject.lock["seeds"]
+    for label, seed in derived.items():
+        yield from unless_equal(
+            seed,
+            stated[label],
+            "the seed does not follow from the training's inputs, so it may have been chosen",
+            where=f"{LOCK}#/seeds/{label}",
+        )

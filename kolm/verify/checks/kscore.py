@@ -10,7 +10,6 @@ from collections.abc import Iterator, Mapping
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
-from kolm.errors import KolmError
 from kolm.format.names import EVALUATION, LOCK, PREDICTIONS
 from kolm.records.verification import Finding
 from kolm.score.kscore import LATENCY_CALLS, SIZED_MEMBERS
@@ -18,7 +17,7 @@ from kolm.score.rounding import ratio
 from kolm.sign.predicates import KSCORE
 from kolm.verify.check import check
 from kolm.verify.claim_states import is_own
-from kolm.verify.findings import failed, from_error, not_checked, passed
+from kolm.verify.findings import failed, not_checked, passed
 from kolm.verify.subject import Subject
 
 if TYPE_CHECKING:
@@ -151,13 +150,9 @@ def gate_follows(subject: Subject) -> Iterator[Finding]:
     demanded = subject.lock["evaluation"]["floors"]["k"]
     for name, claim in claims:
         scored = subject.evaluation if is_own(claim) else claim["gate"]
-        try:
-            gate = subject.rules.decide(
-                claim["composite"], demanded, floors_passed=scored["floors_passed"]
-            )
-        except KolmError as error:
-            yield from_error(error)
-            continue
+        gate = subject.rules.decide(
+            claim["composite"], demanded, floors_passed=scored["floors_passed"]
+        )
         stated: Mapping[str, object] = claim["gate"]
         for field, value in gate.items():
             if stated[field] != value:

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 
 from kolm import digest, elements
 from kolm.bundle.tensors import TensorEntry, tensor_digest
-from kolm.errors import KolmError
 from kolm.format.names import EXAMPLES, LOCK, MODULES, RECEIPT, SNAPSHOT, TRACE, WEIGHTS
 from kolm.methods import DeltaTensor, TensorName, WholeTensor
 from kolm.methods.quantisation import Quantisation, quantised_modules
@@ -18,7 +17,7 @@ from kolm.records.verification import Finding
 from kolm.verify import base_table
 from kolm.verify.check import check
 from kolm.verify.checks.container import receipt_follows
-from kolm.verify.findings import failed, from_error, passed
+from kolm.verify.findings import failed, passed, unless_equal
 from kolm.verify.subject import Subject
 
 if TYPE_CHECKING:
@@ -35,10 +34,10 @@ def training_block_follows(subject: Subject) -> Iterator[Finding]:
     """The block is derived again; globs expand to exactly the lists; targets are the family's."""
     yield from receipt_follows(subject, ("vlm_train",))
     yield from _globs_expand(subject)
-    yield from _method_is_the_familys(subject)
     yield from _papers_are_the_familys(subject)
     yield from _quantised_as_the_lock_says(subject)
     yield from _template_is_the_familys(subject)
+    yield from _method_is_the_familys(subject)
     block = subject.receipt["vlm_train"]
     quantised = _quantised(subject)
     yield passed(
@@ -65,20 +64,14 @@ def _globs_expand(subject: Subject) -> Iterator[Finding]:
 
 
 def _method_is_the_familys(subject: Subject) -> Iterator[Finding]:
-    try:
-        again = to_document(subject.method)
-    except KolmError as error:
-        yield from_error(error)
-        return
     stored: Mapping[str, object] = subject.lock["train"]["method"]
-    for key, expected in again.items():
-        if stored[key] != expected:
-            yield failed(
-                "the method's settings do not follow from its options and the family's table",
-                where=f"{LOCK}#/train/method/{key}",
-                expected=expected,
-                found=stored[key],
-            )
+    for key, expected in to_document(subject.method).items():
+        yield from unless_equal(
+            expected,
+            stored[key],
+            "the method's settings do not follow from its options and the family's table",
+            where=f"{LOCK}#/train/method/{key}",
+        )
 
 
 def _papers_are_the_familys(subject: Subject) -> Iterator[Finding]:
@@ -172,13 +165,8 @@ def counts_add_up(subject: Subject) -> Iterator[Finding]:
 def _base_is_unchanged(row: ModulesRow) -> Iterator[Finding]:
     for owned in (*row["parameters"], *row["buffers"]):
         place = f"{MODULES}: {row['module']}.{owned['name']}"
-        if owned["before"] != owned["after"]:
-            yield failed(
-                "N4: a tensor of the base changed during training",
-                where=place,
-                expected=owned["before"],
-                found=owned["after"],
-            )
+        changed = "N4: a tensor of the base changed during training"
+        yield from unless_equal(owned["before"], owned["after"], changed, where=place)
     for owned in row["parameters"]:
         place = f"{MODULES}: {row['module']}.{owned['name']}"
         held = owned.get("quantised")
@@ -258,12 +246,12 @@ def _training_began_where_it_does(
             expected = tensor_digest(entry.dtype, entry.shape, start) if start else None
         elif isinstance(name, WholeTensor) and base[name.parameter]["dtype"] == tensor["dtype"]:
             expected = base[name.parameter]["before"]
-        if expected is not None and tensor["before"] != expected:
-            yield failed(
+        if expected is not None:
+            yield from unless_equal(
+                expected,
+                tensor["before"],
                 "the tensor did not start with the initial value of its method",
                 where=f"{MODULES}: {tensor['tensor']}",
-                expected=expected,
-                found=tensor["before"],
             )
 
 
@@ -278,14 +266,12 @@ def _adapter_digests_match(subject: Subject) -> Iterator[Finding]:
             listed[tensor["tensor"]] = tensor
     for entry in subject.adapter:
         stated = listed.get(entry.name)
-        found = tensor_digest(entry.dtype, entry.shape, subject.tensor_bytes(entry))
-        if stated is None or stated["after"] != found:
-            yield failed(
-                "N9: the shipped tensor is not the one that training ended with",
-                where=f"{WEIGHTS}: {entry.name}",
-                expected=stated["after"] if stated else "a row in modules.jsonl",
-                found=found,
-            )
+        yield from unless_equal(
+            stated["after"] if stated else "a row in modules.jsonl",
+            tensor_digest(entry.dtype, entry.shape, subject.tensor_bytes(entry)),
+            "N9: the shipped tensor is not the one that training ended with",
+            where=f"{WEIGHTS}: {entry.name}",
+        )
 
 
 def _base_totals_match(subject: Subject) -> Iterator[Finding]:

@@ -13,7 +13,7 @@ from kolm.format.names import CONFIG, LOCK, MODULES, WEIGHTS
 from kolm.methods import DeltaTensor, StoredTensor, WholeTensor
 from kolm.records.verification import Finding
 from kolm.verify.check import check
-from kolm.verify.findings import failed, from_error, passed
+from kolm.verify.findings import failed, passed, unless_equal
 from kolm.verify.subject import Subject
 from kolm.verify.widening import WIDENED, widen
 
@@ -47,13 +47,8 @@ def shapes_are_declared(subject: Subject) -> Iterator[Finding]:
         row = listed.get(entry.name)
         if row is not None:
             yield from _compare(entry, tuple(row["shape"]), f"{MODULES} lists another shape")
-            if row["dtype"] != entry.dtype:
-                yield failed(
-                    f"{MODULES} lists another dtype",
-                    where=_tensor(entry.name),
-                    expected=row["dtype"],
-                    found=entry.dtype,
-                )
+            another, place = f"{MODULES} lists another dtype", _tensor(entry.name)
+            yield from unless_equal(row["dtype"], entry.dtype, another, where=place)
         if entry.dtype not in FLOATS:
             yield failed(
                 "the tensor does not hold floating-point numbers",
@@ -112,11 +107,7 @@ def _compare(
 )
 def config_is_derived(subject: Subject) -> Iterator[Finding]:
     """Derived again from a closed list of keys and compared byte for byte."""
-    try:
-        derived = subject.rules.derive_adapter_config(subject.lock, subject.modules)
-    except KolmError as error:
-        yield from_error(error)
-        return
+    derived = subject.rules.derive_adapter_config(subject.lock, subject.modules)
     if subject.documents.raw(CONFIG) != derived:
         yield failed(
             "the config differs from the one derived from lock and modules",

@@ -14,7 +14,7 @@ from kolm.format.names import LINES, SNAPSHOT
 from kolm.records.sides import NO_SIDE
 from kolm.records.verification import Finding
 from kolm.verify.check import check
-from kolm.verify.findings import failed, from_error, passed
+from kolm.verify.findings import failed, from_error, passed, unless_equal
 from kolm.verify.subject import Subject
 
 if TYPE_CHECKING:
@@ -72,9 +72,8 @@ def _near_duplicates_make_sense(subject: Subject) -> Iterator[Finding]:
             name = picture["twins"]
             smallest[name] = min(smallest.get(name, picture["pixels"]), picture["pixels"])
     for name, pixels in sorted(smallest.items()):
-        if name != pixels:
-            message = "near twins are named by the smallest pixel digest among them"
-            yield failed(message, where=LINES, expected=pixels, found=name)
+        message = "near twins are named by the smallest pixel digest among them"
+        yield from unless_equal(pixels, name, message, where=LINES)
 
 
 def _carved(subject: Subject) -> bool:
@@ -103,13 +102,12 @@ def _split_follows(subject: Subject) -> Iterator[Finding]:
                 expected=side,
                 found=found,
             )
-    if dropped != near["dropped"]:
-        yield failed(
-            "the number of dropped near twins is not the header's",
-            where=f"{SNAPSHOT}#/near_duplicates/dropped",
-            expected=dropped,
-            found=near["dropped"],
-        )
+    yield from unless_equal(
+        dropped,
+        near["dropped"],
+        "the number of dropped near twins is not the header's",
+        where=f"{SNAPSHOT}#/near_duplicates/dropped",
+    )
 
 
 def sides_by_rule(subject: Subject) -> Sequence[str]:
