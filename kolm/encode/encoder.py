@@ -184,17 +184,29 @@ class Encoder:
             return []
         pixels = max(image["height"] * image["width"] for image in capture["images"])
         sizes: list[int] = []
-        tokens = [self._run(image, None).tokens for image in capture["images"]]
+        tokens = [run.tokens for run in self._runs(capture, capture["images"], None)]
         while pixels > 1 and min(tokens) >= _LEAST_IMAGE_TOKENS:
             pixels //= 2
-            fewer = [self._run(image, pixels).tokens for image in capture["images"]]
+            fewer = [run.tokens for run in self._runs(capture, capture["images"], pixels)]
             if fewer != tokens and min(fewer) >= _LEAST_IMAGE_TOKENS:
                 sizes.append(pixels)
             tokens = fewer
         return sizes
 
-    def _run(self, image: CaptureImage, max_pixels: int | None) -> ImageRun:
-        return self._pictures.run(image["height"], image["width"], max_pixels)
+    def _runs(
+        self, capture: Capture, images: Sequence[CaptureImage], max_pixels: int | None
+    ) -> list[ImageRun]:
+        """What images of a capture become in its example."""
+        return [
+            self._pictures.run(
+                image["height"], image["width"], max_pixels, among=self._among(capture)
+            )
+            for image in images
+        ]
+
+    def _among(self, capture: Capture) -> bool:
+        """Whether its images become other tokens because there are several."""
+        return self._pictures.sociable and len(_images_in_order(capture)) > 1
 
     def _lay_out(
         self,
@@ -211,7 +223,7 @@ class Encoder:
             skeleton,
             stop,
             texts=[text.strip() for text in texts] if skeleton.strips else texts,
-            images=[self._run(image, max_pixels).text for image in _images_in_order(capture)],
+            images=[run.text for run in self._runs(capture, _images_in_order(capture), max_pixels)],
             apart=apart,
         )
 
@@ -227,6 +239,7 @@ class Encoder:
     ) -> Example:
         """Join runs into an example and assert that its tokens equal its images' features."""
         images = _images_in_order(capture)
+        shown = self._runs(capture, images, max_pixels)
         ids: list[int] = []
         spans: list[tuple[int, int]] = []
         uses: list[ImageUse] = []
@@ -234,16 +247,16 @@ class Encoder:
             start, end = len(ids), len(ids) + len(run.ids)
             ids.extend(run.ids)
             if run.image == len(uses):
-                image = images[run.image]
-                shown = self._run(image, max_pixels)
+                image, own = images[run.image], shown[run.image]
                 uses.append(
                     ImageUse(
                         file=Digest(image["file"]),
                         pixels=Digest(image["pixels"]),
-                        form=shown.form,
+                        form=own.form,
                         max_pixels=max_pixels,
                         start=start,
-                        tokens=shown.tokens,
+                        tokens=own.tokens,
+                        among=self._among(capture),
                     )
                 )
             elif run.trained and not prompt:

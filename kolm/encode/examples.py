@@ -19,6 +19,7 @@ class ImageUse:
         max_pixels: a lower limit than the processor's own when the image was shrunk to fit.
         start: position in the example of the first control token that stands for the image.
         tokens: number of its feature tokens, which is the number of its features.
+        among: it stands among other images of its example, and that changes what it becomes.
     """
 
     file: Digest
@@ -27,6 +28,7 @@ class ImageUse:
     max_pixels: int | None
     start: int
     tokens: int
+    among: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -40,11 +40,12 @@ class ImageKey:
 
     pixels: Digest
     max_pixels: int
+    among: bool
 
 
 def key_of(use: ImageUse) -> ImageKey:
     """The key of an image as one example uses it; 0 stands for the processor's own limit."""
-    return ImageKey(use.pixels, use.max_pixels or 0)
+    return ImageKey(use.pixels, use.max_pixels or 0, use.among)
 
 
 class FeatureTable:

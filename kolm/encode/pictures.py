@@ -37,9 +37,10 @@ class PictureReader:
     read: Callable[[Digest], bytes]
     blind: Mapping[str, tuple[int, int]] | None = None
 
-    def identity(self, use: ImageUse) -> tuple[Any, int | None]:
+    def identity(self, use: ImageUse) -> tuple[Any, int | None, bool]:
         """Equal for two uses exactly when they show the model the same picture."""
-        return use.pixels if self.blind is None else self.blind[use.pixels], use.max_pixels
+        shown = use.pixels if self.blind is None else self.blind[use.pixels]
+        return shown, use.max_pixels, use.among
 
     def picture(self, use: ImageUse) -> Image.Image:
         """The upright picture that a use shows: the stored one, or grey of its size.
@@ -71,7 +72,7 @@ class PictureReader:
             Refused: as `picture`; ``E_ENCODE_IMAGE_TOKENS``, the processor cuts the picture into
                 other patches than were planned from its size.
         """
-        inputs, run = self.processor.inputs(self.picture(use), use.max_pixels)
+        inputs, run = self.processor.inputs(self.picture(use), use.max_pixels, among=use.among)
         if (run.form, run.tokens) != (use.form, use.tokens):
             raise Refused(
                 "E_ENCODE_IMAGE_TOKENS",

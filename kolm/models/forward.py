@@ -9,11 +9,13 @@ from __future__ import annotations
 
 import contextlib
 import inspect
+import itertools
 import threading
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from typing import TYPE_CHECKING, Protocol
 
 from kolm.models.generation import Generated, read_rows
+from kolm.models.pictures import COUNTS
 from kolm.models.taps import Recording, Tower
 
 if TYPE_CHECKING:
@@ -153,7 +155,24 @@ class LibraryForward:
         if pictures is None:
             yield {}
         elif not pictures.outputs:
-            yield dict(pictures.inputs)
+            yield _by_sample(pictures.inputs)
         else:
             with self.tower.replaying(pictures):
-                yield dict(pictures.inputs)
+                yield _by_sample(pictures.inputs)
+
+
+def _by_sample(inputs: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """Inputs of pictures as the model takes them of samples.
+
+    A picture states whether it stands alone (1) or among others (more), a model wants each sample's
+    number. Which samples pictures that stand among others share makes no difference to it.
+    """
+    out = dict(inputs)
+    if COUNTS in inputs:
+        stated: list[int] = inputs[COUNTS].tolist()
+        numbers: list[int] = []
+        for among, alike in itertools.groupby(stated, key=lambda number: number > 1):
+            own = list(alike)
+            numbers += [max(len(own), 2)] if among else own
+        out[COUNTS] = inputs[COUNTS].new_tensor(numbers)
+    return out

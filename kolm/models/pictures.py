@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 LONGEST_SIDES = 200  # transformers, smart_resize: a longer side is refused
 # Of a thin picture, where the processor has no limit of its own: about what a photograph has.
 _MOST_PIXELS = 2**24
+# By this name a processor tells how many pictures a sample has, where that changes their tokens.
+COUNTS = "batch_num_images"
 _TEXT_OUTPUTS = {"input_ids", "attention_mask", "token_type_ids", "mm_token_type_ids"}
 
 
@@ -60,6 +62,7 @@ class PictureProcessor:
         table: of the family.
         image_token_id: the id that stands for one feature.
         placeholder: the control token that the chat template writes for a picture.
+        sociable: whether a picture among others becomes other tokens than one alone.
     """
 
     def __init__(self, processor: ProcessorMixin, table: Family, image_token_id: int) -> None:
@@ -68,29 +71,39 @@ class PictureProcessor:
         self.processor = processor
         self._limited = table.pixel_limits
         self._feature = str(processor.tokenizer.convert_ids_to_tokens(image_token_id))
-        self._runs: dict[tuple[int, int, int | None], ImageRun] = {}
+        self._runs: dict[tuple[int, int, int | None, bool], ImageRun] = {}
+        self.sociable = COUNTS in processor.image_processor.model_input_names
         self.placeholder = table.placeholder or self._feature
 
-    def run(self, height: int, width: int, max_pixels: int | None = None) -> ImageRun:
+    def run(
+        self, height: int, width: int, max_pixels: int | None = None, *, among: bool = False
+    ) -> ImageRun:
         """The run of a picture, by its size alone.
 
         Args:
             height: of the upright picture, in pixels.
             width: of the upright picture, in pixels.
             max_pixels: a limit below the processor's own, or None.
+            among: it stands in its example among others, where the processor is `sociable`.
 
         Raises:
             Refused: ``E_BASE_PROCESSOR``, the processor makes nothing of such a picture.
         """
-        size = (height, width, max_pixels)
-        if size not in self._runs:
-            self._runs[size] = self._counted(*size) or self._asked(*size)
-        return self._runs[size]
+        key = (height, width, max_pixels, among)
+        if key not in self._runs:
+            size = (height, width, max_pixels)
+            self._runs[key] = self._counted(*size) or self._asked(*size, among=among)
+        return self._runs[key]
 
     def inputs(
-        self, picture: Image, max_pixels: int | None = None
+        self, picture: Image, max_pixels: int | None = None, *, among: bool = False
     ) -> tuple[dict[str, torch.Tensor], ImageRun]:
         """What the model takes for one upright RGB picture, and the run that goes with it.
+
+        Args:
+            picture: to be processed.
+            max_pixels: as for `run`.
+            among: as for `run`.
 
         Raises:
             Refused: as `run`.
@@ -102,16 +115,17 @@ class PictureProcessor:
         if self._limited:
             least, most = self._pixel_limits(max_pixels)
             options["size"] = {"shortest_edge": least, "longest_edge": most}
+        shown = [picture] * (2 if among else 1)  # beside itself: any other would do
         try:
             with quiet_library():
                 out = self.processor(
-                    images=[picture],
-                    text=[self.placeholder],
+                    images=[shown] if among else shown,
+                    text=[self.placeholder * len(shown)],
                     return_tensors="pt",
                     return_text_replacement_offsets=True,
                     **options,
                 )
-            (written,) = out.pop("text_replacement_offsets")[0]
+            written = out.pop("text_replacement_offsets")[0][0]
         except Exception as error:
             raise Refused(
                 "E_BASE_PROCESSOR",
@@ -120,15 +134,21 @@ class PictureProcessor:
                 found=f"{type(error).__name__}: {error}"[:400],
                 hint="download the complete base again",
             ) from error
-        inputs = {name: value for name, value in out.items() if name not in _TEXT_OUTPUTS}
+        inputs = {
+            name: value if name == COUNTS else value[: len(value) // len(shown)]
+            for name, value in out.items()
+            if name not in _TEXT_OUTPUTS
+        }
         text = str(written["replacement"])
         return inputs, ImageRun(text=text, tokens=text.count(self._feature), form=_form(inputs))
 
-    def _asked(self, height: int, width: int, max_pixels: int | None) -> ImageRun:
+    def _asked(
+        self, height: int, width: int, max_pixels: int | None, *, among: bool = False
+    ) -> ImageRun:
         """The run that the processor writes for a blank picture."""
         from PIL import Image
 
-        return self.inputs(Image.new("RGB", (width, height)), max_pixels)[1]
+        return self.inputs(Image.new("RGB", (width, height)), max_pixels, among=among)[1]
 
     def _counted(self, height: int, width: int, max_pixels: int | None) -> ImageRun | None:
         """The same by arithmetic, where the image processor is Qwen's: a blank picture of a

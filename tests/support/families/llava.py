@@ -96,7 +96,52 @@ def _next_config(tokenizer: Any) -> Any:
     )
 
 
+# LLaVA-OneVision writes a space before an answer's line that its prompt for one does not have.
+ONEVISION = (
+    "{% for message in messages %}{{ '<|im_start|>' + message.role + ' ' }}"
+    "{% for block in message.content if block.type == 'image' %}{{ '<image>' }}{% endfor %}"
+    "{% for block in message.content if block.type == 'text' %}{% if message.role == 'assistant' %}"
+    "{% generation %}{{ '\n' + block.text }}{% endgeneration %}{% else %}{{ '\n' + block.text }}"
+    "{% endif %}{% endfor %}{{ '<|im_end|>' }}{% endfor %}"
+    "{% if add_generation_prompt %}{{ '<|im_start|>assistant\n' }}{% endif %}"
+)
+
+
+def _onevision_processor() -> Any:
+    from transformers.models.llava_onevision.image_processing_pil_llava_onevision import (
+        LlavaOnevisionImageProcessorPil,
+    )
+
+    from kolm.models.processor import without_videos
+
+    images = LlavaOnevisionImageProcessorPil(
+        size={"height": 56, "width": 56}, image_grid_pinpoints=_TILES
+    )
+    return without_videos("llava_onevision")(
+        images,
+        texts.qwen(special=("<image>", "<video>")),
+        num_image_tokens=16,
+        vision_feature_select_strategy="full",
+        chat_template=ONEVISION,
+    )
+
+
+def _onevision_config(tokenizer: Any) -> Any:
+    siglip = {**CLIP, "model_type": "siglip_vision_model", "vision_use_head": False}
+    siglip.pop("projection_dim")
+    return config_of(
+        "llava_onevision",
+        vision_config=siglip,
+        text_config={"model_type": "qwen2", **decoder(tokenizer)},
+        image_token_index=tokenizer.convert_tokens_to_ids("<image>"),
+        video_token_index=tokenizer.convert_tokens_to_ids("<video>"),
+        image_grid_pinpoints=_TILES,
+        **ids_of(tokenizer),
+    )
+
+
 BASES = {
     "llava": TinyBase(_llava_config, _llava_processor),
     "llava_next": TinyBase(_next_config, _next_processor),
+    "llava_onevision": TinyBase(_onevision_config, _onevision_processor),
 }
