@@ -199,9 +199,9 @@ def loads_canonical(
         Refused: as `loads`, or ``E_JSON_NOT_CANONICAL``.
     """
     stored = bytes(data)
-    value = _decode_fast(stored) if len(stored) <= max_bytes else None
-    if value is not None:
-        return value
+    values = _decode_batch([stored]) if len(stored) <= max_bytes else None
+    if values is not None:
+        return values[0]
     value = loads(stored, where=where, max_bytes=max_bytes)
     try:
         same = dumps(value) == stored
@@ -226,28 +226,7 @@ _ENCODER = json.JSONEncoder(
     ensure_ascii=False, check_circular=False, allow_nan=False, sort_keys=True, separators=(",", ":")
 )
 _LONG_INTEGER = re.compile(rb"[:,\[]-?[0-9]{16}")
-_LONG_ALONE = re.compile(rb"-?[0-9]{16}")  # a second pattern: one with both takes twice the time
 _BEYOND_BMP = re.compile(rb"[\xf0-\xff]")
-
-
-def _decode_fast(stored: bytes) -> Any:
-    """The value of plainly canonical bytes, or None when the slow path must judge.
-
-    Writing the value again gives the same bytes only if no key stood twice and the order was
-    canonical. Code points beyond the BMP (four-byte UTF-8, first byte 0xF0 or more) sort
-    differently in UTF-16, so they go the slow way, as does anything that may be a long integer.
-    """
-    if stored.count(b"[") + stored.count(b"{") > MAX_DEPTH:
-        return None
-    if _LONG_INTEGER.search(stored) or _LONG_ALONE.match(stored):
-        return None
-    if not stored.isascii() and _BEYOND_BMP.search(stored):
-        return None
-    try:
-        value = _DECODER.decode(stored.decode("utf-8"))
-        return value if _ENCODER.encode(value).encode("utf-8") == stored else None
-    except (ValueError, RecursionError):
-        return None
 
 
 def read_lines(
@@ -323,10 +302,13 @@ def _batches(lines: Iterator[bytes]) -> Iterator[tuple[int, list[bytes]]]:
 
 
 def _decode_batch(lines: list[bytes]) -> list[Any] | None:
-    """The values of plainly canonical lines, or None when each must be read by itself.
+    """The values of plainly canonical texts, or None when the slow path must judge each.
 
-    Read in one go their keys are the same texts in memory, which makes rows half as large. Each
-    value is written again and compared with its own line, so that no line borrows from the next.
+    Each value is written again and compared with its own text, so that no line borrows from the
+    next: the same bytes come out only if no key stood twice and the order was canonical. Code
+    points beyond the BMP (four-byte UTF-8, first byte 0xF0 or more) sort differently in UTF-16, so
+    they go the slow way, as does anything that may be a long integer. Read in one go the keys of
+    several lines are the same texts in memory, which makes rows half as large.
     """
     joined = b"[" + b",".join(lines) + b"]"
     if any(line.count(b"[") + line.count(b"{") > MAX_DEPTH for line in lines):

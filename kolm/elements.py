@@ -1,5 +1,5 @@
 """The floor: questions about the raw elements of a tensor, without numpy: all finite? all zero?
-how large is a product, or a sum of squares?
+how large is a product?
 
 Most of the work is done by slicing out the bytes that hold the exponent and translating them, so
 that a megabyte costs about a millisecond and hostile values cost no more than honest ones.
@@ -187,44 +187,6 @@ def _gram(dtype: str, raw: bytes | memoryview, rank: int, *, lines: bool) -> lis
     return sums
 
 
-_UNPACKED: Final = {"F64": ("d", 8), "F32": ("f", 4), "F16": ("e", 2)}
-
-
-def square_sum(dtype: str, raw: bytes | memoryview) -> float | None:
-    """The sum of the squares of all elements in float64, or None for a dtype that is no float."""
-    sums = []
-    for piece in _pieces(raw):
-        for start in range(0, len(piece), _LITTLE_BYTES):
-            numbers = as_floats(dtype, piece[start : start + _LITTLE_BYTES])
-            if numbers is None:
-                return None
-            sums.append(sum(map(operator.mul, numbers, numbers)))
-    return math.fsum(sums)
-
-
-def as_floats(dtype: str, raw: bytes | memoryview) -> tuple[float, ...] | None:
-    """A few elements as float64, which holds each without loss; None for a dtype that is no float.
-
-    Args:
-        dtype: of safetensors.
-        raw: little-endian bytes; unpacked numbers take eight times their bytes.
-    """
-    if dtype == "BF16":
-        dtype, raw = "F32", widened_bfloat16(raw)
-    if dtype not in _UNPACKED:
-        return None
-    code, width = _UNPACKED[dtype]
-    return struct.unpack(f"<{len(raw) // width}{code}", raw)
-
-
-def rounded_to_bfloat16(numbers: tuple[float, ...]) -> tuple[float, ...]:
-    """Numbers as bfloat16 holds them: the nearest, of two equally near the even one."""
-    packed = struct.pack(f"<{len(numbers)}f", *numbers)
-    words = struct.unpack(f"<{len(numbers)}I", packed)
-    upper = [(word + 0x7FFF + (word >> 16 & 1)) & 0xFFFF0000 for word in words]
-    return struct.unpack(f"<{len(numbers)}f", struct.pack(f"<{len(numbers)}I", *upper))
-
-
 def _signs(count: int) -> list[int]:
     """Signs that follow from a fixed seed: those of no trained matrix line up with them."""
     stream = digest.Stream(digest.of_bytes(b"kolm signs"))
@@ -252,6 +214,9 @@ def integers(dtype: str, raw: bytes | memoryview) -> Iterator[int]:
 _LITTLE_BYTES: Final = 64 * 1024  # unpacked numbers take eight times their bytes
 
 
+_FLOATS: Final = {"F64": "d", "F32": "f", "F16": "e"}
+
+
 def repeated(dtype: str, number: int, count: int) -> Iterator[bytes] | None:
     """The bytes of `count` elements of one value, in pieces; None for a dtype that is no float.
 
@@ -262,12 +227,27 @@ def repeated(dtype: str, number: int, count: int) -> Iterator[bytes] | None:
     """
     if dtype == "BF16":
         one = struct.pack("<f", number)[2:]
-    elif dtype in _UNPACKED:
-        one = struct.pack(f"<{_UNPACKED[dtype][0]}", number)
+    elif dtype in _FLOATS:
+        one = struct.pack(f"<{_FLOATS[dtype]}", number)
     else:
         return None
     at_once = _PIECE_BYTES // len(one)
     return (one * min(at_once, count - start) for start in range(0, count, at_once))
+
+
+WIDENED: Final = {"F16": "F32", "BF16": "F32"}  # what loading makes of half precision, exactly
+
+
+def widened(dtype: str, raw: bytes | bytearray | memoryview) -> bytes:
+    """Little-endian F16 or BF16 elements as F32 elements of the same values."""
+    if dtype == "BF16":
+        return widened_bfloat16(raw)
+    pieces = []
+    for start in range(0, len(raw), _LITTLE_BYTES):
+        piece = raw[start : start + _LITTLE_BYTES]
+        count = len(piece) // 2
+        pieces.append(struct.pack(f"<{count}f", *struct.unpack(f"<{count}e", piece)))
+    return b"".join(pieces)
 
 
 def widened_bfloat16(raw: bytes | bytearray | memoryview) -> bytes:

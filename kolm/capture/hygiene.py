@@ -116,7 +116,16 @@ def _text(content: Iterable[object]) -> str:
 def _by_question(
     rows: Iterable[StoredCapture],
 ) -> dict[sameness.Asked, dict[str, list[StoredCapture]]]:
-    return sameness.by_question((row, documents.to_document(row.capture)) for row in rows)
+    """Rows that ask the same, by what they answer; all in the order given.
+
+    Two answers to one question contradict each other, and one answer twice is a repeat (S13).
+    """
+    asked: dict[sameness.Asked, dict[str, list[StoredCapture]]] = {}
+    for row in rows:
+        document = documents.to_document(row.capture)
+        answers = asked.setdefault(sameness.question(document), {})
+        answers.setdefault(sameness.answer(document), []).append(row)
+    return asked
 
 
 def _contradiction(answers: dict[str, list[StoredCapture]]) -> Problem:

@@ -7,7 +7,7 @@ docs/format/snapshot.md, S13 and S14. The characters come from a table of one Un
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from functools import cache, lru_cache
 from itertools import groupby
 from pathlib import Path
@@ -59,21 +59,6 @@ def fingerprints(document: Capture) -> tuple[bytes, bytes]:
     """Short stand-ins for question and answer: equal where these are, for one process to hold."""
     asked = digest.of_bytes(repr(question(document)).encode())
     return digest.raw_of(asked), digest.raw_of(digest.of_bytes(answer(document).encode()))
-
-
-def by_question(rows: Iterable[tuple[Name, Capture]]) -> dict[Asked, dict[str, list[Name]]]:
-    """Rows that ask the same, by what they answer; all in the order given.
-
-    Two answers to one question contradict each other, and one answer twice is a repeat (S13).
-
-    Args:
-        rows: what to call a row, and its capture.
-    """
-    asked: dict[Asked, dict[str, list[Name]]] = {}
-    for name, document in rows:
-        answers = asked.setdefault(question(document), {})
-        answers.setdefault(answer(document), []).append(name)
-    return asked
 
 
 def plain(text: str) -> str:

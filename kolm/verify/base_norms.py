@@ -6,12 +6,14 @@ Everything is read some kilobytes at a time, and summed in float64.
 from __future__ import annotations
 
 import math
+import operator
+import struct
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from kolm.bundle.ranges import Ranges
 from kolm.bundle.tensors import TensorEntry, parse_header
-from kolm.elements import NEGLIGIBLE, as_floats, rounded_to_bfloat16, square_sum
+from kolm.elements import NEGLIGIBLE, widened_bfloat16
 from kolm.methods.method import StoredTensor
 from kolm.verify.subject import Subject
 
@@ -23,7 +25,9 @@ LOADING_ERROR: Final = 2.0**-8
 # What float64 makes of the sums here is off by far less than this share.
 _SUMMING_ERROR: Final = 2.0**-30
 _WIDTHS: Final = {"F64": 8, "F32": 4, "F16": 2, "BF16": 2}
+_UNPACKED: Final = {"F64": ("d", 8), "F32": ("f", 4), "F16": ("e", 2)}
 _ELEMENTS_AT_ONCE: Final = 16 * 1024
+_LITTLE_BYTES: Final = 64 * 1024  # unpacked numbers take eight times their bytes
 
 
 class BaseNorms:
@@ -88,3 +92,37 @@ class BaseNorms:
     def _find(self, parameter: ModulesRowParameter) -> tuple[Path, TensorEntry] | None:
         keys: list[str] = parameter["checkpoint"]
         return self._stored.get(keys[0]) if len(keys) == 1 else None
+
+
+def square_sum(dtype: str, raw: bytes | memoryview) -> float | None:
+    """The sum of the squares of all elements in float64, or None for a dtype that is no float."""
+    sums = []
+    for start in range(0, len(raw), _LITTLE_BYTES):
+        numbers = as_floats(dtype, raw[start : start + _LITTLE_BYTES])
+        if numbers is None:
+            return None
+        sums.append(sum(map(operator.mul, numbers, numbers)))
+    return math.fsum(sums)
+
+
+def as_floats(dtype: str, raw: bytes | memoryview) -> tuple[float, ...] | None:
+    """A few elements as float64, which holds each without loss; None for a dtype that is no float.
+
+    Args:
+        dtype: of safetensors.
+        raw: little-endian bytes; unpacked numbers take eight times their bytes.
+    """
+    if dtype == "BF16":
+        dtype, raw = "F32", widened_bfloat16(raw)
+    if dtype not in _UNPACKED:
+        return None
+    code, width = _UNPACKED[dtype]
+    return struct.unpack(f"<{len(raw) // width}{code}", raw)
+
+
+def rounded_to_bfloat16(numbers: tuple[float, ...]) -> tuple[float, ...]:
+    """Numbers as bfloat16 holds them: the nearest, of two equally near the even one."""
+    packed = struct.pack(f"<{len(numbers)}f", *numbers)
+    words = struct.unpack(f"<{len(numbers)}I", packed)
+    upper = [(word + 0x7FFF + (word >> 16 & 1)) & 0xFFFF0000 for word in words]
+    return struct.unpack(f"<{len(numbers)}f", struct.pack(f"<{len(numbers)}I", *upper))

@@ -35,8 +35,15 @@ def conclude(subject: Subject) -> Conclusions:
 def conclude_scopes(subject: Subject) -> dict[str, Conclusion]:
     """The four verdicts by name."""
     results, called = subject.results, _display_name(subject)
+    scope = (*FOUNDATION, *DELTA_SCOPE)
     return {
-        "delta_scope": _delta_scope(results),
+        "delta_scope": _attestable(
+            results,
+            scope,
+            attested=(),
+            reached="what is shipped can change the declared modules and nothing else",
+            open_=f"not checked: {_listed(results, scope, Verdict.NOT_CHECKED)}",
+        ),
         "base_identity": _attestable(
             results,
             BASE_IDENTITY,
@@ -82,26 +89,6 @@ def _scores(subject: Subject) -> Conclusion:
 
 def _looked(results: Mapping[str, CheckResult], numbers: Iterable[str]) -> list[str]:
     return [n for n in numbers if results[n].verdict in (Verdict.OK, Verdict.FAILED)]
-
-
-def _delta_scope(results: Mapping[str, CheckResult]) -> Conclusion:
-    verdict = worst(results[number].verdict for number in (*FOUNDATION, *DELTA_SCOPE))
-    wrong = _listed(results, (*FOUNDATION, *DELTA_SCOPE), verdict)
-    if verdict is Verdict.OK:
-        return Conclusion(
-            verdict=verdict,
-            evidence=Evidence.RECOMPUTED,
-            detail="what is shipped can change the declared modules and nothing else",
-        )
-    return Conclusion(
-        verdict=verdict,
-        evidence=Evidence.RECOMPUTED if verdict is Verdict.FAILED else Evidence.NONE,
-        detail={
-            Verdict.FAILED: f"does not hold: {wrong}",
-            Verdict.COULD_NOT_LOOK: f"could not be decided here: {wrong}",
-            Verdict.NOT_CHECKED: f"not checked: {wrong}",
-        }[verdict],
-    )
 
 
 def _attestable(

@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from kolm import canonical, digest, elements, schema
+from kolm import canonical, digest, schema
 from kolm.bundle import tensors as safetensors
 from kolm.format.adapter_config import derive
 from kolm.format.examples import examples_follow
@@ -14,6 +14,7 @@ from kolm.format.schedule import read_schedule
 from kolm.format.trace import trace_follows
 from kolm.methods import StoredTensor, method_of
 from kolm.roles import family
+from kolm.verify.base_norms import square_sum
 from tests.support import tiny_vlm
 from tests.support.train_run import make_run, read_rows, run_worker, start_worker
 
@@ -289,7 +290,7 @@ def test_a_run_of_two_steps_of_1e_4_counts_beside_the_bases_weights(tmp_path, pr
     for row in adapted:
         weight = next(owned for owned in row["parameters"] if owned["name"] == "weight")
         entry = stored[weight["checkpoint"][0]]
-        square = elements.square_sum(entry.dtype, shard[entry.start : entry.end])
+        square = square_sum(entry.dtype, shard[entry.start : entry.end])
         rounding = 2.0**-8 if precision == "bfloat16" else 1e-5
         assert float(row["weight_norm"]) == pytest.approx(square**0.5, rel=rounding)
         inner, outer = (factors[f"base_model.model.{row['module']}.lora_{x}.weight"] for x in "AB")

@@ -20,12 +20,11 @@ from kolm.elements import (
     is_zero,
     product_reaches,
     repeated,
-    rounded_to_bfloat16,
-    square_sum,
     widened_bfloat16,
 )
 from kolm.format.norms import stated_norm
 from kolm.methods.lora import Lora
+from kolm.verify.base_norms import rounded_to_bfloat16, square_sum
 
 FORMATS = {"F64": "<d", "F32": "<f", "F16": "<e"}
 

@@ -12,6 +12,7 @@ from kolm import digest
 from kolm.bundle.base_files import own_template
 from kolm.counting import counted
 from kolm.digest import Digest
+from kolm.elements import WIDENED
 from kolm.format.base import BaseTensor
 from kolm.format.names import LOCK, MODULES, WEIGHTS
 from kolm.methods import DeltaTensor, WholeTensor
@@ -19,8 +20,8 @@ from kolm.records.verification import Finding
 from kolm.verify.base_table import own_parameters, pinned_files
 from kolm.verify.check import Answers
 from kolm.verify.findings import failed, passed, unless_equal
+from kolm.verify.loading import Loaded, digests_as_loaded, swapped_shape
 from kolm.verify.subject import Subject
-from kolm.verify.widening import WIDENED, Loaded, digests_as_loaded, swapped_shape
 
 if TYPE_CHECKING:
     from kolm.records.documents import ModulesRowParameter

@@ -15,7 +15,6 @@ from kolm.records.verification import Finding
 from kolm.verify.check import check
 from kolm.verify.findings import failed, passed, unless_equal
 from kolm.verify.subject import Subject
-from kolm.verify.widening import WIDENED, widen
 
 if TYPE_CHECKING:
     from kolm.records.documents import ModulesRow, ModulesRowParameter
@@ -224,12 +223,12 @@ def _differs(subject: Subject, entry: TensorEntry, before: ModulesRowParameter) 
     """Whether the values differ from the base's: another dtype alone is no difference."""
     raw: bytes | memoryview = subject.tensor_bytes(entry)
     dtype = entry.dtype
-    if WIDENED.get(dtype) == before["dtype"]:
-        dtype, raw = "F32", widen(dtype, raw)
+    if elements.WIDENED.get(dtype) == before["dtype"]:
+        dtype, raw = "F32", elements.widened(dtype, raw)
     elif (dtype, before["dtype"]) == ("F32", "BF16"):
         narrow = bytearray(len(raw) // 2)
         narrow[0::2], narrow[1::2] = raw[2::4], raw[3::4]
-        if widen("BF16", narrow) != raw:
+        if elements.widened("BF16", narrow) != raw:
             return True  # more digits than the base has
         dtype, raw = "BF16", bytes(narrow)
     return bool(tensor_digest(dtype, entry.shape, raw) != before["before"])

@@ -9,21 +9,22 @@ import numpy
 import pytest
 
 from kolm.bundle import tensor_writer, tensors
-from kolm.verify.widening import Loaded, digests_as_loaded, widen
+from kolm.elements import widened
+from kolm.verify.loading import Loaded, digests_as_loaded
 
 ALL_HALVES = struct.pack("<65536H", *range(65536))
 
 
 def test_every_f16_widens_as_in_numpy() -> None:
     halves = numpy.frombuffer(ALL_HALVES, dtype="<f2")
-    wide = numpy.frombuffer(widen("F16", ALL_HALVES), dtype="<f4")
+    wide = numpy.frombuffer(widened("F16", ALL_HALVES), dtype="<f4")
     finite = numpy.isfinite(halves)
     assert (wide[finite].view("<u4") == halves[finite].astype("<f4").view("<u4")).all()
     assert (numpy.isnan(wide) == numpy.isnan(halves)).all()
 
 
 def test_every_bf16_is_the_upper_half_of_a_float32() -> None:
-    wide = numpy.frombuffer(widen("BF16", ALL_HALVES), dtype="<u4")
+    wide = numpy.frombuffer(widened("BF16", ALL_HALVES), dtype="<u4")
     assert (wide == numpy.arange(65536, dtype="<u4") << 16).all()
 
 
@@ -34,7 +35,7 @@ def test_the_digest_is_that_of_the_float32_tensor(tmp_path: Path, dtype: str) ->
     shard.write_bytes(
         tensor_writer.encode({"w": (dtype, (2, 3), raw), "other": ("F32", (1,), b"abcd")})
     )
-    expected = tensors.tensor_digest("F32", (2, 3), widen(dtype, raw))
+    expected = tensors.tensor_digest("F32", (2, 3), widened(dtype, raw))
     assert digests_as_loaded(shard, {"w": Loaded("F32", swapped=False)}) == {"w": expected}
 
 
@@ -50,5 +51,5 @@ def test_swapped_axes_digest_as_the_tensor_that_numpy_turns(
     assert found == {"w": tensors.tensor_digest(dtype, (2, 4, 3), turned)}
     if dtype == "BF16":
         found = digests_as_loaded(shard, {"w": Loaded("F32", swapped=True)})
-        wide = widen(dtype, turned)
+        wide = widened(dtype, turned)
         assert found == {"w": tensors.tensor_digest("F32", (2, 4, 3), wide)}

@@ -7,21 +7,15 @@ Without numpy: the verifier has none.
 
 from __future__ import annotations
 
-import struct
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, NamedTuple
+from typing import Literal, NamedTuple
 
-from kolm.bundle.tensors import parse_header, tensor_digest
+from kolm.bundle.ranges import Ranges
+from kolm.bundle.tensors import TensorEntry, parse_header, tensor_digest
 from kolm.digest import Digest
-from kolm.elements import widened_bfloat16
+from kolm.elements import widened
 
-if TYPE_CHECKING:
-    from kolm.bundle.ranges import Ranges
-    from kolm.bundle.tensors import TensorEntry
-
-WIDENED = {"F16": "F32", "BF16": "F32"}
-_PIECE_BYTES = 1024 * 1024  # a multiple of two; keeps the list of numbers in between small
 # Formats of the struct module, by an element's bytes.
 _FORMATS: Mapping[int, Literal["B", "H", "I", "Q"]] = {1: "B", 2: "H", 4: "I", 8: "Q"}
 
@@ -30,7 +24,7 @@ class Loaded(NamedTuple):
     """How a tensor is in memory.
 
     Attributes:
-        dtype: the stored one, or the one that `WIDENED` makes of it.
+        dtype: the stored one, or the one that `elements.WIDENED` makes of it.
         swapped: the last two axes are the other way round.
     """
 
@@ -45,8 +39,6 @@ def digests_as_loaded(shard: Path, wanted: Mapping[str, Loaded]) -> dict[str, Di
         shard: a safetensors file, already measured.
         wanted: for keys in it what loading makes of them.
     """
-    from kolm.bundle.ranges import Ranges  # only an auditor with a base has shards
-
     with Ranges(shard) as data:
         return {
             entry.name: _digest(data, entry, wanted[entry.name])
@@ -66,7 +58,7 @@ def _digest(data: Ranges, entry: TensorEntry, loaded: Loaded) -> Digest:
     if loaded.swapped:
         pieces = _swapped(data, entry)
     if loaded.dtype != entry.dtype:
-        pieces = (widen(entry.dtype, piece) for piece in pieces)
+        pieces = (widened(entry.dtype, piece) for piece in pieces)
     return tensor_digest(loaded.dtype, shape, pieces)
 
 
@@ -80,15 +72,3 @@ def _swapped(data: Ranges, entry: TensorEntry) -> Iterator[bytes]:
     for start in range(entry.start, entry.end, matrix_bytes):
         matrix = memoryview(data[start : start + matrix_bytes]).cast(_FORMATS[width])
         yield b"".join(matrix[column::columns].tobytes() for column in range(columns))
-
-
-def widen(dtype: str, raw: bytes | bytearray | memoryview) -> bytes:
-    """Little-endian F16 or BF16 elements as F32 elements of the same values."""
-    if dtype == "BF16":
-        return widened_bfloat16(raw)
-    pieces = []
-    for start in range(0, len(raw), _PIECE_BYTES):
-        piece = raw[start : start + _PIECE_BYTES]
-        count = len(piece) // 2
-        pieces.append(struct.pack(f"<{count}f", *struct.unpack(f"<{count}e", piece)))
-    return b"".join(pieces)
