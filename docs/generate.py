@@ -24,7 +24,7 @@ from kolm import canonical, schema, settings  # noqa: E402
 from kolm.cli.exit_codes import MEANINGS  # noqa: E402
 from kolm.cli.main import root  # noqa: E402
 from kolm.cli.table import SECTIONS  # noqa: E402
-from kolm.roles import FAMILIES, Family, Stack  # noqa: E402
+from kolm.roles import FAMILIES, REFUSED, Family, Stack  # noqa: E402
 from tools import layers_figure, typed_documents  # noqa: E402
 
 REFERENCE = ROOT / "docs" / "reference"
@@ -79,6 +79,9 @@ def families_page() -> str:
         "# Families",
         "The tables of [roles](roles.md). Stacks list a block's linear layers as `parent.leaf`.",
         *(_family_part(table) for table in FAMILIES.values()),
+        "## Refused by name",
+        "| type | why | instead |\n|---|---|---|\n"
+        + "\n".join(f"| `{n}` | {r.reason} | {r.instead} |" for n, r in REFUSED.items()),
     ]) + "\n"  # fmt: skip
 
 

@@ -23,6 +23,7 @@ from kolm.roles import (
     smolvlm,
 )
 from kolm.roles.family import Config, Family, Role, Stack, Taps
+from kolm.roles.refused import REFUSED, Refusal
 
 FAMILIES: dict[str, Family] = {
     module.FAMILY.model_type: module.FAMILY
@@ -42,15 +43,14 @@ FAMILIES: dict[str, Family] = {
     )
 }
 
-# Known by name and refused on purpose: the reason is worth more than "unknown".
-_REFUSED = {
-    "phi3_v": "its code is not part of transformers, and remote code is never run",
-    "cambrian": "its vision tower is in a plain Python list, which torch does not search",
-    "cambrian_llama": "its vision tower is in a plain Python list, which torch does not search",
-    "internvl_chat": "its code is not part of transformers, and remote code is never run",
-}
+_UNKNOWN = Refusal(
+    "there is no role table for this family of models",
+    "use a base of one of these; or add a table, which says by name what is vision, projector, "
+    "language and head, which modules the projector reads and which layers are adapted (kolm help "
+    "concepts/code)",
+)
 
-__all__ = ["FAMILIES", "Config", "Family", "Role", "Stack", "Taps", "family"]
+__all__ = ["FAMILIES", "REFUSED", "Config", "Family", "Role", "Stack", "Taps", "family"]
 
 
 def family(model_type: str) -> Family:
@@ -61,12 +61,13 @@ def family(model_type: str) -> Family:
     """
     table = FAMILIES.get(model_type)
     if table is None:
+        known = REFUSED.get(model_type, _UNKNOWN)
         raise Refused(
             "E_ROLES_UNKNOWN_FAMILY",
-            _REFUSED.get(model_type, "there is no role table for this family of models"),
+            known.reason,
             where="config.json model_type",
             expected=", ".join(sorted(FAMILIES)),
             found=model_type,
-            hint="use a base of one of these families; kolm help concepts/code says how to add one",
+            hint=known.instead,
         )
     return table

@@ -21,7 +21,8 @@ from kolm.encode.examples import Example  # noqa: E402
 from kolm.errors import Refused  # noqa: E402
 from kolm.models.load import load_model  # noqa: E402
 from kolm.models.pictures import PictureProcessor, picture_processor  # noqa: E402
-from kolm.roles import FAMILIES, Family, Role  # noqa: E402
+from kolm.roles import FAMILIES, REFUSED, Family, Role, family  # noqa: E402
+from kolm.roles.refused import TORCHVISION_ONLY  # noqa: E402
 from kolm.train import evidence  # noqa: E402
 from kolm.train.session import read_checkpoint_keys  # noqa: E402
 from tests.support import families, torchvision_stub  # noqa: E402
@@ -33,6 +34,28 @@ EVERY = pytest.mark.parametrize("table", FAMILIES.values(), ids=list(FAMILIES))
 
 def test_every_family_has_a_tiny_base() -> None:
     assert set(families.BASES) == set(FAMILIES)
+
+
+@pytest.mark.parametrize("model_type", REFUSED)
+def test_a_family_that_is_refused_says_why_and_what_to_take_instead(model_type: str) -> None:
+    assert model_type not in FAMILIES
+    with pytest.raises(Refused) as caught:
+        family(model_type)
+    assert caught.value.message == REFUSED[model_type].reason
+    assert caught.value.hint == REFUSED[model_type].instead
+
+
+def test_an_unknown_family_is_told_what_a_table_needs() -> None:
+    with pytest.raises(Refused) as caught:
+        family("llama")
+    assert "which modules the projector reads" in caught.value.hint
+
+
+@pytest.mark.parametrize("model_type", TORCHVISION_ONLY)
+def test_a_processor_for_torchvision_only_has_no_pillow_class(model_type: str) -> None:
+    from transformers.models.auto import image_processing_auto as known
+
+    assert "pil" not in known.IMAGE_PROCESSOR_MAPPING_NAMES[model_type]
 
 
 SIZES = pytest.mark.parametrize(

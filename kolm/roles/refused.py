@@ -1,0 +1,74 @@
+"""Roles: families that are known by name and refused on purpose, and what to take instead.
+
+What belongs here: a type of which it is known why no table would do. A type that merely has no
+table yet is not listed: kolm says what a table needs.
+"""
+
+from __future__ import annotations
+
+from typing import Final, NamedTuple
+
+
+class Refusal(NamedTuple):
+    """Why there is no table for a family.
+
+    Attributes:
+        reason: a sentence without its full stop.
+        instead: what a user can do.
+    """
+
+    reason: str
+    instead: str
+
+
+_REMOTE = "its code is not part of transformers, and code of a model's repository is never run"
+_TORCHVISION = (
+    "transformers has its image processor for torchvision only, so that its pixels would depend on "
+    "what is installed"
+)
+
+# Types whose image processor has no Pillow class; a test asks transformers whether that is so.
+TORCHVISION_ONLY: Final = (
+    "cohere2_vision",
+    "gemma4_unified",
+    "kimi_k25",
+    "lfm2_vl",
+    "llama4",
+    "minimax_m3_vl",
+    "molmo2",
+    "perception_lm",
+    "phi4_multimodal",
+)
+
+REFUSED: Final[dict[str, Refusal]] = {
+    "phi3_v": Refusal(_REMOTE, "take Qwen2.5-VL or Qwen3-VL of its size"),
+    "internvl_chat": Refusal(
+        _REMOTE, "take the same weights in the form of transformers: names that end in -hf"
+    ),
+    **dict.fromkeys(
+        ("moondream", "moondream1", "moondream3"), Refusal(_REMOTE, "take SmolVLM of its size")
+    ),
+    **dict.fromkeys(
+        ("cambrian", "cambrian_llama", "cambrian_phi3"),
+        Refusal(
+            "its frozen towers lie in a plain Python list, where no walk over parameters sees them",
+            "take LLaVA-NeXT or LLaVA-OneVision of its size",
+        ),
+    ),
+    "florence2": Refusal(
+        "it is an encoder with a decoder: an answer does not go on from its prompt",
+        "take SmolVLM of its size",
+    ),
+    "janus": Refusal(
+        "much of it makes pictures and is neither vision, projector nor language",
+        "take InternVL or Qwen2.5-VL of its size",
+    ),
+    "emu3": Refusal(
+        "it turns pictures into tokens of a vocabulary: there is no projector to train",
+        "take Qwen2.5-VL or Qwen3-VL of its size",
+    ),
+    **dict.fromkeys(
+        TORCHVISION_ONLY,
+        Refusal(_TORCHVISION, "take a family whose processor has a Pillow class, as those listed"),
+    ),
+}
