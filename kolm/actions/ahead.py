@@ -15,7 +15,6 @@ from kolm.capture.store import CaptureStore
 from kolm.events import Reporter
 
 if TYPE_CHECKING:
-    from kolm.encode.encoder import Encoder
     from kolm.records.documents import Capture, Lock
     from kolm.train.preflight import Encoded, Named
 
@@ -55,12 +54,14 @@ class Ahead:
         Raises:
             KolmError: the base's processor cannot be loaded.
         """
+        from kolm.encode.encoder import Encoder
+        from kolm.models.pictures import picture_processor
         from kolm.train.preflight import encode_to_answer, encode_to_learn
 
         wanted = [side for side in SIDES if side not in self.known]
         if not wanted:
             return {}
-        encoder, found = _encoder(self.prepared), {}
+        encoder, found = Encoder.of(self.lock, picture_processor(self.prepared.base.folder)), {}
         count = sum(row.split in wanted for row in self.prepared.snapshot.rows)
         self.reporter.started("encode", count, "captures")
         with CaptureStore.open_to_read(self.prepared.store_folder) as store:
@@ -110,12 +111,3 @@ def captures_of(prepared: Prepared, store: CaptureStore, side: str) -> Iterator[
     for position, row in enumerate(row for row in prepared.snapshot.rows if row.split == side):
         capture = canonical.loads_canonical(store.read(row.capture).data, where=row.capture)
         yield Named(called(capture, name_of(row.capture, named.places)), position, capture)
-
-
-def _encoder(prepared: Prepared) -> Encoder:
-    from kolm.models.pictures import picture_processor
-    from kolm.train.plan import read_plan
-    from kolm.train.prepare import make_encoder
-
-    folder = prepared.base.folder
-    return make_encoder(read_plan(prepared.lock), picture_processor(folder))

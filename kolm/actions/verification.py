@@ -30,15 +30,12 @@ if TYPE_CHECKING:
     from kolm.bundle.base_root import BaseFacts
     from kolm.capture.store import CaptureStore
     from kolm.records.documents import ExamplesRow, Lock
-    from kolm.run.documents import Request
     from kolm.verify.ports import (
         PictureFacts,
         RecountJob,
         RescoreAnswer,
         RescoreJob,
     )
-
-RUNS = ("adapter", "base", "blind")
 
 
 class StoreSource:
@@ -294,8 +291,7 @@ class _Runner:
             folder = place / "bundle"
             bundle.unpack(folder)
             files.write(folder, CASES, job.cases_file)
-            request: Request = {"cases": list(job.cases), "latency": False, "runs": list(RUNS)}
-            files.write_document(folder, REQUEST, request)
+            files.write_document(folder, REQUEST, {"cases": list(job.cases)})
             self._run("rescore", folder, lock, job.base)
             rows = files.read_document(folder, ROWS)["rows"]
         return RescoreAnswer(environment_class=here["class"], rows=rows)

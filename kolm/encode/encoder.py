@@ -7,7 +7,7 @@ image has) is asked of its runtime; the budget's order is in `budget.py`.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
 from kolm.digest import Digest
 from kolm.encode.budget import TokenRun, count_tokens, cut_prompt, least_tokens
@@ -27,7 +27,7 @@ from kolm.format.names import LOCK
 from kolm.models.pictures import ImageRun, PictureProcessor
 
 if TYPE_CHECKING:
-    from kolm.records.documents import Capture, CaptureImage, LockBaseTemplate
+    from kolm.records.documents import Capture, CaptureImage, Lock, LockBaseTemplate
 
 
 # Shrinking stops here: fewer tokens than a 2 by 2 grid show nothing.
@@ -75,6 +75,18 @@ class Encoder:
                 expected=f"{template['source']} {template['digest']}",
                 found=f"{found['source']} {found['digest']}",
             )
+
+    @classmethod
+    def of(cls, lock: Lock, pictures: PictureProcessor) -> Self:
+        """The encoder of a compile, with the budget and the template of its lock."""
+        train = lock["train"]
+        return cls(
+            pictures,
+            max_seq_length=train["max_seq_length"],
+            max_images=train["max_images"],
+            shrink_images=train["shrink_images"],
+            template=lock["base"]["template"],
+        )
 
     def encode(self, capture: Capture, *, position: int = -1) -> Example | Dropped:
         """Encode a whole conversation with its labels.

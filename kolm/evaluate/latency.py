@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import math
 import os
-import resource
-import sys
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -32,13 +30,13 @@ class Latency:
     tokens_per_call: str
 
 
-def measure_latency(session: EvaluationSession, *, calls: int = LATENCY_CALLS) -> Latency:
+def measure_latency(session: EvaluationSession) -> Latency:
     """Time single calls on cases spread evenly over the eval set, after a warm-up.
 
     A call is everything between a request and its text: reading and decoding the picture, the
     prompt's tokens, tower, projector and generation.
     """
-    chosen = _spread(session.sources.captures, calls + WARM_UP_CALLS)
+    chosen = _spread(session.sources.captures, LATENCY_CALLS + WARM_UP_CALLS)
     timed = [_time_call(session, row) for row in chosen][WARM_UP_CALLS:]
     durations = sorted(duration for duration, _ in timed)
     tokens = sum(count for _, count in timed)
@@ -48,12 +46,6 @@ def measure_latency(session: EvaluationSession, *, calls: int = LATENCY_CALLS) -
         p95_us=durations[math.ceil(0.95 * len(durations)) - 1],
         tokens_per_call=canonical.decimal(tokens / len(timed)),
     )
-
-
-def peak_memory_bytes() -> int:
-    """The most memory this process has held so far."""
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak if sys.platform == "darwin" else peak * 1024
 
 
 def machine_memory_bytes() -> int:

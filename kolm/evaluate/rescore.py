@@ -3,7 +3,7 @@
 The run folder (as `session.py` describes it) holds the bundle's `predictions.jsonl` as well, and in
 `request.json` the cases that the auditor drew:
 
-    {"cases": ["sha256:..."], "latency": true, "runs": ["adapter"]}
+    {"cases": ["sha256:..."]}
 
 The answer, `rows.json`, holds one row a drawn case and run: ``{"batch", "case", "finish", "output",
 "run", "tokens"}``. Comparing it with what was recorded is the verifier's work.
@@ -12,14 +12,12 @@ The answer, `rows.json`, holds one row a drawn case and run: ``{"batch", "case",
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 from kolm.digest import Digest
-from kolm.errors import Refused, Usage
+from kolm.errors import Refused
 from kolm.evaluate.controls import answer_run
-from kolm.evaluate.latency import measure_latency
 from kolm.evaluate.plan import EvalBatch, plan_batches, recorded_batches
 from kolm.evaluate.session import EvaluationSession, open_session, read_sources
 from kolm.evaluate.worker import fix_execution
@@ -31,10 +29,7 @@ from kolm.run.names import REQUEST, ROWS
 from kolm.score.evaluation import RUNS
 
 if TYPE_CHECKING:
-    from kolm.run.documents import Request, Rescored, RescoredLatency, RescoredRow
-
-
-KEYS = frozenset({"cases", "latency", "runs"})
+    from kolm.run.documents import Rescored, RescoredRow
 
 
 def rescore_folder(folder: Path, reporter: Reporter) -> None:
@@ -45,7 +40,6 @@ def rescore_folder(folder: Path, reporter: Reporter) -> None:
             recorded batch is not the one that the rule gives, so that it cannot be shopped for.
     """
     request = files.read_document(folder, REQUEST)
-    _check_request(request)
     predictions = files.read_rows(folder, PREDICTIONS, kinds.PREDICTIONS_ROW)
     chosen = set(request["cases"])
     unknown = sorted(chosen - {row["case"] for row in predictions})
@@ -58,10 +52,8 @@ def rescore_folder(folder: Path, reporter: Reporter) -> None:
         plan_batches(session.prompts(), session.settings["batch_size"]),
         recorded_batches(predictions, chosen),
     )
-    rows = [row for name in request["runs"] for row in _answer(session, name, batches, reporter)]
+    rows = [row for name in RUNS for row in _answer(session, name, batches, reporter)]
     document: Rescored = {"rows": [row for row in rows if row["case"] in chosen]}
-    if request["latency"]:
-        document["latency"] = cast("RescoredLatency", asdict(measure_latency(session)))
     files.write_document(folder, ROWS, document)
 
 
@@ -103,13 +95,3 @@ def _answer(
         for batch in batches
         for prompt in batch.prompts
     ]
-
-
-def _check_request(request: Request) -> None:
-    if request.keys() != KEYS or not set(request["runs"]) <= {*RUNS}:
-        raise Usage(
-            "E_RESCORE_REQUEST",
-            "the request is not as described",
-            where=REQUEST,
-            expected=", ".join(sorted(KEYS)) + "; runs of " + ", ".join(RUNS),
-        )

@@ -157,13 +157,7 @@ def open_session(sources: Sources) -> EvaluationSession:
         sources=sources,
         adapted=load_adapter(base.model, sources.adapter_folder),
         base=base,
-        encoder=Encoder(
-            base.pictures,
-            max_seq_length=train["max_seq_length"],
-            max_images=train["max_images"],
-            shrink_images=train["shrink_images"],
-            template=sources.lock["base"]["template"],
-        ),
+        encoder=Encoder.of(sources.lock, base.pictures),
     )
 
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from kolm import canonical
 from kolm.digest import Digest
 from kolm.evaluate.controls import answer_all
-from kolm.evaluate.latency import Latency, machine_memory_bytes, measure_latency, peak_memory_bytes
+from kolm.evaluate.latency import Latency, machine_memory_bytes, measure_latency
 from kolm.evaluate.partial import Answers
 from kolm.evaluate.plan import EvalBatch, plan_batches
 from kolm.evaluate.session import EvaluationSession, Sources, open_session, read_sources
@@ -56,7 +56,7 @@ def evaluate_folder(folder: Path, reporter: Reporter) -> None:
         reporter.warned(f"{cut} prompts of eval cases were cut to fit train.max_seq_length")
     files.write_rows(folder, PREDICTIONS, rows)
     measured_on = datetime.now(UTC)  # noqa: TID251 - for the K-score claim, never for content
-    facts = _measurements(session, answers, latency, wall_seconds, measured_on)
+    facts = _measurements(session, latency, wall_seconds, measured_on)
     files.write_document(folder, MEASUREMENTS, facts)
 
 
@@ -91,13 +91,8 @@ def prediction_rows(
 
 
 def _measurements(
-    session: EvaluationSession,
-    answers: Mapping[str, Answers],
-    latency: Latency,
-    wall_seconds: float,
-    measured_on: datetime,
+    session: EvaluationSession, latency: Latency, wall_seconds: float, measured_on: datetime
 ) -> Measurements:
-    tokens = sum(answer.tokens for run in answers.values() for answer in run.values())
     environment = session.sources.lock["environment"]
     return {
         "measured_on": instant(measured_on),
@@ -106,8 +101,6 @@ def _measurements(
         "p95_latency_us": latency.p95_us,
         "tokens_per_call": latency.tokens_per_call,
         "wall_seconds": canonical.decimal(wall_seconds, 3),
-        "tokens_per_second": canonical.decimal(tokens / wall_seconds, 1),
-        "peak_memory_bytes": peak_memory_bytes(),
         "machine": {
             "cpu": environment["cpu"],
             "threads": environment["threads"],

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NotRequired, TypedDict
+from typing import TYPE_CHECKING, TypedDict
 
 if TYPE_CHECKING:
     from kolm.digest import Digest
@@ -30,31 +30,15 @@ class TrainMeasured(TypedDict):
     """What a training took; fractions are decimal strings."""
 
     started_on: str
-    prepare_seconds: str
     train_seconds: str
-    examples_per_second: str
     tokens_per_second: str
-    peak_memory_bytes: int
 
 
 class TrainFacts(TypedDict):
     """What a finished training says of itself; `measured` is no content."""
 
-    schema: str
-    train_examples: int
-    validation_examples: int
-    dropped: dict[str, int]
-    dataset_label_tokens: int
-    steps: int
-    stopped_early: bool
-    segments: int
-    state_first: Digest
     state_last: Digest
     chain: Digest
-    trained_tensors: int
-    trained_parameters: int
-    adapter: Digest
-    adapter_bytes: int
     measured: TrainMeasured
 
 
@@ -67,8 +51,6 @@ class Measurements(TypedDict):
     p95_latency_us: int
     tokens_per_call: str
     wall_seconds: str
-    tokens_per_second: str
-    peak_memory_bytes: int
     machine: KscoreMachine
 
 
@@ -85,8 +67,6 @@ class Request(TypedDict):
     """What a rescore is asked for."""
 
     cases: list[Digest]
-    latency: bool
-    runs: list[str]
 
 
 class RescoredRow(TypedDict):
@@ -100,20 +80,10 @@ class RescoredRow(TypedDict):
     finish: PredictionsRowOutcomeFinish
 
 
-class RescoredLatency(TypedDict):
-    """The latency that a rescore measured."""
-
-    calls: int
-    p50_us: int
-    p95_us: int
-    tokens_per_call: str
-
-
 class Rescored(TypedDict):
     """What a rescore answers."""
 
     rows: list[RescoredRow]
-    latency: NotRequired[RescoredLatency]
 
 
 class Drawn(TypedDict):

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from kolm import canonical
 from kolm.digest import Digest
@@ -30,23 +30,11 @@ INTERIM_SECONDS = 300.0
 _SPEED_MEMORY = 0.9
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RunOutcome:
-    """What a run did.
+class Took(NamedTuple):
+    """What a run took in this process: its seconds, and the real tokens that it trained on."""
 
-    Attributes:
-        steps: run in all, earlier parts of a resumed run included.
-        stopped_early: the validation loss no longer fell.
-        seconds: of this process.
-        tokens: real tokens that this process trained on.
-        examples: that this process trained on, repeats included.
-    """
-
-    steps: int
-    stopped_early: bool
     seconds: float
     tokens: int
-    examples: int
 
 
 def run(
@@ -58,7 +46,7 @@ def run(
     reporter: Reporter,
     *,
     clock: Callable[[], float] = time.monotonic,
-) -> RunOutcome:
+) -> Took:
     """Train until the plan's last step or until the validation loss no longer falls.
 
     Args:
@@ -93,8 +81,7 @@ def run(
             trace.checkpoint(step, _save(trainer, checkpoints, patience))
             due = clock() + INTERIM_SECONDS
     checkpoints.remove_interim()
-    stopped = trainer.step < plan.schedule.steps
-    return meter.outcome(trainer.step, stopped_early=stopped)
+    return meter.finish(trainer.step)
 
 
 def resume(
@@ -146,7 +133,6 @@ class _Meter:
         self._began = self._last = time.perf_counter()
         self._seconds_a_step = 0.0
         self._tokens = 0
-        self._examples = 0
         reporter.started("train", steps, "steps")
 
     def tell(self, facts: StepFacts) -> None:
@@ -156,7 +142,6 @@ class _Meter:
         smooth = self._seconds_a_step or took
         self._seconds_a_step = _SPEED_MEMORY * smooth + (1 - _SPEED_MEMORY) * took
         self._tokens += facts.real_tokens
-        self._examples += len(facts.positions)
         self._reporter.advanced(
             "train",
             facts.step,
@@ -165,13 +150,7 @@ class _Meter:
             seconds_left=(self._steps - facts.step) * self._seconds_a_step,
         )
 
-    def outcome(self, steps: int, *, stopped_early: bool) -> RunOutcome:
+    def finish(self, steps: int) -> Took:
         """Close the stage."""
         self._reporter.finished("train", steps=steps)
-        return RunOutcome(
-            steps=steps,
-            stopped_early=stopped_early,
-            seconds=time.perf_counter() - self._began,
-            tokens=self._tokens,
-            examples=self._examples,
-        )
+        return Took(time.perf_counter() - self._began, self._tokens)

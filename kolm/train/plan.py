@@ -18,7 +18,7 @@ from kolm.methods.quantisation import Quantisation, quantisation_of
 from kolm.objectives import OBJECTIVES
 
 if TYPE_CHECKING:
-    from kolm.records.documents import Lock, LockBaseTemplate, LockTrainContinues
+    from kolm.records.documents import Lock, LockTrainContinues
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,10 +38,6 @@ class TrainPlan:
     schedule: Schedule
     weight_decay: float
     max_grad_norm: float
-    max_seq_length: int
-    max_images: int
-    shrink_images: bool
-    template: LockBaseTemplate
     continues: LockTrainContinues | None
     initialisation_seed: Digest
 
@@ -79,10 +75,6 @@ def read_plan(lock: Lock) -> TrainPlan:
         schedule=read_schedule(lock),
         weight_decay=_number(train["weight_decay"], "weight_decay"),
         max_grad_norm=_number(train["max_grad_norm"], "max_grad_norm"),
-        max_seq_length=train["max_seq_length"],
-        max_images=train["max_images"],
-        shrink_images=train["shrink_images"],
-        template=lock["base"]["template"],
         continues=train["continues"],
         initialisation_seed=Digest(lock["seeds"]["initialisation"]),
     )

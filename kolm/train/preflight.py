@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, NamedTuple
 from kolm.encode.encoder import Encoder
 from kolm.encode.examples import Dropped, Example
 from kolm.errors import KolmError
-from kolm.format.order import epoch_batches
 from kolm.metrics import metric_of
 from kolm.score.cases import reference_of
 from kolm.train.plan import TrainPlan
@@ -34,7 +33,6 @@ class Counted(NamedTuple):
     """What is kept of an example; its tokens themselves would fill the memory."""
 
     tokens: int
-    label_tokens: int
     images: int
 
 
@@ -62,8 +60,7 @@ class Encoded:
 
     def keep(self, name: str, example: Example) -> None:
         """Add an example."""
-        images = len(example.images)
-        self.examples.append(Counted(len(example.input_ids), example.label_tokens, images))
+        self.examples.append(Counted(len(example.input_ids), len(example.images)))
         self.names.append(name)
         if example.cut_tokens:
             self.cut.append(name)
@@ -120,39 +117,23 @@ class Preflight(NamedTuple):
     Attributes:
         examples: captures that can be trained on.
         without_images: examples that show no image.
-        tokens: of all examples.
-        label_tokens: tokens that are learned.
         longest_tokens: of the longest example.
-        padding_tokens: tokens that only fill batches up, in one epoch.
-        steps_per_epoch: optimizer steps in one pass over the examples.
         epochs_permille: passes that the plan's steps make, in thousandths.
     """
 
     examples: int
     without_images: int
-    tokens: int
-    label_tokens: int
     longest_tokens: int
-    padding_tokens: int
-    steps_per_epoch: int
     epochs_permille: int
 
 
 def summarise(plan: TrainPlan, examples: Sequence[Counted]) -> Preflight:
     """What the plan's steps will see of these examples, of which there is at least one."""
-    lengths = [example.tokens for example in examples]
     schedule = plan.schedule
-    batches = epoch_batches(
-        lengths, seed=schedule.order_seed, epoch=0, batch_size=schedule.batch_size
-    )
-    padded = sum(max(lengths[i] for i in batch) * len(batch) for batch in batches)
+    batches = -(-len(examples) // schedule.batch_size)
     return Preflight(
         examples=len(examples),
         without_images=sum(not example.images for example in examples),
-        tokens=sum(lengths),
-        label_tokens=sum(example.label_tokens for example in examples),
-        longest_tokens=max(lengths),
-        padding_tokens=padded - sum(lengths),
-        steps_per_epoch=-(-len(batches) // schedule.accumulation),
-        epochs_permille=schedule.steps * schedule.accumulation * 1000 // len(batches),
+        longest_tokens=max(example.tokens for example in examples),
+        epochs_permille=schedule.steps * schedule.accumulation * 1000 // batches,
     )

@@ -23,9 +23,7 @@ from kolm.events import Reporter
 from kolm.format.examples import dropped_row, kept_row
 from kolm.format.names import LINES
 from kolm.format.seeds import training_root
-from kolm.models.pictures import PictureProcessor
 from kolm.run import folder as files
-from kolm.train.plan import TrainPlan
 
 if TYPE_CHECKING:
     from kolm.records.documents import Capture, ExamplesRow, ExamplesRowSide, Lock
@@ -104,22 +102,7 @@ def read_inputs(folder: Path) -> TrainingInputs:
             expected=lock["data"]["training"],
             found=root,
         )
-    return TrainingInputs(
-        lock=lock,
-        rows=tuple(rows),
-        places=places,
-    )
-
-
-def make_encoder(plan: TrainPlan, pictures: PictureProcessor) -> Encoder:
-    """The encoder of a run, with the plan's budget."""
-    return Encoder(
-        pictures,
-        max_seq_length=plan.max_seq_length,
-        max_images=plan.max_images,
-        shrink_images=plan.shrink_images,
-        template=plan.template,
-    )
+    return TrainingInputs(lock=lock, rows=tuple(rows), places=places)
 
 
 def encode_split(

@@ -11,13 +11,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from kolm.capture.store import CaptureStore
+from kolm.encode.encoder import Encoder
 from kolm.events import Reporter
 from kolm.format.examples import SIDES
 from kolm.models.pictures import picture_processor
 from kolm.run import folder as files
 from kolm.run.names import DRAWN, RECOUNTED
-from kolm.train.plan import read_plan
-from kolm.train.prepare import SnapshotRow, encode_split, make_encoder
+from kolm.train.prepare import SnapshotRow, encode_split
 
 if TYPE_CHECKING:
     from kolm.digest import Digest
@@ -31,8 +31,7 @@ def recount_folder(folder: Path, reporter: Reporter) -> None:
         KolmError: base or captures cannot be read, or a capture cannot be encoded.
     """
     places = files.read_places(folder)
-    plan = read_plan(files.read_lock(folder))
-    encoder = make_encoder(plan, picture_processor(places.base))
+    encoder = Encoder.of(files.read_lock(folder), picture_processor(places.base))
     sides = files.read_document(folder, DRAWN)["sides"]
     rows: dict[Digest, ExamplesRow] = {}
     with CaptureStore.open_to_read(places.captures) as store:

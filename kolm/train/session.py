@@ -6,17 +6,16 @@ train.json.
 
 from __future__ import annotations
 
-import resource
-import time
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from kolm import canonical, digest, roles
+from kolm import canonical, roles
 from kolm.adapters.attach import attach
 from kolm.capture.store import CaptureStore
 from kolm.digest import Digest
+from kolm.encode.encoder import Encoder
 from kolm.encode.kept_features import KeptFeatures
 from kolm.encode.pictures import PictureReader, Pictures
 from kolm.errors import Refused, Unreadable
@@ -28,13 +27,12 @@ from kolm.run.names import CHECKPOINTS, FACTS
 from kolm.sign.predicates import instant
 from kolm.train import evidence, vision
 from kolm.train.checkpoints import CheckpointFolder, encode_tensors
-from kolm.train.loop import RunOutcome, run
+from kolm.train.loop import Took, run
 from kolm.train.plan import TrainPlan, read_plan
 from kolm.train.prepare import (
     EncodedSplit,
     TrainingInputs,
     encode_split,
-    make_encoder,
     read_inputs,
 )
 from kolm.train.trace import Trace
@@ -42,9 +40,6 @@ from kolm.train.trainer import Trainer
 
 if TYPE_CHECKING:
     from kolm.run.documents import TrainFacts
-
-
-SCHEMA = "urn:kolm:train:v1"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,7 +54,6 @@ class TrainingSession:
         train: encoded train split.
         validation: encoded validation split.
         checkpoint_keys: of the base.
-        prepare_seconds: measured.
     """
 
     inputs: TrainingInputs
@@ -69,7 +63,6 @@ class TrainingSession:
     train: EncodedSplit
     validation: EncodedSplit
     checkpoint_keys: frozenset[str]
-    prepare_seconds: float
 
 
 def fix_torch(threads: int) -> None:
@@ -90,7 +83,6 @@ def open_session(folder: Path, reporter: Reporter) -> TrainingSession:
         Refused: the run cannot be what its lock says.
         Unreadable: a file, the base or a capture is missing.
     """
-    began = time.perf_counter()
     inputs = read_inputs(folder)
     plan = read_plan(inputs.lock)
     base = load_base(inputs.places.base, dtype=plan.precision)
@@ -101,7 +93,7 @@ def open_session(folder: Path, reporter: Reporter) -> TrainingSession:
     )
     checkpoint_keys = read_checkpoint_keys(base.folder)
     evidence.demand_keys(base_modules, table, checkpoint_keys)
-    encoder = make_encoder(plan, base.pictures)
+    encoder = Encoder.of(inputs.lock, base.pictures)
     with CaptureStore.open_to_read(inputs.places.captures) as store:
         train = encode_split(inputs.rows, "train", store, encoder, reporter)
         validation = encode_split(inputs.rows, "validation", store, encoder, reporter)
@@ -130,7 +122,6 @@ def open_session(folder: Path, reporter: Reporter) -> TrainingSession:
         train=train,
         validation=validation,
         checkpoint_keys=checkpoint_keys,
-        prepare_seconds=time.perf_counter() - began,
     )
 
 
@@ -170,7 +161,7 @@ def train_run(folder: Path, reporter: Reporter) -> None:
     files.write_rows(folder, names.EXAMPLES, rows)
     checkpoints = CheckpointFolder(folder / CHECKPOINTS)
     trace = Trace(folder / names.TRACE, _go_on(session))
-    outcome = run(
+    took = run(
         session.trainer, session.plan, trace, checkpoints, session.validation.examples, reporter
     )
     tensors = session.trainer.attached.tensors
@@ -195,7 +186,7 @@ def train_run(folder: Path, reporter: Reporter) -> None:
     files.write_rows(folder, names.MODULES, modules)
     files.write(folder, names.WEIGHTS, weights)
     files.write(folder, names.CONFIG, adapter_config.derive(session.inputs.lock, modules))
-    files.write_document(folder, FACTS, _facts(session, outcome, trace, weights, started_on))
+    files.write_document(folder, FACTS, _facts(took, trace, started_on))
 
 
 def _go_on(session: TrainingSession) -> Digest | None:
@@ -224,41 +215,15 @@ def _go_on(session: TrainingSession) -> Digest | None:
     )
 
 
-def _facts(
-    session: TrainingSession,
-    outcome: RunOutcome,
-    trace: Trace,
-    weights: bytes,
-    started_on: datetime,
-) -> TrainFacts:
-    """What the receipt and the provenance claim say of the run; ``measured`` is no content."""
-    seconds = max(outcome.seconds, 1e-9)
+def _facts(took: Took, trace: Trace, started_on: datetime) -> TrainFacts:
     assert trace.chain is not None  # the state before the first step is its first link
     return {
-        "schema": SCHEMA,
-        "train_examples": len(session.train.examples),
-        "validation_examples": len(session.validation.examples),
-        "dropped": dict(session.train.dropped),
-        "dataset_label_tokens": sum(e.label_tokens for e in session.train.examples),
-        "steps": outcome.steps,
-        "stopped_early": outcome.stopped_early,
-        "segments": len(trace.states) - 1,
-        "state_first": trace.states[0],
         "state_last": trace.states[-1],
         "chain": trace.chain,
-        "trained_tensors": len(session.trainer.attached.tensors),
-        "trained_parameters": sum(
-            tensor.parameter.numel() for tensor in session.trainer.attached.tensors
-        ),
-        "adapter": digest.of_bytes(weights),
-        "adapter_bytes": len(weights),
         "measured": {
             "started_on": instant(started_on),
-            "prepare_seconds": canonical.decimal(session.prepare_seconds, 3),
-            "train_seconds": canonical.decimal(outcome.seconds, 3),
-            "examples_per_second": canonical.decimal(outcome.examples / seconds, 3),
-            "tokens_per_second": canonical.decimal(outcome.tokens / seconds, 3),
-            "peak_memory_bytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
+            "train_seconds": canonical.decimal(took.seconds, 3),
+            "tokens_per_second": canonical.decimal(took.tokens / max(took.seconds, 1e-9), 3),
         },
     }
 

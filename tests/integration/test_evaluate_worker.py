@@ -5,7 +5,6 @@ import json
 import shutil
 import subprocess
 import sys
-from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -23,7 +22,7 @@ from kolm.run import folder as files  # noqa: E402
 from kolm.run.names import REQUEST, ROWS  # noqa: E402
 from kolm.score.cases import read_cases  # noqa: E402
 from kolm.score.evaluation import RUNS, evaluate, find_mismatches  # noqa: E402
-from kolm.worker import FAILED, main  # noqa: E402
+from kolm.worker import FAILED  # noqa: E402
 from tests.support.eval_run import make_run  # noqa: E402
 
 pytestmark = pytest.mark.heavy
@@ -76,7 +75,6 @@ def test_measurements_are_complete_and_plausible(finished: Path) -> None:
     facts = canonical.loads((finished / "measurements.json").read_bytes(), where="m")
     assert facts["latency_calls"] == 30
     assert 0 < facts["p50_latency_us"] <= facts["p95_latency_us"]
-    assert facts["peak_memory_bytes"] > 50_000_000
     assert facts["machine"]["memory_bytes"] > 0
     assert float(facts["tokens_per_call"]) > 10
 
@@ -181,7 +179,7 @@ def test_a_rescore_repeats_the_recorded_answers(finished: Path, tmp_path: Path) 
     drawn = [rows[0]["case"], rows[7]["case"]]
     again = tmp_path / "again"
     shutil.copytree(finished, again)
-    got = _rescored(again, drawn, runs=RUNS)
+    got = _rescored(again, drawn)
     assert len(got) == 6
     recorded = {row["case"]: row for row in rows}
     for row in got:
@@ -191,9 +189,8 @@ def test_a_rescore_repeats_the_recorded_answers(finished: Path, tmp_path: Path) 
             assert row[field] == before[row["run"]][field]
 
 
-def _rescored(run: Path, cases: list[str], runs: Sequence[str] = ("adapter",)) -> Any:
-    request = {"cases": cases, "latency": False, "runs": list(runs)}
-    files.write_document(run, REQUEST, request)
+def _rescored(run: Path, cases: list[str]) -> Any:
+    files.write_document(run, REQUEST, {"cases": cases})
     rescore.rescore_folder(run, events.Silent())
     return files.read_document(run, ROWS)["rows"]
 
@@ -280,24 +277,6 @@ def test_the_base_run_answers_as_if_there_were_no_adapter(finished: Path) -> Non
         switched_off = session.answer(examples, session.pictures())
     bare = replace(session, base=load_base(session.sources.base_folder, dtype="float32"))
     assert bare.answer(examples, bare.pictures()) == switched_off
-
-
-def test_a_rescore_measures_latency_when_asked(finished: Path, tmp_path: Path) -> None:
-    run = tmp_path / "again"
-    shutil.copytree(finished, run)
-    files.write_document(run, REQUEST, {"cases": [], "latency": True, "runs": ["adapter"]})
-    assert main(["rescore", str(run)]) == 0
-    document = files.read_document(run, ROWS)
-    assert document["rows"] == []
-    assert document["latency"]["calls"] == 30
-
-
-def test_a_malformed_request_is_reported(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    files.write_document(tmp_path, REQUEST, {"cases": []})
-    assert main(["rescore", str(tmp_path)]) == FAILED
-    assert "E_RESCORE_REQUEST" in capsys.readouterr().out
 
 
 def test_a_missing_file_is_unreadable_not_a_no(fresh: Path) -> None:

@@ -62,9 +62,7 @@ def test_the_documents_fit_their_schemas_and_each_other(trained):
     assert all(len(row["positions"]) == 8 for row in steps)
     facts = facts_of(trained)
     assert facts["chain"] == chain
-    assert facts["adapter"] == digest.of_file(trained / "adapter_model.safetensors")
-    assert facts["train_examples"] == 24
-    assert facts["steps"] == 10
+    assert facts["state_last"] == checkpoints[-1]["state"]
 
 
 def test_what_was_frozen_is_unchanged_and_what_was_trained_saw_gradients(trained):
@@ -202,11 +200,9 @@ def test_validation_is_told_and_ends_a_run_that_no_longer_improves(tmp_path):
     run_worker(folder)
     trace, facts = read_rows(folder / "trace.jsonl"), facts_of(folder)
     told = [float(row["loss"]) for row in trace if row["kind"] == "validation"]
-    assert facts["stopped_early"]
     assert told[-1] >= min(told[:-1])
-    assert facts["steps"] == 2 * len(told) < 40
+    assert trace[-1]["step"] == 2 * len(told) < 40
     assert trace[-1]["kind"] == "checkpoint"
-    assert trace[-1]["step"] == facts["steps"]
     documents = contents(folder)
     (folder / "train.json").unlink()  # as if killed between the stop and the last document
     run_worker(folder)
