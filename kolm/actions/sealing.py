@@ -24,6 +24,7 @@ from kolm.digest import Digest
 from kolm.errors import Refused, Unreadable
 from kolm.format import adapter_config, card, names
 from kolm.format.receipt import derive_receipt
+from kolm.format.words import claimed_words
 from kolm.run import folder as files
 from kolm.run.names import CHECKPOINTS
 from kolm.score import kscore, kscore_claim
@@ -285,7 +286,7 @@ def _predicates(
         predicates.MODULES: making.modules(
             modules=named[names.MODULES],
             base_root=lock["base"]["root"],
-            words=predicates.claimed_words((row["role"], row["state"]) for row in rows),
+            words=claimed_words((row["role"], row["state"]) for row in rows),
         ),
         predicates.KSCORE: report,
         predicates.TEST_RESULT: making.test_result(

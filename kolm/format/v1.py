@@ -21,6 +21,7 @@ from kolm.format.sameness import fingerprints
 from kolm.format.schedule import read_schedule
 from kolm.format.seeds import derive_seeds, training_root
 from kolm.format.trace import trace_follows
+from kolm.format.words import claimed_words
 from kolm.score.cases import build_cases
 from kolm.score.evaluation import evaluate, evaluate_stated, find_impossible, find_mismatches
 from kolm.score.judge import Judge
@@ -60,6 +61,9 @@ class Rules:
     render_card = staticmethod(render_card)
     derive_adapter_config = staticmethod(derive_adapter_config)
     expand = staticmethod(expand)
+
+    # claims.md
+    claimed_words = staticmethod(claimed_words)
 
     # evaluation.md
     build_cases = staticmethod(build_cases)

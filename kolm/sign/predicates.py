@@ -5,7 +5,7 @@ Pure functions: no clock, no files, no keys. `making.py` builds them.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final, cast
 
@@ -57,8 +57,6 @@ YEARS = range(2020, 2100)  # in which a claim can have been made; times outside 
 
 LOCAL_BUILDER = "urn:kolm:builder:local:v1"  # the signer's own machine; nobody else watched
 
-ROLES = ("vision", "audio", "projector", "language", "head", "other")
-
 
 def instant(moment: datetime) -> str:
     """A time as claims write it: UTC, whole seconds, RFC 3339.
@@ -106,19 +104,3 @@ def demand_instants(kind: str, predicate: Mapping[str, object], *, where: str) -
 def bundle_uri(bundle: Digest) -> str:
     """How a verification summary names the bundle that was audited."""
     return f"urn:kolm:bundle:{bundle}"
-
-
-def claimed_words(found: Iterable[tuple[str, str]]) -> list[str]:
-    """What role and state of all modules say of a role: ``vision frozen``, ``language adapted``.
-
-    A role is trained if any of its modules is, else adapted if any is, else frozen; a role that
-    the base does not have gets no word. The order is that of `ROLES`.
-    """
-    states: dict[str, set[str]] = {}
-    for role, state in found:
-        states.setdefault(role, set()).add(state)
-    return [
-        f"{role} {next(s for s in ('trained', 'adapted', 'frozen') if s in states[role])}"
-        for role in ROLES
-        if role in states
-    ]

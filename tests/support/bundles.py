@@ -28,6 +28,7 @@ from kolm.format import adapter_config, card
 from kolm.format.receipt import derive_receipt
 from kolm.format.schedule import read_schedule
 from kolm.format.seeds import derive_seeds, training_root
+from kolm.format.words import claimed_words
 from kolm.records.documents import KscoreMachine, KscorePack
 from kolm.score import kscore, kscore_claim
 from kolm.score.cases import build_cases
@@ -296,7 +297,7 @@ class BundleParts:
             predicates.MODULES: making.modules(
                 modules=digest.of_bytes(made["modules.jsonl"]),
                 base_root=self.lock["base"]["root"],
-                words=predicates.claimed_words((row["role"], row["state"]) for row in self.modules),
+                words=claimed_words((row["role"], row["state"]) for row in self.modules),
             ),
             predicates.KSCORE: report,
             predicates.TEST_RESULT: making.test_result(

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, cast
 from kolm.digest import hex_of, of_value
 from kolm.format.names import EVALUATION, LINES, LOCK, MODULES, SNAPSHOT, Name
 from kolm.records.verification import Finding
-from kolm.sign.predicates import KSCORE, LOCAL_BUILDER, PROVENANCE, TEST_RESULT, claimed_words
+from kolm.sign.predicates import KSCORE, LOCAL_BUILDER, PROVENANCE, TEST_RESULT
 from kolm.sign.predicates import MODULES as MODULES_CLAIM
 from kolm.verify.check import check
 from kolm.verify.findings import failed, not_checked, passed, unless_equal
@@ -31,7 +31,7 @@ def modules_claim_holds(subject: Subject) -> Iterator[Finding]:
         yield not_checked("no modules claim of a trusted key")
         return
     recomputed = [(subject.role_of(row).value, row["state"]) for row in subject.modules]
-    words = claimed_words(recomputed)
+    words = subject.rules.claimed_words(recomputed)
     for name, said in claims:
         yield from _differs(name, "modules", subject.digests[MODULES], said["modules"])
         yield from _differs(name, "base", subject.lock["base"]["root"], said["base"])

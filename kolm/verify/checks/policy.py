@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from kolm.format.names import CASES, EVALUATION, LINES, LOCK, MODULES, PREDICTIONS
 from kolm.metrics import metric_of
 from kolm.records.verification import Demand, Finding, Verdict
-from kolm.sign.predicates import KSCORE, PROVENANCE, claimed_words
+from kolm.sign.predicates import KSCORE, PROVENANCE
 from kolm.sign.predicates import MODULES as MODULES_CLAIM
 from kolm.verify.check import check
 from kolm.verify.conclusions import conclude_scopes
@@ -50,7 +50,9 @@ def method_is_accepted(subject: Subject) -> Iterator[Finding]:
     """Words such as 'vision frozen' are computed again from recomputed roles."""
     policy, method = subject.auditor.policy, subject.lock["train"]["method"]["kind"]
     yield from _one_of(policy.methods, method, f"{LOCK}#/train/method/kind")
-    words = claimed_words((subject.role_of(row).value, row["state"]) for row in subject.modules)
+    words = subject.rules.claimed_words(
+        (subject.role_of(row).value, row["state"]) for row in subject.modules
+    )
     for word in policy.freeze or ():
         if word not in words:
             yield failed(

@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 
 from kolm import canonical, digest
 from kolm.errors import KolmError, Refused
+from kolm.format.words import claimed_words
 from kolm.sign import making, predicates, statement
 from tests.support.bundles import audit_of
 
@@ -103,8 +104,8 @@ def test_claimed_words_take_the_strongest_state_of_each_role():
         ("head", "adapted"),
         ("head", "trained"),
     ]
-    assert predicates.claimed_words(rows) == ["vision frozen", "language adapted", "head trained"]
-    assert predicates.claimed_words([]) == []
+    assert claimed_words(rows) == ["vision frozen", "language adapted", "head trained"]
+    assert claimed_words([]) == []
 
 
 @pytest.mark.parametrize(

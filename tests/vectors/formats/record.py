@@ -6,8 +6,8 @@
 
 Each `vN.json` holds for each rule the digest of what it gives on `vN.inputs.json`, the documents of
 a toy compile, and on variations of them that stand here. Of a released version neither the inputs
-nor a digest is ever written again: its bundles are with people who verify them. A metric that is
-new to it adds lines of its own.
+nor a digest is ever written again: its bundles are with people who verify them. A metric, family or
+method that is new to it adds lines of its own.
 """
 
 from __future__ import annotations
@@ -29,6 +29,7 @@ from kolm.format.schedule import Happening
 from kolm.format.versions import FORMATS, rules_of
 from kolm.records.documents import KscoreInputs
 from kolm.schema import load as load_schema
+from tests.vectors.formats import tables
 
 FOLDER = Path(__file__).parent
 Rules = Any  # the class of a version
@@ -54,7 +55,13 @@ def digests(artifact_type: str) -> dict[str, str]:
     """What each rule of a version gives on the recorded inputs, digested."""
     given = inputs_of(artifact_type)
     rules = rules_of(artifact_type)
-    return gather(rules, given)
+    return dict(sorted((gather(rules, given) | dict(tables_digests())).items()))
+
+
+def tables_digests() -> Iterator[tuple[str, str]]:
+    """The digest of each line of the tables."""
+    for name, said in tables.answers():
+        yield name, digest.of_value(_plain(said))
 
 
 def gather(rules: Rules, given: Given) -> dict[str, str]:
@@ -64,7 +71,7 @@ def gather(rules: Rules, given: Given) -> dict[str, str]:
         for kind, choices in _metrics().items():
             said = [_plain(by_metric(rules, given, _settings(given, one))) for one in choices]
             found[f"{name}: {kind}"] = digest.of_value(said)
-    return dict(sorted(found.items()))
+    return found
 
 
 def _plain(value: Any) -> Any:
@@ -73,9 +80,11 @@ def _plain(value: Any) -> Any:
         return [value.code, value.where, value.expected, value.found]
     if isinstance(value, Mapping):
         return {str(key): _plain(item) for key, item in value.items()}
-    if isinstance(value, str | int | bool) or value is None:
+    if isinstance(value, int) or value is None:
         return value
-    if isinstance(value, Decimal):
+    if isinstance(value, str):
+        return str(value)  # of an enumeration
+    if isinstance(value, Decimal | float):
         return str(value)
     if isinstance(value, bytes | memoryview):
         return digest.of_bytes(value)
@@ -381,11 +390,20 @@ def _expand(rules: Rules, given: Given) -> Any:
         yield _or_error(lambda globs=globs: rules.expand(globs, modules))
 
 
+def _words(rules: Rules, given: Given) -> Any:
+    states = ("frozen", "adapted", "trained")
+    rows = [(role, state) for role in ("head", "audio", "vision", "other") for state in states]
+    for count in range(len(rows) + 1):
+        yield [rules.claimed_words(part) for part in (rows[:count], rows[count:], rows[count::2])]
+    yield rules.claimed_words((row["role"], row["state"]) for row in given["modules"])
+
+
 RECIPES: dict[str, Callable[[Rules, Given], Any]] = {
     "assign": _assign,
     "batch_order": _batch_order,
     "build_cases": _said_of_cases,
     "checkpoints_follow": _checkpoints,
+    "claimed_words": _words,
     "cost_usd_per_call": _cost,
     "decide": _decide,
     "derive_adapter_config": _adapter_config,
