@@ -82,10 +82,8 @@ def lock_lists_are_ordered(documents: Documents) -> Iterator[KolmError]:
 def lock_pins_data(documents: Documents) -> Iterator[KolmError]:
     """The lock names this snapshot, these Merkle roots and these eval cases."""
     data = documents.document(LOCK)["data"]
-    yield from _same(
-        f"{LOCK}#/data/snapshot", documents.digest_of(names.SNAPSHOT), data["snapshot"]
-    )
-    root = documents.document(names.SNAPSHOT)["root"]
+    snapshot, root = documents.digest_of(names.SNAPSHOT), documents.document(names.SNAPSHOT)["root"]
+    yield from _same(f"{LOCK}#/data/snapshot", snapshot, data["snapshot"])
     yield from _same(f"{LOCK}#/data/root", root, data["root"])
     sides = (row["split"] for row in documents.rows(names.LINES))
     training = documents.rules.training_root(zip(sides, documents.lines(names.LINES), strict=True))

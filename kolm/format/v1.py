@@ -6,19 +6,18 @@ next version is a class that inherits this one and names what differs.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING
 
 from kolm.format.adapter_config import derive as derive_adapter_config
 from kolm.format.base import root_of
 from kolm.format.card import render as render_card
-from kolm.format.checkpoint import documents_follow
 from kolm.format.examples import examples_follow
 from kolm.format.globs import expand
 from kolm.format.order import BatchOrder
 from kolm.format.receipt import derive_receipt
 from kolm.format.sameness import fingerprints
-from kolm.format.schedule import read_schedule
+from kolm.format.schedule import Schedule, read_schedule
 from kolm.format.seeds import derive_seeds, training_root
 from kolm.format.trace import trace_follows
 from kolm.format.words import claimed_words
@@ -28,8 +27,10 @@ from kolm.score.judge import Judge
 from kolm.score.kscore import cost_usd_per_call, decide, kscore_v1
 
 if TYPE_CHECKING:
+    from kolm.errors import Refused
+    from kolm.format.checkpoint import Learned
     from kolm.format.groups import Member
-    from kolm.records.documents import Snapshot
+    from kolm.records.documents import Checkpoint, Snapshot, TraceRow
     from kolm.records.sides import Placed
 
 
@@ -54,7 +55,18 @@ class Rules:
     read_schedule = staticmethod(read_schedule)
     examples_follow = staticmethod(examples_follow)
     trace_follows = staticmethod(trace_follows)
-    checkpoints_follow = staticmethod(documents_follow)
+
+    @staticmethod
+    def checkpoints_follow(
+        read: Callable[[str], Checkpoint | None],
+        trace: Iterable[TraceRow],
+        schedule: Schedule,
+        learned: Mapping[str, Learned],
+    ) -> Iterator[Refused]:
+        """What of published checkpoints does not follow from the rest."""
+        from kolm.format.checkpoint import documents_follow  # few bundles publish any
+
+        return documents_follow(read, trace, schedule, learned)
 
     # receipt.md, bundle.md
     derive_receipt = staticmethod(derive_receipt)

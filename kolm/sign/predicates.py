@@ -47,6 +47,16 @@ SCHEMAS: dict[str, DocumentKind[Mapping[str, object]]] = {
     ENTRY: kinds.ENTRY,
 }
 
+# What people call a claim of each kind.
+WORDS: dict[str, str] = {
+    PROVENANCE: "provenance",
+    MODULES: "modules",
+    KSCORE: "K-score",
+    TEST_RESULT: "test-result",
+    VERIFICATION_SUMMARY: "verification summary",
+    ENTRY: "registry entry",
+}
+
 # Where a kind states a time.
 TIMES: dict[str, tuple[tuple[str, ...], ...]] = {
     PROVENANCE: (("runDetails", "metadata", "startedOn"), ("runDetails", "metadata", "finishedOn")),

@@ -2,7 +2,8 @@
 
 A check is a generator of findings over the subject. The decorator gives it the number that
 docs/format/verification.md, the tests and the output use. `reads` names the documents that must
-be readable, `needs` the checks that must have passed, before the question makes sense.
+be readable, `needs` the checks that must have passed, `about` the kinds of claims of which one must
+count, before the question makes sense.
 Whose word a positive answer rests on stands in its finding (`findings.passed`).
 """
 
@@ -11,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, NamedTuple
 
+from kolm.format.names import Name
 from kolm.records.verification import Finding
 
 if TYPE_CHECKING:
@@ -38,6 +40,7 @@ class Check(NamedTuple):
     body: Body
     needs: tuple[str, ...] = ()
     reads: tuple[str, ...] = ()
+    about: tuple[Name[object], ...] = ()
 
     @property
     def family(self) -> str:
@@ -54,13 +57,14 @@ def check(
     *,
     needs: tuple[str, ...] = (),
     reads: tuple[str, ...] = (),
+    about: tuple[Name[object], ...] = (),
 ) -> Callable[[Body], Body]:
     """Register the decorated generator as the check with this number, which is given once."""
 
     def register(body: Body) -> Body:
         if number in TABLE:
             raise ValueError(f"{number} is registered twice")
-        TABLE[number] = Check(id=number, question=question, body=body, needs=needs, reads=reads)
+        TABLE[number] = Check(number, question, body, needs, reads, about)
         return body
 
     return register

@@ -146,6 +146,10 @@ class ClaimStates(NamedTuple):
         """The claims of one kind, whatever became of them."""
         return tuple(s for s in self.states if s.predicate_type == predicate_type)
 
+    def strangers(self, predicate_type: str) -> bool:
+        """Whether a key that nobody told us of made a claim of this kind about this bundle."""
+        return any(s.signer is None and s.about_this for s in self.of_type(predicate_type))
+
     def is_void(self, state: ClaimState) -> bool:
         """Whether the key was revoked and no audit from before shows that the claim is older."""
         if state.signer is None or state.signer.revoked is None:

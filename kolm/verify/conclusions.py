@@ -121,7 +121,7 @@ def _attestable(
 def _signers(subject: Subject, kind: Name[object], number: str) -> tuple[str, ...]:
     if subject.results[number].verdict is not Verdict.OK:
         return ()
-    return tuple(sorted({name for name, _ in subject.claims.said(kind)}))
+    return tuple(sorted(subject.claims.names(kind)))
 
 
 def _overall(results: Iterable[CheckResult]) -> Conclusion:

@@ -7,7 +7,7 @@ withheld, nothing was observed.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
@@ -68,17 +68,11 @@ def _of_publisher(subject: Subject) -> Iterator[Demand]:
 
 def _of_policy(subject: Subject) -> Iterator[Demand]:
     policy, evaluation = subject.auditor.policy, subject.evaluation
-    if policy.minimum_eval_cases is not None:
+    least_cases = policy.minimum_eval_cases
+    if least_cases is not None:
         asked = evaluation["distinct_questions"]
-        yield _seen(
-            subject,
-            _judged(
-                "distinct_questions",
-                f"at least {policy.minimum_eval_cases}",
-                str(asked),
-                holds=asked >= policy.minimum_eval_cases,
-            ),
-        )
+        name, demanded = "distinct_questions", f"at least {least_cases}"
+        yield _clause(subject, name, demanded, str(asked), holds=asked >= least_cases)
     low = evaluation["adapter"]["interval"]["low"]
     controls = {
         "base": evaluation["base"],
@@ -89,18 +83,30 @@ def _of_policy(subject: Subject) -> Iterator[Demand]:
         if control == "blind" and not evaluation["images"]:
             continue  # without pictures the blind run is the adapter's own
         least = controls[control]["accuracy"]
-        yield _seen(
-            subject,
-            _judged(
-                f"lower_bound_above_{control}",
-                f"above {least}",
-                low,
-                holds=Decimal(low) > Decimal(least),
-            ),
-        )
-    observed = _observed(subject)
-    for name, demanded in (policy.floors or {}).items():
-        yield _seen(subject, _floor(name, demanded, observed, _ahead(subject)))
+        name, holds = f"lower_bound_above_{control}", Decimal(low) > Decimal(least)
+        yield _clause(subject, name, f"above {least}", low, holds=holds)
+    observed, ahead = _observed(subject), _ahead(subject)
+    for name, value in (policy.floors or {}).items():
+        # What was observed counts, not what the publisher demanded.
+        if name in observed:
+            holds = meets(name, Decimal(value), Decimal(observed[name]), ahead=ahead)
+            yield _clause(subject, name, _bound(name, value), observed[name], holds=holds)
+        else:
+            yield Demand(name=name, by=POLICY, demanded=_bound(name, value))
+
+
+def _clause(subject: Subject, name: str, demanded: str, observed: str, *, holds: bool) -> Demand:
+    """A clause and whether it holds, or that nobody could look: behind withheld references."""
+    seen = subject.scores_recomputed
+    verdict = Verdict.OK if holds else Verdict.FAILED
+    return Demand(
+        name=name,
+        by=POLICY,
+        demanded=demanded,
+        observed=observed,
+        verdict=verdict if seen else Verdict.COULD_NOT_LOOK,
+        evidence=Evidence.RECOMPUTED if seen and name != "k" else Evidence.ATTESTED,
+    )
 
 
 def _ahead(subject: Subject) -> bool:
@@ -111,44 +117,10 @@ def _ahead(subject: Subject) -> bool:
     )
 
 
-def _floor(name: str, demanded: str, observed: Mapping[str, str], ahead: bool) -> Demand:
-    """One floor of the policy: what was observed counts, not what the publisher demanded."""
-    if name not in observed:
-        return Demand(name=name, by=POLICY, demanded=_bound(name, demanded))
-    holds = meets(name, Decimal(demanded), Decimal(observed[name]), ahead=ahead)
-    evidence = Evidence.ATTESTED if name == "k" else Evidence.RECOMPUTED
-    return _judged(name, _bound(name, demanded), observed[name], holds=holds, evidence=evidence)
-
-
 def _bound(name: str, value: str) -> str:
     if name == BASE_P:
         return f"below {value}, with more cases that only the adapter wins, and no lower mean"
     return f"at least {value}"
-
-
-def _judged(
-    name: str,
-    demanded: str,
-    observed: str,
-    *,
-    holds: bool,
-    evidence: Evidence = Evidence.RECOMPUTED,
-) -> Demand:
-    return Demand(
-        name=name,
-        by=POLICY,
-        demanded=demanded,
-        observed=observed,
-        verdict=Verdict.OK if holds else Verdict.FAILED,
-        evidence=evidence,
-    )
-
-
-def _seen(subject: Subject, demand: Demand) -> Demand:
-    """The demand, or that nobody could look, where scores rest on withheld references."""
-    if subject.scores_recomputed or demand.verdict is Verdict.COULD_NOT_LOOK:
-        return demand
-    return demand._replace(verdict=Verdict.COULD_NOT_LOOK, evidence=Evidence.ATTESTED)
 
 
 def _observed(subject: Subject) -> dict[str, str]:

@@ -7,17 +7,13 @@ meaning is docs/format/policy.md.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 from kolm import canonical, digest, schema, system
 from kolm.digest import Digest
 from kolm.errors import Refused, Usage, broken_file
 from kolm.records import codec, kinds
 from kolm.sign import own_files, predicates
-
-if TYPE_CHECKING:
-    pass
-
 
 SCHEMA = "urn:kolm:policy:v1"
 _ON_SCORES = ("gate", "minimum_eval_cases", "lower_bound_above", "floors")

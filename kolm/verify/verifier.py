@@ -26,7 +26,7 @@ from kolm.records.verification import (
     Verdict,
     Verification,
 )
-from kolm.sign.predicates import instant
+from kolm.sign.predicates import WORDS, instant
 from kolm.sign.trust import TrustStore
 from kolm.verify.check import TABLE, Check
 from kolm.verify.checks import ALL_CHECKS
@@ -150,6 +150,9 @@ def _obstacle(check: Check, subject: Subject) -> str | None:
         obstacle = subject.documents.obstacle(name)
         if obstacle is not None:
             return obstacle
+    if check.about and not subject.claims.names(*check.about):
+        kinds = " or ".join(WORDS[kind] for kind in check.about)
+        return f"no {kinds} claim of a trusted key"
     return None
 
 

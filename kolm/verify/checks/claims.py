@@ -11,7 +11,7 @@ from kolm.records.verification import Finding
 from kolm.sign.predicates import KSCORE, LOCAL_BUILDER, PROVENANCE, TEST_RESULT
 from kolm.sign.predicates import MODULES as MODULES_CLAIM
 from kolm.verify.check import check
-from kolm.verify.findings import failed, not_checked, passed, unless_equal
+from kolm.verify.findings import failed, passed, unless_equal
 from kolm.verify.subject import MANIFEST, Subject
 
 if TYPE_CHECKING:
@@ -23,13 +23,11 @@ if TYPE_CHECKING:
     "Does the modules claim name this modules.jsonl and base, and do its words hold?",
     needs=("V20",),
     reads=(MODULES, LOCK),
+    about=(MODULES_CLAIM,),
 )
 def modules_claim_holds(subject: Subject) -> Iterator[Finding]:
     """Its words are computed again over recomputed roles, never over the roles in the bundle."""
     claims = subject.claims.said(MODULES_CLAIM)
-    if not claims:
-        yield not_checked("no modules claim of a trusted key")
-        return
     recomputed = [(subject.role_of(row).value, row["state"]) for row in subject.modules]
     words = subject.rules.claimed_words(recomputed)
     for name, said in claims:
@@ -49,13 +47,11 @@ def modules_claim_holds(subject: Subject) -> Iterator[Finding]:
     "V17",
     "Does the provenance match lock, base and snapshot?",
     reads=(LOCK, SNAPSHOT),
+    about=(PROVENANCE,),
 )
 def provenance_matches(subject: Subject) -> Iterator[Finding]:
     """Builder, external parameters, lock, environment, both dependencies and the times."""
     claims = subject.claims.said(PROVENANCE)
-    if not claims:
-        yield not_checked("no provenance of a trusted key")
-        return
     lock = subject.lock
     for name, said in claims:
         build = said["buildDefinition"]
@@ -94,13 +90,11 @@ def provenance_matches(subject: Subject) -> Iterator[Finding]:
     "V18",
     "Do the K-score and test-result claims agree with the content and with each other?",
     reads=(EVALUATION, LINES, LOCK),
+    about=(KSCORE, TEST_RESULT),
 )
 def scores_claims_agree(subject: Subject) -> Iterator[Finding]:
     """They name this evaluation, and one signer's verdict is one verdict."""
     scores, results = subject.claims.own_scores(), subject.claims.said(TEST_RESULT)
-    if not subject.claims.said(KSCORE) and not results:
-        yield not_checked("no K-score or test result of a trusted key")
-        return
     if subject.claims.said(KSCORE) and not scores:
         yield failed("no K-score is about the bundle's own cases", where="pack#/owner")
     yield from _measured_after_the_build(subject)

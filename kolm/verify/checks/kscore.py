@@ -24,13 +24,11 @@ if TYPE_CHECKING:
     from kolm.records.documents import Kscore, KscoreInputs, KscorePack
 
 
-NONE = "no K-score claim of a trusted key"
-
-
 @check(
     "V35",
     "Are A, V and S of the K-score recomputed from content?",
     reads=(EVALUATION, LOCK, PREDICTIONS),
+    about=(KSCORE,),
 )
 def inputs_are_the_contents(subject: Subject) -> Iterator[Finding]:
     """Accuracy and coverage from the evaluation, size from the members that answering loads.
@@ -38,9 +36,6 @@ def inputs_are_the_contents(subject: Subject) -> Iterator[Finding]:
     For other cases than the bundle's own there is no evaluation to compare with.
     """
     claims = subject.claims.said(KSCORE)
-    if not claims:
-        yield not_checked(NONE)
-        return
     missing = [name for name in SIZED_MEMBERS if name not in subject.documents]
     if missing:
         yield not_checked(f"{missing[0]} is not in the bundle")
@@ -114,13 +109,10 @@ def _cost_is_possible(subject: Subject, name: str, stated: str, *, own: bool) ->
         yield _differs(name, "inputs/cost_usd_per_call", f"at least {least}", stated)
 
 
-@check("V36", "Do the axes and the composite K follow from the inputs?")
+@check("V36", "Do the axes and the composite K follow from the inputs?", about=(KSCORE,))
 def composite_follows(subject: Subject) -> Iterator[Finding]:
     """The formula of kscore/v1 over the stated inputs."""
     claims = subject.claims.said(KSCORE)
-    if not claims:
-        yield not_checked(NONE)
-        return
     for name, claim in claims:
         result = subject.rules.kscore(claim["inputs"])
         axes: Mapping[str, object] = claim["axes"]
@@ -137,6 +129,7 @@ def composite_follows(subject: Subject) -> Iterator[Finding]:
     "V37",
     "Does the gate verdict follow from K and the floors?",
     reads=(EVALUATION, LOCK),
+    about=(KSCORE,),
 )
 def gate_follows(subject: Subject) -> Iterator[Finding]:
     """The gate is applied again to the stated K, the lock's demand and the evaluation's floors.
@@ -144,9 +137,6 @@ def gate_follows(subject: Subject) -> Iterator[Finding]:
     Whether the floors passed on other cases than the bundle's own is the signer's word.
     """
     claims = subject.claims.said(KSCORE)
-    if not claims:
-        yield not_checked(NONE)
-        return
     demanded = subject.lock["evaluation"]["floors"]["k"]
     for name, claim in claims:
         scored = subject.evaluation if is_own(claim) else claim["gate"]

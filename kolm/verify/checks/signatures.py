@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 from kolm.counting import counted
 from kolm.records.verification import Finding
-from kolm.sign.predicates import VERIFICATION_SUMMARY
+from kolm.sign.predicates import VERIFICATION_SUMMARY, WORDS
 from kolm.verify.check import check
 from kolm.verify.claim_states import ROLE_OF_PREDICATE, ClaimState
 from kolm.verify.findings import could_not_look, failed, from_error, not_checked, passed
@@ -63,7 +63,7 @@ def signatures_hold(subject: Subject) -> Iterator[Finding]:
 
 def _unknown_signer(subject: Subject, state: ClaimState, *, needed: bool) -> Iterator[Finding]:
     keyid = state.envelope.keyid if state.envelope else ""
-    detail = f"{_short(state.predicate_type)} is signed by a key that you do not trust: {keyid}"
+    detail = f"{WORDS[state.predicate_type]} is signed by a key that you do not trust: {keyid}"
     if needed and not subject.claims.counting(state.predicate_type):
         yield could_not_look(detail, where=state.where, code="E_KEY_NOT_TRUSTED")
 
@@ -88,7 +88,7 @@ def claims_are_about_this(subject: Subject) -> Iterator[Finding]:
             stated = state.statement.subject
             elsewhere = stated != subject.content_id
             yield failed(
-                f"{_short(state.predicate_type)} is about another bundle",
+                f"{WORDS[state.predicate_type]} is about another bundle",
                 where=state.where,
                 expected=subject.content_id or "",
                 found=stated if elsewhere else state.statement.predicate["resourceUri"],
@@ -117,23 +117,19 @@ def predicates_are_there(subject: Subject) -> Iterator[Finding]:
                 found="FAILED",
                 code="E_AUDIT_FAILED",
             )
-        elif _may_be_good(made):
+        elif subject.claims.strangers(demand.predicate):
             yield could_not_look(
-                f"{_short(demand.predicate)} is there, but only from keys that you do not trust",
+                f"{WORDS[demand.predicate]} is there, but only from keys that you do not trust",
                 code="E_KEY_NOT_TRUSTED",
             )
         else:
             yield failed(
-                f"no {_short(demand.predicate)} claim counts",
+                f"no {WORDS[demand.predicate]} claim counts",
                 expected=demand.predicate,
                 code="E_CLAIM_MISSING",
             )
     note = f"; the audit by {against} says FAILED" if against else ""
     yield passed(f"{len(subject.auditor.policy.claims)} demanded{note}")
-
-
-def _may_be_good(made: list[ClaimState]) -> bool:
-    return any(state.signer is None and state.about_this for state in made)
 
 
 @check("V14", "Did enough different trusted keys sign, as the policy demands?", reads=(MANIFEST,))
@@ -144,17 +140,13 @@ def enough_keys_signed(subject: Subject) -> Iterator[Finding]:
     unknown = False
     for demand in policy.claims:
         keys = _keys(subject, demand)
-        strangers = any(
-            s.signer is None and s.about_this for s in subject.claims.of_type(demand.predicate)
-        )
+        strangers = subject.claims.strangers(demand.predicate)
         unknown = unknown or strangers
         if demand.threshold == 1:
             single.append(keys)
         if len(keys) >= demand.threshold:
             continue
-        detail = (
-            f"{_short(demand.predicate)} needs {demand.threshold} trusted keys as {demand.role}"
-        )
+        detail = f"{WORDS[demand.predicate]} needs {demand.threshold} trusted keys as {demand.role}"
         if strangers:
             yield could_not_look(
                 f"{detail}; found {len(keys)} and keys that you do not trust",
@@ -208,14 +200,3 @@ def signatures_are_not_void(subject: Subject) -> Iterator[Finding]:
             )
     note = f"; {voided} of a revoked key do not count" if voided else ""
     yield passed(f"algorithms come from the trusted keys{note}")
-
-
-def _short(predicate_type: str) -> str:
-    """A predicate type as people say it."""
-    return {
-        "https://slsa.dev/provenance/v1": "provenance",
-        "urn:kolm:modules:v1": "modules",
-        "urn:kolm:kscore:v1": "K-score",
-        "https://in-toto.io/attestation/test-result/v0.1": "test-result",
-        "https://slsa.dev/verification_summary/v1": "verification summary",
-    }.get(predicate_type, predicate_type)
