@@ -31,7 +31,7 @@ from kolm.records.spec import Spec
 from kolm.run.stages import find_state
 from kolm.score.intervals import wilson
 from kolm.spec.load import load_spec
-from kolm.spec.resolve import resolve
+from kolm.spec.resolve import resolve, uses_bitsandbytes
 from kolm.train.profile import environment_class
 
 if TYPE_CHECKING:
@@ -199,7 +199,7 @@ def settle(source: SpecSource, parts: Parts, measure: Measure, reporter: Reporte
         continued=_continued(parts.spec, parts.project),
         environment=environment_class(
             parts.spec.train.threads or default_threads(),
-            bitsandbytes=parts.spec.train.quantisation is not None,
+            bitsandbytes=uses_bitsandbytes(parts.spec.train),
         ),
     )
     return Prepared(

@@ -15,6 +15,7 @@ from kolm.digest import Digest
 from kolm.errors import KolmError, Refused
 from kolm.format import checkpoint
 from kolm.format.names import LOCK, MODULES, TRACE, Name
+from kolm.format.optimizer import Form, moment_forms
 
 if TYPE_CHECKING:
     from kolm.records.documents import Checkpoint, ModulesRowAdapter
@@ -22,9 +23,6 @@ if TYPE_CHECKING:
 
 End = Literal["before", "after"]
 ENDS: Final[tuple[End, End]] = ("before", "after")  # of the training
-MOMENTS: Final = ("exp_avg", "exp_avg_sq")
-
-Form = tuple[str, tuple[int, ...]]
 
 
 def checkpoints_follow(documents: Documents) -> Iterator[KolmError]:
@@ -52,7 +50,9 @@ def checkpoints_follow(documents: Documents) -> Iterator[KolmError]:
         document, name = _read(documents, place), place.removesuffix(".json") + ".safetensors"
         if document is not None and name in documents:
             known = [end for end, at in zip(ENDS, (steps[0], steps[-1]), strict=True) if at == step]
-            yield from _tensors_follow(name, documents.raw(name), document, adapter, known)
+            expected = _forms(document, adapter, lock["train"]["optimizer"])
+            data = documents.raw(name)
+            yield from _tensors_follow(name, data, expected, adapter, known)
 
 
 def _read(documents: Documents, name: str) -> Checkpoint | None:
@@ -65,7 +65,7 @@ def _read(documents: Documents, name: str) -> Checkpoint | None:
 def _tensors_follow(
     name: str,
     data: memoryview,
-    document: Checkpoint,
+    expected: Mapping[str, Form],
     adapter: Mapping[str, ModulesRowAdapter],
     known: list[End],
 ) -> Iterator[KolmError]:
@@ -74,7 +74,7 @@ def _tensors_follow(
     Args:
         name: of the file.
         data: its bytes.
-        document: of the same checkpoint.
+        expected: dtype and shape of every tensor but the generator's.
         adapter: the tensors of the adapter, as modules.jsonl tells of them.
         known: which of ``before`` and ``after`` the weights are.
     """
@@ -82,7 +82,6 @@ def _tensors_follow(
         entries = tensors.parse_header(data, where=name)
     except KolmError:
         return  # V06 and V07 say what is wrong with it
-    expected = _forms(document, adapter)
     found = {e.name: (e.dtype, e.shape) for e in entries if e.name != "random"}
     for missing in sorted(expected.items() ^ found.items())[:1]:
         message = "the tensors are not those of a state of this adapter (C2)"
@@ -100,13 +99,16 @@ def _tensors_follow(
                 yield _refused(f"{name}: {entry.name}", message, stated, digest)
 
 
-def _forms(document: Checkpoint, adapter: Mapping[str, ModulesRowAdapter]) -> dict[str, Form]:
+def _forms(
+    document: Checkpoint, adapter: Mapping[str, ModulesRowAdapter], optimizer: str
+) -> dict[str, Form]:
     """Dtype and shape of every tensor of a state but the generator's."""
     forms: dict[str, Form] = {}
     for tensor, part in adapter.items():
-        updated = document["updates"].get(tensor, 0) > 0
-        for kind in ("weights", *(MOMENTS if updated else ())):
-            forms[f"{kind}.{tensor}"] = part["dtype"], tuple(part["shape"])
+        forms[f"weights.{tensor}"] = part["dtype"], tuple(part["shape"])
+        if document["updates"].get(tensor, 0) > 0:
+            for kind, form in moment_forms(optimizer, part["shape"]).items():
+                forms[f"{kind}.{tensor}"] = form
     return forms
 
 

@@ -10,10 +10,9 @@ from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Final
 
 from kolm.digest import Digest
-from kolm.format import globs
+from kolm.format import globs, optimizer
 from kolm.format.examples import Losses, losses
 from kolm.format.names import CARD, LOCK, RECEIPT, WEIGHTS
-from kolm.format.optimizer import OPTIMIZER
 from kolm.methods import method_of
 
 if TYPE_CHECKING:
@@ -120,7 +119,7 @@ def _training(
         "method": method_of(train["method"]).receipt(),
         "model_id": base["id"],
         "objective": train["objective"],
-        "optimizer": OPTIMIZER,
+        "optimizer": optimizer.stated(lock, modules),
         "papers": list(base["papers"]),
         "precision": train["precision"],
         "projector_learning_rate": train["projector_learning_rate"],

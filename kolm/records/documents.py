@@ -288,6 +288,7 @@ class LockTrain(TypedDict):
     freeze: LockTrainFreeze
     learning_rate: str
     projector_learning_rate: str
+    optimizer: Literal['adamw', 'adamw_8bit', 'paged_adamw_8bit']
     schedule: Literal['cosine', 'linear', 'constant']
     warmup_steps: int
     weight_decay: str
@@ -397,6 +398,7 @@ class ModulesRowAdapter(TypedDict):
     dtype: ModulesRowDtype
     elements: int
     gradient_steps: int
+    moments: NotRequired[Literal['U8']]
     shape: list[int]
     tensor: str
 
@@ -592,6 +594,13 @@ class ReceiptVlmTrainMethodLora(TypedDict):
     use_dora: bool
     use_rslora: bool
 
+class ReceiptVlmTrainOptimizer(TypedDict):
+    elements_32bit: int
+    elements_8bit: int
+    kind: Literal['adamw', 'adamw_8bit', 'paged_adamw_8bit']
+    library: str
+    paged: bool
+
 class ReceiptVlmTrainTemplate(TypedDict):
     digest: Digest
     source: Literal['base', 'family']
@@ -610,7 +619,7 @@ class ReceiptVlmTrain(TypedDict):
     method: ReceiptVlmTrainMethodIa3 | ReceiptVlmTrainMethodLora
     model_id: str
     objective: LockTrainObjective
-    optimizer: str
+    optimizer: ReceiptVlmTrainOptimizer
     papers: list[str]
     precision: str
     projector_learning_rate: str

@@ -63,6 +63,7 @@ class Train:
     freeze: Freeze = field(default_factory=Freeze)
     learning_rate: str = "0.0002"
     projector_learning_rate: str | None = None
+    optimizer: Literal["adamw", "adamw_8bit", "paged_adamw_8bit"] = "adamw"
     schedule: Literal["cosine", "linear", "constant"] = "cosine"
     warmup_steps: int | None = None
     weight_decay: str = "0"

@@ -85,6 +85,11 @@ def resolve(
     return schema.check(kinds.LOCK, lock, where=LOCK)
 
 
+def uses_bitsandbytes(train: Train) -> bool:
+    """Whether a training's bits depend on bitsandbytes as well."""
+    return train.quantisation is not None or train.optimizer != "adamw"
+
+
 def steps_of(train: Train, *, examples: int) -> int:
     """Optimiser steps: as written, or so many that `epochs` passes are made, rounded up."""
     if train.steps is not None:
@@ -115,6 +120,7 @@ def _train(train: Train, *, examples: int, family_name: str) -> dict[str, object
         },
         "learning_rate": train.learning_rate,
         "projector_learning_rate": _projector_learning_rate(train),
+        "optimizer": train.optimizer,
         "schedule": train.schedule,
         "warmup_steps": warmup,
         "weight_decay": train.weight_decay,

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from kolm.models.four_bits import Linear4bit
     from kolm.records.documents import (
         ModulesRow,
+        ModulesRowAdapter,
         ModulesRowBuffer,
         ModulesRowDtype,
         ModulesRowParameter,
@@ -274,6 +276,7 @@ def module_rows(
     tensors: Sequence[AdapterTensor],
     counts: Mapping[str, int],
     before: Mapping[str, Digest],
+    in_8_bits: AbstractSet[str],
     family: Family,
     checkpoint_keys: frozenset[str],
 ) -> list[ModulesRow]:
@@ -285,6 +288,7 @@ def module_rows(
         tensors: the adapter's, trained.
         counts: steps with a gradient.
         before: digests of the adapter's tensors at step 0.
+        in_8_bits: those whose moments are in 8 bits.
         family: the role table.
         checkpoint_keys: every key of the base's checkpoint.
     """
@@ -308,20 +312,33 @@ def module_rows(
                 ],
                 "buffers": [_tensor_facts(own, after[own.path]) for own in module.buffers],
                 "adapter": [
-                    {
-                        "tensor": tensor.name,
-                        "shape": list(tensor.parameter.shape),
-                        "dtype": dtype_name(tensor.parameter),
-                        "elements": tensor.parameter.numel(),
-                        "gradient_steps": counts[tensor.name],
-                        "before": before[tensor.name],
-                        "after": digest_tensor(tensor.parameter),
-                    }
+                    _adapter_row(tensor, counts, before, in_8_bits=tensor.name in in_8_bits)
                     for tensor in own
                 ],
             }
         )
     return rows
+
+
+def _adapter_row(
+    tensor: AdapterTensor,
+    counts: Mapping[str, int],
+    before: Mapping[str, Digest],
+    *,
+    in_8_bits: bool,
+) -> ModulesRowAdapter:
+    row: ModulesRowAdapter = {
+        "tensor": tensor.name,
+        "shape": list(tensor.parameter.shape),
+        "dtype": dtype_name(tensor.parameter),
+        "elements": tensor.parameter.numel(),
+        "gradient_steps": counts[tensor.name],
+        "before": before[tensor.name],
+        "after": digest_tensor(tensor.parameter),
+    }
+    if in_8_bits:
+        row["moments"] = "U8"
+    return row
 
 
 def _state(own: Sequence[AdapterTensor]) -> ModulesRowState:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from kolm import canonical
 from kolm.digest import Digest
 from kolm.errors import Refused
+from kolm.format.optimizer import OPTIMIZERS
 from kolm.format.schedule import Schedule, read_schedule
 from kolm.methods import METHODS, Method, method_of
 from kolm.methods.quantisation import Quantisation, quantisation_of
@@ -29,7 +30,9 @@ class TrainPlan:
     """
 
     base_family: str
+    device: str
     precision: str
+    optimizer: str
     quantisation: Quantisation | None
     objective: Mapping[str, object]
     method: Method
@@ -52,6 +55,7 @@ def read_plan(lock: Lock) -> TrainPlan:
     for name, value, known in (
         ("train.objective.kind", train["objective"]["kind"], tuple(OBJECTIVES)),
         ("train.method.kind", train["method"]["kind"], tuple(METHODS)),
+        ("train.optimizer", train["optimizer"], tuple(OPTIMIZERS)),
         ("train.schedule", train["schedule"], ("cosine", "linear", "constant")),
         ("environment.device", lock["environment"]["device"], ("cpu",)),
     ):
@@ -66,7 +70,9 @@ def read_plan(lock: Lock) -> TrainPlan:
     freeze = train["freeze"]
     return TrainPlan(
         base_family=lock["base"]["family"],
+        device=lock["environment"]["device"],
         precision=train["precision"],
+        optimizer=train["optimizer"],
         quantisation=quantisation_of(train["quantisation"]),
         objective=train["objective"],
         method=method_of(train["method"]),

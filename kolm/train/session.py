@@ -106,6 +106,8 @@ def open_session(folder: Path, reporter: Reporter) -> TrainingSession:
     # Without early stopping nothing looks at the validation side's pictures.
     read = (train, validation) if plan.schedule.patience else (train,)
     pictures = _pictures(inputs, plan, base, reader, read, reporter)
+    if plan.optimizer == "paged_adamw_8bit" and plan.device == "cpu":
+        reporter.warned("nothing is paged on a processor: this is adamw_8bit")
     attached = attach(
         base.model,
         table,
@@ -179,6 +181,7 @@ def train_run(folder: Path, reporter: Reporter) -> None:
         tensors,
         counts,
         before,
+        session.trainer.in_8_bits(),
         roles.family(session.plan.base_family),
         session.checkpoint_keys,
     )

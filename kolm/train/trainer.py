@@ -16,11 +16,13 @@ from kolm.encode.batches import Batch, collate
 from kolm.encode.examples import Example
 from kolm.encode.pictures import Pictures
 from kolm.errors import Refused
-from kolm.format.optimizer import BETAS, EPSILON
+from kolm.format.optimizer import Form, moment_forms
 from kolm.format.order import BatchOrder
 from kolm.models.base import LoadedBase
 from kolm.objectives import OBJECTIVES
+from kolm.train.evidence import dtype_name
 from kolm.train.gradients import GradientCounter
+from kolm.train.optimizer import Moments, make_optimizer
 from kolm.train.plan import TrainPlan
 
 if TYPE_CHECKING:
@@ -79,7 +81,8 @@ class Trainer:
             seed=plan.schedule.order_seed,
             batch_size=plan.schedule.batch_size,
         )
-        self.optimizer = _optimizer(plan, attached)
+        self.optimizer = make_optimizer(plan, attached.tensors)
+        self._moments = Moments(self.optimizer)
         attached.set_dropout(on=True)
 
     def run_step(self) -> StepFacts:
@@ -148,18 +151,26 @@ class Trainer:
         state: dict[str, torch.Tensor] = {"random": torch.get_rng_state()}
         for tensor in self.attached.tensors:
             state[f"weights.{tensor.name}"] = tensor.parameter.detach()
-            moments = self.optimizer.state.get(tensor.parameter, {})
-            for kind in ("exp_avg", "exp_avg_sq"):
-                if kind in moments:
-                    state[f"{kind}.{tensor.name}"] = moments[kind]
+            for kind, moment in self._moments.of(tensor.parameter).items():
+                state[f"{kind}.{tensor.name}"] = moment
         return state
 
     def updates(self) -> dict[str, int]:
         """How often the optimizer has updated each tensor."""
         return {
-            tensor.name: int(self.optimizer.state.get(tensor.parameter, {}).get("step", 0))
-            for tensor in self.attached.tensors
+            tensor.name: self._moments.updates(tensor.parameter) for tensor in self.attached.tensors
         }
+
+    def in_8_bits(self) -> frozenset[str]:
+        """The tensors whose moments really are in 8 bits."""
+        import torch
+
+        return frozenset(
+            tensor.name
+            for tensor in self.attached.tensors
+            for moment in self._moments.of(tensor.parameter).values()
+            if moment.dtype == torch.uint8
+        )
 
     def restore(
         self,
@@ -184,26 +195,30 @@ class Trainer:
         """
         import torch
 
-        wanted = {f"weights.{t.name}": tuple(t.parameter.shape) for t in self.attached.tensors}
-        found = {n: tuple(t.shape) for n, t in tensors.items() if n.startswith("weights.")}
+        wanted: dict[str, Form] = {}
+        for tensor in self.attached.tensors:
+            shape = tuple(tensor.parameter.shape)
+            wanted[f"weights.{tensor.name}"] = "F32", shape
+            if updates.get(tensor.name):
+                for kind, form in moment_forms(self.plan.optimizer, shape).items():
+                    wanted[f"{kind}.{tensor.name}"] = form
+        found = {n: (dtype_name(t), tuple(t.shape)) for n, t in tensors.items() if n != "random"}
         if wanted != found:
             differing = sorted({n for n, _ in wanted.items() ^ found.items()})
             raise Refused(
                 "E_TRAIN_CONTINUES_OTHER",
                 "the state belongs to another adapter than the one to be trained",
                 where="train.continues",
-                expected="the same base, rank, targets and freeze as before",
+                expected="the same base, rank, targets, freeze and optimizer as before",
                 found=f"{counted(len(differing), 'tensor')} differ, first {differing[0]}",
             )
         with torch.no_grad():
             for tensor in self.attached.tensors:
                 tensor.parameter.copy_(tensors[f"weights.{tensor.name}"])
                 if updates[tensor.name]:
-                    self.optimizer.state[tensor.parameter] = {
-                        "step": torch.tensor(float(updates[tensor.name])),
-                        "exp_avg": tensors[f"exp_avg.{tensor.name}"].clone(),
-                        "exp_avg_sq": tensors[f"exp_avg_sq.{tensor.name}"].clone(),
-                    }
+                    kinds = moment_forms(self.plan.optimizer, tensor.parameter.shape)
+                    kept = {kind: tensors[f"{kind}.{tensor.name}"] for kind in kinds}
+                    self._moments.restore(tensor.parameter, updates[tensor.name], kept)
 
     def _batch(self, number: int) -> Batch:
         return self._collate([self._examples[index] for index in self._order.batch(number)])
@@ -243,22 +258,3 @@ class Trainer:
             # A projector that no longer learns has no gradient, so its rate is not read.
             group["lr"] = float((projector_rate or "0") if group["whole"] else rate)
         return rate, projector_rate
-
-
-def _optimizer(plan: TrainPlan, attached: Attached) -> torch.optim.AdamW:
-    """AdamW without fused or foreach kernels, whose sums depend on how tensors are grouped."""
-    import torch
-
-    groups: list[dict[str, object]] = []
-    for whole in (False, True):
-        members = [tensor.parameter for tensor in attached.tensors if tensor.whole is whole]
-        if members:
-            groups.append({"params": members, "lr": 0.0, "whole": whole})
-    return torch.optim.AdamW(
-        groups,
-        betas=BETAS,
-        eps=EPSILON,
-        weight_decay=plan.weight_decay,
-        foreach=False,
-        fused=False,
-    )

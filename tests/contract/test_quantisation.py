@@ -137,6 +137,14 @@ def test_a_quantised_weight_that_changed_is_refused(world: World, forged: Bundle
     assert "V29" in world.audit(forged).failed
 
 
+def test_moments_that_are_not_held_as_the_optimizer_does_are_refused(
+    world: World, forged: BundleParts
+) -> None:
+    row = next(row for row in forged.modules if row["adapter"])
+    row["adapter"][0]["moments"] = "U8"
+    assert "V29" in world.audit(forged).failed
+
+
 # -- with bitsandbytes
 
 

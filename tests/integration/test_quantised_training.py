@@ -1,4 +1,4 @@
-"""A training on a base in 4 bits: the same bits twice and after a kill; what its list says."""
+"""A training on a base in 4 bits, with moments in 8: the same bits twice and after a kill."""
 
 from __future__ import annotations
 
@@ -11,6 +11,8 @@ from pathlib import Path
 import pytest
 
 from kolm import canonical
+from kolm.bundle import tensors
+from kolm.format.optimizer import moment_forms
 from kolm.methods.quantisation import Quantisation, quantised_modules
 from kolm.records.codec import to_document
 from kolm.roles import family
@@ -30,7 +32,14 @@ def contents(folder: Path) -> dict[str, bytes]:
 def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("quantised") / "run"
     chosen = to_document(Quantisation.resolve({"kind": "nf4"}, TABLE))
-    make_run(folder, steps=8, segments=4, precision="bfloat16", quantisation=chosen)
+    make_run(
+        folder,
+        steps=8,
+        segments=4,
+        precision="bfloat16",
+        quantisation=chosen,
+        optimizer="adamw_8bit",
+    )
     run_worker(folder)
     return folder
 
@@ -51,6 +60,24 @@ def test_the_list_has_logical_shapes_and_says_what_is_held_in_4_bits(trained: Pa
             assert (held["kind"], held["double"], held["block_size"]) == ("nf4", True, 64)
             assert held["before"] == held["after"] != weight["before"]
     assert odd == []
+
+
+def test_moments_are_in_8_bits_where_a_tensor_is_large_enough(trained: Path) -> None:
+    rows = [part for row in read_rows(trained / "modules.jsonl") for part in row["adapter"]]
+    narrow = {part["tensor"] for part in rows if part.get("moments") == "U8"}
+    assert narrow == {part["tensor"] for part in rows if part["elements"] >= 4096}
+    assert 0 < len(narrow) < len(rows)
+    last = max((trained / "checkpoints").glob("*.safetensors"))
+    found = {
+        entry.name: (entry.dtype, entry.shape)
+        for entry in tensors.parse_header(last.read_bytes(), where=last.name)
+        if not entry.name.startswith(("random", "weights."))
+    }
+    assert found == {
+        f"{kind}.{part['tensor']}": form
+        for part in rows
+        for kind, form in moment_forms("adamw_8bit", part["shape"]).items()
+    }
 
 
 def test_a_second_run_and_one_that_was_killed_end_with_the_same_bits(trained: Path) -> None:

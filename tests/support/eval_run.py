@@ -55,6 +55,7 @@ def make_lock(**evaluation: Any) -> dict[str, Any]:
             "freeze": {"vision": True, "projector": False, "projector_after_steps": None},
             "learning_rate": "0.001",
             "projector_learning_rate": "0.0005",
+            "optimizer": "adamw",
             "schedule": "cosine",
             "warmup_steps": 0,
             "weight_decay": "0",

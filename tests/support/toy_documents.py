@@ -356,6 +356,7 @@ def make_lock(base: Path, block: Row) -> Row:
             "max_seq_length": 512,
             "method": block,
             "objective": {"kind": "sft"},
+            "optimizer": "adamw",
             "precision": "float32",
             "quantisation": None,
             "projector_learning_rate": "0.0005",

@@ -79,6 +79,7 @@ def make_lock(
             "freeze": {"vision": True, "projector": False, "projector_after_steps": None},
             "learning_rate": "0.01",
             "projector_learning_rate": "0.005",
+            "optimizer": "adamw",
             "schedule": "cosine",
             "warmup_steps": 2,
             "weight_decay": "0",

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from kolm import digest, elements
 from kolm.bundle.tensors import TensorEntry, tensor_digest
 from kolm.format.names import EXAMPLES, LOCK, MODULES, RECEIPT, SNAPSHOT, TRACE, WEIGHTS
+from kolm.format.optimizer import moment_forms
 from kolm.methods import DeltaTensor, TensorName, WholeTensor
 from kolm.methods.quantisation import Quantisation, quantised_modules
 from kolm.records.codec import to_document
@@ -150,6 +151,7 @@ def counts_add_up(subject: Subject) -> Iterator[Finding]:
         yield from _base_is_unchanged(row)
         yield from _norm_is_stated(row)
         yield from _training_left_traces(row, subject.receipt["trace"]["steps"])
+        yield from _moments_are_the_optimizers(row, subject.lock["train"]["optimizer"])
         if subject.lock["train"]["continues"] is None:
             yield from _training_began_where_it_does(subject, row, shipped)
     yield from _aliases_share_their_tensor(subject)
@@ -223,6 +225,19 @@ def _training_left_traces(row: ModulesRow, steps: int) -> Iterator[Finding]:
             yield failed("N9: declared trained, but it is what it was before", where=place)
         if tensor["elements"] != math.prod(tensor["shape"]):
             yield failed("N11: the number of elements is not the product of the shape", where=place)
+
+
+def _moments_are_the_optimizers(row: ModulesRow, optimizer: str) -> Iterator[Finding]:
+    for tensor in row["adapter"]:
+        expected, _ = moment_forms(optimizer, tensor["shape"])["exp_avg"]
+        found = tensor.get("moments", "F32")
+        if found != expected:
+            yield failed(
+                f"N15: {optimizer} does not hold the moments of such a tensor so",
+                where=f"{MODULES}: {tensor['tensor']}",
+                expected=expected,
+                found=found,
+            )
 
 
 def _training_began_where_it_does(
