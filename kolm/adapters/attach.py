@@ -1,7 +1,7 @@
-"""Adapters: any method of `kolm.methods` on the language role, with the projector trained whole.
+"""Adapters: any method of `kolm.methods` on the language role, with the projector or without.
 
 Targets are one full-match regular expression made from the family's role table. Lists of suffixes
-also hit the vision tower in most families. The projector is trained through `modules_to_save`:
+also hit the vision tower in most families. A projector is trained whole by `modules_to_save`:
 with ``requires_grad`` alone PEFT would neither save it nor restore it when the adapter is off.
 """
 
@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from kolm.digest import Digest, raw_of
 from kolm.errors import Refused
 from kolm.methods import DeltaTensor, Method, UnknownTensor, read_name, resolved_again
+from kolm.methods.projector import Projector, in_projector, is_linear, with_layers
 from kolm.roles import Family
 
 if TYPE_CHECKING:
@@ -33,12 +34,14 @@ class AdapterTensor:
         name: as PEFT saves it, and so as it stands in ``adapter_model.safetensors``.
         module: in-memory name of the base's module that it belongs to.
         whole: it replaces a weight of the base (the projector); otherwise it is a delta.
+        projector: the module is the projector's.
         parameter: the live tensor.
     """
 
     name: str
     module: str
     whole: bool
+    projector: bool
     parameter: torch.nn.Parameter
 
 
@@ -69,7 +72,7 @@ def attach(
     family: Family,
     method: Method,
     *,
-    train_projector: bool,
+    projector: Projector,
     adapt_vision: bool,
     seed: Digest,
 ) -> Attached:
@@ -79,7 +82,7 @@ def attach(
         model: frozen base; it is changed in place.
         family: its role table.
         method: of the lock.
-        train_projector: also train the family's projector modules whole.
+        projector: what of the family's projector modules is trained.
         adapt_vision: also adapt the linear layers of the vision tower.
         seed: the lock's ``initialisation`` seed; drawn from before any layer is made.
 
@@ -90,20 +93,22 @@ def attach(
     from peft import PeftConfig, get_peft_model
 
     _demand_the_familys(method, resolved_again(method, family, vision=adapt_vision))
-    expected = expected_targets(model, method.target_expression)
+    layers = projector_layers(model, family) if projector == "lora" else []
+    expression = with_layers(method.target_expression, layers)
+    expected = expected_targets(model, expression)
     _demand_reachable(family, model, expected)
-    projector = projector_modules(model, family) if train_projector else []
+    saved = projector_modules(model, family) if projector == "full" else []
     parameters = _parameters_of(model)
     own = {id(module) for module in model.modules()}
     config = PeftConfig.from_peft_type(
-        target_modules=method.target_expression,
-        modules_to_save=projector or None,
+        target_modules=expression,
+        modules_to_save=saved or None,
         **method.peft(),
     )
     seed_torch(seed)
     wrapped = get_peft_model(model, config, adapter_name=ADAPTER)
     wrapped.eval()  # the tower stays in evaluation mode; dropout is switched on by the loop
-    tensors = trainable_tensors(wrapped, method, parameters)
+    tensors = trainable_tensors(wrapped, method, family, parameters)
     hold_in_float32(tensors)
     found = sorted({tensor.module for tensor in tensors if not tensor.whole})
     if found != expected:
@@ -114,8 +119,7 @@ def attach(
             where="train.method",
             found=", ".join(odd[:5]),
         )
-    whole = {tensor.module for tensor in tensors if tensor.whole}
-    if not all(any(name == p or name.startswith(p + ".") for p in projector) for name in whole):
+    if any(tensor.whole and not (saved and tensor.projector) for tensor in tensors):
         raise Refused("E_ADAPTER_TARGETS", "a module outside the projector is trained in full")
     return Attached(
         model=wrapped,
@@ -183,6 +187,33 @@ def expected_targets(model: PreTrainedModel, expression: str) -> list[str]:
     return sorted(names)
 
 
+def projector_layers(model: PreTrainedModel, family: Family) -> list[str]:
+    """The linear layers of the projector, sorted.
+
+    Raises:
+        Refused: it has none, or one that names and shapes alone do not tell from others.
+    """
+    import torch
+
+    told, found = [], []
+    for name, module in model.named_modules():
+        if in_projector(name, family):
+            own = dict(module.named_parameters(recurse=False))
+            if is_linear({key: tensor.shape for key, tensor in own.items()}):
+                told.append(name)
+            if isinstance(module, torch.nn.Linear):
+                found.append(name)
+    if not found or told != found:
+        raise Refused(
+            "E_ADAPTER_TARGETS",
+            "LoRA on the projector needs linear layers, and nothing else of their form, in it",
+            where="train.projector",
+            found=", ".join(sorted(set(told) ^ set(found))[:3]) or "no linear layer",
+            hint="train it in full, or keep it frozen",
+        )
+    return sorted(found)
+
+
 def seed_torch(seed: Digest) -> None:
     """Seed torch with the first 8 bytes of a digest, big-endian."""
     import torch
@@ -191,13 +222,17 @@ def seed_torch(seed: Digest) -> None:
 
 
 def trainable_tensors(
-    wrapped: PeftModel, method: Method, parameters: Mapping[str, frozenset[str]]
+    wrapped: PeftModel,
+    method: Method,
+    family: Family,
+    parameters: Mapping[str, frozenset[str]],
 ) -> tuple[AdapterTensor, ...]:
     """Every parameter that requires a gradient, under the name that PEFT saves it by.
 
     Args:
         wrapped: PEFT's model.
         method: whose grammar the names follow.
+        family: the role table.
         parameters: for each module of the bare base the names of its parameters.
 
     Raises:
@@ -224,6 +259,7 @@ def trainable_tensors(
                     name=name,
                     module=meant.module,
                     whole=not isinstance(meant, DeltaTensor),
+                    projector=in_projector(meant.module, family),
                     parameter=parameter,
                 )
             )

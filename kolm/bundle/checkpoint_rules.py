@@ -31,14 +31,15 @@ def checkpoints_follow(documents: Documents) -> Iterator[KolmError]:
     trace = list(documents.rows(TRACE))
     modules = [row for row in documents.rows(MODULES) if row["adapter"]]
     adapter = {part["tensor"]: part for row in modules for part in row["adapter"]}
-    whole = {p["tensor"] for row in modules if row["state"] == "trained" for p in row["adapter"]}
+    rows = [row for row in modules if row["role"] == "projector"]
+    projector = {part["tensor"] for row in rows for part in row["adapter"]}
     wrong = list(
         documents.rules.checkpoints_follow(
             lambda name: _read(documents, name),
             trace,
             documents.rules.read_schedule(lock),
             {
-                name: checkpoint.Learned(name in whole, part["gradient_steps"])
+                name: checkpoint.Learned(name in projector, part["gradient_steps"])
                 for name, part in adapter.items()
             },
         )

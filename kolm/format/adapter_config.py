@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import rfc8785
 
 from kolm.methods import method_of
+from kolm.methods.projector import with_layers
 
 if TYPE_CHECKING:
     from kolm.records.documents import Lock, ModulesRow
@@ -23,7 +24,8 @@ def derive(lock: Lock, modules: Iterable[ModulesRow]) -> bytes:
 
     Args:
         lock: spec.lock.json; its `train.method` and `base.id` are used.
-        modules: the rows of modules.jsonl; those in state `trained` become `modules_to_save`.
+        modules: the rows of modules.jsonl; those in state `trained` become `modules_to_save`, and
+            adapted ones of the projector are targets by their full names.
 
     Raises:
         Refused: ``E_ADAPTER_METHOD`` for a method or a setting that PEFT does not load.
@@ -31,12 +33,16 @@ def derive(lock: Lock, modules: Iterable[ModulesRow]) -> bytes:
     method = method_of(lock["train"]["method"])
     # Each trained leaf module by its full name: PEFT matches by suffix, and a full name is the
     # suffix of nothing else.
-    trained = sorted(row["module"] for row in modules if row["state"] == "trained")
+    rows = list(modules)
+    trained = sorted(row["module"] for row in rows if row["state"] == "trained")
+    layers = [
+        row["module"] for row in rows if row["state"] == "adapted" and row["role"] == "projector"
+    ]
     config = {
         "base_model_name_or_path": lock["base"]["id"],
         "inference_mode": True,
         "modules_to_save": trained or None,
-        "target_modules": method.target_expression,
+        "target_modules": with_layers(method.target_expression, layers),
         "task_type": "CAUSAL_LM",
         **method.peft(),
     }

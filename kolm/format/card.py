@@ -33,6 +33,7 @@ _MARKUP = re.compile(
     re.IGNORECASE,
 )
 _MAX_TEXT_CHARACTERS = 200
+_PROJECTOR = {"frozen": "frozen", "full": "trained in full", "lora": "its linear layers adapted"}
 LIBRARY_BLOCK_SIZE = 64  # transformers 5 passes no other on to bitsandbytes
 
 
@@ -88,8 +89,9 @@ def _training(receipt: Receipt, method: Method) -> str:
     rows = (
         ("Method", method.card()),
         ("Adapted layers", ", ".join(method.targets)),
-        ("Vision tower", _held(training["freeze_vision"])),
-        ("Projector", _held(training["freeze_projector"])),
+        ("Vision tower", "frozen" if training["freeze_vision"] else "adapted"),
+        ("Projector", _PROJECTOR[training["projector"]]),
+        ("Opens in", ", ".join(method.loaders(training["projector"]))),
         *_quantised(training["quantisation"]),
         ("Train captures", str(training["train_examples"])),
         ("Steps", str(training["steps"])),
@@ -110,10 +112,6 @@ def _quantised(settings: ReceiptVlmTrainQuantisation | None) -> tuple[tuple[str,
     scales = ", scales in 8 bits" if settings["double"] else ""
     words = f"language role in {settings['kind']}{scales}, blocks of {settings['block_size']}"
     return (("Base", words),)
-
-
-def _held(frozen: bool) -> str:
-    return "frozen" if frozen else "trained"
 
 
 def _scores(evaluation: Evaluation) -> str:

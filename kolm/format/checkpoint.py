@@ -21,11 +21,11 @@ class Learned(NamedTuple):
     """A tensor of the adapter, as `modules.jsonl` tells of it.
 
     Attributes:
-        whole: it replaces a weight of the base, and so learns only while the projector does.
+        projector: it is of the projector, and so learns only while that does.
         gradient_steps: in how many steps of the run it had a gradient.
     """
 
-    whole: bool
+    projector: bool
     gradient_steps: int
 
 
@@ -99,7 +99,7 @@ def _counts_grow(
 ) -> Iterator[Refused]:
     """Between two checkpoints a tensor is updated at most once a step, and learns no more often."""
     for name, tensor in learned.items():
-        end = schedule.projector_steps if tensor.whole else schedule.steps
+        end = schedule.projector_steps if tensor.projector else schedule.steps
         most = min(now.step, end) - min(before.step, end)
         updates = now.updates[name] - before.updates[name]
         gradients = now.gradient_steps[name] - before.gradient_steps[name]

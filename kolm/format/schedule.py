@@ -133,7 +133,7 @@ def read_schedule(lock: Lock) -> Schedule:
         projector_learning_rate=_number(
             train["projector_learning_rate"], "projector_learning_rate"
         ),
-        projector_steps=0 if freeze["projector"] else learning,
+        projector_steps=0 if train["projector"] == "frozen" else learning,
         shape=train["schedule"],
         warmup_steps=train["warmup_steps"],
         patience=stopping["patience"] if stopping else None,

@@ -14,6 +14,7 @@ from typing import Any, ClassVar, Final, Literal, Self
 
 from kolm import elements
 from kolm.methods.method import StoredTensor
+from kolm.methods.projector import Projector
 from kolm.roles import Family
 
 VECTOR = "ia3_l"
@@ -80,6 +81,10 @@ class Ia3:
             "ia3_target_expression": self.target_expression,
             "ia3_targets": list(self.targets),
         }
+
+    def loaders(self, projector: Projector) -> tuple[str, ...]:
+        """Servers open LoRA alone."""
+        return ("kolm", "PEFT")
 
     def card(self) -> str:
         """Where the input is rescaled."""

@@ -14,6 +14,7 @@ from typing import Any, ClassVar, Literal, Self
 from kolm import canonical, elements
 from kolm.errors import Refused
 from kolm.methods.method import StoredTensor
+from kolm.methods.projector import Projector
 from kolm.roles import Family
 
 INNER, OUTER, MAGNITUDE = "lora_A.weight", "lora_B.weight", "lora_magnitude_vector"
@@ -102,6 +103,11 @@ class Lora:
             "use_dora": self.dora,
             "use_rslora": self.rslora,
         }
+
+    def loaders(self, projector: Projector) -> tuple[str, ...]:
+        """vLLM 0.32 opens neither whole projectors nor DoRA, and connectors by a switch."""
+        served = {"full": (), "frozen": ("vLLM",), "lora": ("vLLM with LoRA on the connector",)}
+        return ("kolm", "PEFT", *(() if self.dora else served[projector]))
 
     def card(self) -> str:
         """Rank and scale; a variant where there is one."""

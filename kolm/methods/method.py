@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar, NamedTuple, Protocol, Self
 
+from kolm.methods.projector import Projector
 from kolm.roles import Family
 
 PREFIX = "base_model.model."
@@ -86,6 +87,13 @@ class Method(Protocol):
 
     def receipt(self) -> Any:
         """The receipt's ``vlm_train.method``, of the method's schema."""
+
+    def loaders(self, projector: Projector) -> tuple[str, ...]:
+        """The software that is known to open such an adapter with all that is in it.
+
+        Args:
+            projector: what was trained of the projector.
+        """
 
     def card(self) -> str:
         """The method and its settings for the model card, in a few words."""

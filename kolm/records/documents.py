@@ -265,7 +265,6 @@ class LockTrainMethodLora(TypedDict):
 
 class LockTrainFreeze(TypedDict):
     vision: bool
-    projector: bool
     projector_after_steps: int | None
 
 class LockTrainEarlyStopping(TypedDict):
@@ -286,6 +285,7 @@ class LockTrain(TypedDict):
     objective: LockTrainObjective
     method: LockTrainMethodIa3 | LockTrainMethodLora
     freeze: LockTrainFreeze
+    projector: Literal['full', 'lora', 'frozen']
     learning_rate: str
     projector_learning_rate: str
     optimizer: Literal['adamw', 'adamw_8bit', 'paged_adamw_8bit']
@@ -610,7 +610,6 @@ class ReceiptVlmTrain(TypedDict):
     base_parameters: int
     cut_prompts: int
     dropped_examples: int
-    freeze_projector: bool
     freeze_vision: bool
     frozen_modules: list[str]
     label_tokens: int
@@ -622,6 +621,7 @@ class ReceiptVlmTrain(TypedDict):
     optimizer: ReceiptVlmTrainOptimizer
     papers: list[str]
     precision: str
+    projector: Literal['full', 'lora', 'frozen']
     projector_learning_rate: str
     quantisation: ReceiptVlmTrainQuantisation | None
     steps: int

@@ -39,7 +39,6 @@ class Freeze:
     """Which roles stay as they are."""
 
     vision: bool = True
-    projector: bool = False
     projector_after_steps: int | None = None
 
 
@@ -61,6 +60,7 @@ class Train:
     objective: dict[str, Any] = field(default_factory=lambda: {"kind": "sft"})
     method: dict[str, Any] = field(default_factory=dict)
     freeze: Freeze = field(default_factory=Freeze)
+    projector: Literal["full", "lora", "frozen"] = "full"
     learning_rate: str = "0.0002"
     projector_learning_rate: str | None = None
     optimizer: Literal["adamw", "adamw_8bit", "paged_adamw_8bit"] = "adamw"

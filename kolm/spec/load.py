@@ -13,6 +13,7 @@ from typing import Any
 
 from kolm import canonical, schema, system
 from kolm.errors import Refused, Unreadable
+from kolm.methods import DEFAULT
 from kolm.records.codec import from_document
 from kolm.records.spec import Spec
 from kolm.spec.problems import find_problems
@@ -96,14 +97,19 @@ def _contradictions(source: SpecText) -> Iterator[Refused]:
         hint = "use drop, or let kolm split: split: {eval: 0.2}"
         message = "near twins are grouped only in a split by hash; an official one stays as stated"
         yield conflict("data.near_duplicates", message, hint)
-    if freeze.get("projector") and "projector_after_steps" in freeze:
-        hint = "leave freeze.projector out to train it until that step"
+    projector = train.get("projector", "full")
+    if projector == "frozen" and "projector_after_steps" in freeze:
+        hint = "projector: full or lora trains it until that step"
         dotted = "train.freeze.projector_after_steps"
         yield conflict(dotted, "the projector is frozen from the start", hint)
-    if freeze.get("projector") and "projector_learning_rate" in train:
+    if projector == "frozen" and "projector_learning_rate" in train:
         dotted = "train.projector_learning_rate"
         yield conflict(dotted, "a frozen projector has no learning rate", "remove one of the two")
     method = train.get("method", {})
+    kind = method.get("kind", DEFAULT) if isinstance(method, dict) else method
+    if projector == "lora" and kind != "lora":
+        message, hint = "an adapter has one kind of delta", f"full or frozen go with {kind}"
+        yield conflict("train.projector", message, hint)
     if "quantisation" in train and isinstance(method, dict) and method.get("dora"):
         hint = "remove one of the two"
         yield conflict("train.method.dora", "DoRA needs the weights themselves, not 4 bits", hint)

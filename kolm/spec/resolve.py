@@ -115,9 +115,9 @@ def _train(train: Train, *, examples: int, family_name: str) -> dict[str, object
         "method": methods.resolve(train.method, table, vision=not train.freeze.vision),
         "freeze": {
             "vision": freeze.vision,
-            "projector": freeze.projector,
             "projector_after_steps": freeze.projector_after_steps,
         },
+        "projector": train.projector,
         "learning_rate": train.learning_rate,
         "projector_learning_rate": _projector_learning_rate(train),
         "optimizer": train.optimizer,
@@ -144,7 +144,7 @@ def _quantisation(train: Train, table: Family) -> dict[str, object] | None:
 
 
 def _projector_learning_rate(train: Train) -> str:
-    if train.freeze.projector:
+    if train.projector == "frozen":
         return "0"
     if train.projector_learning_rate is not None:
         return train.projector_learning_rate

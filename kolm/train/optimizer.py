@@ -24,7 +24,7 @@ _IN_8_BITS: Final = {
 
 
 def make_optimizer(plan: TrainPlan, tensors: Sequence[AdapterTensor]) -> torch.optim.Optimizer:
-    """The optimizer of a plan, with a group for deltas and one for what is trained whole.
+    """The optimizer of a plan, with a group for the projector and one for all else.
 
     Without fused or foreach kernels, whose sums depend on how tensors are grouped.
 
@@ -34,10 +34,10 @@ def make_optimizer(plan: TrainPlan, tensors: Sequence[AdapterTensor]) -> torch.o
     import torch
 
     groups: list[dict[str, object]] = []
-    for whole in (False, True):
-        members = [tensor.parameter for tensor in tensors if tensor.whole is whole]
+    for projector in (False, True):
+        members = [tensor.parameter for tensor in tensors if tensor.projector is projector]
         if members:
-            groups.append({"params": members, "lr": 0.0, "whole": whole})
+            groups.append({"params": members, "lr": 0.0, "projector": projector})
     common: dict[str, Any] = {"betas": BETAS, "eps": EPSILON, "weight_decay": plan.weight_decay}
     if plan.optimizer == "adamw":
         return torch.optim.AdamW(groups, foreach=False, fused=False, **common)

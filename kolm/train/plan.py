@@ -15,6 +15,7 @@ from kolm.errors import Refused
 from kolm.format.optimizer import OPTIMIZERS
 from kolm.format.schedule import Schedule, read_schedule
 from kolm.methods import METHODS, Method, method_of
+from kolm.methods.projector import Projector
 from kolm.methods.quantisation import Quantisation, quantisation_of
 from kolm.objectives import OBJECTIVES
 
@@ -37,7 +38,7 @@ class TrainPlan:
     objective: Mapping[str, object]
     method: Method
     adapt_vision: bool
-    train_projector: bool
+    projector: Projector
     schedule: Schedule
     weight_decay: float
     max_grad_norm: float
@@ -77,7 +78,7 @@ def read_plan(lock: Lock) -> TrainPlan:
         objective=train["objective"],
         method=method_of(train["method"]),
         adapt_vision=not freeze["vision"],
-        train_projector=not freeze["projector"],
+        projector=train["projector"],
         schedule=read_schedule(lock),
         weight_decay=_number(train["weight_decay"], "weight_decay"),
         max_grad_norm=_number(train["max_grad_norm"], "max_grad_norm"),

@@ -112,7 +112,7 @@ def open_session(folder: Path, reporter: Reporter) -> TrainingSession:
         base.model,
         table,
         plan.method,
-        train_projector=plan.train_projector,
+        projector=plan.projector,
         adapt_vision=plan.adapt_vision,
         seed=plan.initialisation_seed,
     )

@@ -238,7 +238,7 @@ class Trainer:
         """After its warm-up the projector takes no gradient, and so no update."""
         if number > self.plan.schedule.projector_steps:
             for tensor in self.attached.tensors:
-                if tensor.whole:
+                if tensor.projector:
                     tensor.parameter.requires_grad_(False)
 
     def _clip(self, norm: float) -> None:
@@ -256,5 +256,5 @@ class Trainer:
         projector_rate = self.plan.schedule.projector_rate(number)
         for group in self.optimizer.param_groups:
             # A projector that no longer learns has no gradient, so its rate is not read.
-            group["lr"] = float((projector_rate or "0") if group["whole"] else rate)
+            group["lr"] = float((projector_rate or "0") if group["projector"] else rate)
         return rate, projector_rate

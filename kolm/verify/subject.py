@@ -40,6 +40,7 @@ from kolm.methods import (
     read_name,
     resolved_again,
 )
+from kolm.methods.projector import in_projector, is_linear
 from kolm.records import kinds
 from kolm.records.verification import CheckResult, Verdict
 from kolm.roles import Family, Role
@@ -275,14 +276,18 @@ class Subject:
     @cached_property
     def adaptable_roles(self) -> frozenset[Role]:
         """The roles in which a delta may stand, by the lock's freeze rules."""
-        frozen = self.lock["train"]["freeze"]["vision"]
-        return frozenset({Role.LANGUAGE} if frozen else {Role.LANGUAGE, Role.VISION})
+        train, found = self.lock["train"], {Role.LANGUAGE}
+        if not train["freeze"]["vision"]:
+            found.add(Role.VISION)
+        if train["projector"] == "lora":
+            found.add(Role.PROJECTOR)
+        return frozenset(found)
 
     @cached_property
     def replaceable_roles(self) -> frozenset[Role]:
         """The roles whose weights may be shipped whole, by the lock's freeze rules."""
-        frozen = self.lock["train"]["freeze"]["projector"]
-        return frozenset() if frozen else frozenset({Role.PROJECTOR})
+        whole = self.lock["train"]["projector"] == "full"
+        return frozenset({Role.PROJECTOR}) if whole else frozenset()
 
     def role_of(self, row: ModulesRow) -> Role:
         """The role of a row of ``modules.jsonl``, by its tensors' names and kolm's own table."""
@@ -294,10 +299,7 @@ class Subject:
 
     def in_projector(self, module: str) -> bool:
         """Whether the module is, or lies below, one that the family trains whole."""
-        return any(
-            module == top or module.startswith(f"{top}.")
-            for top in self.known_family().projector_modules
-        )
+        return in_projector(module, self.known_family())
 
     @cached_property
     def _stated_method(self) -> Method:
@@ -321,9 +323,13 @@ class Subject:
         vision = not self.lock["train"]["freeze"]["vision"]
         return resolved_again(self._stated_method, self.known_family(), vision=vision)
 
-    def is_target(self, module: str) -> bool:
-        """Whether the recomputed target expression names the module."""
-        return re.fullmatch(self.method.target_expression, module) is not None
+    def is_target(self, row: ModulesRow) -> bool:
+        """Whether a module is to get a delta, by what is recomputed from lock and family."""
+        if re.fullmatch(self.method.target_expression, row["module"]):
+            return True
+        if self.lock["train"]["projector"] != "lora" or not self.in_projector(row["module"]):
+            return False
+        return is_linear({owned["name"]: owned["shape"] for owned in row["parameters"]})
 
     @cached_property
     def adapter_names(self) -> tuple[tuple[TensorEntry, TensorName], ...]:

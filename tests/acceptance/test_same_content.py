@@ -75,7 +75,27 @@ def test_killed_in_the_middle_of_training_and_resumed(
     first: tuple[Line, str], tmp_path: Path
 ) -> None:
     line, content = first
-    other = elsewhere(line, tmp_path)
+    assert killed_and_resumed(elsewhere(line, tmp_path)) == content
+
+
+# The base in 4 bits, deltas on the projector too, moments in 8 bits; and vectors instead of LoRA.
+OTHER_WAYS = {
+    "qlora": {"more": "  quantisation: nf4\n  optimizer: adamw_8bit\n  projector: lora\n"},
+    "ia3": {"method": "ia3"},
+}
+
+
+@pytest.mark.parametrize("way", OTHER_WAYS)
+def test_other_ways_to_train_compiled_twice_killed_and_resumed(way: str, tmp_path: Path) -> None:
+    line = make_gauges(tmp_path / "first", steps=STEPS)
+    line.write_spec(steps=STEPS, batch_size=8, rank=8, **OTHER_WAYS[way])
+    content = str(line.compile(BELOW)["content_id"])
+    print(f"\n{STEPS} steps of gauges, {way}: {content}")
+    assert killed_and_resumed(elsewhere(line, tmp_path / "second")) == content
+
+
+def killed_and_resumed(other: Line) -> str:
+    """The content id of a compile that was killed in the middle of training and called again."""
     child = other.start("compile", BELOW)
     assert steps_of(other, until=KILL_AFTER) >= KILL_AFTER
     os.killpg(child.pid, signal.SIGKILL)  # the command and the child that trains
@@ -87,7 +107,7 @@ def test_killed_in_the_middle_of_training_and_resumed(
     print(f"\nkilled after {steps_of(other, until=0)} of {STEPS} steps; kept {kept}")
     assert kept
     assert not other.bundle.exists()
-    assert other.compile(BELOW)["content_id"] == content
+    return str(other.compile(BELOW)["content_id"])
 
 
 def steps_of(line: Line, *, until: int) -> int:

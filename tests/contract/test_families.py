@@ -239,7 +239,7 @@ def test_a_tower_with_layers_that_are_never_read_is_not_adapted(table: Family) -
     tower = linears(model, table, Role.VISION)
     whole = not any(table.is_unreachable(f"{name}.weight", config) for name in tower)
     method = methods.method_of(methods.resolve({"kind": "lora"}, table, vision=True))
-    options = {"train_projector": True, "adapt_vision": True, "seed": digest.of_bytes(b"seed")}
+    options = {"projector": "full", "adapt_vision": True, "seed": digest.of_bytes(b"seed")}
     if whole:
         assert attach(model, table, method, **options).tensors
         return

@@ -323,7 +323,7 @@ def test_steps_of_training_leave_the_tower_as_it_was(name: str) -> None:
     recording = world.recorded(0, 1, 2)
     method = methods.method_of(methods.resolve({"kind": "lora"}, table, vision=False))
     attached = attach(
-        world.model, table, method, train_projector=True, adapt_vision=False,
+        world.model, table, method, projector="full", adapt_vision=False,
         seed=digest.of_bytes(b"seed"),
     )  # fmt: skip
     weights = {t.name: t.parameter.detach().clone() for t in attached.tensors}

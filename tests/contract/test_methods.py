@@ -179,7 +179,7 @@ def test_an_adapter_that_starts_elsewhere_is_refused(world: World, forged: Bundl
 
 def test_an_adapter_that_changes_nothing_is_refused(world: World, forged: BundleParts) -> None:
     """Whatever else is drawn at random, tensors at their start make no difference."""
-    forged.lock["train"]["freeze"]["projector"] = True
+    forged.lock["train"]["projector"] = "frozen"
     forged.lock["train"]["projector_learning_rate"] = "0"
     for row in forged.modules:
         if row["state"] == "trained":
@@ -215,7 +215,7 @@ def attached_to(model: Any, kind: str, **options: Any) -> Any:
         model,
         TABLE,
         methods.method_of(block_of(kind, **options)),
-        train_projector=True,
+        projector="full",
         adapt_vision=False,
         seed=digest.of_bytes(b"seed"),
     )

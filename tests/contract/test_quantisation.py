@@ -274,7 +274,7 @@ def test_three_steps_on_a_quantised_base_of_each_family(torch: Any, name: str, k
     recording = world.recorded(0, 1, 2)
     method = methods.method_of(methods.resolve({"kind": kind}, table, vision=False))
     attached = attach(
-        world.model, table, method, train_projector=True, adapt_vision=False,
+        world.model, table, method, projector="full", adapt_vision=False,
         seed=digest.of_bytes(b"seed"),
     )  # fmt: skip
     before = {t.name: digest_tensor(t.parameter) for t in attached.tensors}

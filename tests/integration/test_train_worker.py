@@ -213,7 +213,7 @@ def test_validation_is_told_and_ends_a_run_that_no_longer_improves(tmp_path):
 
 
 def test_the_projector_can_be_frozen_after_its_warm_up(tmp_path):
-    frozen = {"vision": True, "projector": False, "projector_after_steps": 3}
+    frozen = {"vision": True, "projector_after_steps": 3}
     folder = make_run(tmp_path / "run", steps=8, freeze=frozen)
     run_worker(folder)
     rows = read_rows(folder / "modules.jsonl")
@@ -233,27 +233,31 @@ def test_the_projector_can_be_frozen_after_its_warm_up(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("freeze", "trained_roles"),
+    ("projector", "vision", "trained"),
     [
-        ({"vision": True, "projector": True, "projector_after_steps": None}, {"language"}),
-        (
-            {"vision": False, "projector": False, "projector_after_steps": None},
-            {"language", "projector", "vision"},
-        ),
+        ("frozen", True, {"language": "adapted"}),
+        ("lora", True, {"language": "adapted", "projector": "adapted"}),
+        ("full", False, {"language": "adapted", "projector": "trained", "vision": "adapted"}),
     ],
-    ids=["projector frozen", "vision adapted"],
+    ids=["projector frozen", "projector adapted", "vision adapted"],
 )
-def test_the_freeze_block_decides_what_is_trained(tmp_path, freeze, trained_roles):
+def test_projector_and_freeze_decide_what_is_trained(tmp_path, projector, vision, trained):
     table = family("qwen2_5_vl")
-    expression = table.target_expression(table.lora_leaf_names, vision=not freeze["vision"])
+    expression = table.target_expression(table.lora_leaf_names, vision=not vision)
     folder = make_run(
-        tmp_path / "run", steps=3, freeze=freeze, method={"target_expression": expression}
+        tmp_path / "run",
+        steps=3,
+        projector=projector,
+        freeze={"vision": vision, "projector_after_steps": None},
+        method={"target_expression": expression},
     )
     events = run_worker(folder)
     rows = read_rows(folder / "modules.jsonl")
-    assert {row["role"] for row in rows if row["state"] != "frozen"} == trained_roles
+    assert {row["role"]: row["state"] for row in rows if row["state"] != "frozen"} == trained
+    rates = [row["projector_learning_rate"] for row in read_rows(folder / "trace.jsonl")[1:2]]
+    assert (rates == [None]) is (projector == "frozen")
     warned = [event["message"] for event in events if event["event"] == "warned"]
-    assert any("vision tower" in message for message in warned) is not freeze["vision"]
+    assert any("vision tower" in message for message in warned) is not vision
 
 
 def test_half_precision_trains_and_keeps_its_adapter_in_full_precision(tmp_path):

@@ -352,11 +352,16 @@ class BundleParts:
 
 
 def make_parts(
-    folder: Path, *, cases: int = 50, train: int = 5, method: Row | None = None
+    folder: Path,
+    *,
+    cases: int = 50,
+    train: int = 5,
+    method: Row | None = None,
+    projector: str = "full",
 ) -> BundleParts:
     """The documents of a toy compile; its base is written to ``folder/base``.
 
-    `method` has the options of a spec's ``train.method``.
+    `method` has the options of a spec's ``train.method``; `projector` is its ``train.projector``.
     """
     block = toy_documents.make_method(**method or {})
     base = write_base(folder / "base")
@@ -365,10 +370,10 @@ def make_parts(
     rows = sorted(
         (toy_documents.make_snapshot_row(c, s) for c, s in captures), key=lambda row: row["capture"]
     )
-    weights = toy_documents.make_weights(block)
+    weights = toy_documents.make_weights(block, projector)
     parts = BundleParts(
         base=base,
-        lock=toy_documents.make_lock(base, block),
+        lock=toy_documents.make_lock(base, block, projector),
         snapshot=toy_documents.make_snapshot(rows),
         snapshot_rows=rows,
         cases=eval_cases,

@@ -226,7 +226,7 @@ def _delta(parts: BundleParts, module: str, *, listed: bool, role: str | None = 
 
 
 def _projector_frozen(parts: BundleParts) -> None:
-    parts.lock["train"]["freeze"]["projector"] = True
+    parts.lock["train"]["projector"] = "frozen"
 
 
 def _projector_hidden(parts: BundleParts) -> None:

@@ -15,6 +15,7 @@ from kolm.format.norms import stated_norm
 from kolm.format.order import BatchOrder
 from kolm.format.schedule import Happening, read_schedule
 from kolm.format.seeds import derive_seeds
+from kolm.methods.projector import is_linear
 from tests.support import toy_base
 from tests.support.toy_base import FAMILY, TOY, Tensor, digest_of, floats
 
@@ -132,15 +133,17 @@ def make_method(**options: Any) -> Row:
     return methods.resolve(chosen, FAMILY, vision=False)
 
 
-def make_weights(block: Row) -> dict[str, Tensor]:
+def make_weights(block: Row, projector: str) -> dict[str, Tensor]:
     made: dict[str, Tensor] = {}
     method = methods.method_of(block)
     for module in TOY:
         prefix = f"base_model.model.{module.name}"
-        if re.fullmatch(method.target_expression, module.name):
+        inside = FAMILY.role_of(module.name) == "projector"
+        layer = inside and projector == "lora" and is_linear(module.parameters)
+        if layer or re.fullmatch(method.target_expression, module.name):
             for part, shape in method.shapes(module.name, module.parameters["weight"]).items():
                 made[f"{prefix}.{part}"] = floats(f"{part} {module.name}", shape)
-        elif FAMILY.role_of(module.name) == "projector":
+        elif inside and projector == "full":
             for name, shape in module.parameters.items():
                 made[f"{prefix}.{name}"] = floats(f"trained {module.name}.{name}", shape)
     return made
@@ -165,8 +168,8 @@ def initial_weights(
 
 def make_module_row(module: toy_base.ToyModule, weights: dict[str, Tensor], block: Row) -> Row:
     initial = initial_weights(module, weights, block)
-    expression = methods.method_of(block).target_expression
-    delta = re.fullmatch(expression, module.name) is not None
+    parts = methods.method_of(block).PARTS
+    delta = any(name.endswith(f".{part}") for name in initial for part in parts)
     state = "adapted" if delta else "trained" if initial else "frozen"
     adapter = [
         {
@@ -279,7 +282,7 @@ def make_prediction(case: Row, number: int) -> Row:
     }
 
 
-def make_lock(base: Path, block: Row) -> Row:
+def make_lock(base: Path, block: Row, projector: str) -> Row:
     facts = base_root(base)
     environment = {
         "cpu": "toy",
@@ -349,7 +352,8 @@ def make_lock(base: Path, block: Row) -> Row:
             "batch_size": 2,
             "continues": None,
             "early_stopping": None,
-            "freeze": {"projector": False, "projector_after_steps": None, "vision": True},
+            "freeze": {"projector_after_steps": None, "vision": True},
+            "projector": projector,
             "learning_rate": "0.001",
             "max_grad_norm": "1",
             "max_images": 4,

@@ -76,7 +76,8 @@ def make_lock(
         "train": {
             "objective": {"kind": "sft"},
             "method": method,
-            "freeze": {"vision": True, "projector": False, "projector_after_steps": None},
+            "freeze": {"vision": True, "projector_after_steps": None},
+            "projector": "full",
             "learning_rate": "0.01",
             "projector_learning_rate": "0.005",
             "optimizer": "adamw",

@@ -106,12 +106,19 @@ def _for_people(result: CompileResult, out: output.Output) -> str:
         lines.append(f"state      {result.state}   train.continues goes on from it")
         lines += failing_lines(result.failing_cases[:SHOWN_CASES])
     if result.bundle is not None:
+        lines.append(f"opens in   {', '.join(_loaders(result.lock))}")
         lines.append(f"next       kolm verify {result.bundle}")
     else:
         lines.append(
             f"next       {_what_helps(result.evaluation['floors'] if result.evaluation else ())}"
         )
     return "\n".join(lines)
+
+
+def _loaders(lock: Lock) -> tuple[str, ...]:
+    from kolm.methods import method_of
+
+    return method_of(lock["train"]["method"]).loaders(lock["train"]["projector"])
 
 
 def _what_helps(floors: Iterable[EvaluationFloor]) -> str:

@@ -184,9 +184,9 @@ def _declared_tensors_are_there(subject: Subject, found: dict[str, set[str]]) ->
 
 
 def _targets_are_the_adapted(subject: Subject) -> Iterator[Finding]:
-    """The adapted modules are exactly those that the recomputed target expression names."""
+    """The adapted modules are exactly those that lock and family select."""
     rows = subject.modules_by_name
-    wanted = {name for name in rows if subject.is_target(name)}
+    wanted = {name for name, row in rows.items() if subject.is_target(row)}
     adapted = {name for name, row in rows.items() if row["state"] == "adapted"}
     for name in sorted(wanted ^ adapted):
         why = "is a target but not adapted" if name in wanted else "is adapted but is not a target"

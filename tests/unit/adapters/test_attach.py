@@ -25,7 +25,7 @@ def make_method(**changes):
     }  # fmt: skip
 
 
-def attach(model, *, train_projector=True, adapt_vision=False, seed=SEED, **changes):
+def attach(model, *, projector="full", adapt_vision=False, seed=SEED, **changes):
     method = make_method(**changes)
     if adapt_vision:
         method["target_expression"] = TABLE.target_expression(method["targets"], vision=True)
@@ -33,7 +33,7 @@ def attach(model, *, train_projector=True, adapt_vision=False, seed=SEED, **chan
         model,
         TABLE,
         method_of(method),
-        train_projector=train_projector,
+        projector=projector,
         adapt_vision=adapt_vision,
         seed=seed,
     )
@@ -74,7 +74,7 @@ def test_deltas_are_in_the_language_role_and_whole_weights_in_the_projector():
 
 
 def test_without_the_projector_nothing_is_replaced_whole():
-    attached = attach(tiny_vlm.make_model(), train_projector=False, targets=["q_proj", "v_proj"])
+    attached = attach(tiny_vlm.make_model(), projector="frozen", targets=["q_proj", "v_proj"])
     assert not any(tensor.whole for tensor in attached.tensors)
     assert len(attached.tensors) == 2 * 2 * 2
 
@@ -142,6 +142,6 @@ def test_a_parameter_that_somebody_unfroze_is_refused():
     attached = attach(model)
     attached.base.model.visual.patch_embed.proj.weight.requires_grad_(True)
     with pytest.raises(Refused) as caught:
-        attaching.trainable_tensors(attached.model, method_of(make_method()), {})
+        attaching.trainable_tensors(attached.model, method_of(make_method()), TABLE, {})
     assert caught.value.code == "E_ADAPTER_TARGETS"
     assert "patch_embed" in caught.value.where

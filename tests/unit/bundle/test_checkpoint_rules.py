@@ -106,7 +106,7 @@ def test_what_goes_on_from_an_earlier_training_brings_its_updates(
 
 
 def test_a_projector_learns_no_longer_than_the_lock_says(toy: BundleParts, tmp_path: Path) -> None:
-    freeze = {"projector": False, "projector_after_steps": 1, "vision": True}
+    freeze = {"projector_after_steps": 1, "vision": True}
     found = complaints(toy, tmp_path, freeze=freeze)
     assert f"checkpoint-00000002.json: {PROJECTOR}" in found
     assert f"checkpoint-00000002.json: {A}" not in found

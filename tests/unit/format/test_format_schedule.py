@@ -55,12 +55,11 @@ def test_a_rate_has_one_spelling_on_every_machine():
 
 
 def test_the_projector_learns_until_its_last_step():
-    frozen = {"vision": True, "projector": False, "projector_after_steps": 3}
+    frozen = {"vision": True, "projector_after_steps": 3}
     schedule = make_schedule(freeze=frozen)
     assert [schedule.projector_rate(step) is None for step in (1, 3, 4)] == [False, False, True]
     assert make_schedule().projector_rate(8) is not None
-    never = {"vision": True, "projector": True, "projector_after_steps": None}
-    assert make_schedule(freeze=never).projector_rate(1) is None
+    assert make_schedule(projector="frozen").projector_rate(1) is None
 
 
 def test_a_run_without_early_stopping_is_steps_and_boundaries():

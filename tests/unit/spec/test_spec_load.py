@@ -165,13 +165,13 @@ def test_every_fraction_is_a_canonical_decimal_string() -> None:
             "",
         ),
         (
-            {"train": {"freeze": {"projector": True, "projector_after_steps": 2}}},
+            {"train": {"projector": "frozen", "freeze": {"projector_after_steps": 2}}},
             "E_SPEC_CONFLICT",
             "train.freeze.projector_after_steps",
             "",
         ),
         (
-            {"train": {"freeze": {"projector": True}, "projector_learning_rate": 0.1}},
+            {"train": {"projector": "frozen", "projector_learning_rate": 0.1}},
             "E_SPEC_CONFLICT",
             "train.projector_learning_rate",
             "",

@@ -104,7 +104,7 @@ def test_defaults_are_spelled_out() -> None:
 
 
 def test_a_frozen_projector_has_the_learning_rate_zero() -> None:
-    assert lock(train={"freeze": {"projector": True}})["train"]["projector_learning_rate"] == "0"
+    assert lock(train={"projector": "frozen"})["train"]["projector_learning_rate"] == "0"
 
 
 def test_an_unfrozen_tower_is_in_the_target_expression() -> None:

@@ -49,7 +49,7 @@ def make_trainer(**train):
     schedule = plan.schedule._replace(order_seed=seed)
     plan = replace(plan, initialisation_seed=seed, schedule=schedule)
     attached = attach(
-        model, TABLE, plan.method, train_projector=True, adapt_vision=False,
+        model, TABLE, plan.method, projector="full", adapt_vision=False,
         seed=plan.initialisation_seed,
     )  # fmt: skip
 
@@ -109,7 +109,7 @@ def test_the_rates_of_projector_and_language_are_their_own():
     facts = made.trainer.run_step()
     assert facts.learning_rate == "0.005"
     assert facts.projector_learning_rate == "0.001"
-    groups = {group["whole"]: group["lr"] for group in made.trainer.optimizer.param_groups}
+    groups = {group["projector"]: group["lr"] for group in made.trainer.optimizer.param_groups}
     assert groups == {False: 0.005, True: 0.001}
 
 
@@ -135,9 +135,12 @@ def test_a_loss_that_is_no_number_ends_the_run():
     assert caught.value.code == "E_TRAIN_NOT_FINITE"
 
 
-@pytest.mark.parametrize("dropout", ["0", "0.2"])
-def test_a_restored_state_continues_with_the_same_bits(tmp_path, dropout):
-    first = make_trainer(method={"dropout": dropout}).trainer
+@pytest.mark.parametrize(
+    ("dropout", "optimizer"), [("0", "adamw"), ("0.2", "adamw"), ("0.2", "adamw_8bit")]
+)
+def test_a_restored_state_continues_with_the_same_bits(tmp_path, dropout, optimizer):
+    options = {"method": {"dropout": dropout}, "optimizer": optimizer}
+    first = make_trainer(**options).trainer
     for _ in range(3):
         first.run_step()
     folder = CheckpointFolder(tmp_path)
@@ -151,12 +154,31 @@ def test_a_restored_state_continues_with_the_same_bits(tmp_path, dropout):
         )
     )
     expected = [first.run_step() for _ in range(3)]
-    second = make_trainer(method={"dropout": dropout}).trainer
+    second = make_trainer(**options).trainer
     second.run_step()  # a state that must be forgotten
     loaded, _ = folder.load(3)
     second.restore(loaded.step, loaded.tensors, loaded.updates, loaded.gradient_steps)
     assert [second.run_step() for _ in range(3)] == expected
     assert state_of(second) == state_of(first)
+
+
+def test_moments_in_8_bits_are_of_large_tensors_alone_and_learn_nearly_the_same():
+    wide, narrow = (make_trainer(optimizer=name).trainer for name in ("adamw", "adamw_8bit"))
+    losses = [[trainer.run_step().loss for _ in range(4)] for trainer in (wide, narrow)]
+    assert losses[0] == pytest.approx(losses[1], rel=0.01)
+    assert losses[0] != losses[1]
+    large = {t.name for t in narrow.attached.tensors if t.parameter.numel() >= 4096}
+    assert narrow.in_8_bits() == large
+    assert len(large) == 2
+    assert not wide.in_8_bits()
+
+
+def test_the_moments_of_another_optimizer_are_not_gone_on_with():
+    wide, narrow = (make_trainer(optimizer=name).trainer for name in ("adamw", "adamw_8bit"))
+    wide.run_step()
+    with pytest.raises(Refused) as caught:
+        narrow.take_over(wide.tensors(), wide.updates())
+    assert caught.value.code == "E_TRAIN_CONTINUES_OTHER"
 
 
 def test_dropout_is_off_by_default_and_only_in_the_adapter_when_on():

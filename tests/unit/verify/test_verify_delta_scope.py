@@ -195,7 +195,7 @@ def test_v24_a_whole_base_tensor_smuggled_in_is_refused(
 def test_v24_a_trained_projector_declared_frozen_is_refused(
     world: World, forged: BundleParts
 ) -> None:
-    forged.lock["train"]["freeze"]["projector"] = True
+    forged.lock["train"]["projector"] = "frozen"
     assert "V24" in world.audit(forged).failed
 
 

@@ -106,7 +106,7 @@ def _locks(given: Given) -> Iterator[dict[str, Any]]:
         {"schedule": "constant", "steps": 12, "accumulation": 3},
         {"schedule": "cosine", "warmup_steps": 7, "steps": 50, "learning_rate": "0.000123"},
         {"steps": 20, "freeze": {"vision": True, "projector": True, "projector_after_steps": None}},
-        {"steps": 20, "freeze": {"vision": True, "projector": False, "projector_after_steps": 9}},
+        {"steps": 20, "freeze": {"vision": True, "projector_after_steps": 9}},
         {"steps": 20, "early_stopping": {"patience": 2, "every_steps": 3}},
     )
     for change in changes:
