@@ -272,7 +272,11 @@ def test_three_steps_on_a_quantised_base_of_each_family(torch: Any, name: str, k
     held = {n for n, module in world.model.named_modules() if isinstance(module, Linear4bit)}
     assert held == linear
     recording = world.recorded(0, 1, 2)
-    method = methods.method_of(methods.resolve({"kind": kind}, table, vision=False))
+    options: dict[str, Any] = {"kind": kind}
+    if kind == "ia3":  # experts have no down_proj of their own
+        named = ("k_proj", "v_proj", "down_proj")
+        options["targets"] = [leaf for leaf in named if leaf in table.lora_leaf_names]
+    method = methods.method_of(methods.resolve(options, table, vision=False))
     attached = attach(
         world.model, table, method, projector="full", adapt_vision=False,
         seed=digest.of_bytes(b"seed"),
