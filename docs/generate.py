@@ -102,6 +102,7 @@ def _family_part(table: Family) -> str:
         *((f"`{memory}` also as", names(also)) for memory, also in table.spellings.items()),
         *((f"`{name}` may share", names([other])) for name, other in table.aliases.items()),
         *((f"`{pattern}`", "may have its last two axes swapped") for pattern in table.swapped),
+        *((f"`{name}`", f"may come in parts: {names(of)}") for name, of in table.parts.items()),
         *((f"`{pattern}`", "no model reads") for pattern in table.left_out),
         *(
             (f"template option `{key}`", f"{value}")

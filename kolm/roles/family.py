@@ -7,7 +7,7 @@ What does not: anything that needs a loaded model (kolm/models has that).
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from decimal import Decimal
 from enum import StrEnum
 from types import MappingProxyType
@@ -96,6 +96,9 @@ class Family(NamedTuple):
             own, most usual first. All below it is named accordingly.
         swapped: regular expressions of the parameters whose last two axes checkpoints hold the
             other way round, where these differ in length.
+        parts: for a regular expression of parameters, whose first group is their module, the keys
+            below a member of that module which make one step of the first axis, one after the
+            other. For checkpoints that hold experts one by one.
         left_out: regular expressions of the keys of checkpoints that no model of the library has.
         bare: parameters of the projector that belong to no module of their own, which
             `modules_to_save` cannot train: they stay frozen.
@@ -121,6 +124,7 @@ class Family(NamedTuple):
     papers: tuple[str, ...]
     spellings: Mapping[str, tuple[str, ...]] = _NONE
     swapped: tuple[str, ...] = ()
+    parts: Mapping[str, tuple[str, ...]] = _NONE
     left_out: tuple[str, ...] = ()
     bare: tuple[str, ...] = ()
     aliases: Mapping[str, str] = _NONE
@@ -204,6 +208,30 @@ class Family(NamedTuple):
     def is_left_out(self, key: str) -> bool:
         """Whether this tensor of a checkpoint is one that no model reads."""
         return any(re.fullmatch(pattern, key) for pattern in self.left_out)
+
+    def part_keys(self, parameter: str, count: int) -> tuple[str, ...]:
+        """The keys of the tensors that make a parameter, where a checkpoint holds the `count` steps
+        of its first axis by themselves; none where no checkpoint of the family does."""
+        for pattern, below in self.parts.items():
+            if match := re.fullmatch(pattern, parameter):
+                return tuple(f"{match[1]}.{n}.{key}" for n in range(count) for key in below)
+        return ()
+
+    def stored_keys(
+        self, parameter: str, shape: Sequence[int], present: Container[str]
+    ) -> tuple[str, ...]:
+        """The keys under which a checkpoint holds this parameter: one, or those of its parts.
+
+        Args:
+            parameter: its name.
+            shape: in memory.
+            present: every key of the checkpoint.
+        """
+        for key in self.checkpoint_keys(parameter):
+            if key in present:
+                return (key,)
+        parts = self.part_keys(parameter, shape[0]) if shape else ()
+        return parts if all(key in present for key in parts) else ()
 
     def checkpoint_keys(self, parameter: str) -> tuple[str, ...]:
         """The keys under which a checkpoint may hold this parameter, most usual first."""

@@ -401,16 +401,14 @@ def demand_keys(
     aliases = _aliases(modules, family)
     for module in modules:
         for tensor in module.parameters:
-            name = f"{module.name}.{tensor.name}"
-            keys = family.checkpoint_keys(name)
-            if name not in aliases and checkpoint_keys.isdisjoint(keys):
+            stored = family.stored_keys(tensor.path, tensor.shape, checkpoint_keys)
+            if tensor.path not in aliases and not stored:
                 raise Refused(
                     "E_BASE_WEIGHTS",
                     "the checkpoint holds a parameter under no key that the family has for it",
-                    where=name,
-                    expected=" or ".join(keys),
-                    hint="use the base as it was published: one that was saved again may hold "
-                    "its experts one by one",
+                    where=tensor.path,
+                    expected=" or ".join(family.checkpoint_keys(tensor.path)),
+                    hint="use the base as it was published",
                 )
 
 
@@ -422,7 +420,6 @@ def _parameter_row(
     aliases: Mapping[str, str],
 ) -> ModulesRowParameter:
     name = tensor.path
-    keys = [key for key in family.checkpoint_keys(name) if key in checkpoint_keys][:1]
     facts = _tensor_facts(tensor, after)
     row: ModulesRowParameter = {
         "name": facts["name"],
@@ -431,7 +428,7 @@ def _parameter_row(
         "before": facts["before"],
         "after": facts["after"],
         "elements": math.prod(tensor.shape),
-        "checkpoint": keys,
+        "checkpoint": list(family.stored_keys(name, tensor.shape, checkpoint_keys)),
         "requires_grad": tensor.tensor.requires_grad,
         "gradient_steps": 0,
     }

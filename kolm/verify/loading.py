@@ -1,13 +1,14 @@
-"""A checkpoint's tensors as they are in memory after loading: half precision made float32, or the
-last two axes of a family's experts swapped.
+"""A checkpoint's tensors as they are in memory after loading: half precision made float32, experts
+that are stored one by one joined, or the last two axes of a family's experts swapped.
 
-Both are exact, so the digest of what training had in memory follows from the checkpoint's bytes.
-Without numpy: the verifier has none.
+All of it is exact, so the digest of what training had in memory follows from the checkpoint's
+bytes. Without numpy: the verifier has none.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Literal, NamedTuple
 
@@ -15,35 +16,44 @@ from kolm.bundle.ranges import Ranges
 from kolm.bundle.tensors import TensorEntry, parse_header, tensor_digest
 from kolm.digest import Digest
 from kolm.elements import widened
+from kolm.format.base import BaseTensor
 
 # Formats of the struct module, by an element's bytes.
 _FORMATS: Mapping[int, Literal["B", "H", "I", "Q"]] = {1: "B", 2: "H", 4: "I", 8: "Q"}
 
 
 class Loaded(NamedTuple):
-    """How a tensor is in memory.
+    """How a parameter is in memory.
 
     Attributes:
         dtype: the stored one, or the one that `elements.WIDENED` makes of it.
-        swapped: the last two axes are the other way round.
+        shape: in memory.
+        parts: the stored tensors that make it, one after the other.
+        swapped: the last two axes of the one that makes it are the other way round.
     """
 
     dtype: str
-    swapped: bool
+    shape: tuple[int, ...]
+    parts: tuple[BaseTensor, ...]
+    swapped: bool = False
 
 
-def digests_as_loaded(shard: Path, wanted: Mapping[str, Loaded]) -> dict[str, Digest]:
-    """The digests that tensors of a checkpoint file have in memory.
+def digests_as_loaded(folder: Path, wanted: Mapping[str, Loaded]) -> dict[str, Digest]:
+    """The digests that parameters have in memory.
 
     Args:
-        shard: a safetensors file, already measured.
-        wanted: for keys in it what loading makes of them.
+        folder: of a base that has been measured.
+        wanted: for names what loading makes of its tensors.
     """
-    with Ranges(shard) as data:
+    with ExitStack() as open_files:
+        shards: dict[str, tuple[Ranges, dict[str, TensorEntry]]] = {}
+        for file in sorted({part.file for loaded in wanted.values() for part in loaded.parts}):
+            data = open_files.enter_context(Ranges(folder / file))
+            header = parse_header(data, where=file, canonical_form=False)
+            shards[file] = data, {entry.name: entry for entry in header}
         return {
-            entry.name: _digest(data, entry, wanted[entry.name])
-            for entry in parse_header(data, where=shard.name, canonical_form=False)
-            if entry.name in wanted
+            name: tensor_digest(loaded.dtype, loaded.shape, _pieces(loaded, shards))
+            for name, loaded in wanted.items()
         }
 
 
@@ -52,14 +62,15 @@ def swapped_shape(shape: tuple[int, ...]) -> tuple[int, ...]:
     return (*shape[:-2], *reversed(shape[-2:]))
 
 
-def _digest(data: Ranges, entry: TensorEntry, loaded: Loaded) -> Digest:
-    shape = swapped_shape(entry.shape) if loaded.swapped else entry.shape
-    pieces: Iterable[bytes] = data.pieces(entry.start, entry.end)
-    if loaded.swapped:
-        pieces = _swapped(data, entry)
-    if loaded.dtype != entry.dtype:
-        pieces = (widened(entry.dtype, piece) for piece in pieces)
-    return tensor_digest(loaded.dtype, shape, pieces)
+def _pieces(
+    loaded: Loaded, shards: Mapping[str, tuple[Ranges, Mapping[str, TensorEntry]]]
+) -> Iterator[bytes]:
+    for part in loaded.parts:
+        data, entries = shards[part.file]
+        entry = entries[part.key]
+        pieces = _swapped(data, entry) if loaded.swapped else data.pieces(entry.start, entry.end)
+        for piece in pieces:
+            yield piece if entry.dtype == loaded.dtype else widened(entry.dtype, piece)
 
 
 def _swapped(data: Ranges, entry: TensorEntry) -> Iterator[bytes]:

@@ -167,21 +167,33 @@ def test_the_library_loads_every_spelling(table: Family, tmp_path: Path) -> None
     base = families.save(table.model_type, tmp_path / "base")
     weights = base / "model.safetensors"
     expected = families.model(table.model_type).state_dict()
-    named = by_spelling(table, expected)
-    every = load_file(weights)
-    left_out = {key: every.pop(key) for key in [*every] if table.is_left_out(key)}
-    stored = {named[key]: tensor for key, tensor in every.items()}
-    for number in range(max(len(spelled(table, name)) for name in stored)):
-        keys = {
-            name: table.checkpoint_keys(name)[number % len(table.checkpoint_keys(name))]
-            for name in stored
-        }
-        renamed = {keys[name]: tensor for name, tensor in stored.items()}
-        save_file({**renamed, **left_out}, weights, metadata={"format": "pt"})
+    present = load_file(weights)
+    left_out = {key: tensor for key, tensor in present.items() if table.is_left_out(key)}
+    keys = {n: table.stored_keys(n, tensor.shape, present) for n, tensor in expected.items()}
+    stored = {n: tensor for n, tensor in expected.items() if keys[n]}
+    assert {key for own in keys.values() for key in own} == present.keys() - left_out.keys()
+
+    def check(tensors: dict[str, Any]) -> None:
+        whole = {key: tensor.contiguous() for key, tensor in tensors.items()}
+        save_file({**whole, **left_out}, weights, metadata={"format": "pt"})
         loaded = load_model(base).state_dict()
         assert loaded.keys() == expected.keys()
         for name, tensor in loaded.items():
-            assert torch.equal(tensor, expected[name]), (number, name)
+            assert torch.equal(tensor, expected[name]), name
+
+    for number in range(max(len(spelled(table, name)) for name in stored)):
+        names = {name: table.checkpoint_keys(name) for name in stored}
+        check({names[n][number % len(names[n])]: tensor for n, tensor in stored.items()})
+    if table.swapped:
+        swapped = {n: tensor.mT for n, tensor in stored.items() if table.may_be_swapped(n)}
+        check({**stored, **swapped})
+    if table.parts:
+        apart = {}
+        for name, tensor in stored.items():
+            own = table.part_keys(name, len(tensor)) if tensor.ndim > 2 else ()
+            parts = tensor.flatten(0, 1).chunk(len(own)) if own else [tensor]
+            apart.update(zip(own or [name], parts, strict=True))
+        check(apart)
 
 
 @EVERY

@@ -28,11 +28,31 @@ if TYPE_CHECKING:
 
 
 class _Pair(NamedTuple):
-    """A listed parameter beside the checkpoint's tensor of its key."""
+    """A listed parameter beside the checkpoint's tensors of its keys.
 
+    Attributes:
+        name: of the parameter.
+        parameter: as it is listed.
+        tensors: at least one.
+        swapped: loading swaps the last two axes of the one.
+    """
+
+    name: str
     parameter: ModulesRowParameter
-    tensor: BaseTensor
+    tensors: tuple[BaseTensor, ...]
     swapped: bool
+
+    @property
+    def shape(self) -> tuple[int, ...] | None:
+        """The shape that loading makes of the tensors; None where they do not fit together."""
+        first, *more = (tensor.shape for tensor in self.tensors)
+        if not more:
+            return swapped_shape(first) if self.swapped else first
+        if not first or any(shape[1:] != first[1:] for shape in more):
+            return None
+        count = self.parameter["shape"][0]
+        rows = sum(tensor.shape[0] for tensor in self.tensors)
+        return (count, rows // count, *first[1:])
 
 
 # What `train.precision` makes of the checkpoint's floating-point tensors.
@@ -96,15 +116,16 @@ def modules_are_complete(subject: Subject) -> Iterator[Finding]:
     for name, parameter in own_parameters(subject):
         for key in parameter["checkpoint"]:
             listed[key] = listed.get(key, 0) + 1
-        if len(parameter["checkpoint"]) == 1 and parameter["checkpoint"][0] in stored:
-            tensor = stored[parameter["checkpoint"][0]]
+        tensors = tuple(stored[key] for key in parameter["checkpoint"] if key in stored)
+        if tensors and len(tensors) == len(parameter["checkpoint"]):
             # The library swaps where the stored shape is not the model's, and only there.
-            swapped = tuple(parameter["shape"]) != tensor.shape and family.may_be_swapped(name)
-            pairs.append(_Pair(parameter, tensor, swapped))
+            other = len(tensors) == 1 and tuple(parameter["shape"]) != tensors[0].shape
+            swapped = other and family.may_be_swapped(name)
+            pairs.append(_Pair(name, parameter, tensors, swapped))
     digests = _digests_in_memory(subject, pairs)
     loaded = MEMORY_DTYPES[subject.lock["train"]["precision"]]
     for pair in pairs:
-        yield from _same_tensor(pair, digests.get(pair.tensor.key), loaded)
+        yield from _same_tensor(pair, digests.get(pair.name), loaded)
     left_out = {key for key in stored.keys() - listed.keys() if family.is_left_out(key)}
     for key in sorted(stored.keys() - listed.keys() - left_out):
         yield failed("a tensor of the checkpoint is not listed", where=MODULES, expected=key)
@@ -120,38 +141,39 @@ def modules_are_complete(subject: Subject) -> Iterator[Finding]:
 
 
 def _digests_in_memory(subject: Subject, pairs: list[_Pair]) -> dict[str, Digest]:
-    """What each tensor digests to as it was trained on, where that follows exactly."""
+    """What each parameter digests to as it was trained on, where that follows exactly."""
     known: dict[str, Digest] = {}
-    changed: dict[str, dict[str, Loaded]] = {}
-    for parameter, tensor, swapped in pairs:
-        kept = parameter["dtype"] == tensor.dtype
-        if kept and not swapped:
-            known[tensor.key] = tensor.digest
-        elif kept or WIDENED.get(tensor.dtype) == parameter["dtype"]:
-            loaded = Loaded(parameter["dtype"], swapped)
-            changed.setdefault(tensor.file, {})[tensor.key] = loaded
-    for file, wanted in changed.items():
-        known |= digests_as_loaded(subject.auditor.base_folder() / file, wanted)
-    return known
+    changed: dict[str, Loaded] = {}
+    for pair in pairs:
+        name, parameter, tensors, swapped = pair
+        stored = {tensor.dtype for tensor in tensors}
+        kept = stored == {parameter["dtype"]}
+        if kept and not swapped and len(tensors) == 1:
+            known[name] = tensors[0].digest
+        elif pair.shape is not None and all(
+            dtype == parameter["dtype"] or WIDENED.get(dtype) == parameter["dtype"]
+            for dtype in stored
+        ):
+            changed[name] = Loaded(parameter["dtype"], pair.shape, tensors, swapped)
+    return known | digests_as_loaded(subject.auditor.base_folder(), changed)
 
 
 def _same_tensor(pair: _Pair, found: Digest | None, loaded: str) -> Iterator[Finding]:
-    """One listed tensor; without a digest to compare, loading must have narrowed its dtype."""
-    parameter, tensor, swapped = pair
-    place = f"{MODULES}: {tensor.key}"
-    shape = swapped_shape(tensor.shape) if swapped else tensor.shape
-    if tuple(parameter["shape"]) != shape:
+    """One listed parameter; without a digest to compare, loading must have narrowed its dtype."""
+    parameter = pair.parameter
+    place = f"{MODULES}: {pair.tensors[0].key}"
+    if tuple(parameter["shape"]) != pair.shape:
         yield failed(
             "the listed shape is not the checkpoint's",
             where=place,
-            expected=list(shape),
+            expected=list(pair.shape or ()),
             found=parameter["shape"],
         )
     elif found is None and parameter["dtype"] != loaded:
         yield failed(
             "the listed dtype is not one that loading makes of the checkpoint's",
             where=place,
-            expected=" or ".join(sorted({tensor.dtype, loaded})),
+            expected=" or ".join(sorted({pair.tensors[0].dtype, loaded})),
             found=parameter["dtype"],
         )
     elif found is not None and parameter["before"] != found:

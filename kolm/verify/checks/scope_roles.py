@@ -113,11 +113,14 @@ def _lists_have_one_order(row: ModulesRow) -> Iterator[Finding]:
 
 
 def _key_is_the_familys(subject: Subject, name: str, parameter: ModulesRowParameter) -> bool:
-    """One key for a parameter of its own, so that V42 can compare it; none for an alias."""
-    keys = parameter["checkpoint"]
+    """The keys of a parameter of its own, so that V42 can compare it; none for an alias."""
+    keys, family = parameter["checkpoint"], subject.known_family()
     if "alias_of" in parameter:
         return keys == []
-    return len(keys) == 1 and keys[0] in subject.known_family().checkpoint_keys(name)
+    if len(keys) == 1 and keys[0] in family.checkpoint_keys(name):
+        return True
+    count = parameter["shape"][0] if parameter["shape"] else 0  # a stranger's number
+    return 0 < count <= len(keys) and tuple(keys) == family.part_keys(name, count)
 
 
 @check(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from functools import partial
 from typing import Any
@@ -102,28 +101,6 @@ def _with_more(tensors: dict[str, Any]) -> dict[str, Any]:
     return {**tensors, "mtp.norm.weight": norm.clone(), "mtp.fc.weight": norm.expand(2, -1).clone()}
 
 
-def _fused(tensors: dict[str, Any]) -> dict[str, Any]:
-    """Experts as the published checkpoints hold them: those of a layer in one tensor."""
-    import torch
-
-    found: dict[str, list[Any]] = {}
-    kept = {}
-    for key, tensor in sorted(_with_more(tensors).items()):
-        if match := re.fullmatch(r"(.+\.experts)\.([0-9]+)\.(.+)\.weight", key):
-            found.setdefault(f"{match[1]}.{match[3]}", []).append(tensor)
-        else:
-            kept[key] = tensor
-    for name, experts in found.items():
-        if name.endswith("down_proj"):
-            kept[name] = torch.stack(experts)
-        elif name.endswith("gate_proj"):
-            both = zip(experts, found[name.replace("gate_proj", "up_proj")], strict=True)
-            kept[name.replace("gate_proj", "gate_up_proj")] = torch.stack(
-                [torch.cat(pair) for pair in both]
-            )
-    return kept
-
-
 _HYBRID = {
     "num_hidden_layers": 3, "head_dim": 32, "linear_key_head_dim": 16, "linear_value_head_dim": 16,
     "linear_num_key_heads": 2, "linear_num_value_heads": 4,
@@ -165,6 +142,6 @@ BASES = {
     "qwen3_5_moe": TinyBase(
         partial(_config, "qwen3_5_moe", text={**_HYBRID, **_SHARED}, **_VISION3),
         partial(_processor, "qwen3_5_moe", _QWEN3_5, _THOUGHTS, "qwen3_5"),
-        _fused,
+        _with_more,
     ),
 }  # fmt: skip

@@ -102,7 +102,8 @@ def _family(family: Family) -> Iterator[Any]:
     for chosen in (leaves, leaves[:1], leaves[1:3]):
         yield [family.target_expression(chosen, vision=vision) for vision in (False, True)]
     yield [family.model_type, family.projector_modules, family.aliases, family.papers]
-    yield [family.swapped, family.left_out, family.training_templates, quantised_modules(family)]
+    yield [family.swapped, family.parts, family.left_out, family.template_options]
+    yield [family.training_templates, quantised_modules(family)]
     chosen_form = {"kind": "nf4", "double": True, "block_size": 64}
     yield to_document(Quantisation.resolve(chosen_form, family))
 
