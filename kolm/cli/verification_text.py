@@ -97,7 +97,7 @@ def _check(result: CheckResult, paint: Paint) -> Iterator[str]:
     yield _line(result.id, result.verdict, "  · ".join(told), paint)
     if result.verdict in (Verdict.FAILED, Verdict.COULD_NOT_LOOK):
         for finding in result.findings:
-            yield from _finding(finding)
+            yield from _finding(finding, result.id)
         if result.left_out:
             yield f"          and {result.left_out} more"
 
@@ -107,8 +107,8 @@ def _line(number: str, verdict: Verdict, text: str, paint: Paint) -> str:
     return f"  {number} {paint(word, tone)}  {text}"
 
 
-def _finding(finding: Finding) -> Iterator[str]:
-    yield f"          {short(finding.detail)}"
+def _finding(finding: Finding, check: str) -> Iterator[str]:
+    yield f"          {short(finding.told(check))}"
     if finding.where:
         yield f"            at {short(finding.where)}"
     if finding.expected or finding.found:

@@ -34,8 +34,9 @@ class Evidence(StrEnum):
 class Finding(NamedTuple):
     """One thing that a check saw.
 
-    `by` belongs to what holds: None when it was recomputed, else the names of those on whose word
-    it rests; it stands in the check's own `by`.
+    `rule` is the rule of docs/format that does not hold, as ``N4``; where a check has one rule
+    alone, its number. `by` belongs to what holds: None when it was recomputed, else the names of
+    those on whose word it rests; it stands in the check's own `by`.
     """
 
     verdict: Verdict
@@ -45,6 +46,11 @@ class Finding(NamedTuple):
     found: str | None = None
     code: str | None = None
     by: tuple[str, ...] | None = None
+    rule: str | None = None
+
+    def told(self, check: str) -> str:
+        """What was seen, after the rule where it is one of several of the check."""
+        return self.detail if self.rule in (None, check) else f"{self.rule}: {self.detail}"
 
 
 class CheckResult(NamedTuple):

@@ -22,9 +22,15 @@ def passed(detail: str, *, by: Iterable[str] | None = None) -> Finding:
 
 
 def failed(
-    detail: str, *, where: str = "", expected: object = "", found: object = "", code: str = ""
+    detail: str,
+    *,
+    rule: str = "",
+    where: str = "",
+    expected: object = "",
+    found: object = "",
+    code: str = "",
 ) -> Finding:
-    """Looked here, and it does not hold."""
+    """Looked here, and it does not hold: of several rules, the one of docs/format, as ``N4``."""
     return Finding(
         verdict=Verdict.FAILED,
         detail=shorten(detail),
@@ -32,15 +38,16 @@ def failed(
         expected=shorten(expected) or None,
         found=shorten(found) or None,
         code=code or None,
+        rule=rule or None,
     )
 
 
 def unless_equal(
-    expected: object, found: object, detail: str, *, where: str = ""
+    expected: object, found: object, detail: str, *, rule: str = "", where: str = ""
 ) -> Iterator[Finding]:
     """Looked here: nothing to tell if what is stated is what it should be, else `failed`."""
     if expected != found:
-        yield failed(detail, where=where, expected=expected, found=found)
+        yield failed(detail, rule=rule, where=where, expected=expected, found=found)
 
 
 def could_not_look(detail: str, *, where: str = "", code: str = "") -> Finding:
@@ -75,11 +82,6 @@ def from_error(error: KolmError) -> Finding:
         found=error.found,
         code=error.code,
     )
-
-
-def by_rule(rule: str, finding: Finding) -> Finding:
-    """A finding that names the rule of docs/format that does not hold, such as ``B9``."""
-    return finding._replace(detail=shorten(f"{rule}: {finding.detail}"))
 
 
 def shorten(value: object) -> str:

@@ -168,6 +168,7 @@ def _findings(check: Check, subject: Subject) -> Iterator[Finding]:
 
 def _result(check: Check, findings: list[Finding], subject: Subject) -> CheckResult:
     verdict = worst(finding.verdict for finding in findings)
+    findings = [f if f.verdict is not Verdict.FAILED else _with_rule(f, check) for f in findings]
     telling = [finding for finding in findings if finding.verdict is verdict]
     notable = sorted(
         (finding for finding in findings if finding.verdict is not Verdict.OK),
@@ -175,7 +176,7 @@ def _result(check: Check, findings: list[Finding], subject: Subject) -> CheckRes
     )
     first = telling[0] if verdict is not Verdict.OK else telling[-1]
     more = len(telling) - 1
-    detail = first.detail
+    detail = first.told(check.id)
     if verdict is Verdict.FAILED and more:
         detail = f"{detail} (and {more} more)"
     return CheckResult(
@@ -189,6 +190,10 @@ def _result(check: Check, findings: list[Finding], subject: Subject) -> CheckRes
         findings=tuple(notable[:SHOWN_FINDINGS]),
         left_out=max(0, len(notable) - SHOWN_FINDINGS),
     )
+
+
+def _with_rule(finding: Finding, check: Check) -> Finding:
+    return finding._replace(rule=finding.rule or check.id)
 
 
 def _evidence(telling: Finding) -> Evidence:

@@ -64,6 +64,20 @@ def expected(forgery: Forgery, attacker: str) -> set[str]:
     return {"V12"}
 
 
+# One rule of docs/format each, or none besides the check's own row: the number says it.
+ONE_RULE = {"V03", "V05", "V07", "V09", "V12", "V16", "V17", "V19", "V26"}
+
+
+def demand_rules(answers: Answers) -> None:
+    """Whatever fails names the rule and the place; of several rules the very one."""
+    for number in answers.failed:
+        for finding in answers[number].findings:
+            if finding.verdict is Verdict.FAILED:
+                assert finding.rule, number
+                assert finding.where or finding.expected, number
+                assert finding.rule != number or finding.code or number in ONE_RULE, number
+
+
 @pytest.mark.parametrize("attacker", ATTACKERS)
 @pytest.mark.parametrize("forgery", FORGERIES, ids=lambda forgery: forgery.name)
 def test_the_forgery_is_caught_as_documented(
@@ -83,6 +97,7 @@ def test_the_forgery_is_caught_as_documented(
     if attacker == "signer" or forgery.claims is None:
         assert set(forgery.catches) <= answers.failed
         assert set(forgery.open_) <= answers.blind
+    demand_rules(answers)
     caught = bool(forgery.catches or forgery.open_) or bool(expected(forgery, attacker))
     assert (answers.overall is not Verdict.OK) == caught
 

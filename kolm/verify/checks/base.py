@@ -70,6 +70,7 @@ def files_are_pinned(subject: Subject) -> Iterator[Finding]:
             found.get(name, "no such file"),
             "a file that affects the outputs is not the pinned one",
             where=name,
+            rule="B23",
         )
     yield from _template_is_the_bases(subject)
     yield passed(counted(len(found), "file"))
@@ -81,7 +82,9 @@ def _template_is_the_bases(subject: Subject) -> Iterator[Finding]:
         return  # V28 holds it against kolm's own
     own = digest.of_bytes((own_template(subject.auditor.base_folder()) or "").encode())
     another = "the chat template is not the base's own"
-    yield from unless_equal(own, stated["digest"], another, where=f"{LOCK}#/base/template")
+    yield from unless_equal(
+        own, stated["digest"], another, where=f"{LOCK}#/base/template", rule="L13"
+    )
 
 
 def tensors_are_pinned(subject: Subject) -> Iterator[Finding]:
@@ -97,7 +100,11 @@ def tensors_are_pinned(subject: Subject) -> Iterator[Finding]:
     ):
         place = f"{LOCK}#/base/{field}"
         yield from unless_equal(
-            stated, found, "this is another base than the pinned one", where=place
+            stated,
+            found,
+            "this is another base than the pinned one",
+            where=place,
+            rule="B24" if field == "root" else "B25",
         )
     told = f"{counted(len(facts.tensors), 'tensor')}, {facts.parameters:,} parameters"
     if facts.remembered:
@@ -128,11 +135,17 @@ def modules_are_complete(subject: Subject) -> Iterator[Finding]:
         yield from _same_tensor(pair, digests.get(pair.name), loaded)
     left_out = {key for key in stored.keys() - listed.keys() if family.is_left_out(key)}
     for key in sorted(stored.keys() - listed.keys() - left_out):
-        yield failed("a tensor of the checkpoint is not listed", where=MODULES, expected=key)
+        yield failed(
+            "a tensor of the checkpoint is not listed", where=MODULES, expected=key, rule="N5"
+        )
     for key in sorted(listed.keys() - stored.keys()):
-        yield failed("a listed tensor is not in the checkpoint", where=MODULES, found=key)
+        yield failed(
+            "a listed tensor is not in the checkpoint", where=MODULES, found=key, rule="N5"
+        )
     for key in sorted(key for key, count in listed.items() if count > 1):
-        yield failed("a tensor of the checkpoint is listed twice", where=MODULES, found=key)
+        yield failed(
+            "a tensor of the checkpoint is listed twice", where=MODULES, found=key, rule="N5"
+        )
     unread = f", {len(left_out)} that no model reads" if left_out else ""
     yield passed(
         f"{counted(len(stored), 'tensor')}, {len(digests)} compared by their digests in memory"
@@ -168,6 +181,7 @@ def _same_tensor(pair: _Pair, found: Digest | None, loaded: str) -> Iterator[Fin
             where=place,
             expected=list(pair.shape or ()),
             found=parameter["shape"],
+            rule="N4",
         )
     elif found is None and parameter["dtype"] != loaded:
         yield failed(
@@ -175,6 +189,7 @@ def _same_tensor(pair: _Pair, found: Digest | None, loaded: str) -> Iterator[Fin
             where=place,
             expected=" or ".join(sorted({pair.tensors[0].dtype, loaded})),
             found=parameter["dtype"],
+            rule="N4",
         )
     elif found is not None and parameter["before"] != found:
         yield failed(
@@ -182,6 +197,7 @@ def _same_tensor(pair: _Pair, found: Digest | None, loaded: str) -> Iterator[Fin
             where=place,
             expected=found,
             found=parameter["before"],
+            rule="N4",
         )
 
 
@@ -190,7 +206,7 @@ def adapter_fits(subject: Subject) -> Iterator[Finding]:
     facts = subject.base_facts
     family = subject.lock["base"]["family"]
     another = "the base's config names another family"
-    yield from unless_equal(family, facts.model_type, another, where="config.json")
+    yield from unless_equal(family, facts.model_type, another, where="config.json", rule="L1")
     shapes = {tensor.key: tensor.shape for tensor in facts.tensors}
     for entry, name in subject.adapter_names:
         if isinstance(name, DeltaTensor):
@@ -209,6 +225,7 @@ def adapter_fits(subject: Subject) -> Iterator[Finding]:
                 where=f"{WEIGHTS}: {entry.name}",
                 expected=list(shape) if shape else "a tensor of the checkpoint",
                 found=list(entry.shape),
+                rule="N8",
             )
     yield passed(f"{counted(len(subject.adapter), 'tensor')} fit")
 

@@ -60,7 +60,7 @@ def pictures_are_recorded(subject: Subject) -> Iterator[Finding]:
             ("pixel", pixels, facts.pixels),
         ):
             another = f"the picture has another {what} digest"
-            yield from unless_equal(expected, found, another, where=place)
+            yield from unless_equal(expected, found, another, where=place, rule="capture C6")
     yield passed(f"{len(pictures):,} pictures decoded")
 
 
@@ -83,6 +83,7 @@ def near_duplicates_are_counted(subject: Subject) -> Iterator[Finding]:
         stated["across_splits"],
         "the number of near-duplicates differs",
         where=f"{SNAPSHOT}#/near_duplicates/across_splits",
+        rule="S12",
     )
     if stated["policy"] == "drop":
         yield from _dropped_are_twins(subject, source, sides)
@@ -105,6 +106,7 @@ def _dropped_are_twins(
                 where=lines.place(number),
                 expected=side,
                 found=NO_SIDE,
+                rule="S12",
             )
 
 
@@ -122,6 +124,7 @@ def _families_are_named(subject: Subject, source: CaptureReader) -> Iterator[Fin
             image.get("twins", "none"),
             "the picture has other near twins than stated",
             where=f"{lines.place(number)}, picture {image['file']}",
+            rule="S10",
         )
 
 

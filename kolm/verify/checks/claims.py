@@ -96,22 +96,25 @@ def scores_claims_agree(subject: Subject) -> Iterator[Finding]:
     """They name this evaluation, and one signer's verdict is one verdict."""
     scores, results = subject.claims.own_scores(), subject.claims.said(TEST_RESULT)
     if subject.claims.said(KSCORE) and not scores:
-        yield failed("no K-score is about the bundle's own cases", where="pack#/owner")
+        yield failed("no K-score is about the bundle's own cases", rule="K7", where="pack#/owner")
     yield from _measured_after_the_build(subject)
     for name, said in scores:
-        yield from _differs(name, "evaluation", subject.digests[EVALUATION], said["evaluation"])
-        yield from _differs(name, "pack root", subject.pack_root, said["pack"]["root"])
+        yield from _differs(
+            name, "evaluation", subject.digests[EVALUATION], said["evaluation"], "K7"
+        )
+        yield from _differs(name, "pack root", subject.pack_root, said["pack"]["root"], "K7")
     for name, test in results:
         configured = [item["name"] for item in test["configuration"]]
-        yield from _differs(name, "configuration", sorted((EVALUATION, LOCK)), sorted(configured))
+        yield from _differs(name, "configuration", [EVALUATION, LOCK], sorted(configured), "C14")
         for item in test["configuration"]:
             held = subject.digests.get(item["name"])
             expected = hex_of(held) if held else "a member of the bundle"
-            yield from _differs(name, item["name"], expected, item["digest"]["sha256"])
+            yield from _differs(name, item["name"], expected, item["digest"]["sha256"], "C14")
         yield from _floors_agree(subject, name, test)
         if (test["result"] == "PASSED") == bool(test["failedTests"]):
             yield failed(
                 "the result does not follow from its tests",
+                rule="C14",
                 where=f"test result by {name}",
                 found=test["result"],
             )
@@ -122,6 +125,7 @@ def scores_claims_agree(subject: Subject) -> Iterator[Finding]:
         if verdicts and stated not in verdicts:
             yield failed(
                 "one signer states two verdicts",
+                rule="K6",
                 where=f"claims by {name}",
                 expected=" or ".join(sorted(verdicts)),
                 found=stated,
@@ -139,6 +143,7 @@ def _measured_after_the_build(subject: Subject) -> Iterator[Finding]:
         if said["measured_on"] < started:
             yield failed(
                 "the K-score was measured before the build began",
+                rule="K4",
                 where=f"K-score by {name}#/measured_on",
                 expected=f"{started} or later",
                 found=said["measured_on"],
@@ -169,6 +174,7 @@ def _floors_agree(subject: Subject, name: str, said: PredicateTestResult) -> Ite
         if floor["name"] in there or floor["name"] not in here:
             yield failed(
                 "a floor is reported differently than in the evaluation",
+                rule="C14",
                 where=f"test result by {name}",
                 expected=f"{floor['name']} in {side}",
                 found=other if floor["name"] in there else "nowhere",
@@ -177,7 +183,7 @@ def _floors_agree(subject: Subject, name: str, said: PredicateTestResult) -> Ite
     known: set[str] = {floor["name"] for floor in demanded}
     if subject.lock["evaluation"]["floors"]["k"] is not None:
         known.add("k")
-    yield from _differs(name, "list of tests", sorted(known), sorted(tests))
+    yield from _differs(name, "list of tests", sorted(known), sorted(tests), "C14")
 
 
 # What any signer of a kind can recompute, so that two must say the same.
@@ -224,6 +230,8 @@ def _at(value: object, path: tuple[str, ...]) -> object:
     return value
 
 
-def _differs(name: str, field: str, expected: object, found: object) -> Iterator[Finding]:
+def _differs(
+    name: str, field: str, expected: object, found: object, rule: str = ""
+) -> Iterator[Finding]:
     detail = f"the claim states another {field}"
-    yield from unless_equal(expected, found, detail, where=f"claim by {name}")
+    yield from unless_equal(expected, found, detail, rule=rule, where=f"claim by {name}")

@@ -26,7 +26,7 @@ from kolm.format.names import (
 )
 from kolm.records.verification import Finding
 from kolm.verify.check import check
-from kolm.verify.findings import by_rule, failed, from_error, not_checked, passed, unless_equal
+from kolm.verify.findings import failed, from_error, not_checked, passed, unless_equal
 from kolm.verify.subject import Subject
 
 # The fields of the receipt with the rules of docs/format/receipt.md that say what stands there.
@@ -51,8 +51,8 @@ def receipt_follows(subject: Subject, fields: Collection[str]) -> Iterator[Findi
         field = difference.path[0]
         if field in fields:
             yield failed(
-                f"B8, {RECEIPT_RULES[field]}: the receipt is not the one that follows from the "
-                "other members",
+                "the receipt is not the one that follows from the other members",
+                rule=RECEIPT_RULES[field],
                 where=difference.where(RECEIPT),
                 expected=difference.expected,
                 found=difference.found,
@@ -148,7 +148,7 @@ def members_refer(subject: Subject) -> Iterator[Finding]:
     if documents.obstacle(EVALUATION) is None and documents.obstacle(CARD) is None:
         rules.append(("B15", references.card_is_derived))
     for name, rule in rules:
-        yield from (by_rule(name, from_error(error)) for error in rule(documents))
+        yield from (from_error(error)._replace(rule=name) for error in rule(documents))
     yield from _seeds_follow(subject)
     yield from receipt_follows(subject, RECEIPT_RULES.keys() - set(ELSEWHERE))
     steps = subject.receipt["trace"]["steps"]
@@ -182,4 +182,5 @@ def _seeds_follow(subject: Subject) -> Iterator[Finding]:
             stated[label],
             "the seed does not follow from the training's inputs, so it may have been chosen",
             where=f"{LOCK}#/seeds/{label}",
+            rule="L9",
         )

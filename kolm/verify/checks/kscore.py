@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from decimal import Decimal
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from kolm.format.names import EVALUATION, LOCK, PREDICTIONS
 from kolm.records.verification import Finding
@@ -22,6 +22,19 @@ from kolm.verify.subject import Subject
 
 if TYPE_CHECKING:
     from kolm.records.documents import Kscore, KscoreInputs, KscorePack
+
+
+# The fields of a K-score with the rules of docs/format/kscore.md for what stands there.
+_RULES: Final = {
+    "axes": "K2",
+    "composite": "K2",
+    "gate": "K6",
+    "inputs": "K1",
+    "inputs/cost_usd_per_call": "K5",
+    "inputs/latency_calls": "K4",
+    "inputs/p95_latency_us": "K4",
+    "pack": "K8",
+}
 
 
 @check(
@@ -161,6 +174,7 @@ def _by(name: str, claim: Kscore) -> str:
 def _differs(name: str, field: str, expected: object, found: object) -> Finding:
     return failed(
         "the K-score claim differs from what content and formula give",
+        rule=_RULES.get(field) or _RULES[field.partition("/")[0]],
         where=f"K-score by {name}#/{field}",
         expected=expected,
         found=found,

@@ -60,6 +60,7 @@ def _same_row(place: str, stated: ExamplesRow, found: ExamplesRow | None) -> Ite
             where=place,
             expected=_told(found),
             found=_told(stated),
+            rule="X3",
         )
 
 

@@ -25,9 +25,9 @@ def base_is_accepted(subject: Subject) -> Iterator[Finding]:
     """Root, family and licence."""
     policy, base = subject.auditor.policy, subject.lock["base"]
     place = f"{LOCK}#/base"
-    yield from _one_of(policy.base_roots, base["root"], f"{place}/root")
-    yield from _one_of(policy.families, base["family"], f"{place}/family")
-    yield from _one_of(policy.licenses, base["license"], f"{place}/license")
+    yield from _one_of(policy.base_roots, base["root"], "base_roots", f"{place}/root")
+    yield from _one_of(policy.families, base["family"], "families", f"{place}/family")
+    yield from _one_of(policy.licenses, base["license"], "licenses", f"{place}/license")
     demanded = policy.base_roots or policy.families or policy.licenses
     if not demanded:
         yield passed(NOTHING)
@@ -49,7 +49,7 @@ def base_is_accepted(subject: Subject) -> Iterator[Finding]:
 def method_is_accepted(subject: Subject) -> Iterator[Finding]:
     """Words such as 'vision frozen' are computed again from recomputed roles."""
     policy, method = subject.auditor.policy, subject.lock["train"]["method"]["kind"]
-    yield from _one_of(policy.methods, method, f"{LOCK}#/train/method/kind")
+    yield from _one_of(policy.methods, method, "methods", f"{LOCK}#/train/method/kind")
     words = subject.rules.claimed_words(
         (subject.role_of(row).value, row["state"]) for row in subject.modules
     )
@@ -57,6 +57,7 @@ def method_is_accepted(subject: Subject) -> Iterator[Finding]:
         if word not in words:
             yield failed(
                 "a freeze rule of the policy does not hold",
+                rule="freeze",
                 where=MODULES,
                 expected=word,
                 found=", ".join(words),
@@ -76,17 +77,22 @@ def evaluation_is_accepted(subject: Subject) -> Iterator[Finding]:
     if policy.metrics is not None and not _accepts(policy.metrics, evaluation["metric"]):
         yield failed(
             "the policy does not accept the metric, or is stricter",
+            rule="metrics",
             where=f"{place}/metric",
             expected=" or ".join(_words_of(metric) for metric in policy.metrics[:4]),
             found=_words_of(evaluation["metric"]),
         )
-    yield from _one_of(policy.eval_pack_roots, subject.pack_root, f"{LINES} (eval)")
+    yield from _one_of(
+        policy.eval_pack_roots, subject.pack_root, "eval_pack_roots", f"{LINES} (eval)"
+    )
     for demand in score_demands(subject):
         if demand.by == POLICY:
             yield from _unmet(subject, demand)
     yield from _gate_holds(subject)
     if policy.text == "published" and CASES not in subject.documents:
-        yield failed("the policy demands published text, and it was withheld", where=CASES)
+        yield failed(
+            "the policy demands published text, and it was withheld", rule="text", where=CASES
+        )
     yield passed(_met(subject), by=_on_whose_word(subject))
 
 
@@ -114,6 +120,7 @@ def _unmet(subject: Subject, demand: Demand) -> Iterator[Finding]:
     if demand.verdict is Verdict.FAILED:
         yield failed(
             f"{name}: less than the policy demands",
+            rule=demand.name,
             where=EVALUATION,
             expected=demand.demanded,
             found=demand.observed or "",
@@ -168,6 +175,7 @@ def _gate_holds(subject: Subject) -> Iterator[Finding]:
             failing.append(f"K {claim['composite']} below {claim['gate']['k']}")
         yield failed(
             "the gate failed",
+            rule="gate",
             where=f"K-score by {name}",
             expected="passed",
             found=", ".join(failing) or "failed",
@@ -204,7 +212,7 @@ def environment_is_accepted(subject: Subject) -> Iterator[Finding]:
     """By the digest that V08 has recomputed."""
     allowed = subject.auditor.policy.environment_classes
     found = subject.lock["environment"]["class"]
-    yield from _one_of(allowed, found, f"{LOCK}#/environment/class")
+    yield from _one_of(allowed, found, "environment_classes", f"{LOCK}#/environment/class")
     if allowed is None:
         yield passed(NOTHING)
         return
@@ -265,10 +273,13 @@ def _no_score(subject: Subject, demand: PackDemand) -> Iterator[Finding]:
     )
 
 
-def _one_of(allowed: Iterable[str] | None, found: str, where: str) -> Iterator[Finding]:
+def _one_of(
+    allowed: Iterable[str] | None, found: str, clause: str, where: str
+) -> Iterator[Finding]:
     if allowed is not None and found not in allowed:
         yield failed(
             "the policy does not accept this",
+            rule=clause,
             where=where,
             expected=" or ".join(list(allowed)[:4]),
             found=found,

@@ -157,6 +157,7 @@ def _same_bits(case: Digest, run: str, recorded: Said, answer: Said) -> Iterator
                 where=f"{PREDICTIONS}: {case}",
                 expected=then,
                 found=now,
+                rule="P4",
             )
 
 
@@ -170,6 +171,7 @@ def _only_rounding(run: str, turned: int, cases: int) -> Iterator[Finding]:
             where=PREDICTIONS,
             expected="the recorded scores, but for one case in twenty",
             found=f"{turned} other scores",
+            rule="P4",
         )
     elif chance <= DOUBTED:
         yield could_not_look(

@@ -61,7 +61,7 @@ def _globs_expand(subject: Subject) -> Iterator[Finding]:
         covered = subject.rules.expand(stated, names)
         for name in sorted(set(meant) ^ set(covered)):
             why = "is covered but should not be" if name in covered else "is not covered"
-            yield failed(f"R6: a module {why} in {field}", where=f"{MODULES}: {name}")
+            yield failed(f"a module {why} in {field}", where=f"{MODULES}: {name}", rule="R6")
 
 
 def _method_is_the_familys(subject: Subject) -> Iterator[Finding]:
@@ -72,6 +72,7 @@ def _method_is_the_familys(subject: Subject) -> Iterator[Finding]:
             stored[key],
             "the method's settings do not follow from its options and the family's table",
             where=f"{LOCK}#/train/method/{key}",
+            rule="L5",
         )
 
 
@@ -83,6 +84,7 @@ def _papers_are_the_familys(subject: Subject) -> Iterator[Finding]:
             where=f"{LOCK}#/base/papers",
             expected=", ".join(known),
             found=", ".join(papers),
+            rule="L1",
         )
 
 
@@ -102,6 +104,7 @@ def _quantised_as_the_lock_says(subject: Subject) -> Iterator[Finding]:
                 where=f"{LOCK}#/train/quantisation/skip",
                 expected=", ".join(again["skip"]),
                 found=", ".join(stated["skip"]),
+                rule="L12",
             )
         settings = (stated["kind"], stated["double"], stated["block_size"])
     for row in subject.modules:
@@ -112,10 +115,11 @@ def _quantised_as_the_lock_says(subject: Subject) -> Iterator[Finding]:
             expected = settings if layer and parameter["name"] == "weight" else None
             if found != expected:
                 yield failed(
-                    "N14: a parameter is not quantised as lock and family say",
+                    "a parameter is not quantised as lock and family say",
                     where=f"{MODULES}: {row['module']}.{parameter['name']}",
                     expected=_in_words(expected),
                     found=_in_words(found),
+                    rule="N14",
                 )
 
 
@@ -135,6 +139,7 @@ def _template_is_the_familys(subject: Subject) -> Iterator[Finding]:
             where=f"{LOCK}#/base/template",
             expected=" or ".join(ours) or "the base's own",
             found=stated["digest"],
+            rule="L13",
         )
 
 
@@ -167,22 +172,25 @@ def counts_add_up(subject: Subject) -> Iterator[Finding]:
 def _base_is_unchanged(row: ModulesRow) -> Iterator[Finding]:
     for owned in (*row["parameters"], *row["buffers"]):
         place = f"{MODULES}: {row['module']}.{owned['name']}"
-        changed = "N4: a tensor of the base changed during training"
-        yield from unless_equal(owned["before"], owned["after"], changed, where=place)
+        changed = "a tensor of the base changed during training"
+        yield from unless_equal(owned["before"], owned["after"], changed, where=place, rule="N4")
     for owned in row["parameters"]:
         place = f"{MODULES}: {row['module']}.{owned['name']}"
         held = owned.get("quantised")
         if held is not None and held["before"] != held["after"]:
             yield failed(
-                "N4: a quantised weight changed during training",
+                "a quantised weight changed during training",
                 where=place,
                 expected=held["before"],
                 found=held["after"],
+                rule="N14",
             )
         if owned["elements"] != math.prod(owned["shape"]):
-            yield failed("N11: the number of elements is not the product of the shape", where=place)
+            yield failed(
+                "the number of elements is not the product of the shape", where=place, rule="N11"
+            )
         if row["state"] != "trained" and (owned["requires_grad"] or owned["gradient_steps"]):
-            yield failed("N10: a frozen weight was open to training", where=place)
+            yield failed("a frozen weight was open to training", where=place, rule="N10")
 
 
 def _norm_is_stated(row: ModulesRow) -> Iterator[Finding]:
@@ -193,6 +201,7 @@ def _norm_is_stated(row: ModulesRow) -> Iterator[Finding]:
             where=f"{MODULES}: {row['module']}",
             expected="a norm" if adapted else "null",
             found=row["weight_norm"],
+            rule="N12",
         )
 
 
@@ -204,10 +213,11 @@ def _aliases_share_their_tensor(subject: Subject) -> Iterator[Finding]:
         target = known.get(parameter["alias_of"])
         if target is None or "alias_of" in target or target["before"] != parameter["before"]:
             yield failed(
-                "N6: an alias differs from the tensor that it names",
+                "an alias differs from the tensor that it names",
                 where=f"{MODULES}: {name}",
                 expected=target["before"] if target else parameter["alias_of"],
                 found=parameter["before"],
+                rule="N6",
             )
 
 
@@ -216,15 +226,18 @@ def _training_left_traces(row: ModulesRow, steps: int) -> Iterator[Finding]:
         place = f"{MODULES}: {tensor['tensor']}"
         if not 0 < tensor["gradient_steps"] <= steps:
             yield failed(
-                "N9: declared trained, but its number of steps with a gradient is impossible",
+                "declared trained, but its number of steps with a gradient is impossible",
                 where=place,
                 expected=f"1 to {steps}",
                 found=tensor["gradient_steps"],
+                rule="N9",
             )
         if tensor["before"] == tensor["after"]:
-            yield failed("N9: declared trained, but it is what it was before", where=place)
+            yield failed("declared trained, but it is what it was before", where=place, rule="N9")
         if tensor["elements"] != math.prod(tensor["shape"]):
-            yield failed("N11: the number of elements is not the product of the shape", where=place)
+            yield failed(
+                "the number of elements is not the product of the shape", where=place, rule="N11"
+            )
 
 
 def _moments_are_the_optimizers(row: ModulesRow, optimizer: str) -> Iterator[Finding]:
@@ -233,7 +246,8 @@ def _moments_are_the_optimizers(row: ModulesRow, optimizer: str) -> Iterator[Fin
         found = tensor.get("moments", "F32")
         if found != expected:
             yield failed(
-                f"N15: {optimizer} does not hold the moments of such a tensor so",
+                f"{optimizer} does not hold the moments of such a tensor so",
+                rule="N15",
                 where=f"{MODULES}: {tensor['tensor']}",
                 expected=expected,
                 found=found,
@@ -267,6 +281,7 @@ def _training_began_where_it_does(
                 tensor["before"],
                 "the tensor did not start with the initial value of its method",
                 where=f"{MODULES}: {tensor['tensor']}",
+                rule="N9",
             )
 
 
@@ -276,7 +291,9 @@ def _adapter_digests_match(subject: Subject) -> Iterator[Finding]:
         for tensor in row["adapter"]:
             if tensor["tensor"] in listed:
                 yield failed(
-                    "N7: an adapter tensor is listed twice", where=f"{MODULES}: {tensor['tensor']}"
+                    "an adapter tensor is listed twice",
+                    where=f"{MODULES}: {tensor['tensor']}",
+                    rule="N7",
                 )
             listed[tensor["tensor"]] = tensor
     for entry in subject.adapter:
@@ -284,8 +301,9 @@ def _adapter_digests_match(subject: Subject) -> Iterator[Finding]:
         yield from unless_equal(
             stated["after"] if stated else "a row in modules.jsonl",
             tensor_digest(entry.dtype, entry.shape, subject.tensor_bytes(entry)),
-            "N9: the shipped tensor is not the one that training ended with",
+            "the shipped tensor is not the one that training ended with",
             where=f"{WEIGHTS}: {entry.name}",
+            rule="N9",
         )
 
 
@@ -304,4 +322,5 @@ def _base_totals_match(subject: Subject) -> Iterator[Finding]:
                 where=f"{LOCK}#/base/{field}",
                 expected=f"{found:,}",
                 found=f"{stated:,}",
+                rule="B25",
             )

@@ -29,7 +29,7 @@ FAMILY_FACTS = (LOCK, RECEIPT)
 def family_is_known(subject: Subject) -> Iterator[Finding]:
     """An unknown family is never a pass: without a table nothing can be said of roles."""
     stated, summed = subject.lock["base"]["family"], subject.receipt["base"]["family"]
-    yield from unless_equal(stated, summed, "lock and receipt name different families")
+    yield from unless_equal(stated, summed, "lock and receipt name different families", rule="R1")
     if subject.family is None:
         yield could_not_look(
             f"roles not checked: this kolm has no role table for the family {stated}",
@@ -53,11 +53,15 @@ def roles_are_recomputed(subject: Subject) -> Iterator[Finding]:
     for row in subject.modules:
         name, role = row["module"], subject.role_of(row)
         if name <= previous and previous:
-            yield failed("the module is listed twice, or out of order", where=_module(name))
+            yield failed(
+                "the module is listed twice, or out of order", where=_module(name), rule="N1"
+            )
         previous = name
         if role is Role.OTHER:
             yield failed(
-                "the family's table does not have exactly one role for it", where=_module(name)
+                "the family's table does not have exactly one role for it",
+                where=_module(name),
+                rule="N2",
             )
         elif role.value != row["role"]:
             yield failed(
@@ -65,6 +69,7 @@ def roles_are_recomputed(subject: Subject) -> Iterator[Finding]:
                 where=_module(name),
                 expected=role.value,
                 found=row["role"],
+                rule="N2",
             )
         yield from _lists_have_one_order(row)
         for parameter in row["parameters"]:
@@ -75,6 +80,7 @@ def roles_are_recomputed(subject: Subject) -> Iterator[Finding]:
                     where=_module(full),
                     expected=" or ".join(subject.known_family().checkpoint_keys(full)),
                     found=", ".join(parameter["checkpoint"]) or "no key",
+                    rule="N5",
                 )
             for key in parameter["checkpoint"]:
                 if claimed.setdefault(key, full) != full:
@@ -83,12 +89,13 @@ def roles_are_recomputed(subject: Subject) -> Iterator[Finding]:
                         where=_module(full),
                         expected=f"{key} for {claimed[key]} alone",
                         found=key,
+                        rule="N5",
                     )
             alias = parameter.get("alias_of")
             if alias is not None and subject.known_family().aliases.get(full) != alias:
-                yield failed("the family knows no such alias", where=_module(full))
+                yield failed("the family knows no such alias", where=_module(full), rule="N6")
     if not subject.modules:
-        yield failed("no module is listed", where=MODULES)
+        yield failed("no module is listed", where=MODULES, rule="N1")
     yield passed(f"{len(subject.modules)} modules, roles recomputed")
 
 
@@ -97,7 +104,7 @@ def _lists_have_one_order(row: ModulesRow) -> Iterator[Finding]:
     place = _module(row["module"])
     names = [owned["name"] for owned in (*row["parameters"], *row["buffers"])]
     if len(set(names)) != len(names):
-        yield failed("a tensor of the module is listed twice", where=place)
+        yield failed("a tensor of the module is listed twice", where=place, rule="N4")
     for field, listed in (
         ("parameters", [parameter["name"] for parameter in row["parameters"]]),
         ("buffers", [buffer["name"] for buffer in row["buffers"]]),
@@ -109,6 +116,7 @@ def _lists_have_one_order(row: ModulesRow) -> Iterator[Finding]:
                 where=place,
                 expected=", ".join(sorted(listed)),
                 found=", ".join(listed),
+                rule=("N7" if field == "adapter" else "N4"),
             )
 
 
@@ -138,6 +146,7 @@ def tensors_stay_in_scope(subject: Subject) -> Iterator[Finding]:
             yield failed(
                 "the tensor's name is outside the grammar or in no listed module",
                 where=_tensor(entry.name),
+                rule="N8",
             )
         elif isinstance(name, DeltaTensor):
             found.setdefault(name.module, set()).add(entry.name)
@@ -161,6 +170,7 @@ def _delta_may_stand(subject: Subject, name: DeltaTensor) -> Iterator[Finding]:
         yield failed(
             f"the tensor changes a module that is declared {row['state']}",
             where=_tensor(name.tensor),
+            rule="N3",
         )
     if role not in subject.adaptable_roles:
         yield failed(
@@ -168,6 +178,7 @@ def _delta_may_stand(subject: Subject, name: DeltaTensor) -> Iterator[Finding]:
             where=_tensor(name.tensor),
             expected=" or ".join(sorted(subject.adaptable_roles)),
             found=role.value,
+            rule="N3",
         )
 
 
@@ -177,13 +188,17 @@ def _declared_tensors_are_there(subject: Subject, found: dict[str, set[str]]) ->
         stored = found.get(name, set())
         if row["state"] != "frozen" and not stored:
             yield failed(
-                f"declared {row['state']}, but no tensor is shipped for it", where=_module(name)
+                f"declared {row['state']}, but no tensor is shipped for it",
+                where=_module(name),
+                rule="N3",
             )
         if row["state"] == "frozen" and listed:
-            yield failed("declared frozen, but lists adapter tensors", where=_module(name))
+            yield failed(
+                "declared frozen, but lists adapter tensors", where=_module(name), rule="N3"
+            )
         for tensor in sorted(listed ^ stored):
             place = "shipped but not listed" if tensor in stored else "listed but not shipped"
-            yield failed(f"the tensor is {place} in {MODULES}", where=_tensor(tensor))
+            yield failed(f"the tensor is {place} in {MODULES}", where=_tensor(tensor), rule="N7")
 
 
 def _targets_are_the_adapted(subject: Subject) -> Iterator[Finding]:
@@ -193,7 +208,7 @@ def _targets_are_the_adapted(subject: Subject) -> Iterator[Finding]:
     adapted = {name for name, row in rows.items() if row["state"] == "adapted"}
     for name in sorted(wanted ^ adapted):
         why = "is a target but not adapted" if name in wanted else "is adapted but is not a target"
-        yield failed(f"the module {why}", where=_module(name))
+        yield failed(f"the module {why}", where=_module(name), rule="L5")
 
 
 @check(
@@ -208,7 +223,9 @@ def whole_tensors_are_declared(subject: Subject) -> Iterator[Finding]:
     whole: dict[str, set[str]] = {}
     for entry, name in subject.adapter_names:
         if isinstance(name, UnknownTensor):
-            yield failed("the tensor belongs to no listed module", where=_tensor(entry.name))
+            yield failed(
+                "the tensor belongs to no listed module", where=_tensor(entry.name), rule="N8"
+            )
         elif isinstance(name, WholeTensor):
             whole.setdefault(name.module, set()).add(name.parameter)
             yield from _whole_may_stand(subject, name)
@@ -219,6 +236,7 @@ def whole_tensors_are_declared(subject: Subject) -> Iterator[Finding]:
                 yield failed(
                     "declared trained, but its weights are not shipped",
                     where=_module(f"{module}.{parameter}"),
+                    rule="N3",
                 )
     count = sum(len(parameters) for parameters in whole.values())
     yield passed(
@@ -235,6 +253,7 @@ def _whole_may_stand(subject: Subject, name: WholeTensor) -> Iterator[Finding]:
         yield failed(
             f"the tensor replaces weights of a module that is declared {row['state']}",
             where=_tensor(name.tensor),
+            rule="N3",
         )
     if role not in subject.replaceable_roles or not subject.in_projector(name.module):
         yield failed(
@@ -242,6 +261,7 @@ def _whole_may_stand(subject: Subject, name: WholeTensor) -> Iterator[Finding]:
             where=_tensor(name.tensor),
             expected=" or ".join(sorted(subject.replaceable_roles)) or "no tensors trained in full",
             found=role.value,
+            rule="N3",
         )
 
 

@@ -47,13 +47,14 @@ def shapes_are_declared(subject: Subject) -> Iterator[Finding]:
         if row is not None:
             yield from _compare(entry, tuple(row["shape"]), f"{MODULES} lists another shape")
             another, place = f"{MODULES} lists another dtype", _tensor(entry.name)
-            yield from unless_equal(row["dtype"], entry.dtype, another, where=place)
+            yield from unless_equal(row["dtype"], entry.dtype, another, where=place, rule="N7")
         if entry.dtype not in FLOATS:
             yield failed(
                 "the tensor does not hold floating-point numbers",
                 where=_tensor(entry.name),
                 expected=" or ".join(FLOATS),
                 found=entry.dtype,
+                rule="N8",
             )
     yield from _factors_are_whole(subject)
     yield passed(f"{subject.method.kind}, {len(subject.adapter)} shapes")
@@ -74,6 +75,7 @@ def _factors_are_whole(subject: Subject) -> Iterator[Finding]:
                 where=f"{MODULES}: {module}",
                 expected=", ".join(sorted(wanted)) or "a linear layer",
                 found=", ".join(sorted(parts)) or "none",
+                rule="N8",
             )
 
 
@@ -96,6 +98,7 @@ def _compare(
             where=_tensor(entry.name),
             expected="×".join(map(str, expected)) if expected else "a linear layer's weight",
             found="×".join(map(str, entry.shape)),
+            rule="N8",
         )
 
 
@@ -111,6 +114,7 @@ def config_is_derived(subject: Subject) -> Iterator[Finding]:
         yield failed(
             "the config differs from the one derived from lock and modules",
             where=_differing_key(subject, derived),
+            rule="B16",
         )
     yield passed("derived again, byte for byte")
 
@@ -181,6 +185,7 @@ def adapter_does_something(subject: Subject) -> Iterator[Finding]:
             f"{' by more' if norms else ''}",
             where=WEIGHTS,
             expected=subject.method.LEAST,
+            rule="N12",
         )
     told = "norms of weights are as stated; how far fully trained tensors moved needs --base"
     if norms is not None:
@@ -216,6 +221,7 @@ def _norms_are_the_bases(rows: Iterable[ModulesRow], norms: BaseNorms) -> Iterat
                 where=f"{MODULES}: {row['module']}",
                 expected=f"{found:.6g}",
                 found=stated,
+                rule="N12",
             )
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from kolm import canonical, digest
 from kolm.capture import rules
@@ -28,6 +28,18 @@ from kolm.verify.findings import (
     unless_equal,
 )
 from kolm.verify.subject import WITHHELD, Subject
+
+# The parts of evaluation.json with the rules of docs/format/evaluation.md for what stands there.
+_RULES: Final = {
+    "adapter": "E4, E5",
+    "base": "E4, E5",
+    "blind": "E4, E5",
+    "covered": "E3",
+    "floors": "E9",
+    "majority": "E8",
+    "paired": "E6",
+    "slices": "E7",
+}
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -65,6 +77,7 @@ def cases_are_the_leaves(subject: Subject) -> Iterator[Finding]:
             subject.lock["data"]["cases"],
             "the lock names other eval cases than the snapshot's",
             where=f"{LOCK}#/data/cases",
+            rule="B9",
         )
     place = "" if published else " in your capture store"
     yield passed(f"{len(subject.case_ids):,} cases{place} hash to their leaves")
@@ -78,7 +91,7 @@ def _leaves_follow(subject: Subject) -> Iterator[Finding]:
     for number, (case, row) in enumerate(subject.case_rows(), 1):
         where = f"{CASES}:{number}"
         if case <= previous:
-            yield failed("the cases are not sorted by id, each once", where=where)
+            yield failed("the cases are not sorted by id, each once", where=where, rule="S3")
         previous = case
         line = declared.pop(case, None)
         if line is None:
@@ -86,21 +99,26 @@ def _leaves_follow(subject: Subject) -> Iterator[Finding]:
                 "the case is not one of the snapshot's eval captures: it was edited or added",
                 where=where,
                 found=case,
+                rule="S3",
             )
         elif _looks(lines.images[line]) != _looks(row["images"]):
-            yield failed("the case names other pictures than its leaf", where=where, found=case)
+            yield failed(
+                "the case names other pictures than its leaf", where=where, found=case, rule="S2"
+            )
         if official and row["split"] != "eval":
             yield failed(
                 "under an official split a case must be marked eval",
                 where=where,
                 expected="eval",
                 found=row["split"] or "none",
+                rule="S8",
             )
     for leaf in sorted(declared):
         yield failed(
             "a capture that the snapshot puts on the eval side is missing from the cases",
             where=CASES,
             expected=leaf,
+            rule="S3",
         )
 
 
@@ -127,6 +145,7 @@ def _cases_obey_the_rules(subject: Subject) -> Iterator[Finding]:
                 f"the case {does} another: the same pictures and prompt",
                 where=where,
                 found=f"{CASES}:{first}",
+                rule="S13",
             )
         for image in row["images"]:
             described = tuple(image.values())  # canonical, so that the keys have one order
@@ -135,6 +154,7 @@ def _cases_obey_the_rules(subject: Subject) -> Iterator[Finding]:
                     "the picture is described differently than in an earlier case",
                     where=where,
                     found=image["file"],
+                    rule="capture C6",
                 )
 
 
@@ -151,13 +171,19 @@ def every_case_is_answered(subject: Subject) -> Iterator[Finding]:
     declared = subject.declared
     answered = [row["case"] for row in subject.predictions]
     if not declared:
-        yield failed("no case is declared: nothing was evaluated", where=LINES)
+        yield failed("no case is declared: nothing was evaluated", where=LINES, rule="P1")
     for case in sorted(set(declared) - set(answered)):
-        yield failed("a declared case has no prediction", where=PREDICTIONS, expected=case)
+        yield failed(
+            "a declared case has no prediction", where=PREDICTIONS, expected=case, rule="P1"
+        )
     for case in sorted(set(answered) - set(declared)):
-        yield failed("a prediction is for no declared case", where=PREDICTIONS, found=case)
+        yield failed(
+            "a prediction is for no declared case", where=PREDICTIONS, found=case, rule="P1"
+        )
     if answered != declared and set(answered) == set(declared):
-        yield failed("the predictions are not sorted by case, each once", where=PREDICTIONS)
+        yield failed(
+            "the predictions are not sorted by case, each once", where=PREDICTIONS, rule="P1"
+        )
     yield from _batches_follow(subject)
     yield from _answers_end(subject)
     yield passed(f"{len(answered):,} of {len(declared):,} declared cases")
@@ -175,6 +201,7 @@ def _batches_follow(subject: Subject) -> Iterator[Finding]:
                 where=PREDICTIONS,
                 expected=expected,
                 found=sizes[batch],
+                rule="P5",
             )
             return
 
@@ -197,6 +224,7 @@ def _answers_end(subject: Subject) -> Iterator[Finding]:
                 where=f"{PREDICTIONS}: {row['case']}",
                 expected=f"{most}" if cut else f"1 to {most}",
                 found=f"{tokens}",
+                rule="P6",
             )
 
 
@@ -222,6 +250,7 @@ def case_scores_follow(subject: Subject) -> Iterator[Finding]:
             where=f"{PREDICTIONS}: {wrong.case}",
             expected=wrong.computed,
             found=wrong.stated,
+            rule="P7",
         )
     if obstacle:
         yield not_checked(f"{obstacle}; the scores are as stated")
@@ -248,6 +277,7 @@ def evaluation_follows(subject: Subject) -> Iterator[Finding]:
                 subject.evaluation.get(key, "nothing"),
                 f"{key} is not what cases and outputs imply",
                 where=f"{EVALUATION}#/{key}",
+                rule=_RULES.get(key, "E4"),
             )
     if obstacle:
         yield not_checked(
@@ -282,9 +312,13 @@ def text_is_published(subject: Subject) -> Iterator[Finding]:
     """Withholding is allowed and shown; promising and not delivering is not."""
     promised, there = subject.lock["publish"]["text"], CASES in subject.documents
     if promised and not there:
-        yield failed("the lock promises the eval cases, and they are missing", where=CASES)
+        yield failed(
+            "the lock promises the eval cases, and they are missing", where=CASES, rule="E10"
+        )
     elif there and not promised:
-        yield failed("the lock withholds the eval cases, and they are there", where=CASES)
+        yield failed(
+            "the lock withholds the eval cases, and they are there", where=CASES, rule="E10"
+        )
     elif there:
         yield passed("prompts, references and outputs are in the bundle")
     else:

@@ -33,6 +33,7 @@ def claims_are_well_formed(subject: Subject) -> Iterator[Finding]:
                 "a claim of this kind is not made about a bundle",
                 where=state.where,
                 found=state.predicate_type,
+                rule="C10",
             )
     yield passed(counted(len(subject.claims.states), "claim"))
 
@@ -92,6 +93,7 @@ def claims_are_about_this(subject: Subject) -> Iterator[Finding]:
                 where=state.where,
                 expected=subject.content_id or "",
                 found=stated if elsewhere else state.statement.predicate["resourceUri"],
+                rule="C9",
             )
     yield passed("every subject is this manifest")
 

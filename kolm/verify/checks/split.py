@@ -51,6 +51,7 @@ def _near_duplicates_make_sense(subject: Subject) -> Iterator[Finding]:
             where=place,
             expected="0",
             found=across,
+            rule="S12",
         )
     eval_images = subject.snapshot["splits"]["eval"]["images"]
     if across > eval_images:
@@ -59,6 +60,7 @@ def _near_duplicates_make_sense(subject: Subject) -> Iterator[Finding]:
             where=place,
             expected=f"at most {eval_images}",
             found=across,
+            rule="S12",
         )
     smallest: dict[Digest, Digest] = {}
     for picture in (picture for images in subject.lines.images for picture in images):
@@ -66,14 +68,14 @@ def _near_duplicates_make_sense(subject: Subject) -> Iterator[Finding]:
             expected = "twins" if policy == "group" else "none"
             found = picture.get("twins", "none")
             message = "near twins are named exactly where the policy groups them"
-            yield failed(message, where=LINES, expected=expected, found=found)
+            yield failed(message, where=LINES, expected=expected, found=found, rule="S2")
             return
         if policy == "group":
             name = picture["twins"]
             smallest[name] = min(smallest.get(name, picture["pixels"]), picture["pixels"])
     for name, pixels in sorted(smallest.items()):
         message = "near twins are named by the smallest pixel digest among them"
-        yield from unless_equal(pixels, name, message, where=LINES)
+        yield from unless_equal(pixels, name, message, where=LINES, rule="S2")
 
 
 def _carved(subject: Subject) -> bool:
@@ -101,12 +103,14 @@ def _split_follows(subject: Subject) -> Iterator[Finding]:
                 where=lines.place(number),
                 expected=side,
                 found=found,
+                rule="S7" if header["rule"]["kind"] == "hash" else "S8",
             )
     yield from unless_equal(
         dropped,
         near["dropped"],
         "the number of dropped near twins is not the header's",
         where=f"{SNAPSHOT}#/near_duplicates/dropped",
+        rule="S12",
     )
 
 
@@ -155,5 +159,6 @@ def sides_share_no_image(subject: Subject) -> Iterator[Finding]:
                         f"the same picture (by {kind}) is in both {side} and {split}",
                         where=f"{lines.place(first)} and {lines.place(number)}",
                         found=image,
+                        rule="S8",
                     )
     yield passed(f"{counted(len(seen), 'picture')}, each on one side")
