@@ -16,6 +16,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from datetime import date
 from enum import StrEnum
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Literal
@@ -33,6 +34,9 @@ if TYPE_CHECKING:
 _SLOT = "\ue000{}\ue001"
 _SLOT_PATTERN = re.compile("\ue000([0-9]+)\ue001")
 _MARKER = re.compile(r"\{%-?\s*generation\s*-?%\}")
+# A template that writes the date of the day writes this one, so that ids are the same on all days.
+_DAY = date(2025, 1, 1)
+_CLOCK = re.compile(r"""strftime_now\(\s*(["'])([^"'\\]*)\1\s*\)""")
 _PROBE = " \n kolm probe \n "
 
 _NONE: Mapping[str, Any] = MappingProxyType({})
@@ -186,7 +190,7 @@ class _Template:
     """A chat template with the two ways of finding its assistant spans."""
 
     def __init__(self, tokenizer: Tokenizer, source: str, options: Mapping[str, Any]) -> None:
-        self._source = source
+        self._source = dated(source)
         self._names = {**tokenizer.special_tokens_map, **options}
 
     def prompt(self, shape: Shape) -> str:
@@ -249,6 +253,21 @@ class _Template:
         except (TemplateError, TypeError, ValueError) as error:
             raise _refused(f"the template fails on this conversation: {error}") from error
         return rendered[0], [(start, end) for start, end in spans[0]] if marked else []
+
+
+def dated(source: str) -> str:
+    """A template with a fixed date where it writes the day's.
+
+    Raises:
+        Refused: it reads the clock in a way that cannot be told from its text.
+    """
+    text = _CLOCK.sub(lambda call: repr(_DAY.strftime(call.group(2))), source)
+    if re.search(r"strftime_now\s*\(", text):
+        raise _refused(
+            "what the template writes depends on the day",
+            hint="write a fixed date into the base's chat template",
+        )
+    return text
 
 
 def _with_slots(shape: Shape, around: str = "") -> list[dict[str, Any]]:
@@ -334,10 +353,8 @@ def _mark_answers(
     return marked
 
 
-def _refused(message: str) -> KolmError:
-    return Refused(
-        "E_ENCODE_TEMPLATE",
-        message,
-        where="chat template",
-        hint="use a base whose chat template has {% generation %} markers around its answers",
-    )
+def _refused(
+    message: str,
+    hint: str = "use a base whose chat template has {% generation %} markers around its answers",
+) -> KolmError:
+    return Refused("E_ENCODE_TEMPLATE", message, where="chat template", hint=hint)

@@ -9,6 +9,7 @@ library's own class is built without it.
 from __future__ import annotations
 
 import contextlib
+import importlib
 import inspect
 import sys
 from collections.abc import Collection, Iterator
@@ -52,7 +53,8 @@ def load_processor(folder: Path) -> ProcessorMixin:
     stated = {} if size is None else {"size": size, "min_pixels": None, "max_pixels": None}
     own: dict[str, Any] = {"local_files_only": True, "trust_remote_code": False}
     with _making("tokenizer", folder):
-        tokenizer = AutoTokenizer.from_pretrained(folder, **own)
+        # Bases of Mistral that an older library wrote split texts otherwise than they were trained.
+        tokenizer = AutoTokenizer.from_pretrained(folder, fix_mistral_regex=True, **own)
     with _making("image processor", folder):
         images = AutoImageProcessor.from_pretrained(folder, backend="pil", **own, **stated)
     if not isinstance(images, PilBackend):
@@ -78,11 +80,25 @@ def without_videos(model_type: str) -> Any:
     from transformers.models.auto.processing_auto import PROCESSOR_MAPPING_NAMES
 
     whole = getattr(transformers, PROCESSOR_MAPPING_NAMES[model_type])
+    if getattr(whole, "is_dummy", False):
+        whole = _without_torchvision(whole.__module__, whole.__name__)
     module = vars(sys.modules[whole.__module__])
     if module.get(_SPELLED, str) is None:
         module[_SPELLED] = str
     parts = [part for part in whole.get_attributes() if part in _PARTS]
     return type(whole.__name__, (whole,), {"get_attributes": classmethod(lambda cls: parts)})
+
+
+def _without_torchvision(module: str, name: str) -> Any:
+    """A class of processor whose file asks torchvision's image processors for a function that the
+    Pillow ones have too: read with these in their place."""
+    package, _, file = module.rpartition(".")
+    asked = f"{package}.image_{file}"
+    sys.modules[asked] = importlib.import_module(asked.replace("processing_", "processing_pil_"))
+    try:
+        return getattr(importlib.import_module(module), name)
+    finally:
+        del sys.modules[asked]
 
 
 def stated_end_tokens(folder: Path, tokenizer: PreTrainedTokenizerBase) -> bool:

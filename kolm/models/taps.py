@@ -157,6 +157,7 @@ class Tower:
         self._model = model
         self._recorded = [model.get_submodule(name) for name in taps.recorded]
         self._passed = [model.get_submodule(name) for name in taps.passed]
+        self._packed = taps.packed
         self._lock = threading.RLock()
         self._outputs: list[_Output] = []
 
@@ -245,7 +246,8 @@ class Tower:
         for output in self._outputs:
             leaves: list[object] = [None] * output.structure.num_leaves
             for number in output.read:
-                leaves[number] = next(tensors)
+                tensor = next(tensors)
+                leaves[number] = tensor.unsqueeze(0) if self._packed else tensor
             yield output.tap, pytree.tree_unflatten(leaves, output.structure)
 
     def _read(self, calls: Sequence[_Call]) -> Iterator[torch.Tensor]:
@@ -255,7 +257,7 @@ class Tower:
         for call, output in zip(calls, self._outputs, strict=True):
             if (call.tap, call.structure) != (output.tap, output.structure):
                 raise _differs("what a tap gives", str(output.structure), str(call.structure))
-            yield from _picked(call.leaves, output.read)
+            yield from self._picked(call.leaves, output.read)
 
     def _learn(self, calls: Sequence[_Call], inputs: Mapping[str, torch.Tensor]) -> list[_Output]:
         """Which tensors that the taps gave are read: those that a gradient of features reaches."""
@@ -284,7 +286,7 @@ class Tower:
         learned = []
         for call, own in zip(calls, leaves, strict=True):
             numbers = tuple(number for number, value in enumerate(own) if id(value) in read)
-            shapes = tuple(tensor.shape[1:] for tensor in _picked(own, numbers))
+            shapes = tuple(tensor.shape[1:] for tensor in self._picked(own, numbers))
             learned.append(_Output(call.tap, call.structure, numbers, shapes))
         return learned
 
@@ -293,6 +295,14 @@ class Tower:
         if tensor.is_floating_point():
             return stand_in(tensor.shape, self._model.dtype)
         return stand_in(tensor.shape, tensor.dtype) if tensor.ndim > 2 else tensor
+
+    def _picked(
+        self, leaves: Sequence[torch.Tensor | None], numbers: Iterable[int]
+    ) -> Iterator[torch.Tensor]:
+        """Some of the tensors that a tap gave, with pictures along their first axis."""
+        for number in numbers:
+            if (tensor := leaves[number]) is not None:
+                yield tensor.squeeze(0) if self._packed else tensor
 
     def _check(self, recording: Recording) -> None:
         """Refuse a recording that is not of this tower."""
@@ -334,12 +344,6 @@ def _to_this_thread(answer: Answer, stock: Answer) -> Answer:
 def _pass_on(hidden: torch.Tensor, *_: object, **__: object) -> torch.Tensor:
     """One number of each place, which takes part in sums with any width."""
     return hidden[..., :1]
-
-
-def _picked(
-    leaves: Sequence[torch.Tensor | None], numbers: Iterable[int]
-) -> Iterator[torch.Tensor]:
-    return (tensor for number in numbers if (tensor := leaves[number]) is not None)
 
 
 def _as_leaf(value: torch.Tensor | None) -> torch.Tensor | None:

@@ -14,6 +14,7 @@ from kolm.roles import (
     llava,
     llava_next,
     llava_onevision,
+    mistral3,
     qwen2_5_vl,
     qwen2_vl,
     qwen3_5,
@@ -40,6 +41,7 @@ FAMILIES: dict[str, Family] = {
         idefics3,
         smolvlm,
         internvl,
+        mistral3,
     )
 }
 

@@ -70,10 +70,13 @@ class Taps(NamedTuple):
     Attributes:
         recorded: modules whose outputs stand for the tower; recorded once, replayed afterwards.
         passed: modules before them that need not run then: each hands on its first argument.
+        packed: the tower makes one sequence of all pictures, so that its outputs have them along
+            their second axis.
     """
 
     recorded: tuple[str, ...]
     passed: tuple[str, ...] = ()
+    packed: bool = False
 
 
 class Family(NamedTuple):

@@ -18,6 +18,7 @@ from kolm import digest, methods  # noqa: E402
 from kolm.adapters.attach import attach  # noqa: E402
 from kolm.encode.encoder import Encoder  # noqa: E402
 from kolm.encode.examples import Example  # noqa: E402
+from kolm.encode.skeleton import dated  # noqa: E402
 from kolm.errors import Refused  # noqa: E402
 from kolm.models.load import load_model  # noqa: E402
 from kolm.models.pictures import PictureProcessor, picture_processor  # noqa: E402
@@ -342,7 +343,7 @@ def whole_text(pictures: PictureProcessor, encoder: Encoder, capture: dict[str, 
     shown = iter([make_picture(n, 60, 40) for n in range(4)])
     found = pictures.processor.apply_chat_template(
         families.messages(capture, shown),
-        chat_template=encoder._template,
+        chat_template=dated(encoder._template),
         tokenize=True,
         return_dict=True,
         **pictures.table.template_options,

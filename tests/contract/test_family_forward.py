@@ -25,6 +25,7 @@ from kolm.encode.batches import collate  # noqa: E402
 from kolm.encode.encoder import Encoder  # noqa: E402
 from kolm.encode.kept_features import KeptFeatures  # noqa: E402
 from kolm.encode.pictures import PictureReader  # noqa: E402
+from kolm.encode.skeleton import dated  # noqa: E402
 from kolm.errors import Refused  # noqa: E402
 from kolm.models.base import load_base, make_forward  # noqa: E402
 from kolm.models.forward import Forward, LibraryForward  # noqa: E402
@@ -376,7 +377,7 @@ def test_encoded_captures_give_the_logits_of_the_processors_own_batch(
     shown = iter([reader.picture(use) for use in batch.images])
     processed = families.processor(name).apply_chat_template(
         [families.messages(capture, shown) for capture in captures],
-        chat_template=encoder._template,
+        chat_template=dated(encoder._template),
         tokenize=True,
         return_dict=True,
         return_tensors="pt",

@@ -160,3 +160,94 @@ def smollm(*, special: Iterable[str] = ()) -> Any:
         pad_token="<|im_end|>",
         clean_up_tokenization_spaces=False,
     )
+
+
+TEKKEN = (
+    r"[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]*[\p{Ll}\p{Lm}\p{Lo}\p{M}]+"
+    r"|[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]+[\p{Ll}\p{Lm}\p{Lo}\p{M}]*"
+    r"|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n/]*|\s*[\r\n]+|\s+(?!\S)|\s+"
+)
+GLM = _LLAMA3
+
+
+def of_bytes(
+    pattern: str,
+    *,
+    special: Iterable[str] = (),
+    plain: Iterable[str] = (),
+    begins: bool = False,
+    **settings: Any,
+) -> Any:
+    """A tokenizer over bytes without a class of its own.
+
+    Args:
+        pattern: what its words are.
+        special: control tokens that are hidden from what is read.
+        plain: control tokens that are not.
+        begins: whether it writes its ``bos_token`` before every text.
+        settings: its named control tokens.
+    """
+    from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, pre_tokenizers
+    from tokenizers.processors import TemplateProcessing
+    from transformers import PreTrainedTokenizerFast
+
+    vocab, merges = bytes_learned(pattern)
+    core = Tokenizer(models.BPE(vocab=dict(vocab), merges=merges))
+    core.pre_tokenizer = pre_tokenizers.Sequence(
+        [
+            pre_tokenizers.Split(Regex(pattern), behavior="isolated"),
+            pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False),
+        ]
+    )
+    core.decoder = decoders.ByteLevel()
+    core.add_special_tokens(list(special))
+    core.add_tokens([AddedToken(token, normalized=False) for token in plain])
+    if begins:
+        first = settings["bos_token"]
+        core.post_processor = TemplateProcessing(
+            single=f"{first} $A", special_tokens=[(first, core.token_to_id(first))]
+        )
+    return PreTrainedTokenizerFast(tokenizer_object=core, **settings)
+
+
+def gemma(*, special: Iterable[str] = (), plain: Iterable[str] = (), **settings: Any) -> Any:
+    """A tokenizer of Gemma: spaces are characters of words, bytes where nothing else fits, and
+    line ends and tags added to the vocabulary as text.
+
+    Args:
+        special: control tokens that are hidden from what is read.
+        plain: further tokens that are text.
+        settings: of the class, such as the names of control tokens.
+    """
+    from tokenizers import AddedToken, Tokenizer, models, trainers
+    from transformers import GemmaTokenizer
+
+    core = Tokenizer(models.BPE(byte_fallback=True, fuse_unk=True, unk_token="<unk>"))
+    known = ["<pad>", "<eos>", "<bos>", "<unk>", "<mask>"]
+    trainer = trainers.BpeTrainer(
+        vocab_size=480,
+        special_tokens=[*known, *(f"<0x{byte:02X}>" for byte in range(256))],
+        initial_alphabet=[chr(code) for code in range(33, 127)],
+        show_progress=False,
+    )
+    core.train_from_iterator([_WORDS.replace(" ", "▁"), _WORDS.title().replace(" ", "▁")], trainer)
+    learned = json.loads(core.to_str())["model"]
+    merges = [tuple(pair) for pair in learned["merges"]]
+    tokenizer = GemmaTokenizer(vocab=learned["vocab"], merges=merges, **settings)
+    tokenizer.add_tokens([AddedToken(token, special=True, normalized=False) for token in special])
+    lines = ["\n" * count for count in range(1, 6)]
+    tags = ["<table>", "<tr>", "<td>", "</td>", "</tr>", "</table>", "<h1>", "</h1>", *plain]
+    every = [AddedToken(token, special=False, normalized=False) for token in (*lines, *tags)]
+    tokenizer.add_tokens(every)
+    return tokenizer
+
+
+def cohere(*, special: Iterable[str] = ()) -> Any:
+    """A tokenizer of Cohere: pieces of bytes, digits one by one, ``<BOS_TOKEN>`` before a text."""
+    from tokenizers import AddedToken
+    from transformers import CohereTokenizer
+
+    vocab, merges = bytes_learned(_GPT2)
+    tokenizer = CohereTokenizer(vocab=dict(vocab), merges=merges)
+    tokenizer.add_tokens([AddedToken(token, special=True, normalized=False) for token in special])
+    return tokenizer

@@ -104,6 +104,18 @@ def test_a_template_whose_turns_are_no_prefixes_is_refused():
     assert caught.value.code == "E_ENCODE_TEMPLATE"
 
 
+def test_a_template_that_writes_the_date_writes_the_same_on_all_days():
+    capture = make_capture(("user", [0, "what?"]), ("assistant", "red"))
+    dated, fixed = (
+        make_encoder(MARKED.replace("{% for message", start + "{% for message", 1)).encode(capture)
+        for start in ("{{ strftime_now( '%d %b %Y' ) }}", "01 Jan 2025")
+    )
+    assert dated == fixed
+    with pytest.raises(Refused) as caught:
+        make_encoder("{% set how = '%Y' %}{{ strftime_now(how) }}" + MARKED)
+    assert caught.value.code == "E_ENCODE_TEMPLATE"
+
+
 def test_a_template_that_trims_is_followed():
     trimming = MARKED.replace("{{ block.text }}", "{{ block.text | trim }}")
     capture = make_capture(("user", [0, "  what? \n"]), ("assistant", " red "))
