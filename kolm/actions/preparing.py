@@ -338,8 +338,7 @@ def _template(base: BaseRef) -> LockBaseTemplate:
     from kolm.models.pictures import picture_processor  # loads transformers
 
     pictures = picture_processor(base.folder)
-    chosen = choose_template(pictures.processor, pictures.table, pictures.placeholder)
-    return name_template(pictures.processor, chosen)
+    return name_template(pictures, choose_template(pictures))
 
 
 def store_rows(rows: Iterable[Any], place: Project, reporter: Reporter) -> Path:

@@ -12,10 +12,10 @@ tokenised together with the control tokens around it, whose ids are taken off ag
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from functools import lru_cache
 
-from kolm.encode.processing import Tokenizer
+from kolm.encode.processing import AddedToken, Tokenizer
 from kolm.errors import Refused
 
 _CACHED_TEXTS = 65_536  # a question repeats over thousands of images; 64 Ki short texts are ~50 MB
@@ -26,6 +26,10 @@ Span = tuple[int, int]
 class TextEncoder:
     """Tokenises plain text and nothing but plain text.
 
+    Args:
+        tokenizer: of the base.
+        control: of each control token's id the token.
+
     Attributes:
         control_ids: of each control token's name its id.
         control_names: a pattern that matches the names, longest first.
@@ -33,17 +37,16 @@ class TextEncoder:
         ids: `_ids`, which remembers.
     """
 
-    def __init__(self, tokenizer: Tokenizer) -> None:
+    def __init__(self, tokenizer: Tokenizer, control: Mapping[int, AddedToken]) -> None:
         self._tokenizer = tokenizer
-        added = tokenizer.added_tokens_decoder
-        self.control_ids = {str(token): number for number, token in added.items()}
-        self._forbidden = frozenset(added)
+        self.control_ids = {str(token): number for number, token in control.items()}
+        self._forbidden = frozenset(control)
         names = sorted(self.control_ids, key=len, reverse=True)
-        # With no added token at all the pattern must match nothing, not everything.
+        # With no control token at all the pattern must match nothing, not everything.
         self.control_names = re.compile("|".join(map(re.escape, names)) or r"(?!)")
         # Some are tokens only where no letter stands beside them.
-        self._free = {str(token) for token in added.values() if not token.single_word}
-        calm = (str(t) for t in added.values() if not (t.rstrip or t.lstrip or t.single_word))
+        self._free = {str(token) for token in control.values() if not token.single_word}
+        calm = (str(t) for t in control.values() if not (t.rstrip or t.lstrip or t.single_word))
         self.inside = next(calm, "")
         self.ids = lru_cache(maxsize=_CACHED_TEXTS)(self._ids)
 

@@ -62,11 +62,11 @@ class Encoder:
         self._max_seq_length = max_seq_length
         self._max_images = max_images
         self._shrink_images = shrink_images
-        self._texts = TextEncoder(self._tokenizer)
+        self._texts = TextEncoder(self._tokenizer, pictures.control_tokens)
         self._layout = Layout(self._texts)
         self._skeletons: dict[Shape, Skeleton] = {}
-        self._template = choose_template(pictures.processor, pictures.table, pictures.placeholder)
-        found = name_template(pictures.processor, self._template)
+        self._template = choose_template(pictures)
+        found = name_template(pictures, self._template)
         if template not in (None, found):
             raise Refused(
                 "E_ENCODE_OTHER_TEMPLATE",
@@ -161,13 +161,7 @@ class Encoder:
         shape = shape_of(capture["messages"])
         skeleton = self._skeletons.get(shape)
         if skeleton is None:
-            skeleton = build_skeleton(
-                self._tokenizer,
-                self._template,
-                shape,
-                self._pictures.placeholder,
-                self._pictures.table.template_options,
-            )
+            skeleton = build_skeleton(self._pictures, self._template, shape)
             self._skeletons[shape] = skeleton
         return skeleton
 
@@ -234,7 +228,10 @@ class Encoder:
         return self._layout.runs(
             skeleton,
             stop,
-            texts=[text.strip() for text in texts] if skeleton.strips else texts,
+            texts=[
+                text.strip() if number in skeleton.stripped else text
+                for number, text in enumerate(texts)
+            ],
             images=[run.text for run in self._runs(capture, _images_in_order(capture), max_pixels)],
             apart=apart,
         )

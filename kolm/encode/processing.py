@@ -5,6 +5,22 @@ from __future__ import annotations
 from typing import Any, Protocol
 
 
+class AddedToken(Protocol):
+    """The parts of a token that was added to a vocabulary which encoding reads."""
+
+    @property
+    def lstrip(self) -> bool:
+        """Whether it swallows the white space before it."""
+
+    @property
+    def rstrip(self) -> bool:
+        """Whether it swallows the white space after it."""
+
+    @property
+    def single_word(self) -> bool:
+        """Whether it is a token only where no letter stands beside it."""
+
+
 class Tokenizer(Protocol):
     """The parts of a transformers tokenizer that encoding reads."""
 
@@ -15,10 +31,6 @@ class Tokenizer(Protocol):
     @property
     def special_tokens_map(self) -> dict[str, Any]:
         """Names such as ``bos_token`` that a template may read."""
-
-    @property
-    def added_tokens_decoder(self) -> dict[int, Any]:
-        """Every token that is matched as a whole before the text is split."""
 
     def encode(self, text: str, *, add_special_tokens: bool, verbose: bool) -> list[int]:
         """The ids of a text."""

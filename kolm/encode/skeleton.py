@@ -14,19 +14,18 @@ from prefix differences, which are asserted. Source: docs/concepts/training.md.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import date
 from enum import StrEnum
-from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Literal
 
 from kolm import digest
-from kolm.encode.processing import Processor, Tokenizer
+from kolm.encode.processing import Tokenizer
 from kolm.errors import KolmError, Refused
-from kolm.roles import Family
 
 if TYPE_CHECKING:
+    from kolm.models.pictures import PictureProcessor
     from kolm.records.documents import CaptureMessage, LockBaseTemplate
 
 
@@ -39,7 +38,6 @@ _DAY = date(2025, 1, 1)
 _CLOCK = re.compile(r"""strftime_now\(\s*(["'])([^"'\\]*)\1\s*\)""")
 _PROBE = " \n kolm probe \n "
 
-_NONE: Mapping[str, Any] = MappingProxyType({})
 
 Shape = tuple[tuple[str, tuple[str, ...]], ...]
 # What every base can be asked: one question about a picture; and what a captured dialogue adds.
@@ -82,13 +80,14 @@ class Skeleton:
         pieces: in order.
         answer_start: index of the piece that begins the last assistant turn's trained span;
             the pieces before it are exactly the prompt that generation starts from.
-        strips: the template trims white space around each text, so the filler must too.
+        stripped: numbers of the texts around which the template trims white space, so that the
+            filler must too.
     """
 
     prefix: tuple[int, ...]
     pieces: tuple[Piece, ...]
     answer_start: int
-    strips: bool
+    stripped: frozenset[int]
 
 
 def shape_of(messages: Sequence[CaptureMessage]) -> Shape:
@@ -99,81 +98,70 @@ def shape_of(messages: Sequence[CaptureMessage]) -> Shape:
     )
 
 
-def choose_template(processor: Processor, table: Family, placeholder: str) -> str:
+def choose_template(pictures: PictureProcessor) -> str:
     """The template to train and answer with: the base's own, else the family's.
 
     The base's own that can be trained on with single questions alone, as one that hides earlier
     reasoning, gives way too: for a question the family's writes the same prompt.
 
-    Args:
-        processor: of the base.
-        table: of its family.
-        placeholder: the control token that templates write for an image.
-
     Raises:
         Refused: the base's own cannot be trained on, and the family has none that writes the same
             prompts.
     """
-    tokenizer, own = processor.tokenizer, processor.chat_template
+    own, templates = pictures.processor.chat_template, pictures.table.training_templates
     if not isinstance(own, str):
         raise _refused("the base has no chat template")
-    options = table.template_options
     failures = []
     for shape in (_DIALOGUE, _QUESTION):
         try:
-            build_skeleton(tokenizer, own, shape, placeholder, options)
+            build_skeleton(pictures, own, shape)
         except Refused as error:
             failures.append(error)
-    if failures and table.training_templates:
-        prompt = _Template(tokenizer, own, options).prompt(_QUESTION)
-        for ours in table.training_templates:
-            if _Template(tokenizer, ours, options).prompt(_QUESTION) == prompt:
+    if failures and templates:
+        prompt = _Template(pictures, own).prompt(_QUESTION)
+        for ours in templates:
+            if _Template(pictures, ours).prompt(_QUESTION) == prompt:
                 return ours
     if len(failures) == 2:
         raise failures[1]
     return own
 
 
-def name_template(processor: Processor, chosen: str) -> LockBaseTemplate:
+def name_template(pictures: PictureProcessor, chosen: str) -> LockBaseTemplate:
     """What a lock says of the template that was chosen: whose it is, and the digest of its text."""
-    source: Literal["base", "family"] = "base" if chosen == processor.chat_template else "family"
+    own = chosen == pictures.processor.chat_template
+    source: Literal["base", "family"] = "base" if own else "family"
     return {"digest": digest.of_bytes(chosen.encode()), "source": source}
 
 
-def build_skeleton(
-    tokenizer: Tokenizer,
-    source: str,
-    shape: Shape,
-    placeholder: str,
-    options: Mapping[str, Any] = _NONE,
-) -> Skeleton:
+def build_skeleton(pictures: PictureProcessor, source: str, shape: Shape) -> Skeleton:
     """Run a chat template on a shape.
 
     Args:
-        tokenizer: of the base.
+        pictures: the processor of the base.
         source: the template.
         shape: ends with an assistant turn.
-        placeholder: the control token that the template writes for an image.
-        options: what the template is told besides the conversation.
 
     Raises:
         Refused: it fails on the shape, it loses a text or image, or which of its tokens belong to
             an answer cannot be told by position.
     """
-    template = _Template(tokenizer, source, options)
+    tokenizer = pictures.processor.tokenizer
+    template = _Template(pictures, source)
     messages = _with_slots(shape)
     rendered, spans = template.render(messages)
-    pieces, starts = _cut(rendered, tokenizer, placeholder, spans)
+    names = list(map(str, pictures.control_tokens.values()))
+    pieces, starts = _cut(rendered, names, pictures.placeholder, spans)
     _check_complete(pieces, shape)
     trained = _mark_answers(pieces, starts, spans)
-    strips = template.strips(shape, rendered)
+    stripped = template.stripped(shape, rendered)
     answer_start = next(i for i, start in enumerate(starts) if start >= spans[-1][0])
     bos = tokenizer.special_tokens_map.get("bos_token")
     return Skeleton(
         prefix=() if bos and rendered.startswith(str(bos)) else _prefix(tokenizer),
         pieces=tuple(trained),
         answer_start=answer_start,
-        strips=strips,
+        stripped=stripped,
     )
 
 
@@ -189,9 +177,10 @@ def _prefix(tokenizer: Tokenizer) -> tuple[int, ...]:
 class _Template:
     """A chat template with the two ways of finding its assistant spans."""
 
-    def __init__(self, tokenizer: Tokenizer, source: str, options: Mapping[str, Any]) -> None:
+    def __init__(self, pictures: PictureProcessor, source: str) -> None:
         self._source = dated(source)
-        self._names = {**tokenizer.special_tokens_map, **options}
+        special = pictures.processor.tokenizer.special_tokens_map
+        self._names = {**special, **pictures.table.template_options}
 
     def prompt(self, shape: Shape) -> str:
         """What is written before the last turn of a shape is answered."""
@@ -213,15 +202,19 @@ class _Template:
             raise _refused("the generation prompt is not what precedes the answer in training")
         return rendered, spans
 
-    def strips(self, shape: Shape, rendered: str) -> bool:
-        """Whether the template trims the texts; a template that alters them is refused."""
+    def stripped(self, shape: Shape, rendered: str) -> frozenset[int]:
+        """Numbers of the texts that the template trims; one that alters them is refused."""
         probed, _ = self._run(_with_slots(shape, around=_PROBE))
-        if probed == _SLOT_PATTERN.sub(lambda match: _PROBE + match.group() + _PROBE, rendered):
-            return False
-        trimmed = _SLOT_PATTERN.sub(lambda m: (_PROBE + m.group() + _PROBE).strip(), rendered)
-        if probed == trimmed:
-            return True
-        raise _refused("the template alters the texts of a conversation")
+        slots = list(_SLOT_PATTERN.finditer(rendered))
+        trimmed = frozenset(int(s.group(1)) for s in slots if _PROBE + s.group() not in probed)
+
+        def written(slot: re.Match[str]) -> str:
+            text = _PROBE + slot.group() + _PROBE
+            return text.strip() if int(slot.group(1)) in trimmed else text
+
+        if probed != _SLOT_PATTERN.sub(written, rendered):
+            raise _refused("the template alters the texts of a conversation")
+        return trimmed
 
     def _by_prefixes(
         self, messages: list[dict[str, Any]], turns: list[int]
@@ -287,11 +280,11 @@ def _with_slots(shape: Shape, around: str = "") -> list[dict[str, Any]]:
 
 
 def _cut(
-    rendered: str, tokenizer: Tokenizer, placeholder: str, spans: list[tuple[int, int]]
+    rendered: str, names: list[str], placeholder: str, spans: list[tuple[int, int]]
 ) -> tuple[list[Piece], list[int]]:
     """Cut a rendered shape at its slots, control tokens and span borders."""
-    names = sorted(map(str, tokenizer.added_tokens_decoder.values()), key=len, reverse=True)
-    pattern = re.compile("|".join([_SLOT_PATTERN.pattern, *map(re.escape, names)]))
+    longest = sorted(names, key=len, reverse=True)
+    pattern = re.compile("|".join([_SLOT_PATTERN.pattern, *map(re.escape, longest)]))
     borders = sorted({border for span in spans for border in span})
     pieces: list[Piece] = []
     starts: list[int] = []

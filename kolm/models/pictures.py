@@ -7,6 +7,7 @@ decodes no picture. A family that marks rows, tiles or borders needs no code of 
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -62,6 +63,8 @@ class PictureProcessor:
         table: of the family.
         image_token_id: the id that stands for one feature.
         placeholder: the control token that the chat template writes for a picture.
+        control_tokens: by its id every token that is matched as a whole before the text is split
+            and that no text may become.
         sociable: whether a picture among others becomes other tokens than one alone.
     """
 
@@ -74,6 +77,11 @@ class PictureProcessor:
         self._runs: dict[tuple[int, int, int | None, bool], ImageRun] = {}
         self.sociable = COUNTS in processor.image_processor.model_input_names
         self.placeholder = table.placeholder or self._feature
+        self.control_tokens = {
+            number: token
+            for number, token in processor.tokenizer.added_tokens_decoder.items()
+            if token.special or not re.fullmatch(table.text_tokens, str(token))
+        }
 
     def run(
         self, height: int, width: int, max_pixels: int | None = None, *, among: bool = False

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from kolm.errors import Refused
 from kolm.roles import (
+    gemma3,
     idefics3,
     internvl,
     llava,
@@ -42,6 +43,7 @@ FAMILIES: dict[str, Family] = {
         smolvlm,
         internvl,
         mistral3,
+        gemma3,
     )
 }
 

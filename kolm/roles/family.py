@@ -112,6 +112,8 @@ class Family(NamedTuple):
         placeholder: the control token that the chat template writes for an image, where it is not
             the token of one image feature.
         template_options: what its chat templates are told besides the conversation.
+        text_tokens: a regular expression of tokens that were added to the vocabulary and are text
+            all the same, such as tags or runs of line ends. No text can become one of the others.
         training_templates: Jinja texts for bases whose own template cannot be trained on; the
             first that writes the same prompt is taken.
         learning_rates: the least and largest that usually work for an adapter.
@@ -135,6 +137,7 @@ class Family(NamedTuple):
     pixel_limits: bool = False
     placeholder: str | None = None
     template_options: Mapping[str, Any] = _NONE
+    text_tokens: str = ""
     training_templates: tuple[str, ...] = ()
     learning_rates: tuple[Decimal, Decimal] = (Decimal("0.00002"), Decimal("0.0005"))
     license_note: str = ""

@@ -118,7 +118,9 @@ def test_an_adapted_tower_is_all_its_linear_layers_and_no_projector(
     model = model_of(table.model_type)
     expression = table.target_expression(table.lora_leaf_names[:1], vision=True)
     vision = {name for name in hit(model, expression) if table.role_of(name) is not Role.LANGUAGE}
-    assert vision == linears(model, table, Role.VISION)
+    every, config = linears(model, table, Role.VISION), model.config.to_dict()
+    assert vision <= every
+    assert all(table.is_unreachable(f"{name}.weight", config) for name in every - vision)
 
 
 @EVERY
@@ -320,7 +322,10 @@ HONEST = [
     (("user", [0, "user assistant system"]), ("assistant", "assistant")),
     (("user", [0, "1 + 1 = ?"]), ("assistant", "3.14159")),
     (("user", [0, "two  spaces"]), ("assistant", "so  do  I")),
-    (("user", [0, "(brackets) [and] {more}"]), ("assistant", '{"a": [1, 2]}')),
+    (
+        ("user", [0, "(brackets) [and] {more} <table><td>1</td></table>"]),
+        ("assistant", '{"a": [1, 2]}'),
+    ),
     (("user", [0, "emoji 🙂?"]), ("assistant", "🙂🙃")),
     (("user", [0, "x" * 60]), ("assistant", "y" * 60)),
     (("user", [0, "Tab\there"]), ("assistant", "a\tb")),
@@ -365,7 +370,7 @@ def test_ids_are_those_of_the_whole_text_and_labels_the_answers(table: Family, t
     example = encoded(encoder, capture)
     assert list(example.input_ids) == whole_text(pictures, encoder, capture)
     tokenizer = pictures.processor.tokenizer
-    end = tokenizer.eos_token
+    end = families.BASES[table.model_type].end or tokenizer.eos_token
     answers = [content for role, content in turns if role == "assistant"]
     trained = [tokenizer.decode(example.input_ids[a:b]) for a, b in example.trained]
     assert [text.removeprefix(" ") for text in trained] == [f"{answer}{end}" for answer in answers]
@@ -377,8 +382,8 @@ def test_ids_are_those_of_the_whole_text_and_labels_the_answers(table: Family, t
 def test_no_text_forges_a_turn_or_an_image(table: Family) -> None:
     pictures = families.pictures(table.model_type)
     encoder = make_encoder(pictures)
-    control = set(pictures.processor.tokenizer.added_tokens_decoder)
-    names = list(map(str, pictures.processor.tokenizer.added_tokens_decoder.values()))
+    control = set(pictures.control_tokens)
+    names = list(map(str, pictures.control_tokens.values()))
 
     def skeleton(capture: dict[str, Any]) -> list[int]:
         return [number for number in encoded(encoder, capture).input_ids if number in control]
@@ -407,8 +412,6 @@ def test_a_cut_prompt_keeps_images_answers_and_structure(table: Family, limit: i
     (start, end), (first, last) = example.trained[0], full.trained[0]
     assert example.input_ids[start:end] == full.input_ids[first:last]
     assert [use.tokens for use in example.images] == [use.tokens for use in full.images]
-    written = pictures.run(40, 60).text
-    run = pictures.processor.tokenizer.encode(written, add_special_tokens=False)
-    use = example.images[0]
-    assert list(example.input_ids[use.start : use.start + len(run)]) == run
-    assert run.count(pictures.image_token_id) == use.tokens
+    control = pictures.control_tokens
+    kept, before = ([n for n in e.input_ids if n in control] for e in (example, full))
+    assert kept == before

@@ -71,7 +71,7 @@ class World(NamedTuple):
 
     def batch(self, *rows: tuple[int, tuple[int, ...]], side: str = "right") -> Any:
         """Rows of ids, padded on a side; the ids of a row follow from its length alone."""
-        control = self.tokenizer.added_tokens_decoder
+        control = self.pictures.control_tokens
         words = torch.tensor([n for n in range(len(self.tokenizer)) if n not in control])
         every = []
         for length, numbers in rows:

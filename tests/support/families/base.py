@@ -18,12 +18,14 @@ class TinyBase(NamedTuple):
         processor: makes its processor.
         stored: what a published checkpoint holds, of what the library would save.
         sizes: width and height of three pictures: where a family can, each takes other tokens.
+        end: what ends an answer, where it is not what the tokenizer says ends a text.
     """
 
     config: Callable[[Any], Any]
     processor: Callable[[], Any]
     stored: Callable[[dict[str, Any]], dict[str, Any]] | None = None
     sizes: tuple[tuple[int, int], ...] = ((32, 32), (64, 32), (32, 48))
+    end: str = ""
 
 
 def config_of(model_type: str, **settings: Any) -> Any:
