@@ -10,6 +10,7 @@ from __future__ import annotations
 from kolm.errors import Refused
 from kolm.roles import (
     gemma3,
+    glm4v,
     idefics3,
     internvl,
     llava,
@@ -44,6 +45,7 @@ FAMILIES: dict[str, Family] = {
         internvl,
         mistral3,
         gemma3,
+        glm4v,
     )
 }
 

@@ -29,6 +29,7 @@ from kolm.encode.skeleton import dated  # noqa: E402
 from kolm.errors import Refused  # noqa: E402
 from kolm.models.base import load_base, make_forward  # noqa: E402
 from kolm.models.forward import Forward, LibraryForward  # noqa: E402
+from kolm.models.library import quiet_library  # noqa: E402
 from kolm.models.pictures import ImageRun, PictureProcessor  # noqa: E402
 from kolm.models.taps import Recording, join  # noqa: E402
 from kolm.records import codec  # noqa: E402
@@ -375,14 +376,15 @@ def test_encoded_captures_give_the_logits_of_the_processors_own_batch(
     )
     alone = [base.forward.tower.record(reader.shown(use).inputs, 1) for use in batch.images]
     shown = iter([reader.picture(use) for use in batch.images])
-    processed = families.processor(name).apply_chat_template(
-        [families.messages(capture, shown) for capture in captures],
-        chat_template=dated(encoder._template),
-        tokenize=True,
-        return_dict=True,
-        return_tensors="pt",
-        processor_kwargs={"padding": True, "padding_side": "right"},
-    )
+    with quiet_library():  # some warn of their own code
+        processed = families.processor(name).apply_chat_template(
+            [families.messages(capture, shown) for capture in captures],
+            chat_template=dated(encoder._template),
+            tokenize=True,
+            return_dict=True,
+            return_tensors="pt",
+            processor_kwargs={"padding": True, "padding_side": "right"},
+        )
     assert torch.equal(processed["input_ids"], batch.input_ids)
     with torch.no_grad():
         stock = base.model(**processed).logits
