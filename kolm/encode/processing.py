@@ -1,4 +1,4 @@
-"""Encode: what encoding needs of a processor, and nothing more of it."""
+"""Encode: what encoding needs of a tokenizer, and nothing more of it."""
 
 from __future__ import annotations
 
@@ -39,19 +39,3 @@ class Tokenizer(Protocol):
         self, text: str, *, add_special_tokens: bool, return_offsets_mapping: bool, verbose: bool
     ) -> Any:
         """Ids and, for each, the characters that it stands for."""
-
-
-class Processor(Protocol):
-    """The parts of a transformers processor that encoding reads."""
-
-    @property
-    def tokenizer(self) -> Any:
-        """The tokenizer."""
-
-    @property
-    def image_processor(self) -> Any:
-        """The image processor."""
-
-    @property
-    def chat_template(self) -> Any:
-        """The Jinja template, if the processor holds it."""

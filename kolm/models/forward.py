@@ -82,6 +82,15 @@ class Forward(Protocol):
         """
 
 
+def logits_of(model: PreTrainedModel, hidden: torch.Tensor) -> torch.Tensor:
+    """Logits of last hidden states, as the library's own forward pass computes them."""
+    import torch
+
+    logits: torch.Tensor = model.get_output_embeddings()(hidden)
+    cap = getattr(model.config.get_text_config(), "final_logit_softcapping", None)
+    return logits if cap is None else torch.tanh(logits / cap) * cap
+
+
 class LibraryForward:
     """The forward pass of any family whose table names its taps.
 

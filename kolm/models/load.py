@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from kolm import roles
 from kolm.errors import Refused, Usage, missing_extra
 from kolm.models.library import hide_torchvision, quiet_library
 from kolm.models.resolve import BaseRef, read_config, resolve_base
@@ -17,6 +18,12 @@ __all__ = ["BaseRef", "load_model", "resolve_base"]
 
 # Scaled dot-product attention is deterministic on the CPU and the fastest that needs no extra.
 ATTENTION = "sdpa"
+
+
+def attention_of(model_type: str, attention: str = ATTENTION) -> dict[str, str]:
+    """The attention implementation of each part of a model, the whole named by the empty text."""
+    table = roles.FAMILIES.get(model_type)
+    return {"": attention, **dict.fromkeys(table.eager if table else (), "eager")}
 
 
 def load_model(
@@ -46,13 +53,13 @@ def load_model(
         raise Usage(
             "E_MODEL_DTYPE", "unknown precision", expected="float32 or bfloat16", found=dtype
         )
-    read_config(folder)
+    config = read_config(folder)
     try:
         with quiet_library():
             model, report = AutoModelForImageTextToText.from_pretrained(
                 folder,
                 dtype=getattr(torch, dtype),
-                attn_implementation=attention,
+                attn_implementation=attention_of(str(config.get("model_type")), attention),
                 local_files_only=True,
                 trust_remote_code=False,
                 use_safetensors=True,

@@ -234,9 +234,13 @@ def widened(height: int, width: int, most: int) -> tuple[int, int]:
 
 
 def _form(inputs: Mapping[str, torch.Tensor]) -> tuple[int, ...]:
-    """Numbers of small whole-number tensors (grids, sizes), and shapes of all others, by name."""
+    """Of the tensors by name: numbers of small whole ones (grids, sizes), largest numbers of those
+    with three axes (places in a grid), and shapes of all others."""
     numbers: list[int] = []
     for _, tensor in sorted(inputs.items()):
-        told = not tensor.is_floating_point() and tensor.ndim <= 2
-        numbers += tensor.flatten().tolist() if told else tensor.shape
+        if tensor.is_floating_point() or tensor.ndim > 3:
+            numbers += tensor.shape
+        else:
+            told = tensor if tensor.ndim < 3 else tensor.amax((0, 1))
+            numbers += told.flatten().tolist()
     return tuple(numbers)

@@ -71,12 +71,18 @@ def load_processor(folder: Path) -> ProcessorMixin:
         if "video_processor" in inspect.signature(kind).parameters:
             settings["video_processor"] = None
         settings["chat_template"] = own_template(folder)
-        return kind.from_args_and_dict([images, tokenizer], settings)
+        missing = dict.fromkeys(set(kind.__base__.get_attributes()) - set(_PARTS))
+        parts = {"image_processor": images, "tokenizer": tokenizer}
+        return kind.from_args_and_dict([], settings, **missing, **parts)
 
 
 def without_videos(model_type: str) -> Any:
-    """The library's class of processor for a family, with pictures and text alone."""
+    """The library's class of processor for a family, with pictures and text alone.
+
+    What it would need for sounds or videos is given as None.
+    """
     import transformers
+    from transformers import ProcessorMixin
     from transformers.models.auto.processing_auto import PROCESSOR_MAPPING_NAMES
 
     whole = getattr(transformers, PROCESSOR_MAPPING_NAMES[model_type])
@@ -86,7 +92,15 @@ def without_videos(model_type: str) -> Any:
     if module.get(_SPELLED, str) is None:
         module[_SPELLED] = str
     parts = [part for part in whole.get_attributes() if part in _PARTS]
-    return type(whole.__name__, (whole,), {"get_attributes": classmethod(lambda cls: parts)})
+
+    class Parts(ProcessorMixin):  # type: ignore[misc,unused-ignore]
+        """What the class hands on to when it is made: here it need not have all parts."""
+
+        def __init__(self, *args: Any, **named: Any) -> None:
+            super().__init__(*args, **{n: part for n, part in named.items() if part is not None})
+
+    own = {"get_attributes": classmethod(lambda cls: parts)}
+    return type(whole.__name__, (whole, Parts), own)
 
 
 def _without_torchvision(module: str, name: str) -> Any:

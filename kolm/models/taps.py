@@ -294,7 +294,7 @@ class Tower:
         """An input as a recording keeps it: what has places in a picture is only pixels."""
         if tensor.is_floating_point():
             return stand_in(tensor.shape, self._model.dtype)
-        return stand_in(tensor.shape, tensor.dtype) if tensor.ndim > 2 else tensor
+        return stand_in(tensor.shape, tensor.dtype) if tensor.ndim > 3 else tensor
 
     def _picked(
         self, leaves: Sequence[torch.Tensor | None], numbers: Iterable[int]

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from kolm.models.forward import logits_of
+
 if TYPE_CHECKING:
     import torch
 
@@ -26,8 +28,7 @@ def label_logits(base: LoadedBase, batch: Batch, pictures: Recording | None) -> 
     """
     hidden = base.forward.hidden(batch, pictures)
     chosen = hidden.reshape(-1, hidden.shape[-1]).index_select(0, batch.label_rows)
-    logits: torch.Tensor = base.model.get_output_embeddings()(chosen)
-    return logits
+    return logits_of(base.model, chosen)
 
 
 def summed_loss(base: LoadedBase, batch: Batch, pictures: Recording | None) -> torch.Tensor:

@@ -10,6 +10,7 @@ from __future__ import annotations
 from kolm.errors import Refused
 from kolm.roles import (
     gemma3,
+    gemma4,
     glm4v,
     idefics3,
     internvl,
@@ -45,6 +46,7 @@ FAMILIES: dict[str, Family] = {
         internvl,
         mistral3,
         gemma3,
+        gemma4,
         glm4v,
     )
 }

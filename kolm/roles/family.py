@@ -45,7 +45,8 @@ class Stack(NamedTuple):
     Attributes:
         blocks: in-memory name of the module list, for example ``model.language_model.layers``.
         leaves: for each leaf name its parents inside the block, for example
-            ``{"q_proj": ("self_attn",)}``. Not every block need have every parent.
+            ``{"q_proj": ("self_attn",)}``; the empty name stands for the block itself. Not every
+            block need have every parent.
     """
 
     blocks: str
@@ -58,7 +59,7 @@ class Stack(NamedTuple):
             for parent in self.leaves[leaf]:
                 parents.setdefault(parent, []).append(re.escape(leaf))
         inner = "|".join(
-            rf"{re.escape(parent)}\.(?:{'|'.join(names)})"
+            rf"{re.escape(parent)}\.(?:{'|'.join(names)})" if parent else "|".join(names)
             for parent, names in sorted(parents.items())
         )
         return rf"{re.escape(self.blocks)}\.[0-9]+\.(?:{inner})"
@@ -107,6 +108,8 @@ class Family(NamedTuple):
             `modules_to_save` cannot train: they stay frozen.
         aliases: parameters that share the storage of another one when the embeddings are tied.
         unreachable: regular expressions of a base's parameters that no gradient can reach.
+        eager: parts of its config whose attention the library does not compute by torch's scaled
+            dot product.
         pixel_limits: whether its image processor keeps a picture between a least and a most number
             of pixels (``size`` in its settings), and so can be asked for fewer.
         placeholder: the control token that the chat template writes for an image, where it is not
@@ -134,6 +137,7 @@ class Family(NamedTuple):
     bare: tuple[str, ...] = ()
     aliases: Mapping[str, str] = _NONE
     unreachable: Callable[[Config], tuple[str, ...]] = lambda config: ()
+    eager: tuple[str, ...] = ()
     pixel_limits: bool = False
     placeholder: str | None = None
     template_options: Mapping[str, Any] = _NONE

@@ -56,8 +56,12 @@ def make_model(model_type: str, seed: int = 0, scale: float = 1.0) -> Any:
     import torch
     from transformers import AutoModelForImageTextToText
 
+    from kolm.models.load import attention_of
+
     torch.manual_seed(seed)
-    made = AutoModelForImageTextToText.from_config(config(model_type), attn_implementation="sdpa")
+    made = AutoModelForImageTextToText.from_config(
+        config(model_type), attn_implementation=attention_of(model_type)
+    )
     with torch.no_grad():  # the library starts some at constants, which hides mistakes
         for parameter in made.parameters():
             if parameter.ndim == 1:
@@ -79,7 +83,9 @@ def published(model_type: str) -> Any:
     from transformers import AutoModelForImageTextToText
 
     with torch.device("meta"):
-        return AutoModelForImageTextToText.from_config(config_of(model_type))
+        return AutoModelForImageTextToText.from_config(
+            config_of(model_type, **BASES[model_type].published)
+        )
 
 
 def save(model_type: str, folder: Path) -> Path:

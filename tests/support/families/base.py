@@ -6,7 +6,8 @@ No entry names a published base; what a template here writes is what theirs writ
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 
@@ -18,6 +19,7 @@ class TinyBase(NamedTuple):
         processor: makes its processor.
         stored: what a published checkpoint holds, of what the library would save.
         sizes: width and height of three pictures: where a family can, each takes other tokens.
+        published: settings of the published model that the library's default config does not have.
         end: what ends an answer, where it is not what the tokenizer says ends a text.
     """
 
@@ -26,6 +28,7 @@ class TinyBase(NamedTuple):
     stored: Callable[[dict[str, Any]], dict[str, Any]] | None = None
     sizes: tuple[tuple[int, int], ...] = ((32, 32), (64, 32), (32, 48))
     end: str = ""
+    published: Mapping[str, Any] = MappingProxyType({})
 
 
 def config_of(model_type: str, **settings: Any) -> Any:

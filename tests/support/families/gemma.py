@@ -56,4 +56,72 @@ def _gemma3_config(tokenizer: Any) -> Any:
     )
 
 
-BASES = {"gemma3": TinyBase(_gemma3_config, _gemma3_processor, end="<end_of_turn>")}
+# A system turn of its own, all texts trimmed, white space around an image.
+_GEMMA4 = (
+    "{{ bos_token }}{% for message in messages %}"
+    "{{ '<|turn>' + ('model' if message.role == 'assistant' else message.role) + '\n' }}"
+    "{% for block in message.content %}{% if block.type == 'image' %}{{ '\n\n<|image|>\n\n' }}"
+    "{% else %}{{ block.text | trim }}{% endif %}{% endfor %}{{ '<turn|>\n' }}{% endfor %}"
+    "{% if add_generation_prompt %}{{ '<|turn>model\n' }}{% endif %}"
+)
+_NAMED4 = {
+    "boi_token": "<|image>", "eoi_token": "<image|>", "image_token": "<|image|>",
+    "boa_token": "<|audio>", "eoa_token": "<audio|>", "audio_token": "<|audio|>",
+}  # fmt: skip
+
+
+def _gemma4_processor() -> Any:
+    from transformers.models.gemma4.image_processing_pil_gemma4 import Gemma4ImageProcessorPil
+
+    from kolm.models.processor import without_videos
+
+    special = ("<|turn>", "<turn|>", "<|think|>", "<|channel>", "<channel|>")
+    return without_videos("gemma4")(
+        feature_extractor=None,
+        image_processor=Gemma4ImageProcessorPil(patch_size=4, max_soft_tokens=70),
+        tokenizer=texts.gemma(special=special, extra_special_tokens=_NAMED4),
+        video_processor=None,
+        image_seq_length=70,
+        chat_template=_GEMMA4,
+    )
+
+
+def _gemma4_config(tokenizer: Any) -> Any:
+    id_of = tokenizer.convert_tokens_to_ids
+    return config_of(
+        "gemma4",
+        text_config=decoder(
+            tokenizer, num_hidden_layers=4, num_kv_shared_layers=2, sliding_window=24,
+            layer_types=["sliding_attention", "full_attention"] * 2, global_head_dim=32,
+            hidden_size_per_layer_input=8, vocab_size_per_layer_input=len(tokenizer),
+            final_logit_softcapping=30.0, use_bidirectional_attention="vision",
+        ),
+        vision_config={
+            "hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 2,
+            "num_attention_heads": 2, "num_key_value_heads": 2, "head_dim": 16, "patch_size": 4,
+            "position_embedding_size": 256, "use_clipped_linears": True,
+        },
+        audio_config={
+            "hidden_size": 32, "num_hidden_layers": 1, "num_attention_heads": 2,
+            "subsampling_conv_channels": [8, 8], "output_proj_dims": 32,
+        },
+        boi_token_id=id_of("<|image>"),
+        eoi_token_id=id_of("<image|>"),
+        image_token_id=id_of("<|image|>"),
+        video_token_id=id_of("<|video|>"),
+        boa_token_id=id_of("<|audio>"),
+        eoa_token_index=id_of("<audio|>"),
+        audio_token_id=id_of("<|audio|>"),
+        **{**ids_of(tokenizer), "eos_token_id": [tokenizer.eos_token_id, id_of("<turn|>")]},
+    )  # fmt: skip
+
+
+BASES = {
+    "gemma3": TinyBase(_gemma3_config, _gemma3_processor, end="<end_of_turn>"),
+    "gemma4": TinyBase(
+        _gemma4_config,
+        _gemma4_processor,
+        end="<turn|>",
+        published={"vision_config": {}, "audio_config": {}},
+    ),
+}
