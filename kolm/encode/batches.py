@@ -26,6 +26,8 @@ class Batch:
         input_ids: (batch, length) int64.
         attention_mask: (batch, length) int64, 1 where an example is.
         image_mask: (batch, length) int64, 1 where an image token is.
+        answer_mask: (batch, length) int64, 1 from the first answer on; in what fills up on the
+            right too.
         image_rows: rows of all image tokens, in the order of `images`.
         images: the images of all examples, in order.
         label_rows: rows whose hidden state predicts a label (one before the label).
@@ -36,6 +38,7 @@ class Batch:
     input_ids: torch.Tensor
     attention_mask: torch.Tensor
     image_mask: torch.Tensor
+    answer_mask: torch.Tensor
     image_rows: torch.Tensor
     images: tuple[ImageUse, ...]
     label_rows: torch.Tensor
@@ -70,6 +73,7 @@ def collate(
     shape = (len(examples), length)
     ids = np.full(shape, pad_token_id, dtype=np.int64)
     mask = np.zeros(shape, dtype=np.int64)
+    answered = np.zeros(shape, dtype=np.int64)
     label_rows: list[np.ndarray] = []
     label_ids: list[int] = []
     for row, example in enumerate(examples):
@@ -77,6 +81,7 @@ def collate(
         start = length - own if side == "left" else 0
         ids[row, start : start + own] = example.input_ids
         mask[row, start : start + own] = 1
+        answered[row, start + example.prefix :] = 1
         offset = row * length + start
         for first, end in example.trained:
             label_rows.append(np.arange(offset + first - 1, offset + end - 1))
@@ -86,6 +91,7 @@ def collate(
         input_ids=torch.from_numpy(ids),
         attention_mask=torch.from_numpy(mask),
         image_mask=torch.from_numpy(shown.astype(np.int64)),
+        answer_mask=torch.from_numpy(answered),
         image_rows=torch.from_numpy(np.flatnonzero(shown)),
         images=tuple(use for example in examples for use in example.images),
         label_rows=torch.from_numpy(

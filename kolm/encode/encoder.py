@@ -7,6 +7,7 @@ image has) is asked of its runtime; the budget's order is in `budget.py`.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import takewhile
 from typing import TYPE_CHECKING, Self
 
 from kolm.digest import Digest
@@ -252,6 +253,7 @@ class Encoder:
         ids: list[int] = []
         spans: list[tuple[int, int]] = []
         uses: list[ImageUse] = []
+        prefix = sum(len(run.ids) for run in takewhile(lambda run: not run.trained, runs))
         for run in runs:
             start, end = len(ids), len(ids) + len(run.ids)
             ids.extend(run.ids)
@@ -283,6 +285,7 @@ class Encoder:
         return Example(
             position=position,
             input_ids=tuple(ids),
+            prefix=prefix,
             trained=tuple(spans),
             images=tuple(uses),
             cut_tokens=cut_tokens,

@@ -39,6 +39,7 @@ class Example:
         position: the capture's 0-based number among the snapshot's lines of its side; -1 where
             that means nothing.
         input_ids: the whole conversation, images expanded to one token a feature.
+        prefix: how many of them stand before the first answer.
         trained: half-open spans of positions that are labels; none in a prompt.
         images: in the order of their tokens.
         cut_tokens: prompt tokens that the budget took out.
@@ -46,6 +47,7 @@ class Example:
 
     position: int
     input_ids: tuple[int, ...]
+    prefix: int
     trained: tuple[tuple[int, int], ...]
     images: tuple[ImageUse, ...]
     cut_tokens: int = 0

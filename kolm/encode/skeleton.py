@@ -109,6 +109,8 @@ def choose_template(pictures: PictureProcessor) -> str:
             prompts.
     """
     own, templates = pictures.processor.chat_template, pictures.table.training_templates
+    if own is None and templates and not pictures.table.template_published:
+        return templates[0]
     if not isinstance(own, str):
         raise _refused("the base has no chat template")
     failures = []

@@ -97,4 +97,6 @@ def quantised(
 def make_forward(model: PreTrainedModel, table: roles.Family) -> Forward:
     """The forward pass of a model: its family's own where there is one, else the library's."""
     tower = Tower(model, table.taps(model.config.to_dict()))
-    return WRITTEN.get(table.model_type, LibraryForward)(model, tower)
+    if table.model_type in WRITTEN:
+        return WRITTEN[table.model_type](model, tower)
+    return LibraryForward(model, tower, prefix_attention=table.prefix_attention)

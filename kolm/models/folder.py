@@ -175,7 +175,8 @@ def _image_processor(folder: Path, config: dict[str, Any]) -> Iterator[KolmError
 
 
 def _template(folder: Path, config: dict[str, Any]) -> Iterator[KolmError]:
-    if own_template(folder) is None:
+    table = roles.FAMILIES.get(str(config.get("model_type")))
+    if own_template(folder) is None and (table is None or table.template_published):
         yield Refused(
             "E_ENCODE_TEMPLATE",
             "the base has no chat template",

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     import torch
     from transformers import PreTrainedModel
 
-# Under these names models take what marks the tokens of pictures with 1.
+# Under these names models take what marks the tokens of pictures with 1, or those of answers.
 _MARKS = ("mm_token_type_ids", "token_type_ids")
 
 
@@ -40,6 +40,10 @@ class Tokens(Protocol):
     @property
     def image_mask(self) -> torch.Tensor:
         """(batch, length) int64, 1 where the feature of a picture goes."""
+
+    @property
+    def answer_mask(self) -> torch.Tensor:
+        """(batch, length) int64, 1 from the first answer of a row on."""
 
     @property
     def image_rows(self) -> torch.Tensor:
@@ -97,10 +101,14 @@ class LibraryForward:
     Args:
         model: a vision-language model of transformers, PEFT's layers in place or not.
         tower: its tower.
+        prefix_attention: whether what stands before the first answer sees all of itself.
     """
 
-    def __init__(self, model: PreTrainedModel, tower: Tower) -> None:
+    def __init__(
+        self, model: PreTrainedModel, tower: Tower, *, prefix_attention: bool = False
+    ) -> None:
         self.tower = tower
+        self._prefix_attention = prefix_attention
         self._model = model
         accepted = inspect.signature(model.forward).parameters
         self._answering = threading.Lock()  # what a base says of sampling is put aside meanwhile
@@ -115,7 +123,7 @@ class LibraryForward:
         """Last hidden states of right-padded rows: (batch, length, width).
 
         There is no attention mask: under causal attention no token sees the padding that follows
-        it, and hidden states of padding are never read.
+        it, and hidden states of padding are never read. No padding is part of a prefix.
         """
         with self._showing(pictures) as inputs:
             out = self._model.model(
@@ -156,7 +164,8 @@ class LibraryForward:
         return read_rows(out[:, tokens.input_ids.shape[1] :].tolist(), end_ids)
 
     def _marked(self, tokens: Tokens) -> dict[str, torch.Tensor]:
-        return dict.fromkeys(self._marks, tokens.image_mask)
+        marked = tokens.answer_mask if self._prefix_attention else tokens.image_mask
+        return dict.fromkeys(self._marks, marked)
 
     @contextlib.contextmanager
     def _showing(self, pictures: Recording | None) -> Iterator[dict[str, torch.Tensor]]:

@@ -20,10 +20,10 @@ __all__ = ["BaseRef", "load_model", "resolve_base"]
 ATTENTION = "sdpa"
 
 
-def attention_of(model_type: str, attention: str = ATTENTION) -> dict[str, str]:
+def attention_of(config: roles.Config, attention: str = ATTENTION) -> dict[str, str]:
     """The attention implementation of each part of a model, the whole named by the empty text."""
-    table = roles.FAMILIES.get(model_type)
-    return {"": attention, **dict.fromkeys(table.eager if table else (), "eager")}
+    table = roles.FAMILIES.get(str(config.get("model_type")))
+    return {"": attention, **dict.fromkeys(table.eager(config) if table else (), "eager")}
 
 
 def load_model(
@@ -59,7 +59,7 @@ def load_model(
             model, report = AutoModelForImageTextToText.from_pretrained(
                 folder,
                 dtype=getattr(torch, dtype),
-                attn_implementation=attention_of(str(config.get("model_type")), attention),
+                attn_implementation=attention_of(config, attention),
                 local_files_only=True,
                 trust_remote_code=False,
                 use_safetensors=True,

@@ -31,7 +31,7 @@ LONGEST_SIDES = 200  # transformers, smart_resize: a longer side is refused
 _MOST_PIXELS = 2**24
 # By this name a processor tells how many pictures a sample has, where that changes their tokens.
 COUNTS = "batch_num_images"
-_TEXT_OUTPUTS = {"input_ids", "attention_mask", "token_type_ids", "mm_token_type_ids"}
+_TEXT_OUTPUTS = {"input_ids", "attention_mask", "token_type_ids", "mm_token_type_ids", "labels"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

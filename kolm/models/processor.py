@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import contextlib
 import importlib
-import inspect
 import sys
 from collections.abc import Collection, Iterator
 from pathlib import Path
@@ -68,8 +67,6 @@ def load_processor(folder: Path) -> ProcessorMixin:
     with _making("processor", folder):
         kind = without_videos(table.model_type)
         settings, _ = kind.get_processor_dict(folder, local_files_only=True)
-        if "video_processor" in inspect.signature(kind).parameters:
-            settings["video_processor"] = None
         settings["chat_template"] = own_template(folder)
         missing = dict.fromkeys(set(kind.__base__.get_attributes()) - set(_PARTS))
         parts = {"image_processor": images, "tokenizer": tokenizer}

@@ -18,6 +18,7 @@ from kolm.roles import (
     llava_next,
     llava_onevision,
     mistral3,
+    paligemma,
     qwen2_5_vl,
     qwen2_vl,
     qwen3_5,
@@ -47,6 +48,7 @@ FAMILIES: dict[str, Family] = {
         mistral3,
         gemma3,
         gemma4,
+        paligemma,
         glm4v,
     )
 }

@@ -108,8 +108,9 @@ class Family(NamedTuple):
             `modules_to_save` cannot train: they stay frozen.
         aliases: parameters that share the storage of another one when the embeddings are tied.
         unreachable: regular expressions of a base's parameters that no gradient can reach.
-        eager: parts of its config whose attention the library does not compute by torch's scaled
-            dot product.
+        eager: parts of a base's config whose attention the library does not compute by torch's
+            scaled dot product.
+        prefix_attention: whether what stands before the first answer sees all of itself.
         pixel_limits: whether its image processor keeps a picture between a least and a most number
             of pixels (``size`` in its settings), and so can be asked for fewer.
         placeholder: the control token that the chat template writes for an image, where it is not
@@ -119,6 +120,8 @@ class Family(NamedTuple):
             all the same, such as tags or runs of line ends. No text can become one of the others.
         training_templates: Jinja texts for bases whose own template cannot be trained on; the
             first that writes the same prompt is taken.
+        template_published: whether its bases come with a chat template; else the first of those is
+            used.
         learning_rates: the least and largest that usually work for an adapter.
         license_note: what a user should know of the licences of the published bases.
     """
@@ -137,12 +140,14 @@ class Family(NamedTuple):
     bare: tuple[str, ...] = ()
     aliases: Mapping[str, str] = _NONE
     unreachable: Callable[[Config], tuple[str, ...]] = lambda config: ()
-    eager: tuple[str, ...] = ()
+    eager: Callable[[Config], tuple[str, ...]] = lambda config: ()
+    prefix_attention: bool = False
     pixel_limits: bool = False
     placeholder: str | None = None
     template_options: Mapping[str, Any] = _NONE
     text_tokens: str = ""
     training_templates: tuple[str, ...] = ()
+    template_published: bool = True
     learning_rates: tuple[Decimal, Decimal] = (Decimal("0.00002"), Decimal("0.0005"))
     license_note: str = ""
 

@@ -46,7 +46,7 @@ FAMILY = gemma3.FAMILY._replace(
     papers=(),
     spellings={},
     unreachable=sound,
-    eager=("audio_config",),
+    eager=lambda config: ("audio_config",),
     placeholder=None,
     license_note="Apache-2.0",
 )

@@ -350,13 +350,8 @@ def capture_of(turns: Any) -> dict[str, Any]:
 def whole_text(pictures: PictureProcessor, encoder: Encoder, capture: dict[str, Any]) -> list[int]:
     """Ids by the library's own processor, from the whole rendered conversation."""
     shown = iter([make_picture(n, 60, 40) for n in range(4)])
-    found = pictures.processor.apply_chat_template(
-        families.messages(capture, shown),
-        chat_template=dated(encoder._template),
-        tokenize=True,
-        return_dict=True,
-        **pictures.table.template_options,
-    )
+    conversation, template = families.messages(capture, shown), dated(encoder._template)
+    found = families.whole(pictures.table.model_type, pictures.processor, [conversation], template)
     return [int(number) for number in found["input_ids"][0]]
 
 

@@ -29,7 +29,6 @@ from kolm.encode.skeleton import dated  # noqa: E402
 from kolm.errors import Refused  # noqa: E402
 from kolm.models.base import load_base, make_forward  # noqa: E402
 from kolm.models.forward import Forward, LibraryForward, logits_of  # noqa: E402
-from kolm.models.library import quiet_library  # noqa: E402
 from kolm.models.pictures import ImageRun, PictureProcessor  # noqa: E402
 from kolm.models.taps import Recording, join  # noqa: E402
 from kolm.records import codec  # noqa: E402
@@ -90,16 +89,24 @@ class World(NamedTuple):
             input_ids[row, start : start + len(ids)] = torch.tensor(ids)
             attention_mask[row, start : start + len(ids)] = 1
         shown = input_ids == self.pictures.image_token_id
+        answered = torch.zeros_like(input_ids)  # from the last but two of each row on
+        if side == "right":
+            answered[torch.arange(longest) >= attention_mask.sum(1, keepdim=True) - 2] = 1
         return SimpleNamespace(
             input_ids=input_ids,
             attention_mask=attention_mask,
             image_mask=shown.long(),
+            answer_mask=answered,
             image_rows=shown.flatten().nonzero().flatten(),
         )
 
     def arguments(self, batch: Any) -> dict[str, Any]:
         """A batch as the model takes it."""
-        marks = LibraryForward(self.model, self.forward.tower)._marked(batch)
+        marks = LibraryForward(
+            self.model,
+            self.forward.tower,
+            prefix_attention=self.pictures.table.prefix_attention,
+        )._marked(batch)
         return {"input_ids": batch.input_ids, "attention_mask": batch.attention_mask, **marks}
 
 
@@ -376,15 +383,12 @@ def test_encoded_captures_give_the_logits_of_the_processors_own_batch(
     )
     alone = [base.forward.tower.record(reader.shown(use).inputs, 1) for use in batch.images]
     shown = iter([reader.picture(use) for use in batch.images])
-    with quiet_library():  # some warn of their own code
-        processed = families.processor(name).apply_chat_template(
-            [families.messages(capture, shown) for capture in captures],
-            chat_template=dated(encoder._template),
-            tokenize=True,
-            return_dict=True,
-            return_tensors="pt",
-            processor_kwargs={"padding": True, "padding_side": "right"},
-        )
+    processed = families.whole(
+        name,
+        families.processor(name),
+        [families.messages(capture, shown) for capture in captures],
+        dated(encoder._template),
+    )
     assert torch.equal(processed["input_ids"], batch.input_ids)
     with torch.no_grad():
         stock = base.model(**processed).logits

@@ -84,12 +84,12 @@ def _example(length: int, grid: tuple[int, int, int] | None, seed: int) -> Examp
     generator = torch.Generator().manual_seed(seed)
     ids = torch.randint(8, VOCABULARY, (length,), generator=generator).tolist()
     if grid is None:
-        return Example(position=seed, input_ids=tuple(ids), trained=(), images=())
+        return Example(position=seed, input_ids=tuple(ids), prefix=len(ids), trained=(), images=())
     tokens = grid[1] * grid[2] // 4
     ids[2:2] = [IMAGE] * tokens
     name = digest.of_bytes(str(seed).encode())
     use = ImageUse(file=name, pixels=name, form=grid, max_pixels=None, start=2, tokens=tokens)
-    return Example(position=seed, input_ids=tuple(ids), trained=(), images=(use,))
+    return Example(position=seed, input_ids=tuple(ids), prefix=len(ids), trained=(), images=(use,))
 
 
 def _collate(examples: list[Example]) -> Batch:

@@ -59,8 +59,9 @@ def make_model(model_type: str, seed: int = 0, scale: float = 1.0) -> Any:
     from kolm.models.load import attention_of
 
     torch.manual_seed(seed)
+    made_for = config(model_type)
     made = AutoModelForImageTextToText.from_config(
-        config(model_type), attn_implementation=attention_of(model_type)
+        made_for, attn_implementation=attention_of(made_for.to_dict())
     )
     with torch.no_grad():  # the library starts some at constants, which hides mistakes
         for parameter in made.parameters():
@@ -113,3 +114,22 @@ def messages(capture: dict[str, Any], shown: Iterator[Any]) -> list[dict[str, An
         }
         for message in capture["messages"]
     ]
+
+
+def whole(model_type: str, own: Any, conversations: list[Any], template: str) -> Any:
+    """What the library's own processor of a base makes of whole conversations: tensors, padded on
+    the right."""
+    from kolm.models.library import quiet_library
+
+    padding = {"padding": True, "padding_side": "right"}
+    with quiet_library():  # some warn of their own code
+        if make := BASES[model_type].whole:
+            return make(own, conversations, template, padding)
+        return own.apply_chat_template(
+            conversations,
+            chat_template=template,
+            tokenize=True,
+            return_dict=True,
+            return_tensors="pt",
+            processor_kwargs=padding,
+        )

@@ -18,6 +18,8 @@ class TinyBase(NamedTuple):
         config: makes the configuration of its model, for its tokenizer.
         processor: makes its processor.
         stored: what a published checkpoint holds, of what the library would save.
+        whole: makes tensors of its processor, conversations, a template and how to pad, where the
+            library's processor has no way from conversations to tensors.
         sizes: width and height of three pictures: where a family can, each takes other tokens.
         published: settings of the published model that the library's default config does not have.
         end: what ends an answer, where it is not what the tokenizer says ends a text.
@@ -26,6 +28,7 @@ class TinyBase(NamedTuple):
     config: Callable[[Any], Any]
     processor: Callable[[], Any]
     stored: Callable[[dict[str, Any]], dict[str, Any]] | None = None
+    whole: Callable[..., Any] | None = None
     sizes: tuple[tuple[int, int], ...] = ((32, 32), (64, 32), (32, 48))
     end: str = ""
     published: Mapping[str, Any] = MappingProxyType({})

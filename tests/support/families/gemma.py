@@ -116,7 +116,47 @@ def _gemma4_config(tokenizer: Any) -> Any:
     )  # fmt: skip
 
 
+def _paligemma_processor() -> Any:
+    from transformers import PaliGemmaProcessor
+    from transformers.models.siglip.image_processing_pil_siglip import SiglipImageProcessorPil
+
+    images = SiglipImageProcessorPil(size={"height": 56, "width": 56}, image_seq_length=16)
+    return PaliGemmaProcessor(images, texts.gemma(special=["<image>"]))
+
+
+def _paligemma_config(tokenizer: Any) -> Any:
+    return config_of(
+        "paligemma",
+        vision_config=SIGLIP,
+        text_config={"model_type": "gemma", **decoder(tokenizer)},
+        image_token_index=tokenizer.convert_tokens_to_ids("<image>"),
+        projection_dim=64,
+        hidden_size=64,
+        **ids_of(tokenizer),
+    )
+
+
+def _paligemma_whole(
+    processor: Any, conversations: list[Any], template: str, padding: dict[str, Any]
+) -> Any:
+    """A prompt and its suffix as the library's processor takes them; what that cannot take, without
+    a picture or with several turns, as one text."""
+    texts_of = [
+        ["".join(f" {b['text']}" for b in turn["content"] if b["type"] == "text")[1:] for turn in c]
+        for c in conversations
+    ]
+    images = [[b["image"] for t in c for b in t["content"] if "image" in b] for c in conversations]
+    if all(images) and all(len(texts) == 2 for texts in texts_of):
+        asked = ["<image>" * len(i) + t[0] for i, t in zip(images, texts_of, strict=True)]
+        suffix = [texts[1] for texts in texts_of]
+        return processor(images, asked, suffix=suffix, return_tensors="pt", **padding)
+    rendered = processor.apply_chat_template(conversations, chat_template=template)
+    expanded = [text.replace("<image>", "<image>" * 16) for text in rendered]
+    return processor.tokenizer(expanded, add_special_tokens=False, return_tensors="pt", **padding)
+
+
 BASES = {
+    "paligemma": TinyBase(_paligemma_config, _paligemma_processor, whole=_paligemma_whole),
     "gemma3": TinyBase(_gemma3_config, _gemma3_processor, end="<end_of_turn>"),
     "gemma4": TinyBase(
         _gemma4_config,

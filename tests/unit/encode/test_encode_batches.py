@@ -49,6 +49,20 @@ def test_rows_point_at_images_and_labels(side):
     assert batch.images == tuple(use for example in singles for use in example.images)
     assert batch.real_tokens == sum(len(example.input_ids) for example in singles)
     assert batch.positions == (0, 1, 2, 3)
+    answered = batch.answer_mask.flatten()
+    assert answered[batch.label_rows + 1].all()
+    before = (batch.attention_mask.flatten() == 1) & (answered == 0)
+    assert int(before.sum()) == sum(example.trained[0][0] for example in singles)
+
+
+def test_an_answer_begins_where_the_first_one_does_in_a_prompt_too():
+    turns = ("user", [0, "a"]), ("assistant", "b"), ("user", "c"), ("assistant", "d")
+    encoder = Encoder(tiny_vlm.make_pictures(), max_seq_length=300, max_images=4)
+    example = encoder.encode(make_capture(*turns))
+    assert example.prefix == example.trained[0][0]
+    assert encoder.encode_prompt(make_capture(*turns)).prefix == example.prefix
+    first = encoder.encode_prompt(make_capture(*turns[:2]))
+    assert first.prefix == len(first.input_ids) == example.prefix
 
 
 def test_padding_is_on_the_side_that_was_asked_for():

@@ -17,7 +17,10 @@ def prompt(name: str, length: int, grid: tuple[int, int, int] | None = (1, 4, 4)
             ImageUse(file=digest, pixels=digest, form=grid, max_pixels=None, start=0, tokens=4),
         )
     ids = tuple(range(length))
-    return Prompt(case=name, example=Example(position=-1, input_ids=ids, trained=(), images=uses))
+    return Prompt(
+        case=name,
+        example=Example(position=-1, input_ids=ids, prefix=len(ids), trained=(), images=uses),
+    )
 
 
 def test_batches_hold_like_grids_and_lengths_together() -> None:
