@@ -285,7 +285,7 @@ def _cut(
     rendered: str, names: list[str], placeholder: str, spans: list[tuple[int, int]]
 ) -> tuple[list[Piece], list[int]]:
     """Cut a rendered shape at its slots, control tokens and span borders."""
-    longest = sorted(names, key=len, reverse=True)
+    longest = sorted({*names, placeholder}, key=len, reverse=True)
     pattern = re.compile("|".join([_SLOT_PATTERN.pattern, *map(re.escape, longest)]))
     borders = sorted({border for span in spans for border in span})
     pieces: list[Piece] = []
@@ -328,7 +328,7 @@ def _check_complete(pieces: list[Piece], shape: Shape) -> None:
 def _mark_answers(
     pieces: list[Piece], starts: list[int], spans: list[tuple[int, int]]
 ) -> list[Piece]:
-    """Mark each answer up to and including the end-of-turn token that follows its last text."""
+    """Mark each answer up to and including the end-of-turn tokens that follow its last text."""
     marked = list(pieces)
     for start, end in spans:
         inside = [i for i, at in enumerate(starts) if start <= at < end]
@@ -338,6 +338,8 @@ def _mark_answers(
         stop = next(
             (i for i in range(slots[-1], len(pieces)) if pieces[i].kind is PieceKind.TOKEN), None
         )
+        while stop in inside and stop + 1 in inside and pieces[stop + 1].kind is PieceKind.TOKEN:
+            stop += 1  # some end an answer with one token, and the turn with another
         if stop is None or any(
             pieces[i].kind is PieceKind.SLOT for i in range(slots[-1] + 1, stop)
         ):

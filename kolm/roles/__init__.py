@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from kolm.errors import Refused
 from kolm.roles import (
+    aya_vision,
     gemma3,
     gemma4,
     glm4v,
@@ -50,6 +51,7 @@ FAMILIES: dict[str, Family] = {
         gemma4,
         paligemma,
         glm4v,
+        aya_vision,
     )
 }
 
