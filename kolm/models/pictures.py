@@ -148,7 +148,17 @@ class PictureProcessor:
             if name not in _TEXT_OUTPUTS
         }
         text = str(written["replacement"])
-        return inputs, ImageRun(text=text, tokens=text.count(self._feature), form=_form(inputs))
+        run = ImageRun(text=text, tokens=text.count(self._feature), form=_form(inputs))
+        if run.tokens < self.table.least_tokens:
+            raise Refused(
+                "E_BASE_PROCESSOR",
+                "transformers cannot run this base on a picture that becomes so few tokens",
+                where=f"a picture of {picture.width} by {picture.height} pixels",
+                expected=f"at least {self.table.least_tokens} tokens",
+                found=str(run.tokens),
+                hint="leave such pictures out, or make them larger",
+            )
+        return inputs, run
 
     def _asked(
         self, height: int, width: int, max_pixels: int | None, *, among: bool = False

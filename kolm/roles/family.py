@@ -113,6 +113,7 @@ class Family(NamedTuple):
         prefix_attention: whether what stands before the first answer sees all of itself.
         pixel_limits: whether its image processor keeps a picture between a least and a most number
             of pixels (``size`` in its settings), and so can be asked for fewer.
+        least_tokens: features of a picture below which the library's forward pass fails.
         placeholder: the control token that the chat template writes for an image, where it is not
             the token of one image feature.
         template_options: what its chat templates are told besides the conversation.
@@ -143,6 +144,7 @@ class Family(NamedTuple):
     eager: Callable[[Config], tuple[str, ...]] = lambda config: ()
     prefix_attention: bool = False
     pixel_limits: bool = False
+    least_tokens: int = 1
     placeholder: str | None = None
     template_options: Mapping[str, Any] = _NONE
     text_tokens: str = ""

@@ -37,6 +37,7 @@ FAMILY = llava.FAMILY._replace(
     papers=("arXiv:2410.07073",),
     spellings={**llava.FAMILY.spellings, _TOWER: ("vision_tower",)},
     unreachable=unread_layers,
+    least_tokens=2,
     training_templates=(),
     license_note="Mistral Small 3.1 and 3.2: Apache-2.0",
 )

@@ -59,9 +59,19 @@ REFUSED: Final[dict[str, Refusal]] = {
         "it is an encoder with a decoder: an answer does not go on from its prompt",
         "take SmolVLM of its size",
     ),
+    "idefics2": Refusal(
+        "its processor writes other tokens for a picture by what stands beside it, and its "
+        "resampler reads a grid of patches that all pictures of a batch share",
+        "take Idefics3 or SmolVLM",
+    ),
     "janus": Refusal(
         "much of it makes pictures and is neither vision, projector nor language",
         "take InternVL or Qwen2.5-VL of its size",
+    ),
+    "mllama": Refusal(
+        "its language model looks at pictures by cross attention, through a mask that depends on "
+        "the text: they have no features among the tokens",
+        "take Qwen2.5-VL or Gemma 3 of its size",
     ),
     "emu3": Refusal(
         "it turns pictures into tokens of a vocabulary: there is no projector to train",

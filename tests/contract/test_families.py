@@ -310,6 +310,13 @@ def test_the_run_of_a_size_is_that_of_a_picture_of_it(table: Family) -> None:
             assert run.tokens > 0
 
 
+def test_a_picture_that_the_library_fails_on_is_refused_with_its_size() -> None:
+    with pytest.raises(Refused) as caught:
+        families.pictures("mistral3").run(8, 9)
+    assert (caught.value.code, caught.value.found) == ("E_BASE_PROCESSOR", "1")
+    assert "9 by 8" in caught.value.where
+
+
 HONEST = [
     (("user", [0, "what is it?"]), ("assistant", "a red square")),
     (("user", [0, "What is the colour?"]), ("assistant", "red")),

@@ -31,14 +31,14 @@ def _processor() -> Any:
     from kolm.models.processor import without_videos
 
     images = PixtralImageProcessorPil(
-        patch_size={"height": 16, "width": 16}, size={"longest_edge": 256}
+        patch_size={"height": 8, "width": 8}, size={"longest_edge": 256}
     )
     tokenizer = texts.of_bytes(
         texts.TEKKEN, special=_SPECIAL, begins=True, bos_token="<s>", eos_token="</s>",
         unk_token="<unk>", pad_token="<pad>",
     )  # fmt: skip
     return without_videos("mistral3")(
-        images, tokenizer, patch_size=16, spatial_merge_size=2, chat_template=_TEMPLATE
+        images, tokenizer, patch_size=8, spatial_merge_size=2, chat_template=_TEMPLATE
     )
 
 
@@ -48,7 +48,7 @@ def _config(tokenizer: Any) -> Any:
         vision_config={
             "model_type": "pixtral", "hidden_size": 32, "intermediate_size": 64,
             "num_hidden_layers": 3, "num_attention_heads": 4, "head_dim": 8, "image_size": 256,
-            "patch_size": 16,
+            "patch_size": 8,
         },
         text_config={"model_type": "mistral", **decoder(tokenizer)},
         image_token_index=tokenizer.convert_tokens_to_ids("[IMG]"),
@@ -57,6 +57,4 @@ def _config(tokenizer: Any) -> Any:
     )  # fmt: skip
 
 
-# The library fails on a picture alone that has one feature.
-_SIZES = ((64, 32), (64, 64), (32, 96))
-BASES = {"mistral3": TinyBase(_config, _processor, sizes=_SIZES)}
+BASES = {"mistral3": TinyBase(_config, _processor)}
