@@ -205,9 +205,7 @@ def _read_image(image: Any) -> bytes:
 
 def _as_capture(data: Sequence[bytes], prompt: str) -> Capture:
     """The prompt as an unanswered capture: the answer is empty and never encoded."""
-    from kolm.records import codec
-
-    facts = [codec.to_document(pictures.inspect(one)) for one in data]
+    facts = [pictures.inspect(one)._asdict() for one in data]
     parts: list[CapturePart] = [{"type": "image", "image": n} for n in range(len(facts))]
     parts.append({"type": "text", "text": prompt})
     capture: Capture = {

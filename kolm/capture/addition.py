@@ -12,7 +12,6 @@ from kolm import canonical, digest
 from kolm.capture import database, documents, images, likeness
 from kolm.digest import Digest
 from kolm.errors import Refused, Unreadable
-from kolm.records import codec
 from kolm.records.capture import Capture, Image
 from kolm.store.blobs import BlobStore
 
@@ -77,7 +76,7 @@ class Addition:
         record = self._images.get(name)
         if record is None:
             picture, record = images.decode_with_facts(data, where=where)
-            written = canonical.dumps(codec.to_document(record))
+            written = canonical.dumps(record._asdict())
             self._images[name] = record
             self._new_images[name] = (written, likeness.signature(picture))
         self._batch.add(data)

@@ -6,7 +6,7 @@ of docs/format/capture.md.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, cast
 
 from kolm import canonical, digest, schema
 from kolm.capture import limits
@@ -26,7 +26,7 @@ from kolm.records.capture import (
 
 if TYPE_CHECKING:
     from kolm.records.documents import Capture as CaptureDocument
-    from kolm.records.documents import CaptureImage, CaptureMessage, CapturePart
+    from kolm.records.documents import CaptureMessage
 
 
 class Sealed(NamedTuple):
@@ -82,23 +82,24 @@ def read(data: bytes, *, where: str) -> Capture:
 
 
 def to_document(capture: Capture) -> CaptureDocument:
-    """The plain JSON value of a capture: what `codec.to_document` gives, five times as fast."""
-    document: CaptureDocument = {
-        "images": [_image_document(image) for image in capture.images],
-        "license": capture.license,
-        "messages": [_message_document(message) for message in capture.messages],
-        "source": {"kind": capture.source.kind, "name": capture.source.name},
-        "split": capture.split,
+    """The plain JSON value of a capture."""
+    document = {
+        **capture._asdict(),
+        "images": [image._asdict() for image in capture.images],
+        "messages": [
+            {"role": message.role, "content": [part._asdict() for part in message.content]}
+            for message in capture.messages
+        ],
+        "source": capture.source._asdict(),
         "tags": list(capture.tags),
     }
-    if capture.rejected is not None:
-        document["rejected"] = capture.rejected
-    if capture.corrections is not None:
-        document["corrections"] = [
-            {"start": edit.start, "end": edit.end, "replacement": edit.replacement}
-            for edit in capture.corrections
-        ]
-    return document
+    if capture.rejected is None:
+        del document["rejected"]
+    if capture.corrections is None:
+        del document["corrections"]
+    else:
+        document["corrections"] = [edit._asdict() for edit in capture.corrections]
+    return cast("CaptureDocument", document)
 
 
 def from_document(document: CaptureDocument) -> Capture:
@@ -114,28 +115,6 @@ def from_document(document: CaptureDocument) -> Capture:
         rejected=document.get("rejected"),
         corrections=None if corrections is None else tuple(Correction(**c) for c in corrections),
     )
-
-
-def _image_document(image: Image) -> CaptureImage:
-    return {
-        "bytes": image.bytes,
-        "file": image.file,
-        "height": image.height,
-        "media_type": image.media_type,
-        "orientation": image.orientation,
-        "pixels": image.pixels,
-        "width": image.width,
-    }
-
-
-def _message_document(message: Message) -> CaptureMessage:
-    parts: list[CapturePart] = [
-        {"image": part.image, "type": "image"}
-        if isinstance(part, ImagePart)
-        else {"text": part.text, "type": "text"}
-        for part in message.content
-    ]
-    return {"content": parts, "role": message.role}
 
 
 def _message(document: CaptureMessage) -> Message:

@@ -21,7 +21,6 @@ from kolm.capture.addition import Addition
 from kolm.capture.removal import Removed
 from kolm.digest import Digest
 from kolm.errors import KolmError, Refused, Unreadable, Usage
-from kolm.records import codec
 from kolm.records.capture import Capture, Image
 from kolm.store.blobs import BlobStore, translating
 
@@ -267,4 +266,4 @@ class CaptureStore:
         return StoredCapture(id=capture_id, data=data, capture=capture)
 
     def _record(self, data: bytes) -> Image:
-        return codec.from_document(Image, canonical.loads_canonical(data, where=str(self._path)))
+        return Image(**canonical.loads_canonical(data, where=str(self._path)))

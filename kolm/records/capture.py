@@ -6,8 +6,7 @@ digest of its canonical bytes and does not stand inside.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from kolm.digest import Digest
 from kolm.records.sides import Split
@@ -16,8 +15,7 @@ MediaType = Literal["image/png", "image/jpeg", "image/webp"]
 Role = Literal["system", "user", "assistant"]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Image:
+class Image(NamedTuple):
     """What is known of one image file without opening it again.
 
     Attributes:
@@ -39,16 +37,14 @@ class Image:
     width: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ImagePart:
+class ImagePart(NamedTuple):
     """The place of an image in a message; `image` counts the capture's images from 0."""
 
     image: int
     type: Literal["image"] = "image"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TextPart:
+class TextPart(NamedTuple):
     """Text in a message: data, whatever it looks like."""
 
     text: str
@@ -58,24 +54,21 @@ class TextPart:
 Part = ImagePart | TextPart
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Message:
+class Message(NamedTuple):
     """One turn."""
 
     role: Role
     content: tuple[Part, ...]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Source:
+class Source(NamedTuple):
     """Where a capture came from: the importer, and a data set or file name; never a path."""
 
     kind: str
     name: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Correction:
+class Correction(NamedTuple):
     """Characters `start` to `end` of the rejected answer, and what replaces them."""
 
     start: int
@@ -83,8 +76,7 @@ class Correction:
     replacement: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Capture:
+class Capture(NamedTuple):
     """Images, a conversation whose last turn is the reference answer, and where it all came from.
 
     Attributes:

@@ -25,7 +25,7 @@ def to_document(record: Any) -> dict[str, Any]:
         value = getattr(record, name)
         if value is None and default is None:
             continue
-        document[name.rstrip("_")] = _plain(value)
+        document[name] = _plain(value)
     return document
 
 
@@ -55,10 +55,9 @@ def from_document(kind: type[R], value: Mapping[str, object]) -> R:
     """Build a record from a document that its schema has already accepted."""
     hints = typing.get_type_hints(kind)
     arguments = {}
-    for field, _ in _fields(kind):
-        name = field.rstrip("_")
+    for name, _ in _fields(kind):
         if name in value:
-            arguments[field] = _build(hints[field], value[name])
+            arguments[name] = _build(hints[name], value[name])
     return kind(**arguments)
 
 
@@ -68,7 +67,7 @@ def _build(hint: Any, value: Any) -> Any:
         if value is None:
             return None
         choices = [choice for choice in get_args(hint) if choice is not type(None)]
-        return _build(_choose(choices, value), value)
+        return _build(choices[-1] if isinstance(value, dict) else choices[0], value)
     if origin is tuple:
         return tuple(_build(get_args(hint)[0], item) for item in value)
     if origin is list:
@@ -78,14 +77,3 @@ def _build(hint: Any, value: Any) -> Any:
     if _is_record(hint) and isinstance(hint, type):
         return from_document(hint, value)
     return value
-
-
-def _choose(choices: list[Any], value: Any) -> Any:
-    if len(choices) == 1 or not isinstance(value, dict):
-        return choices[0]
-    for choice in choices:
-        if _is_record(choice) and isinstance(choice, type):
-            names = {field.rstrip("_") for field, _ in _fields(choice)}
-            if set(value) <= names:
-                return choice
-    return choices[-1]

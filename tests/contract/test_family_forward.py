@@ -31,7 +31,6 @@ from kolm.models.base import load_base, make_forward  # noqa: E402
 from kolm.models.forward import Forward, LibraryForward, logits_of  # noqa: E402
 from kolm.models.pictures import ImageRun, PictureProcessor  # noqa: E402
 from kolm.models.taps import Recording, join  # noqa: E402
-from kolm.records import codec  # noqa: E402
 from kolm.train.evidence import digest_tensor  # noqa: E402
 from tests.support import families  # noqa: E402
 from tests.support.tiny_vlm import make_capture, make_picture  # noqa: E402
@@ -362,7 +361,7 @@ def test_encoded_captures_give_the_logits_of_the_processors_own_batch(
         make_picture(seed, width, height).save(out, "PNG")
         facts = inspect(out.getvalue())
         stored[facts.file] = out.getvalue()
-        return codec.to_document(facts)
+        return facts._asdict()
 
     captures = [
         {

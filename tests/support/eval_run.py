@@ -8,7 +8,6 @@ from typing import Any
 
 from kolm import canonical, digest, roles
 from kolm.capture import images
-from kolm.records import codec
 from kolm.run.folder import Places, write_places
 from kolm.store.blobs import BlobStore
 from tests.support import tiny_vlm
@@ -124,7 +123,7 @@ def make_captures(blobs: BlobStore, count: int) -> list[dict[str, Any]]:
         stream = io.BytesIO()
         tiny_vlm.make_picture(number // 2, width=width).save(stream, "PNG")
         put(blobs, stream.getvalue())
-        facts = codec.to_document(images.inspect(stream.getvalue()))
+        facts = images.inspect(stream.getvalue())._asdict()
         captures.append(
             {
                 "images": [facts],

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -83,7 +82,7 @@ def test_a_sealed_capture_never_has_the_problems_of_one_row() -> None:
 
 def test_a_case_that_would_be_scored_twice_is_refused_with_both_names() -> None:
     first = capture(0)
-    rows = stored(first, replace(first, tags=("again",)), capture(1))
+    rows = stored(first, first._replace(tags=("again",)), capture(1))
     hygiene.demand_clean(rows)  # fine to train on
     with pytest.raises(Refused) as caught:
         hygiene.demand_distinct(rows)

@@ -13,7 +13,6 @@ from kolm.actions.stored_captures import count_captures
 from kolm.capture import database, documents
 from kolm.capture.store import CaptureStore
 from kolm.errors import Refused, Unreadable
-from kolm.records.capture import Image
 from tests.support.pictures import capture, facts, filled, picture
 from tests.support.stores import add
 
@@ -49,7 +48,7 @@ def test_a_capture_needs_the_file_of_its_image(tmp_path: Path) -> None:
 
 def test_a_capture_cannot_say_something_else_of_an_image(tmp_path: Path) -> None:
     honest = facts(0)
-    lie = Image(**{**{f: getattr(honest, f) for f in Image.__slots__}, "width": 999})
+    lie = honest._replace(width=999)
     with CaptureStore.open(tmp_path, create=True) as store:
         with pytest.raises(Refused) as caught:
             add(store, [capture(0, images=(lie,))], [picture(0)])
