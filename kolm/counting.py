@@ -1,6 +1,8 @@
-"""The floor: numbers of things in words, so that no message says "1 captures"."""
+"""The floor: things counted and listed in words, so that no message says "1 captures"."""
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 
 def counted(number: int, noun: str) -> str:
@@ -13,3 +15,9 @@ def counted(number: int, noun: str) -> str:
     vowel_before = len(noun) > 1 and noun[-2] in "aeiou"
     plural = noun[:-1] + "ies" if noun.endswith("y") and not vowel_before else noun + "s"
     return f"{number:,} {plural}"
+
+
+def listed(lines: Sequence[str], most: int = 10, *, of: int | None = None) -> str:
+    """The first lines, `most` of them, and how many more there are; `of` says of how many."""
+    rest = (len(lines) if of is None else of) - most
+    return "\n".join([*lines[:most], *([f"and {rest:,} more"] if rest > 0 else [])])

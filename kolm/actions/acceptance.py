@@ -16,13 +16,13 @@ from kolm.actions.verification import verify
 from kolm.bundle.base_root import BaseFacts, demand_stamp
 from kolm.errors import Refused
 from kolm.records.verification import CheckResult, Verdict
+from kolm.registry.check import summary
 from kolm.sign.keys import PublicKey
 from kolm.sign.trust import KeyRole, TrustedKey, TrustStore
 from kolm.verify.policy import Demands, Policy, policy_of
 
 _LAST_OF_THE_BUNDLE = 39  # V01 to V39 ask of the bundle alone
 _FIRST_OF_THE_POLICY = 60  # V60 and later ask what the policy demands
-_SHOWN_CHECKS = 3  # enough to see what kind of trouble it is
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,13 +58,11 @@ class Acceptance:
             )
         refusing = list(self._refusing(report.checks))
         if refusing:
-            shown = "; ".join(f"{check.id} {check.detail}" for check in refusing[:_SHOWN_CHECKS])
-            more = len(refusing) - _SHOWN_CHECKS
             raise Refused(
                 "E_COMPILE_NOT_VERIFIED",
                 "kolm verify would refuse what was made, so nothing was sealed",
                 expected=f"a bundle that passes V01 to V39{self._named()}",
-                found=f"{shown}; and {more} more" if more > 0 else shown,
+                found=summary(refusing),
                 hint="nothing has to be trained again: change what the checks name, then compile "
                 "again; kolm help format/verification says what each check asks",
             )

@@ -6,13 +6,11 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Literal, NamedTuple, cast
 
+from kolm.counting import listed
 from kolm.errors import KolmError
 
 if TYPE_CHECKING:
     from kolm.records.answers import CheckFinding
-
-
-SHOWN_NAMES = 10  # captures that one finding names
 
 
 class Found(NamedTuple):
@@ -46,6 +44,11 @@ def ok(name: str, message: str) -> Found:
     return Found(name, "ok", message)
 
 
+def warning(name: str, message: str, about: Sequence[str] = ()) -> Found:
+    """A finding that stops nothing, with the names of what it is about."""
+    return Found(name, "warning", message, found=listed(about))
+
+
 def failed(name: str, error: KolmError) -> Found:
     """A finding that stops a compile."""
     return Found(name, "failed", error.message, error)
@@ -75,12 +78,6 @@ def grouped(name: str, what: str, problems: Sequence[tuple[str, KolmError]]) -> 
 def count(names: Sequence[str], what: str) -> str:
     """How many there are, as the beginning of a sentence."""
     return f"1 {what} is" if len(names) == 1 else f"{len(names):,} {what}s are"
-
-
-def listed(names: Sequence[str]) -> str:
-    """The first names, one a line, and how many more there are."""
-    rest = len(names) - SHOWN_NAMES
-    return "\n".join([*names[:SHOWN_NAMES], *([f"and {rest:,} more"] if rest > 0 else [])])
 
 
 def each_error_once(found: Iterable[Found]) -> list[Found]:

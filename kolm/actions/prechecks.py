@@ -16,11 +16,11 @@ from typing import TYPE_CHECKING
 from kolm import canonical, digest, settings, system
 from kolm.actions import sealing
 from kolm.actions.ahead import SIDES, Ahead, Names
-from kolm.actions.findings import Found, count, each_error_once, failed, grouped, listed, ok
+from kolm.actions.findings import Found, count, each_error_once, failed, grouped, ok, warning
 from kolm.actions.preparing import demand_reachable, raise_together
 from kolm.actions.signing import choose_key
 from kolm.capture.store import CaptureStore
-from kolm.counting import counted
+from kolm.counting import counted, listed
 from kolm.errors import Denied, KolmError, Lacking, Refused, missing_extra
 from kolm.models import folder as folders
 from kolm.models.resolve import read_config, recommended_rates
@@ -69,7 +69,7 @@ def look_at_key(name: str | None = None) -> Iterator[Found]:
     except Denied as error:
         if error.code != "E_KEY_PASSPHRASE" or settings.text("KOLM_KEY_PASSPHRASE"):
             raise  # wrong, or not ours to read
-        yield Found("key", "warning", "the signing key is encrypted, and kolm compile will ask")
+        yield warning("key", "the signing key is encrypted, and kolm compile will ask")
     else:
         yield ok("key", "found a signing key")
 
@@ -117,7 +117,7 @@ def _data(ahead: Ahead) -> Iterator[Found]:
     )
     told = snapshot.told()
     if told is not None:
-        yield Found("captures", "warning", told)
+        yield warning("captures", told)
 
 
 def _base(ahead: Ahead) -> Iterator[Found]:
@@ -140,9 +140,8 @@ def _tokens(ahead: Ahead) -> Iterator[Found]:
             expected="eos_token_id",
         )
     if tokenizer.pad_token_id is None:
-        yield Found(
+        yield warning(
             "base",
-            "warning",
             "the base has no padding token; its end-of-sequence token is used, and masked",
         )
     yield from _positions(ahead)
@@ -227,14 +226,14 @@ def _examples(ahead: Ahead) -> Iterator[Found]:
         )
         if seen.without_images:
             message = f"{counted(seen.without_images, 'example')} without an image"
-            yield Found("train side", "warning", message)
+            yield warning("train side", message)
 
 
 def _left_out(side: str, encoded: Encoded) -> Iterator[Found]:
     yield from grouped(f"{side} side", "capture", encoded.refused)
     for reason, names in sorted(encoded.dropped.items()):
         message = f"{count(names, 'capture')} left out of the {side} side: {reason}"
-        yield Found(f"{side} side", "warning", message, found=listed(names))
+        yield warning(f"{side} side", message, names)
     yield from _cut(side, encoded)
 
 
@@ -246,12 +245,11 @@ def _prompts(ahead: Ahead) -> Iterator[Found]:
         yield from grouped("eval side", "capture", encoded.refused)
         yield from _cut("eval", encoded)
     if long:
-        yield Found(
+        yield warning(
             "eval side",
-            "warning",
             f"{count(long, 'reference answer')} longer than evaluation.max_new_tokens "
             f"({evaluation['max_new_tokens']}) so the model cannot produce them",
-            found=listed(long),
+            long,
         )
     if not ahead.allow_below_gate:
         unreachable = 0 if encoded is None else encoded.unreachable
@@ -271,12 +269,11 @@ def _shapes(ahead: Ahead) -> Iterator[Found]:
                     size = f"{picture.width}x{picture.height}"
                     thin.append(f"{names[row.capture]}: {size} ({row.split})")
     if thin:
-        yield Found(
+        yield warning(
             "pictures",
-            "warning",
             f"{count(thin, 'picture')} too thin for the family (one side more than 200 times the "
             "other); the short side is made longer",
-            found=listed(thin),
+            thin,
         )
 
 
@@ -284,9 +281,8 @@ def _settings(ahead: Ahead) -> Iterator[Found]:
     """Settings that a person may regret: far from what the base was measured with, or costly."""
     train = ahead.lock["train"]
     if not train["freeze"]["vision"]:
-        yield Found(
+        yield warning(
             "settings",
-            "warning",
             "the vision tower is adapted too (train.freeze.vision): it runs in every step, and the "
             "bundle cannot claim that it stayed frozen",
         )
@@ -295,17 +291,15 @@ def _settings(ahead: Ahead) -> Iterator[Found]:
     for name in ("learning_rate", "projector_learning_rate"):
         rate = canonical.parse_decimal(train[name], where=f"train.{name}")
         if rate and not low / _FAR <= rate <= high * _FAR:  # a frozen projector's is 0
-            yield Found(
+            yield warning(
                 "settings",
-                "warning",
                 f"train.{name} {rate} is far from what works for {base.id}: {low} to {high}",
             )
     if "train" in ahead.sides and (examples := len(ahead.sides["train"].examples)):
         passes = train["steps"] * train["batch_size"] * train["accumulation"] / examples
         if passes > _MANY_PASSES:
-            yield Found(
+            yield warning(
                 "settings",
-                "warning",
                 f"training sees each capture about {passes:,.0f} times: it will memorise "
                 f"them; more than {_MANY_PASSES} passes seldom help",
             )
@@ -320,9 +314,8 @@ def _audit(ahead: Ahead) -> Iterator[Found]:
     if not ahead.lock["publish"]["text"]:
         wanting.append("it demands scores that it can recompute, and publish.text is false")
     if wanting:
-        yield Found(
+        yield warning(
             "audit",
-            "warning",
             f"the built-in policy of kolm verify will not accept the bundle: "
             f"{'; '.join(wanting)}; whoever uses it needs a policy file that demands less "
             "(kolm help format/policy)",
@@ -357,4 +350,4 @@ PRECHECKS: tuple[tuple[str, Callable[[Ahead], Iterator[Found]]], ...] = (
 def _cut(side: str, encoded: Encoded) -> Iterator[Found]:
     if encoded.cut:
         message = f"{count(encoded.cut, 'prompt')} longer than train.max_seq_length allows: cut"
-        yield Found(f"{side} side", "warning", message, found=listed(encoded.cut))
+        yield warning(f"{side} side", message, encoded.cut)

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from kolm.capture import documents, limits, rules
 from kolm.capture.store import StoredCapture
-from kolm.counting import counted
+from kolm.counting import counted, listed
 from kolm.digest import Digest
 from kolm.errors import Refused
 from kolm.format import sameness
@@ -59,17 +59,13 @@ def demand_clean(rows: Iterable[StoredCapture]) -> None:
     found = problems(rows)
     if not found:
         return
-    shown = [
-        f"{problem.message}: {', '.join(problem.captures)}"
-        for problem in found[: limits.MAX_NAMED_PROBLEMS]
-    ]
-    rest = len(found) - len(shown)
+    lines = [f"{problem.message}: {', '.join(problem.captures)}" for problem in found]
     raise Refused(
         found[0].code,
         f"the captures have {len(found)} problem{'s' if len(found) > 1 else ''}; "
         f"the first: {found[0].message}",
         where=f"capture {found[0].captures[0]}",
-        found="\n".join([*shown, *([f"and {rest} more"] if rest else [])]),
+        found=listed(lines, limits.MAX_NAMED_PROBLEMS),
         hint="keep one answer to a question about a picture: kolm capture remove CAPTURE",
     )
 
@@ -88,15 +84,14 @@ def demand_distinct(rows: Iterable[StoredCapture]) -> None:
     ]
     if not repeated:
         return
-    shown = [f"{left} and {right}" for left, right in repeated[: limits.MAX_NAMED_PROBLEMS]]
-    rest = len(repeated) - len(shown)
+    lines = [f"{left} and {right}" for left, right in repeated]
     raise Refused(
         "E_CAPTURE_REPEATED",
         f"{counted(len(repeated), 'capture')} to score repeat the pictures"
         ", prompt and answer of another",
         where=f"capture {repeated[0][1]}",
         expected="each case once: repeated ones make the score look surer than it is",
-        found="\n".join([*shown, *([f"and {rest} more"] if rest else [])]),
+        found=listed(lines, limits.MAX_NAMED_PROBLEMS),
         hint="leave the repeated ones out: kolm capture remove CAPTURE",
     )
 

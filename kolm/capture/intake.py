@@ -15,7 +15,7 @@ from kolm.capture import limits, sources
 from kolm.capture.addition import Addition
 from kolm.capture.drafts import BadRow, Draft, FileImage, ImageSource
 from kolm.capture.store import CaptureStore
-from kolm.counting import counted
+from kolm.counting import counted, listed
 from kolm.errors import Refused
 from kolm.events import Reporter, Silent
 from kolm.records.capture import Capture, Image
@@ -129,15 +129,13 @@ class _BadRows:
             return first.error()
         named = self.rows[: limits.MAX_NAMED_PROBLEMS]
         shown = [f"{row.where}: {row.reason} [{row.code}]" for row in named]
-        rest = self.count - len(shown)
-        more = [f"and {rest} more"] if rest else []
         hints = dict.fromkeys(row.hint for row in named if row.hint)
         return Refused(
             "E_IMPORT_BAD_ROWS",
             f"{self.count} of {counted(rows_read, 'row')} cannot be taken; nothing was added",
             where=first.where,
             expected=first.expected if len({row.expected for row in named}) == 1 else "",
-            found="\n".join([*shown, *more]),
+            found=listed(shown, limits.MAX_NAMED_PROBLEMS, of=self.count),
             hint="; ".join([*list(hints)[:_HINTS_SHOWN], hint]),
         )
 

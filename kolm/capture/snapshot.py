@@ -17,7 +17,7 @@ from kolm import canonical, digest, paths
 from kolm.capture import hygiene, likeness, limits
 from kolm.capture.naming import name_of
 from kolm.capture.store import SNAPSHOTS, CaptureStore, StoredCapture
-from kolm.counting import counted
+from kolm.counting import counted, listed
 from kolm.digest import Digest
 from kolm.errors import Refused
 from kolm.format.groups import Looks, Member
@@ -291,15 +291,14 @@ def _near_duplicates(
     """Names captures and files, so that somebody can look at both pictures."""
     path = store.blobs.path
     shows = {file: row.capture for row in reversed(rows) for file, *_ in row.images}
-    shown = [
+    lines = [
         f"eval {shows[left]}, {path(left)} ~ train {shows[right]}, {path(right)}"
-        for left, right in pairs[: limits.MAX_NAMED_PROBLEMS]
+        for left, right in pairs
     ]
-    rest = len(pairs) - len(shown)
     return Refused(
         "E_SNAPSHOT_NEAR_DUPLICATES",
         f"{len(pairs)} eval images have a near twin in train",
-        found="\n".join([*shown, *([f"and {rest} more"] if rest else [])]),
+        found=listed(lines, limits.MAX_NAMED_PROBLEMS),
         hint="data.near_duplicates in the spec: drop leaves those train captures out, group keeps "
         "near twins on one side, report only counts them (kolm capture snapshot: "
         "--near-duplicates)",

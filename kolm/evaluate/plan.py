@@ -12,7 +12,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from kolm.counting import counted
+from kolm.counting import counted, listed
 from kolm.digest import Digest
 from kolm.encode.encoder import Encoder
 from kolm.encode.examples import Example
@@ -65,12 +65,11 @@ def encode_prompts(encoder: Encoder, captures: Iterable[CaptureRow]) -> list[Pro
             error.where = case
             wrong.append(error)
     if len(wrong) > 1:
-        lines = [f"{error.where}: {error.message} [{error.code}]" for error in wrong[:SHOWN_CASES]]
-        rest = len(wrong) - SHOWN_CASES
+        lines = [f"{error.where}: {error.message} [{error.code}]" for error in wrong]
         raise type(wrong[0])(
             "E_EVAL_PROMPTS",
             f"{counted(len(wrong), 'capture')} cannot be encoded",
-            found="\n".join([*lines, *([f"and {rest:,} more"] if rest > 0 else [])]),
+            found=listed(lines, SHOWN_CASES),
             hint="mend or remove them (kolm capture remove)",
         )
     if wrong:

@@ -87,7 +87,7 @@ def demand(
     content = demand_passed(verify_under(policy.without_gate()))
     wrong = (Verdict.FAILED, Verdict.COULD_NOT_LOOK)
     missed = [check for check in report.checks if check.verdict in wrong]
-    below_gate(f"THIS BUNDLE IS BELOW THE GATE and is used all the same: {_summary(missed)}")
+    below_gate(f"THIS BUNDLE IS BELOW THE GATE and is used all the same: {summary(missed)}")
     return content
 
 
@@ -108,7 +108,7 @@ def demand_passed(report: Verification, *, way_out: str = "") -> Digest:
             "E_BUNDLE_NOT_VERIFIED",
             "the bundle does not pass verification",
             expected=f"a bundle that passes policy {report.policy.name}",
-            found=_summary(failed) or overall.detail,
+            found=summary(failed) or overall.detail,
             hint=_hint(failed, way_out),
         )
     unseen = [check for check in report.checks if check.verdict is Verdict.COULD_NOT_LOOK]
@@ -116,7 +116,7 @@ def demand_passed(report: Verification, *, way_out: str = "") -> Digest:
         "E_BUNDLE_NOT_CHECKED",
         "the bundle could not be verified",
         expected=f"all that policy {report.policy.name} asks for",
-        found=_summary(unseen) or overall.detail,
+        found=summary(unseen) or overall.detail,
         hint="kolm verify FILE shows every check, with --base DIR those of the base too; "
         "kolm keys list shows whom you trust",
     )
@@ -128,7 +128,8 @@ def _hint(failed: list[CheckResult], way_out: str) -> str:
     return f"{shown}; {way_out}" if way_out and only_scores else shown
 
 
-def _summary(checks: list[CheckResult]) -> str:
+def summary(checks: list[CheckResult]) -> str:
+    """The first checks by number, each with what it found."""
     shown = "; ".join(f"{check.id} {check.detail}" for check in checks[:_SHOWN_CHECKS])
     more = len(checks) - _SHOWN_CHECKS
     return f"{shown}; and {more} more" if more > 0 else shown
