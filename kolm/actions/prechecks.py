@@ -194,7 +194,7 @@ def _blobs(ahead: Ahead) -> Iterator[Found]:
 def _examples(ahead: Ahead) -> Iterator[Found]:
     """What training will see, what it leaves out, and what stops it."""
     from kolm.train.plan import read_plan
-    from kolm.train.preflight import summarise
+    from kolm.train.preflight import demand_examples, summarise
 
     for side in ("train", "validation"):
         if side in ahead.sides:
@@ -202,21 +202,12 @@ def _examples(ahead: Ahead) -> Iterator[Found]:
     if "train" not in ahead.sides:
         return
     plan, train = read_plan(ahead.lock), ahead.sides["train"]
-    if not train.examples and not train.refused:
-        counts = (f"{len(names)} {reason}" for reason, names in sorted(train.dropped.items()))
-        raise Refused(
-            "E_TRAIN_NO_EXAMPLES",
-            "no capture of the train split can be trained on",
-            found=", ".join(counts) or "none",
-            hint="raise train.max_seq_length or train.max_images, or add captures",
-        )
-    if ahead.lock["train"]["early_stopping"] and not ahead.sides["validation"].examples:
-        raise Refused(
-            "E_TRAIN_NO_VALIDATION",
-            "early stopping needs a validation split, and nothing of it can be used",
-            where="train.early_stopping",
-            hint="set data.validation to a share of the captures",
-        )
+    stops = ahead.lock["train"]["early_stopping"]
+    demand_examples(
+        train=len(train.examples) + len(train.refused),  # refused ones are findings of their own
+        dropped={reason: len(names) for reason, names in train.dropped.items()},
+        validation=len(ahead.sides["validation"].examples) if stops else None,
+    )
     if train.examples:
         seen = summarise(plan, train.examples)
         yield ok(

@@ -8,11 +8,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from kolm.cli.output import in_lines
+from kolm.cli.scores import accuracy_text, training_text
 from kolm.counting import counted
 
 if TYPE_CHECKING:
     from kolm.records.answers import RegistryListEntry, RegistryListListing, RegistryVerify
-    from kolm.records.documents import ReceiptVlmTrain
     from kolm.registry.catalog import Shown
 
 
@@ -55,22 +55,16 @@ def bundle_text(found: Shown) -> str:
     """One bundle's own words: nothing here was checked except who published it."""
     found = in_lines(found)
     entry, receipt, evaluation = found["entry"], found["receipt"], found["evaluation"]
-    trained = receipt["vlm_train"]
     lines = [
         f"{entry['name']}@{entry['version']}   published by {entry['signer']}",
         f"  cid        {entry['cid']}",
         f"  content    {entry['bundle']}",
         f"  file       {entry['file']['digest']}, {entry['file']['size']} bytes",
         f"  base       {receipt['base']['id']} ({receipt['base']['family']})",
-        f"  method     {_method(trained)}",
+        f"  method     {training_text(receipt)}",
     ]
     if evaluation is not None:
-        adapter = evaluation["adapter"]
-        low, high = adapter["interval"]["low"], adapter["interval"]["high"]
-        lines.append(
-            f"  accuracy   {adapter['accuracy']} ({low} to {high}) on "
-            f"{counted(evaluation['cases'], 'case')}"
-        )
+        lines.append(f"  accuracy   {accuracy_text(evaluation)}")
     for score in found["kscores"]:
         report = score["kscore"]
         verdict = report["gate"]["verdict"]
@@ -82,13 +76,6 @@ def bundle_text(found: Shown) -> str:
     lines.append("")
     lines.append("Shown as the bundle says it. To check it: kolm pull, then kolm verify")
     return "\n".join(lines)
-
-
-def _method(trained: ReceiptVlmTrain) -> str:
-    return (
-        f"{trained['method']['kind']}, {counted(trained['steps'], 'step')} on "
-        f"{counted(trained['train_examples'], 'capture')}"
-    )
 
 
 def audit_text(found: RegistryVerify, headline: str) -> str:

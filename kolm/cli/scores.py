@@ -9,7 +9,7 @@ from kolm.counting import counted
 
 if TYPE_CHECKING:
     from kolm.cli.output import Output
-    from kolm.records.documents import Evaluation, Kscore, KscorePackOverlap
+    from kolm.records.documents import Evaluation, Kscore, KscorePackOverlap, Receipt
 
 SHOWN_TEXT = 100  # characters of a prompt or answer; more would wrap
 
@@ -50,6 +50,22 @@ def _floor_line(
     text, style = marks[passed]
     wanted = "nothing" if demanded is None else demanded
     return f"  {out.paint(text, style)} {name:24} demanded {wanted:8} observed {observed}"
+
+
+def training_text(receipt: Receipt) -> str:
+    """By what method, for how many steps and on how many captures, as a receipt says."""
+    trained = receipt["vlm_train"]
+    return (
+        f"{trained['method']['kind']}, {counted(trained['steps'], 'step')} on "
+        f"{counted(trained['train_examples'], 'capture')}"
+    )
+
+
+def accuracy_text(evaluation: Evaluation) -> str:
+    """The adapter's accuracy with its interval, and on how many cases."""
+    adapter = evaluation["adapter"]
+    low, high = adapter["interval"]["low"], adapter["interval"]["high"]
+    return f"{adapter['accuracy']} ({low} to {high}) on {counted(evaluation['cases'], 'case')}"
 
 
 def overlap_line(overlap: KscorePackOverlap) -> str:

@@ -6,13 +6,13 @@ call it in the parent process.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple
 
 from kolm.encode.encoder import Encoder
 from kolm.encode.examples import Dropped, Example
-from kolm.errors import KolmError
+from kolm.errors import KolmError, Refused
 from kolm.metrics import metric_of
 from kolm.score.cases import reference_of
 from kolm.train.plan import TrainPlan
@@ -109,6 +109,33 @@ def encode_to_answer(
         except KolmError as error:
             found.refused.append((name, error))
     return found
+
+
+def demand_examples(*, train: int, dropped: Mapping[str, int], validation: int | None) -> None:
+    """Refuse sides that nothing can be learned from.
+
+    Args:
+        train: captures that can be trained on.
+        dropped: how many others cannot, by reason.
+        validation: captures to validate with; None where nobody asks.
+
+    Raises:
+        Refused: there are none.
+    """
+    if not train:
+        raise Refused(
+            "E_TRAIN_NO_EXAMPLES",
+            "no capture of the train split can be trained on",
+            found=", ".join(f"{count} {why}" for why, count in sorted(dropped.items())) or "none",
+            hint="raise train.max_seq_length or train.max_images, or add captures",
+        )
+    if validation == 0:
+        raise Refused(
+            "E_TRAIN_NO_VALIDATION",
+            "early stopping needs a validation split, and nothing of it can be used",
+            where="train.early_stopping",
+            hint="set data.validation to a share of the captures",
+        )
 
 
 class Preflight(NamedTuple):

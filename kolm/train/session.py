@@ -18,7 +18,7 @@ from kolm.digest import Digest
 from kolm.encode.encoder import Encoder
 from kolm.encode.kept_features import KeptFeatures
 from kolm.encode.pictures import PictureReader, Pictures
-from kolm.errors import Refused, Unreadable
+from kolm.errors import Unreadable
 from kolm.events import Reporter
 from kolm.format import adapter_config, names
 from kolm.models.base import LoadedBase, load_base, quantised
@@ -29,6 +29,7 @@ from kolm.train import evidence, vision
 from kolm.train.checkpoints import CheckpointFolder, encode_tensors
 from kolm.train.loop import Took, run
 from kolm.train.plan import TrainPlan, read_plan
+from kolm.train.preflight import demand_examples
 from kolm.train.prepare import (
     EncodedSplit,
     TrainingInputs,
@@ -98,7 +99,11 @@ def open_session(folder: Path, reporter: Reporter) -> TrainingSession:
         train = encode_split(inputs.rows, "train", store, encoder, reporter)
         validation = encode_split(inputs.rows, "validation", store, encoder, reporter)
         blobs = store.blobs  # outlives the store's database, which is closed before training
-    _demand_examples(train, validation, plan)
+    demand_examples(
+        train=len(train.examples),
+        dropped=train.dropped,
+        validation=len(validation.examples) if plan.schedule.patience else None,
+    )
     reader = PictureReader(
         processor=base.pictures,
         read=blobs.read,
@@ -229,23 +234,6 @@ def _facts(took: Took, trace: Trace, started_on: datetime) -> TrainFacts:
             "tokens_per_second": canonical.decimal(took.tokens / max(took.seconds, 1e-9), 3),
         },
     }
-
-
-def _demand_examples(train: EncodedSplit, validation: EncodedSplit, plan: TrainPlan) -> None:
-    if not train.examples:
-        raise Refused(
-            "E_TRAIN_NO_EXAMPLES",
-            "no capture of the train split can be trained on",
-            found=", ".join(f"{count} {why}" for why, count in train.dropped.items()) or "none",
-            hint="raise train.max_seq_length or train.max_images, or add captures",
-        )
-    if plan.schedule.patience and not validation.examples:
-        raise Refused(
-            "E_TRAIN_NO_VALIDATION",
-            "early stopping needs a validation split, and it is empty",
-            where="train.early_stopping",
-            hint="set data.validation to a share of the captures",
-        )
 
 
 def read_checkpoint_keys(base_folder: Path) -> frozenset[str]:

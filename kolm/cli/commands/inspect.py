@@ -10,6 +10,7 @@ import click
 
 from kolm.cli import output
 from kolm.cli.options import BUNDLE, FOLDER
+from kolm.cli.scores import accuracy_text, training_text
 from kolm.counting import counted
 
 if TYPE_CHECKING:
@@ -49,13 +50,7 @@ def command(bundle: Path, unpack: Path | None) -> None:
 def _for_people(found: Inspect, name: str) -> str:
     receipt, scores = found["receipt"], found["evaluation"]
     trained = receipt["vlm_train"]
-    adapter = scores["adapter"]
-    low, high = adapter["interval"]["low"], adapter["interval"]["high"]
-    training = (
-        f"{trained['method']['kind']}, {counted(trained['steps'], 'step')} on "
-        f"{counted(trained['train_examples'], 'capture')}, "
-        f"{trained['trained_parameters']} of {trained['base_parameters']} parameters"
-    )
+    parameters = f"{trained['trained_parameters']} of {trained['base_parameters']} parameters"
     held = trained["quantisation"]
     numbers = f", language role in {held['kind']}" if held else ""
     controls = (
@@ -68,12 +63,9 @@ def _for_people(found: Inspect, name: str) -> str:
         f"  content    {found['content_id']}",
         f"  base       {receipt['base']['id']} ({receipt['base']['family']}{numbers})",
         f"  base root  {receipt['base']['root']}",
-        f"  method     {training}",
+        f"  method     {training_text(receipt)}, {parameters}",
         f"  vision     {'frozen' if trained['freeze_vision'] else 'adapted'}, as the bundle says",
-        (
-            f"  accuracy   {adapter['accuracy']} ({low} to {high}) on "
-            f"{counted(scores['cases'], 'case')}"
-        ),
+        f"  accuracy   {accuracy_text(scores)}",
         f"  controls   {controls}",
         f"  floors     {'passed' if scores['floors_passed'] else 'not passed'}, as the bundle says",
         *(_score_line(row) for row in found["kscores"]),
