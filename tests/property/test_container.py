@@ -41,7 +41,10 @@ def defects(data: bytes | bytearray) -> Iterator[KolmError]:
     """What the container rules say of a file's bytes, without a file."""
     container = Container(Held(Path("memory"), memoryview(data), digest.EMPTY))
     for rule in CONTAINER_RULES.values():
-        yield from rule(container)
+        try:
+            yield from rule(container)
+        except KolmError as error:
+            yield error
 
 
 def refused(data: bytes | bytearray) -> bool:

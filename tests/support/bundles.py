@@ -24,6 +24,7 @@ from kolm.bundle import container_rules, layout, tar, tensor_writer, tensors, wr
 from kolm.bundle.container import open_container
 from kolm.bundle.manifest import Member, build_manifest
 from kolm.bundle.reader import Bundle
+from kolm.errors import KolmError
 from kolm.format import adapter_config, card
 from kolm.format.receipt import derive_receipt
 from kolm.format.schedule import read_schedule
@@ -441,8 +442,14 @@ CONTAINER_RULES = {
 def container_failures(path: Path) -> dict[str, set[str]]:
     """The codes of everything that the container rules refuse, by check."""
     container = open_container(path)
-    found = {n: {error.code for error in rule(container)} for n, rule in CONTAINER_RULES.items()}
-    return {number: codes for number, codes in found.items() if codes}
+    found: dict[str, set[str]] = {}
+    for number, rule in CONTAINER_RULES.items():
+        try:
+            for error in rule(container):
+                found.setdefault(number, set()).add(error.code)
+        except KolmError as error:
+            found.setdefault(number, set()).add(error.code)
+    return found
 
 
 def read_entries(path: Path) -> list[tuple[str, bytes]]:

@@ -26,8 +26,8 @@ from kolm.format.names import (
 )
 from kolm.records.verification import Finding
 from kolm.verify.check import check
-from kolm.verify.findings import failed, from_error, not_checked, passed, unless_equal
-from kolm.verify.subject import Subject
+from kolm.verify.findings import failed, from_error, passed, unless_equal
+from kolm.verify.subject import MANIFEST, Subject
 
 # The fields of the receipt with the rules of docs/format/receipt.md that say what stands there.
 RECEIPT_RULES: Final = {
@@ -105,14 +105,14 @@ def layout_follows(subject: Subject) -> Iterator[Finding]:
     yield from _all(rule, "both derived again, byte for byte")
 
 
-@check("V06", "Is every document strict JSON that fits its schema?")
+@check("V06", "Is every document strict JSON that fits its schema?", reads=(MANIFEST,))
 def documents_fit(subject: Subject) -> Iterator[Finding]:
     """The first problem of each member; one bad row tells enough."""
     yield from _document_errors(subject, canonical_form=False)
     yield passed(counted(len(subject.documents.contents), "member"))
 
 
-@check("V07", "Is every document in its canonical bytes?")
+@check("V07", "Is every document in its canonical bytes?", reads=(MANIFEST,))
 def documents_are_canonical(subject: Subject) -> Iterator[Finding]:
     """A second spelling of the same value would be a second content id for one content."""
     yield from _document_errors(subject, canonical_form=True)
@@ -127,9 +127,6 @@ def documents_are_canonical(subject: Subject) -> Iterator[Finding]:
 
 
 def _document_errors(subject: Subject, *, canonical_form: bool) -> Iterator[Finding]:
-    if subject.manifest_error is not None:
-        yield not_checked("the manifest could not be read (V04)")
-        return
     for name in subject.documents.contents:
         error = subject.documents.error_of(name)
         if error is not None and (error.code in NOT_CANONICAL) == canonical_form:

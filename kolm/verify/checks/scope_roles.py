@@ -22,10 +22,7 @@ if TYPE_CHECKING:
     from kolm.records.documents import ModulesRow, ModulesRowParameter
 
 
-FAMILY_FACTS = (LOCK, RECEIPT)
-
-
-@check("V20", "Is the base of a family whose roles kolm knows?", reads=FAMILY_FACTS)
+@check("V20", "Is the base of a family whose roles kolm knows?", reads=(LOCK, RECEIPT))
 def family_is_known(subject: Subject) -> Iterator[Finding]:
     """An unknown family is never a pass: without a table nothing can be said of roles."""
     stated, summed = subject.lock["base"]["family"], subject.receipt["base"]["family"]
