@@ -16,29 +16,9 @@ ATTENTION_LEAVES = {
     ),
 }
 
-# The published one opens a thought that a captured answer does not have, shows no thought of
-# earlier turns, so that no turn is the beginning of the next, and trims half of a text. This one
-# writes what it writes with `enable_thinking` off, before every answer.
-_TEMPLATE = """\
-{%- for message in messages -%}
-{{- '<|im_start|>' + message.role + '\n' -}}
-{%- if message.role == 'assistant' -%}
-{{- '<think>\n\n</think>\n\n' -}}
-{% generation %}{% for block in message.content %}{{ block.text }}{% endfor %}\
-{{ '<|im_end|>' }}{% endgeneration %}
-{%- else -%}
-{%- for block in message.content -%}
-{%- if block.type == 'image' -%}{{ '<|vision_start|><|image_pad|><|vision_end|>' }}\
-{%- else -%}{{ block.text }}{%- endif -%}
-{%- endfor -%}
-{{- '<|im_end|>' -}}
-{%- endif -%}
-{{- '\n' -}}
-{%- endfor -%}
-{%- if add_generation_prompt -%}
-{{- '<|im_start|>assistant\n<think>\n\n</think>\n\n' -}}
-{%- endif -%}
-"""
+# The published one opens a thought that a captured answer does not have, and trims half of a text.
+# This one writes what it writes with `enable_thinking` off, before every answer.
+_ANSWERING = qwen3_vl.training_template("<think>\n\n</think>\n\n", "")
 
 
 def last_block(config: Config) -> Taps:
@@ -57,5 +37,5 @@ FAMILY = qwen3_vl.FAMILY._replace(
     papers=("arXiv:2505.09388", "arXiv:2412.06464"),
     left_out=(r"mtp\..+",),
     template_options={"enable_thinking": False},
-    training_templates=(_TEMPLATE,),
+    training_templates=(_ANSWERING, qwen3_vl.THINKING),
 )

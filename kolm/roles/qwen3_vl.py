@@ -9,6 +9,40 @@ from __future__ import annotations
 from kolm.roles import qwen2_vl
 from kolm.roles.family import Config, Role, Stack, Taps
 
+_TURNS = """\
+{%- for message in messages -%}
+{{- '<|im_start|>' + message.role + '\n' -}}
+{%- if message.role == 'assistant' -%}
+{{- 'OPENED' -}}
+{% generation %}{{ 'CLOSED' }}{% for block in message.content %}{{ block.text }}{% endfor %}\
+{{ '<|im_end|>' }}{% endgeneration %}
+{%- else -%}
+{%- for block in message.content -%}
+{%- if block.type == 'image' -%}{{ '<|vision_start|><|image_pad|><|vision_end|>' }}\
+{%- else -%}{{ block.text }}{%- endif -%}
+{%- endfor -%}
+{{- '<|im_end|>' -}}
+{%- endif -%}
+{{- '\n' -}}
+{%- endfor -%}
+{%- if add_generation_prompt -%}{{- '<|im_start|>assistant\nOPENED' -}}{%- endif -%}
+"""
+
+
+def training_template(opened: str, closed: str) -> str:
+    """Turns between control tokens, for bases that think and show no thought of earlier turns, so
+    that no turn is the beginning of the next.
+
+    Args:
+        opened: what stands before every answer.
+        closed: what every answer begins with.
+    """
+    return _TURNS.replace("OPENED", opened).replace("CLOSED", closed)
+
+
+# Of a base that always thinks: the thought that the prompt opens is empty.
+THINKING = training_template("<think>\n", "\n</think>\n\n")
+
 
 def read_blocks(config: Config) -> Taps:
     """The last vision block, which the merger reads, and those that the deepstack mergers read."""
@@ -43,5 +77,6 @@ FAMILY = qwen2_vl.FAMILY._replace(
     taps=read_blocks,
     papers=("arXiv:2511.21631",),
     spellings={},
+    training_templates=(THINKING,),
     license_note="Apache-2.0",
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import os
 import re
 import subprocess
@@ -27,6 +28,7 @@ from kolm.roles.refused import TORCHVISION_ONLY  # noqa: E402
 from kolm.train import evidence  # noqa: E402
 from kolm.train.session import read_checkpoint_keys  # noqa: E402
 from tests.support import families, torchvision_stub  # noqa: E402
+from tests.support.families.qwen import THINKING  # noqa: E402
 from tests.support.tiny_vlm import make_capture, make_picture  # noqa: E402
 
 pytestmark = pytest.mark.heavy
@@ -382,6 +384,22 @@ def test_ids_are_those_of_the_whole_text_and_labels_the_answers(table: Family, t
     assert [text.removeprefix(" ") for text in trained] == [f"{answer}{end}" for answer in answers]
     prompt = encoder.encode_prompt(capture)
     assert prompt.input_ids == example.input_ids[: example.trained[-1][0]]
+
+
+def test_a_base_that_thinks_is_trained_to_close_an_empty_thought_and_to_answer() -> None:
+    table, own = FAMILIES["qwen3_vl"], copy.copy(families.processor("qwen3_vl"))
+    own.chat_template = THINKING
+    pictures = PictureProcessor(own, table, own.image_token_id)
+    encoder = make_encoder(pictures)
+    single = capture_of((("user", [0, "what?"]), ("assistant", "red")))
+    rendered = own.apply_chat_template(
+        families.messages(single, iter([make_picture(0, 60, 40)])), tokenize=True, return_dict=True
+    )
+    assert list(encoded(encoder, single).input_ids) == [int(n) for n in rendered["input_ids"][0]]
+    turns = (("user", [0, "what?"]), ("assistant", "red"), ("user", "sure?"), ("assistant", "yes"))
+    example = encoded(encoder, capture_of(turns))
+    trained = [own.tokenizer.decode(example.input_ids[a:b]) for a, b in example.trained]
+    assert trained == [f"\n</think>\n\n{answer}<|im_end|>" for answer in ("red", "yes")]
 
 
 @EVERY

@@ -37,6 +37,15 @@ _QWEN3_5 = (
     "{% if enable_thinking is defined and not enable_thinking %}"
     "{{ '\\n</think>\\n\\n' }}{% endif %}{% endif %}"
 )
+# A base of Qwen3-VL that always thinks.
+THINKING = (
+    "{% set at = namespace(last=0) %}{% for message in messages %}"
+    "{% if message.role == 'user' %}{% set at.last = loop.index0 %}{% endif %}{% endfor %}"
+    "{% for message in messages %}{% set text %}" + _CONTENT + "{% endset %}"
+    "<|im_start|>{{ message.role }}\n{% if message.role == 'assistant' and loop.index0 > at.last %}"
+    "{{ '<think>\n\n</think>\n\n' + text.lstrip('\n') }}{% else %}{{ text }}{% endif %}<|im_end|>\n"
+    "{% endfor %}{% if add_generation_prompt %}<|im_start|>assistant\n<think>\n{% endif %}"
+)
 _TOOLS = ("<tool_call>", "</tool_call>")
 _THOUGHTS = (*_TOOLS, "<tool_response>", "</tool_response>", "<think>", "</think>")
 
