@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from kolm.adapters.config import make_config
 from kolm.digest import Digest, raw_of
 from kolm.errors import Refused
 from kolm.methods import DeltaTensor, Method, UnknownTensor, read_name, resolved_again
@@ -90,7 +91,7 @@ def attach(
         Refused: the lock's method is not the one that the roles give, or it does not hit exactly
             the modules that it should.
     """
-    from peft import PeftConfig, get_peft_model
+    from peft import get_peft_model
 
     _demand_the_familys(method, resolved_again(method, family, vision=adapt_vision))
     layers = projector_layers(model, family) if projector == "lora" else []
@@ -100,11 +101,8 @@ def attach(
     saved = projector_modules(model, family) if projector == "full" else []
     parameters = _parameters_of(model)
     own = {id(module) for module in model.modules()}
-    config = PeftConfig.from_peft_type(
-        target_modules=expression,
-        modules_to_save=saved or None,
-        **method.peft(),
-    )
+    keys = {"target_modules": expression, "modules_to_save": saved or None}
+    config = make_config({**keys, **method.peft()})
     seed_torch(seed)
     wrapped = get_peft_model(model, config, adapter_name=ADAPTER)
     wrapped.eval()  # the tower stays in evaluation mode; dropout is switched on by the loop

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from kolm import canonical, digest, schema
+from kolm.adapters.config import read_config
 from kolm.capture.store import BLOBS
 from kolm.digest import Digest
 from kolm.encode.encoder import Encoder
@@ -177,7 +178,7 @@ def load_adapter(model: PreTrainedModel, folder: Path) -> PeftModel:
     except ImportError as error:
         raise missing_extra("train", "a model needs an optional part of kolm") from error
     with quiet_library():
-        config = peft.PeftConfig.from_pretrained(str(folder))
+        config = read_config(folder)
         config.inference_mode = True
         adapted = peft.get_peft_model(model, config)
     adapted.eval()

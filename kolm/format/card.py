@@ -45,13 +45,14 @@ def render(*, receipt: Receipt, lock: Lock, evaluation: Evaluation) -> bytes:
         lock: spec.lock.json.
         evaluation: evaluation.json.
     """
+    method = method_of(lock["train"]["method"])
     sections = (
-        _front_matter(lock),
+        _front_matter(lock, method),
         _opening(receipt),
-        _training(receipt, method_of(lock["train"]["method"])),
+        _training(receipt, method),
         _scores(evaluation),
         _modules(receipt),
-        _use(receipt),
+        _use(receipt, method),
     )
     return ("\n\n".join(sections) + "\n").encode("utf-8")
 
@@ -64,9 +65,10 @@ def escape(text: str) -> str:
     return _MARKUP.sub(r"\\\1", shown).replace("\\<", "&lt;").replace("\\&", "&amp;")
 
 
-def _front_matter(lock: Lock) -> str:
+def _front_matter(lock: Lock, method: Method) -> str:
     base = lock["base"]
-    lines = ["---", "library_name: peft", "pipeline_tag: image-text-to-text"]
+    library = "peft" if "PEFT" in method.loaders(lock["train"]["projector"]) else "kolm"
+    lines = ["---", f"library_name: {library}", "pipeline_tag: image-text-to-text"]
     for key, value in (("base_model", base["id"]), ("license", base["license"].lower())):
         if _PLAIN_YAML.fullmatch(value):
             lines.append(f"{key}: {value}")
@@ -162,17 +164,31 @@ def _modules(receipt: Receipt) -> str:
     return "## Modules\n\n" + _table(head, rows)
 
 
-def _use(receipt: Receipt) -> str:
+def _use(receipt: Receipt, method: Method) -> str:
     return (
         "## Use\n\n"
-        "`kolm verify FILE` checks the bundle; `kolm run FILE` answers with it. Unpacked, the "
-        "adapter loads with PEFT:\n\n"
+        "`kolm verify FILE` checks the bundle; `kolm run FILE` answers with it. "
+        f"{_opening_of(receipt, method)}\n\n"
+        f"Base root: `{receipt['base']['root']}`"
+    )
+
+
+def _opening_of(receipt: Receipt, method: Method) -> str:
+    if "PEFT" not in method.loaders(receipt["vlm_train"]["projector"]):
+        return (
+            "Only kolm has adapters of this kind:\n\n"
+            "```python\n"
+            "import kolm\n\n"
+            "model = kolm.load(file).model\n"
+            "```"
+        )
+    return (
+        "Unpacked, the adapter loads with PEFT:\n\n"
         "```python\n"
         "from peft import PeftModel\n"
         f"{_quantised_base(receipt)}\n"
         "model = PeftModel.from_pretrained(base_model, folder)\n"
-        "```\n\n"
-        f"Base root: `{receipt['base']['root']}`"
+        "```"
     )
 
 

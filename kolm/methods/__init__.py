@@ -2,7 +2,8 @@
 
 All that is said of a method away from training is said by its file: the verifier, the bundle and
 the spec know no method by name. Its options are its own fragment, ``schemas/methods/KIND``. PEFT
-puts it on a model (`kolm.adapters`). Rules in words: docs/format/lock.md and bundle.md.
+puts it on a model, or what `kolm.adapters` brings of its own. Rules in words: docs/format/lock.md
+and bundle.md.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from collections.abc import Mapping
 
 from kolm import schema
 from kolm.errors import Refused
+from kolm.methods.bottleneck import Bottleneck
 from kolm.methods.ia3 import Ia3
 from kolm.methods.lora import Lora
 from kolm.methods.method import (
@@ -26,7 +28,7 @@ from kolm.methods.method import (
 from kolm.records.codec import from_document, to_document
 from kolm.roles import Family
 
-METHODS: dict[str, type[Method]] = {"ia3": Ia3, "lora": Lora}
+METHODS: dict[str, type[Method]] = {"bottleneck": Bottleneck, "ia3": Ia3, "lora": Lora}
 DEFAULT = "lora"
 
 __all__ = [

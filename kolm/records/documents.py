@@ -246,6 +246,13 @@ class LockData(TypedDict):
 class LockTrainObjective(TypedDict):
     kind: Literal['sft']
 
+class LockTrainMethodBottleneck(TypedDict):
+    kind: Literal['bottleneck']
+    size: int
+    activation: Literal['gelu', 'relu']
+    targets: list[str]
+    target_expression: str
+
 class LockTrainMethodIa3(TypedDict):
     kind: Literal['ia3']
     targets: list[str]
@@ -283,7 +290,7 @@ class ReceiptVlmTrainQuantisation(TypedDict):
 
 class LockTrain(TypedDict):
     objective: LockTrainObjective
-    method: LockTrainMethodIa3 | LockTrainMethodLora
+    method: LockTrainMethodBottleneck | LockTrainMethodIa3 | LockTrainMethodLora
     freeze: LockTrainFreeze
     projector: Literal['full', 'lora', 'frozen']
     learning_rate: str
@@ -577,6 +584,13 @@ class ReceiptTrace(TypedDict):
     state_last: Digest
     steps: int
 
+class ReceiptVlmTrainMethodBottleneck(TypedDict):
+    kind: Literal['bottleneck']
+    bottleneck_activation: Literal['gelu', 'relu']
+    bottleneck_size: int
+    bottleneck_target_expression: str
+    bottleneck_targets: list[str]
+
 class ReceiptVlmTrainMethodIa3(TypedDict):
     kind: Literal['ia3']
     ia3_feedforward: list[str]
@@ -615,7 +629,7 @@ class ReceiptVlmTrain(TypedDict):
     label_tokens: int
     learning_rate: str
     max_seq_length: int
-    method: ReceiptVlmTrainMethodIa3 | ReceiptVlmTrainMethodLora
+    method: ReceiptVlmTrainMethodBottleneck | ReceiptVlmTrainMethodIa3 | ReceiptVlmTrainMethodLora
     model_id: str
     objective: LockTrainObjective
     optimizer: ReceiptVlmTrainOptimizer

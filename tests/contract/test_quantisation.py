@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from kolm import canonical, digest, methods, roles
+from kolm import canonical, digest, methods, roles, schema
 from kolm.errors import Refused
 from kolm.methods.quantisation import Quantisation, quantisation_of, quantised_modules
 from kolm.records.codec import to_document
@@ -273,9 +273,9 @@ def test_three_steps_on_a_quantised_base_of_each_family(torch: Any, name: str, k
     assert held == linear
     recording = world.recorded(0, 1, 2)
     options: dict[str, Any] = {"kind": kind}
-    if kind == "ia3":  # experts have no down_proj of their own
-        named = ("k_proj", "v_proj", "down_proj")
-        options["targets"] = [leaf for leaf in named if leaf in table.lora_leaf_names]
+    named = schema.load(f"methods/{kind}")["$defs"]["spec"]["properties"]["targets"]
+    if "default" in named:  # experts, for example, have no down_proj of their own
+        options["targets"] = [leaf for leaf in named["default"] if leaf in table.lora_leaf_names]
     method = methods.method_of(methods.resolve(options, table, vision=False))
     attached = attach(
         world.model, table, method, projector="full", adapt_vision=False,

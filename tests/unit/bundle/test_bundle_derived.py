@@ -102,7 +102,7 @@ def test_a_dropout_that_is_no_share_has_no_config(parts: BundleParts, dropout: s
 
 
 def test_a_method_that_peft_does_not_load_has_no_config(parts: BundleParts) -> None:
-    parts.lock["train"]["method"]["kind"] = "bottleneck"
+    parts.lock["train"]["method"]["kind"] = "vera"
     with pytest.raises(Refused) as refused:
         adapter_config.derive(parts.lock, parts.modules)
     assert refused.value.code == "E_ADAPTER_METHOD"
