@@ -72,9 +72,9 @@ class SnapshotLines:
         """Where a line (from 0) stands, and its capture, as a finding says it."""
         return f"{LINES}:{number + 1}: {self.captures[number]}"
 
-    def of_split(self, split: str) -> list[int]:
+    def of_split(self, split: str) -> Sequence[int]:
         """The line numbers (from 0) of one split."""
-        return [number for number, side in enumerate(self.splits) if side == split]
+        return array("Q", (number for number, side in enumerate(self.splits) if side == split))
 
 
 class _Leaves(Sequence[bytes]):

@@ -22,6 +22,7 @@ from typing import NamedTuple
 from kolm import canonical, digest
 from kolm.bundle import tensor_writer, writer
 from kolm.format import examples
+from kolm.format.names import CASES
 from kolm.score.evaluation import RUNS
 from tests.support.bundles import BundleParts, make_parts
 
@@ -124,6 +125,38 @@ def _drawn(pictures: int, rule: dict[str, str]) -> Callable[[BundleParts], dict[
     return members
 
 
+def _all(parts: BundleParts) -> dict[str, bytes]:
+    """Every member large at once, and they agree: all checks read on."""
+    named = sorted((digest.of_bytes(line), line) for line in _cases(parts)[CASES].splitlines())
+    cases = named[:125_000]
+    row, size = parts.predictions[0], parts.lock["evaluation"]["batch_size"]
+    predictions = [
+        {
+            **row,
+            "case": name,
+            "batch": number // size,
+            **{run: {**row[run], "output": f"{run} {name[7:20]}"} for run in RUNS},
+        }
+        for number, (name, _) in enumerate(cases)
+    ]
+    others = (digest.of_bytes(b"%d" % number) for number in range(655_000))
+    lines = [{"capture": name, "images": [], "split": "eval"} for name, _ in cases]
+    lines += [
+        {"capture": name, "images": [{"file": name, "pixels": name}], "split": "train"}
+        for name in others
+    ]
+    return {
+        **{
+            name: data
+            for make in (_examples, _trace, _modules)
+            for name, data in make(parts).items()
+        },
+        "snapshot.jsonl": b"".join(sorted(canonical.dumps(line) + b"\n" for line in lines)),
+        CASES: b"".join(line + b"\n" for _, line in cases),
+        "predictions.jsonl": canonical.dump_lines(predictions),
+    }
+
+
 def _config(_: BundleParts) -> dict[str, bytes]:
     return {"adapter_config.json": b"[" + b"[]," * (2 * MIB // 3 - 9) + b"[]]"}
 
@@ -161,6 +194,7 @@ BUNDLES: dict[str, Callable[[BundleParts], dict[str, bytes]]] = {
     "drawn snapshot": _drawn(1, HASH),
     "drawn, of 8 pictures": _drawn(8, HASH),
     "carved snapshot": _drawn(1, {"kind": "official", "validation": "0.05"}),
+    "all of these": _all,
     "config of lists": _config,
     "documents of lists": _documents,
     "one header of names": _header,

@@ -7,8 +7,12 @@ refuse what cannot be and are otherwise not checked, for the scores are somebody
 
 from __future__ import annotations
 
+import heapq
+import operator
+from array import array
 from collections import Counter
 from collections.abc import Iterator
+from itertools import chain, groupby
 from typing import TYPE_CHECKING, Final
 
 from kolm import canonical, digest
@@ -86,25 +90,29 @@ def cases_are_the_leaves(subject: Subject) -> Iterator[Finding]:
 def _leaves_follow(subject: Subject) -> Iterator[Finding]:
     lines = subject.lines
     official = subject.snapshot["rule"]["kind"] == "official"
-    declared = {lines.captures[number]: number for number in lines.of_split("eval")}
+    leaves = iter(lines.of_split("eval"))  # both are in the order of the ids
+    leaf, missing = next(leaves, None), array("Q")
     previous = ""
     for number, (case, row) in enumerate(subject.case_rows(), 1):
         where = f"{CASES}:{number}"
         if case <= previous:
             yield failed("the cases are not sorted by id, each once", where=where, rule="S3")
         previous = case
-        line = declared.pop(case, None)
-        if line is None:
+        while leaf is not None and lines.captures[leaf] < case:
+            missing.append(leaf)
+            leaf = next(leaves, None)
+        if leaf is None or lines.captures[leaf] != case:
             yield failed(
                 "the case is not one of the snapshot's eval captures: it was edited or added",
                 where=where,
                 found=case,
                 rule="S3",
             )
-        elif _looks(lines.images[line]) != _looks(row["images"]):
-            yield failed(
-                "the case names other pictures than its leaf", where=where, found=case, rule="S2"
-            )
+        else:
+            if _looks(lines.images[leaf]) != _looks(row["images"]):
+                wrong = "the case names other pictures than its leaf"
+                yield failed(wrong, where=where, found=case, rule="S2")
+            leaf = next(leaves, None)
         if official and row["split"] != "eval":
             yield failed(
                 "under an official split a case must be marked eval",
@@ -113,11 +121,11 @@ def _leaves_follow(subject: Subject) -> Iterator[Finding]:
                 found=row["split"] or "none",
                 rule="S8",
             )
-    for leaf in sorted(declared):
+    for number in chain(missing, () if leaf is None else (leaf,), leaves):
         yield failed(
             "a capture that the snapshot puts on the eval side is missing from the cases",
             where=CASES,
-            expected=leaf,
+            expected=lines.captures[number],
             rule="S3",
         )
 
@@ -168,19 +176,28 @@ def every_case_is_answered(subject: Subject) -> Iterator[Finding]:
 
     And their batches and lengths are ones that the lock's settings can give.
     """
-    declared = subject.declared
-    answered = [row["case"] for row in subject.predictions]
+    lines = subject.lines
+    declared = lines.of_split("eval")
     if not declared:
         yield failed("no case is declared: nothing was evaluated", where=LINES, rule="P1")
-    for case in sorted(set(declared) - set(answered)):
-        yield failed(
-            "a declared case has no prediction", where=PREDICTIONS, expected=case, rule="P1"
-        )
-    for case in sorted(set(answered) - set(declared)):
-        yield failed(
-            "a prediction is for no declared case", where=PREDICTIONS, found=case, rule="P1"
-        )
-    if answered != declared and set(answered) == set(declared):
+    answered = [row["case"] for row in subject.predictions]
+    in_order = all(map(operator.lt, answered, answered[1:]))
+    answered.sort()
+    both = heapq.merge(
+        ((lines.captures[number], "declared") for number in declared),
+        ((case, "answered") for case in answered),
+    )
+    for case, found in groupby(both, key=operator.itemgetter(0)):
+        sides = {side for _, side in found}
+        if sides == {"declared"}:
+            yield failed(
+                "a declared case has no prediction", where=PREDICTIONS, expected=case, rule="P1"
+            )
+        elif sides == {"answered"}:
+            yield failed(
+                "a prediction is for no declared case", where=PREDICTIONS, found=case, rule="P1"
+            )
+    if not in_order:
         yield failed(
             "the predictions are not sorted by case, each once", where=PREDICTIONS, rule="P1"
         )
@@ -282,7 +299,7 @@ def evaluation_follows(subject: Subject) -> Iterator[Finding]:
     if obstacle:
         yield not_checked(
             f"{obstacle}; means, intervals, paired test and floors follow from the stated scores, "
-            "majority answer and slices"
+            "majority answer, swapped references and slices"
         )
     stated = computed["adapter"]
     low, high = stated["interval"]["low"], stated["interval"]["high"]
