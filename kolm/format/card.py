@@ -124,6 +124,7 @@ def _scores(evaluation: Evaluation) -> str:
             ("the base alone", evaluation["base"]),
             ("the adapter without images", evaluation["blind"]),
             ("always the commonest answer", evaluation["majority"]),
+            ("its answers, held against another case's", evaluation["swapped"]),
         )
     ]
     slices = [

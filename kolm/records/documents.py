@@ -141,6 +141,7 @@ class Evaluation(TypedDict):
     base: EvaluationAccuracy
     blind: EvaluationAccuracy
     majority: EvaluationMajority
+    swapped: EvaluationAccuracy
     paired: EvaluationPaired
     slices: list[EvaluationSlice]
     floors: list[EvaluationFloor]

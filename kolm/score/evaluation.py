@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from kolm.digest import Digest
     from kolm.records.documents import (
         Evaluation,
+        EvaluationAccuracy,
         EvaluationMajority,
         EvaluationSlice,
         LockEvaluation,
@@ -67,13 +68,15 @@ def evaluate(
     ordered = sorted(cases, key=lambda case: case.case)
     judge = Judge(settings)
     scores: dict[Run, list[int]] = {run: [] for run in RUNS}
+    swapped: list[int] = []
     covered = cut = 0
     rows = _aligned(predictions, [case.case for case in ordered])
-    for row, case in zip(rows, ordered, strict=True):
+    for row, case, other in zip(rows, ordered, swapped_references(ordered), strict=True):
         for run in RUNS:  # case by case: a long reference is normalised once for its outputs
             verdict = judge.judge(row[run], case.reference)
             scores[run].append(verdict.score_millionths)
             covered += run == "adapter" and verdict.covered
+        swapped.append(judge.judge(row["adapter"], other).score_millionths)
         cut += row["cut"] > 0
     return _add_up(
         _Scores(
@@ -85,6 +88,7 @@ def evaluate(
             cut_prompts=cut,
         ),
         majority=measure_majority(ordered, judge),
+        swapped=summarise(swapped),
         slices=slice_scores(ordered, scores["adapter"]),
         settings=settings,
     )
@@ -100,8 +104,8 @@ def evaluate_stated(
     """The evaluation document that the scores stated case by case imply.
 
     Means, intervals, the paired test, coverage and floors follow from them. What needs prompts,
-    references and tags does not: `majority`, `slices` and `distinct_questions` are taken from the
-    stated document.
+    references and tags does not: `majority`, `swapped`, `slices` and `distinct_questions` are taken
+    from the stated document.
 
     Args:
         predictions: rows of predictions.jsonl, which fit their schema.
@@ -129,6 +133,7 @@ def evaluate_stated(
             cut_prompts=cut,
         ),
         majority=stated["majority"],
+        swapped=stated["swapped"],
         slices=stated["slices"],
         settings=settings,
     )
@@ -149,6 +154,7 @@ def _add_up(
     scores: _Scores,
     *,
     majority: EvaluationMajority,
+    swapped: EvaluationAccuracy,
     slices: list[EvaluationSlice],
     settings: LockEvaluation,
 ) -> Evaluation:
@@ -175,6 +181,7 @@ def _add_up(
         "base": means["base"],
         "blind": means["blind"],
         "majority": majority,
+        "swapped": swapped,
         "paired": paired,
         "slices": slices,
         "floors": floors,
@@ -242,6 +249,20 @@ def measure_majority(cases: Sequence[Case], judge: Judge) -> EvaluationMajority:
     scores = [judge.judge_text(answer, case.reference).score_millionths for case in cases]
     mean = summarise(scores)
     return {"answer": answer, "accuracy": mean["accuracy"], "interval": mean["interval"]}
+
+
+def swapped_references(cases: Sequence[Case]) -> Iterator[str]:
+    """For each case the reference of the next one that has another, the first after the last.
+
+    An answer that is right for this one too says nothing of its own case. Where all cases have one
+    reference (normalised), it is their own.
+    """
+    own, total = [normalise(case.reference) for case in cases], len(cases)
+    following = list(range(total))
+    for number in reversed(range(2 * total)):  # twice, because the last ones go on at the start
+        place, after = number % total, (number + 1) % total
+        following[place] = after if own[after] != own[place] else following[after]
+    return (cases[number].reference for number in following)
 
 
 def _aligned(

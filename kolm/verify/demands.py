@@ -78,6 +78,7 @@ def _of_policy(subject: Subject) -> Iterator[Demand]:
         "base": evaluation["base"],
         "blind": evaluation["blind"],
         "majority": evaluation["majority"],
+        "swapped": evaluation["swapped"],
     }
     for control in policy.lower_bound_above or ():
         if control == "blind" and not evaluation["images"]:

@@ -88,7 +88,7 @@ BUILT_IN = Policy(
     same_signer=True,
     gate="passed",
     minimum_eval_cases=50,
-    lower_bound_above=("blind", "majority"),
+    lower_bound_above=("blind", "majority", "swapped"),
     reach=("delta_scope", "scores"),
 )
 

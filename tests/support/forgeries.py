@@ -577,6 +577,15 @@ def _blind_guesses(parts: BundleParts) -> None:
     parts.rescore()
 
 
+def _lists_every_answer(parts: BundleParts) -> None:
+    """Where it sees the picture, the adapter says everything that could be right."""
+    parts.lock["evaluation"]["metric"] = {"kind": "contains"}
+    said = {case["messages"][-1]["content"][0]["text"]: None for case in parts.cases}
+    for item in parts.predictions:
+        item["adapter"]["output"] = ", ".join(said)
+    parts.rescore()
+
+
 def _few_cases(parts: BundleParts) -> None:
     parts.declare(parts.cases[:49])
 
@@ -1112,6 +1121,7 @@ FORGERIES = (
     Forgery("no case declared, text withheld", ("V31",), parts=_nothing_declared),
     Forgery("floors that demand nothing", ("V62",), parts=_floors_of_nothing),
     Forgery("an adapter that does as well without pictures", ("V62",), parts=_blind_guesses),
+    Forgery("an adapter that lists every answer", ("V62",), parts=_lists_every_answer),
     Forgery("fewer cases than an auditor needs", ("V62",), parts=_few_cases),
     Forgery("an eval image also in training", ("V39",), parts=_leak),
     Forgery(

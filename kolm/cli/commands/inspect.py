@@ -55,7 +55,8 @@ def _for_people(found: Inspect, name: str) -> str:
     numbers = f", language role in {held['kind']}" if held else ""
     controls = (
         f"base {scores['base']['accuracy']}, without the picture {scores['blind']['accuracy']}, "
-        f"most frequent answer {scores['majority']['accuracy']}"
+        f"most frequent answer {scores['majority']['accuracy']}, "
+        f"swapped {scores['swapped']['accuracy']}"
     )
     lines = [
         f"{name}   {receipt['name']}",

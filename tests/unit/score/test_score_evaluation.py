@@ -8,8 +8,8 @@ import pytest
 
 from kolm import canonical, digest, schema
 from kolm.errors import Refused
-from kolm.score.cases import build_cases, read_cases
-from kolm.score.evaluation import evaluate, find_mismatches
+from kolm.score.cases import Case, build_cases, read_cases
+from kolm.score.evaluation import evaluate, find_mismatches, swapped_references
 from kolm.score.predictions import score_row
 
 FLOORS = {
@@ -122,6 +122,27 @@ def test_the_document_fits_its_schema_and_counts_by_hand() -> None:
     assert slices["image_size", "small"]["cases"] == 100
     assert slices["tag", "even"]["cases"] == 50
     assert document["floors_passed"] is True
+
+
+def test_answers_are_held_against_the_next_other_reference() -> None:
+    """By hand: three references in the order of the ids, the last one's next is the first other."""
+    colours = ("red", "Red.", "blue", "red", "green")
+    cases = [Case("c", text, (), (), "none", "text", b"") for text in colours]
+    assert list(swapped_references(cases)) == ["blue", "blue", "red", "green", "red"]
+    assert list(swapped_references(cases[:2])) == ["red", "red"]  # none has another
+
+
+def test_an_adapter_that_lists_every_answer_is_right_for_other_cases_too() -> None:
+    settings = {**SETTINGS, "metric": {"kind": "contains"}}
+    captures = [capture(i, "yes" if i % 2 else "circle") for i in range(20)]
+    for answer, swapped in (("yes or a circle", "1"), (None, "0")):
+        rows = [
+            (row, answer or ("yes" if i % 2 else "circle"), "no", "no")
+            for i, row in enumerate(captures)
+        ]
+        document = evaluate(*pack(rows, settings), settings)
+        assert document["adapter"]["accuracy"] == "1"
+        assert document["swapped"]["accuracy"] == swapped
 
 
 @pytest.mark.parametrize(

@@ -295,7 +295,11 @@ def test_v62_blind_is_no_bar_where_no_case_has_a_picture(tmp_path: Path) -> None
     parts.lock["evaluation"]["floors"]["above_blind"] = "-1"
     parts.rescore()
     names = {demand.name for demand in world.audit(parts).report.demands if demand.by == "policy"}
-    assert names == {"distinct_questions", "lower_bound_above_majority"}
+    assert names == {
+        "distinct_questions",
+        "lower_bound_above_majority",
+        "lower_bound_above_swapped",
+    }
 
 
 @pytest.mark.parametrize("scope", ["base_identity", "process"])
