@@ -12,9 +12,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
-from kolm import canonical
+from kolm import canonical, digest
 from kolm.actions import children, prechecks, sealing
 from kolm.actions.acceptance import Acceptance, acceptance
 from kolm.actions.ahead import Ahead
@@ -29,14 +29,14 @@ from kolm.format import names
 from kolm.run import folder as files
 from kolm.run.names import FACTS, MEASUREMENTS
 from kolm.score import kscore
-from kolm.score.cases import read_cases
+from kolm.score.cases import read_cases, reference_of
 from kolm.score.evaluation import evaluate
 from kolm.sign.private_keys import PrivateKey
 from kolm.spec.load import load_spec
 from kolm.verify.policy import Demands
 
 if TYPE_CHECKING:
-    from kolm.records.documents import Evaluation, Kscore, Lock, PredictionsRow
+    from kolm.records.documents import Capture, Evaluation, Kscore, Lock, PredictionsRow
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -224,37 +224,24 @@ def _judge_and_seal(
 def wrong_answers(
     cases: bytes, predictions: Sequence[PredictionsRow], places: Mapping[Digest, str]
 ) -> list[dict[str, str]]:
-    """The cases that the adapter did not get wholly right, in the order of the predictions."""
+    """The cases that the adapter did not get wholly right, in the order of the cases."""
     wrong = {
         row["case"]: row["adapter"]["output"]
         for row in predictions
         if row["adapter"]["score"] != "1"
     }
     found = []
-    for case in read_cases(cases):
-        if case.case in wrong:
-            found.append((case, wrong[Digest(case.case)]))
-    prompts = _prompts(cases)
-    return [
-        {
-            "case": case.case,
-            "name": places.get(Digest(case.case), ""),
-            "prompt": prompts[case.case],
-            "reference": case.reference,
-            "output": output,
-        }
-        for case, output in found
-    ]
-
-
-def _prompts(cases: bytes) -> dict[str, str]:
-    from kolm import digest
-
-    prompts = {}
-    for _, line, capture in canonical.read_lines(cases, where=names.CASES):
-        users = [m for m in capture["messages"] if m["role"] == "user"]
-        parts = users[-1]["content"] if users else []
-        prompts[str(digest.of_bytes(line))] = " ".join(
-            part["text"] for part in parts if part["type"] == "text"
-        )
-    return prompts
+    for _, line, row in canonical.read_lines(cases, where=names.CASES):
+        case, capture = digest.of_bytes(line), cast("Capture", row)
+        if case in wrong:
+            asked = capture["messages"][-2]["content"]
+            found.append(
+                {
+                    "case": case,
+                    "name": places.get(case, ""),
+                    "prompt": " ".join(part["text"] for part in asked if part["type"] == "text"),
+                    "reference": reference_of(capture, where=case),
+                    "output": wrong[case],
+                }
+            )
+    return found

@@ -81,7 +81,6 @@ def evaluate_bundle(
             of the same content that is there keeps its claims.
         force: replace whatever is at `output`.
         ask_passphrase: called with the name of an encrypted key.
-        output: write a copy with the claim here; without it the claim is added in place.
         reporter: hears progress.
 
     Raises:
