@@ -15,41 +15,21 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from kolm.actions.checking import check
-    from kolm.actions.cleaning import Kept, clean
-    from kolm.actions.compiling import CompileResult, compile_bundle
-    from kolm.actions.evaluating import EvaluationResult, evaluate_bundle
-    from kolm.actions.running import LoadedBundle, RunAnswer, load, run
+    from kolm.actions.compiling import compile_bundle
+    from kolm.actions.evaluating import evaluate_bundle
+    from kolm.actions.running import load, run
     from kolm.actions.verification import verify
 
     compile = compile_bundle  # noqa: A001 - the product's verb
 
-__all__ = [
-    "CompileResult",
-    "EvaluationResult",
-    "Kept",
-    "LoadedBundle",
-    "RunAnswer",
-    "check",
-    "clean",
-    "compile",
-    "evaluate_bundle",
-    "load",
-    "run",
-    "verify",
-]
+__all__ = ["check", "compile", "evaluate_bundle", "load", "run", "verify"]
 
 _PLACES = {
     "check": ("checking", "check"),
-    "clean": ("cleaning", "clean"),
-    "Kept": ("cleaning", "Kept"),
     "compile": ("compiling", "compile_bundle"),
-    "CompileResult": ("compiling", "CompileResult"),
     "evaluate_bundle": ("evaluating", "evaluate_bundle"),
-    "EvaluationResult": ("evaluating", "EvaluationResult"),
     "load": ("running", "load"),
-    "LoadedBundle": ("running", "LoadedBundle"),
     "run": ("running", "run"),
-    "RunAnswer": ("running", "RunAnswer"),
     "verify": ("verification", "verify"),
 }
 

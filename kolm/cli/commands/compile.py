@@ -14,7 +14,7 @@ from kolm.cli.options import FILE, KEY, SPEC, output_option
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from kolm.actions import CompileResult
+    from kolm.actions.compiling import CompileResult
     from kolm.records.documents import EvaluationFloor, Lock
 
 SHOWN_CASES = 10  # enough to see what kind of question fails; all are in predictions.jsonl
