@@ -52,8 +52,9 @@ def kolm_steps(steps: int, threads: int, folder: Path) -> Iterator[float]:
     from kolm.actions.stages import write_inputs
     from kolm.bundle.base_root import base_root
     from kolm.events import Silent
+    from kolm.models.device import settle
     from kolm.run.folder import Places
-    from kolm.train.session import fix_torch, open_session
+    from kolm.train.session import open_session
 
     spec = {
         "kolm": 1,
@@ -76,7 +77,7 @@ def kolm_steps(steps: int, threads: int, folder: Path) -> Iterator[float]:
     run = folder / "run"
     run.mkdir()
     write_inputs(run, prepared, Places(base=prepared.base.folder, captures=prepared.store_folder))
-    fix_torch(threads)
+    settle("cpu", threads)
     began = time.perf_counter()
     session = open_session(run, Silent())
     yield time.perf_counter() - began

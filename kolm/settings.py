@@ -46,12 +46,13 @@ VARIABLES = (
 )
 
 
-# Places, and how threads wait for each other, which changes time alone. LD_LIBRARY_PATH is here
-# because without it Python does not start on some clusters.
+# Places, which of several accelerators is this user's, and how threads wait for each other, which
+# changes time alone. LD_LIBRARY_PATH is here because without it Python does not start on some
+# clusters.
 _INHERITED = frozenset(
     (
         "PATH", "HOME", "TMPDIR", "PYTHONPATH", "LD_LIBRARY_PATH", "KOLM_HOME", "KOLM_OFFLINE",
-        "OMP_WAIT_POLICY",
+        "OMP_WAIT_POLICY", "CUDA_VISIBLE_DEVICES", "CUDA_DEVICE_ORDER",
     )
 )  # fmt: skip
 

@@ -53,22 +53,25 @@ def _train(folder: Path, reporter: Reporter) -> None:
     from kolm.train import prepare, profile  # torch-free, so a broken folder is told at once
 
     environment = prepare.read_inputs(folder).lock["environment"]
+    device = environment["device"]
 
+    from kolm.models import device as devices
     from kolm.train import arithmetic, session
 
+    devices.settle(devices.demand((device,)), environment["threads"])
     # The bits that this process gives, not those of a child that it would start.
-    measured = arithmetic.measure()._asdict()
+    measured = arithmetic.measure(device)._asdict()
     profile.check_environment(environment, settings.process(), arithmetic=measured)
-    session.fix_torch(environment["threads"])
-    with _base_as_measured(folder):
+    with _base_as_measured(folder), devices.enough_memory():
         session.train_run(folder, reporter)
     stages.record(stages.TRAIN, folder)
 
 
 def _evaluate(folder: Path, reporter: Reporter) -> None:
     from kolm.evaluate import worker
+    from kolm.models import device as devices
 
-    with _base_as_measured(folder):
+    with _base_as_measured(folder), devices.enough_memory():
         worker.evaluate_folder(folder, reporter)
     stages.record(stages.EVALUATE, folder)
 
@@ -87,8 +90,10 @@ def _base_as_measured(folder: Path) -> contextlib.AbstractContextManager[object]
 
 def _rescore(folder: Path, reporter: Reporter) -> None:
     from kolm.evaluate import rescore
+    from kolm.models import device as devices
 
-    rescore.rescore_folder(folder, reporter)
+    with devices.enough_memory():
+        rescore.rescore_folder(folder, reporter)
 
 
 def _recount(folder: Path, reporter: Reporter) -> None:

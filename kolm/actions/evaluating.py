@@ -153,7 +153,8 @@ def _write_pack(run: Path, captures: Path, base: Path) -> bytes:
         raise Refused("E_SNAPSHOT_EMPTY", "the store holds no captures", where=str(captures))
     cases = b"".join(row.data + b"\n" for row in rows)
     files.write(run, names.CASES, cases)
-    files.write_places(run, files.Places(base=base.absolute(), captures=captures.absolute()))
+    places = files.Places(base=base.absolute(), captures=captures.absolute(), devices=("cpu",))
+    files.write_places(run, places)
     # The bundle's own answers must not be taken for this pack's.
     (run / names.PREDICTIONS).unlink()
     return cases

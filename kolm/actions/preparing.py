@@ -25,6 +25,7 @@ from kolm.errors import KolmError, Refused
 from kolm.events import Reporter
 from kolm.format.names import CASES
 from kolm.format.split import SplitRule
+from kolm.models import device as devices
 from kolm.models import folder as folders
 from kolm.models.resolve import BaseRef, find_folder, resolve_base
 from kolm.records.spec import Spec
@@ -32,10 +33,16 @@ from kolm.run.stages import find_state
 from kolm.score.intervals import wilson
 from kolm.spec.load import load_spec
 from kolm.spec.resolve import resolve, uses_bitsandbytes
-from kolm.train.profile import environment_class
+from kolm.train import profile
 
 if TYPE_CHECKING:
-    from kolm.records.documents import Lock, LockBase, LockBaseTemplate, LockTrainContinues
+    from kolm.records.documents import (
+        Lock,
+        LockBase,
+        LockBaseTemplate,
+        LockEnvironment,
+        LockTrainContinues,
+    )
 
 
 _STATE = ".kolm"  # a project's own folder for what can be made again
@@ -186,6 +193,7 @@ def settle(source: SpecSource, parts: Parts, measure: Measure, reporter: Reporte
     base, folder, snapshot = parts.base, parts.store_folder, parts.snapshot
     if base is None or folder is None or snapshot is None:
         raise AssertionError("parts with problems make no lock")
+    environment = _environment(parts.spec)  # what is not here is told before the base is read
     reporter.started("measure base", None, "tensors")
     with staying(base.folder) as stamp:
         facts = measure(base.folder)
@@ -197,10 +205,7 @@ def settle(source: SpecSource, parts: Parts, measure: Measure, reporter: Reporte
         training=snapshot.training_root,
         cases=digest.of_bytes(snapshot.files()[CASES]),
         continued=_continued(parts.spec, parts.project),
-        environment=environment_class(
-            parts.spec.train.threads or default_threads(),
-            bitsandbytes=uses_bitsandbytes(parts.spec.train),
-        ),
+        environment=environment,
     )
     return Prepared(
         spec=parts.spec,
@@ -213,6 +218,19 @@ def settle(source: SpecSource, parts: Parts, measure: Measure, reporter: Reporte
         stamp=stamp,
         lock=lock,
     )
+
+
+def _environment(spec: Spec) -> LockEnvironment:
+    """The environment that this machine offers a spec.
+
+    Raises:
+        Lacking: the device that it asks for is not here, or lacks its number format.
+        Refused: its number format is not trained in.
+    """
+    threads = spec.train.threads or default_threads()
+    wanted = devices.wanted(spec.train.device)
+    profile.demand_precision(spec.train.precision, threads, wanted)
+    return profile.environment_class(threads, wanted, bitsandbytes=uses_bitsandbytes(spec.train))
 
 
 def _sound_base(

@@ -24,6 +24,8 @@ from kolm.errors import Refused, Usage, missing_extra
 from kolm.evaluate.session import EvaluationSession, Sources, open_session
 from kolm.events import Reporter, Silent
 from kolm.format.names import LOCK
+from kolm.models import device as devices
+from kolm.models.device import AUTO
 from kolm.models.resolve import locked_base, resolve_base
 from kolm.store.blobs import BlobStore
 from kolm.verify.policy import Demands
@@ -78,7 +80,8 @@ class LoadedBundle:
         by_digest = {pictures.inspect(d).file: d for d in data}
         session = self._session
         example = session.encoder.encode_prompt(capture)
-        (answer,) = session.answer([example], session.pictures_in(by_digest.__getitem__))
+        with devices.enough_memory():
+            (answer,) = session.answer([example], session.pictures_in(by_digest.__getitem__))
         return RunAnswer(
             text=answer.output,
             tokens=answer.tokens,
@@ -96,6 +99,8 @@ def load(
     trust: Trust = None,
     policy: Demands = None,
     allow_below_gate: bool = False,
+    device: str = AUTO,
+    spread: bool = False,
     reporter: Reporter | None = None,
 ) -> LoadedBundle:
     """Verify a bundle with its base, then load both.
@@ -107,12 +112,15 @@ def load(
         policy: what the bundle must pass: a policy or its file.
         allow_below_gate: load it too when it misses what the policy demands of its scores, with a
             warning to `reporter`; without a reporter the answers' `below_gate` alone says so.
+        device: ``cpu``, ``cuda`` or ``mps``; ``auto`` is the one that it was evaluated on, where
+            that is here, else the best that is.
+        spread: over all devices of that kind, and the host's memory where they do not suffice.
         reporter: hears progress.
 
     Raises:
         Refused: the bundle or the base does not pass, or the adapter does not fit.
         Unreadable: something that decides could not be looked at, such as an unknown signer.
-        Lacking: the train extra is not installed.
+        Lacking: the train extra is not installed, or the device is not here or too small.
     """
     told = reporter or Silent()
     container = open_container(Path(bundle))
@@ -144,7 +152,9 @@ def load(
                 identity=usable.content_id,
             )
             try:
-                session = open_session(sources)
+                chosen = devices.demand(_wanted(device, lock))
+                with devices.enough_memory():
+                    session = open_session(sources, chosen, spread=spread)
             except ImportError as error:
                 raise missing_extra("train", f"running a bundle needs {error.name}") from error
     told.finished("load")
@@ -160,6 +170,8 @@ def run(
     trust: Trust = None,
     policy: Demands = None,
     allow_below_gate: bool = False,
+    device: str = AUTO,
+    spread: bool = False,
     reporter: Reporter | None = None,
 ) -> RunAnswer:
     """One answer from a bundle: verify, load, ask.
@@ -181,9 +193,17 @@ def run(
         trust=trust,
         policy=policy,
         allow_below_gate=allow_below_gate,
+        device=device,
+        spread=spread,
         reporter=reporter,
     )
     return loaded.answer(data, prompt)
+
+
+def _wanted(device: str, lock: Lock) -> Sequence[str]:
+    """The kinds of devices that a user's choice accepts, the best first."""
+    own = (lock["environment"]["device"],) if device == AUTO else ()
+    return (*own, *devices.wanted(device))
 
 
 def base_folder(lock: Lock, base: str | Path | None) -> Path:

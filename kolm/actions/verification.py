@@ -282,10 +282,11 @@ class _Runner:
 
         bundle = Bundle.of(job.bundle)
         lock = bundle.document(LOCK)
+        environment = lock["environment"]
         here = profile.environment_class(
-            lock["environment"]["threads"],
-            lock["environment"]["device"],
-            bitsandbytes="bitsandbytes" in lock["environment"],
+            environment["threads"],
+            (environment["device"], "cpu"),
+            bitsandbytes="bitsandbytes" in environment,
         )
         with paths.scratch_folder("kolm-rescore-") as place:
             folder = place / "bundle"
@@ -320,7 +321,9 @@ class _Runner:
         from kolm.run import folder as files
         from kolm.train import profile
 
-        places = files.Places(base=base.resolve(), captures=self._captures.resolve())
+        places = files.Places(
+            base=base.resolve(), captures=self._captures.resolve(), devices=("cpu",)
+        )
         files.write_places(folder, places)
         children.run(
             task,

@@ -20,7 +20,7 @@ from kolm.errors import Refused
 from kolm.evaluate.controls import answer_run
 from kolm.evaluate.plan import EvalBatch, plan_batches, recorded_batches
 from kolm.evaluate.session import EvaluationSession, open_session, read_sources
-from kolm.evaluate.worker import fix_execution
+from kolm.evaluate.worker import settle
 from kolm.events import Reporter
 from kolm.format.names import PREDICTIONS
 from kolm.records import kinds
@@ -46,8 +46,7 @@ def rescore_folder(folder: Path, reporter: Reporter) -> None:
     if unknown:
         raise Refused("E_RESCORE_CASE", "no prediction is for this case", found=unknown[0])
     sources = read_sources(folder)
-    fix_execution(sources.lock["environment"]["threads"])
-    session = open_session(sources)
+    session = open_session(sources, settle(folder, sources.lock))
     batches = check_batches(
         plan_batches(session.prompts(), session.settings["batch_size"]),
         recorded_batches(predictions, chosen),

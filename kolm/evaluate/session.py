@@ -28,6 +28,7 @@ from kolm.evaluate.predict import Answer, answer_batch
 from kolm.format import names
 from kolm.methods.quantisation import quantisation_of
 from kolm.models.base import LoadedBase, load_base
+from kolm.models.device import CPU
 from kolm.models.library import quiet_library
 from kolm.records import kinds
 from kolm.run import folder as files
@@ -141,8 +142,13 @@ def read_captures(data: bytes) -> tuple[CaptureRow, ...]:
     return tuple(rows)
 
 
-def open_session(sources: Sources) -> EvaluationSession:
+def open_session(sources: Sources, device: str = CPU, *, spread: bool = False) -> EvaluationSession:
     """Load the base with the adapter on it.
+
+    Args:
+        sources: of the run.
+        device: that computes.
+        spread: over all devices of that kind.
 
     Raises:
         Lacking: the train extra is not installed.
@@ -153,6 +159,9 @@ def open_session(sources: Sources) -> EvaluationSession:
         sources.base_folder,
         dtype=train["precision"],
         quantisation=quantisation_of(train["quantisation"]),
+        attention=train["attention"],
+        device=device,
+        spread=spread,
     )
     return EvaluationSession(
         sources=sources,

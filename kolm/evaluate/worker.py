@@ -21,6 +21,7 @@ from kolm.evaluate.plan import EvalBatch, plan_batches
 from kolm.evaluate.session import EvaluationSession, Sources, open_session, read_sources
 from kolm.events import Reporter
 from kolm.format.names import PREDICTIONS
+from kolm.models import device as devices
 from kolm.run import folder as files
 from kolm.run.names import MEASUREMENTS
 from kolm.score.cases import build_cases
@@ -29,7 +30,7 @@ from kolm.score.predictions import score_row
 from kolm.sign.predicates import instant
 
 if TYPE_CHECKING:
-    from kolm.records.documents import PredictionsRow
+    from kolm.records.documents import Lock, PredictionsRow
     from kolm.run.documents import Measurements
     from kolm.score.predictions import AnsweredRow
 
@@ -41,8 +42,7 @@ def evaluate_folder(folder: Path, reporter: Reporter) -> None:
         KolmError: what the parts raise; nothing is written then but finished runs.
     """
     sources = read_sources(folder)
-    fix_execution(sources.lock["environment"]["threads"])
-    session = open_session(sources)
+    session = open_session(sources, settle(folder, sources.lock))
     batches = plan_batches(session.prompts(), session.settings["batch_size"])
     begin = time.perf_counter()
     answers = answer_all(session, batches, folder, reporter)
@@ -60,12 +60,20 @@ def evaluate_folder(folder: Path, reporter: Reporter) -> None:
     files.write_document(folder, MEASUREMENTS, facts)
 
 
-def fix_execution(threads: int) -> None:
-    """Settle in torch what can be settled after import; the environment settles the rest."""
-    import torch
+def settle(folder: Path, lock: Lock) -> str:
+    """Settle torch for a run folder; gives the device that computes.
 
-    torch.set_num_threads(threads)
-    torch.use_deterministic_algorithms(True)
+    It is the lock's, and in a compile nothing else. Whoever answers again on another machine may
+    use what is there.
+
+    Raises:
+        Lacking: ``E_MODEL_DEVICE``.
+    """
+    environment = lock["environment"]
+    wanted = (environment["device"], *files.read_places(folder).devices)
+    device = devices.demand(wanted)
+    devices.settle(device, environment["threads"])
+    return device
 
 
 def prediction_rows(

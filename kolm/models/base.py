@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING
 from kolm import roles
 from kolm.errors import missing_extra
 from kolm.methods.quantisation import Quantisation
+from kolm.models.device import CPU
 from kolm.models.forward import Forward, LibraryForward
 from kolm.models.generation import end_token_ids
-from kolm.models.load import load_model
+from kolm.models.load import ATTENTION, load_model
 from kolm.models.pictures import PictureProcessor, picture_processor
 from kolm.models.processor import pad_token_id
 from kolm.models.qwen2_5_vl import WrittenForward
@@ -49,12 +50,23 @@ class LoadedBase:
     pad_token_id: int
 
 
-def load_base(folder: Path, *, dtype: str, quantisation: Quantisation | None = None) -> LoadedBase:
+def load_base(
+    folder: Path,
+    *,
+    dtype: str,
+    quantisation: Quantisation | None = None,
+    attention: str = ATTENTION,
+    device: str = CPU,
+    spread: bool = False,
+) -> LoadedBase:
     """Load a base.
 
     Args:
         folder: with config, weights, tokenizer and image processor.
         dtype: ``float32`` or ``bfloat16``.
+        attention: the attention implementation.
+        device: that computes.
+        spread: over all devices of that kind, for answers alone.
         quantisation: of its language role, or None.
 
     Raises:
@@ -62,7 +74,7 @@ def load_base(folder: Path, *, dtype: str, quantisation: Quantisation | None = N
         Refused: its family has no table, or a file of it is not what it should be.
     """
     pictures = picture_processor(folder)
-    model = load_model(folder, dtype=dtype)
+    model = load_model(folder, dtype=dtype, attention=attention, device=device, spread=spread)
     for _ in quantised(model, pictures.table, quantisation):
         pass
     tokenizer = pictures.processor.tokenizer
@@ -71,7 +83,7 @@ def load_base(folder: Path, *, dtype: str, quantisation: Quantisation | None = N
         folder=folder,
         model=model,
         pictures=pictures,
-        forward=make_forward(model, pictures.table),
+        forward=make_forward(model, pictures.table, device),
         end_ids=end_ids,
         pad_token_id=pad_token_id(tokenizer, end_ids),
     )
@@ -94,9 +106,10 @@ def quantised(
     yield from quantise(model, table, quantisation)
 
 
-def make_forward(model: PreTrainedModel, table: roles.Family) -> Forward:
-    """The forward pass of a model: its family's own where there is one, else the library's."""
-    tower = Tower(model, table.taps(model.config.to_dict()))
+def make_forward(model: PreTrainedModel, table: roles.Family, device: str = CPU) -> Forward:
+    """The forward pass of a model on a device: its family's own where there is one, else the
+    library's."""
+    tower = Tower(model, table.taps(model.config.to_dict()), device)
     if table.model_type in WRITTEN:
         return WRITTEN[table.model_type](model, tower)
     return LibraryForward(model, tower, prefix_attention=table.prefix_attention)

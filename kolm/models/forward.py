@@ -27,7 +27,7 @@ _MARKS = ("mm_token_type_ids", "token_type_ids")
 
 
 class Tokens(Protocol):
-    """Token ids of a padded batch."""
+    """Token ids of a padded batch, in the host's memory: `Forward` puts them where its model is."""
 
     @property
     def input_ids(self) -> torch.Tensor:
@@ -127,7 +127,10 @@ class LibraryForward:
         """
         with self._showing(pictures) as inputs:
             out = self._model.model(
-                input_ids=tokens.input_ids, use_cache=False, **self._marked(tokens), **inputs
+                input_ids=tokens.input_ids.to(self.tower.device),
+                use_cache=False,
+                **self._marked(tokens),
+                **inputs,
             )
         hidden: torch.Tensor = out.last_hidden_state
         return hidden
@@ -154,8 +157,8 @@ class LibraryForward:
             stated, self._model.generation_config = self._model.generation_config, config
             try:
                 out = self._model.generate(
-                    input_ids=tokens.input_ids,
-                    attention_mask=tokens.attention_mask,
+                    input_ids=tokens.input_ids.to(self.tower.device),
+                    attention_mask=tokens.attention_mask.to(self.tower.device),
                     **self._marked(tokens),
                     **inputs,
                 )
@@ -165,7 +168,7 @@ class LibraryForward:
 
     def _marked(self, tokens: Tokens) -> dict[str, torch.Tensor]:
         marked = tokens.answer_mask if self._prefix_attention else tokens.image_mask
-        return dict.fromkeys(self._marks, marked)
+        return dict.fromkeys(self._marks, marked.to(self.tower.device))
 
     @contextlib.contextmanager
     def _showing(self, pictures: Recording | None) -> Iterator[dict[str, torch.Tensor]]:
@@ -173,10 +176,10 @@ class LibraryForward:
         if pictures is None:
             yield {}
         elif not pictures.outputs:
-            yield _by_sample(pictures.inputs)
+            yield self.tower.shown(_by_sample(pictures.inputs))
         else:
             with self.tower.replaying(pictures):
-                yield _by_sample(pictures.inputs)
+                yield self.tower.shown(_by_sample(pictures.inputs))
 
 
 def _by_sample(inputs: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from kolm import roles
 from kolm.errors import Refused, Usage, missing_extra
+from kolm.models.device import CPU
 from kolm.models.library import hide_torchvision, quiet_library
 from kolm.models.resolve import BaseRef, read_config, resolve_base
 
@@ -27,7 +28,12 @@ def attention_of(config: roles.Config, attention: str = ATTENTION) -> dict[str, 
 
 
 def load_model(
-    folder: Path, *, dtype: str = "float32", attention: str = ATTENTION
+    folder: Path,
+    *,
+    dtype: str = "float32",
+    attention: str = ATTENTION,
+    device: str = CPU,
+    spread: bool = False,
 ) -> PreTrainedModel:
     """Load a base in evaluation mode with every parameter frozen.
 
@@ -35,9 +41,12 @@ def load_model(
         folder: with config, weights and nothing that runs code: remote code is never trusted.
         dtype: ``float32`` or ``bfloat16``.
         attention: the attention implementation, the same for every run of a lock.
+        device: that it is loaded to.
+        spread: over all devices of that kind, and the host's memory where they do not suffice; for
+            answers alone.
 
     Raises:
-        Lacking: torch or transformers is not installed.
+        Lacking: torch or transformers is not installed, or the device's memory does not suffice.
         Usage: an unknown dtype.
         Refused: the checkpoint does not hold every weight, or holds others, or the library makes
             no model of its config.
@@ -60,12 +69,13 @@ def load_model(
                 folder,
                 dtype=getattr(torch, dtype),
                 attn_implementation=attention_of(config, attention),
+                **_placement(device, spread),
                 local_files_only=True,
                 trust_remote_code=False,
                 use_safetensors=True,
                 output_loading_info=True,
             )
-    except (OSError, MemoryError):
+    except (OSError, MemoryError, torch.OutOfMemoryError):
         raise  # the machine's, and told as such
     except Exception as error:
         raise Refused(
@@ -87,3 +97,10 @@ def load_model(
     model.eval()
     model.requires_grad_(False)
     return model
+
+
+def _placement(device: str, spread: bool) -> dict[str, Any]:
+    """The library's arguments for a place. Without any it maps weights into the host's memory."""
+    if spread:
+        return {"device_map": "auto"}
+    return {} if device == CPU else {"device_map": {"": device}}

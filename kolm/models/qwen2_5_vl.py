@@ -84,7 +84,7 @@ class WrittenForward:
         if not pictures.outputs:
             return self.tower.features(pictures.inputs)
         visual = self._model.model.visual
-        merged: torch.Tensor = visual.merger(pictures.outputs[0])
+        merged: torch.Tensor = visual.merger(pictures.outputs[0].to(self.tower.device))
         order = _reading_order(_grids(pictures), self._merge, visual.window_size, visual.patch_size)
         return merged[order.to(merged.device)]
 
@@ -114,7 +114,7 @@ class WrittenForward:
             return generate_greedy(
                 self._model,
                 embeddings=self._embeddings(tokens, pictures),
-                attention_mask=tokens.attention_mask,
+                attention_mask=tokens.attention_mask.to(self.tower.device),
                 position_ids=self._positions(tokens, pictures),
                 max_new_tokens=max_new_tokens,
                 end_ids=end_ids,
@@ -122,12 +122,13 @@ class WrittenForward:
 
     def _embeddings(self, tokens: Tokens, pictures: Recording | None) -> torch.Tensor:
         """Token embeddings with pictures in their places: (batch, length, width)."""
-        embeddings: torch.Tensor = self._model.get_input_embeddings()(tokens.input_ids)
+        ids = tokens.input_ids.to(self.tower.device)
+        embeddings: torch.Tensor = self._model.get_input_embeddings()(ids)
         if pictures is None:
             return embeddings
         flat = embeddings.reshape(-1, embeddings.shape[-1])
-        features = self.features(pictures).to(flat.dtype)
-        return flat.index_copy(0, tokens.image_rows, features).view_as(embeddings)
+        features = self.features(pictures).to(flat)
+        return flat.index_copy(0, tokens.image_rows.to(flat.device), features).view_as(embeddings)
 
     def _positions(self, tokens: Tokens, pictures: Recording | None) -> torch.Tensor:
         """The positions of a batch, (3, batch, length); padding has position 0."""
@@ -147,7 +148,7 @@ class WrittenForward:
         for row, (start, count) in enumerate(zip(offsets, lengths, strict=True)):
             own = position_ids(count, tuple(images[row]), self._merge)
             out[:, row, start : start + count] = own
-        return torch.from_numpy(out)
+        return torch.from_numpy(out).to(self.tower.device)
 
 
 def _grids(pictures: Recording) -> tuple[Grid, ...]:

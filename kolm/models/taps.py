@@ -94,6 +94,13 @@ def stand_in(shape: Sequence[int], dtype: torch.dtype) -> torch.Tensor:
     return torch.ones((), dtype=dtype).expand(*shape)
 
 
+def _put(tensor: torch.Tensor, device: str) -> torch.Tensor:
+    """A tensor on a device; a stand-in takes no memory there either."""
+    if is_stand_in(tensor):
+        return tensor.flatten()[0].to(device).expand(tensor.shape)
+    return tensor.to(device)
+
+
 def is_stand_in(tensor: torch.Tensor) -> bool:
     """Whether a tensor is a `stand_in`."""
     return not any(tensor.stride())
@@ -151,10 +158,12 @@ class Tower:
     Args:
         model: a vision-language model of transformers, PEFT's layers in place or not.
         taps: the family's, for the model's config.
+        device: where what enters the model has to be; recordings stay in the host's memory.
     """
 
-    def __init__(self, model: PreTrainedModel, taps: Taps) -> None:
+    def __init__(self, model: PreTrainedModel, taps: Taps, device: str = "cpu") -> None:
         self._model = model
+        self.device = device
         self._recorded = [model.get_submodule(name) for name in taps.recorded]
         self._passed = [model.get_submodule(name) for name in taps.passed]
         self._packed = taps.packed
@@ -169,9 +178,14 @@ class Tower:
         """
         import torch
 
-        found = self._model.model.get_image_features(**inputs, return_dict=True).pooler_output
+        shown = self.shown(inputs)
+        found = self._model.model.get_image_features(**shown, return_dict=True).pooler_output
         parts = [found] if isinstance(found, torch.Tensor) else found
         return torch.cat([part.reshape(-1, part.shape[-1]) for part in parts])
+
+    def shown(self, inputs: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+        """What the image processor gave, where the model takes it."""
+        return {name: _put(tensor, self.device) for name, tensor in inputs.items()}
 
     def record(self, inputs: Mapping[str, torch.Tensor], pictures: int) -> Recording:
         """Send pictures of one size through the tower, in one call of the library.
@@ -199,13 +213,13 @@ class Tower:
 
         listeners = [listen(number, m.forward) for number, m in enumerate(self._recorded)]
         with torch.no_grad(), self._answering(dict(zip(self._recorded, listeners, strict=True))):
-            self._model.model.get_image_features(**inputs, return_dict=True)
+            self._model.model.get_image_features(**self.shown(inputs), return_dict=True)
         if not self._outputs:
-            self._outputs = self._learn(calls, inputs)
+            self._outputs = self._learn(calls, self.shown(inputs))
         recording = Recording(
             pictures=pictures,
             inputs={name: self._kept(tensor) for name, tensor in inputs.items()},
-            outputs=tuple(self._read(calls)),
+            outputs=tuple(tensor.cpu() for tensor in self._read(calls)),
         )
         self._check(recording)
         for tensor in (*recording.inputs.values(), *recording.outputs):
@@ -246,7 +260,7 @@ class Tower:
         for output in self._outputs:
             leaves: list[object] = [None] * output.structure.num_leaves
             for number in output.read:
-                tensor = next(tensors)
+                tensor = _put(next(tensors), self.device)
                 leaves[number] = tensor.unsqueeze(0) if self._packed else tensor
             yield output.tap, pytree.tree_unflatten(leaves, output.structure)
 

@@ -27,7 +27,8 @@ def label_logits(base: LoadedBase, batch: Batch, pictures: Recording | None) -> 
         pictures: those of the batch, in order; None when it shows none.
     """
     hidden = base.forward.hidden(batch, pictures)
-    chosen = hidden.reshape(-1, hidden.shape[-1]).index_select(0, batch.label_rows)
+    rows = batch.label_rows.to(hidden.device)
+    chosen = hidden.reshape(-1, hidden.shape[-1]).index_select(0, rows)
     return logits_of(base.model, chosen)
 
 
@@ -36,4 +37,5 @@ def summed_loss(base: LoadedBase, batch: Batch, pictures: Recording | None) -> t
     import torch
 
     logits = label_logits(base, batch, pictures)
-    return torch.nn.functional.cross_entropy(logits.float(), batch.label_ids, reduction="sum")
+    labels = batch.label_ids.to(logits.device)
+    return torch.nn.functional.cross_entropy(logits.float(), labels, reduction="sum")

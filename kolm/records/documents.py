@@ -311,6 +311,7 @@ class LockTrain(TypedDict):
     early_stopping: LockTrainEarlyStopping | None
     continues: LockTrainContinues | None
     precision: Literal['float32', 'bfloat16']
+    attention: Literal['sdpa', 'eager']
     quantisation: ReceiptVlmTrainQuantisation | None
 
 class LockEvaluationFloors(TypedDict):
@@ -345,6 +346,13 @@ class LockSeeds(TypedDict):
     initialisation: Digest
     order: Digest
 
+class LockEnvironmentAccelerator(TypedDict):
+    name: str
+    capability: str
+    driver: str
+    runtime: str
+    attention: list[str]
+
 LockEnvironment = TypedDict('LockEnvironment', {
     'class': Digest,
     'python': str,
@@ -364,6 +372,7 @@ LockEnvironment = TypedDict('LockEnvironment', {
     'threads': int,
     'profile': Literal['strict'],
     'bitsandbytes': NotRequired[str],
+    'accelerator': NotRequired[LockEnvironmentAccelerator],
     'world_size': Literal[1],
 })
 

@@ -78,7 +78,9 @@ class Train:
     segments: int = 8
     early_stopping: EarlyStopping | None = None
     continues: str | None = None
-    precision: Literal["float32", "bfloat16"] = "float32"
+    precision: Literal["float32", "bfloat16", "float16"] = "float32"
+    device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
+    attention: Literal["sdpa", "eager"] = "sdpa"
     quantisation: dict[str, Any] | None = None
     threads: int | None = None
 

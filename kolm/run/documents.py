@@ -24,6 +24,7 @@ class Inputs(TypedDict):
     continued: str | None
     features: str | None
     features_bytes: int
+    devices: list[str]
 
 
 class TrainMeasured(TypedDict):

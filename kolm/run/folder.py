@@ -34,6 +34,8 @@ class Places(NamedTuple):
         base: folder of the base.
         base_stamp: its stamp when it was measured, where it was (`bundle.base_root.stamp`).
         captures: folder of the capture store.
+        devices: kinds that may compute where the lock's is not here, the best first; none in a
+            compile.
         adapter: folder of the adapter; the run folder itself without one.
         continued: folder of the training that this one goes on from.
         features: folder of kept vision features; none are kept without one.
@@ -47,6 +49,7 @@ class Places(NamedTuple):
     features: Path | None = None
     features_bytes: int = 0
     base_stamp: Digest | None = None
+    devices: tuple[str, ...] = ()
 
 
 def write_places(folder: Path, places: Places) -> None:
@@ -59,6 +62,7 @@ def write_places(folder: Path, places: Places) -> None:
         "continued": _text(places.continued),
         "features": _text(places.features),
         "features_bytes": places.features_bytes,
+        "devices": list(places.devices),
     }
     write_document(folder, INPUTS, stated)
 
@@ -82,6 +86,7 @@ def read_places(folder: Path) -> Places:
         continued=place(stated["continued"]),
         features=place(stated["features"]),
         features_bytes=stated["features_bytes"],
+        devices=tuple(stated["devices"]),
     )
 
 

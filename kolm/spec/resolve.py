@@ -134,6 +134,7 @@ def _train(train: Train, *, examples: int, family_name: str) -> dict[str, object
         "segments": min(train.segments, steps),
         "early_stopping": None if stopping is None else to_document(stopping),
         "precision": train.precision,
+        "attention": train.attention,
         "quantisation": _quantisation(train, table),
     }
 

@@ -32,7 +32,7 @@ class GradientCounter:
         present = [gradient for gradient in gradients if gradient is not None]
         norms = torch.stack(torch._foreach_norm(present))
         where = torch.tensor([i for i, g in enumerate(gradients) if g is not None])
-        self._counts[where] += norms > 0
+        self._counts[where] += (norms > 0).cpu()
         total: torch.Tensor = torch.linalg.vector_norm(norms)
         return total
 

@@ -79,11 +79,12 @@ class Moments:
         """Go on with what `of` and `updates` gave."""
         import torch
 
-        kept = {name: moment.clone() for name, moment in moments.items()}
+        there = parameter.device
+        kept = {name: moment.to(there, copy=True) for name, moment in moments.items()}
         state: dict[str, Any] = {"step": torch.tensor(float(updates)), **kept}
         if self._tables is not None:
             state = {"step": updates, **{_IN_8_BITS[name]: kept[name] for name in kept}}
             if kept["exp_avg"].dtype == torch.uint8:
                 signed, unsigned = self._tables["dynamic"], self._tables["udynamic"]
-                state |= {"qmap1": signed, "qmap2": unsigned}
+                state |= {"qmap1": signed.to(there), "qmap2": unsigned.to(there)}
         self._optimizer.state[parameter] = state

@@ -17,6 +17,7 @@ from kolm.format.schedule import Schedule, read_schedule
 from kolm.methods import METHODS, Method, method_of
 from kolm.methods.projector import Projector
 from kolm.methods.quantisation import Quantisation, quantisation_of
+from kolm.models.device import KINDS
 from kolm.objectives import OBJECTIVES
 
 if TYPE_CHECKING:
@@ -34,6 +35,7 @@ class TrainPlan:
     device: str
     precision: str
     optimizer: str
+    attention: str
     quantisation: Quantisation | None
     objective: Mapping[str, object]
     method: Method
@@ -58,7 +60,7 @@ def read_plan(lock: Lock) -> TrainPlan:
         ("train.method.kind", train["method"]["kind"], tuple(METHODS)),
         ("train.optimizer", train["optimizer"], tuple(OPTIMIZERS)),
         ("train.schedule", train["schedule"], ("cosine", "linear", "constant")),
-        ("environment.device", lock["environment"]["device"], ("cpu",)),
+        ("environment.device", lock["environment"]["device"], KINDS),
     ):
         if value not in known:
             raise Refused(
@@ -74,6 +76,7 @@ def read_plan(lock: Lock) -> TrainPlan:
         device=lock["environment"]["device"],
         precision=train["precision"],
         optimizer=train["optimizer"],
+        attention=train["attention"],
         quantisation=quantisation_of(train["quantisation"]),
         objective=train["objective"],
         method=method_of(train["method"]),

@@ -16,10 +16,11 @@ from collections.abc import Mapping
 from functools import lru_cache
 from importlib import metadata
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from kolm import canonical, digest, settings
 from kolm.errors import Lacking, Refused, missing_extra
+from kolm.models.device import missing
 from kolm.version import VERSION
 
 if TYPE_CHECKING:
@@ -62,32 +63,33 @@ def child_environment(threads: int) -> dict[str, str]:
 
 def environment_class(
     threads: int,
-    device: str = "cpu",
+    wanted: tuple[str, ...] = ("cpu",),
     *,
     bitsandbytes: bool = False,
-    arithmetic: Mapping[str, str] | None = None,
+    arithmetic: Mapping[str, Any] | None = None,
 ) -> LockEnvironment:
     """The lock's ``environment``: what two runs must share to be compared bit for bit.
 
     Args:
         threads: of the runs.
-        device: of the runs.
+        wanted: kinds of devices; the first that is here is meant.
         bitsandbytes: it computes a part of them.
-        arithmetic: ``capability`` and ``results`` as `kolm.train.arithmetic` measures them; without
-            it a child under the strict profile is asked, which takes a second.
+        arithmetic: as `kolm.train.arithmetic` measures it; without it a child under the strict
+            profile is asked, which takes a second.
 
     Raises:
-        Lacking: a package of the train extra is not installed, or torch does not work here.
+        Lacking: a package of the train extra is not installed, torch does not work here, or none
+            of the devices is here (``E_MODEL_DEVICE``).
     """
     model, isa = _cpu()
     packages = (*_PACKAGES, "bitsandbytes") if bitsandbytes else _PACKAGES
     versions = {name: _version(name) for name in packages}
-    measured = arithmetic or _measure_in_child(threads)
+    measured = arithmetic or measure_in_child(threads, wanted)
     facts: dict[str, object] = {
         "python": ".".join(platform.python_version_tuple()[:2]),
         **versions,
         "kolm": VERSION,
-        "device": device,
+        "device": measured["device"],
         "cpu": model,
         "isa": isa,
         "capability": measured["capability"],
@@ -96,12 +98,48 @@ def environment_class(
         "profile": "strict",
         "world_size": 1,
     }
+    if measured["accelerator"] is not None:
+        facts["accelerator"] = measured["accelerator"]
     return cast("LockEnvironment", {"class": digest.of_value(facts), **facts})
 
 
+def demand_precision(precision: str, threads: int, wanted: tuple[str, ...]) -> None:
+    """Demand that a number format can be trained in on the device that will be used.
+
+    Raises:
+        Refused: ``E_TRAIN_FLOAT16``.
+        Lacking: ``E_TRAIN_BFLOAT16``, or as `environment_class`.
+    """
+    if precision == "float32":
+        return
+    measured = measure_in_child(threads, wanted)
+    if precision == "float16":
+        raise Refused(
+            "E_TRAIN_FLOAT16",
+            "float16 is not trained in: small gradients vanish in it, and kolm scales no losses",
+            where="train.precision",
+            expected="bfloat16, of the range of float32" if measured["bfloat16"] else "float32",
+            found="float16",
+            hint="precision: bfloat16" if measured["bfloat16"] else "precision: float32",
+        )
+    if not measured["bfloat16"]:
+        raise Lacking(
+            "E_TRAIN_BFLOAT16",
+            "the accelerator does not compute in bfloat16",
+            where="train.precision",
+            found=str(measured["accelerator"]["name"]),
+            hint="precision: float32, or device: cpu",
+        )
+
+
 @lru_cache(maxsize=4)
-def _measure_in_child(threads: int) -> Mapping[str, str]:
-    command = [sys.executable, "-P", "-m", "kolm.train.arithmetic"]
+def measure_in_child(threads: int, wanted: tuple[str, ...]) -> Mapping[str, Any]:
+    """What a child under the strict profile measures on the first of these devices that is here.
+
+    Raises:
+        Lacking: torch does not work here, or none of the devices is here.
+    """
+    command = [sys.executable, "-P", "-m", "kolm.train.arithmetic", *wanted]
     done = subprocess.run(
         command, env=child_environment(threads), capture_output=True, text=True, check=False
     )
@@ -113,7 +151,9 @@ def _measure_in_child(threads: int) -> Mapping[str, str]:
             found=done.stderr.strip()[-_ERROR_CHARACTERS:],
             hint="install a torch that fits this machine, then run the command again",
         )
-    measured: Mapping[str, str] = canonical.loads(done.stdout.encode(), where="arithmetic")
+    measured: Mapping[str, Any] = canonical.loads(done.stdout.encode(), where="arithmetic")
+    if "here" in measured:
+        raise missing(wanted, measured["here"])
     return measured
 
 
@@ -121,7 +161,7 @@ def check_environment(
     stated: LockEnvironment,
     variables: Mapping[str, str],
     *,
-    arithmetic: Mapping[str, str] | None = None,
+    arithmetic: Mapping[str, Any] | None = None,
 ) -> None:
     """Refuse to train in another environment than the lock's.
 
@@ -136,7 +176,7 @@ def check_environment(
     """
     here = environment_class(
         stated["threads"],
-        stated["device"],
+        (stated["device"],),
         bitsandbytes="bitsandbytes" in stated,
         arithmetic=arithmetic,
     )

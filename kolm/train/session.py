@@ -66,17 +66,6 @@ class TrainingSession:
     checkpoint_keys: frozenset[str]
 
 
-def fix_torch(threads: int) -> None:
-    """The part of the strict profile that is set inside the process."""
-    import torch
-
-    torch.use_deterministic_algorithms(True)
-    # Filling fresh memory with NaN guards against reading it; kolm's own code never makes empty
-    # tensors that it reads, and the fills cost a twentieth of a step.
-    torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
-    torch.set_num_threads(threads)
-
-
 def open_session(folder: Path, reporter: Reporter) -> TrainingSession:
     """Read a run folder, encode its splits, load the base and put the adapter on it.
 
@@ -86,7 +75,9 @@ def open_session(folder: Path, reporter: Reporter) -> TrainingSession:
     """
     inputs = read_inputs(folder)
     plan = read_plan(inputs.lock)
-    base = load_base(inputs.places.base, dtype=plan.precision)
+    base = load_base(
+        inputs.places.base, dtype=plan.precision, attention=plan.attention, device=plan.device
+    )
     table = base.pictures.table
     base_modules = evidence.quantise(
         evidence.survey_base(base.model, table),

@@ -18,6 +18,7 @@ from kolm.encode.pictures import Pictures
 from kolm.errors import Refused
 from kolm.format.optimizer import Form, moment_forms
 from kolm.format.order import BatchOrder
+from kolm.models import device as devices
 from kolm.models.base import LoadedBase
 from kolm.objectives import OBJECTIVES
 from kolm.train.evidence import dtype_name
@@ -146,9 +147,8 @@ class Trainer:
 
     def tensors(self) -> dict[str, torch.Tensor]:
         """The state between two steps as tensors: weights, moments and the random generator."""
-        import torch
 
-        state: dict[str, torch.Tensor] = {"random": torch.get_rng_state()}
+        state = {"random": devices.random_state(self.plan.device)}
         for tensor in self.attached.tensors:
             state[f"weights.{tensor.name}"] = tensor.parameter.detach()
             for kind, moment in self._moments.of(tensor.parameter).items():
@@ -180,10 +180,9 @@ class Trainer:
         gradient_steps: Mapping[str, int],
     ) -> None:
         """Continue from a state that `tensors` and `updates` gave."""
-        import torch
 
         self.take_over(tensors, updates)
-        torch.set_rng_state(tensors["random"].clone())
+        devices.set_random_state(self.plan.device, tensors["random"])
         self.gradients.restore(gradient_steps)
         self.step = step
 

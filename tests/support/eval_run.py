@@ -70,6 +70,7 @@ def make_lock(**evaluation: Any) -> dict[str, Any]:
             "early_stopping": None,
             "continues": None,
             "precision": "float32",
+            "attention": "sdpa",
             "quantisation": None,
         },
         "evaluation": {

@@ -362,6 +362,7 @@ def make_lock(base: Path, block: Row, projector: str) -> Row:
             "objective": {"kind": "sft"},
             "optimizer": "adamw",
             "precision": "float32",
+            "attention": "sdpa",
             "quantisation": None,
             "projector_learning_rate": "0.0005",
             "schedule": "cosine",

@@ -95,6 +95,7 @@ def make_lock(
             "early_stopping": None,
             "continues": None,
             "precision": "float32",
+            "attention": "sdpa",
             "quantisation": None,
             **train,
         },

@@ -23,6 +23,13 @@ from kolm.cli.options import BASE, BELOW_GATE, BUNDLE, FILE, POLICY, TRUST
 )
 @click.option("--prompt", required=True, help="The question about it.")
 @BASE
+@click.option(
+    "--device",
+    type=click.Choice(["auto", "cpu", "cuda", "mps"]),
+    default="auto",
+    help="What computes. auto: the kind that the bundle was evaluated on, else the best here.",
+)
+@click.option("--spread", is_flag=True, help="Spread a large base over all devices of that kind.")
 @TRUST
 @POLICY
 @BELOW_GATE

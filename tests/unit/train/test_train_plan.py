@@ -28,7 +28,7 @@ def test_what_this_version_does_not_train_is_refused_by_name(where, change):
 
 def test_another_device_is_refused_before_anything_is_loaded():
     lock = make_lock(ZERO)
-    lock["environment"]["device"] = "cuda"
+    lock["environment"]["device"] = "tpu"
     with pytest.raises(Refused) as caught:
         read_plan(lock)
     assert caught.value.where == "environment.device"

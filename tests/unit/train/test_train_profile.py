@@ -6,7 +6,8 @@ import sys
 import pytest
 
 from kolm import canonical, digest
-from kolm.errors import Lacking, Refused
+from kolm.errors import KolmError, Lacking, Refused
+from kolm.train import profile
 from kolm.train.profile import (
     check_environment,
     child_environment,
@@ -21,7 +22,7 @@ def test_the_class_is_the_digest_of_the_other_facts():
     assert facts["class"] == digest.of_value(rest)
     assert environment_class(2) == facts
     assert environment_class(1)["class"] != facts["class"]
-    assert environment_class(2, "cuda")["class"] != facts["class"]
+    assert "accelerator" not in facts
 
 
 def test_the_parents_side_of_training_never_imports_torch():
@@ -89,7 +90,7 @@ def test_a_child_gets_places_and_the_profile_and_nothing_else(monkeypatch):
 def test_other_kernels_are_another_class(variable, value):
     pytest.importorskip("torch")
     here = environment_class(1)
-    command = [sys.executable, "-m", "kolm.train.arithmetic"]
+    command = [sys.executable, "-m", "kolm.train.arithmetic", "cpu"]
     for variables, same in (({}, True), ({variable: value}, False)):
         done = subprocess.run(
             command, env={**child_environment(1), **variables}, capture_output=True, check=True
@@ -105,3 +106,56 @@ def test_a_torch_that_does_not_start_is_told(monkeypatch, tmp_path):
         environment_class(3)
     assert caught.value.code == "E_TRAIN_ARITHMETIC"
     assert "libtorch_cpu.so: cannot open" in caught.value.found
+
+
+CARD = {
+    "name": "NVIDIA A100", "capability": "8.0", "driver": "550.54.15",
+    "runtime": "CUDA 12.8, cuDNN 91002", "attention": ["efficient", "flash", "math"],
+}  # fmt: skip
+ON_CUDA = {
+    "device": "cuda", "capability": "AVX512", "results": digest.EMPTY, "bfloat16": True,
+    "accelerator": CARD,
+}  # fmt: skip
+
+
+def test_an_accelerator_is_in_the_class_with_all_that_bits_depend_on():
+    here = environment_class(1, ("cuda",), arithmetic=ON_CUDA)
+    assert (here["device"], here["accelerator"]) == ("cuda", CARD)
+    for name in CARD:
+        other = {**ON_CUDA, "accelerator": {**CARD, name: "another"}}
+        assert environment_class(1, ("cuda",), arithmetic=other)["class"] != here["class"]
+        with pytest.raises(Refused) as caught:
+            check_environment(here, strict_environment(1), arithmetic=other)
+        assert caught.value.where == "environment.accelerator"
+
+
+def test_a_device_that_is_not_here_is_told_with_what_is(monkeypatch):
+    pytest.importorskip("torch")
+    with pytest.raises(Lacking) as caught:
+        environment_class(1, ("cuda", "mps"))
+    error = caught.value
+    assert (error.code, error.expected, error.found) == ("E_MODEL_DEVICE", "cuda or mps", "cpu")
+    assert environment_class(1, ("cuda", "cpu")) == environment_class(1)
+
+
+@pytest.mark.parametrize(
+    ("precision", "bfloat16", "code", "hint"),
+    [
+        ("float16", True, "E_TRAIN_FLOAT16", "precision: bfloat16"),
+        ("float16", False, "E_TRAIN_FLOAT16", "precision: float32"),
+        ("bfloat16", False, "E_TRAIN_BFLOAT16", "precision: float32, or device: cpu"),
+        ("bfloat16", True, None, None),
+        ("float32", False, None, None),
+    ],
+)
+def test_half_precision_is_bfloat16_where_the_device_has_it(
+    monkeypatch, precision, bfloat16, code, hint
+):
+    measured = {**ON_CUDA, "bfloat16": bfloat16}
+    monkeypatch.setattr(profile, "measure_in_child", lambda *_: measured)
+    if code is None:
+        profile.demand_precision(precision, 1, ("cuda",))
+        return
+    with pytest.raises(KolmError) as caught:
+        profile.demand_precision(precision, 1, ("cuda",))
+    assert (caught.value.code, caught.value.hint) == (code, hint)

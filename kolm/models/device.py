@@ -1,0 +1,193 @@
+"""Models: where a model computes, and what is settled in torch so that its bits are equal again.
+
+A device is named as torch names its kind: ``cpu``, ``cuda`` (NVIDIA) or ``mps`` (Apple). What is
+read of examples and pictures stays in the host's memory; what enters a model is put on its device
+by `kolm.models.forward` and `kolm.models.taps`, and nowhere else.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import re
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from kolm.errors import Lacking
+
+if TYPE_CHECKING:
+    import torch
+
+    from kolm.records.documents import LockEnvironmentAccelerator
+
+CPU: Final = "cpu"
+AUTO: Final = "auto"
+KINDS: Final = ("cuda", "mps", CPU)  # the best first
+_DRIVER = Path("/proc/driver/nvidia/version")
+# Attention kernels of scaled_dot_product_attention that are deterministic in strict mode; cuDNN's
+# is not (https://github.com/pytorch/pytorch/pull/182551).
+ATTENTION_KERNELS: Final = ("efficient", "flash", "math")
+_LEAST_BFLOAT16_CAPABILITY: Final = (8, 0)  # older cards emulate it
+
+
+def wanted(asked: str) -> tuple[str, ...]:
+    """The kinds of devices that ``train.device`` and ``--device`` accept, the best first."""
+    return KINDS if asked == AUTO else (asked,)
+
+
+def here() -> tuple[str, ...]:
+    """The kinds of devices that torch can compute on here, the best first."""
+    import torch
+
+    found = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
+    return (*(kind for kind, is_here in found.items() if is_here), CPU)
+
+
+def first_here(kinds: Sequence[str]) -> str | None:
+    """The first of some kinds of devices that is here."""
+    present = here()
+    return next((kind for kind in kinds if kind in present), None)
+
+
+def demand(kinds: Sequence[str]) -> str:
+    """The first of some kinds of devices that is here.
+
+    Raises:
+        Lacking: ``E_MODEL_DEVICE``, none is.
+    """
+    found = first_here(kinds)
+    if found is None:
+        raise missing(kinds, here())
+    return found
+
+
+def missing(kinds: Sequence[str], present: Sequence[str]) -> Lacking:
+    """The error of devices that are not here."""
+    return Lacking(
+        "E_MODEL_DEVICE",
+        "torch finds no such device on this machine",
+        where="train.device",
+        expected=" or ".join(kinds),
+        found=", ".join(present),
+        hint="device: auto takes the best that is here; for cuda look at nvidia-smi, and whether "
+        "torch was built for it: python -c 'import torch; print(torch.version.cuda)'",
+    )
+
+
+def settle(device: str, threads: int) -> None:
+    """Settle what can be settled after torch is imported; the environment settles the rest.
+
+    Nothing is rounded to fewer bits than its format has, sums have one order, and only attention
+    kernels are used whose sums have one too.
+    """
+    import torch
+
+    torch.use_deterministic_algorithms(True)
+    # Filling fresh memory with NaN guards against reading it; kolm's own code never makes empty
+    # tensors that it reads, and the fills cost a twentieth of a step.
+    torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
+    torch.set_num_threads(threads)
+    if device == "cuda":
+        torch.set_float32_matmul_precision("highest")  # no TF32
+        torch.backends.cudnn.allow_tf32 = False
+        torch.backends.cudnn.benchmark = False  # would choose kernels by how fast they were
+        torch.backends.cudnn.deterministic = True
+        torch.backends.cuda.matmul.allow_fp16_reduced_precision_reduction = False
+        torch.backends.cuda.matmul.allow_bf16_reduced_precision_reduction = False
+        torch.backends.cuda.enable_cudnn_sdp(False)
+        torch.backends.cuda.enable_flash_sdp(True)
+        torch.backends.cuda.enable_mem_efficient_sdp(True)
+        torch.backends.cuda.enable_math_sdp(True)
+
+
+def describe(device: str) -> LockEnvironmentAccelerator | None:
+    """What bits depend on at an accelerator; None for the CPU."""
+    import platform
+
+    import torch
+
+    if device == CPU:
+        return None
+    if device == "cuda":
+        facts = torch.cuda.get_device_properties(0)
+        cudnn = torch.backends.cudnn.version()  # type: ignore[no-untyped-call]
+        return {
+            "name": facts.name,
+            "capability": f"{facts.major}.{facts.minor}",
+            "driver": _nvidia_driver(),
+            "runtime": f"CUDA {torch.version.cuda}, cuDNN {cudnn}",
+            "attention": list(ATTENTION_KERNELS),
+        }
+    return {
+        "name": platform.processor() or platform.machine(),
+        "capability": platform.machine(),
+        "driver": platform.mac_ver()[0] or "unknown",
+        "runtime": "Metal",
+        "attention": ["math"],
+    }
+
+
+def has_bfloat16(device: str) -> bool:
+    """Whether a device computes in bfloat16 itself."""
+    import torch
+
+    if device == "cuda":
+        return torch.cuda.get_device_capability(0) >= _LEAST_BFLOAT16_CAPABILITY
+    return True
+
+
+@contextlib.contextmanager
+def enough_memory() -> Iterator[None]:
+    """Tell that a device's memory does not suffice as a limit of the machine.
+
+    Raises:
+        Lacking: ``E_MODEL_MEMORY``.
+    """
+    import torch
+
+    try:
+        yield
+    except torch.OutOfMemoryError as error:
+        raise Lacking(
+            "E_MODEL_MEMORY",
+            "the memory of the accelerator does not suffice",
+            found=str(error).partition("\n")[0][:400],
+            hint="train with a smaller batch_size and more accumulation, in bfloat16 or with "
+            "quantisation; answer with a smaller evaluation.batch_size, or kolm run --spread",
+        ) from error
+
+
+def random_state(device: str) -> torch.Tensor:
+    """The state of the generators that dropout draws from: the CPU's, then the device's."""
+    import torch
+
+    states = [torch.get_rng_state()]
+    if device != CPU:
+        states.append(_generators(device).get_rng_state())
+    return torch.cat(states)
+
+
+def set_random_state(device: str, state: torch.Tensor) -> None:
+    """Go on from a state that `random_state` gave."""
+    import torch
+
+    own = len(torch.get_rng_state())
+    torch.set_rng_state(state[:own].clone())
+    if device != CPU:
+        _generators(device).set_rng_state(state[own:].clone())
+
+
+def _generators(device: str) -> Any:
+    """The module of torch that holds the generator of a kind of device."""
+    import torch
+
+    return torch.get_device_module(device)
+
+
+def _nvidia_driver() -> str:
+    """The version of the kernel's driver, as it says itself."""
+    if not _DRIVER.is_file():
+        return "unknown"
+    said = _DRIVER.read_text(encoding="utf-8", errors="replace")
+    found = re.search(r"\b\d+\.\d+(?:\.\d+)?\b", said)
+    return found.group() if found else "unknown"
