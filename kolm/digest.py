@@ -7,11 +7,9 @@ of OCI; the hex alone equals the Hugging Face LFS id of the same bytes.
 from __future__ import annotations
 
 import hashlib  # noqa: TID251 - this module is where hashing lives
-import os
 import re
 import struct
-from collections.abc import Callable, Iterable, MutableSequence
-from pathlib import Path
+from collections.abc import Iterable, MutableSequence
 from typing import NewType, TypeVar
 
 from kolm import canonical
@@ -19,13 +17,10 @@ from kolm.errors import Refused
 
 Digest = NewType("Digest", str)
 T = TypeVar("T")
-R = TypeVar("R")
 
 _PREFIX = "sha256:"
 _FORM = re.compile(r"sha256:[0-9a-f]{64}\Z", re.ASCII)
 _WORDS = struct.Struct("<8I")
-_READ_BYTES = 1024 * 1024  # larger reads gain nothing: hashing is the bottleneck
-_MOST_THREADS = 16  # as many keep a fast disk busy
 EMPTY = Digest(_PREFIX + hashlib.sha256(b"").hexdigest())
 
 
@@ -54,29 +49,6 @@ def of_bytes(data: bytes | memoryview) -> Digest:
 def of_value(value: object) -> Digest:
     """The digest of a value's canonical bytes."""
     return of_bytes(canonical.dumps(value))
-
-
-def of_file(path: Path) -> Digest:
-    """The digest of a file, read in pieces."""
-    hasher = Hasher()
-    with path.open("rb") as stream:
-        while piece := stream.read(_READ_BYTES):
-            hasher.update(piece)
-    return hasher.digest()
-
-
-def each(hash_one: Callable[[T], R], items: Iterable[T]) -> list[R]:
-    """What a function that hashes gives for each item, in order; made on all cores of this process.
-
-    Hashing more than some kilobytes lets other threads run. An error stops what has not begun.
-    """
-    threads = min(len(os.sched_getaffinity(0)), _MOST_THREADS)
-    if threads == 1:
-        return [hash_one(item) for item in items]
-    from concurrent.futures import ThreadPoolExecutor  # only who hashes much needs it
-
-    with ThreadPoolExecutor(threads) as pool:
-        return list(pool.map(hash_one, items))
 
 
 def parse(text: object, *, where: str) -> Digest:

@@ -11,7 +11,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from kolm import digest, roles
+from kolm import digest, file_digests, roles
 from kolm.actions.measuring import Measure
 from kolm.bundle.base_files import own_template
 from kolm.bundle.base_root import BaseFacts, staying
@@ -310,7 +310,7 @@ def _base_name(spec: Spec, place: Project) -> str:
 def _digest_of(source: SpecSource) -> Digest:
     if isinstance(source, Mapping):
         return digest.of_value(asdict(load_spec(source)))
-    return digest.of_file(Path(source))
+    return file_digests.of_file(Path(source))
 
 
 def default_threads() -> int:

@@ -12,7 +12,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
-from kolm import canonical, digest, outputs
+from kolm import canonical, digest, file_digests, outputs
 from kolm.actions.acceptance import Acceptance
 from kolm.actions.preparing import Prepared
 from kolm.actions.stages import Finished
@@ -108,7 +108,7 @@ def _measure_all(members: Mapping[str, Source]) -> list[Member]:
 def _measure(name: str, source: Source) -> Member:
     if isinstance(source, bytes):
         return Member(name=name, digest=digest.of_bytes(source), size=len(source))
-    return Member(name=name, digest=digest.of_file(source), size=source.stat().st_size)
+    return Member(name=name, digest=file_digests.of_file(source), size=source.stat().st_size)
 
 
 def _checkpoints(run: Path) -> dict[str, Source]:

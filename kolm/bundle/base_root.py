@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final, NamedTuple, Protocol
 
-from kolm import canonical, digest, system
+from kolm import canonical, digest, file_digests, system
 from kolm.bundle import limits
 from kolm.bundle.ranges import Ranges
 from kolm.bundle.tensors import TensorEntry, parse_header, tensor_digest
@@ -152,7 +152,7 @@ def _measure(folder: Path, memory: Memory | None) -> BaseFacts:
     tensors = sorted(found, key=lambda tensor: (tensor.file, tensor.key))
     _check_index(folder, tensors)
     names = output_files(folder)
-    files = tuple(BaseFile(digest=digest.of_file(folder / name), name=name) for name in names)
+    files = tuple(BaseFile(digest=file_digests.of_file(folder / name), name=name) for name in names)
     config = canonical.loads(
         (folder / "config.json").read_bytes(), where="config.json", floats=True
     )
@@ -280,7 +280,7 @@ def _tensors(shards: list[Path], memory: Memory | None) -> tuple[list[BaseTensor
         remembered = len(known)
         fresh = [shard for shard in opened if shard.name not in known]
         parts = [(shard.data, entry) for shard in fresh for entry in shard.entries]
-        hashed = iter(digest.each(_hashed, parts))
+        hashed = iter(file_digests.each(_hashed, parts))
         for shard in fresh:
             known[shard.name] = tuple(next(hashed) for _ in shard.entries)
             if memory is not None and FileStamp.of(shard.data.facts) == shard.stamp:

@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from kolm import digest, outputs, system
+from kolm import file_digests, outputs, system
 from kolm.capture.exporters import TABLE
 from kolm.capture.images import SUFFIXES
 from kolm.capture.store import CaptureStore, StoredCapture
@@ -58,7 +58,7 @@ class Images:
         if image.file not in self.shown:
             data, path = self.data(image), self.folder / name
             with system.naming(path):
-                if not (path.is_file() and digest.of_file(path) == image.file):
+                if not (path.is_file() and file_digests.of_file(path) == image.file):
                     outputs.write(path, data, force=self._force)
         return f"{self.folder.name}/{name}"
 

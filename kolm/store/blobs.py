@@ -19,7 +19,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import BinaryIO, Self
 
-from kolm import digest, paths, system
+from kolm import digest, file_digests, paths, system
 from kolm.digest import Digest
 from kolm.errors import KolmError, Refused, Unreadable
 from kolm.store.presence import Presence
@@ -100,7 +100,7 @@ class BlobStore:
         """
         count = 0
         for name in self.names():
-            if digest.of_file(self.path(name)) != name:
+            if file_digests.of_file(self.path(name)) != name:
                 raise _damaged(self.path(name), name)
             count += 1
         return count

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from kolm import canonical, digest, paths
+from kolm import canonical, digest, file_digests, paths
 from kolm.bundle import tensor_writer
 from kolm.bundle import tensors as safetensors
 from kolm.digest import Digest
@@ -115,7 +115,7 @@ class CheckpointFolder:
             document: CheckpointDocument = canonical.loads_canonical(
                 path.read_bytes(), where=path.name
             )
-            if tensors.is_file() and digest.of_file(tensors) == document["tensors"]:
+            if tensors.is_file() and file_digests.of_file(tensors) == document["tensors"]:
                 steps.add(document["step"])
         return sorted(steps)
 

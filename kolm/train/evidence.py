@@ -13,7 +13,7 @@ from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from kolm import digest
+from kolm import digest, file_digests
 from kolm.bundle.tensors import tensor_digest
 from kolm.counting import counted
 from kolm.digest import Digest
@@ -190,7 +190,7 @@ def digests_now(modules: Sequence[BaseModule]) -> dict[str, Digest]:
 def _digests(tensors: Sequence[torch.Tensor]) -> dict[int, Digest]:
     """The digest of each tensor by its `id`; one that modules share is hashed once."""
     distinct = {id(tensor): tensor for tensor in tensors}
-    return dict(zip(distinct, digest.each(digest_tensor, distinct.values()), strict=True))
+    return dict(zip(distinct, file_digests.each(digest_tensor, distinct.values()), strict=True))
 
 
 def _digest_stored(layer: Linear4bit) -> Digest:

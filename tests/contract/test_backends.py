@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from kolm import digest
+from kolm import digest, file_digests
 from kolm.actions import keyring, registries
 from kolm.actions.signing import choose_key
 from kolm.bundle.held import Held, hold
@@ -196,7 +196,9 @@ def test_actions_reach_it_by_its_address(
     pulled = registries.pull("demo/toy", registry=place, output=tmp_path / "pulled.kolm")
     assert pulled.path.read_bytes() == bundle.read_bytes()
     assert registries.verify_registry(place).verdict == "ok"
-    TRIED[scheme].put(open_registry(place), digest.of_file(bundle), b"x" * bundle.stat().st_size)
+    TRIED[scheme].put(
+        open_registry(place), file_digests.of_file(bundle), b"x" * bundle.stat().st_size
+    )
     found = registries.verify_registry(place)
     told = [(problem.code, problem.where) for problem in found.problems]
     assert told == [("E_BLOB_DIGEST", "demo/toy@1.0.0")]

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from kolm import canonical, digest
+from kolm import canonical, file_digests
 from kolm.actions import children, evaluating, running
 from kolm.capture.store import CaptureStore
 from kolm.records import codec
@@ -123,4 +123,4 @@ def test_publish_and_pull_ask_for_the_flag(bundle: Path, tmp_path: Path) -> None
     pull = ("registry", "pull", "toy@1.0.0", "--output", "out.kolm")
     assert invoke(*pull).code == 1
     assert invoke(*pull, "--allow-below-gate").code == 0
-    assert digest.of_file(tmp_path / "out.kolm") == digest.of_file(bundle)
+    assert file_digests.of_file(tmp_path / "out.kolm") == file_digests.of_file(bundle)

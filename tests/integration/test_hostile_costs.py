@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from kolm import canonical, digest
+from kolm import canonical, digest, file_digests
 from kolm.format.names import RECEIPT
 from kolm.registry.backends.directory import Directory
 from tests.support.audits import World
@@ -100,7 +100,7 @@ def test_a_file_of_holes_stalls_no_registry(tmp_path: Path, holes: int) -> None:
     Directory.create(tmp_path / "registry")
     place = ["--registry", str(tmp_path / "registry"), "--allow-below-gate"]
     assert invoke("registry", "publish", str(bundle), "toy@1.0.0", *place).code == 0
-    blob = tmp_path / "registry/blobs/sha256" / digest.hex_of(digest.of_file(bundle))
+    blob = tmp_path / "registry/blobs/sha256" / digest.hex_of(file_digests.of_file(bundle))
     with blob.open("r+b") as stream:
         stream.truncate(holes)
     for words in (["verify"], ["pull", "toy", "-o", str(tmp_path / "out.kolm")], ["show", "toy"]):

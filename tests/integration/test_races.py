@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from kolm import actions, digest, paths
+from kolm import actions, digest, file_digests, paths
 from kolm.actions import children, evaluating, running, usable, verification
 from kolm.bundle.held import hold
 from kolm.bundle.ranges import Ranges
@@ -80,7 +80,7 @@ class Race:
         self.used: list[digest.Digest] = []
 
     def see(self, folder: Path) -> None:
-        self.used.append(digest.of_file(folder / WEIGHTS))
+        self.used.append(file_digests.of_file(folder / WEIGHTS))
         raise Used
 
     def changing(self, change: Callable[[Path, bytes], None]) -> Callable[..., Any]:
@@ -161,7 +161,7 @@ def test_rescore_runs_what_is_verified(
 
     def children_run(task: str, folder: Path, **__: Any) -> None:
         if task == "rescore":  # the other child encodes captures, and needs no weights
-            race.used.append(digest.of_file(folder / WEIGHTS))
+            race.used.append(file_digests.of_file(folder / WEIGHTS))
         raise KolmError("E_TEST", "seen")
 
     def measured(*_: Any) -> Any:
@@ -195,7 +195,7 @@ def test_publish_keeps_what_was_verified(race: Race, change: Any, tmp_path: Path
         (TrustedKey(name="me", key=key.public, roles=frozenset(KeyRole), names=("*",)),)
     )
     registry = Directory.create(tmp_path / "registry")
-    whole = digest.of_file(race.path)
+    whole = file_digests.of_file(race.path)
 
     def check(held: Any) -> digest.Digest:
         from kolm.bundle.streams import container_of

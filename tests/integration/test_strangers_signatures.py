@@ -7,7 +7,7 @@ import subprocess
 
 import pytest
 
-from kolm import digest
+from kolm import digest, file_digests
 from kolm.sign import claims, envelope, keys, making, predicates, private_keys
 from kolm.sign.making import statement
 from kolm.sign.trust import KeyRole, TrustedKey, TrustStore
@@ -181,7 +181,7 @@ def test_npm_multiformats_gives_the_same_cid_for_a_manifest(npm, tmp_path):
         manifest = tmp_path / "manifest.json"
         manifest.write_bytes(b'{"schemaVersion":2,"number":%d}' % number)
         answer = _run("node", "cid.mjs", manifest, cwd=npm)
-        assert answer.stdout.strip() == cid_of(digest.of_file(manifest)), answer.stderr
+        assert answer.stdout.strip() == cid_of(file_digests.of_file(manifest)), answer.stderr
 
 
 @ALGORITHMS

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from kolm import digest
+from kolm import digest, file_digests
 from kolm.bundle.reader import Bundle
 from kolm.sign import private_keys
 from tests.support.bundles import make_parts, read_entries
@@ -51,9 +51,9 @@ def test_skopeo_copies_the_content_and_keeps_its_digest(signed: Path, tmp_path: 
     bundle = Bundle.open(signed)
     target = tmp_path / "copied"
     _run(*skopeo, "copy", "--preserve-digests", f"oci-archive:{signed}:v1", f"dir:{target}")
-    assert digest.of_file(target / "manifest.json") == bundle.content_id
+    assert file_digests.of_file(target / "manifest.json") == bundle.content_id
     for layer in bundle.manifest["layers"]:
-        assert digest.of_file(target / digest.hex_of(layer["digest"])) == layer["digest"]
+        assert file_digests.of_file(target / digest.hex_of(layer["digest"])) == layer["digest"]
     layout = tmp_path / "layout"
     _run(*skopeo, "copy", f"oci-archive:{signed}:v1", f"oci:{layout}:v1")
     assert json.loads((layout / "index.json").read_bytes())["manifests"][0]["digest"] == (

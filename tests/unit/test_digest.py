@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kolm import digest
+from kolm import digest, file_digests
 from kolm.errors import Refused
 
 
@@ -59,22 +59,22 @@ def test_other_forms_are_refused(text):
 
 @pytest.mark.parametrize("cores", [1, 2])
 def test_many_items_keep_their_order_on_any_number_of_cores(monkeypatch, cores):
-    monkeypatch.setattr(digest.os, "sched_getaffinity", lambda _: set(range(cores)))
+    monkeypatch.setattr(file_digests.os, "sched_getaffinity", lambda _: set(range(cores)))
     items = [bytes([number]) * (1 << 20 >> number) for number in range(12)]
-    assert digest.each(digest.of_bytes, items) == [digest.of_bytes(item) for item in items]
+    assert file_digests.each(digest.of_bytes, items) == [digest.of_bytes(item) for item in items]
 
 
 def test_an_error_in_one_item_is_the_error_of_all(monkeypatch):
-    monkeypatch.setattr(digest.os, "sched_getaffinity", lambda _: {0, 1})
+    monkeypatch.setattr(file_digests.os, "sched_getaffinity", lambda _: {0, 1})
     with pytest.raises(Refused) as caught:
-        digest.each(lambda text: digest.parse(text, where=text), [digest.EMPTY, "x", "y"])
+        file_digests.each(lambda text: digest.parse(text, where=text), [digest.EMPTY, "x", "y"])
     assert caught.value.where == "x"
 
 
 def test_file_and_bytes_agree(tmp_path):
     path = tmp_path / "f"
     path.write_bytes(b"x" * 3_000_000)
-    assert digest.of_file(path) == digest.of_bytes(b"x" * 3_000_000)
+    assert file_digests.of_file(path) == digest.of_bytes(b"x" * 3_000_000)
 
 
 def test_stream_is_the_documented_construction():

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from kolm import digest
+from kolm import digest, file_digests
 from kolm.actions import measuring, verification
 from kolm.actions.measuring import RememberedDigests, measure, measure_now
 from kolm.bundle import base_root as measured
@@ -65,9 +65,9 @@ def forge(base: Path, tmp_path: Path) -> None:
 def test_the_root_does_not_depend_on_the_cores(
     base: Path, monkeypatch: pytest.MonkeyPatch, cores: int
 ) -> None:
-    monkeypatch.setattr(digest.os, "sched_getaffinity", lambda _: {0})
+    monkeypatch.setattr(file_digests.os, "sched_getaffinity", lambda _: {0})
     alone = base_root(base)
-    monkeypatch.setattr(digest.os, "sched_getaffinity", lambda _: set(range(cores)))
+    monkeypatch.setattr(file_digests.os, "sched_getaffinity", lambda _: set(range(cores)))
     assert base_root(base) == alone
 
 

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
-from kolm import canonical, digest
+from kolm import canonical, digest, file_digests
 from kolm.bundle import tensor_writer
 from kolm.bundle.base_root import base_root
 from kolm.errors import Refused, Unreadable
@@ -157,7 +157,7 @@ def test_the_base_root_is_the_documented_merkle_root(tmp_path: Path) -> None:
         {"digest": t.digest, "dtype": t.dtype, "file": t.file, "key": t.key, "shape": list(t.shape)}
         for t in sorted(facts.tensors, key=lambda t: (t.file, t.key))
     ] + [
-        {"digest": digest.of_file(folder / name), "name": name}
+        {"digest": file_digests.of_file(folder / name), "name": name}
         for name in (
             "chat_template.jinja", "config.json", "generation_config.json",
             "preprocessor_config.json", "tokenizer.json", "tokenizer_config.json",

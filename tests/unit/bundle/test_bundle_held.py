@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from kolm import digest
+from kolm import digest, file_digests
 from kolm.bundle import held, streams
 from kolm.bundle.held import hold
 from kolm.bundle.streams import hold_stream
@@ -142,7 +142,7 @@ def test_holes_stay_holes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
     facts = (tmp_path / "y").stat()
     assert facts.st_size == len(copy.view)
     assert facts.st_blocks * 512 < 4 * 1024 * 1024
-    assert digest.of_file(tmp_path / "y") == copy.digest
+    assert file_digests.of_file(tmp_path / "y") == copy.digest
 
 
 def test_another_start_or_too_large_a_file_is_refused_before_it_is_read(
@@ -191,7 +191,9 @@ def test_a_large_file_with_some_holes_is_read(
         stream.write(written)
         stream.seek(2**20, os.SEEK_CUR)
         stream.write(written)
-    assert hold(tmp_path / "x", start=b"oci-layout\0").digest == digest.of_file(tmp_path / "x")
+    assert hold(tmp_path / "x", start=b"oci-layout\0").digest == file_digests.of_file(
+        tmp_path / "x"
+    )
 
 
 def test_no_room_for_the_copy_says_where_to_make_some(

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from kolm import canonical, digest
+from kolm import canonical, file_digests
 from kolm.cli.examples import plates
 from kolm.errors import KolmError
 
@@ -22,9 +22,11 @@ def test_two_projects_are_equal_and_no_picture_is_there_twice(tmp_path: Path) ->
     rows, again = draw(tmp_path / "a"), draw(tmp_path / "b")
     assert rows == again
     pictures = sorted((tmp_path / "a" / "images").iterdir())
-    assert len({digest.of_file(path) for path in pictures}) == len(pictures) == plates.PLATES
+    assert len({file_digests.of_file(path) for path in pictures}) == len(pictures) == plates.PLATES
     for path in pictures:
-        assert digest.of_file(path) == digest.of_file(tmp_path / "b" / "images" / path.name)
+        assert file_digests.of_file(path) == file_digests.of_file(
+            tmp_path / "b" / "images" / path.name
+        )
 
 
 def test_every_paint_is_asked_about_equally_often(tmp_path: Path) -> None:
