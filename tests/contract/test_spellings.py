@@ -108,3 +108,17 @@ def test_every_spelling_has_the_same_roles_and_is_compared_whole(
         assert failures(subject) == {"V42"}
     assert len(roots) == len(roles)  # each is a base of its own
     assert all(found == roles[0] for found in roles)
+
+
+def test_a_buffer_that_the_checkpoint_stores_is_compared(tmp_path: Path) -> None:
+    table = FAMILIES["gemma4"]
+    subject = looked_at(families.save("gemma4", tmp_path / "base"), table)
+    stored = {tensor.key for tensor in subject.base_facts.tensors}
+    buffers = [
+        buffer
+        for row in subject.modules
+        for buffer in row["buffers"]
+        if not stored.isdisjoint(table.checkpoint_keys(f"{row['module']}.{buffer['name']}"))
+    ]
+    buffers[-1]["before"] = digest.EMPTY
+    assert failures(subject) == {"V42"}

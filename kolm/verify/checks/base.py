@@ -5,7 +5,7 @@ Reads the folder given by ``--base``; needs no torch.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 from kolm import digest
@@ -24,21 +24,21 @@ from kolm.verify.loading import Loaded, digests_as_loaded, swapped_shape
 from kolm.verify.subject import Subject
 
 if TYPE_CHECKING:
-    from kolm.records.documents import ModulesRowParameter
+    from kolm.records.documents import ModulesRowBuffer, ModulesRowParameter
 
 
 class _Pair(NamedTuple):
-    """A listed parameter beside the checkpoint's tensors of its keys.
+    """A listed parameter or buffer beside the checkpoint's tensors of its keys.
 
     Attributes:
-        name: of the parameter.
+        name: of it.
         parameter: as it is listed.
         tensors: at least one.
         swapped: loading swaps the last two axes of the one.
     """
 
     name: str
-    parameter: ModulesRowParameter
+    parameter: ModulesRowParameter | ModulesRowBuffer
     tensors: tuple[BaseTensor, ...]
     swapped: bool
 
@@ -120,11 +120,11 @@ def modules_are_complete(subject: Subject) -> Iterator[Finding]:
     stored = {tensor.key: tensor for tensor in facts.tensors}
     listed: dict[str, int] = {}
     pairs: list[_Pair] = []
-    for name, parameter in own_parameters(subject):
-        for key in parameter["checkpoint"]:
+    for name, parameter, keys in _listed(subject, stored):
+        for key in keys:
             listed[key] = listed.get(key, 0) + 1
-        tensors = tuple(stored[key] for key in parameter["checkpoint"] if key in stored)
-        if tensors and len(tensors) == len(parameter["checkpoint"]):
+        tensors = tuple(stored[key] for key in keys if key in stored)
+        if tensors and len(tensors) == len(keys):
             # The library swaps where the stored shape is not the model's, and only there.
             other = len(tensors) == 1 and tuple(parameter["shape"]) != tensors[0].shape
             swapped = other and family.may_be_swapped(name)
@@ -151,6 +151,21 @@ def modules_are_complete(subject: Subject) -> Iterator[Finding]:
         f"{counted(len(stored), 'tensor')}, {len(digests)} compared by their digests in memory"
         + unread
     )
+
+
+def _listed(
+    subject: Subject, stored: Collection[str]
+) -> Iterator[tuple[str, ModulesRowParameter | ModulesRowBuffer, Sequence[str]]]:
+    """Each parameter and each buffer that is stored, by its whole name, with its keys."""
+    for name, parameter in own_parameters(subject):
+        yield name, parameter, parameter["checkpoint"]
+    family = subject.known_family()
+    for row in subject.modules:
+        for buffer in row["buffers"]:
+            name = f"{row['module']}.{buffer['name']}"
+            for key in family.checkpoint_keys(name):
+                if key in stored and not family.is_left_out(key):
+                    yield name, buffer, (key,)
 
 
 def _digests_in_memory(subject: Subject, pairs: list[_Pair]) -> dict[str, Digest]:
