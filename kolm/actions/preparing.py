@@ -11,7 +11,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from kolm import digest, file_digests, roles
+from kolm import digest, file_digests, roles, system
 from kolm.actions.measuring import Measure
 from kolm.bundle.base_files import own_template
 from kolm.bundle.base_root import BaseFacts, staying
@@ -29,7 +29,7 @@ from kolm.models import device as devices
 from kolm.models import folder as folders
 from kolm.models.resolve import BaseRef, find_folder, resolve_base
 from kolm.records.spec import Spec
-from kolm.run.stages import find_state
+from kolm.run.earlier import find_state
 from kolm.score.intervals import wilson
 from kolm.spec.load import load_spec
 from kolm.spec.resolve import resolve, uses_bitsandbytes
@@ -245,11 +245,24 @@ def _sound_base(
 
 def _continued(spec: Spec, place: Project) -> LockTrainContinues | None:
     """State and chain of the training that a spec goes on from."""
-    state = spec.train.continues
-    if state is None:
+    if spec.train.continues is None:
         return None
-    _, chain = find_state(place.runs_folder, state)
-    return {"state": Digest(state), "chain": chain}
+    found = find_state(state_places(spec, place), spec.train.continues)
+    return {"state": found.state, "chain": found.chain}
+
+
+def state_places(spec: Spec, place: Project) -> list[Path]:
+    """Where the training is looked for that a spec goes on from.
+
+    Raises:
+        Unreadable: what ``train.continues_from`` names is not there.
+    """
+    places = [place.runs_folder]
+    if spec.train.continues_from is not None:
+        named = place.folder / spec.train.continues_from
+        system.demand_there(named)
+        places.append(Project(folder=named).runs_folder if named.is_dir() else named)
+    return places
 
 
 def demand_reachable(prepared: Prepared, *, too_long: int = 0) -> None:

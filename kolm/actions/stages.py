@@ -14,20 +14,20 @@ from typing import NamedTuple
 
 from kolm import digest, paths, settings
 from kolm.actions import children
-from kolm.actions.preparing import Prepared
+from kolm.actions.preparing import Prepared, state_places
 from kolm.capture.store import CaptureStore
 from kolm.digest import Digest
 from kolm.errors import KolmError
 from kolm.events import Reporter
 from kolm.format import names
 from kolm.run import folder as files
+from kolm.run.earlier import checkpoints_of, find_state
 from kolm.run.names import FEATURES
 from kolm.run.stages import (
     EVALUATE,
     TRAIN,
     Stage,
     evaluate_key,
-    find_state,
     is_done,
     make_ready,
     train_key,
@@ -99,9 +99,8 @@ def _earlier(prepared: Prepared, holding: contextlib.ExitStack) -> Path | None:
     continued = prepared.lock["train"]["continues"]
     if continued is None:
         return None
-    folder, _ = find_state(prepared.project.runs_folder, continued["state"])
-    holding.enter_context(files.held(folder))
-    return Path("..") / folder.name
+    found = find_state(state_places(prepared.spec, prepared.project), continued["state"])
+    return holding.enter_context(checkpoints_of(found, prepared.project.runs_folder))
 
 
 def _finish(

@@ -78,6 +78,7 @@ class Train:
     segments: int = 8
     early_stopping: EarlyStopping | None = None
     continues: str | None = None
+    continues_from: str | None = None
     precision: Literal["float32", "bfloat16", "float16"] = "float32"
     device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
     attention: Literal["sdpa", "eager"] = "sdpa"

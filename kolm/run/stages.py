@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from kolm import canonical, digest, system
 from kolm.digest import Digest
-from kolm.errors import KolmError, Unreadable
+from kolm.errors import KolmError
 from kolm.format import names
 from kolm.format.seeds import training_facts, training_root
 from kolm.run import folder as files
@@ -71,31 +71,6 @@ def evaluate_key(lock: Lock, *, weights: Digest, cases: Digest) -> Digest:
         "evaluation": how,
     }
     return _key(EVALUATE, facts)
-
-
-def find_state(runs: Path, state: str) -> tuple[Path, Digest]:
-    """The folder of the finished training that ended in a state, and its chain there.
-
-    Args:
-        runs: the folder of a project's stages.
-        state: digest of the state.
-
-    Raises:
-        Unreadable: ``E_TRAIN_CONTINUES``, there is none.
-    """
-    for folder in sorted(runs.glob(f"{TRAIN.name}-*")):
-        if (folder / RESULT).is_file() and (folder / FACTS).is_file():
-            facts = files.read_document(folder, FACTS)
-            if facts["state_last"] == state:
-                return folder, Digest(facts["chain"])
-    raise Unreadable(
-        "E_TRAIN_CONTINUES",
-        "no finished training of this project ended in the state that train.continues names",
-        where="train.continues",
-        expected="the state of an earlier kolm compile here",
-        found=state,
-        hint="kolm compile --json shows the state of each compile; kolm clean may have freed it",
-    )
 
 
 def record(stage: Stage, folder: Path) -> None:

@@ -150,6 +150,24 @@ def test_more_training_goes_on_from_the_last_state(line: Line) -> None:
     assert line.compile("-o", "more.kolm")["content_id"] == more["content_id"]
 
 
+def test_training_goes_on_from_another_project_or_a_bundle(line: Line, tmp_path: Path) -> None:
+    line.write_spec(publish="{checkpoints: true}")
+    first = line.compile("-o", "first.kolm")
+    line.write_spec(steps=6, continues=first["state"])
+    here = line.compile("-o", "more.kolm")["content_id"]
+    earlier = tmp_path / "earlier"
+    earlier.mkdir()
+    (line.folder / ".kolm").rename(earlier / ".kolm")
+    for place in (earlier, line.folder / "first.kolm"):
+        shutil.rmtree(line.folder / ".kolm", ignore_errors=True)
+        line.write_spec(steps=6, continues=f"{first['state']}\n  continues_from: {place}")
+        assert line.compile("-o", "more.kolm")["content_id"] == here
+    line.write_spec(steps=6, continues=f"sha256:{'1' * 64}\n  continues_from: first.kolm")
+    ran = line.kolm("compile", "-o", "none.kolm")
+    assert ran.code == 3
+    assert first["state"] in ran.stderr  # what was found where it was looked for
+
+
 def test_a_state_that_nobody_here_trained_to_is_told_before_training(line: Line) -> None:
     line.write_spec(continues="sha256:" + "1" * 64)
     ran = line.kolm("compile")

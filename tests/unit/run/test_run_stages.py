@@ -13,6 +13,7 @@ from kolm.errors import KolmError, Refused
 from kolm.format import names
 from kolm.run import folder as files
 from kolm.run import stages
+from kolm.run.earlier import checkpoints_of, find_state
 from kolm.run.names import FACTS, HOLD, RESULT
 from tests.support.bundles import make_parts
 
@@ -129,10 +130,24 @@ def test_a_state_is_found_where_a_training_ended_in_it(trained: Any, tmp_path: P
     runs.mkdir()
     folder.rename(runs / "train-0")
     facts = files.read_document(runs / "train-0", FACTS)
-    assert stages.find_state(runs, facts["state_last"]) == (runs / "train-0", facts["chain"])
+    other = tmp_path / "another"
+    found = find_state([other, runs], facts["state_last"])
+    assert found == (runs / "train-0", facts["state_last"], facts["chain"])
     with pytest.raises(KolmError) as caught:
-        stages.find_state(runs, OTHER)
+        find_state([other, runs], OTHER)
     assert caught.value.code == "E_TRAIN_CONTINUES"
+    assert caught.value.found == (f"{other}: no finished training\n{runs}: {facts['state_last']}")
+
+
+def test_a_bundle_is_gone_on_from_where_it_holds_its_last_state(tmp_path: Path) -> None:
+    parts = make_parts(tmp_path / "toy")
+    bundle = parts.seal(tmp_path / "toy.kolm")
+    found = find_state([bundle], parts.trace[-1]["state"])
+    assert found == (bundle, parts.trace[-1]["state"], parts.trace[-1]["chain"])
+    with pytest.raises(KolmError) as caught, checkpoints_of(found, tmp_path):
+        pass
+    assert caught.value.code == "E_TRAIN_CONTINUES"
+    assert "publish.checkpoints" in caught.value.hint
 
 
 def test_a_folder_is_held_by_one_at_a_time(tmp_path: Path) -> None:
