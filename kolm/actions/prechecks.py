@@ -18,6 +18,7 @@ from kolm.actions import sealing
 from kolm.actions.ahead import SIDES, Ahead, Names
 from kolm.actions.findings import Found, count, each_error_once, failed, grouped, ok, warning
 from kolm.actions.preparing import demand_reachable, raise_together
+from kolm.actions.room import OTHER_BYTES, Room, mebibytes, room_of
 from kolm.actions.signing import choose_key
 from kolm.capture.store import CaptureStore
 from kolm.counting import counted, listed
@@ -29,7 +30,6 @@ from kolm.verify.policy import BUILT_IN
 if TYPE_CHECKING:
     from kolm.train.preflight import Encoded
 
-FREE_BYTES = 1 << 30  # checkpoints and evaluation of a small base stay far below it
 _FAR = 4  # times above or below what the base was measured with
 _MANY_PASSES = 50
 
@@ -74,22 +74,26 @@ def look_at_key(name: str | None = None) -> Iterator[Found]:
         yield ok("key", "found a signing key")
 
 
-def look_at_disk(folder: Path) -> Iterator[Found]:
-    """Can the project's folder be written, and is there room for checkpoints?"""
+def look_at_disk(folder: Path, room: Room | None = None) -> Iterator[Found]:
+    """Can the project's folder be written, and is there room for what a compile writes?"""
     free = shutil.disk_usage(folder).free
-    if free < FREE_BYTES:
+    need = room.total_bytes if room else OTHER_BYTES
+    if free < need:
         raise Lacking(
             "E_DISK_FULL",
-            "there is little room for checkpoints",
+            "there is less room than this compile will write",
             where=str(folder),
-            expected=f"at least {FREE_BYTES >> 20} MiB",
-            found=f"{free >> 20} MiB",
+            expected=f"{mebibytes(need)}{f': {room}' if room else ''}",
+            found=f"{free >> 20:,} MiB free",
+            hint="make room (kolm clean shows what is kept), or lower train.segments: each keeps a "
+            "state",
         )
     if not os.access(folder, os.W_OK):
         fixed = os.statvfs(folder).f_flag & os.ST_RDONLY
         number = errno.EROFS if fixed else errno.EACCES
         raise system.error_of(OSError(number, os.strerror(number)), where=folder)
-    yield ok("disk", f"{free >> 30} GiB free")
+    written = f"{mebibytes(need)} will be written ({room})" if room else "it can be written"
+    yield ok("disk", f"{written}; {free >> 20:,} MiB free")
 
 
 def _data(ahead: Ahead) -> Iterator[Found]:
@@ -320,7 +324,7 @@ def _target(ahead: Ahead) -> Iterator[Found]:
 
 
 def _disk(ahead: Ahead) -> Iterator[Found]:
-    yield from look_at_disk(ahead.prepared.project.folder)
+    yield from look_at_disk(ahead.prepared.project.folder, room_of(ahead))
 
 
 PRECHECKS: tuple[tuple[str, Callable[[Ahead], Iterator[Found]]], ...] = (

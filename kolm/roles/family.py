@@ -250,6 +250,19 @@ class Family(NamedTuple):
         parts = self.part_keys(parameter, shape[0]) if shape else ()
         return parts if all(key in present for key in parts) else ()
 
+    def parameter_of(self, key: str) -> str:
+        """The name in memory of what a checkpoint holds under a key."""
+        if any(_covers(memory, key) for memory in self.spellings):
+            return key
+        stored = [
+            (spelling, memory)
+            for memory, spellings in self.spellings.items()
+            for spelling in spellings
+            if _covers(spelling, key)
+        ]
+        spelling, memory = max(stored, key=lambda pair: len(pair[0]), default=("", ""))
+        return memory + key[len(spelling) :]
+
     def checkpoint_keys(self, parameter: str) -> tuple[str, ...]:
         """The keys under which a checkpoint may hold this parameter, most usual first."""
         for memory, spellings in self.spellings.items():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -78,6 +79,21 @@ def test_a_compile_that_may_end_below_the_gate_is_not_stopped_by_it(
         actions.compile(spec, dry_run=True)
     tried = actions.compile(spec, dry_run=True, allow_below_gate=True)
     assert tried.lock["name"] == "few"
+
+
+def test_what_a_compile_will_write_is_held_against_what_is_free(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = findings(tmp_path, captures=40, floor="0.7")["disk"]
+    assert found["verdict"] == "ok"
+    assert "10 states of " in found["message"]  # 9 boundaries, and one between two
+    free = shutil.disk_usage(tmp_path)._replace(free=64 << 20)
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: free)
+    shutil.rmtree(tmp_path / "captures")
+    found = findings(tmp_path, captures=40, floor="0.7")["disk"]
+    assert (found["verdict"], found["code"]) == ("failed", "E_DISK_FULL")
+    assert "10 states of " in found["expected"]
+    assert found["found"] == "64 MiB free"
 
 
 def test_a_missing_base_does_not_hide_missing_captures(tmp_path: Path) -> None:

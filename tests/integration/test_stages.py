@@ -12,7 +12,10 @@ from typing import Any
 import pytest
 
 from kolm import canonical, digest
+from kolm.actions.room import trained_numbers
+from kolm.bundle.base_root import base_root
 from kolm.bundle.reader import Bundle
+from kolm.models.resolve import find_folder
 from kolm.run.names import RESULT
 from tests.support.lines import LOWEST_FLOORS, Line, same_answer
 
@@ -180,6 +183,20 @@ def test_a_state_of_another_adapter_is_refused(line: Line) -> None:
     ran = line.kolm("compile", "-o", "other.kolm")
     assert ran.code == 1
     assert "E_TRAIN_CONTINUES_OTHER" in ran.stderr
+
+
+def test_the_room_that_a_compile_is_said_to_need_is_what_its_files_take(made: Line) -> None:
+    bundle = Bundle.open(made.bundle)
+    lock, receipt = (
+        canonical.loads(bundle.member(name), where=name)
+        for name in ("spec.lock.json", "receipt.json")
+    )
+    numbers = trained_numbers(lock, base_root(find_folder("kolm/nano-1").folder))
+    assert numbers == receipt["vlm_train"]["trained_parameters"]
+    states = list(made.stage_folders("train")[0].glob("checkpoints/*.safetensors"))
+    assert len(states) == lock["train"]["segments"] + 1
+    for state in states:
+        assert numbers * 4 <= state.stat().st_size <= numbers * 12 + 64 * 1024
 
 
 def failed_checks(line: Line, bundle: str) -> set[str]:
