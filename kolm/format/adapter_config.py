@@ -31,17 +31,18 @@ def derive(lock: Lock, modules: Iterable[ModulesRow]) -> bytes:
         Refused: ``E_ADAPTER_METHOD`` for a method or a setting that PEFT does not load.
     """
     method = method_of(lock["train"]["method"])
-    # Each trained leaf module by its full name: PEFT matches by suffix, and a full name is the
-    # suffix of nothing else.
+    # Each trained module by its full name: PEFT matches by suffix, and a full name is the suffix of
+    # nothing else. What lies below one that is named comes with it, and PEFT takes it only so.
     rows = list(modules)
     trained = sorted(row["module"] for row in rows if row["state"] == "trained")
+    tops = [name for name in trained if not any(name.startswith(f"{top}.") for top in trained)]
     layers = [
         row["module"] for row in rows if row["state"] == "adapted" and row["role"] == "projector"
     ]
     config = {
         "base_model_name_or_path": lock["base"]["id"],
         "inference_mode": True,
-        "modules_to_save": trained or None,
+        "modules_to_save": tops or None,
         "target_modules": with_layers(method.target_expression, layers),
         "task_type": "CAUSAL_LM",
         **method.peft(),

@@ -27,10 +27,13 @@ from kolm.encode.kept_features import KeptFeatures  # noqa: E402
 from kolm.encode.pictures import PictureReader  # noqa: E402
 from kolm.encode.skeleton import dated  # noqa: E402
 from kolm.errors import Refused  # noqa: E402
+from kolm.format import adapter_config  # noqa: E402
+from kolm.methods.projector import Projector, in_projector  # noqa: E402
 from kolm.models.base import load_base, make_forward  # noqa: E402
 from kolm.models.forward import Forward, LibraryForward, logits_of  # noqa: E402
 from kolm.models.pictures import ImageRun, PictureProcessor  # noqa: E402
 from kolm.models.taps import Recording, join  # noqa: E402
+from kolm.train.checkpoints import encode_tensors  # noqa: E402
 from kolm.train.evidence import digest_tensor  # noqa: E402
 from tests.support import families  # noqa: E402
 from tests.support.tiny_vlm import make_capture, make_picture  # noqa: E402
@@ -347,6 +350,52 @@ def test_steps_of_training_leave_the_tower_as_it_was(name: str) -> None:
     assert vision
     assert {n: digest_tensor(p) for n, p in vision.items()} == before
     assert not any(torch.equal(weights[t.name], t.parameter) for t in attached.tensors)
+
+
+@pytest.mark.parametrize("projector", ["full", "lora"])
+@pytest.mark.parametrize("name", EVERY)
+def test_a_shipped_adapter_opens_in_peft_and_gives_the_logits_of_the_trained_model(
+    name: str, projector: Projector, tmp_path: Path
+) -> None:
+    peft = pytest.importorskip("peft")
+    world, table = make_world(name), roles.family(name)
+    stated = methods.resolve({"kind": "lora"}, table, vision=False)
+    method, seed = methods.method_of(stated), digest.of_bytes(b"seed")
+    options = {"projector": projector, "adapt_vision": False, "seed": seed}
+    inside = [module for n, module in world.model.named_modules() if in_projector(n, table)]
+    if projector == "lora" and not any(isinstance(m, torch.nn.Linear) for m in inside):
+        with pytest.raises(Refused):
+            attach(world.model, table, method, **options)
+        return
+    attached = attach(world.model, table, method, **options)
+    with torch.no_grad():
+        for number, tensor in enumerate(attached.tensors):
+            tensor.parameter.add_(_noise(number, tensor.parameter) * 0.1)
+    states = {
+        tensor.module: "trained" if tensor.whole else "adapted" for tensor in attached.tensors
+    }
+    rows = [
+        {"module": module, "state": state, "role": table.role_of(module).value}
+        for module, state in states.items()
+    ]
+    lock = {"base": {"id": "local/base"}, "train": {"method": stated}}
+    weights = encode_tensors({tensor.name: tensor.parameter for tensor in attached.tensors})
+    (tmp_path / "adapter_config.json").write_bytes(adapter_config.derive(lock, rows))
+    (tmp_path / "adapter_model.safetensors").write_bytes(weights)
+    loaded = peft.PeftModel.from_pretrained(families.make_model(name), tmp_path).eval()
+    arguments = {**world.arguments(world.batch(*ROWS)), **world.shown(0, 1, 2).inputs}
+    with torch.no_grad():
+        expected = attached.model(**arguments).logits
+        assert torch.equal(loaded(**arguments).logits, expected)
+        plain = families.model(name)(**arguments).logits
+        assert not torch.allclose(plain, expected)
+        for model in (loaded, attached.model):
+            with model.disable_adapter():
+                assert torch.equal(model(**arguments).logits, plain)
+
+
+def _noise(number: int, like: Any) -> Any:
+    return torch.randn(like.shape, generator=torch.Generator().manual_seed(number))
 
 
 @pytest.mark.parametrize("name", EVERY)

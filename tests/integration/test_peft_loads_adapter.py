@@ -51,7 +51,7 @@ def _rows(model: Any, projector: bool) -> list[dict[str, Any]]:
         trained = projector and FAMILY.role_of(name) == "projector"
         adapted = re.fullmatch(EXPRESSION, name)
         state = "trained" if trained else "adapted" if adapted else "frozen"
-        states.append({"module": name, "state": state})
+        states.append({"module": name, "state": state, "role": FAMILY.role_of(name).value})
     return states
 
 
