@@ -208,7 +208,7 @@ def _quantised_base(receipt: Receipt) -> str:
         f'    bnb_4bit_quant_type="{settings["kind"]}",\n'
         f"    bnb_4bit_use_double_quant={settings['double']},\n"
         f'    bnb_4bit_compute_dtype="{training["precision"]}",\n'
-        f"    llm_int8_skip_modules={settings['skip']},\n"
+        f'    llm_int8_skip_modules=[r"(?!(?:{settings["target_expression"]})$).*"],\n'
         ")\n"
         "base_model = AutoModelForImageTextToText.from_pretrained(\n"
         f'    base, dtype="{training["precision"]}", quantization_config=quantised\n'

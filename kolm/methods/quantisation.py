@@ -1,4 +1,4 @@
-"""A base whose linear layers of the language role are held in 4 bits (QLoRA, arXiv:2305.14314).
+"""A base whose linear layers of the language blocks are held in 4 bits (QLoRA, arXiv:2305.14314).
 
 Any method trains on it. Torch-free, as the methods are: what a lock says of it follows from the
 spec's options and the family's table, and the verifier works it out again.
@@ -12,7 +12,7 @@ from typing import Any, Literal, Self
 
 from kolm import schema
 from kolm.records.codec import from_document
-from kolm.roles import Family, Role
+from kolm.roles import Family
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -23,25 +23,24 @@ class Quantisation:
         kind: the sixteen values of a weight: ``nf4`` (quantiles of a normal) or ``fp4``.
         double: the scales of blocks are quantised again, in 8 bits.
         block_size: weights that share a scale.
-        skip: what has another role; by these names transformers leaves it as it is.
+        target_expression: full-matches exactly the modules that are quantised.
     """
 
     kind: Literal["fp4", "nf4"]
     double: bool
     block_size: int
-    skip: tuple[str, ...]
+    target_expression: str
 
     @classmethod
     def resolve(cls, options: Mapping[str, Any], family: Family) -> Self:
         """What a spec's options, or a lock's block again, come to on a family's role table."""
-        others = (names for role, names in family.prefixes.items() if role is not Role.LANGUAGE)
         form = schema.load("spec")["properties"]["train"]["properties"]["quantisation"]["anyOf"][1]
         chosen = {**schema.defaults(form), **options}
         return cls(
             kind=chosen["kind"],
             double=chosen["double"],
             block_size=chosen["block_size"],
-            skip=tuple(sorted(name for names in others for name in names)),
+            target_expression=quantised_modules(family),
         )
 
 
@@ -51,5 +50,5 @@ def quantisation_of(block: Mapping[str, object] | None) -> Quantisation | None:
 
 
 def quantised_modules(family: Family) -> str:
-    """A regular expression that full-matches exactly the modules that are quantised."""
+    """A regular expression of what is quantised: all linear layers of the language blocks."""
     return family.target_expression(family.lora_leaf_names)

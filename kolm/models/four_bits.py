@@ -110,7 +110,7 @@ def _whole_blocks(weight: torch.Tensor, block_size: int) -> torch.Size:
 def quantise(
     model: PreTrainedModel, family: Family, quantisation: Quantisation
 ) -> Iterator[tuple[str, Linear4bit]]:
-    """Quantise the linear layers of a model's language role one after the other, in place.
+    """Quantise the linear layers of a model's language blocks one after the other, in place.
 
     Raises:
         Refused: ``E_ADAPTER_TARGETS``, the family's table names something else among them.
@@ -130,7 +130,7 @@ def quantise(
     if found != names:
         raise Refused(
             "E_ADAPTER_TARGETS",
-            "the quantised layers are not exactly the linear ones of the language role",
+            "the quantised layers are not exactly the linear ones of the language blocks",
             found=", ".join(sorted(set(found) ^ set(names))[:5]),
         )
     model.is_loaded_in_4bit = True  # PEFT asks the model before it looks at a layer

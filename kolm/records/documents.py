@@ -287,7 +287,7 @@ class ReceiptVlmTrainQuantisation(TypedDict):
     kind: Literal['fp4', 'nf4']
     double: bool
     block_size: int
-    skip: list[str]
+    target_expression: str
 
 class LockTrain(TypedDict):
     objective: LockTrainObjective

@@ -93,17 +93,17 @@ def _quantised(subject: Subject) -> int:
 
 
 def _quantised_as_the_lock_says(subject: Subject) -> Iterator[Finding]:
-    """Exactly the linear layers of the language role, each with the lock's settings (N14)."""
+    """Exactly the linear layers of the language blocks, each with the lock's settings (N14)."""
     stated = subject.lock["train"]["quantisation"]
     settings, expression = None, quantised_modules(subject.known_family())
     if stated is not None:
         again = to_document(Quantisation.resolve(stated, subject.known_family()))
         if again != stated:
             yield failed(
-                "what is left unquantised does not follow from the family's table",
-                where=f"{LOCK}#/train/quantisation/skip",
-                expected=", ".join(again["skip"]),
-                found=", ".join(stated["skip"]),
+                "what is quantised does not follow from the family's table",
+                where=f"{LOCK}#/train/quantisation/target_expression",
+                expected=again["target_expression"],
+                found=stated["target_expression"],
                 rule="L12",
             )
         settings = (stated["kind"], stated["double"], stated["block_size"])
