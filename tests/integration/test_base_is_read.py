@@ -94,7 +94,8 @@ def test_a_child_does_not_train_on_another_base_than_was_measured(
     stages.write_inputs(run, settled, places)
     os.utime(tmp_path / "base" / "config.json")
     monkeypatch.setattr(profile, "check_environment", lambda *_, **__: None)
-    monkeypatch.setattr(arithmetic, "measure", lambda: arithmetic.Arithmetic("", digest.EMPTY))
+    measured = arithmetic.Arithmetic("cpu", "", digest.EMPTY, bfloat16=True, accelerator=None)
+    monkeypatch.setattr(arithmetic, "measure", lambda _: measured)
     for task in ("train", "evaluate"):
         assert main([task, str(run)]) == 1
         assert "E_BASE_CHANGED" in capfd.readouterr().out

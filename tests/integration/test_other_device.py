@@ -20,6 +20,7 @@ from kolm.evaluate import latency, worker  # noqa: E402
 from kolm.events import Silent  # noqa: E402
 from kolm.models import base as bases  # noqa: E402
 from kolm.models import device as devices  # noqa: E402
+from kolm.models import load  # noqa: E402
 from kolm.models.base import make_forward  # noqa: E402
 from kolm.run import folder as files  # noqa: E402
 from kolm.train import plan, session  # noqa: E402
@@ -34,10 +35,10 @@ EVERY = sorted(roles.FAMILIES)
 @pytest.fixture
 def other(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Bases are loaded to the other device."""
-    load = bases.load_model
+    load_here = bases.load_model
 
     def load_there(*args: Any, device: str, **named: Any) -> Any:
-        model = load(*args, **named)
+        model = load_here(*args, **named)
         return put(model) if device == OTHER else model
 
     monkeypatch.setattr(bases, "load_model", load_there)
@@ -156,6 +157,34 @@ def test_attention_may_be_written_out(name: str) -> None:
         hidden = world.forward.hidden(batch, recorded)
         _written_out(world)
         assert torch.allclose(world.forward.hidden(batch, recorded), hidden, atol=1e-4)
+
+
+@pytest.mark.parametrize("name", ["llava", "qwen2_5_vl"])
+def test_a_base_in_several_places_computes_what_one_in_one_place_does(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = make_world(name)
+    whole.model.save_pretrained(tmp_path / "base")
+    apart = "model.language_model.layers.1."  # on the disk, and so fetched by hooks
+    places = {
+        path: "disk" if path.startswith(apart) else "cpu"
+        for path, module in whole.model.named_modules()
+        if [*module.parameters(recurse=False), *module.buffers(recurse=False)]
+    }
+    asked = {"device_map": places, "offload_folder": str(tmp_path / "off")}
+    monkeypatch.setattr(load, "_placement", lambda *_: asked)
+    model = load.load_model(tmp_path / "base", spread=True)
+    assert {p.device.type for n, p in model.named_parameters() if n.startswith(apart)} == {"meta"}
+    spread = whole._replace(model=model, forward=make_forward(model, whole.pictures.table))
+    batch, prompts = whole.batch(*ROWS), whole.batch(*ROWS, side="left")
+    with torch.no_grad():
+        found, expected = (
+            (world.forward.hidden(batch, recorded), _answers(world, prompts, recorded))
+            for world in (spread, whole)
+            for recorded in [world.recorded(0, 1, 2)]
+        )
+    assert torch.equal(found[0], expected[0])
+    assert found[1] == expected[1]
 
 
 @pytest.mark.parametrize(
