@@ -10,6 +10,8 @@ import pytest
 
 from kolm import canonical, digest, methods, roles, schema
 from kolm.errors import Refused
+from kolm.format import adapter_config
+from kolm.format.names import CONFIG, WEIGHTS
 from kolm.methods.quantisation import Quantisation, quantisation_of, quantised_modules
 from kolm.records.codec import to_document
 from kolm.records.verification import Verdict
@@ -214,12 +216,15 @@ def wide_base(folder: Path) -> Path:
 
 @pytest.mark.heavy
 @pytest.mark.parametrize("options", FORMS)
-def test_transformers_holds_the_base_of_the_card_in_the_same_bits(
+def test_transformers_holds_the_base_of_the_card_in_the_same_bits_and_peft_the_adapter(
     torch: Any, options: dict[str, Any], tmp_path: Path
 ) -> None:
+    from peft import PeftModel
     from transformers import AutoModelForImageTextToText, BitsAndBytesConfig
 
+    from kolm.adapters.attach import attach
     from kolm.models.base import load_base
+    from kolm.train.checkpoints import encode_tensors
 
     folder = wide_base(tmp_path / "base")
     wanted = Quantisation.resolve(options, TABLE)
@@ -244,6 +249,28 @@ def test_transformers_holds_the_base_of_the_card_in_the_same_bits(
     ids = torch.tensor([[1, 2, 3, 4, 5, 6]])
     with torch.no_grad():
         assert torch.equal(ours(input_ids=ids).logits, theirs(input_ids=ids).logits)
+    block = methods.resolve({"kind": "lora"}, TABLE, vision=False)
+    attached = attach(
+        ours, TABLE, methods.method_of(block), projector="full", adapt_vision=False,
+        seed=digest.of_bytes(b"seed"),
+    )  # fmt: skip
+    with torch.no_grad():
+        for tensor in attached.tensors:
+            tensor.parameter.add_(torch.randn_like(tensor.parameter) * 0.1)
+    named = {tensor.name: tensor.parameter for tensor in attached.tensors}
+    rows = [
+        {"module": module, "state": "trained", "role": "projector"}
+        for module in sorted({tensor.module for tensor in attached.tensors if tensor.whole})
+    ]
+    lock = {"base": {"id": "local/tiny"}, "train": {"method": block}}
+    (tmp_path / CONFIG).write_bytes(adapter_config.derive(lock, rows))
+    (tmp_path / WEIGHTS).write_bytes(encode_tensors(named))
+    loaded = PeftModel.from_pretrained(theirs, tmp_path).eval()
+    with torch.no_grad():
+        answered = loaded(input_ids=ids).logits
+        assert torch.equal(answered, attached.model(input_ids=ids).logits)
+        with loaded.disable_adapter():
+            assert not torch.allclose(answered, loaded(input_ids=ids).logits, atol=1e-3)
 
 
 @pytest.mark.heavy
