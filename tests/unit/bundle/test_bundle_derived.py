@@ -93,6 +93,14 @@ def test_a_fraction_is_written_as_a_number(parts: BundleParts) -> None:
     assert b'"modules_to_save":null' in adapter_config.derive(parts.lock, rows)
 
 
+def test_a_module_below_another_that_is_trained_is_saved_with_it(parts: BundleParts) -> None:
+    first = next(row for row in parts.modules if row["state"] == "trained")
+    inner = {**first, "module": f"{first['module']}.inner"}
+    assert adapter_config.derive(parts.lock, [inner, *parts.modules]) == adapter_config.derive(
+        parts.lock, parts.modules
+    )
+
+
 @pytest.mark.parametrize("dropout", ["9" * 400, "9007199254740993", "1", "2", "-1", "-0.5"])
 def test_a_dropout_that_is_no_share_has_no_config(parts: BundleParts, dropout: str) -> None:
     parts.lock["train"]["method"]["dropout"] = dropout
