@@ -90,7 +90,8 @@ def _family_part(table: Family) -> str:
         return " ".join(f"`{name}`" for name in listed) or "none"
 
     def stack(own: Stack) -> str:
-        leaves = sorted(f"{p}.{leaf}" for leaf, parents in own.leaves.items() for p in parents)
+        pairs = [(parent, leaf) for leaf, parents in own.leaves.items() for parent in parents]
+        leaves = sorted(f"{parent}.{leaf}".lstrip(".") for parent, leaf in pairs)
         return f"`{own.blocks}`: {names(leaves)}"
 
     rows = [
@@ -103,7 +104,7 @@ def _family_part(table: Family) -> str:
         *((f"`{name}` may share", names([other])) for name, other in table.aliases.items()),
         *((f"`{pattern}`", "may have its last two axes swapped") for pattern in table.swapped),
         *((f"`{name}`", f"may come in parts: {names(of)}") for name, of in table.parts.items()),
-        *((f"`{pattern}`", "no model reads") for pattern in table.left_out),
+        *((f"`{pattern}`", "are no parameters") for pattern in table.left_out),
         *(
             (f"template option `{key}`", f"{value}")
             for key, value in table.template_options.items()

@@ -103,7 +103,8 @@ class Family(NamedTuple):
         parts: for a regular expression of parameters, whose first group is their module, the keys
             below a member of that module which make one step of the first axis, one after the
             other. For checkpoints that hold experts one by one.
-        left_out: regular expressions of the keys of checkpoints that no model of the library has.
+        left_out: regular expressions of the keys of checkpoints that are no parameters: of what no
+            model of the library has, or of constants that one keeps beside its parameters.
         bare: parameters of the projector that belong to no module of their own, which
             `modules_to_save` cannot train: they stay frozen.
         aliases: parameters that share the storage of another one when the embeddings are tied.
@@ -223,7 +224,7 @@ class Family(NamedTuple):
         return any(re.fullmatch(pattern, parameter) for pattern in self.swapped)
 
     def is_left_out(self, key: str) -> bool:
-        """Whether this tensor of a checkpoint is one that no model reads."""
+        """Whether this tensor of a checkpoint is no parameter of the model."""
         return any(re.fullmatch(pattern, key) for pattern in self.left_out)
 
     def part_keys(self, parameter: str, count: int) -> tuple[str, ...]:

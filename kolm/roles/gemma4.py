@@ -7,6 +7,8 @@ Source: transformers, ``modeling_gemma4.py``.
 
 from __future__ import annotations
 
+import re
+
 from kolm.roles import gemma3
 from kolm.roles.family import DECODER_LEAVES, Config, Role, Stack
 
@@ -45,6 +47,11 @@ FAMILY = gemma3.FAMILY._replace(
     ),
     papers=(),
     spellings={},
+    left_out=(
+        r"model\..+\.layer_scalar",
+        r"model\..+\.(?:input|output)_(?:min|max)",
+        rf"{re.escape(_TOWER)}\.std_(?:bias|scale)",
+    ),
     unreachable=sound,
     eager=lambda config: ("audio_config",),
     placeholder=None,

@@ -146,7 +146,7 @@ def modules_are_complete(subject: Subject) -> Iterator[Finding]:
         yield failed(
             "a tensor of the checkpoint is listed twice", where=MODULES, found=key, rule="N5"
         )
-    unread = f", {len(left_out)} that no model reads" if left_out else ""
+    unread = f", {len(left_out)} that are no parameters" if left_out else ""
     yield passed(
         f"{counted(len(stored), 'tensor')}, {len(digests)} compared by their digests in memory"
         + unread
