@@ -78,10 +78,11 @@ def test_killed_in_the_middle_of_training_and_resumed(
     assert killed_and_resumed(elsewhere(line, tmp_path)) == content
 
 
-# The base in 4 bits, deltas on the projector too, moments in 8 bits; and vectors instead of LoRA.
+# The base in 4 bits, deltas on the projector too, moments in 8 bits; and methods instead of LoRA.
 OTHER_WAYS = {
     "qlora": {"more": "  quantisation: nf4\n  optimizer: adamw_8bit\n  projector: lora\n"},
     "ia3": {"method": "ia3"},
+    "bottleneck": {"method": "{kind: bottleneck, size: 16}"},
 }
 
 
