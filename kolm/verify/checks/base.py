@@ -164,7 +164,7 @@ def _listed(
         for buffer in row["buffers"]:
             name = f"{row['module']}.{buffer['name']}"
             for key in family.checkpoint_keys(name):
-                if key in stored and not family.is_left_out(key):
+                if key in stored:
                     yield name, buffer, (key,)
 
 
