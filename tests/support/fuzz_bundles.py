@@ -309,8 +309,8 @@ class Fuzzer:
         """One iteration."""
         rng = Random(number)
         trusted = rng.random() < 0.8
-        before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
         self._forge(rng, trusted=trusted)
+        before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
         began = time.monotonic()
         try:
             with _alarm(LONGEST_SECONDS):
@@ -366,9 +366,10 @@ class Fuzzer:
         name = rng.choice([*names, "evaluation"])
         try:
             setattr(parts, name, _mutate_value(rng, getattr(parts, name)))
-            if rng.random() < 0.5:
-                parts.rescore()
-            return self._members(parts), parts.predicates()
+            with _alarm(LONGEST_SECONDS):  # a lock of a million steps has a trace of a million rows
+                if rng.random() < 0.5:
+                    parts.rescore()
+                return self._members(parts), parts.predicates()
         except Exception:  # noqa: BLE001 - our own makers need documents that make sense
             return None
 
