@@ -9,6 +9,7 @@ the fragments of a table's variants, as those in schemas/methods/: the schema of
 
 from __future__ import annotations
 
+import ast
 import json
 import sys
 from collections.abc import Iterable, Iterator
@@ -78,11 +79,29 @@ def families_page() -> str:
         NOTICE,
         "# Families",
         "The tables of [roles](roles.md). Stacks list a block's linear layers as `parent.leaf`.",
+        "## Shown of each",
+        "On a tiny base of its real classes, with random weights; names also at the default sizes:",
+        "\n".join(_shown_of_each()),
         *(_family_part(table) for table in FAMILIES.values()),
         "## Refused by name",
         "| type | why | instead |\n|---|---|---|\n"
         + "\n".join(f"| `{n}` | {r.reason} | {r.instead} |" for n, r in REFUSED.items()),
     ]) + "\n"  # fmt: skip
+
+
+def _shown_of_each() -> Iterator[str]:
+    """What the contract tests of families hold, by the names of the tests."""
+    for path in sorted((ROOT / "tests" / "contract").glob("test_*.py")):
+        for part in ast.parse(path.read_text()).body:
+            if isinstance(part, ast.FunctionDef) and _is_of_each_family(part, path.name):
+                yield f"- {part.name.removeprefix('test_').replace('_', ' ')} (`{path.name}`)"
+
+
+def _is_of_each_family(test: ast.FunctionDef, file: str) -> bool:
+    """Whether it runs for every family: by its parameters, or by the fixture of its file."""
+    said = " ".join(map(ast.unparse, test.decorator_list))
+    worlds = file == "test_family_forward.py" and any(a.arg == "world" for a in test.args.args)
+    return test.name.startswith("test_") and (worlds or "EVERY" in said or "FAMILIES" in said)
 
 
 def _family_part(table: Family) -> str:

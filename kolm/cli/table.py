@@ -47,6 +47,7 @@ SECTIONS = (
     Section(
         "About kolm",
         (
+            ("families", "List the families of models that kolm trains on, and those it refuses."),
             ("clean", "Show what kolm keeps to be faster, and free it."),
             ("env", "Show versions, folders and settings, and where each came from."),
             ("help", "Explain a command, error code, check or page."),

@@ -93,6 +93,25 @@ class Env(TypedDict):
     folders: list[EnvFolder]
     variables: list[EnvVariable]
 
+class FamiliesFamily(TypedDict):
+    model_type: str
+    vision: list[str]
+    projector: list[str]
+    targets: list[str]
+    stays_frozen: list[str]
+    own_template: bool
+    licenses: str
+    papers: list[str]
+
+class FamiliesRefused(TypedDict):
+    model_type: str
+    reason: str
+    instead: str
+
+class Families(TypedDict):
+    families: list[FamiliesFamily]
+    refused: list[FamiliesRefused]
+
 class InspectMember(TypedDict):
     name: str
     digest: Digest

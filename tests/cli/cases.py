@@ -34,6 +34,7 @@ CASES: dict[str, tuple[str, ...]] = {
     "keys export": ("default",),
     "keys rotate": ("default",),
     "keys revoke": ("default", "--yes"),
+    "families": (),
     "clean": (),
     "env": (),
     "help": ("exit-codes",),
