@@ -23,12 +23,11 @@ from kolm.bundle.reader import Bundle
 from kolm.capture.store import CaptureStore
 from kolm.errors import KolmError, Unreadable
 from kolm.registry.backends.directory import Directory
-from kolm.registry.check import demand_passed
+from kolm.registry.check import Passed, verified
 from kolm.registry.publish import Publisher
 from kolm.registry.references import parse_target
 from kolm.sign.keystore import KeyStore
 from kolm.sign.trust import KeyRole, TrustedKey, TrustStore
-from kolm.verify.verifier import verify
 from tests.support.audits import NOW, World
 
 WEIGHTS = "adapter_model.safetensors"
@@ -115,7 +114,7 @@ def test_run_and_load_use_what_was_verified(
 
     (tmp_path / "x.png").write_bytes(picture(0))
     monkeypatch.setattr(usable, "verify", race.changing(change))
-    monkeypatch.setattr(running, "open_session", lambda s: race.see(s.adapter_folder))
+    monkeypatch.setattr(running, "open_session", lambda s, *_, **__: race.see(s.adapter_folder))
     with pytest.raises(Used):
         if command == "run":
             actions.run(
@@ -164,7 +163,7 @@ def test_rescore_runs_what_is_verified(
             race.used.append(file_digests.of_file(folder / WEIGHTS))
         raise KolmError("E_TEST", "seen")
 
-    def measured(*_: Any) -> Any:
+    def measured(*_: Any, **__: Any) -> Any:
         change(race.path, race.evil)
         return {"class": "sha256:" + "0" * 64}
 
@@ -197,12 +196,12 @@ def test_publish_keeps_what_was_verified(race: Race, change: Any, tmp_path: Path
     registry = Directory.create(tmp_path / "registry")
     whole = file_digests.of_file(race.path)
 
-    def check(held: Any) -> digest.Digest:
-        from kolm.bundle.streams import container_of
+    passing = verified(trust=trust, now=NOW)
 
-        content = demand_passed(verify(container_of(held), trust=trust, now=NOW))
+    def check(held: Any) -> Passed:
+        passed = passing(held)
         change(race.path, race.evil)
-        return content
+        return passed
 
     name, version = parse_target("demo@1.0.0")
     published = Publisher(key=key, trust=trust, check=check).publish(
@@ -254,7 +253,9 @@ def test_a_base_that_changes_after_it_was_measured_is_not_used(
     monkeypatch.setattr(usable, "verify", race.changing(lambda *_: None))
     monkeypatch.setattr(evaluating, "_write_pack", lambda *_: b"")
     monkeypatch.setattr(children, "run", load)
-    monkeypatch.setattr(profile, "environment_class", lambda *_: {"class": "sha256:" + "0" * 64})
+    monkeypatch.setattr(
+        profile, "environment_class", lambda *_, **__: {"class": "sha256:" + "0" * 64}
+    )
     monkeypatch.setattr(profile, "strict_environment", lambda *_: {})
     with pytest.raises(KolmError) as stopped:
         if command == "load":

@@ -19,6 +19,7 @@ from kolm.errors import Refused, Unreadable, Usage
 from kolm.events import Silent
 from kolm.run import folder as files
 from kolm.run.names import REQUEST, ROWS
+from kolm.score.evaluation import RUNS
 from kolm.train import profile
 from kolm.verify.ports import RescoreJob
 from tests.support.audits import World
@@ -131,7 +132,7 @@ def test_a_base_that_was_a_folder_must_be_given(tmp_path: Path, store: CaptureSt
     assert refusal.value.code == "E_VERIFY_LOCAL_BASE"
 
 
-def test_the_child_is_asked_for_the_drawn_cases_of_all_three_runs(
+def test_the_child_is_asked_for_the_drawn_cases(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     world = World.make(tmp_path)
@@ -152,7 +153,6 @@ def test_the_child_is_asked_for_the_drawn_cases_of_all_three_runs(
     )
     assert asked["task"] == "rescore"
     assert asked["cases"] == [case]
-    assert asked["runs"] == ["adapter", "base", "blind"]
     assert answer.rows == []
 
 
@@ -181,13 +181,13 @@ def test_findings_call_captures_by_the_file_and_row_that_they_came_from(
             else [
                 {"case": case, "finish": "stop", "output": "other", "run": run, "tokens": 2}
                 for case in asked["cases"]
-                for run in asked["runs"]
+                for run in RUNS
             ]
         )
         files.write_document(folder, ROWS, {"rows": rows})
 
     monkeypatch.setattr(children, "run", answer_otherwise)
-    monkeypatch.setattr(profile, "environment_class", lambda *_: parts.lock["environment"])
+    monkeypatch.setattr(profile, "environment_class", lambda *_, **__: parts.lock["environment"])
     (tmp_path / "trust.json").write_bytes(canonical.dumps(world.trust.to_document()))
     material = ("--captures", tmp_path / "captures", "--base", parts.base, "--rescore", "1")
     ran = invoke("verify", world.seal(parts), *material, "--trust", tmp_path / "trust.json", "-v")
