@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from kolm.adapters.config import make_config
+from kolm.adapters.config import make_config, put_on
 from kolm.digest import Digest, raw_of
 from kolm.errors import Refused
 from kolm.methods import DeltaTensor, Method, UnknownTensor, read_name, resolved_again
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from peft import PeftModel
     from transformers import PreTrainedModel
 
-ADAPTER = "default"
+ADAPTER = "default"  # what PEFT calls one without a name
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,9 +91,8 @@ def attach(
         Refused: the lock's method is not the one that the roles give, or it does not hit exactly
             the modules that it should.
     """
-    from peft import get_peft_model
-
-    _demand_the_familys(method, resolved_again(method, family, vision=adapt_vision))
+    again = resolved_again(method, family, vision=adapt_vision, projector=projector)
+    _demand_the_familys(method, again)
     layers = projector_layers(model, family) if projector == "lora" else []
     expression = with_layers(method.target_expression, layers)
     expected = expected_targets(model, expression)
@@ -104,7 +103,7 @@ def attach(
     keys = {"target_modules": expression, "modules_to_save": saved or None}
     config = make_config({**keys, **method.peft()})
     seed_torch(seed)
-    wrapped = get_peft_model(model, config, adapter_name=ADAPTER)
+    wrapped = put_on(model, config)
     wrapped.eval()  # the tower stays in evaluation mode; dropout is switched on by the loop
     tensors = trainable_tensors(wrapped, method, family, parameters)
     hold_in_float32(tensors)

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from kolm import canonical, digest, schema
-from kolm.adapters.config import read_config
+from kolm.adapters.config import put_on, read_config
 from kolm.capture.store import BLOBS
 from kolm.digest import Digest
 from kolm.encode.encoder import Encoder
@@ -189,7 +189,7 @@ def load_adapter(model: PreTrainedModel, folder: Path) -> PeftModel:
     with quiet_library():
         config = read_config(folder)
         config.inference_mode = True
-        adapted = peft.get_peft_model(model, config)
+        adapted = put_on(model, config)
     adapted.eval()
     saved = load_file(folder / names.WEIGHTS)
     wanted = {name: tuple(t.shape) for name, t in peft.get_peft_model_state_dict(adapted).items()}

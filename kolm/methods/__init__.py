@@ -23,12 +23,20 @@ from kolm.methods.method import (
     TensorName,
     UnknownTensor,
     WholeTensor,
+    demand_a_place,
     read_name,
 )
+from kolm.methods.prefix import Prefix
+from kolm.methods.projector import Projector
 from kolm.records.codec import from_document, to_document
 from kolm.roles import Family
 
-METHODS: dict[str, type[Method]] = {"bottleneck": Bottleneck, "ia3": Ia3, "lora": Lora}
+METHODS: dict[str, type[Method]] = {
+    "bottleneck": Bottleneck,
+    "ia3": Ia3,
+    "lora": Lora,
+    "prefix": Prefix,
+}
 DEFAULT = "lora"
 
 __all__ = [
@@ -57,30 +65,38 @@ def method_of(block: Mapping[str, object]) -> Method:
     return from_document(_kind_of(block), dict(block))
 
 
-def resolve(options: Mapping[str, object], family: Family, *, vision: bool) -> dict[str, object]:
+def resolve(
+    options: Mapping[str, object], family: Family, *, vision: bool, projector: Projector = "full"
+) -> dict[str, object]:
     """A lock's ``train.method`` from a spec's, whose defaults are those of the fragment.
 
     Args:
         options: as the spec has them, fractions as decimal strings.
         family: the base's role table.
         vision: the vision role is adapted as well.
+        projector: what is trained of the projector.
 
     Raises:
-        Refused: a method that this kolm does not know, or a target that the family does not have.
+        Refused: a method that this kolm does not know, a target that the family does not have, or a
+            role that the method cannot adapt.
     """
     kind = str(options.get("kind", DEFAULT))
     known = _kind_of({"kind": kind})
     stated = schema.defaults(schema.load(f"methods/{kind}")["$defs"]["spec"])
+    demand_a_place(known, vision, projector)
     filled = {**stated, "kind": kind, **options}
     return to_document(known.resolve(filled, family, vision=vision))
 
 
-def resolved_again(method: Method, family: Family, *, vision: bool) -> Method:
+def resolved_again(
+    method: Method, family: Family, *, vision: bool, projector: Projector = "full"
+) -> Method:
     """The method as its own options come to it: what a lock should have said.
 
     Raises:
-        Refused: a target that the family does not have.
+        Refused: a target that the family does not have, or a role that the method cannot adapt.
     """
+    demand_a_place(type(method), vision, projector)
     return type(method).resolve(to_document(method), family, vision=vision)
 
 

@@ -29,6 +29,7 @@ class Bottleneck:
     )  # fmt: skip
     STARTS: ClassVar[Mapping[str, int]] = {f"{DOWN}.bias": 0, f"{UP}.weight": 0, f"{UP}.bias": 0}
     LEAST: ClassVar[str] = "a product of both matrices whose norm is 2^-24 of the identity's"
+    ANY_LAYER: ClassVar[bool] = True
 
     kind: Literal["bottleneck"] = "bottleneck"
     size: int

@@ -28,6 +28,7 @@ class Ia3:
     PARTS: ClassVar[tuple[str, ...]] = (VECTOR,)
     STARTS: ClassVar[Mapping[str, int]] = {VECTOR: 1}
     LEAST: ClassVar[str] = "a vector whose root mean square distance from 1 is at least 2^-23"
+    ANY_LAYER: ClassVar[bool] = True
 
     kind: Literal["ia3"] = "ia3"
     targets: tuple[str, ...]

@@ -27,6 +27,7 @@ class Lora:
     PARTS: ClassVar[tuple[str, ...]] = (INNER, OUTER, MAGNITUDE)
     STARTS: ClassVar[Mapping[str, int]] = {OUTER: 0}
     LEAST: ClassVar[str] = "a delta whose norm is at least 2^-24 of its weight's norm"
+    ANY_LAYER: ClassVar[bool] = True
 
     kind: Literal["lora"] = "lora"
     rank: int

@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar, NamedTuple, Protocol, Self
 
+from kolm.errors import Refused
 from kolm.methods.projector import Projector
 from kolm.roles import Family
 
@@ -31,8 +32,9 @@ class Method(Protocol):
     Attributes:
         PARTS: every name that a tensor of a delta may have behind its module's.
         STARTS: the parts whose elements all have a known value before training.
-        PAPER: where it is described.
         LEAST: the smallest delta that counts, in words.
+        ANY_LAYER: any linear layer can have its delta; else those alone that it names, in the
+            language role.
         kind: its line in the table.
         targets: leaf names in the language role, sorted.
         target_expression: full-matches exactly the modules that get a delta.
@@ -41,6 +43,7 @@ class Method(Protocol):
     PARTS: ClassVar[tuple[str, ...]]
     STARTS: ClassVar[Mapping[str, int]]
     LEAST: ClassVar[str]
+    ANY_LAYER: ClassVar[bool]
 
     @property
     def kind(self) -> str: ...  # noqa: D102
@@ -97,6 +100,19 @@ class Method(Protocol):
 
     def card(self) -> str:
         """The method and its settings for the model card, in a few words."""
+
+
+def demand_a_place(known: type[Method], vision: bool, projector: Projector) -> None:
+    """Refuse a lock that adapts a role which the method cannot adapt: ``E_ADAPTER_ROLE``."""
+    if known.ANY_LAYER or not (vision or projector == "lora"):
+        return
+    raise Refused(
+        "E_ADAPTER_ROLE",
+        "this method has a place in the language role alone",
+        where="train.freeze.vision" if vision else "train.projector",
+        expected="true" if vision else "full or frozen",
+        found="false" if vision else projector,
+    )
 
 
 class DeltaTensor(NamedTuple):

@@ -271,6 +271,12 @@ class LockTrainMethodLora(TypedDict):
     targets: list[str]
     target_expression: str
 
+class LockTrainMethodPrefix(TypedDict):
+    kind: Literal['prefix']
+    virtual_tokens: int
+    targets: list[Literal['v_proj']]
+    target_expression: str
+
 class LockTrainFreeze(TypedDict):
     vision: bool
     projector_after_steps: int | None
@@ -291,7 +297,7 @@ class ReceiptVlmTrainQuantisation(TypedDict):
 
 class LockTrain(TypedDict):
     objective: LockTrainObjective
-    method: LockTrainMethodBottleneck | LockTrainMethodIa3 | LockTrainMethodLora
+    method: LockTrainMethodBottleneck | LockTrainMethodIa3 | LockTrainMethodLora | LockTrainMethodPrefix
     freeze: LockTrainFreeze
     projector: Literal['full', 'lora', 'frozen']
     learning_rate: str
@@ -618,6 +624,12 @@ class ReceiptVlmTrainMethodLora(TypedDict):
     use_dora: bool
     use_rslora: bool
 
+class ReceiptVlmTrainMethodPrefix(TypedDict):
+    kind: Literal['prefix']
+    prefix_target_expression: str
+    prefix_targets: list[Literal['v_proj']]
+    prefix_virtual_tokens: int
+
 class ReceiptVlmTrainOptimizer(TypedDict):
     elements_32bit: int
     elements_8bit: int
@@ -639,7 +651,7 @@ class ReceiptVlmTrain(TypedDict):
     label_tokens: int
     learning_rate: str
     max_seq_length: int
-    method: ReceiptVlmTrainMethodBottleneck | ReceiptVlmTrainMethodIa3 | ReceiptVlmTrainMethodLora
+    method: ReceiptVlmTrainMethodBottleneck | ReceiptVlmTrainMethodIa3 | ReceiptVlmTrainMethodLora | ReceiptVlmTrainMethodPrefix
     model_id: str
     objective: LockTrainObjective
     optimizer: ReceiptVlmTrainOptimizer

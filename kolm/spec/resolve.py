@@ -112,7 +112,9 @@ def _train(train: Train, *, examples: int, family_name: str) -> dict[str, object
         _conflict(f"there are only {counted(steps, 'step')}", "train.freeze.projector_after_steps")
     return {
         "objective": dict(train.objective),
-        "method": methods.resolve(train.method, table, vision=not train.freeze.vision),
+        "method": methods.resolve(
+            train.method, table, vision=not train.freeze.vision, projector=train.projector
+        ),
         "freeze": {
             "vision": freeze.vision,
             "projector_after_steps": freeze.projector_after_steps,

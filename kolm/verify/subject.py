@@ -318,10 +318,15 @@ class Subject:
         wrote, and one can be no pattern at all or take hours.
 
         Raises:
-            Refused: a target that the family does not have.
+            Refused: a target that the family does not have, or a role that the method cannot adapt.
         """
-        vision = not self.lock["train"]["freeze"]["vision"]
-        return resolved_again(self._stated_method, self.known_family(), vision=vision)
+        train = self.lock["train"]
+        return resolved_again(
+            self._stated_method,
+            self.known_family(),
+            vision=not train["freeze"]["vision"],
+            projector=train["projector"],
+        )
 
     def is_target(self, row: ModulesRow) -> bool:
         """Whether a module is to get a delta, by what is recomputed from lock and family."""

@@ -83,6 +83,7 @@ OTHER_WAYS = {
     "qlora": {"more": "  quantisation: nf4\n  optimizer: adamw_8bit\n  projector: lora\n"},
     "ia3": {"method": "ia3"},
     "bottleneck": {"method": "{kind: bottleneck, size: 16}"},
+    "prefix": {"method": "prefix"},
 }
 
 

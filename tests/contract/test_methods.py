@@ -13,6 +13,7 @@ import jsonschema
 import pytest
 
 from kolm import canonical, digest, methods, schema
+from kolm.errors import Refused
 from kolm.format import adapter_config
 from kolm.format.names import CONFIG, RECEIPT, WEIGHTS
 from kolm.methods import DeltaTensor, StoredTensor, UnknownTensor, WholeTensor
@@ -68,7 +69,7 @@ def test_every_way_to_choose_a_method_comes_to_the_same_lock(kind: str) -> None:
 
 @each_method
 def test_a_lock_holds_every_option_and_resolves_to_itself(kind: str) -> None:
-    for vision in (False, True):
+    for vision in (False, True) if methods.METHODS[kind].ANY_LAYER else (False,):
         block = block_of(kind, vision=vision)
         assert fits(block, kind, "lock")
         assert fragment(kind, "spec")["properties"].keys() <= block.keys()
@@ -77,10 +78,29 @@ def test_a_lock_holds_every_option_and_resolves_to_itself(kind: str) -> None:
         assert methods.resolved_again(method, TABLE, vision=vision) == method
 
 
-@each_method
+@pytest.mark.parametrize(
+    "kind", [kind for kind in methods.METHODS if "targets" in fragment(kind, "spec")["properties"]]
+)
 def test_the_order_and_number_of_targets_says_nothing(kind: str) -> None:
     names = ["v_proj", "down_proj", "k_proj"]
     assert block_of(kind, targets=names) == block_of(kind, targets=[*reversed(names), "k_proj"])
+
+
+@each_method
+@pytest.mark.parametrize("roles", [{"vision": True}, {"vision": False, "projector": "lora"}])
+def test_a_method_of_the_language_role_is_refused_for_others(kind: str, roles: Row) -> None:
+    options = {"kind": kind}
+    if methods.METHODS[kind].ANY_LAYER:
+        assert methods.resolve(options, TABLE, **roles)["kind"] == kind
+        return
+    again = methods.method_of(block_of(kind))
+    for ask in (
+        lambda: methods.resolve(options, TABLE, **roles),
+        lambda: methods.resolved_again(again, TABLE, **roles),
+    ):
+        with pytest.raises(Refused) as refused:
+            ask()
+        assert refused.value.code == "E_ADAPTER_ROLE"
 
 
 @each_method
@@ -164,6 +184,13 @@ def test_settings_that_do_not_follow_from_the_options_are_refused(
     world: World, forged: BundleParts
 ) -> None:
     forged.lock["train"]["method"]["target_expression"] = ".*"
+    assert "V28" in world.audit(forged).failed
+
+
+def test_a_lock_that_adapts_a_tower_which_the_method_left_alone_is_refused(
+    world: World, forged: BundleParts
+) -> None:
+    forged.lock["train"]["freeze"]["vision"] = False
     assert "V28" in world.audit(forged).failed
 
 
@@ -324,6 +351,7 @@ def test_what_is_said_to_load_it_loads_what_the_bundle_holds(
 NEEDS: dict[str, Row] = {
     "bottleneck": {"learning_rate": 0.005},
     "ia3": {"steps": 128, "learning_rate": 0.05, "more": "  projector_learning_rate: 0.005\n"},
+    "prefix": {"learning_rate": 0.05, "more": "  projector_learning_rate: 0.005\n"},
 }
 
 

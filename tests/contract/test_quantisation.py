@@ -303,7 +303,7 @@ def test_three_steps_on_a_quantised_base_of_each_family(torch: Any, name: str, k
     assert held == linear
     recording = world.recorded(0, 1, 2)
     options: dict[str, Any] = {"kind": kind}
-    named = schema.load(f"methods/{kind}")["$defs"]["spec"]["properties"]["targets"]
+    named = schema.load(f"methods/{kind}")["$defs"]["spec"]["properties"].get("targets", {})
     if "default" in named:  # experts, for example, have no down_proj of their own
         options["targets"] = [leaf for leaf in named["default"] if leaf in table.lora_leaf_names]
     method = methods.method_of(methods.resolve(options, table, vision=False))

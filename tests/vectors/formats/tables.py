@@ -111,7 +111,7 @@ def _family(family: Family) -> Iterator[Any]:
 def _method(kind: str, method: type[methods.Method]) -> Iterator[Any]:
     """What a lock's block comes to, and which deltas count."""
     yield [method.PARTS, sorted(method.STARTS.items()), method.LEAST]
-    for vision in (False, True):
+    for vision in (False, True) if method.ANY_LAYER else (False,):
         block = methods.resolve({"kind": kind}, FAMILIES["qwen2_5_vl"], vision=vision)
         made = methods.method_of(block)
         yield [block, made.receipt(), made.peft(), made.card()]
