@@ -24,6 +24,7 @@ from kolm.digest import Digest
 from kolm.errors import KolmError, Refused
 from kolm.events import Reporter
 from kolm.format.names import CASES
+from kolm.format.optimizer import uses_bitsandbytes
 from kolm.format.split import SplitRule
 from kolm.models import device as devices
 from kolm.models import folder as folders
@@ -32,7 +33,7 @@ from kolm.records.spec import Spec
 from kolm.run.earlier import find_state
 from kolm.score.intervals import wilson
 from kolm.spec.load import load_spec
-from kolm.spec.resolve import resolve, uses_bitsandbytes
+from kolm.spec.resolve import resolve
 from kolm.train import profile
 
 if TYPE_CHECKING:
@@ -230,7 +231,8 @@ def _environment(spec: Spec) -> LockEnvironment:
     threads = spec.train.threads or default_threads()
     wanted = devices.wanted(spec.train.device)
     profile.demand_precision(spec.train.precision, threads, wanted)
-    return profile.environment_class(threads, wanted, bitsandbytes=uses_bitsandbytes(spec.train))
+    used = uses_bitsandbytes(spec.train.optimizer, spec.train.quantisation)
+    return profile.environment_class(threads, wanted, bitsandbytes=used)
 
 
 def _sound_base(

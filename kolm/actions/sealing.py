@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from kolm import canonical, digest, file_digests, outputs
 from kolm.actions.acceptance import Acceptance
@@ -271,7 +271,7 @@ def _predicates(
         base_root=lock["base"]["root"],
         snapshot=named[names.SNAPSHOT],
         snapshot_root=lock["data"]["root"],
-        environment=cast("Mapping[str, str | int]", lock["environment"]),
+        environment=cast("Mapping[str, Any]", lock["environment"]),
         version=lock["environment"]["kolm"],
         started=times.started,
         finished=times.finished,

@@ -15,6 +15,7 @@ from kolm.bundle.documents import Documents
 from kolm.errors import KolmError, Refused
 from kolm.format import names
 from kolm.format.names import CARD, LOCK, WEIGHTS, Name
+from kolm.format.optimizer import uses_bitsandbytes
 
 if TYPE_CHECKING:
     from kolm.records.documents import Checkpoint, SnapshotRowSplit
@@ -143,10 +144,16 @@ def trace_follows(documents: Documents) -> Iterator[KolmError]:
 
 
 def environment_class_holds(documents: Documents) -> Iterator[KolmError]:
-    """The environment class is the digest of the rest of the environment."""
-    environment = documents.document(LOCK)["environment"]
+    """The class is the digest of the rest, in which stands what took part, and nothing else."""
+    lock = documents.document(LOCK)
+    environment, train, place = lock["environment"], lock["train"], f"{LOCK}#/environment"
     rest = {key: value for key, value in environment.items() if key != "class"}
-    yield from _same(f"{LOCK}#/environment/class", digest.of_value(rest), environment["class"])
+    yield from _same(f"{place}/class", digest.of_value(rest), environment["class"])
+    took_part = {"accelerator": environment["device"] != "cpu"}
+    took_part["bitsandbytes"] = uses_bitsandbytes(train["optimizer"], train["quantisation"])
+    for part, expected in took_part.items():
+        named = {True: f"{part} named", False: f"no {part}"}
+        yield from _same(f"{place}/{part}", named[expected], named[part in environment])
 
 
 def checkpoints_are_the_traces(documents: Documents) -> Iterator[KolmError]:

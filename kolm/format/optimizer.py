@@ -35,6 +35,11 @@ def moment_forms(optimizer: str, shape: Sequence[int]) -> dict[str, Form]:
     return {name: ("U8", tuple(shape)) for name in MOMENTS} | scales
 
 
+def uses_bitsandbytes(optimizer: str, quantisation: object) -> bool:
+    """Whether a training's bits depend on bitsandbytes as well."""
+    return quantisation is not None or OPTIMIZERS[optimizer] == "bitsandbytes"
+
+
 def stated(lock: Lock, modules: Iterable[ModulesRow]) -> ReceiptVlmTrainOptimizer:
     """The receipt's ``vlm_train.optimizer``: the trained elements by how their moments were held.
 

@@ -478,7 +478,7 @@ class PredicateProvenanceBuildDefinitionExternalParameters(TypedDict):
 
 class PredicateProvenanceBuildDefinitionInternalParameters(TypedDict):
     lock: Digest
-    environment: dict[str, Digest | str | int | bool | None]
+    environment: dict[str, Digest | LockEnvironmentAccelerator | str | int | bool | None]
 
 class PredicateProvenanceBuildDefinitionResolvedDependencyDigest(TypedDict):
     merkleSha256: str

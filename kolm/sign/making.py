@@ -10,7 +10,7 @@ from __future__ import annotations
 import base64
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from kolm import canonical, digest
 from kolm.digest import Digest
@@ -45,7 +45,7 @@ class Build(NamedTuple):
     base_root: Digest
     snapshot: Digest
     snapshot_root: Digest
-    environment: Mapping[str, str | int]
+    environment: Mapping[str, Any]
     version: str
     started: datetime
     finished: datetime
@@ -67,13 +67,12 @@ def provenance(build: Build) -> PredicateProvenance:
             "sha256": digest.hex_of(build.snapshot),
         },
     }
-    environment: dict[str, Digest | str | int | bool | None] = dict(build.environment)
     return {
         "buildDefinition": {
             "buildType": BUILD_TYPE,
             "externalParameters": {"name": build.name, "spec": build.spec},
             "internalParameters": {
-                "environment": environment,
+                "environment": dict(build.environment),
                 "lock": build.lock,
             },
             "resolvedDependencies": [base, snapshot],

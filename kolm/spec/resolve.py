@@ -85,11 +85,6 @@ def resolve(
     return schema.check(kinds.LOCK, lock, where=LOCK)
 
 
-def uses_bitsandbytes(train: Train) -> bool:
-    """Whether a training's bits depend on bitsandbytes as well."""
-    return train.quantisation is not None or train.optimizer != "adamw"
-
-
 def steps_of(train: Train, *, examples: int) -> int:
     """Optimiser steps: as written, or so many that `epochs` passes are made, rounded up."""
     if train.steps is not None:

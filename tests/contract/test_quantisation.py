@@ -57,6 +57,7 @@ def quantised_parts(parts: BundleParts) -> BundleParts:
     """The documents of the same training on a base in 4 bits."""
     made = parts.copy()
     made.lock["train"]["quantisation"] = to_document(NF4)
+    made.lock["environment"]["bitsandbytes"] = "0.49.1"
     for row in made.modules:
         if re.fullmatch(quantised_modules(TABLE), row["module"]):
             stored = digest.of_bytes(row["module"].encode())

@@ -517,3 +517,15 @@ def test_v18_scores_of_other_packs_alone_are_refused_and_crash_nothing(world: Wo
 
     answers = world.audit(change=change)
     assert "V18" in answers.failed
+
+
+def test_v17_a_training_on_an_accelerator_can_be_signed_and_is_accepted(world: World) -> None:
+    made = world.parts.copy()
+    made.lock["environment"] |= {
+        "device": "cuda",
+        "accelerator": {
+            "name": "toy", "capability": "9.0", "driver": "1", "runtime": "CUDA 13",
+            "attention": ["efficient", "flash", "math"],
+        },
+    }  # fmt: skip
+    assert world.audit(made).overall is Verdict.OK
