@@ -26,8 +26,8 @@ def own_template(folder: Path) -> str | None:
     for name in _OLDER:
         found = read_json(folder, name).get("chat_template")
         if isinstance(found, list):  # of objects with name and template
-            named = [one for one in found if isinstance(one, dict)]
-            found = {one.get("name"): one.get("template") for one in named}.get("default")
+            named = [one for one in found if isinstance(one, dict) and one.get("name") == "default"]
+            found = named[-1].get("template") if named else None
         if found and isinstance(found, str):
             return found
     return None

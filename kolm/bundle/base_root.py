@@ -216,12 +216,17 @@ def demand_stamp(folder: Path, measured: Digest) -> None:
         Unreadable: ``E_BASE_CHANGED``.
     """
     if stamp(folder) != measured:
-        raise Unreadable(
-            "E_BASE_CHANGED",
-            "the base changed while it was measured and loaded",
-            where=str(folder),
-            hint="run the command again when nothing writes to its folder",
-        )
+        raise base_changed(str(folder))
+
+
+def base_changed(where: str) -> Unreadable:
+    """The error of a base that is no longer what was measured."""
+    return Unreadable(
+        "E_BASE_CHANGED",
+        "the base changed while it was used",
+        where=where,
+        hint="run the command again when nothing writes to its folder",
+    )
 
 
 def _all_files(folder: Path) -> Iterator[Path]:

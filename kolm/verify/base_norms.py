@@ -57,8 +57,9 @@ class BaseNorms:
         with Ranges(path) as data:
             sums = [square_sum(entry.dtype, piece) for piece in data.pieces(entry.start, entry.end)]
         known = [part for part in sums if part is not None]
-        norm = math.sqrt(math.fsum(known))
-        same = len(known) < len(sums) or abs(float(stated) - norm) <= norm * LOADING_ERROR
+        norm = math.sqrt(_sum(known))
+        near = norm < math.inf and abs(float(stated) - norm) <= norm * LOADING_ERROR
+        same = near or len(known) < len(sums)
         return None if same else norm
 
     def changed(self, whole: StoredTensor, parameter: ModulesRowParameter) -> bool:
@@ -81,8 +82,8 @@ class BaseNorms:
             for start in range(0, entry.elements, _ELEMENTS_AT_ONCE):
                 end = min(start + _ELEMENTS_AT_ONCE, entry.elements)
                 now = as_floats(whole.dtype, view[start * ours : end * ours]) or ()
-                place = slice(entry.start + start * theirs, entry.start + end * theirs)
-                before = as_floats(entry.dtype, data[place]) or ()
+                place = entry.start + start * theirs, entry.start + end * theirs
+                before = as_floats(entry.dtype, b"".join(data.pieces(*place))) or ()
                 before = rounded_to_bfloat16(before) if narrowed else before
                 distances.append(math.dist(now, before))
                 norms.append(math.hypot(*before))
@@ -102,7 +103,14 @@ def square_sum(dtype: str, raw: bytes | memoryview) -> float | None:
         if numbers is None:
             return None
         sums.append(sum(map(operator.mul, numbers, numbers)))
-    return math.fsum(sums)
+    return _sum(sums)
+
+
+def _sum(parts: list[float]) -> float:
+    try:
+        return math.fsum(parts)
+    except OverflowError:  # of float64: no norm that anybody states
+        return math.inf
 
 
 def as_floats(dtype: str, raw: bytes | memoryview) -> tuple[float, ...] | None:

@@ -12,6 +12,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Literal, NamedTuple
 
+from kolm.bundle.base_root import base_changed
 from kolm.bundle.ranges import Ranges
 from kolm.bundle.tensors import TensorEntry, parse_header, tensor_digest
 from kolm.digest import Digest
@@ -44,6 +45,10 @@ def digests_as_loaded(folder: Path, wanted: Mapping[str, Loaded]) -> dict[str, D
     Args:
         folder: of a base that has been measured.
         wanted: for names what loading makes of its tensors.
+
+    Raises:
+        Unreadable: ``E_BASE_CHANGED``: a file no longer holds what was measured.
+        KolmError: a file cannot be read any more.
     """
     with ExitStack() as open_files:
         shards: dict[str, tuple[Ranges, dict[str, TensorEntry]]] = {}
@@ -67,7 +72,9 @@ def _pieces(
 ) -> Iterator[bytes]:
     for part in loaded.parts:
         data, entries = shards[part.file]
-        entry = entries[part.key]
+        entry = entries.get(part.key)
+        if entry is None or (entry.dtype, entry.shape) != (part.dtype, part.shape):
+            raise base_changed(part.file)
         pieces = _swapped(data, entry) if loaded.swapped else data.pieces(entry.start, entry.end)
         for piece in pieces:
             yield piece if entry.dtype == loaded.dtype else widened(entry.dtype, piece)

@@ -50,9 +50,10 @@ class _Pair(NamedTuple):
             return swapped_shape(first) if self.swapped else first
         if not first or any(shape[1:] != first[1:] for shape in more):
             return None
-        count = self.parameter["shape"][0]
-        rows = sum(tensor.shape[0] for tensor in self.tensors)
-        return (count, rows // count, *first[1:])
+        count, rows = self.parameter["shape"][:1], sum(t.shape[0] for t in self.tensors)
+        if not count or not count[0] or rows % count[0]:  # a stranger's numbers
+            return None
+        return (*count, rows // count[0], *first[1:])
 
 
 # What `train.precision` makes of the checkpoint's floating-point tensors.
@@ -80,10 +81,11 @@ def _template_is_the_bases(subject: Subject) -> Iterator[Finding]:
     stated = subject.lock["base"]["template"]
     if stated["source"] != "base":
         return  # V28 holds it against kolm's own
-    own = digest.of_bytes((own_template(subject.auditor.base_folder()) or "").encode())
+    own = own_template(subject.auditor.base_folder())
+    expected = "a template in the base" if own is None else digest.of_bytes(own.encode())
     another = "the chat template is not the base's own"
     yield from unless_equal(
-        own, stated["digest"], another, where=f"{LOCK}#/base/template", rule="L13"
+        expected, stated["digest"], another, where=f"{LOCK}#/base/template", rule="L13"
     )
 
 
@@ -127,7 +129,7 @@ def modules_are_complete(subject: Subject) -> Iterator[Finding]:
         if tensors and len(tensors) == len(keys):
             # The library swaps where the stored shape is not the model's, and only there.
             other = len(tensors) == 1 and tuple(parameter["shape"]) != tensors[0].shape
-            swapped = other and family.may_be_swapped(name)
+            swapped = other and len(tensors[0].shape) > 1 and family.may_be_swapped(name)
             pairs.append(_Pair(name, parameter, tensors, swapped))
     digests = _digests_in_memory(subject, pairs)
     loaded = MEMORY_DTYPES[subject.lock["train"]["precision"]]

@@ -40,10 +40,11 @@ class _File(NamedTuple):
 _BASE = _File("base", "--base", lambda auditor: auditor.base)
 _BASE.ask("V40", "Do the files that change outputs hash to the pinned ones?", (), LOCK)
 _BASE.ask("V41", "Do the checkpoint's tensors hash to the pinned root?", (), LOCK)
+_PINNED = ("V41", "V20")  # the base is the one that is told of, and of a family that is known
 _BASE.ask(
-    "V42", "Does modules.jsonl list exactly the checkpoint's tensors?", ("V41",), MODULES, LOCK
+    "V42", "Does modules.jsonl list exactly the checkpoint's tensors?", _PINNED, MODULES, LOCK
 )
-_BASE.ask("V43", "Does the adapter fit the checkpoint?", ("V41", "V20"), MODULES, LOCK, WEIGHTS)
+_BASE.ask("V43", "Does the adapter fit the checkpoint?", _PINNED, MODULES, LOCK, WEIGHTS)
 
 _CAPTURES = _File("captures", "--captures", lambda auditor: auditor.captures)
 _CAPTURES.ask("V47", "Do the store's captures hash to the snapshot's leaves?", (), LINES)

@@ -11,6 +11,7 @@ import pytest
 
 from kolm.bundle import tensor_writer, tensors
 from kolm.elements import widened
+from kolm.errors import Unreadable
 from kolm.format.base import BaseTensor
 from kolm.verify.loading import Loaded, digests_as_loaded
 
@@ -79,3 +80,21 @@ def test_parts_digest_as_the_tensor_that_they_make_one_after_the_other(tmp_path:
     assert found == {"w": tensors.tensor_digest("I8", (2, 4, 4), b"".join(parts))}
     turned = loaded._replace(parts=tuple(reversed(stored.values())))
     assert digests_as_loaded(tmp_path, {"w": turned}) != found
+
+
+@pytest.mark.parametrize(
+    "now",
+    [
+        {"other": ("BF16", (2, 3), bytes(12))},
+        {"w": ("BF16", (3, 2), bytes(12))},
+        {"w": ("F32", (2, 3), bytes(24))},
+    ],
+)
+def test_a_file_that_is_another_one_by_now_is_said_to_have_changed(
+    tmp_path: Path, now: dict[str, tuple[str, tuple[int, ...], bytes]]
+) -> None:
+    stored = written(tmp_path, w=("BF16", (2, 3), bytes(12)))
+    written(tmp_path, **now)
+    with pytest.raises(Unreadable) as caught:
+        digests_as_loaded(tmp_path, {"w": Loaded("F32", (2, 3), (stored["w"],))})
+    assert (caught.value.code, caught.value.where) == ("E_BASE_CHANGED", "0.safetensors")

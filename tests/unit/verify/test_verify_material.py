@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 
-from kolm import canonical, digest
+from kolm import canonical, digest, roles
+from kolm.bundle.base_root import base_root
 from kolm.bundle.tensors import tensor_digest
 from kolm.errors import Lacking, Refused
 from kolm.format.examples import dropped_row
@@ -57,6 +58,45 @@ def test_v40_another_chat_template_is_refused(world: World, base: Path) -> None:
 def test_v40_remote_code_beside_the_base_is_refused(world: World, base: Path) -> None:
     (base / "modeling_evil.py").write_text("print('owned')")
     assert "V40" in world.audit(base=base).failed
+
+
+def rename_templates(base: Path, stored: object) -> None:
+    """The base's template in another place: tokenizer_config.json, which is pinned as well."""
+    (base / "chat_template.jinja").unlink()
+    (base / "tokenizer_config.json").write_bytes(canonical.dumps({"chat_template": stored}))
+
+
+def pin_again(parts: BundleParts, base: Path, **said: Any) -> BundleParts:
+    """The documents of the same training on the base as it now is."""
+    made, facts = parts.copy(), base_root(base)
+    made.lock["base"] |= {
+        "root": facts.root,
+        "dtype": facts.dtype,
+        "tensors": len(facts.tensors),
+        "parameters": facts.parameters,
+        "files": [{"digest": file.digest, "name": file.name} for file in facts.files],
+        **said,
+    }
+    return made
+
+
+@pytest.mark.parametrize(
+    ("stored", "own"),
+    [
+        ([{"name": ["odd"], "template": "x"}, {"name": "default", "template": "y"}], "y"),
+        ([{"name": "default", "template": "x"}, 7, {"name": "default", "template": "y"}], "y"),
+        ([{"name": "default", "template": 7}], None),
+        ([], None),
+    ],
+)
+def test_v40_a_base_has_the_template_that_the_library_takes_or_none(
+    world: World, base: Path, stored: object, own: str | None
+) -> None:
+    rename_templates(base, stored)
+    for text in ("", "y"):
+        said = {"digest": digest.of_bytes(text.encode()), "source": "base"}
+        answers = world.audit(pin_again(world.parts, base, template=said), base=base)
+        assert answers.failed == (set() if text == own else {"V40"})
 
 
 def change_a_tensor(base: Path) -> None:
@@ -107,6 +147,39 @@ def test_v42_a_dtype_that_hides_the_digest_is_refused(world: World, base: Path, 
     parameter["dtype"] = dtype
     parameter["before"] = parameter["after"] = digest.of_bytes(b"another tensor")
     assert world.audit(forged, base=base).failed == {"V42"}
+
+
+def test_v42_and_v43_are_not_asked_of_a_family_that_nobody_knows(world: World, base: Path) -> None:
+    forged = world.parts.copy()
+    forged.lock["base"]["family"] = "vlm_of_tomorrow"
+    answers = world.audit(forged, base=base)
+    assert "V41" not in answers.failed
+    assert {"V42", "V43"} <= answers.skipped
+
+
+def test_v42_axes_that_a_tensor_does_not_have_are_not_swapped(
+    world: World, base: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever makes the base says of how many axes its experts are."""
+    table = roles.FAMILIES["qwen2_5_vl"]._replace(swapped=(r".+\.norm1\.weight",))
+    monkeypatch.setitem(roles.FAMILIES, "qwen2_5_vl", table)
+    assert world.audit(base=base).overall is Verdict.OK
+    forged = world.parts.copy()
+    row = next(r for r in forged.modules if r["module"].endswith("norm1"))
+    row["parameters"][0]["shape"] = [4, 2]
+    assert world.audit(forged, base=base).failed == {"V42"}
+
+
+@pytest.mark.parametrize("shape", [[], [0, 8], [3, 8]])
+def test_v42_parts_that_make_no_such_parameter_are_refused(
+    world: World, base: Path, shape: list[int]
+) -> None:
+    forged = world.parts.copy()
+    row = next(r for r in forged.modules if r["module"] == "model.visual.blocks.0.attn.qkv")
+    [weight] = (p for p in row["parameters"] if p["name"] == "weight")
+    weight["shape"] = shape
+    weight["checkpoint"] *= 2
+    assert {"V21", "V42"} <= world.audit(forged, base=base).failed
 
 
 def test_v41_another_dtype_than_the_bases_is_refused(world: World, base: Path) -> None:
