@@ -63,7 +63,7 @@ def stream(path: Path, name: str, defaults: Defaults) -> Iterator[Located]:
 def _located(form: str, path: Path, name: str, defaults: Defaults) -> Iterator[Located]:
     number = 0
     for batch in _batches(form, path, name, defaults):
-        cells = _cells(batch)
+        cells = _cells(batch, name)
         large = any(map(_is_large, batch.columns))
         for place in range(batch.num_rows):
             number += 1
@@ -79,21 +79,19 @@ def _batches(form: str, path: Path, name: str, defaults: Defaults) -> Iterator[p
         Refused: the file is damaged, another thing, or unpacks to too much.
         KolmError: the system refuses the file.
     """
-    with system.naming(name), path.open("rb") as file:
-        size = os.fstat(file.fileno()).st_size
-    asked = {
-        "form": form,
-        "path": str(path),
-        "name": name,
-        "size": size,
-        "ignored": sorted(defaults.ignored),
-        "renamed": dict(defaults.renamed),
-    }
-    command = [sys.executable, "-P", "-m", unpacking.__name__, canonical.dumps(asked).decode()]
-    with tempfile.TemporaryFile() as told:
+    with system.naming(name):
+        file = path.open("rb")
+    with file, tempfile.TemporaryFile() as told:
+        asked = {
+            "form": form,
+            "name": name if canonical.has_utf8(name) else ascii(name),
+            "size": os.fstat(file.fileno()).st_size,
+            "ignored": sorted(defaults.ignored),
+            "renamed": dict(defaults.renamed),
+        }
         child = subprocess.Popen(
-            command,
-            stdin=subprocess.DEVNULL,
+            [sys.executable, "-P", "-m", unpacking.__name__, canonical.dumps(asked).decode()],
+            stdin=file,
             stdout=subprocess.PIPE,
             stderr=told,
             env={**settings.inherited(), **_CHILD_ENVIRONMENT},
@@ -102,7 +100,7 @@ def _batches(form: str, path: Path, name: str, defaults: Defaults) -> Iterator[p
         try:
             yield from _received(child.stdout)
             cut = ""
-        except library().ArrowInvalid as error:  # the process says why
+        except (library().ArrowException, OSError) as error:  # the process says why
             cut = str(error)
         except BaseException:  # nobody reads on
             child.kill()
@@ -139,9 +137,9 @@ def _error_of(code: int, told: bytes, name: str, cut: str) -> KolmError:
 _Cell = Callable[[int], object]
 
 
-def _cells(batch: pyarrow.RecordBatch) -> dict[str, _Cell]:
+def _cells(batch: pyarrow.RecordBatch, name: str) -> dict[str, _Cell]:
     """What gives the value of each column in a row."""
-    classes = _class_names(batch.schema)
+    classes = _class_names(batch.schema, name)
     return {
         key: _reader(batch.column(place), classes.get(key))
         for place, key in enumerate(batch.schema.names)
@@ -162,7 +160,8 @@ def _reader(column: pyarrow.Array, names: list[object] | None) -> _Cell:
 def _row(cells: dict[str, _Cell], place: int, where: str) -> dict[str, object] | BadRow:
     try:
         return {key: cell(place) for key, cell in cells.items()}
-    except (ValueError, OverflowError) as error:  # not UTF-8, a time that Python has no value for
+    except (ValueError, ArithmeticError, LookupError) as error:
+        # Not UTF-8, a time that Python has no value for, or in a zone that it does not know.
         return BadRow(where=where, code="E_ROW_FIELD", reason=str(error)[:200])
 
 
@@ -184,12 +183,13 @@ def _without_nulls(value: object) -> object:
     return value
 
 
-def _class_names(schema: pyarrow.Schema) -> dict[str, list[object]]:
+def _class_names(schema: pyarrow.Schema, name: str) -> dict[str, list[object]]:
     """The names of numbered classes, which Hugging Face keeps beside the columns."""
     stated = (schema.metadata or {}).get(unpacking.HUGGINGFACE)
     if stated is None:
         return {}
-    document = canonical.loads(stated, where="huggingface", floats=True, integers=True)
+    where = f"{name}, what its schema says to the datasets library"
+    document = canonical.loads(stated, where=where, floats=True, integers=True)
     try:
         features = document["info"]["features"].items()
     except (KeyError, TypeError, AttributeError):

@@ -3,12 +3,14 @@
 What such a file says of its sizes is its maker's word: a page of some bytes can unpack to
 gigabytes, a dictionary can stand for a value a million times, and the library allocates what it is
 told. So it runs in a process whose memory and time the system limits by the size of the file.
-Batches of few rows and plain types go to standard output, in Arrow's stream format; the error that
-ends it is an event on standard error.
+The file is its standard input, which it maps: pyarrow takes no path without a UTF-8 form. Batches
+of few rows and plain types go to standard output, in Arrow's stream format; the error that ends it
+is an event on standard error.
 """
 
 from __future__ import annotations
 
+import mmap
 import resource
 import sys
 from collections.abc import Iterator, Sequence
@@ -39,12 +41,19 @@ def limit(size: int) -> None:
     """
     mebibytes = size >> 20
     seconds = limits.UNPACKING_SECONDS + limits.UNPACKING_SECONDS_A_MEBIBYTE * mebibytes
-    resource.setrlimit(resource.RLIMIT_CPU, (seconds, seconds + 1))
+    _hold(resource.RLIMIT_CPU, seconds, seconds + 1)
     status = Path("/proc/self/status")
     held = status.read_text().partition("VmData:")[2].split() if status.is_file() else []
     if held:
         most = int(held[0]) * 1024 + unpacking_bytes(size)
-        resource.setrlimit(resource.RLIMIT_DATA, (most, most))
+        _hold(resource.RLIMIT_DATA, most, most)
+
+
+def _hold(kind: int, soft: int, hard: int) -> None:
+    """Set a limit, or keep the one that this process was started under where that is lower."""
+    _, present = resource.getrlimit(kind)
+    most = hard if present == resource.RLIM_INFINITY else present
+    resource.setrlimit(kind, (min(soft, most), min(hard, most)))
 
 
 def unpacking_bytes(size: int) -> int:
@@ -65,7 +74,7 @@ def too_much(name: str) -> Refused:
 
 
 def main(words: Sequence[str]) -> int:
-    """Unpack the file that the one argument names; 0 when all of it was."""
+    """Unpack the file as the one argument asks; 0 when all of it was."""
     import pyarrow
 
     asked = canonical.loads(words[0].encode(), where="arguments")
@@ -89,7 +98,7 @@ def main(words: Sequence[str]) -> int:
 def _write(asked: dict[str, Any]) -> None:
     import pyarrow.ipc
 
-    path, name = asked["path"], asked["name"]
+    name = asked["name"]
     defaults = Defaults(
         source=Source(kind="", name=""),
         ignored=frozenset(asked["ignored"]),
@@ -98,7 +107,7 @@ def _write(asked: dict[str, Any]) -> None:
     left, rows_left = reading.unpacked(asked["size"])
     read = _parquet if asked["form"] == "parquet" else _stream
     writer = None
-    for batch in read(path, name, defaults):
+    for batch in read(_mapped(asked["size"]), name, defaults):
         left -= batch.nbytes + _VALUE_BYTES * sum(map(values, batch.columns))
         rows_left -= batch.num_rows
         if left < 0 or rows_left < 0:
@@ -109,11 +118,21 @@ def _write(asked: dict[str, Any]) -> None:
         writer.close()
 
 
-def _parquet(path: str, name: str, defaults: Defaults) -> Iterator[pyarrow.RecordBatch]:
+def _mapped(size: int) -> pyarrow.BufferReader:
+    """The file, without copying anything of it."""
+    import pyarrow
+
+    held = mmap.mmap(sys.stdin.fileno(), 0, access=mmap.ACCESS_READ) if size else b""
+    return pyarrow.BufferReader(pyarrow.py_buffer(held))
+
+
+def _parquet(
+    source: pyarrow.BufferReader, name: str, defaults: Defaults
+) -> Iterator[pyarrow.RecordBatch]:
     from pyarrow import parquet
 
     # Without a buffer and in a mapped file, packed pages are not copied.
-    with parquet.ParquetFile(path, memory_map=True, buffer_size=0, pre_buffer=False) as file:
+    with parquet.ParquetFile(source, buffer_size=0, pre_buffer=False) as file:
         schema = file.schema_arrow
         wanted = _wanted(schema, name, defaults)
         for number in range(file.num_row_groups):
@@ -129,10 +148,12 @@ def _parquet(path: str, name: str, defaults: Defaults) -> Iterator[pyarrow.Recor
                 yield _plain_batch(batch, schema, wanted, defaults)
 
 
-def _stream(path: str, name: str, defaults: Defaults) -> Iterator[pyarrow.RecordBatch]:
+def _stream(
+    source: pyarrow.BufferReader, name: str, defaults: Defaults
+) -> Iterator[pyarrow.RecordBatch]:
     import pyarrow.ipc
 
-    with pyarrow.memory_map(path) as source, pyarrow.ipc.open_stream(source) as reader:
+    with pyarrow.ipc.open_stream(source) as reader:
         wanted = _wanted(reader.schema, name, defaults)
         for batch in reader:
             batch.validate(full=True)  # offsets can point anywhere in a file from elsewhere

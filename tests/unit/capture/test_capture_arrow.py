@@ -6,6 +6,8 @@ import gzip
 import io
 import json
 import os
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -18,7 +20,7 @@ import pyarrow as pa
 import pyarrow.ipc
 import pyarrow.parquet
 
-from kolm.capture import importers, limits
+from kolm.capture import arrow, importers, limits
 from kolm.capture.drafts import BadRow, Draft
 from kolm.errors import KolmError, Refused
 from tests.support.pictures import DEFAULTS, good, picture
@@ -244,3 +246,47 @@ def test_a_file_that_nobody_reads_to_its_end_leaves_no_process(tmp_path: Path) -
     rows.close()  # type: ignore[attr-defined]
     with pytest.raises(ChildProcessError):
         os.waitpid(-1, os.WNOHANG)
+
+
+def test_a_file_whose_name_has_no_utf8_form_is_read(tmp_path: Path) -> None:
+    path = parquet(tmp_path, pa.Table.from_pylist([ASKED]))
+    odd = Path(os.fsdecode(os.fsencode(tmp_path) + b"/caf\xe9.parquet"))
+    path.rename(odd)
+    good(read(odd))
+    odd.write_bytes(b"PAR1")
+    assert refusal(odd).code == "E_IMPORT_ARROW"
+
+
+def test_a_time_in_a_zone_that_nobody_knows_costs_its_row(tmp_path: Path) -> None:
+    times = pa.array([0], pa.timestamp("us", tz="Nowhere/At_all"))
+    for table in ({"prompt": times, "response": ["a"]}, {"prompt": ["a?"], "response": times}):
+        for path in (
+            parquet(tmp_path, pa.table(table)),
+            on_disk(tmp_path / "set", streamed(pa.table(table))),
+        ):
+            [bad] = read(path)
+            assert isinstance(bad, BadRow)
+
+
+def test_a_process_that_is_ended_in_the_middle_of_a_row_took_too_much(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    flow = streamed(pa.table({**{key: [text] for key, text in ASKED.items()}, "tags": ["x" * 999]}))
+    for cut in range(8, len(flow), 64):
+        (tmp_path / "cut").write_bytes(flow[:cut])
+        ended = tmp_path / "ended"
+        ended.write_text(f"#!/bin/sh\ncat {tmp_path / 'cut'}\nkill -9 $$\n")
+        ended.chmod(0o755)
+        monkeypatch.setattr(arrow.sys, "executable", str(ended))
+        assert refusal(parquet(tmp_path, pa.Table.from_pylist([ASKED]))).code == "E_IMPORT_UNPACKS"
+
+
+def test_limits_that_are_lower_already_are_kept() -> None:
+    code = (
+        "import resource; from kolm.capture import unpacking\n"
+        "resource.setrlimit(resource.RLIMIT_CPU, (4, 4))\n"
+        "unpacking.limit(1 << 30)\n"
+        "print(resource.getrlimit(resource.RLIMIT_CPU))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "(4, 4)\n"
