@@ -3,8 +3,10 @@
 Hashing a large base takes a while, and between two audits nothing of it changes. So the digests of
 a weight file's tensors are kept under what the file system says of the file: device, inode, size,
 and the times of the last writing and the last change. Only the system sets the last of these, so
-that restoring the other one hides nothing. A compile and an evaluation remember what they hash and
-believe only that: what is signed was read by the process that signs it.
+that restoring the other one hides nothing. On a stick or an image somebody else set it: a record is
+believed only of files on the file system that it lies on, whose owner could write it too. A compile
+and an evaluation remember what they hash and believe only that: what is signed was read by the
+process that signs it.
 """
 
 from __future__ import annotations
@@ -79,10 +81,12 @@ class RememberedDigests:
         if not self._believe:
             return None
         try:
+            if self._path(file).stat().st_dev != file.device:
+                return None
             data = own_files.read(self._path(file), max_bytes=_MOST_BYTES)
             body, _, check = data.partition(b"\n")
             value = canonical.loads_canonical(body, where=BASES, max_bytes=_MOST_BYTES)
-        except (FileNotFoundError, KolmError):
+        except (OSError, KolmError):
             return None
         whole = check == digest.of_bytes(body).encode() and isinstance(value, dict)
         if not whole or (value.get("schema"), value.get("file")) != (SCHEMA, _identity(file)):

@@ -214,9 +214,21 @@ def test_a_base_that_changes_while_it_is_used_is_found(base: Path) -> None:
         flip(shard(base))
 
 
+def test_what_lies_on_another_file_system_is_read(base: Path) -> None:
+    """A stick brings the times that its maker wrote: two of them can bear the same ones."""
+    measure(base)
+    assert measure(base).remembered == SHARDS
+    elsewhere = FileStamp.of(shard(base).stat())
+    elsewhere = elsewhere._replace(device=elsewhere.device + 1)
+    memory = RememberedDigests(measuring.paths.cache_folder() / BASES, now_ns=2**62, believe=True)
+    memory.remember(elsewhere, (digest.EMPTY,))
+    assert memory.recall(elsewhere) is None
+
+
 def test_every_field_of_a_stamp_counts(tmp_path: Path) -> None:
     memory = RememberedDigests(tmp_path / "kept", now_ns=10**18, believe=True)
-    stamp = FileStamp(1, 2, 3, 4, 5)
+    (tmp_path / "here").touch()
+    stamp = FileStamp((tmp_path / "here").stat().st_dev, 2, 3, 4, 5)
     memory.remember(stamp, (digest.EMPTY,))
     assert memory.recall(stamp) == (digest.EMPTY,)
     for number in range(len(stamp)):
