@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from kolm import canonical, digest, settings, system
+from kolm import canonical, digest, roles, settings, system
 from kolm.actions import sealing
 from kolm.actions.ahead import SIDES, Ahead, Names
 from kolm.actions.findings import Found, count, each_error_once, failed, grouped, ok, warning
@@ -23,6 +23,7 @@ from kolm.actions.signing import choose_key
 from kolm.capture.store import CaptureStore
 from kolm.counting import counted, listed
 from kolm.errors import Denied, KolmError, Lacking, Refused, missing_extra
+from kolm.methods.projector import linear_layers, no_layers
 from kolm.models import folder as folders
 from kolm.models.resolve import read_config, recommended_rates
 from kolm.verify.policy import BUILT_IN
@@ -128,6 +129,17 @@ def _base(ahead: Ahead) -> Iterator[Found]:
     """The base, whose files were looked at before it was measured."""
     parameters = ahead.lock["base"]["parameters"]
     yield ok("base", f"{ahead.prepared.base.id}: {parameters:,} parameters")
+
+
+def _projector(ahead: Ahead) -> Iterator[Found]:
+    """LoRA on the projector has layers to stand on, by names and shapes of the checkpoint."""
+    if ahead.lock["train"]["projector"] == "lora":
+        family = roles.family(ahead.lock["base"]["family"])
+        tensors = ahead.prepared.facts.tensors
+        stored = ((family.parameter_of(tensor.key), tensor.shape) for tensor in tensors)
+        if not linear_layers(stored, family):
+            raise no_layers("no linear layer")
+    yield from ()
 
 
 def _tokens(ahead: Ahead) -> Iterator[Found]:
@@ -243,7 +255,7 @@ def _prompts(ahead: Ahead) -> Iterator[Found]:
         yield warning(
             "eval side",
             f"{count(long, 'reference answer')} longer than evaluation.max_new_tokens "
-            f"({evaluation['max_new_tokens']}) so the model cannot produce them",
+            f"({evaluation['max_new_tokens']}), so the model cannot produce them",
             long,
         )
     if not ahead.allow_below_gate:
@@ -330,6 +342,7 @@ def _disk(ahead: Ahead) -> Iterator[Found]:
 PRECHECKS: tuple[tuple[str, Callable[[Ahead], Iterator[Found]]], ...] = (
     ("captures", _data),
     ("base", _base),
+    ("base", _projector),
     ("base", _tokens),
     ("pictures", _blobs),
     ("pictures", _shapes),

@@ -16,7 +16,13 @@ from kolm.adapters.config import make_config, put_on
 from kolm.digest import Digest, raw_of
 from kolm.errors import Refused
 from kolm.methods import DeltaTensor, Method, UnknownTensor, read_name, resolved_again
-from kolm.methods.projector import Projector, in_projector, is_linear, with_layers
+from kolm.methods.projector import (
+    Projector,
+    in_projector,
+    linear_layers,
+    no_layers,
+    with_layers,
+)
 from kolm.roles import Family
 
 if TYPE_CHECKING:
@@ -192,23 +198,12 @@ def projector_layers(model: PreTrainedModel, family: Family) -> list[str]:
     """
     import torch
 
-    told, found = [], []
-    for name, module in model.named_modules():
-        if in_projector(name, family):
-            own = dict(module.named_parameters(recurse=False))
-            if is_linear({key: tensor.shape for key, tensor in own.items()}):
-                told.append(name)
-            if isinstance(module, torch.nn.Linear):
-                found.append(name)
+    told = linear_layers(((n, tensor.shape) for n, tensor in model.named_parameters()), family)
+    linear = {n for n, module in model.named_modules() if isinstance(module, torch.nn.Linear)}
+    found = sorted(name for name in linear if in_projector(name, family))
     if not found or told != found:
-        raise Refused(
-            "E_ADAPTER_TARGETS",
-            "LoRA on the projector needs linear layers, and nothing else of their form, in it",
-            where="train.projector",
-            found=", ".join(sorted(set(told) ^ set(found))[:3]) or "no linear layer",
-            hint="train it in full, or keep it frozen",
-        )
-    return sorted(found)
+        raise no_layers(", ".join(sorted(set(told) ^ set(found))[:3]) or "no linear layer")
+    return found
 
 
 def seed_torch(seed: Digest) -> None:

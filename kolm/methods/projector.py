@@ -10,6 +10,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Literal
 
+from kolm.errors import Refused
 from kolm.roles import Family
 
 Projector = Literal["frozen", "full", "lora"]
@@ -24,6 +25,32 @@ def is_linear(shapes: Mapping[str, Sequence[int]]) -> bool:
     """Whether a module with these parameters is a linear layer: a matrix, and a bias or none."""
     weight, bias = shapes.get("weight", ()), shapes.get("bias", (0,))
     return len(weight) == 2 and len(bias) == 1 and shapes.keys() <= {"weight", "bias"}
+
+
+def linear_layers(parameters: Iterable[tuple[str, Sequence[int]]], family: Family) -> list[str]:
+    """The linear layers of a base's projector, sorted.
+
+    Args:
+        parameters: name and shape of each parameter of the base.
+        family: its role table.
+    """
+    modules: dict[str, dict[str, Sequence[int]]] = {}
+    for name, shape in parameters:
+        module, _, own = name.rpartition(".")
+        if in_projector(module, family):
+            modules.setdefault(module, {})[own] = shape
+    return sorted(module for module, shapes in modules.items() if is_linear(shapes))
+
+
+def no_layers(found: str) -> Refused:
+    """The error of a projector on which there can be no LoRA."""
+    return Refused(
+        "E_ADAPTER_TARGETS",
+        "LoRA on the projector needs linear layers, and nothing else of their form, in it",
+        where="train.projector",
+        found=found,
+        hint="train it in full, or keep it frozen",
+    )
 
 
 def with_layers(expression: str, layers: Iterable[str]) -> str:

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from kolm import canonical, digest, methods, roles
+from kolm.bundle.base_root import base_root
 from kolm.errors import Refused
 from kolm.format import adapter_config
 from kolm.format.names import CONFIG, RECEIPT, WEIGHTS
-from kolm.methods.projector import in_projector
+from kolm.methods.projector import in_projector, linear_layers
 from kolm.records.verification import Verdict
 from kolm.roles import family
 from kolm.spec import load_spec
@@ -103,9 +106,11 @@ def test_deltas_are_on_all_linear_layers_of_a_projector_and_plain_peft_loads_the
 ) -> None:
     torch = pytest.importorskip("torch")
     peft = pytest.importorskip("peft")
+    from kolm.actions import prechecks
     from kolm.adapters.attach import attach
     from kolm.train.checkpoints import encode_tensors
     from tests.contract import test_family_forward as families
+    from tests.support.families import save
 
     world, table = families.make_world(name), family(name)
     block = methods.resolve({"kind": "lora"}, table, vision=False)
@@ -117,6 +122,15 @@ def test_deltas_are_on_all_linear_layers_of_a_projector_and_plain_peft_loads_the
     with torch.no_grad():
         untouched = world.forward.hidden(batch, shown)
     method, seed = methods.method_of(block), digest.of_bytes(b"seed")
+    facts = base_root(save(name, tmp_path / "base"))
+    stored = [(table.parameter_of(tensor.key), tensor.shape) for tensor in facts.tensors]
+    assert set(linear_layers(stored, table)) == linear  # what is known before torch is loaded
+    ahead = SimpleNamespace(
+        lock={"train": {"projector": "lora"}, "base": {"family": name}},
+        prepared=SimpleNamespace(facts=facts),
+    )
+    with contextlib.nullcontext() if linear else pytest.raises(Refused):
+        assert list(prechecks._projector(ahead)) == []
     if not linear:  # Gemma-3 projects with a bare matrix
         with pytest.raises(Refused) as caught:
             attach(world.model, table, method, projector="lora", adapt_vision=False, seed=seed)

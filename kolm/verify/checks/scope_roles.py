@@ -226,7 +226,16 @@ def whole_tensors_are_declared(subject: Subject) -> Iterator[Finding]:
         elif isinstance(name, WholeTensor):
             whole.setdefault(name.module, set()).add(name.parameter)
             yield from _whole_may_stand(subject, name)
+    full = subject.lock["train"]["projector"] == "full"
     for module, row in rows.items():
+        if (
+            full
+            and row["parameters"]
+            and subject.in_projector(module)
+            and row["state"] != "trained"
+        ):
+            detail = "the lock trains the projector in full, and this module of it was left alone"
+            yield failed(detail, where=_module(module), found=row["state"], rule="L6")
         if row["state"] == "trained":
             missing = {p["name"] for p in row["parameters"]} - whole.get(module, set())
             for parameter in sorted(missing):
