@@ -91,7 +91,7 @@ def checkpoints_of(earlier: Earlier, runs: Path) -> Iterator[Path]:
 
     Raises:
         Unreadable: ``E_TRAIN_CONTINUES``, a bundle that does not hold its checkpoints.
-        Refused: ``E_RUN_BUSY``, another compile holds the training.
+        Refused: ``E_RUN_BUSY``, another compile holds the training; or the checkpoint is none.
     """
     place = earlier.place
     if place.is_dir():
@@ -101,7 +101,8 @@ def checkpoints_of(earlier: Earlier, runs: Path) -> Iterator[Path]:
         return
     documents = Documents.of(open_container(place))
     for name in documents.names:
-        if name.startswith("checkpoint-") and documents.digest_of(name) == earlier.state:
+        is_state = name.startswith("checkpoint-") and name.endswith(".json")
+        if is_state and documents.digest_of(name) == earlier.state:
             break
     else:
         raise Unreadable(
@@ -111,6 +112,7 @@ def checkpoints_of(earlier: Earlier, runs: Path) -> Iterator[Path]:
             expected=earlier.state,
             hint="compile it again with publish.checkpoints: true, or name its project's folder",
         )
+    documents.value(name)  # a stranger's: the trainer reads it as one of this machine's own
     with system.naming(runs), tempfile.TemporaryDirectory(prefix="state-", dir=runs) as folder:
         for part in (name, str(Path(name).with_suffix(".safetensors"))):
             paths.atomic_write(Path(folder) / CHECKPOINTS / part, documents.raw(part))

@@ -123,7 +123,7 @@ class CheckpointFolder:
         """Read a checkpoint and its state digest.
 
         Raises:
-            Refused: the tensors are not the ones that the document names.
+            Refused: the tensors are not the ones that the document names, or no training's.
         """
         import torch
 
@@ -132,17 +132,14 @@ class CheckpointFolder:
         document: CheckpointDocument = canonical.loads_canonical(stored, where=base.name)
         data = bytearray(base.with_suffix(".safetensors").read_bytes())
         if digest.of_bytes(memoryview(data)) != document["tensors"]:
-            raise Refused(
-                "E_TRAIN_CHECKPOINT_DAMAGED",
-                "a checkpoint's tensors are not the ones that its document names",
-                where=base.name,
-            )
+            message = "a checkpoint's tensors are not the ones that its document names"
+            raise _damaged(message, base.name)
         tensors = {}
         for entry in safetensors.parse_header(memoryview(data), where=base.name):
-            dtype = _TORCH_DTYPES[entry.dtype]
-            flat = torch.frombuffer(
-                data, dtype=getattr(torch, dtype), offset=entry.start, count=entry.elements
-            )
+            if entry.dtype not in _TORCH_DTYPES or not entry.elements:
+                raise _damaged("a checkpoint holds a tensor that no training makes", base.name)
+            dtype = getattr(torch, _TORCH_DTYPES[entry.dtype])
+            flat = torch.frombuffer(data, dtype=dtype, offset=entry.start, count=entry.elements)
             tensors[entry.name] = flat.reshape(entry.shape)
         checkpoint = Checkpoint(
             step=document["step"],
@@ -161,6 +158,10 @@ class CheckpointFolder:
 
     def _base(self, step: int, kind: str = _BOUNDARY) -> Path:
         return self._folder / f"{kind}-{step:08d}"
+
+
+def _damaged(message: str, where: str) -> Refused:
+    return Refused("E_TRAIN_CHECKPOINT_DAMAGED", message, where=where)
 
 
 def _step_of(path: Path) -> int:

@@ -214,7 +214,7 @@ class Trainer:
         with torch.no_grad():
             for tensor in self.attached.tensors:
                 tensor.parameter.copy_(tensors[f"weights.{tensor.name}"])
-                if updates[tensor.name]:
+                if updates.get(tensor.name):
                     kinds = moment_forms(self.plan.optimizer, tensor.parameter.shape)
                     kept = {kind: tensors[f"{kind}.{tensor.name}"] for kind in kinds}
                     self._moments.restore(tensor.parameter, updates[tensor.name], kept)

@@ -150,6 +150,20 @@ def test_a_bundle_is_gone_on_from_where_it_holds_its_last_state(tmp_path: Path) 
     assert "publish.checkpoints" in caught.value.hint
 
 
+def test_a_checkpoint_of_a_bundle_that_is_none_is_refused(tmp_path: Path) -> None:
+    """A stranger's bundle: what its last state is called is true, and what it says is not."""
+
+    def emptied(step: int, document: dict[str, Any], _: dict[str, Any]) -> None:
+        document.clear()
+
+    parts = make_parts(tmp_path / "toy")
+    parts.publish_checkpoints(emptied)
+    found = find_state([parts.seal(tmp_path / "toy.kolm")], parts.trace[-1]["state"])
+    with pytest.raises(Refused) as caught, checkpoints_of(found, tmp_path):
+        pass
+    assert caught.value.code == "E_SCHEMA"
+
+
 def test_a_folder_is_held_by_one_at_a_time(tmp_path: Path) -> None:
     with files.held(tmp_path / "run"):
         with pytest.raises(Refused) as caught, files.held(tmp_path / "run", patience_seconds=0):

@@ -237,6 +237,17 @@ def test_checkpoint_bytes_do_not_depend_on_the_order_of_tensors():
     assert encode_tensors(tensors) == encode_tensors(dict(reversed(tensors.items())))
 
 
+@pytest.mark.parametrize("odd", [torch.zeros(2, dtype=torch.int64), torch.zeros(0)])
+def test_a_checkpoint_of_a_stranger_whose_tensors_no_training_makes_is_refused(tmp_path, odd):
+    folder = CheckpointFolder(tmp_path)
+    folder.save(
+        Checkpoint(step=1, tensors={"odd": odd}, updates={}, gradient_steps={}, patience=None)
+    )
+    with pytest.raises(Refused) as caught:
+        folder.load(1)
+    assert caught.value.code == "E_TRAIN_CHECKPOINT_DAMAGED"
+
+
 @pytest.mark.parametrize("damage", ["flip", "shorten", "remove"])
 def test_a_damaged_checkpoint_is_not_complete(tmp_path, damage):
     trainer = make_trainer().trainer
