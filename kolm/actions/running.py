@@ -152,7 +152,7 @@ def load(
                 identity=usable.content_id,
             )
             try:
-                chosen = devices.demand(_wanted(device, lock))
+                chosen = devices.demand(_wanted(device, lock), "device")
                 with devices.enough_memory():
                     session = open_session(sources, chosen, spread=spread)
             except ImportError as error:

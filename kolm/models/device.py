@@ -49,27 +49,27 @@ def first_here(kinds: Sequence[str]) -> str | None:
     return next((kind for kind in kinds if kind in present), None)
 
 
-def demand(kinds: Sequence[str]) -> str:
-    """The first of some kinds of devices that is here.
+def demand(kinds: Sequence[str], where: str = "train.device") -> str:
+    """The first of some kinds of devices that is here, which were asked for at a place.
 
     Raises:
         Lacking: ``E_MODEL_DEVICE``, none is.
     """
     found = first_here(kinds)
     if found is None:
-        raise missing(kinds, here())
+        raise missing(kinds, here(), where)
     return found
 
 
-def missing(kinds: Sequence[str], present: Sequence[str]) -> Lacking:
+def missing(kinds: Sequence[str], present: Sequence[str], where: str = "train.device") -> Lacking:
     """The error of devices that are not here."""
     return Lacking(
         "E_MODEL_DEVICE",
         "torch finds no such device on this machine",
-        where="train.device",
+        where=where,
         expected=" or ".join(kinds),
         found=", ".join(present),
-        hint="device: auto takes the best that is here; for cuda look at nvidia-smi, and whether "
+        hint="auto takes the best that is here; for cuda look at nvidia-smi, and whether "
         "torch was built for it: python -c 'import torch; print(torch.version.cuda)'",
     )
 

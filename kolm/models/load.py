@@ -101,6 +101,6 @@ def load_model(
 
 def _placement(device: str, spread: bool) -> dict[str, Any]:
     """The library's arguments for a place. Without any it maps weights into the host's memory."""
-    if spread:
-        return {"device_map": "auto"}
-    return {} if device == CPU else {"device_map": {"": device}}
+    if device == CPU:
+        return {}
+    return {"device_map": "auto" if spread else {"": device}}

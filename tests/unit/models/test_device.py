@@ -99,6 +99,7 @@ def test_too_little_memory_is_a_limit_of_the_machine() -> None:
     ("device", "spread", "asked"),
     [
         ("cpu", False, {}),
+        ("cpu", True, {}),  # the host is one place, whatever else is there
         ("cuda", False, {"device_map": {"": "cuda"}}),
         ("cuda", True, {"device_map": "auto"}),
     ],
