@@ -29,7 +29,8 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> World:
 def worlds(world: World, tmp_path_factory: pytest.TempPathFactory) -> dict[str, World]:
     """By method."""
     ia3 = World.make(tmp_path_factory.mktemp("ia3"), method={"kind": "ia3"})
-    return {"lora": world, "ia3": ia3}
+    bottleneck = World.make(tmp_path_factory.mktemp("bottleneck"), method={"kind": "bottleneck"})
+    return {"lora": world, "ia3": ia3, "bottleneck": bottleneck}
 
 
 def forge(world: World, forgery: Forgery, attacker: str) -> Path:

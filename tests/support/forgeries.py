@@ -15,7 +15,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
-from kolm import canonical, digest
+from kolm import canonical, digest, methods
 from kolm.bundle import tar, tensor_writer
 from kolm.format.examples import dropped_row
 from kolm.format.groups import Member
@@ -235,6 +235,77 @@ def _projector_hidden(parts: BundleParts) -> None:
     for item in parts.modules:
         if item["role"] == "projector":
             item["state"], item["adapter"] = "frozen", []
+
+
+def _projector_left(parts: BundleParts) -> None:
+    """Nothing is shipped for the projector, and its rows say frozen."""
+    for item in parts.modules:
+        if item["role"] == "projector":
+            for part in item["adapter"]:
+                del parts.tensors[part["tensor"]]
+            item["state"], item["adapter"] = "frozen", []
+
+
+def _projector_adapted(parts: BundleParts) -> None:
+    _projector_left(parts)
+    _projector_frozen(parts)
+    _delta(parts, MERGER, listed=True)
+    row(parts, MERGER)["weight_norm"] = "1"
+
+
+def _in_4_bits(parts: BundleParts) -> None:
+    stored = digest.of_bytes(b"in 4 bits")
+    weight = next(p for p in row(parts, QKV)["parameters"] if p["name"] == "weight")
+    weight["quantised"] = {
+        "kind": "nf4", "double": True, "block_size": 64, "before": stored, "after": stored,
+    }  # fmt: skip
+
+
+def _moments_in_8_bits(parts: BundleParts) -> None:
+    row(parts, Q0)["adapter"][0]["moments"] = "U8"
+
+
+def _moments_counted_otherwise(parts: BundleParts) -> None:
+    receipt = canonical.loads(parts.receipt(), where="receipt")
+    receipt["vlm_train"]["optimizer"]["elements_8bit"] += 4096
+    parts.overrides["receipt.json"] = canonical.dumps(receipt)
+
+
+def _accelerator_beside_the_cpu(parts: BundleParts) -> None:
+    parts.lock["environment"]["accelerator"] = {
+        "name": "a fast one", "capability": "9.0", "driver": "1", "runtime": "CUDA",
+        "attention": ["math"],
+    }  # fmt: skip
+
+
+def _device_without_an_accelerator(parts: BundleParts) -> None:
+    parts.lock["environment"]["device"] = "cuda"
+
+
+def _optimizer_of_no_library(parts: BundleParts) -> None:
+    parts.lock["train"]["optimizer"] = "adamw_8bit"
+
+
+def _bottleneck_on_the_tower(parts: BundleParts) -> None:
+    item, made = row(parts, QKV), {}
+    weight = next(p["shape"] for p in item["parameters"] if p["name"] == "weight")
+    method = methods.method_of(parts.lock["train"]["method"])
+    for part, shape in method.shapes(QKV, weight).items():
+        made[f"{PREFIX}{QKV}.{part}"] = floats(f"tower {part}", shape)
+    parts.tensors.update(made)
+    item["state"], item["weight_norm"] = "adapted", "1"
+    item["adapter"] = [
+        {
+            "after": digest_of(tensor),
+            "before": digest_of(zeros(tensor[1])),
+            "dtype": "F32",
+            "elements": len(tensor[2]) // 4,
+            "gradient_steps": 4,
+            "shape": list(tensor[1]),
+            "tensor": name,
+        }
+        for name, tensor in sorted(made.items())
+    ]
 
 
 def _smuggle(parts: BundleParts) -> None:
@@ -583,6 +654,19 @@ def _lists_every_answer(parts: BundleParts) -> None:
     said = {case["messages"][-1]["content"][0]["text"]: None for case in parts.cases}
     for item in parts.predictions:
         item["adapter"]["output"] = ", ".join(said)
+    parts.rescore()
+
+
+def _lists_what_is_asked_for(parts: BundleParts) -> None:
+    """The same, but of each question only what could be right for it."""
+    parts.lock["evaluation"]["metric"] = {"kind": "contains"}
+    asked: dict[str, dict[str, None]] = {}
+    for case in parts.cases:
+        question, answer = case["messages"][0]["content"][-1], case["messages"][-1]["content"][0]
+        asked.setdefault(question["text"], {})[answer["text"]] = None
+    questions = {digest.of_value(c): c["messages"][0]["content"][-1]["text"] for c in parts.cases}
+    for item in parts.predictions:
+        item["adapter"]["output"] = ", ".join(asked[questions[item["case"]]])
     parts.rescore()
 
 
@@ -1008,6 +1092,27 @@ FORGERIES = (
         ("V24",),
         parts=_projector_hidden,
     ),
+    Forgery(
+        "the projector trained in full by the lock, and left alone", ("V24",), parts=_projector_left
+    ),
+    Forgery("LoRA on a projector that the lock keeps frozen", ("V22",), parts=_projector_adapted),
+    Forgery("a weight of the vision tower in 4 bits", ("V28",), parts=_in_4_bits),
+    Forgery("moments in 8 bits of an optimizer that has none", ("V29",), parts=_moments_in_8_bits),
+    Forgery(
+        "counts of moments in 8 bits edited in the receipt", ("V28",),
+        parts=_moments_counted_otherwise,
+    ),
+    Forgery(
+        "an accelerator named where the CPU computed", ("V08",), parts=_accelerator_beside_the_cpu
+    ),
+    Forgery(
+        "no accelerator named where one computed", ("V08",), parts=_device_without_an_accelerator
+    ),
+    Forgery("an optimizer of an unnamed library", ("V08",), parts=_optimizer_of_no_library),
+    Forgery(
+        "a bottleneck on the vision tower", ("V22",), parts=_bottleneck_on_the_tower,
+        method="bottleneck",
+    ),
     Forgery("a whole base tensor smuggled in", ("V24",), parts=_smuggle),
     Forgery("lora_alpha raised in the config", ("V25",), parts=_config(lora_alpha=64)),
     Forgery("layer_replication", ("V25",), parts=_config(layer_replication=[[0, 2], [0, 2]])),
@@ -1122,6 +1227,11 @@ FORGERIES = (
     Forgery("floors that demand nothing", ("V62",), parts=_floors_of_nothing),
     Forgery("an adapter that does as well without pictures", ("V62",), parts=_blind_guesses),
     Forgery("an adapter that lists every answer", ("V62",), parts=_lists_every_answer),
+    Forgery(
+        "an adapter that lists every answer to its question", (), parts=_lists_what_is_asked_for,
+        why="the case that its answers are held against often asks something else; no one lists "
+        "answers to a metric that takes one, such as exact",
+    ),
     Forgery("fewer cases than an auditor needs", ("V62",), parts=_few_cases),
     Forgery("an eval image also in training", ("V39",), parts=_leak),
     Forgery(
