@@ -15,17 +15,19 @@ if TYPE_CHECKING:
     from peft import PeftConfig, PeftModel
     from transformers import PreTrainedModel
 
-_OWN = {  # the types of configs that PEFT does not have, and who makes them
-    bottleneck.PEFT_TYPE: "bottleneck",
-    prefix.PEFT_TYPE: "prefix",
+_OWN = {  # the types of configs that PEFT does not have: where their layer is, and its name
+    bottleneck.PEFT_TYPE: ("kolm.adapters.bottleneck", "Bottleneck"),
+    prefix.PEFT_TYPE: ("kolm.adapters.prefix", "Prefix"),
 }
 
 
 def make_config(keys: Mapping[str, Any]) -> PeftConfig:
     """The config of PEFT, or of a method that kolm brings."""
     if own := _OWN.get(keys["peft_type"]):
-        made: PeftConfig = import_module(f"kolm.adapters.{own}").make_config(keys)
-        return made
+        from kolm.adapters import custom
+
+        module, name = own
+        return custom.make_config(getattr(import_module(module), name), keys)
     from peft import PeftConfig
 
     return PeftConfig.from_peft_type(**keys)

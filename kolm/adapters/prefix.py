@@ -1,7 +1,7 @@
 """Adapters: the keys and values of `kolm.methods.prefix`, put in through PEFT's and the library's
 doors.
 
-PEFT holds, saves and switches off what `v_proj` carries, as for `kolm.adapters.bottleneck`. The
+PEFT holds, saves and switches off what `v_proj` carries, as `kolm.adapters.custom` says. The
 library asks the config of an attention module which function attends; here each module that carries
 a prefix has a config of its own that names this one. Masks are made from the model's config, which
 stays as it was. Source: transformers 5.23, ``modeling_utils.AttentionInterface``.
@@ -12,30 +12,19 @@ from __future__ import annotations
 import copy
 import inspect
 import sys
-from collections.abc import Mapping
 from typing import Any
 
 import torch
-from peft import LoraConfig, PeftConfig
-from peft.tuners.lora import LoraLayer
 from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS, AttentionInterface
 
+from kolm.adapters.custom import CustomLayer
 from kolm.errors import Refused
 from kolm.methods.prefix import KEYS, TARGET, VALUES
 
 _ATTENTION = "kolm_prefix"
 
 
-def make_config(keys: Mapping[str, Any]) -> PeftConfig:
-    """PEFT's config for the keys of an ``adapter_config.json``."""
-    own = ("peft_type", "prefix_virtual_tokens")
-    config = LoraConfig(**{key: value for key, value in keys.items() if key not in own})
-    kind = type("Prefix", (Prefix,), {own[1]: keys[own[1]]})
-    config._register_custom_module({torch.nn.Linear: kind})
-    return config
-
-
-class Prefix(torch.nn.Module, LoraLayer):  # type: ignore[misc]  # PEFT comes without types
+class Prefix(CustomLayer):
     """A layer that makes values, which it gives unchanged, and what is attended to beside them.
 
     Attributes:
@@ -43,29 +32,16 @@ class Prefix(torch.nn.Module, LoraLayer):  # type: ignore[misc]  # PEFT comes wi
         attention: the library's function, which attends to the text.
     """
 
+    SETTINGS = ("prefix_virtual_tokens",)
     adapter_layer_names = (KEYS, VALUES)
-    other_param_names = ()
     prefix_virtual_tokens: int
     attention: Any = None
-    out_features: int  # these four are PEFT's
-    disable_adapters: bool
-    active_adapters: list[str]
-    set_adapter: Any
 
-    def __init__(self, base_layer: torch.nn.Module, adapter_name: str, **_: Any) -> None:
-        torch.nn.Module.__init__(self)
-        LoraLayer.__init__(self, base_layer)
-        self._active_adapter = adapter_name
+    def add(self, adapter_name: str) -> None:
+        """Keys that are drawn, and values that are zero."""
         shape = (self.prefix_virtual_tokens, self.out_features)
         for part, start in ((KEYS, torch.randn(shape)), (VALUES, torch.zeros(shape))):
             setattr(self, part, torch.nn.ParameterDict({adapter_name: torch.nn.Parameter(start)}))
-        self.set_adapter([adapter_name])
-
-    def forward(self, hidden: torch.Tensor) -> torch.Tensor:
-        """What the layer gives: (…, out)."""
-        layer: Any = self.base_layer
-        given: torch.Tensor = layer(hidden)
-        return given
 
     def attended(self, query: torch.Tensor, scaling: float) -> torch.Tensor:
         """What queries get from the prefix.

@@ -18,7 +18,7 @@ from kolm.bundle import tensor_writer
 from kolm.bundle import tensors as safetensors
 from kolm.digest import Digest
 from kolm.errors import Refused
-from kolm.train.evidence import dtype_name, raw_bytes
+from kolm.train.survey import dtype_name, raw_bytes
 
 if TYPE_CHECKING:
     import torch

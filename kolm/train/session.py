@@ -25,7 +25,7 @@ from kolm.models.base import LoadedBase, load_base, quantised
 from kolm.run import folder as files
 from kolm.run.names import CHECKPOINTS, FACTS
 from kolm.sign.predicates import instant
-from kolm.train import evidence, vision
+from kolm.train import evidence, survey, vision
 from kolm.train.checkpoints import CheckpointFolder, encode_tensors
 from kolm.train.loop import Took, run
 from kolm.train.plan import TrainPlan, read_plan
@@ -60,7 +60,7 @@ class TrainingSession:
     inputs: TrainingInputs
     plan: TrainPlan
     trainer: Trainer
-    base_modules: tuple[evidence.BaseModule, ...]
+    base_modules: tuple[survey.BaseModule, ...]
     train: EncodedSplit
     validation: EncodedSplit
     checkpoint_keys: frozenset[str]
@@ -79,12 +79,12 @@ def open_session(folder: Path, reporter: Reporter) -> TrainingSession:
         inputs.places.base, dtype=plan.precision, attention=plan.attention, device=plan.device
     )
     table = base.pictures.table
-    base_modules = evidence.quantise(
-        evidence.survey_base(base.model, table),
+    base_modules = survey.quantise(
+        survey.survey_base(base.model, table),
         quantised(base.model, table, plan.quantisation),
     )
     checkpoint_keys = read_checkpoint_keys(base.folder)
-    evidence.demand_keys(base_modules, table, checkpoint_keys)
+    survey.demand_keys(base_modules, table, checkpoint_keys)
     encoder = Encoder.of(inputs.lock, base.pictures)
     with CaptureStore.open_to_read(inputs.places.captures) as store:
         train = encode_split(inputs.rows, "train", store, encoder, reporter)
@@ -166,10 +166,10 @@ def train_run(folder: Path, reporter: Reporter) -> None:
     counts = session.trainer.gradients.counts()
     first, _ = checkpoints.load(0)
     before = {
-        tensor.name: evidence.digest_tensor(first.tensors[f"weights.{tensor.name}"])
+        tensor.name: survey.digest_tensor(first.tensors[f"weights.{tensor.name}"])
         for tensor in tensors
     }
-    after = evidence.digests_now(session.base_modules)
+    after = survey.digests_now(session.base_modules)
     evidence.check_evidence(session.base_modules, after, tensors, counts, before)
     modules = evidence.module_rows(
         session.base_modules,

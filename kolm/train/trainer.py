@@ -21,10 +21,10 @@ from kolm.format.order import BatchOrder
 from kolm.models import device as devices
 from kolm.models.base import LoadedBase
 from kolm.objectives import OBJECTIVES
-from kolm.train.evidence import dtype_name
 from kolm.train.gradients import GradientCounter
 from kolm.train.optimizer import Moments, make_optimizer
 from kolm.train.plan import TrainPlan
+from kolm.train.survey import dtype_name
 
 if TYPE_CHECKING:
     import torch

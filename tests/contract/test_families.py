@@ -25,7 +25,7 @@ from kolm.models.load import load_model  # noqa: E402
 from kolm.models.pictures import PictureProcessor, picture_processor  # noqa: E402
 from kolm.roles import FAMILIES, REFUSED, Family, Role, Stack, family  # noqa: E402
 from kolm.roles.refused import TORCHVISION_ONLY  # noqa: E402
-from kolm.train import evidence  # noqa: E402
+from kolm.train import survey  # noqa: E402
 from kolm.train.session import read_checkpoint_keys  # noqa: E402
 from tests.support import families, torchvision_stub  # noqa: E402
 from tests.support.families.qwen import THINKING  # noqa: E402
@@ -211,11 +211,11 @@ def test_a_base_is_refused_that_stores_a_parameter_under_another_key(
 ) -> None:
     keys = read_checkpoint_keys(families.save(table.model_type, tmp_path / "base"))
     model = families.model(table.model_type)
-    modules = evidence.survey_base(model, table)
-    evidence.demand_keys(modules, table, keys)
+    modules = survey.survey_base(model, table)
+    survey.demand_keys(modules, table, keys)
     lost = min(keys & by_spelling(table, dict(model.named_parameters())).keys())
     with pytest.raises(Refused) as caught:
-        evidence.demand_keys(modules, table, keys - {lost})
+        survey.demand_keys(modules, table, keys - {lost})
     assert caught.value.code == "E_BASE_WEIGHTS"
 
 

@@ -34,7 +34,7 @@ from kolm.models.forward import Forward, LibraryForward, logits_of  # noqa: E402
 from kolm.models.pictures import ImageRun, PictureProcessor  # noqa: E402
 from kolm.models.taps import Recording, join  # noqa: E402
 from kolm.train.checkpoints import encode_tensors  # noqa: E402
-from kolm.train.evidence import digest_tensor  # noqa: E402
+from kolm.train.survey import digest_tensor  # noqa: E402
 from tests.support import families  # noqa: E402
 from tests.support.tiny_vlm import make_capture, make_picture  # noqa: E402
 

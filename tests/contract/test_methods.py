@@ -270,7 +270,7 @@ def moved(torch: Any, attached: Any) -> Any:
 
 
 def factors_of(attached: Any, method: methods.Method) -> dict[str, dict[str, StoredTensor]]:
-    from kolm.train.evidence import dtype_name, raw_bytes
+    from kolm.train.survey import dtype_name, raw_bytes
 
     found: dict[str, dict[str, StoredTensor]] = {}
     for tensor in attached.tensors:

@@ -280,13 +280,8 @@ def test_transformers_holds_the_base_of_the_card_in_the_same_bits_and_peft_the_a
 def test_three_steps_on_a_quantised_base_of_each_family(torch: Any, name: str, kind: str) -> None:
     from kolm.adapters.attach import attach
     from kolm.models.four_bits import Linear4bit
-    from kolm.train.evidence import (
-        check_evidence,
-        digest_tensor,
-        digests_now,
-        quantise,
-        survey_base,
-    )
+    from kolm.train.evidence import check_evidence
+    from kolm.train.survey import digest_tensor, digests_now, quantise, survey_base
     from tests.contract import test_family_forward as families
 
     world = families.make_world(name)

@@ -23,7 +23,7 @@ from kolm.models.load import load_model
 from kolm.models.resolve import resolve_base
 from kolm.records.verification import Verdict
 from kolm.roles import FAMILIES, Family
-from kolm.train import evidence
+from kolm.train import evidence, survey
 from kolm.verify.checks.base import ANSWERS
 from tests.support import families
 
@@ -51,12 +51,12 @@ def looked_at(base: Path, table: Family) -> Any:
     """What the checks of a base read: the lock, the modules as training lists them, an adapter."""
     model, facts = load_model(base), base_root(base)
     method = methods.method_of(methods.resolve({"kind": "lora"}, table, vision=False))
-    modules = evidence.survey_base(model, table)
+    modules = survey.survey_base(model, table)
     seed = digest.of_bytes(b"seed")
     attached = attach(model, table, method, projector="full", adapt_vision=False, seed=seed)
     rows = evidence.module_rows(
         modules,
-        evidence.digests_now(modules),
+        survey.digests_now(modules),
         attached.tensors,
         {tensor.name: 1 for tensor in attached.tensors},
         {tensor.name: digest.EMPTY for tensor in attached.tensors},

@@ -12,7 +12,7 @@ import pytest
 from kolm.format.norms import stated_norm
 from kolm.methods import StoredTensor
 from kolm.methods.lora import Lora
-from kolm.train.evidence import dtype_name, raw_bytes
+from kolm.train.survey import dtype_name, raw_bytes
 from tests.support import tiny_vlm
 
 pytestmark = pytest.mark.heavy

@@ -13,7 +13,7 @@ from kolm.errors import Refused
 from kolm.events import Silent
 from kolm.models.taps import Recording
 from kolm.roles import family
-from kolm.train import evidence
+from kolm.train import evidence, survey
 from kolm.train.checkpoints import Checkpoint, CheckpointFolder, encode_tensors, state_files
 from kolm.train.loop import INTERIM_SECONDS, run
 from kolm.train.plan import read_plan
@@ -42,7 +42,7 @@ def make_trainer(**train):
     model = tiny_vlm.make_model()
     if train.get("precision") == "bfloat16":
         model = model.to(torch.bfloat16)
-    modules = evidence.survey_base(model, TABLE)
+    modules = survey.survey_base(model, TABLE)
     # Seeds follow from the lock; fixed here, so that two locks can be compared.
     seed = digest.of_bytes(b"seed")
     plan = read_plan(make_lock(ZERO, **train))
@@ -73,7 +73,7 @@ def weights(trainer):
 
 
 def check_evidence(made, before):
-    after, counts = evidence.digests_now(made.modules), made.trainer.gradients.counts()
+    after, counts = survey.digests_now(made.modules), made.trainer.gradients.counts()
     evidence.check_evidence(made.modules, after, made.attached.tensors, counts, before)
 
 
@@ -100,7 +100,7 @@ def test_steps_learn_and_only_the_adapter_moves():
     before = weights(made.trainer)
     losses = [made.trainer.run_step().loss for _ in range(12)]
     assert losses[-1] < losses[0] - 0.2
-    digests = {name: evidence.digest_tensor(tensor) for name, tensor in before.items()}
+    digests = {name: survey.digest_tensor(tensor) for name, tensor in before.items()}
     check_evidence(made, digests)
 
 
@@ -191,7 +191,7 @@ def test_dropout_is_off_by_default_and_only_in_the_adapter_when_on():
 
 def test_a_frozen_tensor_that_changed_is_found():
     made = make_trainer()
-    before = {n: evidence.digest_tensor(t) for n, t in weights(made.trainer).items()}
+    before = {n: survey.digest_tensor(t) for n, t in weights(made.trainer).items()}
     made.trainer.run_step()
     made.trainer.run_step()
     with torch.no_grad():
@@ -204,7 +204,7 @@ def test_a_frozen_tensor_that_changed_is_found():
 
 def test_a_trained_tensor_that_no_gradient_reached_is_found():
     made = make_trainer()
-    before = {n: evidence.digest_tensor(t) for n, t in weights(made.trainer).items()}
+    before = {n: survey.digest_tensor(t) for n, t in weights(made.trainer).items()}
     made.trainer.run_step()  # one step: the A matrices saw a gradient of zero
     with pytest.raises(Refused) as caught:
         check_evidence(made, before)
@@ -216,7 +216,7 @@ def test_a_base_with_a_module_outside_the_table_is_refused():
     model = tiny_vlm.make_model()
     model.model.audio = torch.nn.Linear(2, 2)
     with pytest.raises(Refused) as caught:
-        evidence.survey_base(model, TABLE)
+        survey.survey_base(model, TABLE)
     assert caught.value.code == "E_ROLES_NOT_TOTAL"
     assert caught.value.where == "model.audio"
 
@@ -224,12 +224,12 @@ def test_a_base_with_a_module_outside_the_table_is_refused():
 def test_a_tensor_digest_covers_its_dtype_and_shape():
     zeros = torch.zeros(4)
     found = {
-        evidence.digest_tensor(tensor)
+        survey.digest_tensor(tensor)
         for tensor in (zeros, zeros.view(2, 2), zeros.view(torch.int32), zeros.bfloat16())
     }
     assert len(found) == 4
     strided = torch.arange(6.0).view(2, 3).t()
-    assert evidence.digest_tensor(strided) == evidence.digest_tensor(strided.contiguous())
+    assert survey.digest_tensor(strided) == survey.digest_tensor(strided.contiguous())
 
 
 def test_checkpoint_bytes_do_not_depend_on_the_order_of_tensors():
