@@ -7,6 +7,7 @@ beside them. Source: peft 0.21, ``docs/developer_guides/custom_models``.
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
@@ -37,9 +38,9 @@ class CustomLayer(torch.nn.Module, LoraLayer):  # type: ignore[misc]  # PEFT com
         self.add(adapter_name)
         self.set_adapter([adapter_name])
 
+    @abstractmethod
     def add(self, adapter_name: str) -> None:
         """Make the parameters of an adapter, at their first values."""
-        raise NotImplementedError
 
     def forward(self, hidden: torch.Tensor) -> torch.Tensor:
         """What the layer gives: (…, out)."""
