@@ -6,8 +6,7 @@ Same base (the embedded one), rows (easy-VQA), batch, precision, LoRA targets an
 trained whole, AdamW, threads. Each contestant runs in a process of its own, in turns, and is timed
 from the end of one step to the end of the next, data loading included; the first steps are left
 out. TRL runs twice: with its defaults, and with the settings that make it fastest here: no
-gradient checkpointing, and rows whose answers alone are trained on. kolm runs twice too: with the
-forward pass that is written for this family, and with the library's own, as for other families.
+gradient checkpointing, and rows whose answers alone are trained on.
 
 What kolm does once before its steps, the tower over every distinct picture, is no part of a step
 and is shown in a column of its own.
@@ -31,7 +30,7 @@ from kolm import canonical
 
 BATCH, RANK, ALPHA, RATE = 32, 16, 32, 0.001
 ROWS, SKIPPED = 3000, 5
-CONTESTANTS = ("kolm", "kolm-general", "trl", "trl-best")
+CONTESTANTS = ("kolm", "trl", "trl-best")
 
 
 def rows() -> list[dict[str, Any]]:
@@ -165,13 +164,9 @@ def _trl_row(row: dict[str, Any], *, best: bool) -> dict[str, Any]:
 
 def child(contestant: str, steps: int, threads: int) -> None:
     """Run one contestant and print its numbers."""
-    from kolm.models import base as models
-
     with tempfile.TemporaryDirectory() as place:
         folder = Path(place)
-        if contestant.startswith("kolm"):
-            if contestant == "kolm-general":
-                models.WRITTEN.clear()
+        if contestant == "kolm":
             times = list(kolm_steps(steps, threads, folder))
         else:
             times = trl_steps(steps, threads, folder, best=contestant == "trl-best")

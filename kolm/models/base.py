@@ -3,7 +3,7 @@ for training, evaluation, rescoring and running a bundle."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,21 +12,17 @@ from kolm import roles
 from kolm.errors import missing_extra
 from kolm.methods.quantisation import Quantisation
 from kolm.models.device import CPU
-from kolm.models.forward import Forward, LibraryForward
+from kolm.models.forward import Forward
 from kolm.models.generation import end_token_ids
 from kolm.models.load import ATTENTION, load_model
 from kolm.models.pictures import PictureProcessor, picture_processor
 from kolm.models.processor import pad_token_id
-from kolm.models.qwen2_5_vl import WrittenForward
 from kolm.models.taps import Tower
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
     from kolm.models.four_bits import Linear4bit
-
-# Families whose own code is worth its lines; bench/sft_step.py measures both.
-WRITTEN: dict[str, Callable[[PreTrainedModel, Tower], Forward]] = {"qwen2_5_vl": WrittenForward}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -107,9 +103,6 @@ def quantised(
 
 
 def make_forward(model: PreTrainedModel, table: roles.Family, device: str = CPU) -> Forward:
-    """The forward pass of a model on a device: its family's own where there is one, else the
-    library's."""
+    """The forward pass of a model on a device."""
     tower = Tower(model, table.taps(model.config.to_dict()), device)
-    if table.model_type in WRITTEN:
-        return WRITTEN[table.model_type](model, tower)
-    return LibraryForward(model, tower, prefix_attention=table.prefix_attention)
+    return Forward(model, tower, prefix_attention=table.prefix_attention)

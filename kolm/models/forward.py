@@ -1,8 +1,7 @@
 """Models: the forward pass of every family: the library's own, with the tower from recordings.
 
 Training, evaluation, rescoring and running a bundle read hidden states or greedy answers from here
-and nothing else of a family. A family whose own code is faster has it in a file of its own, and
-`for_model` takes that; a test holds the two equal.
+and nothing else of a family.
 """
 
 from __future__ import annotations
@@ -50,42 +49,6 @@ class Tokens(Protocol):
         """Where `image_mask` is 1, in the batch flattened to (batch x length), in order."""
 
 
-class Forward(Protocol):
-    """What is asked of a loaded model."""
-
-    @property
-    def tower(self) -> Tower:
-        """The model's tower."""
-
-    def features(self, pictures: Recording) -> torch.Tensor:
-        """The projector on pictures, one after the other: (tokens, width)."""
-
-    def hidden(self, tokens: Tokens, pictures: Recording | None) -> torch.Tensor:
-        """Last hidden states of right-padded rows: (batch, length, width).
-
-        Args:
-            tokens: of the rows.
-            pictures: of all rows in order; None where no row shows one.
-        """
-
-    def answer(
-        self,
-        tokens: Tokens,
-        pictures: Recording | None,
-        *,
-        max_new_tokens: int,
-        end_ids: Collection[int],
-    ) -> list[Generated]:
-        """Answer left-padded rows, each with its most likely token at each step.
-
-        Args:
-            tokens: of the rows; every row ends with a token of its own.
-            pictures: of all rows in order; None where no row shows one.
-            max_new_tokens: at least 1; an answer that has not ended by then is cut.
-            end_ids: tokens that end an answer.
-        """
-
-
 def logits_of(model: PreTrainedModel, hidden: torch.Tensor) -> torch.Tensor:
     """Logits of last hidden states, as the library's own forward pass computes them."""
     import torch
@@ -95,7 +58,7 @@ def logits_of(model: PreTrainedModel, hidden: torch.Tensor) -> torch.Tensor:
     return logits if cap is None else torch.tanh(logits / cap) * cap
 
 
-class LibraryForward:
+class Forward:
     """The forward pass of any family whose table names its taps.
 
     Args:
@@ -115,7 +78,7 @@ class LibraryForward:
         self._marks = [name for name in _MARKS if name in accepted]
 
     def features(self, pictures: Recording) -> torch.Tensor:
-        """The projector on pictures: (tokens, width)."""
+        """The projector on pictures, one after the other: (tokens, width)."""
         with self._showing(pictures) as inputs:
             return self.tower.features(inputs)
 
@@ -124,6 +87,10 @@ class LibraryForward:
 
         There is no attention mask: under causal attention no token sees the padding that follows
         it, and hidden states of padding are never read. No padding is part of a prefix.
+
+        Args:
+            tokens: of the rows.
+            pictures: of all rows in order; None where no row shows one.
         """
         with self._showing(pictures) as inputs:
             out = self._model.model(
@@ -143,7 +110,14 @@ class LibraryForward:
         max_new_tokens: int,
         end_ids: Collection[int],
     ) -> list[Generated]:
-        """Answer left-padded rows with the library's own greedy generation."""
+        """Answer left-padded rows with the library's own greedy generation.
+
+        Args:
+            tokens: of the rows; every row ends with a token of its own.
+            pictures: of all rows in order; None where no row shows one.
+            max_new_tokens: at least 1; an answer that has not ended by then is cut.
+            end_ids: tokens that end an answer.
+        """
         import torch
         from transformers import GenerationConfig
 

@@ -30,7 +30,7 @@ from kolm.errors import Refused  # noqa: E402
 from kolm.format import adapter_config  # noqa: E402
 from kolm.methods.projector import Projector, in_projector  # noqa: E402
 from kolm.models.base import load_base, make_forward  # noqa: E402
-from kolm.models.forward import Forward, LibraryForward, logits_of  # noqa: E402
+from kolm.models.forward import Forward, logits_of  # noqa: E402
 from kolm.models.pictures import ImageRun, PictureProcessor  # noqa: E402
 from kolm.models.taps import Recording, join  # noqa: E402
 from kolm.train.checkpoints import encode_tensors  # noqa: E402
@@ -104,7 +104,7 @@ class World(NamedTuple):
 
     def arguments(self, batch: Any) -> dict[str, Any]:
         """A batch as the model takes it."""
-        marks = LibraryForward(
+        marks = Forward(
             self.model,
             self.forward.tower,
             prefix_attention=self.pictures.table.prefix_attention,

@@ -16,9 +16,8 @@ from kolm import digest  # noqa: E402
 from kolm.encode.batches import Batch, collate  # noqa: E402
 from kolm.encode.examples import Example, ImageUse  # noqa: E402
 from kolm.errors import Refused  # noqa: E402
-from kolm.models.forward import Forward, LibraryForward  # noqa: E402
+from kolm.models.forward import Forward  # noqa: E402
 from kolm.models.generation import Generated, end_token_ids  # noqa: E402
-from kolm.models.qwen2_5_vl import WrittenForward  # noqa: E402
 from kolm.models.taps import Recording, Tower, join  # noqa: E402
 from kolm.roles import family  # noqa: E402
 
@@ -72,12 +71,9 @@ def model() -> Any:
     return built
 
 
-@pytest.fixture(scope="module", params=[WrittenForward, LibraryForward])
-def forward(request: pytest.FixtureRequest, model: Any) -> Forward:
-    """Both ways to answer."""
-    taps = family("qwen2_5_vl").taps(model.config.to_dict())
-    made: Forward = request.param(model, Tower(model, taps))
-    return made
+@pytest.fixture(scope="module")
+def forward(model: Any) -> Forward:
+    return Forward(model, Tower(model, family("qwen2_5_vl").taps(model.config.to_dict())))
 
 
 def _example(length: int, grid: tuple[int, int, int] | None, seed: int) -> Example:

@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 import torch
 
-from kolm.models import qwen2_5_vl
 from tools.pretrain import architecture
 from tools.pretrain import tokenizer as words
 from tools.pretrain.architecture import TOKEN_PIXELS
+from tools.pretrain.positions import position_ids
 from tools.pretrain.questions import Question, ask
 from tools.pretrain.scenes import draw_easy_scene, draw_scene, label_cells
 
@@ -150,7 +150,7 @@ def draw_batch(rng: random.Random, writer: Writer, *, easy: bool) -> Batch:
     visible = np.broadcast_to(np.tri(length, dtype=bool), (count, 1, length, length)).copy()
     for row, exchange in enumerate(exchanges):
         ids[row, : len(exchange.ids)] = torch.tensor(exchange.ids)
-        positions[:, row] = qwen2_5_vl.position_ids(length, ((exchange.start, grid),), 2)
+        positions[:, row] = position_ids(length, ((exchange.start, grid),), 2)
         shared = exchange.turns[0]
         for begin, until in itertools.pairwise([*exchange.turns, length]):
             visible[row, 0, begin:until, shared:begin] = False
