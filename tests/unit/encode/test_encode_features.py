@@ -2,6 +2,7 @@
 
 import io
 import os
+from functools import cache
 
 import pytest
 
@@ -59,6 +60,7 @@ FACTS = digest.of_bytes(b"facts")
 PLENTY = 1 << 30
 
 
+@cache
 def forward_of(model):
     return make_forward(model, family("qwen2_5_vl"))
 
