@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from kolm import canonical
 from kolm.capture.store import CaptureStore, StoredCapture
 from kolm.digest import Digest
-from kolm.records.capture import Image
+from kolm.records.capture import Capture, Image
 
 if TYPE_CHECKING:
     from kolm.records.answers import (
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
         CaptureStats,
         CaptureVerify,
     )
-    from kolm.records.documents import Capture
+    from kolm.records.documents import Capture as CaptureDocument
 
 
 def list_captures(store: str | Path, *, tags: Collection[str] = ()) -> list[CaptureListCapture]:
@@ -49,7 +49,7 @@ def show_capture(capture: str, *, store: str | Path) -> CaptureShow:
     """
     with CaptureStore.open_to_read(Path(store)) as opened:
         stored = opened.read(opened.find(capture))
-        content: Capture = canonical.loads_canonical(stored.data, where=stored.id)
+        content: CaptureDocument = canonical.loads_canonical(stored.data, where=stored.id)
         return {
             "store": str(store),
             "id": stored.id,
@@ -88,7 +88,7 @@ def verify_captures(store: str | Path) -> CaptureVerify:
 
 
 def count_captures(store: str | Path) -> CaptureStats:
-    """Count what a store holds: captures, images, sides, sources, licences, tags.
+    """Count what a store holds: captures, pairs, images, sides, sources, licences, tags.
 
     Raises:
         KolmError: the store cannot be read.
@@ -96,11 +96,16 @@ def count_captures(store: str | Path) -> CaptureStats:
     tags, splits = Counter[str](), Counter[str]()
     sources, licenses = Counter[str](), Counter[str]()
     captures, several_turns, used = 0, 0, dict[Digest, Image]()
+    pairs, corrected, longer = 0, 0, 0
     with CaptureStore.open_to_read(Path(store)) as opened:
         for stored in opened.rows():
             capture = stored.capture
             captures += 1
             several_turns += sum(m.role == "assistant" for m in capture.messages) > 1
+            if capture.rejected is not None:
+                pairs += 1
+                corrected += capture.corrections is not None
+                longer += len(answer_of(capture)) > len(capture.rejected)
             used.update((image.file, image) for image in capture.images)
             tags.update(capture.tags)
             splits[capture.split or "none"] += 1
@@ -110,6 +115,7 @@ def count_captures(store: str | Path) -> CaptureStats:
         "store": str(store),
         "captures": captures,
         "several_turns": several_turns,
+        "pairs": {"captures": pairs, "corrected": corrected, "longer": longer},
         "images": len(used),
         "pictures": len({image.pixels for image in used.values()}),
         "image_bytes": sum(image.bytes for image in used.values()),
@@ -123,7 +129,7 @@ def count_captures(store: str | Path) -> CaptureStats:
 
 def _row(stored: StoredCapture, names: Mapping[Digest, str]) -> CaptureListCapture:
     capture = stored.capture
-    asked, answered = capture.messages[-2], capture.messages[-1]
+    asked = capture.messages[-2]
     return {
         "id": stored.id,
         "name": names.get(stored.id),
@@ -131,8 +137,14 @@ def _row(stored: StoredCapture, names: Mapping[Digest, str]) -> CaptureListCaptu
         "tags": list(capture.tags),
         "images": len(capture.images),
         "prompt": "".join(getattr(part, "text", "") for part in asked.content),
-        "response": "".join(getattr(part, "text", "") for part in answered.content),
+        "response": answer_of(capture),
+        "rejected": capture.rejected,
     }
+
+
+def answer_of(capture: Capture) -> str:
+    """The reference answer of a capture."""
+    return "".join(getattr(part, "text", "") for part in capture.messages[-1].content)
 
 
 def _place(name: str | None) -> tuple[bool, list[tuple[bool, int, str]]]:

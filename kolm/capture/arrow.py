@@ -88,6 +88,7 @@ def _batches(form: str, path: Path, name: str, defaults: Defaults) -> Iterator[p
             "size": os.fstat(file.fileno()).st_size,
             "ignored": sorted(defaults.ignored),
             "renamed": dict(defaults.renamed),
+            "keys": sorted(defaults.reshaped.keys) if defaults.reshaped else [],
         }
         child = subprocess.Popen(
             [sys.executable, "-P", "-m", unpacking.__name__, canonical.dumps(asked).decode()],

@@ -5,10 +5,10 @@ Importers yield drafts and bad rows; `intake` reads the images and seals the cap
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import ClassVar
+from typing import ClassVar, NamedTuple
 
 from kolm.errors import Refused
 from kolm.records.capture import (
@@ -92,6 +92,21 @@ class BadRow:
         return {**told, **{key: text for key, text in more.items() if text}}
 
 
+Row = Mapping[str, object]
+
+
+class Reshaped(NamedTuple):
+    """Rows in a shape of their own, and what makes rows of `shapes` of them.
+
+    Attributes:
+        keys: that they have beside the keys of `shapes`; a table's other columns are not unpacked.
+        own: the row under the keys of `shapes`; takes the row and its place.
+    """
+
+    keys: frozenset[str]
+    own: Callable[[Row, str], Row]
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Defaults:
     """What a row says by not saying it.
@@ -104,6 +119,7 @@ class Defaults:
         coerce: take a number, true or false where an answer's text is wanted, as JSON writes it.
         ignored: keys that are passed over.
         renamed: keys of rows and what they are called here.
+        reshaped: where rows have a shape of their own.
     """
 
     source: Source
@@ -113,6 +129,7 @@ class Defaults:
     coerce: bool = False
     ignored: frozenset[str] = frozenset()
     renamed: Mapping[str, str] = field(default_factory=dict)
+    reshaped: Reshaped | None = None
 
 
 def user_turn(images: Sequence[int], text: str) -> Message:
@@ -127,6 +144,3 @@ def prompt_and_response(image_count: int, prompt: str, response: str) -> tuple[M
     """The messages of one question and its answer."""
     answer = Message(role="assistant", content=(TextPart(text=response),))
     return user_turn(range(image_count), prompt), answer
-
-
-Row = Mapping[str, object]

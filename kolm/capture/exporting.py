@@ -10,6 +10,7 @@ from kolm import file_digests, outputs, system
 from kolm.capture.exporters import TABLE
 from kolm.capture.images import SUFFIXES
 from kolm.capture.store import CaptureStore, StoredCapture
+from kolm.counting import counted
 from kolm.digest import Digest, hex_of
 from kolm.errors import Usage
 from kolm.events import Reporter, Silent
@@ -21,12 +22,16 @@ REPORT_EVERY_ROWS = 1000
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Exported:
-    """What an export wrote; the folder is there if images stand beside the file."""
+    """What an export wrote; the folder is there if images stand beside the file.
+
+    `left_out` captures have no rejected answer, which the format needs.
+    """
 
     file: Path
     folder: Path | None
     captures: int
     images: int
+    left_out: int = 0
 
 
 class Images:
@@ -95,11 +100,14 @@ def export(
     images = Images(store, target, force=replace)
     told = reporter or Silent()
     told.started(STAGE, len(store), "captures")
-    count = 0
+    count, left_out = 0, 0
 
     def rows() -> Iterator[StoredCapture]:
-        nonlocal count
+        nonlocal count, left_out
         for row in store.rows(tags=tags):
+            if TABLE[form].pairs and row.capture.rejected is None:
+                left_out += 1
+                continue
             yield row
             count += 1
             if count % REPORT_EVERY_ROWS == 0:
@@ -109,8 +117,15 @@ def export(
         for piece in TABLE[form].pieces(rows(), images):
             stream.write(piece)
     told.finished(STAGE, captures=count, images=len(images.shown))
-    folder = images.folder if images.beside else None
-    return Exported(file=target, folder=folder, captures=count, images=len(images.shown))
+    if left_out:
+        told.warned(f"{counted(left_out, 'capture')} without a rejected answer left out")
+    return Exported(
+        file=target,
+        folder=images.folder if images.beside else None,
+        captures=count,
+        images=len(images.shown),
+        left_out=left_out,
+    )
 
 
 def image_name(image: Image) -> str:

@@ -10,6 +10,7 @@ import json
 from collections.abc import Collection
 from typing import Any
 
+from kolm import canonical
 from kolm.capture.drafts import Defaults, Row
 from kolm.errors import Refused
 from kolm.records.capture import Correction, Source
@@ -25,6 +26,10 @@ SIDES: dict[str, Split] = {
     "eval": "eval",
     "test": "eval",
 }
+# Under these names data sets keep the part of an image that a correction is about.
+REGIONS = frozenset(
+    ("area", "bbox", "box", "boxes", "image_region", "mask", "polygon", "region", "regions")
+)
 COMMON = ("tags", "license", "split", "rejected", "corrections", "source")
 
 
@@ -32,6 +37,15 @@ def check_keys(row: Row, known: Collection[str], *, where: str) -> None:
     """Refuse an unknown key, naming the nearest known one."""
     for key in row:
         if key not in known:
+            if key == "chosen":
+                raise Refused(
+                    "E_ROW_UNKNOWN_KEY",
+                    "the row is a preference row of another program's",
+                    where=where,
+                    found="the key 'chosen'",
+                    hint="say whose it is: --format trl, llama-factory or rlhf-v; or "
+                    "--rename chosen=response, where chosen and rejected are texts",
+                )
             nearest = difflib.get_close_matches(str(key), known, 1)
             ignore = f"if {str(key)[:60]!r} is not needed: --ignore-key {str(key)[:60]}"
             ignore += f"; if it is one of kolm's: --rename {str(key)[:60]}=NAME"
@@ -74,6 +88,20 @@ def common(row: Row, defaults: Defaults, *, where: str) -> dict[str, Any]:
         "rejected": optional_text(row, "rejected", where=where),
         "corrections": _corrections(row, where),
     }
+
+
+def _demand_no_region(item: object, where: str) -> None:
+    """Refuse a correction that names a part of the image: a capture has no place for one."""
+    named = sorted(REGIONS & set(item)) if isinstance(item, dict) else []
+    if named:
+        raise Refused(
+            "E_ROW_REGION",
+            f"a correction names a region of the image ({named[0]!r}), and captures hold none",
+            where=where,
+            found=repr(item)[:60],
+            hint="no objective reads regions; write the corrections with start, end and "
+            "replacement alone",
+        )
 
 
 def wrong(key: str, expected: str, value: object, where: str, *, hint: str = "") -> Refused:
@@ -126,12 +154,15 @@ def _source(row: Row, defaults: Defaults, where: str) -> Source:
 
 def _corrections(row: Row, where: str) -> tuple[Correction, ...] | None:
     value = row.get("corrections")
+    if isinstance(value, str) and value:  # a table's cell
+        value = canonical.loads(value.encode("utf-8", "replace"), where=where, floats=True)
     if value is None:
         return None
     if not isinstance(value, list | tuple):
         raise wrong("corrections", "a list", value, where)
     edits = []
     for item in value:
+        _demand_no_region(item, where)
         if not isinstance(item, dict) or set(item) != {"start", "end", "replacement"}:
             raise wrong("corrections", 'a list of {"start", "end", "replacement"}', item, where)
         start, end = item["start"], item["end"]

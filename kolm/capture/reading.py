@@ -26,7 +26,10 @@ _GZIP = b"\x1f\x8b"
 _PEEKED = 4096  # bytes: enough to tell an array from lines
 # An object whose first value is a list of objects, {"data": [{…}, …]}, unless it is a row itself.
 _WRAPPED = re.compile(rb'\{\s*"((?:[^"\\]|\\.)*)"\s*:\s*\[\s*\{')
-_ROW_KEYS = (b"image", b"images", b"conversations", b"messages")
+_ROW_KEYS = (
+    b"image", b"images", b"conversations", b"messages", b"prompt", b"chosen", b"rejected",
+    b"corrections",
+)  # fmt: skip
 _VISIBLE = re.compile(rb"\S")
 # What stands before the next sign that opens, closes or parts: strings, and lists and objects
 # within which none opens, are passed over. A string that nobody closes runs to the end, and nothing

@@ -14,6 +14,7 @@ Images are in ``image``, or in the parts of messages. Beside them stand the opti
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 
 from kolm import canonical
 from kolm.capture import fields, markers
@@ -72,6 +73,9 @@ def draft_of(row: Row, read_image: ReadImage, defaults: Defaults, *, where: str)
         Refused: an unknown or missing key, a field of the wrong kind, or places of images that do
             not fit the images.
     """
+    if defaults.reshaped is not None:
+        row = defaults.reshaped.own(_renamed(row, defaults, where), where)
+        defaults = replace(defaults, ignored=frozenset(), renamed={})
     row = _own_names(row, defaults, where)
     fields.check_keys(row, (*KEYS, *ALIASES), where=where)
     shape = _shape(row, where)
@@ -95,8 +99,12 @@ def draft_of(row: Row, read_image: ReadImage, defaults: Defaults, *, where: str)
 
 def is_read(key: str, defaults: Defaults) -> bool:
     """Whether the value under a row's key makes a difference, so that it has to be read."""
+    if key in defaults.ignored:
+        return False
+    if defaults.reshaped and defaults.renamed.get(key, key) in defaults.reshaped.keys:
+        return True
     own = _own_name(key, defaults)
-    return key not in defaults.ignored and own in KEYS and own not in UNUSED
+    return own in KEYS and own not in UNUSED
 
 
 def _own_name(key: str, defaults: Defaults) -> str:
@@ -106,11 +114,22 @@ def _own_name(key: str, defaults: Defaults) -> str:
 
 def _own_names(row: Row, defaults: Defaults, where: str) -> dict[str, object]:
     """The row without the keys that are to be ignored, the others under kolm's names."""
+    return _named(row, defaults, lambda key: _own_name(key, defaults), where)
+
+
+def _renamed(row: Row, defaults: Defaults, where: str) -> dict[str, object]:
+    """The row without the keys that are to be ignored, the others as the user renames them."""
+    return _named(row, defaults, lambda key: defaults.renamed.get(key, key), where)
+
+
+def _named(
+    row: Row, defaults: Defaults, name: Callable[[str], str], where: str
+) -> dict[str, object]:
     named: dict[str, object] = {}
     for key, value in row.items():
         if key in defaults.ignored:
             continue
-        own = _own_name(key, defaults)
+        own = name(key)
         if own in named:
             raise Refused(
                 "E_ROW_FIELD",

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 from kolm import canonical, events
 from kolm.capture import limits, reading, shapes
-from kolm.capture.drafts import Defaults
+from kolm.capture.drafts import Defaults, Reshaped
 from kolm.errors import KolmError, Refused
 from kolm.records.capture import Source
 
@@ -103,6 +103,7 @@ def _write(asked: dict[str, Any]) -> None:
         source=Source(kind="", name=""),
         ignored=frozenset(asked["ignored"]),
         renamed=asked["renamed"],
+        reshaped=Reshaped(frozenset(asked["keys"]), lambda row, _: row),
     )
     left, rows_left = reading.unpacked(asked["size"])
     read = _parquet if asked["form"] == "parquet" else _stream

@@ -16,6 +16,7 @@ class CaptureListCapture(TypedDict):
     response: str
     split: Literal['train', 'validation', 'eval', None]
     tags: list[str]
+    rejected: str | None
 
 class CaptureRemove(TypedDict):
     store: str
@@ -36,6 +37,11 @@ class CaptureSnapshot(TypedDict):
     snapshot: Snapshot
     on_no_side: list[str]
 
+class CaptureStatsPairs(TypedDict):
+    captures: int
+    corrected: int
+    longer: int
+
 class CaptureStats(TypedDict):
     captures: int
     image_bytes: int
@@ -48,6 +54,7 @@ class CaptureStats(TypedDict):
     splits: dict[str, int]
     store: str
     tags: dict[str, int]
+    pairs: CaptureStatsPairs
 
 class CaptureVerify(TypedDict):
     store: str

@@ -205,7 +205,8 @@ def test_another_file_is_no_such_data_set(form: str, tmp_path: Path) -> None:
 
 def test_every_format_is_written_here() -> None:
     packages = {name for name, form in importers.TABLE.items() if form.packaged}
-    assert WRITERS.keys() | SETS.keys() | packages == importers.TABLE.keys()
+    pairs = {name for name, form in exporters.TABLE.items() if form.pairs}  # test_preference_rows
+    assert WRITERS.keys() | SETS.keys() | pairs | packages == importers.TABLE.keys()
 
 
 @each_format

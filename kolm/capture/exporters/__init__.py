@@ -28,10 +28,12 @@ class Exporter(NamedTuple):
     Attributes:
         module: in this package; its `pieces(rows, images)` yields the file's bytes.
         help: what it is, in a few words.
+        pairs: it holds a better and a worse answer; captures without a rejected one have no place.
     """
 
     module: str
     help: str
+    pairs: bool = False
 
     @property
     def pieces(self) -> Pieces:
@@ -44,6 +46,11 @@ TABLE: dict[str, Exporter] = {
     "jsonl": Exporter("jsonl", "one JSON object per line"),
     "llava": Exporter("llava", "one JSON array of LLaVA conversations"),
     "parquet": Exporter("parquet", "Parquet, images within the file"),
+    "trl": Exporter("trl", "preference rows of TRL, one JSON object per line", pairs=True),
+    "llama-factory": Exporter(
+        "llama_factory", "preference rows of LLaMA-Factory, one JSON array", pairs=True
+    ),
+    "rlhf-v": Exporter("rlhf_v", "preference rows of RLHF-V, one JSON object per line", pairs=True),
 }
 
 

@@ -21,22 +21,32 @@ SPEAKERS = {"system": "system", "user": "human", "assistant": "gpt"}
 
 def pieces(rows: Iterable[StoredCapture], images: Images) -> Iterator[bytes]:
     """The text of the file, one row a line."""
+    return array(_row(row, images) for row in rows)
+
+
+def array(rows: Iterable[dict[str, object]]) -> Iterator[bytes]:
+    """The text of an array of rows, one a line."""
     lead = b"[\n"
     for row in rows:
-        yield lead + canonical.dumps(_row(row, images))
+        yield lead + canonical.dumps(row)
         lead = b",\n"
     yield b"[]\n" if lead == b"[\n" else b"\n]\n"
 
 
+def turns(capture: Capture, placeholder: str) -> list[dict[str, str]]:
+    """The turns of a capture, images at the places that the placeholder marks."""
+    return [
+        {"from": SPEAKERS[message.role], "value": _value(message, placeholder)}
+        for message in capture.messages
+    ]
+
+
 def _row(row: StoredCapture, images: Images) -> dict[str, object]:
     capture = row.capture
-    placeholder = _placeholder(capture)
+    placeholder = placeholder_of(capture)
     document = {
         "id": hex_of(row.id),
-        "conversations": [
-            {"from": SPEAKERS[message.role], "value": _value(message, placeholder)}
-            for message in capture.messages
-        ],
+        "conversations": turns(capture, placeholder),
         **common(capture),
     }
     if capture.images:
@@ -46,7 +56,8 @@ def _row(row: StoredCapture, images: Images) -> dict[str, object]:
     return document
 
 
-def _placeholder(capture: Capture) -> str:
+def placeholder_of(capture: Capture) -> str:
+    """What marks the places of images in a row: a word that no text of the capture holds."""
     spoken = [
         part.text
         for message in capture.messages

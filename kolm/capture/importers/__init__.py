@@ -69,6 +69,9 @@ TABLE: dict[str, Importer] = {
     "folder": Importer("folder", "pictures with a metadata file", (), ("metadata.*",)),
     "vqa": Importer("vqa", "questions of VQA v2", ("*_questions.json",)),
     "coco-captions": Importer("coco_captions", "captions of COCO", ("captions_*.json",)),
+    "trl": Importer("trl", "preference rows of TRL, in any file that holds rows"),
+    "llama-factory": Importer("llama_factory", "preference rows of LLaMA-Factory, likewise"),
+    "rlhf-v": Importer("rlhf_v", "preference rows of RLHF-V and RLAIF-V, likewise"),
     "easy-vqa": Importer("easy_vqa", "the package of that name", packaged=True),
 }
 

@@ -152,6 +152,7 @@ def export(target: Path, form: str | None, **asked: Any) -> None:
         "file": str(done.file),
         "format": form,
         "images": done.images,
+        "left_out": done.left_out,
         "images_folder": None if done.folder is None else str(done.folder),
     }
     text = f"{counted(done.captures, 'capture')} in {done.file}"
@@ -163,7 +164,7 @@ def export(target: Path, form: str | None, **asked: Any) -> None:
 @command.command("stats")
 @STORE
 def stats(store: Path) -> None:
-    """Count what the store holds: captures, images, sides, sources, licences, tags."""
+    """Count what the store holds: captures, pairs, images, sides, sources, licences, tags."""
     from kolm.actions import stored_captures
 
     found = stored_captures.count_captures(store)
@@ -242,6 +243,11 @@ def _stats_text(counts: CaptureStats) -> str:
         f"captures    {counts['captures']}  ({counts['several_turns']} with several turns)",
         f"images      {counts['images']}  ({pictures})",
     ]
+    pairs = counts["pairs"]
+    if pairs["captures"]:
+        told = f"{pairs['corrected']} with corrections, the better answer longer in "
+        told += f"{pairs['longer']}"
+        lines.insert(1, f"pairs       {pairs['captures']}  ({told})")
     for name, numbers in (
         ("media types", counts["media_types"]),
         ("splits", counts["splits"]),

@@ -24,7 +24,7 @@ SHOWN_TEXT = 60  # characters of a prompt or an answer in a list
 @click.option("--limit", type=click.IntRange(0), default=SHOWN_ROWS, show_default=True,
               help="Lines to show; 0: all. JSON has all.")  # fmt: skip
 def list_(store: Path, tags: tuple[str, ...], limit: int) -> None:
-    """List captures: id, file and row, side, prompt and answer."""
+    """List captures: id, file and row, side, prompt and answer, and the rejected one."""
     from kolm.actions import stored_captures
 
     rows = stored_captures.list_captures(store, tags=tags)
@@ -95,6 +95,7 @@ def _list_text(rows: list[CaptureListCapture], limit: int) -> str:
     lines = [
         f"{row['id'].removeprefix('sha256:')[:12]}  {name:<{width}}  {row['split'] or '-':<10}  "
         f"{_short(row['prompt'])} -> {_short(row['response'])}"
+        + (f" (not {_short(row['rejected'])})" if row["rejected"] is not None else "")
         for row, name in zip(shown, called, strict=True)
     ]
     if len(rows) > len(shown):
@@ -123,6 +124,9 @@ def _show_text(document: CaptureShow) -> str:
         lines.append(f"{message['role']:<10} {' '.join(parts)}")
     if "rejected" in content:
         lines.append(f"rejected   {content['rejected']}")
+    for edit in content.get("corrections", ()):
+        place = f"{edit['start']} to {edit['end']}"
+        lines.append(f"corrected  {place}: {edit['replacement'] or '(left out)'}")
     return "\n".join(lines)
 
 

@@ -262,7 +262,7 @@ def test_a_reader_goes_on_while_a_writer_commits(tmp_path: Path) -> None:
 def test_stats_count_what_is_there(tmp_path: Path) -> None:
     values = [
         capture(0, split="train", tags=("a",), license="MIT"),
-        capture(0, 1, split="eval", tags=("a", "b")),
+        capture(0, 1, split="eval", tags=("a", "b"), rejected="it"),
         capture(),
     ]
     with filled(tmp_path, *values):
@@ -271,6 +271,7 @@ def test_stats_count_what_is_there(tmp_path: Path) -> None:
         "store": str(tmp_path),
         "captures": 3,
         "several_turns": 0,
+        "pairs": {"captures": 1, "corrected": 0, "longer": 1},
         "images": 2,
         "pictures": 2,
         "image_bytes": len(picture(0)) + len(picture(1)),
