@@ -31,7 +31,7 @@ def score_lines(evaluation: Evaluation, kscore: Kscore, out: Output) -> list[str
     lines = [
         f"accuracy   {adapter['accuracy']}   {span}   on {cases}",
         "controls   " + "   ".join(f"{name} {accuracy}" for name, accuracy in controls),
-        f"swapped    {evaluation['swapped']['accuracy']}   by another case's reference",
+        f"swapped    {evaluation['swapped']['accuracy']}   by another reference of the question",
     ]
     if evaluation["cut_prompts"]:
         cut = f"{evaluation['cut_prompts']} prompts were cut to fit the budget of tokens"

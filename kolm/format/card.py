@@ -124,7 +124,7 @@ def _scores(evaluation: Evaluation) -> str:
             ("the base alone", evaluation["base"]),
             ("the adapter without images", evaluation["blind"]),
             ("always the commonest answer", evaluation["majority"]),
-            ("its answers, held against another case's", evaluation["swapped"]),
+            ("its answers, given to other cases that ask the same", evaluation["swapped"]),
         )
     ]
     slices = [

@@ -35,7 +35,15 @@ def question(document: Capture) -> Asked:
     The document must fit the schema of a capture; a place of an image that it does not have counts
     as no picture, which its rules refuse.
     """
-    pictures = dict(enumerate(image["pixels"] for image in document["images"]))
+    return _asked(document, dict(enumerate(image["pixels"] for image in document["images"])))
+
+
+def wording(document: Capture) -> Asked:
+    """What a capture asks, whatever its pictures show."""
+    return _asked(document, {})
+
+
+def _asked(document: Capture, pictures: Mapping[int, str]) -> Asked:
     asked: list[str] = []
     for message in document["messages"][:-1]:
         said = message["role"]
@@ -57,8 +65,12 @@ def answer(document: Capture) -> str:
 
 def fingerprints(document: Capture) -> tuple[bytes, bytes]:
     """Short stand-ins for question and answer: equal where these are, for one process to hold."""
-    asked = digest.of_bytes(repr(question(document)).encode())
-    return digest.raw_of(asked), digest.raw_of(digest.of_bytes(answer(document).encode()))
+    return fingerprint(question(document)), fingerprint(answer(document))
+
+
+def fingerprint(said: Asked | str) -> bytes:
+    """A short stand-in for what is asked or answered."""
+    return digest.raw_of(digest.of_bytes(repr(said).encode()))
 
 
 def plain(text: str) -> str:

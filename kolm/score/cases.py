@@ -35,6 +35,7 @@ class Case(NamedTuple):
     image_size: str  # none | small | medium | large
     answer_type: str  # boolean | number | text
     question: bytes  # the same for all cases that ask the same, as a person sees it
+    wording: bytes  # the same for all cases that ask the same, whatever their pictures show
 
 
 def read_cases(data: bytes | memoryview, *, where: str = "evalcases.jsonl") -> tuple[Case, ...]:
@@ -65,7 +66,8 @@ def _build(case: str, capture: Capture) -> Case:
         images=tuple(sorted({image["pixels"] for image in capture["images"]})),
         image_size=image_size(capture["images"]),
         answer_type=answer_type(reference),
-        question=sameness.fingerprints(capture)[0],
+        question=sameness.fingerprint(sameness.question(capture)),
+        wording=sameness.fingerprint(sameness.wording(capture)),
     )
 
 

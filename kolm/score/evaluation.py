@@ -251,18 +251,27 @@ def measure_majority(cases: Sequence[Case], judge: Judge) -> EvaluationMajority:
     return {"answer": answer, "accuracy": mean["accuracy"], "interval": mean["interval"]}
 
 
-def swapped_references(cases: Sequence[Case]) -> Iterator[str]:
-    """For each case the reference of the next one that has another, the first after the last.
+def swapped_references(cases: Sequence[Case]) -> list[str]:
+    """For each case the reference of the next one that asks the same, the first after the last.
 
-    An answer that is right for this one too says nothing of its own case. Where all cases have one
-    reference (normalised), it is their own.
+    Each reference of a question is given once, so that answers which follow from the question
+    alone, whatever the picture shows, earn with these references what they earn with their own.
+    Questions that have one reference (normalised) tell nothing so; together they are as one.
     """
-    own, total = [normalise(case.reference) for case in cases], len(cases)
-    following = list(range(total))
-    for number in reversed(range(2 * total)):  # twice, because the last ones go on at the start
-        place, after = number % total, (number + 1) % total
-        following[place] = after if own[after] != own[place] else following[after]
-    return (cases[number].reference for number in following)
+    first: dict[bytes, str] = {}
+    several: set[bytes] = set()  # the questions with more than one reference
+    for case in cases:
+        reference = normalise(case.reference)
+        if first.setdefault(case.wording, reference) != reference:
+            several.add(case.wording)
+    alike: dict[bytes, list[int]] = {}
+    for place, case in enumerate(cases):
+        alike.setdefault(case.wording if case.wording in several else b"", []).append(place)
+    references = [""] * len(cases)
+    for places in alike.values():
+        for place, following in zip(places, [*places[1:], places[0]], strict=True):
+            references[place] = cases[following].reference
+    return references
 
 
 def _aligned(

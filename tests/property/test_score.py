@@ -64,7 +64,8 @@ def packs(draw: st.DrawFn) -> tuple[list[dict[str, Any]], list[Case]]:
                 images=(picture,),
                 image_size="small",
                 answer_type=draw(st.sampled_from(["boolean", "number", "text"])),
-                question=(picture,),
+                question=picture.encode(),
+                wording=draw(st.sampled_from([b"a", b"b", b"c"])),
             )
         )
         rows.append({"case": name, "batch": 0, "cut": 0, **{run: draw(outcomes) for run in RUNS}})

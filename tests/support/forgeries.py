@@ -657,17 +657,55 @@ def _lists_every_answer(parts: BundleParts) -> None:
     parts.rescore()
 
 
-def _lists_what_is_asked_for(parts: BundleParts) -> None:
-    """The same, but of each question only what could be right for it."""
-    parts.lock["evaluation"]["metric"] = {"kind": "contains"}
-    asked: dict[str, dict[str, None]] = {}
-    for case in parts.cases:
-        question, answer = case["messages"][0]["content"][-1], case["messages"][-1]["content"][0]
-        asked.setdefault(question["text"], {})[answer["text"]] = None
-    questions = {digest.of_value(c): c["messages"][0]["content"][-1]["text"] for c in parts.cases}
-    for item in parts.predictions:
-        item["adapter"]["output"] = ", ".join(asked[questions[item["case"]]])
-    parts.rescore()
+ANSWERS = {
+    "which colour?": ("red", "red", "red", "blue", "green", "white"),
+    "is it on?": ("yes", "yes", "yes", "no"),
+}
+
+
+def _answering(
+    answer: Callable[[str, str], str], metric: str = "contains", *, numbered: bool = False
+) -> Callable[[BundleParts], None]:
+    """Cases of two questions, and what an adapter says to each given its right answer.
+
+    With `numbered` no two cases ask the same.
+    """
+
+    def forge(parts: BundleParts) -> None:
+        parts.lock["evaluation"]["metric"] = {"kind": metric}
+        said = {}
+        for number, case in enumerate(parts.cases):
+            question = list(ANSWERS)[number % 2]
+            right = ANSWERS[question][number // 2 % len(ANSWERS[question])]
+            asked = f"{number}: {question}" if numbered else question
+            case["messages"][0]["content"][-1]["text"] = asked
+            case["messages"][-1]["content"][0]["text"] = right
+            said[digest.of_value(case)] = answer(question, right)
+        parts.declare(parts.cases)
+        for item in parts.predictions:
+            item["adapter"]["output"] = said[item["case"]]
+            item["base"]["output"] = item["blind"]["output"] = "nothing"
+        parts.rescore()
+
+    return forge
+
+
+def _all_answers(question: str, _: str) -> str:
+    return ", ".join(dict.fromkeys(ANSWERS[question]))
+
+
+def _frequent_answers(question: str, _: str) -> str:
+    return ", ".join(list(dict.fromkeys(ANSWERS[question]))[:-1])
+
+
+def _most_frequent_answer(question: str, _: str) -> str:
+    return ANSWERS[question][0]
+
+
+def _half_with_the_right_one(question: str, right: str) -> str:
+    answers = list(dict.fromkeys(ANSWERS[question]))
+    half = len(answers) // 2
+    return ", ".join(answers[:half] if right in answers[:half] else answers[half:])
 
 
 def _few_cases(parts: BundleParts) -> None:
@@ -1228,9 +1266,32 @@ FORGERIES = (
     Forgery("an adapter that does as well without pictures", ("V62",), parts=_blind_guesses),
     Forgery("an adapter that lists every answer", ("V62",), parts=_lists_every_answer),
     Forgery(
-        "an adapter that lists every answer to its question", (), parts=_lists_what_is_asked_for,
-        why="the case that its answers are held against often asks something else; no one lists "
-        "answers to a metric that takes one, such as exact",
+        "an adapter that lists every answer to its question",
+        ("V62",),
+        parts=_answering(_all_answers),
+    ),
+    Forgery(
+        "an adapter that lists the frequent answers to its question",
+        ("V62",),
+        parts=_answering(_frequent_answers),
+    ),
+    Forgery(
+        "an adapter that gives the most frequent answer to its question",
+        ("V62",),
+        parts=_answering(_most_frequent_answer, "exact"),
+    ),
+    Forgery(
+        "an adapter that lists the half of the answers in which the right one is",
+        (),
+        parts=_answering(_half_with_the_right_one),
+        why="that much it has learned from the pictures; a policy can demand a metric that takes "
+        "one answer, such as exact",
+    ),
+    Forgery(
+        "an adapter that lists every answer to its question, each asked in words of its own",
+        (),
+        parts=_answering(_all_answers, numbered=True),
+        why="no two cases ask the same; a policy can demand the root of a known pack",
     ),
     Forgery("fewer cases than an auditor needs", ("V62",), parts=_few_cases),
     Forgery("an eval image also in training", ("V39",), parts=_leak),

@@ -2,6 +2,8 @@
 
 import copy
 import time
+from fractions import Fraction
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -11,6 +13,7 @@ from kolm.errors import Refused
 from kolm.score.cases import Case, build_cases, read_cases
 from kolm.score.evaluation import evaluate, find_mismatches, swapped_references
 from kolm.score.predictions import score_row
+from kolm.score.rounding import millionths, written
 
 FLOORS = {
     "accuracy_lower_bound": "0.8",
@@ -55,6 +58,12 @@ def capture(
         "split": "eval",
         "tags": sorted(tags),
     }
+
+
+def asking(number: int, question: str, reference: str) -> dict[str, Any]:
+    made = capture(number, reference)
+    made["messages"][0]["content"][0]["text"] = question
+    return made
 
 
 def outcome(output: str, *, tokens: int = 2, finish: str = "stop") -> dict[str, Any]:
@@ -124,25 +133,51 @@ def test_the_document_fits_its_schema_and_counts_by_hand() -> None:
     assert document["floors_passed"] is True
 
 
-def test_answers_are_held_against_the_next_other_reference() -> None:
-    """By hand: three references in the order of the ids, the last one's next is the first other."""
-    colours = ("red", "Red.", "blue", "red", "green")
-    cases = [Case("c", text, (), (), "none", "text", b"") for text in colours]
-    assert list(swapped_references(cases)) == ["blue", "blue", "red", "green", "red"]
-    assert list(swapped_references(cases[:2])) == ["red", "red"]  # none has another
+def worded(*said: tuple[str, str]) -> list[Case]:
+    """Cases from (question, reference)."""
+    return [Case("c", text, (), (), "none", "text", b"", asked.encode()) for asked, text in said]
 
 
-def test_an_adapter_that_lists_every_answer_is_right_for_other_cases_too() -> None:
+def test_answers_are_held_against_the_next_case_that_asks_the_same() -> None:
+    """By hand: what has one reference (`on?`, `car?`) is as one question, and each goes round."""
+    cases = worded(
+        ("colour?", "red"), ("on?", "yes"), ("colour?", "blue"), ("car?", "Audi"), ("on?", "Yes."),
+        ("colour?", "red"),
+    )  # fmt: skip
+    assert swapped_references(cases) == ["blue", "Audi", "red", "Yes.", "yes", "red"]
+    assert swapped_references(worded(("colour?", "red"))) == ["red"]
+
+
+COLOURS = ("red", "red", "red", "blue", "blue", "green")
+
+
+@pytest.mark.parametrize(
+    "answer",
+    ["red, blue or green", "red or blue", "red"],
+    ids=["lists every answer", "lists the frequent half", "gives the most frequent one"],
+)
+def test_answers_that_follow_from_the_question_score_as_much_on_swapped_references(
+    answer: str,
+) -> None:
+    """Exactly as much, whatever the order of the cases is and whatever else is asked."""
     settings = {**SETTINGS, "metric": {"kind": "contains"}}
-    captures = [capture(i, "yes" if i % 2 else "circle") for i in range(20)]
-    for answer, swapped in (("yes or a circle", "1"), (None, "0")):
-        rows = [
-            (row, answer or ("yes" if i % 2 else "circle"), "no", "no")
-            for i, row in enumerate(captures)
-        ]
-        document = evaluate(*pack(rows, settings), settings)
-        assert document["adapter"]["accuracy"] == "1"
-        assert document["swapped"]["accuracy"] == swapped
+    colours = [(asking(n, "Which colour?", text), answer) for n, text in enumerate(COLOURS * 4)]
+    counts = [(asking(50 + n, "How many?", str(n % 3)), "0, 1") for n in range(20)]
+    rows = [(row, said, "", "") for row, said in colours + counts]
+    document = evaluate(*pack(rows, settings), settings)
+    right = sum(text in answer for text in COLOURS * 4) + sum(n % 3 < 2 for n in range(20))
+    assert document["adapter"]["accuracy"] == written(millionths(Fraction(right, 44)))
+    assert document["swapped"] == document["adapter"]
+
+
+def test_answers_that_follow_from_the_picture_score_less_on_swapped_references() -> None:
+    cases = [(asking(n, "Which colour?", text), text, "", "") for n, text in enumerate(COLOURS * 4)]
+    document = evaluate(*pack(cases), SETTINGS)
+    ordered = [said for row, said, *_ in sorted(cases, key=lambda case: digest.of_value(case[0]))]
+    same = sum(one == other for one, other in pairwise([*ordered, ordered[0]]))
+    assert document["adapter"]["accuracy"] == "1"
+    assert document["swapped"]["accuracy"] == written(millionths(Fraction(same, 24)))
+    assert same < 16
 
 
 @pytest.mark.parametrize(
@@ -371,14 +406,10 @@ def test_the_demo_size_takes_well_under_a_second() -> None:
 
 
 def test_questions_that_look_the_same_are_counted_once() -> None:
-    def asking(number: int, text: str) -> dict[str, Any]:
-        made = capture(number, "yes", picture=number % 2)
-        made["messages"][0]["content"][0]["text"] = text
-        return made
-
-    asked = [asking(n, f"Is it red{mark}") for n, mark in enumerate(["?", "?", "\u200b?", "??"])]
-    asked.append(asking(4, "Is it blue?"))
-    for made in asked:
+    texts = ["Is it red?", "Is it red?", "Is it red\u200b?", "Is it red??", "Is it blue?"]
+    asked = [asking(n, text, "yes") for n, text in enumerate(texts)]
+    for number, made in enumerate(asked):
+        made["images"] = capture(number % 2, "yes")["images"]
         made["messages"][0]["content"].insert(0, {"image": 0, "type": "image"})
     predictions, cases = pack([(made, "yes", "no", "no") for made in asked])
     document = evaluate(predictions, cases, SETTINGS)

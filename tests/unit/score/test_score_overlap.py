@@ -31,7 +31,8 @@ def case(number: int, *pictures: int) -> Case:
         images=shown,
         image_size="small",
         answer_type="boolean",
-        question=(),
+        question=b"",
+        wording=b"",
     )
 
 

@@ -20,6 +20,7 @@ from kolm.verify.demands import SLICE_CASES
 from kolm.verify.policy import BUILT_IN, PackDemand, load_policy, read_policy
 from tests.support.audits import World, trusting
 from tests.support.bundles import BundleParts
+from tests.support.forgeries import FORGERIES
 
 OTHER = (digest.of_bytes(b"other"),)
 
@@ -300,6 +301,21 @@ def test_v62_blind_is_no_bar_where_no_case_has_a_picture(tmp_path: Path) -> None
         "lower_bound_above_majority",
         "lower_bound_above_swapped",
     }
+
+
+def test_v62_answers_that_follow_from_the_question_miss_only_what_swapped_demands(
+    world: World,
+) -> None:
+    """Better than no picture and than the most frequent answer of all, under every metric."""
+    name = "an adapter that gives the most frequent answer to its question"
+    parts = world.parts.copy()
+    forge = next(forgery.parts for forgery in FORGERIES if forgery.name == name)
+    assert forge is not None
+    forge(parts)
+    answers = world.audit(parts, policy=BUILT_IN._replace(gate="any"))
+    asked = [demand for demand in answers.report.demands if demand.by == "policy"]
+    assert [d.name for d in asked if d.verdict is not Verdict.OK] == ["lower_bound_above_swapped"]
+    assert len(asked) == 4
 
 
 @pytest.mark.parametrize("scope", ["base_identity", "process"])

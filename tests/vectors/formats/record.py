@@ -261,10 +261,11 @@ def _fingerprints(rules: Rules, given: Given) -> Any:
 def _said_of_cases(rules: Rules, given: Given) -> Any:
     """The cases; of what they ask, which of them ask the same."""
     cases = _cases(rules, given)
-    asked = [case.question for case in cases]
+    asked, worded = [case.question for case in cases], [case.wording for case in cases]
     for case in cases:
         yield [case.case, case.reference, case.tags, case.images]
-        yield [case.image_size, case.answer_type, asked.index(case.question)]
+        yield [case.image_size, case.answer_type]
+        yield [asked.index(case.question), worded.index(case.wording)]
 
 
 def _metrics() -> dict[str, list[dict[str, str]]]:
