@@ -48,11 +48,15 @@ def check_answer(text: str, *, where: str) -> None:
     """
     if not text.strip():
         raise Refused("E_CAPTURE_EMPTY_RESPONSE", "the response is empty", where=where)
+    _demand_filled(text, "the response", where)
+
+
+def _demand_filled(text: str, what: str, where: str) -> None:
     for template in re.finditer(_TEMPLATE, text) if "[" in text else ():
         if template.group(1):
             raise Refused(
                 "E_CAPTURE_UNFILLED",
-                "the response holds a template that was never filled",
+                f"{what} holds a template that was never filled",
                 where=where,
                 found=template.group()[:80],
                 hint="write the answer, or leave the row out",
@@ -128,6 +132,7 @@ def _check_rejected(document: Capture, where: str) -> None:
         raise _broken(where, "corrections need the rejected answer that they correct")
     if not rejected.strip() or rejected == response:
         raise _broken(where, "the rejected answer is empty or the same as the response")
+    _demand_filled(rejected, "the rejected answer", where)
     corrections = document.get("corrections")
     if corrections is None:
         return

@@ -65,6 +65,7 @@ class CaptureStore:
             Unreadable: there is none, it is no store, or a newer kolm wrote it.
             Denied: the folder may not be written.
         """
+        _demand_no_file(folder)
         if create:
             with translating(str(folder)):
                 folder.mkdir(parents=True, exist_ok=True)
@@ -77,6 +78,7 @@ class CaptureStore:
         Raises:
             Unreadable: there is none, it is no store, or a newer kolm wrote it.
         """
+        _demand_no_file(folder)
         path = folder / DATABASE
         before = database.stamp_without_locks(path)
         return cls(folder, database.connect_to_read(path), before=before)
@@ -267,3 +269,14 @@ class CaptureStore:
 
     def _record(self, data: bytes) -> Image:
         return Image(**canonical.loads_canonical(data, where=str(self._path)))
+
+
+def _demand_no_file(folder: Path) -> None:
+    """Refuse a file where the folder of a store should be: most often rows to be imported."""
+    if folder.is_file():
+        raise Unreadable(
+            "E_STORE_MISSING",
+            "a capture store is a folder, and this is a file",
+            where=str(folder),
+            hint="rows are imported into a store: kolm capture import FILE --store DIR",
+        )

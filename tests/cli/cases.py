@@ -13,6 +13,7 @@ CASES: dict[str, tuple[str, ...]] = {
     "capture remove": ("pairs.jsonl:1",),
     "capture verify": (),
     "capture snapshot": (),
+    "capture template": (".", "--prompt", "what?"),
     "check": (),
     "compile": (),
     "verify": ("toy.kolm",),

@@ -20,6 +20,7 @@ pytestmark = pytest.mark.usefixtures("project")
 # What a second call needs because the first one has changed the project.
 REPEAT = {
     "init": ("init", "newer"),
+    "capture template": ("capture", "template", ".", "--prompt", "what?", "-o", "other.csv"),
     "capture export": ("capture", "export", "other.jsonl"),
     "capture remove": ("capture", "remove", "pairs.jsonl:2"),
     "registry init": ("registry", "init", "third"),

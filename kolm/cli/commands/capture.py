@@ -11,7 +11,7 @@ import click
 
 from kolm.capture import exporters, importers
 from kolm.cli import output
-from kolm.cli.commands import capture_rows
+from kolm.cli.commands import capture_making, capture_rows
 from kolm.cli.options import FILE, STORE
 from kolm.counting import counted
 
@@ -53,7 +53,7 @@ def command() -> None:
     """Keep (image, prompt, response) pairs in a store, and freeze them for a compile."""
 
 
-for _command in capture_rows.COMMANDS:
+for _command in (*capture_rows.COMMANDS, *capture_making.COMMANDS):
     command.add_command(_command)
 
 
