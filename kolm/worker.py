@@ -76,6 +76,15 @@ def _evaluate(folder: Path, reporter: Reporter) -> None:
     stages.record(stages.EVALUATE, folder)
 
 
+def _validate(folder: Path, reporter: Reporter) -> None:
+    from kolm.evaluate import validate
+    from kolm.models import device as devices
+
+    with _base_as_measured(folder), devices.enough_memory():
+        validate.validate_folder(folder, reporter)
+    stages.record(stages.VALIDATE, folder)
+
+
 def _base_as_measured(folder: Path) -> contextlib.AbstractContextManager[object]:
     """Demand that a base stays what its parent measured: weights may be read while they are used.
 
@@ -105,6 +114,7 @@ def _recount(folder: Path, reporter: Reporter) -> None:
 TASKS: dict[str, Callable[[Path, Reporter], None]] = {
     "train": _train,
     "evaluate": _evaluate,
+    "validate": _validate,
     "rescore": _rescore,
     "recount": _recount,
 }

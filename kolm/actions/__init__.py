@@ -18,11 +18,12 @@ if TYPE_CHECKING:
     from kolm.actions.compiling import compile_bundle
     from kolm.actions.evaluating import evaluate_bundle
     from kolm.actions.running import load, run
+    from kolm.actions.sweeping import sweep
     from kolm.actions.verification import verify
 
     compile = compile_bundle  # noqa: A001 - the product's verb
 
-__all__ = ["check", "compile", "evaluate_bundle", "load", "run", "verify"]
+__all__ = ["check", "compile", "evaluate_bundle", "load", "run", "sweep", "verify"]
 
 _PLACES = {
     "check": ("checking", "check"),
@@ -30,6 +31,7 @@ _PLACES = {
     "evaluate_bundle": ("evaluating", "evaluate_bundle"),
     "load": ("running", "load"),
     "run": ("running", "run"),
+    "sweep": ("sweeping", "sweep"),
     "verify": ("verification", "verify"),
 }
 

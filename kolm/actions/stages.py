@@ -1,4 +1,4 @@
-"""The compositions: the two stages of a compile, each found by its key or made in a child.
+"""The compositions: the stages of a compile or a sweep, each found by its key or made in a child.
 
 A stage's folder is named after its key, so that whatever depends on the same things finds it
 there: the same compile after a kill, and another one that only changes a floor, a name, a price
@@ -8,9 +8,9 @@ or what is published. `kolm.run.stages` says what a key is over.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from kolm import digest, paths, settings
 from kolm.actions import children
@@ -26,6 +26,7 @@ from kolm.run.names import FEATURES
 from kolm.run.stages import (
     EVALUATE,
     TRAIN,
+    VALIDATE,
     Stage,
     evaluate_key,
     is_done,
@@ -33,6 +34,9 @@ from kolm.run.stages import (
     train_key,
 )
 from kolm.train.profile import child_environment
+
+if TYPE_CHECKING:
+    from kolm.records.documents import Lock
 
 
 class Finished(NamedTuple):
@@ -50,11 +54,7 @@ def sides_read(prepared: Prepared) -> frozenset[str]:
     trained = runs / TRAIN.folder_name(key)
     if not is_done(TRAIN, trained, key):
         return frozenset()
-    key = evaluate_key(
-        lock,
-        weights=digest.of_bytes(files.read(trained, names.WEIGHTS)),
-        cases=digest.of_bytes(prepared.snapshot.files()[names.CASES]),
-    )
+    key = _answers_key(EVALUATE, lock, trained, prepared.snapshot.files()[names.CASES])
     evaluated = is_done(EVALUATE, runs / EVALUATE.folder_name(key), key)
     return frozenset(("train", "validation", *(("eval",) if evaluated else ())))
 
@@ -66,32 +66,82 @@ def finished(prepared: Prepared, reporter: Reporter) -> Iterator[Finished]:
     Raises:
         KolmError: what a child reports; whatever it finished is found by the next call.
     """
-    lock, runs = prepared.lock, prepared.project.runs_folder
     with contextlib.ExitStack() as holding:
-        key = train_key(lock)
-        trained = runs / TRAIN.folder_name(key)
-        hold = holding.enter_context(files.held(trained))
-        places = files.Places(
-            base=prepared.base.folder,
-            base_stamp=prepared.stamp,
-            captures=prepared.store_folder,
-            continued=_earlier(prepared, holding),
-            features=paths.cache_folder() / FEATURES,
-            features_bytes=settings.features_bytes(),
-        )
-        _finish(TRAIN, trained, key, prepared, places, reporter, hold)
-
+        trained, places = _trained(prepared, reporter, holding)
         inputs = prepared.snapshot.files()
-        key = evaluate_key(
-            lock,
-            weights=digest.of_bytes(files.read(trained, names.WEIGHTS)),
-            cases=digest.of_bytes(inputs[names.CASES]),
-        )
-        evaluated = runs / EVALUATE.folder_name(key)
-        hold = holding.enter_context(files.held(evaluated))
-        beside = Path("..") / trained.name  # so that a project that is moved finds it
-        _finish(EVALUATE, evaluated, key, prepared, places._replace(adapter=beside), reporter, hold)
+        evaluated = _answered(EVALUATE, inputs, prepared, trained, places, reporter, holding)
         yield Finished(trained=trained, evaluated=evaluated)
+
+
+@contextlib.contextmanager
+def validated(prepared: Prepared, cases: bytes, reporter: Reporter) -> Iterator[Finished]:
+    """A training, and what it answers to the validation side; as `finished` otherwise.
+
+    Args:
+        prepared: of the training.
+        cases: the captures of the validation side, a line each, by ascending id.
+        reporter: hears progress.
+    """
+    with contextlib.ExitStack() as holding:
+        trained, places = _trained(prepared, reporter, holding)
+        inputs: dict[str, bytes] = {names.CASES: cases}
+        answered = _answered(VALIDATE, inputs, prepared, trained, places, reporter, holding)
+        yield Finished(trained=trained, evaluated=answered)
+
+
+def is_validated(prepared: Prepared, cases: bytes) -> bool:
+    """Whether `validated` would find everything done."""
+    lock, runs = prepared.lock, prepared.project.runs_folder
+    key = train_key(lock)
+    trained = runs / TRAIN.folder_name(key)
+    if not is_done(TRAIN, trained, key):
+        return False
+    key = _answers_key(VALIDATE, lock, trained, cases)
+    return is_done(VALIDATE, runs / VALIDATE.folder_name(key), key)
+
+
+def _trained(
+    prepared: Prepared, reporter: Reporter, holding: contextlib.ExitStack
+) -> tuple[Path, files.Places]:
+    """The folder of a finished training, held, and what it read on this machine."""
+    key = train_key(prepared.lock)
+    trained = prepared.project.runs_folder / TRAIN.folder_name(key)
+    hold = holding.enter_context(files.held(trained))
+    places = files.Places(
+        base=prepared.base.folder,
+        base_stamp=prepared.stamp,
+        captures=prepared.store_folder,
+        continued=_earlier(prepared, holding),
+        features=paths.cache_folder() / FEATURES,
+        features_bytes=settings.features_bytes(),
+    )
+    inputs = prepared.snapshot.files()
+    _finish(TRAIN, trained, key, inputs, prepared, places, reporter, hold)
+    return trained, places
+
+
+def _answered(
+    stage: Stage,
+    inputs: Mapping[str, bytes],
+    prepared: Prepared,
+    trained: Path,
+    places: files.Places,
+    reporter: Reporter,
+    holding: contextlib.ExitStack,
+) -> Path:
+    """The folder of the answers of what was trained, finished and held."""
+    key = _answers_key(stage, prepared.lock, trained, inputs[names.CASES])
+    folder = prepared.project.runs_folder / stage.folder_name(key)
+    hold = holding.enter_context(files.held(folder))
+    beside = Path("..") / trained.name  # so that a project that is moved finds it
+    here = places._replace(adapter=beside)
+    _finish(stage, folder, key, inputs, prepared, here, reporter, hold)
+    return folder
+
+
+def _answers_key(stage: Stage, lock: Lock, trained: Path, cases: bytes) -> Digest:
+    weights = digest.of_bytes(files.read(trained, names.WEIGHTS))
+    return evaluate_key(lock, weights=weights, cases=digest.of_bytes(cases), stage=stage)
 
 
 def _earlier(prepared: Prepared, holding: contextlib.ExitStack) -> Path | None:
@@ -107,6 +157,7 @@ def _finish(
     stage: Stage,
     folder: Path,
     key: Digest,
+    inputs: Mapping[str, bytes],
     prepared: Prepared,
     places: files.Places,
     reporter: Reporter,
@@ -117,7 +168,7 @@ def _finish(
         reporter.noted(f"{stage.name}: done earlier; its result is reused")
         return
     make_ready(stage, folder, key)
-    write_inputs(folder, prepared, places)
+    write_inputs(folder, inputs, prepared.lock, places)
     with CaptureStore.open_to_read(prepared.store_folder):  # an error names captures as it does
         children.run(
             stage.name,
@@ -135,9 +186,11 @@ def _finish(
         )
 
 
-def write_inputs(folder: Path, prepared: Prepared, places: files.Places) -> None:
+def write_inputs(
+    folder: Path, inputs: Mapping[str, bytes], lock: Lock, places: files.Places
+) -> None:
     """Write what a child reads into its folder."""
-    for name, data in prepared.snapshot.files().items():
+    for name, data in inputs.items():
         files.write(folder, name, data)
-    files.write_document(folder, names.LOCK, prepared.lock)
+    files.write_document(folder, names.LOCK, lock)
     files.write_places(folder, places)

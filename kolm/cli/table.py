@@ -24,6 +24,7 @@ SECTIONS = (
             ("capture", "Keep (image, prompt, response) pairs: import, export, snapshot."),
             ("check", "Does this spec fit this data and this machine? Changes nothing."),
             ("compile", "Check, train, evaluate, seal and sign: spec and captures to a bundle."),
+            ("sweep", "Train a spec with several settings, and choose the best of them."),
         ),
     ),
     Section(

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from kolm.evaluate.partial import Answers, load_partial, save_partial
-from kolm.evaluate.pictures import RecordedPictures
+from kolm.evaluate.pictures import RecordedPictures, Shown
 from kolm.evaluate.plan import EvalBatch
 from kolm.evaluate.session import EvaluationSession
 from kolm.events import Reporter
@@ -45,7 +45,7 @@ def answer_run(
     session: EvaluationSession,
     run: str,
     batches: Sequence[EvalBatch],
-    pictures: RecordedPictures,
+    pictures: Shown,
     reporter: Reporter,
 ) -> Answers:
     """Answer all batches in the model's present state."""

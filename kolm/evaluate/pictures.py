@@ -9,9 +9,10 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Hashable, Iterable, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from kolm.encode.examples import ImageUse
+from kolm.encode.features import FeatureTable
 from kolm.encode.pictures import PictureReader
 from kolm.models.taps import Recording, Tower, join
 
@@ -31,6 +32,31 @@ def picture_sizes(captures: Iterable[Capture]) -> dict[str, Size]:
         for capture in captures
         for image in capture["images"]
     }
+
+
+class Shown(Protocol):
+    """What prompts show the model."""
+
+    def identity(self, use: ImageUse) -> Hashable:
+        """Equal for two uses exactly when they show the model the same picture."""
+
+    def gather(self, uses: Sequence[ImageUse]) -> Recording:
+        """The recordings of images, one after the other; at least one."""
+
+
+class KeptPictures(NamedTuple):
+    """Pictures whose recordings were made before, and are shared with other runs."""
+
+    table: FeatureTable
+    reader: PictureReader
+
+    def identity(self, use: ImageUse) -> Hashable:
+        """Equal for two uses exactly when they show the model the same picture."""
+        return self.reader.identity(use)
+
+    def gather(self, uses: Sequence[ImageUse]) -> Recording:
+        """The recordings of images, one after the other."""
+        return self.table.gather(uses)
 
 
 class RecordedPictures:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from kolm.encode.batches import collate
 from kolm.encode.examples import Example
-from kolm.evaluate.pictures import RecordedPictures
+from kolm.evaluate.pictures import Shown
 from kolm.models.base import LoadedBase
 from kolm.models.generation import LENGTH, Generated
 from kolm.score.judge import LONGEST_OUTPUT_CHARACTERS
@@ -41,7 +41,7 @@ class Answer:
 def answer_batch(
     base: LoadedBase,
     examples: Sequence[Example],
-    pictures: RecordedPictures,
+    pictures: Shown,
     *,
     max_new_tokens: int,
 ) -> list[Answer]:
@@ -87,5 +87,5 @@ def read_answer(tokenizer: PreTrainedTokenizerBase, generated: Generated) -> Ans
     )
 
 
-def _shown(example: Example, pictures: RecordedPictures) -> Hashable:
+def _shown(example: Example, pictures: Shown) -> Hashable:
     return example.input_ids, tuple(pictures.identity(use) for use in example.images)

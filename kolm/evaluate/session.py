@@ -22,7 +22,7 @@ from kolm.encode.encoder import Encoder
 from kolm.encode.examples import Example
 from kolm.encode.pictures import PictureReader
 from kolm.errors import Refused, missing_extra
-from kolm.evaluate.pictures import RecordedPictures, Size, picture_sizes
+from kolm.evaluate.pictures import RecordedPictures, Shown, Size, picture_sizes
 from kolm.evaluate.plan import CaptureRow, Prompt, encode_prompts
 from kolm.evaluate.predict import Answer, answer_batch
 from kolm.format import names
@@ -81,7 +81,7 @@ class EvaluationSession:
         """Pictures that are read from elsewhere, with nothing computed yet."""
         return self._pictures(read, None)
 
-    def answer(self, examples: Sequence[Example], pictures: RecordedPictures) -> list[Answer]:
+    def answer(self, examples: Sequence[Example], pictures: Shown) -> list[Answer]:
         """Answer the prompts of one batch in the model's present state, in order."""
         limit = self.settings["max_new_tokens"]
         return answer_batch(self.base, examples, pictures, max_new_tokens=limit)

@@ -739,6 +739,22 @@ class Statement(TypedDict):
     predicateType: str
     predicate: Mapping[str, object]
 
+class SweepPointCurve(TypedDict):
+    step: int
+    loss: str
+
+class SweepPoint(TypedDict):
+    schema: Literal['urn:kolm:sweep_point:v1']
+    of: Digest
+    failure: str
+    steps: int
+    trained_numbers: int
+    loss: str
+    curve: list[SweepPointCurve]
+    scores_millionths: list[int]
+    covered: int
+    state: str
+
 class TraceRowStep(TypedDict):
     grad_norm: str
     kind: Literal['step']

@@ -55,6 +55,17 @@ class Measurements(TypedDict):
     machine: KscoreMachine
 
 
+class ValidatedRow(TypedDict):
+    """One answer to a capture of the validation side."""
+
+    case: Digest
+    output: str
+    tokens: int
+    finish: PredictionsRowOutcomeFinish
+    score: str
+    covered: bool
+
+
 class Result(TypedDict):
     """The record of a finished stage."""
 

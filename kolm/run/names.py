@@ -16,6 +16,7 @@ if TYPE_CHECKING:
         Rescored,
         Result,
         TrainFacts,
+        ValidatedRow,
     )
 
 INPUTS: Final[Name[Inputs]] = Name(
@@ -24,6 +25,8 @@ INPUTS: Final[Name[Inputs]] = Name(
 FACTS: Final[Name[TrainFacts]] = Name("train.json")  # what a finished training says of itself
 # latency and the like, of a finished evaluation
 MEASUREMENTS: Final[Name[Measurements]] = Name("measurements.json")
+# the answers to the validation side, judged
+VALIDATED: Final[Name[ValidatedRow]] = Name("validated.jsonl")
 RESULT: Final[Name[Result]] = Name("result.json")  # the record of a finished stage, written last
 REQUEST: Final[Name[Request]] = Name("request.json")  # what a rescore is asked for
 ROWS: Final[Name[Rescored]] = Name("rows.json")  # what a rescore answers

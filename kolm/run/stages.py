@@ -1,4 +1,4 @@
-"""Run: the two stages of a compile, and the key over what each one's result depends on.
+"""Run: the stages of a compile and of a sweep, and the key over what each one's result depends on.
 
 A result is found by its key, not by the lock that asked for it: a changed floor, name, price or
 `publish` is in no key, so nothing is trained or answered again for it. The reasons are in
@@ -18,7 +18,7 @@ from kolm.errors import KolmError
 from kolm.format import names
 from kolm.format.seeds import training_facts, training_root
 from kolm.run import folder as files
-from kolm.run.names import FACTS, HOLD, MEASUREMENTS, RESULT
+from kolm.run.names import FACTS, HOLD, MEASUREMENTS, RESULT, VALIDATED
 
 if TYPE_CHECKING:
     from kolm.records.documents import Lock
@@ -46,7 +46,8 @@ TRAIN: Final = Stage(
     (names.WEIGHTS, names.CONFIG, names.MODULES, names.EXAMPLES, names.TRACE, FACTS),
 )
 EVALUATE: Final = Stage("evaluate", (names.PREDICTIONS, MEASUREMENTS))
-STAGES: Final = {stage.name: stage for stage in (TRAIN, EVALUATE)}
+VALIDATE: Final = Stage("validate", (VALIDATED,))  # of a sweep: the validation side alone
+STAGES: Final = {stage.name: stage for stage in (TRAIN, EVALUATE, VALIDATE)}
 
 
 def train_key(lock: Lock) -> Digest:
@@ -54,13 +55,14 @@ def train_key(lock: Lock) -> Digest:
     return _key(TRAIN, {**training_facts(lock), "environment": lock["environment"]["class"]})
 
 
-def evaluate_key(lock: Lock, *, weights: Digest, cases: Digest) -> Digest:
+def evaluate_key(lock: Lock, *, weights: Digest, cases: Digest, stage: Stage = EVALUATE) -> Digest:
     """The key of an evaluation.
 
     Args:
         lock: says how answers are made and judged; floors and price are applied afterwards.
         weights: digest of the adapter's tensors.
         cases: digest of evalcases.jsonl.
+        stage: what is asked: the eval cases beside the controls, or the validation side.
     """
     how = {name: value for name, value in lock["evaluation"].items() if name not in _JUDGED_LATER}
     facts = {
@@ -70,7 +72,7 @@ def evaluate_key(lock: Lock, *, weights: Digest, cases: Digest) -> Digest:
         "environment": lock["environment"]["class"],
         "evaluation": how,
     }
-    return _key(EVALUATE, facts)
+    return _key(stage, facts)
 
 
 def record(stage: Stage, folder: Path) -> None:
@@ -134,6 +136,7 @@ def _key_of_inputs(stage: Stage, folder: Path) -> Digest:
         lock,
         weights=digest.of_bytes(files.read(adapter, names.WEIGHTS)),
         cases=digest.of_bytes(files.read(folder, names.CASES)),
+        stage=stage,
     )
 
 

@@ -18,6 +18,7 @@ from kolm.digest import Digest
 from kolm.encode.encoder import Encoder
 from kolm.encode.kept_features import KeptFeatures
 from kolm.encode.pictures import PictureReader, Pictures
+from kolm.encode.recording import record_tower
 from kolm.errors import Unreadable
 from kolm.events import Reporter
 from kolm.format import adapter_config, names
@@ -25,7 +26,7 @@ from kolm.models.base import LoadedBase, load_base, quantised
 from kolm.run import folder as files
 from kolm.run.names import CHECKPOINTS, FACTS
 from kolm.sign.predicates import instant
-from kolm.train import evidence, survey, vision
+from kolm.train import evidence, survey
 from kolm.train.checkpoints import CheckpointFolder, encode_tensors
 from kolm.train.loop import Took, run
 from kolm.train.plan import TrainPlan, read_plan
@@ -137,7 +138,7 @@ def _pictures(
         return reader.shown_together
     examples = [example for split in splits for example in split.examples]
     folder, budget_bytes = inputs.places.features, inputs.places.features_bytes
-    return vision.record_tower(
+    return record_tower(
         base.forward,
         reader,
         examples,

@@ -16,6 +16,7 @@ CASES: dict[str, tuple[str, ...]] = {
     "capture template": (".", "--prompt", "what?"),
     "check": (),
     "compile": (),
+    "sweep": ("--grid", "rank=4,8"),
     "verify": ("toy.kolm",),
     "inspect": ("toy.kolm",),
     "eval": ("toy.kolm", "--captures", "captures"),

@@ -103,6 +103,32 @@ def _replace_models(parts: BundleParts, monkeypatch: pytest.MonkeyPatch) -> None
         scored = {**common, "kscore": {**kscore, "pack": pack}}
         return SimpleNamespace(bundle=bundle, **scored)
 
+    def sweep(spec: Any, grid: Any, *, reporter: Any, **_: Any) -> Any:
+        from kolm.actions.sweep_files import Written
+        from kolm.actions.sweep_results import PointResult, Scores
+        from kolm.actions.sweep_table import rank
+
+        reporter.noted("sweeping")
+        results = [
+            PointResult(
+                number=number,
+                settings=(("train.method.rank", str(value)),),
+                label=f"rank {value}",
+                steps=4,
+                trained_numbers=100 * value,
+                loss="0.5",
+                curve=((4, "0.5"),),
+                scores=Scores((1_000_000, 0), 2),
+                state=parts.content_id(),
+            )
+            for number, value in enumerate(grid["train.method.rank"], start=1)
+        ]
+        planned = SimpleNamespace(lock=parts.lock, cases=b"{}\n{}\n", points=results)
+        files = Written(*map(Path, ("table.md", "table.csv", "loss.svg", "kolm.best.yaml")))
+        return SimpleNamespace(
+            planned=planned, table=rank(results), files=files, jobs=None, missing=()
+        )
+
     def run(bundle: Path, *, reporter: Any, **_: Any) -> Any:
         return RunAnswer(
             content_id=common["content_id"], text="red", tokens=2, finish="stop", cut_tokens=0
@@ -115,6 +141,7 @@ def _replace_models(parts: BundleParts, monkeypatch: pytest.MonkeyPatch) -> None
     for name, stand_in in (
         ("compile", compile_),
         ("evaluate_bundle", evaluate_bundle),
+        ("sweep", sweep),
         ("run", run),
         ("check", check),
     ):

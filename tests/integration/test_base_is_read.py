@@ -91,7 +91,7 @@ def test_a_child_does_not_train_on_another_base_than_was_measured(
     places = files.Places(
         base=settled.base.folder, captures=settled.store_folder, base_stamp=settled.stamp
     )
-    stages.write_inputs(run, settled, places)
+    stages.write_inputs(run, settled.snapshot.files(), settled.lock, places)
     os.utime(tmp_path / "base" / "config.json")
     monkeypatch.setattr(profile, "check_environment", lambda *_, **__: None)
     measured = arithmetic.Arithmetic("cpu", "", digest.EMPTY, bfloat16=True, accelerator=None)

@@ -180,3 +180,14 @@ def test_places_come_back_and_relative_ones_start_at_the_folder(tmp_path: Path) 
     files.write_places(tmp_path / "run", places)
     found = files.read_places(tmp_path / "run")
     assert found == places._replace(adapter=tmp_path / "run" / "../train-0")
+
+
+def test_answers_to_the_validation_side_are_not_taken_for_an_evaluation(
+    trained: tuple[Path, dict[str, Any]],
+) -> None:
+    _, lock = trained
+    facts: Any = {"weights": OTHER, "cases": OTHER}
+    one = stages.evaluate_key(lock, **facts)
+    other = stages.evaluate_key(lock, **facts, stage=stages.VALIDATE)
+    assert one != other
+    assert stages.VALIDATE.folder_name(other).startswith("validate-")

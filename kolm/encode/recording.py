@@ -1,4 +1,4 @@
-"""Train: what the frozen tower gives for every image of a run, recorded before it begins."""
+"""Encode: what the frozen tower gives for every image of a run, recorded before it begins."""
 
 from __future__ import annotations
 
