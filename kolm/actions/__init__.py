@@ -17,19 +17,21 @@ if TYPE_CHECKING:
     from kolm.actions.checking import check
     from kolm.actions.compiling import compile_bundle
     from kolm.actions.evaluating import evaluate_bundle
+    from kolm.actions.reporting import report
     from kolm.actions.running import load, run
     from kolm.actions.sweeping import sweep
     from kolm.actions.verification import verify
 
     compile = compile_bundle  # noqa: A001 - the product's verb
 
-__all__ = ["check", "compile", "evaluate_bundle", "load", "run", "sweep", "verify"]
+__all__ = ["check", "compile", "evaluate_bundle", "load", "report", "run", "sweep", "verify"]
 
 _PLACES = {
     "check": ("checking", "check"),
     "compile": ("compiling", "compile_bundle"),
     "evaluate_bundle": ("evaluating", "evaluate_bundle"),
     "load": ("running", "load"),
+    "report": ("reporting", "report"),
     "run": ("running", "run"),
     "sweep": ("sweeping", "sweep"),
     "verify": ("verification", "verify"),

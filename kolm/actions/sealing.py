@@ -120,7 +120,7 @@ def _eval_images(prepared: Prepared) -> dict[str, Source]:
         file for row in prepared.snapshot.rows if row.split == "eval" for file, *_ in row.images
     }
     with CaptureStore.open_to_read(prepared.store_folder) as store:
-        return {f"evalimage-{digest.hex_of(f)}": store.blobs.path(f) for f in sorted(files)}
+        return {names.eval_image(f): store.blobs.path(f) for f in sorted(files)}
 
 
 def pack_root(snapshot_lines: Sequence[bytes]) -> Digest:

@@ -135,7 +135,7 @@ TABLE: Final = (
         several=True,
     ),
     MemberKind(
-        name=r"evalimage-[0-9a-f]{64}",
+        name=names.EVAL_IMAGE + "[0-9a-f]{64}",
         media_type="application/vnd.kolm.evalimage.v1",
         content=ContentKind.IMAGE,
         limit=limits.IMAGE_BYTES,

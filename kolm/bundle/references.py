@@ -188,16 +188,15 @@ def images_are_the_cases(documents: Documents) -> Iterator[KolmError]:
     """Every picture of the eval side under its own digest, if the lock publishes them."""
     published = documents.document(LOCK)["publish"]["images"]
     expected = {
-        f"evalimage-{digest.hex_of(image['file'])}"
+        names.eval_image(image["file"])
         for row in (documents.rows(names.LINES) if published else ())
         if row["split"] == "eval"
         for image in row["images"]
     }
-    yield from _exactly(documents, "evalimage-", expected, "publish.images and the snapshot")
+    yield from _exactly(documents, names.EVAL_IMAGE, expected, "publish.images and the snapshot")
     for name in sorted(expected):
         if name in documents:
-            found = digest.hex_of(documents.digest_of(name))
-            yield from _same(name, name, f"evalimage-{found}")
+            yield from _same(name, name, names.eval_image(documents.digest_of(name)))
 
 
 def _exactly(

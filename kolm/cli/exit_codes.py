@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 from enum import IntEnum
+from typing import TYPE_CHECKING
 
 from kolm import errors
+
+if TYPE_CHECKING:
+    from kolm.records.verification import Verification
 
 
 class ExitCode(IntEnum):
@@ -53,6 +57,16 @@ def code_of(error: errors.KolmError) -> ExitCode:
         if isinstance(error, family):
             return code
     return ExitCode.BUG
+
+
+def of_audit(report: Verification) -> ExitCode:
+    """The exit code of an audit: its overall answer."""
+    from kolm.records.verification import Verdict
+
+    return {
+        Verdict.OK: ExitCode.DONE,
+        Verdict.FAILED: ExitCode.NO,
+    }.get(report.conclusions.overall.verdict, ExitCode.COULD_NOT_LOOK)
 
 
 def code_of_family(name: str) -> ExitCode:

@@ -21,18 +21,11 @@ from kolm.records.verification import (
     Verdict,
     Verification,
 )
+from kolm.verify.gaps import gaps
 
 WIDTH = 80
 _WRONG_SHOWN = 2  # checks; -v shows the others
 _LABEL = 15
-
-# What each option of `kolm verify` adds; the numbers are the checks that answer then.
-_OPTIONS = (
-    ("--base", ("V40", "V41", "V42", "V43"), "that the base on your machine is the pinned one"),
-    ("--rescore N", ("V46", "V55"), "that answers and lengths are the recorded ones"),
-    ("--captures", ("V47", "V48", "V49"), "that the pictures are those of the digests"),
-    ("", ("V51", "V53"), "that training ran as the trace says"),
-)
 
 
 def summarise(report: Verification, *, paint: Paint) -> str:
@@ -124,12 +117,9 @@ def _basis(checks: Sequence[CheckResult]) -> Iterator[str]:
 
 def _gaps(checks: Sequence[CheckResult]) -> Iterator[str]:
     """What nobody looked at, in words, with the option that would."""
-    verdicts = {check.id: check.verdict for check in checks}
     yield "This does not show:"
-    for option, numbers, gap in _OPTIONS:
-        if any(verdicts.get(number) is Verdict.NOT_CHECKED for number in numbers):
-            yield f"  {gap.ljust(50)}{option or 'no replay in this version'}"
-    yield f"  {'how good the answers are beyond these cases'.ljust(50)}kolm eval"
+    for gap in gaps(checks):
+        yield f"  {gap.what.ljust(50)}{gap.option or 'no replay in this version'}"
 
 
 def _wrong(report: Verification, paint: Paint) -> Iterator[str]:

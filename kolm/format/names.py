@@ -43,3 +43,9 @@ TRACE: Final[Name[TraceRow]] = Name("trace.jsonl")
 PREDICTIONS: Final[Name[PredictionsRow]] = Name("predictions.jsonl")
 EVALUATION: Final[Name[Evaluation]] = Name("evaluation.json")
 CARD: Final = "README.md"
+EVAL_IMAGE: Final = "evalimage-"
+
+
+def eval_image(file: str) -> str:
+    """The member that a picture of the eval side is published as, by the digest of its file."""
+    return EVAL_IMAGE + file.removeprefix("sha256:")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from kolm.cli import output
-from kolm.cli.exit_codes import ExitCode
+from kolm.cli.exit_codes import ExitCode, of_audit
 from kolm.cli.options import TRUST
 
 if TYPE_CHECKING:
@@ -63,7 +63,7 @@ def command(bundle: Path, rescore: int | None, wanted: str | None, **asked: Any)
         lambda: _for_people(report, out),
         brief=report.conclusions.overall.verdict,
     )
-    code = _exit_code(report)
+    code = of_audit(report)
     if code is not ExitCode.DONE:
         raise click.exceptions.Exit(code)
 
@@ -86,15 +86,6 @@ def _content_id(text: str) -> Digest:
             expected="a CID (bafkrei…) or sha256: and 64 hex digits",
             found=text[:80],
         ) from error
-
-
-def _exit_code(report: Verification) -> ExitCode:
-    from kolm.records.verification import Verdict
-
-    return {
-        Verdict.OK: ExitCode.DONE,
-        Verdict.FAILED: ExitCode.NO,
-    }.get(report.conclusions.overall.verdict, ExitCode.COULD_NOT_LOOK)
 
 
 def _for_people(report: Verification, out: output.Output) -> str:

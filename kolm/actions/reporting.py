@@ -1,0 +1,104 @@
+"""The compositions: a bundle and what an audit finds of it, as one page to read and to file."""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from kolm import outputs
+from kolm.actions.signing import Trust
+from kolm.actions.verification import verify
+from kolm.bundle.container import open_container
+from kolm.bundle.reader import Bundle
+from kolm.digest import Digest
+from kolm.format.names import eval_image
+from kolm.records.verification import Verification
+from kolm.report.facts import Facts, Pictures
+from kolm.report.page import render
+from kolm.verify.policy import Demands
+
+if TYPE_CHECKING:
+    from kolm.capture.store import CaptureStore
+
+
+class Report:
+    """A page, and the audit that it shows. A notebook shows the page itself.
+
+    Attributes:
+        audit: what was found.
+        page: the bytes of the HTML file.
+    """
+
+    def __init__(self, audit: Verification, page: bytes) -> None:
+        self.audit = audit
+        self.page = page
+
+    def write(self, target: str | Path, *, force: bool = False) -> None:
+        """Write the page, whole or not at all.
+
+        Raises:
+            Usage: ``E_TARGET_EXISTS``.
+        """
+        outputs.write(Path(target), self.page, force=force)
+
+    def _repr_html_(self) -> str:
+        """The page in a frame of its own, so that neither its style nor its texts leave it."""
+        source = html.escape(self.page.decode("utf-8"))
+        return (
+            f'<iframe sandbox srcdoc="{source}" style="width:100%;height:40rem;border:0"></iframe>'
+        )
+
+
+def report(
+    bundle: str | Path,
+    *,
+    policy: Demands = None,
+    trust: Trust = None,
+    base: str | Path | None = None,
+    captures: str | Path | None = None,
+    now: datetime | None = None,
+) -> Report:
+    """Audit a bundle and show it on one page.
+
+    Args:
+        bundle: the file; it is read once, and what is audited is what is shown.
+        policy: what is demanded: a policy or its file; without one the built-in policy.
+        trust: whose keys are believed: a store or its file; without one this user's own.
+        base: as in `verify`.
+        captures: folder of a capture store, for the audit and for pictures that the bundle does
+            not publish.
+        now: the time that the page carries; without one the clock's.
+
+    Raises:
+        Unreadable, Refused: it is not an intact bundle; `kolm verify` says why in full.
+    """
+    container = open_container(Path(bundle))
+    opened = Bundle.of(container)
+    audit = verify(container, policy=policy, trust=trust, base=base, captures=captures, now=now)
+    with _pictures(opened, captures) as pictures:
+        return Report(audit, render(Facts(opened, audit, pictures)))
+
+
+@contextmanager
+def _pictures(opened: Bundle, captures: str | Path | None) -> Iterator[Pictures]:
+    if captures is None:
+        yield lambda file: _published(opened, file)
+        return
+    from kolm.capture.store import CaptureStore
+
+    with CaptureStore.open_to_read(Path(captures)) as store:
+        yield lambda file: _published(opened, file) or _held(store, file)
+
+
+def _published(opened: Bundle, file: str) -> bytes | None:
+    name = eval_image(file)
+    return bytes(opened.member(name)) if name in opened.names else None
+
+
+def _held(store: CaptureStore, file: str) -> bytes | None:
+    name = Digest(file)
+    return store.read_image(name) if store.blobs.has(name) else None

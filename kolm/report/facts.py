@@ -1,0 +1,103 @@
+"""Report: what the page is made of: an intact bundle, its audit, and pictures that may be shown."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from functools import cached_property
+from typing import TYPE_CHECKING, NamedTuple, cast
+
+from kolm import canonical, digest
+from kolm.bundle.reader import Bundle
+from kolm.errors import KolmError
+from kolm.format import names
+from kolm.records.verification import Verification
+from kolm.sign.envelope import open_envelope
+from kolm.sign.predicates import KSCORE, PROVENANCE
+from kolm.sign.statement import Statement, parse
+
+if TYPE_CHECKING:
+    from kolm.records.documents import Capture, Evaluation, Kscore, Lock, PredictionsRow, Receipt
+
+# The bytes of a picture by the digest of its file; None where it may not be shown or is not there.
+Pictures = Callable[[str], bytes | None]
+
+
+class Signed(NamedTuple):
+    """What a claim says, and in whose name: None where the signature was not checked."""
+
+    statement: Statement
+    keyid: str
+    by: str | None
+
+
+class Case(NamedTuple):
+    """An eval case with what was answered."""
+
+    capture: Capture
+    answers: PredictionsRow
+
+
+class Facts:
+    """Everything that a section may show.
+
+    Args:
+        bundle: intact; whether what it says is so is the audit's answer.
+        audit: of this very bundle.
+        pictures: those that may be shown.
+    """
+
+    def __init__(self, bundle: Bundle, audit: Verification, pictures: Pictures) -> None:
+        self.bundle = bundle
+        self.audit = audit
+        self.pictures = pictures
+
+    @property
+    def receipt(self) -> Receipt:
+        """The receipt."""
+        return self.bundle.receipt
+
+    @cached_property
+    def lock(self) -> Lock:
+        """The lock."""
+        return self.bundle.document(names.LOCK)
+
+    @cached_property
+    def evaluation(self) -> Evaluation:
+        """The evaluation."""
+        return self.bundle.document(names.EVALUATION)
+
+    @cached_property
+    def claims(self) -> tuple[Signed, ...]:
+        """The claims that can be read, in the order of the file; the audit names the others."""
+        names_of = {signer.keyid: signer.name for signer in self.audit.signers}
+        found = []
+        for number, data in enumerate(self.bundle.claims):
+            try:
+                envelope = open_envelope(data, where=f"claim {number}")
+                statement = parse(envelope.payload, where=f"claim {number}")
+            except KolmError:
+                continue
+            found.append(Signed(statement, envelope.keyid, names_of.get(envelope.keyid)))
+        return tuple(found)
+
+    @property
+    def kscores(self) -> Iterator[tuple[Signed, Kscore]]:
+        """The K-scores with who states them."""
+        for claim in self.claims:
+            if score := claim.statement.of(KSCORE):
+                yield claim, score
+
+    @property
+    def provenances(self) -> Iterator[Signed]:
+        """The claims of those who compiled it."""
+        return (claim for claim in self.claims if claim.statement.of(PROVENANCE))
+
+    def cases(self) -> Iterator[Case]:
+        """The eval cases with their answers; none where the bundle does not publish its texts."""
+        if names.CASES not in self.bundle.names:
+            return
+        answers = {row["case"]: row for row in self.bundle.rows(names.PREDICTIONS)}
+        data = self.bundle.member(names.CASES)
+        for _, line, row in canonical.read_lines(data, where=names.CASES):
+            if (found := answers.get(digest.of_bytes(line))) is not None:
+                yield Case(cast("Capture", row), found)

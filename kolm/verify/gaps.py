@@ -1,0 +1,43 @@
+"""Verify: what an audit did not look at, in words, with the option that would."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import NamedTuple
+
+from kolm.records.verification import CheckResult, Verdict
+
+
+class Gap(NamedTuple):
+    """Something that an audit does not show.
+
+    Attributes:
+        what: in words.
+        option: of `kolm verify` that would show it, or what would; None where nothing does.
+    """
+
+    what: str
+    option: str | None
+
+
+# What each option of `kolm verify` adds; the numbers are the checks that answer then.
+_OPTIONS = (
+    ("--base", ("V40", "V41", "V42", "V43"), "that the base on your machine is the pinned one"),
+    ("--rescore N", ("V46", "V55"), "that answers and lengths are the recorded ones"),
+    ("--captures", ("V47", "V48", "V49"), "that the pictures are those of the digests"),
+    (None, ("V51", "V53"), "that training ran as the trace says"),
+)
+_BEYOND = Gap("how good the answers are beyond these cases", "kolm eval")
+
+
+def gaps(checks: Iterable[CheckResult]) -> list[Gap]:
+    """What nobody looked at in this audit, and what no audit of a bundle can show."""
+    verdicts = {check.id: check.verdict for check in checks}
+    return [
+        *(
+            Gap(what, option)
+            for option, numbers, what in _OPTIONS
+            if any(verdicts.get(number) is Verdict.NOT_CHECKED for number in numbers)
+        ),
+        _BEYOND,
+    ]
