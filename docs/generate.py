@@ -81,7 +81,9 @@ def families_page() -> str:
         "The tables of [roles](roles.md). Stacks list a block's linear layers as `parent.leaf`.",
         "## Shown of each",
         "On a tiny base of its real classes, with random weights; names also at the default sizes:",
-        "\n".join(_shown_of_each()),
+        "\n".join(_shown_of_each("EVERY", "FAMILIES")),
+        "And of each that takes pictures:",
+        "\n".join(_shown_of_each("SEEING")),
         *(_family_part(table) for table in FAMILIES.values()),
         "## Refused by name",
         "| type | why | instead |\n|---|---|---|\n"
@@ -89,19 +91,20 @@ def families_page() -> str:
     ]) + "\n"  # fmt: skip
 
 
-def _shown_of_each() -> Iterator[str]:
-    """What the contract tests of families hold, by the names of the tests."""
+def _shown_of_each(*marks: str) -> Iterator[str]:
+    """What the contract tests of families with these marks hold, by the names of the tests."""
     for path in sorted((ROOT / "tests" / "contract").glob("test_*.py")):
         for part in ast.parse(path.read_text()).body:
-            if isinstance(part, ast.FunctionDef) and _is_of_each_family(part, path.name):
+            if isinstance(part, ast.FunctionDef) and _is_of_each(marks, part, path.name):
                 yield f"- {part.name.removeprefix('test_').replace('_', ' ')} (`{path.name}`)"
 
 
-def _is_of_each_family(test: ast.FunctionDef, file: str) -> bool:
-    """Whether it runs for every family: by its parameters, or by the fixture of its file."""
+def _is_of_each(marks: tuple[str, ...], test: ast.FunctionDef, file: str) -> bool:
+    """Whether it runs for every family of a kind: by its parameters, or its file's fixture."""
     said = " ".join(map(ast.unparse, test.decorator_list))
-    worlds = file == "test_family_forward.py" and any(a.arg == "world" for a in test.args.args)
-    return test.name.startswith("test_") and (worlds or "EVERY" in said or "FAMILIES" in said)
+    fixtures = {"world": "EVERY", "seeing": "SEEING"} if file == "test_family_forward.py" else {}
+    own = {fixtures.get(argument.arg) for argument in test.args.args}
+    return test.name.startswith("test_") and any(mark in said or mark in own for mark in marks)
 
 
 def _family_part(table: Family) -> str:
@@ -116,8 +119,8 @@ def _family_part(table: Family) -> str:
     rows = [
         *((role.value, names(prefixes)) for role, prefixes in table.prefixes.items()),
         ("language stack", stack(table.language)),
-        ("vision stack", stack(table.vision)),
-        ("trained whole", names(table.projector_modules)),
+        ("vision stack", stack(table.vision) if table.vision else "none: it reads text alone"),
+        *[("trained whole", names(table.projector_modules)) for _ in table.projector_modules[:1]],
         *[("stays frozen", names(table.bare)) for _ in table.bare[:1]],
         *((f"`{memory}` also as", names(also)) for memory, also in table.spellings.items()),
         *((f"`{name}` may share", names([other])) for name, other in table.aliases.items()),
@@ -132,7 +135,7 @@ def _family_part(table: Family) -> str:
             ("template", "kolm's own where the base's cannot be trained on")
             for _ in table.training_templates[:1]
         ],
-        ("taps", " ".join((table.taps.__doc__ or "").split())),
+        *[("taps", " ".join((table.taps.__doc__ or "").split())) for _ in [table.vision] if _],
         ("unreachable", " ".join((table.unreachable.__doc__ or "none").split())),
         ("licences", table.license_note),
         ("papers", ", ".join(table.papers)),

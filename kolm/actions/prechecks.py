@@ -129,6 +129,12 @@ def _base(ahead: Ahead) -> Iterator[Found]:
     """The base, whose files were looked at before it was measured."""
     parameters = ahead.lock["base"]["parameters"]
     yield ok("base", f"{ahead.prepared.base.id}: {parameters:,} parameters")
+    if not roles.family(ahead.lock["base"]["family"]).takes_pictures:
+        yield ok(
+            "base",
+            "it reads text alone: no vision tower, no projector, no blind run and no floor "
+            "above one (evaluation.floors.above_blind does not apply)",
+        )
 
 
 def _projector(ahead: Ahead) -> Iterator[Found]:
@@ -231,7 +237,7 @@ def _examples(ahead: Ahead) -> Iterator[Found]:
             f"{counted(seen.examples, 'example')} of at most {seen.longest_tokens} tokens, "
             f"{seen.epochs_permille / 1000:.2f} epochs in {counted(plan.schedule.steps, 'step')}",
         )
-        if seen.without_images:
+        if seen.without_images and roles.family(ahead.lock["base"]["family"]).takes_pictures:
             message = f"{counted(seen.without_images, 'example')} without an image"
             yield warning("train side", message)
 
@@ -287,7 +293,7 @@ def _shapes(ahead: Ahead) -> Iterator[Found]:
 def _settings(ahead: Ahead) -> Iterator[Found]:
     """Settings that a person may regret: far from what the base was measured with, or costly."""
     train = ahead.lock["train"]
-    if not train["freeze"]["vision"]:
+    if train["freeze"]["vision"] is False:
         yield warning(
             "settings",
             "the vision tower is adapted too (train.freeze.vision): it runs in every step, and the "

@@ -16,7 +16,7 @@ from kolm.actions.measuring import measure
 from kolm.actions.signing import Trust
 from kolm.actions.usable import demand_usable
 from kolm.bundle import base_root
-from kolm.bundle.container import open_container
+from kolm.bundle.container import Container, open_container
 from kolm.bundle.reader import Bundle
 from kolm.capture import images as pictures
 from kolm.digest import Digest
@@ -69,13 +69,15 @@ class LoadedBundle:
         """Answer one prompt about one image or several, greedily, as the evaluation did.
 
         Args:
-            image: a path, bytes, base64, a data URI, a PIL image, or a list of these.
+            image: a path, bytes, base64, a data URI, a PIL image, or a list of these; None for no
+                image, as a base that reads text alone takes none.
             prompt: what is asked.
 
         Raises:
-            Refused: an image cannot be read, or the prompt does not fit.
+            Refused: an image cannot be read, or the prompt does not fit; ``E_ENCODE_NO_PICTURES``.
         """
-        data = [_read_image(one) for one in (image if isinstance(image, list) else [image])]
+        shown = [] if image is None else image if isinstance(image, list) else [image]
+        data = [_read_image(one) for one in shown]
         capture = _as_capture(data, prompt)
         by_digest = {pictures.inspect(d).file: d for d in data}
         session = self._session
@@ -122,8 +124,29 @@ def load(
         Unreadable: something that decides could not be looked at, such as an unknown signer.
         Lacking: the train extra is not installed, or the device is not here or too small.
     """
-    told = reporter or Silent()
-    container = open_container(Path(bundle))
+    return _load(
+        open_container(Path(bundle)),
+        base=base,
+        trust=trust,
+        policy=policy,
+        allow_below_gate=allow_below_gate,
+        device=device,
+        spread=spread,
+        told=reporter or Silent(),
+    )
+
+
+def _load(
+    container: Container,
+    *,
+    base: str | Path | None,
+    trust: Trust,
+    policy: Demands,
+    allow_below_gate: bool,
+    device: str,
+    spread: bool,
+    told: Reporter,
+) -> LoadedBundle:
     opened = Bundle.of(container)
     lock = opened.document(LOCK)
     folder = base_folder(lock, base)
@@ -164,7 +187,7 @@ def load(
 def run(
     bundle: str | Path,
     *,
-    images: Sequence[str | Path],
+    images: Sequence[str | Path] = (),
     prompt: str,
     base: str | Path | None = None,
     trust: Trust = None,
@@ -177,27 +200,44 @@ def run(
     """One answer from a bundle: verify, load, ask.
 
     Raises:
+        Usage: ``E_RUN_NO_IMAGE`` and ``E_RUN_IMAGE``: no image for a base that takes pictures, or
+            one for a base that reads text alone.
         KolmError: as `load` and `LoadedBundle.answer`.
     """
-    if not images:
-        raise Usage("E_RUN_NO_IMAGE", "no image was given", hint="add --image FILE")
     asked = [Path(image) for image in images]
     for path in (Path(bundle), *asked):
         system.demand_there(path)
     # A missing image, or a prompt that is no text, should not cost a load.
     data = [_read_image(path) for path in asked]
     _as_capture(data, prompt)
-    loaded = load(
-        bundle,
+    container = open_container(Path(bundle))
+    _demand_images(Bundle.of(container).document(LOCK), len(data))
+    loaded = _load(
+        container,
         base=base,
         trust=trust,
         policy=policy,
         allow_below_gate=allow_below_gate,
         device=device,
         spread=spread,
-        reporter=reporter,
+        told=reporter or Silent(),
     )
     return loaded.answer(data, prompt)
+
+
+def _demand_images(lock: Lock, count: int) -> None:
+    """Refuse what the bundle's base, as its lock has it, could not be asked."""
+    reads_text_alone = lock["train"]["freeze"]["vision"] is None
+    if count and reads_text_alone:
+        raise Usage(
+            "E_RUN_IMAGE",
+            "the base of this bundle reads text alone",
+            where="--image",
+            found=f"{count} given, for a {lock['base']['family']}",
+            hint="leave --image out",
+        )
+    if not count and not reads_text_alone:
+        raise Usage("E_RUN_NO_IMAGE", "no image was given", hint="add --image FILE")
 
 
 def _wanted(device: str, lock: Lock) -> Sequence[str]:

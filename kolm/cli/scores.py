@@ -25,7 +25,7 @@ def score_lines(evaluation: Evaluation, kscore: Kscore, out: Output) -> list[str
     span = f"95 % {interval['low']} to {interval['high']}"
     controls = (
         ("base", evaluation["base"]["accuracy"]),
-        ("without the picture", evaluation["blind"]["accuracy"]),
+        *[("without the picture", b["accuracy"]) for b in [evaluation["blind"]] if b],
         ("most frequent answer", evaluation["majority"]["accuracy"]),
     )
     lines = [
@@ -37,7 +37,7 @@ def score_lines(evaluation: Evaluation, kscore: Kscore, out: Output) -> list[str
         cut = f"{evaluation['cut_prompts']} prompts were cut to fit the budget of tokens"
         lines.append(f"{out.paint('note', 'warn')}       {cut}")
     gate = kscore["gate"]
-    held: list[tuple[str, str | None, str, bool | None]] = [
+    held: list[tuple[str, str | None, str | None, bool | None]] = [
         (f["name"], f["demanded"], f["observed"], f["passed"]) for f in evaluation["floors"]
     ]
     held.append(("K-score", gate["k"], kscore["composite"], gate["k_passed"]))
@@ -45,8 +45,10 @@ def score_lines(evaluation: Evaluation, kscore: Kscore, out: Output) -> list[str
 
 
 def _floor_line(
-    name: str, demanded: str | None, observed: str, passed: bool | None, out: Output
+    name: str, demanded: str | None, observed: str | None, passed: bool | None, out: Output
 ) -> str:
+    if observed is None:
+        return f"  {out.paint('none  ', 'warn')} {name:24} not applicable: no blind run"
     marks = {True: ("ok    ", "good"), False: ("FAILED", "bad"), None: ("off   ", "warn")}
     text, style = marks[passed]
     wanted = "nothing" if demanded is None else demanded

@@ -34,7 +34,7 @@ SECTIONS = (
             ("inspect", "Show what a bundle holds and claims, without running anything."),
             ("report", "Write what an audit finds of a bundle as one page of HTML."),
             ("eval", "Score a bundle on your own captures, as a signed claim."),
-            ("run", "Answer one prompt about an image with a bundle."),
+            ("run", "Answer one prompt with a bundle, about images where it takes any."),
         ),
     ),
     Section(

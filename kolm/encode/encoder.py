@@ -100,9 +100,10 @@ class Encoder:
             The example, or the reason why the capture cannot be trained on.
 
         Raises:
-            Refused: the template, the tokenizer or the image numbers do not fit the capture.
+            Refused: the template, the tokenizer or the image numbers do not fit the capture, or it
+                has images and the base takes none (``E_ENCODE_NO_PICTURES``).
         """
-        blocks = _images_in_order(capture)
+        blocks = self._images(capture)
         if len(blocks) > self._max_images:
             return Dropped(position=position, reason=DropReason.TOO_MANY_IMAGES)
         skeleton = self._skeleton(capture)
@@ -125,7 +126,7 @@ class Encoder:
             Refused: as `encode`, or the prompt does not fit (``E_ENCODE_PROMPT_TOO_LONG``), or
                 it has more images than the limit (``E_ENCODE_TOO_MANY_IMAGES``).
         """
-        blocks = _images_in_order(capture)
+        blocks = self._images(capture)
         if len(blocks) > self._max_images:
             raise Refused(
                 "E_ENCODE_TOO_MANY_IMAGES",
@@ -159,12 +160,31 @@ class Encoder:
         return len(self._texts.ids(text))
 
     def _skeleton(self, capture: Capture) -> Skeleton:
-        shape = shape_of(capture["messages"])
+        shape = shape_of(capture["messages"], joined=not self._pictures.table.takes_pictures)
         skeleton = self._skeletons.get(shape)
         if skeleton is None:
             skeleton = build_skeleton(self._pictures, self._template, shape)
             self._skeletons[shape] = skeleton
         return skeleton
+
+    def _images(self, capture: Capture) -> list[CaptureImage]:
+        """The images in the order in which the conversation shows them.
+
+        Raises:
+            Refused: ``E_ENCODE_NO_PICTURES``, the base reads text alone; a content block points
+                past the capture's images.
+        """
+        blocks = _images_in_order(capture)
+        if capture["images"] and not self._pictures.table.takes_pictures:
+            raise Refused(
+                "E_ENCODE_NO_PICTURES",
+                "the capture has a picture, and the base reads text alone",
+                where="messages",
+                expected="no picture",
+                found=f"{len(capture['images'])}, for a {self._pictures.table.model_type}",
+                hint="train such captures on a base with vision, or leave them out",
+            )
+        return blocks
 
     def _fit(
         self, capture: Capture, skeleton: Skeleton, stop: int
@@ -225,7 +245,7 @@ class Encoder:
         max_pixels: int | None = None,
     ) -> list[TokenRun]:
         """The token runs of the first `stop` pieces; with `apart`, prompt texts by themselves."""
-        texts = _texts_in_order(capture)
+        texts = _texts_in_order(capture, joined=not self._pictures.table.takes_pictures)
         return self._layout.runs(
             skeleton,
             stop,
@@ -292,13 +312,13 @@ class Encoder:
         )
 
 
-def _texts_in_order(capture: Capture) -> list[str]:
-    return [
-        block["text"]
+def _texts_in_order(capture: Capture, *, joined: bool) -> list[str]:
+    """The texts of all messages; `joined`, those of one message are one text."""
+    messages = [
+        [block["text"] for block in message["content"] if block["type"] == "text"]
         for message in capture["messages"]
-        for block in message["content"]
-        if block["type"] == "text"
     ]
+    return ["".join(own) for own in messages] if joined else [t for own in messages for t in own]
 
 
 def _images_in_order(capture: Capture) -> list[CaptureImage]:

@@ -40,9 +40,8 @@ _PROBE = " \n kolm probe \n "
 
 
 Shape = tuple[tuple[str, tuple[str, ...]], ...]
-# What every base can be asked: one question about a picture; and what a captured dialogue adds.
-_QUESTION: Shape = (("user", ("image", "text")), ("assistant", ("text",)))
-_DIALOGUE: Shape = (*_QUESTION, ("user", ("text",)), ("assistant", ("text",)))
+# What a captured dialogue adds to the one question that every base can be asked.
+_MORE: Shape = (("user", ("text",)), ("assistant", ("text",)))
 
 
 class PieceKind(StrEnum):
@@ -90,12 +89,23 @@ class Skeleton:
     stripped: frozenset[int]
 
 
-def shape_of(messages: Sequence[CaptureMessage]) -> Shape:
-    """The roles and kinds of content of a conversation, without its texts."""
+def shape_of(messages: Sequence[CaptureMessage], *, joined: bool = False) -> Shape:
+    """The roles and kinds of content of a conversation, without its texts.
+
+    Args:
+        messages: of the conversation.
+        joined: the texts of a message are one, as they are for a base that reads text alone.
+    """
     return tuple(
-        (message["role"], tuple(block["type"] for block in message["content"]))
+        (message["role"], ("text",) if joined else tuple(b["type"] for b in message["content"]))
         for message in messages
     )
+
+
+def _question(pictures: PictureProcessor) -> Shape:
+    """What every base can be asked: one question, about a picture where it takes any."""
+    asked = ("image", "text") if pictures.table.takes_pictures else ("text",)
+    return (("user", asked), ("assistant", ("text",)))
 
 
 def choose_template(pictures: PictureProcessor) -> str:
@@ -113,16 +123,16 @@ def choose_template(pictures: PictureProcessor) -> str:
         return templates[0]
     if not isinstance(own, str):
         raise _refused("the base has no chat template")
-    failures = []
-    for shape in (_DIALOGUE, _QUESTION):
+    failures, question = [], _question(pictures)
+    for shape in ((*question, *_MORE), question):
         try:
             build_skeleton(pictures, own, shape)
         except Refused as error:
             failures.append(error)
     if failures and templates:
-        prompt = _Template(pictures, own).prompt(_QUESTION)
+        prompt = _Template(pictures, own).prompt(question)
         for ours in templates:
-            if _Template(pictures, ours).prompt(_QUESTION) == prompt:
+            if _Template(pictures, ours).prompt(question) == prompt:
                 return ours
     if len(failures) == 2:
         raise failures[1]
@@ -150,8 +160,7 @@ def build_skeleton(pictures: PictureProcessor, source: str, shape: Shape) -> Ske
     """
     tokenizer = pictures.processor.tokenizer
     template = _Template(pictures, source)
-    messages = _with_slots(shape)
-    rendered, spans = template.render(messages)
+    rendered, spans = template.render(shape)
     names = list(map(str, pictures.control_tokens.values()))
     pieces, starts = _cut(rendered, names, pictures.placeholder, spans)
     _check_complete(pieces, shape)
@@ -183,13 +192,16 @@ class _Template:
         self._source = dated(source)
         special = pictures.processor.tokenizer.special_tokens_map
         self._names = {**special, **pictures.table.template_options}
+        # Templates of bases that read text alone take the content of a message as one text.
+        self._messages = _with_slots if pictures.table.takes_pictures else _as_texts
 
     def prompt(self, shape: Shape) -> str:
         """What is written before the last turn of a shape is answered."""
-        return self._run(_with_slots(shape)[:-1], prompting=True)[0]
+        return self._run(self._messages(shape)[:-1], prompting=True)[0]
 
-    def render(self, messages: list[dict[str, Any]]) -> tuple[str, list[tuple[int, int]]]:
+    def render(self, shape: Shape) -> tuple[str, list[tuple[int, int]]]:
         """The rendered text and one character span for each assistant turn."""
+        messages = self._messages(shape)
         turns = [i for i, message in enumerate(messages) if message["role"] == "assistant"]
         if not turns or turns[-1] != len(messages) - 1:
             raise _refused("a conversation must end with an assistant turn")
@@ -206,7 +218,7 @@ class _Template:
 
     def stripped(self, shape: Shape, rendered: str) -> frozenset[int]:
         """Numbers of the texts that the template trims; one that alters them is refused."""
-        probed, _ = self._run(_with_slots(shape, around=_PROBE))
+        probed, _ = self._run(self._messages(shape, around=_PROBE))
         slots = list(_SLOT_PATTERN.finditer(rendered))
         trimmed = frozenset(int(s.group(1)) for s in slots if _PROBE + s.group() not in probed)
 
@@ -281,11 +293,19 @@ def _with_slots(shape: Shape, around: str = "") -> list[dict[str, Any]]:
     return messages
 
 
+def _as_texts(shape: Shape, around: str = "") -> list[dict[str, Any]]:
+    """The same of messages that hold texts alone, each as one text."""
+    return [
+        {**message, "content": "".join(block["text"] for block in message["content"])}
+        for message in _with_slots(shape, around)
+    ]
+
+
 def _cut(
     rendered: str, names: list[str], placeholder: str, spans: list[tuple[int, int]]
 ) -> tuple[list[Piece], list[int]]:
     """Cut a rendered shape at its slots, control tokens and span borders."""
-    longest = sorted({*names, placeholder}, key=len, reverse=True)
+    longest = sorted({*names, placeholder} - {""}, key=len, reverse=True)
     pattern = re.compile("|".join([_SLOT_PATTERN.pattern, *map(re.escape, longest)]))
     borders = sorted({border for span in spans for border in span})
     pieces: list[Piece] = []

@@ -1,7 +1,8 @@
 """Evaluate: the three runs over all cases: the adapter, its base, and the adapter blind.
 
 The base shows what training bought. The blind run, where every picture is a uniform grey one of its
-size, shows that the pictures are used. The majority answer needs no model; kolm/score computes it.
+size, shows that the pictures are used; a base that takes no pictures has none. The majority answer
+needs no model; kolm/score computes it.
 """
 
 from __future__ import annotations
@@ -14,18 +15,17 @@ from kolm.evaluate.pictures import RecordedPictures, Shown
 from kolm.evaluate.plan import EvalBatch
 from kolm.evaluate.session import EvaluationSession
 from kolm.events import Reporter
-from kolm.score.evaluation import RUNS
 
 
 def answer_all(
     session: EvaluationSession, batches: Sequence[EvalBatch], folder: Path, reporter: Reporter
 ) -> dict[str, Answers]:
-    """The answers of all three runs; a run that `folder` already holds finished is not repeated."""
+    """The answers of all runs; a run that `folder` already holds finished is not repeated."""
     seen: RecordedPictures | None = None
     # Without a trained tower the adapter and the base see the same features.
-    shared = bool(session.sources.lock["train"]["freeze"]["vision"])
+    shared = session.sources.lock["train"]["freeze"]["vision"] is not False
     answers: dict[str, Answers] = {}
-    for run in RUNS:
+    for run in session.runs:
         found = load_partial(folder, run, session.sources.identity)
         if found is not None:
             reporter.noted(f"{run}: {len(found)} answers were already there")

@@ -26,7 +26,6 @@ from kolm.format.names import PREDICTIONS
 from kolm.records import kinds
 from kolm.run import folder as files
 from kolm.run.names import REQUEST, ROWS
-from kolm.score.evaluation import RUNS
 
 if TYPE_CHECKING:
     from kolm.run.documents import Rescored, RescoredRow
@@ -51,7 +50,7 @@ def rescore_folder(folder: Path, reporter: Reporter) -> None:
         plan_batches(session.prompts(), session.settings["batch_size"]),
         recorded_batches(predictions, chosen),
     )
-    rows = [row for name in RUNS for row in _answer(session, name, batches, reporter)]
+    rows = [row for name in session.runs for row in _answer(session, name, batches, reporter)]
     document: Rescored = {"rows": [row for row in rows if row["case"] in chosen]}
     files.write_document(folder, ROWS, document)
 

@@ -33,6 +33,7 @@ from kolm.models.library import quiet_library
 from kolm.records import kinds
 from kolm.run import folder as files
 from kolm.run.stages import evaluate_key
+from kolm.score.evaluation import Run, runs_of
 from kolm.store.blobs import BlobStore
 
 if TYPE_CHECKING:
@@ -68,6 +69,11 @@ class EvaluationSession:
         """The lock's ``evaluation`` object."""
         return self.sources.lock["evaluation"]
 
+    @property
+    def runs(self) -> tuple[Run, ...]:
+        """The runs that answer each case."""
+        return runs_of(pictures=self.base.pictures.table.takes_pictures)
+
     def prompts(self) -> list[Prompt]:
         """Every declared case as a prompt."""
         return encode_prompts(self.encoder, self.sources.captures)
@@ -98,7 +104,7 @@ class EvaluationSession:
 
     @contextlib.contextmanager
     def run(self, name: str) -> Iterator[None]:
-        """The state of the model in one of the three runs: the base answers without the adapter."""
+        """The state of the model in one of the runs: the base answers without the adapter."""
         if name == "base":
             with self.adapted.disable_adapter():
                 yield

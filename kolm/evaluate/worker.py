@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
 
 def evaluate_folder(folder: Path, reporter: Reporter) -> None:
-    """Answer every case of a run folder in all three runs, score the answers, time single calls.
+    """Answer every case of a run folder in all runs, score the answers, time single calls.
 
     Raises:
         KolmError: what the parts raise; nothing is written then but finished runs.
@@ -92,7 +92,7 @@ def prediction_rows(
             "cut": cut,
             "adapter": answers["adapter"][case.case].said(),
             "base": answers["base"][case.case].said(),
-            "blind": answers["blind"][case.case].said(),
+            "blind": answers["blind"][case.case].said() if "blind" in answers else None,
         }
         rows.append(score_row(row, case, settings, judge=judge))
     return rows

@@ -33,7 +33,13 @@ _MARKUP = re.compile(
     re.IGNORECASE,
 )
 _MAX_TEXT_CHARACTERS = 200
-_PROJECTOR = {"frozen": "frozen", "full": "trained in full", "lora": "its linear layers adapted"}
+_PROJECTOR = {
+    None: "none",
+    "frozen": "frozen",
+    "full": "trained in full",
+    "lora": "its linear layers adapted",
+}
+_VISION = {None: "none: the base reads text alone", True: "frozen", False: "adapted"}
 LIBRARY_BLOCK_SIZE = 64  # transformers 5 passes no other on to bitsandbytes
 
 
@@ -68,7 +74,9 @@ def escape(text: str) -> str:
 def _front_matter(lock: Lock, method: Method) -> str:
     base = lock["base"]
     library = "peft" if "PEFT" in method.loaders(lock["train"]["projector"]) else "kolm"
-    lines = ["---", f"library_name: {library}", "pipeline_tag: image-text-to-text"]
+    sees = lock["train"]["freeze"]["vision"] is not None
+    task = "image-text-to-text" if sees else "text-generation"
+    lines = ["---", f"library_name: {library}", f"pipeline_tag: {task}"]
     for key, value in (("base_model", base["id"]), ("license", base["license"].lower())):
         if _PLAIN_YAML.fullmatch(value):
             lines.append(f"{key}: {value}")
@@ -91,7 +99,7 @@ def _training(receipt: Receipt, method: Method) -> str:
     rows = (
         ("Method", method.card()),
         ("Adapted layers", ", ".join(method.targets)),
-        ("Vision tower", "frozen" if training["freeze_vision"] else "adapted"),
+        ("Vision tower", _VISION[training["freeze_vision"]]),
         ("Projector", _PROJECTOR[training["projector"]]),
         ("Opens in", ", ".join(method.loaders(training["projector"]))),
         *_quantised(training["quantisation"]),
@@ -119,6 +127,8 @@ def _quantised(settings: ReceiptVlmTrainQuantisation | None) -> tuple[tuple[str,
 def _scores(evaluation: Evaluation) -> str:
     rows = [
         (name, measured["accuracy"], _interval(measured["interval"]))
+        if measured
+        else (name, "not applicable", "the base takes none")
         for name, measured in (
             ("this adapter", evaluation["adapter"]),
             ("the base alone", evaluation["base"]),
@@ -201,8 +211,10 @@ def _quantised_base(receipt: Receipt) -> str:
         return ""
     if settings["block_size"] != LIBRARY_BLOCK_SIZE:
         return f"# on a base in {settings['kind']} with blocks of {settings['block_size']}\n"
+    sees = training["freeze_vision"] is not None
+    library = "AutoModelForImageTextToText" if sees else "AutoModelForCausalLM"
     return (
-        "from transformers import AutoModelForImageTextToText, BitsAndBytesConfig\n\n"
+        f"from transformers import {library}, BitsAndBytesConfig\n\n"
         "quantised = BitsAndBytesConfig(\n"
         "    load_in_4bit=True,\n"
         f'    bnb_4bit_quant_type="{settings["kind"]}",\n'
@@ -210,7 +222,7 @@ def _quantised_base(receipt: Receipt) -> str:
         f'    bnb_4bit_compute_dtype="{training["precision"]}",\n'
         f'    llm_int8_skip_modules=[r"(?!(?:{settings["target_expression"]})$).*"],\n'
         ")\n"
-        "base_model = AutoModelForImageTextToText.from_pretrained(\n"
+        f"base_model = {library}.from_pretrained(\n"
         f'    base, dtype="{training["precision"]}", quantization_config=quantised\n'
         ")\n"
     )

@@ -46,7 +46,8 @@ class Schedule(NamedTuple):
         accumulation: batches a step.
         learning_rate: peak of the adapter's rate.
         projector_learning_rate: peak of the projector's.
-        projector_steps: the last step in which the projector learns; 0 when it is frozen.
+        projector_steps: the last step in which the projector learns; 0 when it is frozen or there
+            is none.
         shape: what the rate does after the warm-up: cosine, linear or constant.
         warmup_steps: steps in which the rate rises to its peak.
         patience: validations without a lower loss that end the run, or None.
@@ -133,7 +134,7 @@ def read_schedule(lock: Lock) -> Schedule:
         projector_learning_rate=_number(
             train["projector_learning_rate"], "projector_learning_rate"
         ),
-        projector_steps=0 if train["projector"] == "frozen" else learning,
+        projector_steps=0 if train["projector"] in ("frozen", None) else learning,
         shape=train["schedule"],
         warmup_steps=train["warmup_steps"],
         patience=stopping["patience"] if stopping else None,

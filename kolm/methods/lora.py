@@ -107,8 +107,8 @@ class Lora:
 
     def loaders(self, projector: Projector) -> tuple[str, ...]:
         """vLLM 0.32 opens neither whole projectors nor DoRA, and connectors by a switch."""
-        served = {"full": (), "frozen": ("vLLM",), "lora": ("vLLM with LoRA on the connector",)}
-        return ("kolm", "PEFT", *(() if self.dora else served[projector]))
+        served = {"full": (), "lora": ("vLLM with LoRA on the connector",)}
+        return ("kolm", "PEFT", *(() if self.dora else served.get(projector or "", ("vLLM",))))
 
     def card(self) -> str:
         """Rank and scale; a variant where there is one."""

@@ -111,7 +111,7 @@ def demand_a_place(known: type[Method], vision: bool, projector: Projector) -> N
         "this method has a place in the language role alone",
         where="train.freeze.vision" if vision else "train.projector",
         expected="true" if vision else "full or frozen",
-        found="false" if vision else projector,
+        found="false" if vision else str(projector),
     )
 
 

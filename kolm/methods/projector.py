@@ -13,7 +13,7 @@ from typing import Literal
 from kolm.errors import Refused
 from kolm.roles import Family
 
-Projector = Literal["frozen", "full", "lora"]
+Projector = Literal["frozen", "full", "lora"] | None  # None where the family has none
 
 
 def in_projector(module: str, family: Family) -> bool:

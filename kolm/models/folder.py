@@ -130,7 +130,8 @@ def _family(folder: Path, config: dict[str, Any]) -> Iterator[KolmError]:
 
 
 def _picture_token(folder: Path, config: dict[str, Any]) -> Iterator[KolmError]:
-    image_token_id(config)
+    if _takes_pictures(config):
+        image_token_id(config)
     yield from ()
 
 
@@ -160,6 +161,8 @@ def _tokenizer(folder: Path, config: dict[str, Any]) -> Iterator[KolmError]:
 
 
 def _image_processor(folder: Path, config: dict[str, Any]) -> Iterator[KolmError]:
+    if not _takes_pictures(config):
+        return
     if not image_settings(folder):
         yield Unreadable(
             "E_BASE_FILE_MISSING",
@@ -172,6 +175,11 @@ def _image_processor(folder: Path, config: dict[str, Any]) -> Iterator[KolmError
     table = roles.FAMILIES.get(str(config.get("model_type")))
     if table is not None and table.pixel_limits:
         picture_size(folder)
+
+
+def _takes_pictures(config: dict[str, Any]) -> bool:
+    table = roles.FAMILIES.get(str(config.get("model_type")))
+    return table is None or table.takes_pictures
 
 
 def _template(folder: Path, config: dict[str, Any]) -> Iterator[KolmError]:

@@ -55,7 +55,7 @@ def load_model(
         import torch
 
         hide_torchvision()
-        from transformers import AutoModelForImageTextToText
+        from transformers import AutoModelForCausalLM, AutoModelForImageTextToText
     except ImportError as error:
         raise missing_extra("train", "a model needs an optional part of kolm") from error
     if dtype not in ("float32", "bfloat16"):
@@ -63,9 +63,12 @@ def load_model(
             "E_MODEL_DTYPE", "unknown precision", expected="float32 or bfloat16", found=dtype
         )
     config = read_config(folder)
+    table = roles.FAMILIES.get(str(config.get("model_type")))
+    reads_text_alone = table is not None and not table.takes_pictures
+    library = AutoModelForCausalLM if reads_text_alone else AutoModelForImageTextToText
     try:
         with quiet_library():
-            model, report = AutoModelForImageTextToText.from_pretrained(
+            model, report = library.from_pretrained(
                 folder,
                 dtype=getattr(torch, dtype),
                 attn_implementation=attention_of(config, attention),

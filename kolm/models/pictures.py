@@ -1,7 +1,8 @@
 """Models: what a base's own processor makes of a picture: its run of tokens, and the tensors.
 
 The run is what the processor writes for a blank picture of the same size, so that counting tokens
-decodes no picture. A family that marks rows, tiles or borders needs no code of ours for it.
+decodes no picture. A family that marks rows, tiles or borders needs no code of ours for it. Of a
+base that reads text alone the same class has the tokenizer's half.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from kolm import roles
 from kolm.errors import Refused
@@ -24,13 +25,13 @@ from kolm.roles import Family
 if TYPE_CHECKING:
     import torch
     from PIL.Image import Image
-    from transformers import ProcessorMixin
 
 LONGEST_SIDES = 200  # transformers, smart_resize: a longer side is refused
 # Of a thin picture, where the processor has no limit of its own: about what a photograph has.
 _MOST_PIXELS = 2**24
 # By this name a processor tells how many pictures a sample has, where that changes their tokens.
 COUNTS = "batch_num_images"
+NO_TOKEN: Final = -1  # the id of no token
 _TEXT_OUTPUTS = {"input_ids", "attention_mask", "token_type_ids", "mm_token_type_ids", "labels"}
 
 
@@ -54,29 +55,32 @@ class PictureProcessor:
     """Pictures as one base takes them.
 
     Args:
-        processor: of the base.
+        processor: of the base, as `load_processor` gives it.
         table: of its family.
-        image_token_id: the id that stands for one feature.
+        image_token_id: the id that stands for one feature; `NO_TOKEN` for a base without pictures.
 
     Attributes:
         processor: of the base.
         table: of the family.
-        image_token_id: the id that stands for one feature.
-        placeholder: the control token that the chat template writes for a picture.
+        image_token_id: the id that stands for one feature, or `NO_TOKEN`.
+        placeholder: the control token that the chat template writes for a picture; empty for a base
+            without pictures.
         control_tokens: by its id every token that is matched as a whole before the text is split
             and that no text may become.
         sociable: whether a picture among others becomes other tokens than one alone.
     """
 
-    def __init__(self, processor: ProcessorMixin, table: Family, image_token_id: int) -> None:
+    def __init__(self, processor: Any, table: Family, image_token_id: int) -> None:
         self.table = table
         self.image_token_id = image_token_id
         self.processor = processor
         self._limited = table.pixel_limits
-        self._feature = str(processor.tokenizer.convert_ids_to_tokens(image_token_id))
         self._runs: dict[tuple[int, int, int | None, bool], ImageRun] = {}
-        self.sociable = COUNTS in processor.image_processor.model_input_names
-        self.placeholder = table.placeholder or self._feature
+        self._feature, self.placeholder, self.sociable = "", "", False
+        if table.takes_pictures:
+            self._feature = str(processor.tokenizer.convert_ids_to_tokens(image_token_id))
+            self.placeholder = table.placeholder or self._feature
+            self.sociable = COUNTS in processor.image_processor.model_input_names
         self.control_tokens = {
             number: token
             for number, token in processor.tokenizer.added_tokens_decoder.items()
@@ -214,7 +218,8 @@ def picture_processor(folder: Path) -> PictureProcessor:
     """
     config = read_config(folder)
     table = roles.family(str(config.get("model_type")))
-    return PictureProcessor(load_processor(folder), table, image_token_id(config))
+    number = image_token_id(config) if table.takes_pictures else NO_TOKEN
+    return PictureProcessor(load_processor(folder), table, number)
 
 
 def too_thin(height: int, width: int) -> bool:

@@ -1,5 +1,7 @@
 """Models: a base's tokenizer and image processor, the same on every machine.
 
+A base that reads text alone has a tokenizer and nothing else.
+
 The library resizes pictures with torchvision where that can be imported, and gives other pixels
 than Pillow. So kolm always takes the Pillow classes, whatever is installed. The processors of many
 families have a half for videos, which only torchvision has; kolm reads pictures only, so the
@@ -13,7 +15,7 @@ import importlib
 import sys
 from collections.abc import Collection, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from kolm import roles
 from kolm.bundle.base_files import own_template, read_json
@@ -31,8 +33,15 @@ _SPELLED = "num2words"
 _PARTS = ("image_processor", "tokenizer")
 
 
-def load_processor(folder: Path) -> ProcessorMixin:
-    """The processor of a base: tokenizer, image processor, chat template.
+class TextProcessor(NamedTuple):
+    """The processor of a base that reads text alone."""
+
+    tokenizer: PreTrainedTokenizerBase
+    chat_template: str | None
+
+
+def load_processor(folder: Path) -> ProcessorMixin | TextProcessor:
+    """The processor of a base: tokenizer, image processor where it takes pictures, chat template.
 
     Raises:
         Lacking: transformers is not installed.
@@ -54,6 +63,8 @@ def load_processor(folder: Path) -> ProcessorMixin:
     with _making("tokenizer", folder):
         # Bases of Mistral that an older library wrote split texts otherwise than they were trained.
         tokenizer = AutoTokenizer.from_pretrained(folder, fix_mistral_regex=True, **own)
+    if not table.takes_pictures:
+        return TextProcessor(tokenizer, own_template(folder))
     with _making("image processor", folder):
         images = AutoImageProcessor.from_pretrained(folder, backend="pil", **own, **stated)
     if not isinstance(images, PilBackend):

@@ -126,7 +126,7 @@ EvaluationFloorName = Literal['accuracy_lower_bound', 'worst_slice', 'better_tha
 class EvaluationFloor(TypedDict):
     name: EvaluationFloorName
     demanded: str | None
-    observed: str
+    observed: str | None
     passed: bool | None
 
 class Evaluation(TypedDict):
@@ -139,7 +139,7 @@ class Evaluation(TypedDict):
     images: int
     adapter: EvaluationAccuracy
     base: EvaluationAccuracy
-    blind: EvaluationAccuracy
+    blind: EvaluationAccuracy | None
     majority: EvaluationMajority
     swapped: EvaluationAccuracy
     paired: EvaluationPaired
@@ -278,7 +278,7 @@ class LockTrainMethodPrefix(TypedDict):
     target_expression: str
 
 class LockTrainFreeze(TypedDict):
-    vision: bool
+    vision: bool | None
     projector_after_steps: int | None
 
 class LockTrainEarlyStopping(TypedDict):
@@ -299,7 +299,7 @@ class LockTrain(TypedDict):
     objective: LockTrainObjective
     method: LockTrainMethodBottleneck | LockTrainMethodIa3 | LockTrainMethodLora | LockTrainMethodPrefix
     freeze: LockTrainFreeze
-    projector: Literal['full', 'lora', 'frozen']
+    projector: Literal['full', 'lora', 'frozen', None]
     learning_rate: str
     projector_learning_rate: str
     optimizer: Literal['adamw', 'adamw_8bit', 'paged_adamw_8bit']
@@ -568,7 +568,7 @@ class PredictionsRow(TypedDict):
     cut: int
     adapter: PredictionsRowOutcome
     base: PredictionsRowOutcome
-    blind: PredictionsRowOutcome
+    blind: PredictionsRowOutcome | None
 
 class ReceiptBase(TypedDict):
     family: str
@@ -646,7 +646,7 @@ class ReceiptVlmTrain(TypedDict):
     base_parameters: int
     cut_prompts: int
     dropped_examples: int
-    freeze_vision: bool
+    freeze_vision: bool | None
     frozen_modules: list[str]
     label_tokens: int
     learning_rate: str
@@ -657,7 +657,7 @@ class ReceiptVlmTrain(TypedDict):
     optimizer: ReceiptVlmTrainOptimizer
     papers: list[str]
     precision: str
-    projector: Literal['full', 'lora', 'frozen']
+    projector: Literal['full', 'lora', 'frozen', None]
     projector_learning_rate: str
     quantisation: ReceiptVlmTrainQuantisation | None
     steps: int

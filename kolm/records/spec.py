@@ -60,7 +60,7 @@ class Train:
     objective: dict[str, Any] = field(default_factory=lambda: {"kind": "sft"})
     method: dict[str, Any] = field(default_factory=dict)
     freeze: Freeze = field(default_factory=Freeze)
-    projector: Literal["full", "lora", "frozen"] = "full"
+    projector: Literal["full", "lora", "frozen"] | None = None
     learning_rate: str = "0.0002"
     projector_learning_rate: str | None = None
     optimizer: Literal["adamw", "adamw_8bit", "paged_adamw_8bit"] = "adamw"

@@ -29,7 +29,7 @@ DECODER_LEAVES: Mapping[str, tuple[str, ...]] = MappingProxyType(
 
 
 class Role(StrEnum):
-    """What a tensor of a vision-language model is for."""
+    """What a tensor of a model is for."""
 
     VISION = "vision"
     AUDIO = "audio"
@@ -81,7 +81,7 @@ class Taps(NamedTuple):
 
 
 class Family(NamedTuple):
-    """The table of one family of vision-language models.
+    """The table of one family of models: with a vision role, or of text alone.
 
     All names are in-memory names of the model that transformers builds, without PEFT's wrapping.
     What depends on the size or the options of a base is a pure function of its ``config.json``.
@@ -90,12 +90,13 @@ class Family(NamedTuple):
         model_type: the key, as in the base's ``config.json``.
         prefixes: for each role the names that it covers, with everything below them: of modules,
             or of a single tensor whose module has none.
+        language: the stack that PEFT methods adapt.
+        papers: where the architecture is described.
         projector_modules: the modules that `modules_to_save` trains whole; of a list of modules
             each one.
-        language: the stack that PEFT methods adapt.
-        vision: the stack that is adapted only when a spec says ``freeze.vision: false``.
+        vision: the stack that is adapted only when a spec says ``freeze.vision: false``; None
+            where the family has no vision role.
         taps: where the tower of a base ends.
-        papers: where the architecture is described.
         spellings: for a name in memory the names under which checkpoints hold it, besides its
             own, most usual first. All below it is named accordingly.
         swapped: regular expressions of the parameters whose last two axes checkpoints hold the
@@ -110,7 +111,7 @@ class Family(NamedTuple):
         aliases: parameters that share the storage of another one when the embeddings are tied.
         unreachable: regular expressions of a base's parameters that no gradient can reach.
         eager: parts of a base's config whose attention the library does not compute by torch's
-            scaled dot product.
+            scaled dot product; the empty name stands for all of it.
         prefix_attention: whether what stands before the first answer sees all of itself.
         pixel_limits: whether its image processor keeps a picture between a least and a most number
             of pixels (``size`` in its settings), and so can be asked for fewer.
@@ -130,11 +131,11 @@ class Family(NamedTuple):
 
     model_type: str
     prefixes: Mapping[Role, tuple[str, ...]]
-    projector_modules: tuple[str, ...]
     language: Stack
-    vision: Stack
-    taps: Callable[[Config], Taps]
     papers: tuple[str, ...]
+    projector_modules: tuple[str, ...] = ()
+    vision: Stack | None = None
+    taps: Callable[[Config], Taps] = lambda config: Taps(recorded=())
     spellings: Mapping[str, tuple[str, ...]] = _NONE
     swapped: tuple[str, ...] = ()
     parts: Mapping[str, tuple[str, ...]] = _NONE
@@ -153,6 +154,11 @@ class Family(NamedTuple):
     template_published: bool = True
     learning_rates: tuple[Decimal, Decimal] = (Decimal("0.00002"), Decimal("0.0005"))
     license_note: str = ""
+
+    @property
+    def takes_pictures(self) -> bool:
+        """Whether it has a vision role; else its bases read text alone."""
+        return self.vision is not None
 
     @property
     def lora_leaf_names(self) -> tuple[str, ...]:
@@ -187,7 +193,8 @@ class Family(NamedTuple):
             vision: adapt every linear layer of the vision stack as well.
 
         Raises:
-            Refused: a name that no block of the language stack has, or no name at all.
+            Refused: a name that no block of the language stack has, no name at all, or
+                ``E_ROLES_NO_VISION``.
         """
         asked = sorted(set(leaves))
         for leaf in asked:
@@ -213,6 +220,14 @@ class Family(NamedTuple):
         language = self.language.expression(asked)
         if not vision:
             return language
+        if self.vision is None:
+            raise Refused(
+                "E_ROLES_NO_VISION",
+                "the family reads text alone: there is no vision tower to adapt",
+                where="train.freeze.vision",
+                found=self.model_type,
+                hint="leave train.freeze.vision out",
+            )
         return f"(?:{language}|{self.vision.expression(self.vision.leaves)})"
 
     def is_unreachable(self, parameter: str, config: Config) -> bool:

@@ -28,7 +28,7 @@ FAMILY = Family(
     },
     projector_modules=("model.connector",),
     language=Stack(blocks="model.text_model.layers", leaves=DECODER_LEAVES),
-    vision=Stack(blocks=f"{_TOWER}.encoder.layers", leaves=llava.FAMILY.vision.leaves),
+    vision=Stack(blocks=f"{_TOWER}.encoder.layers", leaves=llava.TOWER_LEAVES),
     taps=whole_tower,
     papers=("arXiv:2408.12637",),
     aliases={"lm_head.weight": "model.text_model.embed_tokens.weight"},

@@ -11,6 +11,11 @@ from collections.abc import Sequence
 from kolm.roles.family import DECODER_LEAVES, Config, Family, Role, Stack, Taps
 
 _TOWER = "model.vision_tower"
+# The linear layers of a block of CLIP's or SigLIP's.
+TOWER_LEAVES = {
+    **dict.fromkeys(("q_proj", "k_proj", "v_proj", "out_proj"), ("self_attn",)),
+    **dict.fromkeys(("fc1", "fc2"), ("mlp",)),
+}
 
 # The published one writes no token that ends an answer, so that what is trained on it never stops,
 # and leaves the space before an answer out of the prompt alone. The space is the answer's here: the
@@ -64,14 +69,7 @@ FAMILY = Family(
     language=Stack(blocks="model.language_model.layers", leaves=DECODER_LEAVES),
     vision=Stack(
         blocks=f"{_TOWER}.encoder.layers",
-        leaves={
-            "q_proj": ("self_attn",),
-            "k_proj": ("self_attn",),
-            "v_proj": ("self_attn",),
-            "out_proj": ("self_attn",),
-            "fc1": ("mlp",),
-            "fc2": ("mlp",),
-        },
+        leaves=TOWER_LEAVES,
     ),
     taps=whole_tower,
     papers=("arXiv:2304.08485", "arXiv:2310.03744"),

@@ -41,9 +41,15 @@ TORCHVISION_ONLY: Final = (
 )
 
 REFUSED: Final[dict[str, Refusal]] = {
-    "phi3_v": Refusal(_REMOTE, "take Qwen2.5-VL or Qwen3-VL of its size"),
-    "internvl_chat": Refusal(
-        _REMOTE, "take the same weights in the form of transformers: names that end in -hf"
+    **dict.fromkeys(
+        ("phi3_v", "phi4mm", "minicpmv", "minicpmo", "molmo"),
+        Refusal(_REMOTE, "take Qwen2.5-VL or Qwen3-VL of its size"),
+    ),
+    **dict.fromkeys(
+        ("internvl_chat", "llava_llama", "llava_mistral", "llava_qwen"),
+        Refusal(
+            _REMOTE, "take the same weights in the form of transformers: names that end in -hf"
+        ),
     ),
     **dict.fromkeys(
         ("moondream", "moondream1", "moondream3"), Refusal(_REMOTE, "take SmolVLM of its size")
@@ -68,13 +74,36 @@ REFUSED: Final[dict[str, Refusal]] = {
         "much of it makes pictures and is neither vision, projector nor language",
         "take InternVL or Qwen2.5-VL of its size",
     ),
-    "mllama": Refusal(
-        "its language model looks at pictures by cross attention, through a mask that depends on "
-        "the text: they have no features among the tokens",
-        "take Qwen2.5-VL or Gemma 3 of its size",
+    **dict.fromkeys(
+        ("idefics", "mllama"),
+        Refusal(
+            "its language model looks at pictures by cross attention, through a mask that depends "
+            "on the text: they have no features among the tokens",
+            "take Qwen2.5-VL or Gemma 3 of its size",
+        ),
     ),
-    "emu3": Refusal(
-        "it turns pictures into tokens of a vocabulary: there is no projector to train",
+    **dict.fromkeys(
+        ("chameleon", "emu3"),
+        Refusal(
+            "it turns pictures into tokens of a vocabulary: there is no projector to train",
+            "take Qwen2.5-VL or Qwen3-VL of its size",
+        ),
+    ),
+    "blip-2": Refusal(
+        "its language model is an OPT or a T5 that goes on with texts: no base has a chat "
+        "template, and a T5 is an encoder with a decoder",
+        "take SmolVLM or Qwen2.5-VL of its size",
+    ),
+    **dict.fromkeys(
+        ("instructblip", "instructblipvideo"),
+        Refusal(
+            "its Q-Former reads the question beside the picture, with a tokenizer of its own: a "
+            "picture has no features without the text that asks about it",
+            "take SmolVLM or Qwen2.5-VL of its size",
+        ),
+    ),
+    "fuyu": Refusal(
+        "it has no vision tower: patches of a picture go straight into the language model",
         "take Qwen2.5-VL or Qwen3-VL of its size",
     ),
     **dict.fromkeys(

@@ -31,12 +31,28 @@ if TYPE_CHECKING:
         EvaluationSlice,
         LockEvaluation,
         PredictionsRow,
+        PredictionsRowOutcome,
     )
 
 
 SCHEMA: Final = "urn:kolm:evaluation:v1"
 Run = Literal["adapter", "base", "blind"]
 RUNS: Final[tuple[Run, ...]] = ("adapter", "base", "blind")
+_WITHOUT_PICTURES: Final[tuple[Run, ...]] = ("adapter", "base")
+
+
+def runs_of(*, pictures: bool) -> tuple[Run, ...]:
+    """The runs that answer each case; without pictures there is nothing to be blind to.
+
+    Args:
+        pictures: whether the base takes any.
+    """
+    return RUNS if pictures else _WITHOUT_PICTURES
+
+
+def outcomes(row: PredictionsRow) -> dict[Run, PredictionsRowOutcome]:
+    """What a row holds, by run."""
+    return {run: said for run in RUNS if (said := row[run]) is not None}
 
 
 class Mismatch(NamedTuple):
@@ -72,8 +88,9 @@ def evaluate(
     covered = cut = 0
     rows = _aligned(predictions, [case.case for case in ordered])
     for row, case, other in zip(rows, ordered, swapped_references(ordered), strict=True):
-        for run in RUNS:  # case by case: a long reference is normalised once for its outputs
-            verdict = judge.judge(row[run], case.reference)
+        # Case by case: a long reference is normalised once for its outputs.
+        for run, said in outcomes(row).items():
+            verdict = judge.judge(said, case.reference)
             scores[run].append(verdict.score_millionths)
             covered += run == "adapter" and verdict.covered
         swapped.append(judge.judge(row["adapter"], other).score_millionths)
@@ -119,8 +136,8 @@ def evaluate_stated(
     scores: dict[Run, list[int]] = {run: [] for run in RUNS}
     covered = cut = 0
     for row in _aligned(predictions, sorted(pictures)):
-        for run in RUNS:
-            scores[run].append(in_millionths(row[run]["score"]))
+        for run, said in outcomes(row).items():
+            scores[run].append(in_millionths(said["score"]))
         covered += row["adapter"]["covered"]
         cut += row["cut"] > 0
     return _add_up(
@@ -160,7 +177,7 @@ def _add_up(
 ) -> Evaluation:
     """Everything that follows from the scores, held against the floors."""
     binary = Judge(settings).binary
-    means = {run: summarise(scores.millionths[run]) for run in RUNS}
+    means = {run: summarise(own) for run, own in scores.millionths.items() if own}
     paired = compare(scores.millionths["adapter"], scores.millionths["base"], binary=binary)
     floors = check_floors(
         settings["floors"],
@@ -179,7 +196,7 @@ def _add_up(
         "images": scores.images,
         "adapter": means["adapter"],
         "base": means["base"],
-        "blind": means["blind"],
+        "blind": means.get("blind"),
         "majority": majority,
         "swapped": swapped,
         "paired": paired,
@@ -203,8 +220,8 @@ def find_mismatches(
     ordered = sorted(cases, key=lambda case: case.case)
     rows = _aligned(predictions, [case.case for case in ordered])
     for row, case in zip(rows, ordered, strict=True):
-        for run in RUNS:
-            stated, verdict = row[run], judge.judge(row[run], case.reference)
+        for run, stated in outcomes(row).items():
+            verdict = judge.judge(stated, case.reference)
             if stated["score"] != verdict.score:
                 yield Mismatch(case.case, run, "score", str(stated["score"]), verdict.score)
             if stated["covered"] != verdict.covered:
@@ -224,8 +241,7 @@ def find_impossible(
     judge = Judge(settings)
     for row in predictions:
         judged: dict[str, tuple[str, bool]] = {}
-        for run in RUNS:
-            said = row[run]
+        for run, said in outcomes(row).items():
             score, covered, ended = said["score"], said["covered"], judge.ended(said)
             # Against itself every answer is right that can be read at all.
             readable = ended and judge.judge_text(said["output"], said["output"]).covered
@@ -277,9 +293,13 @@ def swapped_references(cases: Sequence[Case]) -> list[str]:
 def _aligned(
     predictions: Iterable[PredictionsRow], cases: Sequence[str]
 ) -> Iterator[PredictionsRow]:
-    """The rows, held against the declared cases, which are sorted, as they are taken."""
+    """The rows, held against the declared cases, which are sorted, as they are taken.
+
+    Either all rows have a blind run or none has.
+    """
     if not cases:
         raise Refused("E_EVALUATION_EMPTY", "there are no eval cases to score")
+    runs: list[Run] = []
     for number, (row, case) in enumerate(zip_longest(predictions, cases), 1):
         if row is None or row["case"] != case:
             raise Refused(
@@ -288,5 +308,14 @@ def _aligned(
                 where=f"predictions.jsonl:{number}",
                 expected=case or f"{len(cases)} rows",
                 found=str(row["case"]) if row else f"{number - 1} rows",
+            )
+        runs = runs or list(outcomes(row))
+        if list(outcomes(row)) != runs:
+            raise Refused(
+                "E_PREDICTIONS_RUNS",
+                "some cases were answered blind and others were not",
+                where=f"predictions.jsonl:{number}",
+                expected=", ".join(runs),
+                found=", ".join(outcomes(row)),
             )
         yield row

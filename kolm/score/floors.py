@@ -38,21 +38,22 @@ def check_floors(
 
     A floor that the lock switches off with null is still observed, so that a buyer can hold it
     against a demand of his own. The whole set counts as a slice, so that `worst_slice` means
-    something for small sets too.
+    something for small sets too. Without a blind run nothing is observed of `above_blind`, and
+    what demands it all the same is missed.
 
     Raises:
         Refused: a demand that is not a canonical decimal string.
     """
     minimum_cases = demands["worst_slice_minimum_cases"]
     large = [part["accuracy"] for part in slices if part["cases"] >= minimum_cases]
-    adapter, base, blind = means["adapter"], means["base"], means["blind"]
+    adapter, base, blind = means["adapter"], means["base"], means.get("blind")
     mean = Decimal(adapter["accuracy"])
     worst = min(Decimal(value) for value in (*large, adapter["accuracy"]))
-    observed: dict[EvaluationFloorName, Decimal] = {
+    observed: dict[EvaluationFloorName, Decimal | None] = {
         "accuracy_lower_bound": Decimal(adapter["interval"]["low"]),
         "worst_slice": worst,
         BASE_P: Decimal(paired["p"]),
-        "above_blind": mean - Decimal(blind["accuracy"]),
+        "above_blind": None if blind is None else mean - Decimal(blind["accuracy"]),
         "above_majority": mean - Decimal(majority["accuracy"]),
     }
     better = is_ahead(
@@ -84,9 +85,9 @@ def all_passed(floors: Iterable[EvaluationFloor]) -> bool:
 
 
 def _hold(
-    name: EvaluationFloorName, demand: str | None, observed: Decimal, *, ahead: bool
+    name: EvaluationFloorName, demand: str | None, observed: Decimal | None, *, ahead: bool
 ) -> EvaluationFloor:
-    written = canonical.decimal(observed, None)
+    written = None if observed is None else canonical.decimal(observed, None)
     if demand is None:
         return {"name": name, "demanded": None, "observed": written, "passed": None}
     demanded = canonical.parse_decimal(demand, where=f"evaluation.floors.{name}")
@@ -94,5 +95,5 @@ def _hold(
         "name": name,
         "demanded": demand,
         "observed": written,
-        "passed": meets(name, demanded, observed, ahead=ahead),
+        "passed": observed is not None and meets(name, demanded, observed, ahead=ahead),
     }

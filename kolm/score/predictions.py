@@ -20,7 +20,7 @@ class AnsweredRow(TypedDict):
     cut: int
     adapter: Said
     base: Said
-    blind: Said
+    blind: Said | None
 
 
 def score_row(
@@ -56,5 +56,5 @@ def score_row(
         "cut": row["cut"],
         "adapter": scored(row["adapter"]),
         "base": scored(row["base"]),
-        "blind": scored(row["blind"]),
+        "blind": None if row["blind"] is None else scored(row["blind"]),
     }

@@ -5,8 +5,9 @@ Whoever reads a lock needs no default of any version of kolm to know what was do
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from decimal import ROUND_CEILING, Decimal
-from typing import TYPE_CHECKING, NoReturn, cast
+from typing import TYPE_CHECKING, Any, NoReturn, cast
 
 from kolm import canonical, digest, methods, schema
 from kolm.counting import counted
@@ -14,6 +15,7 @@ from kolm.digest import Digest
 from kolm.errors import Refused
 from kolm.format.names import LOCK
 from kolm.format.seeds import derive_seeds
+from kolm.methods.projector import Projector
 from kolm.methods.quantisation import Quantisation
 from kolm.records import kinds
 from kolm.records.codec import to_document
@@ -75,7 +77,10 @@ def resolve(
             **_train(spec.train, examples=examples, family_name=base["family"]),
             "continues": continued,
         },
-        "evaluation": {**document["evaluation"], "cost": document["cost"]},
+        "evaluation": {
+            **_evaluation(document["evaluation"], family(base["family"])),
+            "cost": document["cost"],
+        },
         "publish": document["publish"],
         "request": None,
         "nonce": spec.nonce,
@@ -99,6 +104,10 @@ def _train(train: Train, *, examples: int, family_name: str) -> dict[str, object
     warmup = int(steps * WARMUP_SHARE) if train.warmup_steps is None else train.warmup_steps
     stopping, freeze = train.early_stopping, train.freeze
     table = family(family_name)
+    sees = table.takes_pictures
+    if not sees:
+        _demand_text_alone(train)
+    projector = (train.projector or "full") if sees else None
     if warmup >= steps:
         _conflict(f"warm-up takes all of the {counted(steps, 'step')}", "train.warmup_steps")
     if stopping is not None and stopping.every_steps > steps:
@@ -108,15 +117,15 @@ def _train(train: Train, *, examples: int, family_name: str) -> dict[str, object
     return {
         "objective": dict(train.objective),
         "method": methods.resolve(
-            train.method, table, vision=not train.freeze.vision, projector=train.projector
+            train.method, table, vision=not train.freeze.vision, projector=projector
         ),
         "freeze": {
-            "vision": freeze.vision,
+            "vision": freeze.vision if sees else None,
             "projector_after_steps": freeze.projector_after_steps,
         },
-        "projector": train.projector,
+        "projector": projector,
         "learning_rate": train.learning_rate,
-        "projector_learning_rate": _projector_learning_rate(train),
+        "projector_learning_rate": _projector_learning_rate(train, projector),
         "optimizer": train.optimizer,
         "schedule": train.schedule,
         "warmup_steps": warmup,
@@ -141,8 +150,33 @@ def _quantisation(train: Train, table: Family) -> dict[str, object] | None:
     return None if chosen is None else to_document(Quantisation.resolve(chosen, table))
 
 
-def _projector_learning_rate(train: Train) -> str:
-    if train.projector == "frozen":
+def _demand_text_alone(train: Train) -> None:
+    """Refuse settings of a vision tower or a projector for a family that has neither."""
+    for key, asked in (
+        ("train.projector", train.projector is not None),
+        ("train.projector_learning_rate", train.projector_learning_rate is not None),
+        ("train.freeze.projector_after_steps", train.freeze.projector_after_steps is not None),
+        ("train.freeze.vision", not train.freeze.vision),
+        ("train.shrink_images", train.shrink_images),
+    ):
+        if asked:
+            raise Refused(
+                "E_SPEC_CONFLICT",
+                "the base reads text alone: it has no vision tower and no projector",
+                where=key,
+                hint=f"leave {key} out",
+            )
+
+
+def _evaluation(evaluation: Mapping[str, Any], table: Family) -> dict[str, Any]:
+    """How answers are scored; where the base takes no pictures there is no blind run to exceed."""
+    if table.takes_pictures:
+        return dict(evaluation)
+    return {**evaluation, "floors": {**evaluation["floors"], "above_blind": None}}
+
+
+def _projector_learning_rate(train: Train, projector: Projector) -> str:
+    if projector in ("frozen", None):
         return "0"
     if train.projector_learning_rate is not None:
         return train.projector_learning_rate

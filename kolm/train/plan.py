@@ -80,7 +80,7 @@ def read_plan(lock: Lock) -> TrainPlan:
         quantisation=quantisation_of(train["quantisation"]),
         objective=train["objective"],
         method=method_of(train["method"]),
-        adapt_vision=not freeze["vision"],
+        adapt_vision=freeze["vision"] is False,
         projector=train["projector"],
         schedule=read_schedule(lock),
         weight_decay=_number(train["weight_decay"], "weight_decay"),

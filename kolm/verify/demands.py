@@ -81,9 +81,10 @@ def _of_policy(subject: Subject) -> Iterator[Demand]:
         "swapped": evaluation["swapped"],
     }
     for control in policy.lower_bound_above or ():
-        if control == "blind" and not evaluation["images"]:
-            continue  # without pictures the blind run is the adapter's own
-        least = controls[control]["accuracy"]
+        beside = controls[control]
+        if beside is None or (control == "blind" and not evaluation["images"]):
+            continue  # without pictures a blind run is the adapter's own, if there is one
+        least = beside["accuracy"]
         name, holds = f"lower_bound_above_{control}", Decimal(low) > Decimal(least)
         yield _clause(subject, name, f"above {least}", low, holds=holds)
     observed, ahead = _observed(subject), _ahead(subject)
@@ -130,7 +131,11 @@ def _observed(subject: Subject) -> dict[str, str]:
     The publisher's own minimum may leave slices out of theirs.
     """
     evaluation = subject.evaluation
-    observed: dict[str, str] = {floor["name"]: floor["observed"] for floor in evaluation["floors"]}
+    observed: dict[str, str] = {
+        floor["name"]: floor["observed"]
+        for floor in evaluation["floors"]
+        if floor["observed"] is not None
+    }
     scores = measured_scores(subject)
     if scores:
         observed["k"] = worst(scores)[1]["composite"]

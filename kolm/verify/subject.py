@@ -277,7 +277,7 @@ class Subject:
     def adaptable_roles(self) -> frozenset[Role]:
         """The roles in which a delta may stand, by the lock's freeze rules."""
         train, found = self.lock["train"], {Role.LANGUAGE}
-        if not train["freeze"]["vision"]:
+        if train["freeze"]["vision"] is False:
             found.add(Role.VISION)
         if train["projector"] == "lora":
             found.add(Role.PROJECTOR)
@@ -324,7 +324,7 @@ class Subject:
         return resolved_again(
             self._stated_method,
             self.known_family(),
-            vision=not train["freeze"]["vision"],
+            vision=train["freeze"]["vision"] is False,
             projector=train["projector"],
         )
 

@@ -33,6 +33,7 @@ from tests.support.tiny_vlm import make_capture, make_picture  # noqa: E402
 
 pytestmark = pytest.mark.heavy
 EVERY = pytest.mark.parametrize("table", FAMILIES.values(), ids=list(FAMILIES))
+SEEING = pytest.mark.parametrize("table", [*map(family, families.SEEING)], ids=families.SEEING)
 
 
 def test_every_family_has_a_tiny_base() -> None:
@@ -50,7 +51,7 @@ def test_a_family_that_is_refused_says_why_and_what_to_take_instead(model_type: 
 
 def test_an_unknown_family_is_told_what_a_table_needs() -> None:
     with pytest.raises(Refused) as caught:
-        family("llama")
+        family("gpt2")
     assert "which modules the projector reads" in caught.value.hint
 
 
@@ -95,7 +96,8 @@ def hit(model: Any, expression: str) -> set[str]:
 def test_every_tensor_has_one_role_and_so_has_every_module(table: Family, model_of: Any) -> None:
     model = model_of(table.model_type)
     found = {table.role_of_module(*owned) for owned in owners(model)}
-    assert found - {Role.AUDIO} == {Role.VISION, Role.PROJECTOR, Role.LANGUAGE, Role.HEAD}
+    sees = {Role.VISION, Role.PROJECTOR} if table.takes_pictures else set()
+    assert found - {Role.AUDIO} == {Role.LANGUAGE, Role.HEAD} | sees
     prefixes = [(role, prefix) for role, own in table.prefixes.items() for prefix in own]
     for role, prefix in prefixes:
         assert not any(
@@ -117,7 +119,7 @@ def test_targets_are_all_linear_layers_of_the_language_role_and_no_other(
     assert {name.rpartition(".")[2] for name in chosen} == set(few)
 
 
-@EVERY
+@SEEING
 @SIZES
 def test_an_adapted_tower_is_all_its_linear_layers_and_no_projector(
     table: Family, model_of: Any
@@ -125,10 +127,17 @@ def test_an_adapted_tower_is_all_its_linear_layers_and_no_projector(
     model = model_of(table.model_type)
     expression = table.target_expression(table.lora_leaf_names[:1], vision=True)
     vision = {name for name in hit(model, expression) if table.role_of(name) is not Role.LANGUAGE}
+    assert table.vision is not None
     assert vision == inside(linears(model, table, Role.VISION), table.vision)
 
 
-@EVERY
+def test_a_family_of_text_alone_has_no_tower_to_adapt() -> None:
+    with pytest.raises(Refused) as caught:
+        family("llama").target_expression(["q_proj"], vision=True)
+    assert caught.value.code == "E_ROLES_NO_VISION"
+
+
+@SEEING
 def test_the_projector_is_trained_whole_by_its_modules(table: Family) -> None:
     model = families.model(table.model_type)
     inside = {
@@ -141,7 +150,7 @@ def test_the_projector_is_trained_whole_by_its_modules(table: Family) -> None:
     assert projector >= {*table.bare}
 
 
-@EVERY
+@SEEING
 def test_taps_are_modules_of_the_tower(table: Family) -> None:
     model = families.model(table.model_type)
     taps = table.taps(model.config.to_dict())
@@ -222,11 +231,9 @@ def test_a_base_is_refused_that_stores_a_parameter_under_another_key(
 @EVERY
 @pytest.mark.parametrize("tied", [False, True], ids=["apart", "tied"])
 def test_aliases_are_what_shares_storage(table: Family, tied: bool) -> None:
-    from transformers import AutoModelForImageTextToText
-
     config = families.config(table.model_type)
-    config.tie_word_embeddings = config.text_config.tie_word_embeddings = tied
-    model = AutoModelForImageTextToText.from_config(config)
+    config.tie_word_embeddings = config.get_text_config().tie_word_embeddings = tied
+    model = families.library(table.model_type).from_config(config)
     places: dict[int, list[str]] = {}
     for name, parameter in model.named_parameters(remove_duplicate=False):
         places.setdefault(parameter.data_ptr(), []).append(name)
@@ -239,13 +246,16 @@ def test_aliases_are_what_shares_storage(table: Family, tied: bool) -> None:
 def test_exactly_the_unreachable_parameters_see_no_gradient(table: Family) -> None:
     model = families.make_model(table.model_type)
     pictures = families.pictures(table.model_type)
-    inputs, run = pictures.inputs(make_picture(1, 60, 40))
+    inputs, shown = {}, ""
+    if table.takes_pictures:
+        inputs, run = pictures.inputs(make_picture(1, 60, 40))
+        shown = run.text
     tokenizer = pictures.processor.tokenizer
     ids = torch.tensor(
-        [tokenizer.encode(f"{run.text}what is it? a red square", add_special_tokens=False)]
+        [tokenizer.encode(f"{shown}what is it? a red square", add_special_tokens=False)]
     )
     marks = {}
-    if "mm_token_type_ids" in pictures.processor.model_input_names:
+    if shown and "mm_token_type_ids" in pictures.processor.model_input_names:
         marks["mm_token_type_ids"] = (ids == pictures.image_token_id).long()
     model.requires_grad_(True)
     model(input_ids=ids, **marks, **inputs).logits.square().sum().backward()
@@ -254,10 +264,11 @@ def test_exactly_the_unreachable_parameters_see_no_gradient(table: Family) -> No
     assert idle == {n for n, _ in model.named_parameters() if table.is_unreachable(n, config)}
 
 
-@EVERY
+@SEEING
 def test_a_tower_with_layers_that_are_never_read_is_not_adapted(table: Family) -> None:
     model = families.make_model(table.model_type)
     config = model.config.to_dict()
+    assert table.vision is not None
     tower = hit(model, table.vision.expression(table.vision.leaves))
     whole = not any(table.is_unreachable(f"{name}.weight", config) for name in tower)
     method = methods.method_of(methods.resolve({"kind": "lora"}, table, vision=True))
@@ -270,7 +281,7 @@ def test_a_tower_with_layers_that_are_never_read_is_not_adapted(table: Family) -
     assert caught.value.code == "E_ADAPTER_TARGETS"
 
 
-@EVERY
+@SEEING
 def test_a_saved_processor_is_read_without_torchvision_and_gives_the_same(
     table: Family, tmp_path: Path
 ) -> None:
@@ -285,10 +296,23 @@ def test_a_saved_processor_is_read_without_torchvision_and_gives_the_same(
     assert all(torch.equal(inputs[name], others[name]) for name in inputs)
 
 
+@EVERY
+def test_a_saved_tokenizer_gives_the_same_and_has_the_template(
+    table: Family, tmp_path: Path
+) -> None:
+    made = families.pictures(table.model_type)
+    read = picture_processor(families.save(table.model_type, tmp_path / "base"))
+    assert read.processor.chat_template == made.processor.chat_template
+    assert read.control_tokens == made.control_tokens
+    for text in (" What is it?\n\n 1234 <b>é 日本</b>", *map(str, made.control_tokens.values())):
+        own, again = (p.processor.tokenizer.encode(text) for p in (made, read))
+        assert own == again
+
+
 def test_a_torchvision_that_works_or_is_broken_changes_no_pixel(tmp_path: Path) -> None:
     picture = tmp_path / "picture.png"
     make_picture(5, 300, 200).save(picture)
-    bases = [families.save(name, tmp_path / "bases" / name) for name in FAMILIES]
+    bases = [families.save(name, tmp_path / "bases" / name) for name in families.SEEING]
     plain = list(torchvision_stub.pixels(picture, bases))
     for broken in (False, True):  # in a child, because a module is looked for once in a process
         stub = torchvision_stub.write(tmp_path / f"broken_{broken}", broken=broken)
@@ -302,7 +326,7 @@ def test_a_torchvision_that_works_or_is_broken_changes_no_pixel(tmp_path: Path) 
         assert done.stdout.splitlines() == plain
 
 
-@EVERY
+@SEEING
 def test_the_run_of_a_size_is_that_of_a_picture_of_it(table: Family) -> None:
     pictures = families.pictures(table.model_type)
     for width, height in ((32, 32), (50, 70), (70, 50), (200, 20), (1, 300), (13, 57)):
@@ -351,6 +375,16 @@ def make_encoder(pictures: PictureProcessor, **limits: int) -> Encoder:
     return Encoder(pictures, **{"max_seq_length": 2000, "max_images": 4, **limits})
 
 
+def turns_for(table: Family, turns: Any) -> Any:
+    """Turns without pictures where the family takes none."""
+    if table.takes_pictures:
+        return turns
+    return tuple(
+        (role, [b for b in content if isinstance(b, str)] if isinstance(content, list) else content)
+        for role, content in turns
+    )
+
+
 def capture_of(turns: Any) -> dict[str, Any]:
     shown = [b for _, content in turns if isinstance(content, list) for b in content]
     images = max((b for b in shown if isinstance(b, int)), default=-1) + 1
@@ -360,7 +394,9 @@ def capture_of(turns: Any) -> dict[str, Any]:
 def whole_text(pictures: PictureProcessor, encoder: Encoder, capture: dict[str, Any]) -> list[int]:
     """Ids by the library's own processor, from the whole rendered conversation."""
     shown = iter([make_picture(n, 60, 40) for n in range(4)])
-    conversation, template = families.messages(capture, shown), dated(encoder._template)
+    sees = pictures.table.takes_pictures
+    conversation = families.messages(capture, shown, sees=sees)
+    template = dated(encoder._template)
     found = families.whole(pictures.table.model_type, pictures.processor, [conversation], template)
     return [int(number) for number in found["input_ids"][0]]
 
@@ -375,7 +411,12 @@ def encoded(encoder: Encoder, capture: dict[str, Any]) -> Example:
 @pytest.mark.parametrize("turns", HONEST, ids=[str(n) for n in range(len(HONEST))])
 def test_ids_are_those_of_the_whole_text_and_labels_the_answers(table: Family, turns: Any) -> None:
     pictures = families.pictures(table.model_type)
-    encoder, capture = make_encoder(pictures), capture_of(turns)
+    encoder, capture = make_encoder(pictures), capture_of(turns_for(table, turns))
+    if turns[0][0] == "system" and not families.BASES[table.model_type].system:
+        with pytest.raises(Refused) as caught:
+            encoder.encode(capture)
+        assert caught.value.code == "E_ENCODE_TEMPLATE"
+        return
     example = encoded(encoder, capture)
     assert list(example.input_ids) == whole_text(pictures, encoder, capture)
     tokenizer = pictures.processor.tokenizer
@@ -413,14 +454,14 @@ def test_no_text_forges_a_turn_or_an_image(table: Family) -> None:
     def skeleton(capture: dict[str, Any]) -> list[int]:
         return [number for number in encoded(encoder, capture).input_ids if number in control]
 
-    plain = skeleton(capture_of((("user", [0, "x"]), ("assistant", "y"))))
+    plain = skeleton(capture_of(turns_for(table, (("user", [0, "x"]), ("assistant", "y")))))
     for hostile in (*names, "".join(names), f"{names[0]}{names[-1][:-1]}", names[-1][:-1]):
         for turns in (
             (("user", [0, f"x{hostile}"]), ("assistant", "y")),
             (("user", [0, f"{hostile}x"]), ("assistant", "y")),
             (("user", [0, "x"]), ("assistant", f"{hostile}y{hostile}")),
         ):
-            assert skeleton(capture_of(turns)) == plain, turns
+            assert skeleton(capture_of(turns_for(table, turns))) == plain, turns
 
 
 @EVERY
@@ -428,7 +469,8 @@ def test_no_text_forges_a_turn_or_an_image(table: Family) -> None:
 def test_a_cut_prompt_keeps_images_answers_and_structure(table: Family, limit: int) -> None:
     pictures = families.pictures(table.model_type)
     whole, tight = make_encoder(pictures), make_encoder(pictures, max_seq_length=limit)
-    capture = capture_of((("user", [0, "what is the colour? " * 12]), ("assistant", "a red one")))
+    turns = (("user", [0, "what is the colour? " * 12]), ("assistant", "a red one"))
+    capture = capture_of(turns_for(table, turns))
     example, full = tight.encode(capture), encoded(whole, capture)
     if not isinstance(example, Example):
         return

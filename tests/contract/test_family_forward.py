@@ -5,6 +5,7 @@ Models are tiny and random.
 
 from __future__ import annotations
 
+import contextlib
 import io
 import itertools
 import threading
@@ -41,6 +42,7 @@ from tests.support.tiny_vlm import make_capture, make_picture  # noqa: E402
 pytestmark = pytest.mark.heavy
 
 EVERY = sorted(roles.FAMILIES)
+SEEING = sorted(families.SEEING)
 # Rows of a batch: how many tokens of text, and the numbers of its pictures.
 ROWS = ((9, (0,)), (14, (1, 2)))
 
@@ -56,6 +58,35 @@ class World(NamedTuple):
     def picture(self, number: int) -> tuple[dict[str, Any], ImageRun]:
         """The tensors and the run of a picture; sizes differ by number."""
         return self.pictures.inputs(make_picture(number, *self.sizes[number % len(self.sizes)]))
+
+    @property
+    def sees(self) -> bool:
+        """Whether it takes pictures."""
+        return self.pictures.table.takes_pictures
+
+    @property
+    def rows(self) -> tuple[tuple[int, tuple[int, ...]], ...]:
+        """The rows of a batch, without pictures where it takes none."""
+        return ROWS if self.sees else tuple((length, ()) for length, _ in ROWS)
+
+    @property
+    def projector(self) -> Projector:
+        """What is trained of its projector by default."""
+        return "full" if self.sees else None
+
+    def recorded_rows(self) -> Recording | None:
+        """The pictures of `rows`, as they were recorded."""
+        return self.recorded(0, 1, 2) if self.sees else None
+
+    def shown_rows(self) -> dict[str, Any]:
+        """What the model takes for the pictures of `rows`."""
+        return dict(self.shown(0, 1, 2).inputs) if self.sees else {}
+
+    def replaying(self, recording: Recording | None) -> Any:
+        """The tower as it is for these pictures."""
+        if recording is None:
+            return contextlib.nullcontext()
+        return self.forward.tower.replaying(recording)
 
     def shown(self, *numbers: int) -> Recording:
         """Pictures as the tower is shown them."""
@@ -127,6 +158,12 @@ def world(request: pytest.FixtureRequest) -> World:
     return made(request.param)
 
 
+@pytest.fixture(params=SEEING)
+def seeing(request: pytest.FixtureRequest) -> World:
+    """Of every family that takes pictures."""
+    return made(request.param)
+
+
 def overridden(model: Any) -> dict[str, Any]:
     """The modules that do not answer as their class does."""
     found = {name: vars(module).get("forward") for name, module in model.named_modules()}
@@ -135,30 +172,30 @@ def overridden(model: Any) -> dict[str, Any]:
 
 @pytest.mark.parametrize("numbers", [(0,), (0, 0), (1,)])
 def test_logits_are_the_librarys_where_the_tower_makes_the_same_call(
-    world: World, numbers: tuple[int, ...]
+    seeing: World, numbers: tuple[int, ...]
 ) -> None:
-    batch, shown = world.batch((9, numbers)), world.shown(*numbers)
-    recording = world.forward.tower.record(shown.inputs, len(numbers))
+    batch, shown = seeing.batch((9, numbers)), seeing.shown(*numbers)
+    recording = seeing.forward.tower.record(shown.inputs, len(numbers))
     with torch.no_grad():
-        live = world.model(**world.arguments(batch), **shown.inputs).logits
-        with world.forward.tower.replaying(recording):
-            replayed = world.model(**world.arguments(batch), **recording.inputs).logits
+        live = seeing.model(**seeing.arguments(batch), **shown.inputs).logits
+        with seeing.forward.tower.replaying(recording):
+            replayed = seeing.model(**seeing.arguments(batch), **recording.inputs).logits
     assert torch.equal(live, replayed)
 
 
 def test_pictures_that_were_recorded_one_by_one_give_a_live_batch_within_rounding(
-    world: World,
+    seeing: World,
 ) -> None:
-    batch, recording = world.batch(*ROWS), world.recorded(0, 1, 2)
+    batch, recording = seeing.batch(*ROWS), seeing.recorded(0, 1, 2)
     with torch.no_grad():
-        live = world.model(**world.arguments(batch), **world.shown(0, 1, 2).inputs).logits
-        with world.forward.tower.replaying(recording):
-            replayed = world.model(**world.arguments(batch), **recording.inputs).logits
+        live = seeing.model(**seeing.arguments(batch), **seeing.shown(0, 1, 2).inputs).logits
+        with seeing.forward.tower.replaying(recording):
+            replayed = seeing.model(**seeing.arguments(batch), **recording.inputs).logits
     real = batch.attention_mask.bool()
     torch.testing.assert_close(replayed[real], live[real], atol=1e-6, rtol=0)
 
 
-@pytest.mark.parametrize("name", EVERY)
+@pytest.mark.parametrize("name", SEEING)
 def test_every_picture_counts_and_the_order_too(name: str) -> None:
     world = made(name, 4.0)
     batch, one = world.batch((9, (0, 0))), world.picture(0)[0]
@@ -172,18 +209,19 @@ def test_every_picture_counts_and_the_order_too(name: str) -> None:
 
 def test_hidden_states_of_a_padded_batch_are_those_of_its_rows(world: World) -> None:
     with torch.no_grad():
-        hidden = world.forward.hidden(world.batch(*ROWS), world.recorded(0, 1, 2))
-        for found, row in zip(hidden, ROWS, strict=True):
-            (own,) = world.forward.hidden(world.batch(row), world.recorded(*row[1]))
+        hidden = world.forward.hidden(world.batch(*world.rows), world.recorded_rows())
+        for found, row in zip(hidden, world.rows, strict=True):
+            shown = world.recorded(*row[1]) if row[1] else None
+            (own,) = world.forward.hidden(world.batch(row), shown)
             torch.testing.assert_close(found[: len(own)], own, atol=1e-5, rtol=0)
 
 
 def test_hidden_states_without_a_mask_are_those_of_the_librarys_forward(world: World) -> None:
-    batch, recording = world.batch(*ROWS), world.recorded(0, 1, 2)
+    batch, recording = world.batch(*world.rows), world.recorded_rows()
     with torch.no_grad():
         hidden = world.forward.hidden(batch, recording)
-        with world.forward.tower.replaying(recording):
-            stock = world.model.model(**world.arguments(batch), **recording.inputs)
+        with world.replaying(recording):
+            stock = world.model.model(**world.arguments(batch), **world.shown_rows())
     real = batch.attention_mask.bool()
     torch.testing.assert_close(hidden[real], stock.last_hidden_state[real], atol=1e-5, rtol=0)
 
@@ -196,6 +234,7 @@ def test_answers_are_the_librarys_token_for_token(
     name: str, rows: tuple[tuple[int, tuple[int, ...]], ...]
 ) -> None:
     world = made(name, 4.0)
+    rows = rows if world.sees else tuple((length, ()) for length, _ in rows)
     batch = world.batch(*rows, side="left")
     numbers = [number for _, own in rows for number in own]
     ends = {world.tokenizer.eos_token_id}
@@ -218,16 +257,16 @@ def test_answers_are_the_librarys_token_for_token(
         assert len(answer.ids) == 12 or answer.ids[-1] in ends
 
 
-def test_a_recording_keeps_no_pixels(world: World) -> None:
-    recording = world.recorded(0, 6)  # of one size
+def test_a_recording_keeps_no_pixels(seeing: World) -> None:
+    recording = seeing.recorded(0, 6)  # of one size
     kept = recording.inputs["pixel_values"].untyped_storage().nbytes()
-    assert recording.inputs["pixel_values"].shape == world.shown(0, 6).inputs["pixel_values"].shape
+    assert recording.inputs["pixel_values"].shape == seeing.shown(0, 6).inputs["pixel_values"].shape
     assert kept < 10
 
 
-def test_a_recording_that_was_kept_on_disk_is_the_same(world: World, tmp_path: Path) -> None:
-    shown = world.shown(1, 1)
-    recording = world.forward.tower.record(shown.inputs, 2)
+def test_a_recording_that_was_kept_on_disk_is_the_same(seeing: World, tmp_path: Path) -> None:
+    shown = seeing.shown(1, 1)
+    recording = seeing.forward.tower.record(shown.inputs, 2)
     kept, key = KeptFeatures(tmp_path, 1 << 30), digest.of_bytes(b"key")
     assert kept.save(key, recording)
     found = kept.load(key, 2)
@@ -239,14 +278,14 @@ def test_a_recording_that_was_kept_on_disk_is_the_same(world: World, tmp_path: P
             assert all(torch.equal(again.inputs[n], first.inputs[n]) for n in first.inputs)
             assert all(again.inputs[n].dtype is first.inputs[n].dtype for n in first.inputs)
             assert all(map(torch.equal, again.outputs, first.outputs))
-    batch = world.batch((9, (1, 1)))
+    batch = seeing.batch((9, (1, 1)))
     with torch.no_grad():
-        states = [world.forward.hidden(batch, one) for one in (recording, found)]
+        states = [seeing.forward.hidden(batch, one) for one in (recording, found)]
     assert torch.equal(*states)
 
 
 def test_gradients_reach_projector_and_language_and_not_the_tower(world: World) -> None:
-    batch, recording = world.batch(*ROWS), world.recorded(0, 1, 2)
+    batch, recording = world.batch(*world.rows), world.recorded_rows()
     world.model.requires_grad_(True)
     try:
         world.forward.hidden(batch, recording).sum().backward()
@@ -257,63 +296,65 @@ def test_gradients_reach_projector_and_language_and_not_the_tower(world: World) 
     reached: dict[roles.Role, set[bool]] = {}
     for parameter, gradient in found.items():
         reached.setdefault(world.pictures.table.role_of(parameter), set()).add(gradient)
-    assert reached.pop(roles.Role.VISION) == reached.pop(roles.Role.AUDIO, {False}) == {False}
+    for role in (roles.Role.VISION, roles.Role.AUDIO):
+        assert reached.pop(role, {False}) == {False}
     reached.pop(roles.Role.HEAD, None)  # hidden states come before it
-    assert reached == {roles.Role.PROJECTOR: {True}, roles.Role.LANGUAGE: {True}}
+    projector = {roles.Role.PROJECTOR: {True}} if world.sees else {}
+    assert reached == {**projector, roles.Role.LANGUAGE: {True}}
 
 
-def test_the_model_is_restored_however_a_replay_ends(world: World) -> None:
-    before, tower = overridden(world.model), world.forward.tower
-    recording = tower.record(world.picture(0)[0], 1)
-    assert overridden(world.model) == before
+def test_the_model_is_restored_however_a_replay_ends(seeing: World) -> None:
+    before, tower = overridden(seeing.model), seeing.forward.tower
+    recording = tower.record(seeing.picture(0)[0], 1)
+    assert overridden(seeing.model) == before
     with pytest.raises(ZeroDivisionError), tower.replaying(recording):
-        assert overridden(world.model) != before
+        assert overridden(seeing.model) != before
         raise ZeroDivisionError
-    assert overridden(world.model) == before
+    assert overridden(seeing.model) == before
     with pytest.raises(Refused), tower.replaying(recording):
         pass
-    assert overridden(world.model) == before
+    assert overridden(seeing.model) == before
 
 
-def test_a_replay_that_is_not_the_recorded_call_is_refused(world: World) -> None:
-    tower, batch = world.forward.tower, world.batch((9, (0,)))
-    recording = tower.record(world.picture(0)[0], 1)
-    arguments = {**world.arguments(batch), **recording.inputs}
+def test_a_replay_that_is_not_the_recorded_call_is_refused(seeing: World) -> None:
+    tower, batch = seeing.forward.tower, seeing.batch((9, (0,)))
+    recording = tower.record(seeing.picture(0)[0], 1)
+    arguments = {**seeing.arguments(batch), **recording.inputs}
     cut = replace(recording, outputs=tuple(t[..., :-1] for t in recording.outputs))
     for replayed, calls in ((recording, 2), (recording, 0), (cut, 1)):
         with pytest.raises(Refused) as caught, torch.no_grad(), tower.replaying(replayed):
             for _ in range(calls):
-                world.model(**arguments)
+                seeing.model(**arguments)
         assert caught.value.code == "E_MODEL_TAPS"
 
 
-def test_another_thread_sees_the_tower_as_it_is(world: World) -> None:
-    tower, batch = world.forward.tower, world.batch((9, (0,)))
-    shown = world.shown(0).inputs
+def test_another_thread_sees_the_tower_as_it_is(seeing: World) -> None:
+    tower, batch = seeing.forward.tower, seeing.batch((9, (0,)))
+    shown = seeing.shown(0).inputs
     recording = tower.record(shown, 1)
     zeros = replace(recording, outputs=tuple(torch.zeros_like(t) for t in recording.outputs))
     found = []
 
     def live() -> None:
         with torch.no_grad():
-            found.append(world.model(**world.arguments(batch), **shown).logits)
+            found.append(seeing.model(**seeing.arguments(batch), **shown).logits)
 
     live()
     with torch.no_grad(), tower.replaying(zeros):
         thread = threading.Thread(target=live)
         thread.start()
         thread.join()
-        world.model(**world.arguments(batch), **recording.inputs)
+        seeing.model(**seeing.arguments(batch), **recording.inputs)
     assert torch.equal(*found)
 
 
-def test_replays_of_two_threads_wait_for_each_other(world: World) -> None:
-    batch, recording = world.batch((9, (0,))), world.recorded(0)
+def test_replays_of_two_threads_wait_for_each_other(seeing: World) -> None:
+    batch, recording = seeing.batch((9, (0,))), seeing.recorded(0)
     found: list[Any] = []
 
     def replay() -> None:
         with torch.no_grad():
-            found.append(world.forward.hidden(batch, recording))
+            found.append(seeing.forward.hidden(batch, recording))
 
     threads = [threading.Thread(target=replay) for _ in range(4)]
     for thread in threads:
@@ -331,15 +372,15 @@ def test_steps_of_training_leave_the_tower_as_it_was(name: str) -> None:
         n: p for n, p in world.model.named_parameters() if table.role_of(n) is roles.Role.VISION
     }
     before = {n: digest_tensor(p) for n, p in vision.items()}
-    recording = world.recorded(0, 1, 2)
+    recording = world.recorded_rows()
     method = methods.method_of(methods.resolve({"kind": "lora"}, table, vision=False))
     attached = attach(
-        world.model, table, method, projector="full", adapt_vision=False,
+        world.model, table, method, projector=world.projector, adapt_vision=False,
         seed=digest.of_bytes(b"seed"),
     )  # fmt: skip
     weights = {t.name: t.parameter.detach().clone() for t in attached.tensors}
     optimizer = torch.optim.AdamW([t.parameter for t in attached.tensors], lr=1e-2)
-    batch = world.batch(*ROWS)
+    batch = world.batch(*world.rows)
     for _ in range(3):
         hidden = world.forward.hidden(batch, recording)
         logits = logits_of(world.model, hidden)[:, :-1].flatten(0, 1)
@@ -347,13 +388,15 @@ def test_steps_of_training_leave_the_tower_as_it_was(name: str) -> None:
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
-    assert vision
+    assert bool(vision) == world.sees
     assert {n: digest_tensor(p) for n, p in vision.items()} == before
     assert not any(torch.equal(weights[t.name], t.parameter) for t in attached.tensors)
 
 
-@pytest.mark.parametrize("projector", ["full", "lora"])
-@pytest.mark.parametrize("name", EVERY)
+@pytest.mark.parametrize(
+    ("name", "projector"),
+    [(n, p) for n in EVERY for p in (("full", "lora") if n in SEEING else (None,))],
+)
 def test_a_shipped_adapter_opens_in_peft_and_gives_the_logits_of_the_trained_model(
     name: str, projector: Projector, tmp_path: Path
 ) -> None:
@@ -383,7 +426,7 @@ def test_a_shipped_adapter_opens_in_peft_and_gives_the_logits_of_the_trained_mod
     (tmp_path / "adapter_config.json").write_bytes(adapter_config.derive(lock, rows))
     (tmp_path / "adapter_model.safetensors").write_bytes(weights)
     loaded = peft.PeftModel.from_pretrained(families.make_model(name), tmp_path).eval()
-    arguments = {**world.arguments(world.batch(*ROWS)), **world.shown(0, 1, 2).inputs}
+    arguments = {**world.arguments(world.batch(*world.rows)), **world.shown_rows()}
     with torch.no_grad():
         expected = attached.model(**arguments).logits
         assert torch.equal(loaded(**arguments).logits, expected)
@@ -412,14 +455,22 @@ def test_encoded_captures_give_the_logits_of_the_processors_own_batch(
         stored[facts.file] = out.getvalue()
         return facts._asdict()
 
+    sees = base.pictures.table.takes_pictures
     captures = [
         {
-            **make_capture(("user", [0, "what is it?"]), ("assistant", "a red square")),
-            "images": [picture(1, 60, 40)],
+            **make_capture(
+                ("user", [0, "what is it?"] if sees else "what is it?"),
+                ("assistant", "a red square"),
+            ),
+            "images": [picture(1, 60, 40)] if sees else [],
         },
         {
-            **make_capture(("user", [0, 1, "which is left?"]), ("assistant", "one"), images=2),
-            "images": [picture(2, 60, 40), picture(3, 40, 70)],
+            **make_capture(
+                ("user", [0, 1, "which is left?"] if sees else "which is left?"),
+                ("assistant", "one"),
+                images=2,
+            ),
+            "images": [picture(2, 60, 40), picture(3, 40, 70)] if sees else [],
         },
     ]
     encoder = Encoder(base.pictures, max_seq_length=500, max_images=4)
@@ -434,13 +485,13 @@ def test_encoded_captures_give_the_logits_of_the_processors_own_batch(
     processed = families.whole(
         name,
         families.processor(name),
-        [families.messages(capture, shown) for capture in captures],
+        [families.messages(capture, shown, sees=sees) for capture in captures],
         dated(encoder._template),
     )
     assert torch.equal(processed["input_ids"], batch.input_ids)
     with torch.no_grad():
         stock = base.model(**processed).logits
-        hidden = base.forward.hidden(batch, join(alone))
+        hidden = base.forward.hidden(batch, join(alone) if sees else None)
         found = logits_of(base.model, hidden)
     real = batch.attention_mask.bool()
     torch.testing.assert_close(found[real], stock[real], atol=1e-6, rtol=0)

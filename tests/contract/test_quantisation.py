@@ -297,19 +297,24 @@ def test_three_steps_on_a_quantised_base_of_each_family(torch: Any, name: str, k
     )
     held = {n for n, module in world.model.named_modules() if isinstance(module, Linear4bit)}
     assert held == linear
-    recording = world.recorded(0, 1, 2)
+    recording = world.recorded_rows()
     options: dict[str, Any] = {"kind": kind}
     named = schema.load(f"methods/{kind}")["$defs"]["spec"]["properties"].get("targets", {})
     if "default" in named:  # experts, for example, have no down_proj of their own
         options["targets"] = [leaf for leaf in named["default"] if leaf in table.lora_leaf_names]
+    if kind == "prefix" and "v_proj" not in table.lora_leaf_names:  # values are made with others
+        with pytest.raises(Refused) as caught:
+            methods.resolve(options, table, vision=False)
+        assert caught.value.code == "E_ROLES_UNKNOWN_TARGET"
+        return
     method = methods.method_of(methods.resolve(options, table, vision=False))
     attached = attach(
-        world.model, table, method, projector="full", adapt_vision=False,
+        world.model, table, method, projector=world.projector, adapt_vision=False,
         seed=digest.of_bytes(b"seed"),
     )  # fmt: skip
     before = {t.name: digest_tensor(t.parameter) for t in attached.tensors}
     optimizer = torch.optim.AdamW([t.parameter for t in attached.tensors], lr=1e-2)
-    batch = world.batch(*families.ROWS)
+    batch = world.batch(*world.rows)
     for _ in range(3):
         hidden = world.forward.hidden(batch, recording)
         logits = world.model.get_output_embeddings()(hidden)[:, :-1].flatten(0, 1)

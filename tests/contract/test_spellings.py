@@ -53,7 +53,8 @@ def looked_at(base: Path, table: Family) -> Any:
     method = methods.method_of(methods.resolve({"kind": "lora"}, table, vision=False))
     modules = survey.survey_base(model, table)
     seed = digest.of_bytes(b"seed")
-    attached = attach(model, table, method, projector="full", adapt_vision=False, seed=seed)
+    projector = "full" if table.takes_pictures else None
+    attached = attach(model, table, method, projector=projector, adapt_vision=False, seed=seed)
     rows = evidence.module_rows(
         modules,
         survey.digests_now(modules),

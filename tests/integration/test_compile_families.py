@@ -5,12 +5,16 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+import yaml
 
 from kolm import digest, roles
 from kolm.bundle.reader import Bundle
+from kolm.errors import Refused
 from kolm.format.names import LOCK
+from kolm.spec.load import load_spec
+from kolm.spec.resolve import _train
 from tests.support import families
-from tests.support.lines import Line, same_answer
+from tests.support.lines import Line, noise, of_text, same_answer
 
 pytest.importorskip("torch")
 pytestmark = pytest.mark.heavy
@@ -32,7 +36,9 @@ EVERY = [
 @pytest.mark.parametrize("model_type", EVERY)
 def test_a_base_of_the_family_is_compiled_verified_and_run(model_type: str, tmp_path: Path) -> None:
     base = families.save(model_type, tmp_path / "base")
-    line = Line.make(tmp_path / "line", rows=same_answer(24), base=base, steps=8)
+    sees = roles.family(model_type).takes_pictures
+    rows = same_answer(24) if sees else of_text(24)
+    line = Line.make(tmp_path / "line", rows=rows, base=base, steps=8)
     line.compile("--allow-below-gate")
     template = Bundle.open(line.bundle).document(LOCK)["base"]["template"]
     own = families.processor(model_type).chat_template
@@ -45,7 +51,55 @@ def test_a_base_of_the_family_is_compiled_verified_and_run(model_type: str, tmp_
     assert [name for name, verdict in verdicts.items() if verdict == "failed"] == [POLICY]
     assert {name for name in LOOKED_AT if verdicts[name] != "ok"} == set()
     answer = line.demand(
-        "run", line.bundle, "--base", base, "--image", "0000.png",
+        "run", line.bundle, "--base", base, *(["--image", "0000.png"] if sees else []),
         "--prompt", "what is picture 0?", "--allow-below-gate", "--json",
     )  # fmt: skip
     assert answer.document()["tokens"] > 0
+    if not sees:
+        picture = tmp_path / "picture.png"
+        picture.write_bytes(noise(1))
+        asked = line.kolm(
+            "run", line.bundle, "--base", base, "--image", picture, "--prompt", "what?"
+        )
+        assert (asked.code, "E_RUN_IMAGE" in asked.stderr) == (2, True)
+        assert "none: the base reads text alone" in line.demand("inspect", line.bundle).stdout
+
+
+def test_captures_with_pictures_stop_a_compile_on_a_base_that_reads_text_alone(
+    tmp_path: Path,
+) -> None:
+    base = families.save("qwen2", tmp_path / "base")
+    rows = [*of_text(20), *same_answer(24)[20:22], *of_text(24)[22:]]
+    line = Line.make(tmp_path / "line", rows=rows, base=base, steps=8)
+    ran = line.kolm("compile", "--allow-below-gate")
+    assert ran.code == 1
+    assert "E_ENCODE_NO_PICTURES" in ran.stderr
+    for number in (21, 22):
+        assert f"pairs.jsonl:{number}" in ran.stderr
+    assert line.stage_folders("train") == []
+    assert not line.bundle.exists()
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("projector", "full"),
+        ("projector", "frozen"),
+        ("projector_learning_rate", "0.001"),
+        ("freeze", "{vision: false}"),
+        ("freeze", "{projector_after_steps: 2}"),
+        ("shrink_images", "true"),
+    ],
+)
+def test_settings_of_a_tower_or_projector_are_refused_where_there_is_none(
+    key: str, value: str
+) -> None:
+    train = yaml.safe_load(f"{key}: {value}")
+    spec = load_spec(
+        {"kolm": 1, "name": "x", "base": "b", "data": {"captures": "c"}, "train": train}
+    )
+    with pytest.raises(Refused) as caught:
+        _train(spec.train, examples=100, family_name="llama")
+    assert caught.value.code == "E_SPEC_CONFLICT"
+    assert caught.value.where.startswith(f"train.{key}")
+    assert _train(spec.train, examples=100, family_name="qwen2_vl")["projector"] is not None

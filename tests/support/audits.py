@@ -176,6 +176,7 @@ def rescoring(
             {"case": case, "run": run, **truth[case][run]}
             for case in job.cases
             for run in ("adapter", "base", "blind")
+            if truth[case][run] is not None
         ]
         return RescoreAnswer(environment_class=here, rows=rows)
 

@@ -27,6 +27,7 @@ from kolm.sign import predicates
 from tests.support import toy_documents
 from tests.support.bundles import BundleParts, Row, audit_of, read_entries, write_raw, write_tar
 from tests.support.toy_base import digest_of, floats, parameter, zeros
+from tests.support.toy_text import text_alone
 
 ATTACKERS = ("nobody", "stranger", "signer")
 QKV = "model.visual.blocks.0.attn.qkv"
@@ -491,6 +492,17 @@ def _rounded_projector(parts: BundleParts) -> None:
 
 def _norm_of_a_frozen_module(parts: BundleParts) -> None:
     row(parts, "lm_head")["weight_norm"] = "1"
+
+
+def _not_blind(parts: BundleParts) -> None:
+    parts.lock["evaluation"]["floors"]["above_blind"] = None
+    for row in parts.predictions:
+        row["blind"] = None
+    parts.rescore()
+
+
+def _no_tower(parts: BundleParts) -> None:
+    parts.lock["train"]["freeze"]["vision"] = None
 
 
 def _swapped(field: str) -> Callable[[BundleParts], None]:
@@ -1134,6 +1146,12 @@ FORGERIES = (
         "the projector trained in full by the lock, and left alone", ("V24",), parts=_projector_left
     ),
     Forgery("LoRA on a projector that the lock keeps frozen", ("V22",), parts=_projector_adapted),
+    Forgery(
+        "a vision tower hidden behind a family of text alone, every record to match", (),
+        parts=text_alone, only_by="base",
+    ),
+    Forgery("the blind run left out", ("V31",), parts=_not_blind),
+    Forgery("the vision tower said to be none", ("V28",), parts=_no_tower),
     Forgery("a weight of the vision tower in 4 bits", ("V28",), parts=_in_4_bits),
     Forgery("moments in 8 bits of an optimizer that has none", ("V29",), parts=_moments_in_8_bits),
     Forgery(

@@ -224,6 +224,9 @@ def write_rows(folder: Path, rows: Sequence[Mapping[str, Any]]) -> None:
     """Write captures as pairs.jsonl with their pictures."""
     pairs = []
     for number, row in enumerate(rows):
+        if "image" not in row:
+            pairs.append(dict(row))
+            continue
         name = f"{number:04}.png"
         (folder / name).write_bytes(row["image"])
         pairs.append({**row, "image": name})
@@ -273,6 +276,11 @@ def same_answer(count: int) -> list[dict[str, Any]]:
         }
         for number in range(count)
     ]
+
+
+def of_text(count: int) -> list[dict[str, Any]]:
+    """Captures without pictures that all have one answer."""
+    return [{key: row[key] for key in ("prompt", "response")} for row in same_answer(count)]
 
 
 def noise(seed: int, side: int = 32) -> bytes:

@@ -63,8 +63,8 @@ def _table(table: Family) -> FamiliesFamily:
 
     return {
         "model_type": table.model_type,
-        "vision": list(table.prefixes[Role.VISION]),
-        "projector": list(table.prefixes[Role.PROJECTOR]),
+        "vision": list(table.prefixes.get(Role.VISION, ())),
+        "projector": list(table.prefixes.get(Role.PROJECTOR, ())),
         "targets": list(table.lora_leaf_names),
         "stays_frozen": list(table.bare),
         "own_template": bool(table.training_templates),
@@ -101,7 +101,7 @@ def _one(found: Families) -> str:
     frozen = ", ".join(family["stays_frozen"])
     template = "kolm's own where a base's cannot be trained on" if family["own_template"] else ""
     rows = (
-        ("vision tower", ", ".join(family["vision"])),
+        ("vision tower", ", ".join(family["vision"]) or "none: it reads text alone"),
         ("projector", ", ".join(family["projector"])),
         ("stays frozen", frozen),
         ("targets", ", ".join(family["targets"])),

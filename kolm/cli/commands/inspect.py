@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from kolm.records.documents import EvaluationSlice
 
 
+_VISION = {None: "none: the base reads text alone", True: "frozen", False: "adapted"}
 _SHOWN_SLICES = 8  # the worst ones tell the most
 
 
@@ -53,8 +54,10 @@ def _for_people(found: Inspect, name: str) -> str:
     parameters = f"{trained['trained_parameters']} of {trained['base_parameters']} parameters"
     held = trained["quantisation"]
     numbers = f", language role in {held['kind']}" if held else ""
+    blind = scores["blind"]
+    unseeing = f"without the picture {blind['accuracy']}, " if blind else ""
     controls = (
-        f"base {scores['base']['accuracy']}, without the picture {scores['blind']['accuracy']}, "
+        f"base {scores['base']['accuracy']}, {unseeing}"
         f"most frequent answer {scores['majority']['accuracy']}, "
         f"swapped {scores['swapped']['accuracy']}"
     )
@@ -65,7 +68,7 @@ def _for_people(found: Inspect, name: str) -> str:
         f"  base       {receipt['base']['id']} ({receipt['base']['family']}{numbers})",
         f"  base root  {receipt['base']['root']}",
         f"  method     {training_text(receipt)}, {parameters}",
-        f"  vision     {'frozen' if trained['freeze_vision'] else 'adapted'}, as the bundle says",
+        f"  vision     {_VISION[trained['freeze_vision']]}, as the bundle says",
         f"  accuracy   {accuracy_text(scores)}",
         f"  controls   {controls}",
         f"  floors     {'passed' if scores['floors_passed'] else 'not passed'}, as the bundle says",

@@ -11,17 +11,16 @@ from kolm.cli import output
 from kolm.cli.options import BASE, BELOW_GATE, BUNDLE, FILE, POLICY, TRUST
 
 
-@click.command(short_help="Answer one prompt about an image with a bundle.")
+@click.command(short_help="Answer one prompt with a bundle, about images where it takes any.")
 @BUNDLE
 @click.option(
     "--image",
     "images",
     multiple=True,
-    required=True,
     type=FILE,
-    help="The image; may be given repeatedly.",
+    help="The image; may be given repeatedly. None where the base reads text alone.",
 )
-@click.option("--prompt", required=True, help="The question about it.")
+@click.option("--prompt", required=True, help="The question.")
 @BASE
 @click.option(
     "--device",
@@ -34,7 +33,8 @@ from kolm.cli.options import BASE, BELOW_GATE, BUNDLE, FILE, POLICY, TRUST
 @POLICY
 @BELOW_GATE
 def command(bundle: Path, prompt: str, **asked: Any) -> None:
-    """Answer one prompt about an image with BUNDLE, greedily, as the evaluation did.
+    """Answer one prompt with BUNDLE, greedily, as the evaluation did: about images, where its base
+    takes any.
 
     Verifies first, with the base: what does not pass is not loaded.
     """

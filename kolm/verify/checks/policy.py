@@ -55,8 +55,10 @@ def method_is_accepted(subject: Subject) -> Iterator[Finding]:
     )
     for word in policy.freeze or ():
         if word not in words:
+            role, has = word.split()[0], {told.split()[0] for told in words}
             yield failed(
-                "a freeze rule of the policy does not hold",
+                "a freeze rule of the policy does not hold"
+                + ("" if role in has else f": the base has no {role} role"),
                 rule="freeze",
                 where=MODULES,
                 expected=word,

@@ -22,7 +22,7 @@ from kolm.errors import KolmError, Lacking, Unreadable
 from kolm.format.names import PREDICTIONS
 from kolm.records.verification import Finding, Verdict
 from kolm.score.bounds import binomial_lower_bound, binomial_tail, hoeffding_lower_bound
-from kolm.score.evaluation import RUNS
+from kolm.score.evaluation import outcomes
 from kolm.score.rounding import MILLION, ratio
 from kolm.verify.check import Answers
 from kolm.verify.findings import could_not_look, failed, from_error, not_checked, passed
@@ -43,7 +43,7 @@ DOUBTED: Final = Decimal("0.05")
 
 
 def outputs_are_repeated(subject: Subject) -> Iterator[Finding]:
-    """All three runs of each drawn case: bits in the same environment class, scores in another."""
+    """All runs of each drawn case: bits in the same environment class, scores in another."""
     request = subject.auditor.rescore
     if request is None:
         yield not_checked("needs --rescore N")
@@ -88,24 +88,25 @@ def draw(total: int, wanted: int, entropy: Digest) -> list[int]:
 
 
 def _compare(subject: Subject, cases: Sequence[Digest], answer: RescoreAnswer) -> Iterator[Finding]:
-    recorded = {row["case"]: row for row in subject.predictions}
+    recorded = {row["case"]: outcomes(row) for row in subject.predictions}
     again = {(row["case"], row["run"]): row for row in answer.rows}
-    missing = [(case, run) for case in cases for run in RUNS if (case, run) not in again]
+    missing = [(case, run) for case in cases for run in recorded[case] if (case, run) not in again]
     for case, run in missing:
         yield could_not_look(f"the {run} run was not made again", where=f"{PREDICTIONS}: {case}")
     if missing:
         return
-    pairs = {run: [(recorded[case][run], again[case, run]) for case in cases] for run in RUNS}
+    runs = list(recorded[cases[0]])  # V31 holds that all cases have the same
+    pairs = {run: [(recorded[case][run], again[case, run]) for case in cases] for run in runs}
     wanted, scores = subject.lock["environment"]["class"], _Scores(subject, cases)
     same = answer.environment_class == wanted
     told = "the recorded answers, bit for bit"
     if same:
-        for run in RUNS:
+        for run in runs:
             for case, (then, now) in zip(cases, pairs[run], strict=True):
                 yield from _same_bits(case, run, then, now)
     else:
-        turned = {run: scores.turned(pairs[run]) for run in RUNS}
-        for run in RUNS:
+        turned = {run: scores.turned(pairs[run]) for run in runs}
+        for run in runs:
             yield from _only_rounding(run, turned[run], len(cases))
         told = (
             f"of another environment class than the bundle, where {max(turned.values())} scores "

@@ -39,6 +39,7 @@ def training_block_follows(subject: Subject) -> Iterator[Finding]:
     yield from _quantised_as_the_lock_says(subject)
     yield from _template_is_the_familys(subject)
     yield from _method_is_the_familys(subject)
+    yield from _only_what_the_family_has(subject)
     block = subject.receipt["vlm_train"]
     quantised = _quantised(subject)
     yield passed(
@@ -73,6 +74,36 @@ def _method_is_the_familys(subject: Subject) -> Iterator[Finding]:
             "the method's settings do not follow from its options and the family's table",
             where=f"{LOCK}#/train/method/{key}",
             rule="L5",
+        )
+
+
+def _only_what_the_family_has(subject: Subject) -> Iterator[Finding]:
+    """What became of vision role and projector is said where the family has them, and only there.
+
+    Nothing is frozen that is not there.
+    """
+    train, sees = subject.lock["train"], subject.known_family().takes_pictures
+    for key, stated, role in (
+        ("freeze/vision", train["freeze"]["vision"], "vision role"),
+        ("projector", train["projector"], "projector"),
+    ):
+        if (stated is not None) != sees:
+            yield failed(
+                f"the family has {'a' if sees else 'no'} {role}, and the lock says otherwise",
+                where=f"{LOCK}#/train/{key}",
+                expected="not null" if sees else "null",
+                found="null" if stated is None else str(stated).lower(),
+                rule="L14",
+            )
+    sides = subject.snapshot["splits"]
+    shown = {side: sides[side]["images"] for side in ("train", "validation", "eval")}
+    if not sees and any(shown.values()):
+        yield failed(
+            "the family reads text alone, and captures show pictures",
+            where=f"{SNAPSHOT}#/splits",
+            expected="no images",
+            found=", ".join(f"{count} in {side}" for side, count in shown.items() if count),
+            rule="L14",
         )
 
 

@@ -34,7 +34,8 @@ def family_is_known(subject: Subject) -> Iterator[Finding]:
             code="E_ROLES_UNKNOWN_FAMILY",
         )
         return
-    yield passed(f"{stated}: roles are recomputed from kolm's own table")
+    alone = "" if subject.family.takes_pictures else " (text alone: no vision role, no projector)"
+    yield passed(f"{stated}{alone}: roles are recomputed from kolm's own table")
 
 
 @check(

@@ -20,7 +20,7 @@ from kolm.capture import rules
 from kolm.errors import KolmError
 from kolm.format.names import CASES, EVALUATION, LINES, LOCK, PREDICTIONS, SNAPSHOT
 from kolm.records.verification import Finding
-from kolm.score.evaluation import RUNS
+from kolm.score.evaluation import outcomes, runs_of
 from kolm.score.judge import LENGTH, LONGEST_OUTPUT_CHARACTERS
 from kolm.verify.check import check
 from kolm.verify.findings import (
@@ -37,7 +37,7 @@ from kolm.verify.subject import WITHHELD, Subject
 _RULES: Final = {
     "adapter": "E4, E5",
     "base": "E4, E5",
-    "blind": "E4, E5",
+    "blind": "E4, E5, E13",
     "covered": "E3",
     "floors": "E9",
     "majority": "E8",
@@ -201,9 +201,36 @@ def every_case_is_answered(subject: Subject) -> Iterator[Finding]:
         yield failed(
             "the predictions are not sorted by case, each once", where=PREDICTIONS, rule="P1"
         )
+    yield from _runs_are_the_familys(subject)
     yield from _batches_follow(subject)
     yield from _answers_end(subject)
     yield passed(f"{len(answered):,} of {len(declared):,} declared cases")
+
+
+def _runs_are_the_familys(subject: Subject) -> Iterator[Finding]:
+    """P2: every case was answered blind where the base takes pictures, and none where it does not.
+
+    Of a family that this kolm does not know, a run that is missing may have been left out.
+    """
+    found = {tuple(outcomes(row)) for row in subject.predictions}
+    expected = runs_of(pictures=subject.family is None or subject.family.takes_pictures)
+    if found <= {expected}:
+        return
+    shown = "; ".join(", ".join(runs) for runs in sorted(found))
+    if subject.family is None and len(found) == 1:
+        yield could_not_look(
+            "no blind run, and this kolm does not know whether the family takes pictures",
+            where=PREDICTIONS,
+            code="E_ROLES_UNKNOWN_FAMILY",
+        )
+        return
+    yield failed(
+        "the cases were not answered in the runs that the base's family has",
+        where=PREDICTIONS,
+        expected=", ".join(expected),
+        found=shown,
+        rule="P2",
+    )
 
 
 def _batches_follow(subject: Subject) -> Iterator[Finding]:
@@ -227,8 +254,7 @@ def _answers_end(subject: Subject) -> Iterator[Finding]:
     """P6: an answer has a token at least, and one that was cut has reached a limit."""
     most = subject.lock["evaluation"]["max_new_tokens"]
     for row in subject.predictions:
-        for run in RUNS:
-            said = row[run]
+        for run, said in outcomes(row).items():
             tokens, cut = said["tokens"], said["finish"] == LENGTH
             if not 1 <= tokens <= most:
                 wrong = f"the {run} output has an impossible number of tokens"
@@ -252,7 +278,7 @@ def _answers_end(subject: Subject) -> Iterator[Finding]:
     reads=(PREDICTIONS, LOCK),
 )
 def case_scores_follow(subject: Subject) -> Iterator[Finding]:
-    """Each of the three outputs of each case is judged again.
+    """Each output of each case is judged again.
 
     Without references only what no reference could give is refused.
     """
@@ -271,7 +297,8 @@ def case_scores_follow(subject: Subject) -> Iterator[Finding]:
         )
     if obstacle:
         yield not_checked(f"{obstacle}; the scores are as stated")
-    yield passed(f"{3 * len(subject.predictions):,} outputs judged again")
+    judged = sum(len(outcomes(row)) for row in subject.predictions)
+    yield passed(f"{judged:,} outputs judged again")
 
 
 @check(

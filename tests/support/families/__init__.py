@@ -13,6 +13,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+from kolm import roles
 from tests.support.families.base import TinyBase, config_of
 
 _FILES = [
@@ -32,17 +33,26 @@ def processor(model_type: str) -> Any:
 @lru_cache
 def pictures(model_type: str) -> Any:
     """The same on pictures."""
-    from kolm import roles
     from kolm.models.folder import image_token_id
-    from kolm.models.pictures import PictureProcessor
+    from kolm.models.pictures import NO_TOKEN, PictureProcessor
 
-    number = image_token_id(config(model_type).to_dict())
-    return PictureProcessor(processor(model_type), roles.family(model_type), number)
+    table = roles.family(model_type)
+    sees = table.takes_pictures
+    number = image_token_id(config(model_type).to_dict()) if sees else NO_TOKEN
+    return PictureProcessor(processor(model_type), table, number)
 
 
 def config(model_type: str) -> Any:
     """The configuration of its model, a new one."""
     return BASES[model_type].config(processor(model_type).tokenizer)
+
+
+def library(model_type: str) -> Any:
+    """The library's class that makes its model."""
+    from transformers import AutoModelForCausalLM, AutoModelForImageTextToText
+
+    sees = roles.family(model_type).takes_pictures
+    return AutoModelForImageTextToText if sees else AutoModelForCausalLM
 
 
 def make_model(model_type: str, seed: int = 0, scale: float = 1.0) -> Any:
@@ -54,13 +64,12 @@ def make_model(model_type: str, seed: int = 0, scale: float = 1.0) -> Any:
         scale: of the matrices; larger ones give answers that differ more.
     """
     import torch
-    from transformers import AutoModelForImageTextToText
 
     from kolm.models.load import attention_of
 
     torch.manual_seed(seed)
     made_for = config(model_type)
-    made = AutoModelForImageTextToText.from_config(
+    made = library(model_type).from_config(
         made_for, attn_implementation=attention_of(made_for.to_dict())
     )
     with torch.no_grad():  # the library starts some at constants, which hides mistakes
@@ -81,19 +90,18 @@ model = lru_cache(make_model)
 def published(model_type: str) -> Any:
     """The model of the library's default configuration, without memory for its weights."""
     import torch
-    from transformers import AutoModelForImageTextToText
 
     with torch.device("meta"):
-        return AutoModelForImageTextToText.from_config(
-            config_of(model_type, **BASES[model_type].published)
-        )
+        return library(model_type).from_config(config_of(model_type, **BASES[model_type].published))
 
 
 def save(model_type: str, folder: Path) -> Path:
     """Write a tiny base as a folder that kolm resolves like any other."""
     folder.mkdir(parents=True, exist_ok=True)
     model(model_type).save_pretrained(folder)
-    processor(model_type).save_pretrained(folder)
+    made = processor(model_type)
+    saved = made if roles.family(model_type).takes_pictures else made.tokenizer
+    saved.save_pretrained(folder)
     if stored := BASES[model_type].stored:
         from safetensors.torch import load_file, save_file
 
@@ -102,8 +110,19 @@ def save(model_type: str, folder: Path) -> Path:
     return folder
 
 
-def messages(capture: dict[str, Any], shown: Iterator[Any]) -> list[dict[str, Any]]:
-    """The messages of a capture as the library's processors take them, with the next pictures."""
+SEEING = [name for name in BASES if roles.family(name).takes_pictures]
+
+
+def messages(
+    capture: dict[str, Any], shown: Iterator[Any], *, sees: bool = True
+) -> list[dict[str, Any]]:
+    """The messages of a capture as the library's processors take them, with the next pictures; or
+    as tokenizers do."""
+    if not sees:
+        return [
+            {**message, "content": "".join(block["text"] for block in message["content"])}
+            for message in capture["messages"]
+        ]
     return [
         {
             "role": message["role"],
@@ -125,6 +144,16 @@ def whole(model_type: str, own: Any, conversations: list[Any], template: str) ->
     with quiet_library():  # some warn of their own code
         if make := BASES[model_type].whole:
             return make(own, conversations, template, padding)
+        if not roles.family(model_type).takes_pictures:
+            return own.tokenizer.apply_chat_template(
+                conversations,
+                chat_template=template,
+                tokenize=True,
+                return_dict=True,
+                return_tensors="pt",
+                padding=True,
+                tokenizer_kwargs={"padding_side": padding["padding_side"]},
+            )
         return own.apply_chat_template(
             conversations,
             chat_template=template,

@@ -23,6 +23,7 @@ class TinyBase(NamedTuple):
         sizes: width and height of three pictures: where a family can, each takes other tokens.
         published: settings of the published model that the library's default config does not have.
         end: what ends an answer, where it is not what the tokenizer says ends a text.
+        system: whether its template has a place for a system turn in a finished conversation.
     """
 
     config: Callable[[Any], Any]
@@ -31,6 +32,7 @@ class TinyBase(NamedTuple):
     whole: Callable[..., Any] | None = None
     sizes: tuple[tuple[int, int], ...] = ((32, 32), (64, 32), (32, 48))
     end: str = ""
+    system: bool = True
     published: Mapping[str, Any] = MappingProxyType({})
 
 

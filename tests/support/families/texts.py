@@ -72,9 +72,11 @@ def qwen(
     return tokenizer
 
 
-def llama(*, special: Iterable[str] = (), size: int = 480, **settings: Any) -> Any:
+def llama(
+    *, special: Iterable[str] = (), size: int = 480, begins: bool = True, **settings: Any
+) -> Any:
     """A tokenizer of Llama 2: a space before the first text alone, bytes where nothing else fits,
-    ``<s>`` before every text."""
+    ``<s>`` before every text unless `begins` is false."""
     from tokenizers import Tokenizer, models, pre_tokenizers, trainers
     from transformers import LlamaTokenizer
 
@@ -91,7 +93,7 @@ def llama(*, special: Iterable[str] = (), size: int = 480, **settings: Any) -> A
     vocab, merges = learned["vocab"], [tuple(pair) for pair in learned["merges"]]
     vocab["▁▁"] = len(vocab)  # the real one merges runs of spaces, and nothing else across words
     tokenizer = LlamaTokenizer(
-        vocab=vocab, merges=[("▁", "▁"), *merges], legacy=False, add_bos_token=True, **settings
+        vocab=vocab, merges=[("▁", "▁"), *merges], legacy=False, add_bos_token=begins, **settings
     )
     tokenizer.add_special_tokens({"pad_token": "<pad>", "additional_special_tokens": list(special)})
     return tokenizer

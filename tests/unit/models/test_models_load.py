@@ -55,7 +55,7 @@ def test_a_base_that_is_not_on_this_machine_is_not_fetched(name):
     [
         ("[]", "E_BASE_CONFIG"),
         ("{}", "E_BASE_CONFIG"),
-        ('{"model_type": "llama"}', "E_ROLES_UNKNOWN_FAMILY"),
+        ('{"model_type": "gpt2"}', "E_ROLES_UNKNOWN_FAMILY"),
         ('{"model_type": "qwen2_5_vl", "model_type": "x"}', "E_JSON_VALUE"),
         ("nonsense", "E_JSON_SYNTAX"),
     ],

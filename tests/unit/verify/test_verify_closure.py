@@ -9,7 +9,7 @@ from pathlib import Path
 from kolm import canonical
 from tests.support.audits import World
 
-MOST_LINES = 12_136  # raise it for a rule that is new, and lower it whenever it can be
+MOST_LINES = 12_310  # raise it for a rule that is new, and lower it whenever it can be
 # A family, a method, a metric or a signer more is not more to read for those that are there.
 TABLES = ("kolm.methods.", "kolm.metrics.", "kolm.roles.", "kolm.sign.signers.")
 SEAMS = ("method", "metric", "family", "signer")  # what every variant of a table is

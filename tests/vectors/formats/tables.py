@@ -100,7 +100,8 @@ def _family(family: Family) -> Iterator[Any]:
             yield [name, family.role_of(name), family.checkpoint_keys(name)]
     leaves = family.lora_leaf_names
     for chosen in (leaves, leaves[:1], leaves[1:3]):
-        yield [family.target_expression(chosen, vision=vision) for vision in (False, True)]
+        roles = (False, True) if family.takes_pictures else (False,)
+        yield [family.target_expression(chosen, vision=vision) for vision in roles]
     yield [family.model_type, family.projector_modules, family.aliases, family.papers]
     yield [family.swapped, family.parts, family.left_out, family.template_options]
     yield [family.training_templates, quantised_modules(family)]
