@@ -3,26 +3,19 @@
 from __future__ import annotations
 
 import html
-from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from kolm import outputs
+from kolm.actions.pictures import showing
 from kolm.actions.signing import Trust
 from kolm.actions.verification import verify
 from kolm.bundle.container import open_container
 from kolm.bundle.reader import Bundle
-from kolm.digest import Digest
-from kolm.format.names import eval_image
 from kolm.records.verification import Verification
-from kolm.report.facts import Facts, Pictures
+from kolm.report.facts import Facts
 from kolm.report.page import render
 from kolm.verify.policy import Demands
-
-if TYPE_CHECKING:
-    from kolm.capture.store import CaptureStore
 
 
 class Report:
@@ -79,26 +72,5 @@ def report(
     container = open_container(Path(bundle))
     opened = Bundle.of(container)
     audit = verify(container, policy=policy, trust=trust, base=base, captures=captures, now=now)
-    with _pictures(opened, captures) as pictures:
+    with showing([opened], captures) as pictures:
         return Report(audit, render(Facts(opened, audit, pictures)))
-
-
-@contextmanager
-def _pictures(opened: Bundle, captures: str | Path | None) -> Iterator[Pictures]:
-    if captures is None:
-        yield lambda file: _published(opened, file)
-        return
-    from kolm.capture.store import CaptureStore
-
-    with CaptureStore.open_to_read(Path(captures)) as store:
-        yield lambda file: _published(opened, file) or _held(store, file)
-
-
-def _published(opened: Bundle, file: str) -> bytes | None:
-    name = eval_image(file)
-    return bytes(opened.member(name)) if name in opened.names else None
-
-
-def _held(store: CaptureStore, file: str) -> bytes | None:
-    name = Digest(file)
-    return store.read_image(name) if store.blobs.has(name) else None

@@ -32,6 +32,7 @@ SECTIONS = (
         (
             ("verify", "Recheck every hash, frozen-module claim and score of a bundle."),
             ("inspect", "Show what a bundle holds and claims, without running anything."),
+            ("diff", "Show what differs between two bundles."),
             ("report", "Write what an audit finds of a bundle as one page of HTML."),
             ("eval", "Score a bundle on your own captures, as a signed claim."),
             ("run", "Answer one prompt with a bundle, about images where it takes any."),

@@ -77,6 +77,80 @@ class Check(TypedDict):
     passed: bool
     findings: list[CheckFinding]
 
+class DiffBundle(TypedDict):
+    name: str
+    content_id: Digest
+    cid: str
+
+class DiffSetting(TypedDict):
+    path: str
+    left: str | None
+    right: str | None
+
+class DiffCapture(TypedDict):
+    capture: Digest
+    split: Literal['train', 'validation', 'eval', 'none']
+
+class DiffMoved(TypedDict):
+    capture: Digest
+    left: Literal['train', 'validation', 'eval', 'none']
+    right: Literal['train', 'validation', 'eval', 'none']
+
+class DiffCaptures(TypedDict):
+    added: list[DiffCapture]
+    removed: list[DiffCapture]
+    moved: list[DiffMoved]
+
+class DiffModule(TypedDict):
+    module: str
+    left: str | None
+    right: str | None
+
+class DiffTensors(TypedDict):
+    same: int
+    changed: list[str]
+    added: list[str]
+    removed: list[str]
+
+class DiffRate(TypedDict):
+    accuracy: str
+    low: str
+    high: str
+
+class DiffAccuracy(TypedDict):
+    left: DiffRate
+    right: DiffRate
+
+class DiffPaired(TypedDict):
+    cases: int
+    left_only: int
+    right_only: int
+    p: str
+    method: Literal['mcnemar-exact', 'sign-exact']
+
+class DiffAnswer(TypedDict):
+    output: str
+    score: str
+
+class DiffCase(TypedDict):
+    case: Digest
+    prompt: str | None
+    reference: str | None
+    left: DiffAnswer
+    right: DiffAnswer
+
+class Diff(TypedDict):
+    left: DiffBundle
+    right: DiffBundle
+    spec: list[DiffSetting]
+    captures: DiffCaptures
+    modules: list[DiffModule]
+    tensors: DiffTensors
+    accuracy: DiffAccuracy
+    paired: DiffPaired | None
+    not_paired: str | None
+    cases: list[DiffCase]
+
 class EnvPackage(TypedDict):
     name: str
     version: str | None

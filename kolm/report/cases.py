@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from xml.etree.ElementTree import Element
 
 from kolm.counting import counted
-from kolm.report.facts import Case, Facts
+from kolm.report.facts import Case, Facts, Pictures
 from kolm.report.markup import element, pairs, said, section
 from kolm.score.cases import reference_of
 
@@ -26,8 +26,8 @@ _TEXT_CHARACTERS = 600
 class Album:
     """Pictures as data inside the page, until there are too many bytes of them."""
 
-    def __init__(self, facts: Facts) -> None:
-        self._facts = facts
+    def __init__(self, pictures: Pictures) -> None:
+        self._pictures = pictures
         self._room = _PAGE_BYTES
 
     def show(self, image: CaptureImage) -> Element:
@@ -35,7 +35,7 @@ class Album:
         size = f"{image['width']} × {image['height']}"
         if image["bytes"] > min(_PICTURE_BYTES, self._room):
             return element("p", f"A picture of {size}, too large for this page.", class_="gone")
-        data = self._facts.pictures(image["file"])
+        data = self._pictures(image["file"])
         if data is None:
             return element("p", f"A picture of {size}, which is not published.", class_="gone")
         self._room -= len(data)
@@ -98,14 +98,14 @@ _WITHHELD = "The bundle does not publish its cases, so none can be shown."
 def _card(case: Case, album: Album) -> Element:
     answers = case.answers
     rows = [
-        ("reference", _cut(reference_of(case.capture, where="case"))),
-        (f"adapter, {answers['adapter']['score']}", _cut(answers["adapter"]["output"])),
-        (f"base, {answers['base']['score']}", _cut(answers["base"]["output"])),
+        ("reference", cut(reference_of(case.capture, where="case"))),
+        (f"adapter, {answers['adapter']['score']}", cut(answers["adapter"]["output"])),
+        (f"base, {answers['base']['score']}", cut(answers["base"]["output"])),
     ]
     return element(
         "article",
         [album.show(image) for image in case.capture["images"][:2]],
-        element("p", _cut("\n".join(_asked(case))), class_="prompt"),
+        element("p", cut("\n".join(_asked(case))), class_="prompt"),
         pairs(rows),
         class_="card",
     )
@@ -118,6 +118,7 @@ def _asked(case: Case) -> Iterator[str]:
         yield text if message["role"] == "user" else f"{message['role']}: {text}"
 
 
-def _cut(text: str) -> Element:
+def cut(text: str) -> Element:
+    """A text from outside, up to a length that a page has room for."""
     over = len(text) - _TEXT_CHARACTERS
     return said(f"{text[:_TEXT_CHARACTERS]}… ({over} characters more)" if over > 0 else text)

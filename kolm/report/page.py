@@ -2,26 +2,49 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from importlib import resources
 from xml.etree.ElementTree import Element
 
 from kolm.report import cases, contents, scores, training, verdict
 from kolm.report.facts import Facts
 from kolm.report.markup import element, said, serialise
+from kolm.version import VERSION
 
 # A page from disk asks nobody for anything: not for a script, a style, a font or a picture.
 _POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
 
 
 def render(facts: Facts) -> bytes:
-    """The page as one HTML file.
+    """The page of one bundle as one HTML file.
 
     Args:
         facts: a bundle with its audit. The same facts give the same bytes.
     """
     receipt = facts.receipt
-    sections = _sections(facts)
-    title = f"{receipt['name']}: what an audit of this bundle found"
+    return whole(
+        f"{receipt['name']}: what an audit of this bundle found",
+        [
+            element("h1", said(receipt["name"])),
+            element(
+                "p",
+                "An adapter for ",
+                said(receipt["base"]["id"]),
+                f" ({receipt['base']['family']}), trained by "
+                f"{receipt['vlm_train']['method']['kind']} on "
+                f"{receipt['vlm_train']['train_examples']} examples. Content id ",
+                element("code", facts.bundle.cid),
+                ".",
+            ),
+            verdict.banner(facts),
+        ],
+        _sections(facts),
+    )
+
+
+def whole(title: str, opening: Sequence[Element], sections: Iterable[Element | None]) -> bytes:
+    """A page: what it opens with, links to its sections, the sections, and the style inside."""
+    shown = [part for part in sections if part is not None]
     head = element(
         "head",
         element("meta", charset="utf-8"),
@@ -35,32 +58,20 @@ def render(facts: Facts) -> bytes:
     head.append(style)
     body = element(
         "body",
-        element("h1", said(receipt["name"])),
-        element(
-            "p",
-            "An adapter for ",
-            said(receipt["base"]["id"]),
-            f" ({receipt['base']['family']}), trained by "
-            f"{receipt['vlm_train']['method']['kind']} on {receipt['vlm_train']['train_examples']} "
-            "examples. Content id ",
-            element("code", facts.bundle.cid),
-            ".",
-        ),
-        verdict.banner(facts),
-        element("nav", [_link(part) for part in sections]),
-        sections,
+        opening,
+        element("nav", [_link(part) for part in shown]),
+        shown,
         element(
             "footer",
-            f"Made by kolm {facts.audit.kolm} from the bundle alone. Texts in it are quoted from "
-            "the bundle; nothing on this page runs.",
+            f"Made by kolm {VERSION}. Texts here are quoted; nothing on this page runs.",
         ),
     )
     return serialise(element("html", head, body, lang="en"))
 
 
-def _sections(facts: Facts) -> list[Element]:
-    album = cases.Album(facts)
-    found = (
+def _sections(facts: Facts) -> tuple[Element | None, ...]:
+    album = cases.Album(facts.pictures)
+    return (
         verdict.verdicts(facts),
         verdict.vouching(facts),
         verdict.not_shown(facts),
@@ -78,7 +89,6 @@ def _sections(facts: Facts) -> list[Element]:
         contents.files(facts),
         verdict.again(facts),
     )
-    return [part for part in found if part is not None]
 
 
 def _link(part: Element) -> Element:

@@ -19,6 +19,7 @@ CASES: dict[str, tuple[str, ...]] = {
     "sweep": ("--grid", "rank=4,8"),
     "verify": ("toy.kolm",),
     "inspect": ("toy.kolm",),
+    "diff": ("toy.kolm", "toy.kolm"),
     "report": ("toy.kolm",),
     "eval": ("toy.kolm", "--captures", "captures"),
     "run": ("toy.kolm", "--image", "picture.png", "--prompt", "what?"),

@@ -1,0 +1,225 @@
+"""The compositions: what differs between two bundles, read without believing either."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, cast
+
+from kolm import canonical, digest
+from kolm.actions.pictures import showing
+from kolm.bundle.reader import Bundle
+from kolm.format import names
+from kolm.report.comparison import render
+from kolm.score.cases import reference_of
+from kolm.score.paired import compare
+from kolm.score.rounding import in_millionths
+from kolm.spec.diff import diff as differences
+
+if TYPE_CHECKING:
+    from kolm.digest import Digest
+    from kolm.records.answers import (
+        Diff,
+        DiffBundle,
+        DiffCapture,
+        DiffCaptures,
+        DiffCase,
+        DiffModule,
+        DiffMoved,
+        DiffPaired,
+        DiffRate,
+        DiffTensors,
+    )
+    from kolm.records.documents import Capture, PredictionsRow
+
+
+def diff(left: str | Path, right: str | Path) -> Diff:
+    """What differs between two bundles: settings, captures, modules, tensors, scores, cases.
+
+    Containers and schemas are checked; whether what is said is true is the question of `verify`.
+
+    Args:
+        left: a bundle's file.
+        right: another's; a case is worse when the right one scores lower on it.
+
+    Raises:
+        Unreadable, Refused: one of them is no intact bundle.
+    """
+    return compare_bundles(Bundle.open(Path(left)), Bundle.open(Path(right)))
+
+
+def diff_page(
+    left: str | Path, right: str | Path, *, captures: str | Path | None = None
+) -> tuple[Diff, bytes]:
+    """The same, and as one page of HTML with the pictures of the cases that differ.
+
+    Args:
+        left: a bundle's file.
+        right: another's.
+        captures: folder of a capture store, for pictures that neither bundle publishes.
+    """
+    opened = Bundle.open(Path(left)), Bundle.open(Path(right))
+    found = compare_bundles(*opened)
+    with showing(opened, captures) as pictures:
+        return found, render(found, {**_texts(opened[0]), **_texts(opened[1])}, pictures)
+
+
+def compare_bundles(left: Bundle, right: Bundle) -> Diff:
+    """As `diff`, of open bundles."""
+    cases, paired, reason = _scores(left, right)
+    return {
+        "left": _identity(left),
+        "right": _identity(right),
+        "spec": [
+            {"path": found.path, "left": _written(found.left), "right": _written(found.right)}
+            for found in differences(left.document(names.LOCK), right.document(names.LOCK))
+        ],
+        "captures": _captures(left, right),
+        "modules": list(_modules(left, right)),
+        "tensors": _tensors(left, right),
+        "accuracy": {"left": _rate(left), "right": _rate(right)},
+        "paired": paired,
+        "not_paired": reason,
+        "cases": cases,
+    }
+
+
+def _identity(bundle: Bundle) -> DiffBundle:
+    return {
+        "name": bundle.receipt["name"],
+        "content_id": bundle.content_id,
+        "cid": bundle.cid,
+    }
+
+
+def _rate(bundle: Bundle) -> DiffRate:
+    found = bundle.document(names.EVALUATION)["adapter"]
+    interval = found["interval"]
+    return {"accuracy": found["accuracy"], "low": interval["low"], "high": interval["high"]}
+
+
+def _written(value: object) -> str | None:
+    """A value as people read it; None where the key is not there."""
+    if value is None or isinstance(value, str):
+        return value
+    return canonical.dumps(value).decode("utf-8")
+
+
+def _captures(left: Bundle, right: Bundle) -> DiffCaptures:
+    one = {row["capture"]: row["split"] for row in left.rows(names.LINES)}
+    other = {row["capture"]: row["split"] for row in right.rows(names.LINES)}
+    added: list[DiffCapture] = [
+        {"capture": name, "split": other[name]} for name in sorted(other.keys() - one.keys())
+    ]
+    removed: list[DiffCapture] = [
+        {"capture": name, "split": one[name]} for name in sorted(one.keys() - other.keys())
+    ]
+    moved: list[DiffMoved] = [
+        {"capture": name, "left": one[name], "right": other[name]}
+        for name in sorted(one.keys() & other.keys())
+        if one[name] != other[name]
+    ]
+    return {"added": added, "removed": removed, "moved": moved}
+
+
+def _modules(left: Bundle, right: Bundle) -> Iterator[DiffModule]:
+    """Modules of one bundle alone, and those whose role or state differs."""
+    one = {row["module"]: f"{row['role']} {row['state']}" for row in left.rows(names.MODULES)}
+    other = {row["module"]: f"{row['role']} {row['state']}" for row in right.rows(names.MODULES)}
+    for name in sorted({*one, *other}):
+        if one.get(name) != other.get(name):
+            yield {"module": name, "left": one.get(name), "right": other.get(name)}
+
+
+def _tensors(left: Bundle, right: Bundle) -> DiffTensors:
+    one, other = dict(_digests(left)), dict(_digests(right))
+    shared = one.keys() & other.keys()
+    changed = sorted(name for name in shared if one[name] != other[name])
+    return {
+        "same": len(shared) - len(changed),
+        "changed": changed,
+        "added": sorted(other.keys() - one.keys()),
+        "removed": sorted(one.keys() - other.keys()),
+    }
+
+
+def _digests(bundle: Bundle) -> Iterator[tuple[str, Digest]]:
+    """The adapter's tensors and the trained parameters, as the module list states them."""
+    for row in bundle.rows(names.MODULES):
+        for part in row["adapter"]:
+            yield part["tensor"], part["after"]
+        if row["state"] == "trained":
+            for parameter in row["parameters"]:
+                yield f"{row['module']}.{parameter['name']}", parameter["after"]
+
+
+def _scores(left: Bundle, right: Bundle) -> tuple[list[DiffCase], DiffPaired | None, str | None]:
+    """The cases on which the scores differ, the worst first, and the paired test on all."""
+    asked = [bundle.document(names.EVALUATION)["metric"] for bundle in (left, right)]
+    if asked[0] != asked[1]:
+        return [], None, "they are scored by different metrics"
+    one, other = _answers(left), _answers(right)
+    shared = sorted(one.keys() & other.keys())
+    if not shared:
+        return [], None, "they have no case in common"
+    scores = [
+        (
+            in_millionths(one[case]["adapter"]["score"]),
+            in_millionths(other[case]["adapter"]["score"]),
+        )
+        for case in shared
+    ]
+    binary = all(score in (0, 1_000_000) for pair in scores for score in pair)
+    found = compare([a for a, _ in scores], [b for _, b in scores], binary=binary)
+    texts = {**_texts(left), **_texts(right)}
+    differing = [
+        (after - before, case)
+        for case, (before, after) in zip(shared, scores, strict=True)
+        if before != after
+    ]
+    return (
+        [_case(case, one[case], other[case], texts) for _, case in sorted(differing)],
+        {
+            "cases": len(shared),
+            "left_only": found["adapter_only"],
+            "right_only": found["base_only"],
+            "p": found["p"],
+            "method": found["method"],
+        },
+        None,
+    )
+
+
+def _answers(bundle: Bundle) -> dict[Digest, PredictionsRow]:
+    return {row["case"]: row for row in bundle.rows(names.PREDICTIONS)}
+
+
+def _texts(bundle: Bundle) -> dict[Digest, Capture]:
+    """The published cases by id."""
+    if names.CASES not in bundle.names:
+        return {}
+    data = bundle.member(names.CASES)
+    return {
+        digest.of_bytes(line): cast("Capture", row)
+        for _, line, row in canonical.read_lines(data, where=names.CASES)
+    }
+
+
+def _case(
+    case: Digest, one: PredictionsRow, other: PredictionsRow, texts: Mapping[Digest, Capture]
+) -> DiffCase:
+    capture = texts.get(case)
+    return {
+        "case": case,
+        "prompt": None if capture is None else _prompt(capture),
+        "reference": None if capture is None else reference_of(capture, where=case),
+        "left": {"output": one["adapter"]["output"], "score": one["adapter"]["score"]},
+        "right": {"output": other["adapter"]["output"], "score": other["adapter"]["score"]},
+    }
+
+
+def _prompt(capture: Capture) -> str:
+    """The last thing that was asked."""
+    asked = [message for message in capture["messages"][:-1] if message["role"] == "user"]
+    parts = asked[-1]["content"] if asked else []
+    return "".join(part["text"] for part in parts if part["type"] == "text")
