@@ -31,7 +31,7 @@ from tools import layers_figure, typed_documents  # noqa: E402
 REFERENCE = ROOT / "docs" / "reference"
 NOTICE = "<!-- Written by docs/generate.py; edit its source instead. -->"
 WIDTH = 100
-PARTS = ("spec", "lock", "receipt")  # documents to which each variant has something to add
+PARTS = ("spec", "lock", "receipt", "trace")  # documents to which each variant has something to add
 
 
 def pages() -> Iterator[tuple[Path, str]]:
@@ -57,18 +57,22 @@ def any_of_page(folder: str) -> str:
     files = (ROOT / "schemas" / folder).glob("*.schema.json")
     kinds = sorted({path.name.split(".")[0] for path in files} - {"any"})
 
+    having = {
+        part: [kind for kind in kinds if part in schema.load(f"{folder}/{kind}")["$defs"]]
+        for part in PARTS
+    }
+
     def forms(part: str) -> dict[str, Any]:
-        named = [f"urn:kolm:schema:{folder}/{kind}:v1#/$defs/{part}" for kind in kinds]
+        named = [f"urn:kolm:schema:{folder}/{kind}:v1#/$defs/{part}" for kind in having[part]]
         short = [{"enum": kinds}] if part == "spec" else []  # the name alone takes all defaults
         return {"anyOf": [*short, *({"$ref": target} for target in named)]}
 
-    parts = schema.load(f"{folder}/{kinds[0]}")["$defs"]
     document = {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "$id": f"urn:kolm:schema:{folder}/any:v1",
         "title": f"{folder}/any",
         "description": "Any of this folder. Written by docs/generate.py.",
-        "$defs": {part: forms(part) for part in PARTS if part in parts},
+        "$defs": {part: forms(part) for part in PARTS if having[part]},
     }
     return json.dumps(document, indent=2) + "\n"
 

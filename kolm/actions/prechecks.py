@@ -13,8 +13,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from kolm import canonical, digest, roles, settings, system
-from kolm.actions import sealing
+from kolm import digest, roles, settings, system
+from kolm.actions import learning, sealing
 from kolm.actions.ahead import SIDES, Ahead, Names
 from kolm.actions.findings import Found, count, each_error_once, failed, grouped, ok, warning
 from kolm.actions.preparing import demand_reachable, raise_together
@@ -25,13 +25,12 @@ from kolm.counting import counted, listed
 from kolm.errors import Denied, KolmError, Lacking, Refused, missing_extra
 from kolm.methods.projector import linear_layers, no_layers
 from kolm.models import folder as folders
-from kolm.models.resolve import read_config, recommended_rates
+from kolm.models.resolve import read_config
 from kolm.verify.policy import BUILT_IN
 
 if TYPE_CHECKING:
     from kolm.train.preflight import Encoded
 
-_FAR = 4  # times above or below what the base was measured with
 _MANY_PASSES = 50
 
 
@@ -299,15 +298,7 @@ def _settings(ahead: Ahead) -> Iterator[Found]:
             "the vision tower is adapted too (train.freeze.vision): it runs in every step, and the "
             "bundle cannot claim that it stayed frozen",
         )
-    base = ahead.prepared.base
-    low, high = recommended_rates(base)
-    for name in ("learning_rate", "projector_learning_rate"):
-        rate = canonical.parse_decimal(train[name], where=f"train.{name}")
-        if rate and not low / _FAR <= rate <= high * _FAR:  # a frozen projector's is 0
-            yield warning(
-                "settings",
-                f"train.{name} {rate} is far from what works for {base.id}: {low} to {high}",
-            )
+    yield from learning.rates(ahead)
     if "train" in ahead.sides and (examples := len(ahead.sides["train"].examples)):
         passes = train["steps"] * train["batch_size"] * train["accumulation"] / examples
         if passes > _MANY_PASSES:
@@ -353,6 +344,7 @@ PRECHECKS: tuple[tuple[str, Callable[[Ahead], Iterator[Found]]], ...] = (
     ("pictures", _blobs),
     ("pictures", _shapes),
     ("train side", _examples),
+    ("train side", learning.pairs),
     ("eval side", _prompts),
     ("settings", _settings),
     ("audit", _audit),

@@ -140,6 +140,7 @@ def trace_follows(documents: Documents) -> Iterator[KolmError]:
         documents.rows(names.TRACE),
         documents.rules.read_schedule(documents.document(LOCK)),
         documents.rows(names.EXAMPLES),
+        documents.document(LOCK)["train"],
     )
 
 

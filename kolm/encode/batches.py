@@ -32,6 +32,7 @@ class Batch:
         images: the images of all examples, in order.
         label_rows: rows whose hidden state predicts a label (one before the label).
         label_ids: the labels, in the order of `label_rows`.
+        label_counts: how many of them each example has, in the order of the examples.
         positions: of the examples among the snapshot's lines of their side.
     """
 
@@ -43,6 +44,7 @@ class Batch:
     images: tuple[ImageUse, ...]
     label_rows: torch.Tensor
     label_ids: torch.Tensor
+    label_counts: tuple[int, ...]
     positions: tuple[int, ...]
 
     @property
@@ -98,5 +100,6 @@ def collate(
             np.concatenate(label_rows) if label_rows else np.empty(0, dtype=np.int64)
         ),
         label_ids=torch.tensor(label_ids, dtype=torch.int64),
+        label_counts=tuple(example.label_tokens for example in examples),
         positions=tuple(example.position for example in examples),
     )

@@ -1,4 +1,4 @@
-"""Encode: one capture becomes one `Example`, for training or as a prompt to answer.
+"""Encode: one capture becomes one `Example` or a `Pair`, to learn from, or a prompt to answer.
 
 The only place where conversations become ids. What a family does differently (how many tokens an
 image has) is asked of its runtime; the budget's order is in `budget.py`.
@@ -11,9 +11,10 @@ from itertools import takewhile
 from typing import TYPE_CHECKING, Self
 
 from kolm.digest import Digest
+from kolm.encode import pairs
 from kolm.encode.budget import TokenRun, count_tokens, cut_prompt, least_tokens
 from kolm.encode.control import TextEncoder
-from kolm.encode.examples import Dropped, DropReason, Example, ImageUse
+from kolm.encode.examples import Dropped, DropReason, Example, ImageUse, Learnable, Pair
 from kolm.encode.layout import Layout
 from kolm.encode.skeleton import (
     Shape,
@@ -26,6 +27,7 @@ from kolm.encode.skeleton import (
 from kolm.errors import Refused
 from kolm.format.names import LOCK
 from kolm.models.pictures import ImageRun, PictureProcessor
+from kolm.objectives import Objective, objective_of
 
 if TYPE_CHECKING:
     from kolm.records.documents import Capture, CaptureImage, Lock, LockBaseTemplate
@@ -44,6 +46,7 @@ class Encoder:
         max_images: most images in an example.
         shrink_images: whether images may lose pixels to make an example fit.
         template: the chat template that a lock names; None where there is no lock yet.
+        objective: of the lock; without one a conversation is learned.
 
     Raises:
         Refused: the base has no chat template that can be trained on, or it is not the named one.
@@ -57,12 +60,14 @@ class Encoder:
         max_images: int,
         shrink_images: bool = False,
         template: LockBaseTemplate | None = None,
+        objective: Objective | None = None,
     ) -> None:
         self._tokenizer = pictures.processor.tokenizer
         self._pictures = pictures
         self._max_seq_length = max_seq_length
         self._max_images = max_images
         self._shrink_images = shrink_images
+        self._objective = objective
         self._texts = TextEncoder(self._tokenizer, pictures.control_tokens)
         self._layout = Layout(self._texts)
         self._skeletons: dict[Shape, Skeleton] = {}
@@ -87,7 +92,14 @@ class Encoder:
             max_images=train["max_images"],
             shrink_images=train["shrink_images"],
             template=lock["base"]["template"],
+            objective=objective_of(train["objective"]),
         )
+
+    def learnable(self, capture: Capture, *, position: int = -1) -> Learnable | Dropped:
+        """What the lock's objective learns of a capture: `encode`, or `encode_pair`."""
+        if self._objective is not None and self._objective.PAIRED:
+            return self.encode_pair(capture, position=position)
+        return self.encode(capture, position=position)
 
     def encode(self, capture: Capture, *, position: int = -1) -> Example | Dropped:
         """Encode a whole conversation with its labels.
@@ -114,6 +126,43 @@ class Encoder:
         if example.label_tokens == 0:
             return Dropped(position=position, reason=DropReason.NO_LABELS)
         return example
+
+    def encode_pair(self, capture: Capture, *, position: int = -1) -> Pair | Dropped:
+        """Encode the whole conversation twice, with its last answer and with the rejected one.
+
+        The last answer alone is learned. A prompt that is cut is cut the same in both, by the
+        longer of them.
+
+        Args:
+            capture: with `rejected`.
+            position: as of `encode`.
+
+        Raises:
+            Refused: as `encode`; ``E_TRAIN_NO_REJECTED``; ``E_ENCODE_PAIR``.
+        """
+        other = pairs.with_rejected(capture)
+        if len(_images_in_order(capture)) > self._max_images:
+            return Dropped(position=position, reason=DropReason.TOO_MANY_IMAGES)
+        if pairs.letters(capture) == pairs.letters(other):
+            return Dropped(position=position, reason=DropReason.SAME_ANSWERS)
+        skeleton = self._skeleton(capture)
+        whole = len(skeleton.pieces)
+        sides = (capture, other)
+        lengths = [count_tokens(self._lay_out(side, skeleton, whole)) for side in sides]
+        longer = lengths.index(max(lengths))
+        fitted = self._fit(sides[longer], skeleton, whole)
+        if fitted is None:
+            return Dropped(position=position, reason=DropReason.OVER_BUDGET)
+        runs, cut, max_pixels = fitted
+        shorter = self._lay_out(sides[1 - longer], skeleton, whole, max_pixels=max_pixels)
+        both = [runs, pairs.after_one_prompt(runs, shorter, is_cut=cut > 0)]
+        chosen, rejected = (
+            self._example(
+                capture, own, cut, max_pixels, position=position, learned=pairs.last_answer(own)
+            )
+            for own in (both if longer == 0 else reversed(both))
+        )
+        return Pair(chosen=chosen, rejected=rejected)
 
     def encode_prompt(self, capture: Capture, *, position: int = -1) -> Example:
         """Encode everything before the last answer, as generation sees it.
@@ -144,7 +193,9 @@ class Encoder:
                 found=f"{self._least(capture, skeleton)} tokens",
                 hint="raise train.max_seq_length, or allow train.shrink_images",
             )
-        return self._example(capture, *fitted, position=position, prompt=True)
+        runs, cut, max_pixels = fitted
+        nothing = len(runs)
+        return self._example(capture, runs, cut, max_pixels, position=position, learned=nothing)
 
     def answer_tokens(self, capture: Capture) -> int:
         """Tokens of the last answer as the base would write it, the one that ends it included."""
@@ -265,16 +316,19 @@ class Encoder:
         max_pixels: int | None,
         *,
         position: int,
-        prompt: bool = False,
+        learned: int = 0,
     ) -> Example:
-        """Join runs into an example and assert that its tokens equal its images' features."""
+        """Join runs into an example and assert that its tokens equal its images' features.
+
+        Answers are labels from the run with the number `learned` on.
+        """
         images = _images_in_order(capture)
         shown = self._runs(capture, images, max_pixels)
         ids: list[int] = []
         spans: list[tuple[int, int]] = []
         uses: list[ImageUse] = []
         prefix = sum(len(run.ids) for run in takewhile(lambda run: not run.trained, runs))
-        for run in runs:
+        for number, run in enumerate(runs):
             start, end = len(ids), len(ids) + len(run.ids)
             ids.extend(run.ids)
             if run.image == len(uses):
@@ -290,7 +344,7 @@ class Encoder:
                         among=self._among(capture),
                     )
                 )
-            elif run.trained and not prompt:
+            elif run.trained and number >= learned:
                 if spans and spans[-1][1] == start:
                     spans[-1] = (spans[-1][0], end)
                 else:

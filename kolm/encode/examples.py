@@ -53,9 +53,57 @@ class Example:
     cut_tokens: int = 0
 
     @property
+    def tokens(self) -> int:
+        """Its length."""
+        return len(self.input_ids)
+
+    @property
     def label_tokens(self) -> int:
         """How many tokens are labels."""
         return sum(end - start for start, end in self.trained)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pair:
+    """One capture as two conversations that differ in their last answer, which alone is learned.
+
+    Attributes:
+        chosen: with the reference answer.
+        rejected: with the answer that is worse; position and images are the same.
+        reference: log-probabilities of the two answers before state 0, once they are known.
+    """
+
+    chosen: Example
+    rejected: Example
+    reference: tuple[float, float] | None = None
+
+    @property
+    def position(self) -> int:
+        """The capture's, as of an example."""
+        return self.chosen.position
+
+    @property
+    def images(self) -> tuple[ImageUse, ...]:
+        """Of either conversation."""
+        return self.chosen.images
+
+    @property
+    def cut_tokens(self) -> int:
+        """Prompt tokens that the budget took out of both."""
+        return self.chosen.cut_tokens
+
+    @property
+    def tokens(self) -> int:
+        """The length of the longer conversation."""
+        return max(self.chosen.tokens, self.rejected.tokens)
+
+    @property
+    def label_tokens(self) -> int:
+        """How many tokens of both are labels."""
+        return self.chosen.label_tokens + self.rejected.label_tokens
+
+
+Learnable = Example | Pair
 
 
 class DropReason(StrEnum):
@@ -64,6 +112,7 @@ class DropReason(StrEnum):
     OVER_BUDGET = "over_budget"  # longer than max_seq_length even with its prompt text cut
     TOO_MANY_IMAGES = "too_many_images"  # more images than max_images
     NO_LABELS = "no_labels"  # nothing in it is an answer
+    SAME_ANSWERS = "same_answers"  # chosen and rejected differ in white space at most
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from kolm import digest
-from kolm.encode.examples import Example
+from kolm.encode.examples import Learnable
 from kolm.encode.features import FeatureTable, build_features, distinct_uses, tower_facts
 from kolm.encode.kept_features import KeptFeatures
 from kolm.encode.pictures import PictureReader
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 def record_tower(
     forward: Forward,
     reader: PictureReader,
-    examples: Sequence[Example],
+    examples: Sequence[Learnable],
     *,
     lock: Lock,
     kept: KeptFeatures | None,

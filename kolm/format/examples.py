@@ -1,7 +1,7 @@
 """Format: examples.jsonl: what became of each capture that a run could learn from.
 
 The data order, the label counts of the trace and the receipt's counts of dropped and cut captures
-follow from it. Rules X1 to X6 of docs/format/examples.md.
+follow from it. Rules X1 to X8 of docs/format/examples.md.
 """
 
 from __future__ import annotations
@@ -13,11 +13,14 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from kolm.errors import Refused
 from kolm.format.names import EXAMPLES
+from kolm.objectives import objective_of
 
 if TYPE_CHECKING:
     from kolm.records.documents import (
         ExamplesRow,
         ExamplesRowDroppedDropped,
+        ExamplesRowKept,
+        ExamplesRowKeptRejected,
         ExamplesRowSide,
         LockTrain,
         SnapshotRow,
@@ -26,6 +29,7 @@ if TYPE_CHECKING:
 
 SIDES: Final = ("train", "validation")
 TOO_MANY_IMAGES: Final = "too_many_images"
+SAME_ANSWERS: Final = "same_answers"
 
 
 class UsableExample(NamedTuple):
@@ -33,8 +37,8 @@ class UsableExample(NamedTuple):
 
     Attributes:
         positions: 0-based numbers among the snapshot's lines of the side.
-        tokens: their lengths.
-        labels: how many tokens of each are learned.
+        tokens: their lengths; a pair's is that of the longer of its two conversations.
+        labels: how many tokens of each are learned, in both answers of a pair.
     """
 
     positions: array[int]
@@ -54,9 +58,19 @@ class Losses(NamedTuple):
     cut: int
 
 
-def kept_row(side: ExamplesRowSide, *, tokens: int, labels: int, cut: int) -> ExamplesRow:
+def kept_row(
+    side: ExamplesRowSide,
+    *,
+    tokens: int,
+    labels: int,
+    cut: int,
+    rejected: ExamplesRowKeptRejected | None = None,
+) -> ExamplesRow:
     """The row of a capture that can be used; `cut` counts the prompt tokens taken out."""
-    return {"cut": cut, "labels": labels, "side": side, "tokens": tokens}
+    row: ExamplesRowKept = {"cut": cut, "labels": labels, "side": side, "tokens": tokens}
+    if rejected is not None:
+        row["rejected"] = rejected
+    return row
 
 
 def dropped_row(side: ExamplesRowSide, reason: ExamplesRowDroppedDropped) -> ExamplesRow:
@@ -72,8 +86,9 @@ def usable(rows: Iterable[ExamplesRow]) -> tuple[UsableExample, ...]:
         side = row["side"]
         if "dropped" not in row:
             sides[side].positions.append(count[side])
-            sides[side].tokens.append(row["tokens"])
-            sides[side].labels.append(row["labels"])
+            other = row.get("rejected", {"labels": 0, "tokens": 0})
+            sides[side].tokens.append(max(row["tokens"], other["tokens"]))
+            sides[side].labels.append(row["labels"] + other["labels"])
         count[side] += 1
     return tuple(sides.values())
 
@@ -122,7 +137,7 @@ def examples_follow(
 def _row_is_possible(
     row: ExamplesRow, images: int, train: LockTrain, place: str
 ) -> Iterator[Refused]:
-    most = train["max_images"]
+    most, paired = train["max_images"], objective_of(train["objective"]).PAIRED
     reason = row.get("dropped")
     if (images > most) != (reason == TOO_MANY_IMAGES):
         yield _refused(
@@ -132,21 +147,53 @@ def _row_is_possible(
             found=f"{images} images, {reason or 'not dropped'}",
         )
     if "dropped" in row:
+        if reason == SAME_ANSWERS and not paired:
+            yield _refused(
+                place,
+                "a capture is dropped for its two answers by an objective that reads one",
+                expected="another reason",
+                found=SAME_ANSWERS,
+            )
         return
-    longest = train["max_seq_length"]
-    if row["tokens"] > longest:
+    yield from _lengths_are_possible(row["tokens"], row["labels"], train, place)
+    other = row.get("rejected")
+    if (other is None) == paired:
         yield _refused(
-            f"{place}#/tokens",
+            place,
+            "a row has a rejected answer if, and only if, the objective learns from pairs",
+            expected="rejected" if paired else "no rejected",
+            found="no rejected" if paired else "rejected",
+        )
+    elif other is not None:
+        inside = f"{place}#/rejected"
+        yield from _lengths_are_possible(other["tokens"], other["labels"], train, inside)
+        if row["tokens"] - row["labels"] != other["tokens"] - other["labels"]:
+            yield _refused(
+                inside,
+                "the two answers of a pair do not follow one prompt",
+                expected=f"{row['tokens'] - row['labels']} tokens beside the labels",
+                found=str(other["tokens"] - other["labels"]),
+            )
+
+
+def _lengths_are_possible(
+    tokens: int, labels: int, train: LockTrain, place: str
+) -> Iterator[Refused]:
+    longest = train["max_seq_length"]
+    inside = "" if "#" in place else "#"
+    if tokens > longest:
+        yield _refused(
+            f"{place}{inside}/tokens",
             "an example is longer than the lock allows",
             expected=f"at most {longest}",
-            found=str(row["tokens"]),
+            found=str(tokens),
         )
-    if row["labels"] >= row["tokens"]:
+    if labels >= tokens:
         yield _refused(
-            f"{place}#/labels",
+            f"{place}{inside}/labels",
             "an example has no token before its labels",
-            expected=f"below {row['tokens']}",
-            found=str(row["labels"]),
+            expected=f"below {tokens}",
+            found=str(labels),
         )
 
 

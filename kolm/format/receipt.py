@@ -14,6 +14,7 @@ from kolm.format import globs, optimizer
 from kolm.format.examples import Losses, losses
 from kolm.format.names import CARD, LOCK, RECEIPT, WEIGHTS
 from kolm.methods import method_of
+from kolm.objectives import objective_of
 
 if TYPE_CHECKING:
     from kolm.records.documents import (
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
         ReceiptVlmTrain,
         Snapshot,
         TraceRow,
+        TraceRowStep,
     )
 
 
@@ -62,7 +64,7 @@ def derive_receipt(
         members: digest and size in bytes of every layer; README.md and the receipt are skipped.
     """
     module_rows = list(modules)
-    walked, label_tokens = _walk_trace(trace)
+    walked, label_tokens, last = _walk_trace(trace)
     base = lock["base"]
     return {
         "base": {"family": base["family"], "id": base["id"], "root": base["root"]},
@@ -87,6 +89,7 @@ def derive_receipt(
             adapter_bytes=members[WEIGHTS][1],
             label_tokens=label_tokens,
             steps=walked["steps"],
+            last=last,
         ),
     }
 
@@ -100,6 +103,7 @@ def _training(
     adapter_bytes: int,
     label_tokens: int,
     steps: int,
+    last: list[TraceRowStep],
 ) -> ReceiptVlmTrain:
     train, base = lock["train"], lock["base"]
     names = [row["module"] for row in modules]
@@ -117,7 +121,7 @@ def _training(
         "max_seq_length": train["max_seq_length"],
         "method": method_of(train["method"]).receipt(),
         "model_id": base["id"],
-        "objective": train["objective"],
+        "objective": objective_of(train["objective"]).receipt(last),
         "optimizer": optimizer.stated(lock, modules),
         "papers": list(base["papers"]),
         "precision": train["precision"],
@@ -165,16 +169,20 @@ def _no_modules() -> ReceiptRoleCount:
     return {"frozen": 0, "modules": 0, "parameters": 0, "trained": 0}
 
 
-def _walk_trace(trace: Iterable[TraceRow]) -> tuple[ReceiptTrace, int]:
-    """What the receipt says of the trace, and the tokens that were learned."""
+def _walk_trace(trace: Iterable[TraceRow]) -> tuple[ReceiptTrace, int, list[TraceRowStep]]:
+    """What the receipt says of the trace, the tokens that were learned, and the last segment."""
     steps = label_tokens = 0
     checkpoints = []
+    segment: list[TraceRowStep] = []
+    last: list[TraceRowStep] = []
     for row in trace:
         if row["kind"] == "step":
             steps += 1
             label_tokens += row["label_tokens"]
+            segment.append(row)
         elif row["kind"] == "checkpoint":
             checkpoints.append(row)
+            segment, last = [], segment or last
     ends: ReceiptTrace = {
         "chain": checkpoints[-1]["chain"],
         "segments": len(checkpoints) - 1,
@@ -182,4 +190,4 @@ def _walk_trace(trace: Iterable[TraceRow]) -> tuple[ReceiptTrace, int]:
         "state_last": checkpoints[-1]["state"],
         "steps": steps,
     }
-    return ends, label_tokens
+    return ends, label_tokens, last

@@ -2,15 +2,15 @@
 
 Lock and examples.jsonl fix which rows there are, which captures each step reads, over how many
 labels, at which rates, and, with the validation losses that the trace states, when a run stops
-early. What is left to the publisher's word are losses, gradient norms and states. Rules S1 to S10
-of docs/format/trace.md.
+early. What is left to the publisher's word are losses, gradient norms, states and what an objective
+states beside the loss, as far as these can be together. Rules S1 to S12 of docs/format/trace.md.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from itertools import zip_longest
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from kolm import digest
 from kolm.errors import Refused
@@ -18,13 +18,31 @@ from kolm.format.examples import UsableExample, usable
 from kolm.format.names import TRACE
 from kolm.format.order import BatchOrder
 from kolm.format.schedule import Happening, Schedule
+from kolm.objectives import Objective, Step, objective_of
 
 if TYPE_CHECKING:
-    from kolm.records.documents import ExamplesRow, TraceRow, TraceRowStep
+    from kolm.records.documents import (
+        ExamplesRow,
+        LockTrain,
+        TraceRow,
+        TraceRowStep,
+        TraceRowValidation,
+    )
+
+
+class _Learning(NamedTuple):
+    """What of a lock says which facts a row has, and which of them can be."""
+
+    objective: Objective
+    precision: str
+    continues: bool
 
 
 def trace_follows(
-    trace: Iterable[TraceRow], schedule: Schedule, examples: Iterable[ExamplesRow]
+    trace: Iterable[TraceRow],
+    schedule: Schedule,
+    examples: Iterable[ExamplesRow],
+    training: LockTrain,
 ) -> Iterator[Refused]:
     """Yield what of a trace does not follow; it ends where the rows no longer correspond.
 
@@ -35,7 +53,13 @@ def trace_follows(
         trace: its rows, each fitting its schema.
         schedule: of the lock.
         examples: the rows of examples.jsonl.
+        training: the lock's ``train``.
     """
+    learning = _Learning(
+        objective_of(training["objective"]),
+        training["precision"],
+        training["continues"] is not None,
+    )
     train, validation = usable(examples)
     if not train.tokens or (schedule.patience and not validation.tokens):
         side = "validation" if train.tokens else "train"
@@ -58,9 +82,11 @@ def trace_follows(
             return
         if row["kind"] == "step":
             yield from _step_follows(row, schedule, order, train, place)
+            yield from _facts_follow(row, learning, len(row["positions"]), place)
         elif row["kind"] == "validation":
             labels = sum(validation.labels)
             yield from _same(f"{place}#/label_tokens", "S9", labels, row["label_tokens"])
+            yield from _facts_follow(row, learning, len(validation.labels), place)
             if patience:
                 patience.tell(row["loss"])
         else:
@@ -93,6 +119,28 @@ def _step_follows(
     yield from _same(f"{place}#/learning_rate", "S8", rate, row["learning_rate"])
     stated = row["projector_learning_rate"]
     yield from _same(f"{place}#/projector_learning_rate", "S8", projector, stated)
+
+
+def _facts_follow(
+    row: TraceRowStep | TraceRowValidation, learning: _Learning, examples: int, place: str
+) -> Iterator[Refused]:
+    """The facts are the objective's, and can be: S11 and S12."""
+    facts = row.get("facts", {})
+    expected, found = ", ".join(sorted(learning.objective.FACTS)), ", ".join(sorted(facts))
+    if expected != found:
+        yield from _same(f"{place}#/facts", "S11", expected or None, found or None)
+        return
+    step = Step(
+        loss=row["loss"],
+        pairs=examples,
+        labels=row["label_tokens"],
+        precision=learning.precision,
+        first=row["kind"] == "step" and row["step"] == 1 and not learning.continues,
+    )
+    for wrong in learning.objective.wrong_facts(facts, step) if facts else ():
+        yield _refused(
+            f"{place}#/facts", f"what the step states of its pairs cannot be (S12): {wrong}"
+        )
 
 
 def _same(place: str, rule: str, expected: object, found: object) -> Iterator[Refused]:

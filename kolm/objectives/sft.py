@@ -1,4 +1,4 @@
-"""Objectives: supervised fine-tuning, the cross-entropy of the labels and of nothing else.
+"""Supervised fine-tuning: the cross-entropy of the labels and of nothing else.
 
 The loss is a sum over label tokens. Dividing by the number of label tokens of the whole
 accumulation window, and not by that of each part, is what makes accumulation exact.
@@ -6,36 +6,44 @@ accumulation window, and not by that of each part, is what makes accumulation ex
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
-from kolm.models.forward import logits_of
+from kolm.objectives.objective import Sides, Step, Terms
 
 if TYPE_CHECKING:
-    import torch
-
-    from kolm.encode.batches import Batch
-    from kolm.models.base import LoadedBase
-    from kolm.models.taps import Recording
+    from kolm.records.documents import TraceRowStep
 
 
-def label_logits(base: LoadedBase, batch: Batch, pictures: Recording | None) -> torch.Tensor:
-    """Logits where labels are, and only there: (labels, vocabulary).
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sft:
+    """It has no settings."""
 
-    Args:
-        base: with the adapter's layers in place.
-        batch: right-padded.
-        pictures: those of the batch, in order; None when it shows none.
-    """
-    hidden = base.forward.hidden(batch, pictures)
-    rows = batch.label_rows.to(hidden.device)
-    chosen = hidden.reshape(-1, hidden.shape[-1]).index_select(0, rows)
-    return logits_of(base.model, chosen)
+    PAIRED: ClassVar[bool] = False
+    MEAN: ClassVar[bool] = False
+    FACTS: ClassVar[tuple[str, ...]] = ()
+    LEARNING_RATE: ClassVar[str] = "0.0002"
+    SOURCE: ClassVar[str] = "arXiv:2305.14314, table 9: LoRA on models of 7B and 13B"
 
+    kind: Literal["sft"] = "sft"
 
-def summed_loss(base: LoadedBase, batch: Batch, pictures: Recording | None) -> torch.Tensor:
-    """The sum of the labels' cross-entropies, a scalar in float32."""
-    import torch
+    @property
+    def reference(self) -> None:
+        """None."""
 
-    logits = label_logits(base, batch, pictures)
-    labels = batch.label_ids.to(logits.device)
-    return torch.nn.functional.cross_entropy(logits.float(), labels, reduction="sum")
+    def weight(self, corrected: Any) -> Any:
+        """Every label counts once."""
+        return corrected * 0 + 1
+
+    def terms(self, policy: Sides, reference: Sides) -> Terms:
+        """The negative log-probability of the reference answer."""
+        return Terms(losses=-policy.chosen, rewards=policy)
+
+    def wrong_facts(self, facts: Mapping[str, Any], step: Step) -> Iterator[str]:
+        """A step states nothing beside its loss."""
+        yield from ()
+
+    def receipt(self, last: Sequence[TraceRowStep]) -> dict[str, object]:
+        """Its name."""
+        return {"kind": self.kind}

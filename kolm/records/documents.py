@@ -147,16 +147,21 @@ class Evaluation(TypedDict):
     floors: list[EvaluationFloor]
     floors_passed: bool
 
+class ExamplesRowKeptRejected(TypedDict):
+    labels: int
+    tokens: int
+
 ExamplesRowSide = Literal['train', 'validation']
 
 @final
 class ExamplesRowKept(TypedDict):
     cut: int
     labels: int
+    rejected: NotRequired[ExamplesRowKeptRejected]
     side: ExamplesRowSide
     tokens: int
 
-ExamplesRowDroppedDropped = Literal['no_labels', 'over_budget', 'too_many_images']
+ExamplesRowDroppedDropped = Literal['no_labels', 'over_budget', 'same_answers', 'too_many_images']
 
 @final
 class ExamplesRowDropped(TypedDict):
@@ -244,7 +249,13 @@ class LockData(TypedDict):
     training: Digest
     cases: Digest
 
-class LockTrainObjective(TypedDict):
+class LockTrainObjectiveDpo(TypedDict):
+    kind: Literal['dpo']
+    beta: str
+    label_smoothing: str
+    reference: Literal['start', 'base']
+
+class LockTrainObjectiveSft(TypedDict):
     kind: Literal['sft']
 
 class LockTrainMethodBottleneck(TypedDict):
@@ -296,7 +307,7 @@ class ReceiptVlmTrainQuantisation(TypedDict):
     target_expression: str
 
 class LockTrain(TypedDict):
-    objective: LockTrainObjective
+    objective: LockTrainObjectiveDpo | LockTrainObjectiveSft
     method: LockTrainMethodBottleneck | LockTrainMethodIa3 | LockTrainMethodLora | LockTrainMethodPrefix
     freeze: LockTrainFreeze
     projector: Literal['full', 'lora', 'frozen', None]
@@ -630,6 +641,18 @@ class ReceiptVlmTrainMethodPrefix(TypedDict):
     prefix_targets: list[Literal['v_proj']]
     prefix_virtual_tokens: int
 
+class ReceiptVlmTrainObjectiveDpoLastSegment(TypedDict):
+    margin: str
+    pairs: int
+    preferred: int
+
+class ReceiptVlmTrainObjectiveDpo(TypedDict):
+    kind: Literal['dpo']
+    beta: str
+    label_smoothing: str
+    reference: Literal['start', 'base']
+    last_segment: ReceiptVlmTrainObjectiveDpoLastSegment
+
 class ReceiptVlmTrainOptimizer(TypedDict):
     elements_32bit: int
     elements_8bit: int
@@ -653,7 +676,7 @@ class ReceiptVlmTrain(TypedDict):
     max_seq_length: int
     method: ReceiptVlmTrainMethodBottleneck | ReceiptVlmTrainMethodIa3 | ReceiptVlmTrainMethodLora | ReceiptVlmTrainMethodPrefix
     model_id: str
-    objective: LockTrainObjective
+    objective: ReceiptVlmTrainObjectiveDpo | LockTrainObjectiveSft
     optimizer: ReceiptVlmTrainOptimizer
     papers: list[str]
     precision: str
@@ -755,7 +778,15 @@ class SweepPoint(TypedDict):
     covered: int
     state: str
 
+@final
+class TraceRowStepFacts(TypedDict):
+    chosen_reward: str
+    margin: str
+    preferred: int
+    rejected_reward: str
+
 class TraceRowStep(TypedDict):
+    facts: NotRequired[TraceRowStepFacts]
     grad_norm: str
     kind: Literal['step']
     label_tokens: int
@@ -772,6 +803,7 @@ class TraceRowCheckpoint(TypedDict):
     step: int
 
 class TraceRowValidation(TypedDict):
+    facts: NotRequired[TraceRowStepFacts]
     kind: Literal['validation']
     label_tokens: int
     loss: str

@@ -54,14 +54,15 @@ class EarlyStopping:
 class Train:
     """How the adapter is trained; exactly one of `steps` and `epochs` is set.
 
-    `method` and `quantisation` have the keys that the user wrote; the rest is their schema's.
+    `objective`, `method` and `quantisation` have the keys that the user wrote; the rest is their
+    schema's.
     """
 
     objective: dict[str, Any] = field(default_factory=lambda: {"kind": "sft"})
     method: dict[str, Any] = field(default_factory=dict)
     freeze: Freeze = field(default_factory=Freeze)
     projector: Literal["full", "lora", "frozen"] | None = None
-    learning_rate: str = "0.0002"
+    learning_rate: str | None = None
     projector_learning_rate: str | None = None
     optimizer: Literal["adamw", "adamw_8bit", "paged_adamw_8bit"] = "adamw"
     schedule: Literal["cosine", "linear", "constant"] = "cosine"

@@ -6,7 +6,7 @@ import difflib
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from kolm import schema
+from kolm import objectives, schema
 from kolm.errors import Refused
 from kolm.spec.source import Path, SpecText
 
@@ -42,7 +42,10 @@ def _line(problem: Refused, source: SpecText) -> int:
 
 
 def _explain(error: Fault, path: Path, source: SpecText) -> Iterator[Refused]:
-    if error.validator == "anyOf":
+    if path == ("train", "objective") and (refused := _refused_objective(error.instance)):
+        refused.where = source.place(path)
+        yield refused
+    elif error.validator == "anyOf":
         yield from _explain_choice(error, path, source)
     elif error.validator == "additionalProperties":
         known = sorted(error.schema["properties"])
@@ -77,6 +80,14 @@ def _explain_choice(error: Fault, path: Path, source: SpecText) -> Iterator[Refu
         return
     forms = [_form(branch) for branch in branches]
     yield _value_error(path, " or ".join(forms), error.instance, source)
+
+
+def _refused_objective(stated: Any) -> Refused | None:
+    """An objective that has a name, and that no version of kolm trains with."""
+    kind = stated.get("kind") if isinstance(stated, dict) else stated
+    if not isinstance(kind, str) or kind not in objectives.REFUSED:
+        return None
+    return objectives.unknown(kind)
 
 
 def _unnamed(forms: list[dict[str, Any]]) -> str | None:

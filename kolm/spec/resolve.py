@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from decimal import ROUND_CEILING, Decimal
 from typing import TYPE_CHECKING, Any, NoReturn, cast
 
-from kolm import canonical, digest, methods, schema
+from kolm import canonical, digest, methods, objectives, schema
 from kolm.counting import counted
 from kolm.digest import Digest
 from kolm.errors import Refused
@@ -114,8 +114,10 @@ def _train(train: Train, *, examples: int, family_name: str) -> dict[str, object
         _conflict(f"there are only {counted(steps, 'step')}", "train.early_stopping.every_steps")
     if freeze.projector_after_steps is not None and freeze.projector_after_steps >= steps:
         _conflict(f"there are only {counted(steps, 'step')}", "train.freeze.projector_after_steps")
+    objective = objectives.resolve(train.objective)
+    rate = train.learning_rate or objectives.objective_of(objective).LEARNING_RATE
     return {
-        "objective": dict(train.objective),
+        "objective": objective,
         "method": methods.resolve(
             train.method, table, vision=not train.freeze.vision, projector=projector
         ),
@@ -124,8 +126,8 @@ def _train(train: Train, *, examples: int, family_name: str) -> dict[str, object
             "projector_after_steps": freeze.projector_after_steps,
         },
         "projector": projector,
-        "learning_rate": train.learning_rate,
-        "projector_learning_rate": _projector_learning_rate(train, projector),
+        "learning_rate": rate,
+        "projector_learning_rate": _projector_learning_rate(train, projector, rate),
         "optimizer": train.optimizer,
         "schedule": train.schedule,
         "warmup_steps": warmup,
@@ -175,12 +177,12 @@ def _evaluation(evaluation: Mapping[str, Any], table: Family) -> dict[str, Any]:
     return {**evaluation, "floors": {**evaluation["floors"], "above_blind": None}}
 
 
-def _projector_learning_rate(train: Train, projector: Projector) -> str:
+def _projector_learning_rate(train: Train, projector: Projector, rate: str) -> str:
     if projector in ("frozen", None):
         return "0"
     if train.projector_learning_rate is not None:
         return train.projector_learning_rate
-    return canonical.decimal(Decimal(train.learning_rate) / 2, None)
+    return canonical.decimal(Decimal(rate) / 2, None)
 
 
 def _environment(facts: LockEnvironment, *, threads: int | None) -> dict[str, object]:

@@ -13,9 +13,8 @@ import time
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
-from kolm import canonical
 from kolm.digest import Digest
-from kolm.encode.examples import Example
+from kolm.encode.examples import Learnable
 from kolm.events import Reporter
 from kolm.format.schedule import Happening
 from kolm.format.stopping import Patience
@@ -42,7 +41,7 @@ def run(
     plan: TrainPlan,
     trace: Trace,
     checkpoints: CheckpointFolder,
-    validation: Sequence[Example],
+    validation: Sequence[Learnable],
     reporter: Reporter,
     *,
     clock: Callable[[], float] = time.monotonic,
@@ -71,9 +70,7 @@ def run(
             trace.step(facts)
             meter.tell(facts)
         elif happening is Happening.VALIDATION:
-            loss, label_tokens = trainer.mean_loss(validation)
-            told = canonical.decimal(loss)
-            trace.validation(step, told, label_tokens)
+            told = trace.validation(step, trainer.validate(validation))
             reporter.noted(f"step {step}: validation loss {told}")
             if patience:
                 patience.tell(told)

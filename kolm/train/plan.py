@@ -5,7 +5,6 @@ What a verifier derives again from the same block is in `kolm.format.schedule`.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -18,7 +17,7 @@ from kolm.methods import METHODS, Method, method_of
 from kolm.methods.projector import Projector
 from kolm.methods.quantisation import Quantisation, quantisation_of
 from kolm.models.device import KINDS
-from kolm.objectives import OBJECTIVES
+from kolm.objectives import OBJECTIVES, Objective, objective_of
 
 if TYPE_CHECKING:
     from kolm.records.documents import Lock, LockTrainContinues
@@ -37,7 +36,7 @@ class TrainPlan:
     optimizer: str
     attention: str
     quantisation: Quantisation | None
-    objective: Mapping[str, object]
+    objective: Objective
     method: Method
     adapt_vision: bool
     projector: Projector
@@ -78,7 +77,7 @@ def read_plan(lock: Lock) -> TrainPlan:
         optimizer=train["optimizer"],
         attention=train["attention"],
         quantisation=quantisation_of(train["quantisation"]),
-        objective=train["objective"],
+        objective=objective_of(train["objective"]),
         method=method_of(train["method"]),
         adapt_vision=freeze["vision"] is False,
         projector=train["projector"],

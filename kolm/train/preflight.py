@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple
 
 from kolm.encode.encoder import Encoder
-from kolm.encode.examples import Dropped, Example
+from kolm.encode.examples import Dropped, Learnable, Pair
 from kolm.errors import KolmError, Refused
 from kolm.metrics import metric_of
 from kolm.score.cases import reference_of
@@ -48,6 +48,7 @@ class Encoded:
         refused: captures that stop the run, each with its error.
         long_answers: of an eval side: references of more tokens than an answer may have.
         unreachable: how many of them no shorter answer can meet, by the metric.
+        answer_tokens: of pairs: all tokens of the chosen and of the rejected answers.
     """
 
     examples: list[Counted] = field(default_factory=list)
@@ -57,10 +58,11 @@ class Encoded:
     refused: list[tuple[str, KolmError]] = field(default_factory=list)
     long_answers: list[str] = field(default_factory=list)
     unreachable: int = 0
+    answer_tokens: list[int] = field(default_factory=lambda: [0, 0])
 
-    def keep(self, name: str, example: Example) -> None:
+    def keep(self, name: str, example: Learnable) -> None:
         """Add an example."""
-        self.examples.append(Counted(len(example.input_ids), len(example.images)))
+        self.examples.append(Counted(example.tokens, len(example.images)))
         self.names.append(name)
         if example.cut_tokens:
             self.cut.append(name)
@@ -71,7 +73,7 @@ def encode_to_learn(captures: Iterable[Named], encoder: Encoder) -> Encoded:
     found = Encoded()
     for name, position, capture in captures:
         try:
-            encoded = encoder.encode(capture, position=position)
+            encoded = encoder.learnable(capture, position=position)
         except KolmError as error:
             found.refused.append((name, error))
             continue
@@ -79,6 +81,9 @@ def encode_to_learn(captures: Iterable[Named], encoder: Encoder) -> Encoded:
             found.dropped.setdefault(encoded.reason.value, []).append(name)
         else:
             found.keep(name, encoded)
+            if isinstance(encoded, Pair):
+                found.answer_tokens[0] += encoded.chosen.label_tokens
+                found.answer_tokens[1] += encoded.rejected.label_tokens
     return found
 
 

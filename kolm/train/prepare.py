@@ -17,7 +17,7 @@ from kolm.capture.store import CaptureStore
 from kolm.counting import counted
 from kolm.digest import Digest
 from kolm.encode.encoder import Encoder
-from kolm.encode.examples import Dropped, Example
+from kolm.encode.examples import Dropped, Learnable, Pair
 from kolm.errors import Refused
 from kolm.events import Reporter
 from kolm.format.examples import dropped_row, kept_row
@@ -65,7 +65,7 @@ class EncodedSplit:
         rows: of examples.jsonl, one for each capture.
     """
 
-    examples: tuple[Example, ...]
+    examples: tuple[Learnable, ...]
     rows: tuple[ExamplesRow, ...]
 
     @property
@@ -114,7 +114,7 @@ def encode_split(
 ) -> EncodedSplit:
     """Encode the captures of one split; what cannot be used is told by its reason."""
     chosen = [row for row in rows if row.split == split]
-    examples: list[Example] = []
+    examples: list[Learnable] = []
     facts: list[ExamplesRow] = []
     stage = f"encode {split}"
     reporter.started(stage, len(chosen), "captures")
@@ -122,9 +122,9 @@ def encode_split(
         capture: Capture = canonical.loads_canonical(
             store.read(row.capture).data, where=row.capture
         )
-        encoded = encoder.encode(capture, position=position)
+        encoded = encoder.learnable(capture, position=position)
         facts.append(example_row(split, encoded))
-        if isinstance(encoded, Example):
+        if not isinstance(encoded, Dropped):
             examples.append(encoded)
         if len(facts) % _REPORT_EVERY == 0:
             reporter.advanced(stage, len(facts))
@@ -137,13 +137,19 @@ def encode_split(
     return result
 
 
-def example_row(split: ExamplesRowSide, encoded: Example | Dropped) -> ExamplesRow:
+def example_row(split: ExamplesRowSide, encoded: Learnable | Dropped) -> ExamplesRow:
     """The row of examples.jsonl of an encoded capture."""
     if isinstance(encoded, Dropped):
         return dropped_row(split, encoded.reason.value)
+    if isinstance(encoded, Pair):
+        other = encoded.rejected
+        return kept_row(
+            split,
+            tokens=encoded.chosen.tokens,
+            labels=encoded.chosen.label_tokens,
+            cut=encoded.cut_tokens,
+            rejected={"labels": other.label_tokens, "tokens": other.tokens},
+        )
     return kept_row(
-        split,
-        tokens=len(encoded.input_ids),
-        labels=encoded.label_tokens,
-        cut=encoded.cut_tokens,
+        split, tokens=encoded.tokens, labels=encoded.label_tokens, cut=encoded.cut_tokens
     )

@@ -6,8 +6,9 @@ train.json.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -29,6 +30,7 @@ from kolm.sign.predicates import instant
 from kolm.train import evidence, survey
 from kolm.train.checkpoints import CheckpointFolder, encode_tensors
 from kolm.train.loop import Took, run
+from kolm.train.losses import Loss, PairLoss, make_loss
 from kolm.train.plan import TrainPlan, read_plan
 from kolm.train.preflight import demand_examples
 from kolm.train.prepare import (
@@ -37,6 +39,7 @@ from kolm.train.prepare import (
     encode_split,
     read_inputs,
 )
+from kolm.train.reference import with_reference
 from kolm.train.trace import Trace
 from kolm.train.trainer import Trainer
 
@@ -103,6 +106,13 @@ def open_session(folder: Path, reporter: Reporter) -> TrainingSession:
     # Without early stopping nothing looks at the validation side's pictures.
     read = (train, validation) if plan.schedule.patience else (train,)
     pictures = _pictures(inputs, plan, base, reader, read, reporter)
+    refer = partial(
+        _with_reference, plan, make_loss(plan.objective, base, pictures), reporter=reporter
+    )
+    # A fresh adapter changes nothing, so that what stands before it is the start as well.
+    goes_on = plan.continues is not None and plan.objective.reference == "start"
+    if not goes_on:
+        train, validation = refer(train, validation)
     if plan.optimizer == "paged_adamw_8bit" and plan.device == "cpu":
         reporter.warned("nothing is paged on a processor: this is adamw_8bit")
     attached = attach(
@@ -113,15 +123,43 @@ def open_session(folder: Path, reporter: Reporter) -> TrainingSession:
         adapt_vision=plan.adapt_vision,
         seed=plan.initialisation_seed,
     )
+    trainer = Trainer(plan, attached, base, train.examples, pictures)
+    _go_on(trainer, plan, inputs.places.continued)
+    if goes_on:
+        attached.set_dropout(on=False)
+        train, validation = refer(train, validation)
+        attached.set_dropout(on=True)
+        trainer.examples = train.examples
     return TrainingSession(
         inputs=inputs,
         plan=plan,
-        trainer=Trainer(plan, attached, base, train.examples, pictures),
+        trainer=trainer,
         base_modules=base_modules,
         train=train,
         validation=validation,
         checkpoint_keys=checkpoint_keys,
     )
+
+
+def _with_reference(
+    plan: TrainPlan,
+    loss: Loss,
+    train: EncodedSplit,
+    validation: EncodedSplit,
+    *,
+    reporter: Reporter,
+) -> tuple[EncodedSplit, EncodedSplit]:
+    """The splits with what the objective compares with, by the model as it is now."""
+    if not isinstance(loss, PairLoss) or plan.objective.reference is None:
+        return train, validation
+    size = plan.schedule.batch_size
+
+    def referred(split: EncodedSplit) -> EncodedSplit:
+        found = with_reference(loss, split.examples, batch_size=size, reporter=reporter)
+        return replace(split, examples=found)
+
+    # Without early stopping nothing looks at the validation side.
+    return referred(train), referred(validation) if plan.schedule.patience else validation
 
 
 def _pictures(
@@ -159,25 +197,27 @@ def train_run(folder: Path, reporter: Reporter) -> None:
     rows = (*session.train.rows, *session.validation.rows)
     files.write_rows(folder, names.EXAMPLES, rows)
     checkpoints = CheckpointFolder(folder / CHECKPOINTS)
-    trace = Trace(folder / names.TRACE, _go_on(session))
+    continued = session.plan.continues
+    before = None if continued is None else Digest(continued["chain"])
+    trace = Trace(folder / names.TRACE, before)
     took = run(
         session.trainer, session.plan, trace, checkpoints, session.validation.examples, reporter
     )
     tensors = session.trainer.attached.tensors
     counts = session.trainer.gradients.counts()
     first, _ = checkpoints.load(0)
-    before = {
+    initial = {
         tensor.name: survey.digest_tensor(first.tensors[f"weights.{tensor.name}"])
         for tensor in tensors
     }
     after = survey.digests_now(session.base_modules)
-    evidence.check_evidence(session.base_modules, after, tensors, counts, before)
+    evidence.check_evidence(session.base_modules, after, tensors, counts, initial)
     modules = evidence.module_rows(
         session.base_modules,
         after,
         tensors,
         counts,
-        before,
+        initial,
         session.trainer.in_8_bits(),
         roles.family(session.plan.base_family),
         session.checkpoint_keys,
@@ -189,23 +229,23 @@ def train_run(folder: Path, reporter: Reporter) -> None:
     files.write_document(folder, FACTS, _facts(took, trace, started_on))
 
 
-def _go_on(session: TrainingSession) -> Digest | None:
-    """Take over the last state of an earlier training, where the lock names one; gives its chain.
+def _go_on(trainer: Trainer, plan: TrainPlan, earlier: Path | None) -> None:
+    """Take over the last state of an earlier training, where the lock names one.
 
     Raises:
         Unreadable: ``E_TRAIN_CONTINUES``, the state is not there, or is damaged.
         Refused: ``E_TRAIN_CONTINUES_OTHER``, it is of another adapter.
     """
-    continued, earlier = session.plan.continues, session.inputs.places.continued
+    continued = plan.continues
     if continued is None:
-        return None
+        return
     found = CheckpointFolder(earlier / CHECKPOINTS) if earlier is not None else None
     for step in reversed(found.complete_steps() if found else []):
         assert found is not None  # it has steps
         checkpoint, state = found.load(step)
         if state == continued["state"]:
-            session.trainer.take_over(checkpoint.tensors, checkpoint.updates)
-            return Digest(continued["chain"])
+            trainer.take_over(checkpoint.tensors, checkpoint.updates)
+            return
     raise Unreadable(
         "E_TRAIN_CONTINUES",
         "the state that train.continues names is missing or damaged",

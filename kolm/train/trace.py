@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypedDict, cast
 
 from kolm import canonical, digest, paths
 from kolm.digest import Digest
 from kolm.errors import Refused
-from kolm.train.trainer import StepFacts
+from kolm.train.trainer import Facts, StepFacts, Validation
 
 if TYPE_CHECKING:
-    from kolm.records.documents import TraceRow
+    from kolm.records.documents import TraceRow, TraceRowStepFacts
+
+
+class _Told(TypedDict, total=False):
+    """The part of a row that only some objectives have."""
+
+    facts: TraceRowStepFacts
 
 
 class Trace:
@@ -67,14 +73,23 @@ class Trace:
                 "grad_norm": canonical.decimal(facts.grad_norm),
                 "learning_rate": facts.learning_rate,
                 "projector_learning_rate": facts.projector_learning_rate,
+                **_told(facts.facts),
             }
         )
 
-    def validation(self, step: int, loss: str, label_tokens: int) -> None:
-        """Write a validation."""
+    def validation(self, step: int, found: Validation) -> str:
+        """Write a validation, and give its loss as it is written."""
+        loss = canonical.decimal(found.loss)
         self._write(
-            {"kind": "validation", "step": step, "loss": loss, "label_tokens": label_tokens}
+            {
+                "kind": "validation",
+                "step": step,
+                "loss": loss,
+                "label_tokens": found.label_tokens,
+                **_told(found.facts),
+            }
         )
+        return loss
 
     def checkpoint(self, step: int, state: Digest) -> None:
         """Write a checkpoint and add its state to the chain."""
@@ -90,6 +105,16 @@ class Trace:
         # Opened for each line: after a kill everything that was written is there.
         with self._path.open("ab") as stream:
             stream.write(canonical.dumps(row) + b"\n")
+
+
+def _told(facts: Facts) -> _Told:
+    if not facts:
+        return {}
+    stated = {
+        name: int(value) if name == "preferred" else canonical.decimal(value)
+        for name, value in facts.items()
+    }
+    return {"facts": cast("TraceRowStepFacts", stated)}
 
 
 def _complete_rows(path: Path) -> list[TraceRow]:

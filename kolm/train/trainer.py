@@ -6,28 +6,31 @@ same in each of them.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from kolm.adapters.attach import Attached
 from kolm.counting import counted
-from kolm.encode.batches import Batch, collate
-from kolm.encode.examples import Example
+from kolm.encode.examples import Learnable
 from kolm.encode.pictures import Pictures
 from kolm.errors import Refused
 from kolm.format.optimizer import Form, moment_forms
 from kolm.format.order import BatchOrder
 from kolm.models import device as devices
 from kolm.models.base import LoadedBase
-from kolm.objectives import OBJECTIVES
 from kolm.train.gradients import GradientCounter
+from kolm.train.losses import make_loss
 from kolm.train.optimizer import Moments, make_optimizer
 from kolm.train.plan import TrainPlan
 from kolm.train.survey import dtype_name
 
 if TYPE_CHECKING:
     import torch
+
+# Means that an objective states beside the loss, and how many pairs were preferred.
+Facts = Mapping[str, float]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,6 +41,7 @@ class StepFacts:
         positions: the captures that it read, by `Example.position`.
         learning_rate: the rate that was used, as the trace states it.
         projector_learning_rate: the projector's; None when it did not learn.
+        facts: what the objective states of the step.
     """
 
     step: int
@@ -48,6 +52,16 @@ class StepFacts:
     grad_norm: float
     learning_rate: str
     projector_learning_rate: str | None
+    facts: Facts
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Validation:
+    """What a look at examples that are not learned from gave; the loss is their mean."""
+
+    loss: float
+    label_tokens: int
+    facts: Facts
 
 
 class Trainer:
@@ -66,19 +80,17 @@ class Trainer:
         plan: TrainPlan,
         attached: Attached,
         base: LoadedBase,
-        examples: Sequence[Example],
+        examples: Sequence[Learnable],
         pictures: Pictures,
     ) -> None:
         self.plan = plan
         self.attached = attached
         self.step = 0
+        self.examples = examples
         self.gradients = GradientCounter(attached.tensors)
-        self._base = base
-        self._summed_loss = OBJECTIVES[str(plan.objective["kind"])](plan.objective)
-        self._examples = examples
-        self._pictures = pictures
+        self._loss = make_loss(plan.objective, base, pictures)
         self._order = BatchOrder(
-            [len(example.input_ids) for example in examples],
+            [example.tokens for example in examples],
             seed=plan.schedule.order_seed,
             batch_size=plan.schedule.batch_size,
         )
@@ -97,13 +109,16 @@ class Trainer:
         number = self.step + 1
         self._freeze_projector(number)
         parts = self.plan.schedule.accumulation
-        window = [self._batch(self.step * parts + part) for part in range(parts)]
-        label_tokens = sum(len(batch.label_ids) for batch in window)
-        total = 0.0
-        for batch in window:
-            loss = self._loss(batch)
-            torch.autograd.backward(loss / label_tokens)
-            total += float(loss.detach())
+        batches = [self._batch(self.step * parts + part) for part in range(parts)]
+        window = [example for batch in batches for example in batch]
+        size, real_tokens, total = self._loss.size(window), 0, 0.0
+        sums: Counter[str] = Counter()
+        for batch in batches:
+            found = self._loss(batch)
+            torch.autograd.backward(found.loss / size)
+            total += float(found.loss.detach())
+            real_tokens += found.real_tokens
+            sums.update(found.facts)
         norm = float(self.gradients.observe())
         if not (torch.isfinite(torch.tensor(norm)) and total == total):
             raise Refused(
@@ -119,31 +134,35 @@ class Trainer:
         self.step = number
         return StepFacts(
             step=number,
-            positions=tuple(position for batch in window for position in batch.positions),
-            label_tokens=label_tokens,
-            real_tokens=sum(batch.real_tokens for batch in window),
-            loss=total / label_tokens,
+            positions=tuple(example.position for example in window),
+            label_tokens=sum(example.label_tokens for example in window),
+            real_tokens=real_tokens,
+            loss=total / size,
             grad_norm=norm,
             learning_rate=rate,
             projector_learning_rate=projector_rate,
+            facts=_means(sums, size),
         )
 
-    def mean_loss(self, examples: Sequence[Example]) -> tuple[float, int]:
-        """The mean loss over the labels of other examples, without learning, and their number."""
+    def validate(self, examples: Sequence[Learnable]) -> Validation:
+        """The mean loss over other examples, without learning from them."""
         import torch
 
-        total, label_tokens = 0.0, 0
+        total, sums = 0.0, Counter[str]()
         size = self.plan.schedule.batch_size
-        ordered = sorted(examples, key=lambda example: (len(example.input_ids), example.position))
+        ordered = sorted(examples, key=lambda example: (example.tokens, example.position))
         self.attached.set_dropout(on=False)
         with torch.no_grad():
             for start in range(0, len(ordered), size):
-                batch = self._collate(ordered[start : start + size])
-                loss = self._loss(batch)
-                total += float(loss)
-                label_tokens += len(batch.label_ids)
+                found = self._loss(ordered[start : start + size])
+                total += float(found.loss)
+                sums.update(found.facts)
         self.attached.set_dropout(on=True)
-        return total / label_tokens, label_tokens
+        return Validation(
+            loss=total / self._loss.size(ordered),
+            label_tokens=sum(example.label_tokens for example in ordered),
+            facts=_means(sums, self._loss.size(ordered)),
+        )
 
     def tensors(self) -> dict[str, torch.Tensor]:
         """The state between two steps as tensors: weights, moments and the random generator."""
@@ -219,19 +238,8 @@ class Trainer:
                     kept = {kind: tensors[f"{kind}.{tensor.name}"] for kind in kinds}
                     self._moments.restore(tensor.parameter, updates[tensor.name], kept)
 
-    def _batch(self, number: int) -> Batch:
-        return self._collate([self._examples[index] for index in self._order.batch(number)])
-
-    def _collate(self, examples: Sequence[Example]) -> Batch:
-        return collate(
-            examples,
-            image_token_id=self._base.pictures.image_token_id,
-            pad_token_id=self._base.pad_token_id,
-        )
-
-    def _loss(self, batch: Batch) -> torch.Tensor:
-        pictures = self._pictures(batch.images) if batch.images else None
-        return self._summed_loss(self._base, batch, pictures)
+    def _batch(self, number: int) -> list[Learnable]:
+        return [self.examples[index] for index in self._order.batch(number)]
 
     def _freeze_projector(self, number: int) -> None:
         """After its warm-up the projector takes no gradient, and so no update."""
@@ -257,3 +265,7 @@ class Trainer:
             # A projector that no longer learns has no gradient, so its rate is not read.
             group["lr"] = float((projector_rate or "0") if group["projector"] else rate)
         return rate, projector_rate
+
+
+def _means(sums: Mapping[str, float], size: int) -> Facts:
+    return {name: n if name == "preferred" else n / size for name, n in sorted(sums.items())}

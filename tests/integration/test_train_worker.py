@@ -341,7 +341,7 @@ def test_the_trace_of_a_run_is_the_one_that_lock_and_examples_make(tmp_path, pre
         read_rows(folder / name) for name in ("trace.jsonl", "examples.jsonl", "snapshot.jsonl")
     )
     assert list(examples_follow(examples, lines, lock["train"])) == []
-    assert list(trace_follows(trace, read_schedule(lock), examples)) == []
+    assert list(trace_follows(trace, read_schedule(lock), examples, lock["train"])) == []
     rows = read_rows(folder / "modules.jsonl")
     tensors = [tensor for row in rows for tensor in row["adapter"]]
     assert {tensor["dtype"] for tensor in tensors} == {"F32"}

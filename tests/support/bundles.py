@@ -190,7 +190,7 @@ class BundleParts:
         }
         self.reseed()
         if self.examples == self.followed.get("examples", self.examples):
-            self.examples = toy_documents.make_examples(self.snapshot_rows)
+            self.examples = toy_documents.make_examples(self.snapshot_rows, self.lock)
             self.followed["examples"] = copy.deepcopy(self.examples)
         if self.trace == self.followed.get("trace", self.trace):
             self.trace = toy_documents.make_trace(self.lock, self.examples)
@@ -359,10 +359,12 @@ def make_parts(
     train: int = 5,
     method: Row | None = None,
     projector: str = "full",
+    objective: Row | None = None,
 ) -> BundleParts:
     """The documents of a toy compile; its base is written to ``folder/base``.
 
-    `method` has the options of a spec's ``train.method``; `projector` is its ``train.projector``.
+    `method` has the options of a spec's ``train.method``; `projector` is its ``train.projector``,
+    `objective` its ``train.objective``.
     """
     block = toy_documents.make_method(**method or {})
     base = write_base(folder / "base")
@@ -374,7 +376,7 @@ def make_parts(
     weights = toy_documents.make_weights(block, projector)
     parts = BundleParts(
         base=base,
-        lock=toy_documents.make_lock(base, block, projector),
+        lock=toy_documents.make_lock(base, block, projector, objective or {}),
         snapshot=toy_documents.make_snapshot(rows),
         snapshot_rows=rows,
         cases=eval_cases,

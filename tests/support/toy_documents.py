@@ -8,7 +8,7 @@ import struct
 from pathlib import Path
 from typing import Any
 
-from kolm import canonical, digest, methods
+from kolm import canonical, digest, methods, objectives
 from kolm.bundle.base_root import base_root
 from kolm.format import examples
 from kolm.format.norms import stated_norm
@@ -16,7 +16,9 @@ from kolm.format.order import BatchOrder
 from kolm.format.schedule import Happening, read_schedule
 from kolm.format.seeds import derive_seeds
 from kolm.methods.projector import is_linear
+from kolm.objectives import objective_of
 from tests.support import toy_base
+from tests.support.preferences import stated
 from tests.support.toy_base import FAMILY, TOY, Tensor, digest_of, floats
 
 RANK, STEPS, SEGMENTS = 2, 4, 2
@@ -225,10 +227,22 @@ def _parameter(module: str, name: str, shape: tuple[int, ...]) -> Row:
     return row
 
 
-def make_examples(rows: list[Row]) -> list[Row]:
+def make_examples(rows: list[Row], lock: Row) -> list[Row]:
     """The rows of examples.jsonl: every capture can be used, and lengths differ."""
+    paired = objective_of(lock["train"]["objective"]).PAIRED
+
+    def other(position: int) -> Row | None:
+        labels = 2 + position % 2
+        return {"labels": labels, "tokens": 18 + position % 5 - position % 3 + labels}
+
     return [
-        examples.kept_row(side, tokens=20 + position % 5, labels=2 + position % 3, cut=0)
+        examples.kept_row(
+            side,
+            tokens=20 + position % 5,
+            labels=2 + position % 3,
+            cut=0,
+            rejected=other(position) if paired else None,
+        )
         for side in examples.SIDES
         for position, _ in enumerate(row for row in rows if row["split"] == side)
     ]
@@ -240,6 +254,7 @@ def make_trace(lock: Row, rows: list[Row]) -> list[Row]:
     train, held = examples.usable(rows)
     order = BatchOrder(train.tokens, seed=schedule.order_seed, batch_size=schedule.batch_size)
     patience, link = schedule.new_patience(), schedule.earlier_chain
+    objective = objective_of(lock["train"]["objective"])
     made: list[Row] = []
     for happening, step in schedule.happenings(patience):
         row: Row = {"kind": happening.value, "step": step}
@@ -253,11 +268,13 @@ def make_trace(lock: Row, rows: list[Row]) -> list[Row]:
                 "positions": [train.positions[index] for index in window],
                 "projector_learning_rate": schedule.projector_rate(step),
             }
+            row |= stated(objective, step, len(window)) if objective.FACTS else {}
         elif happening is Happening.VALIDATION:
             loss = canonical.decimal(3 / step)
             row |= {"label_tokens": sum(held.labels), "loss": loss}
+            row |= stated(objective, step, len(held.labels)) if objective.FACTS else {}
             if patience:
-                patience.tell(loss)
+                patience.tell(row["loss"])
         else:
             state = digest.of_bytes(f"state {step}".encode())
             link = state if link is None else digest.chain(link, state)
@@ -282,7 +299,7 @@ def make_prediction(case: Row, number: int) -> Row:
     }
 
 
-def make_lock(base: Path, block: Row, projector: str) -> Row:
+def make_lock(base: Path, block: Row, projector: str, objective: Row) -> Row:
     facts = base_root(base)
     environment = {
         "cpu": "toy",
@@ -359,7 +376,7 @@ def make_lock(base: Path, block: Row, projector: str) -> Row:
             "max_images": 4,
             "max_seq_length": 512,
             "method": block,
-            "objective": {"kind": "sft"},
+            "objective": objectives.resolve(objective),
             "optimizer": "adamw",
             "precision": "float32",
             "attention": "sdpa",

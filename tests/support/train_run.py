@@ -22,8 +22,11 @@ SOMEWHERE = {"device": "cpu", "threads": 1}  # enough of an environment to plan 
 ZERO = "sha256:" + "0" * 64
 
 
-def make_store(folder: Path, count: int) -> list[str]:
-    """A store of `count` captures over half as many pictures; gives the ids, sorted."""
+def make_store(folder: Path, count: int, *, pairs: bool = False) -> list[str]:
+    """A store of `count` captures over half as many pictures; gives the ids, sorted.
+
+    With `pairs` each has a rejected answer, which is the next one's right one.
+    """
     with CaptureStore.open(folder, create=True) as store, store.adding() as addition:
         ids = []
         for number in range(count):
@@ -31,7 +34,10 @@ def make_store(folder: Path, count: int) -> list[str]:
             picture = png.encode(tiny_vlm.make_picture(number // 2, width=wide))
             record = addition.image(picture)
             question = "what is it" + "?" * (number % 5)
-            ids.append(addition.capture(_capture(record, question, ANSWERS[number % 4], number)))
+            capture = _capture(record, question, ANSWERS[number % 4], number)
+            if pairs:
+                capture = capture._replace(rejected=ANSWERS[(number + 1) % 4])
+            ids.append(addition.capture(capture))
         addition.commit()
     return sorted(ids)
 
@@ -124,6 +130,7 @@ def make_run(
     held_out: int = 0,
     list_held_out: bool = True,
     threads: int = 1,
+    pairs: bool = False,
     **train: Any,
 ) -> Path:
     """A run folder, ready for the worker; store and base lie beside it and are made once.
@@ -133,7 +140,7 @@ def make_run(
     """
     store, base = folder.parent / "captures", folder.parent / "base"
     if not store.exists():
-        make_store(store, captures)
+        make_store(store, captures, pairs=pairs)
     if not base.exists():
         tiny_vlm.save_base(base)
     with CaptureStore.open(store) as opened:

@@ -6,8 +6,8 @@ import pytest
 
 from kolm.encode.batches import collate
 from kolm.encode.encoder import Encoder
+from kolm.models.likelihood import cross_entropy, label_logits
 from kolm.models.taps import Recording, join
-from kolm.objectives import sft
 from tests.support import tiny_vlm
 from tests.support.tiny_vlm import make_capture
 
@@ -70,7 +70,7 @@ def test_the_compact_loss_and_its_gradients_are_the_librarys():
     base.model.requires_grad_(True)
     full = stock_loss(base.model, batch)
     expected = gradients(base.model, full)
-    total = sft.summed_loss(base, batch, shown(batch))
+    total = cross_entropy(base, batch, shown(batch))
     compact = total / len(batch.label_ids)
     assert torch.allclose(compact, full, atol=1e-6)
     found = gradients(base.model, compact)
@@ -83,7 +83,7 @@ def test_logits_are_computed_at_the_labels_alone():
     base, batch = make_base(), make_batch(make_examples())
     rows = []
     hook = base.model.lm_head.register_forward_hook(lambda m, i, out: rows.append(out.shape[0]))
-    sft.summed_loss(base, batch, shown(batch))
+    cross_entropy(base, batch, shown(batch))
     hook.remove()
     assert rows == [len(batch.label_ids)]
 
@@ -92,7 +92,7 @@ def test_the_loss_of_a_batch_is_the_sum_of_its_examples():
     base, examples = make_base(), make_examples()
     batches = [make_batch(examples), *(make_batch([example]) for example in examples)]
     with torch.no_grad():
-        together, *alone = [sft.summed_loss(base, batch, shown(batch)) for batch in batches]
+        together, *alone = [cross_entropy(base, batch, shown(batch)) for batch in batches]
     assert torch.allclose(together, torch.stack(alone).sum(), atol=1e-4)
 
 
@@ -103,8 +103,8 @@ def test_features_of_one_example_never_reach_another():
     pixels[: batch.images[0].tokens * 4] += 1.0
     changed = replace(shown(batch), inputs={**shown(batch).inputs, "pixel_values": pixels})
     with torch.no_grad():
-        before = sft.label_logits(base, batch, shown(batch))
-        after = sft.label_logits(base, batch, changed)
+        before = label_logits(base, batch, shown(batch))
+        after = label_logits(base, batch, changed)
     own = examples[0].label_tokens
     assert not torch.equal(before[:own], after[:own])
     assert torch.equal(before[own:], after[own:])

@@ -14,7 +14,7 @@ def make_plan(**train) -> TrainPlan:
 @pytest.mark.parametrize(
     ("where", "change"),
     [
-        ("train.objective.kind", {"objective": {"kind": "dpo"}}),
+        ("train.objective.kind", {"objective": {"kind": "grpo"}}),
         ("train.schedule", {"schedule": "steps"}),
         ("train.method.kind", {"method": {"kind": "of tomorrow"}}),
     ],

@@ -205,7 +205,7 @@ def _trace(rules: Rules, given: Given) -> Any:
     for lock in (given["lock"], *list(_locks(given))[1:]):
         schedule = rules.read_schedule(lock)
         for rows in _forged(given["trace"]):
-            yield list(rules.trace_follows(rows, schedule, given["examples"]))
+            yield list(rules.trace_follows(rows, schedule, given["examples"], lock["train"]))
 
 
 def _checkpoints(rules: Rules, given: Given) -> Any:

@@ -1,0 +1,75 @@
+"""Encode: one capture as two conversations, which differ in their last answer and nothing else."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from kolm.encode.budget import TokenRun
+from kolm.errors import Refused
+
+if TYPE_CHECKING:
+    from kolm.records.documents import Capture, CapturePartText
+
+
+def with_rejected(capture: Capture) -> Capture:
+    """The conversation with the rejected answer as its last turn.
+
+    Raises:
+        Refused: ``E_TRAIN_NO_REJECTED``.
+    """
+    rejected = capture.get("rejected")
+    if rejected is None:
+        raise Refused(
+            "E_TRAIN_NO_REJECTED",
+            "the objective learns from pairs of answers, and the capture has no rejected one",
+            where="rejected",
+            expected="rejected: an answer to the same prompt that is worse",
+            hint="give the row a rejected answer, leave it out, or set train.objective: sft",
+        )
+    *before, last = capture["messages"]
+    part: CapturePartText = {"type": "text", "text": rejected}
+    return {**capture, "messages": [*before, {**last, "content": [part]}]}
+
+
+def letters(capture: Capture) -> str:
+    """The last answer without any white space."""
+    texts = (part["text"] for part in capture["messages"][-1]["content"] if part["type"] == "text")
+    return "".join("".join(texts).split())
+
+
+def last_answer(runs: Sequence[TokenRun]) -> int:
+    """The number of the run with which the last answer begins."""
+    number = len(runs)
+    while number and not runs[number - 1].trained:
+        number -= 1
+    while number and runs[number - 1].trained:
+        number -= 1
+    return number
+
+
+def after_one_prompt(
+    runs: Sequence[TokenRun], other: Sequence[TokenRun], *, is_cut: bool
+) -> list[TokenRun]:
+    """The last answer of another conversation, behind the prompt of this one.
+
+    Args:
+        runs: of this conversation.
+        other: of the other one, whole.
+        is_cut: the prompt of this one lost tokens; else both have the same.
+
+    Raises:
+        Refused: ``E_ENCODE_PAIR``.
+    """
+    prompt, own = runs[: last_answer(runs)], last_answer(other)
+    if not is_cut and _ids(prompt) != _ids(other[:own]):
+        raise Refused(
+            "E_ENCODE_PAIR",
+            "the two answers of a capture do not follow the same tokens of a prompt",
+            where="rejected",
+        )
+    return [*prompt, *other[own:]]
+
+
+def _ids(runs: Sequence[TokenRun]) -> list[int]:
+    return [number for run in runs for number in run.ids]

@@ -1,0 +1,133 @@
+"""Objectives: what each says of itself without torch, and the numbers that its formula is over.
+
+A formula is written once, over `Values`: a tensor in training, anything that adds and multiplies
+in a test. How a capture is encoded, how log-probabilities are gathered and when the reference is
+computed is the same for all objectives, and stands in `kolm.encode` and `kolm.train`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple, Protocol, Self
+
+if TYPE_CHECKING:
+    from kolm.records.documents import TraceRowStep
+
+Reference = Literal["start", "base"]
+
+
+class Values(Protocol):
+    """Numbers of float32, one for each pair of a batch, or one for each label of an answer."""
+
+    def __add__(self, other: Any, /) -> Self: ...
+    def __radd__(self, other: Any, /) -> Self: ...
+    def __sub__(self, other: Any, /) -> Self: ...
+    def __rsub__(self, other: Any, /) -> Self: ...
+    def __mul__(self, other: Any, /) -> Self: ...
+    def __rmul__(self, other: Any, /) -> Self: ...
+    def __neg__(self) -> Self: ...
+
+    def logaddexp(self, other: Any, /) -> Self:
+        """log(exp(x) + exp(y)), without overflow, and with the right slope where they are equal."""
+
+    def exp(self) -> Self:
+        """e to the power of each."""
+
+    def log(self) -> Self:
+        """The natural logarithm of each."""
+
+
+class Sides(NamedTuple):
+    """What belongs to the chosen and to the rejected answers of the same pairs."""
+
+    chosen: Any
+    rejected: Any
+
+
+class Terms(NamedTuple):
+    """What a formula makes of a batch, one number a pair.
+
+    Attributes:
+        losses: of the pairs.
+        rewards: what the policy implies that each answer is worth.
+        more: further numbers, whose means are facts of the objective, by their names there.
+    """
+
+    losses: Any
+    rewards: Sides
+    more: Mapping[str, Any] = {}
+
+
+class Step(NamedTuple):
+    """What a step's row and the lock say beside the facts.
+
+    Attributes:
+        loss: as stated.
+        pairs: that the step read.
+        labels: that the step read.
+        precision: of the training.
+        first: nothing was learned before it, in this training or in an earlier one.
+    """
+
+    loss: str
+    pairs: int
+    labels: int
+    precision: str
+    first: bool
+
+
+class Objective(Protocol):
+    """An objective with the settings of a lock's ``train.objective``, which are its fields.
+
+    Attributes:
+        PAIRED: a capture must have `rejected`, and becomes a pair of conversations; else it becomes
+            one. The loss of a step is a mean over pairs, or over label tokens.
+        MEAN: an answer's log-probability is a mean over its tokens, else their sum.
+        FACTS: what a step states beside its loss.
+        LEARNING_RATE: the adapter's peak where a spec states none, for any base.
+        SOURCE: where that rate comes from.
+        kind: its line in the table.
+        reference: what the policy is compared with: the model at the start of this training, or
+            the base without any adapter; None for an objective that has no reference.
+    """
+
+    PAIRED: ClassVar[bool]
+    MEAN: ClassVar[bool]
+    FACTS: ClassVar[tuple[str, ...]]
+    LEARNING_RATE: ClassVar[str]
+    SOURCE: ClassVar[str]
+
+    @property
+    def kind(self) -> str: ...  # noqa: D102
+    @property
+    def reference(self) -> Reference | None: ...  # noqa: D102
+
+    def weight(self, corrected: Any) -> Any:
+        """The weights of an answer's tokens.
+
+        Args:
+            corrected: 1 for each token that is not the same in both answers, else 0.
+        """
+
+    def terms(self, policy: Sides, reference: Sides) -> Terms:
+        """The formula.
+
+        Args:
+            policy: log-probabilities of the answers under the model that learns.
+            reference: the same before state 0; zeros where there is no reference.
+        """
+
+    def wrong_facts(self, facts: Mapping[str, Any], step: Step) -> Iterator[str]:
+        """Say what of a step's facts cannot be, by the other numbers of its row.
+
+        Args:
+            facts: those of `FACTS`, each of its schema.
+            step: the rest.
+        """
+
+    def receipt(self, last: Sequence[TraceRowStep]) -> Any:
+        """The receipt's ``vlm_train.objective``, of the objective's schema.
+
+        Args:
+            last: the steps of the last segment.
+        """

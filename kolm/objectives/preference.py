@@ -1,0 +1,104 @@
+"""Objectives over pairs: what their facts have in common, and how these are held against a row.
+
+A step states the mean implicit reward of its chosen and of its rejected answers, the difference
+(the margin), and of how many pairs the chosen answer has the larger reward. Source of these
+numbers: arXiv:2305.18290, section 4 (the implicit reward) and its reward accuracies.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any, Final
+
+from kolm import canonical
+from kolm.objectives.objective import Step
+
+if TYPE_CHECKING:
+    from kolm.records.documents import TraceRowStep
+
+FACTS: Final = ("chosen_reward", "margin", "preferred", "rejected_reward")
+
+# Facts are rounded to six places each, and a difference of two has the roundings of three.
+_ROUNDING: Final = Decimal("0.000002")
+# By as much may a token's log-probability differ from itself, computed in a batch of other shape:
+# a hundred times what was measured in float32, and several times what bfloat16 gives.
+_NOISE: Final = {"float32": 1e-4, "bfloat16": 0.05}
+
+
+def softplus(value: Any) -> Any:
+    """log(1 + e^x) of numbers or of a float; −log σ(x) is softplus(−x)."""
+    if isinstance(value, float):
+        return max(value, 0.0) + math.log1p(math.exp(-abs(value)))
+    return value.logaddexp(value * 0)
+
+
+def wrong_rewards(facts: Mapping[str, Any], pairs: int) -> Iterator[str]:
+    """What of the four facts cannot be, whatever the formula: see `Objective.wrong_facts`."""
+    margin = _number(facts["margin"])
+    difference = _number(facts["chosen_reward"]) - _number(facts["rejected_reward"])
+    if abs(margin - difference) > _ROUNDING:
+        yield f"the margin {margin} is not the difference of the rewards, {difference}"
+    preferred = facts["preferred"]
+    if preferred > pairs:
+        yield f"{preferred} of {pairs} pairs are preferred"
+    elif (preferred == 0 and margin > 0) or (preferred == pairs and margin < 0):
+        yield f"{preferred} of {pairs} pairs are preferred at a mean margin of {margin}"
+
+
+def wrong_loss(
+    facts: Mapping[str, Any], loss: str, least: Callable[[float], float]
+) -> Iterator[str]:
+    """A mean of a convex function is not below the function of the mean (Jensen's inequality).
+
+    Args:
+        facts: with the mean margin.
+        loss: as the row states it.
+        least: the loss of one pair by its margin, a convex function.
+    """
+    margin = float(_number(facts["margin"]))
+    bound, rounding = least(margin), abs(least(margin + 1e-6) - least(margin - 1e-6))
+    if float(_number(loss)) < bound - rounding - 1e-6 - 1e-5 * abs(bound):
+        yield f"no pairs with a mean margin of {margin:.6f} have a mean loss below {bound:.6f}"
+
+
+def wrong_start(facts: Mapping[str, Any], step: Step, *, slope: float, mean: bool) -> Iterator[str]:
+    """Before anything is learned the policy is the reference, so that every reward is 0.
+
+    Args:
+        facts: of the step.
+        step: says whether it is the first.
+        slope: what a unit of log-probability is worth as a reward.
+        mean: log-probabilities are means over tokens, not sums.
+    """
+    if not step.first:
+        return
+    tokens = 1 if mean else max(1.0, step.labels / step.pairs)
+    largest = slope * _NOISE.get(step.precision, _NOISE["bfloat16"]) * tokens
+    for name in ("chosen_reward", "rejected_reward"):
+        if abs(_number(facts[name])) > largest:
+            yield f"{name} is {facts[name]} before anything was learned: at most {largest:.6f}"
+
+
+def last_segment(steps: Sequence[TraceRowStep]) -> dict[str, object]:
+    """What the receipt says of the last segment: its pairs, and how they were told apart."""
+    pairs = preferred = 0
+    margins = Decimal(0)
+    for step in steps:
+        facts: Mapping[str, Any] = step.get("facts", {})
+        if not facts:
+            continue  # V08 says that they are missing
+        own = len(step["positions"])
+        pairs += own
+        preferred += facts["preferred"]
+        margins += _number(facts["margin"]) * own
+    return {
+        "margin": canonical.decimal(margins / max(pairs, 1)),
+        "pairs": pairs,
+        "preferred": preferred,
+    }
+
+
+def _number(text: str) -> Decimal:
+    return canonical.parse_decimal(text, where="facts")

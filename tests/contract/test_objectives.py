@@ -1,0 +1,251 @@
+"""What every objective does, whichever it is: a line in the table inherits this."""
+
+from __future__ import annotations
+
+import copy
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import pytest
+
+from kolm import canonical, objectives, schema
+from kolm.errors import Refused
+from kolm.format.names import RECEIPT
+from kolm.objectives import OBJECTIVES, Sides, objective_of
+from kolm.records.codec import to_document
+from kolm.records.verification import Verdict
+from kolm.spec import load_spec
+from tests.support.audits import World
+from tests.support.bundles import BundleParts
+
+each_objective = pytest.mark.parametrize("kind", OBJECTIVES)
+PAIRED = [kind for kind, known in OBJECTIVES.items() if known.PAIRED]
+each_paired = pytest.mark.parametrize("kind", PAIRED)
+Row = dict[str, Any]
+
+
+def fragment(kind: str, part: str) -> Row:
+    found: Row = schema.load(f"objectives/{kind}")["$defs"][part]
+    return found
+
+
+def fits(value: Row, kind: str, part: str) -> bool:
+    whole = schema.load(f"objectives/{kind}")
+    return jsonschema.Draft202012Validator({**whole, "$ref": f"#/$defs/{part}"}).is_valid(value)
+
+
+# -- without torch
+
+
+def test_the_table_and_the_fragments_name_the_same_objectives() -> None:
+    for part in ("spec", "lock", "receipt"):
+        forms = schema.load("objectives/any")["$defs"][part]["anyOf"]
+        kinds = [form["properties"]["kind"]["const"] for form in forms if "properties" in form]
+        assert sorted(kinds) == sorted(OBJECTIVES)
+
+
+def chosen(objective: Any) -> Row:
+    start = {"kolm": 1, "name": "x", "base": "b", "data": {"captures": "c"}}
+    loaded = load_spec({**start, "train": {"objective": objective}}).train.objective
+    return objectives.resolve(loaded)
+
+
+@each_objective
+def test_every_way_to_choose_an_objective_comes_to_the_same_lock(kind: str) -> None:
+    options = fragment(kind, "spec")["properties"]
+    spelled = {name: part["default"] for name, part in options.items() if "default" in part}
+    assert chosen(kind) == chosen({"kind": kind}) == chosen({**spelled, "kind": kind})
+
+
+@each_objective
+def test_a_lock_holds_every_option_and_resolves_to_itself(kind: str) -> None:
+    block = objectives.resolve({"kind": kind})
+    assert fits(block, kind, "lock")
+    assert fragment(kind, "spec")["properties"].keys() == block.keys()
+    assert to_document(objective_of(block)) == block
+    assert objectives.resolve(block) == block
+
+
+@each_objective
+def test_what_it_states_fits_its_fragment(kind: str) -> None:
+    objective = objective_of(objectives.resolve({"kind": kind}))
+    assert fits(objective.receipt([]), kind, "receipt")
+    if objective.FACTS:
+        assert sorted(fragment(kind, "trace")["properties"]) == sorted(objective.FACTS)
+    else:
+        assert "trace" not in schema.load(f"objectives/{kind}")["$defs"]
+
+
+@pytest.mark.parametrize("kind", objectives.REFUSED)
+@pytest.mark.parametrize("form", [lambda kind: kind, lambda kind: {"kind": kind, "beta": 0.1}])
+def test_an_objective_with_a_reward_model_is_refused_with_the_reason(kind: str, form: Any) -> None:
+    with pytest.raises(Refused) as refused:
+        chosen(form(kind))
+    assert refused.value.code == "E_TRAIN_OBJECTIVE"
+    assert "reward" in refused.value.message
+    assert "dpo" in refused.value.hint
+
+
+def test_an_objective_that_nobody_knows_is_a_wrong_value() -> None:
+    with pytest.raises(Refused) as refused:
+        chosen("dppo")
+    assert refused.value.code == "E_SPEC_VALUE"
+    assert "dpo" in refused.value.expected
+
+
+# -- the formula
+
+
+@pytest.mark.heavy
+@each_paired
+def test_slopes_are_those_of_finite_differences(kind: str) -> None:
+    torch = pytest.importorskip("torch")
+    objective = objective_of(objectives.resolve({"kind": kind}))
+    draw = torch.Generator().manual_seed(4)
+
+    def numbers() -> Any:
+        drawn = torch.rand(5, generator=draw, dtype=torch.float64)
+        return (-3 * drawn - 0.1).requires_grad_()
+
+    policy, reference = [numbers(), numbers()], [numbers().detach(), numbers().detach()]
+
+    def losses(one: Any, other: Any) -> Any:
+        return objective.terms(Sides(one, other), Sides(*reference)).losses
+
+    assert torch.autograd.gradcheck(losses, policy)
+
+
+@each_paired
+def test_a_pair_that_is_told_apart_better_loses_less(kind: str) -> None:
+    from tests.support.preferences import Numbers
+
+    objective = objective_of(objectives.resolve({"kind": kind}))
+    reference = Sides(Numbers(-2.0), Numbers(-2.0))
+    losses = [
+        objective.terms(Sides(Numbers(-2 + apart), Numbers(-2 - apart)), reference).losses.mean
+        for apart in (-0.2, -0.1, 0.0, 0.1, 0.2)
+    ]
+    assert losses == sorted(losses, reverse=True)
+    assert len(set(losses)) == 5
+
+
+# -- a bundle under audit
+
+
+@pytest.fixture(scope="module", params=OBJECTIVES)
+def world(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> World:
+    return World.make(tmp_path_factory.mktemp(request.param), objective={"kind": request.param})
+
+
+@pytest.fixture(scope="module", params=PAIRED)
+def paired(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> World:
+    return World.make(tmp_path_factory.mktemp(request.param), objective={"kind": request.param})
+
+
+def steps_of(parts: BundleParts) -> list[Row]:
+    return [row for row in parts.trace if row["kind"] == "step"]
+
+
+def refused(world: World, parts: BundleParts, *words: str) -> None:
+    found = world.audit(parts)["V08"]
+    assert found.verdict is Verdict.FAILED
+    told = str(found.findings)
+    assert all(word in told for word in words), told
+
+
+def test_an_honest_bundle_is_accepted_with_its_base(world: World) -> None:
+    answers = world.audit(world.parts, base=world.parts.base)
+    assert answers.overall is Verdict.OK
+    receipt = canonical.loads(world.parts.receipt(), where=RECEIPT)
+    stated = receipt["vlm_train"]["objective"]
+    kind = world.parts.lock["train"]["objective"]["kind"]
+    assert stated["kind"] == kind
+    if OBJECTIVES[kind].PAIRED:
+        last = steps_of(world.parts)[2:]
+        assert stated["last_segment"]["pairs"] == sum(len(row["positions"]) for row in last)
+
+
+def test_a_receipt_that_tells_of_better_pairs_is_refused(paired: World) -> None:
+    forged = paired.parts.copy()
+    receipt = canonical.loads(forged.receipt(), where=RECEIPT)
+    receipt["vlm_train"]["objective"]["last_segment"]["margin"] = "99"
+    forged.overrides["receipt.json"] = canonical.dumps(receipt)
+    assert paired.audit(forged).failed
+
+
+def change_facts(parts: BundleParts, number: int, **facts: Any) -> BundleParts:
+    forged = parts.copy()
+    row = steps_of(forged)[number]
+    row["facts"] = {**row["facts"], **facts}
+    return forged
+
+
+def test_facts_of_another_objective_are_refused(world: World) -> None:
+    forged = world.parts.copy()
+    row = steps_of(forged)[1]
+    if "facts" in row:
+        del row["facts"]
+    else:
+        pair = World.make(world.folder / "pair", objective={"kind": "dpo"})
+        row["facts"] = steps_of(pair.parts)[1]["facts"]
+    refused(world, forged, "S11")
+
+
+def test_a_margin_that_is_no_difference_is_refused(paired: World) -> None:
+    refused(paired, change_facts(paired.parts, 2, margin="77"), "S12", "difference")
+
+
+def test_more_preferred_pairs_than_pairs_are_refused(paired: World) -> None:
+    refused(paired, change_facts(paired.parts, 2, preferred=99), "S12", "preferred")
+
+
+def test_pairs_that_are_told_apart_while_none_is_preferred_are_refused(paired: World) -> None:
+    refused(paired, change_facts(paired.parts, 2, preferred=0), "S12", "preferred")
+
+
+def test_a_loss_below_what_the_margin_allows_is_refused(paired: World) -> None:
+    forged = paired.parts.copy()
+    objective = objective_of(forged.lock["train"]["objective"])
+    row = steps_of(forged)[0]
+    row["loss"] = "0"
+    if "bounded" in type(objective).__doc__.split():
+        pytest.skip("a loss of 0 is possible at any margin")
+    refused(paired, forged, "S12", "below")
+
+
+def test_rewards_before_anything_was_learned_are_refused(paired: World) -> None:
+    if objective_of(paired.parts.lock["train"]["objective"]).reference is None:
+        pytest.skip("nothing is compared with the start")
+    forged = change_facts(
+        paired.parts, 0, chosen_reward="5.5", rejected_reward="5", margin="0.5", preferred=2
+    )
+    refused(paired, forged, "S12", "before anything was learned")
+
+
+def test_rows_without_a_rejected_answer_are_refused(paired: World) -> None:
+    forged = paired.parts.copy()
+    del forged.examples[0]["rejected"]
+    refused(paired, forged, "rejected")
+
+
+def test_answers_behind_two_prompts_are_refused(paired: World) -> None:
+    forged = paired.parts.copy()
+    forged.examples[0]["rejected"]["tokens"] += 1
+    refused(paired, forged, "one prompt")
+
+
+def test_an_objective_that_reads_one_answer_has_rows_without_another(tmp_path: Path) -> None:
+    world = World.make(tmp_path)
+    forged = world.parts.copy()
+    forged.examples[0]["rejected"] = {"labels": 2, "tokens": 20}
+    refused(world, forged, "rejected")
+    forged = world.parts.copy()
+    forged.examples[0] = {"dropped": "same_answers", "side": "train"}
+    refused(world, forged, "same_answers")
+
+
+def test_settings_of_another_objective_do_not_fit_the_lock(paired: World) -> None:
+    forged = copy.deepcopy(paired.parts)
+    forged.lock["train"]["objective"]["gamma_of_tomorrow"] = "5"
+    assert "V06" in paired.audit(forged).failed
