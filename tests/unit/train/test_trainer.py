@@ -11,7 +11,7 @@ from kolm.adapters.attach import attach
 from kolm.encode.encoder import Encoder
 from kolm.errors import Refused
 from kolm.events import Silent
-from kolm.models.taps import Recording
+from kolm.models.taps import join
 from kolm.roles import family
 from kolm.train import evidence, survey
 from kolm.train.checkpoints import Checkpoint, CheckpointFolder, encode_tensors, state_files
@@ -53,17 +53,17 @@ def make_trainer(**train):
         seed=plan.initialisation_seed,
     )  # fmt: skip
 
-    def pictures(uses):
-        generator = torch.Generator().manual_seed(0)
-        features = torch.randn(16, 32, generator=generator).to(model.dtype)
-        grids = torch.tensor([use.form[:3] for use in uses])
-        return Recording(
-            pictures=len(uses),
-            inputs={"image_grid_thw": grids},
-            outputs=(features.repeat(len(uses), 1),),
-        )
-
     base = tiny_vlm.loaded(model)
+    recorded = {}
+
+    def pictures(uses):
+        for use in uses:
+            if use.pixels not in recorded:
+                picture = tiny_vlm.make_picture(int(use.pixels[-3:], 16))
+                inputs, _ = tiny_vlm.make_pictures().inputs(picture)
+                recorded[use.pixels] = base.forward.tower.record(inputs, 1)
+        return join([recorded[use.pixels] for use in uses])
+
     trainer = Trainer(plan, attached, base, make_examples(), pictures)
     return SimpleNamespace(trainer=trainer, plan=plan, modules=modules, attached=attached)
 
