@@ -3,39 +3,42 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from decimal import Decimal
 from typing import TYPE_CHECKING
 
-from kolm import canonical
+from kolm import canonical, methods, roles
 from kolm.actions.findings import Found, ok, warning
-from kolm.models.resolve import recommended_rates
-from kolm.objectives import DEFAULT, OBJECTIVES, objective_of
+from kolm.objectives import DEFAULT, objective_of
+from kolm.spec.rates import advise
 
 if TYPE_CHECKING:
     from kolm.actions.ahead import Ahead
 
-_FAR = 4  # times above or below what the base was measured with
 _LONGER = 1.5  # one kind of answers is that many times as long as the other
 
 
 def rates(ahead: Ahead) -> Iterator[Found]:
-    """Learning rates far from what works for the base, scaled to the objective's own.
-
-    What was measured is supervised; other objectives want as much less as their default is below
-    that of supervised fine-tuning.
-    """
+    """Learning rates far from what works for base, method and objective (`kolm.spec.rates`)."""
     train, base = ahead.lock["train"], ahead.prepared.base
-    objective = objective_of(train["objective"])
-    share = Decimal(objective.LEARNING_RATE) / Decimal(OBJECTIVES[DEFAULT].LEARNING_RATE)
-    low, high = (canonical.decimal(rate * share, None) for rate in recommended_rates(base))
-    source = "" if share == 1 else f" with {objective.kind} ({objective.SOURCE})"
-    for name in ("learning_rate", "projector_learning_rate"):
-        rate = canonical.parse_decimal(train[name], where=f"train.{name}")
-        if rate and not Decimal(low) / _FAR <= rate <= Decimal(high) * _FAR:
-            yield warning(  # a frozen projector's is 0
+    method, objective = train["method"]["kind"], objective_of(train["objective"])
+    advice = advise(base.id, roles.family(base.family), method=method, objective=objective.kind)
+    source = "" if objective.kind == DEFAULT else f" with {objective.kind} ({objective.SOURCE})"
+    by_method = "" if method == methods.DEFAULT else f" with {method}"
+    for name, stated, rates_, whose in (
+        ("learning_rate", train["learning_rate"], advice.adapter, f"{base.id}{by_method}{source}"),
+        (
+            "projector_learning_rate",
+            train["projector_learning_rate"],
+            advice.projector,
+            f"{base.id}{source}",
+        ),
+    ):
+        rate = canonical.parse_decimal(stated, where=f"train.{name}")
+        if rate and rates_.is_far(rate):  # a frozen projector's is 0
+            low, high = (canonical.decimal(one, None) for one in (rates_.least, rates_.largest))
+            yield warning(
                 "settings",
-                f"train.{name} {canonical.decimal(rate, None)} is far from what works for "
-                f"{base.id}{source}: {low} to {high}",
+                f"train.{name} {canonical.decimal(rate, None)} is far from what works for {whose}: "
+                f"{low} to {high}",
             )
 
 

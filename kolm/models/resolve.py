@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -20,8 +19,6 @@ if TYPE_CHECKING:
 
 
 _EMBEDDED = {"kolm/nano-1": ("nano", "Apache-2.0")}
-# The adapter's learning rates with which a base was measured (specs/).
-_MEASURED_RATES = {"kolm/nano-1": (Decimal("0.001"), Decimal("0.002"))}
 _HUB_NAME = re.compile(r"[A-Za-z0-9][\w.-]*/[\w.-]+", re.ASCII)
 
 
@@ -86,11 +83,6 @@ def find_folder(name: str) -> Place:
     if folder.is_dir():
         return Place(f"local/{folder.resolve().name}", folder.resolve())
     return _named(name)
-
-
-def recommended_rates(base: BaseRef) -> tuple[Decimal, Decimal]:
-    """The least and largest learning rate of an adapter that works for a base."""
-    return _MEASURED_RATES.get(base.id, roles.family(base.family).learning_rates)
 
 
 def locked_base(lock: Lock) -> BaseRef:

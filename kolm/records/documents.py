@@ -359,6 +359,11 @@ class LockPublish(TypedDict):
     images: bool
     checkpoints: bool
 
+class LockRates(TypedDict):
+    source: Literal['spec', 'recommended']
+    recommended: str
+    reason: str
+
 class LockSeeds(TypedDict):
     initialisation: Digest
     order: Digest
@@ -401,6 +406,7 @@ class Lock(TypedDict):
     train: LockTrain
     evaluation: LockEvaluation
     publish: LockPublish
+    rates: LockRates
     request: None
     nonce: str
     seeds: LockSeeds

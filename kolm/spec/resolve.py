@@ -21,6 +21,7 @@ from kolm.records import kinds
 from kolm.records.codec import to_document
 from kolm.records.spec import Spec, Train
 from kolm.roles import Family, family
+from kolm.spec.rates import Advice, advise
 
 if TYPE_CHECKING:
     from kolm.records.documents import Lock, LockBase, LockEnvironment, LockTrainContinues, Snapshot
@@ -63,6 +64,12 @@ def resolve(
     if spec.train.early_stopping is not None and sides["validation"]["captures"] == 0:
         _conflict("early stopping needs a validation side", "train.early_stopping")
     document = to_document(spec)
+    advice = advise(
+        base["id"],
+        family(base["family"]),
+        method=str(spec.train.method.get("kind", methods.DEFAULT)),
+        objective=str(spec.train.objective.get("kind", objectives.DEFAULT)),
+    )
     lock: dict[str, object] = {
         "schema": "urn:kolm:lock:v1",
         "name": spec.name,
@@ -74,8 +81,13 @@ def resolve(
             "cases": cases,
         },
         "train": {
-            **_train(spec.train, examples=examples, family_name=base["family"]),
+            **_train(spec.train, advice, examples=examples, family_name=base["family"]),
             "continues": continued,
+        },
+        "rates": {
+            "source": "recommended" if spec.train.learning_rate is None else "spec",
+            "recommended": canonical.decimal(advice.adapter.rate, None),
+            "reason": advice.reason,
         },
         "evaluation": {
             **_evaluation(document["evaluation"], family(base["family"])),
@@ -99,7 +111,7 @@ def steps_of(train: Train, *, examples: int) -> int:
     return max(1, int(steps.to_integral_value(ROUND_CEILING)))
 
 
-def _train(train: Train, *, examples: int, family_name: str) -> dict[str, object]:
+def _train(train: Train, advice: Advice, *, examples: int, family_name: str) -> dict[str, object]:
     steps = steps_of(train, examples=examples)
     warmup = int(steps * WARMUP_SHARE) if train.warmup_steps is None else train.warmup_steps
     stopping, freeze = train.early_stopping, train.freeze
@@ -115,7 +127,6 @@ def _train(train: Train, *, examples: int, family_name: str) -> dict[str, object
     if freeze.projector_after_steps is not None and freeze.projector_after_steps >= steps:
         _conflict(f"there are only {counted(steps, 'step')}", "train.freeze.projector_after_steps")
     objective = objectives.resolve(train.objective)
-    rate = train.learning_rate or objectives.objective_of(objective).LEARNING_RATE
     return {
         "objective": objective,
         "method": methods.resolve(
@@ -126,8 +137,8 @@ def _train(train: Train, *, examples: int, family_name: str) -> dict[str, object
             "projector_after_steps": freeze.projector_after_steps,
         },
         "projector": projector,
-        "learning_rate": rate,
-        "projector_learning_rate": _projector_learning_rate(train, projector, rate),
+        "learning_rate": train.learning_rate or canonical.decimal(advice.adapter.rate, None),
+        "projector_learning_rate": _projector_learning_rate(train, advice, projector),
         "optimizer": train.optimizer,
         "schedule": train.schedule,
         "warmup_steps": warmup,
@@ -177,12 +188,15 @@ def _evaluation(evaluation: Mapping[str, Any], table: Family) -> dict[str, Any]:
     return {**evaluation, "floors": {**evaluation["floors"], "above_blind": None}}
 
 
-def _projector_learning_rate(train: Train, projector: Projector, rate: str) -> str:
+def _projector_learning_rate(train: Train, advice: Advice, projector: Projector) -> str:
     if projector in ("frozen", None):
         return "0"
     if train.projector_learning_rate is not None:
         return train.projector_learning_rate
-    return canonical.decimal(Decimal(rate) / 2, None)
+    # As far from what is recommended as the adapter's rate: half of it where the method is LoRA.
+    rate = advice.adapter.rate if train.learning_rate is None else Decimal(train.learning_rate)
+    share = advice.projector.rate / advice.adapter.rate
+    return canonical.decimal(rate * share / 2, None)
 
 
 def _environment(facts: LockEnvironment, *, threads: int | None) -> dict[str, object]:

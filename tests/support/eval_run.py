@@ -90,6 +90,7 @@ def make_lock(**evaluation: Any) -> dict[str, Any]:
             **evaluation,
         },
         "publish": {"text": True, "images": False, "checkpoints": False},
+        "rates": {"source": "spec", "recommended": "0.0002", "reason": "usual"},
         "nonce": "0" * 64,
         "request": None,
         "seeds": {"initialisation": ZERO, "order": ZERO},

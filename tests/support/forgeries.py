@@ -924,6 +924,11 @@ def _seed(parts: BundleParts) -> None:
     parts.overrides["spec.lock.json"] = canonical.dumps({**parts.lock, "seeds": seeds})
 
 
+def _rate(parts: BundleParts) -> None:
+    rates = {"source": "recommended", "recommended": "0.123", "reason": "usual"}
+    parts.lock["rates"] = rates
+
+
 def _training_root(parts: BundleParts) -> None:
     parts.members()
     lock = {**parts.lock, "data": {**parts.lock["data"], "training": digest.of_bytes(b"lucky")}}
@@ -1330,6 +1335,11 @@ FORGERIES = (
         only_by="replay",
     ),
     Forgery("a seed chosen", ("V08",), parts=_seed),
+    Forgery(
+        "a learning rate that was chosen, and a lock that says the recommended one was taken",
+        ("V08",),
+        parts=_rate,
+    ),
     Forgery(
         "seeds that follow from other captures than those of the snapshot",
         ("V08",),

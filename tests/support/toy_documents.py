@@ -360,6 +360,7 @@ def make_lock(base: Path, block: Row, projector: str, objective: Row) -> Row:
             "metric": {"kind": "exact"},
         },
         "name": "toy",
+        "rates": {"source": "spec", "recommended": "0.0002", "reason": "usual"},
         "nonce": "0" * 64,
         "request": None,
         "publish": {"checkpoints": False, "images": False, "text": True},

@@ -16,7 +16,7 @@ data:
   captures: captures
   split: {{eval: 0.2, validation: 0.05}}
 train:
-  learning_rate: 0.001    # what works for this base; one of billions of parameters wants 0.0002
+  epochs: 3
 """
 
 NEXT = (

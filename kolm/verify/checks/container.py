@@ -139,7 +139,7 @@ def _document_errors(subject: Subject, *, canonical_form: bool) -> Iterator[Find
     reads=(RECEIPT, LOCK, SNAPSHOT, LINES, EXAMPLES, TRACE, MODULES),
 )
 def members_refer(subject: Subject) -> Iterator[Finding]:
-    """Digests, seeds, environment class, all of the trace that follows from the rest, the card."""
+    """Digests, seeds, rate, environment class, all of the trace that follows, the card."""
     documents = subject.documents
     rules = [*references.RULES]
     if documents.obstacle(EVALUATION) is None and documents.obstacle(CARD) is None:
@@ -147,6 +147,7 @@ def members_refer(subject: Subject) -> Iterator[Finding]:
     for name, rule in rules:
         yield from (from_error(error)._replace(rule=name) for error in rule(documents))
     yield from _seeds_follow(subject)
+    yield from _rate_is_taken(subject)
     yield from receipt_follows(subject, RECEIPT_RULES.keys() - set(ELSEWHERE))
     steps = subject.receipt["trace"]["steps"]
     yield passed(
@@ -167,6 +168,19 @@ def content_id_is_recomputed(subject: Subject) -> Iterator[Finding]:
             code="E_BUNDLE_ANOTHER",
         )
     yield passed(subject.content_id or "")
+
+
+def _rate_is_taken(subject: Subject) -> Iterator[Finding]:
+    """A lock that says that it took the recommended rate has it."""
+    rates = subject.lock["rates"]
+    if rates["source"] == "recommended":
+        yield from unless_equal(
+            rates["recommended"],
+            subject.lock["train"]["learning_rate"],
+            "the learning rate is not the recommended one, which the lock says was taken",
+            where=f"{LOCK}#/train/learning_rate",
+            rule="L16",
+        )
 
 
 def _seeds_follow(subject: Subject) -> Iterator[Finding]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -103,6 +104,26 @@ def test_defaults_are_spelled_out() -> None:
     assert lock(train={"steps": 3})["train"]["segments"] == 3
 
 
+def test_a_rate_that_the_spec_states_is_taken_and_the_recommended_one_is_told() -> None:
+    stated = lock(train={"learning_rate": 0.003})
+    assert stated["train"]["learning_rate"] == "0.003"
+    assert (stated["rates"]["source"], stated["rates"]["recommended"]) == ("spec", "0.001")
+
+
+def test_without_one_the_recommended_rate_is_taken_and_seeds_do_not_rest_on_why() -> None:
+    taken, stated = lock(), lock(train={"learning_rate": 0.001})
+    assert taken["rates"]["source"] == "recommended"
+    assert taken["train"] == stated["train"]
+    assert taken["seeds"] == stated["seeds"]
+
+
+def test_another_method_has_a_rate_of_its_own_and_the_projector_stays_as_it_is() -> None:
+    plain, other = lock()["train"], lock(train={"method": "ia3"})
+    assert other["rates"]["recommended"] == other["train"]["learning_rate"]
+    assert Decimal(other["train"]["learning_rate"]) > Decimal(plain["learning_rate"])
+    assert other["train"]["projector_learning_rate"] == plain["projector_learning_rate"]
+
+
 def test_a_frozen_projector_has_the_learning_rate_zero() -> None:
     assert lock(train={"projector": "frozen"})["train"]["projector_learning_rate"] == "0"
 
@@ -189,9 +210,10 @@ def test_another_training_has_other_seeds(change: Any) -> None:
     ],
 )
 def test_what_training_does_not_rest_on_leaves_the_seeds_as_they_are(change: Any) -> None:
-    other = lock(**change)
-    assert other != lock()
-    assert other["seeds"] == lock()["seeds"]
+    rate = {"learning_rate": 0.001}  # stated: what is recommended depends on the base's name
+    own, other = lock(train=rate), lock(**{**change, "train": {**rate, **change.get("train", {})}})
+    assert other != own
+    assert other["seeds"] == own["seeds"]
 
 
 @given(st.lists(st.tuples(st.sampled_from(["eval", "train", "validation"]), st.binary())))

@@ -109,6 +109,16 @@ def test_v08_a_chosen_seed_is_refused(world: World) -> None:
     assert "V08" in world.audit(forged).failed
 
 
+@pytest.mark.parametrize("taken", [True, False])
+def test_v08_the_recommended_rate_was_taken_where_the_lock_says_so(
+    world: World, taken: bool
+) -> None:
+    parts = world.parts.copy()
+    rate = parts.lock["train"]["learning_rate"] if taken else "0.123"
+    parts.lock["rates"] = {"source": "recommended", "recommended": rate, "reason": "usual"}
+    assert world.audit(parts).failed == (set() if taken else {"V08"})
+
+
 def test_v08_a_training_root_of_other_lines_is_refused(world: World) -> None:
     forged = world.parts.copy()
     forged.members()

@@ -1,0 +1,123 @@
+"""Spec: which learning rate works for whom, and the one that is taken where a spec states none.
+
+A rate follows from three things, each with its reason: the base gives one for LoRA and supervised
+fine-tuning, the method and the objective multiply it. A further base or method is a line; an
+objective's file has its own. `kolm check` warns of a rate that is far from what stands here; the
+lock says what was taken and why (L16 of docs/format/lock.md).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from decimal import Decimal
+from types import MappingProxyType
+from typing import Final, NamedTuple
+
+from kolm import canonical
+from kolm.objectives import DEFAULT, OBJECTIVES
+from kolm.roles import Family
+
+FAR: Final = 4  # times below the least or above the largest: far from what works
+
+
+class Rates(NamedTuple):
+    """Peak learning rates.
+
+    Attributes:
+        least: that still learns in a usual number of steps.
+        rate: that is taken.
+        largest: that still learns steadily.
+    """
+
+    least: Decimal
+    rate: Decimal
+    largest: Decimal
+
+    def times(self, factor: Decimal) -> Rates:
+        """All three, multiplied."""
+        return Rates(self.least * factor, self.rate * factor, self.largest * factor)
+
+    def is_far(self, rate: Decimal) -> bool:
+        """Whether a rate is far from what works."""
+        return not self.least / FAR <= rate <= self.largest * FAR
+
+
+class Factor(NamedTuple):
+    """By how much a method or an objective wants another rate, and why."""
+
+    times: Decimal
+    reason: str
+
+
+class Advice(NamedTuple):
+    """What is recommended.
+
+    Attributes:
+        adapter: for what the method trains.
+        projector: for a projector that is trained in full, whatever the method.
+        reason: in words.
+    """
+
+    adapter: Rates
+    projector: Rates
+    reason: str
+
+
+# With LoRA and supervised fine-tuning. The reason says what was measured.
+BASES: Final[Mapping[str, tuple[Rates, str]]] = MappingProxyType(
+    {
+        "kolm/nano-1": (
+            Rates(Decimal("0.001"), Decimal("0.001"), Decimal("0.002")),
+            "measured on kolm/nano-1, which is small and learns at larger rates",
+        ),
+    }
+)
+# Each the best of three on the gauges of `kolm init` and kolm/nano-1, 100 steps of 16 captures:
+# 0.003, 0.01 and 0.03 (for bottleneck 0.001 to 0.01), by accuracy on 180 validation captures.
+METHODS: Final[Mapping[str, Factor]] = MappingProxyType(
+    {
+        "bottleneck": Factor(Decimal(3), "measured; arXiv:1902.00751 tried 0.0003 and 0.003"),
+        "ia3": Factor(Decimal(30), "measured; vectors that start at 1 move little (T-Few: 0.003)"),
+        "lora": Factor(Decimal(1), ""),
+        "prefix": Factor(Decimal(30), "measured; P-tuning v2 takes 0.005 to 0.01"),
+    }
+)
+_NO_LINE: Final = Factor(Decimal(1), "")  # what is not listed is taken to be like LoRA
+
+
+def advise(base: str, family: Family, *, method: str, objective: str) -> Advice:
+    """The learning rates for a base, a method and an objective.
+
+    Args:
+        base: its id in the lock.
+        family: its role table.
+        method: kind of the method.
+        objective: kind of the objective.
+    """
+    known = BASES.get(base)
+    if known is None:
+        least, largest = family.learning_rates
+        own = Rates(least, min(max(_usual(DEFAULT), least), largest), largest)
+        known = own, f"usual for {family.model_type}"
+    rates, reason = known
+    by_method = METHODS.get(method, _NO_LINE)
+    by_objective = _factor_of(objective)
+    parts = [reason]
+    for kind, factor in ((method, by_method), (objective, by_objective)):
+        if factor.times != 1:
+            parts.append(f"times {canonical.decimal(factor.times)} for {kind}: {factor.reason}")
+    projector = rates.times(by_objective.times)
+    return Advice(projector.times(by_method.times), projector, "; ".join(parts))
+
+
+def _factor_of(objective: str) -> Factor:
+    """As much as the objective's own rate is of that for supervised fine-tuning."""
+    known = OBJECTIVES.get(objective)
+    if known is None:  # resolving the objective says so
+        return _NO_LINE
+    share = _usual(objective) / _usual(DEFAULT)
+    return Factor(share, "" if share == 1 else known.SOURCE)
+
+
+def _usual(objective: str) -> Decimal:
+    return Decimal(OBJECTIVES[objective].LEARNING_RATE)

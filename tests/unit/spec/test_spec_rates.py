@@ -1,0 +1,56 @@
+"""Recommended learning rates: every line of the tables has one, and its reasons."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+import pytest
+
+from kolm.methods import METHODS
+from kolm.objectives import DEFAULT, OBJECTIVES
+from kolm.roles import FAMILIES, family
+from kolm.spec import rates
+from kolm.spec.rates import Rates, advise
+
+NANO = family("qwen2_5_vl")
+
+
+@pytest.mark.parametrize("kind", sorted(METHODS))
+def test_every_method_has_a_line_with_a_reason(kind: str) -> None:
+    line = rates.METHODS[kind]
+    assert line.times > 0
+    assert bool(line.reason) == (line.times != 1)
+
+
+@pytest.mark.parametrize("name", sorted(FAMILIES))
+def test_every_family_recommends_a_rate_within_its_own(name: str) -> None:
+    table = family(name)
+    advice = advise("owner/model", table, method="lora", objective="sft")
+    least, largest = table.learning_rates
+    assert (advice.adapter.least, advice.adapter.largest) == (least, largest)
+    assert least <= advice.adapter.rate <= largest
+    assert advice.reason == f"usual for {name}"
+
+
+def test_a_base_that_was_measured_goes_before_its_family() -> None:
+    measured = advise("kolm/nano-1", NANO, method="lora", objective="sft")
+    assert measured.adapter.rate == Decimal("0.001")
+    assert "measured on kolm/nano-1" in measured.reason
+
+
+def test_method_and_objective_multiply_and_say_why() -> None:
+    plain = advise("kolm/nano-1", NANO, method="lora", objective="sft")
+    for method, factor in rates.METHODS.items():
+        for objective, other in OBJECTIVES.items():
+            advice = advise("kolm/nano-1", NANO, method=method, objective=objective)
+            share = Decimal(other.LEARNING_RATE) / Decimal(OBJECTIVES[DEFAULT].LEARNING_RATE)
+            assert advice.adapter.rate == plain.adapter.rate * factor.times * share
+            assert advice.projector.rate == plain.projector.rate * share
+            assert factor.reason in advice.reason
+            assert (other.SOURCE in advice.reason) == (share != 1)
+
+
+def test_far_is_four_times_outside() -> None:
+    some = Rates(Decimal("0.001"), Decimal("0.001"), Decimal("0.002"))
+    assert [some.is_far(Decimal(rate)) for rate in ("0.00025", "0.008")] == [False, False]
+    assert [some.is_far(Decimal(rate)) for rate in ("0.00024", "0.0081")] == [True, True]
