@@ -22,7 +22,7 @@ TRUST = click.option("--trust", type=FILE, help="A trust file to use instead of 
 POLICY = click.option(
     "--policy",
     type=FILE,
-    help="What the bundle must pass (JSON). Default: the built-in policy.",
+    help="What the bundle must pass (YAML or JSON). Default: the built-in policy.",
 )
 BASE = click.option(
     "--base", type=FOLDER, help="The base: its folder or name, when it is not an embedded one."

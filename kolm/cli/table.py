@@ -31,6 +31,7 @@ SECTIONS = (
         "Judge a bundle",
         (
             ("verify", "Recheck every hash, frozen-module claim and score of a bundle."),
+            ("policy", "Write a policy to start from, and say what one asks."),
             ("inspect", "Show what a bundle holds and claims, without running anything."),
             ("diff", "Show what differs between two bundles."),
             ("report", "Write what an audit finds of a bundle as one page of HTML."),

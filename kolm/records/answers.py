@@ -231,6 +231,22 @@ class KeysListRow(TypedDict):
     signs_here: bool
     revoked: NotRequired[KeysNewRowRevoked]
 
+class PolicyCheckClause(TypedDict):
+    clause: str
+    asks: str
+
+class PolicyCheckProblem(TypedDict):
+    clause: str
+    problem: str
+    hint: str
+
+class PolicyCheck(TypedDict):
+    name: str
+    digest: Digest
+    clauses: list[PolicyCheckClause]
+    needs: list[str]
+    problems: list[PolicyCheckProblem]
+
 class RegistryListEntryFile(TypedDict):
     digest: Digest
     size: int

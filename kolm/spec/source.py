@@ -58,12 +58,12 @@ def read_yaml(data: bytes, *, name: str) -> SpecText:
             a spec may not use; with file and line.
     """
     if len(data) > MAX_SOURCE_BYTES:
-        raise Refused("E_SPEC_YAML", "the spec is larger than 1 MiB", where=name)
+        raise Refused("E_SPEC_YAML", "the file is larger than 1 MiB", where=name)
     try:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         line = data[: error.start].count(b"\n") + 1
-        raise Refused("E_SPEC_YAML", "the spec is not UTF-8", where=f"{name}:{line}") from None
+        raise Refused("E_SPEC_YAML", "the file is not UTF-8", where=f"{name}:{line}") from None
     reader = _Reader(name)
     value = reader.value_of(reader.compose(text), ())
     return SpecText(name=name, value=value, lines=reader.lines)
@@ -125,9 +125,9 @@ class _Reader:
         for event in events:
             mark = event.start_mark
             if isinstance(event, kinds.AliasEvent) or getattr(event, "anchor", None):
-                self._refuse("a spec must not use anchors and aliases; write the value", mark)
+                self._refuse("anchors and aliases are not allowed; write the value", mark)
             if isinstance(event, kinds.NodeEvent) and getattr(event, "ctag", None) is not None:
-                self._refuse("a spec must not use tags", mark)
+                self._refuse("tags are not allowed", mark)
             if isinstance(event, kinds.ScalarEvent) and not canonical.has_utf8(event.value):
                 self._refuse("a lone surrogate is not a character", mark)
             if isinstance(event, kinds.CollectionStartEvent):

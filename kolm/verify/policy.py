@@ -6,6 +6,7 @@ meaning is docs/format/policy.md.
 
 from __future__ import annotations
 
+from decimal import Decimal
 from pathlib import Path
 from typing import NamedTuple
 
@@ -130,7 +131,7 @@ def policy_of(demands: Demands) -> Policy:
 
 
 def load_policy(path: Path) -> Policy:
-    """A policy file (strict JSON).
+    """A policy file: YAML, or strict JSON.
 
     Raises:
         Unreadable: the file cannot be read, or is no policy.
@@ -141,7 +142,33 @@ def load_policy(path: Path) -> Policy:
     except FileNotFoundError as error:
         raise system.error_of(error, where=path) from None
     try:
-        return read_policy(canonical.loads(data, where=path.name), where=path.name)
+        return read_policy(_value(data, path.name), where=path.name)
     except Refused as error:
-        hint = "kolm help format/policy has an example"
+        hint = "kolm policy new writes one to start from; kolm help format/policy has the clauses"
         raise broken_file(error, "E_POLICY_BROKEN", "a policy", hint=hint) from None
+
+
+def _value(data: bytes, name: str) -> object:
+    """What a file says; what begins as an object of JSON is JSON."""
+    if data.lstrip().startswith(b"{"):
+        return canonical.loads(data, where=name)
+    from kolm.spec.source import read_yaml  # its parser, for whoever has such a file
+
+    return _of_yaml(read_yaml(data, name=name).value)
+
+
+def _of_yaml(value: object, *, numbers: bool = True) -> object:
+    """Plain values as a policy has them: a fraction is a decimal string, and so is what stands
+    among fractions, as in ``floors: {k: 0.85, above_blind: 0}``."""
+    if isinstance(value, dict):
+        return {
+            key: _of_yaml(item, numbers=numbers and key not in ("floors", "metrics"))
+            for key, item in value.items()
+        }
+    if isinstance(value, list):
+        return [_of_yaml(item, numbers=numbers) for item in value]
+    if isinstance(value, Decimal) or (
+        isinstance(value, int) and not isinstance(value, bool) and not numbers
+    ):
+        return canonical.decimal(value, None)
+    return value

@@ -18,6 +18,8 @@ CASES: dict[str, tuple[str, ...]] = {
     "compile": (),
     "sweep": ("--grid", "rank=4,8"),
     "verify": ("toy.kolm",),
+    "policy new": ("--for", "release"),
+    "policy check": ("own.policy.yaml",),
     "inspect": ("toy.kolm",),
     "diff": ("toy.kolm", "toy.kolm"),
     "report": ("toy.kolm",),

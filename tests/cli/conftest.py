@@ -49,6 +49,7 @@ def made_once(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, BundlePar
     parts.seal(folder / "toy.kolm", key=own)
     assert invoke("registry", "init", "registry").code == 0
     assert invoke("registry", "publish", "toy.kolm", "demo/toy@1.0.0").code == 0
+    assert invoke("policy", "new", "--for", "release", "-o", "own.policy.yaml").code == 0
     patch.undo()
     return folder, parts
 

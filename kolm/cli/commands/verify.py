@@ -20,7 +20,9 @@ _PATH = click.Path(path_type=Path)
 
 @click.command(short_help="Recheck every hash, frozen-module claim and score of a bundle.")
 @click.argument("bundle", type=_PATH)
-@click.option("--policy", type=_PATH, help="What you demand of a bundle (JSON). Default: built in.")
+@click.option(
+    "--policy", type=_PATH, help="What you demand of a bundle (YAML or JSON). Default: built in."
+)
 @TRUST
 @click.option(
     "--base", type=_PATH, help="The base, its folder or name: compared byte for byte (V40-V43)."
