@@ -111,12 +111,24 @@ def _recount(folder: Path, reporter: Reporter) -> None:
     recount.recount_folder(folder, reporter)
 
 
+def _shapes(folder: Path, reporter: Reporter) -> None:
+    from kolm.models import unweighted
+    from kolm.run import folder as files
+    from kolm.run.names import SHAPES
+
+    shapes = unweighted.parameter_shapes(folder)
+    files.write_document(
+        folder, SHAPES, {"parameters": [(name, list(shape)) for name, shape in shapes]}
+    )
+
+
 TASKS: dict[str, Callable[[Path, Reporter], None]] = {
     "train": _train,
     "evaluate": _evaluate,
     "validate": _validate,
     "rescore": _rescore,
     "recount": _recount,
+    "shapes": _shapes,
 }
 
 

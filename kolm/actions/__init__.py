@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from kolm.actions.checking import check
     from kolm.actions.compiling import compile_bundle
     from kolm.actions.evaluating import evaluate_bundle
+    from kolm.actions.planning import plan
     from kolm.actions.reporting import report
     from kolm.actions.running import load, run
     from kolm.actions.sweeping import sweep
@@ -24,7 +25,17 @@ if TYPE_CHECKING:
 
     compile = compile_bundle  # noqa: A001 - the product's verb
 
-__all__ = ["check", "compile", "evaluate_bundle", "load", "report", "run", "sweep", "verify"]
+__all__ = [
+    "check",
+    "compile",
+    "evaluate_bundle",
+    "load",
+    "plan",
+    "report",
+    "run",
+    "sweep",
+    "verify",
+]
 
 _PLACES = {
     "check": ("checking", "check"),
@@ -32,6 +43,7 @@ _PLACES = {
     "evaluate_bundle": ("evaluating", "evaluate_bundle"),
     "load": ("running", "load"),
     "report": ("reporting", "report"),
+    "plan": ("planning", "plan"),
     "run": ("running", "run"),
     "sweep": ("sweeping", "sweep"),
     "verify": ("verification", "verify"),

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from kolm import canonical, digest
 from kolm.actions.preparing import Prepared
 from kolm.capture.naming import name_of
+from kolm.capture.snapshot import Snapshot
 from kolm.capture.store import CaptureStore
 from kolm.events import Reporter
 
@@ -66,7 +67,7 @@ class Ahead:
         self.reporter.started("encode", count, "captures")
         with CaptureStore.open_to_read(self.prepared.store_folder) as store:
             for side in wanted:
-                captures = captures_of(self.prepared, store, side)
+                captures = captures_of(self.prepared.snapshot, store, side)
                 if side == "eval":
                     evaluation = self.lock["evaluation"]
                     found[side] = encode_to_answer(captures, encoder, evaluation)
@@ -103,11 +104,11 @@ class Names:
         return called(document, name_of(capture, self.places))
 
 
-def captures_of(prepared: Prepared, store: CaptureStore, side: str) -> Iterator[Named]:
+def captures_of(snapshot: Snapshot, store: CaptureStore, side: str) -> Iterator[Named]:
     """The captures of one side, named, in the order of the snapshot."""
     from kolm.train.preflight import Named
 
     named = Names(store)
-    for position, row in enumerate(row for row in prepared.snapshot.rows if row.split == side):
+    for position, row in enumerate(row for row in snapshot.rows if row.split == side):
         capture = canonical.loads_canonical(store.read(row.capture).data, where=row.capture)
         yield Named(called(capture, name_of(row.capture, named.places)), position, capture)

@@ -4,18 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
-from kolm.actions import prechecks
+from kolm.actions import learning, prechecks
 from kolm.actions.ahead import Ahead
-from kolm.actions.findings import Found, failed
+from kolm.actions.disk import look_at_disk
+from kolm.actions.findings import Found, failed, ok, warning
 from kolm.actions.measuring import measure
-from kolm.actions.preparing import SpecSource, gather, project_of, settle
+from kolm.actions.preparing import SpecSource, base_name, gather, project_of, settle
 from kolm.errors import KolmError
 from kolm.events import Reporter, Silent
+from kolm.methods import method_of
+from kolm.models.shapes import Sizes, sizes_of
+from kolm.spec.load import load_spec
+from kolm.spec.resolve import MANY_EXAMPLES, advice_on, train_block
 
 if TYPE_CHECKING:
     from kolm.records.answers import CheckFinding
+    from kolm.records.documents import LockTrain
 
 
 def check(spec: SpecSource, *, reporter: Reporter | None = None) -> list[CheckFinding]:
@@ -28,9 +34,44 @@ def check(spec: SpecSource, *, reporter: Reporter | None = None) -> list[CheckFi
     return [found.to_document() for found in _findings(spec, reporter or Silent())]
 
 
+def check_spec(spec: SpecSource) -> list[CheckFinding]:
+    """Check a spec against what is known of its base, without weights and without captures.
+
+    Returns:
+        Findings, as `check` gives them.
+    """
+    wanted = load_spec(spec)
+    try:
+        sizes = sizes_of(base_name(wanted, project_of(spec, None)))
+        examples, family = MANY_EXAMPLES, sizes.family.model_type
+        advice = advice_on(wanted.train, sizes.base, family)
+        block = train_block(wanted.train, advice, examples=examples, family_name=family)
+        train = cast("LockTrain", block)
+        found = [_sizes(sizes), ok("settings", _told(train, sizes))]
+        found += list(learning.far_rates(train, sizes.base, family))
+    except KolmError as error:
+        found = [failed("spec", error)]
+    return [one.to_document() for one in found]
+
+
+def _sizes(sizes: Sizes) -> Found:
+    if sizes.place is None:
+        return warning("base", f"{sizes.base} is not here; its sizes are known to kolm")
+    return ok("base", f"{sizes.base} is here")
+
+
+def _told(train: LockTrain, sizes: Sizes) -> str:
+    method = method_of(train["method"])
+    quantised = "" if train["quantisation"] is None else ", the base in 4 bits"
+    return (
+        f"{method.card()} on {len(method.targets)} kinds of layers of {sizes.family.model_type}"
+        f"{quantised}, projector {train['projector']}"
+    )
+
+
 def _findings(spec: SpecSource, told: Reporter) -> list[Found]:
     key = list(_guarded("key", prechecks.look_at_key))
-    disk = partial(prechecks.look_at_disk, project_of(spec, None).folder)
+    disk = partial(look_at_disk, project_of(spec, None).folder)
     try:
         parts = gather(spec, rows=None, project=None, reporter=told)
         if parts.problems:

@@ -89,8 +89,9 @@ def run(
 
 def _listen(child: subprocess.Popen[str], reporter: Reporter) -> None:
     assert child.stdout is not None  # it was opened as a pipe
-    for line in child.stdout:
-        relay(line, reporter)
+    with child.stdout:
+        for line in child.stdout:
+            relay(line, reporter)
 
 
 def _stop(child: subprocess.Popen[str]) -> None:

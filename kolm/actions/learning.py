@@ -12,24 +12,30 @@ from kolm.spec.rates import advise
 
 if TYPE_CHECKING:
     from kolm.actions.ahead import Ahead
+    from kolm.records.documents import LockTrain
 
 _LONGER = 1.5  # one kind of answers is that many times as long as the other
 
 
 def rates(ahead: Ahead) -> Iterator[Found]:
     """Learning rates far from what works for base, method and objective (`kolm.spec.rates`)."""
-    train, base = ahead.lock["train"], ahead.prepared.base
+    base = ahead.prepared.base
+    yield from far_rates(ahead.lock["train"], base.id, base.family)
+
+
+def far_rates(train: LockTrain, base: str, family: str) -> Iterator[Found]:
+    """The same of a lock's ``train``, for a base of which only this is known."""
     method, objective = train["method"]["kind"], objective_of(train["objective"])
-    advice = advise(base.id, roles.family(base.family), method=method, objective=objective.kind)
+    advice = advise(base, roles.family(family), method=method, objective=objective.kind)
     source = "" if objective.kind == DEFAULT else f" with {objective.kind} ({objective.SOURCE})"
     by_method = "" if method == methods.DEFAULT else f" with {method}"
     for name, stated, rates_, whose in (
-        ("learning_rate", train["learning_rate"], advice.adapter, f"{base.id}{by_method}{source}"),
+        ("learning_rate", train["learning_rate"], advice.adapter, f"{base}{by_method}{source}"),
         (
             "projector_learning_rate",
             train["projector_learning_rate"],
             advice.projector,
-            f"{base.id}{source}",
+            f"{base}{source}",
         ),
     ):
         rate = canonical.parse_decimal(stated, where=f"train.{name}")

@@ -6,23 +6,20 @@ anything is trained. A further precheck is a function and a line of `PRECHECKS`.
 
 from __future__ import annotations
 
-import errno
-import os
-import shutil
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-from kolm import digest, roles, settings, system
+from kolm import digest, roles, settings
 from kolm.actions import learning, sealing
 from kolm.actions.ahead import SIDES, Ahead, Names
+from kolm.actions.disk import look_at_disk
 from kolm.actions.findings import Found, count, each_error_once, failed, grouped, ok, warning
 from kolm.actions.preparing import demand_reachable, raise_together
-from kolm.actions.room import OTHER_BYTES, Room, mebibytes, room_of
+from kolm.actions.room import room_of
 from kolm.actions.signing import choose_key
 from kolm.capture.store import CaptureStore
 from kolm.counting import counted, listed
-from kolm.errors import Denied, KolmError, Lacking, Refused, missing_extra
+from kolm.errors import Denied, KolmError, Refused, missing_extra
 from kolm.methods.projector import linear_layers, no_layers
 from kolm.models import folder as folders
 from kolm.models.resolve import read_config
@@ -72,28 +69,6 @@ def look_at_key(name: str | None = None) -> Iterator[Found]:
         yield warning("key", "the signing key is encrypted, and kolm compile will ask")
     else:
         yield ok("key", "found a signing key")
-
-
-def look_at_disk(folder: Path, room: Room | None = None) -> Iterator[Found]:
-    """Can the project's folder be written, and is there room for what a compile writes?"""
-    free = shutil.disk_usage(folder).free
-    need = room.total_bytes if room else OTHER_BYTES
-    if free < need:
-        raise Lacking(
-            "E_DISK_FULL",
-            "there is less room than this compile will write",
-            where=str(folder),
-            expected=f"{mebibytes(need)}{f': {room}' if room else ''}",
-            found=f"{free >> 20:,} MiB free",
-            hint="make room (kolm clean shows what is kept), or lower train.segments: each keeps a "
-            "state",
-        )
-    if not os.access(folder, os.W_OK):
-        fixed = os.statvfs(folder).f_flag & os.ST_RDONLY
-        number = errno.EROFS if fixed else errno.EACCES
-        raise system.error_of(OSError(number, os.strerror(number)), where=folder)
-    written = f"{mebibytes(need)} will be written ({room})" if room else "it can be written"
-    yield ok("disk", f"{written}; {free >> 20:,} MiB free")
 
 
 def _data(ahead: Ahead) -> Iterator[Found]:

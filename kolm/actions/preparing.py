@@ -239,7 +239,7 @@ def _sound_base(
     spec: Spec, place: Project, problems: list[tuple[str, KolmError]]
 ) -> BaseRef | None:
     """The base, or None when files of it are not as expected, which are then listed."""
-    name = _base_name(spec, place)
+    name = base_name(spec, place)
     wrong = folders.findings(find_folder(name).folder)
     problems += [("base", error) for error in wrong]
     return None if wrong else resolve_base(name)
@@ -317,7 +317,8 @@ def raise_together(errors: Sequence[KolmError]) -> None:
         )
 
 
-def _base_name(spec: Spec, place: Project) -> str:
+def base_name(spec: Spec, place: Project) -> str:
+    """What the spec calls its base: a folder beside it, or any other name."""
     beside = place.folder / spec.base
     return str(beside) if beside.is_dir() else spec.base
 

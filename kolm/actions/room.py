@@ -1,48 +1,63 @@
 """The compositions: how much a compile will write, from its lock and what its base holds.
 
 A state has the trained numbers and two moments of each; a training keeps one a boundary, and one
-more between two. Kept vision features are not counted: they have a budget, and are given up first.
+more between two. Vision features are kept in the cache, under a budget, and are given up first.
 """
 
 from __future__ import annotations
 
-import math
-import re
+from collections.abc import Mapping
 from typing import Final, NamedTuple
 
-from kolm import roles
+from kolm import roles, settings
 from kolm.actions.ahead import Ahead
 from kolm.bundle.base_root import BaseFacts
 from kolm.capture.store import CaptureStore
+from kolm.digest import Digest
+from kolm.format.outline import Outline, outline
 from kolm.methods import method_of
-from kolm.methods.projector import in_projector
+from kolm.models.resolve import read_config
+from kolm.planning.memory import BYTES
+from kolm.planning.settings import moment_bytes
+from kolm.planning.trained import trained_numbers
 from kolm.records.documents import Lock
 
 _FLOAT_BYTES: Final = 4  # of a trained number and of a moment, whatever the base's
-_MOMENTS: Final = 2
 _ANSWER_BYTES: Final = 1024  # of a case's row of predictions, about
 _EXAMPLE_BYTES: Final = 80  # of an example's row, about
 OTHER_BYTES: Final = 64 << 20  # reports, logs, and files that are replaced whole
 
+Pictures = Mapping[tuple[Digest, int], tuple[int, int]]  # `preflight.Encoded.pictures`
+
 
 class Room(NamedTuple):
-    """What a compile will write, in bytes."""
+    """What a compile will write, in bytes.
+
+    Attributes:
+        states: of a training.
+        state_bytes: of each.
+        results_bytes: of its results.
+        bundle_bytes: of the bundle.
+        features_bytes: of the vision features that it would keep in the cache.
+    """
 
     states: int
     state_bytes: int
     results_bytes: int
     bundle_bytes: int
+    features_bytes: int = 0
 
     @property
     def total_bytes(self) -> int:
-        """All of it, and a little more."""
+        """All that a project's folder has to hold, and a little more."""
         written = self.states * self.state_bytes + self.results_bytes + self.bundle_bytes
         return written + OTHER_BYTES
 
     def __str__(self) -> str:
         states = f"{self.states} states of {mebibytes(self.state_bytes)}, " if self.states else ""
         results, bundle = map(mebibytes, (self.results_bytes, self.bundle_bytes))
-        return f"{states}results {results}, bundle {bundle}"
+        kept = f", vision features {mebibytes(self.features_bytes)}" if self.features_bytes else ""
+        return f"{states}results {results}, bundle {bundle}{kept}"
 
 
 def mebibytes(size: int) -> str:
@@ -54,9 +69,8 @@ def room_of(ahead: Ahead) -> Room:
     """What a compile will write; less where its training is done already."""
     lock, snapshot = ahead.lock, ahead.prepared.snapshot
     train, publish = lock["train"], lock["publish"]
-    numbers = trained_numbers(lock, ahead.prepared.facts)
-    moment_bytes = _FLOAT_BYTES if train["optimizer"] == "adamw" else 1
-    adapter, state = numbers * _FLOAT_BYTES, numbers * (_FLOAT_BYTES + _MOMENTS * moment_bytes)
+    numbers = numbers_of(lock, ahead.prepared.facts)
+    adapter, state = adapter_bytes(numbers), state_bytes(numbers, train["optimizer"])
     sides = snapshot.header["splits"]
     texts = sum(map(len, snapshot.files().values()))
     rows = _ANSWER_BYTES * sides["eval"]["captures"] + _EXAMPLE_BYTES * len(snapshot.rows)
@@ -72,30 +86,59 @@ def room_of(ahead: Ahead) -> Room:
         state_bytes=state,
         results_bytes=rows + 2 * texts + (0 if trained else adapter),
         bundle_bytes=bundle,
+        features_bytes=0 if trained else _features(ahead),
     )
 
 
-def trained_numbers(lock: Lock, facts: BaseFacts) -> int:
-    """How many numbers a training changes, by names and shapes of the base's matrices.
+def numbers_of(lock: Lock, facts: BaseFacts) -> int:
+    """How many numbers a training changes, by names and shapes of the base's matrices."""
+    train, family = lock["train"], roles.family(lock["base"]["family"])
+    stored = ((family.parameter_of(tensor.key), tensor.shape) for tensor in facts.tensors)
+    return trained_numbers(stored, family, method_of(train["method"]), train["projector"])
 
-    Experts that a checkpoint holds in one tensor are not counted: it is a little less then.
+
+def adapter_bytes(numbers: int) -> int:
+    """Of the adapter's file."""
+    return numbers * _FLOAT_BYTES
+
+
+def state_bytes(numbers: int, optimizer: str) -> int:
+    """Of one state: the trained numbers, and two moments of each."""
+    return numbers * (_FLOAT_BYTES + moment_bytes(optimizer))
+
+
+def features_need(pictures: Pictures, base: Outline, precision: str, taps: int = 1) -> int:
+    """What the features of pictures take where they are kept, as far as the budget goes.
+
+    Args:
+        pictures: each distinct one.
+        base: its outline.
+        precision: of the training.
+        taps: outputs that are recorded of each picture.
     """
-    train = lock["train"]
-    family, method = roles.family(lock["base"]["family"]), method_of(train["method"])
-    total = 0
-    for tensor in facts.tensors:
-        name = family.parameter_of(tensor.key)
-        module, _, leaf = name.rpartition(".")
-        matrix = leaf == "weight" and len(tensor.shape) == 2
-        projector = in_projector(module, family) and name not in family.bare
-        if projector and train["projector"] == "full":
-            total += tensor.elements
-        elif matrix and (
-            (projector and train["projector"] == "lora")
-            or re.fullmatch(method.target_expression, module) is not None
-        ):
-            total += sum(map(math.prod, method.shapes(module, tensor.shape).values()))
-    return total
+    numbers = sum(sequences * each for sequences, each in pictures.values())
+    patches = numbers // max(1, base.patch_numbers)
+    need = patches * base.tower_width * BYTES[precision] * taps
+    return min(need, settings.features_bytes())
+
+
+def _features(ahead: Ahead) -> int:
+    """The features that the training of a lock would keep: none where it shows the tower all."""
+    train = ahead.lock["train"]
+    if not train["freeze"]["vision"]:  # adapted, or there is none
+        return 0
+    read = ("train", "validation") if train["early_stopping"] else ("train",)
+    pictures = {
+        key: shown
+        for side in read
+        if side in ahead.sides
+        for key, shown in ahead.sides[side].pictures.items()
+    }
+    family = roles.family(ahead.lock["base"]["family"])
+    stored = ((family.parameter_of(t.key), t.shape) for t in ahead.prepared.facts.tensors)
+    config = read_config(ahead.prepared.base.folder)
+    taps = len(family.taps(config).recorded)
+    return features_need(pictures, outline(stored, family), train["precision"], taps)
 
 
 def _image_bytes(ahead: Ahead) -> int:

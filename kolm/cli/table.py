@@ -23,6 +23,7 @@ SECTIONS = (
             ("init", "Start a project folder with a spec and, if wanted, example data."),
             ("capture", "Keep (image, prompt, response) pairs: import, export, snapshot."),
             ("check", "Does this spec fit this data and this machine? Changes nothing."),
+            ("plan", "Predict memory, tokens, operations and disk before a weight is loaded."),
             ("compile", "Check, train, evaluate, seal and sign: spec and captures to a bundle."),
             ("sweep", "Train a spec with several settings, and choose the best of them."),
         ),

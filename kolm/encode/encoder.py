@@ -342,6 +342,7 @@ class Encoder:
                         start=start,
                         tokens=own.tokens,
                         among=self._among(capture),
+                        shown=own.shown,
                     )
                 )
             elif run.trained and number >= learned:

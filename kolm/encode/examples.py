@@ -20,6 +20,7 @@ class ImageUse:
         start: position in the example of the first control token that stands for the image.
         tokens: number of its feature tokens, which is the number of its features.
         among: it stands among other images of its example, and that changes what it becomes.
+        shown: how many sequences of patches the tower makes of it, and of how many numbers each.
     """
 
     file: Digest
@@ -29,6 +30,7 @@ class ImageUse:
     start: int
     tokens: int
     among: bool = False
+    shown: tuple[int, int] = (0, 0)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

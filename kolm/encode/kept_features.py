@@ -20,7 +20,7 @@ from kolm.models.taps import Recording, is_stand_in, stand_in
 
 _SUFFIX: Final = ".features"
 _TRAILER_BYTES: Final = 32  # the SHA-256 of what stands before it
-_SPARE_BYTES: Final = 1 << 30  # of the disk, for checkpoints: recordings never fill it
+SPARE_BYTES: Final = 1 << 30  # of the disk, for checkpoints: recordings never fill it
 _READ_BYTES: Final = 1 << 20
 _DTYPES: Final = {
     "BF16": "bfloat16", "BOOL": "bool", "F16": "float16", "F32": "float32", "I32": "int32",
@@ -51,7 +51,7 @@ class KeptFeatures:
         if own + needed > self._budget_bytes:
             return False
         self._folder.mkdir(parents=True, exist_ok=True)
-        return shutil.disk_usage(self._folder).free - needed >= _SPARE_BYTES
+        return shutil.disk_usage(self._folder).free - needed >= SPARE_BYTES
 
     def load(self, key: Digest, pictures: int) -> Recording | None:
         """The recording of a call, mapped; None where it is not there whole.

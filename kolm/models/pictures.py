@@ -44,11 +44,13 @@ class ImageRun:
         tokens: how many features.
         form: the shapes of its tensors and the numbers that describe it. Pictures of one form can
             go through the tower in one call.
+        shown: how many sequences of patches the tower makes of it, and of how many numbers each.
     """
 
     text: str
     tokens: int
     form: tuple[int, ...]
+    shown: tuple[int, int] = (0, 0)
 
 
 class PictureProcessor:
@@ -152,7 +154,9 @@ class PictureProcessor:
             if name not in _TEXT_OUTPUTS
         }
         text = str(written["replacement"])
-        run = ImageRun(text=text, tokens=text.count(self._feature), form=_form(inputs))
+        run = ImageRun(
+            text=text, tokens=text.count(self._feature), form=_form(inputs), shown=_shown(inputs)
+        )
         if run.tokens < self.table.least_tokens:
             raise Refused(
                 "E_BASE_PROCESSOR",
@@ -187,7 +191,8 @@ class PictureProcessor:
         tokens = rows * columns // merge**2
         numbers = 3 * int(own.temporal_patch_size) * patch**2
         form = (1, rows, columns, rows * columns, numbers)
-        return ImageRun(text=self._feature * tokens, tokens=tokens, form=form)
+        shown = (1, rows * columns * numbers)
+        return ImageRun(text=self._feature * tokens, tokens=tokens, form=form, shown=shown)
 
     def _handed_over(self, height: int, width: int, max_pixels: int | None) -> tuple[int, int]:
         """The size at which a picture is given to the processor: (height, width)."""
@@ -246,6 +251,20 @@ def widened(height: int, width: int, most: int) -> tuple[int, int]:
     long = max(least, min(max(height, width), math.isqrt(LONGEST_SIDES * most)))
     short = max(least, -(-long // LONGEST_SIDES))
     return (long, short) if height > width else (short, long)
+
+
+def _shown(inputs: Mapping[str, torch.Tensor]) -> tuple[int, int]:
+    """Sequences of patches, and numbers in each: of tiles by themselves, or of patches that are cut
+    already."""
+    pixels = max(
+        (tensor for tensor in inputs.values() if tensor.is_floating_point()),
+        key=lambda tensor: tensor.numel(),
+    )
+    if pixels.ndim < 4:
+        sequences = pixels.shape[0] if pixels.ndim == 3 else 1
+    else:
+        sequences = math.prod(pixels.shape[:-3])
+    return sequences, pixels.numel() // max(1, sequences)
 
 
 def _form(inputs: Mapping[str, torch.Tensor]) -> tuple[int, ...]:

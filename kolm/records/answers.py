@@ -231,6 +231,107 @@ class KeysListRow(TypedDict):
     signs_here: bool
     revoked: NotRequired[KeysNewRowRevoked]
 
+class PlanBase(TypedDict):
+    id: str
+    family: str
+    sizes_from: Literal['weights', 'published', 'config']
+
+class PlanTrained(TypedDict):
+    numbers: int
+    method: str
+    projector: Literal['full', 'lora', 'frozen', None]
+    vision: bool
+
+class PlanHistogramBin(TypedDict):
+    up_to: int
+    examples: int
+
+class PlanHistogram(TypedDict):
+    mean: int
+    longest: int
+    bins: list[PlanHistogramBin]
+
+class PlanData(TypedDict):
+    examples: int
+    cut: int
+    dropped: dict[str, int]
+    refused: int
+    tokens: PlanHistogram
+    image_tokens: PlanHistogram
+    labels: PlanHistogram
+
+class PlanBatch(TypedDict):
+    rows: int
+    length: int
+    labels: int
+    image_tokens: int
+    steps: int | None
+    accumulation: int
+    lengths_from: Literal['data', 'spec']
+
+class PlanMemory(TypedDict):
+    weights: int
+    state: int
+    activations: int
+    logits: int
+    tower: int
+    context: int
+    total: int
+    with_margin: int
+
+class PlanFits(TypedDict):
+    memory_bytes: int
+    fits: bool
+
+class PlanChange(TypedDict):
+    line: str
+    need_bytes: int
+
+class PlanCompared(TypedDict):
+    method: str
+    checkpointing: bool
+    devices: int
+    memory: PlanMemory
+
+class PlanDevice(TypedDict):
+    name: str
+    memory_bytes: int
+    source: str
+    fits: bool
+
+class PlanFlops(TypedDict):
+    step: str
+    step_terms: dict[str, str]
+    run: str | None
+
+class PlanTime(TypedDict):
+    flops_per_second: str
+    step_seconds: str
+    run_seconds: str | None
+
+class PlanDisk(TypedDict):
+    states_bytes: int
+    adapter_bytes: int
+    features_bytes: int | None
+    other_bytes: int
+
+class Plan(TypedDict):
+    spec: str
+    base: PlanBase
+    parameters: dict[str, int]
+    trained: PlanTrained
+    data: PlanData | None
+    batch: PlanBatch
+    memory: PlanMemory
+    fits: PlanFits | None
+    changes: list[PlanChange]
+    compared: list[PlanCompared]
+    devices: list[PlanDevice]
+    flops: PlanFlops
+    time: PlanTime | None
+    disk: PlanDisk
+    notes: list[str]
+
 class PolicyCheckClause(TypedDict):
     clause: str
     asks: str

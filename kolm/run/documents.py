@@ -108,3 +108,9 @@ class Recounted(TypedDict):
     """What encoding gave, by capture; those that the store does not hold are left out."""
 
     rows: dict[Digest, ExamplesRow]
+
+
+class Shapes(TypedDict):
+    """Name and shape of every parameter of a model that was made without weights."""
+
+    parameters: list[tuple[str, list[int]]]

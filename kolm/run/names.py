@@ -15,6 +15,7 @@ if TYPE_CHECKING:
         Request,
         Rescored,
         Result,
+        Shapes,
         TrainFacts,
         ValidatedRow,
     )
@@ -31,6 +32,7 @@ RESULT: Final[Name[Result]] = Name("result.json")  # the record of a finished st
 REQUEST: Final[Name[Request]] = Name("request.json")  # what a rescore is asked for
 ROWS: Final[Name[Rescored]] = Name("rows.json")  # what a rescore answers
 DRAWN: Final[Name[Drawn]] = Name("drawn.json")  # what a recount is asked for
+SHAPES: Final[Name[Shapes]] = Name("shapes.json")  # parameters of a model without weights
 RECOUNTED: Final[Name[Recounted]] = Name("recounted.json")  # what a recount answers
 HOLD: Final = "lock"  # held while a process works in the folder
 FEATURES: Final = "features"  # of the cache, for all projects

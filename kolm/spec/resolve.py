@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from kolm.records.documents import Lock, LockBase, LockEnvironment, LockTrainContinues, Snapshot
 
 
+MANY_EXAMPLES = 10**6  # where nobody knows how many: enough for every setting
 WARMUP_SHARE = Decimal("0.03")  # enough for Adam's second moments, too little to waste
 
 
@@ -64,12 +65,7 @@ def resolve(
     if spec.train.early_stopping is not None and sides["validation"]["captures"] == 0:
         _conflict("early stopping needs a validation side", "train.early_stopping")
     document = to_document(spec)
-    advice = advise(
-        base["id"],
-        family(base["family"]),
-        method=str(spec.train.method.get("kind", methods.DEFAULT)),
-        objective=str(spec.train.objective.get("kind", objectives.DEFAULT)),
-    )
+    advice = advice_on(spec.train, base["id"], base["family"])
     lock: dict[str, object] = {
         "schema": "urn:kolm:lock:v1",
         "name": spec.name,
@@ -81,7 +77,7 @@ def resolve(
             "cases": cases,
         },
         "train": {
-            **_train(spec.train, advice, examples=examples, family_name=base["family"]),
+            **train_block(spec.train, advice, examples=examples, family_name=base["family"]),
             "continues": continued,
         },
         "rates": {
@@ -111,7 +107,30 @@ def steps_of(train: Train, *, examples: int) -> int:
     return max(1, int(steps.to_integral_value(ROUND_CEILING)))
 
 
-def _train(train: Train, advice: Advice, *, examples: int, family_name: str) -> dict[str, object]:
+def advice_on(train: Train, base: str, family_name: str) -> Advice:
+    """The learning rates for what a spec wants to do with a base."""
+    return advise(
+        base,
+        family(family_name),
+        method=str(train.method.get("kind", methods.DEFAULT)),
+        objective=str(train.objective.get("kind", objectives.DEFAULT)),
+    )
+
+
+def train_block(
+    train: Train, advice: Advice, *, examples: int, family_name: str
+) -> dict[str, object]:
+    """The lock's ``train``, but for what it goes on from.
+
+    Args:
+        train: of the spec.
+        advice: the learning rates for it.
+        examples: captures that training will use.
+        family_name: of the base.
+
+    Raises:
+        Refused: as `resolve`.
+    """
     steps = steps_of(train, examples=examples)
     warmup = int(steps * WARMUP_SHARE) if train.warmup_steps is None else train.warmup_steps
     stopping, freeze = train.early_stopping, train.freeze

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple
 
+from kolm.digest import Digest
 from kolm.encode.encoder import Encoder
 from kolm.encode.examples import Dropped, Learnable, Pair
 from kolm.errors import KolmError, Refused
@@ -34,6 +35,8 @@ class Counted(NamedTuple):
 
     tokens: int
     images: int
+    labels: int = 0
+    image_tokens: int = 0
 
 
 @dataclass(slots=True)
@@ -46,6 +49,7 @@ class Encoded:
         dropped: captures that are left out, by reason.
         cut: captures whose prompt will be shortened.
         refused: captures that stop the run, each with its error.
+        pictures: what the tower is shown of each distinct picture (`ImageUse.shown`).
         long_answers: of an eval side: references of more tokens than an answer may have.
         unreachable: how many of them no shorter answer can meet, by the metric.
         answer_tokens: of pairs: all tokens of the chosen and of the rejected answers.
@@ -56,13 +60,23 @@ class Encoded:
     dropped: dict[str, list[str]] = field(default_factory=dict)
     cut: list[str] = field(default_factory=list)
     refused: list[tuple[str, KolmError]] = field(default_factory=list)
+    pictures: dict[tuple[Digest, int], tuple[int, int]] = field(default_factory=dict)
     long_answers: list[str] = field(default_factory=list)
     unreachable: int = 0
     answer_tokens: list[int] = field(default_factory=lambda: [0, 0])
 
     def keep(self, name: str, example: Learnable) -> None:
         """Add an example."""
-        self.examples.append(Counted(example.tokens, len(example.images)))
+        shown = example.images
+        self.examples.append(
+            Counted(
+                tokens=example.tokens,
+                images=len(shown),
+                labels=example.label_tokens,
+                image_tokens=sum(use.tokens for use in shown),
+            )
+        )
+        self.pictures |= {(use.pixels, use.max_pixels or 0): use.shown for use in shown}
         self.names.append(name)
         if example.cut_tokens:
             self.cut.append(name)

@@ -15,6 +15,7 @@ CASES: dict[str, tuple[str, ...]] = {
     "capture snapshot": (),
     "capture template": (".", "--prompt", "what?"),
     "check": (),
+    "plan": (),
     "compile": (),
     "sweep": ("--grid", "rank=4,8"),
     "verify": ("toy.kolm",),

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from kolm import canonical, digest
-from kolm.actions.room import trained_numbers
+from kolm.actions.room import numbers_of
 from kolm.bundle.base_root import base_root
 from kolm.bundle.reader import Bundle
 from kolm.models.resolve import find_folder
@@ -191,7 +191,7 @@ def test_the_room_that_a_compile_is_said_to_need_is_what_its_files_take(made: Li
         canonical.loads(bundle.member(name), where=name)
         for name in ("spec.lock.json", "receipt.json")
     )
-    numbers = trained_numbers(lock, base_root(find_folder("kolm/nano-1").folder))
+    numbers = numbers_of(lock, base_root(find_folder("kolm/nano-1").folder))
     assert numbers == receipt["vlm_train"]["trained_parameters"]
     states = list(made.stage_folders("train")[0].glob("checkpoints/*.safetensors"))
     assert len(states) == lock["train"]["segments"] + 1

@@ -1,0 +1,324 @@
+"""The compositions: what a training will need, before a weight is loaded. Changes nothing.
+
+Sizes come from headers, from kolm's table of published bases or from a config; lengths from the
+captures where captures and processor are here, else from the spec's own limits.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import TYPE_CHECKING, cast
+
+from kolm import canonical, objectives, paths
+from kolm.actions import children
+from kolm.actions.preparing import SpecSource, base_name, gather, project_of
+from kolm.actions.room import OTHER_BYTES, adapter_bytes, features_need, state_bytes
+from kolm.capture.store import CaptureStore
+from kolm.errors import KolmError, missing_extra
+from kolm.events import Reporter, Silent
+from kolm.format.flops import Batched, Work, training_flops
+from kolm.format.outline import outline
+from kolm.methods import method_of
+from kolm.methods.quantisation import quantisation_of
+from kolm.models.shapes import Parameters, Sizes, demand_language, experts_per_token, sizes_of
+from kolm.objectives import objective_of
+from kolm.planning.devices import DEVICES
+from kolm.planning.histogram import histogram
+from kolm.planning.memory import GIB, Batch, Memory
+from kolm.planning.settings import Setting, changes, compare
+from kolm.planning.trained import trained_numbers
+from kolm.run import folder as files
+from kolm.run.names import SHAPES
+from kolm.spec.load import load_spec
+from kolm.spec.resolve import MANY_EXAMPLES, advice_on, steps_of, train_block
+from kolm.train.profile import child_environment
+
+if TYPE_CHECKING:
+    from kolm.actions.preparing import Parts
+    from kolm.records.answers import Plan, PlanData, PlanMemory, PlanTime
+    from kolm.records.documents import LockTrain
+    from kolm.records.spec import Spec
+    from kolm.train.preflight import Encoded
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Asked:
+    """What a user may state of a machine.
+
+    Attributes:
+        memory_gib: of the device; None where nobody says.
+        teraflops: that it sustains in a second; None where nobody says.
+    """
+
+    memory_gib: Decimal | None = None
+    teraflops: Decimal | None = None
+
+
+def plan(spec: SpecSource, *, asked: Asked | None = None, reporter: Reporter | None = None) -> Plan:
+    """Predict what the training of a spec will need.
+
+    Args:
+        spec: path of the YAML file, or the same content as a dict.
+        asked: what is known of the machine.
+        reporter: hears progress.
+
+    Raises:
+        KolmError: the spec does not hold, or nothing is known of its base.
+    """
+    told, machine = reporter or Silent(), asked or Asked()
+    wanted, project = load_spec(spec), project_of(spec, None)
+    sizes = sizes_of(base_name(wanted, project))
+    parameters = _parameters(sizes, told)
+    demand_language(parameters, sizes.family)
+    data, notes = _data(spec, wanted, sizes, told)
+    return _answer(spec, wanted, sizes, parameters, data, notes, machine)
+
+
+def _parameters(sizes: Sizes, reporter: Reporter) -> Parameters:
+    """The shapes; where only a config is here, as the library makes them of it, in a child."""
+    if sizes.parameters is not None:
+        return sizes.parameters
+    assert sizes.place is not None  # a config was read there
+    with paths.scratch_folder("kolm-plan-") as folder:
+        shutil.copyfile(sizes.place.folder / "config.json", folder / "config.json")
+        children.run("shapes", folder, environment=child_environment(1), reporter=reporter)
+        rows = files.read_document(folder, SHAPES)["parameters"]
+    return tuple((name, tuple(shape)) for name, shape in rows)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Seen:
+    """What of the data could be read.
+
+    Attributes:
+        examples: captures on the train side; None where no captures are here.
+        encoded: those that were encoded; None where that could not be.
+    """
+
+    examples: int | None = None
+    encoded: Encoded | None = None
+
+
+def _data(
+    source: SpecSource, spec: Spec, sizes: Sizes, reporter: Reporter
+) -> tuple[Seen, list[str]]:
+    notes: list[str] = []
+    parts = gather(source, rows=None, project=None, reporter=reporter)
+    for name, error in parts.problems:
+        if name == "base" and sizes.source != "weights":
+            notes.append(f"the base itself is not here: its sizes are from {sizes.source} facts")
+        else:
+            notes.append(f"{name}: {error.message}")
+    if parts.snapshot is None or parts.store_folder is None:
+        return Seen(), [*dict.fromkeys(notes)]
+    examples = parts.snapshot.header["splits"]["train"]["captures"]
+    objective = objectives.resolve(spec.train.objective)
+    if parts.base is None:
+        return Seen(examples=examples), [*dict.fromkeys(notes)]
+    try:
+        encoded = _encoded(parts, spec, objective)
+        return Seen(examples=examples, encoded=encoded), [*dict.fromkeys(notes)]
+    except KolmError as error:
+        return Seen(examples=examples), [*dict.fromkeys([*notes, error.message])]
+
+
+def _encoded(parts: Parts, spec: Spec, objective: Mapping[str, object]) -> Encoded:
+    """The train side, encoded as training would."""
+    assert parts.base is not None
+    assert parts.snapshot is not None
+    assert parts.store_folder is not None
+    try:
+        from kolm.actions.ahead import captures_of
+        from kolm.encode.encoder import Encoder
+        from kolm.models.pictures import picture_processor
+        from kolm.train.preflight import encode_to_learn
+
+        encoder = Encoder(
+            picture_processor(parts.base.folder),
+            max_seq_length=spec.train.max_seq_length,
+            max_images=spec.train.max_images,
+            shrink_images=spec.train.shrink_images,
+            objective=objective_of(objective),
+        )
+    except ImportError as error:
+        raise missing_extra("train", f"counting tokens needs {error.name}") from error
+    with CaptureStore.open_to_read(parts.store_folder) as store:
+        return encode_to_learn(captures_of(parts.snapshot, store, "train"), encoder)
+
+
+def _answer(
+    source: SpecSource,
+    spec: Spec,
+    sizes: Sizes,
+    parameters: Parameters,
+    data: Seen,
+    notes: list[str],
+    machine: Asked,
+) -> Plan:
+    train, family = spec.train, sizes.family
+    base = outline(parameters, family, experts_per_token=experts_per_token(sizes.config))
+    block = cast(
+        "LockTrain",
+        train_block(
+            train,
+            advice_on(train, sizes.base, family.model_type),
+            examples=data.examples or MANY_EXAMPLES,
+            family_name=family.model_type,
+        ),
+    )
+    vision, projector = block["freeze"]["vision"] is False, block["projector"]
+    method, quantisation = method_of(block["method"]), quantisation_of(block["quantisation"])
+    numbers = trained_numbers(parameters, family, method, projector)
+    batch, image_tokens = _largest_batch(spec, data, takes_pictures=family.takes_pictures)
+    if objective_of(block["objective"]).PAIRED:
+        batch, image_tokens = batch._replace(rows=2 * batch.rows), 2 * image_tokens
+    setting = Setting(
+        precision="bfloat16" if train.precision == "float16" else train.precision,
+        four_bits=quantisation is not None,
+        double=quantisation is not None and quantisation.double,
+        optimizer=train.optimizer,
+        numbers=numbers,
+        batch=batch,
+        patches=image_tokens,
+        adapted_tower=vision,
+    )
+    memory = setting.need(base)
+    smaller = changes(
+        setting,
+        projector=projector,
+        numbers_without_projector=trained_numbers(parameters, family, method, "frozen"),
+    )
+    work = Work(batch.positions, batch.rows * batch.length**2, batch.labels, image_tokens)
+    seen = Batched(work if image_tokens else Work(), Work() if image_tokens else work, Work())
+    terms = {
+        term: count * train.accumulation
+        for term, count in training_flops(base, method, projector, seen).items()
+    }
+    steps = _steps(spec, data)
+    step_flops = sum(terms.values())
+    limit = None if machine.memory_gib is None else int(machine.memory_gib * GIB)
+    return {
+        "spec": str(source) if not isinstance(source, dict) else spec.name,
+        "base": {"id": sizes.base, "family": family.model_type, "sizes_from": sizes.source},
+        "parameters": {**base.parameters, "total": base.total},
+        "trained": {
+            "numbers": numbers,
+            "method": method.card(),
+            "projector": projector,
+            "vision": vision,
+        },
+        "data": _told(data.encoded),
+        "batch": {
+            "rows": batch.rows,
+            "length": batch.length,
+            "labels": batch.labels,
+            "image_tokens": image_tokens,
+            "steps": steps,
+            "accumulation": train.accumulation,
+            "lengths_from": "spec" if data.encoded is None else "data",
+        },
+        "memory": _bytes(memory),
+        "fits": None
+        if limit is None
+        else {"memory_bytes": limit, "fits": memory.with_margin <= limit},
+        "changes": [
+            {"line": change.line, "need_bytes": change.setting.need(base).with_margin}
+            for change in smaller
+        ],
+        "compared": [
+            {
+                "method": way.method,
+                "checkpointing": way.checkpointing,
+                "devices": way.devices,
+                "memory": _bytes(way.memory),
+            }
+            for way in compare(base, numbers, batch)
+        ],
+        "devices": [
+            {
+                "name": device.name,
+                "memory_bytes": device.memory_bytes,
+                "source": device.source,
+                "fits": memory.with_margin <= device.memory_bytes,
+            }
+            for device in DEVICES
+        ],
+        "flops": {
+            "step": str(step_flops),
+            "step_terms": {term: str(count) for term, count in terms.items()},
+            "run": None if steps is None else str(step_flops * steps),
+        },
+        "time": _time(step_flops, steps, machine.teraflops),
+        "disk": {
+            "states_bytes": (min(train.segments, steps or train.segments) + 2)
+            * state_bytes(numbers, train.optimizer),
+            "adapter_bytes": 2 * adapter_bytes(numbers),
+            "features_bytes": None
+            if data.encoded is None or vision
+            else features_need(data.encoded.pictures, base, setting.precision),
+            "other_bytes": OTHER_BYTES,
+        },
+        "notes": notes,
+    }
+
+
+def _largest_batch(spec: Spec, data: Seen, *, takes_pictures: bool) -> tuple[Batch, int]:
+    """The most that a batch can hold, and the image tokens in it.
+
+    Without data every row is as long as the spec allows, shows a picture that takes half of it,
+    and has an answer of ``evaluation.max_new_tokens``.
+    """
+    rows = spec.train.batch_size
+    if data.encoded is None or not data.encoded.examples:
+        length = spec.train.max_seq_length
+        labels = min(length, spec.evaluation.max_new_tokens)
+        shown = length // 2 if takes_pictures else 0
+        return Batch(rows, length, rows * labels), rows * shown
+    examples = sorted(data.encoded.examples, key=lambda example: example.tokens)[-rows:]
+    most = max(len(examples), min(rows, len(data.encoded.examples)))
+    return (
+        Batch(most, examples[-1].tokens, sum(example.labels for example in examples)),
+        sum(example.image_tokens for example in examples),
+    )
+
+
+def _steps(spec: Spec, data: Seen) -> int | None:
+    if spec.train.steps is None and data.examples is None:
+        return None
+    return steps_of(spec.train, examples=data.examples or 0)
+
+
+def _told(encoded: Encoded | None) -> PlanData | None:
+    if encoded is None:
+        return None
+    return {
+        "examples": len(encoded.examples),
+        "cut": len(encoded.cut),
+        "dropped": {reason: len(names) for reason, names in sorted(encoded.dropped.items())},
+        "refused": len(encoded.refused),
+        "tokens": histogram([example.tokens for example in encoded.examples]),
+        "image_tokens": histogram([example.image_tokens for example in encoded.examples]),
+        "labels": histogram([example.labels for example in encoded.examples]),
+    }
+
+
+def _bytes(memory: Memory) -> PlanMemory:
+    return cast(
+        "PlanMemory",
+        {**memory._asdict(), "total": memory.total, "with_margin": memory.with_margin},
+    )
+
+
+def _time(step_flops: int, steps: int | None, teraflops: Decimal | None) -> PlanTime | None:
+    if teraflops is None:
+        return None
+    a_second = teraflops * 10**12
+    seconds = step_flops / a_second
+    return {
+        "flops_per_second": str(round(a_second)),
+        "step_seconds": canonical.decimal(seconds, 3),
+        "run_seconds": None if steps is None else canonical.decimal(seconds * steps, 1),
+    }

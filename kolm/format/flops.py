@@ -1,0 +1,192 @@
+"""Format: how many floating point operations a training takes, from shapes and counts alone.
+
+A product of matrices m × k and k × n counts 2mkn, as torch's FlopCounterMode has it. Counted are
+the linear layers, attention, the head and the adapter's matrices, forward and backward; norms,
+activations, softmax and the optimizer are not, and neither is the recurrence of linear attention.
+Rules M1 to M8 of docs/format/compute.md.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from fractions import Fraction
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from kolm.format.outline import Matrix, Outline
+from kolm.methods import Method
+from kolm.methods.projector import Projector
+
+if TYPE_CHECKING:
+    pass
+
+# Products of one multiplication: forward, for the gradient of what is read, and of the weight.
+_FORWARD: Final = 2
+_INPUT: Final = 2
+_WEIGHT: Final = 2
+TERMS: Final = ("adapter", "attention", "head", "language", "projector")
+
+
+class Work(NamedTuple):
+    """What was computed on, summed over batches.
+
+    Attributes:
+        positions: rows times the length that a batch is padded to.
+        squares: rows times its square.
+        labels: positions whose logits are computed.
+        image_tokens: features that the projector gives.
+    """
+
+    positions: int = 0
+    squares: int = 0
+    labels: int = 0
+    image_tokens: int = 0
+
+    def plus(self, other: Work) -> Work:
+        """Both."""
+        return Work(*(mine + theirs for mine, theirs in zip(self, other, strict=True)))
+
+
+class Batched(NamedTuple):
+    """The work of a training, by whether a gradient flows into the language role's inputs.
+
+    Attributes:
+        learned: batches that show a picture while the projector is trained.
+        other: all others.
+        unlabelled: forward alone: what validation reads.
+    """
+
+    learned: Work
+    other: Work
+    unlabelled: Work
+
+
+def batch_work(lengths: Sequence[int], labels: Iterable[int], image_tokens: Iterable[int]) -> Work:
+    """The work of one batch, padded to its longest row."""
+    longest = max(lengths)
+    rows = len(lengths)
+    return Work(rows * longest, rows * longest**2, sum(labels), sum(image_tokens))
+
+
+def training_flops(
+    base: Outline, method: Method, projector: Projector, work: Batched
+) -> dict[str, int]:
+    """The operations of a training by `TERMS`.
+
+    Args:
+        base: its outline.
+        method: what is trained of the language role.
+        projector: what is trained of the projector.
+        work: what was computed on.
+    """
+    totals = dict.fromkeys(TERMS, Fraction(0))
+    runs = (
+        (work.learned, True, projector != "frozen"),
+        (work.other, True, False),
+        (work.unlabelled, False, False),
+    )
+    for own, backward, reached in runs:
+        if own.positions:
+            _language(totals, base, method, own, backward=backward, reached=reached)
+            trained: Projector = projector if reached else "frozen"
+            _projector(totals, base, method, own, trained, adapted=projector == "lora")
+    return {term: round(total) for term, total in totals.items()}
+
+
+def tower_flops(base: Outline, sequences: Mapping[int, int], *, windows: Sequence[int] = ()) -> int:
+    """The operations of the tower on pictures, forward.
+
+    Args:
+        base: its outline.
+        sequences: how many sequences of patches there are of each length.
+        windows: for each block the patches that attend to each other, 0 for all of a sequence;
+            empty where all blocks attend to all.
+    """
+    positions = sum(length * count for length, count in sequences.items())
+    matrices = [*base.patches, *(m for block in base.vision for m in block.matrices)]
+    total = _FORWARD * positions * sum((m.products for m in matrices), Fraction(0))
+    for number, block in enumerate(base.vision):
+        window = windows[number] if windows else 0
+        squares = sum(
+            count * length * min(length, window or length) for length, count in sequences.items()
+        )
+        total += 2 * _FORWARD * block.attention * squares
+    return round(total)
+
+
+def _language(
+    totals: dict[str, Fraction],
+    base: Outline,
+    method: Method,
+    work: Work,
+    *,
+    backward: bool,
+    reached: bool,
+) -> None:
+    """Blocks, attention, head and what is adapted of them.
+
+    A gradient is computed of what a layer reads only where something before it is trained.
+    """
+    for matrix in base.around:
+        totals["language"] += work.positions * matrix.products * (_FORWARD + _INPUT * backward)
+    for block in base.blocks:
+        for number, stage in enumerate(block.stages):
+            trained = [elements for m in stage if (elements := _delta(method, m))]
+            for matrix in stage:
+                passes = _FORWARD + _INPUT * (backward and reached)
+                totals["language"] += work.positions * matrix.products * passes
+            for elements in trained:
+                totals["adapter"] += work.positions * _adapter(elements, backward, reached)
+            reached = reached or bool(trained)
+            if number == 0:
+                passes = 2 * (_FORWARD + 2 * _INPUT * (backward and reached))
+                totals["attention"] += block.attention * work.squares * passes
+    logits = base.vocabulary * base.hidden
+    totals["head"] += work.labels * logits * (_FORWARD + _INPUT * backward)
+
+
+def _adapter(elements: Sequence[int], backward: bool, reached: bool) -> int:
+    """For one activation: only the first matrix of a delta reads what the layer reads."""
+    first, rest = elements[0], sum(elements[1:])
+    if not backward:
+        return _FORWARD * (first + rest)
+    return first * (_FORWARD + _WEIGHT + _INPUT * reached) + rest * (_FORWARD + _WEIGHT + _INPUT)
+
+
+def _projector(
+    totals: dict[str, Fraction],
+    base: Outline,
+    method: Method,
+    work: Work,
+    trained: Projector,
+    *,
+    adapted: bool,
+) -> None:
+    """The projector, of which nothing before its first matrix is trained unless it has a norm."""
+    before = base.normed and trained == "full"
+    for matrix in base.projector:
+        elements = _parts(method, matrix) if adapted and _is_linear(matrix) else []
+        passes = _FORWARD + (_INPUT * before if trained != "frozen" else 0)
+        if trained == "full":
+            passes += _WEIGHT
+        totals["projector"] += work.image_tokens * matrix.products * passes
+        if elements:
+            learns = trained == "lora"
+            totals["adapter"] += work.image_tokens * _adapter(elements, learns, before)
+        before = before or trained != "frozen"
+
+
+def _delta(method: Method, matrix: Matrix) -> list[int]:
+    """Elements of the matrices that a method adds to a layer; a vector costs no product."""
+    if not re.fullmatch(method.target_expression, matrix.module):
+        return []
+    return _parts(method, matrix)
+
+
+def _parts(method: Method, matrix: Matrix) -> list[int]:
+    shapes = method.shapes(matrix.module, (matrix.outputs, matrix.inputs)).values()
+    return [shape[0] * shape[1] for shape in shapes if len(shape) == 2] or [0]
+
+
+def _is_linear(matrix: Matrix) -> bool:
+    return not matrix.module.endswith((".downsample", "_weight"))

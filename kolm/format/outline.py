@@ -1,0 +1,215 @@
+"""Format: the outline of a base: the matrices that activations go through, by their place.
+
+Made of names and shapes of parameters alone, which a checkpoint's headers, a config or the rows of
+``modules.jsonl`` give: counts of operations and predictions of memory rest on it. Torch-free. Rules
+O20 to O24 of docs/format/compute.md.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from fractions import Fraction
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from kolm.roles import Family, Role
+
+if TYPE_CHECKING:
+    from kolm.records.documents import ModulesRow
+
+# The stages of a block, by the names of layers: what attention reads, its output, the output of the
+# rest; what the rest reads is everything else.
+_READ: Final = re.compile(r".*\.(?:[qkv]_proj|qkv|in_proj\w*)(?:\.linear)?")
+_OUTPUT: Final = re.compile(r".*\.(?:attn\.proj|o_proj|out_proj|projection_layer)(?:\.linear)?")
+_LAST: Final = re.compile(r".*\.(?:down_proj|fc2|linear_fc2)(?:\.linear)?")
+# Tables from which rows are taken; nothing is multiplied with them.
+_LOOKED_UP: Final = re.compile(
+    r".*(?:embed_tokens|position_emb|pos_emb|class_embedding|cls_token|mask_token).*"
+)
+_EXPERTS: Final = re.compile(r"(.*\.experts)\.(?:(\d+)\.)?.+")
+
+
+class Matrix(NamedTuple):
+    """A weight that each activation is multiplied with.
+
+    Attributes:
+        module: that owns it.
+        outputs: numbers that it gives.
+        inputs: numbers that it reads.
+        active: the share of it that one activation meets: of a mixture's experts less than 1.
+    """
+
+    module: str
+    outputs: int
+    inputs: int
+    active: Fraction = Fraction(1)
+
+    @property
+    def products(self) -> Fraction:
+        """Multiplications for one activation."""
+        return self.outputs * self.inputs * self.active
+
+
+class Block(NamedTuple):
+    """One of a stack's blocks.
+
+    Attributes:
+        stages: its matrices in the order in which they are reached.
+        attention: numbers that attention gives for a position; 0 where there is none over all
+            positions.
+    """
+
+    stages: tuple[tuple[Matrix, ...], ...]
+    attention: int
+
+    @property
+    def matrices(self) -> tuple[Matrix, ...]:
+        """All of them."""
+        return tuple(matrix for stage in self.stages for matrix in stage)
+
+
+class Outline(NamedTuple):
+    """What of a base counts.
+
+    Attributes:
+        parameters: elements by role; those of the token embeddings by themselves, as
+            ``embeddings``, with a head that shares them.
+        hidden: width of the language role.
+        vocabulary: rows of the token embeddings.
+        blocks: of the language role.
+        around: matrices of the language role outside its blocks.
+        projector: its matrices, by name.
+        normed: whether it has a norm, which then stands before its first matrix.
+        vision: blocks of the tower.
+        patches: matrices of the tower outside its blocks, which make a patch an activation.
+    """
+
+    parameters: Mapping[str, int]
+    hidden: int
+    vocabulary: int
+    blocks: tuple[Block, ...]
+    around: tuple[Matrix, ...]
+    projector: tuple[Matrix, ...]
+    normed: bool
+    vision: tuple[Block, ...]
+    patches: tuple[Matrix, ...]
+
+    @property
+    def total(self) -> int:
+        """All parameters."""
+        return sum(self.parameters.values())
+
+    @property
+    def patch_numbers(self) -> int:
+        """Numbers of a picture in one patch; 0 where the tower cuts none."""
+        return max((m.inputs for m in self.patches if "patch" in m.module), default=0)
+
+    @property
+    def tower_width(self) -> int:
+        """Numbers that the tower gives for a patch."""
+        return max((m.outputs for block in self.vision for m in block.stages[1]), default=0)
+
+    @property
+    def feed_forward(self) -> int:
+        """The widest inner layer of a language block, of all experts that a position meets."""
+        widths = (sum(matrix.products for matrix in block.stages[3]) for block in self.blocks)
+        return round(max(widths, default=0) / max(1, self.hidden))
+
+
+def outline(
+    parameters: Iterable[tuple[str, Sequence[int]]],
+    family: Family,
+    *,
+    experts_per_token: int | None = None,
+) -> Outline:
+    """The outline of a base.
+
+    Args:
+        parameters: name in memory and shape of each, without those that share another's storage.
+        family: its role table.
+        experts_per_token: of a mixture; without it every expert counts, which is an upper bound.
+    """
+    named = {name: tuple(shape) for name, shape in parameters}
+    embeddings = next((name for name in named if name.endswith("embed_tokens.weight")), "")
+    vocabulary, hidden = named.get(embeddings, (0, 0))
+    experts = _experts(named)
+    counts: Counter[str] = Counter()
+    matrices: dict[Role, list[Matrix]] = {role: [] for role in Role}
+    for name, shape in sorted(named.items()):
+        role = family.role_of(name)
+        counts["embeddings" if name == embeddings else role.value] += math.prod(shape)
+        if len(shape) > 1 and not _LOOKED_UP.fullmatch(name):
+            found = _EXPERTS.fullmatch(name)
+            chosen = experts_per_token and found and Fraction(experts_per_token, experts[found[1]])
+            module = name.removesuffix(".weight")
+            columns = shape[-1] if found else math.prod(shape[1:])
+            rows = math.prod(shape) // columns
+            matrices[role].append(Matrix(module, rows, columns, chosen or Fraction(1)))
+    language, around = _blocks(matrices[Role.LANGUAGE], family.language.blocks)
+    tower = family.vision.blocks if family.vision else ""
+    vision, patches = _blocks(matrices[Role.VISION], tower)
+    own = [name for name in named if family.role_of(name) is Role.PROJECTOR]
+    return Outline(
+        parameters=dict(sorted(counts.items())),
+        hidden=hidden,
+        vocabulary=vocabulary,
+        blocks=language,
+        around=around,
+        projector=tuple(matrices[Role.PROJECTOR]),
+        normed=any(re.search(r"norm|ln_", name) for name in own),
+        vision=vision,
+        patches=patches,
+    )
+
+
+def of_modules(rows: Iterable[ModulesRow], family: Family) -> Outline:
+    """The outline that the rows of ``modules.jsonl`` give; a mixture's experts count in full."""
+    return outline(
+        (
+            (f"{row['module']}.{own['name']}" if row["module"] else own["name"], own["shape"])
+            for row in rows
+            for own in row["parameters"]
+            if "alias_of" not in own
+        ),
+        family,
+    )
+
+
+def _experts(named: Mapping[str, tuple[int, ...]]) -> dict[str, int]:
+    """How many experts each mixture has: one tensor for all of them, or some for each."""
+    found: dict[str, int] = {}
+    for name, shape in named.items():
+        if match := _EXPERTS.fullmatch(name):
+            count = shape[0] if match[2] is None else int(match[2]) + 1
+            found[match[1]] = max(count, found.get(match[1], 1))
+    return found
+
+
+def _blocks(matrices: Iterable[Matrix], stack: str) -> tuple[tuple[Block, ...], tuple[Matrix, ...]]:
+    """The blocks of a stack, and what lies outside it."""
+    within: dict[int, list[Matrix]] = {}
+    outside: list[Matrix] = []
+    for matrix in matrices:
+        match = re.match(rf"{re.escape(stack)}\.(\d+)\.", matrix.module)
+        (within.setdefault(int(match[1]), []) if match else outside).append(matrix)
+    return tuple(_block(own) for _, own in sorted(within.items())), tuple(outside)
+
+
+def _block(matrices: Iterable[Matrix]) -> Block:
+    stages: tuple[list[Matrix], ...] = ([], [], [], [])
+    attention = 0
+    for matrix in matrices:
+        stages[_stage(matrix.module)].append(matrix)
+        if _OUTPUT.fullmatch(matrix.module) and "linear_attn" not in matrix.module:
+            attention = matrix.inputs
+    return Block(tuple(map(tuple, stages)), attention)
+
+
+def _stage(module: str) -> int:
+    if _READ.fullmatch(module):
+        return 0
+    if _OUTPUT.fullmatch(module):
+        return 1
+    return 3 if _LAST.fullmatch(module) else 2

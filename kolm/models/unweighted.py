@@ -1,0 +1,45 @@
+"""Models: the model that the library makes of a config, on no device and without weights."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from kolm import roles
+from kolm.errors import Refused, missing_extra
+from kolm.models.library import hide_torchvision, quiet_library
+
+
+def parameter_shapes(folder: Path) -> list[tuple[str, tuple[int, ...]]]:
+    """Name and shape of every parameter of a base that has a config, in the library's order.
+
+    Those that share another's storage are left out.
+
+    Raises:
+        Lacking: torch or transformers is not installed.
+        Refused: ``E_BASE_CONFIG``, the library makes no model of the config.
+    """
+    try:
+        import torch
+
+        hide_torchvision()
+        from transformers import AutoConfig, AutoModelForImageTextToText
+    except ImportError as error:
+        raise missing_extra("train", "a model needs an optional part of kolm") from error
+    try:
+        with quiet_library(), torch.device("meta"):
+            config: Any = AutoConfig.from_pretrained(
+                folder, local_files_only=True, trust_remote_code=False
+            )
+            roles.family(config.model_type)
+            model = AutoModelForImageTextToText.from_config(config)
+            model.tie_weights()
+    except Exception as error:
+        raise Refused(
+            "E_BASE_CONFIG",
+            "transformers cannot build a model from this base's config",
+            where="config.json",
+            found=f"{type(error).__name__}: {error}"[:400],
+            hint="download the base again, or use a version of transformers that knows it",
+        ) from error
+    return [(name, tuple(tensor.shape)) for name, tensor in model.named_parameters()]

@@ -1,0 +1,194 @@
+"""Planning: memory by term: weights, trained state, activations, logits, tower, and the rest.
+
+The terms are those of any training by backpropagation. How many bytes the blocks keep for the
+backward pass depends on the software: `Footprint` says it for each number format, measured (docs/
+concepts/plan.md has the table and how it was measured).
+"""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from typing import Final, Literal, NamedTuple
+
+from kolm.format.outline import Block, Outline
+
+GIB: Final = 1 << 30
+Precision = Literal["float32", "bfloat16"]
+BYTES: Final[dict[str, int]] = {"float32": 4, "bfloat16": 2, "float16": 2}
+# Of a number in 4 bits with the scales of its block of 64, and where those are in 8 bits
+# themselves, in blocks of 256 (arXiv:2305.14314, section 3).
+_FOUR_BITS: Final = Fraction(1, 2) + Fraction(4, 64)
+_FOUR_BITS_DOUBLE: Final = Fraction(1, 2) + Fraction(1, 64) + Fraction(4, 64 * 256)
+# What an accelerator's driver and libraries take of its memory before a tensor is made.
+CONTEXT_BYTES: Final = GIB
+MARGIN: Final = Fraction(1, 10)  # of it all, for what allocators leave between tensors
+
+
+class Footprint(NamedTuple):
+    """Bytes that a block keeps for its backward pass, for each position.
+
+    Attributes:
+        hidden: for each number of the language role's width.
+        inner: for each of the feed-forward layer's.
+        attended: for each that attention gives.
+        shared: for each that its keys have.
+    """
+
+    hidden: int
+    inner: int
+    attended: int = 0
+    shared: int = 0
+
+    def of(self, block: Block, hidden: int) -> int:
+        """For one position of a block."""
+        inner = round(sum((m.products for m in block.stages[3]), Fraction(0)) / max(1, hidden))
+        keys = min((m.outputs for m in block.stages[0]), default=0)
+        return (
+            self.hidden * hidden
+            + self.inner * inner
+            + self.attended * block.attention
+            + self.shared * keys
+        )
+
+
+# Saved tensors of transformers' Llama and Qwen blocks under PEFT's LoRA, each storage once:
+# tests/acceptance/test_plan_memory.py measures them again. In bfloat16 the norms and LoRA's inputs
+# are kept in float32 as well.
+MEASURED: Final[dict[str, Footprint]] = {
+    "float32": Footprint(hidden=16, inner=16, attended=8, shared=8),
+    "bfloat16": Footprint(hidden=28, inner=10, attended=8, shared=4),
+}
+# Fused kernels in 16 bits, without those copies: 12 numbers of the width and 4 of the inner one.
+FUSED: Final = Footprint(hidden=24, inner=8)
+
+
+class Trained(NamedTuple):
+    """What is trained.
+
+    Attributes:
+        numbers: that change.
+        weight: bytes of each number beside the base's own.
+        gradient: bytes of its gradient.
+        moments: bytes of the optimizer's two moments of it.
+    """
+
+    numbers: int
+    weight: int = 4
+    gradient: int = 4
+    moments: int = 8
+
+    @property
+    def size_bytes(self) -> int:
+        """All of it."""
+        return self.numbers * (self.weight + self.gradient + self.moments)
+
+
+class Batch(NamedTuple):
+    """What goes through the model at once: rows of one padded length, and their labels."""
+
+    rows: int
+    length: int
+    labels: int
+
+    @property
+    def positions(self) -> int:
+        """Rows times length."""
+        return self.rows * self.length
+
+
+class Memory(NamedTuple):
+    """Bytes by term."""
+
+    weights: int
+    state: int
+    activations: int
+    logits: int
+    tower: int
+    context: int
+
+    @property
+    def total(self) -> int:
+        """All terms."""
+        return sum(self)
+
+    @property
+    def with_margin(self) -> int:
+        """What a device should have."""
+        return self.total + int(self.total * MARGIN)
+
+    def sharded(self, devices: int) -> Memory:
+        """For one of some devices that share weights and state (arXiv:2304.11277), each with a
+        batch of its own."""
+        return self._replace(weights=-(-self.weights // devices), state=-(-self.state // devices))
+
+
+def weights_bytes(
+    base: Outline, number_bytes: int, *, four_bits: bool = False, double: bool = True
+) -> int:
+    """The base's weights; with four bits the linear layers of its language blocks are smaller."""
+    if not four_bits:
+        return base.total * number_bytes
+    narrow = sum(m.outputs * m.inputs for block in base.blocks for m in block.matrices)
+    each = _FOUR_BITS_DOUBLE if double else _FOUR_BITS
+    return (base.total - narrow) * number_bytes + int(narrow * each)
+
+
+def activations_bytes(
+    base: Outline, batch: Batch, footprint: Footprint, number_bytes: int, *, checkpointing: bool
+) -> int:
+    """What forward keeps for backward.
+
+    With checkpointing (arXiv:1604.06174) a block keeps what it read, and one block at a time is
+    computed again.
+    """
+    each = [footprint.of(block, base.hidden) for block in base.blocks]
+    if not checkpointing:
+        return batch.positions * sum(each)
+    read = base.hidden * number_bytes * len(base.blocks)
+    return batch.positions * (read + max(each, default=0))
+
+
+def logits_bytes(base: Outline, labels: int, number_bytes: int) -> int:
+    """Logits of the labels, the same in float32 where they are not, and their gradient."""
+    wide = 4 if number_bytes == 4 else number_bytes + 4
+    return labels * base.vocabulary * (wide + 4)
+
+
+def tower_bytes(base: Outline, patches: int, footprint: Footprint, *, adapted: bool) -> int:
+    """The tower's blocks where it is adapted; recorded earlier, they keep nothing."""
+    if not adapted:
+        return 0
+    return patches * sum(_tower_block(block, footprint) for block in base.vision)
+
+
+def _tower_block(block: Block, footprint: Footprint) -> int:
+    hidden = max((m.outputs for m in block.stages[1]), default=0)
+    return footprint.of(block, hidden)
+
+
+def need(
+    base: Outline,
+    trained: Trained,
+    batch: Batch,
+    *,
+    precision: str,
+    footprint: Footprint,
+    four_bits: bool = False,
+    double: bool = True,
+    checkpointing: bool = False,
+    patches: int = 0,
+    adapted_tower: bool = False,
+    context: int = CONTEXT_BYTES,
+) -> Memory:
+    """The memory of a training on one device."""
+    number_bytes = BYTES[precision]
+    return Memory(
+        weights=weights_bytes(base, number_bytes, four_bits=four_bits, double=double),
+        state=trained.size_bytes,
+        activations=activations_bytes(
+            base, batch, footprint, number_bytes, checkpointing=checkpointing
+        ),
+        logits=logits_bytes(base, batch.labels, number_bytes),
+        tower=tower_bytes(base, patches, footprint, adapted=adapted_tower),
+        context=context,
+    )

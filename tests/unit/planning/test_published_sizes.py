@@ -1,0 +1,64 @@
+"""Sizes of published bases are whole: every parameter has a role, and they add up."""
+
+from __future__ import annotations
+
+import math
+import re
+
+import pytest
+
+from kolm import roles
+from kolm.format.outline import outline
+from kolm.models import published
+from kolm.roles import Role
+
+
+@pytest.mark.parametrize("name", published.names())
+def test_each_parameter_of_a_published_base_has_one_role(name: str) -> None:
+    found = published.find(name)
+    assert found is not None
+    assert found.base == name
+    assert re.match(r"https://huggingface\.co/", found.source)
+    family = roles.family(found.config["model_type"])
+    total = sum(math.prod(shape) for _, shape in found.parameters)
+    of_role = dict.fromkeys(Role, 0)
+    for parameter, shape in found.parameters:
+        of_role[family.role_of(parameter)] += math.prod(shape)
+    assert of_role[Role.OTHER] == 0
+    assert sum(of_role.values()) == total
+    assert all(of_role[role] for role in (Role.VISION, Role.PROJECTOR, Role.LANGUAGE))
+    base = outline(found.parameters, family)
+    assert base.total == total
+    text = found.config["text_config"]
+    assert (base.hidden, base.feed_forward) == (text["hidden_size"], text["intermediate_size"])
+    assert len(base.blocks) == text["num_hidden_layers"]
+    assert base.vocabulary == text["vocab_size"]
+
+
+# As the hub counts them in the published files.
+COUNTED = {
+    "Qwen/Qwen2-VL-2B-Instruct": 2_208_985_600,
+    "Qwen/Qwen2.5-VL-3B-Instruct": 3_754_622_976,
+    "Qwen/Qwen2.5-VL-7B-Instruct": 8_292_166_656,
+    "Qwen/Qwen2.5-VL-72B-Instruct": 73_410_777_344,
+    "Qwen/Qwen3-VL-8B-Instruct": 8_767_123_696,
+    "HuggingFaceTB/SmolVLM-256M-Instruct": 256_484_928,
+    "HuggingFaceTB/SmolVLM2-2.2B-Instruct": 2_246_784_880,
+    "google/gemma-3-4b-it": 4_300_079_472,
+    "google/paligemma2-3b-pt-224": 3_032_242_416,
+    "llava-hf/llava-1.5-7b-hf": 7_063_427_072,
+    "llava-hf/llava-v1.6-mistral-7b-hf": 7_566_747_648,
+    "zai-org/GLM-4.1V-9B-Thinking": 10_292_777_472,
+}
+
+
+@pytest.mark.parametrize("name", COUNTED)
+def test_a_published_base_has_as_many_parameters_as_its_files(name: str) -> None:
+    found = published.find(name)
+    assert found is not None
+    assert sum(math.prod(shape) for _, shape in found.parameters) == COUNTED[name]
+
+
+def test_a_base_that_is_not_in_the_table_is_not_guessed() -> None:
+    assert published.find("Qwen/Qwen2.5-VL-8B-Instruct") is None
+    assert published.find("../published/Qwen/Qwen2.5-VL-7B-Instruct") is None
