@@ -43,6 +43,7 @@ def add_capture(
     images: Sequence[object] = (),
     prompt: str,
     response: str,
+    references: Sequence[str] = (),
     rejected: str | None = None,
     tags: Sequence[str] = (),
     license: str = "",  # noqa: A002 - the row's word
@@ -55,6 +56,7 @@ def add_capture(
         images: each a path, bytes of an image file, base64, a data URI or a PIL image.
         prompt: what is asked about the images.
         response: the answer that is right.
+        references: further answers that are right, for scores that count several.
         rejected: an answer that is worse.
         tags: of the capture.
         license: SPDX id.
@@ -67,6 +69,7 @@ def add_capture(
         "image": list(images),
         "prompt": prompt,
         "response": response,
+        "references": list(references),
         "rejected": rejected,
         "tags": list(tags),
         "license": license,

@@ -238,9 +238,26 @@ def _prompts(ahead: Ahead) -> Iterator[Found]:
             f"({evaluation['max_new_tokens']}), so the model cannot produce them",
             long,
         )
+    if encoded is not None and encoded.worthless:
+        yield from _worthless(encoded, evaluation["metric"]["kind"])
     if not ahead.allow_below_gate:
         unreachable = 0 if encoded is None else encoded.unreachable
         demand_reachable(ahead.prepared, too_long=unreachable)
+
+
+def _worthless(encoded: Encoded, metric: str) -> Iterator[Found]:
+    """References to which no answer can be right, not even themselves."""
+    names = encoded.worthless
+    if len(names) == len(encoded.names):
+        raise Refused(
+            "E_METRIC_REFERENCES",
+            f"by the metric {metric} not one response of the eval side earns anything",
+            where="evaluation.metric",
+            found=f"{counted(len(names), 'eval case')}",
+            hint="another metric, or other references: kolm help format/evaluation",
+        )
+    message = f"{count(names, 'response')} that earn nothing by the metric {metric}"
+    yield warning("eval side", f"{message}: no answer to them is right", names)
 
 
 def _shapes(ahead: Ahead) -> Iterator[Found]:

@@ -93,6 +93,10 @@ def to_document(capture: Capture) -> CaptureDocument:
         "source": capture.source._asdict(),
         "tags": list(capture.tags),
     }
+    if capture.references is None:
+        del document["references"]
+    else:
+        document["references"] = list(capture.references)
     if capture.rejected is None:
         del document["rejected"]
     if capture.corrections is None:
@@ -104,7 +108,7 @@ def to_document(capture: Capture) -> CaptureDocument:
 
 def from_document(document: CaptureDocument) -> Capture:
     """A capture from a document that has been checked."""
-    corrections = document.get("corrections")
+    corrections, further = document.get("corrections"), document.get("references")
     return Capture(
         images=tuple(Image(**image) for image in document["images"]),
         license=document["license"],
@@ -112,6 +116,7 @@ def from_document(document: CaptureDocument) -> Capture:
         source=Source(**document["source"]),
         split=document["split"],
         tags=tuple(document["tags"]),
+        references=None if further is None else tuple(further),
         rejected=document.get("rejected"),
         corrections=None if corrections is None else tuple(Correction(**c) for c in corrections),
     )

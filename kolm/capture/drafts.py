@@ -52,6 +52,7 @@ class Draft:
     source: Source
     split: Split | None
     tags: tuple[str, ...]
+    references: tuple[str, ...] | None = None
     rejected: str | None = None
     corrections: tuple[Correction, ...] | None = None
     told: tuple[str, ...] = ()  # what the user should know of the row

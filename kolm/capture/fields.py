@@ -30,7 +30,7 @@ SIDES: dict[str, Split] = {
 REGIONS = frozenset(
     ("area", "bbox", "box", "boxes", "image_region", "mask", "polygon", "region", "regions")
 )
-COMMON = ("tags", "license", "split", "rejected", "corrections", "source")
+COMMON = ("tags", "license", "split", "references", "rejected", "corrections", "source")
 
 
 def check_keys(row: Row, known: Collection[str], *, where: str) -> None:
@@ -85,6 +85,7 @@ def common(row: Row, defaults: Defaults, *, where: str) -> dict[str, Any]:
         "source": _source(row, defaults, where),
         "split": _split(row, defaults, where),
         "tags": _tags(row, defaults, where),
+        "references": _references(row, defaults, where),
         "rejected": optional_text(row, "rejected", where=where),
         "corrections": _corrections(row, where),
     }
@@ -128,6 +129,26 @@ def _tags(row: Row, defaults: Defaults, where: str) -> tuple[str, ...]:
     if not isinstance(value, list | tuple) or not all(isinstance(tag, str) for tag in value):
         raise wrong("tags", "a list of texts", value, where)
     return tuple(sorted({*value, *defaults.tags}))
+
+
+def _references(row: Row, defaults: Defaults, where: str) -> tuple[str, ...] | None:
+    """Further answers, in the one order that a capture holds them in; None where there are none."""
+    value = row.get("references")
+    if value is None or value == "":
+        return None
+    if isinstance(value, str):  # a table's cell: a list as JSON writes it, or the one text
+        value = _listed(value) if value.startswith("[") else [value]
+    if not isinstance(value, list | tuple):
+        raise wrong("references", "a list of texts", value, where)
+    told = [json.dumps(v) if defaults.coerce and isinstance(v, int | float) else v for v in value]
+    return tuple(sorted(_string(item, "references", where) for item in told)) or None
+
+
+def _listed(cell: str) -> object:
+    try:
+        return canonical.loads(cell.encode("utf-8", "replace"), where="a cell", floats=True)
+    except Refused:
+        return cell
 
 
 def _split(row: Row, defaults: Defaults, where: str) -> Split | None:

@@ -192,6 +192,7 @@ def _add(draft: Draft, addition: Addition, reader: _ImageReader) -> BadRow | Non
             source=draft.source,
             split=draft.split,
             tags=draft.tags,
+            references=draft.references,
             rejected=draft.rejected,
             corrections=draft.corrections,
         )

@@ -25,7 +25,7 @@ _TEMPLATE = r"\[\s*(?:ANNOTATE|TODO|TBD|FILL[ _]?IN|PLACEHOLDER)\b[^\]\n]*(\]?)"
 
 
 def check_rules(document: Capture, *, where: str) -> None:
-    """Demand the rules C4 and C7 to C12 of a document that fits its schema.
+    """Demand the rules C4, C7 to C12 and C16 of a document that fits its schema.
 
     Raises:
         Refused: ``E_CAPTURE_RULE`` and its siblings.
@@ -36,6 +36,7 @@ def check_rules(document: Capture, *, where: str) -> None:
     for message in document["messages"]:
         if message["role"] == "assistant":
             check_answer(text_of(message), where=where)
+    _check_references(document.get("references", []), where)
     if "rejected" in document or "corrections" in document:
         _check_rejected(document, where)
 
@@ -84,6 +85,14 @@ def _broken(where: str, message: str) -> Refused:
 def _check_order(tags: list[str], where: str) -> None:
     if len(tags) > 1 and any(left >= right for left, right in pairwise(tags)):
         raise _broken(where, "tags must be sorted, each once")
+
+
+def _check_references(texts: list[str], where: str) -> None:
+    """They are votes, so that one may stand there several times, but in one order only."""
+    if texts != sorted(texts):
+        raise _broken(where, "further reference answers must be sorted")
+    for text in texts:
+        check_answer(text, where=where)
 
 
 def _check_turns(messages: list[CaptureMessage], where: str) -> None:

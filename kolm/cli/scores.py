@@ -33,6 +33,15 @@ def score_lines(evaluation: Evaluation, kscore: Kscore, out: Output) -> list[str
         "controls   " + "   ".join(f"{name} {accuracy}" for name, accuracy in controls),
         f"swapped    {evaluation['swapped']['accuracy']}   by another reference of the question",
     ]
+    together = evaluation["clustered"]
+    if together["largest"] > 1:
+        low, high = together["adapter"]["low"], together["adapter"]["high"]
+        shown = f"by {together['clusters']} groups of cases that share pictures"
+        lines.append(f"clustered  95 % {low} to {high}   {shown}")
+    lines += [
+        f"figure     {one['name']} {one['adapter'] or 'none'}   base {one['base'] or 'none'}"
+        for one in evaluation["figures"]
+    ]
     if evaluation["cut_prompts"]:
         cut = f"{evaluation['cut_prompts']} prompts were cut to fit the budget of tokens"
         lines.append(f"{out.paint('note', 'warn')}       {cut}")
@@ -44,11 +53,14 @@ def score_lines(evaluation: Evaluation, kscore: Kscore, out: Output) -> list[str
     return [*lines, *(_floor_line(*floor, out) for floor in held)]
 
 
+_ABSENT = {"above_blind": "no blind run", "f1": "the metric has none"}
+
+
 def _floor_line(
     name: str, demanded: str | None, observed: str | None, passed: bool | None, out: Output
 ) -> str:
     if observed is None:
-        return f"  {out.paint('none  ', 'warn')} {name:24} not applicable: no blind run"
+        return f"  {out.paint('none  ', 'warn')} {name:24} not applicable: {_ABSENT[name]}"
     marks = {True: ("ok    ", "good"), False: ("FAILED", "bad"), None: ("off   ", "warn")}
     text, style = marks[passed]
     wanted = "nothing" if demanded is None else demanded

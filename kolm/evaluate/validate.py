@@ -40,11 +40,12 @@ def validate_folder(folder: Path, reporter: Reporter) -> None:
     batches = plan_batches(session.prompts(), session.settings["batch_size"])
     pictures = _pictures(session, batches, files.read_places(folder), reporter)
     answers = answer_run(session, "adapter", batches, pictures, reporter)
-    judge = Judge(session.settings)
+    cases = sorted(build_cases(sources.captures), key=lambda case: case.case)
+    judge = Judge(session.settings, [case.references for case in cases])
     rows: list[ValidatedRow] = []
-    for case in sorted(build_cases(sources.captures), key=lambda case: case.case):
+    for case in cases:
         said = answers[case.case].said()
-        verdict = judge.judge(said, case.reference)
+        verdict = judge.judge(said, case.references)
         rows.append(
             {
                 "case": Digest(case.case),

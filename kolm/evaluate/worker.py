@@ -80,11 +80,11 @@ def prediction_rows(
     sources: Sources, batches: Sequence[EvalBatch], answers: Mapping[str, Answers]
 ) -> list[PredictionsRow]:
     """The rows of predictions.jsonl: one a case, sorted by id, scored by kolm/score."""
-    settings = sources.lock["evaluation"]
-    judge = Judge(settings)
+    cases = sorted(build_cases(sources.captures), key=lambda case: case.case)
+    judge = Judge(sources.lock["evaluation"], [case.references for case in cases])
     prompts = {p.case: (b.number, p.example.cut_tokens) for b in batches for p in b.prompts}
     rows = []
-    for case in sorted(build_cases(sources.captures), key=lambda case: case.case):
+    for case in cases:
         number, cut = prompts[case.case]
         row: AnsweredRow = {
             "case": Digest(case.case),
@@ -94,7 +94,7 @@ def prediction_rows(
             "base": answers["base"][case.case].said(),
             "blind": answers["blind"][case.case].said() if "blind" in answers else None,
         }
-        rows.append(score_row(row, case, settings, judge=judge))
+        rows.append(score_row(row, case, judge))
     return rows
 
 

@@ -8,23 +8,48 @@ evaluations and policies take its name and options.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import fields
 from fractions import Fraction
+from typing import Any, Final
 
 from kolm import canonical
 from kolm.errors import Unreadable
 from kolm.metrics.anls import Anls
+from kolm.metrics.choice import Choice
+from kolm.metrics.cider_d import CiderD
 from kolm.metrics.contains import Contains
 from kolm.metrics.exact import Exact
+from kolm.metrics.iou import Iou
+from kolm.metrics.json_f1 import JsonF1
 from kolm.metrics.metric import Metric, Score
+from kolm.metrics.pope import Pope
+from kolm.metrics.regex import Regex
 from kolm.metrics.relaxed import Relaxed
+from kolm.metrics.rouge_l import RougeL
+from kolm.metrics.vqa import Vqa
 
 __all__ = ["METRICS", "Metric", "Score", "metric_of"]
 
-METRICS: dict[str, Callable[..., Metric]] = {
+METRICS: dict[str, type[Any]] = {
     Anls.kind: Anls,
+    Choice.kind: Choice,
+    CiderD.kind: CiderD,
     Contains.kind: Contains,
     Exact.kind: Exact,
+    Iou.kind: Iou,
+    JsonF1.kind: JsonF1,
+    Pope.kind: Pope,
+    Regex.kind: Regex,
     Relaxed.kind: Relaxed,
+    RougeL.kind: RougeL,
+    Vqa.kind: Vqa,
+}
+
+# How an option is read from a document, by the type of its field.
+_READ: Final[dict[str, Callable[[Any, str], object]]] = {
+    "Fraction": lambda text, where: Fraction(canonical.parse_decimal(text, where=where)),
+    "str": lambda text, where: str(text),
+    "tuple[str, ...]": lambda texts, where: tuple(texts),
 }
 
 
@@ -36,7 +61,7 @@ def metric_of(stated: Mapping[str, object]) -> Metric:
 
     Raises:
         Unreadable: ``E_METRIC_UNKNOWN``.
-        Refused: an option that is no decimal string.
+        Refused: an option that is no decimal string, or ``E_METRIC_PATTERN``.
     """
     build = METRICS.get(str(stated["kind"]))
     if build is None:
@@ -47,8 +72,8 @@ def metric_of(stated: Mapping[str, object]) -> Metric:
             found=str(stated["kind"]),
         )
     options = {
-        name: Fraction(canonical.parse_decimal(text, where=f"metric {name}"))
-        for name, text in stated.items()
-        if name != "kind"
+        option.name: _READ[str(option.type)](stated[option.name], f"metric {option.name}")
+        for option in fields(build)
     }
-    return build(**options)
+    metric: Metric = build(**options)
+    return metric

@@ -14,7 +14,7 @@ from fractions import Fraction
 from typing import ClassVar, Final
 
 from kolm.metrics.exact import fold
-from kolm.metrics.metric import RIGHT, UNREAD, WRONG, Score
+from kolm.metrics.metric import RIGHT, UNREAD, WRONG, Score, best_of
 
 # The distance costs the product of both lengths. A case with a reference and three outputs of this
 # length takes 10 ms, so that a bundle of such cases is judged within two seconds a megabyte.
@@ -33,11 +33,11 @@ class Anls:
         """What an answer at the threshold would score; scores lie above it."""
         return 1 - self.threshold
 
-    @property
-    def laxity(self) -> Fraction:
-        """The threshold."""
-        return self.threshold
+    def no_laxer_than(self, other: Anls) -> bool:
+        """By the threshold."""
+        return self.threshold <= other.threshold
 
+    @best_of
     def score(self, output: str, reference: str) -> Score:
         """1 − NL, or 0 from the threshold on; of texts that are too long only equal ones score."""
         answer, sought = fold(output), fold(reference)

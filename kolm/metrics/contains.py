@@ -13,7 +13,7 @@ from fractions import Fraction
 from typing import ClassVar, Final
 
 from kolm.metrics.exact import normalise
-from kolm.metrics.metric import RIGHT, UNREAD, WRONG, Score
+from kolm.metrics.metric import RIGHT, UNREAD, WRONG, Score, best_of
 
 # No sign that changes what a number says stands here: "-5", "$5", "5%" and ".5" are not "5".
 _BEFORE: Final = "([{<\"'‘‚“„«‹¿¡"
@@ -32,8 +32,12 @@ class Contains:
 
     kind: ClassVar[str] = "contains"
     least_credit: ClassVar[Fraction] = Fraction(1)
-    laxity: ClassVar[Fraction] = Fraction(0)
 
+    def no_laxer_than(self, other: Contains) -> bool:
+        """It has no options."""
+        return True
+
+    @best_of
     def score(self, output: str, reference: str) -> Score:
         """1 when the answer holds the reference; a reference without words must be equal to it."""
         answer, sought = normalise(output), words(reference)

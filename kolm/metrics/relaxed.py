@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import ClassVar
 
-from kolm.metrics.metric import Score
+from kolm.metrics.metric import Score, best_of
 
 # 64 characters and three exponent digits bound the cost of exact arithmetic on hostile text
 _LONGEST_NUMBER = 64
@@ -42,11 +42,11 @@ class Relaxed:
     kind: ClassVar[str] = "relaxed"
     least_credit: ClassVar[Fraction] = Fraction(1)
 
-    @property
-    def laxity(self) -> Fraction:
-        """The tolerance."""
-        return self.tolerance
+    def no_laxer_than(self, other: Relaxed) -> bool:
+        """By the tolerance."""
+        return self.tolerance <= other.tolerance
 
+    @best_of
     def score(self, output: str, reference: str) -> Score:
         """1 when close enough (numbers) or equal without regard to case (text), else 0."""
         target = parse_number(reference)

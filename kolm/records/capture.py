@@ -82,6 +82,8 @@ class Capture(NamedTuple):
     Attributes:
         license: an SPDX id, or empty when not stated.
         split: the side that the data's own makers chose, or None.
+        references: further answers that are right, as others gave them, sorted; only evaluation
+            reads them.
         rejected: an answer to the same prompt that is worse than the reference answer.
         corrections: the edits that turn `rejected` into the reference answer.
     """
@@ -92,5 +94,6 @@ class Capture(NamedTuple):
     source: Source
     split: Split | None
     tags: tuple[str, ...]
+    references: tuple[str, ...] | None = None
     rejected: str | None = None
     corrections: tuple[Correction, ...] | None = None

@@ -48,6 +48,7 @@ class Capture(TypedDict):
     source: CaptureSource
     split: Literal['train', 'validation', 'eval', None]
     tags: list[str]
+    references: NotRequired[list[str]]
     rejected: NotRequired[str]
     corrections: NotRequired[list[CaptureCorrection]]
 
@@ -81,15 +82,42 @@ class MetricAnls(TypedDict):
     kind: Literal['anls']
     threshold: str
 
+class MetricChoice(TypedDict):
+    kind: Literal['choice']
+    choices: list[str]
+
+class MetricCiderD(TypedDict):
+    kind: Literal['cider_d']
+
 class MetricContains(TypedDict):
     kind: Literal['contains']
 
 class MetricExact(TypedDict):
     kind: Literal['exact']
 
+class MetricIou(TypedDict):
+    kind: Literal['iou']
+    threshold: str
+
+class MetricJsonF1(TypedDict):
+    kind: Literal['json_f1']
+
+class MetricPope(TypedDict):
+    kind: Literal['pope']
+
+class MetricRegex(TypedDict):
+    kind: Literal['regex']
+    pattern: str
+
 class MetricRelaxed(TypedDict):
     kind: Literal['relaxed']
     tolerance: str
+
+class MetricRougeL(TypedDict):
+    kind: Literal['rouge_l']
+
+class MetricVqa(TypedDict):
+    kind: Literal['vqa']
 
 class EvaluationInterval(TypedDict):
     method: Literal['wilson']
@@ -100,6 +128,28 @@ class EvaluationInterval(TypedDict):
 class EvaluationAccuracy(TypedDict):
     accuracy: str
     interval: EvaluationInterval
+
+class EvaluationClusteredMean(TypedDict):
+    design_effect: str
+    low: str
+    high: str
+
+class EvaluationClustered(TypedDict):
+    method: Literal['wilson-clustered']
+    level: Literal['0.95']
+    clusters: int
+    largest: int
+    adapter: EvaluationClusteredMean
+    base: EvaluationClusteredMean
+    blind: EvaluationClusteredMean | None
+
+EvaluationFigureName = Literal['exact_records', 'f1', 'precision', 'recall', 'yes_ratio']
+
+class EvaluationFigure(TypedDict):
+    name: EvaluationFigureName
+    adapter: str | None
+    base: str | None
+    blind: str | None
 
 class EvaluationMajority(TypedDict):
     answer: str
@@ -121,7 +171,7 @@ class EvaluationSlice(TypedDict):
     accuracy: str
     interval: EvaluationInterval
 
-EvaluationFloorName = Literal['accuracy_lower_bound', 'worst_slice', 'better_than_base_p', 'above_blind', 'above_majority']
+EvaluationFloorName = Literal['accuracy_lower_bound', 'clustered_lower_bound', 'worst_slice', 'better_than_base_p', 'above_blind', 'above_majority', 'f1']
 
 class EvaluationFloor(TypedDict):
     name: EvaluationFloorName
@@ -131,7 +181,7 @@ class EvaluationFloor(TypedDict):
 
 class Evaluation(TypedDict):
     schema: Literal['urn:kolm:evaluation:v1']
-    metric: MetricAnls | MetricContains | MetricExact | MetricRelaxed
+    metric: MetricAnls | MetricChoice | MetricCiderD | MetricContains | MetricExact | MetricIou | MetricJsonF1 | MetricPope | MetricRegex | MetricRelaxed | MetricRougeL | MetricVqa
     cases: int
     covered: int
     distinct_questions: int
@@ -140,6 +190,8 @@ class Evaluation(TypedDict):
     adapter: EvaluationAccuracy
     base: EvaluationAccuracy
     blind: EvaluationAccuracy | None
+    clustered: EvaluationClustered
+    figures: list[EvaluationFigure]
     majority: EvaluationMajority
     swapped: EvaluationAccuracy
     paired: EvaluationPaired
@@ -204,6 +256,35 @@ class KscorePack(TypedDict):
     owner: str
     overlap: NotRequired[KscorePackOverlap]
 
+class KscoreRivalWho(TypedDict):
+    kind: Literal['base', 'endpoint']
+    name: str
+    digest: Digest | None
+    url: str | None
+    said_by: list[str]
+    instruction: str
+
+class KscoreRivalFigure(TypedDict):
+    name: Literal['exact_records', 'f1', 'precision', 'recall', 'yes_ratio']
+    value: str | None
+
+class KscoreRivalPaired(TypedDict):
+    bundle_only: int
+    rival_only: int
+    p: str
+    method: Literal['mcnemar-exact', 'sign-exact']
+
+class KscoreRival(TypedDict):
+    who: KscoreRivalWho
+    answers: Digest
+    cases: int
+    covered: int
+    accuracy: str
+    interval: EvaluationInterval
+    clustered: EvaluationClusteredMean
+    figures: list[KscoreRivalFigure]
+    paired: KscoreRivalPaired
+
 class KscoreMachine(TypedDict):
     cpu: str
     threads: int
@@ -219,6 +300,7 @@ class Kscore(TypedDict):
     gate: KscoreGate
     evaluation: Digest
     pack: KscorePack
+    rivals: NotRequired[list[KscoreRival]]
     measured_on: str
     machine: KscoreMachine
 
@@ -333,11 +415,13 @@ class LockTrain(TypedDict):
 
 class LockEvaluationFloors(TypedDict):
     accuracy_lower_bound: str | None
+    clustered_lower_bound: str | None
     worst_slice: str | None
     worst_slice_minimum_cases: int
     better_than_base_p: str | None
     above_blind: str | None
     above_majority: str | None
+    f1: str | None
     k: str | None
 
 class LockEvaluationCostLocal(TypedDict):
@@ -348,7 +432,7 @@ class LockEvaluationCostPerToken(TypedDict):
     usd_per_1000_tokens: str
 
 class LockEvaluation(TypedDict):
-    metric: MetricAnls | MetricContains | MetricExact | MetricRelaxed
+    metric: MetricAnls | MetricChoice | MetricCiderD | MetricContains | MetricExact | MetricIou | MetricJsonF1 | MetricPope | MetricRegex | MetricRelaxed | MetricRougeL | MetricVqa
     max_new_tokens: int
     batch_size: int
     floors: LockEvaluationFloors

@@ -92,11 +92,13 @@ class Floors:
     """What the gate demands; None switches a floor off."""
 
     accuracy_lower_bound: str | None = "0.8"
+    clustered_lower_bound: str | None = None
     worst_slice: str | None = "0.7"
     worst_slice_minimum_cases: int = 30
     better_than_base_p: str | None = "0.05"
     above_blind: str | None = "0.1"
     above_majority: str | None = "0.1"
+    f1: str | None = None
     k: str | None = "0.85"
 
 
@@ -104,7 +106,7 @@ class Floors:
 class EvaluationChoice:
     """How the adapter is scored, and what it must reach; `metric` has its kind and options."""
 
-    metric: dict[str, str] = field(default_factory=lambda: {"kind": "exact"})
+    metric: dict[str, Any] = field(default_factory=lambda: {"kind": "exact"})
     max_new_tokens: int = 16
     batch_size: int = 64
     floors: Floors = field(default_factory=Floors)

@@ -15,6 +15,7 @@ from kolm.digest import Digest
 from kolm.errors import Refused
 from kolm.format import sameness
 from kolm.metrics.exact import normalise
+from kolm.metrics.metric import References
 from kolm.metrics.relaxed import parse_number
 
 if TYPE_CHECKING:
@@ -29,13 +30,18 @@ class Case(NamedTuple):
     """One declared eval case."""
 
     case: str
-    reference: str
+    references: References  # the response, then the capture's further ones
     tags: tuple[str, ...]
     images: tuple[str, ...]  # pixel digests, distinct
     image_size: str  # none | small | medium | large
     answer_type: str  # boolean | number | text
     question: bytes  # the same for all cases that ask the same, as a person sees it
     wording: bytes  # the same for all cases that ask the same, whatever their pictures show
+
+    @property
+    def reference(self) -> str:
+        """The response itself."""
+        return self.references[0]
 
 
 def read_cases(data: bytes | memoryview, *, where: str = "evalcases.jsonl") -> tuple[Case, ...]:
@@ -58,14 +64,14 @@ def build_cases(captures: Iterable[tuple[Digest, Capture]]) -> tuple[Case, ...]:
 
 
 def _build(case: str, capture: Capture) -> Case:
-    reference = reference_of(capture, where=case)
+    references = references_of(capture, where=case)
     return Case(
         case=case,
-        reference=reference,
+        references=references,
         tags=tuple(capture["tags"]),
         images=tuple(sorted({image["pixels"] for image in capture["images"]})),
         image_size=image_size(capture["images"]),
-        answer_type=answer_type(reference),
+        answer_type=answer_type(references[0]),
         question=sameness.fingerprint(sameness.question(capture)),
         wording=sameness.fingerprint(sameness.wording(capture)),
     )
@@ -87,6 +93,15 @@ def reference_of(capture: Capture, *, where: str) -> str:
             found=str(last["role"]),
         )
     return "".join(part["text"] for part in last["content"] if part["type"] == "text")
+
+
+def references_of(capture: Capture, *, where: str) -> References:
+    """The response, then what others answered.
+
+    Raises:
+        Refused: ``E_CASE_REFERENCE``.
+    """
+    return reference_of(capture, where=where), *capture.get("references", ())
 
 
 def image_size(images: Iterable[CaptureImage]) -> str:

@@ -10,23 +10,27 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import zip_longest
-from typing import TYPE_CHECKING, Final, Literal, NamedTuple
+from typing import TYPE_CHECKING, Final, Literal, NamedTuple, cast
 
 from kolm.errors import Refused
 from kolm.metrics.exact import normalise
+from kolm.score import clusters
 from kolm.score.cases import Case
 from kolm.score.floors import all_passed, check_floors
 from kolm.score.intervals import summarise
 from kolm.score.judge import Judge
 from kolm.score.paired import compare
-from kolm.score.rounding import in_millionths, written
+from kolm.score.rounding import in_millionths, ratio, written
 from kolm.score.slices import slice_scores
 
 if TYPE_CHECKING:
     from kolm.digest import Digest
+    from kolm.metrics.metric import References
     from kolm.records.documents import (
         Evaluation,
         EvaluationAccuracy,
+        EvaluationFigure,
+        EvaluationFigureName,
         EvaluationMajority,
         EvaluationSlice,
         LockEvaluation,
@@ -82,31 +86,34 @@ def evaluate(
             exactly the declared cases, sorted by id.
     """
     ordered = sorted(cases, key=lambda case: case.case)
-    judge = Judge(settings)
+    judge = Judge(settings, [case.references for case in ordered])
     scores: dict[Run, list[int]] = {run: [] for run in RUNS}
+    answered: dict[Run, list[str | None]] = {run: [] for run in RUNS}
     swapped: list[int] = []
     covered = cut = 0
     rows = _aligned(predictions, [case.case for case in ordered])
     for row, case, other in zip(rows, ordered, swapped_references(ordered), strict=True):
         # Case by case: a long reference is normalised once for its outputs.
         for run, said in outcomes(row).items():
-            verdict = judge.judge(said, case.reference)
+            verdict = judge.judge(said, case.references)
             scores[run].append(verdict.score_millionths)
             covered += run == "adapter" and verdict.covered
+            if judge.figures is not None:
+                answered[run].append(said["output"] if verdict.covered else None)
         swapped.append(judge.judge(row["adapter"], other).score_millionths)
         cut += row["cut"] > 0
     return _add_up(
         _Scores(
             millionths=scores,
             covered=covered,
-            cases=len(ordered),
-            images=len({image for case in ordered for image in case.images}),
+            pictures=[case.images for case in ordered],
             distinct_questions=len({case.question for case in ordered}),
             cut_prompts=cut,
         ),
         majority=measure_majority(ordered, judge),
         swapped=summarise(swapped),
         slices=slice_scores(ordered, scores["adapter"]),
+        figures=measure_figures(judge, ordered, answered),
         settings=settings,
     )
 
@@ -121,8 +128,8 @@ def evaluate_stated(
     """The evaluation document that the scores stated case by case imply.
 
     Means, intervals, the paired test, coverage and floors follow from them. What needs prompts,
-    references and tags does not: `majority`, `swapped`, `slices` and `distinct_questions` are taken
-    from the stated document.
+    references and tags does not: `majority`, `swapped`, `slices`, `figures` and
+    `distinct_questions` are taken from the stated document.
 
     Args:
         predictions: rows of predictions.jsonl, which fit their schema.
@@ -135,7 +142,8 @@ def evaluate_stated(
     """
     scores: dict[Run, list[int]] = {run: [] for run in RUNS}
     covered = cut = 0
-    for row in _aligned(predictions, sorted(pictures)):
+    cases = sorted(pictures)
+    for row in _aligned(predictions, cases):
         for run, said in outcomes(row).items():
             scores[run].append(in_millionths(said["score"]))
         covered += row["adapter"]["covered"]
@@ -144,14 +152,14 @@ def evaluate_stated(
         _Scores(
             millionths=scores,
             covered=covered,
-            cases=len(pictures),
-            images=len({image for images in pictures.values() for image in images}),
+            pictures=[pictures[case] for case in cases],
             distinct_questions=stated["distinct_questions"],
             cut_prompts=cut,
         ),
         majority=stated["majority"],
         swapped=stated["swapped"],
         slices=stated["slices"],
+        figures=stated["figures"],
         settings=settings,
     )
 
@@ -161,8 +169,7 @@ class _Scores(NamedTuple):
 
     millionths: Mapping[Run, list[int]]
     covered: int
-    cases: int
-    images: int
+    pictures: Sequence[Sequence[str]]  # of each case, by pixels
     distinct_questions: int
     cut_prompts: int
 
@@ -173,15 +180,19 @@ def _add_up(
     majority: EvaluationMajority,
     swapped: EvaluationAccuracy,
     slices: list[EvaluationSlice],
+    figures: list[EvaluationFigure],
     settings: LockEvaluation,
 ) -> Evaluation:
     """Everything that follows from the scores, held against the floors."""
     binary = Judge(settings).binary
+    clustered = clusters.measure(scores.millionths, scores.pictures)
     means = {run: summarise(own) for run, own in scores.millionths.items() if own}
     paired = compare(scores.millionths["adapter"], scores.millionths["base"], binary=binary)
     floors = check_floors(
         settings["floors"],
         means=means,
+        clustered=clustered,
+        figures=figures,
         majority=majority,
         paired=paired,
         slices=slices,
@@ -189,14 +200,16 @@ def _add_up(
     return {
         "schema": SCHEMA,
         "metric": settings["metric"],
-        "cases": scores.cases,
+        "cases": len(scores.pictures),
         "covered": scores.covered,
         "distinct_questions": scores.distinct_questions,
         "cut_prompts": scores.cut_prompts,
-        "images": scores.images,
+        "images": len({image for images in scores.pictures for image in images}),
         "adapter": means["adapter"],
         "base": means["base"],
         "blind": means.get("blind"),
+        "clustered": clustered,
+        "figures": figures,
         "majority": majority,
         "swapped": swapped,
         "paired": paired,
@@ -216,12 +229,12 @@ def find_mismatches(
     Raises:
         Refused: as `evaluate`.
     """
-    judge = Judge(settings)
     ordered = sorted(cases, key=lambda case: case.case)
+    judge = Judge(settings, [case.references for case in ordered])
     rows = _aligned(predictions, [case.case for case in ordered])
     for row, case in zip(rows, ordered, strict=True):
         for run, stated in outcomes(row).items():
-            verdict = judge.judge(stated, case.reference)
+            verdict = judge.judge(stated, case.references)
             if stated["score"] != verdict.score:
                 yield Mismatch(case.case, run, "score", str(stated["score"]), verdict.score)
             if stated["covered"] != verdict.covered:
@@ -244,7 +257,7 @@ def find_impossible(
         for run, said in outcomes(row).items():
             score, covered, ended = said["score"], said["covered"], judge.ended(said)
             # Against itself every answer is right that can be read at all.
-            readable = ended and judge.judge_text(said["output"], said["output"]).covered
+            readable = ended and judge.judge_text(said["output"], (said["output"],)).covered
             if covered and not readable:
                 yield Mismatch(row["case"], run, "covered", str(covered), str(False))
             elif not covered and score != "0":
@@ -258,17 +271,46 @@ def find_impossible(
                     yield Mismatch(row["case"], run, "score", score, alike[0])
 
 
+def measure_figures(
+    judge: Judge, cases: Sequence[Case], answered: Mapping[Run, Sequence[str | None]]
+) -> list[EvaluationFigure]:
+    """What the metric says of all cases together, in each run; null where it would divide by 0."""
+    metric = judge.figures
+    if metric is None:
+        return []
+    references = [case.references for case in cases]
+    found = {
+        run: metric.figures(zip(said, references, strict=True))
+        for run, said in answered.items()
+        if said
+    }
+
+    def told(run: Run, name: str) -> str | None:
+        share, whole = found[run][name] if run in found else (0, 0)
+        return ratio(share, whole) if whole else None
+
+    return [
+        {
+            "name": cast("EvaluationFigureName", name),
+            "adapter": told("adapter", name),
+            "base": told("base", name),
+            "blind": told("blind", name),
+        }
+        for name in metric.figure_names
+    ]
+
+
 def measure_majority(cases: Sequence[Case], judge: Judge) -> EvaluationMajority:
     """The most frequent normalised reference (ties: first in code-point order) and its score."""
     counts = Counter(normalise(case.reference) for case in cases)
     answer = min(counts, key=lambda text: (-counts[text], text))
-    scores = [judge.judge_text(answer, case.reference).score_millionths for case in cases]
+    scores = [judge.judge_text(answer, case.references).score_millionths for case in cases]
     mean = summarise(scores)
     return {"answer": answer, "accuracy": mean["accuracy"], "interval": mean["interval"]}
 
 
-def swapped_references(cases: Sequence[Case]) -> list[str]:
-    """For each case the reference of the next one that asks the same, the first after the last.
+def swapped_references(cases: Sequence[Case]) -> list[References]:
+    """For each case the references of the next one that asks the same, the first after the last.
 
     Each reference of a question is given once, so that answers which follow from the question
     alone, whatever the picture shows, earn with these references what they earn with their own.
@@ -283,10 +325,10 @@ def swapped_references(cases: Sequence[Case]) -> list[str]:
     alike: dict[bytes, list[int]] = {}
     for place, case in enumerate(cases):
         alike.setdefault(case.wording if case.wording in several else b"", []).append(place)
-    references = [""] * len(cases)
+    references: list[References] = [()] * len(cases)
     for places in alike.values():
         for place, following in zip(places, [*places[1:], places[0]], strict=True):
-            references[place] = cases[following].reference
+            references[place] = cases[following].references
     return references
 
 

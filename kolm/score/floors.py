@@ -14,6 +14,8 @@ from kolm import canonical
 if TYPE_CHECKING:
     from kolm.records.documents import (
         EvaluationAccuracy,
+        EvaluationClustered,
+        EvaluationFigure,
         EvaluationFloor,
         EvaluationFloorName,
         EvaluationMajority,
@@ -24,12 +26,15 @@ if TYPE_CHECKING:
     from kolm.score.evaluation import Run
 
 BASE_P: Final = "better_than_base_p"  # the one ceiling among the floors
+F1: Final = "f1"  # the one that not every metric has
 
 
 def check_floors(
     demands: LockEvaluationFloors,
     *,
     means: Mapping[Run, EvaluationAccuracy],
+    clustered: EvaluationClustered,
+    figures: Iterable[EvaluationFigure],
     majority: EvaluationMajority,
     paired: EvaluationPaired,
     slices: Iterable[EvaluationSlice],
@@ -38,8 +43,8 @@ def check_floors(
 
     A floor that the lock switches off with null is still observed, so that a buyer can hold it
     against a demand of his own. The whole set counts as a slice, so that `worst_slice` means
-    something for small sets too. Without a blind run nothing is observed of `above_blind`, and
-    what demands it all the same is missed.
+    something for small sets too. Without a blind run nothing is observed of `above_blind`, nor of
+    `f1` where the metric has none or nobody says yes; what demands it all the same is missed.
 
     Raises:
         Refused: a demand that is not a canonical decimal string.
@@ -49,12 +54,15 @@ def check_floors(
     adapter, base, blind = means["adapter"], means["base"], means.get("blind")
     mean = Decimal(adapter["accuracy"])
     worst = min(Decimal(value) for value in (*large, adapter["accuracy"]))
+    f1 = next((figure["adapter"] for figure in figures if figure["name"] == F1), None)
     observed: dict[EvaluationFloorName, Decimal | None] = {
         "accuracy_lower_bound": Decimal(adapter["interval"]["low"]),
+        "clustered_lower_bound": Decimal(clustered["adapter"]["low"]),
         "worst_slice": worst,
         BASE_P: Decimal(paired["p"]),
         "above_blind": None if blind is None else mean - Decimal(blind["accuracy"]),
         "above_majority": mean - Decimal(majority["accuracy"]),
+        F1: None if f1 is None else Decimal(f1),
     }
     better = is_ahead(
         paired["adapter_only"], paired["base_only"], adapter["accuracy"], base["accuracy"]

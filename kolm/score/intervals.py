@@ -36,18 +36,19 @@ def wilson(points: Decimal | int, cases: int) -> EvaluationInterval:
     """
     if not 0 <= points <= cases or cases < 1:
         raise ValueError(f"{points} of {cases} is no proportion")
+    low, high = wilson_bounds(points, cases)
+    return {"method": "wilson", "level": LEVEL, "low": low, "high": high}
+
+
+def wilson_bounds(points: Decimal | int, cases: Decimal | int) -> tuple[str, str]:
+    """The two ends as written; `cases` need not be whole."""
     with localcontext(DECIMALS):
         square = Z * Z
         centre = 2 * points + square
         reach = Z * (square + Decimal(4 * points * (cases - points)) / cases).sqrt()
         scale = 2 * (cases + square)
         low, high = (centre - reach) / scale, (centre + reach) / scale
-    return {
-        "method": "wilson",
-        "level": LEVEL,
-        "low": written(_bounded(low)),
-        "high": written(_bounded(high)),
-    }
+    return written(_bounded(low)), written(_bounded(high))
 
 
 def _bounded(value: Decimal) -> int:

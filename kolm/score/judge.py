@@ -8,9 +8,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final, NamedTuple, TypedDict
 
 from kolm.metrics import metric_of
+from kolm.metrics.metric import HasFigures, OfPack
 from kolm.score.rounding import millionths, written
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from kolm.metrics.metric import References
     from kolm.records.documents import LockEvaluation, PredictionsRowOutcomeFinish
 
 
@@ -46,12 +50,18 @@ class Judge:
 
     Covered: ended by itself, within `max_new_tokens`, and parsed in the metric's format. An answer
     that is not covered scores 0, for what a cut text would have become is not known.
+
+    Attributes:
+        figures: the metric, where it says more of all cases than the mean of their scores.
     """
 
-    def __init__(self, settings: LockEvaluation) -> None:
-        self._metric = metric_of(settings["metric"])
+    def __init__(self, settings: LockEvaluation, pack: Iterable[References] = ()) -> None:
+        """`pack` holds the references of all cases, for metrics that weigh them together."""
+        stated = metric_of(settings["metric"])
+        self._metric = stated.over(pack) if isinstance(stated, OfPack) else stated
+        self.figures = stated if isinstance(stated, HasFigures) else None
         self._limit_tokens = int(settings["max_new_tokens"])
-        self._known: dict[tuple[str, str], Judgement] = {}
+        self._known: dict[tuple[str, References], Judgement] = {}
 
     @property
     def binary(self) -> bool:
@@ -63,24 +73,24 @@ class Judge:
         """The smallest score above 0 that the metric can give, as it is written."""
         return millionths(self._metric.least_credit)
 
-    def judge(self, outcome: Said, reference: str) -> Judgement:
-        """Judge an outcome (``output``, ``tokens``, ``finish``) against the reference."""
+    def judge(self, outcome: Said, references: References) -> Judgement:
+        """Judge an outcome (``output``, ``tokens``, ``finish``) against its case's references."""
         if not self.ended(outcome):
             return _NOT_COVERED
-        return self.judge_text(outcome["output"], reference)
+        return self.judge_text(outcome["output"], references)
 
     def ended(self, outcome: Said) -> bool:
         """Whether an answer ended by itself, within the limit."""
         return outcome["finish"] == STOP and outcome["tokens"] <= self._limit_tokens
 
-    def judge_text(self, output: str, reference: str) -> Judgement:
+    def judge_text(self, output: str, references: References) -> Judgement:
         """Judge an answer that ended by itself."""
-        question = (output, reference)
+        question = (output, references)
         verdict = self._known.get(question)
         if verdict is None:
             if len(self._known) == _MOST_KNOWN:
                 self._known.clear()
-            score = self._metric.score(output, reference)
+            score = self._metric.score(output, references)
             value = millionths(score.value) if score.parsed else 0
             verdict = self._known[question] = Judgement(value, score.parsed)
         return verdict

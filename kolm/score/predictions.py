@@ -9,7 +9,7 @@ from kolm.score.judge import Judge, Said
 
 if TYPE_CHECKING:
     from kolm.digest import Digest
-    from kolm.records.documents import LockEvaluation, PredictionsRow, PredictionsRowOutcome
+    from kolm.records.documents import PredictionsRow, PredictionsRowOutcome
 
 
 class AnsweredRow(TypedDict):
@@ -23,25 +23,17 @@ class AnsweredRow(TypedDict):
     blind: Said | None
 
 
-def score_row(
-    row: AnsweredRow | PredictionsRow,
-    case: Case,
-    settings: LockEvaluation,
-    *,
-    judge: Judge | None = None,
-) -> PredictionsRow:
+def score_row(row: AnsweredRow | PredictionsRow, case: Case, judge: Judge) -> PredictionsRow:
     """A prediction row with the scores and coverage that its own outputs give.
 
     Args:
         row: ``case``, ``batch``, ``cut`` and the three runs, scored or not.
         case: the declared case of that row.
-        settings: the lock's ``evaluation`` object.
-        judge: reuse one over many rows; equal answers are then judged once.
+        judge: of the lock's ``evaluation`` object and all cases.
     """
-    by = judge or Judge(settings)
 
     def scored(said: Said) -> PredictionsRowOutcome:
-        verdict = by.judge(said, case.reference)
+        verdict = judge.judge(said, case.references)
         return {
             "output": said["output"],
             "tokens": said["tokens"],

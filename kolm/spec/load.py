@@ -14,8 +14,11 @@ from typing import Any
 from kolm import canonical, schema, system
 from kolm.errors import Refused, Unreadable
 from kolm.methods import DEFAULT
+from kolm.metrics import METRICS
+from kolm.metrics.patterns import compiled
 from kolm.records.codec import from_document
 from kolm.records.spec import Spec
+from kolm.score.floors import F1
 from kolm.spec.problems import find_problems
 from kolm.spec.source import SpecText, of_python, read_yaml
 
@@ -110,9 +113,32 @@ def _contradictions(source: SpecText) -> Iterator[Refused]:
     if projector == "lora" and kind != "lora":
         message, hint = "an adapter has one kind of delta", f"full or frozen go with {kind}"
         yield conflict("train.projector", message, hint)
+    evaluation = value.get("evaluation", {})
+    yield from _of_metric(_metric(evaluation.get("metric", "exact")), evaluation, source)
     if "quantisation" in train and isinstance(method, dict) and method.get("dora"):
         hint = "remove one of the two"
         yield conflict("train.method.dora", "DoRA needs the weights themselves, not 4 bits", hint)
+
+
+def _of_metric(
+    metric: dict[str, Any], evaluation: dict[str, Any], source: SpecText
+) -> Iterator[Refused]:
+    """A pattern that cannot be used; a floor on what the metric does not say."""
+    kind = metric["kind"]
+    if kind == "regex":
+        try:
+            compiled(metric["pattern"])
+        except Refused as error:
+            error.where = source.place(("evaluation", "metric", "pattern"))
+            yield error
+    has_f1 = F1 in getattr(METRICS[kind], "figure_names", ())
+    if not has_f1 and evaluation.get("floors", {}).get(F1) is not None:
+        yield Refused(
+            "E_SPEC_CONFLICT",
+            f"{kind} has no F1 over all cases",
+            where=source.place(("evaluation", "floors", F1)),
+            hint="take the floor away, or a metric with an F1: json_f1, pope",
+        )
 
 
 def _with_plain_forms(value: dict[str, Any]) -> dict[str, Any]:

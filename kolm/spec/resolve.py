@@ -5,6 +5,7 @@ Whoever reads a lock needs no default of any version of kolm to know what was do
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping
 from decimal import ROUND_CEILING, Decimal
 from typing import TYPE_CHECKING, Any, NoReturn, cast
@@ -86,7 +87,13 @@ def resolve(
             "reason": advice.reason,
         },
         "evaluation": {
-            **_evaluation(document["evaluation"], family(base["family"])),
+            **_evaluation(
+                {
+                    **document["evaluation"],
+                    "floors": dataclasses.asdict(spec.evaluation.floors),
+                },
+                family(base["family"]),
+            ),
             "cost": document["cost"],
         },
         "publish": document["publish"],

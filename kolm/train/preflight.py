@@ -15,10 +15,12 @@ from kolm.encode.encoder import Encoder
 from kolm.encode.examples import Dropped, Learnable, Pair
 from kolm.errors import KolmError, Refused
 from kolm.metrics import metric_of
-from kolm.score.cases import reference_of
+from kolm.score.cases import reference_of, references_of
+from kolm.score.judge import Judge
 from kolm.train.plan import TrainPlan
 
 if TYPE_CHECKING:
+    from kolm.metrics.metric import References
     from kolm.records.documents import Capture, LockEvaluation
 
 
@@ -51,6 +53,7 @@ class Encoded:
         refused: captures that stop the run, each with its error.
         pictures: what the tower is shown of each distinct picture (`ImageUse.shown`).
         long_answers: of an eval side: references of more tokens than an answer may have.
+        worthless: of an eval side: captures whose own response earns nothing by the metric.
         unreachable: how many of them no shorter answer can meet, by the metric.
         answer_tokens: of pairs: all tokens of the chosen and of the rejected answers.
     """
@@ -62,6 +65,7 @@ class Encoded:
     refused: list[tuple[str, KolmError]] = field(default_factory=list)
     pictures: dict[tuple[Digest, int], tuple[int, int]] = field(default_factory=dict)
     long_answers: list[str] = field(default_factory=list)
+    worthless: list[str] = field(default_factory=list)
     unreachable: int = 0
     answer_tokens: list[int] = field(default_factory=lambda: [0, 0])
 
@@ -111,10 +115,11 @@ def encode_to_answer(
         encoder: with the plan's budget.
         evaluation: the lock's object; its metric says how short a right answer may be.
     """
-    found = Encoded()
+    found, asked = Encoded(), list[tuple[str, References]]()
     limit, metric = evaluation["max_new_tokens"], metric_of(evaluation["metric"])
     for name, position, capture in captures:
         try:
+            asked.append((name, references_of(capture, where=name)))
             found.keep(name, encoder.encode_prompt(capture, position=position))
             tokens = encoder.answer_tokens(capture)
             if tokens <= limit:
@@ -127,6 +132,10 @@ def encode_to_answer(
                 found.unreachable += 1
         except KolmError as error:
             found.refused.append((name, error))
+    judge = Judge(evaluation, [references for _, references in asked])
+    for name, references in asked:
+        if not judge.judge_text(references[0], references).score_millionths:
+            found.worthless.append(name)
     return found
 
 

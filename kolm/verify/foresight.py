@@ -86,7 +86,7 @@ def problems(policy: Policy, trust: TrustStore) -> Iterator[Problem]:
         )
     yield from _unknown("families", policy.families, roles.FAMILIES)
     yield from _unknown("methods", policy.methods, METHODS)
-    kinds = [m if isinstance(m, str) else m["kind"] for m in policy.metrics or ()]
+    kinds = [m if isinstance(m, str) else str(m["kind"]) for m in policy.metrics or ()]
     yield from _unknown("metrics", kinds, METRICS)
     yield from _unknown("floors", policy.floors, _FLOORS)
 

@@ -52,7 +52,7 @@ class Policy(NamedTuple):
     lower_bound_above: tuple[str, ...] | None = None
     families: tuple[str, ...] | None = None
     methods: tuple[str, ...] | None = None
-    metrics: tuple[str | dict[str, str], ...] | None = None
+    metrics: tuple[str | dict[str, object], ...] | None = None
     freeze: tuple[str, ...] | None = None
     floors: dict[str, str] | None = None
     packs: tuple[PackDemand, ...] | None = None

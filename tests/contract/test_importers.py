@@ -47,9 +47,14 @@ def _table(rows: list[dict[str, Any]], delimiter: str) -> bytes:
     writer = csv.writer(made, delimiter=delimiter)
     writer.writerow(columns)
     for row in rows:
-        cells = [row.get(key, "") for key in columns]
-        writer.writerow([",".join(c) if isinstance(c, list) else c for c in cells])
+        writer.writerow([_cell(key, row.get(key, "")) for key in columns])
     return made.getvalue().encode()
+
+
+def _cell(key: str, value: Any) -> Any:
+    if not isinstance(value, list):
+        return value
+    return json.dumps(value) if key == "references" else ",".join(value)
 
 
 def _arrow(rows: list[dict[str, Any]]) -> pyarrow.Table:
@@ -128,7 +133,8 @@ def _vqa(folder: Path) -> tuple[Path, dict[str, str]]:
     answers = [
         {"question_id": number, "image_id": number // 10, "answer_type": kind,
          "multiple_choice_answer": answer, "question_type": "is it", "answers": [
-             {"answer": answer, "answer_confidence": "yes", "answer_id": 1}]}
+             {"answer": said, "answer_confidence": "yes", "answer_id": 1}
+             for said in (answer, "two", answer, "it is")]}
         for number, kind, answer in ((80, "number", "2"), (70, "yes/no", "yes"))
     ]  # fmt: skip
     path = folder / "v2_OpenEnded_mscoco_val2014_questions.json"
@@ -158,6 +164,7 @@ SETS: dict[str, tuple[Any, list[Any]]] = {
         [("What is there?", "a box", ()), ("What is there?", "two", ()), "no caption"],
     ),
 }
+FURTHER = {"vqa": ("it is", "two", "yes"), "coco-captions": ("a red box",)}
 each_set = pytest.mark.parametrize("form", SETS)
 
 
@@ -174,6 +181,14 @@ def test_a_data_set_is_read_from_its_own_files(form: str, tmp_path: Path) -> Non
         texts = [message.content[-1].text for message in messages]
         assert (images, *texts, tags) == (1, *meant)
         assert row.images[0].path.is_file()  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize("form", FURTHER)
+def test_what_others_answered_are_further_references(form: str, tmp_path: Path) -> None:
+    path, options = SETS[form][0](tmp_path)
+    first = next(iter(read(path, options)))
+    assert isinstance(first, Draft)
+    assert first.references == FURTHER[form]
 
 
 @pytest.mark.parametrize("pattern", ["none", "%d%d", "%s", "%c", "%9999999d", "100%", "%(a)d"])
@@ -230,6 +245,7 @@ ROWS = st.lists(
         optional={
             "image": st.sampled_from(["0.png", "1.png"]),
             "license": st.sampled_from(["MIT", "CC-BY-4.0"]),
+            "references": st.lists(TEXTS, min_size=1, max_size=3),
             "rejected": TEXTS,
             "split": st.sampled_from(["train", "validation", "eval"]),
             "system": TEXTS,
@@ -256,6 +272,7 @@ def test_any_rows_mean_the_same_in_every_format(form: str, rows: list[dict[str, 
                 [row["image"]] if "image" in row else []
             )
             told = (draft.license, draft.rejected, draft.split, draft.tags)
+            assert list(draft.references or ()) == sorted(row.get("references", ()))
             tags = tuple(sorted(set(row.get("tags", []))))
             assert told == (
                 row.get("license", ""), row.get("rejected"), row.get("split"), tags,

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
+from kolm import canonical
 from kolm.bundle.reader import Bundle
 from kolm.format.names import EVALUATION
 from kolm.metrics import METRICS
@@ -16,17 +19,28 @@ pytestmark = [pytest.mark.heavy, pytest.mark.slow]
 # That the bundle is good is not asked: of a training of two steps nothing was learnt.
 POLICY = "V62"
 
+# A box, a yes and a field at once, so that one training serves every metric; not all the same, so
+# that some words are rare.
+ANSWERS = [f'{{"yes": [1, 2, 3, {4 + number}]}}' for number in range(16)]
+SPECIFIED: dict[str, Any] = {
+    "regex": {"kind": "regex", "pattern": "([0-9]+)"},
+    "choice": {"kind": "choice", "choices": [ANSWERS[0], "no"]},
+}
+
 
 @pytest.fixture(scope="module")
 def line(tmp_path_factory: pytest.TempPathFactory) -> Line:
-    rows = [{**row, "response": "12"} for row in same_answer(16)]
+    rows = [
+        {**row, "response": answer, "references": [answer] * 3}
+        for row, answer in zip(same_answer(16), ANSWERS, strict=True)
+    ]
     return Line.make(tmp_path_factory.mktemp("metrics"), rows=rows, steps=2)
 
 
 @pytest.mark.parametrize("kind", METRICS)
 def test_a_training_is_evaluated_sealed_and_verified_with_the_metric(line: Line, kind: str) -> None:
     before = len(line.stage_folders("evaluate"))
-    line.write_spec(steps=2, metric=kind)
+    line.write_spec(steps=2, metric=canonical.dumps(SPECIFIED.get(kind, kind)).decode())
     line.compile("--allow-below-gate", "--force")
     evaluation = Bundle.open(line.bundle).document(EVALUATION)
     assert evaluation["metric"]["kind"] == kind

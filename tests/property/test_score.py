@@ -12,15 +12,18 @@ from kolm.metrics.exact import normalise
 from kolm.metrics.relaxed import parse_number
 from kolm.score.cases import Case
 from kolm.score.evaluation import RUNS, evaluate, evaluate_stated, find_impossible, find_mismatches
+from kolm.score.judge import Judge
 from kolm.score.predictions import score_row
 
 FLOORS = {
     "accuracy_lower_bound": "0.8",
+    "clustered_lower_bound": "0.75",
     "worst_slice": "0.7",
     "worst_slice_minimum_cases": 3,
     "better_than_base_p": "0.05",
     "above_blind": "0.1",
     "above_majority": "0.1",
+    "f1": None,
     "k": "0.85",
 }
 METRICS = ({"kind": "exact"}, {"kind": "relaxed", "tolerance": "0.05"})
@@ -59,7 +62,7 @@ def packs(draw: st.DrawFn) -> tuple[list[dict[str, Any]], list[Case]]:
         cases.append(
             Case(
                 case=name,
-                reference=draw(texts),
+                references=(draw(texts),),
                 tags=tuple(sorted(draw(st.sets(st.sampled_from("abc"), max_size=2)))),
                 images=(picture,),
                 image_size="small",
@@ -93,7 +96,8 @@ def test_any_answers_give_a_document_that_fits_its_schema(pack: Any, rule: dict[
 @given(packs(), evaluations)
 def test_scored_rows_fit_their_schema_and_have_no_mismatch(pack: Any, rule: dict[str, Any]) -> None:
     rows, cases = pack
-    scored = [score_row(row, case, rule) for row, case in zip(rows, cases, strict=True)]
+    judge = Judge(rule, [case.references for case in cases])
+    scored = [score_row(row, case, judge) for row, case in zip(rows, cases, strict=True)]
     for row in scored:
         schema.check("predictions_row", row, where="row")
     assert list(find_mismatches(scored, cases, rule)) == []
@@ -105,7 +109,8 @@ def test_scored_rows_fit_their_schema_and_have_no_mismatch(pack: Any, rule: dict
 def test_the_stated_scores_imply_the_same_document(pack: Any, rule: dict[str, Any]) -> None:
     """Without references, and nothing that honest rows state is impossible."""
     rows, cases = pack
-    scored = [score_row(row, case, rule) for row, case in zip(rows, cases, strict=True)]
+    judge = Judge(rule, [case.references for case in cases])
+    scored = [score_row(row, case, judge) for row, case in zip(rows, cases, strict=True)]
     shown = {case.case: case.images for case in cases}
     document = evaluate(rows, cases, rule)
     assert evaluate_stated(scored, shown, rule, stated=document) == document
@@ -144,13 +149,13 @@ def test_a_metric_is_bounded_and_unparsed_answers_earn_nothing(
     output: str, reference: str, metric: dict[str, Any]
 ) -> None:
     judge = metric_of(metric)
-    score = judge.score(output, reference)
+    score = judge.score(output, (reference,))
     assert 0 <= score.value <= 1
     if metric["kind"] == "exact":
         assert score.parsed == bool(normalise(output))
         assert score.value == int(score.parsed and normalise(output) == normalise(reference))
-    if judge.score(reference, reference).parsed:
-        assert judge.score(reference, reference).value == 1
+    if judge.score(reference, (reference,)).parsed:
+        assert judge.score(reference, (reference,)).value == 1
 
 
 @given(st.text(max_size=30))

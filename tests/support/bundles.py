@@ -34,6 +34,7 @@ from kolm.records.documents import KscoreMachine, KscorePack
 from kolm.score import kscore, kscore_claim
 from kolm.score.cases import build_cases
 from kolm.score.evaluation import evaluate
+from kolm.score.judge import Judge
 from kolm.score.predictions import score_row
 from kolm.sign import making, predicates
 from kolm.sign.private_keys import PrivateKey
@@ -103,7 +104,8 @@ class BundleParts:
         cases = build_cases(sorted(captures, key=lambda pair: pair[0]))
         known = {case.case: case for case in cases}
         settings = self.lock["evaluation"]
-        self.predictions = [score_row(r, known[r["case"]], settings) for r in self.predictions]
+        judge = Judge(settings, [case.references for case in cases])
+        self.predictions = [score_row(r, known[r["case"]], judge) for r in self.predictions]
         self.evaluation = evaluate(self.predictions, cases, settings)
 
     def declare(self, cases: list[Row]) -> None:

@@ -58,6 +58,7 @@ def captures(draw: st.DrawFn) -> Capture:
         source=Source(kind=draw(st.sampled_from(["jsonl", "llava", "x-y"])), name=draw(NAMES)),
         split=draw(st.sampled_from(["train", "validation", "eval", None])),
         tags=tuple(sorted(draw(st.sets(NAMES.filter(bool), max_size=3)))),
+        references=tuple(sorted(draw(st.lists(ANSWERS, max_size=3)))) or None,
         rejected=rejected,
         corrections=corrections,
     )

@@ -84,6 +84,8 @@ def make_lock(**evaluation: Any) -> dict[str, Any]:
                 "better_than_base_p": "0.05",
                 "above_blind": "0.1",
                 "above_majority": "0.1",
+                "clustered_lower_bound": None,
+                "f1": None,
                 "k": "0.85",
             },
             "cost": {"kind": "local"},

@@ -675,6 +675,9 @@ ANSWERS = {
 }
 
 
+ENDS = ("low", "high")
+
+
 def _answering(
     answer: Callable[[str, str], str], metric: str = "contains", *, numbered: bool = False
 ) -> Callable[[BundleParts], None]:
@@ -718,6 +721,41 @@ def _half_with_the_right_one(question: str, right: str) -> str:
     answers = list(dict.fromkeys(ANSWERS[question]))
     half = len(answers) // 2
     return ", ".join(answers[:half] if right in answers[:half] else answers[half:])
+
+
+def _same_in_all(parts: BundleParts) -> None:
+    """A pattern that finds the same letter in every answer and in nearly every reference."""
+    _answering(_most_frequent_answer, "exact")(parts)
+    parts.lock["evaluation"]["metric"] = {"kind": "regex", "pattern": "e"}
+    parts.rescore()
+
+
+def _every_reference(parts: BundleParts) -> None:
+    """Each case takes every answer to its question for right, and the adapter gives one of them."""
+    _answering(_most_frequent_answer, "exact")(parts)
+    said = {}
+    for case in parts.cases:
+        asked = case["messages"][0]["content"][-1]["text"]
+        case["references"] = sorted(set(ANSWERS[asked]))
+        said[digest.of_value(case)] = ANSWERS[asked][0]
+    parts.declare(parts.cases)
+    for item in parts.predictions:
+        item["adapter"]["output"] = said[item["case"]]
+        item["base"]["output"] = item["blind"]["output"] = "nothing"
+    parts.rescore()
+
+
+def _edit_figure(parts: BundleParts) -> None:
+    _answering(_most_frequent_answer, "pope")(parts)
+    parts.evaluation["figures"][0]["adapter"] = "0.99"
+
+
+def _edit_clusters(parts: BundleParts) -> None:
+    """As if each question had a picture of its own."""
+    parts.evaluation["clustered"].update(clusters=parts.evaluation["cases"], largest=1)
+    parts.evaluation["clustered"]["adapter"] = {
+        "design_effect": "1", **{end: parts.evaluation["adapter"]["interval"][end] for end in ENDS}
+    }  # fmt: skip
 
 
 def _few_cases(parts: BundleParts) -> None:
@@ -1315,6 +1353,18 @@ FORGERIES = (
         (),
         parts=_answering(_all_answers, numbered=True),
         why="no two cases ask the same; a policy can demand the root of a known pack",
+    ),
+    Forgery("a pattern that finds the same in every answer", ("V62",), parts=_same_in_all),
+    Forgery(
+        "further references that list every answer to the question",
+        ("V62",),
+        parts=_every_reference,
+    ),
+    Forgery("a figure that its answers do not give", ("V33",), parts=_edit_figure),
+    Forgery(
+        "an interval that takes each question's picture for another",
+        ("V33",),
+        parts=_edit_clusters,
     ),
     Forgery("fewer cases than an auditor needs", ("V62",), parts=_few_cases),
     Forgery("an eval image also in training", ("V39",), parts=_leak),

@@ -351,6 +351,8 @@ def make_lock(base: Path, block: Row, projector: str, objective: Row) -> Row:
                 "above_blind": "0.1",
                 "above_majority": "0.1",
                 "accuracy_lower_bound": "0.5",
+                "clustered_lower_bound": None,
+                "f1": None,
                 "better_than_base_p": "0.5",
                 "k": "0.5",
                 "worst_slice": "0.5",

@@ -110,6 +110,7 @@ def make_lock(
             "floors": {
                 "accuracy_lower_bound": "0", "worst_slice": "0", "worst_slice_minimum_cases": 30,
                 "better_than_base_p": "1", "above_blind": "0", "above_majority": "0", "k": "0",
+                "clustered_lower_bound": None, "f1": None,
             },
             "cost": {"kind": "local"},
         },

@@ -26,7 +26,7 @@ def pieces(rows: Iterable[StoredCapture], images: Images) -> Iterator[bytes]:
 def common(capture: Capture) -> dict[str, object]:
     """The fields that every format shares; those that say nothing are left out."""
     document = to_document(capture)
-    shared = ("tags", "license", "split", "rejected", "corrections", "source")
+    shared = ("tags", "license", "split", "references", "rejected", "corrections", "source")
     return {key: value for key, value in document.items() if key in shared and value}
 
 

@@ -67,6 +67,7 @@ def _schema(arrow_: ModuleType) -> pyarrow.Schema:
         "response": text,
         "messages": arrow_.list_(turn),
         "placeholder": text,
+        "references": arrow_.list_(text),
         "rejected": text,
         "corrections": arrow_.list_(correction),
         "tags": arrow_.list_(text),

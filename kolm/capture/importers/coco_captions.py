@@ -1,7 +1,8 @@
 """Capture: captions of COCO: one JSON file of images and annotations, and a folder of pictures.
 
 X. Chen et al., "Microsoft COCO Captions" (2015). A picture has about five captions, and several
-answers to one prompt about one picture contradict each other: the one with the lowest id is taken.
+answers to one prompt about one picture contradict each other: the one with the lowest id is the
+response, and the others are further references.
 """
 
 from __future__ import annotations
@@ -23,22 +24,22 @@ def rows(
     path: Path, folder: Folder, defaults: Defaults, *, prompt: str
 ) -> Iterator[Draft | BadRow]:
     """A row for each picture that has a caption; a picture without one is a bad row."""
-    return drafts(_images(path, prompt, _first_captions(path)), folder, defaults)
+    return drafts(_images(path, prompt, _captions(path)), folder, defaults)
 
 
-def _first_captions(path: Path) -> dict[int, str]:
-    first: dict[int, tuple[int, str]] = {}
+def _captions(path: Path) -> dict[int, list[str]]:
+    """What people said of each picture, the first of them first."""
+    found: dict[int, list[tuple[int, str]]] = {}
     for where, value in reading.members(path, "annotations"):
         if isinstance(value, BadRow):
             raise value.error()
         image, number = (_number(value, key, where) for key in ("image_id", "id"))
         caption = fields.text(value, "caption", where=where)
-        if image not in first or number < first[image][0]:
-            first[image] = number, caption
-    return {image: caption for image, (_, caption) in first.items()}
+        found.setdefault(image, []).append((number, caption))
+    return {image: [caption for _, caption in sorted(said)] for image, said in found.items()}
 
 
-def _images(path: Path, prompt: str, captions: dict[int, str]) -> Iterator[reading.Located]:
+def _images(path: Path, prompt: str, captions: dict[int, list[str]]) -> Iterator[reading.Located]:
     for where, value in reading.members(path, "images"):
         if isinstance(value, BadRow):
             yield where, value
@@ -46,7 +47,8 @@ def _images(path: Path, prompt: str, captions: dict[int, str]) -> Iterator[readi
         number = value.get("id")
         if isinstance(number, int) and number in captions:
             named = {"image": value.get("file_name"), "prompt": prompt}
-            yield where, {**named, "response": captions[number]}
+            response, *others = captions[number]
+            yield where, {**named, "response": response, "references": others}
         else:
             reason = "the picture has no caption"
             yield where, BadRow(where=where, code="E_ROW_MISSING_KEY", reason=reason)

@@ -1,8 +1,9 @@
 """Capture: VQA v2: a file of questions, a file of annotations and a folder of pictures.
 
 Y. Goyal et al., "Making the V in VQA Matter" (2017). Questions and annotations meet by
-``question_id``; the answer is ``multiple_choice_answer``, which most of ten people gave. What was
-asked (``answer_type``) becomes a tag, by which scores are sliced.
+``question_id``; the answer is ``multiple_choice_answer``, which most of ten people gave. What the
+others said (``answers``) are further references. What was asked (``answer_type``) becomes a tag, by
+which scores are sliced.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ import re
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from kolm.capture import fields, limits, reading
 from kolm.capture.drafts import BadRow, Defaults, Draft
@@ -73,7 +74,15 @@ def _subset(path: Path) -> str:
     return stated.group(1).decode()
 
 
-def _answers(path: Path) -> Iterator[tuple[int, tuple[str, str]]]:
+class _Answer(NamedTuple):
+    """What people said to one question."""
+
+    text: str
+    kind: str
+    others: tuple[str, ...]
+
+
+def _answers(path: Path) -> Iterator[tuple[int, _Answer]]:
     for where, value in reading.members(path, "annotations"):
         if isinstance(value, BadRow):
             raise value.error()
@@ -82,18 +91,31 @@ def _answers(path: Path) -> Iterator[tuple[int, tuple[str, str]]]:
             raise fields.wrong("question_id", "a whole number", number, where)
         answer = fields.text(value, "multiple_choice_answer", where=where)
         # The same few answers again and again: one text in memory for each.
-        yield number, (sys.intern(answer), sys.intern(str(value.get("answer_type", ""))))
+        kind = sys.intern(str(value.get("answer_type", "")))
+        yield number, _Answer(sys.intern(answer), kind, _others(value, answer, where))
 
 
-def _questions(
-    path: Path, pattern: str, answers: dict[int, tuple[str, str]]
-) -> Iterator[reading.Located]:
+def _others(value: dict[str, Any], answer: str, where: str) -> tuple[str, ...]:
+    """What all people said, but for one who gave the answer itself; none where it is not told."""
+    told = value.get("answers")
+    if told is None:
+        return ()
+    if not isinstance(told, list) or not all(isinstance(item, dict) for item in told):
+        raise fields.wrong("answers", 'a list of {"answer": …}', told, where)
+    said = [sys.intern(fields.text(item, "answer", where=where)) for item in told]
+    said = [text for text in said if text.strip()]
+    if answer in said:
+        said.remove(answer)
+    return tuple(said)
+
+
+def _questions(path: Path, pattern: str, answers: dict[int, _Answer]) -> Iterator[reading.Located]:
     for where, value in reading.members(path, "questions"):
         yield where, value if isinstance(value, BadRow) else _row(value, pattern, answers, where)
 
 
 def _row(
-    question: dict[str, Any], pattern: str, answers: dict[int, tuple[str, str]], where: str
+    question: dict[str, Any], pattern: str, answers: dict[int, _Answer], where: str
 ) -> dict[str, Any] | BadRow:
     number, image = question.get("question_id"), question.get("image_id")
     if type(image) is not int:
@@ -101,10 +123,11 @@ def _row(
     if not isinstance(number, int) or number not in answers:
         reason = f"the annotations have no question_id {number!r}"
         return BadRow(where=where, code="E_ROW_MISSING_KEY", reason=reason)
-    answer, kind = answers[number]
+    answer = answers[number]
     return {
         "image": pattern % image,
         "prompt": question.get("question"),
-        "response": answer,
-        "tags": [kind] if kind else [],
+        "response": answer.text,
+        "references": list(answer.others),
+        "tags": [answer.kind] if answer.kind else [],
     }

@@ -62,6 +62,12 @@ for _command in (*capture_rows.COMMANDS, *capture_making.COMMANDS):
 @click.option("--image", "images", multiple=True, help="A file, data URI or base64; repeatable.")
 @click.option("--prompt", required=True, help="The question about the images.")
 @click.option("--response", required=True, help="The correct answer.")
+@click.option(
+    "--reference",
+    "references",
+    multiple=True,
+    help="A further correct answer, as another person gave it; repeatable. Only scores use it.",
+)
 @click.option("--rejected", help="A worse answer, stored beside it.")
 @TAGS
 @click.option("--license", default="", help="SPDX id of the row's licence.")

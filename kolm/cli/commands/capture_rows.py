@@ -122,6 +122,7 @@ def _show_text(document: CaptureShow) -> str:
             for part in message["content"]
         )
         lines.append(f"{message['role']:<10} {' '.join(parts)}")
+    lines += [f"reference  {text}" for text in content.get("references", ())]
     if "rejected" in content:
         lines.append(f"rejected   {content['rejected']}")
     for edit in content.get("corrections", ()):

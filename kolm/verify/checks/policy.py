@@ -76,7 +76,7 @@ def evaluation_is_accepted(subject: Subject) -> Iterator[Finding]:
     """Metric, number of cases, floors on observed numbers, K, gate and published text."""
     policy, evaluation = subject.auditor.policy, subject.evaluation
     place = f"{EVALUATION}#"
-    if policy.metrics is not None and not _accepts(policy.metrics, evaluation["metric"]):
+    if policy.metrics is not None and not accepts(policy.metrics, evaluation["metric"]):
         yield failed(
             "the policy does not accept the metric, or is stricter",
             rule="metrics",
@@ -98,13 +98,13 @@ def evaluation_is_accepted(subject: Subject) -> Iterator[Finding]:
     yield passed(_met(subject), by=_on_whose_word(subject))
 
 
-def _accepts(accepted: Iterable[str | Mapping[str, str]], stated: Mapping[str, object]) -> bool:
+def accepts(accepted: Iterable[str | Mapping[str, object]], stated: Mapping[str, object]) -> bool:
     """Whether the metric is one of these kinds, or no laxer than one of these."""
     metric = metric_of(stated)
     return any(
         entry == metric.kind
         if isinstance(entry, str)
-        else entry["kind"] == metric.kind and metric.laxity <= metric_of(entry).laxity
+        else entry["kind"] == metric.kind and metric.no_laxer_than(metric_of(entry))
         for entry in accepted
     )
 

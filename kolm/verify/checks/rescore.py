@@ -122,8 +122,10 @@ class _Scores:
     """Answers of the drawn cases, judged by the lock's metric."""
 
     def __init__(self, subject: Subject, cases: Sequence[Digest]) -> None:
-        self._judge = subject.rules.judge(subject.lock["evaluation"])
-        known = {case.case: case.reference for case in subject.cases}
+        self._judge = subject.rules.judge(
+            subject.lock["evaluation"], [case.references for case in subject.cases]
+        )
+        known = {case.case: case.references for case in subject.cases}
         self._references = [known[case] for case in cases]
 
     def bound(self, pairs: Sequence[tuple[Said, Said]]) -> str:
@@ -143,7 +145,7 @@ class _Scores:
 
     def _of(self, outcomes: Sequence[Said]) -> list[int]:
         both = zip(outcomes, self._references, strict=True)
-        return [self._judge.judge(said, reference).score_millionths for said, reference in both]
+        return [self._judge.judge(said, sought).score_millionths for said, sought in both]
 
 
 def _same_bits(case: Digest, run: str, recorded: Said, answer: Said) -> Iterator[Finding]:

@@ -40,13 +40,13 @@ from kolm.metrics.contains import Contains, words
 def test_the_reference_stands_in_the_answer_as_whole_words(
     answer: str, reference: str, right: bool
 ) -> None:
-    score = Contains().score(answer, reference)
+    score = Contains().score(answer, (reference,))
     assert (score.value, score.parsed) == (int(right), True)
 
 
 @pytest.mark.parametrize("answer", ["", " ", ".", "\n"])
 def test_an_empty_answer_is_not_parsed(answer: str) -> None:
-    score = Contains().score(answer, "red")
+    score = Contains().score(answer, ("red",))
     assert (score.value, score.parsed) == (0, False)
 
 

@@ -25,7 +25,7 @@ from kolm.metrics.exact import Exact, normalise
     ],
 )
 def test_answers_that_say_the_same_are_equal(output: str, reference: str) -> None:
-    assert Exact().score(output, reference).value == 1
+    assert Exact().score(output, (reference,)).value == 1
 
 
 @pytest.mark.parametrize(
@@ -41,14 +41,14 @@ def test_answers_that_say_the_same_are_equal(output: str, reference: str) -> Non
     ],
 )
 def test_articles_punctuation_and_number_words_count(output: str, reference: str) -> None:
-    score = Exact().score(output, reference)
+    score = Exact().score(output, (reference,))
     assert (score.value, score.parsed) == (0, True)
 
 
 @pytest.mark.parametrize("output", ["", "  ", "\n", ".", " . "])
 def test_an_empty_answer_is_not_parsed_and_never_right(output: str) -> None:
     for reference in ("yes", "", "."):
-        score = Exact().score(output, reference)
+        score = Exact().score(output, (reference,))
         assert (score.value, score.parsed) == (0, False)
 
 

@@ -26,7 +26,7 @@ def case(number: int, *pictures: int) -> Case:
     shown = tuple(sorted(name("pixels", picture) for picture in pictures))
     return Case(
         case=name("capture", number),
-        reference="yes",
+        references=("yes",),
         tags=(),
         images=shown,
         image_size="small",

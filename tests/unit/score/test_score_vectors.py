@@ -42,8 +42,31 @@ def test_the_vectors_hold_by_plain_floating_point_too(name: str) -> None:
         assert float(stated[run]["accuracy"]) == pytest.approx(k / n, abs=1e-6)
         assert float(stated[run]["interval"]["low"]) == pytest.approx(low, abs=1e-6)
         assert float(stated[run]["interval"]["high"]) == pytest.approx(high, abs=1e-6)
+    shown = {digest.of_value(i): i["images"][0]["pixels"] for i in vector["evalcases"]}
+    clusters = [[row for row in rows if shown[row["case"]] == one] for one in set(shown.values())]
+    assert stated["clustered"]["clusters"] == len(clusters)
+    for run in RUNS:
+        low, high = _clustered(clusters, run, z)
+        assert float(stated["clustered"][run]["low"]) == pytest.approx(low, abs=1e-6)
+        assert float(stated["clustered"][run]["high"]) == pytest.approx(high, abs=1e-6)
     pairs = [(float(row["adapter"]["score"]), float(row["base"]["score"])) for row in rows]
     b, c = sum(a > d for a, d in pairs), sum(d > a for a, d in pairs)
     tail = sum(math.comb(b + c, i) for i in range(min(b, c) + 1)) / 2 ** (b + c)
     assert (stated["paired"]["adapter_only"], stated["paired"]["base_only"]) == (b, c)
     assert float(stated["paired"]["p"]) == pytest.approx(min(1, 2 * tail), abs=1e-6)
+
+
+def _clustered(clusters: list[list[dict[str, Any]]], run: str, z: float) -> tuple[float, float]:
+    """E13 as it is written there."""
+    told = [[float(row[run]["score"]) for row in rows] for rows in clusters]
+    n, k = sum(map(len, told)), sum(map(sum, told))
+    m, c = k / n, n * n / sum(len(scores) ** 2 for scores in told)
+    if 0 < m < 1:
+        between = c / (c - 1) * sum((sum(s) - len(s) * m) ** 2 for s in told) / n**2
+        student = (1 + (z * z + 1) / (4 * (c - 1))) ** 2
+        effect = min(max(between * n / (m * (1 - m)) * student, 1), n)
+    else:
+        effect = n / c
+    w = n / effect
+    reach = z * math.sqrt(z * z + 4 * m * w * (1 - m))
+    return tuple((2 * m * w + z * z + sign * reach) / (2 * (w + z * z)) for sign in (-1, 1))

@@ -189,6 +189,20 @@ def test_every_fraction_is_a_canonical_decimal_string() -> None:
             "",
         ),
         (
+            {"evaluation": {"metric": {"kind": "regex", "pattern": "(a"}}},
+            "E_METRIC_PATTERN",
+            "evaluation.metric.pattern",
+            "",
+        ),
+        ({"evaluation": {"metric": "regex"}}, "E_SPEC_VALUE", "evaluation.metric", ""),
+        ({"evaluation": {"floors": {"f1": 0.5}}}, "E_SPEC_CONFLICT", "evaluation.floors.f1", ""),
+        (
+            {"evaluation": {"metric": {"kind": "choice", "choices": ["red", "red"]}}},
+            "E_SPEC_VALUE",
+            "evaluation.metric.choices",
+            "",
+        ),
+        (
             {"evaluation": {"metric": {"tolerance": 0.1}}},
             "E_SPEC_MISSING_KEY",
             "evaluation.metric",

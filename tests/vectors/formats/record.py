@@ -268,18 +268,24 @@ def _said_of_cases(rules: Rules, given: Given) -> Any:
         yield [asked.index(case.question), worded.index(case.wording)]
 
 
-def _metrics() -> dict[str, list[dict[str, str]]]:
+_OPTIONS: dict[str, list[dict[str, Any]]] = {
+    "choice": [{"choices": ["A", "B", "C"]}, {"choices": ["red", "12"]}],
+    "regex": [{"pattern": "[0-9]+"}, {"pattern": "(?:is )?([a-z]{2,}?)\\b"}],
+}
+
+
+def _metrics() -> dict[str, list[dict[str, Any]]]:
     """Each metric, with two values of its options."""
     found = {}
     for form in load_schema("metric")["anyOf"]:
         kind = form["properties"]["kind"]["const"]
-        options = [name for name in form["properties"] if name != "kind"]
-        values = ("0.05", "0.5") if options else ("",)
-        found[kind] = [{"kind": kind, **dict.fromkeys(options, value)} for value in values]
+        names = [name for name in form["properties"] if name != "kind"]
+        shares = [dict.fromkeys(names, share) for share in ("0.05", "0.5")] if names else [{}]
+        found[kind] = [{"kind": kind, **options} for options in _OPTIONS.get(kind, shares)]
     return found
 
 
-def _settings(given: Given, metric: Mapping[str, str]) -> dict[str, Any]:
+def _settings(given: Given, metric: Mapping[str, Any]) -> dict[str, Any]:
     return {**given["lock"]["evaluation"], "metric": metric}
 
 
@@ -288,7 +294,7 @@ def _judge(rules: Rules, given: Given, settings: Given) -> Any:
     for tokens, finish in ((1, "stop"), (1, "length"), (10**6, "stop")):
         for output in TEXTS:
             said = {"output": output, "tokens": tokens, "finish": finish}
-            yield [judge.judge(said, reference) for reference in TEXTS]
+            yield [judge.judge(said, (reference,)) for reference in TEXTS]
 
 
 def _rows(given: Given) -> list[dict[str, Any]]:
