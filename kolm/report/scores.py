@@ -173,7 +173,11 @@ def _floors(facts: Facts) -> Element:
                 floor["name"].replace("_", " "),
                 floor["demanded"],
                 floor["observed"],
-                "yes" if floor["passed"] else element("strong", "no"),
+                "yes"
+                if floor["passed"]
+                else "–"
+                if floor["passed"] is None
+                else element("strong", "no"),
             )
             for floor in facts.evaluation["floors"]
         ),

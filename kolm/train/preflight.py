@@ -115,7 +115,8 @@ def encode_to_answer(
         encoder: with the plan's budget.
         evaluation: the lock's object; its metric says how short a right answer may be.
     """
-    found, asked = Encoded(), list[tuple[str, References]]()
+    found = Encoded()
+    asked: list[tuple[str, References]] = []
     limit, metric = evaluation["max_new_tokens"], metric_of(evaluation["metric"])
     for name, position, capture in captures:
         try:
