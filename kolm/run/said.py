@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from kolm.score.judge import Said
 
 SCHEMA: Final = "urn:kolm:answers:v1"
+_FORM: Final = {"case": str, "output": str, "tokens": int, "finish": str, "said_by": str}
 MAX_BYTES: Final = 256 * 1024 * 1024
 
 
@@ -83,18 +84,23 @@ class AnswersFile:
                 for number, line in enumerate(data.splitlines(), 1)
             ]
         except Refused as error:
-            raise Unreadable(
-                "E_ANSWERS_BROKEN",
-                "this is no file of answers",
-                where=error.where,
-                found=error.message,
-                hint="name another file, or one that does not exist yet",
-            ) from None
+            raise self._broken(error.message) from None
         if head != self._head:
             raise self._other(str(head)[:200])
         for row in rows:
+            if not isinstance(row, dict) or {key: type(row[key]) for key in row} != _FORM:
+                raise self._broken(f"a row {str(row)[:100]}")
             known = cast("Row", row)
             self._rows[known["case"]] = known
+
+    def _broken(self, found: str) -> Unreadable:
+        return Unreadable(
+            "E_ANSWERS_BROKEN",
+            "this is no file of answers",
+            where=str(self.path),
+            found=found,
+            hint="name another file, or one that does not exist yet",
+        )
 
     def _other(self, found: str) -> Usage:
         return Usage(
