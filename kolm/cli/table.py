@@ -53,6 +53,7 @@ SECTIONS = (
         "About kolm",
         (
             ("families", "List the families of models that kolm trains on, and those it refuses."),
+            ("conformance", "Hold another verifier to a corpus of bundles with known answers."),
             ("clean", "Show what kolm keeps to be faster, and free it."),
             ("env", "Show versions, folders and settings, and where each came from."),
             ("help", "Explain a command, error code, check or page."),

@@ -77,6 +77,19 @@ class Check(TypedDict):
     passed: bool
     findings: list[CheckFinding]
 
+class ConformanceDisagreement(TypedDict):
+    file: str
+    expected: str
+    found: str
+    said: str
+
+class Conformance(TypedDict):
+    runner: str
+    bundles: int
+    agreed: int
+    seconds: str
+    disagreements: list[ConformanceDisagreement]
+
 class DiffBundle(TypedDict):
     name: str
     content_id: Digest

@@ -64,6 +64,17 @@ class Checkpoint(TypedDict):
     tensors: Digest
     updates: dict[str, int]
 
+class CorpusBundle(TypedDict):
+    file: str
+    verdict: Literal['accepted', 'not_accepted', 'not_a_bundle']
+    checks: list[str]
+    only_by: Literal[None, 'rescore', 'captures', 'base', 'replay', 'nothing']
+
+class Corpus(TypedDict):
+    schema: Literal['urn:kolm:corpus:v1']
+    trust: str
+    bundles: list[CorpusBundle]
+
 class EntryFile(TypedDict):
     digest: Digest
     size: int

@@ -42,6 +42,7 @@ CASES: dict[str, tuple[str, ...]] = {
     "keys rotate": ("default",),
     "keys revoke": ("default", "--yes"),
     "families": (),
+    "conformance": ("true", "corpus"),
     "clean": (),
     "env": (),
     "help": ("exit-codes",),

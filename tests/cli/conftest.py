@@ -50,6 +50,11 @@ def made_once(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, BundlePar
     assert invoke("registry", "init", "registry").code == 0
     assert invoke("registry", "publish", "toy.kolm", "demo/toy@1.0.0").code == 0
     assert invoke("policy", "new", "--for", "release", "-o", "own.policy.yaml").code == 0
+    row = {"file": "toy.kolm", "verdict": "accepted", "checks": [], "only_by": None}
+    (folder / "corpus").mkdir()
+    (folder / "corpus" / "corpus.json").write_text(
+        json.dumps({"schema": "urn:kolm:corpus:v1", "trust": "trust.json", "bundles": [row]})
+    )
     patch.undo()
     return folder, parts
 

@@ -12,57 +12,22 @@ from kolm.bundle.container import open_container
 from kolm.errors import Unreadable
 from kolm.records.verification import Verdict
 from kolm.sign import predicates
-from kolm.sign.private_keys import PrivateKey
 from tests.support.audits import Answers, Pictures, World, rescoring
-from tests.support.bundles import BundleParts
+from tests.support.corpus import expected, forge, make_worlds
 from tests.support.forgeries import ATTACKERS, FORGERIES, Forgery
 
 PAGE = Path(__file__).parents[2] / "docs" / "format" / "forgeries.md"
 
 
 @pytest.fixture(scope="module")
-def world(tmp_path_factory: pytest.TempPathFactory) -> World:
-    return World.make(tmp_path_factory.mktemp("forgeries"), cases=52, train=12)
+def worlds(tmp_path_factory: pytest.TempPathFactory) -> dict[str, World]:
+    """By method."""
+    return make_worlds(tmp_path_factory.mktemp("forgeries"))
 
 
 @pytest.fixture(scope="module")
-def worlds(world: World, tmp_path_factory: pytest.TempPathFactory) -> dict[str, World]:
-    """By method."""
-    ia3 = World.make(tmp_path_factory.mktemp("ia3"), method={"kind": "ia3"})
-    bottleneck = World.make(tmp_path_factory.mktemp("bottleneck"), method={"kind": "bottleneck"})
-    return {"lora": world, "ia3": ia3, "bottleneck": bottleneck}
-
-
-def forge(world: World, forgery: Forgery, attacker: str) -> Path:
-    """The forged file, signed as the attacker can."""
-    parts = world.parts.copy()
-    if forgery.parts is not None:
-        forgery.parts(parts)
-    path = world.path()
-    parts.seal(path, claims=_claims(world, forgery, attacker, parts))
-    if forgery.file is not None:
-        forgery.file(path)
-    return path
-
-
-def _claims(world: World, forgery: Forgery, attacker: str, parts: BundleParts) -> list[bytes]:
-    if attacker == "nobody" and forgery.claims is None:
-        return world.parts.claims(world.publisher)
-    key: PrivateKey = world.publisher if attacker == "signer" else world.stranger
-    claims = parts.claims(key, change=forgery.claims)
-    if attacker == "nobody":  # names the publisher's key without having it
-        theirs = world.publisher.public.keyid.encode()
-        claims = [data.replace(key.public.keyid.encode(), theirs) for data in claims]
-    return claims
-
-
-def expected(forgery: Forgery, attacker: str) -> set[str]:
-    """What must not hold for this attacker, besides what catches the signer."""
-    if forgery.file is not None or attacker == "signer":
-        return set()
-    if attacker == "stranger" or forgery.claims is not None:
-        return {"V11"}
-    return {"V12"}
+def world(worlds: dict[str, World]) -> World:
+    return worlds["lora"]
 
 
 # One rule of docs/format each, or none besides the check's own row: the number says it.
