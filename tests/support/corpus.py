@@ -3,9 +3,9 @@
     python -m tests.support.corpus build/corpus
 
 Writes ``bundles/*.kolm``, ``trust.json`` and ``corpus.json``, which says of each bundle what the
-built-in policy makes of it and which checks must not hold: for kolm, and for whoever writes another
-verifier (`kolm conformance`). The keys are made for it and thrown away, so that the bytes differ from
-one time to the next; the answers do not.
+built-in policy makes of it and which checks must not hold: for kolm, and for whoever writes
+another verifier (`kolm conformance`). The keys are made for it and thrown away, so that the bytes
+differ from one time to the next; the answers do not.
 """
 
 from __future__ import annotations
