@@ -1,4 +1,4 @@
-"""``kolm conformance``: a verifier that answers rightly agrees, and one that does not is told where."""
+"""``kolm conformance``: a verifier that answers rightly agrees, another is told where it does not."""
 
 import sys
 from pathlib import Path
@@ -21,7 +21,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A corpus of the honest bundles and a few forgeries."""
     made = tmp_path_factory.mktemp("corpus") / "corpus"
     patch = pytest.MonkeyPatch()
-    patch.setattr(corpus, "FORGERIES", [f for f in FORGERIES if f.method == "lora"][::40])
+    patch.setattr(corpus, "FORGERIES", [f for f in FORGERIES if f.method == "lora"][::60])
     corpus.write(made)
     patch.undo()
     return made
@@ -43,7 +43,7 @@ def shortened(folder: Path, tmp_path: Path, names: tuple[str, ...]) -> Path:
 def test_kolm_agrees_with_its_own_corpus(folder: Path) -> None:
     found = conformance(VERIFY, folder)
     assert found["disagreements"] == []
-    assert found["agreed"] == found["bundles"] > 12
+    assert found["agreed"] == found["bundles"] > 9
 
 
 def test_a_verifier_that_accepts_everything_is_told_where(folder: Path, tmp_path: Path) -> None:
