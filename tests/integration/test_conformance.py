@@ -1,4 +1,4 @@
-"""``kolm conformance``: a verifier that answers rightly agrees, another is told where it does not."""
+"""``kolm conformance``: who answers rightly agrees, another is told where it does not."""
 
 import sys
 from pathlib import Path
