@@ -24,12 +24,15 @@ class TokenRun:
         trained: they are labels.
         cuttable: they are the text of a prompt.
         image: number of the image whose tokens they are, or -1.
+        places: of an answer's text that was located, the characters of each token, counted from
+            where the conversation's own text begins.
     """
 
     ids: tuple[int, ...]
     trained: bool = False
     cuttable: bool = False
     image: int = -1
+    places: tuple[tuple[int, int], ...] = ()
 
 
 def count_tokens(runs: Sequence[TokenRun]) -> int:

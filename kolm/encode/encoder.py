@@ -7,16 +7,18 @@ image has) is asked of its runtime; the budget's order is in `budget.py`.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from itertools import takewhile
 from typing import TYPE_CHECKING, Self
 
 from kolm.digest import Digest
-from kolm.encode import pairs
+from kolm.encode import pairs, segments
 from kolm.encode.budget import TokenRun, count_tokens, cut_prompt, least_tokens
 from kolm.encode.control import TextEncoder
 from kolm.encode.examples import Dropped, DropReason, Example, ImageUse, Learnable, Pair
 from kolm.encode.layout import Layout
 from kolm.encode.skeleton import (
+    PieceKind,
     Shape,
     Skeleton,
     build_skeleton,
@@ -162,7 +164,34 @@ class Encoder:
             )
             for own in (both if longer == 0 else reversed(both))
         )
-        return Pair(chosen=chosen, rejected=rejected)
+        marks = self._corrected(capture, sides, skeleton)
+        return Pair(
+            chosen=replace(chosen, corrected=marks[0]),
+            rejected=replace(rejected, corrected=marks[1]),
+        )
+
+    def _corrected(
+        self, capture: Capture, sides: Sequence[Capture], skeleton: Skeleton
+    ) -> tuple[segments.Marks, segments.Marks]:
+        """Of each label of both answers whether it was corrected, where the objective asks."""
+        match_tokens = None if self._objective is None else self._objective.match_tokens
+        if match_tokens is None:
+            return (), ()
+        whole = len(skeleton.pieces)
+        chosen, rejected = (
+            runs[pairs.last_answer(runs) :]
+            for runs in (self._lay_out(side, skeleton, whole, located=True) for side in sides)
+        )
+        corrections = capture.get("corrections")
+        if corrections is None:
+            return segments.marks_by_difference(chosen, rejected, match_tokens)
+        old, new = segments.corrected_texts(corrections)
+        strips = _last_text(skeleton) in skeleton.stripped
+        fronts = [pairs.front(side) if strips else 0 for side in sides]
+        return (
+            segments.marks_of(chosen, new, fronts[0]),
+            segments.marks_of(rejected, old, fronts[1]),
+        )
 
     def encode_prompt(self, capture: Capture, *, position: int = -1) -> Example:
         """Encode everything before the last answer, as generation sees it.
@@ -294,6 +323,7 @@ class Encoder:
         *,
         apart: bool = False,
         max_pixels: int | None = None,
+        located: bool = False,
     ) -> list[TokenRun]:
         """The token runs of the first `stop` pieces; with `apart`, prompt texts by themselves."""
         texts = _texts_in_order(capture, joined=not self._pictures.table.takes_pictures)
@@ -306,6 +336,7 @@ class Encoder:
             ],
             images=[run.text for run in self._runs(capture, _images_in_order(capture), max_pixels)],
             apart=apart,
+            located=located,
         )
 
     def _example(
@@ -365,6 +396,10 @@ class Encoder:
             images=tuple(uses),
             cut_tokens=cut_tokens,
         )
+
+
+def _last_text(skeleton: Skeleton) -> int:
+    return max(piece.number for piece in skeleton.pieces if piece.kind is PieceKind.SLOT)
 
 
 def _texts_in_order(capture: Capture, *, joined: bool) -> list[str]:

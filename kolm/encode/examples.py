@@ -45,6 +45,7 @@ class Example:
         trained: half-open spans of positions that are labels; none in a prompt.
         images: in the order of their tokens.
         cut_tokens: prompt tokens that the budget took out.
+        corrected: of each label whether it was corrected; empty where nobody asks.
     """
 
     position: int
@@ -53,6 +54,7 @@ class Example:
     trained: tuple[tuple[int, int], ...]
     images: tuple[ImageUse, ...]
     cut_tokens: int = 0
+    corrected: tuple[bool, ...] = ()
 
     @property
     def tokens(self) -> int:
@@ -72,12 +74,14 @@ class Pair:
     Attributes:
         chosen: with the reference answer.
         rejected: with the answer that is worse; position and images are the same.
-        reference: log-probabilities of the two answers before state 0, once they are known.
+        unrelated: the same prompt with the answer to another, where the objective reads one.
+        reference: log-probabilities of these answers before state 0, once they are known.
     """
 
     chosen: Example
     rejected: Example
-    reference: tuple[float, float] | None = None
+    unrelated: Example | None = None
+    reference: tuple[float, ...] = ()
 
     @property
     def position(self) -> int:

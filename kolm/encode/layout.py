@@ -8,12 +8,12 @@ at the very token at which generation begins.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from itertools import groupby
+from itertools import groupby, takewhile
 from operator import itemgetter
 from typing import NamedTuple
 
 from kolm.encode.budget import TokenRun
-from kolm.encode.control import TextEncoder
+from kolm.encode.control import Span, TextEncoder
 from kolm.encode.skeleton import PieceKind, Skeleton
 
 
@@ -52,6 +52,7 @@ class Layout:
         texts: Sequence[str],
         images: Sequence[str],
         apart: bool = False,
+        located: bool = False,
     ) -> list[TokenRun]:
         """The token runs of the first `stop` pieces.
 
@@ -61,6 +62,7 @@ class Layout:
             texts: of the slots.
             images: for each image what stands in the prompt for it.
             apart: make the tokens that are a prompt's text alone a run of their own, to be cut.
+            located: say of an answer's tokens for which characters they stand.
         """
         runs = [TokenRun(ids=skeleton.prefix)] if skeleton.prefix else []
         between: list[_Text] = []
@@ -69,11 +71,11 @@ class Layout:
             if isinstance(item, _Text):
                 between.append(item)
                 continue
-            runs += self._stretch(between, before, item.names[0], apart)
+            runs += self._stretch(between, before, item.names[0], apart, located)
             between, before = [], item.names[-1]
             ids = tuple(map(self._texts.control_ids.__getitem__, item.names))
             runs.append(TokenRun(ids=ids, trained=item.trained, image=item.image))
-        return runs + self._stretch(between, before, "", apart)
+        return runs + self._stretch(between, before, "", apart, located)
 
     def _items(
         self, skeleton: Skeleton, stop: int, texts: Sequence[str], images: Sequence[str]
@@ -109,7 +111,7 @@ class Layout:
         return self._images[text]
 
     def _stretch(
-        self, parts: Sequence[_Text], before: str, after: str, apart: bool
+        self, parts: Sequence[_Text], before: str, after: str, apart: bool, located: bool
     ) -> list[TokenRun]:
         """The runs of what stands between two control tokens: a prompt's text, then an answer's."""
         prompt = [part for part in parts if not part.trained]
@@ -117,13 +119,20 @@ class Layout:
         asked = "".join(part.text for part in prompt)
         if not answer:
             return self._asked(prompt, asked, before, after, apart)
-        whole = self._texts.ids(asked + answer, before, after)
+        text, left = asked + answer, before
+        ids = self._texts.ids(text, before, after)
         start = self._texts.ids(asked, before)
-        if whole[: len(start)] == start:
-            ids = whole[len(start) :]
-        else:  # the answer begins inside a token: then there, where generation begins
-            ids = self._texts.ids(answer, self._texts.inside if asked else before, after)
-        return [*self._asked(prompt, asked, before, "", apart), TokenRun(ids=ids, trained=True)]
+        if ids[: len(start)] != start:
+            # The answer begins inside a token: then there, where generation begins.
+            text, start, left = answer, (), self._texts.inside if asked else before
+            ids = self._texts.ids(text, left, after)
+        places: tuple[Span, ...] = ()
+        if located:
+            own = len(text) - len(answer) + _before_the_slot(parts)
+            spans = self._texts.spans(text, left, after)[len(start) :]
+            places = tuple((first - own, last - own) for first, last in spans)
+        run = TokenRun(ids=ids[len(start) :], trained=True, places=places)
+        return [*self._asked(prompt, asked, before, "", apart), run]
 
     def _asked(
         self, parts: Sequence[_Text], text: str, before: str, after: str, apart: bool
@@ -145,3 +154,9 @@ class Layout:
             TokenRun(ids=tuple(number for _, number in tokens), cuttable=owner >= 0)
             for owner, tokens in groupby(zip(owners, ids, strict=True), key=itemgetter(0))
         ]
+
+
+def _before_the_slot(parts: Sequence[_Text]) -> int:
+    """Characters of an answer that the template writes before the conversation's own text."""
+    trained = [part for part in parts if part.trained]
+    return sum(len(part.text) for part in takewhile(lambda part: not part.slot, trained))

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from kolm.encode.budget import TokenRun
+from kolm.encode.examples import Example, Pair
 from kolm.errors import Refused
 
 if TYPE_CHECKING:
@@ -34,8 +36,18 @@ def with_rejected(capture: Capture) -> Capture:
 
 def letters(capture: Capture) -> str:
     """The last answer without any white space."""
-    texts = (part["text"] for part in capture["messages"][-1]["content"] if part["type"] == "text")
-    return "".join("".join(texts).split())
+    return "".join(_answer(capture).split())
+
+
+def front(capture: Capture) -> int:
+    """How many characters of white space the last answer begins with."""
+    text = _answer(capture)
+    return len(text) - len(text.lstrip())
+
+
+def _answer(capture: Capture) -> str:
+    parts = capture["messages"][-1]["content"]
+    return "".join(part["text"] for part in parts if part["type"] == "text")
 
 
 def last_answer(runs: Sequence[TokenRun]) -> int:
@@ -73,3 +85,23 @@ def after_one_prompt(
 
 def _ids(runs: Sequence[TokenRun]) -> list[int]:
     return [number for run in runs for number in run.ids]
+
+
+def with_unrelated(pairs: Sequence[Pair]) -> list[Pair]:
+    """The pairs, each with the next one's chosen answer behind its own prompt as well."""
+    return [
+        replace(pair, unrelated=_behind(pair.chosen, pairs[(number + 1) % len(pairs)].chosen))
+        for number, pair in enumerate(pairs)
+    ]
+
+
+def _behind(example: Example, other: Example) -> Example:
+    """An example with another's last answer."""
+    ((start, _),), ((first, last),) = example.trained, other.trained
+    answer = other.input_ids[first:]
+    return replace(
+        example,
+        input_ids=example.input_ids[:start] + answer,
+        trained=((start, start + last - first),),
+        corrected=(),
+    )

@@ -65,11 +65,14 @@ def kept_row(
     labels: int,
     cut: int,
     rejected: ExamplesRowKeptRejected | None = None,
+    corrected: int | None = None,
 ) -> ExamplesRow:
     """The row of a capture that can be used; `cut` counts the prompt tokens taken out."""
     row: ExamplesRowKept = {"cut": cut, "labels": labels, "side": side, "tokens": tokens}
     if rejected is not None:
         row["rejected"] = rejected
+    if corrected is not None:
+        row["corrected"] = corrected
     return row
 
 
@@ -137,7 +140,8 @@ def examples_follow(
 def _row_is_possible(
     row: ExamplesRow, images: int, train: LockTrain, place: str
 ) -> Iterator[Refused]:
-    most, paired = train["max_images"], objective_of(train["objective"]).PAIRED
+    most, objective = train["max_images"], objective_of(train["objective"])
+    paired = objective.PAIRED
     reason = row.get("dropped")
     if (images > most) != (reason == TOO_MANY_IMAGES):
         yield _refused(
@@ -156,6 +160,7 @@ def _row_is_possible(
             )
         return
     yield from _lengths_are_possible(row["tokens"], row["labels"], train, place)
+    yield from _corrections_are_possible(row, objective.match_tokens is not None, place)
     other = row.get("rejected")
     if (other is None) == paired:
         yield _refused(
@@ -173,6 +178,28 @@ def _row_is_possible(
                 "the two answers of a pair do not follow one prompt",
                 expected=f"{row['tokens'] - row['labels']} tokens beside the labels",
                 found=str(other["tokens"] - other["labels"]),
+            )
+
+
+def _corrections_are_possible(row: ExamplesRowKept, counted: bool, place: str) -> Iterator[Refused]:
+    """Corrected labels are counted where they weigh otherwise, and are fewer than all."""
+    for inside, side in ((place, row), (f"{place}#/rejected", row.get("rejected"))):
+        if side is None:
+            continue
+        found = side.get("corrected")
+        if (found is not None) != counted:
+            yield _refused(
+                inside,
+                "corrected labels are counted if, and only if, the objective weighs them otherwise",
+                expected="corrected" if counted else "no corrected",
+                found="corrected" if found is not None else "no corrected",
+            )
+        elif found is not None and found >= side["labels"]:
+            yield _refused(
+                inside,
+                "an answer's end is never corrected",
+                expected=f"fewer than {side['labels']}",
+                found=str(found),
             )
 
 

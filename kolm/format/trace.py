@@ -8,7 +8,7 @@ states beside the loss, as far as these can be together. Rules S1 to S12 of docs
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from itertools import zip_longest
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -125,7 +125,7 @@ def _facts_follow(
     row: TraceRowStep | TraceRowValidation, learning: _Learning, examples: int, place: str
 ) -> Iterator[Refused]:
     """The facts are the objective's, and can be: S11 and S12."""
-    facts = row.get("facts", {})
+    facts: Mapping[str, object] = row.get("facts", {})
     expected, found = ", ".join(sorted(learning.objective.FACTS)), ", ".join(sorted(facts))
     if expected != found:
         yield from _same(f"{place}#/facts", "S11", expected or None, found or None)

@@ -31,6 +31,7 @@ class Dpo:
 
     PAIRED: ClassVar[bool] = True
     MEAN: ClassVar[bool] = False
+    UNRELATED: ClassVar[bool] = False
     FACTS: ClassVar[tuple[str, ...]] = preference.FACTS
     LEARNING_RATE: ClassVar[str] = "0.000005"
     SOURCE: ClassVar[str] = "the alignment handbook's DPO with LoRA (zephyr-7b-dpo-qlora): 5e-6"
@@ -40,16 +41,18 @@ class Dpo:
     label_smoothing: str
     reference: Reference
 
+    @property
+    def match_tokens(self) -> None:
+        """None: every token counts the same."""
+
     def weight(self, corrected: Any) -> Any:
         """Every token counts once."""
         return corrected * 0 + 1
 
-    def terms(self, policy: Sides, reference: Sides) -> Terms:
+    def terms(self, policy: Sides, reference: Sides, point: float = 0.0) -> Terms:
         """Equation 7; a reward is β times the logarithm of the ratio to the reference."""
-        beta = float(self.beta)
-        chosen = beta * (policy.chosen - reference.chosen)
-        rejected = beta * (policy.rejected - reference.rejected)
-        return Terms(losses=self._loss(chosen - rejected), rewards=Sides(chosen, rejected))
+        rewards = preference.rewards(float(self.beta), policy, reference)
+        return Terms(losses=self._loss(rewards.chosen - rewards.rejected), rewards=rewards)
 
     def wrong_facts(self, facts: Mapping[str, Any], step: Step) -> Iterator[str]:
         """The loss is a convex function of the margin."""
@@ -59,13 +62,7 @@ class Dpo:
 
     def receipt(self, last: Sequence[TraceRowStep]) -> dict[str, object]:
         """The settings, and how the last segment's pairs were told apart."""
-        return {
-            "kind": self.kind,
-            "beta": self.beta,
-            "label_smoothing": self.label_smoothing,
-            "reference": self.reference,
-            "last_segment": preference.last_segment(last),
-        }
+        return preference.receipt(self, last)
 
     def _loss(self, margin: Any) -> Any:
         smooth = float(self.label_smoothing)

@@ -33,6 +33,9 @@ class Values(Protocol):
     def exp(self) -> Self:
         """e to the power of each."""
 
+    def expm1(self) -> Self:
+        """e to the power of each, less 1, exact near 0."""
+
     def log(self) -> Self:
         """The natural logarithm of each."""
 
@@ -83,16 +86,21 @@ class Objective(Protocol):
         PAIRED: a capture must have `rejected`, and becomes a pair of conversations; else it becomes
             one. The loss of a step is a mean over pairs, or over label tokens.
         MEAN: an answer's log-probability is a mean over its tokens, else their sum.
+        UNRELATED: the formula reads the mean log-ratio of answers to other prompts as well.
         FACTS: what a step states beside its loss.
         LEARNING_RATE: the adapter's peak where a spec states none, for any base.
         SOURCE: where that rate comes from.
         kind: its line in the table.
         reference: what the policy is compared with: the model at the start of this training, or
             the base without any adapter; None for an objective that has no reference.
+        match_tokens: tokens of an answer have weights by whether they were corrected; where a
+            capture does not say which, those outside runs of at least so many equal tokens were.
+            None: all count the same.
     """
 
     PAIRED: ClassVar[bool]
     MEAN: ClassVar[bool]
+    UNRELATED: ClassVar[bool]
     FACTS: ClassVar[tuple[str, ...]]
     LEARNING_RATE: ClassVar[str]
     SOURCE: ClassVar[str]
@@ -101,6 +109,8 @@ class Objective(Protocol):
     def kind(self) -> str: ...  # noqa: D102
     @property
     def reference(self) -> Reference | None: ...  # noqa: D102
+    @property
+    def match_tokens(self) -> int | None: ...  # noqa: D102
 
     def weight(self, corrected: Any) -> Any:
         """The weights of an answer's tokens.
@@ -109,12 +119,13 @@ class Objective(Protocol):
             corrected: 1 for each token that is not the same in both answers, else 0.
         """
 
-    def terms(self, policy: Sides, reference: Sides) -> Terms:
+    def terms(self, policy: Sides, reference: Sides, point: float = 0.0) -> Terms:
         """The formula.
 
         Args:
             policy: log-probabilities of the answers under the model that learns.
             reference: the same before state 0; zeros where there is no reference.
+            point: the mean log-ratio of answers to other prompts, under the policy as it is now.
         """
 
     def wrong_facts(self, facts: Mapping[str, Any], step: Step) -> Iterator[str]:

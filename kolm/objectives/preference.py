@@ -13,7 +13,8 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Final
 
 from kolm import canonical
-from kolm.objectives.objective import Step
+from kolm.objectives.objective import Objective, Sides, Step
+from kolm.records.codec import to_document
 
 if TYPE_CHECKING:
     from kolm.records.documents import TraceRowStep
@@ -34,10 +35,25 @@ def softplus(value: Any) -> Any:
     return value.logaddexp(value * 0)
 
 
+def rewards(scale: float, policy: Sides, reference: Sides) -> Sides:
+    """The implicit rewards: `scale` times the logarithm of the ratio to the reference.
+
+    Source: arXiv:2305.18290, equation 5, without the term that depends on the prompt alone.
+    """
+    return Sides(
+        scale * (policy.chosen - reference.chosen), scale * (policy.rejected - reference.rejected)
+    )
+
+
+def log_of_rest(value: Any) -> Any:
+    """log(1 − e^x) of negative numbers; of 0, which rounding can give, that of −1e-7."""
+    return (-((value - 1e-7).expm1())).log()
+
+
 def wrong_rewards(facts: Mapping[str, Any], pairs: int) -> Iterator[str]:
     """What of the four facts cannot be, whatever the formula: see `Objective.wrong_facts`."""
-    margin = _number(facts["margin"])
-    difference = _number(facts["chosen_reward"]) - _number(facts["rejected_reward"])
+    margin = number(facts["margin"])
+    difference = number(facts["chosen_reward"]) - number(facts["rejected_reward"])
     if abs(margin - difference) > _ROUNDING:
         yield f"the margin {margin} is not the difference of the rewards, {difference}"
     preferred = facts["preferred"]
@@ -57,9 +73,9 @@ def wrong_loss(
         loss: as the row states it.
         least: the loss of one pair by its margin, a convex function.
     """
-    margin = float(_number(facts["margin"]))
+    margin = float(number(facts["margin"]))
     bound, rounding = least(margin), abs(least(margin + 1e-6) - least(margin - 1e-6))
-    if float(_number(loss)) < bound - rounding - 1e-6 - 1e-5 * abs(bound):
+    if float(number(loss)) < bound - rounding - 1e-6 - 1e-5 * abs(bound):
         yield f"no pairs with a mean margin of {margin:.6f} have a mean loss below {bound:.6f}"
 
 
@@ -77,8 +93,13 @@ def wrong_start(facts: Mapping[str, Any], step: Step, *, slope: float, mean: boo
     tokens = 1 if mean else max(1.0, step.labels / step.pairs)
     largest = slope * _NOISE.get(step.precision, _NOISE["bfloat16"]) * tokens
     for name in ("chosen_reward", "rejected_reward"):
-        if abs(_number(facts[name])) > largest:
+        if abs(number(facts[name])) > largest:
             yield f"{name} is {facts[name]} before anything was learned: at most {largest:.6f}"
+
+
+def receipt(objective: Objective, last: Sequence[TraceRowStep]) -> dict[str, object]:
+    """The settings of an objective over pairs, and how the last segment's were told apart."""
+    return {**to_document(objective), "last_segment": last_segment(last)}
 
 
 def last_segment(steps: Sequence[TraceRowStep]) -> dict[str, object]:
@@ -92,7 +113,7 @@ def last_segment(steps: Sequence[TraceRowStep]) -> dict[str, object]:
         own = len(step["positions"])
         pairs += own
         preferred += facts["preferred"]
-        margins += _number(facts["margin"]) * own
+        margins += number(facts["margin"]) * own
     return {
         "margin": canonical.decimal(margins / max(pairs, 1)),
         "pairs": pairs,
@@ -100,5 +121,6 @@ def last_segment(steps: Sequence[TraceRowStep]) -> dict[str, object]:
     }
 
 
-def _number(text: str) -> Decimal:
+def number(text: str) -> Decimal:
+    """A stated number."""
     return canonical.parse_decimal(text, where="facts")

@@ -22,6 +22,7 @@ class Sft:
 
     PAIRED: ClassVar[bool] = False
     MEAN: ClassVar[bool] = False
+    UNRELATED: ClassVar[bool] = False
     FACTS: ClassVar[tuple[str, ...]] = ()
     LEARNING_RATE: ClassVar[str] = "0.0002"
     SOURCE: ClassVar[str] = "arXiv:2305.14314, table 9: LoRA on models of 7B and 13B"
@@ -32,11 +33,15 @@ class Sft:
     def reference(self) -> None:
         """None."""
 
+    @property
+    def match_tokens(self) -> None:
+        """None."""
+
     def weight(self, corrected: Any) -> Any:
         """Every label counts once."""
         return corrected * 0 + 1
 
-    def terms(self, policy: Sides, reference: Sides) -> Terms:
+    def terms(self, policy: Sides, reference: Sides, point: float = 0.0) -> Terms:
         """The negative log-probability of the reference answer."""
         return Terms(losses=-policy.chosen, rewards=policy)
 

@@ -211,6 +211,7 @@ class Evaluation(TypedDict):
     floors_passed: bool
 
 class ExamplesRowKeptRejected(TypedDict):
+    corrected: NotRequired[int]
     labels: int
     tokens: int
 
@@ -218,6 +219,7 @@ ExamplesRowSide = Literal['train', 'validation']
 
 @final
 class ExamplesRowKept(TypedDict):
+    corrected: NotRequired[int]
     cut: int
     labels: int
     rejected: NotRequired[ExamplesRowKeptRejected]
@@ -342,14 +344,42 @@ class LockData(TypedDict):
     training: Digest
     cases: Digest
 
+class LockTrainObjectiveDdpo(TypedDict):
+    kind: Literal['ddpo']
+    beta: str
+    gamma: str
+    match_tokens: int
+    reference: Literal['start', 'base']
+
 class LockTrainObjectiveDpo(TypedDict):
     kind: Literal['dpo']
     beta: str
     label_smoothing: str
     reference: Literal['start', 'base']
 
+class LockTrainObjectiveIpo(TypedDict):
+    kind: Literal['ipo']
+    beta: str
+    reference: Literal['start', 'base']
+
+class LockTrainObjectiveKto(TypedDict):
+    kind: Literal['kto']
+    beta: str
+    desirable_weight: str
+    undesirable_weight: str
+    reference: Literal['start', 'base']
+
+class LockTrainObjectiveOrpo(TypedDict):
+    kind: Literal['orpo']
+    odds_weight: str
+
 class LockTrainObjectiveSft(TypedDict):
     kind: Literal['sft']
+
+class LockTrainObjectiveSimpo(TypedDict):
+    kind: Literal['simpo']
+    beta: str
+    gamma: str
 
 class LockTrainMethodBottleneck(TypedDict):
     kind: Literal['bottleneck']
@@ -400,7 +430,7 @@ class ReceiptVlmTrainQuantisation(TypedDict):
     target_expression: str
 
 class LockTrain(TypedDict):
-    objective: LockTrainObjectiveDpo | LockTrainObjectiveSft
+    objective: LockTrainObjectiveDdpo | LockTrainObjectiveDpo | LockTrainObjectiveIpo | LockTrainObjectiveKto | LockTrainObjectiveOrpo | LockTrainObjectiveSft | LockTrainObjectiveSimpo
     method: LockTrainMethodBottleneck | LockTrainMethodIa3 | LockTrainMethodLora | LockTrainMethodPrefix
     freeze: LockTrainFreeze
     projector: Literal['full', 'lora', 'frozen', None]
@@ -747,11 +777,44 @@ class ReceiptVlmTrainObjectiveDpoLastSegment(TypedDict):
     pairs: int
     preferred: int
 
+class ReceiptVlmTrainObjectiveDdpo(TypedDict):
+    kind: Literal['ddpo']
+    beta: str
+    gamma: str
+    match_tokens: int
+    reference: Literal['start', 'base']
+    last_segment: ReceiptVlmTrainObjectiveDpoLastSegment
+
 class ReceiptVlmTrainObjectiveDpo(TypedDict):
     kind: Literal['dpo']
     beta: str
     label_smoothing: str
     reference: Literal['start', 'base']
+    last_segment: ReceiptVlmTrainObjectiveDpoLastSegment
+
+class ReceiptVlmTrainObjectiveIpo(TypedDict):
+    kind: Literal['ipo']
+    beta: str
+    reference: Literal['start', 'base']
+    last_segment: ReceiptVlmTrainObjectiveDpoLastSegment
+
+class ReceiptVlmTrainObjectiveKto(TypedDict):
+    kind: Literal['kto']
+    beta: str
+    desirable_weight: str
+    undesirable_weight: str
+    reference: Literal['start', 'base']
+    last_segment: ReceiptVlmTrainObjectiveDpoLastSegment
+
+class ReceiptVlmTrainObjectiveOrpo(TypedDict):
+    kind: Literal['orpo']
+    odds_weight: str
+    last_segment: ReceiptVlmTrainObjectiveDpoLastSegment
+
+class ReceiptVlmTrainObjectiveSimpo(TypedDict):
+    kind: Literal['simpo']
+    beta: str
+    gamma: str
     last_segment: ReceiptVlmTrainObjectiveDpoLastSegment
 
 class ReceiptVlmTrainOptimizer(TypedDict):
@@ -777,7 +840,7 @@ class ReceiptVlmTrain(TypedDict):
     max_seq_length: int
     method: ReceiptVlmTrainMethodBottleneck | ReceiptVlmTrainMethodIa3 | ReceiptVlmTrainMethodLora | ReceiptVlmTrainMethodPrefix
     model_id: str
-    objective: ReceiptVlmTrainObjectiveDpo | LockTrainObjectiveSft
+    objective: ReceiptVlmTrainObjectiveDdpo | ReceiptVlmTrainObjectiveDpo | ReceiptVlmTrainObjectiveIpo | ReceiptVlmTrainObjectiveKto | ReceiptVlmTrainObjectiveOrpo | LockTrainObjectiveSft | ReceiptVlmTrainObjectiveSimpo
     optimizer: ReceiptVlmTrainOptimizer
     papers: list[str]
     precision: str
@@ -880,14 +943,30 @@ class SweepPoint(TypedDict):
     state: str
 
 @final
-class TraceRowStepFacts(TypedDict):
+class TraceRowStepFactsDpo(TypedDict):
     chosen_reward: str
     margin: str
     preferred: int
     rejected_reward: str
 
+@final
+class TraceRowStepFactsKto(TypedDict):
+    chosen_reward: str
+    margin: str
+    preferred: int
+    rejected_reward: str
+    reference_point: str
+
+@final
+class TraceRowStepFactsOrpo(TypedDict):
+    chosen_reward: str
+    margin: str
+    preferred: int
+    rejected_reward: str
+    supervised_loss: str
+
 class TraceRowStep(TypedDict):
-    facts: NotRequired[TraceRowStepFacts]
+    facts: NotRequired[TraceRowStepFactsDpo | TraceRowStepFactsDpo | TraceRowStepFactsDpo | TraceRowStepFactsKto | TraceRowStepFactsOrpo | TraceRowStepFactsDpo]
     grad_norm: str
     kind: Literal['step']
     label_tokens: int
@@ -904,7 +983,7 @@ class TraceRowCheckpoint(TypedDict):
     step: int
 
 class TraceRowValidation(TypedDict):
-    facts: NotRequired[TraceRowStepFacts]
+    facts: NotRequired[TraceRowStepFactsDpo | TraceRowStepFactsDpo | TraceRowStepFactsDpo | TraceRowStepFactsKto | TraceRowStepFactsOrpo | TraceRowStepFactsDpo]
     kind: Literal['validation']
     label_tokens: int
     loss: str

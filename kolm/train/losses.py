@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from kolm.encode.batches import Batch, collate
 from kolm.encode.examples import Example, Learnable, Pair
+from kolm.encode.pairs import with_unrelated
 from kolm.encode.pictures import Pictures
 from kolm.models.base import LoadedBase
 from kolm.models.likelihood import cross_entropy, log_probabilities
@@ -42,7 +43,10 @@ class Loss(Protocol):
     def size(self, examples: Sequence[Learnable]) -> int:
         """By what the sum over a window is divided, of its examples."""
 
-    def __call__(self, examples: Sequence[Learnable]) -> Summed:
+    def point(self, window: Sequence[Sequence[Learnable]]) -> float:
+        """What the formula reads of a window's batches together, before any of them; mostly 0."""
+
+    def __call__(self, examples: Sequence[Learnable], point: float) -> Summed:
         """The sum over the examples of one batch."""
 
 
@@ -69,7 +73,11 @@ class TokenLoss:
         """The labels of the examples."""
         return sum(example.label_tokens for example in examples)
 
-    def __call__(self, examples: Sequence[Learnable]) -> Summed:
+    def point(self, window: Sequence[Sequence[Learnable]]) -> float:
+        """Nothing."""
+        return 0.0
+
+    def __call__(self, examples: Sequence[Learnable], point: float) -> Summed:
         """The sum over the labels of one batch."""
         batch = _collate(self._base, [one for one in examples if isinstance(one, Example)])
         loss = cross_entropy(self._base, batch, _shown(self._pictures, batch))
@@ -88,11 +96,30 @@ class PairLoss:
         """The pairs."""
         return len(examples)
 
-    def __call__(self, examples: Sequence[Learnable]) -> Summed:
+    def point(self, window: Sequence[Sequence[Learnable]]) -> float:
+        """The mean log-ratio of unrelated answers, where the formula reads it."""
+        import torch
+
+        if not self._objective.UNRELATED:
+            return 0.0
+        total = count = 0.0
+        with torch.no_grad():
+            for batch in window:
+                pairs = _pairs(batch)
+                found = self._likelihoods(_unrelated(pairs))[0]
+                known = found.new_tensor([pair.reference[2] for pair in pairs])
+                total += float((found - known).double().sum())
+                count += len(pairs)
+        return total / count
+
+    def __call__(self, examples: Sequence[Learnable], point: float) -> Summed:
         """The sum over the pairs of one batch."""
         pairs = _pairs(examples)
-        policy, real_tokens = self._likelihoods(pairs)
-        terms = self._objective.terms(policy, self._reference(pairs, policy.chosen))
+        answers, real_tokens = self._likelihoods(_both(pairs))
+        policy = Sides(*answers.chunk(2))
+        known = [pair.reference or (0.0, 0.0) for pair in pairs]
+        reference = Sides(*(answers.new_tensor([own[side] for own in known]) for side in (0, 1)))
+        terms = self._objective.terms(policy, reference, point)
         rewards = terms.rewards
         means = {
             "chosen_reward": rewards.chosen,
@@ -104,36 +131,49 @@ class PairLoss:
         facts = {name: float(each.detach().double().sum()) for name, each in means.items()}
         return Summed(terms.losses.sum(), real_tokens, facts)
 
-    def likelihoods(self, examples: Sequence[Learnable]) -> Sides:
-        """Of each pair the log-probabilities of both answers, (pairs,) each, in float32."""
-        return self._likelihoods(_pairs(examples))[0]
+    def prepared(self, examples: Sequence[Learnable]) -> list[Pair]:
+        """The pairs of a side with all that the formula reads of them but the reference."""
+        pairs = _pairs(examples)
+        return with_unrelated(pairs) if self._objective.UNRELATED else pairs
 
-    def _likelihoods(self, pairs: Sequence[Pair]) -> tuple[Sides, int]:
+    def likelihoods(self, examples: Sequence[Learnable]) -> list[torch.Tensor]:
+        """The log-probabilities of chosen, rejected and, where they are read, unrelated answers.
+
+        Each has one number a pair, in float32.
+        """
+        pairs = _pairs(examples)
+        found = [*self._likelihoods(_both(pairs))[0].chunk(2)]
+        if self._objective.UNRELATED:
+            found.append(self._likelihoods(_unrelated(pairs))[0])
+        return found
+
+    def _likelihoods(self, examples: Sequence[Example]) -> tuple[torch.Tensor, int]:
         import torch
 
-        chosen, rejected = [one.chosen for one in pairs], [one.rejected for one in pairs]
-        batch = _collate(self._base, [*chosen, *rejected])
+        batch = _collate(self._base, examples)
         each = log_probabilities(self._base, batch, _shown(self._pictures, batch))
         # Summed answer by answer: an addition by index has no fixed order on every device.
-        answers = torch.stack(
-            [self._answer(own) for own in torch.split(each, list(batch.label_counts))]
-        )
-        count = len(pairs)
-        return Sides(answers[:count], answers[count:]), batch.real_tokens
+        labels = torch.split(each, list(batch.label_counts))
+        answers = [self._answer(*own) for own in zip(examples, labels, strict=True)]
+        return torch.stack(answers), batch.real_tokens
 
-    def _answer(self, labels: torch.Tensor) -> torch.Tensor:
-        weights = self._objective.weight(labels.new_zeros(labels.shape))
+    def _answer(self, example: Example, labels: torch.Tensor) -> torch.Tensor:
+        corrected = labels.new_tensor(example.corrected or (False,) * len(labels))
+        weights = self._objective.weight(corrected)
         total: torch.Tensor = (weights * labels).sum()
         return total / weights.sum() if self._objective.MEAN else total
-
-    def _reference(self, pairs: Sequence[Pair], like: torch.Tensor) -> Sides:
-        known = [(0.0, 0.0) if one.reference is None else one.reference for one in pairs]
-        chosen, rejected = zip(*known, strict=True)
-        return Sides(like.new_tensor(chosen), like.new_tensor(rejected))
 
 
 def _pairs(examples: Sequence[Learnable]) -> list[Pair]:
     return [one for one in examples if isinstance(one, Pair)]
+
+
+def _both(pairs: Sequence[Pair]) -> list[Example]:
+    return [*(pair.chosen for pair in pairs), *(pair.rejected for pair in pairs)]
+
+
+def _unrelated(pairs: Sequence[Pair]) -> list[Example]:
+    return [pair.unrelated for pair in pairs if pair.unrelated is not None]
 
 
 def _collate(base: LoadedBase, examples: Sequence[Example]) -> Batch:

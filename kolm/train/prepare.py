@@ -17,7 +17,7 @@ from kolm.capture.store import CaptureStore
 from kolm.counting import counted
 from kolm.digest import Digest
 from kolm.encode.encoder import Encoder
-from kolm.encode.examples import Dropped, Learnable, Pair
+from kolm.encode.examples import Dropped, Example, Learnable, Pair
 from kolm.errors import Refused
 from kolm.events import Reporter
 from kolm.format.examples import dropped_row, kept_row
@@ -26,7 +26,13 @@ from kolm.format.seeds import training_root
 from kolm.run import folder as files
 
 if TYPE_CHECKING:
-    from kolm.records.documents import Capture, ExamplesRow, ExamplesRowSide, Lock
+    from kolm.records.documents import (
+        Capture,
+        ExamplesRow,
+        ExamplesRowKeptRejected,
+        ExamplesRowSide,
+        Lock,
+    )
 
 
 # Encoding reports this often, so that a person sees it move.
@@ -142,14 +148,21 @@ def example_row(split: ExamplesRowSide, encoded: Learnable | Dropped) -> Example
     if isinstance(encoded, Dropped):
         return dropped_row(split, encoded.reason.value)
     if isinstance(encoded, Pair):
-        other = encoded.rejected
         return kept_row(
             split,
             tokens=encoded.chosen.tokens,
             labels=encoded.chosen.label_tokens,
             cut=encoded.cut_tokens,
-            rejected={"labels": other.label_tokens, "tokens": other.tokens},
+            rejected=_rejected(encoded.rejected),
+            corrected=sum(encoded.chosen.corrected) if encoded.chosen.corrected else None,
         )
     return kept_row(
         split, tokens=encoded.tokens, labels=encoded.label_tokens, cut=encoded.cut_tokens
     )
+
+
+def _rejected(example: Example) -> ExamplesRowKeptRejected:
+    row: ExamplesRowKeptRejected = {"labels": example.label_tokens, "tokens": example.tokens}
+    if example.corrected:
+        row["corrected"] = sum(example.corrected)
+    return row

@@ -29,18 +29,17 @@ def with_reference(
 
     if not examples:
         return ()
-    known: dict[int, Pair] = {}
+    prepared, known = loss.prepared(examples), dict[int, Pair]()
     # Like lengths together, so that little is padded; the order is that of no epoch.
-    order = sorted(range(len(examples)), key=lambda number: (examples[number].tokens, number))
-    reporter.started("reference", len(examples), "pairs")
+    order = sorted(range(len(prepared)), key=lambda number: (prepared[number].tokens, number))
+    reporter.started("reference", len(order), "pairs")
     with torch.no_grad():
         for start in range(0, len(order), batch_size):
             numbers = order[start : start + batch_size]
-            pairs = [pair for pair in (examples[n] for n in numbers) if isinstance(pair, Pair)]
-            sides = loss.likelihoods(pairs)
-            both = zip(sides.chosen.tolist(), sides.rejected.tolist(), strict=True)
-            for number, pair, found in zip(numbers, pairs, both, strict=True):
+            pairs = [prepared[number] for number in numbers]
+            answers = zip(*(each.tolist() for each in loss.likelihoods(pairs)), strict=True)
+            for number, pair, found in zip(numbers, pairs, answers, strict=True):
                 known[number] = replace(pair, reference=found)
             reporter.advanced("reference", len(known))
     reporter.finished("reference")
-    return tuple(known[number] for number in range(len(examples)))
+    return tuple(known[number] for number in range(len(order)))

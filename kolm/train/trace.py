@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, TypedDict, cast
+from typing import TYPE_CHECKING, Any, TypedDict
 
 from kolm import canonical, digest, paths
 from kolm.digest import Digest
@@ -11,13 +11,13 @@ from kolm.errors import Refused
 from kolm.train.trainer import Facts, StepFacts, Validation
 
 if TYPE_CHECKING:
-    from kolm.records.documents import TraceRow, TraceRowStepFacts
+    from kolm.records.documents import TraceRow
 
 
 class _Told(TypedDict, total=False):
     """The part of a row that only some objectives have."""
 
-    facts: TraceRowStepFacts
+    facts: Any
 
 
 class Trace:
@@ -114,7 +114,7 @@ def _told(facts: Facts) -> _Told:
         name: int(value) if name == "preferred" else canonical.decimal(value)
         for name, value in facts.items()
     }
-    return {"facts": cast("TraceRowStepFacts", stated)}
+    return {"facts": stated}
 
 
 def _complete_rows(path: Path) -> list[TraceRow]:

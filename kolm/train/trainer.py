@@ -113,8 +113,9 @@ class Trainer:
         window = [example for batch in batches for example in batch]
         size, real_tokens, total = self._loss.size(window), 0, 0.0
         sums: Counter[str] = Counter()
+        point = self._loss.point(batches)
         for batch in batches:
-            found = self._loss(batch)
+            found = self._loss(batch, point)
             torch.autograd.backward(found.loss / size)
             total += float(found.loss.detach())
             real_tokens += found.real_tokens
@@ -151,10 +152,12 @@ class Trainer:
         total, sums = 0.0, Counter[str]()
         size = self.plan.schedule.batch_size
         ordered = sorted(examples, key=lambda example: (example.tokens, example.position))
+        batches = [ordered[start : start + size] for start in range(0, len(ordered), size)]
         self.attached.set_dropout(on=False)
         with torch.no_grad():
-            for start in range(0, len(ordered), size):
-                found = self._loss(ordered[start : start + size])
+            point = self._loss.point(batches)
+            for batch in batches:
+                found = self._loss(batch, point)
                 total += float(found.loss)
                 sums.update(found.facts)
         self.attached.set_dropout(on=True)

@@ -204,14 +204,16 @@ def test_pairs_that_are_told_apart_while_none_is_preferred_are_refused(paired: W
     refused(paired, change_facts(paired.parts, 2, preferred=0), "S12", "preferred")
 
 
-def test_a_loss_below_what_the_margin_allows_is_refused(paired: World) -> None:
-    forged = paired.parts.copy()
-    objective = objective_of(forged.lock["train"]["objective"])
-    row = steps_of(forged)[0]
-    row["loss"] = "0"
-    if "bounded" in type(objective).__doc__.split():
-        pytest.skip("a loss of 0 is possible at any margin")
-    refused(paired, forged, "S12", "below")
+def test_a_loss_that_no_pairs_of_this_margin_have_is_refused(paired: World) -> None:
+    """Below what a convex formula gives at the mean margin, or outside the bounds of another."""
+    told = []
+    for loss in ("0", "99"):
+        forged = paired.parts.copy()
+        steps_of(forged)[0]["loss"] = loss
+        found = paired.audit(forged)["V08"]
+        told += [str(found.findings)] if found.verdict is Verdict.FAILED else []
+    assert told
+    assert all("S12" in one and "no pairs" in one for one in told)
 
 
 def test_rewards_before_anything_was_learned_are_refused(paired: World) -> None:

@@ -50,6 +50,9 @@ class Numbers:
     def exp(self) -> Numbers:
         return Numbers(*map(math.exp, self.values))
 
+    def expm1(self) -> Numbers:
+        return Numbers(*map(math.expm1, self.values))
+
     def log(self) -> Numbers:
         return Numbers(*map(math.log, self.values))
 

@@ -229,11 +229,12 @@ def _parameter(module: str, name: str, shape: tuple[int, ...]) -> Row:
 
 def make_examples(rows: list[Row], lock: Row) -> list[Row]:
     """The rows of examples.jsonl: every capture can be used, and lengths differ."""
-    paired = objective_of(lock["train"]["objective"]).PAIRED
+    objective = objective_of(lock["train"]["objective"])
+    marks = {} if objective.match_tokens is None else {"corrected": 1}
 
-    def other(position: int) -> Row | None:
+    def other(position: int) -> Row:
         labels = 2 + position % 2
-        return {"labels": labels, "tokens": 18 + position % 5 - position % 3 + labels}
+        return {"labels": labels, "tokens": 18 + position % 5 - position % 3 + labels, **marks}
 
     return [
         examples.kept_row(
@@ -241,7 +242,8 @@ def make_examples(rows: list[Row], lock: Row) -> list[Row]:
             tokens=20 + position % 5,
             labels=2 + position % 3,
             cut=0,
-            rejected=other(position) if paired else None,
+            rejected=other(position) if objective.PAIRED else None,
+            **marks,
         )
         for side in examples.SIDES
         for position, _ in enumerate(row for row in rows if row["split"] == side)

@@ -1,0 +1,68 @@
+"""Simple preference optimisation (arXiv:2405.14734): the mean log-probability is the reward.
+
+Equation 6, without any reference:
+
+    L = −log σ(β/|y_w|·log π(y_w|x) − β/|y_l|·log π(y_l|x) − γ)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
+
+from kolm.objectives import preference
+from kolm.objectives.objective import Sides, Step, Terms
+from kolm.objectives.preference import softplus
+
+if TYPE_CHECKING:
+    from kolm.records.documents import TraceRowStep
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Simpo:
+    """`beta` is β, `gamma` is γ, the margin that rewards shall have at least."""
+
+    PAIRED: ClassVar[bool] = True
+    MEAN: ClassVar[bool] = True
+    UNRELATED: ClassVar[bool] = False
+    FACTS: ClassVar[tuple[str, ...]] = preference.FACTS
+    LEARNING_RATE: ClassVar[str] = "0.000005"
+    SOURCE: ClassVar[str] = "as DPO's with LoRA; the paper trains all weights with 3e-7 to 1e-6"
+
+    kind: Literal["simpo"] = "simpo"
+    beta: str
+    gamma: str
+
+    @property
+    def reference(self) -> None:
+        """None."""
+
+    @property
+    def match_tokens(self) -> None:
+        """None: every token counts the same."""
+
+    def weight(self, corrected: Any) -> Any:
+        """Every token counts once."""
+        return corrected * 0 + 1
+
+    def terms(self, policy: Sides, reference: Sides, point: float = 0.0) -> Terms:
+        """Equation 6; a reward is β times the mean log-probability."""
+        beta = float(self.beta)
+        rewards = Sides(beta * policy.chosen, beta * policy.rejected)
+        return Terms(losses=self._loss(rewards.chosen - rewards.rejected), rewards=rewards)
+
+    def wrong_facts(self, facts: Mapping[str, Any], step: Step) -> Iterator[str]:
+        """The loss is a convex function of the margin; a log-probability is not above 0."""
+        yield from preference.wrong_rewards(facts, step.pairs)
+        yield from preference.wrong_loss(facts, step.loss, self._loss)
+        for name in ("chosen_reward", "rejected_reward"):
+            if preference.number(facts[name]) > 0:
+                yield f"{name} is {facts[name]}, and a log-probability is not above 0"
+
+    def receipt(self, last: Sequence[TraceRowStep]) -> dict[str, object]:
+        """The settings, and how the last segment's pairs were told apart."""
+        return preference.receipt(self, last)
+
+    def _loss(self, margin: Any) -> Any:
+        return softplus(float(self.gamma) - margin)
