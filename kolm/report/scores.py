@@ -64,6 +64,8 @@ def scores(facts: Facts) -> Element:
             f"{paired['base_only']} (p = {paired['p']}, {paired['method']}). An answer counted as "
             f"covered in {found['covered']} of {found['cases']} cases.",
         ),
+        _clustered(facts),
+        _figures(facts),
         _floors(facts),
         id_="scores",
     )
@@ -162,6 +164,37 @@ def confusion(facts: Facts) -> Element | None:
             class_="confusion",
         ),
         id_="confusion",
+    )
+
+
+def _clustered(facts: Facts) -> Element | None:
+    """The interval that takes the cases of one picture for one another's like."""
+    found = facts.evaluation["clustered"]
+    if found["largest"] < 2:
+        return None
+    own = found["adapter"]
+    return element(
+        "p",
+        f"Up to {counted(found['largest'], 'case')} share a picture. An interval that counts "
+        f"{counted(found['clusters'], 'group')} of pictures: {percent(own['low'])} to "
+        f"{percent(own['high'])}.",
+    )
+
+
+def _figures(facts: Facts) -> Element | None:
+    """What the metric says of all cases together, such as precision and recall."""
+    found = facts.evaluation["figures"]
+    if not found:
+        return None
+    return table(
+        ("Of all cases together", "Adapter", "Base", "Without the picture"),
+        (
+            (
+                figure["name"].replace("_", " "),
+                *(figure[run] or "–" for run in ("adapter", "base", "blind")),  # type: ignore[literal-required]
+            )
+            for figure in found
+        ),
     )
 
 
