@@ -191,7 +191,7 @@ def _figures(facts: Facts) -> Element | None:
         (
             (
                 figure["name"].replace("_", " "),
-                *(figure[run] or "–" for run in ("adapter", "base", "blind")),  # type: ignore[literal-required]
+                *(figure[run] or "–" for run in ("adapter", "base", "blind")),
             )
             for figure in found
         ),
