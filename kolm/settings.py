@@ -42,6 +42,12 @@ VARIABLES = (
         "0 keeps none",
         default=str(20 * 1024**3),
     ),
+    Variable(
+        name="KOLM_TRACK",
+        purpose="where the course of a training goes beside metrics.jsonl in its run folder: "
+        "tensorboard, wandb (offline), or both with a comma between",
+        default="unset",
+    ),
     Variable(name="NO_COLOR", purpose="any value switches colours off", default="unset"),
 )
 
@@ -96,6 +102,12 @@ def features_bytes() -> int:
             found=value[:80],
         )
     return int(value)
+
+
+def track() -> tuple[str, ...]:
+    """The trackers that KOLM_TRACK names."""
+    names = (text("KOLM_TRACK") or "").split(",")
+    return tuple(dict.fromkeys(name.strip() for name in names if name.strip()))
 
 
 def home() -> Path | None:

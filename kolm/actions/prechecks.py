@@ -23,6 +23,7 @@ from kolm.errors import Denied, KolmError, Refused, missing_extra
 from kolm.methods.projector import linear_layers, no_layers
 from kolm.models import folder as folders
 from kolm.models.resolve import read_config
+from kolm.train import trackers
 from kolm.verify.policy import BUILT_IN
 
 if TYPE_CHECKING:
@@ -301,6 +302,12 @@ def _settings(ahead: Ahead) -> Iterator[Found]:
             )
 
 
+def _tracking(ahead: Ahead) -> Iterator[Found]:
+    """What KOLM_TRACK names is here."""
+    trackers.demand(settings.track())
+    yield from ()
+
+
 def _audit(ahead: Ahead) -> Iterator[Found]:
     """What the built-in policy of `kolm verify` will not take, however good the answers are."""
     cases = ahead.prepared.snapshot.header["splits"]["eval"]["captures"]
@@ -339,6 +346,7 @@ PRECHECKS: tuple[tuple[str, Callable[[Ahead], Iterator[Found]]], ...] = (
     ("train side", learning.pairs),
     ("eval side", _prompts),
     ("settings", _settings),
+    ("tracking", _tracking),
     ("audit", _audit),
     ("target", _target),
     ("disk", _disk),

@@ -114,6 +114,7 @@ def _trained(
         continued=_earlier(prepared, holding),
         features=paths.cache_folder() / FEATURES,
         features_bytes=settings.features_bytes(),
+        track=settings.track(),
     )
     inputs = prepared.snapshot.files()
     _finish(TRAIN, trained, key, inputs, prepared, places, reporter, hold)

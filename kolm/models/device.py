@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import contextlib
 import re
-from collections.abc import Iterator, Sequence
+import resource
+import sys
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -155,6 +157,20 @@ def enough_memory() -> Iterator[None]:
             hint="train with a smaller batch_size and more accumulation, in bfloat16 or with "
             "quantisation; answer with a smaller evaluation.batch_size, or kolm run --spread",
         ) from error
+
+
+def memory_of(device: str) -> Callable[[], int]:
+    """What tells the most bytes that this process has held so far, of the device's own memory."""
+    if device == "cuda":
+        import torch
+
+        return torch.cuda.max_memory_allocated
+
+    def resident() -> int:
+        most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        return most if sys.platform == "darwin" else most * 1024
+
+    return resident
 
 
 def random_state(device: str) -> torch.Tensor:

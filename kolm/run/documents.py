@@ -25,6 +25,7 @@ class Inputs(TypedDict):
     features: str | None
     features_bytes: int
     devices: list[str]
+    track: list[str]
 
 
 class TrainMeasured(TypedDict):

@@ -40,6 +40,7 @@ class Places(NamedTuple):
         continued: folder of the training that this one goes on from.
         features: folder of kept vision features; none are kept without one.
         features_bytes: the most that they may take there.
+        track: trackers that a training's values go to beside its own log.
     """
 
     base: Path
@@ -50,6 +51,7 @@ class Places(NamedTuple):
     features_bytes: int = 0
     base_stamp: Digest | None = None
     devices: tuple[str, ...] = ()
+    track: tuple[str, ...] = ()
 
 
 def write_places(folder: Path, places: Places) -> None:
@@ -63,6 +65,7 @@ def write_places(folder: Path, places: Places) -> None:
         "features": _text(places.features),
         "features_bytes": places.features_bytes,
         "devices": list(places.devices),
+        "track": list(places.track),
     }
     write_document(folder, INPUTS, stated)
 
@@ -87,6 +90,7 @@ def read_places(folder: Path) -> Places:
         features=place(stated["features"]),
         features_bytes=stated["features_bytes"],
         devices=tuple(stated["devices"]),
+        track=tuple(stated["track"]),
     )
 
 

@@ -38,4 +38,5 @@ HOLD: Final = "lock"  # held while a process works in the folder
 FEATURES: Final = "features"  # of the cache, for all projects
 BASES: Final = "bases"  # of the cache: digests of weight files
 CHECKPOINTS: Final = "checkpoints"
+METRICS: Final = "metrics.jsonl"  # the course of a training, for people: never content
 ANSWERS: Final = "answers"  # finished runs of an evaluation that is not finished

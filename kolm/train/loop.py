@@ -21,6 +21,7 @@ from kolm.format.stopping import Patience
 from kolm.train.checkpoints import Checkpoint, CheckpointFolder
 from kolm.train.plan import TrainPlan
 from kolm.train.trace import Trace
+from kolm.train.trackers import Tracked
 from kolm.train.trainer import StepFacts, Trainer
 
 # A kill loses no more work than this, however long a segment takes.
@@ -44,6 +45,7 @@ def run(
     validation: Sequence[Learnable],
     reporter: Reporter,
     *,
+    tracked: Tracked | None = None,
     clock: Callable[[], float] = time.monotonic,
 ) -> Took:
     """Train until the plan's last step or until the validation loss no longer falls.
@@ -55,11 +57,14 @@ def run(
         checkpoints: of this run.
         validation: the validation split; read only when the plan stops early.
         reporter: hears step, loss, tokens a second and the seconds left.
+        tracked: takes what each step and each validation gave.
         clock: seconds; says when a state between two boundaries is due, and nothing else.
     """
     patience = plan.schedule.new_patience()
     done = resume(trainer, trace, checkpoints, patience)
-    meter = _Meter(plan.schedule.steps, reporter)
+    if tracked:
+        tracked.begin(done or 0)
+    meter = _Meter(plan.schedule.steps, reporter, tracked)
     due = clock() + INTERIM_SECONDS
     for happening, step in plan.schedule.happenings(patience, after=done):
         if happening is Happening.STEP:
@@ -72,6 +77,8 @@ def run(
         elif happening is Happening.VALIDATION:
             told = trace.validation(step, trainer.validate(validation))
             reporter.noted(f"step {step}: validation loss {told}")
+            if tracked:
+                tracked.log(step, validation_loss=float(told))
             if patience:
                 patience.tell(told)
         else:
@@ -124,7 +131,8 @@ def _state(trainer: Trainer, patience: Patience | None) -> Checkpoint:
 class _Meter:
     """Measures speed and tells it."""
 
-    def __init__(self, steps: int, reporter: Reporter) -> None:
+    def __init__(self, steps: int, reporter: Reporter, tracked: Tracked | None) -> None:
+        self._tracked = tracked
         self._steps = steps
         self._reporter = reporter
         self._began = self._last = time.perf_counter()
@@ -139,11 +147,21 @@ class _Meter:
         smooth = self._seconds_a_step or took
         self._seconds_a_step = _SPEED_MEMORY * smooth + (1 - _SPEED_MEMORY) * took
         self._tokens += facts.real_tokens
+        speed = facts.real_tokens / max(self._seconds_a_step, 1e-9)
+        if self._tracked:
+            self._tracked.log(
+                facts.step,
+                loss=facts.loss,
+                grad_norm=facts.grad_norm,
+                learning_rate=float(facts.learning_rate),
+                projector_learning_rate=float(facts.projector_learning_rate or 0),
+                tokens_per_second=speed,
+            )
         self._reporter.advanced(
             "train",
             facts.step,
             loss=facts.loss,
-            tokens_per_second=facts.real_tokens / max(self._seconds_a_step, 1e-9),
+            tokens_per_second=speed,
             seconds_left=(self._steps - facts.step) * self._seconds_a_step,
         )
 

@@ -6,6 +6,7 @@ train.json.
 
 from __future__ import annotations
 
+import contextlib
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import partial
@@ -24,6 +25,7 @@ from kolm.errors import Unreadable
 from kolm.events import Reporter
 from kolm.format import adapter_config, names
 from kolm.models.base import LoadedBase, load_base, quantised
+from kolm.models.device import memory_of
 from kolm.run import folder as files
 from kolm.run.names import CHECKPOINTS, FACTS
 from kolm.sign.predicates import instant
@@ -41,6 +43,7 @@ from kolm.train.prepare import (
 )
 from kolm.train.reference import with_reference
 from kolm.train.trace import Trace
+from kolm.train.trackers import Tracked
 from kolm.train.trainer import Trainer
 
 if TYPE_CHECKING:
@@ -200,9 +203,17 @@ def train_run(folder: Path, reporter: Reporter) -> None:
     continued = session.plan.continues
     before = None if continued is None else Digest(continued["chain"])
     trace = Trace(folder / names.TRACE, before)
-    took = run(
-        session.trainer, session.plan, trace, checkpoints, session.validation.examples, reporter
-    )
+    tracked = Tracked(folder, session.inputs.places.track, memory_of(session.plan.device))
+    with contextlib.closing(tracked):
+        took = run(
+            session.trainer,
+            session.plan,
+            trace,
+            checkpoints,
+            session.validation.examples,
+            reporter,
+            tracked=tracked,
+        )
     tensors = session.trainer.attached.tensors
     counts = session.trainer.gradients.counts()
     first, _ = checkpoints.load(0)
