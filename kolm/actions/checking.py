@@ -45,7 +45,9 @@ def check_spec(spec: SpecSource) -> list[CheckFinding]:
         sizes = sizes_of(base_name(wanted, project_of(spec, None)))
         examples, family = MANY_EXAMPLES, sizes.family.model_type
         advice = advice_on(wanted.train, sizes.base, family)
-        block = train_block(wanted.train, advice, examples=examples, family_name=family)
+        block = train_block(
+            wanted.train, advice, wanted.evaluation, examples=examples, family_name=family
+        )
         train = cast("LockTrain", block)
         found = [_sizes(sizes), ok("settings", _told(train, sizes))]
         found += list(learning.far_rates(train, sizes.base, family))

@@ -165,6 +165,7 @@ def _answer(
         train_block(
             train,
             advice_on(train, sizes.base, family.model_type),
+            spec.evaluation,
             examples=data.examples or MANY_EXAMPLES,
             family_name=family.model_type,
         ),

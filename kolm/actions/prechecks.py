@@ -199,11 +199,11 @@ def _examples(ahead: Ahead) -> Iterator[Found]:
     if "train" not in ahead.sides:
         return
     plan, train = read_plan(ahead.lock), ahead.sides["train"]
-    stops = ahead.lock["train"]["early_stopping"]
+    looks = ahead.lock["train"]["validation"]
     demand_examples(
         train=len(train.examples) + len(train.refused),  # refused ones are findings of their own
         dropped={reason: len(names) for reason, names in train.dropped.items()},
-        validation=len(ahead.sides["validation"].examples) if stops else None,
+        validation=len(ahead.sides["validation"].examples) if looks else None,
     )
     if train.examples:
         seen = summarise(plan, train.examples)

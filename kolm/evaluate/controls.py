@@ -10,8 +10,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from kolm.encode.answers import Shown
 from kolm.evaluate.partial import Answers, load_partial, save_partial
-from kolm.evaluate.pictures import RecordedPictures, Shown
+from kolm.evaluate.pictures import RecordedPictures
 from kolm.evaluate.plan import EvalBatch
 from kolm.evaluate.session import EvaluationSession
 from kolm.events import Reporter

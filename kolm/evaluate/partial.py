@@ -13,7 +13,7 @@ from typing import Any
 
 from kolm import canonical, digest, paths
 from kolm.digest import Digest
-from kolm.evaluate.predict import Answer
+from kolm.encode.answers import Answer
 from kolm.run.names import ANSWERS
 
 Answers = dict[str, Answer]

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Hashable, Iterable, Sequence
-from typing import TYPE_CHECKING, NamedTuple, Protocol
+from typing import TYPE_CHECKING, NamedTuple
 
 from kolm.encode.examples import ImageUse
 from kolm.encode.features import FeatureTable
@@ -32,16 +32,6 @@ def picture_sizes(captures: Iterable[Capture]) -> dict[str, Size]:
         for capture in captures
         for image in capture["images"]
     }
-
-
-class Shown(Protocol):
-    """What prompts show the model."""
-
-    def identity(self, use: ImageUse) -> Hashable:
-        """Equal for two uses exactly when they show the model the same picture."""
-
-    def gather(self, uses: Sequence[ImageUse]) -> Recording:
-        """The recordings of images, one after the other; at least one."""
 
 
 class KeptPictures(NamedTuple):

@@ -18,13 +18,13 @@ from kolm import canonical, digest, schema
 from kolm.adapters.config import put_on, read_config
 from kolm.capture.store import BLOBS
 from kolm.digest import Digest
+from kolm.encode.answers import Answer, Shown, answer_batch
 from kolm.encode.encoder import Encoder
 from kolm.encode.examples import Example
 from kolm.encode.pictures import PictureReader
 from kolm.errors import Refused, missing_extra
-from kolm.evaluate.pictures import RecordedPictures, Shown, Size, picture_sizes
+from kolm.evaluate.pictures import RecordedPictures, Size, picture_sizes
 from kolm.evaluate.plan import CaptureRow, Prompt, encode_prompts
-from kolm.evaluate.predict import Answer, answer_batch
 from kolm.format import names
 from kolm.methods.quantisation import quantisation_of
 from kolm.models.base import LoadedBase, load_base

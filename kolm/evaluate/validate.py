@@ -11,11 +11,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from kolm.digest import Digest
+from kolm.encode.answers import Shown
 from kolm.encode.kept_features import KeptFeatures
 from kolm.encode.pictures import PictureReader
 from kolm.encode.recording import record_tower
 from kolm.evaluate.controls import answer_run
-from kolm.evaluate.pictures import KeptPictures, Shown
+from kolm.evaluate.pictures import KeptPictures
 from kolm.evaluate.plan import EvalBatch, plan_batches
 from kolm.evaluate.session import EvaluationSession, open_session, read_sources
 from kolm.evaluate.worker import settle

@@ -55,7 +55,9 @@ def documents_follow(
     patience, before, place = schedule.new_patience(), None, ""
     for row in trace:
         if row["kind"] == "validation" and patience:
-            patience.tell(row["loss"])
+            told = schedule.decisive(row)
+            if told is not None:  # V08 says where it is missing
+                patience.tell(told)
         if row["kind"] != "checkpoint":
             continue
         place = document_name(row["step"])

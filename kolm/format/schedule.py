@@ -12,14 +12,14 @@ from collections.abc import Iterator
 from decimal import Decimal
 from enum import Enum
 from functools import lru_cache
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Final, Literal, NamedTuple
 
 from kolm import canonical
 from kolm.digest import Digest
 from kolm.format.stopping import Patience
 
 if TYPE_CHECKING:
-    from kolm.records.documents import Lock
+    from kolm.records.documents import Lock, TraceRowValidation
 
 
 RATE_PLACES: Final = 15  # eleven digits of a rate of 1e-4
@@ -50,8 +50,10 @@ class Schedule(NamedTuple):
             is none.
         shape: what the rate does after the warm-up: cosine, linear or constant.
         warmup_steps: steps in which the rate rises to its peak.
-        patience: validations without a lower loss that end the run, or None.
+        patience: validations without a better value that end the run, or None.
+        stops_on: what has to get better, where the run stops early: loss or metric.
         validate_every: steps between two validations, or None.
+        answered: captures of the validation side that are answered at each, or None.
         order_seed: the seed of the data order.
         earlier_chain: of the training that this one goes on from, or None.
     """
@@ -66,7 +68,9 @@ class Schedule(NamedTuple):
     shape: str
     warmup_steps: int
     patience: int | None
+    stops_on: Literal["loss", "metric"] | None
     validate_every: int | None
+    answered: int | None
     order_seed: Digest
     earlier_chain: Digest | None
 
@@ -87,7 +91,15 @@ class Schedule(NamedTuple):
 
     def new_patience(self) -> Patience | None:
         """Early stopping at the start of a run; None where it is off."""
-        return Patience(self.patience) if self.patience else None
+        if not self.patience:
+            return None
+        return Patience(self.patience, rising=self.stops_on == "metric")
+
+    def decisive(self, row: TraceRowValidation) -> str | None:
+        """What early stopping is told of a validation; None where the row does not have it."""
+        if self.stops_on == "metric":
+            return row["answers"]["score"] if "answers" in row else None
+        return row["loss"]
 
     def happenings(
         self, patience: Patience | None, *, after: int | None = None
@@ -107,9 +119,9 @@ class Schedule(NamedTuple):
         while step < self.steps and not stopped:
             step += 1
             yield Happening.STEP, step
-            if patience and self.validate_every and step % self.validate_every == 0:
+            if self.validate_every and step % self.validate_every == 0:
                 yield Happening.VALIDATION, step
-                stopped = patience.exhausted
+                stopped = patience is not None and patience.exhausted
             if step in boundaries or stopped:
                 yield Happening.CHECKPOINT, step
 
@@ -122,7 +134,8 @@ class Schedule(NamedTuple):
 def read_schedule(lock: Lock) -> Schedule:
     """The schedule of a lock that fits its schema."""
     train = lock["train"]
-    freeze, stopping = train["freeze"], train["early_stopping"]
+    freeze, stopping, validation = train["freeze"], train["early_stopping"], train["validation"]
+    answers = validation["answers"] if validation else None
     after, continued = freeze["projector_after_steps"], train["continues"]
     learning = train["steps"] if after is None else min(after, train["steps"])
     return Schedule(
@@ -138,7 +151,9 @@ def read_schedule(lock: Lock) -> Schedule:
         shape=train["schedule"],
         warmup_steps=train["warmup_steps"],
         patience=stopping["patience"] if stopping else None,
-        validate_every=stopping["every_steps"] if stopping else None,
+        stops_on=stopping["on"] if stopping else None,
+        validate_every=validation["every_steps"] if validation else None,
+        answered=answers["cases"] if answers else None,
         order_seed=Digest(lock["seeds"]["order"]),
         earlier_chain=Digest(continued["chain"]) if continued else None,
     )

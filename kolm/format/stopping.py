@@ -1,4 +1,4 @@
-"""Format: early stopping on the validation loss. Pure: numbers in, a decision out."""
+"""Format: early stopping on the validation side. Pure: numbers in, a decision out."""
 
 from __future__ import annotations
 
@@ -12,24 +12,26 @@ if TYPE_CHECKING:
 
 
 class Patience:
-    """Stops a run when the validation loss has not fallen for a number of looks.
+    """Stops a run when what it is told has not got better for a number of looks.
 
-    It compares the losses as the trace states them, so a reader of the trace comes to the same
-    decision.
+    It compares losses or scores as the trace states them, so a reader of the trace comes to the
+    same decision.
 
     Args:
-        looks: validations in a row without a new lowest loss that end the run.
+        looks: validations in a row without a new best value that end the run.
+        rising: more is better, as with a score; else less is, as with a loss.
     """
 
-    def __init__(self, looks: int) -> None:
+    def __init__(self, looks: int, *, rising: bool = False) -> None:
         self._looks = looks
+        self._rising = rising
         self._best: Decimal | None = None
         self._since = 0
 
-    def tell(self, loss: str) -> bool:
-        """Take a validation loss; True when the run should stop."""
-        value = canonical.parse_decimal(loss, where="validation loss")
-        if self._best is None or value < self._best:
+    def tell(self, told: str) -> bool:
+        """Take the value of a look; True when the run should stop."""
+        value = canonical.parse_decimal(told, where="validation")
+        if self._best is None or (value > self._best if self._rising else value < self._best):
             self._best, self._since = value, 0
         else:
             self._since += 1

@@ -61,7 +61,7 @@ def trace_follows(
         training["continues"] is not None,
     )
     train, validation = usable(examples)
-    if not train.tokens or (schedule.patience and not validation.tokens):
+    if not train.tokens or (schedule.validate_every and not validation.tokens):
         side = "validation" if train.tokens else "train"
         yield _refused(TRACE, f"no capture of the {side} side can be used, so nothing was run")
         return
@@ -87,8 +87,10 @@ def trace_follows(
             labels = sum(validation.labels)
             yield from _same(f"{place}#/label_tokens", "S9", labels, row["label_tokens"])
             yield from _facts_follow(row, learning, len(validation.labels), place)
-            if patience:
-                patience.tell(row["loss"])
+            yield from _answers_follow(row, schedule, len(validation.tokens), place)
+            told = schedule.decisive(row)
+            if patience and told is not None:
+                patience.tell(told)
         else:
             state = digest.parse(row["state"], where=place)
             link = state if link is None else digest.chain(link, state)
@@ -97,6 +99,15 @@ def trace_follows(
     due = next(expected, None)
     if due is not None:
         yield _refused(TRACE, "the trace ends before the run does (S6)", _told(due), "the end")
+
+
+def _answers_follow(
+    row: TraceRowValidation, schedule: Schedule, usable_captures: int, place: str
+) -> Iterator[Refused]:
+    """A validation states answers where the lock asks for them, and to as many captures."""
+    due = None if schedule.answered is None else min(schedule.answered, usable_captures)
+    stated = row["answers"]["cases"] if "answers" in row else None
+    yield from _same(f"{place}#/answers", "S9", due, stated)
 
 
 def _told(due: tuple[Happening, int] | None) -> str:

@@ -415,9 +415,18 @@ class LockTrainFreeze(TypedDict):
     vision: bool | None
     projector_after_steps: int | None
 
+class LockTrainValidationAnswers(TypedDict):
+    cases: int
+    max_new_tokens: int
+    metric: MetricAnls | MetricChoice | MetricCiderD | MetricContains | MetricExact | MetricIou | MetricJsonF1 | MetricPope | MetricRegex | MetricRelaxed | MetricRougeL | MetricVqa
+
+class LockTrainValidation(TypedDict):
+    every_steps: int
+    answers: LockTrainValidationAnswers | None
+
 class LockTrainEarlyStopping(TypedDict):
     patience: int
-    every_steps: int
+    on: Literal['loss', 'metric']
 
 class LockTrainContinues(TypedDict):
     state: Digest
@@ -448,6 +457,7 @@ class LockTrain(TypedDict):
     max_images: int
     shrink_images: bool
     segments: int
+    validation: LockTrainValidation | None
     early_stopping: LockTrainEarlyStopping | None
     continues: LockTrainContinues | None
     precision: Literal['float32', 'bfloat16']
@@ -982,8 +992,13 @@ class TraceRowCheckpoint(TypedDict):
     state: Digest
     step: int
 
+class TraceRowValidationAnswers(TypedDict):
+    cases: int
+    score: str
+
 class TraceRowValidation(TypedDict):
     facts: NotRequired[TraceRowStepFactsDpo | TraceRowStepFactsDpo | TraceRowStepFactsDpo | TraceRowStepFactsKto | TraceRowStepFactsOrpo | TraceRowStepFactsDpo]
+    answers: NotRequired[TraceRowValidationAnswers]
     kind: Literal['validation']
     label_tokens: int
     loss: str

@@ -44,10 +44,11 @@ class Freeze:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EarlyStopping:
-    """Stop after `patience` validations, one every `every_steps` steps, without improvement."""
+    """Stop after `patience` looks at the validation side without improvement."""
 
     patience: int
-    every_steps: int
+    every_steps: int | None = None
+    on: Literal["loss", "metric"] = "loss"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,6 +78,8 @@ class Train:
     max_images: int = 4
     shrink_images: bool = False
     segments: int = 8
+    validate_every: int | None = None
+    validate_cases: int | None = None
     early_stopping: EarlyStopping | None = None
     continues: str | None = None
     continues_from: str | None = None

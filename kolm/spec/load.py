@@ -5,7 +5,7 @@ Unknown keys are refused with their place and the nearest valid name; see docs/f
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from decimal import Decimal
 from functools import cache
 from pathlib import Path
@@ -100,6 +100,7 @@ def _contradictions(source: SpecText) -> Iterator[Refused]:
         hint = "use drop, or let kolm split: split: {eval: 0.2}"
         message = "near twins are grouped only in a split by hash; an official one stays as stated"
         yield conflict("data.near_duplicates", message, hint)
+    yield from _looks(train, conflict)
     projector = train.get("projector", "full")
     if projector == "frozen" and "projector_after_steps" in freeze:
         hint = "projector: full or lora trains it until that step"
@@ -139,6 +140,26 @@ def _of_metric(
             where=source.place(("evaluation", "floors", F1)),
             hint="take the floor away, or a metric with an F1: json_f1, pope",
         )
+
+
+def _looks(
+    train: dict[str, Any], conflict: Callable[[str, str, str], Refused]
+) -> Iterator[Refused]:
+    """What contradicts itself in when and how a run looks at the validation side."""
+    stopping = train.get("early_stopping", {})
+    every, same = train.get("validate_every"), stopping.get("every_steps")
+    if every is not None and same is not None and every != same:
+        message = "early stopping looks when the run looks"
+        yield conflict("train.early_stopping.every_steps", message, "keep validate_every alone")
+    if every is None and same is None:
+        hint = "validate_every: 50"
+        for key in ("validate_cases", "early_stopping"):
+            if key in train:
+                message = f"{key} does not say how often to look at the validation side"
+                yield conflict(f"train.{key}", message, hint)
+    if stopping.get("on") == "metric" and "validate_cases" not in train:
+        message = "the metric judges answers, and none are asked for"
+        yield conflict("train.early_stopping.on", message, "validate_cases: 64")
 
 
 def _with_plain_forms(value: dict[str, Any]) -> dict[str, Any]:

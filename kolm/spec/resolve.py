@@ -20,7 +20,7 @@ from kolm.methods.projector import Projector
 from kolm.methods.quantisation import Quantisation
 from kolm.records import kinds
 from kolm.records.codec import to_document
-from kolm.records.spec import Spec, Train
+from kolm.records.spec import EvaluationChoice, Spec, Train
 from kolm.roles import Family, family
 from kolm.spec.rates import Advice, advise
 
@@ -63,8 +63,9 @@ def resolve(
     examples = sides["train"]["captures"] if train_examples is None else train_examples
     if examples == 0 or sides["eval"]["captures"] == 0:
         _conflict("the snapshot has no captures to train on, or none to score", "data.split")
-    if spec.train.early_stopping is not None and sides["validation"]["captures"] == 0:
-        _conflict("early stopping needs a validation side", "train.early_stopping")
+    every, key = looks_of(spec.train)
+    if every is not None and sides["validation"]["captures"] == 0:
+        _conflict("the validation side is empty, and the run is to look at it", key)
     document = to_document(spec)
     advice = advice_on(spec.train, base["id"], base["family"])
     lock: dict[str, object] = {
@@ -78,7 +79,13 @@ def resolve(
             "cases": cases,
         },
         "train": {
-            **train_block(spec.train, advice, examples=examples, family_name=base["family"]),
+            **train_block(
+                spec.train,
+                advice,
+                spec.evaluation,
+                examples=examples,
+                family_name=base["family"],
+            ),
             "continues": continued,
         },
         "rates": {
@@ -125,13 +132,19 @@ def advice_on(train: Train, base: str, family_name: str) -> Advice:
 
 
 def train_block(
-    train: Train, advice: Advice, *, examples: int, family_name: str
+    train: Train,
+    advice: Advice,
+    evaluation: EvaluationChoice,
+    *,
+    examples: int,
+    family_name: str,
 ) -> dict[str, object]:
     """The lock's ``train``, but for what it goes on from.
 
     Args:
         train: of the spec.
         advice: the learning rates for it.
+        evaluation: of the spec: how answers are judged while the run goes on.
         examples: captures that training will use.
         family_name: of the base.
 
@@ -140,7 +153,7 @@ def train_block(
     """
     steps = steps_of(train, examples=examples)
     warmup = int(steps * WARMUP_SHARE) if train.warmup_steps is None else train.warmup_steps
-    stopping, freeze = train.early_stopping, train.freeze
+    freeze, (every, key) = train.freeze, looks_of(train)
     table = family(family_name)
     sees = table.takes_pictures
     if not sees:
@@ -148,8 +161,8 @@ def train_block(
     projector = (train.projector or "full") if sees else None
     if warmup >= steps:
         _conflict(f"warm-up takes all of the {counted(steps, 'step')}", "train.warmup_steps")
-    if stopping is not None and stopping.every_steps > steps:
-        _conflict(f"there are only {counted(steps, 'step')}", "train.early_stopping.every_steps")
+    if every is not None and every > steps:
+        _conflict(f"there are only {counted(steps, 'step')}", key)
     if freeze.projector_after_steps is not None and freeze.projector_after_steps >= steps:
         _conflict(f"there are only {counted(steps, 'step')}", "train.freeze.projector_after_steps")
     objective = objectives.resolve(train.objective)
@@ -177,11 +190,39 @@ def train_block(
         "max_images": train.max_images,
         "shrink_images": train.shrink_images,
         "segments": min(train.segments, steps),
-        "early_stopping": None if stopping is None else to_document(stopping),
+        "validation": _validation(train, evaluation),
+        "early_stopping": _early_stopping(train),
         "precision": train.precision,
         "attention": train.attention,
         "quantisation": _quantisation(train, table),
     }
+
+
+def looks_of(train: Train) -> tuple[int | None, str]:
+    """After how many steps a run looks at the validation side, and the key that says so."""
+    if train.validate_every is None and train.early_stopping is not None:
+        return train.early_stopping.every_steps, "train.early_stopping.every_steps"
+    return train.validate_every, "train.validate_every"
+
+
+def _validation(train: Train, evaluation: EvaluationChoice) -> dict[str, object] | None:
+    every, _ = looks_of(train)
+    if every is None:
+        return None
+    answers = None
+    if train.validate_cases is not None:
+        # In the training's own block: weights rest on it where it says when to stop.
+        answers = {
+            "cases": train.validate_cases,
+            "max_new_tokens": evaluation.max_new_tokens,
+            "metric": dict(evaluation.metric),
+        }
+    return {"every_steps": every, "answers": answers}
+
+
+def _early_stopping(train: Train) -> dict[str, object] | None:
+    stopping = train.early_stopping
+    return None if stopping is None else {"patience": stopping.patience, "on": stopping.on}
 
 
 def _quantisation(train: Train, table: Family) -> dict[str, object] | None:

@@ -11,18 +11,22 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from kolm.digest import Digest
 from kolm.encode.examples import Learnable
 from kolm.events import Reporter
 from kolm.format.schedule import Happening
 from kolm.format.stopping import Patience
+from kolm.train.answering import Answering
 from kolm.train.checkpoints import Checkpoint, CheckpointFolder
 from kolm.train.plan import TrainPlan
 from kolm.train.trace import Trace
 from kolm.train.trackers import Tracked
 from kolm.train.trainer import StepFacts, Trainer
+
+if TYPE_CHECKING:
+    from kolm.records.documents import TraceRowValidation
 
 # A kill loses no more work than this, however long a segment takes.
 INTERIM_SECONDS = 300.0
@@ -45,18 +49,20 @@ def run(
     validation: Sequence[Learnable],
     reporter: Reporter,
     *,
+    answering: Answering | None = None,
     tracked: Tracked | None = None,
     clock: Callable[[], float] = time.monotonic,
 ) -> Took:
-    """Train until the plan's last step or until the validation loss no longer falls.
+    """Train until the plan's last step or until the validation side no longer gets better.
 
     Args:
         trainer: at its initial weights.
         plan: of the lock.
         trace: of this run; an earlier part of this run is continued.
         checkpoints: of this run.
-        validation: the validation split; read only when the plan stops early.
+        validation: the validation split; read only when the plan looks at it.
         reporter: hears step, loss, tokens a second and the seconds left.
+        answering: answers some of the validation split at each look.
         tracked: takes what each step and each validation gave.
         clock: seconds; says when a state between two boundaries is due, and nothing else.
     """
@@ -75,11 +81,11 @@ def run(
             trace.step(facts)
             meter.tell(facts)
         elif happening is Happening.VALIDATION:
-            told = trace.validation(step, trainer.validate(validation))
-            reporter.noted(f"step {step}: validation loss {told}")
-            if tracked:
-                tracked.log(step, validation_loss=float(told))
-            if patience:
+            answers = trainer.answer(answering) if answering else None
+            row = trace.validation(step, trainer.validate(validation), answers)
+            meter.look(row)
+            told = plan.schedule.decisive(row)
+            if patience and told is not None:
                 patience.tell(told)
         else:
             trace.checkpoint(step, _save(trainer, checkpoints, patience))
@@ -164,6 +170,16 @@ class _Meter:
             tokens_per_second=speed,
             seconds_left=(self._steps - facts.step) * self._seconds_a_step,
         )
+
+    def look(self, row: TraceRowValidation) -> None:
+        """Report a look at the validation side."""
+        told = {"validation_loss": float(row["loss"])}
+        if "answers" in row:
+            told["validation_score"] = float(row["answers"]["score"])
+        words = ", ".join(f"{name.replace('_', ' ')} {value:.6g}" for name, value in told.items())
+        self._reporter.noted(f"step {row['step']}: {words}")
+        if self._tracked:
+            self._tracked.log(row["step"], **told)
 
     def finish(self, steps: int) -> Took:
         """Close the stage."""

@@ -20,7 +20,7 @@ from kolm.models.device import KINDS
 from kolm.objectives import OBJECTIVES, Objective, objective_of
 
 if TYPE_CHECKING:
-    from kolm.records.documents import Lock, LockTrainContinues
+    from kolm.records.documents import Lock, LockTrainContinues, LockTrainValidationAnswers
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,6 +43,7 @@ class TrainPlan:
     schedule: Schedule
     weight_decay: float
     max_grad_norm: float
+    answers: LockTrainValidationAnswers | None
     continues: LockTrainContinues | None
     initialisation_seed: Digest
 
@@ -84,6 +85,7 @@ def read_plan(lock: Lock) -> TrainPlan:
         schedule=read_schedule(lock),
         weight_decay=_number(train["weight_decay"], "weight_decay"),
         max_grad_norm=_number(train["max_grad_norm"], "max_grad_norm"),
+        answers=train["validation"]["answers"] if train["validation"] else None,
         continues=train["continues"],
         initialisation_seed=Digest(lock["seeds"]["initialisation"]),
     )

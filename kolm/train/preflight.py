@@ -161,8 +161,8 @@ def demand_examples(*, train: int, dropped: Mapping[str, int], validation: int |
     if validation == 0:
         raise Refused(
             "E_TRAIN_NO_VALIDATION",
-            "early stopping needs a validation split, and nothing of it can be used",
-            where="train.early_stopping",
+            "the run is to look at the validation side, and nothing of it can be used",
+            where="train.validate_every",
             hint="set data.validation to a share of the captures",
         )
 

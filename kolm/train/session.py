@@ -7,6 +7,7 @@ train.json.
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import partial
@@ -18,6 +19,7 @@ from kolm.adapters.attach import attach
 from kolm.capture.store import CaptureStore
 from kolm.digest import Digest
 from kolm.encode.encoder import Encoder
+from kolm.encode.examples import Learnable
 from kolm.encode.kept_features import KeptFeatures
 from kolm.encode.pictures import PictureReader, Pictures
 from kolm.encode.recording import record_tower
@@ -30,6 +32,7 @@ from kolm.run import folder as files
 from kolm.run.names import CHECKPOINTS, FACTS
 from kolm.sign.predicates import instant
 from kolm.train import evidence, survey
+from kolm.train.answering import Answering, Question, questions_of
 from kolm.train.checkpoints import CheckpointFolder, encode_tensors
 from kolm.train.loop import Took, run
 from kolm.train.losses import Loss, PairLoss, make_loss
@@ -58,6 +61,7 @@ class TrainingSession:
         inputs: of the run folder.
         plan: of the lock.
         trainer: at its initial weights.
+        answering: answers some of the validation split, where the lock asks for it.
         base_modules: the base as it was before the adapter.
         train: encoded train split.
         validation: encoded validation split.
@@ -67,6 +71,7 @@ class TrainingSession:
     inputs: TrainingInputs
     plan: TrainPlan
     trainer: Trainer
+    answering: Answering | None
     base_modules: tuple[survey.BaseModule, ...]
     train: EncodedSplit
     validation: EncodedSplit
@@ -96,19 +101,22 @@ def open_session(folder: Path, reporter: Reporter) -> TrainingSession:
     with CaptureStore.open_to_read(inputs.places.captures) as store:
         train = encode_split(inputs.rows, "train", store, encoder, reporter)
         validation = encode_split(inputs.rows, "validation", store, encoder, reporter)
+        questions = _questions(inputs, plan, validation, store, encoder)
         blobs = store.blobs  # outlives the store's database, which is closed before training
     demand_examples(
         train=len(train.examples),
         dropped=train.dropped,
-        validation=len(validation.examples) if plan.schedule.patience else None,
+        validation=len(validation.examples) if plan.schedule.validate_every else None,
     )
     reader = PictureReader(
         processor=base.pictures,
         read=blobs.read,
     )
-    # Without early stopping nothing looks at the validation side's pictures.
-    read = (train, validation) if plan.schedule.patience else (train,)
-    pictures = _pictures(inputs, plan, base, reader, read, reporter)
+    # A run that does not look at the validation side does not read its pictures.
+    read = (train, validation) if plan.schedule.validate_every else (train,)
+    shown = [example for split in read for example in split.examples]
+    shown += [question.prompt for question in questions]
+    pictures = _pictures(inputs, plan, base, reader, shown, reporter)
     refer = partial(
         _with_reference, plan, make_loss(plan.objective, base, pictures), reporter=reporter
     )
@@ -137,11 +145,40 @@ def open_session(folder: Path, reporter: Reporter) -> TrainingSession:
         inputs=inputs,
         plan=plan,
         trainer=trainer,
+        answering=_answering(plan, base, questions, pictures, reader),
         base_modules=base_modules,
         train=train,
         validation=validation,
         checkpoint_keys=checkpoint_keys,
     )
+
+
+def _questions(
+    inputs: TrainingInputs,
+    plan: TrainPlan,
+    validation: EncodedSplit,
+    store: CaptureStore,
+    encoder: Encoder,
+) -> list[Question]:
+    """What is answered at each look at the validation side; nothing where none is asked for."""
+    if plan.schedule.answered is None:
+        return []
+    side = [row.capture for row in inputs.rows if row.split == "validation"]
+    usable = [side[example.position] for example in validation.examples]
+    return questions_of(usable, plan.schedule.answered, store, encoder)
+
+
+def _answering(
+    plan: TrainPlan,
+    base: LoadedBase,
+    questions: Sequence[Question],
+    pictures: Pictures,
+    reader: PictureReader,
+) -> Answering | None:
+    if plan.answers is None:
+        return None
+    size = plan.schedule.batch_size
+    return Answering(base, questions, pictures, reader, plan.answers, size)
 
 
 def _with_reference(
@@ -161,8 +198,8 @@ def _with_reference(
         found = with_reference(loss, split.examples, batch_size=size, reporter=reporter)
         return replace(split, examples=found)
 
-    # Without early stopping nothing looks at the validation side.
-    return referred(train), referred(validation) if plan.schedule.patience else validation
+    looks = plan.schedule.validate_every is not None
+    return referred(train), referred(validation) if looks else validation
 
 
 def _pictures(
@@ -170,14 +207,13 @@ def _pictures(
     plan: TrainPlan,
     base: LoadedBase,
     reader: PictureReader,
-    splits: tuple[EncodedSplit, ...],
+    examples: Sequence[Learnable],
     reporter: Reporter,
 ) -> Pictures:
     """What the tower is shown, where an adapter changes it; else what was recorded of it."""
     if plan.adapt_vision:
         reporter.warned("the vision tower is adapted too: this bundle cannot claim it frozen")
         return reader.shown_together
-    examples = [example for split in splits for example in split.examples]
     folder, budget_bytes = inputs.places.features, inputs.places.features_bytes
     return record_tower(
         base.forward,
@@ -212,6 +248,7 @@ def train_run(folder: Path, reporter: Reporter) -> None:
             checkpoints,
             session.validation.examples,
             reporter,
+            answering=session.answering,
             tracked=tracked,
         )
     tensors = session.trainer.attached.tensors

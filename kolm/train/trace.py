@@ -11,7 +11,11 @@ from kolm.errors import Refused
 from kolm.train.trainer import Facts, StepFacts, Validation
 
 if TYPE_CHECKING:
-    from kolm.records.documents import TraceRow
+    from kolm.records.documents import (
+        TraceRow,
+        TraceRowValidation,
+        TraceRowValidationAnswers,
+    )
 
 
 class _Told(TypedDict, total=False):
@@ -77,19 +81,23 @@ class Trace:
             }
         )
 
-    def validation(self, step: int, found: Validation) -> str:
-        """Write a validation, and give its loss as it is written."""
-        loss = canonical.decimal(found.loss)
-        self._write(
-            {
-                "kind": "validation",
-                "step": step,
-                "loss": loss,
-                "label_tokens": found.label_tokens,
-                **_told(found.facts),
-            }
-        )
-        return loss
+    def validation(
+        self, step: int, found: Validation, answers: TraceRowValidationAnswers | None
+    ) -> TraceRowValidation:
+        """Write a validation, and give it as it is written."""
+        row: TraceRowValidation = {
+            "kind": "validation",
+            "step": step,
+            "loss": canonical.decimal(found.loss),
+            "label_tokens": found.label_tokens,
+        }
+        told = _told(found.facts)
+        if "facts" in told:
+            row["facts"] = told["facts"]
+        if answers is not None:
+            row["answers"] = answers
+        self._write(row)
+        return row
 
     def checkpoint(self, step: int, state: Digest) -> None:
         """Write a checkpoint and add its state to the chain."""

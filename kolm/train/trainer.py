@@ -29,6 +29,9 @@ from kolm.train.survey import dtype_name
 if TYPE_CHECKING:
     import torch
 
+    from kolm.records.documents import TraceRowValidationAnswers
+    from kolm.train.answering import Answering
+
 # Means that an objective states beside the loss, and how many pairs were preferred.
 Facts = Mapping[str, float]
 
@@ -166,6 +169,13 @@ class Trainer:
             label_tokens=sum(example.label_tokens for example in ordered),
             facts=_means(sums, self._loss.size(ordered)),
         )
+
+    def answer(self, answering: Answering) -> TraceRowValidationAnswers:
+        """What the adapter as it is answers to questions, judged."""
+        self.attached.set_dropout(on=False)
+        found = answering.score()
+        self.attached.set_dropout(on=True)
+        return found
 
     def tensors(self) -> dict[str, torch.Tensor]:
         """The state between two steps as tensors: weights, moments and the random generator."""

@@ -149,7 +149,7 @@ class BundleParts:
         last = self.trace[-1]["step"]
         for row in self.trace:
             if row["kind"] == "validation" and patience:
-                patience.tell(row["loss"])
+                patience.tell(schedule.decisive(row))
             if row["kind"] != "checkpoint":
                 continue
             step = row["step"]

@@ -67,6 +67,7 @@ def make_lock(**evaluation: Any) -> dict[str, Any]:
             "max_images": 2,
             "shrink_images": False,
             "segments": 1,
+            "validation": None,
             "early_stopping": None,
             "continues": None,
             "precision": "float32",

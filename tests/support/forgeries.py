@@ -915,7 +915,12 @@ def _trained_longer(parts: BundleParts) -> None:
     """Half the steps in the lock, and early stopping as the excuse for others."""
     parts.keep_trace()
     train = parts.lock["train"]
-    train.update(early_stopping={"every_steps": 1, "patience": 1}, segments=1, steps=2)
+    train.update(
+        validation={"every_steps": 1, "answers": None},
+        early_stopping={"patience": 1, "on": "loss"},
+        segments=1,
+        steps=2,
+    )
 
 
 def _edit_accuracy(parts: BundleParts) -> None:
@@ -1009,9 +1014,18 @@ def _moved_checkpoint(parts: BundleParts) -> None:
     parts.trace[place - 1 : place + 1] = [{**parts.trace[place], "step": step["step"] - 1}, step]
 
 
+def _trace_score(parts: BundleParts) -> None:
+    answers = {"cases": 64, "max_new_tokens": 4, "metric": {"kind": "exact"}}
+    parts.lock["train"]["validation"] = {"every_steps": 1, "answers": answers}
+    parts.follow()
+    look = next(row for row in parts.trace if row["kind"] == "validation")
+    look["answers"]["score"] = "0.999"
+
+
 def _stopped_without_reason(parts: BundleParts) -> None:
     """Early stopping is on, its losses fall, and the run ends at its first boundary."""
-    parts.lock["train"]["early_stopping"] = {"every_steps": 1, "patience": 2}
+    parts.lock["train"]["validation"] = {"every_steps": 1, "answers": None}
+    parts.lock["train"]["early_stopping"] = {"patience": 2, "on": "loss"}
     parts.follow()
     first = next(n for n, r in enumerate(parts.trace) if r["kind"] == "checkpoint" and r["step"])
     del parts.trace[first + 1 :]
@@ -1424,6 +1438,10 @@ FORGERIES = (
         parts=_lengths, only_by="rescore",
     ),
     Forgery("a loss edited in the trace", (), parts=_trace_loss, only_by="replay"),
+    Forgery(
+        "a score of the validation side edited in the trace", (),
+        parts=_trace_score, only_by="replay",
+    ),
     Forgery("a checkpoint of another run", ("V08",), parts=_checkpoint),
     Forgery("a checkpoint that the run never made", ("V08",), parts=_invented_checkpoint),
     Forgery(

@@ -275,8 +275,11 @@ def make_trace(lock: Row, rows: list[Row]) -> list[Row]:
             loss = canonical.decimal(3 / step)
             row |= {"label_tokens": sum(held.labels), "loss": loss}
             row |= stated(objective, step, len(held.labels)) if objective.FACTS else {}
+            if schedule.answered:
+                score = canonical.decimal(step / (step + 1), 6)
+                row["answers"] = {"cases": min(schedule.answered, len(held.tokens)), "score": score}
             if patience:
-                patience.tell(row["loss"])
+                patience.tell(schedule.decisive(row))
         else:
             state = digest.of_bytes(f"state {step}".encode())
             link = state if link is None else digest.chain(link, state)
@@ -373,6 +376,7 @@ def make_lock(base: Path, block: Row, projector: str, objective: Row) -> Row:
             "accumulation": 1,
             "batch_size": 2,
             "continues": None,
+            "validation": None,
             "early_stopping": None,
             "freeze": {"projector_after_steps": None, "vision": True},
             "projector": projector,

@@ -62,7 +62,18 @@ def _capture(record: images.Image, question: str, answer: str, number: int) -> C
 def make_lock(
     root: str, base_root: str = ZERO, *, environment: dict[str, Any] | None = None, **train: Any
 ) -> dict[str, Any]:
-    """A lock for the tiny base; keyword arguments replace parts of its training block."""
+    """A lock for the tiny base; keyword arguments replace parts of its training block.
+
+    ``looks`` is its ``validation``; ``early_stopping={"patience": …, "every_steps": …}`` is short
+    for one that looks at the loss.
+    """
+    if "looks" in train:
+        train["validation"] = train.pop("looks")
+    stopping = train.get("early_stopping") or {}
+    if "every_steps" in stopping:
+        looks = {"every_steps": stopping["every_steps"], "answers": None}
+        on_loss = {"patience": stopping["patience"], "on": "loss"}
+        train |= {"validation": looks, "early_stopping": on_loss}
     table = family("qwen2_5_vl")
     method = {
         "kind": "lora", "rank": 4, "alpha": 8, "dropout": "0", "rslora": False, "dora": False,
@@ -98,6 +109,7 @@ def make_lock(
             "max_images": 2,
             "shrink_images": False,
             "segments": 4,
+            "validation": None,
             "early_stopping": None,
             "continues": None,
             "precision": "float32",

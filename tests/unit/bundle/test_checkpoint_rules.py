@@ -47,7 +47,10 @@ def test_honest_checkpoints_are_accepted(toy: BundleParts, tmp_path: Path) -> No
 def test_the_state_of_early_stopping_is_the_one_that_the_losses_give(
     toy: BundleParts, tmp_path: Path
 ) -> None:
-    stopping = {"early_stopping": {"every_steps": 1, "patience": 2}}
+    stopping = {
+        "validation": {"every_steps": 1, "answers": None},
+        "early_stopping": {"patience": 2, "on": "loss"},
+    }
     assert complaints(toy, tmp_path, **stopping) == set()
     forged = at(MIDDLE, lambda d, _: d.update(patience={"best": "1.5", "since": 1}))
     assert complaints(toy, tmp_path, forged, **stopping) == {"checkpoint-00000002.json#/patience"}

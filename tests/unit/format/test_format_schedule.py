@@ -75,6 +75,28 @@ def test_a_run_without_early_stopping_is_steps_and_boundaries():
     ]
 
 
+def test_a_run_may_look_without_ever_stopping():
+    looking = {"every_steps": 2, "answers": None}
+    found = list(make_schedule(steps=5, segments=1, validation=looking).happenings(None))
+    assert [step for kind, step in found if kind is Happening.VALIDATION] == [2, 4]
+    assert found[-1] == (Happening.CHECKPOINT, 5)
+
+
+def test_early_stopping_is_told_the_score_where_it_is_on_the_metric():
+    answers = {"cases": 3, "max_new_tokens": 4, "metric": {"kind": "exact"}}
+    row = {"kind": "validation", "step": 2, "loss": "1.5", "label_tokens": 7}
+    scored = {**row, "answers": {"cases": 3, "score": "0.25"}}
+    for on, told in (("loss", ["1.5", "1.5"]), ("metric", [None, "0.25"])):
+        schedule = make_schedule(
+            validation={"every_steps": 2, "answers": answers},
+            early_stopping={"patience": 1, "on": on},
+        )
+        assert [schedule.decisive(row), schedule.decisive(scored)] == told
+        assert schedule.answered == 3
+    patience = schedule.new_patience()
+    assert [patience.tell(score) for score in ("0.2", "0.3", "0.1")] == [False, False, True]
+
+
 LOSSES = st.lists(st.integers(0, 5).map(str), min_size=30, max_size=30)
 
 
@@ -83,7 +105,10 @@ def test_a_run_that_goes_on_after_a_checkpoint_does_what_it_would_have(
     losses, looks, every, steps, segments
 ):
     schedule = make_schedule(
-        steps=steps, segments=segments, early_stopping={"patience": looks, "every_steps": every}
+        steps=steps,
+        segments=segments,
+        validation={"every_steps": every, "answers": None},
+        early_stopping={"patience": looks, "on": "loss"},
     )
 
     def walk(patience, after=None):

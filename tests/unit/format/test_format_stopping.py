@@ -20,6 +20,14 @@ def test_it_stops_after_so_many_looks_without_a_new_lowest_loss(losses, looks):
             break
 
 
+@given(LOSSES, st.integers(1, 4))
+def test_of_scores_the_highest_is_the_best(scores, looks):
+    rising, falling = Patience(looks, rising=True), Patience(looks)
+    for score in scores:
+        mirrored = f"{30 - float(score):g}"
+        assert rising.tell(score) is falling.tell(mirrored)
+
+
 @given(LOSSES, LOSSES, st.integers(1, 4))
 def test_its_state_survives_a_checkpoint(before, after, looks):
     first, second = Patience(looks), Patience(looks)

@@ -177,6 +177,30 @@ def test_every_fraction_is_a_canonical_decimal_string() -> None:
             "",
         ),
         (
+            {"train": {"validate_every": 5, "early_stopping": {"patience": 1, "every_steps": 6}}},
+            "E_SPEC_CONFLICT",
+            "train.early_stopping.every_steps",
+            "",
+        ),
+        (
+            {"train": {"early_stopping": {"patience": 1}}},
+            "E_SPEC_CONFLICT",
+            "train.early_stopping",
+            "validate_every",
+        ),
+        (
+            {"train": {"validate_cases": 8}},
+            "E_SPEC_CONFLICT",
+            "train.validate_cases",
+            "validate_every",
+        ),
+        (
+            {"train": {"validate_every": 5, "early_stopping": {"patience": 1, "on": "metric"}}},
+            "E_SPEC_CONFLICT",
+            "train.early_stopping.on",
+            "validate_cases",
+        ),
+        (
             {"evaluation": {"metric": {"kind": "exact", "tolerance": 0.1}}},
             "E_SPEC_UNKNOWN_KEY",
             "evaluation.metric.tolerance",

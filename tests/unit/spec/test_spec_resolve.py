@@ -104,6 +104,29 @@ def test_defaults_are_spelled_out() -> None:
     assert lock(train={"steps": 3})["train"]["segments"] == 3
 
 
+def test_when_and_how_a_run_looks_at_the_validation_side_is_settled() -> None:
+    assert lock()["train"]["validation"] is None
+    plain = lock(train={"early_stopping": {"patience": 2, "every_steps": 5}})["train"]
+    assert plain["validation"] == {"every_steps": 5, "answers": None}
+    assert plain["early_stopping"] == {"patience": 2, "on": "loss"}
+    answering = {
+        "validate_every": 5, "validate_cases": 9, "early_stopping": {"patience": 2, "on": "metric"},
+    }  # fmt: skip
+    train = lock(train=answering, evaluation={"metric": "anls", "max_new_tokens": 7})["train"]
+    answers = train["validation"]["answers"]
+    assert (answers["cases"], answers["max_new_tokens"]) == (9, 7)
+    assert answers["metric"] == {"kind": "anls", "threshold": "0.5"}
+    assert train["early_stopping"]["on"] == "metric"
+
+
+def test_another_metric_is_another_training_only_where_a_run_answers() -> None:
+    def seeds(metric: str, **train: Any) -> Any:
+        return lock(train={"validate_every": 5, **train}, evaluation={"metric": metric})["seeds"]
+
+    assert seeds("anls") == seeds("exact")
+    assert seeds("anls", validate_cases=4) != seeds("exact", validate_cases=4)
+
+
 def test_a_rate_that_the_spec_states_is_taken_and_the_recommended_one_is_told() -> None:
     stated = lock(train={"learning_rate": 0.003})
     assert stated["train"]["learning_rate"] == "0.003"

@@ -170,19 +170,29 @@ def test_v08_early_stopping_is_no_way_to_train_longer(
 ) -> None:
     forged = world.parts.copy()
     forged.keep_trace()
-    stopping = {"every_steps": 1, "patience": 1}
-    forged.lock["train"].update(early_stopping=stopping, steps=steps, segments=segments)
+    stopping = {"patience": 1, "on": "loss"}
+    looks = {"every_steps": 1, "answers": None}
+    forged.lock["train"].update(
+        validation=looks, early_stopping=stopping, steps=steps, segments=segments
+    )
     assert "V08" in world.audit(forged).failed
 
 
-def _stopping_early(world: World) -> BundleParts:
-    """A run whose validation loss rises at its second look."""
+ASKED = {"cases": 64, "max_new_tokens": 4, "metric": {"kind": "exact"}}
+
+
+def _stopping_early(world: World, on: str = "loss") -> BundleParts:
+    """A run whose validation loss rises, or whose score falls, at its second look."""
     stopped = world.parts.copy()
-    stopping = {"every_steps": 1, "patience": 1}
-    stopped.lock["train"].update(early_stopping=stopping, steps=9, segments=3)
+    stopping = {"patience": 1, "on": on}
+    looks = {"every_steps": 1, "answers": ASKED if on == "metric" else None}
+    stopped.lock["train"].update(validation=looks, early_stopping=stopping, steps=9, segments=3)
     stopped.follow()
     second = [row for row in stopped.trace if row["kind"] == "validation"][1]
-    second["loss"] = "9"
+    if on == "metric":
+        second["answers"]["score"] = "0.1"
+    else:
+        second["loss"] = "9"
     last = stopped.trace.index(second)
     link = stopped.trace[0]["chain"]
     state = digest.of_bytes(b"state 2")
@@ -204,6 +214,31 @@ def test_v08_stopping_early_without_its_reason_is_refused(world: World) -> None:
     assert world.audit(forged).failed == {"V08"}
 
 
+def test_v08_a_run_that_stopped_on_its_scores_is_recomputed(world: World) -> None:
+    assert world.audit(_stopping_early(world, "metric")).failed == set()
+
+
+@pytest.mark.parametrize(
+    "forge",
+    [
+        lambda looks: looks[1].update(answers={"cases": 1, "score": "1"}),  # no reason to stop
+        lambda looks: looks[1].pop("answers"),
+        lambda looks: looks[1].update(answers={"cases": 2, "score": "0"}),
+    ],
+)
+def test_v08_answers_that_the_lock_does_not_make_are_refused(world: World, forge: Any) -> None:
+    forged = _stopping_early(world, "metric")
+    forge([row for row in forged.trace if row["kind"] == "validation"])
+    assert world.audit(forged).failed == {"V08"}
+
+
+def test_v08_answers_that_nobody_asked_for_are_refused(world: World) -> None:
+    forged = _stopping_early(world)
+    look = next(row for row in forged.trace if row["kind"] == "validation")
+    look["answers"] = {"cases": 1, "score": "0.5"}
+    assert world.audit(forged).failed == {"V08"}
+
+
 @pytest.mark.parametrize(
     ("kind", "field", "value"),
     [
@@ -217,7 +252,8 @@ def test_v08_what_follows_from_lock_and_examples_is_recomputed(
     world: World, kind: str, field: str, value: object
 ) -> None:
     forged = world.parts.copy()
-    forged.lock["train"]["early_stopping"] = {"every_steps": 2, "patience": 3}
+    forged.lock["train"]["validation"] = {"every_steps": 2, "answers": None}
+    forged.lock["train"]["early_stopping"] = {"patience": 3, "on": "loss"}
     forged.follow()
     next(row for row in forged.trace if row["kind"] == kind)[field] = value
     answers = world.audit(forged)

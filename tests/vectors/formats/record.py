@@ -107,10 +107,20 @@ def _locks(given: Given) -> Iterator[dict[str, Any]]:
         {"schedule": "cosine", "warmup_steps": 7, "steps": 50, "learning_rate": "0.000123"},
         {"steps": 20, "freeze": {"vision": True, "projector": True, "projector_after_steps": None}},
         {"steps": 20, "freeze": {"vision": True, "projector_after_steps": 9}},
-        {"steps": 20, "early_stopping": {"patience": 2, "every_steps": 3}},
+        {"steps": 20, **_looking("loss")},
+        {"steps": 20, **_looking("metric")},
     )
     for change in changes:
         yield {**given["lock"], "train": {**given["lock"]["train"], **change}}
+
+
+def _looking(on: str) -> dict[str, Any]:
+    """A training that looks at the validation side, answers some of it, and stops early."""
+    answers = {"cases": 3, "max_new_tokens": 4, "metric": {"kind": "exact"}}
+    return {
+        "validation": {"every_steps": 3, "answers": answers},
+        "early_stopping": {"patience": 2, "on": on},
+    }
 
 
 def _seeds(rules: Rules, given: Given) -> Any:

@@ -1,4 +1,4 @@
-"""Evaluate: a batch of prompts becomes answers.
+"""Encode: a batch of prompts becomes answers.
 
 Prompts of one batch that show the model the very same input are answered once: in the blind run
 most are. Which ones are the same is fixed by the batch, so an answer still depends on its batch
@@ -9,13 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from kolm.encode.batches import collate
-from kolm.encode.examples import Example
-from kolm.evaluate.pictures import Shown
+from kolm.encode.examples import Example, ImageUse
 from kolm.models.base import LoadedBase
 from kolm.models.generation import LENGTH, Generated
+from kolm.models.taps import Recording
 from kolm.score.judge import LONGEST_OUTPUT_CHARACTERS
 
 if TYPE_CHECKING:
@@ -23,6 +23,16 @@ if TYPE_CHECKING:
 
     from kolm.records.documents import PredictionsRowOutcomeFinish
     from kolm.score.judge import Said
+
+
+class Shown(Protocol):
+    """What prompts show the model."""
+
+    def identity(self, use: ImageUse) -> Hashable:
+        """Equal for two uses exactly when they show the model the same picture."""
+
+    def gather(self, uses: Sequence[ImageUse]) -> Recording:
+        """The recordings of images, one after the other; at least one."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
