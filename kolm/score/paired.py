@@ -10,12 +10,15 @@ cases neither underflow nor drift.
 from __future__ import annotations
 
 from fractions import Fraction
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from kolm.score.rounding import millionths, written
 
 if TYPE_CHECKING:
     from kolm.records.documents import EvaluationPaired
+
+
+BINARY: Final = "mcnemar-exact"
 
 
 def two_sided_p(first_only: int, second_only: int) -> Fraction:
@@ -43,5 +46,5 @@ def compare(
         "adapter_only": adapter_only,
         "base_only": base_only,
         "p": written(millionths(two_sided_p(adapter_only, base_only))),
-        "method": "mcnemar-exact" if binary else "sign-exact",
+        "method": BINARY if binary else "sign-exact",
     }

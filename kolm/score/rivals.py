@@ -6,15 +6,16 @@ the evaluation itself; docs/format/kscore.md, K9.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from decimal import Decimal
 from typing import TYPE_CHECKING, cast
 
 from kolm.score import clusters
 from kolm.score.cases import Case
 from kolm.score.intervals import summarise
 from kolm.score.judge import Judge
-from kolm.score.paired import compare
-from kolm.score.rounding import in_millionths, ratio
+from kolm.score.paired import BINARY, compare, two_sided_p
+from kolm.score.rounding import in_millionths, millionths, ratio, written
 
 if TYPE_CHECKING:
     from kolm.digest import Digest
@@ -89,3 +90,32 @@ def measure_rival(
             "method": paired["method"],
         },
     }
+
+
+def what_cannot_be(rival: KscoreRival, accuracy: str) -> Iterator[tuple[str, str, str]]:
+    """What of a stated comparison contradicts the rest: the field, what follows, what is stated.
+
+    Args:
+        rival: as the claim states it.
+        accuracy: the bundle's, as the same claim states it.
+    """
+    cases, paired = rival["cases"], rival["paired"]
+    if rival["covered"] > cases:
+        yield "covered", f"at most {cases}", str(rival["covered"])
+    one, other = paired["bundle_only"], paired["rival_only"]
+    if one + other > cases:
+        yield "paired", f"at most {cases} cases", f"{one} and {other}"
+        return
+    p = written(millionths(two_sided_p(one, other)))
+    if paired["p"] != p:
+        yield "paired/p", p, paired["p"]
+    own, mean, interval = Decimal(accuracy), Decimal(rival["accuracy"]), rival["interval"]
+    if not Decimal(interval["low"]) <= mean <= Decimal(interval["high"]):
+        yield "interval", f"around {mean}", f"{interval['low']} to {interval['high']}"
+    apart = (own - mean) * cases  # both are rounded to six places
+    if paired["method"] == BINARY and abs(apart - (one - other)) > Decimal(cases).scaleb(-6):
+        yield (
+            "paired",
+            f"{apart.normalize():f} more cases that only the bundle wins",
+            f"{one - other}",
+        )

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Final
 from kolm.format.names import EVALUATION, LOCK, PREDICTIONS
 from kolm.records.verification import Finding
 from kolm.score.kscore import LATENCY_CALLS, SIZED_MEMBERS
+from kolm.score.rivals import what_cannot_be
 from kolm.score.rounding import ratio
 from kolm.sign.predicates import KSCORE
 from kolm.verify.check import check
@@ -34,6 +35,7 @@ _RULES: Final = {
     "inputs/latency_calls": "K4",
     "inputs/p95_latency_us": "K4",
     "pack": "K8",
+    "rivals": "K9",
 }
 
 
@@ -67,6 +69,9 @@ def inputs_are_the_contents(subject: Subject) -> Iterator[Finding]:
                 yield _differs(name, f"inputs/{field}", value, inputs[field])
         yield from _overlap_is_possible(name, claim["pack"], own=own)
         yield from _measurements_are_possible(name, stated)
+        for rival in claim.get("rivals", ()):
+            for field, follows, said in what_cannot_be(rival, stated["accuracy"]):
+                yield _differs(name, f"rivals/{rival['who']['name']}/{field}", follows, said)
         yield from _cost_is_possible(subject, name, stated["cost_usd_per_call"], own=own)
     told = [f"{field} {value}" for field, value in computed.items()]
     told += [
