@@ -58,7 +58,7 @@ class Choice:
         named = [
             letter
             for letter, choice in zip(letters, self.choices, strict=True)
-            if f" {' '.join(words(choice))} " in whole
+            if (sought := words(choice)) and f" {' '.join(sought)} " in whole
         ]
         return named[0] if len(named) == 1 else None
 

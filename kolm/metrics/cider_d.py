@@ -24,7 +24,7 @@ from kolm.metrics.tokens import tokens
 
 LONGEST_RUN: Final = 4
 TWICE_SIGMA_SQUARED: Final = 72
-MOST_WORDS: Final = 500_000  # of all references of a pack: their runs are held in memory
+MOST_WORDS: Final = 300_000  # of all references of a pack: their runs are held in memory
 
 _DIGITS: Final = Context(prec=28, rounding=ROUND_HALF_EVEN)
 _WEIGHT_PLACES: Final = 12

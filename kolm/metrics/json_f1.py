@@ -34,7 +34,7 @@ def read_fields(text: str) -> Fields | None:
     fenced = _FENCED.fullmatch(bare) if bare.startswith("```") else None
     data = (fenced.group(1) if fenced else bare).encode("utf-8", "surrogatepass")
     try:
-        value = canonical.loads(data, where="an answer", floats=True)
+        value = canonical.loads(data, where="an answer", floats=True, integers=True)
     except Refused:
         return None
     return Counter(_fields_of(value, ())) if isinstance(value, dict | list) else None
