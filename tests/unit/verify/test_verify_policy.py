@@ -282,6 +282,38 @@ def test_the_report_says_who_demands_what_and_what_was_observed(world: World) ->
     assert told["policy", "k"][2] == told["publisher", "k"][2] == "attested"
 
 
+@pytest.mark.parametrize(
+    ("floors", "verdict"),
+    [
+        ({"clustered_lower_bound": "0.5"}, Verdict.OK),
+        ({"clustered_lower_bound": "0.999"}, Verdict.FAILED),
+        ({"f1": "0.1"}, Verdict.COULD_NOT_LOOK),  # the metric of the toy has none
+    ],
+)
+def test_v62_a_policy_holds_the_intervals_by_pictures_and_figures(
+    world: World, floors: dict[str, str], verdict: Verdict
+) -> None:
+    policy = BUILT_IN._replace(floors=floors, gate="any")
+    demands = world.audit(policy=policy).report.demands
+    (found,) = [demand for demand in demands if demand.name in floors and demand.by == "policy"]
+    assert found.verdict is verdict
+
+
+def test_v62_a_policy_holds_f1_where_the_metric_has_it(tmp_path: Path) -> None:
+    world = World.make(tmp_path)
+    world.parts.lock["evaluation"]["metric"] = {"kind": "pope"}
+    for number, case in enumerate(world.parts.cases):
+        case["messages"][-1]["content"][0]["text"] = "yes" if number % 2 else "no"
+    world.parts.declare(world.parts.cases)
+    for row in world.parts.predictions:
+        row["adapter"]["output"] = "yes"
+    world.parts.rescore()
+    for least, verdict in (("0.6", Verdict.OK), ("0.7", Verdict.FAILED)):
+        demands = world.audit(policy=BUILT_IN._replace(floors={"f1": least})).report.demands
+        (found,) = [demand for demand in demands if (demand.by, demand.name) == ("policy", "f1")]
+        assert (found.observed, found.verdict) == ("0.666667", verdict)
+
+
 def test_v62_blind_is_no_bar_where_no_case_has_a_picture(tmp_path: Path) -> None:
     world = World.make(tmp_path)
     parts = world.parts
