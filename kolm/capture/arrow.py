@@ -14,7 +14,7 @@ import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import ModuleType
-from typing import IO, TYPE_CHECKING
+from typing import IO, TYPE_CHECKING, Any
 
 from kolm import canonical, events, settings, system
 from kolm.capture import limits, unpacking
@@ -111,7 +111,7 @@ def _batches(form: str, path: Path, name: str, defaults: Defaults) -> Iterator[p
             code = child.wait()
         if code or cut:
             told.seek(0)
-            raise _error_of(code, told.read(), name, cut)
+            raise _error_of(code, told.read(), asked, cut)
 
 
 def _received(stream: IO[bytes]) -> Iterator[pyarrow.RecordBatch]:
@@ -120,10 +120,10 @@ def _received(stream: IO[bytes]) -> Iterator[pyarrow.RecordBatch]:
             yield from reader
 
 
-def _error_of(code: int, told: bytes, name: str, cut: str) -> KolmError:
+def _error_of(code: int, told: bytes, asked: dict[str, Any], cut: str) -> KolmError:
     """The error with which the process that unpacks a file ended."""
     if -code in (signal.SIGABRT, signal.SIGKILL, signal.SIGXCPU):  # memory, memory, time
-        return unpacking.too_much(name)
+        return unpacking.too_much(asked["name"], asked["size"])
     last = told.splitlines()[-1:] or [b""]
     if code == unpacking.FAILED and last[0].startswith(b"{"):
         try:
@@ -132,7 +132,7 @@ def _error_of(code: int, told: bytes, name: str, cut: str) -> KolmError:
             return error
     message = "the file cannot be read as Arrow or Parquet: reading it ended a process"
     found = cut or f"status {code}: {last[0].decode(errors='replace')[:200]}"
-    return Refused("E_IMPORT_ARROW", message, where=name, found=found)
+    return Refused("E_IMPORT_ARROW", message, where=asked["name"], found=found)
 
 
 _Cell = Callable[[int], object]

@@ -20,18 +20,24 @@ MAX_CORRECTIONS = 256
 MAX_NAME_CHARACTERS = 128  # of a source
 MAX_CAPTURE_BYTES = 64 * 1024  # a capture is a line of evalcases.jsonl, whose limit this is
 MAX_ROW_BYTES = 64 * 1024 * 1024  # one JSONL row of an import: a base64 image and some text
-MAX_IMPORT_BYTES = 1024 * 1024 * 1024  # one JSON file of an import; LLaVA's 665k rows have 1.0 GB
 MAX_PATH_CHARACTERS = 4096  # PATH_MAX of Linux: anything longer cannot be a path
 MAX_ROW_VALUES = 256 * 1024  # of one row, keys too: parsed they take some 100 bytes each
 MAX_NAMED_PROBLEMS = 20  # rows that one error message names
 MAX_BAD_ROWS = 100_000  # of one import: kept with their reasons they take some 50 MiB
 # What a file that is Parquet, Arrow or gzip may unpack to, by its own size. Pictures do not shrink,
 # and the texts of real data sets to a tenth or less; a file that was made to do so shrinks to a
-# hundred thousandth. Rows that name a picture and ask one of few questions take 2 bytes and more.
+# hundred thousandth. A row costs 0.1 ms, however little it takes in the file: 2 bytes where few
+# questions are asked of few pictures (easy-VQA's 38,575), 15 and more in sets of hundreds of
+# thousands.
 MAX_UNPACKED_BYTES = 64 * 1024 * 1024  # in all, and beside it
 MAX_UNPACKED_TIMES = 64  # the file's size
-MAX_UNPACKED_ROWS = 16 * 1024  # in all, and beside it
-MIN_PACKED_ROW_BYTES = 2  # one row for as many bytes of the file
-MAX_UNPACKING_BYTES = 64 * 1024 * 1024  # at once, beside twice the file's size
+MAX_UNPACKED_ROWS = 64 * 1024  # in all, and beside it
+MIN_PACKED_ROW_BYTES = 8  # one row for as many bytes of the file
+# At once, beside twice the file's size: pyarrow holds a dictionary twice, and all images of a row
+# group may be in one, though no more than 1,024. The others keep two processes within the file's
+# size and 256 MiB, and within what a small machine has.
+MAX_UNPACKING_BYTES = 64 * 1024 * 1024
+MAX_UNPACKING_BESIDE = 128 * 1024 * 1024
+MAX_UNPACKING_AT_ONCE = 1024 * 1024 * 1024
 UNPACKING_SECONDS = 5  # of the processor, and beside it
 UNPACKING_SECONDS_A_MEBIBYTE = 2

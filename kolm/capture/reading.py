@@ -13,16 +13,17 @@ import sys
 import zlib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, cast
 
 from kolm import canonical, system
-from kolm.capture import limits
+from kolm.capture import arrays, limits
 from kolm.capture.drafts import BadRow
 from kolm.errors import Refused, Unreadable
 
 STDIN = Path("-")
 _BOM = b"\xef\xbb\xbf"  # which editors add
 _GZIP = b"\x1f\x8b"
+_BLOCK_BYTES = 1024 * 1024  # read at a time
 _PEEKED = 4096  # bytes: enough to tell an array from lines
 # An object whose first value is a list of objects, {"data": [{…}, …]}, unless it is a row itself.
 _WRAPPED = re.compile(rb'\{\s*"((?:[^"\\]|\\.)*)"\s*:\s*\[\s*\{')
@@ -30,15 +31,6 @@ _ROW_KEYS = (
     b"image", b"images", b"conversations", b"messages", b"prompt", b"chosen", b"rejected",
     b"corrections",
 )  # fmt: skip
-_VISIBLE = re.compile(rb"\S")
-# What stands before the next sign that opens, closes or parts: strings, and lists and objects
-# within which none opens, are passed over. A string that nobody closes runs to the end, and nothing
-# is ever tried a third time, so that time grows with the size alone.
-_STRING = rb'"(?:[^"\\]++|\\.)*+(?:"|\\?\Z)'
-_FLAT = rb'[\[{](?:[^\[\]{}"]++|' + _STRING + rb")*+[\]}]"
-_NEXT = re.compile(
-    rb'(?:[^\[\]{},"]++|' + _STRING + rb"|" + _FLAT + rb")*+([\[\]{},]|\Z)", re.DOTALL
-)
 
 Located = tuple[str, dict[str, object] | BadRow]
 
@@ -95,6 +87,19 @@ def opened(path: Path) -> Iterator[IO[bytes]]:
             ) from None
 
 
+def search(
+    stream: IO[bytes], pattern: re.Pattern[bytes], *, longest: int
+) -> re.Match[bytes] | None:
+    """The first place in a stream where a pattern fits that takes so many bytes at the most."""
+    held = b""
+    while block := stream.read(_BLOCK_BYTES):
+        held += block
+        if found := pattern.search(held):
+            return found
+        held = held[-longest:]
+    return None
+
+
 def _demand_utf8(start: bytes, path: Path) -> None:
     if start in (b"\xff\xfe", b"\xfe\xff"):
         raise Refused(
@@ -130,10 +135,16 @@ class _Counted(io.RawIOBase):
         if self._packed is not None:
             block = bytes(buffer[:read])
             self._lines += max(block.count(b"\n"), block.count(b"\r"))
-            most_bytes, most_lines = unpacked(self._packed.count)
-            if self.count > most_bytes or self._lines > most_lines:
-                raise unpacks(self._name, hint="if you trust the file, unpack it with gunzip first")
+            self.demand_few(self._lines)
         return read
+
+    def demand_few(self, rows: int) -> None:
+        """Refuse a packed stream that holds so many rows, if it is too short for them."""
+        if self._packed is not None:
+            most_bytes, most_rows = unpacked(self._packed.count)
+            if self.count > most_bytes or rows > most_rows:
+                hint = "if you trust the file, unpack it with gunzip first"
+                raise unpacks(self._name, self._packed.count, hint=hint)
 
 
 def unpacked(size: int) -> tuple[int, int]:
@@ -144,15 +155,15 @@ def unpacked(size: int) -> tuple[int, int]:
     )
 
 
-def unpacks(name: str, *, more: str = "", hint: str) -> Refused:
+def unpacks(name: str, size: int, *, more: str = "", hint: str) -> Refused:
     """The error of a file that unpacks to more than one of its size may."""
+    most_bytes, most_rows = unpacked(size)
     return Refused(
         "E_IMPORT_UNPACKS",
         "the file unpacks to more than an import takes in from a file of its size",
         where=name,
-        expected=f"{more}in all {limits.MAX_UNPACKED_TIMES} times its size and "
-        f"{limits.MAX_UNPACKED_BYTES >> 20} MiB, and a row for {limits.MIN_PACKED_ROW_BYTES} bytes "
-        f"and {limits.MAX_UNPACKED_ROWS} rows",
+        expected=f"at most, of {size:,} bytes: {more}{most_bytes >> 20:,} MiB and {most_rows:,} "
+        "rows in all",
         hint=hint,
     )
 
@@ -218,69 +229,11 @@ def members(path: Path, key: str) -> Iterator[Located]:
 def _array(path: Path, key: bytes | None) -> Iterator[Located]:
     name = name_of(path)
     with opened(path) as stream:
-        data = stream.read(limits.MAX_IMPORT_BYTES + 1)
-    if len(data) > limits.MAX_IMPORT_BYTES:
-        raise Refused(
-            "E_IMPORT_TOO_LARGE",
-            "the JSON file is larger than its limit",
-            where=name,
-            expected=f"at most {limits.MAX_IMPORT_BYTES} bytes",
-            hint="write one object per line instead: lines are read one at a time",
-        )
-    start = data.find(b"[") + 1 if key is None else _under(data, key, name)
-    for number, text in enumerate(_elements(data, start, name, alone=key is None), 1):
-        where = f"{name} row {number}"
-        yield where, _object(text, where)
-
-
-def _under(data: bytes, key: bytes, name: str) -> int:
-    """Where the elements begin of the list that the outermost object has under a key."""
-    named = re.compile(rb'\s*"%b"\s*:\s*\[' % re.escape(key))
-    depth, start = 1, data.find(b"{") + 1
-    found = named.match(data, start)
-    for token in _NEXT.finditer(data, start) if found is None else ():
-        sign = token[1]
-        depth += (sign in (b"[", b"{")) - (sign in (b"]", b"}"))
-        if sign == b"," and depth == 1 and (found := named.match(data, token.end())):
-            break
-    if found is None:
-        raise Refused("E_JSON_SYNTAX", f"the file has no list {key.decode()!r}", where=name)
-    return found.end()
-
-
-def _elements(data: bytes, start: int, name: str, *, alone: bool) -> Iterator[bytes]:
-    """The text of each element of the array whose elements begin at `start`.
-
-    Raises:
-        Refused: the array does not end, or it stands alone and something follows it.
-    """
-    depth, count = 1, 0
-    for token in _NEXT.finditer(data, start):
-        sign = token[1]
-        if sign == b",":
-            if depth > 1:
-                continue
-        elif sign in (b"[", b"{"):
-            depth += 1
-            continue
-        elif sign:
-            depth -= 1
-            if depth:
-                continue
-        element = data[start : token.start(1)].strip()
-        start = token.end()
-        if not sign:
-            break
-        if element or sign == b",":
-            count += 1
-            yield element
-        if not depth:
-            break
-    if depth:
-        message = f"the JSON array does not end; its element {count + 1} does not"
-        raise Refused("E_JSON_SYNTAX", message, where=name)
-    if alone and _VISIBLE.search(data, start):
-        raise Refused("E_JSON_SYNTAX", "something follows the JSON array", where=name)
+        counted = cast("_Counted", stream.raw)  # type: ignore[attr-defined]
+        for number, text in enumerate(arrays.elements(stream, key, name), 1):
+            counted.demand_few(number)
+            where = f"{name} row {number}"
+            yield where, _object(text, where)
 
 
 def _object(line: bytes, where: str) -> dict[str, object] | BadRow:

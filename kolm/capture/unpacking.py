@@ -57,18 +57,20 @@ def _hold(kind: int, soft: int, hard: int) -> None:
 
 
 def unpacking_bytes(size: int) -> int:
-    """How much memory unpacking a file of a size may take at once.
+    """How much memory unpacking a file of a size may take at once, beside Python and pyarrow."""
+    return min(
+        2 * size + limits.MAX_UNPACKING_BYTES,
+        size + limits.MAX_UNPACKING_BESIDE,
+        limits.MAX_UNPACKING_AT_ONCE,
+    )
 
-    pyarrow holds a dictionary twice, and all images of a row group may be in one.
-    """
-    return 2 * size + limits.MAX_UNPACKING_BYTES
 
-
-def too_much(name: str) -> Refused:
+def too_much(name: str, size: int) -> Refused:
     """The error of a file that unpacks to more than one of its size may."""
     return reading.unpacks(
         name,
-        more=f"at once twice its size and {limits.MAX_UNPACKING_BYTES >> 20} MiB; ",
+        size,
+        more=f"{unpacking_bytes(size) >> 20} MiB at once, ",
         hint="if you trust the file, write it again with row_group_size=100, or as JSON Lines",
     )
 
@@ -83,7 +85,7 @@ def main(words: Sequence[str]) -> int:
         limit(asked["size"])
         _write(asked)
     except (MemoryError, pyarrow.ArrowMemoryError):
-        error: KolmError = too_much(name)
+        error: KolmError = too_much(name, asked["size"])
     except KolmError as refused:
         error = refused
     except (pyarrow.ArrowException, OSError) as wrong:
@@ -112,7 +114,7 @@ def _write(asked: dict[str, Any]) -> None:
         left -= batch.nbytes + _VALUE_BYTES * sum(map(values, batch.columns))
         rows_left -= batch.num_rows
         if left < 0 or rows_left < 0:
-            raise too_much(name)
+            raise too_much(name, asked["size"])
         writer = writer or pyarrow.ipc.new_stream(sys.stdout.buffer, batch.schema)
         writer.write_batch(batch)
     if writer is not None:

@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from kolm.capture import fields, limits, reading
+from kolm.capture import fields, reading
 from kolm.capture.drafts import BadRow, Defaults, Draft
 from kolm.capture.importers.drafting import drafts
 from kolm.capture.importers.option import Option
@@ -32,7 +32,8 @@ OPTIONS = (
 )
 _PATTERN = "COCO_{}_%012d.jpg"
 _ONE_NUMBER = re.compile(r"(?:[^%]|%%)*%0?[0-9]{0,2}d(?:[^%]|%%)*", re.DOTALL)
-_STATED = re.compile(rb'"data_subtype"\s*:\s*"([\w-]{1,40})"')
+_STATED = re.compile(rb'"data_subtype"\s{0,9}:\s{0,9}"([\w-]{1,40})"')
+_STATED_BYTES = 80  # at the most
 
 
 def rows(
@@ -63,7 +64,7 @@ def rows(
 
 def _subset(path: Path) -> str:
     with reading.opened(path) as stream:
-        stated = _STATED.search(stream.read(limits.MAX_IMPORT_BYTES))
+        stated = reading.search(stream, _STATED, longest=_STATED_BYTES)
     if stated is None:
         raise Usage(
             "E_IMPORT_OPTION",

@@ -20,7 +20,7 @@ import pyarrow as pa
 import pyarrow.ipc
 import pyarrow.parquet
 
-from kolm.capture import arrow, importers, limits
+from kolm.capture import arrow, importers, limits, unpacking
 from kolm.capture.drafts import BadRow, Draft
 from kolm.errors import KolmError, Refused
 from tests.support.pictures import DEFAULTS, good, picture
@@ -195,7 +195,7 @@ def refusal(path: Path) -> KolmError:
 
 def test_a_file_that_unpacks_to_more_than_one_of_its_size_may_is_refused(tmp_path: Path) -> None:
     """At once (one page), in all (many batches), in rows, and in values that take no bytes."""
-    rows, blank = limits.MAX_UNPACKED_ROWS * 4, bytes(1 << 20)
+    rows, blank = limits.MAX_UNPACKED_ROWS * 2, bytes(1 << 20)
     many = pa.array([[None] * 500] * 10_000, pa.list_(pa.null()))
     texts = {key: [text] for key, text in ASKED.items()}
     for table, code in (
@@ -207,6 +207,23 @@ def test_a_file_that_unpacks_to_more_than_one_of_its_size_may_is_refused(tmp_pat
         error = refusal(parquet(tmp_path, pa.table(table), compression="zstd"))
         assert (error.code, error.where) == (code, "rows.parquet")
         assert "row_group_size=100" in error.hint
+        assert "MiB at once" in error.expected
+
+
+def test_unpacking_is_bounded_by_the_file_and_in_all() -> None:
+    """Of a small file by what an honest one needs, of a large one by what a machine has."""
+    for size in (0, 1 << 20, 60 << 20, 100 << 20, 1 << 30, 1 << 40):
+        most = unpacking.unpacking_bytes(size)
+        assert most <= size + (128 << 20)
+        assert most <= 1 << 30
+        assert most == 2 * size + (64 << 20) or size > 60 << 20
+
+
+def test_a_gzip_of_an_array_may_hold_no_more_rows_than_one_of_lines(tmp_path: Path) -> None:
+    path = tmp_path / "rows.json.gz"
+    row = b'{"prompt":"a","response":"b"},'
+    path.write_bytes(gzip.compress(b"[" + row * 2 * limits.MAX_UNPACKED_ROWS + b"{}]"))
+    assert refusal(path).code == "E_IMPORT_UNPACKS"
 
 
 def test_a_gzip_that_unpacks_to_more_than_one_of_its_size_may_is_refused(tmp_path: Path) -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import io
 import json
+import re
 import time
 from pathlib import Path
 from typing import Any
@@ -11,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kolm.capture import reading
+from kolm.capture import arrays, limits, reading
 from kolm.errors import Refused
 
 TEXTS = st.text(st.sampled_from('a"\\\\{}[],: \n\u00e9'), max_size=6)
@@ -22,34 +24,67 @@ VALUES = st.recursive(
 )
 ROWS = st.lists(st.dictionaries(TEXTS, VALUES, max_size=3), max_size=4)
 INDENTS = st.sampled_from([None, 1])
+PIECES = st.sampled_from([1, 2, 7, 1 << 20])
 
 
-def elements(data: bytes, start: int, *, alone: bool) -> list[Any]:
-    return [json.loads(text) for text in reading._elements(data, start, "x", alone=alone)]
+class Trickling(io.BytesIO):
+    """A file that is read in pieces of a size, wherever they end."""
+
+    def __init__(self, data: bytes, size: int) -> None:
+        super().__init__(data)
+        self._most = size
+
+    def read(self, size: int | None = -1) -> bytes:
+        return super().read(self._most)
 
 
-@given(rows=ROWS, indent=INDENTS, ascii_only=st.booleans())
-def test_an_array_has_its_elements(rows: list[Any], indent: int | None, ascii_only: bool) -> None:
+def elements(data: bytes, key: bytes | None = None, *, piece: int = 1 << 20) -> list[Any]:
+    return [json.loads(text) for text in arrays.elements(Trickling(data, piece), key, "x")]
+
+
+@given(rows=ROWS, indent=INDENTS, ascii_only=st.booleans(), piece=PIECES)
+def test_an_array_has_its_elements_wherever_reading_pauses(
+    rows: list[Any], indent: int | None, ascii_only: bool, piece: int
+) -> None:
     data = json.dumps(rows, indent=indent, ensure_ascii=ascii_only).encode()
-    assert elements(data, 1, alone=True) == rows
+    assert elements(data, piece=piece) == rows
 
 
-@given(before=st.dictionaries(TEXTS, VALUES, max_size=3), rows=ROWS, indent=INDENTS)
+@given(before=st.dictionaries(TEXTS, VALUES, max_size=3), rows=ROWS, indent=INDENTS, piece=PIECES)
 def test_a_list_is_found_under_its_key_and_not_deeper(
-    before: dict[str, Any], rows: list[Any], indent: int | None
+    before: dict[str, Any], rows: list[Any], indent: int | None, piece: int
 ) -> None:
     document = {"deeper": {"rows": [1]}, **before, "rows": rows, "after": ["rows", {"rows": [2]}]}
     data = json.dumps(document, indent=indent).encode()
-    assert elements(data, reading._under(data, b"rows", "x"), alone=False) == rows
+    assert elements(data, b"rows", piece=piece) == rows
     with pytest.raises(Refused):
-        reading._under(data, b"no such key", "x")
+        elements(data, b"no such key", piece=piece)
 
 
-@given(rows=ROWS.filter(bool), cut=st.integers(1, 12))
-def test_an_array_that_does_not_end_is_refused(rows: list[Any], cut: int) -> None:
+@given(rows=ROWS.filter(bool), cut=st.integers(1, 12), piece=PIECES)
+def test_an_array_that_does_not_end_is_refused(rows: list[Any], cut: int, piece: int) -> None:
     data = json.dumps(rows).encode()
     with pytest.raises(Refused):
-        elements(data[: max(1, len(data) - cut)], 1, alone=True)
+        elements(data[: max(1, len(data) - cut)], piece=piece)
+
+
+def test_an_element_longer_than_a_row_may_be_is_refused_before_it_is_read(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(limits, "MAX_ROW_BYTES", 200)
+    assert len(elements(b'[1,{"a":"' + b"x" * 150 + b'"},2]', piece=16)) == 3
+    stream = Trickling(b'[1,{"a":"' + b"x" * 10_000 + b'"},2]', 16)
+    with pytest.raises(Refused) as caught:
+        list(arrays.elements(stream, None, "x"))
+    assert caught.value.code == "E_IMPORT_TOO_LARGE"
+    assert stream.tell() < 300
+
+
+def test_a_pattern_is_found_wherever_reading_pauses() -> None:
+    data = b"-" * 37 + b"needle"
+    for piece in range(1, 20):
+        assert reading.search(Trickling(data, piece), re.compile(b"ne{2}dle"), longest=6)
+    assert not reading.search(Trickling(data, 9), re.compile(b"nadel"), longest=5)
 
 
 @pytest.mark.parametrize(
@@ -64,5 +99,5 @@ def test_time_grows_with_the_size_of_a_broken_array(
     path.write_bytes(lead + again * 200_000)
     before = time.process_time()
     with pytest.raises(Refused):
-        list(reading._elements(path.read_bytes(), 1, "x", alone=True))
+        list(reading.objects(path))
     assert time.process_time() - before < 5  # seconds; a square would take hours
