@@ -21,11 +21,13 @@ from kolm.records.verification import (
     Verdict,
     Verification,
 )
+from kolm.verify.demands import POLICY
 from kolm.verify.gaps import gaps
 
-WIDTH = 80
+WIDTH, HEIGHT = 80, 25
 _WRONG_SHOWN = 2  # checks; -v shows the others
 _LABEL = 15
+_ABOVE = "lower_bound_above_"
 
 
 def summarise(report: Verification, *, paint: Paint) -> str:
@@ -36,13 +38,18 @@ def summarise(report: Verification, *, paint: Paint) -> str:
         paint: colours a piece of text by tone.
     """
     accepted = report.conclusions.overall.verdict is Verdict.OK
-    lines = [*_head(report, paint), "", *_scopes(report, paint, most=2 if accepted else 1), ""]
-    if accepted:
-        lines += [*_minima(report), *_basis(report.checks), *_gaps(report.checks)]
-    else:
-        lines += [*_wrong(report, paint), *_cut_all(advice(report))]
-    lines += ["Every check: kolm verify -v. What one of them asks: kolm help V21."]
-    return "\n".join(lines)
+    told = (
+        [*_minima(report), *_basis(report.checks), *_gaps(report.checks)]
+        if accepted
+        else [*_wrong(report, paint), *_cut_all(advice(report))]
+    )
+    told += ["Every check: kolm verify -v. What one of them asks: kolm help V21."]
+    head = [*_head(report, paint), ""]
+    scopes = list(_scopes(report, paint, most=2 if accepted else 1))
+    if len(head) + len(scopes) + len(told) >= HEIGHT:  # a policy that asks for much is told in full
+        scopes = list(_scopes(report, paint, most=1))
+    apart = [""] if len(head) + len(scopes) + len(told) < HEIGHT else []
+    return "\n".join([*head, *scopes, *apart, *told])
 
 
 def _head(report: Verification, paint: Paint) -> Iterator[str]:
@@ -88,17 +95,21 @@ def _scope(name: str, conclusion: Conclusion, paint: Paint, most: int) -> Iterat
 
 def _minima(report: Verification) -> Iterator[str]:
     """What the policy demands of the scores and what was observed; the publisher's in -v."""
-    met = [
-        f"{_asked(demand.name)} {demand.observed} ({demand.demanded})"
-        for demand in report.demands
-        if demand.by == "policy"
+    met = [demand for demand in report.demands if demand.by == POLICY]
+    above = [demand for demand in met if demand.name.startswith(_ABOVE)]
+    told = [
+        f"{demand.name.replace('_', ' ')} {demand.observed} ({demand.demanded.partition(',')[0]})"
+        for demand in met
+        if demand not in above
     ]
-    for number, line in enumerate(_wrapped(", ".join(met), WIDTH - _LABEL - 2) if met else ()):
+    if above:  # one number beside several
+        beside = ", ".join(
+            f"{demand.name.removeprefix(_ABOVE)} {demand.demanded.removeprefix('above ')}"
+            for demand in above
+        )
+        told.insert(1, f"lower bound {above[0].observed} (above {beside})")
+    for number, line in enumerate(textwrap.wrap("; ".join(told), WIDTH - _LABEL - 2)):
         yield _row("" if number else "policy asks", line)
-
-
-def _asked(name: str) -> str:
-    return name.replace("_", " ").removeprefix("lower bound ")
 
 
 def _basis(checks: Sequence[CheckResult]) -> Iterator[str]:

@@ -1006,6 +1006,16 @@ class TraceRowValidation(TypedDict):
 
 TraceRow = TraceRowStep | TraceRowCheckpoint | TraceRowValidation
 
+class TrainFactsMeasured(TypedDict):
+    started_on: str
+    train_seconds: str
+    tokens_per_second: str
+
+class TrainFacts(TypedDict):
+    state_last: Digest
+    chain: Digest
+    measured: TrainFactsMeasured
+
 class TrustKeyRevoked(TypedDict):
     on: str
     reason: str

@@ -28,22 +28,6 @@ class Inputs(TypedDict):
     track: list[str]
 
 
-class TrainMeasured(TypedDict):
-    """What a training took; fractions are decimal strings."""
-
-    started_on: str
-    train_seconds: str
-    tokens_per_second: str
-
-
-class TrainFacts(TypedDict):
-    """What a finished training says of itself; `measured` is no content."""
-
-    state_last: Digest
-    chain: Digest
-    measured: TrainMeasured
-
-
 class Measurements(TypedDict):
     """What a finished evaluation measured on its machine."""
 

@@ -12,12 +12,13 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from kolm import digest, paths, system
+from kolm import digest, paths, schema, system
 from kolm.bundle.container import open_container
 from kolm.bundle.documents import Documents
 from kolm.digest import Digest
 from kolm.errors import Refused, Unreadable
 from kolm.format import names
+from kolm.records import kinds
 from kolm.run import folder as files
 from kolm.run.names import CHECKPOINTS, FACTS, RESULT
 from kolm.run.stages import TRAIN
@@ -66,7 +67,9 @@ def find_state(places: Sequence[Path], state: str) -> Earlier:
 def _ends_of_project(runs: Path) -> Iterator[Earlier]:
     for folder in sorted(runs.glob(f"{TRAIN.name}-*")):
         if (folder / RESULT).is_file() and (folder / FACTS).is_file():
-            facts = files.read_document(folder, FACTS)
+            facts = schema.check(
+                kinds.TRAIN_FACTS, files.read_document(folder, FACTS), where=str(folder / FACTS)
+            )
             yield Earlier(folder, Digest(facts["state_last"]), Digest(facts["chain"]))
 
 

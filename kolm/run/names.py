@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 from kolm.format.names import Name
 
 if TYPE_CHECKING:
+    from kolm.records.documents import TrainFacts
     from kolm.run.documents import (
         Drawn,
         Inputs,
@@ -16,7 +17,6 @@ if TYPE_CHECKING:
         Rescored,
         Result,
         Shapes,
-        TrainFacts,
         ValidatedRow,
     )
 

@@ -50,7 +50,7 @@ from kolm.train.trackers import Tracked
 from kolm.train.trainer import Trainer
 
 if TYPE_CHECKING:
-    from kolm.run.documents import TrainFacts
+    from kolm.records.documents import TrainFacts
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

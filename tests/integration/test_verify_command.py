@@ -22,6 +22,11 @@ from kolm.verify.policy import BUILT_IN
 from tests.support.audits import World
 from tests.support.commands import invoke
 
+FLOOR_NAMES = (
+    "accuracy_lower_bound", "worst_slice", "better_than_base_p", "above_blind", "above_majority",
+    "k",
+)  # fmt: skip
+
 
 def _fits(text: str) -> bool:
     lines = text.splitlines()
@@ -130,6 +135,23 @@ class TestAnswers:
         assert re.search(r"by the policy +distinct questions +ok +at least 50; observed 50", told)
         brief = invoke("verify", world.seal()).stdout
         assert "policy asks    distinct questions 50 (at least 50)" in brief
+
+    def test_all_that_a_policy_asks_is_on_the_screen(self, world: World, home: Path) -> None:
+        floors = dict.fromkeys(FLOOR_NAMES, "0") | {"better_than_base_p": "0.9"}
+        asked = codec.to_document(BUILT_IN) | {"floors": floors}
+        (home / "policy.json").write_bytes(canonical.dumps(asked))
+        parts = world.parts.copy()
+        for row in parts.predictions:
+            row["base"]["output"] = "nothing"
+        parts.rescore()
+        ran = invoke("verify", world.seal(parts), "--policy", home / "policy.json")
+        told = " ".join(ran.stdout.split())
+        said = parts.evaluation
+        for name in FLOOR_NAMES:
+            assert f"{name.replace('_', ' ')} " in told
+        assert f"swapped {said['swapped']['accuracy']})" in told
+        assert f"majority {said['majority']['accuracy']}," in told
+        assert (ran.code, _fits(ran.stdout)) == (0, True)
 
     def test_floors_of_nothing_do_not_pass_the_built_in_policy(self, world: World) -> None:
         forged = world.parts.copy()

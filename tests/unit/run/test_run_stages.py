@@ -27,7 +27,15 @@ def trained(tmp_path: Path) -> tuple[Path, dict[str, Any]]:
     folder = tmp_path / "train"
     for name, data in parts.members().items():
         files.write(folder, name, data)
-    facts = {"state_last": parts.trace[-1]["state"], "chain": parts.trace[-1]["chain"]}
+    facts = {
+        "state_last": parts.trace[-1]["state"],
+        "chain": parts.trace[-1]["chain"],
+        "measured": {
+            "started_on": "2026-01-01T00:00:00Z",
+            "train_seconds": "1.5",
+            "tokens_per_second": "2",
+        },
+    }
     files.write_document(folder, FACTS, facts)
     stages.record(stages.TRAIN, folder)
     return folder, parts.lock
@@ -137,6 +145,23 @@ def test_a_state_is_found_where_a_training_ended_in_it(trained: Any, tmp_path: P
         find_state([other, runs], OTHER)
     assert caught.value.code == "E_TRAIN_CONTINUES"
     assert caught.value.found == (f"{other}: no finished training\n{runs}: {facts['state_last']}")
+
+
+@pytest.mark.parametrize(
+    "change", [{"state_last": 7}, {"chain": ["x"]}, {"more": "keys"}, {"measured": None}]
+)
+def test_what_another_project_says_of_its_training_is_held_to_its_schema(
+    trained: Any, change: Any, tmp_path: Path
+) -> None:
+    folder, _ = trained
+    facts = {**files.read_document(folder, FACTS), **change}
+    files.write_document(folder, FACTS, facts)
+    (tmp_path / "runs").mkdir()
+    folder.rename(tmp_path / "runs" / "train-0")
+    with pytest.raises(KolmError) as caught:
+        find_state([tmp_path / "runs"], OTHER)
+    assert caught.value.code == "E_SCHEMA"
+    assert "train.json" in caught.value.where
 
 
 def test_a_bundle_is_gone_on_from_where_it_holds_its_last_state(tmp_path: Path) -> None:
