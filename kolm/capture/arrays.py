@@ -77,7 +77,7 @@ class _Scan:
         """
         self._drop()
         self._demand_short(len(self.data))
-        block = self._stream.read(max(_BLOCK_BYTES, len(self.data) // 4))
+        block = self._stream.read(max(_BLOCK_BYTES, len(self.data) // 2))
         self.data += block
         return bool(block)
 

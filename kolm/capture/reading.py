@@ -187,14 +187,13 @@ def _split(stream: IO[bytes]) -> Iterator[bytes]:
     r"""The lines of a stream, ended by \n, \r\n or \r; what is over the limit is cut off."""
     held, most = b"", limits.MAX_ROW_BYTES + 1
     while block := stream.readline(most):
-        text, start = block.removesuffix(b"\n"), 0
-        ended = len(text) < len(block)
+        start, ended = 0, block.endswith(b"\n")
         if ended:
-            text = text.removesuffix(b"\r")
-        while (end := text.find(b"\r", start)) >= 0:  # as old Macintosh programs write
-            yield (held + text[start:end])[:most]
+            block = block.removesuffix(b"\n").removesuffix(b"\r")
+        while (end := block.find(b"\r", start)) >= 0:  # as old Macintosh programs write
+            yield (held + block[start:end])[:most]
             held, start = b"", end + 1
-        held = (held + text[start:])[:most]
+        held = (held + block[start:])[:most]
         if ended:
             yield held
             held = b""

@@ -234,12 +234,6 @@ def _arrow(rows: int, image: bytes) -> bytes:
     return made.getvalue()
 
 
-def _packed_array(size: int) -> bytes:
-    """As many rows as may stand in one line."""
-    row = b'{"image":"a.png","prompt":"a","response":"b"},'
-    return gzip.compress(b"[" + row * (size // len(row)) + b"{}]", mtime=0)
-
-
 def _packed_row(form: bytes) -> bytes:
     """A row as long as one may be."""
     row = b'{"prompt":"%b"}' % (b"a" * (64 * MIB - 20))
@@ -252,7 +246,6 @@ TABLES: dict[str, tuple[Callable[[], bytes], str]] = {
     "a dictionary": (lambda: _parquet(3000, random.Random(0).randbytes(7 * MIB)), "parquet"),
     "batches of zeros": (lambda: _arrow(1300, bytes(MIB)), "hf-disk"),
     "blank lines": (lambda: gzip.compress(b"\n" * (1000 * MIB), mtime=0), "jsonl"),
-    "a packed array of rows": (lambda: _packed_array(60 * MIB), "llava"),
     "a packed array of one row": (lambda: _packed_row(b"[%b]"), "llava"),
     "a packed row": (lambda: _packed_row(b"%b"), "jsonl"),
 }
