@@ -7,7 +7,8 @@ of each is a number or a raw id.
 from __future__ import annotations
 
 from array import array
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import pairwise
 from typing import NamedTuple
 
 from kolm import digest
@@ -53,9 +54,15 @@ class Captures:
             stated.append(member.split)
             for looks in member.images:
                 self._add(looks)
-        self.given = array("I", sorted(range(len(stated)), key=self._raw))
+        self.given = array("I", self._ascending(len(stated)))
         self.stated = [stated[place] for place in self.given]
         self.alike = [self._numbers(kind) for kind in range(len(self._shown))]
+
+    def _ascending(self, count: int) -> Sequence[int]:
+        """The members by ascending id, as they are in a snapshot already; a sort holds all ids."""
+        if all(before <= after for before, after in pairwise(map(self._raw, range(count)))):
+            return range(count)
+        return sorted(range(count), key=self._raw)
 
     def _add(self, looks: Looks) -> None:
         while len(self._shown) < len(looks):
@@ -93,6 +100,10 @@ class Captures:
     def look_of(self, image: int, kind: int) -> Digest:
         """A look of an image by its place."""
         return digest.of_hex(self._look(image, kind).hex())
+
+    def forget_looks(self) -> None:
+        """Free what `look_of` alone needs: half of all that is held."""
+        self._shown.clear()
 
     def images(self, capture: int) -> range:
         """The places of a capture's images."""

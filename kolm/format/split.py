@@ -192,6 +192,7 @@ def _ranked(captures: Captures, firsts: Iterable[int]) -> list[int]:
 
 
 def _hashed(captures: Captures, rule: SplitRule) -> list[Placed]:
+    captures.forget_looks()
     groups = group(captures, most_joined=MAX_JOINED)
     count = sum(groups.size)
     ranked = _ranked(captures, groups.firsts())
@@ -238,6 +239,7 @@ def _official(captures: Captures, rule: SplitRule) -> list[Placed]:
     _check_one_side(captures, sides)
     if validation_is_stated(captures.stated) or not rule.validation:
         return sides
+    captures.forget_looks()
     groups = group(captures, most_joined=None)
     train = (first for first in groups.firsts() if sides[first] == "train")
     carved = rule.validation * sides.count("train")

@@ -157,6 +157,10 @@ def _all(parts: BundleParts) -> dict[str, bytes]:
     }
 
 
+def _all_drawn(parts: BundleParts) -> dict[str, bytes]:
+    return {**_all(parts), "snapshot.json": canonical.dumps({**parts.snapshot, "rule": HASH})}
+
+
 def _config(_: BundleParts) -> dict[str, bytes]:
     return {"adapter_config.json": b"[" + b"[]," * (2 * MIB // 3 - 9) + b"[]]"}
 
@@ -195,6 +199,7 @@ BUNDLES: dict[str, Callable[[BundleParts], dict[str, bytes]]] = {
     "drawn, of 8 pictures": _drawn(8, HASH),
     "carved snapshot": _drawn(1, {"kind": "official", "validation": "0.05"}),
     "all of these": _all,
+    "all of these, drawn": _all_drawn,
     "config of lists": _config,
     "documents of lists": _documents,
     "one header of names": _header,
