@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from kolm.errors import Refused
 from kolm.format.names import EXAMPLES
-from kolm.objectives import objective_of
+from kolm.objectives import Objective, objective_of
 
 if TYPE_CHECKING:
     from kolm.records.documents import (
@@ -119,6 +119,7 @@ def examples_follow(
         snapshot: the lines of snapshot.jsonl.
         train: the lock's ``train``.
     """
+    objective = objective_of(train["objective"])
     images: dict[str, list[int]] = {side: [] for side in SIDES}
     for line in snapshot:
         if line["split"] in images:
@@ -134,14 +135,13 @@ def examples_follow(
                 found=row["side"] if row else "no row",
             )
             return
-        yield from _row_is_possible(row, capture[1], train, place)
+        yield from _row_is_possible(row, capture[1], train, objective, place)
 
 
 def _row_is_possible(
-    row: ExamplesRow, images: int, train: LockTrain, place: str
+    row: ExamplesRow, images: int, train: LockTrain, objective: Objective, place: str
 ) -> Iterator[Refused]:
-    most, objective = train["max_images"], objective_of(train["objective"])
-    paired = objective.PAIRED
+    most, paired = train["max_images"], objective.PAIRED
     reason = row.get("dropped")
     if (images > most) != (reason == TOO_MANY_IMAGES):
         yield _refused(
