@@ -230,16 +230,25 @@ _BEYOND_BMP = re.compile(rb"[\xf0-\xff]")
 
 
 def read_lines(
-    data: bytes | memoryview, *, where: str, canonical: bool = True
+    data: bytes | memoryview, *, where: str, canonical: bool = True, shared: bool = False
 ) -> Iterator[tuple[int, bytes, dict[str, Any]]]:
     """Read JSON Lines: yields (line number from 1, the line's bytes, its value).
+
+    Args:
+        data: the text.
+        where: its name.
+        canonical: each line must be in its canonical bytes.
+        shared: lines that are the same and near each other may have one value, which is then read
+            once; for who changes nothing.
 
     Raises:
         Refused: a line that is too long, empty, not an object, not (canonical) JSON, or a last
             line without its newline; `where` carries the line number.
     """
     for first, lines in _batches(split_lines(data, where=where)):
-        values = _decode_batch(lines) if canonical else None
+        values = None
+        if canonical:
+            values = _decode_shared(lines) if shared else _decode_batch(lines)
         for place, line in enumerate(lines):
             number = first + place
             at = f"{where}:{number}"
@@ -299,6 +308,16 @@ def _batches(lines: Iterator[bytes]) -> Iterator[tuple[int, list[bytes]]]:
         yield first, batch  # what stands before the bad line is judged first
         raise
     yield first, batch
+
+
+def _decode_shared(lines: list[bytes]) -> list[Any] | None:
+    """As `_decode_batch`; equal lines have one value."""
+    distinct = list(dict.fromkeys(lines))
+    values = _decode_batch(distinct)
+    if values is None or len(distinct) == len(lines):
+        return values
+    of_line = dict(zip(distinct, values, strict=True))
+    return [of_line[line] for line in lines]
 
 
 def _decode_batch(lines: list[bytes]) -> list[Any] | None:

@@ -32,6 +32,9 @@ NOT_CANONICAL: Final = frozenset({"E_JSON_NOT_CANONICAL", "E_TENSORS_CANONICAL"}
 # is parsed again each time that somebody goes through it, so that an audit stays under the file's
 # size and 256 MiB.
 KEPT_BYTES: Final = 8 * limits.MIB
+# Short lines that fitted and may come again, so that each is held against its schema once.
+MOST_FITTING: Final = 1024
+LONGEST_FITTING_BYTES: Final = 256
 
 
 class Rows(Generic[D]):
@@ -49,7 +52,7 @@ class Rows(Generic[D]):
     def __iter__(self) -> Iterator[D]:
         if self._kept is not None:
             return iter(self._kept)
-        again = canonical.read_lines(self._data, where=self._name)
+        again = canonical.read_lines(self._data, where=self._name, shared=True)
         return (cast("D", row) for _, _, row in again)
 
 
@@ -186,6 +189,8 @@ class Documents:
 def read_rows(kind: DocumentKind[D], data: memoryview | bytes, name: str, *, keep: bool) -> Rows[D]:
     """The rows of a JSON Lines text, strict and canonical, each of which fits its schema.
 
+    Rows may be shared, and nobody changes one: most of examples.jsonl is the same few lines.
+
     Args:
         kind: of a row.
         data: the text.
@@ -197,10 +202,13 @@ def read_rows(kind: DocumentKind[D], data: memoryview | bytes, name: str, *, kee
     """
     problem_of = schema.checker(kind)
     rows: list[D] = []
-    number = 0
-    for number, _, value in canonical.read_lines(data, where=name):
-        if problem_of(value) is not None:
-            schema.check(kind, value, where=f"{name}:{number}")
+    number, fitting = 0, set[bytes]()
+    for number, line, value in canonical.read_lines(data, where=name, shared=True):
+        if line not in fitting:
+            if problem_of(value) is not None:
+                schema.check(kind, value, where=f"{name}:{number}")
+            if len(fitting) < MOST_FITTING and len(line) <= LONGEST_FITTING_BYTES:
+                fitting.add(line)
         if keep:
             rows.append(cast("D", value))
     return Rows(data, name, number, rows if keep else None)

@@ -73,8 +73,13 @@ def _build(case: str, capture: Capture) -> Case:
         image_size=image_size(capture["images"]),
         answer_type=answer_type(references[0]),
         question=sameness.fingerprint(sameness.question(capture)),
-        wording=sameness.fingerprint(sameness.wording(capture)),
+        wording=_named(sameness.wording(capture)),
     )
+
+
+@lru_cache(maxsize=256)
+def _named(wording: sameness.Asked) -> bytes:
+    return sameness.fingerprint(wording)
 
 
 def reference_of(capture: Capture, *, where: str) -> str:

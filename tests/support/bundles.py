@@ -420,7 +420,7 @@ def read_parts(path: Path, base: Path) -> BundleParts:
 
 
 def _rows_of(bundle: Bundle, name: str) -> list[Row]:
-    return copy.deepcopy(list(bundle.rows(name)))
+    return [copy.deepcopy(row) for row in bundle.rows(name)]  # equal ones may be shared
 
 
 def make_bundle(
