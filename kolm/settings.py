@@ -48,6 +48,11 @@ VARIABLES = (
         "tensorboard, wandb (offline), or both with a comma between",
         default="unset",
     ),
+    Variable(
+        name="KOLM_JUDGE_KEY",
+        purpose="key of the endpoint that judges captures; sent to that address alone",
+        default="none is sent",
+    ),
     Variable(name="NO_COLOR", purpose="any value switches colours off", default="unset"),
 )
 

@@ -122,6 +122,14 @@ def _shapes(folder: Path, reporter: Reporter) -> None:
     )
 
 
+def _answer(folder: Path, reporter: Reporter) -> None:
+    from kolm.evaluate import answering
+    from kolm.models import device as devices
+
+    with _base_as_measured(folder), devices.enough_memory():
+        answering.answer_folder(folder, reporter)
+
+
 TASKS: dict[str, Callable[[Path, Reporter], None]] = {
     "train": _train,
     "evaluate": _evaluate,
@@ -129,6 +137,7 @@ TASKS: dict[str, Callable[[Path, Reporter], None]] = {
     "rescore": _rescore,
     "recount": _recount,
     "shapes": _shapes,
+    "answer": _answer,
 }
 
 

@@ -14,9 +14,13 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from kolm.actions.asking import How
     from kolm.actions.checking import check
     from kolm.actions.compiling import compile_bundle
     from kolm.actions.evaluating import evaluate_bundle
+    from kolm.actions.judges import JudgeOptions
+    from kolm.actions.judging import judge_captures
+    from kolm.actions.pairing import make_pairs
     from kolm.actions.planning import plan
     from kolm.actions.reporting import report
     from kolm.actions.running import load, run
@@ -26,21 +30,18 @@ if TYPE_CHECKING:
     compile = compile_bundle  # noqa: A001 - the product's verb
 
 __all__ = [
-    "check",
-    "compile",
-    "evaluate_bundle",
-    "load",
-    "plan",
-    "report",
-    "run",
-    "sweep",
-    "verify",
-]
+    "How", "JudgeOptions", "check", "compile", "evaluate_bundle", "judge_captures", "load",
+    "make_pairs", "plan", "report", "run", "sweep", "verify",
+]  # fmt: skip
 
 _PLACES = {
     "check": ("checking", "check"),
     "compile": ("compiling", "compile_bundle"),
+    "How": ("asking", "How"),
+    "JudgeOptions": ("judges", "JudgeOptions"),
     "evaluate_bundle": ("evaluating", "evaluate_bundle"),
+    "judge_captures": ("judging", "judge_captures"),
+    "make_pairs": ("pairing", "make_pairs"),
     "load": ("running", "load"),
     "report": ("reporting", "report"),
     "plan": ("planning", "plan"),

@@ -23,6 +23,7 @@ _OTHERS = (".gif", ".bmp", ".tif", ".tiff", ".heic", ".heif", ".avif", ".svg")
 # What would end the template before its time, or spread it over lines.
 _UNWRITABLE = re.compile(r"[\[\]\x00-\x1f\x7f\u2028\u2029]")
 _CONTROL = re.compile(r"[\x00-\x1f]")
+_FORMULA = ("=", "+", "-", "@")
 ANSWER, WORSE = "the answer", "a worse answer"
 MARK = "\ufeff"  # by which spreadsheets know that a table is UTF-8; an import reads over it
 
@@ -141,7 +142,11 @@ def lines(given: Iterable[Row]) -> Iterator[bytes]:
 
 
 def table(given: Iterable[Row]) -> Iterator[bytes]:
-    """Rows as CSV with a line of column names."""
+    """Rows as CSV with a line of column names.
+
+    A spreadsheet computes what begins like a formula, and anybody may have named the pictures: a
+    name never begins so.
+    """
     made = io.StringIO(newline="")
     writer = csv.writer(made, lineterminator="\n")
     for number, row in enumerate(given):
@@ -149,7 +154,10 @@ def table(given: Iterable[Row]) -> Iterator[bytes]:
             made.write(MARK)
             writer.writerow(row)
         cells = row.values()
-        writer.writerow([",".join(cell) if isinstance(cell, list) else cell for cell in cells])
+        told = [",".join(cell) if isinstance(cell, list) else str(cell) for cell in cells]
+        if told[0].startswith(_FORMULA):
+            told[0] = f"./{told[0]}"
+        writer.writerow(told)
         yield made.getvalue().encode()
         made.seek(0)
         made.truncate()

@@ -7,14 +7,16 @@ alone.
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Sequence
-from dataclasses import dataclass
+from collections.abc import Hashable, Iterable, Sequence
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Protocol
 
+from kolm.digest import Digest
 from kolm.encode.batches import collate
 from kolm.encode.examples import Example, ImageUse
 from kolm.models.base import LoadedBase
 from kolm.models.generation import LENGTH, Generated
+from kolm.models.sampling import Draws, Sampler
 from kolm.models.taps import Recording
 from kolm.score.judge import LONGEST_OUTPUT_CHARACTERS
 
@@ -54,6 +56,7 @@ def answer_batch(
     pictures: Shown,
     *,
     max_new_tokens: int,
+    draws: Draws | None = None,
 ) -> list[Answer]:
     """Answer the prompts of one batch, in order.
 
@@ -62,8 +65,12 @@ def answer_batch(
         examples: the prompts.
         pictures: that they show.
         max_new_tokens: an answer that has not ended by then is cut.
+        draws: how answers are drawn, with a seed for each prompt; without it each is the one of
+            the most likely tokens.
     """
-    keys = [_shown(example, pictures) for example in examples]
+    seeds = [None] * len(examples) if draws is None else draws.seeds
+    shown = [_shown(example, pictures) for example in examples]
+    keys = list(zip(shown, seeds, strict=True))
     distinct = dict(zip(keys, examples, strict=True))  # in the order of their first prompts
     batch = collate(
         list(distinct.values()),
@@ -76,6 +83,7 @@ def answer_batch(
         pictures.gather(batch.images) if batch.images else None,
         max_new_tokens=max_new_tokens,
         end_ids=base.end_ids,
+        choose=None if draws is None else Sampler(replace(draws, seeds=_seeds(distinct))),
     )
     tokenizer = base.pictures.processor.tokenizer
     answers = {
@@ -95,6 +103,10 @@ def read_answer(tokenizer: PreTrainedTokenizerBase, generated: Generated) -> Ans
         tokens=len(generated.ids),
         finish=LENGTH if cut else generated.finish,
     )
+
+
+def _seeds(keys: Iterable[tuple[Hashable, Digest | None]]) -> list[Digest]:
+    return [seed for _, seed in keys if seed is not None]
 
 
 def _shown(example: Example, pictures: Shown) -> Hashable:

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     import torch
     from transformers import PreTrainedModel
 
+    from kolm.models.sampling import Choose
+
 # Under these names models take what marks the tokens of pictures with 1, or those of answers.
 _MARKS = ("mm_token_type_ids", "token_type_ids")
 
@@ -109,17 +111,25 @@ class Forward:
         *,
         max_new_tokens: int,
         end_ids: Collection[int],
+        choose: Choose | None = None,
     ) -> list[Generated]:
         """Answer left-padded rows with the library's own greedy generation.
+
+        A token that is chosen otherwise is left as the only one that can be the most likely.
 
         Args:
             tokens: of the rows; every row ends with a token of its own.
             pictures: of all rows in order; None where no row shows one.
             max_new_tokens: at least 1; an answer that has not ended by then is cut.
             end_ids: tokens that end an answer.
+            choose: the next tokens by their logits; the most likely ones without it.
         """
         import torch
-        from transformers import GenerationConfig
+        from transformers import GenerationConfig, LogitsProcessorList
+
+        def only(_: torch.Tensor, logits: torch.Tensor) -> torch.Tensor:
+            assert choose is not None  # nobody calls this without it
+            return torch.full_like(logits, -torch.inf).scatter_(1, choose(logits)[:, None], 0.0)
 
         config = GenerationConfig(
             max_new_tokens=max_new_tokens,
@@ -133,6 +143,7 @@ class Forward:
                 out = self._model.generate(
                     input_ids=tokens.input_ids.to(self.tower.device),
                     attention_mask=tokens.attention_mask.to(self.tower.device),
+                    logits_processor=LogitsProcessorList([only] if choose else []),
                     **self._marked(tokens),
                     **inputs,
                 )

@@ -8,6 +8,27 @@ from typing import Literal, NotRequired, TypedDict, final
 from kolm.digest import Digest
 from kolm.records.documents import Capture, Evaluation, Kscore, Receipt, Snapshot
 
+class CaptureJudgePreferredInterval(TypedDict):
+    method: Literal['wilson']
+    level: Literal['0.95']
+    low: str
+    high: str
+
+class CaptureJudgePreferred(TypedDict):
+    pairs: int
+    right: int
+    ties: int
+    agreement: str
+    interval: CaptureJudgePreferredInterval
+
+class CaptureJudgeAgreement(TypedDict):
+    cases: int
+    agreement: str
+    interval: CaptureJudgePreferredInterval
+    kappa: str | None
+    kappa_low: str | None
+    kappa_high: str | None
+
 class CaptureListCapture(TypedDict):
     id: Digest
     images: int

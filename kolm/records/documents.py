@@ -235,6 +235,30 @@ class ExamplesRowDropped(TypedDict):
 
 ExamplesRow = ExamplesRowKept | ExamplesRowDropped
 
+class JudgementRowJudge(TypedDict):
+    kind: Literal['base', 'bundle', 'endpoint']
+    name: str
+    digest: Digest | None
+    url: str | None
+
+class JudgementRowScores(TypedDict):
+    accuracy: int
+    completeness: int
+    relevance: int
+
+class JudgementRow(TypedDict):
+    answer: Literal['response', 'rejected', 'sample']
+    capture: Digest
+    finish: str
+    judge: JudgementRowJudge
+    prompt: str
+    reference: bool
+    reply: str
+    rubric: str
+    said_by: str
+    scores: JudgementRowScores | None
+    text: str
+
 class KscoreInputs(TypedDict):
     accuracy: str
     coverage: str
@@ -618,6 +642,51 @@ ModulesRow = TypedDict('ModulesRow', {
     'state': ModulesRowState,
     'weight_norm': str | None,
 })
+
+class PairsCounts(TypedDict):
+    captures: int
+    samples: int
+    pairs: int
+    cut: int
+    equal: int
+    unusable: int
+    unscored: int
+    no_candidates: int
+    none_worse: int
+    longer: int
+
+class PairsJudge(TypedDict):
+    kind: Literal['base', 'bundle', 'endpoint']
+    name: str
+    digest: Digest | None
+    url: str | None
+    rubric: str
+    reference: bool
+
+class PairsModel(TypedDict):
+    kind: Literal['base', 'bundle']
+    name: str
+    digest: Digest
+
+class PairsSettings(TypedDict):
+    batch_size: int
+    max_new_tokens: int
+    max_seq_length: int | None
+    noise: int
+    samples: int
+    seed: int
+    temperature: str
+
+class Pairs(TypedDict):
+    schema: Literal['urn:kolm:pairs:v1']
+    better: Literal['reference', 'sample']
+    by: dict[str, str | str | list[str]]
+    captures: Digest
+    counts: PairsCounts
+    environment: Digest
+    judge: PairsJudge | None
+    model: PairsModel
+    settings: PairsSettings
 
 class PredicateModules(TypedDict):
     base: Digest

@@ -10,6 +10,7 @@ if TYPE_CHECKING:
         ExamplesRow,
         ExamplesRowSide,
         KscoreMachine,
+        LockEnvironment,
         PredictionsRowOutcomeFinish,
     )
 
@@ -87,6 +88,28 @@ class Drawn(TypedDict):
     """The side of each capture that is to be encoded again."""
 
     sides: dict[Digest, ExamplesRowSide]
+
+
+class Asked(TypedDict):
+    """How captures are to be answered by a base or a bundle; fractions are decimal strings.
+
+    `model` is a bundle's content id or the root of a base. Precision and budget are of a base
+    alone: a bundle's lock says its own. `whole`: a prompt that would be cut is not answered.
+    """
+
+    bundle: bool
+    model: Digest
+    environment: LockEnvironment
+    precision: str
+    max_seq_length: int
+    max_images: int
+    whole: bool
+    samples: int
+    temperature: str
+    seed: int
+    max_new_tokens: int
+    batch_size: int
+    noise: int
 
 
 class Recounted(TypedDict):

@@ -9,6 +9,7 @@ from kolm.format.names import Name
 if TYPE_CHECKING:
     from kolm.records.documents import TrainFacts
     from kolm.run.documents import (
+        Asked,
         Drawn,
         Inputs,
         Measurements,
@@ -34,9 +35,11 @@ ROWS: Final[Name[Rescored]] = Name("rows.json")  # what a rescore answers
 DRAWN: Final[Name[Drawn]] = Name("drawn.json")  # what a recount is asked for
 SHAPES: Final[Name[Shapes]] = Name("shapes.json")  # parameters of a model without weights
 RECOUNTED: Final[Name[Recounted]] = Name("recounted.json")  # what a recount answers
+ASKED: Final[Name[Asked]] = Name("asked.json")  # how captures are to be answered
+BUNDLE: Final = "bundle"  # the members of the bundle that answers them
 HOLD: Final = "lock"  # held while a process works in the folder
 FEATURES: Final = "features"  # of the cache, for all projects
 BASES: Final = "bases"  # of the cache: digests of weight files
 CHECKPOINTS: Final = "checkpoints"
 METRICS: Final = "metrics.jsonl"  # the course of a training, for people: never content
-ANSWERS: Final = "answers"  # finished runs of an evaluation that is not finished
+ANSWERS: Final = "answers"  # finished runs of an evaluation, batches of captures answered

@@ -115,7 +115,9 @@ def _contradictions(source: SpecText) -> Iterator[Refused]:
         message, hint = "an adapter has one kind of delta", f"full or frozen go with {kind}"
         yield conflict("train.projector", message, hint)
     evaluation = value.get("evaluation", {})
-    yield from _of_metric(_metric(evaluation.get("metric", "exact")), evaluation, source)
+    yield from _of_metric(
+        metric_with_defaults(evaluation.get("metric", "exact")), evaluation, source
+    )
     if "quantisation" in train and isinstance(method, dict) and method.get("dora"):
         hint = "remove one of the two"
         yield conflict("train.method.dora", "DoRA needs the weights themselves, not 4 bits", hint)
@@ -172,7 +174,7 @@ def _with_plain_forms(value: dict[str, Any]) -> dict[str, Any]:
         plain["train"] = _train(plain["train"])
     evaluation = plain.get("evaluation", {})
     if "metric" in evaluation:
-        plain["evaluation"] = {**evaluation, "metric": _metric(evaluation["metric"])}
+        plain["evaluation"] = {**evaluation, "metric": metric_with_defaults(evaluation["metric"])}
     return plain
 
 
@@ -224,7 +226,7 @@ def _data(data: dict[str, Any]) -> dict[str, Any]:
     return {"captures": data["captures"], "split": rule, "near_duplicates": near}
 
 
-def _metric(metric: Any) -> dict[str, Any]:
+def metric_with_defaults(metric: Any) -> dict[str, Any]:
     """The metric with the defaults of its options, which its form in the schema states."""
     choice = {"kind": metric} if isinstance(metric, str) else metric
     for form in schema.load("metric")["$defs"]["chosen"]["anyOf"]:

@@ -13,6 +13,8 @@ CASES: dict[str, tuple[str, ...]] = {
     "capture remove": ("pairs.jsonl:1",),
     "capture verify": (),
     "capture snapshot": (),
+    "capture pairs": ("--model", "kolm/nano-1", "--into", "made"),
+    "capture judge": ("--model", "kolm/nano-1"),
     "capture template": (".", "--prompt", "what?"),
     "check": (),
     "plan": (),

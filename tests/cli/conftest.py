@@ -135,6 +135,37 @@ def _replace_models(parts: BundleParts, monkeypatch: pytest.MonkeyPatch) -> None
             planned=planned, table=rank(results), files=files, jobs=None, missing=()
         )
 
+    def make_pairs(store: Path, *, into: Path, how: Any, reporter: Any, **_: Any) -> Any:
+        reporter.noted("answering")
+        digest = common["content_id"]
+        record = {
+            "schema": "urn:kolm:pairs:v1", "better": "reference", "by": {"kind": "exact"},
+            "captures": digest, "environment": digest, "judge": None,
+            "counts": {
+                "captures": 2, "samples": 8, "pairs": 1, "cut": 0, "equal": 3, "unusable": 0,
+                "unscored": 0, "no_candidates": 0, "none_worse": 1, "longer": 0,
+            },
+            "model": {"kind": "base", "name": "kolm/nano-1", "digest": digest},
+            "settings": {
+                "batch_size": how.batch_size, "max_new_tokens": how.max_new_tokens,
+                "max_seq_length": how.max_seq_length, "noise": how.noise,
+                "samples": how.samples, "seed": how.seed, "temperature": str(how.temperature),
+            },
+        }  # fmt: skip
+        file = Path(into) / "made" / "0123456789abcdef.json"
+        return SimpleNamespace(captures=1, total=1, record=record, file=file)
+
+    def judge_captures(store: Path, *, judge: Any, reporter: Any, **_: Any) -> Any:
+        reporter.noted("judging")
+        digest = common["content_id"]
+        who = {"kind": "base", "name": judge.model, "digest": digest, "url": None}
+        file = Path("captures") / "judgements" / "0123456789abcdef.jsonl"
+        return SimpleNamespace(
+            found=SimpleNamespace(new=2, too_long=0, file=file, judge=who),
+            answers=2, unread=1, below=None, kept=None, agreement=None, preferred=None,
+            means={"accuracy": "4.5", "completeness": "3", "relevance": "5"},
+        )  # fmt: skip
+
     def run(bundle: Path, *, reporter: Any, **_: Any) -> Any:
         return RunAnswer(
             content_id=common["content_id"], text="red", tokens=2, finish="stop", cut_tokens=0
@@ -149,6 +180,8 @@ def _replace_models(parts: BundleParts, monkeypatch: pytest.MonkeyPatch) -> None
         ("evaluate_bundle", evaluate_bundle),
         ("sweep", sweep),
         ("run", run),
+        ("make_pairs", make_pairs),
+        ("judge_captures", judge_captures),
         ("check", check),
     ):
         monkeypatch.setitem(vars(actions), name, stand_in)  # the real ones stay unimported

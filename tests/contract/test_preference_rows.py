@@ -56,7 +56,7 @@ SAME: dict[str, list[dict[str, Any]]] = {
         {"conversations": [{"from": "human", "value": "<image>What?"}],
          "chosen": {"from": "gpt", "value": "a red box"},
          "rejected": {"from": "gpt", "value": "a blue box"}, "images": ["0.png"]},
-        {"messages": [{"role": "user", "content": "<image>What?"}], "chosen": TURN,
+        {"messages": [{"role": "user", "content": "<image>What?", "name": None}], "chosen": TURN,
          "rejected": WORSE, "images": ["0.png"]},
     ],
     "rlhf-v": [

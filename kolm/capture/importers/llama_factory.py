@@ -62,9 +62,8 @@ def _turns(row: Row, key: str, where: str) -> list[object]:
     value = row[key]
     if isinstance(value, str):  # a table's cell
         value = pairs.parsed(value, key, where)
-    if not isinstance(value, list | tuple) or not value:
-        raise fields.wrong(key, "a list of turns", value, where)
-    return list(value)
+    turns: list[object] = [*pairs.turns_of(value, key, "user", where)]
+    return turns
 
 
 def _instructed(row: Row, where: str) -> list[object]:

@@ -56,7 +56,7 @@ def required(row: Row, key: str, where: str) -> Any:
 
 
 def turns_of(value: object, key: str, role: str, where: str) -> list[Turn]:
-    """A text as the one turn of a role, or turns as they stand; lists may be written as JSON."""
+    """A text as the one turn of a role, or turns as they stand, without what is null in them."""
     if isinstance(value, str):
         return [{"role": role, "content": value}]
     if isinstance(value, dict):
@@ -66,7 +66,7 @@ def turns_of(value: object, key: str, role: str, where: str) -> list[Turn]:
     for turn in value:
         if not isinstance(turn, dict):
             raise fields.wrong(key, "a list of turns", turn, where)
-    return [dict(turn) for turn in value]
+    return [{key: said for key, said in turn.items() if said is not None} for turn in value]
 
 
 def answer_of(turn: Turn, key: str, where: str) -> str:

@@ -60,6 +60,14 @@ def test_a_table_is_read_by_other_programs(folder: Path) -> None:
     assert {row["response"] for row in rows} == {"[ANNOTATE: the answer]"}
 
 
+def test_the_name_of_a_picture_is_no_formula_of_a_spreadsheet(tmp_path: Path) -> None:
+    (tmp_path / "=1+1.png").write_bytes(picture(1))
+    done = templating.write_template(tmp_path, prompts=PROMPTS[:1], output=tmp_path / "rows.csv")
+    assert "\n./=1+1.png," in done.file.read_text(encoding="utf-8")
+    _filled(done.file)
+    assert capturing.import_captures(done.file, store=tmp_path / "store").total == 1
+
+
 def test_prompts_in_turn_are_one_a_picture(folder: Path) -> None:
     done = templating.write_template(folder, prompts=PROMPTS, in_turn=True, answer="a number")
     rows = [json.loads(line) for line in done.file.read_text().splitlines()]

@@ -1,0 +1,30 @@
+"""Each bad document in the vectors is refused for its own defect, and the good ones are not."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import jsonschema
+import pytest
+
+from kolm import schema
+
+FOLDER = Path(__file__).parents[2] / "vectors"
+NAMES = ("judgement_row", "pairs")
+GOOD = [(name, path) for name in NAMES for path in sorted((FOLDER / name / "valid").iterdir())]
+BAD = [(name, path) for name in NAMES for path in sorted((FOLDER / name / "invalid").iterdir())]
+
+
+@pytest.mark.parametrize(("name", "path"), GOOD, ids=lambda part: getattr(part, "stem", part))
+def test_good_documents_fit(name: str, path: Path) -> None:
+    value = json.loads(path.read_text())
+    assert schema.checker(name)(value) is None
+    jsonschema.Draft202012Validator(schema.load(name)).validate(value)
+
+
+@pytest.mark.parametrize(("name", "path"), BAD, ids=lambda part: getattr(part, "stem", part))
+def test_bad_documents_do_not(name: str, path: Path) -> None:
+    value = json.loads(path.read_text())
+    assert schema.checker(name)(value) is not None
+    assert not jsonschema.Draft202012Validator(schema.load(name)).is_valid(value)
