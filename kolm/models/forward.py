@@ -129,7 +129,8 @@ class Forward:
 
         def only(_: torch.Tensor, logits: torch.Tensor) -> torch.Tensor:
             assert choose is not None  # nobody calls this without it
-            return torch.full_like(logits, -torch.inf).scatter_(1, choose(logits)[:, None], 0.0)
+            places = torch.arange(logits.shape[-1], device=logits.device)
+            return torch.where(places == choose(logits)[:, None], 0.0, -torch.inf)
 
         config = GenerationConfig(
             max_new_tokens=max_new_tokens,

@@ -98,10 +98,12 @@ def _inputs(use: ImageUse) -> dict[str, Any]:
     return {"pixel_values": pixels, "image_grid_thw": torch.tensor([use.form])}
 
 
-def _ours(forward: Forward, batch: Batch, steps: int, ends: set[int]) -> list[Generated]:
+def _ours(
+    forward: Forward, batch: Batch, steps: int, ends: set[int], choose: Any = None
+) -> list[Generated]:
     recordings = [forward.tower.record(_inputs(use), 1) for use in batch.images]
     pictures = join(recordings) if recordings else None
-    return forward.answer(batch, pictures, max_new_tokens=steps, end_ids=ends)
+    return forward.answer(batch, pictures, max_new_tokens=steps, end_ids=ends, choose=choose)
 
 
 def _stock(model: Any, batch: Batch, steps: int) -> list[tuple[int, ...]]:
@@ -163,6 +165,30 @@ def test_an_answer_may_end_with_the_very_last_token(model: Any, forward: Forward
         if answer.finish == "stop":
             cut = _ours(forward, batch, len(answer.ids), ends)[row]
             assert cut == answer
+
+
+def test_what_is_chosen_is_the_answer_and_what_it_is_chosen_from_are_the_logits(
+    model: Any, forward: Forward
+) -> None:
+    batch = _collate([_example(9, GRIDS[i % 3], i) for i in range(4)])
+    ends = set(model.generation_config.eos_token_id)
+    seen: list[Any] = []
+
+    def likeliest(logits: Any) -> Any:
+        seen.append(logits.clone())
+        return logits.argmax(dim=-1)
+
+    assert _ours(forward, batch, 6, ends, likeliest) == _ours(forward, batch, 6, ends)
+    assert seen[0].shape == (4, VOCABULARY)
+    assert torch.isfinite(torch.stack(seen)).all()  # nothing was taken out of them before
+
+    def tenth(logits: Any) -> Any:
+        return logits.topk(10, dim=-1).indices[:, 9]
+
+    first = [int(token) for token in seen[0].topk(10, dim=-1).indices[:, 9]]
+    others = _ours(forward, batch, 6, ends, tenth)
+    assert [answer.ids[0] for answer in others] == first
+    assert others != _ours(forward, batch, 6, ends)
 
 
 def test_what_a_base_says_of_sampling_changes_no_answer(model: Any, forward: Forward) -> None:
