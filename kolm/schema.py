@@ -245,7 +245,8 @@ def _array(schema: Schema, root: Schema, known: _Known) -> Checker:
             problem = item_checker(item)
             if problem is not None:
                 return f"/{index}{problem[0]}", problem[1]
-        twice = unique and len(set(map(canonical.dumps, value))) != len(value)
+        several = unique and len(value) > 1
+        twice = several and len(set(map(canonical.dumps, value))) != len(value)
         return ("", "items are not unique") if twice else None
 
     return check_array

@@ -12,7 +12,7 @@ from kolm.score.cases import build_cases
 from kolm.score.evaluation import RUNS, evaluate, find_mismatches
 
 FOLDER = Path(__file__).parents[2] / "vectors" / "evaluation"
-WHOLE = ("exact", "relaxed")
+WHOLE = ("exact", "relaxed", "questions")
 
 
 def _load(name: str) -> dict[str, Any]:
@@ -70,3 +70,28 @@ def _clustered(clusters: list[list[dict[str, Any]]], run: str, z: float) -> tupl
     w = n / effect
     reach = z * math.sqrt(z * z + 4 * m * w * (1 - m))
     return tuple((2 * m * w + z * z + sign * reach) / (2 * (w + z * z)) for sign in (-1, 1))
+
+
+def test_swapped_goes_round_each_question_and_round_those_of_one_reference_together() -> None:
+    """E12 as it is written there, for `contains` and ASCII."""
+    vector = _load("questions")
+    said = {row["case"]: row["adapter"]["output"].lower() for row in vector["predictions"]}
+    cases = sorted((digest.of_value(item), item["messages"]) for item in vector["evalcases"])
+    asked = {case: " ".join(m[0]["content"][1]["text"].lower().split()) for case, m in cases}
+    right = {case: m[1]["content"][0]["text"].lower().rstrip(".") for case, m in cases}
+    references: dict[str, set[str]] = {}
+    for case, question in asked.items():
+        references.setdefault(question.rstrip("?"), set()).add(right[case])
+    rounds: dict[str, list[str]] = {}
+    for case, question in asked.items():
+        group = question.rstrip("?")
+        rounds.setdefault(group if len(references[group]) > 1 else "", []).append(case)
+    assert sorted(map(len, rounds.values())) == [4, 4, 9]
+    pairs = [
+        (case, cases[(place + 1) % len(cases)])
+        for cases in rounds.values()
+        for place, case in enumerate(cases)
+    ]
+    fitting = sum(right[other] in said[case].split() for case, other in pairs)
+    swapped = vector["evaluation"]["swapped"]["accuracy"]
+    assert float(swapped) == pytest.approx(fitting / len(said), abs=1e-6)
