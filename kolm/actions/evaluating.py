@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
-from kolm import digest, paths
-from kolm.actions import children, sealing
+from kolm import canonical, digest, paths
+from kolm.actions import children, rivals, sealing
 from kolm.actions.measuring import measure_now
+from kolm.actions.rivals import Rival
 from kolm.actions.running import base_folder
 from kolm.actions.signing import AskPassphrase, Trust, choose_key, passphrase_from_environment
 from kolm.actions.usable import demand_usable
@@ -22,18 +23,27 @@ from kolm.digest import Digest
 from kolm.errors import Refused, Unreadable
 from kolm.events import Reporter, Silent
 from kolm.format import names
+from kolm.records import kinds
 from kolm.run import folder as files
 from kolm.run.names import MEASUREMENTS
 from kolm.score import kscore
 from kolm.score.cases import Case, read_cases
 from kolm.score.evaluation import evaluate
 from kolm.score.overlap import learned, measure_overlap, seen_images
+from kolm.score.rivals import measure_rival
 from kolm.sign import making, predicates
 from kolm.train.profile import child_environment
 from kolm.verify.policy import Demands
 
 if TYPE_CHECKING:
-    from kolm.records.documents import Evaluation, Kscore, KscorePackOverlap
+    from kolm.records.documents import (
+        Capture,
+        Evaluation,
+        Kscore,
+        KscorePackOverlap,
+        KscoreRival,
+        Lock,
+    )
 
 
 _OWN_PACK = "evaluator"  # whose cases they are; the publisher's own say "publisher"
@@ -54,6 +64,7 @@ def evaluate_bundle(
     bundle: str | Path,
     *,
     captures: str | Path,
+    rival: Rival | None = None,
     trained_on: str | Path | None = None,
     base: str | Path | None = None,
     trust: Trust = None,
@@ -70,6 +81,7 @@ def evaluate_bundle(
     Args:
         bundle: the file; verified first.
         captures: folder of the capture store.
+        rival: somebody else who answers the same cases, beside whom the bundle is put.
         trained_on: folder of the store that the bundle was trained on; near twins between its
             pictures and those of `captures` are then counted.
         base: the base's folder, when it is not an embedded or cached one.
@@ -88,6 +100,8 @@ def evaluate_bundle(
         KolmError: the bundle does not pass, the store is empty, or the run fails.
     """
     told = reporter or Silent()
+    if rival is not None:
+        rivals.prepare(rival)
     signer = choose_key(key, ask_passphrase)
     container = open_container(Path(bundle))
     opened = Bundle.of(container)
@@ -130,6 +144,10 @@ def evaluate_bundle(
             size_bytes=sum(len(opened.member(member)) for member in kscore.SIZED_MEMBERS),
             pack={"root": _root_of(cases), "owner": _OWN_PACK, "overlap": overlap},
         )
+        if rival is not None:
+            report["rivals"] = [
+                _beside(rival, run, place, cases, lock, captures=Path(captures), told=told)
+            ]
     said = making.statement(content_id, lock["name"], predicates.KSCORE, report)
     claim = making.seal(said, signer)
     if output is None:
@@ -158,6 +176,37 @@ def _write_pack(run: Path, captures: Path, base: Path) -> bytes:
     # The bundle's own answers must not be taken for this pack's.
     (run / names.PREDICTIONS).unlink()
     return cases
+
+
+def _beside(
+    rival: Rival,
+    run: Path,
+    place: Path,
+    cases: bytes,
+    lock: Lock,
+    *,
+    captures: Path,
+    told: Reporter,
+) -> KscoreRival:
+    """The bundle's answers beside those of somebody else to the same cases."""
+    rows = canonical.read_lines(cases, where=names.CASES)
+    asked = {digest.of_bytes(line): cast("Capture", row) for _, line, row in rows}
+    answered = rivals.ask(
+        rival,
+        asked,
+        lock["evaluation"],
+        store=captures,
+        place=place / "rival",
+        reporter=told,
+    )
+    return measure_rival(
+        answered.who,
+        answered.said,
+        files.read_rows(run, names.PREDICTIONS, kinds.PREDICTIONS_ROW),
+        read_cases(cases),
+        lock["evaluation"],
+        answers=answered.digest,
+    )
 
 
 def _overlap(

@@ -92,6 +92,22 @@ def overlap_line(overlap: KscorePackOverlap) -> str:
     return f"overlap    {seen or 'none'} of {cases} cases seen in training{images}; {twins}"
 
 
+def rival_lines(kscore: Kscore) -> list[str]:
+    """Who else answered, how well, and who does better in how many cases."""
+    lines = []
+    for rival in kscore.get("rivals", ()):
+        low, high = rival["interval"]["low"], rival["interval"]["high"]
+        paired, asked = rival["paired"], counted(rival["cases"], "case")
+        mean = f"accuracy {rival['accuracy']}   95 % {low} to {high}"
+        covered = f"{rival['covered']} of {asked} covered"
+        wins = f"only the bundle {paired['bundle_only']}, only the rival {paired['rival_only']}"
+        lines += [
+            f"rival      {rival['who']['name']}   {mean}   {covered}",
+            f"           {wins}, p {paired['p']}",
+        ]
+    return lines
+
+
 def failing_lines(cases: Iterable[Mapping[str, str]]) -> list[str]:
     """Wrong answers, one case in three lines."""
     lines: list[str] = []

@@ -122,13 +122,19 @@ class Endpoint:
             Denied: ``E_JUDGE_KEY``: the key is missing or not taken.
             Network: ``E_JUDGE_UNREACHABLE``, ``E_JUDGE_REFUSED`` or ``E_JUDGE_REPLY``.
         """
-        content: list[dict[str, Any]] = [
-            {"type": "image_url", "image_url": {"url": _data_uri(kind, data)}}
-            for kind, data in pictures
-        ]
+        content = [picture_part(kind, data) for kind, data in pictures]
+        asked = {"role": "user", "content": [*content, {"type": "text", "text": text}]}
+        return self.complete([asked], max_tokens=max_tokens)
+
+    def complete(self, messages: Sequence[dict[str, Any]], *, max_tokens: int) -> Reply:
+        """The answer to a conversation, as the API's messages.
+
+        Raises:
+            KolmError: as `ask`.
+        """
         body = {
             "model": self.model,
-            "messages": [{"role": "user", "content": [*content, {"type": "text", "text": text}]}],
+            "messages": list(messages),
             "temperature": 0,
             "max_tokens": max_tokens,
         }
@@ -223,8 +229,10 @@ def _read(data: bytes, url: str) -> Reply:
     )
 
 
-def _data_uri(media_type: str, data: bytes) -> str:
-    return f"data:{media_type};base64,{base64.b64encode(data).decode()}"
+def picture_part(media_type: str, data: bytes) -> dict[str, Any]:
+    """A picture as a part of a message."""
+    uri = f"data:{media_type};base64,{base64.b64encode(data).decode()}"
+    return {"type": "image_url", "image_url": {"url": uri}}
 
 
 def _is_here(host: str) -> bool:

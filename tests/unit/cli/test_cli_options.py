@@ -34,6 +34,7 @@ ACTIONS = {
     ("verify",): verify,
 }
 OF_THE_COMMAND = {
+    ("eval",): {"against_base", "endpoint", "model", "answers", "instruction"},  # of `rival`
     ("capture", "import"): {"annotations", "image_pattern", "prompt"},  # of formats: `options`
     ("verify",): {"wanted"},
 }

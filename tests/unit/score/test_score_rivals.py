@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from kolm import digest, schema
+from kolm.cli.scores import rival_lines
 from kolm.score.evaluation import evaluate
 from kolm.score.rivals import measure_rival, what_cannot_be
 from tests.unit.score.test_score_evaluation import SETTINGS, capture, outcome, pack
@@ -48,6 +49,15 @@ def test_by_hand() -> None:
     assert list(what_cannot_be(rival, accuracy)) == []
     kind = schema.load("kscore")
     assert kind["$defs"]["rival"]["required"] == sorted(rival)
+
+
+def test_the_output_says_who_it_was_and_who_did_better() -> None:
+    kscore: Any = {"rivals": [measured(BOTH)[0]]}
+    assert rival_lines(kscore) == [
+        "rival      m   accuracy 0.4   95 % 0.117621 to 0.769276   4 of 5 cases covered",
+        "           only the bundle 3, only the rival 1, p 0.625",
+    ]
+    assert rival_lines({}) == []  # type: ignore[typeddict-item]
 
 
 def test_its_answers_are_judged_as_the_bundles() -> None:
