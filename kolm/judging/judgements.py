@@ -153,10 +153,12 @@ def _cut(path: Path) -> None:
 
 
 def _rows(path: Path) -> Iterable[JudgementRow]:
+    """The rows of a file, each with the scores that its reply says, whatever the row says."""
     with system.naming(path):
         data = path.read_bytes()
     for number, _, row in canonical.read_lines(data, where=path.name):
-        yield schema.check(kinds.JUDGEMENT_ROW, row, where=f"{path.name}:{number}")
+        checked = schema.check(kinds.JUDGEMENT_ROW, row, where=f"{path.name}:{number}")
+        yield {**checked, "scores": rubric.read(checked["reply"])}
 
 
 def read_labels(path: Path, find: Mapping[str, Digest]) -> dict[tuple[Digest, str], dict[str, int]]:

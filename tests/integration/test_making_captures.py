@@ -331,6 +331,21 @@ def test_a_store_is_judged_filtered_and_gone_on_with(store: Path, tmp_path: Path
     assert done.agreement["accuracy"]["cases"] == 1
 
 
+def test_scores_that_a_reply_does_not_say_are_not_believed(store: Path) -> None:
+    with endpoint(lambda _: scored(2)) as fake:
+        options = JudgeOptions(endpoint=fake.url, endpoint_model="judge")
+        judging.judge_captures(store, judge=options)
+        [path] = (store / "judgements").glob("*.jsonl")
+        data = path.read_bytes()
+        better = data.replace(b'"scores":{"accuracy":2', b'"scores":{"accuracy":5')
+        assert better != data
+        path.write_bytes(better)
+        done = judging.judge_captures(store, judge=options, floor=3)
+    assert (done.found.new, done.below) == (0, 3)
+    assert done.means is not None
+    assert done.means["accuracy"] == "2"
+
+
 def test_pairs_measure_a_judge(tmp_path: Path) -> None:
     values = [capture(0, prompt=f"{n}?", response="good", rejected="bad") for n in range(3)]
     filled(tmp_path / "s", *values).close()
