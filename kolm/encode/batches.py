@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from kolm.encode.examples import Example, ImageUse
+from kolm.models.forward import Branches
 
 if TYPE_CHECKING:
     import numpy as np
@@ -34,6 +35,7 @@ class Batch:
         label_ids: the labels, in the order of `label_rows`.
         label_counts: how many of them each example has, in the order of the examples.
         positions: of the examples among the snapshot's lines of their side.
+        branches: of rows with two answers behind one prompt; None where each has a row.
     """
 
     input_ids: torch.Tensor
@@ -46,6 +48,7 @@ class Batch:
     label_ids: torch.Tensor
     label_counts: tuple[int, ...]
     positions: tuple[int, ...]
+    branches: Branches | None = None
 
     @property
     def real_tokens(self) -> int:

@@ -170,6 +170,24 @@ class Encoder:
             rejected=replace(rejected, corrected=marks[1]),
         )
 
+    def encode_answers(self, capture: Capture) -> Pair:
+        """Encode the chosen and the rejected answer behind the prompt that generation starts from.
+
+        No answer is too long: it is measured, and not learned.
+
+        Raises:
+            Refused: as `encode_prompt`; ``E_TRAIN_NO_REJECTED``.
+        """
+        prompt = self.encode_prompt(capture)
+        sides = (capture, pairs.with_rejected(capture))
+        skeleton = self._skeleton(capture)
+        marks = self._corrected(capture, sides, skeleton)
+        chosen, rejected = (
+            pairs.answered(prompt, self._lay_out(side, skeleton, len(skeleton.pieces)), own)
+            for side, own in zip(sides, marks, strict=True)
+        )
+        return Pair(chosen=chosen, rejected=rejected)
+
     def _corrected(
         self, capture: Capture, sides: Sequence[Capture], skeleton: Skeleton
     ) -> tuple[segments.Marks, segments.Marks]:

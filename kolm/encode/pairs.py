@@ -87,6 +87,18 @@ def _ids(runs: Sequence[TokenRun]) -> list[int]:
     return [number for run in runs for number in run.ids]
 
 
+def answered(prompt: Example, runs: Sequence[TokenRun], corrected: tuple[bool, ...]) -> Example:
+    """A prompt with the labels of a conversation's last answer behind it."""
+    own = [run for run in runs[last_answer(runs) :] if run.trained]
+    ids, start = tuple(_ids(own)), prompt.tokens
+    return replace(
+        prompt,
+        input_ids=prompt.input_ids + ids,
+        trained=((start, start + len(ids)),),
+        corrected=corrected,
+    )
+
+
 def with_unrelated(pairs: Sequence[Pair]) -> list[Pair]:
     """The pairs, each with the next one's chosen answer behind its own prompt as well."""
     return [

@@ -18,6 +18,7 @@ from kolm.evaluate.controls import answer_all
 from kolm.evaluate.latency import Latency, machine_memory_bytes, measure_latency
 from kolm.evaluate.partial import Answers
 from kolm.evaluate.plan import EvalBatch, plan_batches
+from kolm.evaluate.preference import measure_preferences
 from kolm.evaluate.session import EvaluationSession, Sources, open_session, read_sources
 from kolm.events import Reporter
 from kolm.format.names import PREDICTIONS
@@ -30,7 +31,7 @@ from kolm.score.predictions import score_row
 from kolm.sign.predicates import instant
 
 if TYPE_CHECKING:
-    from kolm.records.documents import Lock, PredictionsRow
+    from kolm.records.documents import Lock, PredictionsRow, PredictionsRowPreference
     from kolm.run.documents import Measurements
     from kolm.score.predictions import AnsweredRow
 
@@ -47,10 +48,11 @@ def evaluate_folder(folder: Path, reporter: Reporter) -> None:
     begin = time.perf_counter()
     answers = answer_all(session, batches, folder, reporter)
     wall_seconds = time.perf_counter() - begin
+    preferences = measure_preferences(session, batches, reporter)
     reporter.started("measure latency", None, "calls")
     latency = measure_latency(session)
     reporter.finished("measure latency", p50_us=latency.p50_us, p95_us=latency.p95_us)
-    rows = prediction_rows(sources, batches, answers)
+    rows = prediction_rows(sources, batches, answers, preferences)
     cut = sum(row["cut"] > 0 for row in rows)
     if cut:
         reporter.warned(f"{cut} prompts of eval cases were cut to fit train.max_seq_length")
@@ -77,7 +79,10 @@ def settle(folder: Path, lock: Lock) -> str:
 
 
 def prediction_rows(
-    sources: Sources, batches: Sequence[EvalBatch], answers: Mapping[str, Answers]
+    sources: Sources,
+    batches: Sequence[EvalBatch],
+    answers: Mapping[str, Answers],
+    preferences: Mapping[str, PredictionsRowPreference],
 ) -> list[PredictionsRow]:
     """The rows of predictions.jsonl: one a case, sorted by id, scored by kolm/score."""
     cases = sorted(build_cases(sources.captures), key=lambda case: case.case)
@@ -94,6 +99,8 @@ def prediction_rows(
             "base": answers["base"][case.case].said(),
             "blind": answers["blind"][case.case].said() if "blind" in answers else None,
         }
+        if case.case in preferences:
+            row["preference"] = preferences[case.case]
         rows.append(score_row(row, case, judge))
     return rows
 

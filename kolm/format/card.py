@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from kolm.records.documents import (
         Evaluation,
         EvaluationInterval,
+        EvaluationPreference,
         Lock,
         Receipt,
         ReceiptVlmTrainQuantisation,
@@ -150,9 +151,22 @@ def _scores(evaluation: Evaluation) -> str:
         f"{evaluation['covered']} were answered in the metric's form. "
         f"{cut}Floors: {floors}.\n\n" + _table(("who", "accuracy", "95 % interval"), rows)
     )
+    if "preference" in evaluation:
+        text += f"\n\n{_preferences(evaluation['preference'])}"
     if slices:
         text += "\n\n" + _table(("slice", "cases", "accuracy"), slices)
     return text
+
+
+def _preferences(measured: EvaluationPreference) -> str:
+    adapter, base = (
+        f"{measured[run]['accuracy']} ({_interval(measured[run]['interval'])})"
+        for run in ("adapter", "base")
+    )
+    return (
+        f"Of {measured['cases']} eval cases with a rejected answer, the reference answer is the "
+        f"more likely one to the adapter in {adapter} and to the base in {base}."
+    )
 
 
 def _interval(interval: EvaluationInterval) -> str:

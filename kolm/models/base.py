@@ -105,4 +105,18 @@ def quantised(
 def make_forward(model: PreTrainedModel, table: roles.Family, device: str = CPU) -> Forward:
     """The forward pass of a model on a device."""
     tower = Tower(model, table.taps(model.config.to_dict()), device)
-    return Forward(model, tower, prefix_attention=table.prefix_attention)
+    return Forward(
+        model,
+        tower,
+        prefix_attention=table.prefix_attention,
+        branches=table.branches and _sees_everything(model),
+    )
+
+
+def _sees_everything(model: PreTrainedModel) -> bool:
+    """Whether no layer looks back less far than a row is long: a mask of ours would undo that."""
+    text = model.config.get_text_config()
+    kinds = getattr(text, "layer_types", None)
+    if kinds is None:
+        return getattr(text, "sliding_window", None) is None
+    return set(kinds) == {"full_attention"}

@@ -11,7 +11,7 @@ import inspect
 import itertools
 import threading
 from collections.abc import Collection, Iterator, Mapping
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from kolm.models.generation import Generated, read_rows
 from kolm.models.pictures import COUNTS
@@ -25,6 +25,19 @@ if TYPE_CHECKING:
 
 # Under these names models take what marks the tokens of pictures with 1, or those of answers.
 _MARKS = ("mm_token_type_ids", "token_type_ids")
+
+
+class Branches(NamedTuple):
+    """Rows in which several answers stand behind one prompt.
+
+    Attributes:
+        owners: (batch, length) int64, 0 in a prompt, else the number of an answer, or of what fills
+            up. A token sees prompts, and what is before it with its own number.
+        restarts: (batch, length) int64, by how much a token's position is less than its place.
+    """
+
+    owners: torch.Tensor
+    restarts: torch.Tensor
 
 
 class Tokens(Protocol):
@@ -50,6 +63,10 @@ class Tokens(Protocol):
     def image_rows(self) -> torch.Tensor:
         """Where `image_mask` is 1, in the batch flattened to (batch x length), in order."""
 
+    @property
+    def branches(self) -> Branches | None:
+        """Of rows with several answers behind one prompt."""
+
 
 def logits_of(model: PreTrainedModel, hidden: torch.Tensor) -> torch.Tensor:
     """Logits of last hidden states, as the library's own forward pass computes them."""
@@ -67,12 +84,19 @@ class Forward:
         model: a vision-language model of transformers, PEFT's layers in place or not.
         tower: its tower.
         prefix_attention: whether what stands before the first answer sees all of itself.
+        branches: whether answers may stand behind one prompt in one row.
     """
 
     def __init__(
-        self, model: PreTrainedModel, tower: Tower, *, prefix_attention: bool = False
+        self,
+        model: PreTrainedModel,
+        tower: Tower,
+        *,
+        prefix_attention: bool = False,
+        branches: bool = False,
     ) -> None:
         self.tower = tower
+        self.branches = branches
         self._prefix_attention = prefix_attention
         self._model = model
         accepted = inspect.signature(model.forward).parameters
@@ -98,6 +122,7 @@ class Forward:
             out = self._model.model(
                 input_ids=tokens.input_ids.to(self.tower.device),
                 use_cache=False,
+                **self._branched(tokens, inputs),
                 **self._marked(tokens),
                 **inputs,
             )
@@ -151,6 +176,39 @@ class Forward:
             finally:
                 self._model.generation_config = stated
         return read_rows(out[:, tokens.input_ids.shape[1] :].tolist(), end_ids)
+
+    def _branched(
+        self, tokens: Tokens, inputs: Mapping[str, torch.Tensor]
+    ) -> dict[str, torch.Tensor]:
+        """Which tokens see each other, and where they stand, where answers share a prompt."""
+        import torch
+
+        if tokens.branches is None:
+            return {}
+        owners = tokens.branches.owners.to(self.tower.device)
+        there, seeing = owners[:, None, :], owners[:, :, None]
+        length = owners.shape[1]
+        before = torch.ones(length, length, dtype=torch.bool, device=owners.device).tril()
+        seen = before & ((there == 0) | (there == seeing))
+        mask = torch.zeros(seen.shape, dtype=self._model.dtype, device=owners.device)
+        mask = mask.masked_fill(~seen, torch.finfo(mask.dtype).min)
+        restarts = tokens.branches.restarts.to(owners.device)
+        places = self._places(tokens, inputs)
+        return {"attention_mask": mask[:, None], "position_ids": places - restarts}
+
+    def _places(self, tokens: Tokens, inputs: Mapping[str, torch.Tensor]) -> torch.Tensor:
+        """Positions as the library counts them of rows without branches."""
+        import torch
+
+        ids = tokens.input_ids.to(self.tower.device)
+        index = getattr(self._model.model, "get_rope_index", None)
+        if index is not None and inputs:
+            accepted = inspect.signature(index).parameters
+            given = {**self._marked(tokens), **inputs}
+            own = {name: value for name, value in given.items() if name in accepted}
+            found: torch.Tensor = index(ids, **own)[0]
+            return found
+        return torch.arange(ids.shape[1], device=ids.device).expand(ids.shape)
 
     def _marked(self, tokens: Tokens) -> dict[str, torch.Tensor]:
         marked = tokens.answer_mask if self._prefix_attention else tokens.image_mask

@@ -190,6 +190,13 @@ class EvaluationFloor(TypedDict):
     observed: str | None
     passed: bool | None
 
+class EvaluationPreference(TypedDict):
+    cases: int
+    adapter: EvaluationAccuracy
+    base: EvaluationAccuracy
+    implicit: EvaluationAccuracy
+    margin: str
+
 class Evaluation(TypedDict):
     schema: Literal['urn:kolm:evaluation:v1']
     metric: MetricAnls | MetricChoice | MetricCiderD | MetricContains | MetricExact | MetricIou | MetricJsonF1 | MetricPope | MetricRegex | MetricRelaxed | MetricRougeL | MetricVqa
@@ -209,6 +216,7 @@ class Evaluation(TypedDict):
     slices: list[EvaluationSlice]
     floors: list[EvaluationFloor]
     floors_passed: bool
+    preference: NotRequired[EvaluationPreference]
 
 class ExamplesRowKeptRejected(TypedDict):
     corrected: NotRequired[int]
@@ -783,6 +791,14 @@ class PredictionsRowOutcome(TypedDict):
     score: str
     covered: bool
 
+class PredictionsRowLikelihoods(TypedDict):
+    chosen: str
+    rejected: str
+
+class PredictionsRowPreference(TypedDict):
+    adapter: PredictionsRowLikelihoods
+    base: PredictionsRowLikelihoods
+
 class PredictionsRow(TypedDict):
     case: Digest
     batch: int
@@ -790,6 +806,7 @@ class PredictionsRow(TypedDict):
     adapter: PredictionsRowOutcome
     base: PredictionsRowOutcome
     blind: PredictionsRowOutcome | None
+    preference: NotRequired[PredictionsRowPreference]
 
 class ReceiptBase(TypedDict):
     family: str

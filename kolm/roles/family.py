@@ -113,6 +113,8 @@ class Family(NamedTuple):
         eager: parts of a base's config whose attention the library does not compute by torch's
             scaled dot product; the empty name stands for all of it.
         prefix_attention: whether what stands before the first answer sees all of itself.
+        branches: whether answers may stand behind one prompt in one row: every layer takes a mask
+            and positions from outside, and nothing else carries what came before.
         pixel_limits: whether its image processor keeps a picture between a least and a most number
             of pixels (``size`` in its settings), and so can be asked for fewer.
         least_tokens: features of a picture below which the library's forward pass fails.
@@ -145,6 +147,7 @@ class Family(NamedTuple):
     unreachable: Callable[[Config], tuple[str, ...]] = lambda config: ()
     eager: Callable[[Config], tuple[str, ...]] = lambda config: ()
     prefix_attention: bool = False
+    branches: bool = False
     pixel_limits: bool = False
     least_tokens: int = 1
     placeholder: str | None = None

@@ -37,6 +37,7 @@ class Case(NamedTuple):
     answer_type: str  # boolean | number | text
     question: bytes  # the same for all cases that ask the same, as a person sees it
     wording: bytes  # the same for all cases that ask the same, whatever their pictures show
+    rejected: bool = False  # there is an answer that is worse than the reference
 
     @property
     def reference(self) -> str:
@@ -74,6 +75,7 @@ def _build(case: str, capture: Capture) -> Case:
         answer_type=answer_type(references[0]),
         question=sameness.fingerprint(sameness.question(capture)),
         wording=_named(sameness.wording(capture)),
+        rejected="rejected" in capture,
     )
 
 

@@ -20,6 +20,7 @@ from kolm.score.floors import all_passed, check_floors
 from kolm.score.intervals import summarise
 from kolm.score.judge import Judge
 from kolm.score.paired import compare
+from kolm.score.preference import summarise_preferences
 from kolm.score.rounding import in_millionths, ratio, written
 from kolm.score.slices import slice_scores
 
@@ -32,10 +33,12 @@ if TYPE_CHECKING:
         EvaluationFigure,
         EvaluationFigureName,
         EvaluationMajority,
+        EvaluationPreference,
         EvaluationSlice,
         LockEvaluation,
         PredictionsRow,
         PredictionsRowOutcome,
+        PredictionsRowPreference,
     )
 
 
@@ -91,8 +94,10 @@ def evaluate(
     answered: dict[Run, list[str | None]] = {run: [] for run in RUNS}
     swapped: list[int] = []
     covered = cut = 0
+    measured: list[PredictionsRowPreference] = []
     rows = _aligned(predictions, [case.case for case in ordered])
     for row, case, other in zip(rows, ordered, swapped_references(ordered), strict=True):
+        measured += [row["preference"]] if "preference" in row else []
         # Case by case: a long reference is normalised once for its outputs.
         for run, said in outcomes(row).items():
             verdict = judge.judge(said, case.references)
@@ -109,6 +114,7 @@ def evaluate(
             pictures=[case.images for case in ordered],
             distinct_questions=len({case.question for case in ordered}),
             cut_prompts=cut,
+            preference=summarise_preferences(measured),
         ),
         majority=measure_majority(ordered, judge),
         swapped=summarise(swapped),
@@ -142,8 +148,10 @@ def evaluate_stated(
     """
     scores: dict[Run, list[int]] = {run: [] for run in RUNS}
     covered = cut = 0
+    measured: list[PredictionsRowPreference] = []
     cases = sorted(pictures)
     for row in _aligned(predictions, cases):
+        measured += [row["preference"]] if "preference" in row else []
         for run, said in outcomes(row).items():
             scores[run].append(in_millionths(said["score"]))
         covered += row["adapter"]["covered"]
@@ -155,6 +163,7 @@ def evaluate_stated(
             pictures=[pictures[case] for case in cases],
             distinct_questions=stated["distinct_questions"],
             cut_prompts=cut,
+            preference=summarise_preferences(measured),
         ),
         majority=stated["majority"],
         swapped=stated["swapped"],
@@ -172,6 +181,7 @@ class _Scores(NamedTuple):
     pictures: Sequence[Sequence[str]]  # of each case, by pixels
     distinct_questions: int
     cut_prompts: int
+    preference: EvaluationPreference | None
 
 
 def _add_up(
@@ -197,7 +207,7 @@ def _add_up(
         paired=paired,
         slices=slices,
     )
-    return {
+    found: Evaluation = {
         "schema": SCHEMA,
         "metric": settings["metric"],
         "cases": len(scores.pictures),
@@ -217,6 +227,9 @@ def _add_up(
         "floors": floors,
         "floors_passed": all_passed(floors),
     }
+    if scores.preference is not None:
+        found["preference"] = scores.preference
+    return found
 
 
 def find_mismatches(

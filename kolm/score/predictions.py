@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, TypedDict
+from typing import TYPE_CHECKING, NotRequired, TypedDict
 
 from kolm.score.cases import Case
 from kolm.score.judge import Judge, Said
 
 if TYPE_CHECKING:
     from kolm.digest import Digest
-    from kolm.records.documents import PredictionsRow, PredictionsRowOutcome
+    from kolm.records.documents import (
+        PredictionsRow,
+        PredictionsRowOutcome,
+        PredictionsRowPreference,
+    )
 
 
 class AnsweredRow(TypedDict):
@@ -21,6 +25,7 @@ class AnsweredRow(TypedDict):
     adapter: Said
     base: Said
     blind: Said | None
+    preference: NotRequired[PredictionsRowPreference]
 
 
 def score_row(row: AnsweredRow | PredictionsRow, case: Case, judge: Judge) -> PredictionsRow:
@@ -42,7 +47,7 @@ def score_row(row: AnsweredRow | PredictionsRow, case: Case, judge: Judge) -> Pr
             "covered": verdict.covered,
         }
 
-    return {
+    made: PredictionsRow = {
         "case": row["case"],
         "batch": row["batch"],
         "cut": row["cut"],
@@ -50,3 +55,6 @@ def score_row(row: AnsweredRow | PredictionsRow, case: Case, judge: Judge) -> Pr
         "base": scored(row["base"]),
         "blind": None if row["blind"] is None else scored(row["blind"]),
     }
+    if "preference" in row:
+        made["preference"] = row["preference"]
+    return made

@@ -9,18 +9,16 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
-from kolm.encode.batches import Batch, collate
 from kolm.encode.examples import Example, Learnable, Pair
+from kolm.encode.likelihoods import Likelihoods, shown
 from kolm.encode.pairs import with_unrelated
 from kolm.encode.pictures import Pictures
 from kolm.models.base import LoadedBase
-from kolm.models.likelihood import cross_entropy, log_probabilities
+from kolm.models.likelihood import cross_entropy
 from kolm.objectives import Objective, Sides
 
 if TYPE_CHECKING:
     import torch
-
-    from kolm.models.taps import Recording
 
 
 class Summed(NamedTuple):
@@ -79,8 +77,9 @@ class TokenLoss:
 
     def __call__(self, examples: Sequence[Learnable], point: float) -> Summed:
         """The sum over the labels of one batch."""
-        batch = _collate(self._base, [one for one in examples if isinstance(one, Example)])
-        loss = cross_entropy(self._base, batch, _shown(self._pictures, batch))
+        own = [example for example in examples if isinstance(example, Example)]
+        batch, pictures = shown(self._base, own, self._pictures)
+        loss = cross_entropy(self._base, batch, pictures)
         return Summed(loss, batch.real_tokens, {})
 
 
@@ -89,8 +88,7 @@ class PairLoss:
 
     def __init__(self, objective: Objective, base: LoadedBase, pictures: Pictures) -> None:
         self._objective = objective
-        self._base = base
-        self._pictures = pictures
+        self._likelihoods = Likelihoods(objective, base, pictures)
 
     def size(self, examples: Sequence[Learnable]) -> int:
         """The pairs."""
@@ -106,7 +104,7 @@ class PairLoss:
         with torch.no_grad():
             for batch in window:
                 pairs = _pairs(batch)
-                found = self._likelihoods(_unrelated(pairs))[0]
+                found = self._likelihoods.of(_unrelated(pairs))[0]
                 known = found.new_tensor([pair.reference[2] for pair in pairs])
                 total += float((found - known).double().sum())
                 count += len(pairs)
@@ -115,7 +113,7 @@ class PairLoss:
     def __call__(self, examples: Sequence[Learnable], point: float) -> Summed:
         """The sum over the pairs of one batch."""
         pairs = _pairs(examples)
-        answers, real_tokens = self._likelihoods(_both(pairs))
+        answers, real_tokens = self._likelihoods.of_pairs(pairs)
         policy = Sides(*answers.chunk(2))
         known = [pair.reference or (0.0, 0.0) for pair in pairs]
         reference = Sides(*(answers.new_tensor([own[side] for own in known]) for side in (0, 1)))
@@ -142,45 +140,15 @@ class PairLoss:
         Each has one number a pair, in float32.
         """
         pairs = _pairs(examples)
-        found = [*self._likelihoods(_both(pairs))[0].chunk(2)]
+        found = [*self._likelihoods.of_pairs(pairs)[0].chunk(2)]
         if self._objective.UNRELATED:
-            found.append(self._likelihoods(_unrelated(pairs))[0])
+            found.append(self._likelihoods.of(_unrelated(pairs))[0])
         return found
-
-    def _likelihoods(self, examples: Sequence[Example]) -> tuple[torch.Tensor, int]:
-        import torch
-
-        batch = _collate(self._base, examples)
-        each = log_probabilities(self._base, batch, _shown(self._pictures, batch))
-        # Summed answer by answer: an addition by index has no fixed order on every device.
-        labels = torch.split(each, list(batch.label_counts))
-        answers = [self._answer(*own) for own in zip(examples, labels, strict=True)]
-        return torch.stack(answers), batch.real_tokens
-
-    def _answer(self, example: Example, labels: torch.Tensor) -> torch.Tensor:
-        corrected = labels.new_tensor(example.corrected or (False,) * len(labels))
-        weights = self._objective.weight(corrected)
-        total: torch.Tensor = (weights * labels).sum()
-        return total / weights.sum() if self._objective.MEAN else total
 
 
 def _pairs(examples: Sequence[Learnable]) -> list[Pair]:
     return [one for one in examples if isinstance(one, Pair)]
 
 
-def _both(pairs: Sequence[Pair]) -> list[Example]:
-    return [*(pair.chosen for pair in pairs), *(pair.rejected for pair in pairs)]
-
-
 def _unrelated(pairs: Sequence[Pair]) -> list[Example]:
     return [pair.unrelated for pair in pairs if pair.unrelated is not None]
-
-
-def _collate(base: LoadedBase, examples: Sequence[Example]) -> Batch:
-    return collate(
-        examples, image_token_id=base.pictures.image_token_id, pad_token_id=base.pad_token_id
-    )
-
-
-def _shown(pictures: Pictures, batch: Batch) -> Recording | None:
-    return pictures(batch.images) if batch.images else None

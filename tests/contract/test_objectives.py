@@ -251,3 +251,65 @@ def test_settings_of_another_objective_do_not_fit_the_lock(paired: World) -> Non
     forged = copy.deepcopy(paired.parts)
     forged.lock["train"]["objective"]["gamma_of_tomorrow"] = "5"
     assert "V06" in paired.audit(forged).failed
+
+
+# -- preferences of eval cases
+
+
+def measured(parts: BundleParts) -> Row:
+    return next(row for row in parts.predictions if "preference" in row)
+
+
+def test_the_evaluation_says_how_often_the_reference_answer_is_preferred(world: World) -> None:
+    evaluation = world.parts.evaluation
+    if not OBJECTIVES[world.parts.lock["train"]["objective"]["kind"]].PAIRED:
+        assert "preference" not in evaluation
+        return
+    stated = evaluation["preference"]
+    rows = [row["preference"] for row in world.parts.predictions if "preference" in row]
+    assert stated["cases"] == len(rows) == sum("rejected" in case for case in world.parts.cases)
+
+    def apart(row: Row, run: str) -> float:
+        return float(row[run]["chosen"]) - float(row[run]["rejected"])
+
+    for run in ("adapter", "base"):
+        share = sum(apart(row, run) > 0 for row in rows) / len(rows)
+        assert float(stated[run]["accuracy"]) == pytest.approx(share, abs=1e-6)
+    moved = [apart(row, "adapter") - apart(row, "base") for row in rows]
+    assert float(stated["margin"]) == pytest.approx(sum(moved) / len(moved), abs=1e-6)
+    share = sum(one > 0 for one in moved) / len(moved)
+    assert float(stated["implicit"]["accuracy"]) == pytest.approx(share, abs=1e-6)
+    assert b"rejected answer" in bytes(world.parts.members()["README.md"])
+
+
+def test_a_better_preference_than_the_rows_give_is_refused(paired: World) -> None:
+    forged = paired.parts.copy()
+    forged.evaluation["preference"]["base"]["accuracy"] = "0"
+    assert "V33" in paired.audit(forged).failed
+    forged = paired.parts.copy()
+    measured(forged)["preference"]["adapter"]["rejected"] = "-99"
+    assert "V33" in paired.audit(forged).failed
+
+
+def test_a_case_whose_likelihoods_are_left_out_is_refused(paired: World) -> None:
+    forged = paired.parts.copy()
+    del measured(forged)["preference"]
+    forged.rescore()
+    found = paired.audit(forged)["V31"]
+    assert found.verdict is Verdict.FAILED
+    assert "P8" in str(found.findings)
+
+
+def test_likelihoods_of_a_case_with_one_answer_are_refused(world: World) -> None:
+    forged = world.parts.copy()
+    one = next(row for row in forged.predictions if "preference" not in row)
+    low = {"chosen": "-1", "rejected": "-2"}
+    one["preference"] = {"adapter": low, "base": low}
+    forged.rescore()
+    assert "V31" in world.audit(forged).failed
+
+
+def test_a_likelihood_above_certainty_does_not_fit(paired: World) -> None:
+    forged = paired.parts.copy()
+    measured(forged)["preference"]["adapter"]["chosen"] = "0.5"
+    assert "V06" in paired.audit(forged).failed

@@ -30,6 +30,7 @@ from kolm.format.receipt import derive_receipt
 from kolm.format.schedule import read_schedule
 from kolm.format.seeds import derive_seeds, training_root
 from kolm.format.words import claimed_words
+from kolm.objectives import OBJECTIVES
 from kolm.records.documents import KscoreMachine, KscorePack
 from kolm.score import kscore, kscore_claim
 from kolm.score.cases import build_cases
@@ -370,7 +371,8 @@ def make_parts(
     """
     block = toy_documents.make_method(**method or {})
     base = write_base(folder / "base")
-    captures = toy_documents.make_captures(cases, train)
+    pairs = OBJECTIVES[(objective or {}).get("kind", "sft")].PAIRED
+    captures = toy_documents.make_captures(cases, train, pairs=pairs)
     eval_cases = sorted((c for c, s in captures if s == "eval"), key=digest.of_value)
     rows = sorted(
         (toy_documents.make_snapshot_row(c, s) for c, s in captures), key=lambda row: row["capture"]

@@ -27,9 +27,14 @@ COLOURS = ("red", "blue", "green")
 Row = dict[str, Any]
 
 
-def make_captures(cases: int, train: int) -> list[tuple[Row, str]]:
+def make_captures(cases: int, train: int, *, pairs: bool = False) -> list[tuple[Row, str]]:
+    """Captures of all sides; with `pairs` they have a rejected answer, but half of the eval's."""
     sides = ["eval"] * cases + ["train"] * train + ["validation"]
-    return [(make_capture(number, side), side) for number, side in enumerate(sides)]
+    made = [(make_capture(number, side), side) for number, side in enumerate(sides)]
+    for number, (capture, side) in enumerate(made):
+        if pairs and (side != "eval" or number % 2):
+            capture["rejected"] = "something else"
+    return made
 
 
 def picture_of(image: Row) -> bytes:
@@ -294,7 +299,13 @@ def make_prediction(case: Row, number: int) -> Row:
     def outcome(text: str) -> Row:
         return {"covered": True, "finish": "stop", "output": text, "score": "0", "tokens": 2}
 
+    def likelihoods(apart: float) -> Row:
+        low = 2 + number % 3 / 4
+        return {"chosen": canonical.decimal(apart - low), "rejected": canonical.decimal(-low)}
+
+    both = {"adapter": likelihoods(0.5), "base": likelihoods(-0.25 if number % 3 else 0.25)}
     return {
+        **({"preference": both} if "rejected" in case else {}),
         "adapter": outcome(reference),
         "base": outcome(reference if number % 2 else "a circle"),
         "batch": number // 2,

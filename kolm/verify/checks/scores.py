@@ -19,6 +19,7 @@ from kolm import canonical, digest
 from kolm.capture import rules
 from kolm.errors import KolmError
 from kolm.format.names import CASES, EVALUATION, LINES, LOCK, PREDICTIONS, SNAPSHOT
+from kolm.objectives import objective_of
 from kolm.records.verification import Finding
 from kolm.score.evaluation import outcomes, runs_of
 from kolm.score.judge import LENGTH, LONGEST_OUTPUT_CHARACTERS
@@ -206,6 +207,7 @@ def every_case_is_answered(subject: Subject) -> Iterator[Finding]:
     yield from _runs_are_the_familys(subject)
     yield from _batches_follow(subject)
     yield from _answers_end(subject)
+    yield from _preferences_are_stated(subject)
     yield passed(f"{len(answered):,} of {len(declared):,} declared cases")
 
 
@@ -233,6 +235,25 @@ def _runs_are_the_familys(subject: Subject) -> Iterator[Finding]:
         found=shown,
         rule="P2",
     )
+
+
+def _preferences_are_stated(subject: Subject) -> Iterator[Finding]:
+    """P8: likelihoods stand where the objective learns from pairs and the case has two answers."""
+    paired = objective_of(subject.lock["train"]["objective"]).PAIRED
+    known = subject.cases_obstacle() is None
+    having = {case.case for case in subject.cases if case.rejected} if known else set()
+    for row in subject.predictions:
+        stated = "preference" in row
+        expected = paired and (row["case"] in having if known else stated)
+        if stated != expected:
+            yield failed(
+                "likelihoods of two answers are stated for the cases that have them, after a "
+                "training on pairs, and for no other",
+                where=f"{PREDICTIONS}: {row['case']}",
+                expected="preference" if expected else "no preference",
+                found="preference" if stated else "no preference",
+                rule="P8",
+            )
 
 
 def _batches_follow(subject: Subject) -> Iterator[Finding]:

@@ -77,9 +77,9 @@ def test_a_window_of_small_batches_is_one_large_batch(kind):
         large, small = whole.run_step(), parts.run_step()
         assert sorted(large.positions) == sorted(small.positions) == list(range(8))
         assert large.label_tokens == small.label_tokens
-        assert large.loss == pytest.approx(small.loss, abs=1e-5)
+        assert large.loss == pytest.approx(small.loss, rel=1e-5, abs=1e-5)
         assert large.grad_norm == pytest.approx(small.grad_norm, rel=1e-3)
-        assert large.facts == pytest.approx(small.facts, abs=1e-4)
+        assert large.facts == pytest.approx(small.facts, rel=1e-4, abs=1e-4)
 
 
 @each_paired
