@@ -127,7 +127,7 @@ def _features(ahead: Ahead) -> int:
     train = ahead.lock["train"]
     if not train["freeze"]["vision"]:  # adapted, or there is none
         return 0
-    read = ("train", "validation") if train["early_stopping"] else ("train",)
+    read = ("train", "validation") if train["validation"] else ("train",)
     pictures = {
         key: shown
         for side in read

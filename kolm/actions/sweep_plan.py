@@ -6,6 +6,7 @@ here for all points at once, and so are points that cannot be held against each 
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -23,10 +24,11 @@ from kolm.actions.preparing import (
     raise_together,
     settle,
 )
+from kolm.actions.room import OTHER_BYTES, adapter_bytes, mebibytes, numbers_of, state_bytes
 from kolm.actions.stages import is_validated, validated
 from kolm.actions.sweep_results import PointResult, read_result
 from kolm.capture.store import CaptureStore
-from kolm.errors import KolmError, Refused
+from kolm.errors import KolmError, Lacking, Refused
 from kolm.events import Reporter, Silent
 from kolm.spec.grid import Grid, Point, points_of
 from kolm.spec.load import load_spec, read_source
@@ -98,6 +100,7 @@ def plan_sweep(
     cases = _validation_cases(prepared[0])
     _demand_comparable(points, prepared)
     _demand_possible(points, prepared, told)
+    _demand_room(prepared, cases)
     source = None if isinstance(spec, Mapping) else Path(spec)
     return Planned(source, points, prepared, cases)
 
@@ -216,6 +219,32 @@ def _demand_possible(
                     told.add(about)
                     named = "" if about else f"point {point.number} ({point.label()}): "
                     reporter.warned(named + finding.message)
+
+
+def _demand_room(prepared: Sequence[Prepared], cases: bytes) -> None:
+    """Refuse a sweep whose trainings together need more than the disk has: each keeps its states.
+
+    Raises:
+        Lacking: ``E_DISK_FULL``.
+    """
+    need = OTHER_BYTES
+    for one in prepared:
+        if not is_validated(one, cases):
+            train, numbers = one.lock["train"], numbers_of(one.lock, one.facts)
+            states = (train["segments"] + 2) * state_bytes(numbers, train["optimizer"])
+            need += states + adapter_bytes(numbers) + len(cases)
+    folder = prepared[0].project.folder
+    free = shutil.disk_usage(folder).free
+    if free < need:
+        raise Lacking(
+            "E_DISK_FULL",
+            "there is less room than this sweep will write",
+            where=str(folder),
+            expected=mebibytes(need),
+            found=f"{free >> 20:,} MiB free",
+            hint="make room (kolm clean shows what is kept), or set train.segments: 1, which keeps "
+            "fewer states",
+        )
 
 
 def _budget(lock: Lock) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ import pytest
 from kolm import actions
 from kolm.actions.measuring import measure
 from kolm.actions.preparing import prepare
-from kolm.errors import KolmError, Refused, Usage
+from kolm.errors import KolmError, Lacking, Refused, Usage
 from kolm.events import Silent
 from kolm.run.stages import TRAIN, train_key
 from tests.support.sweeps import make_project, stages_here
@@ -179,6 +180,20 @@ def test_what_cannot_end_well_is_refused_before_anything_is_trained(
         actions.sweep(spec, grid)
     assert (caught.value.code, ran) == (code, [])
     assert said in caught.value.message
+
+
+def test_a_sweep_that_the_disk_does_not_hold_is_refused_as_a_whole(
+    spec: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ran = stages_here(monkeypatch)
+    room = shutil.disk_usage(spec.parent)
+    enough = room._replace(free=80 << 20)  # for one point, which writes a few MiB
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: enough)
+    ranks = {"train.method.rank": list(range(1, 201))}
+    with pytest.raises(Lacking) as caught:
+        actions.sweep(spec, ranks)
+    assert (caught.value.code, ran) == ("E_DISK_FULL", [])
+    assert caught.value.message == "there is less room than this sweep will write"
 
 
 def test_files_that_are_there_are_not_overwritten_and_nothing_is_trained_for_them(
