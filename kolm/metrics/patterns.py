@@ -16,12 +16,19 @@ from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from typing import Final, NamedTuple, TypeAlias
 
-from kolm.errors import Refused
+from kolm.metrics.pattern_syntax import (
+    WORD_SET,
+    Assert,
+    Either,
+    Kept,
+    Node,
+    Reader,
+    Repeat,
+    Row,
+    Set,
+)
 
-MAX_CHARACTERS: Final = 200  # of a pattern
 MAX_INSTRUCTIONS: Final = 96  # of its program, which repeats {m,n} lengthen
-MAX_REPEATS: Final = 32
-MAX_DEPTH: Final = 8  # of groups in one another
 LONGEST_TEXT: Final = 3072  # characters; in a longer one nothing is found
 
 
@@ -39,7 +46,7 @@ def compiled(pattern: str) -> Program:
     Raises:
         Refused: ``E_METRIC_PATTERN``: what it uses is not among what a pattern may use.
     """
-    reader = _Reader(pattern)
+    reader = Reader(pattern)
     node = reader.alternatives(0)
     if reader.at < len(pattern):
         reader.refuse("a bracket closes that nothing opened")
@@ -50,227 +57,6 @@ def compiled(pattern: str) -> Program:
     program.add(_Match())
     program.grouped = reader.groups > 0
     return program
-
-
-# What a pattern is read as.
-
-
-class _Set(NamedTuple):
-    """One character of some, or of all others."""
-
-    ranges: tuple[tuple[str, str], ...]
-    others: bool = False
-
-    def holds(self, character: str) -> bool:
-        return any(low <= character <= high for low, high in self.ranges) is not self.others
-
-
-class _Assert(NamedTuple):
-    """A place: the text's start or end, or where a word begins or ends, or neither."""
-
-    kind: str  # ^ $ b B
-
-
-class _Repeat(NamedTuple):
-    node: _Node
-    least: int
-    most: int | None
-    lazy: bool
-
-
-class _Row(NamedTuple):
-    nodes: tuple[_Node, ...]
-
-
-class _Either(NamedTuple):
-    nodes: tuple[_Node, ...]
-
-
-class _Kept(NamedTuple):
-    """The one group whose text is taken."""
-
-    node: _Node
-
-
-_Node: TypeAlias = "_Set | _Assert | _Repeat | _Row | _Either | _Kept"
-
-_DIGIT, _SPACE = (("0", "9"),), ((" ", " "), ("\t", "\r"))
-_WORD = (("0", "9"), ("A", "Z"), ("_", "_"), ("a", "z"))
-_CLASSES: Final = {"d": _DIGIT, "s": _SPACE, "w": _WORD}
-_CONTROLS: Final = {"n": "\n", "r": "\r", "t": "\t"}
-_WORD_SET: Final = _Set(_WORD)
-
-
-class _Reader:
-    """Reads a pattern from left to right."""
-
-    def __init__(self, pattern: str) -> None:
-        self.pattern, self.at, self.groups = pattern, 0, 0
-        if len(pattern) > MAX_CHARACTERS:
-            self.refuse(f"it has more than {MAX_CHARACTERS} characters")
-
-    def refuse(self, why: str) -> None:
-        raise Refused(
-            "E_METRIC_PATTERN",
-            f"the pattern of the metric cannot be used: {why}",
-            where=f"character {self.at + 1} of the pattern",
-            found=self.pattern[:MAX_CHARACTERS],
-            hint="kolm help format/evaluation says what a pattern may hold",
-        )
-
-    def peek(self) -> str:
-        return self.pattern[self.at : self.at + 1]
-
-    def take(self) -> str:
-        character = self.peek()
-        if not character:
-            self.refuse("it ends too early")
-        self.at += 1
-        return character
-
-    def skip(self, text: str) -> bool:
-        found = self.pattern.startswith(text, self.at)
-        self.at += len(text) if found else 0
-        return found
-
-    def alternatives(self, depth: int) -> _Node:
-        if depth > MAX_DEPTH:
-            self.refuse(f"groups lie more than {MAX_DEPTH} deep in one another")
-        rows = [self._row(depth)]
-        while self.skip("|"):
-            rows.append(self._row(depth))
-        return rows[0] if len(rows) == 1 else _Either(tuple(rows))
-
-    def _row(self, depth: int) -> _Node:
-        nodes: list[_Node] = []
-        while self.peek() not in ("", "|", ")"):
-            nodes.append(self._repeated(self._atom(depth)))
-        return _Row(tuple(nodes))
-
-    def _atom(self, depth: int) -> _Node:
-        character = self.take()
-        if character in "*+?{}":
-            self.refuse(f"{character} repeats nothing; a sign itself is written \\{character}")
-        if character in "^$":
-            return _Assert(character)
-        if character == ".":
-            return _Set((("\n", "\n"),), others=True)
-        if character == "[":
-            return self._set()
-        if character == "\\":
-            return self._escaped()
-        if character == "(":
-            return self._group(depth)
-        return _Set(((character, character),))
-
-    def _group(self, depth: int) -> _Node:
-        kept = not self.skip("?:")
-        if kept and self.peek() == "?":
-            self.refuse("of groups with ? only (?:…) may be used")
-        self.groups += kept
-        if self.groups > 1:
-            self.refuse("one group is taken; others are written (?:…)")
-        node = self.alternatives(depth + 1)
-        if not self.skip(")"):
-            self.refuse("a group is not closed")
-        return _Kept(node) if kept else node
-
-    def _escaped(self) -> _Node:
-        character = self.take()
-        if character in "bB":
-            return _Assert(character)
-        lower = character.lower()
-        if lower in _CLASSES:
-            return _Set(_CLASSES[lower], others=character != lower)
-        literal = self._literal(character)
-        return _Set(((literal, literal),))
-
-    def _literal(self, character: str) -> str:
-        if character in _CONTROLS:
-            return _CONTROLS[character]
-        if character.isalnum():
-            self.refuse(f"\\{character} is not among what may be used")
-        return character
-
-    def _set(self) -> _Node:
-        others, ranges, first = self.skip("^"), list[tuple[str, str]](), True
-        while first or self.peek() != "]":
-            first = False
-            low = self._member()
-            if isinstance(low, tuple):
-                ranges += low
-                continue
-            high: str | tuple[tuple[str, str], ...] = low
-            if self.peek() == "-" and self.pattern[self.at + 1 : self.at + 2] not in ("", "]"):
-                self.take()
-                high = self._member()
-            if isinstance(high, tuple) or high < low:
-                self.refuse("a range in [] runs backwards or ends in a class")
-            else:
-                ranges.append((low, high))
-        self.take()
-        return _Set(tuple(ranges), others)
-
-    def _member(self) -> str | tuple[tuple[str, str], ...]:
-        character = self.take()
-        if character == "[":
-            self.refuse("a [ inside of [] is written \\[")
-        if character != "\\":
-            return character
-        escaped = self.take()
-        return _CLASSES[escaped] if escaped in _CLASSES else self._literal(escaped)
-
-    def _repeated(self, node: _Node) -> _Node:
-        sign = self.peek()
-        if not sign or sign not in "*+?{":
-            return node
-        self.take()
-        least, most = {"*": (0, None), "+": (1, None), "?": (0, 1)}.get(sign) or self._counted()
-        if isinstance(node, _Assert):
-            self.refuse("a place is not repeated")
-        if (most is None or most > 1) and _may_be_empty(node):
-            self.refuse("what may be empty is not repeated")
-        if isinstance(node, _Kept) and (least, most) != (0, 1):
-            self.refuse("the group that is taken is not repeated: put the repeat inside")
-        lazy = self.skip("?")
-        if self.peek() and self.peek() in "*+?{":
-            self.refuse("a repeat is not repeated; put it into (?:…)")
-        return _Repeat(node, least, most, lazy)
-
-    def _counted(self) -> tuple[int, int | None]:
-        least = self._count()
-        most: int | None = least
-        if self.skip(","):
-            most = None if self.peek() == "}" else self._count()
-        if not self.skip("}"):
-            self.refuse("a repeat is written {m}, {m,} or {m,n}")
-        if max(least, most or 0) > MAX_REPEATS or (most is not None and not least <= most > 0):
-            self.refuse(f"a repeat is at most {MAX_REPEATS} times, and its numbers rise")
-        return least, most
-
-    def _count(self) -> int:
-        digits = ""
-        while self.peek() in tuple("0123456789") and len(digits) < 4:
-            digits += self.take()
-        if not digits:
-            self.refuse("a repeat is written {m}, {m,} or {m,n}")
-        return int(digits)
-
-
-def _may_be_empty(node: _Node) -> bool:
-    if isinstance(node, _Set):
-        return False
-    if isinstance(node, _Assert):
-        return True
-    if isinstance(node, _Repeat):
-        return node.least == 0 or _may_be_empty(node.node)
-    if isinstance(node, _Kept):
-        return _may_be_empty(node.node)
-    parts = map(_may_be_empty, node.nodes)
-    return all(parts) if isinstance(node, _Row) else any(parts)
-
-
-# What it is run as.
 
 
 class _Save(NamedTuple):
@@ -290,7 +76,7 @@ class _Match(NamedTuple):
     pass
 
 
-_Instruction: TypeAlias = "_Set | _Assert | _Save | _Split | _Jump | _Match"
+_Instruction: TypeAlias = "Set | Assert | _Save | _Split | _Jump | _Match"
 _Ways: TypeAlias = "tuple[tuple[int, tuple[int, ...]], ...]"  # a place, and the slots on the way
 _START, _END, _EDGE = 1, 2, 4  # what a place in a text is: its start, its end, a word's edge
 _MOST_KNOWN: Final = 20_000
@@ -310,31 +96,31 @@ class Program:
 
     def add(self, instruction: _Instruction) -> int:
         """Append one; gives its place."""
-        self.placed |= isinstance(instruction, _Assert)
+        self.placed |= isinstance(instruction, Assert)
         self.instructions.append(instruction)
         return len(self.instructions) - 1
 
-    def build(self, node: _Node, reader: _Reader) -> None:
+    def build(self, node: Node, reader: Reader) -> None:
         """Append what a node means."""
         if len(self.instructions) > MAX_INSTRUCTIONS:
             reader.refuse(
                 f"it needs more than {MAX_INSTRUCTIONS} instructions; shorten its repeats"
             )
-        if isinstance(node, _Set | _Assert):
+        if isinstance(node, Set | Assert):
             self.add(node)
-        elif isinstance(node, _Row):
+        elif isinstance(node, Row):
             for part in node.nodes:
                 self.build(part, reader)
-        elif isinstance(node, _Kept):
+        elif isinstance(node, Kept):
             self.add(_Save(2))
             self.build(node.node, reader)
             self.add(_Save(3))
-        elif isinstance(node, _Either):
+        elif isinstance(node, Either):
             self._either(node, reader)
         else:
             self._repeat(node, reader)
 
-    def _either(self, node: _Either, reader: _Reader) -> None:
+    def _either(self, node: Either, reader: Reader) -> None:
         ends = []
         for part in node.nodes[:-1]:
             split = self.add(_Jump(0))
@@ -345,7 +131,7 @@ class Program:
         for end in ends:
             self.instructions[end] = _Jump(len(self.instructions))
 
-    def _repeat(self, node: _Repeat, reader: _Reader) -> None:
+    def _repeat(self, node: Repeat, reader: Reader) -> None:
         for _ in range(node.least):
             self.build(node.node, reader)
         splits = []
@@ -412,7 +198,7 @@ class Program:
             if len(self._takers) == _MOST_KNOWN:
                 self._takers.clear()
             numbered = enumerate(self.instructions)
-            takes = [n for n, one in numbered if isinstance(one, _Set) and one.holds(character)]
+            takes = [n for n, one in numbered if isinstance(one, Set) and one.holds(character)]
             places = self._takers[character] = tuple(takes)
         return places
 
@@ -440,7 +226,7 @@ class Program:
                 continue
             marked.add(place)
             one = self.instructions[place]
-            if isinstance(one, _Set | _Match):
+            if isinstance(one, Set | _Match):
                 yield place, saved
             elif isinstance(one, _Split):
                 waiting += ((one.second, saved), (one.first, saved))
@@ -453,8 +239,8 @@ class Program:
 
 
 def _kind(text: str, at: int) -> int:
-    before = at > 0 and _WORD_SET.holds(text[at - 1])
-    after = at < len(text) and _WORD_SET.holds(text[at])
+    before = at > 0 and WORD_SET.holds(text[at - 1])
+    after = at < len(text) and WORD_SET.holds(text[at])
     edge = _EDGE if before is not after else 0
     return edge | (_START if at == 0 else 0) | (_END if at == len(text) else 0)
 

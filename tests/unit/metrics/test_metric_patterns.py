@@ -11,7 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kolm.errors import Refused
-from kolm.metrics.patterns import LONGEST_TEXT, MAX_CHARACTERS, compiled
+from kolm.metrics.pattern_syntax import MAX_CHARACTERS
+from kolm.metrics.patterns import LONGEST_TEXT, compiled
 from kolm.metrics.regex import Regex
 
 LEAVES = st.sampled_from(
