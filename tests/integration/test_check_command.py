@@ -17,7 +17,9 @@ from tests.support.stores import add
 pytest.importorskip("torch")  # a lock names the version that would train
 
 
-def findings(folder: Path, *, captures: int, floor: str) -> dict[str, dict[str, str]]:
+def findings(
+    folder: Path, *, captures: int, floor: str, metric: str = "exact"
+) -> dict[str, dict[str, str]]:
     taken = [capture(number) for number in range(captures)]
     filled(folder / "captures", *taken, pictures=max(captures, 40)).close()
     spec = folder / "kolm.yaml"
@@ -25,7 +27,7 @@ def findings(folder: Path, *, captures: int, floor: str) -> dict[str, dict[str, 
         "kolm: 1\nname: few\nbase: kolm/nano-1\n"
         "data: {captures: captures, split: {eval: 0.5, validation: 0}, near_duplicates: report}\n"
         "train: {method: {kind: lora}, steps: 8}\n"
-        f"evaluation: {{metric: exact, floors: {{accuracy_lower_bound: {floor}}}}}\n"
+        f"evaluation: {{metric: {metric}, floors: {{accuracy_lower_bound: {floor}}}}}\n"
     )
     return {finding["name"]: finding for finding in actions.check(spec)}
 
@@ -42,6 +44,15 @@ def test_one_case_more_or_a_lower_floor_is_within_reach(
 ) -> None:
     found = findings(tmp_path, captures=captures, floor=floor)
     assert found["captures"]["verdict"] == "ok"
+
+
+@pytest.mark.parametrize("metric", ["vqa", "json_f1", "{kind: regex, pattern: '[0-9]{9}'}"])
+def test_a_metric_by_which_no_response_earns_anything_is_refused(
+    tmp_path: Path, metric: str
+) -> None:
+    found = findings(tmp_path, captures=32, floor="0.1", metric=metric)["eval side"]
+    assert (found["verdict"], found["code"]) == ("failed", "E_METRIC_REFERENCES")
+    assert found["found"] == "16 eval cases"
 
 
 def test_more_cases_than_a_bundle_takes_are_refused_before_training(
