@@ -15,7 +15,14 @@ from typing import TYPE_CHECKING
 from kolm.adapters.config import make_config, put_on
 from kolm.digest import Digest, raw_of
 from kolm.errors import Refused
-from kolm.methods import DeltaTensor, Method, UnknownTensor, read_name, resolved_again
+from kolm.methods import (
+    DeltaTensor,
+    Method,
+    UnknownTensor,
+    has_experts,
+    read_name,
+    resolved_again,
+)
 from kolm.methods.projector import (
     Projector,
     in_projector,
@@ -103,10 +110,13 @@ def attach(
     expression = with_layers(method.target_expression, layers)
     expected = expected_targets(model, expression)
     _demand_reachable(family, model, expected)
+    experts = expert_parameters(model, method)
     saved = projector_modules(model, family) if projector == "full" else []
     parameters = _parameters_of(model)
     own = {id(module) for module in model.modules()}
     keys = {"target_modules": expression, "modules_to_save": saved or None}
+    if experts:
+        keys["target_parameters"] = experts
     config = make_config({**keys, **method.peft()})
     seed_torch(seed)
     wrapped = put_on(model, config)
@@ -114,6 +124,7 @@ def attach(
     tensors = trainable_tensors(wrapped, method, family, parameters)
     hold_in_float32(tensors)
     found = sorted({tensor.module for tensor in tensors if not tensor.whole})
+    expected = sorted({*expected, *(name.rpartition(".")[0] for name in experts)})
     if found != expected:
         odd = sorted(set(found) ^ set(expected))
         raise Refused(
@@ -187,6 +198,37 @@ def expected_targets(model: PreTrainedModel, expression: str) -> list[str]:
             names.append(name)
     if not names:
         raise Refused("E_ADAPTER_TARGETS", "no module of the base is a target", found=expression)
+    return sorted(names)
+
+
+def expert_parameters(model: PreTrainedModel, method: Method) -> list[str]:
+    """The parameters of experts that get deltas, sorted.
+
+    Raises:
+        Refused: modules of experts that do not hold exactly the method's, or none of them.
+    """
+    if method.expert_expression is None:
+        return []
+    names: list[str] = []
+    for module, own in model.named_modules():
+        if has_experts(method, module):
+            held = {name: parameter.ndim for name, parameter in own.named_parameters()}
+            wanted = method.experts or ()
+            if held != dict.fromkeys(wanted, 3) or tuple(held) != wanted:
+                raise Refused(
+                    "E_ADAPTER_TARGETS",
+                    "the experts of a layer are not the parameters of three axes of the table",
+                    where=module,
+                    expected=", ".join(wanted),
+                    found=", ".join(held),
+                )
+            names += [f"{module}.{name}" for name in held]
+    if not names:
+        raise Refused(
+            "E_ADAPTER_TARGETS",
+            "no module of the base holds experts",
+            found=method.expert_expression,
+        )
     return sorted(names)
 
 

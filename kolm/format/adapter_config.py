@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import rfc8785
 
-from kolm.methods import method_of
+from kolm.methods import has_experts, method_of
 from kolm.methods.projector import with_layers
 
 if TYPE_CHECKING:
@@ -25,7 +25,8 @@ def derive(lock: Lock, modules: Iterable[ModulesRow]) -> bytes:
     Args:
         lock: spec.lock.json; its `train.method` and `base.id` are used.
         modules: the rows of modules.jsonl; those in state `trained` become `modules_to_save`, and
-            adapted ones of the projector are targets by their full names.
+            adapted ones of the projector are targets by their full names, and experts'
+            parameters `target_parameters`.
 
     Raises:
         Refused: ``E_ADAPTER_METHOD`` for a method or a setting that PEFT does not load.
@@ -39,12 +40,19 @@ def derive(lock: Lock, modules: Iterable[ModulesRow]) -> bytes:
     layers = [
         row["module"] for row in rows if row["state"] == "adapted" and row["role"] == "projector"
     ]
+    experts = [
+        f"{row['module']}.{owned['name']}"
+        for row in rows
+        if row["state"] == "adapted" and has_experts(method, row["module"])
+        for owned in row["parameters"]
+    ]
     config = {
         "base_model_name_or_path": lock["base"]["id"],
         "inference_mode": True,
         "modules_to_save": tops or None,
         "target_modules": with_layers(method.target_expression, layers),
         "task_type": "CAUSAL_LM",
+        **({"target_parameters": sorted(experts)} if experts else {}),
         **method.peft(),
     }
     return rfc8785.dumps(config)

@@ -23,7 +23,9 @@ from kolm.methods.method import (
     TensorName,
     UnknownTensor,
     WholeTensor,
+    delta_shapes,
     demand_a_place,
+    has_experts,
     read_name,
 )
 from kolm.methods.prefix import Prefix
@@ -49,6 +51,8 @@ __all__ = [
     "TensorName",
     "UnknownTensor",
     "WholeTensor",
+    "delta_shapes",
+    "has_experts",
     "method_of",
     "read_name",
     "resolve",

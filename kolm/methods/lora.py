@@ -2,6 +2,11 @@
 
 With ``rslora`` another scale (arXiv:2312.03732), with ``dora`` a magnitude for each output as well
 (arXiv:2402.09353).
+
+With ``experts`` the experts of a layer get factors too, each its own: PEFT's ``target_parameters``,
+which wraps a module of experts once for each of its parameters, the first innermost. A holds the
+experts one after the other, (experts · rank) × in; B interleaves them, out × (rank · experts).
+Source: peft 0.21, ``tuners/lora/layer.py``, ParamWrapper.
 """
 
 from __future__ import annotations
@@ -18,14 +23,22 @@ from kolm.methods.projector import Projector
 from kolm.roles import Family
 
 INNER, OUTER, MAGNITUDE = "lora_A.weight", "lora_B.weight", "lora_magnitude_vector"
+_WRAPPED = "base_layer."  # before the parts of a parameter that another one is wrapped around
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Lora:
-    """The settings of a lock; the delta of a weight is ``scale · B · A``."""
+    """The settings of a lock; the delta of a weight is ``scale · B · A``.
 
-    PARTS: ClassVar[tuple[str, ...]] = (INNER, OUTER, MAGNITUDE)
-    STARTS: ClassVar[Mapping[str, int]] = {OUTER: 0}
+    Attributes:
+        experts: their parameters in each module of them; None, and not in the lock, where experts
+            stay frozen.
+    """
+
+    PARTS: ClassVar[tuple[str, ...]] = (
+        INNER, OUTER, MAGNITUDE, _WRAPPED + INNER, _WRAPPED + OUTER,
+    )  # fmt: skip
+    STARTS: ClassVar[Mapping[str, int]] = {OUTER: 0, _WRAPPED + OUTER: 0}
     LEAST: ClassVar[str] = "a delta whose norm is at least 2^-24 of its weight's norm"
     ANY_LAYER: ClassVar[bool] = True
 
@@ -37,10 +50,18 @@ class Lora:
     dora: bool
     targets: tuple[str, ...]
     target_expression: str
+    experts: tuple[str, ...] | None = None
+    expert_expression: str | None = None
 
     @classmethod
     def resolve(cls, options: Mapping[str, Any], family: Family, *, vision: bool) -> Self:
-        """Every linear layer of the language role is a target, unless some are named."""
+        """Every linear layer of the language role is a target, unless some are named; experts are
+        where that is asked for."""
+        experts = expression = None
+        if options.get("experts"):
+            _demand_plain(options)
+            expression = family.expert_expression()
+            experts = tuple(name.rpartition(".")[2] for name in family.experts)
         targets = tuple(sorted(set(options.get("targets", family.lora_leaf_names))))
         return cls(
             rank=options["rank"],
@@ -50,6 +71,8 @@ class Lora:
             dora=options["dora"],
             targets=targets,
             target_expression=family.target_expression(targets, vision=vision),
+            experts=experts,
+            expert_expression=expression,
         )
 
     def shapes(self, module: str, weight: Sequence[int]) -> dict[str, tuple[int, ...]]:
@@ -58,8 +81,24 @@ class Lora:
         factors = {INNER: (self.rank, in_features), OUTER: (out_features, self.rank)}
         return factors | ({MAGNITUDE: (out_features,)} if self.dora else {})
 
+    def expert_shapes(self, parameters: Mapping[str, Sequence[int]]) -> dict[str, tuple[int, ...]]:
+        """A is experts · rank × in, B is out × rank · experts, of each parameter."""
+        found: dict[str, tuple[int, ...]] = {}
+        for number, name in enumerate(reversed(self.experts or ())):
+            shape = parameters.get(name, ())
+            if len(shape) == 3:
+                count, out_features, in_features = shape
+                found[_WRAPPED * number + INNER] = (count * self.rank, in_features)
+                found[_WRAPPED * number + OUTER] = (out_features, count * self.rank)
+        return found
+
     def counts(self, factors: Mapping[str, StoredTensor], weight_norm: str | None) -> bool:
-        """The product's norm times the scale against the weight's, in exact integers."""
+        """The product's norm times the scale against the weight's, in exact integers.
+
+        Deltas of experts are not counted: another one has to.
+        """
+        if factors.keys() & {_WRAPPED + INNER, _WRAPPED + OUTER}:
+            return False
         inner, outer = factors[INNER], factors[OUTER]
         if any(elements.is_zero(factor.dtype, factor.raw) for factor in (outer, inner)):
             return False
@@ -98,6 +137,7 @@ class Lora:
             "kind": self.kind,
             "lora_alpha": self.alpha,
             "lora_dropout": self.dropout,
+            **({"lora_experts": list(self.experts)} if self.experts else {}),
             "lora_r": self.rank,
             "lora_target_expression": self.target_expression,
             "lora_targets": list(self.targets),
@@ -106,16 +146,19 @@ class Lora:
         }
 
     def loaders(self, projector: Projector) -> tuple[str, ...]:
-        """vLLM 0.32 opens neither whole projectors nor DoRA, and connectors by a switch."""
+        """vLLM 0.32 opens neither whole projectors nor DoRA, and connectors by a switch; whether it
+        opens experts in PEFT's form is not known."""
         served = {"full": (), "lora": ("vLLM with LoRA on the connector",)}
-        return ("kolm", "PEFT", *(() if self.dora else served.get(projector or "", ("vLLM",))))
+        alone = self.dora or self.experts
+        return ("kolm", "PEFT", *(() if alone else served.get(projector or "", ("vLLM",))))
 
     def card(self) -> str:
         """Rank and scale; a variant where there is one."""
         variants = "".join(
             f", {name}" for name, on in (("rsLoRA", self.rslora), ("DoRA", self.dora)) if on
         )
-        return f"lora, rank {self.rank}, alpha {self.alpha}{variants}"
+        experts = ", experts too" if self.experts else ""
+        return f"lora, rank {self.rank}, alpha {self.alpha}{variants}{experts}"
 
     def _dropout(self) -> float | int:
         where = "spec.lock.json#/train/method/dropout"
@@ -129,3 +172,16 @@ class Lora:
                 found=self.dropout[:80],
             )
         return float(value) if value else 0
+
+
+def _demand_plain(options: Mapping[str, Any]) -> None:
+    """Refuse what PEFT's wrapper of parameters does not do: ``E_ADAPTER_METHOD``."""
+    for key, on in (("dropout", options["dropout"] != "0"), ("dora", options["dora"])):
+        if on:
+            raise Refused(
+                "E_ADAPTER_METHOD",
+                f"PEFT has no {'DoRA' if key == 'dora' else key} on experts",
+                where=f"train.method.{key}",
+                found=str(options[key]),
+                hint=f"leave {key} out, or experts",
+            )

@@ -8,6 +8,7 @@ Source: peft 0.21, ``utils/save_and_load.py``.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar, NamedTuple, Protocol, Self
 
@@ -37,7 +38,10 @@ class Method(Protocol):
             language role.
         kind: its line in the table.
         targets: leaf names in the language role, sorted.
-        target_expression: full-matches exactly the modules that get a delta.
+        target_expression: full-matches exactly the linear layers that get a delta.
+        experts: parameters of the modules of experts that get deltas, in the modules' order; None
+            where they stay frozen.
+        expert_expression: full-matches exactly those modules; None where there are none.
     """
 
     PARTS: ClassVar[tuple[str, ...]]
@@ -51,6 +55,10 @@ class Method(Protocol):
     def targets(self) -> tuple[str, ...]: ...  # noqa: D102
     @property
     def target_expression(self) -> str: ...  # noqa: D102
+    @property
+    def experts(self) -> tuple[str, ...] | None: ...  # noqa: D102
+    @property
+    def expert_expression(self) -> str | None: ...  # noqa: D102
 
     @classmethod
     def resolve(cls, options: Mapping[str, Any], family: Family, *, vision: bool) -> Self:
@@ -71,6 +79,13 @@ class Method(Protocol):
         Args:
             module: name of the layer.
             weight: shape of the layer's weight, (out, in).
+        """
+
+    def expert_shapes(self, parameters: Mapping[str, Sequence[int]]) -> dict[str, tuple[int, ...]]:
+        """The tensors that the deltas of a module of experts have, by part.
+
+        Args:
+            parameters: shape of each parameter of the module, (expert, out, in).
         """
 
     def counts(self, factors: Mapping[str, StoredTensor], weight_norm: str | None) -> bool:
@@ -113,6 +128,46 @@ def demand_a_place(known: type[Method], vision: bool, projector: Projector) -> N
         expected="true" if vision else "full or frozen",
         found="false" if vision else str(projector),
     )
+
+
+class NoExperts:
+    """Of a method that adapts linear layers alone."""
+
+    __slots__ = ()
+
+    @property
+    def experts(self) -> None:
+        """None."""
+
+    @property
+    def expert_expression(self) -> None:
+        """None."""
+
+    def expert_shapes(self, parameters: Mapping[str, Sequence[int]]) -> dict[str, tuple[int, ...]]:
+        """None."""
+        return {}
+
+
+def has_experts(method: Method, module: str) -> bool:
+    """Whether a module is one of those whose experts get deltas."""
+    expression = method.expert_expression
+    return expression is not None and re.fullmatch(expression, module) is not None
+
+
+def delta_shapes(
+    method: Method, module: str, parameters: Mapping[str, Sequence[int]]
+) -> dict[str, tuple[int, ...]]:
+    """The tensors that the delta of a module has, by part: none where it can have no delta.
+
+    Args:
+        method: of the lock.
+        module: its name.
+        parameters: shape of each of its parameters.
+    """
+    if has_experts(method, module):
+        return method.expert_shapes(parameters)
+    weight = parameters.get("weight", ())
+    return method.shapes(module, weight) if len(weight) == 2 else {}
 
 
 class DeltaTensor(NamedTuple):

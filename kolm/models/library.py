@@ -7,6 +7,9 @@ import logging
 import sys
 import warnings
 from collections.abc import Iterator
+from typing import Any
+
+from kolm import roles
 
 
 def hide_torchvision() -> None:
@@ -24,6 +27,20 @@ def hide_torchvision() -> None:
         import_utils.is_torchvision_available()  # remembered for the life of the process
     finally:
         del sys.modules["torchvision"]
+
+
+def model_class(model_type: str) -> Any:
+    """The library's class that makes models of a family, or of one that has no table.
+
+    Raises:
+        ImportError: torch or transformers is not installed.
+    """
+    hide_torchvision()
+    from transformers import AutoModelForCausalLM, AutoModelForImageTextToText
+
+    table = roles.FAMILIES.get(model_type)
+    sees = table is None or table.takes_pictures
+    return AutoModelForImageTextToText if sees else AutoModelForCausalLM
 
 
 @contextlib.contextmanager

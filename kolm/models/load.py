@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from kolm import roles
 from kolm.errors import Refused, Usage, missing_extra
 from kolm.models.device import CPU
-from kolm.models.library import hide_torchvision, quiet_library
+from kolm.models.library import model_class, quiet_library
 from kolm.models.resolve import BaseRef, read_config, resolve_base
 
 if TYPE_CHECKING:
@@ -54,18 +54,14 @@ def load_model(
     try:
         import torch
 
-        hide_torchvision()
-        from transformers import AutoModelForCausalLM, AutoModelForImageTextToText
+        config = read_config(folder)
+        library = model_class(str(config.get("model_type")))
     except ImportError as error:
         raise missing_extra("train", "a model needs an optional part of kolm") from error
     if dtype not in ("float32", "bfloat16"):
         raise Usage(
             "E_MODEL_DTYPE", "unknown precision", expected="float32 or bfloat16", found=dtype
         )
-    config = read_config(folder)
-    table = roles.FAMILIES.get(str(config.get("model_type")))
-    reads_text_alone = table is not None and not table.takes_pictures
-    library = AutoModelForCausalLM if reads_text_alone else AutoModelForImageTextToText
     try:
         with quiet_library():
             model, report = library.from_pretrained(

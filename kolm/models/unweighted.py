@@ -7,7 +7,7 @@ from typing import Any
 
 from kolm import roles
 from kolm.errors import Refused, missing_extra
-from kolm.models.library import hide_torchvision, quiet_library
+from kolm.models.library import hide_torchvision, model_class, quiet_library
 
 
 def parameter_shapes(folder: Path) -> list[tuple[str, tuple[int, ...]]]:
@@ -23,7 +23,7 @@ def parameter_shapes(folder: Path) -> list[tuple[str, tuple[int, ...]]]:
         import torch
 
         hide_torchvision()
-        from transformers import AutoConfig, AutoModelForImageTextToText
+        from transformers import AutoConfig
     except ImportError as error:
         raise missing_extra("train", "a model needs an optional part of kolm") from error
     try:
@@ -32,7 +32,7 @@ def parameter_shapes(folder: Path) -> list[tuple[str, tuple[int, ...]]]:
                 folder, local_files_only=True, trust_remote_code=False
             )
             roles.family(config.model_type)
-            model = AutoModelForImageTextToText.from_config(config)
+            model = model_class(config.model_type).from_config(config)
             model.tie_weights()
     except Exception as error:
         raise Refused(

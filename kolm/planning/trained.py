@@ -6,7 +6,7 @@ import math
 import re
 from collections.abc import Iterable, Sequence
 
-from kolm.methods import Method
+from kolm.methods import Method, has_experts
 from kolm.methods.projector import Projector, in_projector
 from kolm.roles import Family
 
@@ -18,8 +18,6 @@ def trained_numbers(
     projector: Projector,
 ) -> int:
     """How many numbers change.
-
-    Experts that are held in one tensor are not counted: no method adapts them.
 
     Args:
         parameters: name in memory and shape of each.
@@ -39,4 +37,6 @@ def trained_numbers(
             or re.fullmatch(method.target_expression, module) is not None
         ):
             total += sum(map(math.prod, method.shapes(module, shape).values()))
+        elif has_experts(method, module):
+            total += sum(map(math.prod, method.expert_shapes({leaf: shape}).values()))
     return total

@@ -436,6 +436,8 @@ class LockTrainMethodLora(TypedDict):
     dora: bool
     targets: list[str]
     target_expression: str
+    experts: NotRequired[list[str]]
+    expert_expression: NotRequired[str]
 
 class LockTrainMethodPrefix(TypedDict):
     kind: Literal['prefix']
@@ -861,6 +863,7 @@ class ReceiptVlmTrainMethodLora(TypedDict):
     lora_targets: list[str]
     use_dora: bool
     use_rslora: bool
+    lora_experts: NotRequired[list[str]]
 
 class ReceiptVlmTrainMethodPrefix(TypedDict):
     kind: Literal['prefix']

@@ -204,8 +204,8 @@ def _floors(facts: Facts) -> Element:
         (
             (
                 floor["name"].replace("_", " "),
-                floor["demanded"],
-                floor["observed"],
+                floor["demanded"] or "nothing",
+                floor["observed"] or "not applicable: no blind run",
                 "yes"
                 if floor["passed"]
                 else "–"

@@ -92,6 +92,8 @@ class Family(NamedTuple):
             or of a single tensor whose module has none.
         language: the stack that PEFT methods adapt.
         papers: where the architecture is described.
+        experts: names inside a block of the parameters of one module that hold all experts of a
+            layer, in the module's order: of three axes, (expert, out, in), and no linear layers.
         projector_modules: the modules that `modules_to_save` trains whole; of a list of modules
             each one.
         vision: the stack that is adapted only when a spec says ``freeze.vision: false``; None
@@ -135,6 +137,7 @@ class Family(NamedTuple):
     prefixes: Mapping[Role, tuple[str, ...]]
     language: Stack
     papers: tuple[str, ...]
+    experts: tuple[str, ...] = ()
     projector_modules: tuple[str, ...] = ()
     vision: Stack | None = None
     taps: Callable[[Config], Taps] = lambda config: Taps(recorded=())
@@ -202,6 +205,7 @@ class Family(NamedTuple):
         asked = sorted(set(leaves))
         for leaf in asked:
             if leaf not in self.language.leaves:
+                self._demand_no_expert(leaf)
                 import difflib  # 2 ms that only a refusal needs
 
                 near = difflib.get_close_matches(leaf, self.lora_leaf_names, n=1)
@@ -232,6 +236,35 @@ class Family(NamedTuple):
                 hint="leave train.freeze.vision out",
             )
         return f"(?:{language}|{self.vision.expression(self.vision.leaves)})"
+
+    def _demand_no_expert(self, leaf: str) -> None:
+        """Refuse a name of the experts for what it is: ``E_ROLES_EXPERTS``."""
+        if leaf in {part for name in self.experts for part in name.split(".")[1:]}:
+            raise Refused(
+                "E_ROLES_EXPERTS",
+                "the experts of a layer are parameters of three axes and no linear layers",
+                where="train.method.targets",
+                expected=", ".join(self.lora_leaf_names),
+                found=leaf,
+                hint="leave it out of targets; LoRA adapts all experts with experts: true",
+            )
+
+    def expert_expression(self) -> str:
+        """A regular expression that full-matches the module of each layer's experts.
+
+        Raises:
+            Refused: ``E_ROLES_EXPERTS``, the family has none.
+        """
+        if not self.experts:
+            raise Refused(
+                "E_ROLES_EXPERTS",
+                "the family has no experts that are parameters of three axes",
+                where="train.method.experts",
+                found=self.model_type,
+                hint="leave train.method.experts out",
+            )
+        module = self.experts[0].rpartition(".")[0]
+        return rf"{re.escape(self.language.blocks)}\.[0-9]+\.{re.escape(module)}"
 
     def is_unreachable(self, parameter: str, config: Config) -> bool:
         """Whether no gradient can ever reach this parameter of a base, by the family's design."""

@@ -8,7 +8,7 @@ Source: transformers, ``modeling_qwen3_5_moe.py`` and ``conversion_mapping.py``.
 
 from __future__ import annotations
 
-from kolm.roles import qwen3_5
+from kolm.roles import qwen3_5, qwen3_vl_moe
 from kolm.roles.family import Stack
 
 _EXPERTS = r"(model\.language_model\.layers\.[0-9]+\.mlp\.experts)"
@@ -23,6 +23,7 @@ FAMILY = qwen3_5.FAMILY._replace(
             "shared_expert_gate": ("mlp",),
         },
     ),
+    experts=qwen3_vl_moe.FAMILY.experts,
     parts={
         rf"{_EXPERTS}\.gate_up_proj": ("gate_proj.weight", "up_proj.weight"),
         rf"{_EXPERTS}\.down_proj": ("down_proj.weight",),

@@ -18,5 +18,6 @@ FAMILY = qwen3_vl.FAMILY._replace(
         blocks=_LAYERS,
         leaves={leaf: own for leaf, own in DECODER_LEAVES.items() if own == ("self_attn",)},
     ),
+    experts=("mlp.experts.gate_up_proj", "mlp.experts.down_proj"),
     swapped=(rf"{_LAYERS}\.[0-9]+\.mlp\.experts\..+",),
 )

@@ -121,7 +121,9 @@ def module_rows(
                 "class": module.kind,
                 "role": module.role.value,
                 "state": _state(own),
-                "weight_norm": weight_norm(module) if _state(own) == "adapted" else None,
+                "weight_norm": weight_norm(module)
+                if _state(own) == "adapted" and any(p.name == "weight" for p in module.parameters)
+                else None,
                 "parameters": [
                     _parameter_row(tensor, after[tensor.path], family, checkpoint_keys, aliases)
                     for tensor in module.parameters

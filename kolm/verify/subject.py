@@ -36,6 +36,7 @@ from kolm.methods import (
     Method,
     StoredTensor,
     TensorName,
+    has_experts,
     method_of,
     read_name,
     resolved_again,
@@ -331,6 +332,8 @@ class Subject:
     def is_target(self, row: ModulesRow) -> bool:
         """Whether a module is to get a delta, by what is recomputed from lock and family."""
         if re.fullmatch(self.method.target_expression, row["module"]):
+            return True
+        if has_experts(self.method, row["module"]):
             return True
         if self.lock["train"]["projector"] != "lora" or not self.in_projector(row["module"]):
             return False

@@ -131,6 +131,18 @@ def test_an_adapted_tower_is_all_its_linear_layers_and_no_projector(
     assert vision == inside(linears(model, table, Role.VISION), table.vision)
 
 
+@pytest.mark.parametrize("name", ["qwen3_vl_moe", "qwen3_5_moe"])
+def test_experts_are_refused_as_targets_for_what_they_are(name: str) -> None:
+    table, model = family(name), families.model(name)
+    for parameter in table.experts:
+        block = model.get_submodule(table.language.blocks)[0]
+        assert block.get_parameter(parameter).ndim == 3
+    for leaf in ("experts", "gate_up_proj"):
+        with pytest.raises(Refused) as caught:
+            table.target_expression(["q_proj", leaf])
+        assert caught.value.code == "E_ROLES_EXPERTS"
+
+
 def test_a_family_of_text_alone_has_no_tower_to_adapt() -> None:
     with pytest.raises(Refused) as caught:
         family("llama").target_expression(["q_proj"], vision=True)

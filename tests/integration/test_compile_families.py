@@ -65,6 +65,22 @@ def test_a_base_of_the_family_is_compiled_verified_and_run(model_type: str, tmp_
         assert "none: the base reads text alone" in line.demand("inspect", line.bundle).stdout
 
 
+@pytest.mark.slow
+def test_adapted_experts_are_compiled_verified_and_run(tmp_path: Path) -> None:
+    base = families.save("qwen3_vl_moe", tmp_path / "base")
+    method = "{kind: lora, rank: 2, alpha: 4, experts: true}"
+    line = Line.make(tmp_path / "line", rows=same_answer(24), base=base, steps=8, method=method)
+    line.compile("--allow-below-gate")
+    bundle = Bundle.open(line.bundle)
+    assert bundle.document(LOCK)["train"]["method"]["experts"] == ["gate_up_proj", "down_proj"]
+    ran = line.kolm(
+        "verify", line.bundle, "--base", base, "--captures", "captures", "--rescore", "4", "--json"
+    )
+    verdicts = {check["id"]: check["verdict"] for check in ran.document()["checks"]}
+    assert [name for name, verdict in verdicts.items() if verdict == "failed"] == [POLICY]
+    assert {name for name in LOOKED_AT if verdicts[name] != "ok"} == set()
+
+
 def test_captures_with_pictures_stop_a_compile_on_a_base_that_reads_text_alone(
     tmp_path: Path,
 ) -> None:

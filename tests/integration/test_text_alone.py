@@ -7,14 +7,16 @@ from pathlib import Path
 import pytest
 
 from kolm import canonical
+from kolm.actions.reporting import report
 from kolm.bundle.base_root import base_root
 from kolm.format.names import EVALUATION, RECEIPT
 from kolm.records.verification import Verdict
 from kolm.verify.policy import BUILT_IN
-from tests.support.audits import World, rescoring
+from tests.support.audits import NOW, World, rescoring
 from tests.support.bundles import BundleParts
 from tests.support.toy_documents import make_capture, make_prediction
 from tests.support.toy_text import make_text_world, text_alone, write_text_base
+from tests.unit.report.test_report_markup import Reader
 
 
 @pytest.fixture(scope="module")
@@ -170,3 +172,21 @@ def test_a_lock_that_says_null_of_a_tower_that_is_there_is_refused(seeing: World
     forged = seeing.parts.copy()
     forged.lock["train"]["freeze"]["vision"] = None
     assert "V28" in seeing.audit(forged).failed
+
+
+def test_a_report_says_that_a_floor_above_a_blind_run_does_not_apply(world: World) -> None:
+    text = Reader(report(world.seal(), trust=world.trust, now=NOW).page).text
+    assert "not applicable: no blind run" in text
+    assert "without the picture" not in text
+
+
+@pytest.mark.heavy
+def test_a_plan_without_weights_reads_the_shapes_of_a_base_of_text_alone(tmp_path: Path) -> None:
+    pytest.importorskip("torch")
+    from kolm.models.unweighted import parameter_shapes
+    from tests.support import families
+
+    base = families.save("llama", tmp_path / "base")
+    model = families.model("llama")
+    expected = [(name, tuple(own.shape)) for name, own in model.named_parameters()]
+    assert parameter_shapes(base) == expected

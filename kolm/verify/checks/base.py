@@ -15,7 +15,7 @@ from kolm.digest import Digest
 from kolm.elements import WIDENED
 from kolm.format.base import BaseTensor
 from kolm.format.names import LOCK, MODULES, WEIGHTS
-from kolm.methods import DeltaTensor, WholeTensor
+from kolm.methods import DeltaTensor, WholeTensor, delta_shapes, has_experts
 from kolm.records.verification import Finding
 from kolm.verify.base_table import own_parameters, pinned_files
 from kolm.verify.check import Answers
@@ -227,10 +227,8 @@ def adapter_fits(subject: Subject) -> Iterator[Finding]:
     shapes = {tensor.key: tensor.shape for tensor in facts.tensors}
     for entry, name in subject.adapter_names:
         if isinstance(name, DeltaTensor):
-            shape = _stored_shape(subject, shapes, f"{name.module}.weight")
-            shapes_of = subject.method.shapes
-            linear = shape is not None and len(shape) == 2
-            fits = linear and shapes_of(name.module, shape or ()).get(name.part) == entry.shape
+            shape, wanted = _of_delta(subject, shapes, name.module)
+            fits = wanted.get(name.part) == entry.shape
         elif isinstance(name, WholeTensor):
             shape = _stored_shape(subject, shapes, f"{name.module}.{name.parameter}")
             fits = shape == entry.shape
@@ -245,6 +243,21 @@ def adapter_fits(subject: Subject) -> Iterator[Finding]:
                 rule="N8",
             )
     yield passed(f"{counted(len(subject.adapter), 'tensor')} fit")
+
+
+def _of_delta(
+    subject: Subject, shapes: dict[str, tuple[int, ...]], module: str
+) -> tuple[tuple[int, ...] | None, dict[str, tuple[int, ...]]]:
+    """The checkpoint's shape of a linear layer, and the shapes of its delta's parts.
+
+    Experts, which a checkpoint may hold otherwise, have the shapes of the list: V42 has compared.
+    """
+    if has_experts(subject.method, module):
+        listed = subject.modules_by_name[module]["parameters"]
+        own = {parameter["name"]: parameter["shape"] for parameter in listed}
+        return None, delta_shapes(subject.method, module, own)
+    shape = _stored_shape(subject, shapes, f"{module}.weight")
+    return shape, delta_shapes(subject.method, module, {} if shape is None else {"weight": shape})
 
 
 def _stored_shape(

@@ -67,10 +67,11 @@ def _globs_expand(subject: Subject) -> Iterator[Finding]:
 
 def _method_is_the_familys(subject: Subject) -> Iterator[Finding]:
     stored: Mapping[str, object] = subject.lock["train"]["method"]
-    for key, expected in to_document(subject.method).items():
+    computed = to_document(subject.method)
+    for key in sorted(computed.keys() | stored.keys()):
         yield from unless_equal(
-            expected,
-            stored[key],
+            computed.get(key, "nothing"),
+            stored.get(key, "nothing"),
             "the method's settings do not follow from its options and the family's table",
             where=f"{LOCK}#/train/method/{key}",
             rule="L5",
@@ -225,10 +226,12 @@ def _base_is_unchanged(row: ModulesRow) -> Iterator[Finding]:
 
 
 def _norm_is_stated(row: ModulesRow) -> Iterator[Finding]:
-    adapted = row["state"] == "adapted"
+    """Of the weight that a delta stands beside; experts have none of that name."""
+    weight = any(owned["name"] == "weight" for owned in row["parameters"])
+    adapted = row["state"] == "adapted" and weight
     if adapted != (row["weight_norm"] is not None):
         yield failed(
-            "the norm of the weight is stated for adapted modules, and for no others",
+            "the norm of the weight is stated for adapted linear layers, and for nothing else",
             where=f"{MODULES}: {row['module']}",
             expected="a norm" if adapted else "null",
             found=row["weight_norm"],

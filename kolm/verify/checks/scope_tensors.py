@@ -10,7 +10,7 @@ from kolm import elements
 from kolm.bundle.tensors import TensorEntry, tensor_digest
 from kolm.errors import KolmError
 from kolm.format.names import CONFIG, LOCK, MODULES, WEIGHTS
-from kolm.methods import DeltaTensor, StoredTensor, WholeTensor
+from kolm.methods import DeltaTensor, StoredTensor, WholeTensor, delta_shapes
 from kolm.records.verification import Finding
 from kolm.verify.check import check
 from kolm.verify.findings import failed, passed, unless_equal
@@ -84,9 +84,8 @@ def _own(row: ModulesRow, parameter: str) -> tuple[int, ...] | None:
 
 
 def _delta_shapes(subject: Subject, row: ModulesRow) -> dict[str, tuple[int, ...]]:
-    weight = _own(row, "weight")
-    linear = weight is not None and len(weight) == 2
-    return subject.method.shapes(row["module"], weight or ()) if linear else {}
+    parameters = {own["name"]: own["shape"] for own in row["parameters"]}
+    return delta_shapes(subject.method, row["module"], parameters)
 
 
 def _compare(
