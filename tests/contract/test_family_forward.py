@@ -131,6 +131,7 @@ class World(NamedTuple):
             image_mask=shown.long(),
             answer_mask=answered,
             image_rows=shown.flatten().nonzero().flatten(),
+            branches=None,
         )
 
     def arguments(self, batch: Any) -> dict[str, Any]:
