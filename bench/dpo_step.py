@@ -57,6 +57,7 @@ def make_run(folder: Path, steps: int, threads: int) -> Path:
     from kolm.actions.stages import write_inputs
     from kolm.bundle.base_root import base_root
     from kolm.events import Silent
+    from kolm.format.names import LINES
     from kolm.run.folder import Places
 
     spec = {
@@ -83,7 +84,9 @@ def make_run(folder: Path, steps: int, threads: int) -> Path:
     prepared = prepare(spec, rows=rows(), project=folder, measure=base_root, reporter=Silent())
     run = folder / "run"
     run.mkdir()
-    write_inputs(run, prepared, Places(base=prepared.base.folder, captures=prepared.store_folder))
+    lines = {LINES: prepared.snapshot.lines}
+    places = Places(base=prepared.base.folder, captures=prepared.store_folder)
+    write_inputs(run, lines, prepared.lock, places)
     return run
 
 

@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 
 from kolm import canonical
-from tests.support.lines import Line, Process, finish, make_gauges, noise, start
+from kolm.objectives import OBJECTIVES
+from tests.support.lines import Line, Process, coloured, finish, make_gauges, noise, start
 
 pytestmark = pytest.mark.slow
 STEPS = 40  # in four segments, so that there are checkpoints to resume from
@@ -93,6 +94,19 @@ def test_other_ways_to_train_compiled_twice_killed_and_resumed(way: str, tmp_pat
     line.write_spec(steps=STEPS, batch_size=8, rank=8, **OTHER_WAYS[way])
     content = str(line.compile(BELOW)["content_id"])
     print(f"\n{STEPS} steps of gauges, {way}: {content}")
+    assert killed_and_resumed(elsewhere(line, tmp_path / "second")) == content
+
+
+@pytest.mark.parametrize("kind", [kind for kind, known in OBJECTIVES.items() if known.PAIRED])
+def test_learning_from_pairs_killed_and_resumed(kind: str, tmp_path: Path) -> None:
+    rows = coloured(200)
+    pairs = [{**row, "rejected": rows[n - 1]["response"]} for n, row in enumerate(rows)]
+    line = Line.make(
+        tmp_path / "first", rows=pairs, steps=STEPS, learning_rate=0.003,
+        more=f"  objective: {kind}\n  accumulation: 2\n",
+    )  # fmt: skip
+    content = str(line.compile(BELOW)["content_id"])
+    print(f"\n{STEPS} steps of {kind}: {content}")
     assert killed_and_resumed(elsewhere(line, tmp_path / "second")) == content
 
 

@@ -10,6 +10,7 @@ import jsonschema
 import pytest
 
 from kolm import canonical, objectives, schema
+from kolm.bundle.reader import Bundle
 from kolm.errors import Refused
 from kolm.format.names import RECEIPT
 from kolm.objectives import OBJECTIVES, Sides, objective_of
@@ -18,6 +19,7 @@ from kolm.records.verification import Verdict
 from kolm.spec import load_spec
 from tests.support.audits import World
 from tests.support.bundles import BundleParts
+from tests.support.lines import Line, coloured
 
 each_objective = pytest.mark.parametrize("kind", OBJECTIVES)
 PAIRED = [kind for kind, known in OBJECTIVES.items() if known.PAIRED]
@@ -313,3 +315,50 @@ def test_a_likelihood_above_certainty_does_not_fit(paired: World) -> None:
     forged = paired.parts.copy()
     measured(forged)["preference"]["adapter"]["chosen"] = "0.5"
     assert "V06" in paired.audit(forged).failed
+
+
+# -- the whole line on the embedded base
+
+
+def pairs(count: int) -> list[Row]:
+    """Coloured squares, each with the answer of another colour as the rejected one."""
+    rows = coloured(count)
+    others = [row["response"] for row in rows]
+    return [{**row, "rejected": others[number - 1]} for number, row in enumerate(rows)]
+
+
+# One of them in `make test`; the others are the same line with another formula.
+@pytest.mark.heavy
+@pytest.mark.parametrize(
+    "kind",
+    [kind if kind == "dpo" else pytest.param(kind, marks=pytest.mark.slow) for kind in PAIRED],
+)
+def test_a_compile_is_sealed_and_verified_with_its_base(kind: str, tmp_path: Path) -> None:
+    line = Line.make(
+        tmp_path, rows=pairs(48), steps=24, learning_rate=0.003, more=f"  objective: {kind}\n"
+    )
+    line.compile("--allow-below-gate")
+    told = line.kolm(
+        "verify", line.bundle, "--base", "kolm/nano-1", "--captures", "captures", "--json"
+    ).document()
+    failed = {check["id"] for check in told["checks"] if check["verdict"] == "failed"}
+    demands = {check["id"] for check in told["checks"] if check["family"] == "policy"}
+    assert failed <= demands, told
+    evaluation = Bundle.open(line.bundle).document("evaluation.json")
+    preference = evaluation["preference"]
+    assert preference["cases"] == evaluation["cases"]
+    assert float(preference["margin"]) > 0
+
+
+@pytest.mark.heavy
+def test_rows_without_a_rejected_answer_stop_a_check_and_a_compile(tmp_path: Path) -> None:
+    rows = pairs(24)
+    del rows[3]["rejected"], rows[7]["rejected"]
+    line = Line.make(tmp_path, rows=rows, steps=4, more="  objective: dpo\n")
+    for words in (("check",), ("compile",)):
+        ran = line.kolm(*words)
+        assert ran.code == 1, ran
+        said = ran.stdout + ran.stderr
+        assert "has no rejected one (2 captures)" in " ".join(said.split())
+        assert "pairs.jsonl" in said
+    assert not line.stage_folders("train")
