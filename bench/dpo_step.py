@@ -57,7 +57,6 @@ def make_run(folder: Path, steps: int, threads: int) -> Path:
     from kolm.actions.stages import write_inputs
     from kolm.bundle.base_root import base_root
     from kolm.events import Silent
-    from kolm.format.names import LINES
     from kolm.run.folder import Places
 
     spec = {
@@ -84,9 +83,8 @@ def make_run(folder: Path, steps: int, threads: int) -> Path:
     prepared = prepare(spec, rows=rows(), project=folder, measure=base_root, reporter=Silent())
     run = folder / "run"
     run.mkdir()
-    lines = {LINES: prepared.snapshot.lines}
     places = Places(base=prepared.base.folder, captures=prepared.store_folder)
-    write_inputs(run, lines, prepared.lock, places)
+    write_inputs(run, prepared.snapshot.files(), prepared.lock, places)
     return run
 
 

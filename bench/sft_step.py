@@ -75,7 +75,8 @@ def kolm_steps(steps: int, threads: int, folder: Path) -> Iterator[float]:
     prepared = prepare(spec, rows=rows(), project=folder, measure=base_root, reporter=Silent())
     run = folder / "run"
     run.mkdir()
-    write_inputs(run, prepared, Places(base=prepared.base.folder, captures=prepared.store_folder))
+    places = Places(base=prepared.base.folder, captures=prepared.store_folder)
+    write_inputs(run, prepared.snapshot.files(), prepared.lock, places)
     settle("cpu", threads)
     began = time.perf_counter()
     session = open_session(run, Silent())
