@@ -40,9 +40,8 @@ LONGEST_FITTING_BYTES: Final = 256
 class Rows(Generic[D]):
     """The rows of a JSON Lines member, each of which has been checked."""
 
-    def __init__(self, data: memoryview | bytes, name: str, count: int, kept: list[D] | None):
+    def __init__(self, data: memoryview | bytes, count: int, kept: list[D] | None):
         self._data = data
-        self._name = name
         self._count = count
         self._kept = kept
 
@@ -52,8 +51,7 @@ class Rows(Generic[D]):
     def __iter__(self) -> Iterator[D]:
         if self._kept is not None:
             return iter(self._kept)
-        again = canonical.read_lines(self._data, where=self._name, shared=True)
-        return (cast("D", row) for _, _, row in again)
+        return canonical.read_again(self._data)
 
 
 class Documents:
@@ -211,7 +209,7 @@ def read_rows(kind: DocumentKind[D], data: memoryview | bytes, name: str, *, kee
                 fitting.add(line)
         if keep:
             rows.append(cast("D", value))
-    return Rows(data, name, number, rows if keep else None)
+    return Rows(data, number, rows if keep else None)
 
 
 def _read_text(data: memoryview, name: str) -> str:

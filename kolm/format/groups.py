@@ -142,9 +142,9 @@ class Groups(NamedTuple):
     first: array[int]
     size: array[int]
 
-    def firsts(self) -> list[int]:
+    def firsts(self) -> Iterator[int]:
         """The first capture of each group."""
-        return [capture for capture, size in enumerate(self.size) if size]
+        return (capture for capture, size in enumerate(self.size) if size)
 
     def is_out(self, capture: int) -> bool:
         """Whether a capture is in no group."""

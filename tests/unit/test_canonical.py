@@ -122,6 +122,8 @@ def test_refuses_lines(name):
 def test_lines_round_trip(rows):
     stored = canonical.dump_lines(rows)
     assert [value for _, _, value in canonical.read_lines(stored, where="t")] == rows
+    twice = canonical.read_lines(stored, where="t", shared=True)
+    assert [value for _, _, value in twice] == list(canonical.read_again(stored)) == rows
 
 
 @given(st.floats(allow_nan=False, allow_infinity=False))
