@@ -12,7 +12,7 @@ from kolm.bundle.reader import Bundle
 from kolm.errors import Refused
 from kolm.format.names import LOCK
 from kolm.spec.load import load_spec
-from kolm.spec.resolve import _train
+from kolm.spec.resolve import advice_on, train_block
 from tests.support import families
 from tests.support.lines import Line, noise, of_text, same_answer
 
@@ -114,8 +114,13 @@ def test_settings_of_a_tower_or_projector_are_refused_where_there_is_none(
     spec = load_spec(
         {"kolm": 1, "name": "x", "base": "b", "data": {"captures": "c"}, "train": train}
     )
+
+    def block_of(name: str) -> dict[str, object]:
+        advice = advice_on(spec.train, "b", name)
+        return train_block(spec.train, advice, spec.evaluation, examples=100, family_name=name)
+
     with pytest.raises(Refused) as caught:
-        _train(spec.train, examples=100, family_name="llama")
+        block_of("llama")
     assert caught.value.code == "E_SPEC_CONFLICT"
     assert caught.value.where.startswith(f"train.{key}")
-    assert _train(spec.train, examples=100, family_name="qwen2_vl")["projector"] is not None
+    assert block_of("qwen2_vl")["projector"] is not None
