@@ -152,7 +152,9 @@ class CheckpointFolder:
 
     def remove_after(self, step: int) -> None:
         """Remove what lies after a step: leavings of a run that was cut short."""
-        for path in self._folder.glob("*-*.*"):
+        for path in self._folder.glob(".*"):
+            path.unlink()  # a kill cut the writing of a state; it never had its name
+        for path in self._folder.glob("[!.]*-*.*"):
             if _step_of(path) > step:
                 path.unlink()
 

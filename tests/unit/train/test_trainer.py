@@ -357,3 +357,10 @@ def test_in_bfloat16_every_trained_tensor_keeps_small_updates():
     assert all(
         t.parameter.detach().bfloat16().equal(before[t.name].bfloat16()) for t in rounded
     )  # so that they would have been lost
+
+
+def test_what_a_kill_left_of_a_state_that_was_being_written_is_removed(tmp_path):
+    folder = CheckpointFolder(tmp_path)
+    (tmp_path / ".checkpoint-00000006.safetensors.b6wvanby.part").write_bytes(b"half")
+    folder.remove_after(3)
+    assert list(tmp_path.iterdir()) == []
