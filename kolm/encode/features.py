@@ -1,16 +1,17 @@
 """Encode: what is read of the frozen tower, recorded once for each distinct image.
 
 With the tower frozen its output never changes, so every epoch reads it from here, and only the
-projector runs in training. The unit is a tower call, because a matrix product may round otherwise
-at another number of rows: which images share a call follows from the images alone. Its recording
-is held in memory, or mapped from the files that are kept between runs; where neither has room the
-same call is made live whenever one of its images is needed, with the same bits. Before use,
-features are compared bit for bit with the live path on a sample.
+projector runs in training. Each image goes through the tower alone, because a matrix product may
+round otherwise at another number of rows: so its features follow from the base and the image and
+from nothing else of a run, other runs find them again, and whoever runs a part of a training again
+needs the images of that part only. Recordings are held in memory; beyond that they are read from
+the files that are kept between runs, and where neither has room the image is shown to the tower
+whenever it is needed, with the same bits. Before use, features are compared bit for bit with the
+live path on a sample.
 """
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -24,14 +25,12 @@ from kolm.events import Reporter
 from kolm.models.forward import Forward
 from kolm.models.taps import Recording, join
 
-# One tower call shows about this many tokens: enough work for the cores, little memory.
-CALL_TOKENS = 2048
 # Up to this the recordings stay in memory; the embedded base needs 32 KiB an image.
 MEMORY_BYTES = 1024**3
-# Live calls whose recordings are remembered: the images of a batch may share some.
-LIVE_CALLS = 8
-# Tower calls that are compared with the live path, of as many different forms.
-CHECKED_CALLS = 4
+# Images that are compared with the live path, of as many different forms.
+CHECKED_IMAGES = 4
+# Progress is told this often.
+_REPORT_EVERY = 64
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -49,49 +48,22 @@ def key_of(use: ImageUse) -> ImageKey:
 
 
 class FeatureTable:
-    """Recordings of many images, by tower call.
+    """Recordings of many images.
 
     Args:
-        calls: the images of each call, in order.
-        held: the recordings of the calls that are in memory or mapped, by number.
-        compute: makes the recording of a call's images.
+        held: those in memory.
+        fetch: gives that of any other image of the run.
     """
 
     def __init__(
-        self,
-        calls: Sequence[Sequence[ImageUse]],
-        held: Mapping[int, Recording],
-        compute: Callable[[Sequence[ImageUse]], Recording],
+        self, held: Mapping[ImageKey, Recording], fetch: Callable[[ImageUse], Recording]
     ) -> None:
-        self._calls = calls
         self._held = held
-        self._compute = compute
-        self._live: OrderedDict[int, Recording] = OrderedDict()
-        self._places = {
-            key_of(use): (number, place)
-            for number, uses in enumerate(calls)
-            for place, use in enumerate(uses)
-        }
-
-    def __len__(self) -> int:
-        return len(self._places)
+        self._fetch = fetch
 
     def gather(self, uses: Iterable[ImageUse]) -> Recording:
         """The recordings of images, one after the other."""
-        parts = []
-        for use in uses:
-            number, place = self._places[key_of(use)]
-            parts.append(self._recording(number).part(place))
-        return join(parts)
-
-    def _recording(self, number: int) -> Recording:
-        if number in self._held:
-            return self._held[number]
-        if number not in self._live:
-            self._live[number] = self._compute(self._calls[number])
-            if len(self._live) > LIVE_CALLS:
-                self._live.popitem(last=False)
-        return self._live[number]
+        return join([self._held.get(key_of(use)) or self._fetch(use) for use in uses])
 
 
 def tower_facts(*, base_root: str, processor: Digest, environment: str, precision: str) -> Digest:
@@ -106,10 +78,10 @@ def tower_facts(*, base_root: str, processor: Digest, environment: str, precisio
     )
 
 
-def call_key(facts: Digest, uses: Sequence[ImageUse]) -> Digest:
-    """The key of a call's recording: `tower_facts` and the images that share the call, in order."""
-    images = [[use.pixels, use.max_pixels or 0, list(use.form)] for use in uses]
-    return digest.derive("features", facts, digest.of_value(images))
+def recording_key(facts: Digest, use: ImageUse) -> Digest:
+    """The key of an image's recording: `tower_facts`, and the image as the tower is shown it."""
+    image = [use.pixels, use.max_pixels or 0, list(use.form)]
+    return digest.derive("features", facts, digest.of_value(image))
 
 
 def distinct_uses(uses: Iterable[ImageUse]) -> list[ImageUse]:
@@ -142,74 +114,56 @@ def build_features(
             features differ from the live path's.
     """
 
-    def record(call: Sequence[ImageUse]) -> Recording:
-        return forward.tower.record(reader.shown_together(call).inputs, len(call))
+    def record(use: ImageUse) -> Recording:
+        return forward.tower.record(reader.shown(use).inputs, 1)
 
-    calls = list(_calls(uses))
-    held: dict[int, Recording] = {}
-    table = FeatureTable(calls, held, record)
+    def fetch(use: ImageUse) -> Recording:
+        found = kept.load(recording_key(facts, use), 1) if kept else None
+        return found or record(use)
+
+    held: dict[ImageKey, Recording] = {}
+    table = FeatureTable(held, fetch)
     if not uses:
         return table
-    size = record([uses[0]]).size_bytes / uses[0].tokens  # of a token
+    first = record(uses[0])  # a tower that has recorded nothing knows no recording
     memory_bytes = MEMORY_BYTES
     reporter.started("features", len(uses), "images")
-    done = found = 0
-    for number, call in enumerate(calls):
-        expected_bytes = round(size * sum(use.tokens for use in call))
+    found = 0
+    for done, use in enumerate(uses, start=1):
+        key = recording_key(facts, use)
+        expected_bytes = first.size_bytes * use.tokens // uses[0].tokens
         fits = expected_bytes <= memory_bytes
-        key = call_key(facts, call)
-        recording = kept.load(key, len(call)) if kept else None
-        if recording is not None:
-            found += len(call)
-            held[number] = recording.in_memory() if fits else recording
-        elif fits or (kept and kept.has_room(expected_bytes)):
-            recording = record(call)
-            is_kept = kept is not None and kept.save(key, recording)
-            if fits:
-                held[number] = recording
-            elif kept and is_kept and (mapped := kept.load(key, len(call))) is not None:
-                held[number] = mapped
-        if fits and number in held:
-            memory_bytes -= held[number].size_bytes
-        done += len(call)
-        reporter.advanced("features", done)
-    reporter.finished("features", from_earlier_runs=found, live_calls=len(calls) - len(held))
-    _check_live(forward, table, calls, reader)
+        recording = kept.load(key, 1) if kept else None
+        found += recording is not None
+        if recording is None and (fits or (kept and kept.has_room(expected_bytes))):
+            recording = record(use)
+            if kept:
+                kept.save(key, recording)
+        if fits and recording is not None:
+            held[key_of(use)] = recording.in_memory()
+            memory_bytes -= recording.size_bytes
+        if done % _REPORT_EVERY == 0:
+            reporter.advanced("features", done)
+    reporter.finished("features", from_earlier_runs=found, live_images=len(uses) - len(held))
+    _check_live(forward, table, uses, reader)
     return table
 
 
 def _check_live(
-    forward: Forward,
-    table: FeatureTable,
-    calls: Sequence[Sequence[ImageUse]],
-    reader: PictureReader,
+    forward: Forward, table: FeatureTable, uses: Sequence[ImageUse], reader: PictureReader
 ) -> None:
-    """Compare the features of recordings with what the library's own path gives, bit for bit.
-
-    The last call of a form is its smallest.
-    """
+    """Compare the features of recordings with what the library's own path gives, bit for bit."""
     import torch
 
-    for call in list({call[0].form: call for call in calls}.values())[:CHECKED_CALLS]:
+    for use in list({use.form: use for use in uses}.values())[:CHECKED_IMAGES]:
         with torch.no_grad():
-            replayed = forward.features(table.gather(call))
-            live = forward.features(reader.shown_together(call))
+            replayed = forward.features(table.gather([use]))
+            live = forward.features(reader.shown(use))
         if not torch.equal(replayed, live):
             raise Refused(
                 "E_ENCODE_FEATURES_DIFFER",
                 "cached vision features are not the ones that the model computes",
-                where=f"{len(call)} images from {call[0].pixels}",
+                where=f"image {use.pixels}",
                 expected="equal bits",
                 found=f"largest difference {float((replayed - live).abs().max()):.3g}",
             )
-
-
-def _calls(uses: Sequence[ImageUse]) -> Iterable[list[ImageUse]]:
-    """Images of one form together, at most `CALL_TOKENS` tokens a call."""
-    by_form: dict[tuple[int, ...], list[ImageUse]] = {}
-    for use in uses:
-        by_form.setdefault(use.form, []).append(use)
-    for _, members in sorted(by_form.items()):
-        size = max(1, CALL_TOKENS // members[0].tokens)
-        for start in range(0, len(members), size):
-            yield members[start : start + size]

@@ -1,19 +1,21 @@
-"""Encode: recordings of tower calls kept on disk between runs, under a budget.
+"""Encode: recordings of images kept on disk between runs, under a budget.
 
-One file a call, named after a key over everything that its bits depend on: the recording as
+One file an image, named after a key over everything that its bits depend on: the recording as
 safetensors, then its SHA-256. A file is replaced whole and checked whenever it is read, so one that
-is damaged or stale is made again. What was used longest ago makes room; what does not fit is not
-kept.
+is damaged, cut by a power failure or stale is made again. What was used longest ago makes room;
+what does not fit is not kept.
 """
 
 from __future__ import annotations
 
 import os
 import shutil
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 
-from kolm import digest, paths, system
+from kolm import digest, system
 from kolm.bundle import tensors as safetensors
 from kolm.digest import Digest, Hasher
 from kolm.models.taps import Recording, is_stand_in, stand_in
@@ -22,6 +24,7 @@ _SUFFIX: Final = ".features"
 _TRAILER_BYTES: Final = 32  # the SHA-256 of what stands before it
 SPARE_BYTES: Final = 1 << 30  # of the disk, for checkpoints: recordings never fill it
 _READ_BYTES: Final = 1 << 20
+_SAVES_BETWEEN_LISTINGS: Final = 1024
 _DTYPES: Final = {
     "BF16": "bfloat16", "BOOL": "bool", "F16": "float16", "F32": "float32", "I32": "int32",
     "I64": "int64", "U8": "uint8",
@@ -31,8 +34,21 @@ _DTYPES: Final = {
 _INPUT, _SHAPE, _SHAPED, _OUTPUT = "input.", "shape.", "shaped.", "output."
 
 
+class _File(NamedTuple):
+    """What is known of a kept file."""
+
+    size_bytes: int
+    used: int
+
+
+_NO_FILE: Final = _File(0, 0)
+
+
 class KeptFeatures:
     """The kept recordings of one machine.
+
+    The folder is listed when it is first needed and then now and again: there may be many files,
+    and other runs keep theirs there too.
 
     Args:
         folder: where they lie.
@@ -43,66 +59,94 @@ class KeptFeatures:
         self._folder = folder
         self._budget_bytes = budget_bytes
         self._used: set[str] = set()  # by this run: these do not make room for one another
+        self._own_bytes = 0
+        self._files: dict[str, _File] = {}
+        self._total_bytes = 0
+        self._saves_until_listed = 0
 
     def has_room(self, size_bytes: int) -> bool:
         """Whether a recording of this size would be kept, now."""
         needed = size_bytes + _TRAILER_BYTES
-        own = sum(size for name, size, _ in self._files() if name in self._used)
-        if own + needed > self._budget_bytes:
+        if self._own_bytes + needed > self._budget_bytes:
             return False
         self._folder.mkdir(parents=True, exist_ok=True)
         return shutil.disk_usage(self._folder).free - needed >= SPARE_BYTES
 
     def load(self, key: Digest, pictures: int) -> Recording | None:
-        """The recording of a call, mapped; None where it is not there whole.
+        """The recording of an image, mapped; None where it is not there whole.
 
         Args:
-            key: of the call.
-            pictures: of the call.
+            key: of the image.
+            pictures: of the recording.
         """
         path = self._path(key)
         size_bytes = _whole(path)
         if size_bytes is None:
             return None
         os.utime(path)  # used now
-        self._used.add(path.name)
+        self._use(path.name, size_bytes + _TRAILER_BYTES)
         return _decode(path, size_bytes, pictures)
 
     def save(self, key: Digest, recording: Recording) -> bool:
-        """Keep the recording of a call, if the budget has room; says whether it had."""
+        """Keep the recording of an image, if the budget has room; says whether it had."""
         data = _encode(recording)
         if not self.has_room(len(data)):
             return False
-        self._make_room(len(data) + _TRAILER_BYTES)
+        size_bytes = len(data) + _TRAILER_BYTES
+        self._make_room(size_bytes)
         path = self._path(key)
         with system.naming(path):
-            paths.atomic_write(path, data + digest.raw_of(digest.of_bytes(data)))
-        self._used.add(path.name)
+            _replace(path, data + digest.raw_of(digest.of_bytes(data)))
+        self._total_bytes += size_bytes - self._files.get(path.name, _NO_FILE).size_bytes
+        self._files[path.name] = _File(size_bytes, 0)  # of this run: nobody asks for its age
+        self._use(path.name, size_bytes)
         return True
 
-    def _make_room(self, size_bytes: int) -> None:
-        files = sorted(self._files(), key=lambda file: file[2])
-        total = sum(size for _, size, _ in files)
-        for name, size, _ in files:
-            if total + size_bytes <= self._budget_bytes:
-                return
-            if name not in self._used:
-                (self._folder / name).unlink(missing_ok=True)
-                total -= size
+    def _use(self, name: str, size_bytes: int) -> None:
+        if name not in self._used:
+            self._used.add(name)
+            self._own_bytes += size_bytes
 
-    def _files(self) -> list[tuple[str, int, int]]:
-        """Name, size in bytes and time of last use of every kept file."""
-        found = []
+    def _make_room(self, size_bytes: int) -> None:
+        if not self._saves_until_listed:
+            self._files = dict(self._listed())
+            self._total_bytes = sum(file.size_bytes for file in self._files.values())
+            self._saves_until_listed = _SAVES_BETWEEN_LISTINGS
+        self._saves_until_listed -= 1
+        if self._total_bytes + size_bytes <= self._budget_bytes:
+            return
+        for name, file in sorted(self._files.items(), key=lambda item: item[1].used):
+            if name in self._used:
+                continue
+            (self._folder / name).unlink(missing_ok=True)
+            del self._files[name]
+            self._total_bytes -= file.size_bytes
+            if self._total_bytes + size_bytes <= self._budget_bytes:
+                return
+
+    def _listed(self) -> Iterator[tuple[str, _File]]:
+        """Name, size and time of last use of every kept file."""
         for path in self._folder.glob(f"*{_SUFFIX}"):
             try:
                 facts = path.stat()
             except FileNotFoundError:  # another run has just made room
                 continue
-            found.append((path.name, facts.st_size, facts.st_mtime_ns))
-        return found
+            yield path.name, _File(facts.st_size, facts.st_mtime_ns)
 
     def _path(self, key: Digest) -> Path:
         return self._folder / f"{digest.hex_of(key)}{_SUFFIX}"
+
+
+def _replace(path: Path, data: bytes) -> None:
+    """Replace a file whole. It is not synced: what a power failure cuts its digest tells."""
+    handle, temporary = tempfile.mkstemp(suffix=".part", dir=path.parent)
+    try:
+        with os.fdopen(handle, "wb") as stream:
+            stream.write(data)
+        Path(temporary).replace(path)
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise
 
 
 def _encode(recording: Recording) -> bytes:

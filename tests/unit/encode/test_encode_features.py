@@ -10,7 +10,7 @@ from kolm import digest
 from kolm.capture.images import pixels_digest
 from kolm.encode import features
 from kolm.encode.examples import ImageUse
-from kolm.encode.features import build_features, call_key, distinct_uses, tower_facts
+from kolm.encode.features import build_features, distinct_uses, recording_key, tower_facts
 from kolm.encode.kept_features import KeptFeatures
 from kolm.encode.pictures import PictureReader
 from kolm.errors import Refused
@@ -111,14 +111,18 @@ def threads(request):
 def test_projected_features_equal_the_live_path_for_every_image(options):
     model, uses = tiny_vlm.make_model(**options), make_uses()
     table = build(model, uses)
-    assert len(table) == len(uses)
-    for form in {use.form for use in uses}:
-        same = [use for use in uses if use.form == form]  # those that share a tower call
-        assert torch.equal(cached(model, table, same), live(model, same))
-    # In other company the bits may differ, and nothing else.
-    for some in ([use] for use in uses), [uses], [uses[::-1]]:
-        for group in some:
-            torch.testing.assert_close(cached(model, table, group), live(model, group))
+    for use in uses:
+        assert torch.equal(cached(model, table, [use]), live(model, [use]))
+    # In the company of others the bits may differ, and nothing else.
+    for group in uses, uses[::-1]:
+        torch.testing.assert_close(cached(model, table, group), live(model, group))
+
+
+def test_the_features_of_an_image_are_those_of_any_run_that_shows_it():
+    model, uses = tiny_vlm.make_model(), make_uses()
+    whole = build(model, uses)
+    for use in uses:
+        assert same(build(model, [use]).gather([use]), whole.gather([use]))
 
 
 def test_features_that_differ_from_the_live_path_are_refused(monkeypatch):
@@ -173,23 +177,23 @@ def test_kept_features_are_checked_when_they_are_read(tmp_path, calls, damage):
     path.write_bytes(damaged)
     calls.clear()
     again = build(model, uses, KeptFeatures(tmp_path, PLENTY))
-    assert len(calls) == 2  # the first, and the call whose file was damaged
+    assert len(calls) == 2  # the first, and the image whose file was damaged
     assert same(first.gather(uses), again.gather(uses))
 
 
 @pytest.mark.parametrize("budget_bytes", [0, 20_000])
-def test_over_the_budget_the_same_calls_are_made_live(tmp_path, monkeypatch, calls, budget_bytes):
+def test_over_the_budget_images_are_shown_to_the_tower_when_they_are_needed(tmp_path, monkeypatch, calls, budget_bytes):
     model, uses = tiny_vlm.make_model(), make_uses()
     whole = build(model, uses)
-    made = sorted(calls[1:])
+    made = len(calls) - 1
     monkeypatch.setattr(features, "MEMORY_BYTES", 100)
-    monkeypatch.setattr(features, "CHECKED_CALLS", 0)
+    monkeypatch.setattr(features, "CHECKED_IMAGES", 0)
     calls.clear()
     table = build(model, uses, KeptFeatures(tmp_path, budget_bytes))
     assert sum(path.stat().st_size for path in tmp_path.iterdir()) <= budget_bytes
-    for use in uses:  # alone, and yet as its call gave it
+    for use in uses:
         assert same(table.gather([use]), whole.gather([use]))
-    assert sorted(calls[1:]) == made  # each call once, live or kept
+    assert len(calls) - 1 == made  # each once, live or kept
 
 
 def test_what_was_used_longest_ago_makes_room(tmp_path):
@@ -213,9 +217,21 @@ def test_the_key_changes_with_everything_that_features_depend_on():
     uses = make_uses()
     stated = {"base_root": "a", "processor": FACTS, "environment": "c", "precision": "float32"}
     changes = {**dict.fromkeys(stated, "other"), "processor": digest.of_bytes(b"q")}
-    keys = {call_key(tower_facts(**{**stated, name: changes[name]}), uses) for name in stated}
-    keys |= {call_key(tower_facts(**stated), some) for some in (uses, uses[1:], uses[::-1])}
-    assert len(keys) == 7
+    keys = {recording_key(tower_facts(**{**stated, name: changes[name]}), uses[0]) for name in stated}
+    keys |= {recording_key(tower_facts(**stated), use) for use in uses}
+    assert len(keys) == 4 + len(uses)
+
+
+def test_a_listing_of_long_ago_does_not_fill_the_budget(tmp_path, monkeypatch):
+    """Sizes are remembered between listings, also those of this run's own files."""
+    rows = Recording(pictures=1, inputs={}, outputs=(torch.rand(25, 10),))
+    keys = [digest.of_bytes(bytes([number])) for number in range(9)]
+    KeptFeatures(tmp_path, PLENTY).save(keys[0], rows)
+    (size,) = (path.stat().st_size for path in tmp_path.iterdir())
+    kept = KeptFeatures(tmp_path, 4 * size)
+    assert [kept.save(key, rows) for key in keys[1:]] == [True] * 4 + [False] * 4
+    assert sum(path.stat().st_size for path in tmp_path.iterdir()) == 4 * size
+    assert not list(tmp_path.glob("*.part"))
 
 
 def test_equal_pixels_are_one_image():
