@@ -16,7 +16,7 @@ from kolm import settings, system
 from kolm.errors import KolmError, Usage
 from kolm.events import JsonLines, Reporter
 from kolm.run import stages
-from kolm.run.folder import read_places
+from kolm.run.folder import read_lock, read_places
 
 FAILED = 1
 
@@ -130,6 +130,22 @@ def _answer(folder: Path, reporter: Reporter) -> None:
         answering.answer_folder(folder, reporter)
 
 
+def _replay(folder: Path, reporter: Reporter) -> None:
+    from kolm.train import profile
+
+    environment = read_lock(folder)["environment"]
+    device = environment["device"]
+
+    from kolm.models import device as devices
+    from kolm.train import arithmetic, replay
+
+    devices.settle(devices.demand((device,)), environment["threads"])
+    measured = arithmetic.measure(device)._asdict()
+    profile.check_environment(environment, settings.process(), arithmetic=measured)
+    with devices.enough_memory():
+        replay.replay_folder(folder, reporter)
+
+
 TASKS: dict[str, Callable[[Path, Reporter], None]] = {
     "train": _train,
     "evaluate": _evaluate,
@@ -138,6 +154,7 @@ TASKS: dict[str, Callable[[Path, Reporter], None]] = {
     "recount": _recount,
     "shapes": _shapes,
     "answer": _answer,
+    "replay": _replay,
 }
 
 

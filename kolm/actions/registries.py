@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
@@ -16,13 +16,17 @@ from kolm.actions.signing import (
     passphrase_from_environment,
     trust_of,
 )
-from kolm.errors import Denied, Lacking, Unreadable
+from kolm.bundle.documents import Documents
+from kolm.bundle.held import Held
+from kolm.bundle.streams import container_of
+from kolm.errors import Denied, Lacking, Unreadable, Usage
 from kolm.events import Reporter, Silent
+from kolm.format.names import LOCK
 from kolm.registry import audit as audits
 from kolm.registry import pull as pulling
 from kolm.registry.backends import kind_of, open_registry
 from kolm.registry.catalog import browse, describe, listing_to_document, summarise
-from kolm.registry.check import ALLOW_BELOW_GATE, Check, verified
+from kolm.registry.check import ALLOW_BELOW_GATE, Check, Passed, verified
 from kolm.registry.publish import Published, Publisher
 from kolm.registry.references import parse_name, parse_reference, parse_target
 from kolm.registry.resolve import resolve
@@ -62,6 +66,7 @@ def publish(
     trust: Trust = None,
     policy: Demands = None,
     allow_below_gate: bool = False,
+    states: str | Path | None = None,
     ask_passphrase: AskPassphrase = passphrase_from_environment,
     reporter: Reporter | None = None,
 ) -> Published:
@@ -75,6 +80,7 @@ def publish(
         trust: whose keys are believed: a store or its file; without one this user's own.
         policy: what the bundle must pass; without one the built-in policy.
         allow_below_gate: publish it too when it misses what the policy demands of its scores.
+        states: folder with the states of its training, which are then kept beside it.
         ask_passphrase: called with the name of an encrypted key.
         reporter: hears warnings.
 
@@ -89,7 +95,30 @@ def publish(
     check = _check(believed, policy, told, allow_below_gate=allow_below_gate)
     with _seen(backend, told) as seen:
         publisher = Publisher(key=signer, trust=believed, check=check, seen=seen)
-        return publisher.publish(backend, Path(bundle), name, version)
+        return publisher.publish(backend, Path(bundle), name, version, beside=_beside(states))
+
+
+def _beside(place: str | Path | None) -> Callable[[Held, Passed], Iterable[Held]]:
+    """What is kept beside a bundle: the states of its training, all of them or none.
+
+    Raises:
+        Usage: ``E_PUBLISH_STATES``, the bundle says that they are here, and they were not given.
+    """
+
+    def states(held: Held, passed: Passed) -> Iterator[Held]:
+        if place is not None:
+            from kolm.actions.states import all_states  # few bundles have any
+
+            yield from all_states(Documents.of(container_of(held)), Path(place))
+        elif passed.states:
+            raise Usage(
+                "E_PUBLISH_STATES",
+                "the bundle says that the registry keeps the states of its training",
+                where=f"{LOCK}#/publish/checkpoints",
+                hint="add --states FOLDER, the folder checkpoints of the training",
+            )
+
+    return states
 
 
 def pull(

@@ -77,7 +77,7 @@ def room_of(ahead: Ahead) -> Room:
     trained = "train" in ahead.known
     states = train["segments"] + 1
     bundle = adapter + texts + rows
-    if publish["checkpoints"]:
+    if publish["checkpoints"] == "bundle":
         bundle += states * state
     if publish["images"]:
         bundle += _image_bytes(ahead)

@@ -74,7 +74,7 @@ def gather_content(done: Finished, prepared: Prepared, evaluation: Evaluation) -
     publish = lock["publish"]
     if publish["text"]:
         members[names.CASES] = files_of_snapshot[names.CASES]
-    if publish["checkpoints"]:
+    if publish["checkpoints"] == "bundle":
         members |= _checkpoints(done.trained)
     if publish["images"]:
         members |= _eval_images(prepared)

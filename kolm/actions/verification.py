@@ -12,7 +12,7 @@ import gc
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from kolm import digest, paths
 from kolm.actions.signing import Trust, trust_of
@@ -33,8 +33,10 @@ if TYPE_CHECKING:
     from kolm.verify.ports import (
         PictureFacts,
         RecountJob,
+        ReplayRequest,
         RescoreAnswer,
         RescoreJob,
+        RescoreRequest,
     )
 
 
@@ -107,6 +109,9 @@ def verify(
     measure: Measure | None = None,
     captures: str | Path | None = None,
     rescore: int | None = None,
+    replay: int | Literal["all"] | None = None,
+    states: Sequence[str | Path] = (),
+    nonce: Digest | None = None,
     expected_id: Digest | None = None,
 ) -> Verification:
     """Audit a bundle with whatever the auditor has.
@@ -118,48 +123,47 @@ def verify(
         now: the time that the report carries; without one the clock's.
         reporter: hears of the child's progress.
         base: the base's folder, or its name where kolm finds it here (``kolm/nano-1``); with
-            `rescore` it defaults to the base that the lock names.
+            `rescore` and `replay` it defaults to the base that the lock names.
         measure: measures it; without one, weights that did not change since they were last hashed
             on this machine are not read again.
         captures: folder of a capture store.
         rescore: how many cases to run again, and how many captures to encode again; needs
             `captures`.
+        replay: how many segments of the training to run again besides the first, or all; needs
+            `captures`.
+        states: where the publisher handed over the states that segments begin with: folders of
+            checkpoints or registries, and bundles; the audited one itself is looked into anyway.
+        nonce: draws the segments, with the content id; without one a fresh one is made.
         expected_id: the content id that was asked for.
 
     Raises:
-        Unreadable: the bundle, the policy or the store cannot be looked at.
-        Usage: `rescore` without `captures`.
+        Unreadable: the bundle, the policy, the store or a place of states cannot be looked at.
+        Usage: `rescore` or `replay` without `captures`.
     """
     container = bundle if isinstance(bundle, Container) else open_container(Path(bundle))
     demanded = policy_of(policy)
     believed = trust_of(trust)
     moment = now or datetime.now(UTC)  # noqa: TID251 - the composition reads the clock
     folder = None if base is None else _folder_of(base)
-    request = None
-    if rescore is not None:
-        if captures is None:
-            raise Usage(
-                "E_VERIFY_RESCORE_PICTURES",
-                "running cases again needs their pictures",
-                hint="add --captures STORE, the folder of the capture store",
-            )
-        import secrets
-
-        from kolm.verify.ports import RescoreRequest
-
-        folder = folder or _named_base(container)
-        runner = _Runner(captures=Path(captures), reporter=reporter or Silent())
-        request = RescoreRequest(
-            cases=rescore,
-            entropy=digest.of_bytes(secrets.token_bytes(32)),
-            run=runner.rescore,
-            recount=runner.recount,
+    told = reporter or Silent()
+    if (rescore is not None or replay is not None) and captures is None:
+        raise Usage(
+            "E_VERIFY_RESCORE_PICTURES",
+            "running cases or training again needs their pictures",
+            hint="add --captures STORE, the folder of the capture store",
         )
+    if rescore is not None or replay is not None:
+        folder = folder or _named_base(container)
+    request = None if rescore is None else _rescoring(rescore, Path(captures or ""), told)
+    again: ReplayRequest | None = None
+    if replay is not None:
+        wanted = None if replay == "all" else replay
+        again = _replaying(container, wanted, states, nonce, Path(captures or ""), told)
     with _without_collections(), contextlib.ExitStack() as stack:
         source: StoreSource | None = None
         if captures is not None:
             source = stack.enter_context(_opened(Path(captures)))
-        if request is not None and folder is not None:
+        if (request or again) is not None and folder is not None:
             from kolm.bundle import base_root
 
             stack.enter_context(base_root.staying(folder))  # the child loads what was measured
@@ -172,9 +176,47 @@ def verify(
             measure=measure or _measure,
             captures=source,
             rescore=request,
+            replay=again,
             expected_id=expected_id,
         )
         return report if source is None else _with_names(report, source.names)
+
+
+def _rescoring(cases: int, captures: Path, reporter: Reporter) -> RescoreRequest:
+    from kolm.verify.ports import RescoreRequest
+
+    runner = _Runner(captures=captures, reporter=reporter)
+    return RescoreRequest(cases=cases, entropy=_fresh(), run=runner.rescore, recount=runner.recount)
+
+
+def _replaying(
+    bundle: Container,
+    segments: int | None,
+    states: Sequence[str | Path],
+    nonce: Digest | None,
+    captures: Path,
+    reporter: Reporter,
+) -> ReplayRequest:
+    from kolm.actions.replaying import Replayer
+    from kolm.actions.states import states_in
+    from kolm.verify.ports import ReplayRequest
+
+    replayer = Replayer(captures=captures, reporter=reporter)
+    return ReplayRequest(
+        segments=segments,
+        nonce=nonce or _fresh(),
+        states=states_in(tuple(map(Path, states)), bundle),
+        environment=replayer.environment,
+        lacking=replayer.lacking,
+        run=replayer.run,
+    )
+
+
+def _fresh() -> Digest:
+    """Randomness of this moment, which nobody knew while the bundle was made."""
+    import secrets
+
+    return digest.of_bytes(secrets.token_bytes(32))
 
 
 def _measure(base: Path) -> BaseFacts:

@@ -51,7 +51,8 @@ def checkpoints_follow(documents: Documents) -> Iterator[KolmError]:
         document, name = _read(documents, place), place.removesuffix(".json") + ".safetensors"
         if document is not None and name in documents:
             known = [end for end, at in zip(ENDS, (steps[0], steps[-1]), strict=True) if at == step]
-            expected = _forms(document, adapter, lock["train"]["optimizer"])
+            shapes = {n: (part["dtype"], tuple(part["shape"])) for n, part in adapter.items()}
+            expected = forms(document["updates"], shapes, lock["train"]["optimizer"])
             data = documents.raw(name)
             yield from _tensors_follow(name, data, expected, adapter, known)
 
@@ -100,17 +101,23 @@ def _tensors_follow(
                 yield _refused(f"{name}: {entry.name}", message, stated, digest)
 
 
-def _forms(
-    document: Checkpoint, adapter: Mapping[str, ModulesRowAdapter], optimizer: str
+def forms(
+    updates: Mapping[str, int], adapter: Mapping[str, Form], optimizer: str
 ) -> dict[str, Form]:
-    """Dtype and shape of every tensor of a state but the generator's."""
-    forms: dict[str, Form] = {}
-    for tensor, part in adapter.items():
-        forms[f"weights.{tensor}"] = part["dtype"], tuple(part["shape"])
-        if document["updates"].get(tensor, 0) > 0:
-            for kind, form in moment_forms(optimizer, part["shape"]).items():
-                forms[f"{kind}.{tensor}"] = form
-    return forms
+    """Dtype and shape of every tensor of a state but the generator's (C2).
+
+    Args:
+        updates: how often each tensor has been updated.
+        adapter: dtype and shape of its tensors.
+        optimizer: of the lock.
+    """
+    found: dict[str, Form] = {}
+    for tensor, form in adapter.items():
+        found[f"weights.{tensor}"] = form
+        if updates.get(tensor, 0) > 0:
+            for kind, own in moment_forms(optimizer, form[1]).items():
+                found[f"{kind}.{tensor}"] = own
+    return found
 
 
 def _refused(where: str, message: str, expected: object, found: object) -> Refused:

@@ -159,7 +159,7 @@ def environment_class_holds(documents: Documents) -> Iterator[KolmError]:
 
 def checkpoints_are_the_traces(documents: Documents) -> Iterator[KolmError]:
     """Every state of the trace with the bytes that it names, if the lock publishes them."""
-    published = documents.document(LOCK)["publish"]["checkpoints"]
+    published = documents.document(LOCK)["publish"]["checkpoints"] == "bundle"
     rows = [row for row in documents.rows(names.TRACE) if row["kind"] == "checkpoint"]
     states = {f"checkpoint-{row['step']:08d}": row["state"] for row in rows} if published else {}
     expected = {f"{base}.{suffix}" for base in states for suffix in ("json", "safetensors")}
@@ -179,7 +179,7 @@ def checkpoints_are_the_traces(documents: Documents) -> Iterator[KolmError]:
 
 def checkpoints_follow(documents: Documents) -> Iterator[KolmError]:
     """Published checkpoints hold what trace, modules and adapter make of them."""
-    if documents.document(LOCK)["publish"]["checkpoints"]:
+    if documents.document(LOCK)["publish"]["checkpoints"] == "bundle":
         from kolm.bundle import checkpoint_rules  # few bundles publish any
 
         yield from checkpoint_rules.checkpoints_follow(documents)

@@ -66,6 +66,11 @@ _CAUSES: tuple[tuple[tuple[str, ...], str, str], ...] = (
         "training cannot have read the captures in the order that the trace says",
         "do not rely on the trace; ask the publisher",
     ),
+    (
+        ("V50", "V51", "V52", "V53"),
+        "the training did not run as the trace says: run again, it gives other states",
+        "do not use the bundle; ask the publisher",
+    ),
     (tuple(f"V{n}" for n in range(60, 70)), *_MISSED),
 )
 _OTHER_ROLE = (
@@ -78,7 +83,7 @@ _ANOTHER = (
 )
 _NOT_REACHED = (
     "your policy demands a verdict that was not reached",
-    "base_identity needs --base PATH; process cannot be reached by this version, so leave it out",
+    "base_identity needs --base PATH; process needs --replay N --captures STORE",
 )
 _WITHHELD = (
     "the publisher withheld the text, so that no score could be computed again here",

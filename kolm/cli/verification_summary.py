@@ -78,7 +78,8 @@ def _scopes(report: Verification, paint: Paint, *, most: int) -> Iterator[str]:
     conclusions = report.conclusions
     for name in conclusions._fields:
         if name != "overall":
-            yield from _scope(name.replace("_", " "), getattr(conclusions, name), paint, most)
+            lines = most + (name == "process" and report.replay is not None)
+            yield from _scope(name.replace("_", " "), getattr(conclusions, name), paint, lines)
 
 
 def _scope(name: str, conclusion: Conclusion, paint: Paint, most: int) -> Iterator[str]:
@@ -130,7 +131,7 @@ def _gaps(checks: Sequence[CheckResult]) -> Iterator[str]:
     """What nobody looked at, in words, with the option that would."""
     yield "This does not show:"
     for gap in gaps(checks):
-        yield f"  {gap.what.ljust(50)}{gap.option or 'no replay in this version'}"
+        yield f"  {gap.what.ljust(50)}{gap.option}"
 
 
 def _wrong(report: Verification, paint: Paint) -> Iterator[str]:

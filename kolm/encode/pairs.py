@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from kolm.encode.budget import TokenRun
 from kolm.encode.examples import Example, Pair
 from kolm.errors import Refused
+from kolm.format.examples import next_pair
 
 if TYPE_CHECKING:
     from kolm.records.documents import Capture, CapturePartText
@@ -102,7 +103,7 @@ def answered(prompt: Example, runs: Sequence[TokenRun], corrected: tuple[bool, .
 def with_unrelated(pairs: Sequence[Pair]) -> list[Pair]:
     """The pairs, each with the next one's chosen answer behind its own prompt as well."""
     return [
-        replace(pair, unrelated=_behind(pair.chosen, pairs[(number + 1) % len(pairs)].chosen))
+        replace(pair, unrelated=_behind(pair.chosen, pairs[next_pair(number, len(pairs))].chosen))
         for number, pair in enumerate(pairs)
     ]
 

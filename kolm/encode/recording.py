@@ -38,7 +38,7 @@ def record_tower(
     """
     uses = distinct_uses(use for example in examples for use in example.images)
     if not reader.processor.table.takes_pictures:  # nor has any example one
-        return FeatureTable([], {}, reader.shown_together)
+        return FeatureTable({}, reader.shown)
     # The processor's own serialisation; its floats are why this is text and not a document.
     settings = reader.processor.processor.image_processor.to_json_string().encode()
     facts = tower_facts(

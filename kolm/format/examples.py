@@ -96,6 +96,12 @@ def usable(rows: Iterable[ExamplesRow]) -> tuple[UsableExample, ...]:
     return tuple(sides.values())
 
 
+def next_pair(number: int, count: int) -> int:
+    """The number of the example whose answer counts as unrelated to that of another one's prompt,
+    among `count` of a side that can be used."""
+    return (number + 1) % count
+
+
 def losses(rows: Iterable[ExamplesRow]) -> Losses:
     """The receipt's counts of the train side."""
     dropped = cut = 0

@@ -526,7 +526,7 @@ class LockEvaluation(TypedDict):
 class LockPublish(TypedDict):
     text: bool
     images: bool
-    checkpoints: bool
+    checkpoints: Literal['hashes', 'bundle', 'registry']
 
 class LockRates(TypedDict):
     source: Literal['spec', 'recommended']
@@ -775,14 +775,24 @@ class PredicateVerificationSummaryInputAttestation(TypedDict):
     uri: NotRequired[str]
     digest: StatementSubjectDigest
 
-class PredicateVerificationSummary(TypedDict):
-    verifier: PredicateProvenanceRunDetailsBuilder
-    timeVerified: str
-    resourceUri: str
-    policy: PredicateVerificationSummaryPolicy
-    inputAttestations: NotRequired[list[PredicateVerificationSummaryInputAttestation]]
-    verificationResult: Literal['PASSED', 'FAILED']
-    verifiedLevels: list[Literal['KOLM_DELTA_SCOPE', 'KOLM_BASE_IDENTITY', 'KOLM_PROCESS', 'KOLM_SCORES']]
+class PredicateVerificationSummaryUrnKolmReplayV1(TypedDict):
+    nonce: Digest
+    segments: int
+    equal: list[int]
+    differing: list[int]
+
+PredicateVerificationSummaryVerifiedLevel = Literal['KOLM_DELTA_SCOPE', 'KOLM_BASE_IDENTITY', 'KOLM_PROCESS', 'KOLM_SCORES']
+
+PredicateVerificationSummary = TypedDict('PredicateVerificationSummary', {
+    'verifier': PredicateProvenanceRunDetailsBuilder,
+    'timeVerified': str,
+    'resourceUri': str,
+    'policy': PredicateVerificationSummaryPolicy,
+    'inputAttestations': NotRequired[list[PredicateVerificationSummaryInputAttestation]],
+    'urn:kolm:replay:v1': NotRequired[PredicateVerificationSummaryUrnKolmReplayV1],
+    'verificationResult': Literal['PASSED', 'FAILED'],
+    'verifiedLevels': list[PredicateVerificationSummaryVerifiedLevel],
+})
 
 PredictionsRowOutcomeFinish = Literal['stop', 'length']
 

@@ -121,7 +121,7 @@ class Publish:
 
     text: bool = True
     images: bool = False
-    checkpoints: bool = False
+    checkpoints: Literal["hashes", "bundle", "registry"] = "hashes"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

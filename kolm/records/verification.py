@@ -121,6 +121,42 @@ class PackScore(NamedTuple):
     measured_on: str
 
 
+class Missed(NamedTuple):
+    """With which probability a draw meets none of so many bad segments after the first."""
+
+    bad: int
+    probability: str
+
+
+class Replay(NamedTuple):
+    """What of the training was run again.
+
+    Attributes:
+        nonce: with the content id it draws the segments.
+        segments: of the training; `steps` are theirs.
+        drawn: numbers from 1; the first is always among them.
+        equal: those that ended in the recorded state, with the recorded rows.
+        differing: those that did not.
+        steps_equal: steps of the equal ones.
+        states: whence the states came that segments began with.
+        missed: what a draw like this misses.
+        not_covered: what was not looked at, in words.
+        lacking: captures that the drawn segments read and the store does not hold.
+    """
+
+    nonce: Digest
+    segments: int
+    steps: int
+    drawn: tuple[int, ...]
+    equal: tuple[int, ...]
+    differing: tuple[int, ...]
+    steps_equal: int
+    states: str
+    missed: tuple[Missed, ...]
+    not_covered: tuple[str, ...]
+    lacking: tuple[Digest, ...] = ()
+
+
 class Identity(NamedTuple):
     """What was audited, as far as it could be read."""
 
@@ -168,4 +204,5 @@ class Verification(NamedTuple):
     checks: tuple[CheckResult, ...]
     demands: tuple[Demand, ...] = ()
     scored: tuple[PackScore, ...] = ()
+    replay: Replay | None = None
     schema: str = SCHEMA

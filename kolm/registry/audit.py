@@ -8,7 +8,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, cast
 
-from kolm.digest import Digest
+from kolm.bundle import limits, states
+from kolm.bundle.held import PIECE_BYTES
+from kolm.digest import Digest, Hasher
 from kolm.errors import KolmError, Refused, Usage
 from kolm.events import Reporter, Silent
 from kolm.registry.backends.backend import Backend
@@ -91,16 +93,33 @@ def audit(
         believed += history.believed
     tell.started(_STAGE, len(believed), "bundles")
     for done, signed in enumerate(believed, start=1):
-        _check_file(backend, signed, check, found)
+        _check_file(backend, signed, check, found, named)
         tell.advanced(_STAGE, done, name=signed.label)
     tell.finished(_STAGE, problems=len(found.problems))
     found.orphans = [blob for blob in backend.blobs() if blob not in named]
     return found
 
 
-def _check_file(backend: Backend, signed: SignedEntry, check: Check, found: Audit) -> None:
+def _tensors_of(backend: Backend, state: Digest, where: str) -> Digest:
+    """The digest of the tensors of a state, once both of its files are right."""
+    with backend.blob(state) as stream:
+        data = stream.read(limits.JSON_BYTES.value + 1)
+    tensors = Digest(states.read_document(state, data, where=where)["tensors"])
+    hasher = Hasher()
+    with backend.blob(tensors) as stream:
+        while piece := stream.read(PIECE_BYTES):
+            hasher.update(piece)
+    states.demand(tensors, hasher.digest(), where)
+    return tensors
+
+
+def _check_file(
+    backend: Backend, signed: SignedEntry, check: Check, found: Audit, named: set[Digest]
+) -> None:
     try:
-        demand_bundle(signed, fetch(backend, signed), check)
+        passed = demand_bundle(signed, fetch(backend, signed), check)
+        for where, state in passed.states:
+            named |= {state, _tensors_of(backend, state, where)}
     except KolmError as error:
         found.problems.append(error)
     else:

@@ -7,11 +7,16 @@ from datetime import datetime
 from typing import NamedTuple
 
 from kolm import digest
+from kolm.bundle.container import Container
+from kolm.bundle.documents import Documents
 from kolm.bundle.held import Held
 from kolm.bundle.reader import Bundle
+from kolm.bundle.states import named_in
 from kolm.bundle.streams import container_of
 from kolm.digest import Digest
 from kolm.errors import Refused, Unreadable
+from kolm.format.checkpoint import document_name
+from kolm.format.names import LOCK
 from kolm.records.verification import CheckResult, Verdict, Verification
 from kolm.sign.trust import TrustStore
 from kolm.verify.policy import BUILT_IN, Policy
@@ -19,10 +24,17 @@ from kolm.verify.verifier import verify
 
 
 class Passed(NamedTuple):
-    """What a bundle file that passed carries: the content, and the digests of its claims."""
+    """What a bundle file that passed carries.
+
+    Attributes:
+        bundle: the content.
+        claims: digests of its claims.
+        states: those of its training that it says the registry keeps, with their names.
+    """
 
     bundle: Digest
     claims: frozenset[Digest]
+    states: tuple[tuple[str, Digest], ...] = ()
 
 
 # Verify the bundle in a file; raises a KolmError when it does not pass.
@@ -55,9 +67,16 @@ def verified(
 
         bundle = demand(verify_under, policy, below_gate=below_gate, way_out=way_out)
         claims = Bundle.of(container).claims
-        return Passed(bundle, frozenset(map(digest.of_bytes, claims)))
+        return Passed(bundle, frozenset(map(digest.of_bytes, claims)), _states(container))
 
     return check
+
+
+def _states(container: Container) -> tuple[tuple[str, Digest], ...]:
+    documents = Documents.of(container)
+    if documents.document(LOCK)["publish"]["checkpoints"] != "registry":
+        return ()
+    return tuple((document_name(step), state) for step, state in named_in(documents))
 
 
 def demand(

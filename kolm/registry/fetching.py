@@ -6,7 +6,7 @@ from kolm.bundle.held import Held
 from kolm.bundle.streams import hold_stream, other_bytes
 from kolm.errors import Refused
 from kolm.registry.backends.backend import Backend
-from kolm.registry.check import Check
+from kolm.registry.check import Check, Passed
 from kolm.registry.entries import SignedEntry
 from kolm.registry.staging import errors_name
 
@@ -29,15 +29,19 @@ def fetch(backend: Backend, signed: SignedEntry) -> Held:
     return held
 
 
-def demand_bundle(signed: SignedEntry, held: Held, check: Check) -> None:
+def demand_bundle(signed: SignedEntry, held: Held, check: Check) -> Passed:
     """Demand that a file verifies, and is the bundle with the claims that its entry names.
+
+    Returns:
+        What the file carries.
 
     Raises:
         Refused: another bundle, other claims, or the bundle does not verify.
         Unreadable: the bundle could not be verified.
     """
     with errors_name(held, signed.label):
-        bundle, carried = check(held)
+        passed = check(held)
+    bundle, carried = passed.bundle, passed.claims
     if bundle != signed.entry["bundle"]:
         raise another_bundle(signed, bundle)
     named = set(signed.entry["claims"])
@@ -49,6 +53,7 @@ def demand_bundle(signed: SignedEntry, held: Held, check: Check) -> None:
             expected=", ".join(sorted(named)) or "no claims",
             found=", ".join(sorted(carried)) or "no claims",
         )
+    return passed
 
 
 def another_bundle(signed: SignedEntry, found: str) -> Refused:

@@ -6,17 +6,18 @@ or not at all, after its file.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from kolm import digest
-from kolm.bundle.held import hold
+from kolm.bundle.held import Held, hold
 from kolm.counting import counted
 from kolm.digest import Digest
 from kolm.errors import Denied, Network, Refused
 from kolm.registry.backends.backend import Backend
-from kolm.registry.check import Check
+from kolm.registry.check import Check, Passed
 from kolm.registry.entries import SignedEntry, seal_entry
 from kolm.registry.history import ACTIVE, History, demand_active, went_back
 from kolm.registry.seen import Seen
@@ -50,8 +51,24 @@ class Publisher:
     check: Check
     seen: Seen = field(default_factory=Seen)
 
-    def publish(self, backend: Backend, source: Path, name: str, version: Version) -> Published:
+    def publish(
+        self,
+        backend: Backend,
+        source: Path,
+        name: str,
+        version: Version,
+        *,
+        beside: Callable[[Held, Passed], Iterable[Held]] = lambda *_: (),
+    ) -> Published:
         """Publish a bundle under a name and a version.
+
+        Args:
+            backend: the registry.
+            source: the bundle's file.
+            name: to publish it under.
+            version: of the name.
+            beside: gives what is kept beside the file, of a bundle that has passed: the states of
+                its training. Whatever it raises, nothing is published.
 
         Raises:
             Denied: the key is not trusted to publish the name, or the place cannot be written.
@@ -63,7 +80,10 @@ class Publisher:
         self._demand_right(name)
         held = hold(source)  # what is verified here is what is kept, whatever becomes of the file
         with errors_name(held, str(source)):
-            bundle, claims = self.check(held)
+            passed = self.check(held)
+        bundle, claims = passed.bundle, passed.claims
+        for other in beside(held, passed):
+            backend.keep(other)
         kept = False
         for _ in range(_MAX_ATTEMPTS):
             history = self.seen.history(backend, name, self.trust)

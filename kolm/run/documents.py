@@ -12,6 +12,7 @@ if TYPE_CHECKING:
         KscoreMachine,
         LockEnvironment,
         PredictionsRowOutcomeFinish,
+        TraceRow,
     )
 
 
@@ -122,3 +123,36 @@ class Shapes(TypedDict):
     """Name and shape of every parameter of a model that was made without weights."""
 
     parameters: list[tuple[str, list[int]]]
+
+
+class ReplaySegment(TypedDict):
+    """A part of a training to run again: its steps follow `first` and end with `last`."""
+
+    first: int
+    last: int
+    before: Digest
+
+
+class ReplayRequest(TypedDict):
+    """What a replay is asked for."""
+
+    segments: list[ReplaySegment]
+
+
+class ReplayedSegment(TypedDict):
+    """What a segment's steps gave: their rows of the trace, the state and adapter after them."""
+
+    state: Digest
+    rows: list[TraceRow]
+    adapter: Digest
+
+
+class Replayed(TypedDict):
+    """What a replay answers: the state before the first step, and what became of each segment.
+
+    The state is null where it goes on from one that was not handed over, and a segment where its
+    first state was not reached and was not handed over either.
+    """
+
+    state: Digest | None
+    segments: list[ReplayedSegment | None]

@@ -60,7 +60,7 @@ def find_state(places: Sequence[Path], state: str) -> Earlier:
         expected=state,
         found="\n".join(seen),
         hint="train.continues_from names another project's folder, or a bundle that was made with "
-        "publish.checkpoints; kolm clean may have freed the training",
+        "publish.checkpoints: bundle; kolm clean may have freed the training",
     )
 
 
@@ -113,7 +113,7 @@ def checkpoints_of(earlier: Earlier, runs: Path) -> Iterator[Path]:
             "the bundle does not hold its last state",
             where=str(place),
             expected=earlier.state,
-            hint="compile it again with publish.checkpoints: true, or name its project's folder",
+            hint="compile it again with publish.checkpoints: bundle, or name its project's folder",
         )
     documents.value(name)  # a stranger's: the trainer reads it as one of this machine's own
     with system.naming(runs), tempfile.TemporaryDirectory(prefix="state-", dir=runs) as folder:

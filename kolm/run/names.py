@@ -14,6 +14,8 @@ if TYPE_CHECKING:
         Inputs,
         Measurements,
         Recounted,
+        Replayed,
+        ReplayRequest,
         Request,
         Rescored,
         Result,
@@ -37,6 +39,8 @@ SHAPES: Final[Name[Shapes]] = Name("shapes.json")  # parameters of a model witho
 RECOUNTED: Final[Name[Recounted]] = Name("recounted.json")  # what a recount answers
 ASKED: Final[Name[Asked]] = Name("asked.json")  # how captures are to be answered
 BUNDLE: Final = "bundle"  # the members of the bundle that answers them
+REPLAY: Final[Name[ReplayRequest]] = Name("replay.json")  # what a replay is asked for
+REPLAYED: Final[Name[Replayed]] = Name("replayed.json")  # what a replay answers
 HOLD: Final = "lock"  # held while a process works in the folder
 FEATURES: Final = "features"  # of the cache, for all projects
 BASES: Final = "bases"  # of the cache: digests of weight files

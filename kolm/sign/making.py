@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from kolm import canonical, digest
 from kolm.digest import Digest
 from kolm.sign.envelope import BUNDLE_MEDIA_TYPE, PAYLOAD_TYPE, pae
-from kolm.sign.predicates import LOCAL_BUILDER, instant
+from kolm.sign.predicates import LOCAL_BUILDER, LOCAL_VERIFIER, bundle_uri, instant
 from kolm.sign.private_keys import PrivateKey
 from kolm.sign.statement import STATEMENT_TYPE, parse
 
@@ -25,10 +25,14 @@ if TYPE_CHECKING:
         PredicateProvenance,
         PredicateProvenanceBuildDefinitionResolvedDependency,
         PredicateTestResult,
+        PredicateVerificationSummary,
+        PredicateVerificationSummaryUrnKolmReplayV1,
+        PredicateVerificationSummaryVerifiedLevel,
     )
 
 
 BUILD_TYPE: Final = "urn:kolm:compile:v1"
+_URI_CHARACTERS: Final = 200  # of a policy, by the schema
 
 
 class Build(NamedTuple):
@@ -113,6 +117,49 @@ def test_result(
         "warnedTests": [],
         "failedTests": sorted(failed),
     }
+
+
+class Audit(NamedTuple):
+    """The facts of one audit.
+
+    Attributes:
+        bundle: content id.
+        policy: its name and digest.
+        claims: stored bytes of those that were read.
+        levels: which of the four verdicts were reached.
+        replay: how much of the training was run again, or None.
+    """
+
+    bundle: Digest
+    policy: tuple[str, Digest]
+    claims: Sequence[bytes]
+    version: str
+    at: datetime
+    passed: bool
+    levels: Sequence[PredicateVerificationSummaryVerifiedLevel]
+    replay: PredicateVerificationSummaryUrnKolmReplayV1 | None = None
+
+
+def verification_summary(audit: Audit) -> PredicateVerificationSummary:
+    """The predicate of a SLSA verification summary v1 for an audit (C15)."""
+    name, policy = audit.policy
+    said: PredicateVerificationSummary = {
+        "verifier": {"id": LOCAL_VERIFIER, "version": {"kolm": audit.version}},
+        "timeVerified": instant(audit.at),
+        "resourceUri": bundle_uri(audit.bundle),
+        "policy": {
+            "uri": f"urn:kolm:policy:{name}"[:_URI_CHARACTERS],
+            "digest": {"sha256": digest.hex_of(policy)},
+        },
+        "verificationResult": "PASSED" if audit.passed else "FAILED",
+        "verifiedLevels": list(audit.levels),
+    }
+    names = sorted({digest.hex_of(digest.of_bytes(claim)) for claim in audit.claims})
+    if names:
+        said["inputAttestations"] = [{"digest": {"sha256": name}} for name in names]
+    if audit.replay is not None:
+        said["urn:kolm:replay:v1"] = audit.replay
+    return said
 
 
 def statement(

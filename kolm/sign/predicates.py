@@ -67,6 +67,8 @@ YEARS = range(2020, 2100)  # in which a claim can have been made; times outside 
 
 LOCAL_BUILDER = "urn:kolm:builder:local:v1"  # the signer's own machine; nobody else watched
 
+LOCAL_VERIFIER = "urn:kolm:verifier:local:v1"  # likewise
+
 
 def instant(moment: datetime) -> str:
     """A time as claims write it: UTC, whole seconds, RFC 3339.

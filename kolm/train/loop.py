@@ -75,7 +75,7 @@ def run(
     for happening, step in plan.schedule.happenings(patience, after=done):
         if happening is Happening.STEP:
             if clock() >= due:
-                checkpoints.save_interim(_state(trainer, patience))
+                checkpoints.save_interim(state_of(trainer, patience))
                 due = clock() + INTERIM_SECONDS
             facts = trainer.run_step()
             trace.step(facts)
@@ -121,10 +121,11 @@ def resume(
 
 
 def _save(trainer: Trainer, checkpoints: CheckpointFolder, patience: Patience | None) -> Digest:
-    return checkpoints.save(_state(trainer, patience))
+    return checkpoints.save(state_of(trainer, patience))
 
 
-def _state(trainer: Trainer, patience: Patience | None) -> Checkpoint:
+def state_of(trainer: Trainer, patience: Patience | None) -> Checkpoint:
+    """The whole state in which a run is."""
     return Checkpoint(
         step=trainer.step,
         tensors=trainer.tensors(),

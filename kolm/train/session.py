@@ -192,10 +192,9 @@ def _with_reference(
     """The splits with what the objective compares with, by the model as it is now."""
     if not isinstance(loss, PairLoss) or plan.objective.reference is None:
         return train, validation
-    size = plan.schedule.batch_size
 
     def referred(split: EncodedSplit) -> EncodedSplit:
-        found = with_reference(loss, split.examples, batch_size=size, reporter=reporter)
+        found = with_reference(loss, loss.prepared(split.examples), reporter=reporter)
         return replace(split, examples=found)
 
     looks = plan.schedule.validate_every is not None

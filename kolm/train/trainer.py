@@ -74,8 +74,9 @@ class Trainer:
         plan: of the lock.
         attached: the base with its adapter, at its initial weights.
         base: that the adapter is on.
-        examples: the train split.
+        examples: the train split, by number; those that no step reads may be missing.
         pictures: gives those of a batch.
+        lengths: tokens of each example of the split, where `examples` does not have all of them.
     """
 
     def __init__(
@@ -83,8 +84,10 @@ class Trainer:
         plan: TrainPlan,
         attached: Attached,
         base: LoadedBase,
-        examples: Sequence[Learnable],
+        examples: Sequence[Learnable] | Mapping[int, Learnable],
         pictures: Pictures,
+        *,
+        lengths: Sequence[int] | None = None,
     ) -> None:
         self.plan = plan
         self.attached = attached
@@ -92,8 +95,10 @@ class Trainer:
         self.examples = examples
         self.gradients = GradientCounter(attached.tensors)
         self._loss = make_loss(plan.objective, base, pictures)
+        if lengths is None:
+            lengths = [examples[number].tokens for number in range(len(examples))]
         self._order = BatchOrder(
-            [example.tokens for example in examples],
+            lengths,
             seed=plan.schedule.order_seed,
             batch_size=plan.schedule.batch_size,
         )

@@ -51,15 +51,39 @@ def conclude_scopes(subject: Subject) -> dict[str, Conclusion]:
             reached=f"the base on this machine is the pinned one, byte for byte{called}",
             open_=f"give --base PATH to compare the base on this machine{called}",
         ),
-        "process": _attestable(
-            results,
-            (*PROCESS, *_looked(results, PROCESS_IF_LOOKED)),
-            attested=_signers(subject, PROVENANCE, "V17"),
-            reached="re-executed",
-            open_="training was not re-executed",
-        ),
+        "process": _process(subject),
         "scores": _scores(subject),
     }
+
+
+def _process(subject: Subject) -> Conclusion:
+    """Recomputed for the segments that ran again; the others stay the signer's word, and it says
+    which those are."""
+    results, signers = subject.results, _signers(subject, PROVENANCE, "V17")
+    outcome, reached = subject.outcome, ""
+    if outcome is not None:
+        from kolm.verify.segments import ranges  # few audits run anything again
+
+        equal, total = outcome.equal, len(outcome.segments)
+        numbers = ranges([segment.number for segment in equal])
+        reached = f"segments {numbers or 'none'} of {total} run again, bit for bit"
+        if len(equal) < total:
+            word = f"attested by key {', '.join(signers)}" if signers else "nobody's word"
+            reached += f"; {outcome.chances_told()}; the others are {word}"
+    return _attestable(
+        results,
+        (*PROCESS, *_looked(results, PROCESS_IF_LOOKED)),
+        attested=signers,
+        reached=reached,
+        open_=f"of the training {reached}" if reached else "training was not run again",
+        why=_not_comparable(results),
+    )
+
+
+def _not_comparable(results: Mapping[str, CheckResult]) -> str:
+    """Why nothing of a replay could be compared here, or nothing."""
+    found = results["V54"]
+    return found.detail if found.verdict is Verdict.COULD_NOT_LOOK else ""
 
 
 def _display_name(subject: Subject) -> str:
@@ -98,6 +122,7 @@ def _attestable(
     attested: tuple[str, ...],
     reached: str,
     open_: str,
+    why: str = "",
 ) -> Conclusion:
     """A verdict that needs the auditor's own material, and without it rests on a signer's word."""
     verdict = worst(results[number].verdict for number in numbers)
@@ -114,7 +139,9 @@ def _attestable(
     return Conclusion(
         verdict=verdict,
         evidence=Evidence.RECOMPUTED if verdict is Verdict.FAILED else Evidence.NONE,
-        detail=f"{prefix}: {_listed(results, numbers, verdict)}",
+        detail=why
+        if why and verdict is Verdict.COULD_NOT_LOOK
+        else f"{prefix}: {_listed(results, numbers, verdict)}",
     )
 
 

@@ -11,11 +11,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from kolm.bundle.container import Container
+from kolm.bundle.held import Held
 from kolm.digest import Digest
 
 if TYPE_CHECKING:
-    from kolm.records.documents import ExamplesRow, ExamplesRowSide
-    from kolm.run.documents import RescoredRow
+    from kolm.bundle.states import State
+    from kolm.records.documents import ExamplesRow, ExamplesRowSide, Lock, LockEnvironment
+    from kolm.run.documents import Replayed, RescoredRow
+    from kolm.verify.segments import Segment
 
 
 class PictureFacts(NamedTuple):
@@ -102,3 +105,73 @@ class RescoreRequest(NamedTuple):
     entropy: Digest
     run: RescoreRunner
     recount: RecountRunner
+
+
+class StateSource(Protocol):
+    """Where the states of a training are looked for: whoever made it hands them over."""
+
+    @property
+    def named(self) -> str:
+        """The sources in words; empty where there are none."""
+
+    def document(self, state: Digest, step: int | None) -> bytes | None:
+        """The document of a state, whose digest `state` should be; None where no source has one.
+
+        Args:
+            state: its digest.
+            step: after which it was written; None where nobody knows.
+
+        Raises:
+            KolmError: a source cannot be read.
+        """
+
+    def tensors(self, tensors: Digest, step: int, most_bytes: int) -> Held | None:
+        """The file that a document names, from where the document was; None where it is not there.
+
+        Args:
+            tensors: its digest.
+            step: of the document.
+            most_bytes: a larger file is none, and is not read.
+        """
+
+
+class ReplayJob(NamedTuple):
+    """Which segments to run again, of which bundle, on which base: the one that was checked.
+
+    Attributes:
+        nonce: that drew them.
+        segments: ascending.
+        handed: the steps after which segments begin whose states were handed over.
+        state: one of them, read and checked when it is asked for: they may be large.
+        continued: the state of an earlier training that this one goes on from, or None.
+        captures: that the segments read.
+    """
+
+    bundle: Container
+    base: Path
+    nonce: Digest
+    segments: tuple[Segment, ...]
+    handed: frozenset[int]
+    state: Callable[[Segment], State | None]
+    continued: State | None
+    captures: tuple[Digest, ...]
+
+
+class ReplayRequest(NamedTuple):
+    """How much of the training to run again, the number that draws it, and how to run it.
+
+    Attributes:
+        segments: how many besides the first; None for all.
+        nonce: chosen by the auditor when the bundle was fixed.
+        states: where states are looked for.
+        environment: the environment that runs of a lock have on this machine.
+        lacking: those of some captures that the auditor's store does not hold.
+        run: runs segments.
+    """
+
+    segments: int | None
+    nonce: Digest
+    states: StateSource
+    environment: Callable[[Lock], LockEnvironment]
+    lacking: Callable[[Sequence[Digest]], Sequence[Digest]]
+    run: Callable[[ReplayJob], Replayed]

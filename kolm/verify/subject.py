@@ -62,7 +62,8 @@ if TYPE_CHECKING:
         Snapshot,
     )
     from kolm.score.cases import Case
-    from kolm.verify.ports import CaptureReader, RescoreRequest
+    from kolm.verify.ports import CaptureReader, ReplayRequest, RescoreRequest
+    from kolm.verify.replay import Outcome
 
 
 D = TypeVar("D")
@@ -81,6 +82,7 @@ class Auditor(NamedTuple):
     measure: Callable[[Path], BaseFacts] | None = None
     captures: CaptureReader | None = None
     rescore: RescoreRequest | None = None
+    replay: ReplayRequest | None = None
     expected_id: Digest | None = None
 
     def base_folder(self) -> Path:
@@ -128,6 +130,7 @@ class Subject:
         self.digests: dict[str, Digest] = {}
         self.documents = Documents({})
         self._roles: dict[str, Role] = {}
+        self.outcome: Outcome | None = None  # of a replay, once it has run
         try:
             self.digests |= {m.name: m.digest for m in container.manifest.members}
             self.documents = Documents.of(container)

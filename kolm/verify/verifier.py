@@ -39,7 +39,7 @@ from kolm.version import VERSION
 
 if TYPE_CHECKING:
     from kolm.bundle.base_root import BaseFacts
-    from kolm.verify.ports import CaptureReader, RescoreRequest
+    from kolm.verify.ports import CaptureReader, ReplayRequest, RescoreRequest
 
 SHOWN_FINDINGS = 8  # the first ones tell what is wrong; a hostile file could cause millions
 READ_FINDINGS = 10_000  # and none of them is worth collecting beyond this
@@ -55,6 +55,7 @@ def verify(
     measure: Callable[[Path], BaseFacts] | None = None,
     captures: CaptureReader | None = None,
     rescore: RescoreRequest | None = None,
+    replay: ReplayRequest | None = None,
     expected_id: Digest | None = None,
 ) -> Verification:
     """Audit one bundle.
@@ -69,6 +70,7 @@ def verify(
         measure: measures it; without one every byte of it is read.
         captures: the auditor's capture store, for V47 to V49.
         rescore: how much to run again and how, for V46 and V55.
+        replay: how much of the training to run again and how, for V50 to V54.
         expected_id: the content id that was asked for, for V09.
 
     Returns:
@@ -87,6 +89,7 @@ def verify(
         measure=measure,
         captures=captures,
         rescore=rescore,
+        replay=replay,
         expected_id=expected_id,
     )
     container = bundle if isinstance(bundle, Container) else open_container(bundle)
@@ -106,6 +109,7 @@ def verify(
         checks=tuple(subject.results[check.id] for check in ALL_CHECKS),
         demands=score_demands(subject),
         scored=scored_packs(subject),
+        replay=subject.outcome.report() if subject.outcome else None,
     )
 
 

@@ -62,7 +62,7 @@ def test_a_damaged_state_that_would_be_published_is_not_sealed(line: Line) -> No
     data = bytearray(state.read_bytes())
     data[-1] ^= 1
     state.write_bytes(data)
-    line.write_spec(steps=STEPS, publish="{checkpoints: true}")
+    line.write_spec(steps=STEPS, publish="{checkpoints: bundle}")
     ran = line.kolm("compile")
     assert ran.code == 1, ran
     assert "V08" in ran.stderr

@@ -54,7 +54,7 @@ def logs(line: Line) -> dict[str, int]:
     [
         {"floors": LOWER},
         {"name": "another"},
-        {"publish": "{text: false, checkpoints: true}"},
+        {"publish": "{text: false, checkpoints: bundle}"},
         {"cost": "{usd_per_1000_tokens: 0.25}"},
     ],
     ids=["floor", "name", "publish", "price"],
@@ -154,7 +154,7 @@ def test_more_training_goes_on_from_the_last_state(line: Line) -> None:
 
 
 def test_training_goes_on_from_another_project_or_a_bundle(line: Line, tmp_path: Path) -> None:
-    line.write_spec(publish="{checkpoints: true}")
+    line.write_spec(publish="{checkpoints: bundle}")
     first = line.compile("-o", "first.kolm")
     line.write_spec(steps=6, continues=first["state"])
     here = line.compile("-o", "more.kolm")["content_id"]

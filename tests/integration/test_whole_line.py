@@ -49,7 +49,7 @@ def test_what_was_measured_is_in_the_claims_and_not_in_the_content(compiled: Lin
 
 
 def test_pictures_and_checkpoints_travel_when_the_spec_publishes_them(tmp_path: Path) -> None:
-    publish = "{images: true, checkpoints: true}"
+    publish = "{images: true, checkpoints: bundle}"
     line = Line.make(tmp_path, rows=coloured(200), steps=STEPS, publish=publish)
     line.demand("compile")
     line.demand("verify", line.bundle, "--captures", "captures")

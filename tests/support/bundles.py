@@ -143,7 +143,7 @@ class BundleParts:
 
         `change` edits the document and the tensors of each, by its step, before they are digested.
         """
-        self.lock["publish"]["checkpoints"] = True
+        self.lock["publish"]["checkpoints"] = "bundle"
         self.follow()
         schedule = read_schedule(self.lock)
         patience, link = schedule.new_patience(), schedule.earlier_chain

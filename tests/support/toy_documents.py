@@ -381,7 +381,7 @@ def make_lock(base: Path, block: Row, projector: str, objective: Row) -> Row:
         "rates": {"source": "spec", "recommended": "0.0002", "reason": "usual"},
         "nonce": "0" * 64,
         "request": None,
-        "publish": {"checkpoints": False, "images": False, "text": True},
+        "publish": {"checkpoints": "hashes", "images": False, "text": True},
         "schema": "urn:kolm:lock:v1",
         "train": {
             "accumulation": 1,

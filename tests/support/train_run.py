@@ -126,7 +126,7 @@ def make_lock(
             },
             "cost": {"kind": "local"},
         },
-        "publish": {"text": True, "images": False, "checkpoints": False},
+        "publish": {"text": True, "images": False, "checkpoints": "hashes"},
         "rates": {"source": "spec", "recommended": "0.0002", "reason": "usual"},
         "nonce": "0" * 64,
         "request": None,

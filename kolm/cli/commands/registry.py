@@ -9,7 +9,7 @@ import click
 
 from kolm.cli import output
 from kolm.cli.exit_codes import ExitCode
-from kolm.cli.options import BELOW_GATE, BUNDLE, KEY, POLICY, TRUST, output_option
+from kolm.cli.options import BELOW_GATE, BUNDLE, FOLDER, KEY, POLICY, TRUST, output_option
 
 if TYPE_CHECKING:
     from kolm.digest import Digest
@@ -68,6 +68,12 @@ def init(folder: str) -> None:
 @KEY
 @POLICY
 @BELOW_GATE
+@click.option(
+    "--states",
+    type=FOLDER,
+    help="The folder checkpoints of the training: the registry keeps the states beside BUNDLE, for "
+    "kolm verify --replay.",
+)
 def publish(bundle: Path, target: str, **asked: Any) -> None:
     """Verify BUNDLE and publish it as NAME@VERSION.
 

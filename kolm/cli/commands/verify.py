@@ -3,19 +3,38 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
 from kolm.cli import output
 from kolm.cli.exit_codes import ExitCode, of_audit
-from kolm.cli.options import TRUST
+from kolm.cli.options import KEY, TRUST, output_option
 
 if TYPE_CHECKING:
     from kolm.digest import Digest
     from kolm.records.verification import Verification
+    from kolm.sign.private_keys import PrivateKey
 
 _PATH = click.Path(path_type=Path)
+_DIGITS = 9  # of a number of segments
+
+
+class _Segments(click.ParamType[int | str]):
+    """How many segments, or all of them."""
+
+    name = "segments"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> int | str:
+        """A number from 0, or ``all``."""
+        text = str(value)
+        if text == "all":
+            return text
+        if not (text.isascii() and text.isdecimal() and len(text) <= _DIGITS):
+            self.fail(f"{text!r} is neither a number from 0 nor 'all'", param, ctx)
+        return int(text)
 
 
 @click.command(short_help="Recheck every hash, frozen-module claim and score of a bundle.")
@@ -39,8 +58,45 @@ _PATH = click.Path(path_type=Path)
     help="Run N cases again (V46) and encode N captures again (V55), drawn here and now. "
     "Needs --captures and the extra train.",
 )
+@click.option(
+    "--replay",
+    metavar="N|all",
+    type=_Segments(),
+    help="Run the first segment of the training again and N others, drawn here and now, or all, "
+    "and compare every bit (V50-V54). Needs --captures and the extra train.",
+)
+@click.option(
+    "--states",
+    type=_PATH,
+    multiple=True,
+    help="Where the publisher handed over the states that segments begin with: a folder of "
+    "checkpoints, a registry or a bundle. Repeat it for several.",
+)
+@click.option(
+    "--nonce",
+    metavar="DIGEST",
+    help="Draw the segments of an earlier audit again, by the nonce that it printed.",
+)
+@click.option(
+    "--attest",
+    is_flag=True,
+    help="Sign what this audit finds, as a claim in BUNDLE, with your key.",
+)
+@KEY
+@output_option("With --attest: write a copy with the claim here instead.")
+@click.option("--force", is_flag=True, help="With --attest: replace another file at the output.")
 @click.option("--id", "wanted", metavar="ID", help="The content id you expect: a CID or sha256:…")
-def command(bundle: Path, rescore: int | None, wanted: str | None, **asked: Any) -> None:
+def command(
+    bundle: Path,
+    rescore: int | None,
+    replay: int | Literal["all"] | None,
+    nonce: str | None,
+    wanted: str | None,
+    attest: bool,
+    key: str | None,
+    force: bool,
+    **asked: Any,
+) -> None:
     """Recheck what BUNDLE says, without trusting its publisher.
 
     Asks numbered questions and shows how each answer is known. Without options it needs no
@@ -49,14 +105,21 @@ def command(bundle: Path, rescore: int | None, wanted: str | None, **asked: Any)
     Exit code: 0 everything asked holds, 1 something does not, 3 something could not be looked at.
     """
     from kolm.actions.verification import verify
+    from kolm.bundle.container import open_container
     from kolm.records import codec
 
     out = output.current()
+    target = asked.pop("output")
+    signer = _signer(key) if attest else None  # before anything that takes long
+    takes_long = rescore is not None or replay is not None
+    audited = open_container(bundle)
     report = verify(
-        bundle,
-        reporter=out.reporter if rescore else None,  # nothing else takes long enough to tell
+        audited,
+        reporter=out.reporter if takes_long else None,
         rescore=rescore,
-        expected_id=_content_id(wanted) if wanted else None,
+        replay=replay,
+        nonce=_content_id(nonce, "--nonce") if nonce else None,
+        expected_id=_content_id(wanted, "--id") if wanted else None,
         **asked,
     )
     out.answer(
@@ -65,26 +128,38 @@ def command(bundle: Path, rescore: int | None, wanted: str | None, **asked: Any)
         lambda: _for_people(report, out),
         brief=report.conclusions.overall.verdict,
     )
+    if signer is not None:
+        from kolm.actions.attesting import attest as sign
+
+        place = sign(audited, report, signer, output=target, force=force)
+        out.reporter.noted(f"the audit is signed as a claim in {place}")
     code = of_audit(report)
     if code is not ExitCode.DONE:
         raise click.exceptions.Exit(code)
 
 
-def _content_id(text: str) -> Digest:
-    """A content id in either spelling."""
+def _signer(key: str | None) -> PrivateKey:
+    from kolm.actions.signing import choose_key
+    from kolm.cli.passphrase import ask_passphrase
+
+    return choose_key(key, ask_passphrase)
+
+
+def _content_id(text: str, option: str) -> Digest:
+    """A digest in either spelling."""
     from kolm import digest
     from kolm.bundle import cid_reader
     from kolm.errors import Refused, Usage
 
     try:
         if text.startswith("sha256:"):
-            return digest.parse(text, where="--id")
+            return digest.parse(text, where=option)
         return cid_reader.digest_of(text)
     except Refused as error:
         raise Usage(
             "E_VERIFY_ID",
-            "this is not a content id",
-            where="--id",
+            "this is not a content id" if option == "--id" else "this is no digest",
+            where=option,
             expected="a CID (bafkrei…) or sha256: and 64 hex digits",
             found=text[:80],
         ) from error

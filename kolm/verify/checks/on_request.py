@@ -1,8 +1,7 @@
 """V40 to V55: what is asked only of an auditor who brings something: a base, captures, a model.
 
 Most audits bring nothing, so the files with the answers are loaded when there is a question. Some
-questions nobody can answer yet: this version does not re-execute training, for example, and says
-so in every line, so that process is attested and not checked.
+questions nobody can answer yet, and the line says so.
 """
 
 from __future__ import annotations
@@ -11,7 +10,16 @@ from collections.abc import Callable, Iterator
 from importlib import import_module
 from typing import NamedTuple
 
-from kolm.format.names import EXAMPLES, LINES, LOCK, MODULES, PREDICTIONS, SNAPSHOT, WEIGHTS
+from kolm.format.names import (
+    EXAMPLES,
+    LINES,
+    LOCK,
+    MODULES,
+    PREDICTIONS,
+    SNAPSHOT,
+    TRACE,
+    WEIGHTS,
+)
 from kolm.records.verification import Finding
 from kolm.verify.check import Answers, check
 from kolm.verify.findings import not_checked
@@ -71,6 +79,31 @@ _LENGTHS.ask(
 )
 
 
+_REPLAY = _File("replay", "--replay N", lambda auditor: auditor.replay)
+_READ = (TRACE, EXAMPLES, LINES, MODULES, WEIGHTS, LOCK)
+_COMPARABLE = ("V08", "V40", "V41", "V54")  # other documents, another base, other bits
+_REPLAY.ask("V50", "Does state 0 follow from base, lock and seed?", _COMPARABLE, *_READ)
+_REPLAY.ask("V51", "Is the last state the one that holds the bundled adapter?", _COMPARABLE, *_READ)
+_REPLAY.ask(
+    "V52",
+    "Does the first segment re-execute to the recorded state, bit for bit?",
+    _COMPARABLE,
+    *_READ,
+)
+_REPLAY.ask(
+    "V53",
+    "Do the segments that the verifier draws re-execute, bit for bit?",
+    _COMPARABLE,
+    *_READ,
+)
+_REPLAY.ask(
+    "V54",
+    "Is this machine of the recorded environment class, so that bits can be compared?",
+    (),
+    LOCK,
+)
+
+
 @check("V44", "Do roles follow from the model's structure as well as from its names?")
 def roles_follow_from_structure(_: Subject) -> Iterator[Finding]:
     """Needs a loaded model."""
@@ -86,13 +119,3 @@ def adapter_loads(subject: Subject) -> Iterator[Finding]:
         yield not_checked(
             "part of V46: the adapter is loaded strictly there, so another key is an error"
         )
-
-
-@check("V50", "Does state 0 follow from base, lock and seed?")
-@check("V51", "Is the last state the one that holds the bundled adapter?")
-@check("V52", "Does the first segment re-execute to the recorded state, bit for bit?")
-@check("V53", "Do the segments that the verifier draws re-execute, bit for bit?")
-@check("V54", "Is this machine of the recorded environment class, so that bits can be compared?")
-def training_ran_as_traced(_: Subject) -> Iterator[Finding]:
-    """Only re-execution shows it."""
-    yield not_checked("this version of kolm verify does not replay training")

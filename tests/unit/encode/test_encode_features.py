@@ -182,7 +182,9 @@ def test_kept_features_are_checked_when_they_are_read(tmp_path, calls, damage):
 
 
 @pytest.mark.parametrize("budget_bytes", [0, 20_000])
-def test_over_the_budget_images_are_shown_to_the_tower_when_they_are_needed(tmp_path, monkeypatch, calls, budget_bytes):
+def test_over_the_budget_images_are_shown_to_the_tower_when_they_are_needed(
+    tmp_path, monkeypatch, calls, budget_bytes
+):
     model, uses = tiny_vlm.make_model(), make_uses()
     whole = build(model, uses)
     made = len(calls) - 1
@@ -217,7 +219,9 @@ def test_the_key_changes_with_everything_that_features_depend_on():
     uses = make_uses()
     stated = {"base_root": "a", "processor": FACTS, "environment": "c", "precision": "float32"}
     changes = {**dict.fromkeys(stated, "other"), "processor": digest.of_bytes(b"q")}
-    keys = {recording_key(tower_facts(**{**stated, name: changes[name]}), uses[0]) for name in stated}
+    keys = {
+        recording_key(tower_facts(**{**stated, name: changes[name]}), uses[0]) for name in stated
+    }
     keys |= {recording_key(tower_facts(**stated), use) for use in uses}
     assert len(keys) == 4 + len(uses)
 
