@@ -751,7 +751,12 @@ def _edit_figure(parts: BundleParts) -> None:
 
 
 def _edit_clusters(parts: BundleParts) -> None:
-    """As if each question had a picture of its own."""
+    """As if each question had a picture of its own, where two share one."""
+    one, *others = parts.cases
+    asked = one["messages"][0]["content"][1]["text"]
+    other = next(c for c in others if c["messages"][0]["content"][1]["text"] != asked)
+    other["images"] = copy.deepcopy(one["images"])
+    parts.declare(parts.cases)
     parts.evaluation["clustered"].update(clusters=parts.evaluation["cases"], largest=1)
     parts.evaluation["clustered"]["adapter"] = {
         "design_effect": "1", **{end: parts.evaluation["adapter"]["interval"][end] for end in ENDS}
