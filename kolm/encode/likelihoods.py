@@ -63,14 +63,24 @@ class Likelihoods:
         each = log_probabilities(self._base, batch, pictures)
         # Summed answer by answer: an addition by index has no fixed order on every device.
         labels = torch.split(each, list(batch.label_counts))
-        answers = [self._answer(*own) for own in zip(examples, labels, strict=True)]
+        answers = [
+            answer(self._objective, own, example.corrected)
+            for example, own in zip(examples, labels, strict=True)
+        ]
         return torch.stack(answers), batch.real_tokens
 
-    def _answer(self, example: Example, labels: torch.Tensor) -> torch.Tensor:
-        corrected = labels.new_tensor(example.corrected or (False,) * len(labels))
-        weights = self._objective.weight(corrected)
-        total: torch.Tensor = (weights * labels).sum()
-        return total / weights.sum() if self._objective.MEAN else total
+
+def answer(objective: Objective, labels: torch.Tensor, corrected: Sequence[bool]) -> torch.Tensor:
+    """An answer's log-probability as a formula reads it.
+
+    Args:
+        objective: says whether it is a sum or a mean, and what each token weighs.
+        labels: the log-probabilities of the answer's tokens.
+        corrected: of each, whether it is not the same in both answers; empty where nobody asks.
+    """
+    weights = objective.weight(labels.new_tensor(corrected or (False,) * len(labels)))
+    total: torch.Tensor = (weights * labels).sum()
+    return total / weights.sum() if objective.MEAN else total
 
 
 def shown(

@@ -9,6 +9,8 @@ With `label_smoothing` ε the labels are taken to be wrong in that share of the 
 (arXiv:2305.18290 has none; conservative DPO, ericmitchell.ai/cdpo.pdf, equation 3):
 
     L = −(1 − ε)·log σ(βh) − ε·log σ(−βh)
+
+The default of β, 0.1, is the paper's (appendix B).
 """
 
 from __future__ import annotations
@@ -34,7 +36,9 @@ class Dpo:
     UNRELATED: ClassVar[bool] = False
     FACTS: ClassVar[tuple[str, ...]] = preference.FACTS
     LEARNING_RATE: ClassVar[str] = "0.000005"
-    SOURCE: ClassVar[str] = "the alignment handbook's DPO with LoRA (zephyr-7b-dpo-qlora): 5e-6"
+    SOURCE: ClassVar[str] = (
+        "the alignment handbook's DPO with LoRA (zephyr-7b-dpo-qlora, beta 0.01): 5e-6"
+    )
 
     kind: Literal["dpo"] = "dpo"
     beta: str

@@ -5,7 +5,8 @@ Equation 17, with τ the paper's regularisation, here `beta`:
     h = log[π(y_w|x)·π_ref(y_l|x) / (π(y_l|x)·π_ref(y_w|x))]
     L = (h − 1 / (2τ))²
 
-Log-probabilities are sums over an answer's tokens, as in the paper.
+Log-probabilities are sums over an answer's tokens, as the equation has them. TRL divides them by
+the answer's tokens, so that its losses are others; its default of τ, 0.1, is taken.
 """
 
 from __future__ import annotations

@@ -3,6 +3,8 @@
 Equation 6, without any reference:
 
     L = −log σ(β/|y_w|·log π(y_w|x) − β/|y_l|·log π(y_l|x) − γ)
+
+The defaults are the authors': β 2, and γ half of it to begin with (github.com/princeton-nlp/SimPO).
 """
 
 from __future__ import annotations
@@ -28,7 +30,7 @@ class Simpo:
     UNRELATED: ClassVar[bool] = False
     FACTS: ClassVar[tuple[str, ...]] = preference.FACTS
     LEARNING_RATE: ClassVar[str] = "0.000005"
-    SOURCE: ClassVar[str] = "as DPO's with LoRA; the paper trains all weights with 3e-7 to 1e-6"
+    SOURCE: ClassVar[str] = "as DPO's with LoRA; the authors train all weights with 3e-7 to 1e-6"
 
     kind: Literal["simpo"] = "simpo"
     beta: str
