@@ -16,13 +16,17 @@ _FOLDERS = ("guides", "reference", "concepts", "format", "adr")
 
 
 def names() -> list[str]:
-    """Every page by its path in docs/ without the ending, such as ``reference/spec``."""
+    """Every page by its path in docs/ without the ending, such as ``reference/spec``.
+
+    Decisions come last: they are many, and of use to those who change kolm.
+    """
     folder = _folder()
-    return sorted(
+    known = (
         str(path.relative_to(folder).with_suffix(""))
         for path in folder.rglob("*.md")
         if not path.parent.name.endswith(".d")
     )
+    return sorted(known, key=lambda name: (name.startswith("adr/"), name))
 
 
 def text(name: str) -> str:

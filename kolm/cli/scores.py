@@ -9,7 +9,13 @@ from kolm.counting import counted
 
 if TYPE_CHECKING:
     from kolm.cli.output import Output
-    from kolm.records.documents import Evaluation, Kscore, KscorePackOverlap, Receipt
+    from kolm.records.documents import (
+        Evaluation,
+        EvaluationPreference,
+        Kscore,
+        KscorePackOverlap,
+        Receipt,
+    )
 
 SHOWN_TEXT = 100  # characters of a prompt or answer; more would wrap
 
@@ -42,6 +48,8 @@ def score_lines(evaluation: Evaluation, kscore: Kscore, out: Output) -> list[str
         f"figure     {one['name']} {one['adapter'] or 'none'}   base {one['base'] or 'none'}"
         for one in evaluation["figures"]
     ]
+    if "preference" in evaluation:
+        lines.append(_preference_line(evaluation["preference"]))
     if evaluation["cut_prompts"]:
         cut = f"{evaluation['cut_prompts']} prompts were cut to fit the budget of tokens"
         lines.append(f"{out.paint('note', 'warn')}       {cut}")
@@ -51,6 +59,16 @@ def score_lines(evaluation: Evaluation, kscore: Kscore, out: Output) -> list[str
     ]
     held.append(("K-score", gate["k"], kscore["composite"], gate["k_passed"]))
     return [*lines, *(_floor_line(*floor, out) for floor in held)]
+
+
+def _preference_line(measured: EvaluationPreference) -> str:
+    adapter = measured["adapter"]
+    low, high = adapter["interval"]["low"], adapter["interval"]["high"]
+    return (
+        f"preferred  {adapter['accuracy']}   95 % {low} to {high}   base "
+        f"{measured['base']['accuracy']}   of {counted(measured['cases'], 'rejected answer')}, "
+        "the reference is likelier"
+    )
 
 
 _ABSENT = {"above_blind": "no blind run", "f1": "the metric has none"}
@@ -70,8 +88,10 @@ def _floor_line(
 def training_text(receipt: Receipt) -> str:
     """By what method, for how many steps and on how many captures, as a receipt says."""
     trained = receipt["vlm_train"]
+    objective = trained["objective"]["kind"]
+    learned = "" if objective == "sft" else f" by {objective}"
     return (
-        f"{trained['method']['kind']}, {counted(trained['steps'], 'step')} on "
+        f"{trained['method']['kind']}{learned}, {counted(trained['steps'], 'step')} on "
         f"{counted(trained['train_examples'], 'capture')}"
     )
 

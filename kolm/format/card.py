@@ -14,7 +14,7 @@ from kolm.format.receipt import ROLES
 from kolm.methods import Method, method_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
 
     from kolm.records.documents import (
         Evaluation,
@@ -56,7 +56,7 @@ def render(*, receipt: Receipt, lock: Lock, evaluation: Evaluation) -> bytes:
     sections = (
         _front_matter(lock, method),
         _opening(receipt),
-        _training(receipt, method),
+        _training(receipt, lock, method),
         _scores(evaluation),
         _modules(receipt),
         _use(receipt, method),
@@ -95,10 +95,11 @@ def _opening(receipt: Receipt) -> str:
     )
 
 
-def _training(receipt: Receipt, method: Method) -> str:
+def _training(receipt: Receipt, lock: Lock, method: Method) -> str:
     training = receipt["vlm_train"]
     rows = (
         ("Method", method.card()),
+        *_learning(receipt, lock),
         ("Adapted layers", ", ".join(method.targets)),
         ("Vision tower", _VISION[training["freeze_vision"]]),
         ("Projector", _PROJECTOR[training["projector"]]),
@@ -115,6 +116,17 @@ def _training(receipt: Receipt, method: Method) -> str:
         ("Papers", ", ".join(training["papers"])),
     )
     return "## Training\n\n" + _table(("what", "value"), rows)
+
+
+def _learning(receipt: Receipt, lock: Lock) -> Iterator[tuple[str, str]]:
+    """What is learned from, where that is not answers alone and the base alone."""
+    objective = receipt["vlm_train"]["objective"]["kind"]
+    if objective != "sft":
+        yield "Objective", objective
+    continued = lock["train"]["continues"]
+    if continued is not None:
+        words = "an earlier training, whose captures are not listed here and may be eval cases"
+        yield "Goes on from", f"{words} (state `{continued['state']}`)"
 
 
 def _quantised(settings: ReceiptVlmTrainQuantisation | None) -> tuple[tuple[str, str], ...]:

@@ -41,6 +41,8 @@ def test_every_page_of_the_documentation_is_listed_and_printed() -> None:
     listed = invoke("help", "pages", "--json").document()["pages"]
     parts = {name for name in written if name.startswith("reference/errors.d/")}
     assert {f"{name}.md" for name in listed} == written - parts
+    decisions = [name.startswith("adr/") for name in listed]
+    assert decisions == sorted(decisions), "guides come before decisions"
     for name in listed:
         assert pages.text(name).startswith(("#", "---"))
 

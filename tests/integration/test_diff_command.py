@@ -73,6 +73,14 @@ def test_settings_captures_and_tensors_that_differ_are_named(world: World) -> No
     assert len(found["tensors"]["changed"]) == 1
 
 
+def test_settings_that_follow_from_others_are_shown_last(world: World) -> None:
+    parts = world.parts.copy()
+    parts.lock["train"]["learning_rate"] = "0.5"
+    parts.lock["rates"]["reason"] = "another one"
+    shown = invoke("diff", world.seal(), world.seal(parts)).stdout
+    assert shown.index("train.learning_rate") < shown.index("rates.reason")
+
+
 def test_another_metric_compares_no_case(world: World) -> None:
     parts = world.parts.copy()
     parts.lock["evaluation"]["metric"] = {"kind": "contains"}

@@ -91,7 +91,7 @@ def _for_people(document: Check, out: output.Output) -> str:
         verdict = out.paint(f"{finding['verdict']:9}", TONES[finding["verdict"]])
         where = f"   {output.one_line(finding['where'])}" if finding.get("where") else ""
         message = output.one_line(finding["message"])
-        lines.append(f"{verdict}{finding['name']:12}{message}{where}")
+        lines.append(f"{verdict}{finding['name']:15} {message}{where}")
         parts = (
             ("expected", finding.get("expected")),
             ("found", finding.get("found")),

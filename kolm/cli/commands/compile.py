@@ -38,7 +38,7 @@ SHOWN_CASES = 10  # enough to see what kind of question fails; all are in predic
 @click.option(
     "--policy",
     type=FILE,
-    help="Seal only what passes these demands (JSON), as a buyer's kolm verify will ask.",
+    help="Seal only what passes these demands (YAML or JSON), as a buyer's kolm verify will ask.",
 )
 def command(spec: Path, dry_run: bool, **asked: Any) -> int:
     """Compile SPEC: check, train, evaluate, seal and sign. A killed run resumes.

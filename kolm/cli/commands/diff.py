@@ -75,7 +75,7 @@ def _for_people(found: Diff) -> Iterator[str]:
     worse, better = split_cases(found["cases"])
     yield from _cases("worse", worse)
     yield from _cases("better", better)
-    yield from _rows("settings", [_setting(row) for row in found["spec"]])
+    yield from _rows("settings", [_setting(row) for row in sorted(found["spec"], key=_follows)])
     captures = found["captures"]
     yield (
         f"captures  {len(captures['added'])} on the right alone, {len(captures['removed'])} on the "
@@ -102,6 +102,12 @@ def _cases(word: str, cases: list[DiffCase]) -> Iterator[str]:
         for case in cases
     ]
     yield from _rows(word, lines)
+
+
+def _follows(row: DiffSetting) -> bool:
+    """Digests, seeds and the reasons of rates follow from other settings, and are shown last."""
+    digests = all((row[side] or "").startswith("sha256:") for side in ("left", "right"))
+    return digests or row["path"].startswith(("rates.", "seeds."))
 
 
 def _setting(row: DiffSetting) -> str:

@@ -51,7 +51,7 @@ def new(purpose: str, output: Path | None, force: bool) -> None:
     )
 
 
-@command.command("check")
+@command.command("check", short_help="Say in words what a policy asks, and what nobody could meet.")
 @click.argument("policy", type=FILE)
 @TRUST
 def check(policy: Path, trust: Path | None) -> None:

@@ -1,0 +1,35 @@
+"""The model card says by which objective it was learned, and that a training went before."""
+
+import pytest
+
+from kolm import canonical
+from kolm.format import card
+from tests.support.audits import World
+
+STATE = f"sha256:{'a' * 64}"
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory: pytest.TempPathFactory) -> World:
+    return World.make(tmp_path_factory.mktemp("card"))
+
+
+def written(world: World, *, kind: str = "sft", state: str | None = None) -> str:
+    parts = world.parts.copy()
+    receipt = canonical.loads(parts.receipt(), where="receipt.json")
+    receipt["vlm_train"]["objective"] = {"kind": kind}
+    parts.lock["train"]["continues"] = state and {"state": state, "chain": STATE}
+    evaluation = parts.evaluation
+    return card.render(receipt=receipt, lock=parts.lock, evaluation=evaluation).decode()  # type: ignore[arg-type]
+
+
+def test_an_objective_other_than_the_default_is_named(world: World) -> None:
+    assert "| Objective | dpo |" in written(world, kind="dpo")
+    assert "Objective" not in written(world)
+
+
+def test_a_training_that_goes_on_says_so_with_its_state(world: World) -> None:
+    shown = written(world, state=STATE)
+    assert "| Goes on from | an earlier training, whose captures are not listed here" in shown
+    assert STATE in shown
+    assert "Goes on from" not in written(world)
