@@ -9,10 +9,23 @@ from pathlib import Path
 from kolm import canonical
 from tests.support.audits import World
 
-MOST_LINES = 12_310  # raise it for a rule that is new, and lower it whenever it can be
-# A family, a method, a metric or a signer more is not more to read for those that are there.
-TABLES = ("kolm.methods.", "kolm.metrics.", "kolm.roles.", "kolm.sign.signers.")
-SEAMS = ("method", "metric", "family", "signer")  # what every variant of a table is
+MOST_LINES = 13_700  # raise it for a rule that is new, and lower it whenever it can be
+# A family, a method, a metric, an objective or a signer more is not more to read for those that are there.
+TABLES = (
+    "kolm.methods.",
+    "kolm.metrics.",
+    "kolm.objectives.",
+    "kolm.roles.",
+    "kolm.sign.signers.",
+)
+SEAMS = (
+    "method",
+    "metric",
+    "objective",
+    "preference",
+    "family",
+    "signer",
+)  # what every variant of a table is
 WITHOUT_MATERIAL = (
     "base_root", "bundle.states", "checks.base", "checks.captures", "checks.replay",
     "checks.rescore", "ranges", "verify.replay", "verify.segments",
