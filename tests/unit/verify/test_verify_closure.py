@@ -10,7 +10,7 @@ from kolm import canonical
 from tests.support.audits import World
 
 MOST_LINES = 13_700  # raise it for a rule that is new, and lower it whenever it can be
-# A family, a method, a metric, an objective or a signer more is not more to read for those that are there.
+# One more of these is no more to read for those that are there.
 TABLES = (
     "kolm.methods.",
     "kolm.metrics.",
