@@ -3,7 +3,6 @@
 A product of matrices m × k and k × n counts 2mkn, as torch's FlopCounterMode has it. Counted are
 the linear layers, attention, the head and the adapter's matrices, forward and backward; norms,
 activations, softmax and the optimizer are not, and neither is the recurrence of linear attention.
-Rules M1 to M8 of docs/format/compute.md.
 """
 
 from __future__ import annotations

@@ -1,8 +1,7 @@
 """Format: the outline of a base: the matrices that activations go through, by their place.
 
 Made of names and shapes of parameters alone, which a checkpoint's headers, a config or the rows of
-``modules.jsonl`` give: counts of operations and predictions of memory rest on it. Torch-free. Rules
-O20 to O24 of docs/format/compute.md.
+``modules.jsonl`` give: counts of operations and predictions of memory rest on it. Torch-free.
 """
 
 from __future__ import annotations

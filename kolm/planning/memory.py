@@ -51,9 +51,8 @@ class Footprint(NamedTuple):
         )
 
 
-# Saved tensors of transformers' Llama and Qwen blocks under PEFT's LoRA, each storage once:
-# tests/acceptance/test_plan_memory.py measures them again. In bfloat16 the norms and LoRA's inputs
-# are kept in float32 as well.
+# Saved tensors of transformers' Llama and Qwen blocks under PEFT's LoRA, each storage once
+# (docs/concepts/plan.md). In bfloat16 the norms and LoRA's inputs are kept in float32 as well.
 MEASURED: Final[dict[str, Footprint]] = {
     "float32": Footprint(hidden=16, inner=16, attended=8, shared=8),
     "bfloat16": Footprint(hidden=28, inner=10, attended=8, shared=4),
