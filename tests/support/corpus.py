@@ -19,6 +19,7 @@ from kolm import canonical
 from kolm.sign.private_keys import PrivateKey
 from tests.support.audits import World
 from tests.support.bundles import BundleParts
+from tests.support.forged_pairs import PAIRS
 from tests.support.forgeries import ATTACKERS, FORGERIES, Forgery
 from tests.support.toy_text import make_text_world
 
@@ -27,11 +28,12 @@ if TYPE_CHECKING:
 
 
 def make_worlds(folder: Path) -> dict[str, World]:
-    """An honest bundle and its keys for each method that a forgery starts from."""
+    """An honest bundle and its keys for each method or objective that a forgery starts from."""
     return {
         "lora": World.make(_new(folder / "lora"), cases=52, train=12),
         "ia3": World.make(_new(folder / "ia3"), method={"kind": "ia3"}),
         "bottleneck": World.make(_new(folder / "bottleneck"), method={"kind": "bottleneck"}),
+        PAIRS: World.make(_new(folder / PAIRS), objective={"kind": PAIRS}),
     }
 
 

@@ -24,8 +24,10 @@ from kolm.format.split import assign, rule_of
 from kolm.records.sides import Placed
 from kolm.score.kscore import kscore_v1
 from kolm.sign import predicates
+from tests.support import forged_pairs as pairs
 from tests.support import toy_documents
 from tests.support.bundles import BundleParts, Row, audit_of, read_entries, write_raw, write_tar
+from tests.support.forged_pairs import PAIRS
 from tests.support.toy_base import digest_of, floats, parameter, zeros
 from tests.support.toy_text import text_alone
 
@@ -1092,6 +1094,13 @@ def _nothing(parts: BundleParts) -> None:
 
 EXABYTE = b"77777777777"
 QUADRATIC = b"[" + b"[]," * 40 + b'"' + b'\\"' * 400_000  # a string of quotes that never closes
+
+
+def _pair(name: str, check: str, parts: Callable[[BundleParts], None]) -> Forgery:
+    """One that starts from a bundle that learned from pairs."""
+    return Forgery(name, (check,), parts=parts, method=PAIRS)
+
+
 FORGERIES = (
     Forgery("a flipped bit in a member", ("V03",), file=_flip),
     Forgery("a member's blob removed", ("V04",), file=_edit(lambda e: e.pop())),
@@ -1484,6 +1493,43 @@ FORGERIES = (
         parts=_nothing,
         only_by="replay",
         needs_key=True,
+    ),
+    Forgery(
+        "an example of two answers where one was learned", ("V08",),
+        parts=pairs.pair_under_sft,
+    ),
+    _pair("an example of one answer where pairs were learned", "V08", pairs.one_answer),
+    _pair("two answers behind different prompts", "V08", pairs.two_prompts),
+    _pair("facts of a step left out", "V08", pairs.no_facts),
+    _pair("a margin that is not the difference of its rewards", "V08", pairs.facts(2, margin="77")),
+    _pair("more preferred pairs than a step read", "V08", pairs.facts(2, preferred=99)),
+    _pair("pairs told apart while none is preferred", "V08", pairs.facts(2, preferred=0)),
+    _pair(
+        "rewards before anything was learned",
+        "V08",
+        pairs.facts(0, chosen_reward="5.5", rejected_reward="5", margin="0.5", preferred=2),
+    ),
+    _pair("a loss that no pairs of its margin have", "V08", pairs.low_loss),
+    _pair("a last segment of better pairs than the trace has", "V28", pairs.receipt),
+    Forgery(
+        "loss and facts of a step invented to agree",
+        (),
+        parts=pairs.invented_step,
+        only_by="replay",
+        method=PAIRS,
+    ),
+    _pair("a preference accuracy that its rows do not give", "V33", pairs.accuracy),
+    _pair("a preference margin that its rows do not give", "V33", pairs.margin),
+    _pair("a likelihood of an eval case edited", "V33", pairs.likelihood),
+    _pair("the likelihoods of an eval case left out", "V31", pairs.unmeasured),
+    _pair("likelihoods of an eval case with one answer", "V31", pairs.measured_without_pair),
+    Forgery(
+        "likelihoods of the eval cases invented, everything computed again",
+        (),
+        parts=pairs.invented_likelihoods,
+        why="they are attested like a loss, and no option computes them again; neither the gate "
+        "nor K reads them",
+        method=PAIRS,
     ),
     Forgery("JSON with a duplicate key", ("V06",), parts=_json(b'{"a":1,"a":2}')),
     Forgery("JSON with NaN", ("V06",), parts=_json(b'{"a":NaN}')),
