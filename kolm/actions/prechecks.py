@@ -14,7 +14,7 @@ from kolm.actions import learning, sealing
 from kolm.actions.ahead import SIDES, Ahead, Names
 from kolm.actions.disk import look_at_disk
 from kolm.actions.findings import Found, count, each_error_once, failed, grouped, ok, warning
-from kolm.actions.preparing import demand_reachable, raise_together
+from kolm.actions.preparing import demand_reachable, raise_together, state_places
 from kolm.actions.room import room_of
 from kolm.actions.signing import choose_key
 from kolm.capture.store import CaptureStore
@@ -23,6 +23,7 @@ from kolm.errors import Denied, KolmError, Refused, missing_extra
 from kolm.methods.projector import linear_layers, no_layers
 from kolm.models import folder as folders
 from kolm.models.resolve import read_config
+from kolm.run.earlier import find_state, learned_by
 from kolm.train import trackers
 from kolm.verify.policy import BUILT_IN
 
@@ -302,6 +303,31 @@ def _settings(ahead: Ahead) -> Iterator[Found]:
             )
 
 
+def _learned_before(ahead: Ahead) -> Iterator[Found]:
+    """Is an eval case among what the training learned from that this one goes on from?
+
+    The snapshot of a bundle knows its own sides alone: what came before, nobody sees later.
+    """
+    continued = ahead.lock["train"]["continues"]
+    if continued is None:
+        return
+    prepared = ahead.prepared
+    seen = learned_by(find_state(state_places(prepared.spec, prepared.project), continued["state"]))
+    known = [
+        row.capture
+        for row in prepared.snapshot.rows
+        if row.split == "eval"
+        and (row.capture in seen.captures or any(p in seen.pictures for _, p, *_ in row.images))
+    ]
+    if known:
+        yield warning(
+            "eval side",
+            f"{count(known, 'eval case')} among what the earlier training learned from: their "
+            "scores say nothing of new pictures (keep the sides: data.split: official)",
+            known,
+        )
+
+
 def _tracking(ahead: Ahead) -> Iterator[Found]:
     """What KOLM_TRACK names is here."""
     trackers.demand(settings.track())
@@ -345,6 +371,7 @@ PRECHECKS: tuple[tuple[str, Callable[[Ahead], Iterator[Found]]], ...] = (
     ("train side", _examples),
     ("train side", learning.pairs),
     ("eval side", _prompts),
+    ("eval side", _learned_before),
     ("settings", _settings),
     ("tracking", _tracking),
     ("audit", _audit),

@@ -10,9 +10,9 @@ import contextlib
 import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, cast
 
-from kolm import digest, paths, schema, system
+from kolm import canonical, digest, paths, schema, system
 from kolm.bundle.container import open_container
 from kolm.bundle.documents import Documents
 from kolm.digest import Digest
@@ -22,9 +22,10 @@ from kolm.records import kinds
 from kolm.run import folder as files
 from kolm.run.names import CHECKPOINTS, FACTS, RESULT
 from kolm.run.stages import TRAIN
+from kolm.score.overlap import Learned, learned
 
 if TYPE_CHECKING:
-    from kolm.records.documents import TraceRowCheckpoint
+    from kolm.records.documents import SnapshotRow, TraceRowCheckpoint
 
 
 class Earlier(NamedTuple):
@@ -86,6 +87,15 @@ def _end_of_bundle(path: Path) -> Earlier:
         message = "the bundle's trace has no checkpoint, or its chain does not hold"
         raise Refused("E_TRAIN_CONTINUES", message, where=str(path))
     return Earlier(path, last["state"], last["chain"])
+
+
+def learned_by(earlier: Earlier) -> Learned:
+    """What an earlier training learned from, as the lines of its snapshot say."""
+    if earlier.place.is_file():
+        return learned(Documents.of(open_container(earlier.place)).rows(names.LINES))
+    data = files.read(earlier.place, names.LINES)
+    lines = canonical.read_lines(data, where=str(earlier.place / names.LINES))
+    return learned(cast("SnapshotRow", row) for _, _, row in lines)
 
 
 @contextlib.contextmanager

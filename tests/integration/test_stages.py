@@ -153,6 +153,16 @@ def test_more_training_goes_on_from_the_last_state(line: Line) -> None:
     assert line.compile("-o", "more.kolm")["content_id"] == more["content_id"]
 
 
+def test_eval_cases_that_the_earlier_training_learned_from_are_told(line: Line) -> None:
+    first = line.compile()
+    line.write_spec(steps=6, continues=first["state"])
+    told = "among what the earlier training learned from"
+    assert told not in line.kolm("check").stdout
+    spec = line.folder / "kolm.yaml"
+    spec.write_text(spec.read_text().replace("eval: 0.25", "eval: 0.6"))
+    assert told in line.kolm("check").stdout
+
+
 def test_training_goes_on_from_another_project_or_a_bundle(line: Line, tmp_path: Path) -> None:
     line.write_spec(publish="{checkpoints: bundle}")
     first = line.compile("-o", "first.kolm")
