@@ -36,7 +36,7 @@ ACTIONS = {
 OF_THE_COMMAND = {
     ("eval",): {"against_base", "endpoint", "model", "answers", "instruction"},  # of `rival`
     ("capture", "import"): {"annotations", "image_pattern", "prompt"},  # of formats: `options`
-    ("verify",): {"wanted"},
+    ("verify",): {"wanted", "attest", "key", "output", "force"},  # of the summary
 }
 
 

@@ -72,7 +72,7 @@ def complete(words: list[str], incomplete: str) -> list[str]:
 
 
 def test_completion_knows_names_options_and_choices() -> None:
-    assert complete([], "co") == ["compile", "completion"]
+    assert complete([], "comp") == ["compile", "completion"]
     assert set(complete([], "")) == set(HELP)
     assert "--dry-run" in complete(["compile"], "--d")
     assert "--offline" in complete(["compile"], "--o")
@@ -82,7 +82,7 @@ def test_completion_knows_names_options_and_choices() -> None:
 def test_completing_a_name_imports_no_command() -> None:
     ran = run_python(
         "import os, sys\n"
-        "os.environ.update(_KOLM_COMPLETE='bash_complete', COMP_WORDS='kolm co', COMP_CWORD='1')\n"
+        "os.environ.update(_KOLM_COMPLETE='bash_complete', COMP_WORDS='kolm comp', COMP_CWORD='1')\n"
         "from kolm.cli.main import main\n"
         "try: main([])\n"
         "except SystemExit: pass\n"
