@@ -82,7 +82,7 @@ def test_completion_knows_names_options_and_choices() -> None:
 def test_completing_a_name_imports_no_command() -> None:
     ran = run_python(
         "import os, sys\n"
-        "os.environ.update(_KOLM_COMPLETE='bash_complete', COMP_WORDS='kolm comp', COMP_CWORD='1')\n"
+        "os.environ.update(_KOLM_COMPLETE='bash_complete', COMP_WORDS='kolm com', COMP_CWORD='1')\n"
         "from kolm.cli.main import main\n"
         "try: main([])\n"
         "except SystemExit: pass\n"
