@@ -46,10 +46,23 @@ def test_the_trace_is_the_one_that_lock_and_examples_make(trained):
     steps = [row for row in trace if row["kind"] == "step"]
     assert float(steps[0]["loss"]) == pytest.approx(0.693147, abs=2e-6)  # log 2
     assert steps[0]["facts"]["margin"] == "0"
-    assert float(steps[-1]["facts"]["margin"]) > 0.05
     validations = [row for row in trace if row["kind"] == "validation"]
     assert len(validations) == 2
     assert all(0 <= row["facts"]["preferred"] <= 6 for row in validations)
+
+
+def test_what_is_preferred_is_learned(tmp_path):
+    folder = make_run(
+        tmp_path / "run", pairs=True, captures=4, objective=DPO, steps=16, segments=1,
+        warmup_steps=1,
+    )  # fmt: skip
+    run_worker(folder)
+    steps = [row for row in read_rows(folder / "trace.jsonl") if row["kind"] == "step"]
+    last = steps[-1]
+    # Four pairs, all of them in every step and without dropout: no seed makes them hard to learn.
+    assert last["facts"]["preferred"] == 4
+    assert float(last["facts"]["margin"]) > 0.3
+    assert float(last["loss"]) < 0.6
 
 
 @pytest.mark.parametrize(
