@@ -78,7 +78,8 @@ def answer(objective: Objective, labels: torch.Tensor, corrected: Sequence[bool]
         labels: the log-probabilities of the answer's tokens.
         corrected: of each, whether it is not the same in both answers; empty where nobody asks.
     """
-    weights = objective.weight(labels.new_tensor(corrected or (False,) * len(labels)))
+    marks = labels.new_tensor(corrected or (False,) * len(labels))
+    weights = marks * (objective.corrected_weight - 1) + 1
     total: torch.Tensor = (weights * labels).sum()
     return total / weights.sum() if objective.MEAN else total
 

@@ -13,25 +13,18 @@ defaults, β 0.5 and γ 5, are the paper's (section 4.1).
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
-from kolm.objectives import preference
-from kolm.objectives.objective import Reference, Sides, Step, Terms
-
-if TYPE_CHECKING:
-    from kolm.records.documents import TraceRowStep
+from kolm.objectives.objective import Reference
+from kolm.objectives.preference import ByMargin, softplus
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Ddpo:
+class Ddpo(ByMargin):
     """`beta` is β of DPO, `gamma` is γ, the weight of a corrected token."""
 
-    PAIRED: ClassVar[bool] = True
     MEAN: ClassVar[bool] = True
-    UNRELATED: ClassVar[bool] = False
-    FACTS: ClassVar[tuple[str, ...]] = preference.FACTS
     LEARNING_RATE: ClassVar[str] = "0.000005"
     SOURCE: ClassVar[str] = "as DPO's with LoRA; RLHF-V (section 4.1) trains all weights with 5e-7"
 
@@ -41,24 +34,11 @@ class Ddpo:
     match_tokens: int
     reference: Reference
 
-    def weight(self, corrected: Any) -> Any:
-        """γ for a corrected token, 1 for another."""
-        return corrected * (float(self.gamma) - 1) + 1
+    @property
+    def corrected_weight(self) -> float:
+        """γ."""
+        return float(self.gamma)
 
-    def terms(self, policy: Sides, reference: Sides, point: float = 0.0) -> Terms:
-        """DPO's formula; a reward is β times the logarithm of the ratio to the reference."""
-        rewards = preference.rewards(float(self.beta), policy, reference)
-        return Terms(losses=self._loss(rewards.chosen - rewards.rejected), rewards=rewards)
-
-    def wrong_facts(self, facts: Mapping[str, Any], step: Step) -> Iterator[str]:
-        """The loss is a convex function of the margin."""
-        yield from preference.wrong_rewards(facts, step.pairs)
-        yield from preference.wrong_loss(facts, step.loss, self._loss)
-        yield from preference.wrong_start(facts, step, slope=float(self.beta), mean=self.MEAN)
-
-    def receipt(self, last: Sequence[TraceRowStep]) -> dict[str, object]:
-        """The settings, and how the last segment's pairs were told apart."""
-        return preference.receipt(self, last)
-
-    def _loss(self, margin: Any) -> Any:
-        return preference.softplus(-margin)
+    def loss(self, margin: Any) -> Any:
+        """DPO's, over means in place of sums."""
+        return softplus(-margin)

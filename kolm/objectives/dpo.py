@@ -15,26 +15,17 @@ The default of β, 0.1, is the paper's (appendix B).
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
-from kolm.objectives import preference
-from kolm.objectives.objective import Reference, Sides, Step, Terms
-from kolm.objectives.preference import softplus
-
-if TYPE_CHECKING:
-    from kolm.records.documents import TraceRowStep
+from kolm.objectives.objective import Reference
+from kolm.objectives.preference import ByMargin, softplus
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Dpo:
+class Dpo(ByMargin):
     """`beta` is β, how far the policy may leave the reference; `label_smoothing` is ε."""
 
-    PAIRED: ClassVar[bool] = True
-    MEAN: ClassVar[bool] = False
-    UNRELATED: ClassVar[bool] = False
-    FACTS: ClassVar[tuple[str, ...]] = preference.FACTS
     LEARNING_RATE: ClassVar[str] = "0.000005"
     SOURCE: ClassVar[str] = (
         "the alignment handbook's DPO with LoRA (zephyr-7b-dpo-qlora, beta 0.01): 5e-6"
@@ -44,31 +35,10 @@ class Dpo:
     beta: str
     label_smoothing: str
     reference: Reference
+    match_tokens: ClassVar[None] = None
 
-    @property
-    def match_tokens(self) -> None:
-        """None: every token counts the same."""
-
-    def weight(self, corrected: Any) -> Any:
-        """Every token counts once."""
-        return corrected * 0 + 1
-
-    def terms(self, policy: Sides, reference: Sides, point: float = 0.0) -> Terms:
-        """Equation 7; a reward is β times the logarithm of the ratio to the reference."""
-        rewards = preference.rewards(float(self.beta), policy, reference)
-        return Terms(losses=self._loss(rewards.chosen - rewards.rejected), rewards=rewards)
-
-    def wrong_facts(self, facts: Mapping[str, Any], step: Step) -> Iterator[str]:
-        """The loss is a convex function of the margin."""
-        yield from preference.wrong_rewards(facts, step.pairs)
-        yield from preference.wrong_loss(facts, step.loss, self._loss)
-        yield from preference.wrong_start(facts, step, slope=float(self.beta), mean=self.MEAN)
-
-    def receipt(self, last: Sequence[TraceRowStep]) -> dict[str, object]:
-        """The settings, and how the last segment's pairs were told apart."""
-        return preference.receipt(self, last)
-
-    def _loss(self, margin: Any) -> Any:
+    def loss(self, margin: Any) -> Any:
+        """Equation 7, smoothed."""
         smooth = float(self.label_smoothing)
         loss = (1 - smooth) * softplus(-margin)
         return loss + smooth * softplus(margin) if smooth else loss

@@ -11,57 +11,27 @@ the answer's tokens, so that its losses are others; its default of τ, 0.1, is t
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
-from kolm.objectives import preference
-from kolm.objectives.objective import Reference, Sides, Step, Terms
-
-if TYPE_CHECKING:
-    from kolm.records.documents import TraceRowStep
+from kolm.objectives.objective import Reference
+from kolm.objectives.preference import ByMargin
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Ipo:
+class Ipo(ByMargin):
     """`beta` is τ: the smaller, the farther apart the two answers shall be."""
 
-    PAIRED: ClassVar[bool] = True
-    MEAN: ClassVar[bool] = False
-    UNRELATED: ClassVar[bool] = False
-    FACTS: ClassVar[tuple[str, ...]] = preference.FACTS
     LEARNING_RATE: ClassVar[str] = "0.000005"
     SOURCE: ClassVar[str] = "as DPO's with LoRA"
 
     kind: Literal["ipo"] = "ipo"
     beta: str
     reference: Reference
+    match_tokens: ClassVar[None] = None
 
-    @property
-    def match_tokens(self) -> None:
-        """None: every token counts the same."""
-
-    def weight(self, corrected: Any) -> Any:
-        """Every token counts once."""
-        return corrected * 0 + 1
-
-    def terms(self, policy: Sides, reference: Sides, point: float = 0.0) -> Terms:
-        """Equation 17; a reward is τ times the logarithm of the ratio to the reference."""
-        rewards = preference.rewards(float(self.beta), policy, reference)
-        return Terms(losses=self._loss(rewards.chosen - rewards.rejected), rewards=rewards)
-
-    def wrong_facts(self, facts: Mapping[str, Any], step: Step) -> Iterator[str]:
-        """The loss is a convex function of the margin."""
-        yield from preference.wrong_rewards(facts, step.pairs)
-        yield from preference.wrong_loss(facts, step.loss, self._loss)
-        yield from preference.wrong_start(facts, step, slope=float(self.beta), mean=self.MEAN)
-
-    def receipt(self, last: Sequence[TraceRowStep]) -> dict[str, object]:
-        """The settings, and how the last segment's pairs were told apart."""
-        return preference.receipt(self, last)
-
-    def _loss(self, margin: Any) -> Any:
-        # h is the margin divided by τ.
+    def loss(self, margin: Any) -> Any:
+        """Equation 17, of which h is the margin divided by τ."""
         beta = float(self.beta)
         apart = (margin - 0.5) * (1 / beta)
         return apart * apart

@@ -13,24 +13,19 @@ next pair in the order of the snapshot. The defaults, β 0.1 and weights of 1, a
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 from kolm.objectives import preference
 from kolm.objectives.objective import Reference, Sides, Step, Terms
-from kolm.objectives.preference import softplus
-
-if TYPE_CHECKING:
-    from kolm.records.documents import TraceRowStep
+from kolm.objectives.preference import Pairs, softplus
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Kto:
+class Kto(Pairs):
     """`beta` is β; `desirable_weight` and `undesirable_weight` are λ_D and λ_U."""
 
-    PAIRED: ClassVar[bool] = True
-    MEAN: ClassVar[bool] = False
     UNRELATED: ClassVar[bool] = True
     FACTS: ClassVar[tuple[str, ...]] = (*preference.FACTS, "reference_point")
     LEARNING_RATE: ClassVar[str] = "0.000005"
@@ -43,14 +38,7 @@ class Kto:
     desirable_weight: str
     undesirable_weight: str
     reference: Reference
-
-    @property
-    def match_tokens(self) -> None:
-        """None: every token counts the same."""
-
-    def weight(self, corrected: Any) -> Any:
-        """Every token counts once."""
-        return corrected * 0 + 1
+    match_tokens: ClassVar[None] = None
 
     def terms(self, policy: Sides, reference: Sides, point: float = 0.0) -> Terms:
         """Equation 8; a reward is β·r."""
@@ -73,10 +61,6 @@ class Kto:
             yield f"no pairs have a mean loss above {most}"
         if preference.number(facts["reference_point"]) < 0:
             yield f"a reference point of {facts['reference_point']} is below 0"
-
-    def receipt(self, last: Sequence[TraceRowStep]) -> dict[str, object]:
-        """The settings, and how the last segment's pairs were told apart."""
-        return preference.receipt(self, last)
 
 
 def _sigmoid(value: Any) -> Any:

@@ -96,6 +96,7 @@ class Objective(Protocol):
         match_tokens: tokens of an answer have weights by whether they were corrected; where a
             capture does not say which, those outside runs of at least so many equal tokens were.
             None: all count the same.
+        corrected_weight: of a corrected token, where another has 1.
     """
 
     PAIRED: ClassVar[bool]
@@ -111,13 +112,8 @@ class Objective(Protocol):
     def reference(self) -> Reference | None: ...  # noqa: D102
     @property
     def match_tokens(self) -> int | None: ...  # noqa: D102
-
-    def weight(self, corrected: Any) -> Any:
-        """The weights of an answer's tokens.
-
-        Args:
-            corrected: 1 for each token that is not the same in both answers, else 0.
-        """
+    @property
+    def corrected_weight(self) -> float: ...  # noqa: D102
 
     def terms(self, policy: Sides, reference: Sides, point: float = 0.0) -> Terms:
         """The formula.

@@ -12,25 +12,20 @@ counts the same however long its answers are. The default of λ, 0.1, is that of
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 from kolm.objectives import preference
 from kolm.objectives.objective import Sides, Step, Terms
-from kolm.objectives.preference import softplus
-
-if TYPE_CHECKING:
-    from kolm.records.documents import TraceRowStep
+from kolm.objectives.preference import Pairs, softplus
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Orpo:
+class Orpo(Pairs):
     """`odds_weight` is λ."""
 
-    PAIRED: ClassVar[bool] = True
     MEAN: ClassVar[bool] = True
-    UNRELATED: ClassVar[bool] = False
     FACTS: ClassVar[tuple[str, ...]] = (*preference.FACTS, "supervised_loss")
     LEARNING_RATE: ClassVar[str] = "0.000008"
     SOURCE: ClassVar[str] = (
@@ -41,17 +36,8 @@ class Orpo:
     kind: Literal["orpo"] = "orpo"
     odds_weight: str
 
-    @property
-    def reference(self) -> None:
-        """None."""
-
-    @property
-    def match_tokens(self) -> None:
-        """None: every token counts the same."""
-
-    def weight(self, corrected: Any) -> Any:
-        """Every token counts once."""
-        return corrected * 0 + 1
+    reference: ClassVar[None] = None
+    match_tokens: ClassVar[None] = None
 
     def terms(self, policy: Sides, reference: Sides, point: float = 0.0) -> Terms:
         """Equation 6; a reward is the logarithm of an answer's odds."""
@@ -72,10 +58,6 @@ class Orpo:
             return found
 
         yield from preference.wrong_loss(facts, step.loss, least)
-
-    def receipt(self, last: Sequence[TraceRowStep]) -> dict[str, object]:
-        """The settings, and how the last segment's pairs were told apart."""
-        return preference.receipt(self, last)
 
 
 def _log_odds(mean: Any) -> Any:

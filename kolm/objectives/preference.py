@@ -8,12 +8,13 @@ numbers: arXiv:2305.18290, section 4 (the implicit reward) and its reward accura
 from __future__ import annotations
 
 import math
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from kolm import canonical
-from kolm.objectives.objective import Objective, Sides, Step
+from kolm.objectives.objective import Sides, Step, Terms
 from kolm.records.codec import to_document
 
 if TYPE_CHECKING:
@@ -97,11 +98,6 @@ def wrong_start(facts: Mapping[str, Any], step: Step, *, slope: float, mean: boo
             yield f"{name} is {facts[name]} before anything was learned: at most {largest:.6f}"
 
 
-def receipt(objective: Objective, last: Sequence[TraceRowStep]) -> dict[str, object]:
-    """The settings of an objective over pairs, and how the last segment's were told apart."""
-    return {**to_document(objective), "last_segment": last_segment(last)}
-
-
 def last_segment(steps: Sequence[TraceRowStep]) -> dict[str, object]:
     """What the receipt says of the last segment: its pairs, and how they were told apart."""
     pairs = preferred = 0
@@ -124,3 +120,50 @@ def last_segment(steps: Sequence[TraceRowStep]) -> dict[str, object]:
 def number(text: str) -> Decimal:
     """A stated number."""
     return canonical.parse_decimal(text, where="facts")
+
+
+class Pairs:
+    """What the objectives over pairs say alike; what differs stands in the file of each."""
+
+    __slots__ = ()
+
+    PAIRED: ClassVar[bool] = True
+    MEAN: ClassVar[bool] = False
+    UNRELATED: ClassVar[bool] = False
+    FACTS: ClassVar[tuple[str, ...]] = FACTS
+
+    @property
+    def corrected_weight(self) -> float:
+        """1: every token counts the same."""
+        return 1.0
+
+    def receipt(self, last: Sequence[TraceRowStep]) -> dict[str, object]:
+        """The settings, and how the last segment's pairs were told apart."""
+        return {**to_document(self), "last_segment": last_segment(last)}
+
+
+class ByMargin(Pairs, ABC):
+    """An objective whose loss is a convex function of the margin between two rewards.
+
+    A reward is `beta` times the logarithm of the ratio to the reference.
+    """
+
+    __slots__ = ()
+
+    if TYPE_CHECKING:
+        beta: str
+
+    @abstractmethod
+    def loss(self, margin: Any) -> Any:
+        """The loss of a pair."""
+
+    def terms(self, policy: Sides, reference: Sides, point: float = 0.0) -> Terms:
+        """The rewards of both answers, and the loss of their margin."""
+        both = rewards(float(self.beta), policy, reference)
+        return Terms(losses=self.loss(both.chosen - both.rejected), rewards=both)
+
+    def wrong_facts(self, facts: Mapping[str, Any], step: Step) -> Iterator[str]:
+        """See `Objective.wrong_facts`."""
+        yield from wrong_rewards(facts, step.pairs)
+        yield from wrong_loss(facts, step.loss, self.loss)
+        yield from wrong_start(facts, step, slope=float(self.beta), mean=self.MEAN)

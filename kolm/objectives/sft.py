@@ -29,17 +29,9 @@ class Sft:
 
     kind: Literal["sft"] = "sft"
 
-    @property
-    def reference(self) -> None:
-        """None."""
-
-    @property
-    def match_tokens(self) -> None:
-        """None."""
-
-    def weight(self, corrected: Any) -> Any:
-        """Every label counts once."""
-        return corrected * 0 + 1
+    reference: ClassVar[None] = None
+    match_tokens: ClassVar[None] = None
+    corrected_weight: ClassVar[float] = 1.0
 
     def terms(self, policy: Sides, reference: Sides, point: float = 0.0) -> Terms:
         """The negative log-probability of the reference answer."""

@@ -9,26 +9,20 @@ The defaults are the authors': β 2, and γ half of it to begin with (github.com
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 from kolm.objectives import preference
 from kolm.objectives.objective import Sides, Step, Terms
-from kolm.objectives.preference import softplus
-
-if TYPE_CHECKING:
-    from kolm.records.documents import TraceRowStep
+from kolm.objectives.preference import Pairs, softplus
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Simpo:
+class Simpo(Pairs):
     """`beta` is β, `gamma` is γ, the margin that rewards shall have at least."""
 
-    PAIRED: ClassVar[bool] = True
     MEAN: ClassVar[bool] = True
-    UNRELATED: ClassVar[bool] = False
-    FACTS: ClassVar[tuple[str, ...]] = preference.FACTS
     LEARNING_RATE: ClassVar[str] = "0.000005"
     SOURCE: ClassVar[str] = "as DPO's with LoRA; the authors train all weights with 3e-7 to 1e-6"
 
@@ -36,17 +30,8 @@ class Simpo:
     beta: str
     gamma: str
 
-    @property
-    def reference(self) -> None:
-        """None."""
-
-    @property
-    def match_tokens(self) -> None:
-        """None: every token counts the same."""
-
-    def weight(self, corrected: Any) -> Any:
-        """Every token counts once."""
-        return corrected * 0 + 1
+    reference: ClassVar[None] = None
+    match_tokens: ClassVar[None] = None
 
     def terms(self, policy: Sides, reference: Sides, point: float = 0.0) -> Terms:
         """Equation 6; a reward is β times the mean log-probability."""
@@ -61,10 +46,6 @@ class Simpo:
         for name in ("chosen_reward", "rejected_reward"):
             if preference.number(facts[name]) > 0:
                 yield f"{name} is {facts[name]}, and a log-probability is not above 0"
-
-    def receipt(self, last: Sequence[TraceRowStep]) -> dict[str, object]:
-        """The settings, and how the last segment's pairs were told apart."""
-        return preference.receipt(self, last)
 
     def _loss(self, margin: Any) -> Any:
         return softplus(float(self.gamma) - margin)
