@@ -17,11 +17,9 @@ from kolm import canonical, digest
 from kolm.actions import children
 from kolm.actions.measuring import measure
 from kolm.actions.preparing import default_threads
-from kolm.actions.running import base_folder
 from kolm.actions.signing import Trust
-from kolm.actions.usable import demand_usable
+from kolm.actions.usable import usable
 from kolm.bundle import base_root
-from kolm.bundle.container import open_container
 from kolm.bundle.reader import Bundle
 from kolm.capture.store import CaptureStore
 from kolm.digest import Digest
@@ -143,36 +141,31 @@ def model(
     Raises:
         KolmError: the bundle does not pass, or nothing of the name is on this machine.
     """
-    reporter.started("verify", None, "checks")
     if not Path(name).is_file():
-        found = resolve_base(str(name))
-        with base_root.staying(found.folder) as stamp:
-            root = measure(found.folder).root
+        known = resolve_base(str(name))
+        with base_root.staying(known.folder) as stamp:
+            reporter.started("verify", None, "checks")
+            root = measure(known.folder).root
             reporter.finished("verify")
-            yield Model(kind="base", name=found.id, digest=root, base=found.folder, stamp=stamp)
+            yield Model(kind="base", name=known.id, digest=root, base=known.folder, stamp=stamp)
         return
-    container = open_container(Path(name))
-    opened = Bundle.of(container)
-    lock = opened.document(names.LOCK)
-    folder = base_folder(lock, base)
-    with base_root.staying(folder) as stamp:
-        usable = demand_usable(
-            container,
-            base=folder,
-            measure=measure,
-            trust=trust,
-            policy=policy,
-            allow_below_gate=allow_below_gate,
-            reporter=reporter,
-        )
-        reporter.finished("verify")
+    opened = Bundle.open(Path(name))
+    with usable(
+        opened,
+        base=base,
+        measure=measure,
+        trust=trust,
+        policy=policy,
+        allow_below_gate=allow_below_gate,
+        reporter=reporter,
+    ) as found:
         yield Model(
             kind="bundle",
-            name=lock["name"],
-            digest=usable.content_id,
-            base=folder,
-            stamp=stamp,
-            bundle=(opened, lock),
+            name=found.lock["name"],
+            digest=found.content_id,
+            base=found.base,
+            stamp=found.stamp,
+            bundle=(opened, found.lock),
         )
 
 

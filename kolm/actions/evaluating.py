@@ -11,11 +11,9 @@ from kolm import canonical, digest, paths
 from kolm.actions import children, rivals, sealing
 from kolm.actions.measuring import measure_now
 from kolm.actions.rivals import Rival
-from kolm.actions.running import base_folder
 from kolm.actions.signing import AskPassphrase, Trust, choose_key, passphrase_from_environment
-from kolm.actions.usable import demand_usable
-from kolm.bundle import base_root, writer
-from kolm.bundle.container import open_container
+from kolm.actions.usable import usable
+from kolm.bundle import writer
 from kolm.bundle.reader import Bundle
 from kolm.capture.store import CaptureStore
 from kolm.counting import counted
@@ -103,25 +101,24 @@ def evaluate_bundle(
     if rival is not None:
         rivals.prepare(rival)
     signer = choose_key(key, ask_passphrase)
-    container = open_container(Path(bundle))
-    opened = Bundle.of(container)
+    opened = Bundle.open(Path(bundle))
     if output is not None:
         writer.demand_place(output, opened.content_id, force=force)
     lock = opened.document(names.LOCK)
-    folder = base_folder(lock, base)
-    with base_root.staying(folder), paths.scratch_folder("kolm-eval-") as place:
-        content_id = demand_usable(
-            container,
-            base=folder,
-            measure=measure_now,
-            trust=trust,
-            policy=policy,
-            allow_below_gate=allow_below_gate,
-            reporter=told,
-        ).content_id
+    asked = usable(
+        opened,
+        base=base,
+        measure=measure_now,
+        trust=trust,
+        policy=policy,
+        allow_below_gate=allow_below_gate,
+        reporter=told,
+    )
+    with asked as passed, paths.scratch_folder("kolm-eval-") as place:
+        content_id = passed.content_id
         run = place / "run"
         opened.unpack(run)
-        cases = _write_pack(run, Path(captures), folder)
+        cases = _write_pack(run, Path(captures), passed.base)
         overlap = _overlap(opened, read_cases(cases), Path(captures), trained_on)
         if overlap["seen_cases"]:
             told.warned(
@@ -151,11 +148,11 @@ def evaluate_bundle(
     said = making.statement(content_id, lock["name"], predicates.KSCORE, report)
     claim = making.seal(said, signer)
     if output is None:
-        writer.add_claims(container.path, [claim], content_id=content_id)
+        writer.add_claims(Path(bundle), [claim], content_id=content_id)
     else:
         writer.write_with_claims(output, opened, [claim], force=force)
     return EvaluationResult(
-        bundle=output or container.path,
+        bundle=output or Path(bundle),
         content_id=content_id,
         gate_passed=report["gate"]["verdict"] == "passed",
         evaluation=evaluation,

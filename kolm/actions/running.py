@@ -14,9 +14,7 @@ from typing import TYPE_CHECKING, Any, cast
 from kolm import canonical, paths, system
 from kolm.actions.measuring import measure
 from kolm.actions.signing import Trust
-from kolm.actions.usable import demand_usable
-from kolm.bundle import base_root
-from kolm.bundle.container import Container, open_container
+from kolm.actions.usable import usable
 from kolm.bundle.reader import Bundle
 from kolm.capture import images as pictures
 from kolm.digest import Digest
@@ -26,7 +24,6 @@ from kolm.events import Reporter, Silent
 from kolm.format.names import LOCK
 from kolm.models import device as devices
 from kolm.models.device import AUTO
-from kolm.models.resolve import locked_base, resolve_base
 from kolm.store.blobs import BlobStore
 from kolm.verify.policy import Demands
 
@@ -125,7 +122,7 @@ def load(
         Lacking: the train extra is not installed, or the device is not here or too small.
     """
     return _load(
-        open_container(Path(bundle)),
+        Bundle.open(Path(bundle)),
         base=base,
         trust=trust,
         policy=policy,
@@ -137,7 +134,7 @@ def load(
 
 
 def _load(
-    container: Container,
+    opened: Bundle,
     *,
     base: str | Path | None,
     trust: Trust,
@@ -147,41 +144,35 @@ def _load(
     spread: bool,
     told: Reporter,
 ) -> LoadedBundle:
-    opened = Bundle.of(container)
-    lock = opened.document(LOCK)
-    folder = base_folder(lock, base)
-    with base_root.staying(folder):
-        told.started("verify", None, "checks")
-        usable = demand_usable(
-            container,
-            base=folder,
-            measure=measure,
-            trust=trust,
-            policy=policy,
-            allow_below_gate=allow_below_gate,
-            reporter=told,
-        )
-        told.finished("verify")
+    with usable(
+        opened,
+        base=base,
+        measure=measure,
+        trust=trust,
+        policy=policy,
+        allow_below_gate=allow_below_gate,
+        reporter=told,
+    ) as passed:
         told.started("load", None, "tensors")
         with paths.scratch_folder("kolm-run-") as place:
             unpacked = place / "bundle"
             opened.unpack(unpacked)
             sources = Sources(
-                lock=lock,
+                lock=passed.lock,
                 captures=(),
                 adapter_folder=unpacked,
-                base_folder=folder,
+                base_folder=passed.base,
                 blobs=BlobStore(unpacked),
-                identity=usable.content_id,
+                identity=passed.content_id,
             )
             try:
-                chosen = devices.demand(_wanted(device, lock), "device")
+                chosen = devices.demand(_wanted(device, passed.lock), "device")
                 with devices.enough_memory():
                     session = open_session(sources, chosen, spread=spread)
             except ImportError as error:
                 raise missing_extra("train", f"running a bundle needs {error.name}") from error
     told.finished("load")
-    return LoadedBundle(session, usable.content_id, below_gate=usable.below_gate)
+    return LoadedBundle(session, passed.content_id, below_gate=passed.below_gate)
 
 
 def run(
@@ -210,10 +201,10 @@ def run(
     # A missing image, or a prompt that is no text, should not cost a load.
     data = [_read_image(path) for path in asked]
     _as_capture(data, prompt)
-    container = open_container(Path(bundle))
-    _demand_images(Bundle.of(container).document(LOCK), len(data))
+    opened = Bundle.open(Path(bundle))
+    _demand_images(opened.document(LOCK), len(data))
     loaded = _load(
-        container,
+        opened,
         base=base,
         trust=trust,
         policy=policy,
@@ -244,17 +235,6 @@ def _wanted(device: str, lock: Lock) -> Sequence[str]:
     """The kinds of devices that a user's choice accepts, the best first."""
     own = (lock["environment"]["device"],) if device == AUTO else ()
     return (*own, *devices.wanted(device))
-
-
-def base_folder(lock: Lock, base: str | Path | None) -> Path:
-    """Where the base of a lock lies on this machine.
-
-    Raises:
-        Unreadable: it is not here; names the flag to pass.
-    """
-    if base is not None:
-        return Path(base) if Path(base).is_dir() else resolve_base(str(base)).folder
-    return locked_base(lock).folder
 
 
 def _read_image(image: Any) -> bytes:

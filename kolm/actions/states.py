@@ -16,7 +16,7 @@ from kolm import system
 from kolm.bundle import limits
 from kolm.bundle.container import Container, open_container
 from kolm.bundle.documents import Documents
-from kolm.bundle.held import Held, copied, open_regular, pieces_of
+from kolm.bundle.held import Held, changed, copied, open_regular, pieces_of
 from kolm.bundle.states import StateForm, demand_tensors, named_in, read_document
 from kolm.digest import Digest
 from kolm.errors import KolmError, Refused, Unreadable
@@ -242,20 +242,10 @@ def _hold(path: Path, most_bytes: int) -> Held | None:
                 expected=f"at most {most_bytes:,} bytes",
                 found=f"{size:,} bytes",
             )
-        whole = pieces_of(lambda most: os.read(handle, most), size, path, _changed)
+        whole = pieces_of(lambda most: os.read(handle, most), size, path, changed)
         return copied(path, whole, size)
     finally:
         os.close(handle)
-
-
-def _changed(path: Path, expected: str, found: str) -> Unreadable:
-    return Unreadable(
-        "E_CANNOT_READ",
-        "the file changed while it was read",
-        where=str(path)[:400],
-        expected=expected,
-        found=found,
-    )
 
 
 def _tensors_name(step: int) -> str:

@@ -57,7 +57,7 @@ def hold(path: Path, *, start: bytes | None = None) -> Held:
         limits.BUNDLE_BYTES.hold(stated, where=path.name)
         if start is not None and stated > _IN_MEMORY_BYTES:
             _demand_written(path, handle, stated)
-        whole = pieces_of(lambda most: os.read(handle, most), stated, path, _changed)
+        whole = pieces_of(lambda most: os.read(handle, most), stated, path, changed)
         return copied(path, whole, stated)
     finally:
         os.close(handle)
@@ -126,7 +126,8 @@ def pieces_of(
         raise another_size(path, f"{size} bytes", found)
 
 
-def _changed(path: Path, expected: str, found: str) -> Unreadable:
+def changed(path: Path, expected: str, found: str) -> Unreadable:
+    """The error of a file whose size is not what it was a moment before."""
     return Unreadable(
         "E_CANNOT_READ",
         "the file changed while it was read",

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from kolm import roles
+from kolm.errors import Refused
 
 
 def hide_torchvision() -> None:
@@ -60,3 +61,14 @@ def quiet_library() -> Iterator[None]:
         library.set_verbosity(level)
         if bars:
             library.enable_progress_bar()
+
+
+def unbuildable(error: Exception) -> Refused:
+    """The error of a config of which the library makes no model."""
+    return Refused(
+        "E_BASE_CONFIG",
+        "transformers cannot build a model from this base's config",
+        where="config.json",
+        found=f"{type(error).__name__}: {error}"[:400],
+        hint="download the base again, or use a version of transformers that knows it",
+    )

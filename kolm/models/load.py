@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from kolm import roles
 from kolm.errors import Refused, Usage, missing_extra
 from kolm.models.device import CPU
-from kolm.models.library import model_class, quiet_library
+from kolm.models.library import model_class, quiet_library, unbuildable
 from kolm.models.resolve import BaseRef, read_config, resolve_base
 
 if TYPE_CHECKING:
@@ -77,13 +77,7 @@ def load_model(
     except (OSError, MemoryError, torch.OutOfMemoryError):
         raise  # the machine's, and told as such
     except Exception as error:
-        raise Refused(
-            "E_BASE_CONFIG",
-            "transformers cannot build a model from this base's config",
-            where="config.json",
-            found=f"{type(error).__name__}: {error}"[:400],
-            hint="download the base again, or use a version of transformers that knows it",
-        ) from error
+        raise unbuildable(error) from error
     for kind in ("missing_keys", "unexpected_keys", "mismatched_keys"):
         names = sorted(str(name) for name in report.get(kind) or ())
         if names:

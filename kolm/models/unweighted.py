@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from kolm import roles
-from kolm.errors import Refused, missing_extra
-from kolm.models.library import hide_torchvision, model_class, quiet_library
+from kolm.errors import missing_extra
+from kolm.models.library import hide_torchvision, model_class, quiet_library, unbuildable
 
 
 def parameter_shapes(folder: Path) -> list[tuple[str, tuple[int, ...]]]:
@@ -35,11 +35,5 @@ def parameter_shapes(folder: Path) -> list[tuple[str, tuple[int, ...]]]:
             model = model_class(config.model_type).from_config(config)
             model.tie_weights()
     except Exception as error:
-        raise Refused(
-            "E_BASE_CONFIG",
-            "transformers cannot build a model from this base's config",
-            where="config.json",
-            found=f"{type(error).__name__}: {error}"[:400],
-            hint="download the base again, or use a version of transformers that knows it",
-        ) from error
+        raise unbuildable(error) from error
     return [(name, tuple(tensor.shape)) for name, tensor in model.named_parameters()]
