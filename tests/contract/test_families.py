@@ -408,7 +408,7 @@ def whole_text(pictures: PictureProcessor, encoder: Encoder, capture: dict[str, 
     shown = iter([make_picture(n, 60, 40) for n in range(4)])
     sees = pictures.table.takes_pictures
     conversation = families.messages(capture, shown, sees=sees)
-    template = dated(encoder._template)
+    template = dated(encoder._conversations.template)
     found = families.whole(pictures.table.model_type, pictures.processor, [conversation], template)
     return [int(number) for number in found["input_ids"][0]]
 

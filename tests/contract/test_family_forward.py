@@ -487,7 +487,7 @@ def test_encoded_captures_give_the_logits_of_the_processors_own_batch(
         name,
         families.processor(name),
         [families.messages(capture, shown, sees=sees) for capture in captures],
-        dated(encoder._template),
+        dated(encoder._conversations.template),
     )
     assert torch.equal(processed["input_ids"], batch.input_ids)
     with torch.no_grad():

@@ -26,6 +26,15 @@ def labels(example):
     return [example.input_ids[start:end] for start, end in example.trained]
 
 
+def test_an_answer_in_several_parts_has_a_rejected_one_in_one():
+    parts = make_pair(["a red ", "circle"], "no")
+    one = make_pair("a red circle", "no")
+    encoder = make_encoder()
+    pair, same = encoder.encode_pair(parts), encoder.encode_pair(one)
+    assert pair.rejected == same.rejected
+    assert pair.chosen.label_tokens > pair.rejected.label_tokens
+
+
 def test_both_answers_follow_one_prompt_and_the_last_turn_alone_is_learned():
     before = (("user", [0, "a?"]), ("assistant", "b"), ("user", "and c?"))
     capture = make_pair("a red circle", "no", *before)
