@@ -5,8 +5,14 @@ from __future__ import annotations
 import os
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from tests.support.lines import STEPS, Line, coloured
+
+
+# How long an example takes says how busy the machine is, and nothing of the code.
+settings.register_profile("kolm", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("kolm")
 
 
 def pytest_configure(config: pytest.Config) -> None:
