@@ -14,6 +14,7 @@ A family says what kind of failure it was, so that a script can tell "the data i
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Self
 
 
@@ -145,3 +146,17 @@ def from_document(family: str, fields: dict[str, str]) -> KolmError:
     kind = FAMILIES.get(family, KolmError)
     rest = {k: v for k, v in fields.items() if k in ("where", "expected", "found", "hint")}
     return kind(fields.get("code", "E_CHILD"), fields.get("message", "the child failed"), **rest)
+
+
+def did_you_mean(name: str, known: Iterable[str], *, otherwise: str = "") -> str:
+    """A hint that names the known word that is most like an unknown one.
+
+    Args:
+        name: what was asked for.
+        known: the words that there are.
+        otherwise: the hint where none is like it.
+    """
+    import difflib  # 2 ms that only a refusal needs
+
+    near = difflib.get_close_matches(name, known, n=1)
+    return f"did you mean {near[0]}?" if near else otherwise

@@ -10,13 +10,13 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import cache
 from pathlib import Path
 from typing import Any, Generic, TypeVar, cast
 
 from kolm import canonical
-from kolm.errors import Refused
+from kolm.errors import Refused, did_you_mean
 
 D_co = TypeVar("D_co", covariant=True)
 
@@ -265,6 +265,8 @@ def _object(schema: Schema, root: Schema, known: _Known) -> Checker:
         if type(value) is not dict:
             return _not_of("object", value) if demanded else None
         if not needed <= value.keys():
+            if extra is False and (others := value.keys() - properties.keys()):
+                return "", _unknown(min(map(str, others)), needed - value.keys())
             missing = next(name for name in required if name not in value)
             return "", f"the key {missing!r} is missing"
         for name, item in value.items():
@@ -279,11 +281,16 @@ def _object(schema: Schema, root: Schema, known: _Known) -> Checker:
             problem = sub(item)
             if problem is not None:
                 if extra is False and name not in properties:
-                    return "", f"unknown key {str(name)[:80]!r}"
+                    return "", _unknown(str(name), properties)
                 return f"/{name}{problem[0]}", problem[1]
         return None
 
     return check_object
+
+
+def _unknown(name: str, known: Iterable[str]) -> str:
+    guess = did_you_mean(name[:80], known)
+    return f"unknown key {name[:80]!r}{guess and ': '}{guess}"
 
 
 def _same(left: object, right: object) -> bool:

@@ -20,7 +20,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, NoReturn, TypedDict, Unpack
 
-from kolm.errors import Usage
+from kolm.errors import Usage, did_you_mean
 
 if TYPE_CHECKING:
     from kolm.actions.compiling import CompileResult
@@ -284,14 +284,11 @@ def _receipt_of(bundle: Path) -> Receipt:
 
 
 def _unknown(name: str) -> NoReturn:
-    import difflib
-
-    near = difflib.get_close_matches(name, FIELDS, n=1)
     raise Usage(
         "E_VLM_FIELD",
         f"VLMTrainConfig has no field {name}",
         where="VLMTrainConfig",
         expected=", ".join(FIELDS),
         found=name,
-        hint=f"did you mean {near[0]}?" if near else "",
+        hint=did_you_mean(name, FIELDS),
     )

@@ -84,12 +84,15 @@ def read_corpus(folder: Path) -> Corpus:
         Unreadable: there is no corpus, or it is not one.
     """
     path = folder / CORPUS
+    hint = "make one: python -m tests.support.corpus FOLDER, in a checkout"
+    if folder.is_dir() and not path.exists():
+        said = f"the folder has no {CORPUS}"
+        raise Unreadable("E_CORPUS_BROKEN", said, where=str(folder), hint=hint)
     try:
         with system.naming(path):
             data = path.read_bytes()
         return schema.check(kinds.CORPUS, canonical.loads(data, where=CORPUS), where=CORPUS)
     except Refused as error:
-        hint = "make one: python -m tests.support.corpus FOLDER, in a checkout"
         raise broken_file(error, "E_CORPUS_BROKEN", "a corpus", hint=hint) from None
 
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from kolm import roles
 from kolm.bundle.base_files import read_json
-from kolm.errors import Refused, Unreadable, missing_extra
+from kolm.errors import Refused, Unreadable, did_you_mean, missing_extra
 
 if TYPE_CHECKING:
     from kolm.records.documents import Lock
@@ -115,16 +115,13 @@ def _named(name: str, revision: str | None = None) -> Place:
 
 
 def _not_found(name: str, *, hint: str = "") -> Unreadable:
-    import difflib  # 2 ms that only a refusal needs
-
-    near = difflib.get_close_matches(name, [*_EMBEDDED, *_in_hub_cache()], n=1)
     return Unreadable(
         "E_BASE_NOT_FOUND",
         "no base of this name is on this machine",
         where="base",
         expected="kolm/nano-1, a folder with a config.json, or an owner/model of the hub's cache",
         found=name,
-        hint=f"did you mean {near[0]}?" if near else hint,
+        hint=did_you_mean(name, [*_EMBEDDED, *_in_hub_cache()], otherwise=hint),
     )
 
 

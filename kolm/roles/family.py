@@ -13,7 +13,7 @@ from enum import StrEnum
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
-from kolm.errors import Refused
+from kolm.errors import Refused, did_you_mean
 
 Config = Mapping[str, Any]  # a base's config.json, as it was read
 
@@ -206,16 +206,13 @@ class Family(NamedTuple):
         for leaf in asked:
             if leaf not in self.language.leaves:
                 self._demand_no_expert(leaf)
-                import difflib  # 2 ms that only a refusal needs
-
-                near = difflib.get_close_matches(leaf, self.lora_leaf_names, n=1)
                 raise Refused(
                     "E_ROLES_UNKNOWN_TARGET",
                     f"the language role of {self.model_type} has no layer of this name",
                     where="train.method.targets",
                     expected=", ".join(self.lora_leaf_names),
                     found=leaf,
-                    hint=f"did you mean {near[0]}?" if near else "",
+                    hint=did_you_mean(leaf, self.lora_leaf_names),
                 )
         if not asked:
             raise Refused(

@@ -6,7 +6,6 @@ one value and ``a,b`` are two.
 
 from __future__ import annotations
 
-import difflib
 import itertools
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from decimal import Decimal
@@ -15,7 +14,7 @@ from pathlib import Path
 from typing import Any, NamedTuple, TypeAlias
 
 from kolm import canonical, schema, system
-from kolm.errors import Unreadable, Usage
+from kolm.errors import Unreadable, Usage, did_you_mean
 from kolm.spec.source import SpecText, read_yaml
 
 MOST_POINTS = 1000  # a table that a person reads; a typing error should not fill a disk
@@ -119,11 +118,10 @@ def full_key(name: str) -> str:
     if meant:
         raise _wrong(f"several keys end in {name}", found=name, hint=" or ".join(meant))
     names = [*known, *(_last(key) for key in known)]
-    near = difflib.get_close_matches(name, names, n=1)
     raise _wrong(
         f"a spec has no key {name}",
         found=name,
-        hint=f"did you mean {near[0]}?" if near else "kolm help reference/spec lists every key",
+        hint=did_you_mean(name, names, otherwise="kolm help reference/spec lists every key"),
     )
 
 

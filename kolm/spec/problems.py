@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Callable, Iterator
 from typing import Any
 
 from kolm import objectives, schema
-from kolm.errors import Refused
+from kolm.errors import Refused, did_you_mean
 from kolm.spec.source import Path, SpecText
 
 Fault = Any  # a jsonschema.ValidationError, whose stubs call every attribute optional
@@ -116,14 +115,13 @@ def _form(branch: dict[str, Any]) -> str:
 
 
 def _unknown_key(key: str, known: list[str], path: Path, source: SpecText) -> Refused:
-    near = difflib.get_close_matches(key, known, n=1)
     inside = f" in {'.'.join(map(str, path))}" if path else ""
-    guess = f'did you mean "{near[0]}"? ' if near else ""
+    guess = did_you_mean(key, known)
     return Refused(
         "E_SPEC_UNKNOWN_KEY",
         f'unknown key "{key}"{inside}',
         where=source.place((*path, key)),
-        hint=f"{guess}valid keys: {', '.join(known)} (kolm help reference/spec)",
+        hint=f"{guess}{guess and ' '}valid keys: {', '.join(known)} (kolm help reference/spec)",
     )
 
 

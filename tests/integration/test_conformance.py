@@ -79,7 +79,9 @@ def test_a_crash_is_no_answer(folder: Path, tmp_path: Path) -> None:
 
 def test_a_runner_or_a_corpus_that_is_not_there_is_said(folder: Path, tmp_path: Path) -> None:
     assert invoke("conformance", "no-such-command", folder).code == 3
-    assert invoke("conformance", "true", tmp_path).code == 3
+    missing = invoke("conformance", "true", tmp_path)
+    assert missing.code == 3
+    assert "no corpus.json" in missing.stderr
     (tmp_path / "corpus.json").write_text('{"schema":"urn:kolm:corpus:v1"}')
     with pytest.raises(Unreadable) as caught:
         conformance(["true"], tmp_path)

@@ -104,3 +104,11 @@ def test_forms_told_apart_by_their_kind_are_judged_as_any_others(needed, value):
 def test_a_problem_is_told_of_the_form_that_is_meant():
     body = {"anyOf": [_form("a", True), _form("b", True)]}
     assert schema._compile(body, body, {})({"kind": "b", "x": "1"})[0] == "/x"
+
+
+def test_a_key_that_is_misspelt_is_named_with_the_one_that_is_meant():
+    own = {"schema": "urn:kolm:policy:v1", "name": "own", "claimz": []}
+    with pytest.raises(Refused, match="unknown key 'claimz': did you mean claims"):
+        schema.check("policy", own, where="own.yaml")
+    with pytest.raises(Refused, match="the key 'claims' is missing"):
+        schema.check("policy", {key: own[key] for key in ("schema", "name")}, where="own.yaml")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import inspect
 import re
 import sys
@@ -12,7 +11,7 @@ import click
 
 from kolm.cli import output
 from kolm.cli.table import HELP
-from kolm.errors import Usage
+from kolm.errors import Usage, did_you_mean
 
 PAGES = ("exit-codes", "environment", "pages")
 _QUESTION = re.compile(r"V[0-9]{2}")
@@ -73,12 +72,11 @@ def explain(topic: str | None) -> tuple[str, dict[str, object]]:
     page = pages.name_of(topic)
     if page is not None:
         return pages.text(page).rstrip("\n"), {"page": page}
-    near = difflib.get_close_matches(topic, [*PAGES, *HELP, *known, *pages.names()], n=1)
     raise Usage(
         "E_HELP_TOPIC",
         f'there is no help on "{topic}"',
         expected="a command, an error code, a check such as V21, or one of kolm help pages",
-        hint=f"did you mean {near[0]}?" if near else "kolm --help",
+        hint=did_you_mean(topic, [*PAGES, *HELP, *known, *pages.names()], otherwise="kolm --help"),
     )
 
 
