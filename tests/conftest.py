@@ -9,7 +9,6 @@ from hypothesis import HealthCheck, settings
 
 from tests.support.lines import STEPS, Line, coloured
 
-
 # How long an example takes says how busy the machine is, and nothing of the code.
 settings.register_profile("kolm", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("kolm")

@@ -117,7 +117,7 @@ def test_every_fraction_is_a_canonical_decimal_string() -> None:
 @pytest.mark.parametrize(
     ("more", "code", "where", "says"),
     [
-        ({"nmae": "y"}, "E_SPEC_UNKNOWN_KEY", "nmae", 'did you mean name?'),
+        ({"nmae": "y"}, "E_SPEC_UNKNOWN_KEY", "nmae", "did you mean name?"),
         (
             {"train": {"method": {"lora_rank": 4}}},
             "E_SPEC_UNKNOWN_KEY",
