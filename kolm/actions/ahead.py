@@ -14,6 +14,7 @@ from kolm.capture.naming import name_of
 from kolm.capture.snapshot import Snapshot
 from kolm.capture.store import CaptureStore
 from kolm.events import Reporter
+from kolm.verify.policy import Policy
 
 if TYPE_CHECKING:
     from kolm.records.documents import Capture, Lock
@@ -32,6 +33,7 @@ class Ahead:
         target: the file that would be written.
         force: whatever is at the target may be replaced.
         allow_below_gate: floors stop nothing.
+        policy: what the bundle will have to pass, where its maker names something.
         known: sides that finished stages have read; they are not encoded again.
         reporter: hears progress.
     """
@@ -40,6 +42,7 @@ class Ahead:
     target: Path
     force: bool
     allow_below_gate: bool
+    policy: Policy | None = None
     known: frozenset[str] = frozenset()
     reporter: Reporter
 

@@ -33,7 +33,7 @@ from kolm.score.cases import read_cases, reference_of
 from kolm.score.evaluation import evaluate
 from kolm.sign.private_keys import PrivateKey
 from kolm.spec.load import load_spec
-from kolm.verify.policy import Demands
+from kolm.verify.policy import Demands, policy_of
 
 if TYPE_CHECKING:
     from kolm.records.documents import Capture, Evaluation, Kscore, Lock, PredictionsRow
@@ -110,6 +110,7 @@ def compile_bundle(
     started = datetime.now(UTC)  # noqa: TID251 - actions read the clock for the provenance claim
     # Spec and key come first: nobody should train for an hour to learn that one is missing.
     load_spec(spec)
+    demanded = None if policy is None else policy_of(policy)
     signer = None if dry_run else choose_key(key, ask_passphrase)
     prepared = prepare(
         spec,
@@ -125,13 +126,14 @@ def compile_bundle(
             target=target,
             force=force,
             allow_below_gate=allow_below_gate,
+            policy=demanded,
             known=sides_read(prepared),
             reporter=told,
         )
     )
     if signer is None:
         return CompileResult(lock=prepared.lock)
-    demands = acceptance(policy, key=signer.public, prepared=prepared)
+    demands = acceptance(demanded, key=signer.public, prepared=prepared)
     with finished(prepared, told) as done:
         return _judge_and_seal(
             done,

@@ -351,6 +351,23 @@ def _audit(ahead: Ahead) -> Iterator[Found]:
         )
 
 
+def _dossier(ahead: Ahead) -> Iterator[Found]:
+    """The policy demands no declaration that the spec does not make (V67)."""
+    demanded = ahead.policy.dossier if ahead.policy is not None else None
+    declared = ahead.lock.get("dossier", {})
+    missing = [name for name in demanded or () if name not in declared]
+    if missing:
+        error = Refused(
+            "E_DOSSIER_NOT_STATED",
+            "the policy demands declarations that the spec does not make",
+            where="dossier",
+            expected=", ".join(demanded or ()),
+            found=", ".join(declared) or "none",
+            hint="write into the spec:\ndossier:\n" + "\n".join(f"  {name}: …" for name in missing),
+        )
+        yield failed("dossier", error)
+
+
 def _target(ahead: Ahead) -> Iterator[Found]:
     """The file that would be written is free, or may be replaced."""
     sealing.demand_place(ahead.target, ahead.lock, force=ahead.force)
@@ -375,6 +392,7 @@ PRECHECKS: tuple[tuple[str, Callable[[Ahead], Iterator[Found]]], ...] = (
     ("settings", _settings),
     ("tracking", _tracking),
     ("audit", _audit),
+    ("dossier", _dossier),
     ("target", _target),
     ("disk", _disk),
 )

@@ -14,7 +14,7 @@ from kolm.format.receipt import ROLES
 from kolm.methods import Method, method_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Mapping
 
     from kolm.records.documents import (
         Evaluation,
@@ -34,6 +34,7 @@ _MARKUP = re.compile(
     re.IGNORECASE,
 )
 _MAX_TEXT_CHARACTERS = 200
+_MAX_DECLARED = 4000
 _PROJECTOR = {
     None: "none",
     "frozen": "frozen",
@@ -60,15 +61,16 @@ def render(*, receipt: Receipt, lock: Lock, evaluation: Evaluation) -> bytes:
         _scores(evaluation),
         _modules(receipt),
         _use(receipt, method),
+        *_declared(lock),
     )
     return ("\n\n".join(sections) + "\n").encode("utf-8")
 
 
-def escape(text: str) -> str:
+def escape(text: str, characters: int = _MAX_TEXT_CHARACTERS) -> str:
     """Text from outside as one line of Markdown that shows it and does nothing else."""
     shown = "".join(sign if sign.isprintable() else "\N{REPLACEMENT CHARACTER}" for sign in text)
-    if len(shown) > _MAX_TEXT_CHARACTERS:
-        shown = shown[: _MAX_TEXT_CHARACTERS - 1] + "…"
+    if len(shown) > characters:
+        shown = shown[: characters - 1] + "…"
     return _MARKUP.sub(r"\\\1", shown).replace("\\<", "&lt;").replace("\\&", "&amp;")
 
 
@@ -78,7 +80,8 @@ def _front_matter(lock: Lock, method: Method) -> str:
     sees = lock["train"]["freeze"]["vision"] is not None
     task = "image-text-to-text" if sees else "text-generation"
     lines = ["---", f"library_name: {library}", f"pipeline_tag: {task}"]
-    for key, value in (("base_model", base["id"]), ("license", base["license"].lower())):
+    license_id = lock.get("dossier", {}).get("license", base["license"])
+    for key, value in (("base_model", base["id"]), ("license", license_id.lower())):
         if _PLAIN_YAML.fullmatch(value):
             lines.append(f"{key}: {value}")
     return "\n".join([*lines, "tags:", "- kolm", f"- {lock['train']['method']['kind']}", "---"])
@@ -252,6 +255,18 @@ def _quantised_base(receipt: Receipt) -> str:
         f'    base, dtype="{training["precision"]}", quantization_config=quantised\n'
         ")\n"
     )
+
+
+def _declared(lock: Lock) -> Iterator[str]:
+    """What the publisher says of the model and nobody can recompute."""
+    said: Mapping[str, object] = lock.get("dossier", {})
+    if not said:
+        return
+    lines = [
+        f"- {name.replace('_', ' ')}: {escape(' '.join(str(text).split()), _MAX_DECLARED)}"
+        for name, text in sorted(said.items())
+    ]
+    yield "## Declared by the publisher\n\n" + "\n".join(lines)
 
 
 def _table(head: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> str:

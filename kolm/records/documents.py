@@ -75,6 +75,30 @@ class Corpus(TypedDict):
     trust: str
     bundles: list[CorpusBundle]
 
+class Declared(TypedDict):
+    provider: NotRequired[str]
+    contact: NotRequired[str]
+    representative: NotRequired[str]
+    intended_use: NotRequired[str]
+    integration: NotRequired[str]
+    acceptable_use: NotRequired[str]
+    limitations: NotRequired[str]
+    risks: NotRequired[str]
+    license: NotRequired[str]
+    release_date: NotRequired[str]
+    distribution: NotRequired[str]
+    design: NotRequired[str]
+    data_description: NotRequired[str]
+    data_sources: NotRequired[str]
+    data_collection: NotRequired[str]
+    data_curation: NotRequired[str]
+    data_license: NotRequired[str]
+    personal_data: NotRequired[str]
+    copyright: NotRequired[str]
+    illegal_content: NotRequired[str]
+    energy: NotRequired[str]
+    security_contact: NotRequired[str]
+
 class EntryFile(TypedDict):
     digest: Digest
     size: int
@@ -576,6 +600,7 @@ class Lock(TypedDict):
     evaluation: LockEvaluation
     publish: LockPublish
     rates: LockRates
+    dossier: NotRequired[Declared]
     request: None
     nonce: str
     seeds: LockSeeds

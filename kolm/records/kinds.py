@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 CAPTURE: Final[DocumentKind[documents.Capture]] = DocumentKind("capture")
 CHECKPOINT: Final[DocumentKind[documents.Checkpoint]] = DocumentKind("checkpoint")
 CORPUS: Final[DocumentKind[documents.Corpus]] = DocumentKind("corpus")
+DECLARED: Final[DocumentKind[documents.Declared]] = DocumentKind("declared")
 ENTRY: Final[DocumentKind[documents.Entry]] = DocumentKind("entry")
 ENVELOPE: Final[DocumentKind[Mapping[str, object]]] = DocumentKind("envelope")
 EVALUATION: Final[DocumentKind[documents.Evaluation]] = DocumentKind("evaluation")

@@ -143,5 +143,6 @@ class Spec:
     train: Train = field(default_factory=Train)
     evaluation: EvaluationChoice = field(default_factory=EvaluationChoice)
     publish: Publish = field(default_factory=Publish)
+    dossier: dict[str, str] = field(default_factory=dict)
     cost: Cost = field(default_factory=Cost)
     nonce: str = "0" * 64

@@ -108,6 +108,8 @@ def resolve(
         "nonce": spec.nonce,
         "environment": _environment(environment, threads=spec.train.threads),
     }
+    if spec.dossier:
+        lock["dossier"] = spec.dossier
     lock["seeds"] = derive_seeds(cast("Lock", lock))
     return schema.check(kinds.LOCK, lock, where=LOCK)
 

@@ -55,6 +55,7 @@ def clauses(policy: Policy) -> Iterator[Clause]:
         ("methods", "the method is one of"),
         ("metrics", "the metric is one of"),
         ("licenses", "base and eval captures carry one of"),
+        ("dossier", "the publisher declares"),
         ("eval_pack_roots", "the cases are those of"),
         ("environment_classes", "the environment class is one of"),
         ("lower_bound_above", "the accuracy's lower bound is above that of"),

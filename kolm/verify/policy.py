@@ -57,6 +57,7 @@ class Policy(NamedTuple):
     floors: dict[str, str] | None = None
     packs: tuple[PackDemand, ...] | None = None
     licenses: tuple[str, ...] | None = None
+    dossier: tuple[str, ...] | None = None
     measurements: str = "worst"
     reach: tuple[str, ...] = ()
 

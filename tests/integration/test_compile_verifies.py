@@ -42,6 +42,18 @@ def test_what_the_named_policy_refuses_is_not_sealed(line: Line) -> None:
     line.demand("verify", line.bundle, "--policy", reached, "--base", "kolm/nano-1")
 
 
+def test_a_declaration_that_the_policy_demands_is_asked_for_before_training(line: Line) -> None:
+    shutil.rmtree(line.folder / ".kolm")
+    policy = write_policy(line, dossier=["provider", "intended_use"])
+    declared = "{}\ndossier: {provider: Example GmbH}"
+    line.write_spec(steps=STEPS, publish=declared)
+    ran = line.kolm("compile", "--policy", policy)
+    assert ran.code == 1
+    assert "E_DOSSIER_NOT_STATED" in ran.stderr
+    assert "intended_use: …" in ran.stderr
+    assert not line.stage_folders("train")
+
+
 def test_what_could_not_be_looked_at_for_the_policy_is_not_sealed(line: Line) -> None:
     ran = line.kolm("compile", "--policy", write_policy(line, reach=["process"]))
     assert ran.code in (1, 3)

@@ -1,4 +1,4 @@
-"""V60–V66: does what the bundle is meet the clauses of the auditor's policy?
+"""V60–V67: does what the bundle is meet the clauses of the auditor's policy?
 
 Clauses about claims are V13 and V14. A clause that is absent demands nothing.
 """
@@ -257,6 +257,27 @@ def named_packs_passed(subject: Subject) -> Iterator[Finding]:
             )
     names = {scored[d.evaluator, d.pack].by for d in demanded if (d.evaluator, d.pack) in scored}
     yield passed(f"{len(demanded)} demanded", by=names)
+
+
+@check("V67", "Does the publisher declare what the policy demands?", reads=(LOCK,))
+def declarations_are_there(subject: Subject) -> Iterator[Finding]:
+    """What is declared is the publisher's word; only that it is there can be seen."""
+    demanded = subject.auditor.policy.dossier
+    if demanded is None:
+        yield passed(NOTHING)
+        return
+    declared = subject.lock.get("dossier", {})
+    for name in demanded:
+        if name not in declared:
+            yield failed(
+                "the policy demands a declaration that nobody made",
+                rule="dossier",
+                where=f"{LOCK}#/dossier",
+                expected=name,
+                found=", ".join(declared) or "none",
+                code="E_DOSSIER_NOT_STATED",
+            )
+    yield passed(", ".join(demanded), by=subject.claims.names(PROVENANCE))
 
 
 def _no_score(subject: Subject, demand: PackDemand) -> Iterator[Finding]:

@@ -33,3 +33,14 @@ def test_a_training_that_goes_on_says_so_with_its_state(world: World) -> None:
     assert "| Goes on from | an earlier training, whose captures are not listed here" in shown
     assert STATE in shown
     assert "Goes on from" not in written(world)
+
+
+def test_what_the_publisher_declares_stands_in_the_card_and_is_no_markup(world: World) -> None:
+    assert "Declared" not in written(world)
+    parts = world.parts.copy()
+    parts.lock["dossier"] = {"provider": "# <b>Example</b>\n[x](y)", "license": "MIT"}
+    receipt = canonical.loads(parts.receipt(), where="receipt.json")
+    shown = card.render(receipt=receipt, lock=parts.lock, evaluation=parts.evaluation).decode()  # type: ignore[arg-type]
+    assert "license: mit\n" in shown
+    declared = "- license: MIT\n- provider: # &lt;b\\>Example&lt;/b\\> \\[x\\](y)\n"
+    assert shown.endswith("## Declared by the publisher\n\n" + declared)

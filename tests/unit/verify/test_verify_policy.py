@@ -1,4 +1,4 @@
-"""V60–V65 and policy files: one negative case a clause."""
+"""V60–V67 and policy files: one negative case a clause."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from kolm import canonical, digest
+from kolm import canonical, digest, schema
 from kolm.errors import Refused, Unreadable, Usage
 from kolm.records import codec
 from kolm.records.verification import Verdict
@@ -401,3 +401,23 @@ def test_a_threshold_beyond_the_listed_keys_is_a_usage_error() -> None:
     document["claims"][0].update(keys=["0" * 64], threshold=2)
     with pytest.raises(Usage):
         read_policy(document, where="policy")
+
+
+def test_v67_a_declaration_that_the_policy_demands_and_nobody_made_is_a_no(world: World) -> None:
+    declaring = world.parts.copy()
+    declaring.lock["dossier"] = {"provider": "Example GmbH", "license": "MIT"}
+    met = BUILT_IN._replace(dossier=("provider", "license"))
+    answers = world.audit(declaring, policy=met)
+    assert answers.overall is Verdict.OK
+    assert answers["V67"].by == ("publisher",)
+    answers = world.audit(declaring, policy=BUILT_IN._replace(dossier=("provider", "energy")))
+    assert answers.failed == {"V67"}
+    (finding,) = answers["V67"].findings
+    assert (finding.rule, finding.code) == ("dossier", "E_DOSSIER_NOT_STATED")
+    assert (finding.expected, finding.found) == ("energy", "license, provider")
+    assert world.audit(policy=met).failed == {"V67"}
+
+
+def test_a_policy_demands_what_a_spec_can_declare() -> None:
+    declared = schema.load("declared")
+    assert [*declared["properties"]] == declared["$defs"]["id"]["enum"]
