@@ -150,7 +150,7 @@ def test_every_clause_of_a_policy_is_put_in_words(home: Path) -> None:
         + f"lower_bound_above: [blind]\nfamilies: [{next(iter(roles.FAMILIES))}]\n"
         + "methods: [lora]\nmetrics: [exact]\nfreeze: [vision frozen]\nfloors: {k: 0.5}\n"
         + f"packs: [{{evaluator: {'a' * 64}, pack: sha256:{'a' * 64}}}]\n"
-        + "licenses: [MIT]\nreach: [scores]\n"
+        + "licenses: [MIT]\ndossier: [provider]\nreach: [scores]\n"
     )
     ran = invoke("policy", "check", write(home, lines), "--json")
     said = {row["clause"] for row in canonical.loads(ran.stdout.encode(), where="x")["clauses"]}
