@@ -29,7 +29,6 @@ class Batch:
         image_mask: (batch, length) int64, 1 where an image token is.
         answer_mask: (batch, length) int64, 1 from the first answer on; in what fills up on the
             right too.
-        image_rows: rows of all image tokens, in the order of `images`.
         images: the images of all examples, in order.
         label_rows: rows whose hidden state predicts a label (one before the label).
         label_ids: the labels, in the order of `label_rows`.
@@ -42,7 +41,6 @@ class Batch:
     attention_mask: torch.Tensor
     image_mask: torch.Tensor
     answer_mask: torch.Tensor
-    image_rows: torch.Tensor
     images: tuple[ImageUse, ...]
     label_rows: torch.Tensor
     label_ids: torch.Tensor
@@ -91,13 +89,11 @@ def collate(
         for first, end in example.trained:
             label_rows.append(np.arange(offset + first - 1, offset + end - 1))
             label_ids.extend(example.input_ids[first:end])
-    shown = ids == image_token_id
     return Batch(
         input_ids=torch.from_numpy(ids),
         attention_mask=torch.from_numpy(mask),
-        image_mask=torch.from_numpy(shown.astype(np.int64)),
+        image_mask=torch.from_numpy((ids == image_token_id).astype(np.int64)),
         answer_mask=torch.from_numpy(answered),
-        image_rows=torch.from_numpy(np.flatnonzero(shown)),
         images=tuple(use for example in examples for use in example.images),
         label_rows=torch.from_numpy(
             np.concatenate(label_rows) if label_rows else np.empty(0, dtype=np.int64)

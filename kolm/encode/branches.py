@@ -47,13 +47,11 @@ def collate_pairs(pairs: Sequence[Pair], *, image_token_id: int, pad_token_id: i
     places = [_places(pair, number * shape[1]) for number, pair in enumerate(pairs)]
     examples = [*(pair.chosen for pair in pairs), *(pair.rejected for pair in pairs)]
     label_rows = [*(chosen for chosen, _ in places), *(rejected for _, rejected in places)]
-    shown = ids == image_token_id
     return Batch(
         input_ids=torch.from_numpy(ids),
         attention_mask=torch.from_numpy((owners != PADDING).astype(np.int64)),
-        image_mask=torch.from_numpy(shown.astype(np.int64)),
+        image_mask=torch.from_numpy((ids == image_token_id).astype(np.int64)),
         answer_mask=torch.from_numpy(answered),
-        image_rows=torch.from_numpy(np.flatnonzero(shown)),
         images=tuple(use for pair in pairs for use in pair.images),
         label_rows=torch.from_numpy(np.concatenate(label_rows)),
         label_ids=torch.tensor(

@@ -60,10 +60,6 @@ class Tokens(Protocol):
         """(batch, length) int64, 1 from the first answer of a row on."""
 
     @property
-    def image_rows(self) -> torch.Tensor:
-        """Where `image_mask` is 1, in the batch flattened to (batch x length), in order."""
-
-    @property
     def branches(self) -> Branches | None:
         """Of rows with several answers behind one prompt."""
 

@@ -8,7 +8,7 @@ child process. Torch-free.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Final, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 from kolm import roles
 from kolm.bundle.base_root import WEIGHTS
@@ -20,7 +20,6 @@ from kolm.models.resolve import Place, find_folder, read_config
 from kolm.roles import Family
 
 Parameters = tuple[tuple[str, tuple[int, ...]], ...]
-WEIGHTS_SOURCE: Final = "weights"
 
 
 class Sizes(NamedTuple):

@@ -8,12 +8,11 @@ concepts/plan.md has the table and how it was measured).
 from __future__ import annotations
 
 from fractions import Fraction
-from typing import Final, Literal, NamedTuple
+from typing import Final, NamedTuple
 
 from kolm.format.outline import Block, Outline
 
 GIB: Final = 1 << 30
-Precision = Literal["float32", "bfloat16"]
 BYTES: Final[dict[str, int]] = {"float32": 4, "bfloat16": 2, "float16": 2}
 # Of a number in 4 bits with the scales of its block of 64, and where those are in 8 bits
 # themselves, in blocks of 256 (arXiv:2305.14314, section 3).

@@ -130,7 +130,6 @@ class World(NamedTuple):
             attention_mask=attention_mask,
             image_mask=shown.long(),
             answer_mask=answered,
-            image_rows=shown.flatten().nonzero().flatten(),
             branches=None,
         )
 

@@ -33,8 +33,6 @@ if TYPE_CHECKING:
     from kolm.score.judge import Said
 
 
-COMPARED = ("output", "tokens", "finish")
-
 # Rounding turns an answer only where two tokens are nearly equally likely: one case in twenty is
 # generous. What that gives once in a thousand is refused, what it gives once in twenty is doubted.
 TURNED_BY_ROUNDING: Final = Decimal("0.05")

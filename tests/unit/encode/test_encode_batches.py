@@ -41,9 +41,7 @@ def make_batch(side):
 def test_rows_point_at_images_and_labels(side):
     batch, singles = make_batch(side), examples()
     flat = batch.input_ids.reshape(-1)
-    assert set(flat[batch.image_rows].tolist()) == {tiny_vlm.IMAGE}
-    assert len(batch.image_rows) == int((flat == tiny_vlm.IMAGE).sum())
-    assert torch.equal(batch.image_mask.flatten().nonzero().flatten(), batch.image_rows)
+    assert torch.equal(batch.image_mask.flatten() == 1, flat == tiny_vlm.IMAGE)
     assert torch.equal(flat[batch.label_rows + 1], batch.label_ids)
     assert len(batch.label_ids) == sum(example.label_tokens for example in singles)
     assert batch.images == tuple(use for example in singles for use in example.images)
