@@ -37,6 +37,7 @@ SECTIONS = (
             ("diff", "Show what differs between two bundles."),
             ("report", "Write what an audit finds of a bundle as one page of HTML."),
             ("eval", "Score a bundle on your own captures, as a signed claim."),
+            ("sign", "Endorse a bundle that passes your policy, as a second party."),
             ("run", "Answer one prompt with a bundle, about images where it takes any."),
         ),
     ),

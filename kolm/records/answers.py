@@ -260,7 +260,7 @@ class KeysListRow(TypedDict):
     name: str
     key: str
     algorithm: KeysListRowAlgorithm
-    roles: list[Literal['builder', 'evaluator', 'verifier', 'publisher']]
+    roles: list[Literal['builder', 'evaluator', 'verifier', 'endorser', 'publisher']]
     names: list[str]
     signs_here: bool
     revoked: NotRequired[KeysNewRowRevoked]

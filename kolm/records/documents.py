@@ -723,6 +723,11 @@ class Pairs(TypedDict):
     model: PairsModel
     settings: PairsSettings
 
+class PredicateEndorsement(TypedDict):
+    claims: list[Digest]
+    endorsed_on: str
+    policy: Digest
+
 class PredicateModules(TypedDict):
     base: Digest
     modules: Digest
@@ -1147,7 +1152,7 @@ class TrustKeyRevoked(TypedDict):
 class TrustKey(TypedDict):
     name: str
     key: str
-    roles: list[Literal['builder', 'evaluator', 'verifier', 'publisher']]
+    roles: list[Literal['builder', 'evaluator', 'verifier', 'endorser', 'publisher']]
     names: list[str]
     revoked: NotRequired[TrustKeyRevoked]
 

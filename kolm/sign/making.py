@@ -8,7 +8,7 @@ Reading a claim needs none of this.
 from __future__ import annotations
 
 import base64
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
@@ -21,6 +21,7 @@ from kolm.sign.statement import STATEMENT_TYPE, parse
 
 if TYPE_CHECKING:
     from kolm.records.documents import (
+        PredicateEndorsement,
         PredicateModules,
         PredicateProvenance,
         PredicateProvenanceBuildDefinitionResolvedDependency,
@@ -160,6 +161,18 @@ def verification_summary(audit: Audit) -> PredicateVerificationSummary:
     if audit.replay is not None:
         said["urn:kolm:replay:v1"] = audit.replay
     return said
+
+
+def endorsement(claims: Iterable[bytes], *, policy: Digest, at: datetime) -> PredicateEndorsement:
+    """The predicate of a second party who stands behind a bundle (C20).
+
+    Args:
+        claims: stored bytes of those that it stands behind.
+        policy: digest of the policy that the bundle passed.
+        at: when.
+    """
+    read = sorted({digest.of_bytes(claim) for claim in claims})
+    return {"claims": read, "endorsed_on": instant(at), "policy": policy}
 
 
 def statement(

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from kolm.records.documents import (
         Entry,
         Kscore,
+        PredicateEndorsement,
         PredicateModules,
         PredicateProvenance,
         PredicateTestResult,
@@ -35,6 +36,7 @@ TEST_RESULT: Final[Name[PredicateTestResult]] = Name(
 VERIFICATION_SUMMARY: Final[Name[PredicateVerificationSummary]] = Name(
     "https://slsa.dev/verification_summary/v1"
 )
+ENDORSEMENT: Final[Name[PredicateEndorsement]] = Name("urn:kolm:endorsement:v1")
 ENTRY: Final[Name[Entry]] = Name("urn:kolm:entry:v1")
 
 # The schema of each kind: one line a kind, and an unlisted kind is refused.
@@ -44,6 +46,7 @@ SCHEMAS: dict[str, DocumentKind[Mapping[str, object]]] = {
     KSCORE: kinds.KSCORE,
     TEST_RESULT: kinds.PREDICATE_TEST_RESULT,
     VERIFICATION_SUMMARY: kinds.PREDICATE_VERIFICATION_SUMMARY,
+    ENDORSEMENT: kinds.PREDICATE_ENDORSEMENT,
     ENTRY: kinds.ENTRY,
 }
 
@@ -54,6 +57,7 @@ WORDS: dict[str, str] = {
     KSCORE: "K-score",
     TEST_RESULT: "test-result",
     VERIFICATION_SUMMARY: "verification summary",
+    ENDORSEMENT: "endorsement",
     ENTRY: "registry entry",
 }
 
@@ -62,6 +66,7 @@ TIMES: dict[str, tuple[tuple[str, ...], ...]] = {
     PROVENANCE: (("runDetails", "metadata", "startedOn"), ("runDetails", "metadata", "finishedOn")),
     VERIFICATION_SUMMARY: (("timeVerified",),),
     KSCORE: (("measured_on",),),
+    ENDORSEMENT: (("endorsed_on",),),
 }
 YEARS = range(2020, 2100)  # in which a claim can have been made; times outside mean nothing
 

@@ -32,6 +32,7 @@ class KeyRole(StrEnum):
     BUILDER = "builder"  # provenance, modules
     EVALUATOR = "evaluator"  # scores and gates
     VERIFIER = "verifier"  # that an audit took place
+    ENDORSER = "endorser"  # that a second party stands behind it
     PUBLISHER = "publisher"  # which bundle a registry name means
 
 

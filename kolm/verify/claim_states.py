@@ -32,7 +32,11 @@ ROLE_OF_PREDICATE: Mapping[str, KeyRole] = {
     predicates.KSCORE: KeyRole.EVALUATOR,
     predicates.TEST_RESULT: KeyRole.EVALUATOR,
     predicates.VERIFICATION_SUMMARY: KeyRole.VERIFIER,
+    predicates.ENDORSEMENT: KeyRole.ENDORSER,
 }
+
+# Claims about a bundle that is there: none is older than the end of its build.
+_AFTER_THE_BUILD = (predicates.VERIFICATION_SUMMARY, predicates.ENDORSEMENT)
 
 OWN_PACK = "publisher"  # the owner that a K-score names when it scored the bundle's own cases
 
@@ -77,6 +81,11 @@ class ClaimState(NamedTuple):
     def name(self) -> str:
         """The signer's name in the trust store."""
         return self.signer.name if self.signer else "an unknown key"
+
+    @property
+    def keyid(self) -> str:
+        """The id of the key that it names, empty if none could be read."""
+        return self.envelope.keyid if self.envelope else ""
 
     @property
     def failed_audit(self) -> bool:
@@ -157,6 +166,11 @@ class ClaimStates(NamedTuple):
         revoked_on, since = state.signer.revoked.on, self.built
         return not any(o.keeps(state, before=revoked_on, since=since) for o in self.states)
 
+    def makers(self) -> set[str]:
+        """The ids of the keys that say that they built this bundle: no second party to it."""
+        built = (predicates.PROVENANCE, predicates.MODULES)
+        return {s.keyid for kind in built for s in self.of_type(kind) if s.signed}
+
     @property
     def built(self) -> str:
         """When the build ended, by the earliest provenance of a trusted builder; empty if none.
@@ -181,9 +195,12 @@ class ClaimStates(NamedTuple):
 
     def _standing(self, predicate_type: str) -> tuple[ClaimState, ...]:
         made = [s for s in self.of_type(predicate_type) if s.in_role and not self.is_void(s)]
-        if predicate_type == predicates.VERIFICATION_SUMMARY:
+        if predicate_type in _AFTER_THE_BUILD:
             built = self.built
             made = [s for s in made if s.stated_at >= built]
+        if predicate_type == predicates.ENDORSEMENT:
+            makers = self.makers()
+            made = [s for s in made if s.keyid not in makers]
         newest: dict[tuple[str, ...] | None, str] = {}
         for state in made:
             newest[state.series] = max(newest.get(state.series, ""), state.stated_at)

@@ -12,7 +12,7 @@ from kolm.metrics import METRICS
 from kolm.records import documents
 from kolm.sign.predicates import WORDS
 from kolm.sign.trust import KeyRole, TrustStore
-from kolm.verify.policy import ClaimDemand, Policy
+from kolm.verify.policy import MAKERS, ClaimDemand, Policy
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -47,7 +47,10 @@ def clauses(policy: Policy) -> Iterator[Clause]:
         keys = counted(demand.threshold, "trusted key")
         yield Clause("claims", f"{kind} by {keys} in the role {demand.role}{which}")
     if policy.same_signer:
-        yield Clause("same_signer", "one key has made all claims that ask for one key")
+        yield Clause(
+            "same_signer",
+            "one key has made all claims of builder and evaluator that ask for one key",
+        )
     for name, told in (
         ("freeze", "these hold"),
         ("base_roots", "the base is one of"),
@@ -113,7 +116,11 @@ def _too_few(demand: ClaimDemand, trust: TrustStore) -> Iterator[Problem]:
 
 
 def _somebody_for_all(policy: Policy, trust: TrustStore) -> bool:
-    asked = {KeyRole(demand.role) for demand in policy.claims if demand.threshold == 1}
+    asked = {
+        KeyRole(demand.role)
+        for demand in policy.claims
+        if demand.threshold == 1 and demand.role in MAKERS
+    }
     return any(all(entry.allows(role) for role in asked) for entry in trust.keys)
 
 

@@ -17,6 +17,10 @@ from kolm.records import codec, kinds
 from kolm.sign import own_files, predicates
 
 SCHEMA = "urn:kolm:policy:v1"
+MAKERS = (
+    "builder",
+    "evaluator",
+)  # the roles that `same_signer` is about: others are second parties
 _ON_SCORES = ("gate", "minimum_eval_cases", "lower_bound_above", "floors")
 
 

@@ -27,6 +27,7 @@ CASES: dict[str, tuple[str, ...]] = {
     "diff": ("toy.kolm", "toy.kolm"),
     "report": ("toy.kolm",),
     "eval": ("toy.kolm", "--captures", "captures"),
+    "sign": ("toy.kolm", "--key", "approver"),
     "run": ("toy.kolm", "--image", "picture.png", "--prompt", "what?"),
     "registry init": ("second",),
     "registry publish": ("toy.kolm", "demo/toy@1.0.1"),

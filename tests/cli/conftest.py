@@ -42,6 +42,7 @@ def made_once(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, BundlePar
     other = {"image": "other.png", "prompt": "what?", "response": "that", "split": "train"}
     (folder / "pairs.jsonl").write_text(json.dumps(row) + "\n" + json.dumps(other) + "\n")
     assert invoke("keys", "new").code == 0
+    assert invoke("keys", "new", "--name", "approver").code == 0
     (folder / "stranger.pem").write_text(private_keys.generate("ed25519").public.pem)
     assert invoke("capture", "import", "pairs.jsonl").code == 0
     parts = make_parts(folder / "toy")

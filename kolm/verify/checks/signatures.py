@@ -14,7 +14,7 @@ from kolm.sign.predicates import VERIFICATION_SUMMARY, WORDS
 from kolm.verify.check import check
 from kolm.verify.claim_states import ROLE_OF_PREDICATE, ClaimState
 from kolm.verify.findings import could_not_look, failed, from_error, not_checked, passed
-from kolm.verify.policy import ClaimDemand
+from kolm.verify.policy import MAKERS, ClaimDemand
 from kolm.verify.subject import MANIFEST, Subject
 
 
@@ -144,7 +144,7 @@ def enough_keys_signed(subject: Subject) -> Iterator[Finding]:
         keys = _keys(subject, demand)
         strangers = subject.claims.strangers(demand.predicate)
         unknown = unknown or strangers
-        if demand.threshold == 1:
+        if demand.threshold == 1 and demand.role in MAKERS:
             single.append(keys)
         if len(keys) >= demand.threshold:
             continue

@@ -529,3 +529,76 @@ def test_v17_a_training_on_an_accelerator_can_be_signed_and_is_accepted(world: W
         },
     }  # fmt: skip
     assert world.audit(made).overall is Verdict.OK
+
+
+ENDORSED = Policy(
+    name="endorsed",
+    claims=(
+        *BUILT_IN.claims,
+        ClaimDemand(predicate=predicates.ENDORSEMENT, role="endorser", threshold=2),
+    ),
+    same_signer=True,
+)
+LATER = datetime(2026, 2, 1, tzinfo=UTC)
+
+
+def endorsement(world: World, key: PrivateKey, *, at: datetime = LATER) -> bytes:
+    said = making.endorsement(world.parts.claims(world.publisher), policy=OTHER, at=at)
+    return claim(world, predicates.ENDORSEMENT, dict(said), key)
+
+
+def endorsing(world: World, *keys: PrivateKey, role: KeyRole = KeyRole.ENDORSER) -> TrustStore:
+    added = (trusting(key, name=f"second-{n}", roles=(role,)) for n, key in enumerate(keys))
+    own = trusting(world.publisher, roles=tuple(KeyRole))
+    return TrustStore((own, *added))
+
+
+def test_v14_two_second_parties_meet_a_threshold_of_two(world: World) -> None:
+    first, second = generate(), generate()
+    claims = world.parts.claims(world.publisher)
+    both = [*claims, endorsement(world, first), endorsement(world, second)]
+    trust = endorsing(world, first, second)
+    assert world.audit(claims=both, policy=ENDORSED, trust=trust).overall is Verdict.OK
+    one = world.audit(claims=both[:-1], policy=ENDORSED, trust=trust)
+    assert one.failed == {"V14"}
+    twice = [*both[:-1], endorsement(world, first, at=datetime(2026, 2, 2, tzinfo=UTC))]
+    assert world.audit(claims=twice, policy=ENDORSED, trust=trust).failed == {"V14"}
+
+
+def test_v14_who_built_the_bundle_is_no_second_party(world: World) -> None:
+    other = generate()
+    claims = [
+        *world.parts.claims(world.publisher),
+        endorsement(world, world.publisher),
+        endorsement(world, other),
+    ]
+    answers = world.audit(claims=claims, policy=ENDORSED, trust=endorsing(world, other))
+    assert answers.failed == {"V14"}
+
+
+def test_v13_an_endorsement_from_before_the_build_does_not_count(world: World) -> None:
+    early, role = generate(), KeyRole.ENDORSER
+    claims = [
+        *world.parts.claims(world.publisher),
+        endorsement(world, early, at=datetime(2025, 12, 1, tzinfo=UTC)),
+    ]
+    answers = world.audit(claims=claims, policy=ENDORSED, trust=endorsing(world, early, role=role))
+    assert {"V13", "V14"} <= answers.failed
+
+
+def test_v11_an_endorsement_needs_the_role(world: World) -> None:
+    other = generate()
+    claims = [*world.parts.claims(world.publisher), endorsement(world, other)]
+    trust = endorsing(world, other, role=KeyRole.VERIFIER)
+    assert {"V11", "V13", "V14"} <= world.audit(claims=claims, policy=ENDORSED, trust=trust).failed
+
+
+def test_v14_keys_that_nobody_told_of_leave_endorsements_open(world: World) -> None:
+    claims = [
+        *world.parts.claims(world.publisher),
+        endorsement(world, generate()),
+        endorsement(world, generate()),
+    ]
+    answers = world.audit(claims=claims, policy=ENDORSED, trust=endorsing(world))
+    assert {"V13", "V14"} <= answers.blind
+    assert not answers.failed
