@@ -11,7 +11,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from itertools import groupby
 
 from kolm.cli.verification_advice import advice
-from kolm.cli.verification_text import TITLES, WORDS, Paint, short
+from kolm.cli.verification_text import TITLES, WORDS, Paint, called, short
+from kolm.counting import counted
 from kolm.records.verification import (
     CheckResult,
     Conclusion,
@@ -66,9 +67,8 @@ def _signers(signers: Sequence[SignedBy]) -> Iterator[str]:
         yield _row("signed by", "nobody, as far as could be read")
         return
     first = signers[0]
-    more = f", and {len(signers) - 1} more keys" if len(signers) > 1 else ""
-    name = first.name or "a key that you do not trust"
-    yield _row("signed by", f"{name}, key {first.keyid[:16]}{more}")
+    more = f", and {counted(len(signers) - 1, 'more key')}" if len(signers) > 1 else ""
+    yield _row("signed by", f"key {first.keyid[:16]}, {called(first)}{more}")
     if first.stated_at:
         when = first.stated_at[:16].replace("T", " ")
         yield _row("signed at", f"{when} UTC, by the signer's own clock")

@@ -19,6 +19,7 @@ from kolm.records.verification import (
     Evidence,
     Finding,
     PackScore,
+    SignedBy,
     Verdict,
     Verification,
 )
@@ -80,9 +81,8 @@ def _title(report: Verification, paint: Paint) -> Iterator[str]:
         yield f"            {bundle.cid}"
         yield f"            {bundle.digest}"
     for signer in report.signers:
-        name = signer.name or "a key that you do not trust"
         when = f", {signer.stated_at} by the signer's own clock" if signer.stated_at else ""
-        yield f"            signed by {name}, key {signer.keyid}{when}"
+        yield f"            signed by key {signer.keyid}, {called(signer)}{when}"
     yield f"            policy {report.policy.name} {report.policy.digest}"
     yield f"            trust {report.trust}, kolm {report.kolm}, checked {report.checked_at}"
     yield "            each line was recomputed here from the bytes unless it says otherwise"
@@ -143,6 +143,11 @@ def _scope(name: str, conclusion: Conclusion, paint: Paint) -> str:
     }[conclusion.evidence]
     told = "; ".join(part for part in (known, conclusion.detail) if part)
     return f"  {name.ljust(14)} {paint(word, tone)}  {told}"
+
+
+def called(signer: SignedBy) -> str:
+    """What the auditor calls a key: a name of their own trust file, which nobody signed."""
+    return f"called {signer.name}" if signer.name else "which you do not trust"
 
 
 def short(text: str) -> str:

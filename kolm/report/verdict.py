@@ -84,10 +84,8 @@ def vouching(facts: Facts) -> Element:
     """Who signed, what kind of claims, and whether the auditor knew the key."""
     rows = [
         (
-            said(signer.name)
-            if signer.name
-            else element("em", "a key that the auditor does not trust"),
             element("code", signer.keyid[:16]),
+            said(signer.name) if signer.name else element("em", "not trusted by the auditor"),
             ", ".join(CLAIMS.get(kind, kind) for kind in signer.predicates),
             signer.stated_at or "–",
         )
@@ -95,7 +93,7 @@ def vouching(facts: Facts) -> Element:
     ]
     return section(
         "Who vouches",
-        table(("Signer", "Key", "Says", "At, by its own clock"), rows)
+        table(("Key", "Called", "Says", "At, by its own clock"), rows)
         if rows
         else element("p", "Nobody, as far as could be read."),
         element(

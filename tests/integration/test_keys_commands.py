@@ -191,3 +191,10 @@ def test_every_command_that_signs_asks_for_the_passphrase(command, tmp_path, mon
     ran = invoke(*command, "--json")
     assert (ran.code, ran.error()["code"]) == (2, "E_CLI_NO_TERMINAL")
     assert "Passphrase of" in ran.error()["message"]
+
+
+def test_a_key_is_shown_by_its_id_before_what_it_is_called():
+    (row,) = _rows("new", "--name", "anna")
+    shown = invoke("keys", "list").stdout
+    assert shown.startswith(f"{row['key']}  ed25519\n    anna: builder")
+    assert invoke("keys", "revoke", "anna", "--yes").stdout.startswith(row["key"])

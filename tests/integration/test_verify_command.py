@@ -65,7 +65,10 @@ class TestAnswers:
     def test_the_summary_fits_a_screen_and_names_id_and_signer_in_full(self, world: World) -> None:
         ran = invoke("verify", world.seal())
         assert cid_of(world.parts.content_id()) in ran.stdout
-        assert f"publisher, key {world.publisher.public.keyid[:16]}" in ran.stdout
+        assert (
+            f"signed by      key {world.publisher.public.keyid[:16]}, called publisher"
+            in ran.stdout
+        )
         assert "2026-01-02" in ran.stdout  # when the publisher says that the build ended
         assert _fits(ran.stdout)
 

@@ -155,7 +155,9 @@ def revoke(name: str, reason: str) -> None:
     from kolm.errors import Usage
 
     found, out = keyring.named_key(name), output.current()
-    if not out.confirm(f"Revoke {found.name}, key {found.key.keyid[:16]}? This cannot be undone."):
+    if not out.confirm(
+        f"Revoke key {found.key.keyid[:16]}, called {found.name}? This cannot be undone."
+    ):
         raise Usage("E_KEYS_NOT_CONFIRMED", "nothing was revoked", hint="answer y, or pass --yes")
     _answer("revoke", [keyring.revoke_key(found.key.keyid, reason=reason)])
 
@@ -201,9 +203,9 @@ def _for_people(rows: list[KeysListRow], path: Path | None) -> str:
             reason = f": {row['revoked']['reason']}" if row["revoked"]["reason"] else ""
             marks.append(f"REVOKED {row['revoked']['on']}{reason}")
         names = f" ({', '.join(row['names'])})" if row["names"] else ""
-        lines.append(f"{row['name']:20} {row['algorithm']:8} {row['key']}")
-        lines.append(f"{'':20} {', '.join(row['roles']) or 'not trusted'}{names}")
-        lines += [f"{'':20} {mark}" for mark in marks]
+        lines.append(f"{row['key']}  {row['algorithm']}")
+        lines.append(f"    {row['name']}: {', '.join(row['roles']) or 'not trusted'}{names}")
+        lines += [f"    {mark}" for mark in marks]
     if path is not None:
         lines.append(f"private key in {path}")
     return "\n".join(lines)
