@@ -1,7 +1,7 @@
 """Format: examples.jsonl: what became of each capture that a run could learn from.
 
 The data order, the label counts of the trace and the receipt's counts of dropped and cut captures
-follow from it. Rules X1 to X8 of docs/format/examples.md.
+follow from it. Rules X1 to X9 of docs/format/examples.md.
 """
 
 from __future__ import annotations
@@ -64,11 +64,14 @@ def kept_row(
     tokens: int,
     labels: int,
     cut: int,
+    image_tokens: int = 0,
     rejected: ExamplesRowKeptRejected | None = None,
     corrected: int | None = None,
 ) -> ExamplesRow:
     """The row of a capture that can be used; `cut` counts the prompt tokens taken out."""
     row: ExamplesRowKept = {"cut": cut, "labels": labels, "side": side, "tokens": tokens}
+    if image_tokens:
+        row["image_tokens"] = image_tokens
     if rejected is not None:
         row["rejected"] = rejected
     if corrected is not None:
@@ -166,6 +169,7 @@ def _row_is_possible(
             )
         return
     yield from _lengths_are_possible(row["tokens"], row["labels"], train, place)
+    yield from _image_tokens_are_possible(row, images, place)
     yield from _corrections_are_possible(row, objective.match_tokens is not None, place)
     other = row.get("rejected")
     if (other is None) == paired:
@@ -185,6 +189,18 @@ def _row_is_possible(
                 expected=f"{row['tokens'] - row['labels']} tokens beside the labels",
                 found=str(other["tokens"] - other["labels"]),
             )
+
+
+def _image_tokens_are_possible(row: ExamplesRowKept, images: int, place: str) -> Iterator[Refused]:
+    """At least one for each picture, and none of them is learned."""
+    found, most = row.get("image_tokens", 0), row["tokens"] - row["labels"]
+    if (found > 0) != (images > 0) or not images <= found <= most:
+        yield _refused(
+            f"{place}#/image_tokens",
+            "the tokens of pictures are not those of a capture that shows as many",
+            expected=f"{images} to {most}" if images else "none",
+            found=str(found or "none"),
+        )
 
 
 def _corrections_are_possible(row: ExamplesRowKept, counted: bool, place: str) -> Iterator[Refused]:

@@ -253,6 +253,7 @@ ExamplesRowSide = Literal['train', 'validation']
 class ExamplesRowKept(TypedDict):
     corrected: NotRequired[int]
     cut: int
+    image_tokens: NotRequired[int]
     labels: int
     rejected: NotRequired[ExamplesRowKeptRejected]
     side: ExamplesRowSide

@@ -147,17 +147,23 @@ def example_row(split: ExamplesRowSide, encoded: Learnable | Dropped) -> Example
     """The row of examples.jsonl of an encoded capture."""
     if isinstance(encoded, Dropped):
         return dropped_row(split, encoded.reason.value)
+    shown = sum(use.tokens for use in encoded.images)
     if isinstance(encoded, Pair):
         return kept_row(
             split,
             tokens=encoded.chosen.tokens,
             labels=encoded.chosen.label_tokens,
             cut=encoded.cut_tokens,
+            image_tokens=shown,
             rejected=_rejected(encoded.rejected),
             corrected=sum(encoded.chosen.corrected) if encoded.chosen.corrected else None,
         )
     return kept_row(
-        split, tokens=encoded.tokens, labels=encoded.label_tokens, cut=encoded.cut_tokens
+        split,
+        tokens=encoded.tokens,
+        labels=encoded.label_tokens,
+        cut=encoded.cut_tokens,
+        image_tokens=shown,
     )
 
 

@@ -1049,6 +1049,10 @@ def _too_long(parts: BundleParts) -> None:
     parts.examples[0]["tokens"] = parts.lock["train"]["max_seq_length"] + 1
 
 
+def _no_pictures(parts: BundleParts) -> None:
+    del parts.examples[0]["image_tokens"]
+
+
 def _lengths(parts: BundleParts) -> None:
     """Other lengths make other batches; the trace follows them."""
     for number, example in enumerate(parts.examples):
@@ -1447,6 +1451,7 @@ FORGERIES = (
         parts=_hard_examples_dropped,
     ),
     Forgery("an example longer than the lock allows", ("V08",), parts=_too_long),
+    Forgery("a capture whose pictures took no token", ("V08",), parts=_no_pictures),
     Forgery(
         "lengths that put the examples in another order, everything computed again", (),
         parts=_lengths, only_by="rescore",

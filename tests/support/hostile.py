@@ -87,7 +87,7 @@ def _cases(parts: BundleParts) -> dict[str, bytes]:
 
 
 def _examples(_: BundleParts) -> dict[str, bytes]:
-    row = examples.kept_row("train", tokens=20, labels=2, cut=0)
+    row = examples.kept_row("train", tokens=20, labels=2, cut=0, image_tokens=4)
     return {"examples.jsonl": _repeated(canonical.dumps(row), 47 * MIB)}
 
 

@@ -247,11 +247,12 @@ def make_examples(rows: list[Row], lock: Row) -> list[Row]:
             tokens=20 + position % 5,
             labels=2 + position % 3,
             cut=0,
+            image_tokens=4 * len(row["images"]),
             rejected=other(position) if objective.PAIRED else None,
             **marks,
         )
         for side in examples.SIDES
-        for position, _ in enumerate(row for row in rows if row["split"] == side)
+        for position, row in enumerate(row for row in rows if row["split"] == side)
     ]
 
 

@@ -73,6 +73,7 @@ def text_alone(parts: BundleParts) -> None:
     for row in parts.predictions:
         row["blind"] = None
     parts.rescore()
+    parts.follow()
 
 
 def _is_language(name: str) -> bool:

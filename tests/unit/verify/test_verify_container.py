@@ -296,6 +296,8 @@ def _all_dropped(parts: BundleParts) -> None:
         _edit_example(tokens=513),
         _edit_example(labels=20, tokens=20),
         _edit_example(side="validation"),
+        _edit_example(image_tokens=19),
+        lambda parts: parts.examples[0].pop("image_tokens"),
         _one_less,
         _all_dropped,
         lambda parts: parts.examples.__setitem__(0, dropped_row("train", "too_many_images")),

@@ -486,7 +486,7 @@ def test_v46_cases_that_are_not_in_the_file_cannot_be_run_again(world: World, ba
 
 @pytest.mark.parametrize(
     "change",
-    [{"tokens": 400}, {"labels": 1}, {"cut": 3}],
+    [{"tokens": 400}, {"labels": 1}, {"cut": 3}, {"image_tokens": 1}],
 )
 def test_v55_lengths_that_captures_do_not_have_are_refused(
     world: World, base: Path, change: dict[str, int]
