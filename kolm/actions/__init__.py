@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from kolm.actions.asking import How
     from kolm.actions.checking import check
     from kolm.actions.compiling import compile_bundle
+    from kolm.actions.dossiers import dossier
     from kolm.actions.evaluating import evaluate_bundle
     from kolm.actions.judges import JudgeOptions
     from kolm.actions.judging import judge_captures
@@ -30,8 +31,8 @@ if TYPE_CHECKING:
     compile = compile_bundle  # noqa: A001 - the product's verb
 
 __all__ = [
-    "How", "JudgeOptions", "check", "compile", "evaluate_bundle", "judge_captures", "load",
-    "make_pairs", "plan", "report", "run", "sweep", "verify",
+    "How", "JudgeOptions", "check", "compile", "dossier", "evaluate_bundle", "judge_captures",
+    "load", "make_pairs", "plan", "report", "run", "sweep", "verify",
 ]  # fmt: skip
 
 _PLACES = {
@@ -43,6 +44,7 @@ _PLACES = {
     "judge_captures": ("judging", "judge_captures"),
     "make_pairs": ("pairing", "make_pairs"),
     "load": ("running", "load"),
+    "dossier": ("dossiers", "dossier"),
     "report": ("reporting", "report"),
     "plan": ("planning", "plan"),
     "run": ("running", "run"),

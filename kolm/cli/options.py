@@ -45,3 +45,39 @@ STORE = click.option(
 def output_option(text: str) -> Callable[[F], F]:
     """``--output FILE``, with what is written there."""
     return click.option("--output", "-o", type=FILE, help=text)
+
+
+_DIGITS = 9  # of a number of segments
+
+
+class Segments(click.ParamType[int | str]):
+    """How many segments, or all of them."""
+
+    name = "segments"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> int | str:
+        """A number from 0, or ``all``."""
+        text = str(value)
+        if text == "all":
+            return text
+        if not (text.isascii() and text.isdecimal() and len(text) <= _DIGITS):
+            self.fail(f"{text!r} is neither a number from 0 nor 'all'", param, ctx)
+        return int(text)
+
+
+REPLAY = click.option(
+    "--replay",
+    metavar="N|all",
+    type=Segments(),
+    help="Run the first segment of the training again and N others, drawn here and now, or all, "
+    "and compare every bit (V50-V54). Needs --captures and the extra train.",
+)
+STATES = click.option(
+    "--states",
+    type=click.Path(path_type=Path),
+    multiple=True,
+    help="Where the publisher handed over the states that segments begin with: a folder of "
+    "checkpoints, a registry or a bundle. Repeat it for several.",
+)

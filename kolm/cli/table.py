@@ -36,6 +36,7 @@ SECTIONS = (
             ("inspect", "Show what a bundle holds and claims, without running anything."),
             ("diff", "Show what differs between two bundles."),
             ("report", "Write what an audit finds of a bundle as one page of HTML."),
+            ("dossier", "Write what regulators ask for, from a bundle that verifies."),
             ("eval", "Score a bundle on your own captures, as a signed claim."),
             ("sign", "Endorse a bundle that passes your policy, as a second party."),
             ("run", "Answer one prompt with a bundle, about images where it takes any."),

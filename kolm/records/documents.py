@@ -99,6 +99,10 @@ class Declared(TypedDict):
     energy: NotRequired[str]
     security_contact: NotRequired[str]
 
+class LockBaseFile(TypedDict):
+    name: str
+    digest: Digest
+
 class EntryFile(TypedDict):
     digest: Digest
     size: int
@@ -376,10 +380,6 @@ class Kscore(TypedDict):
 
 class LockBaseTemplate(TypedDict):
     source: Literal['base', 'family']
-    digest: Digest
-
-class LockBaseFile(TypedDict):
-    name: str
     digest: Digest
 
 class LockBase(TypedDict):

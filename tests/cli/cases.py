@@ -26,6 +26,7 @@ CASES: dict[str, tuple[str, ...]] = {
     "inspect": ("toy.kolm",),
     "diff": ("toy.kolm", "toy.kolm"),
     "report": ("toy.kolm",),
+    "dossier": ("toy.kolm",),
     "eval": ("toy.kolm", "--captures", "captures"),
     "sign": ("toy.kolm", "--key", "approver"),
     "run": ("toy.kolm", "--image", "picture.png", "--prompt", "what?"),

@@ -9,7 +9,7 @@ import click
 
 from kolm.cli import output
 from kolm.cli.exit_codes import ExitCode, of_audit
-from kolm.cli.options import KEY, TRUST, output_option
+from kolm.cli.options import KEY, REPLAY, STATES, TRUST, output_option
 
 if TYPE_CHECKING:
     from kolm.digest import Digest
@@ -17,24 +17,6 @@ if TYPE_CHECKING:
     from kolm.sign.private_keys import PrivateKey
 
 _PATH = click.Path(path_type=Path)
-_DIGITS = 9  # of a number of segments
-
-
-class _Segments(click.ParamType[int | str]):
-    """How many segments, or all of them."""
-
-    name = "segments"
-
-    def convert(
-        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
-    ) -> int | str:
-        """A number from 0, or ``all``."""
-        text = str(value)
-        if text == "all":
-            return text
-        if not (text.isascii() and text.isdecimal() and len(text) <= _DIGITS):
-            self.fail(f"{text!r} is neither a number from 0 nor 'all'", param, ctx)
-        return int(text)
 
 
 @click.command(short_help="Recheck every hash, frozen-module claim and score of a bundle.")
@@ -58,20 +40,8 @@ class _Segments(click.ParamType[int | str]):
     help="Run N cases again (V46) and encode N captures again (V55), drawn here and now. "
     "Needs --captures and the extra train.",
 )
-@click.option(
-    "--replay",
-    metavar="N|all",
-    type=_Segments(),
-    help="Run the first segment of the training again and N others, drawn here and now, or all, "
-    "and compare every bit (V50-V54). Needs --captures and the extra train.",
-)
-@click.option(
-    "--states",
-    type=_PATH,
-    multiple=True,
-    help="Where the publisher handed over the states that segments begin with: a folder of "
-    "checkpoints, a registry or a bundle. Repeat it for several.",
-)
+@REPLAY
+@STATES
 @click.option(
     "--nonce",
     metavar="DIGEST",

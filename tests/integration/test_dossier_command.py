@@ -1,0 +1,119 @@
+"""``kolm dossier``: a folder of documents from a bundle that verifies, and from no other."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from kolm import canonical
+from kolm.sign.trust import FILE_NAME
+from tests.support.audits import World
+from tests.support.commands import invoke
+
+FILES = [
+    "README.md", "bom.cdx.json", "bom.spdx.json", "croissant.json", "dossier.json", "dossier.md",
+    "eu-annex-xi.md", "eu-annex-xii.md", "eu-training-content.md", "g7-sbom-for-ai.md",
+    "owasp-aisvs.md",
+]  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory: pytest.TempPathFactory) -> World:
+    return World.make(tmp_path_factory.mktemp("dossier"))
+
+
+@pytest.fixture
+def home(world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    (tmp_path / FILE_NAME).write_bytes(canonical.dumps(world.trust.to_document()))
+    monkeypatch.setenv("KOLM_HOME", str(tmp_path))
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def test_the_folder_holds_every_document_and_the_answer_says_the_share(
+    world: World, home: Path
+) -> None:
+    path = world.seal()
+    ran = invoke("dossier", path)
+    assert ran.code == 0, ran.stderr
+    assert sorted(file.name for file in (home / f"{path.stem}.dossier").iterdir()) == FILES
+    assert "stated fields recomputed from bytes" in ran.stdout
+    assert "provider, contact" in ran.stdout
+    answer = canonical.loads(invoke("dossier", path, "--json").stdout.encode(), where="answer")
+    assert answer["files"] == FILES
+    assert answer["counts"]["recomputed"] > answer["counts"]["declared"]
+    assert "provider" in answer["not_stated"]
+
+
+def test_two_folders_hold_the_same_bytes(world: World, home: Path) -> None:
+    path = world.seal()
+    for folder in ("one", "two"):
+        assert invoke("dossier", path, "-o", folder).code == 0
+    for name in FILES:
+        assert (home / "one" / name).read_bytes() == (home / "two" / name).read_bytes(), name
+
+
+def test_a_bundle_that_does_not_verify_has_no_dossier(world: World, home: Path) -> None:
+    forged = world.parts.copy()
+    forged.evaluation["covered"] = 1
+    ran = invoke("dossier", world.seal(forged), "-o", "out")
+    assert ran.code == 1
+    assert "E_BUNDLE_NOT_VERIFIED" in ran.stderr
+    assert "V33" in ran.stderr
+    assert not (home / "out").exists()
+
+
+def test_a_bundle_of_strangers_has_no_dossier(world: World, home: Path) -> None:
+    (home / FILE_NAME).unlink()
+    ran = invoke("dossier", world.seal(), "-o", "out")
+    assert ran.code == 3
+    assert "E_BUNDLE_NOT_CHECKED" in ran.stderr
+    assert not (home / "out").exists()
+
+
+def test_what_is_no_bundle_has_no_dossier(home: Path) -> None:
+    (home / "notes.kolm").write_text("hello")
+    assert invoke("dossier", "notes.kolm").code == 3
+    assert not (home / "notes.dossier").exists()
+
+
+def test_a_declaration_that_the_policy_demands_is_demanded(world: World, home: Path) -> None:
+    path = world.seal()
+    invoke("policy", "new", "--for", "release")
+    policy = home / "release.policy.yaml"
+    policy.write_text(policy.read_text("utf-8") + "dossier: [provider, energy]\n", "utf-8")
+    ran = invoke("dossier", path, "--policy", policy)
+    assert ran.code == 1
+    assert "V67" in ran.stderr
+
+
+def test_a_file_of_somebody_else_stays_and_nothing_is_written_beside_it(
+    world: World, home: Path
+) -> None:
+    path = world.seal()
+    folder = home / "out"
+    folder.mkdir()
+    (folder / "dossier.md").write_text("mine")
+    ran = invoke("dossier", path, "-o", folder)
+    assert ran.code == 2
+    assert "E_TARGET_EXISTS" in ran.stderr
+    assert [file.name for file in folder.iterdir()] == ["dossier.md"]
+    assert invoke("dossier", path, "-o", folder, "--force").code == 0
+    assert (folder / "dossier.md").read_text() != "mine"
+    assert invoke("dossier", path, "-o", folder).code == 0  # its own files may stay
+
+
+def test_a_dossier_needs_no_model_library(world: World, home: Path) -> None:
+    """Neither torch nor an image library nor a socket."""
+    code = (
+        "import sys, socket; socket.socket = None\n"
+        "from kolm.cli.main import main\n"
+        f"assert main(['dossier', {str(world.seal())!r}, '-o', 'out']) == 0\n"
+        "heavy = {'torch', 'transformers', 'peft', 'numpy', 'PIL'} & set(sys.modules)\n"
+        "assert not heavy, heavy\n"
+    )
+    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert ran.returncode == 0, ran.stderr

@@ -1,0 +1,354 @@
+"""A dossier says what the bundle says and how each thing is known; no text slips anything in."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import pytest
+from cyclonedx.schema import SchemaVersion
+from cyclonedx.validation.json import JsonStrictValidator
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from spdx_python_model.bindings import v3_0_1 as spdx
+
+from kolm import digest, schema
+from kolm.bundle.container import open_container
+from kolm.bundle.reader import Bundle
+from kolm.dossier.aisvs import CONTROLS
+from kolm.dossier.documents import FORMS, as_document, write_all
+from kolm.dossier.fields import Dossier, standing_of
+from kolm.dossier.table import FIELDS, gather
+from kolm.errors import Unreadable
+from kolm.records.verification import Evidence, Replay, Verdict
+from kolm.report.facts import Facts
+from kolm.verify.checks import ALL_CHECKS
+from kolm.verify.verifier import verify
+from tests.support.audits import NOW, World
+from tests.support.bundles import BundleParts
+
+DECLARED = {
+    name: "text of " + name for name in schema.load("declared")["$defs"]["id"]["enum"]
+} | {
+    "license": "MIT",
+    "data_license": "CC-BY-4.0",
+    "release_date": "2026-03-04",
+    "energy": "3.5 kWh, by the meter",
+}  # fmt: skip
+HOSTILE = "</td><script>alert(1)</script> | [x](javascript:1) <img src=x onerror=y>\u202e\n# head\n"
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory: pytest.TempPathFactory) -> World:
+    return World.make(tmp_path_factory.mktemp("dossier"))
+
+
+def fields_of(world: World, parts: BundleParts | None = None, **asked: Any) -> Dossier:
+    container = open_container(world.seal(parts) if parts else world.seal())
+    policy = {"policy": asked.pop("policy")} if "policy" in asked else {}
+    audit = verify(container, trust=asked.pop("trust", world.trust), now=NOW, **policy, **asked)
+    return gather(Facts(Bundle.of(container), audit, lambda _: None))
+
+
+def declaring(world: World, **changes: str) -> BundleParts:
+    parts = world.parts.copy()
+    parts.lock["dossier"] = {**DECLARED, **changes}
+    return parts
+
+
+def test_ids_are_unique_and_every_declaration_is_a_field() -> None:
+    ids = [field.id for field in FIELDS]
+    assert len(set(ids)) == len(ids)
+    assert {field.id for field in FIELDS if field.declare} == set(DECLARED)
+
+
+def test_a_field_rests_on_checks_that_are_asked_and_stands_at_points_that_are_there() -> None:
+    known = {check.id for check in ALL_CHECKS}
+    verdicts = {"delta_scope", "base_identity", "process", "scores"}
+    points = {
+        form.key: {point.number for _, part in form.parts for point in part}
+        for form in FORMS.values()
+    }
+    for field in FIELDS:
+        assert set(field.rests) <= known | verdicts, field.id
+        assert field.shown, field.id
+        for document, places in field.shown.items():
+            assert places, field.id
+            assert set(places) <= points.get(document, set(places)), (field.id, document)
+    assert {number for control in CONTROLS for number in control.checks} <= known
+
+
+def test_standing_follows_from_the_audit(world: World) -> None:
+    fields = fields_of(world, declaring(world))
+    for name, standing in (
+        ("content_id", "recomputed"),
+        ("trained_parameters", "recomputed"),
+        ("accuracy", "recomputed"),
+        ("train_captures", "recomputed"),
+        ("kscore", "signed measurement"),
+        ("latency", "signed measurement"),
+        ("hyperparameters", "signed measurement"),
+        ("base_root", "signed measurement"),
+        ("name", "declared"),
+        ("base_license", "declared"),
+        ("provider", "declared"),
+    ):
+        assert fields.stated[name].standing == standing, name
+    assert fields.stated["kscore"].known == "signed measurement by publisher"
+    total = sum(fields.counts.values())
+    assert total == len(fields.stated)
+    assert total + len(fields.missing) == len(FIELDS)
+
+
+def test_a_base_that_was_compared_is_recomputed(world: World) -> None:
+    from kolm.actions.measuring import measure
+
+    fields = fields_of(world, base=world.parts.base, measure=measure)
+    assert fields.stated["base_root"].standing == "recomputed"
+
+
+def test_withheld_scores_are_the_signers_word(world: World) -> None:
+    parts = world.parts.copy()
+    parts.withhold()
+    fields = fields_of(world, parts)
+    assert fields.stated["accuracy"].known == "signed measurement by publisher"
+    assert "case_licences" not in fields
+
+
+def test_a_drawn_replay_is_not_the_whole_training(world: World) -> None:
+    """Some segments that ran again show themselves; only all of them show the settings."""
+    audit = fields_of(world).facts.audit
+    process = audit.conclusions.process._replace(
+        verdict=Verdict.OK, evidence=Evidence.RECOMPUTED, by=()
+    )
+    conclusions = audit.conclusions._replace(process=process)
+
+    def replayed(equal: tuple[int, ...]) -> str:
+        replay = Replay(
+            nonce=digest.of_bytes(b""), segments=4, steps=8, drawn=equal, equal=equal,
+            differing=(), steps_equal=8, states="bundle", missed=(), not_covered=(),
+        )  # fmt: skip
+        standing, _ = standing_of(
+            audit._replace(conclusions=conclusions, replay=replay), ("V08", "process")
+        )
+        return standing
+
+    assert replayed((1, 3)) == "signed measurement"
+    assert replayed((1, 2, 3, 4)) == "recomputed"
+
+
+def test_what_no_trusted_builder_dates_has_no_dossier(world: World) -> None:
+    fields = fields_of(world)
+    fields.facts.audit = fields.facts.audit._replace(signers=())
+    with pytest.raises(Unreadable) as caught:
+        write_all(gather(Facts(fields.facts.bundle, fields.facts.audit, lambda _: None)))
+    assert caught.value.code == "E_DOSSIER_NO_TIME"
+
+
+@pytest.mark.parametrize("declared", [False, True])
+def test_the_bill_of_materials_fits_the_schema_of_cyclonedx(world: World, declared: bool) -> None:
+    fields = fields_of(world, declaring(world) if declared else None)
+    text = write_all(fields)["bom.cdx.json"].decode()
+    problem = JsonStrictValidator(SchemaVersion.V1_7).validate_str(text)
+    assert problem is None, problem
+    bill = json.loads(text)
+    model = bill["metadata"]["component"]
+    assert model["version"] == fields.text("content_id")
+    assert model["hashes"][0]["content"] == fields.text("weights").removeprefix("sha256:")
+    said = {pair["name"]: pair["value"] for pair in model["properties"]}
+    for name, stated in fields.stated.items():
+        assert said[f"kolm:{name}"] == stated.text
+        assert said[f"kolm:{name}:known"] == stated.known
+    references = {part["bom-ref"] for part in bill["components"]}
+    assert set(bill["dependencies"][0]["dependsOn"]) == references
+    if declared:
+        assert model["licenses"] == [{"expression": "MIT"}]
+        assert model["supplier"]["name"] == DECLARED["provider"]
+        spent = model["modelCard"]["considerations"]["environmentalConsiderations"]
+        assert spent["energyConsumptions"][0]["activityEnergyCost"]["value"] == 3.5
+
+
+def test_a_bill_with_a_key_that_the_standard_does_not_have_is_refused(world: World) -> None:
+    """The validator that the tests rely on says no as well."""
+    bill = json.loads(write_all(fields_of(world))["bom.cdx.json"])
+    bill["metadata"]["component"]["modelCard"]["surprise"] = 1
+    assert JsonStrictValidator(SchemaVersion.V1_7).validate_str(json.dumps(bill)) is not None
+
+
+def read_spdx(data: bytes, tmp_path: Path) -> Any:
+    path = tmp_path / "bom.spdx.json"
+    path.write_bytes(data)
+    found = spdx.SHACLObjectSet()
+    with path.open("rb") as stream:
+        spdx.JSONLDDeserializer().read(stream, found)
+    return found
+
+
+@pytest.mark.parametrize("declared", [False, True])
+def test_the_spdx_document_is_read_and_written_by_its_own_model(
+    world: World, declared: bool, tmp_path: Path
+) -> None:
+    fields = fields_of(world, declaring(world) if declared else None)
+    found = read_spdx(write_all(fields)["bom.spdx.json"], tmp_path)
+    assert not found.missing_ids
+    with (tmp_path / "again.json").open("wb") as stream:  # writing checks what must be there
+        spdx.JSONLDSerializer().write(found, stream)
+    packages = {part.name: part for part in found.foreach_type(spdx.ai_AIPackage)}
+    model = packages[fields.text("name")]
+    assert model.software_packageVersion == fields.text("content_id")
+    assert model.verifiedUsing[0].hashValue == fields.text("weights").removeprefix("sha256:")
+    metrics = {entry.key: entry.value for entry in model.ai_metric}
+    assert metrics["Accuracy"] == fields.text("accuracy")
+    sizes = {part.dataset_datasetSize for part in found.foreach_type(spdx.dataset_DatasetPackage)}
+    assert sizes == {int(fields.text("train_captures")), int(fields.text("eval_captures"))}
+    if declared:
+        (energy,) = model.ai_energyConsumption.ai_finetuningEnergyConsumption
+        assert energy.ai_energyQuantity == 3.5
+
+
+def test_an_spdx_document_without_what_must_be_there_is_refused(
+    world: World, tmp_path: Path
+) -> None:
+    document = json.loads(write_all(fields_of(world))["bom.spdx.json"])
+    dataset = next(p for p in document["@graph"] if p["type"] == "dataset_DatasetPackage")
+    dataset["dataset_datasetType"] = ["poetry"]
+    with pytest.raises(ValueError, match="poetry"):
+        read_spdx(json.dumps(document).encode(), tmp_path)
+
+
+def test_croissant_names_the_files_of_the_bundle(world: World) -> None:
+    fields = fields_of(world, declaring(world))
+    croissant = json.loads(write_all(fields)["croissant.json"])
+    for part in croissant["distribution"]:
+        data = bytes(fields.facts.bundle.member(part["@id"]))
+        assert f"sha256:{part['sha256']}" == digest.of_bytes(data)
+        assert part["contentSize"] == f"{len(data)} B"
+    assert croissant["license"] == "CC-BY-4.0"
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of rdflib
+def test_croissant_is_read_by_its_own_library(world: World, tmp_path: Path) -> None:
+    mlcroissant = pytest.importorskip("mlcroissant")
+    fields = fields_of(world, declaring(world))
+    fields.facts.bundle.unpack(tmp_path / "bundle")
+    path = tmp_path / "bundle" / "croissant.json"
+    path.write_bytes(write_all(fields)["croissant.json"])
+    dataset = mlcroissant.Dataset(path)
+    assert not dataset.metadata.ctx.issues.errors
+    assert not dataset.metadata.ctx.issues.warnings
+    assert len([*dataset.records("lines")]) == int(fields.text("captures"))
+
+
+def test_every_point_is_answered_once_everything_is_declared(world: World) -> None:
+    from kolm.dossier.forms import unanswered
+
+    fields = fields_of(world, declaring(world))
+    left = {
+        f"{form.key} {point.number}"
+        for form in FORMS.values()
+        for point in unanswered(form, fields)
+    }
+    assert left == {"g7 SP.4"}  # what is known of weaknesses is not for a file to say
+
+
+def test_what_nobody_stated_is_listed_with_what_to_add(world: World) -> None:
+    files = write_all(fields_of(world))
+    overview = files["dossier.md"].decode()
+    for name in DECLARED:
+        assert f"write `dossier.{name}` into the spec" in overview
+    assert "Tasks" not in overview
+    annex = files["eu-annex-xi.md"].decode()
+    assert "| 1(b) | policies of acceptable use | Acceptable use: **not stated** |" in annex
+    full = write_all(fields_of(world, declaring(world)))
+    assert "not stated**" not in full["eu-annex-xi.md"].decode()
+    assert "Acceptable use: text of acceptable_use | declared |" in full["eu-annex-xi.md"].decode()
+
+
+def test_the_json_fits_its_schema_and_counts_what_it_lists(world: World) -> None:
+    document = as_document(fields_of(world, declaring(world)))
+    schema.check(schema.DocumentKind("dossier"), document, where="dossier.json")
+    assert sum(document["counts"].values()) == len(document["fields"]) + len(document["not_stated"])
+
+
+def test_the_model_card_is_the_one_of_the_bundle(world: World) -> None:
+    fields = fields_of(world, declaring(world))
+    assert write_all(fields)["README.md"] == bytes(fields.facts.bundle.member("README.md"))
+
+
+def test_each_control_is_told_with_what_its_checks_answered(world: World) -> None:
+    table = write_all(fields_of(world))["owasp-aisvs.md"].decode()
+    assert "| 3.1.2 | 2 | every artifact of a model is signed | V03 holds, V11 holds" in table
+    assert "V41 not looked at" in table
+
+
+def test_the_same_bundle_gives_the_same_bytes_at_any_time(world: World, tmp_path: Path) -> None:
+    path = world.seal(declaring(world))
+    first, second = (
+        write_all(
+            gather(
+                Facts(
+                    Bundle.of(open_container(path)),
+                    verify(path, trust=world.trust, now=NOW.replace(year=year)),
+                    lambda _: None,
+                )
+            )
+        )
+        for year in (2026, 2031)
+    )
+    assert first == second
+    assert b"2031" not in b"".join(second.values())
+
+
+class Tags(HTMLParser):
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.found: list[str] = []
+        self.feed(text)
+
+    def handle_starttag(self, tag: str, attrs: object) -> None:
+        self.found.append(tag)
+
+
+def markdown(files: dict[str, bytes]) -> Iterator[tuple[str, str]]:
+    for name, data in files.items():
+        if name.endswith(".md"):
+            yield name, data.decode("utf-8")
+
+
+def test_a_hostile_text_is_shown_and_does_nothing(world: World) -> None:
+    hostile = {"license", "data_license", "release_date", "energy"}
+    changes = {name: HOSTILE for name in DECLARED if name not in hostile}
+    files = write_all(fields_of(world, declaring(world, **changes)))
+    for name, text in markdown(files):
+        assert Tags(text).found == [], name
+        assert "\u202e" not in text, name
+        assert "\n# head" not in text, name
+        assert "](javascript" not in text.replace("\\](javascript", ""), name
+    for line in files["eu-annex-xi.md"].decode().splitlines():
+        if line.startswith("|"):
+            assert line.replace("\\|", "").count("|") == 5, line
+    assert (
+        JsonStrictValidator(SchemaVersion.V1_7).validate_str(files["bom.cdx.json"].decode()) is None
+    )
+
+
+@given(st.text(min_size=1, max_size=200))
+@settings(
+    max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+def test_any_text_stays_in_its_cell(world: World, text: str) -> None:
+    fields = fields_of(world)
+    stated = fields.stated["name"]
+    fields.stated["provider"] = stated._replace(
+        field=next(field for field in FIELDS if field.id == "provider"), value=text
+    )
+    for name, written in markdown(write_all(fields)):
+        if name == "README.md":
+            continue
+        assert Tags(written).found == [], name
+        for line in written.splitlines():
+            if line.startswith("| 1.1 "):
+                assert line.replace("\\\\", "").replace("\\|", "").count("|") == 5, line
