@@ -36,6 +36,9 @@ VARIANTS: dict[str, Spec] = {
     "ia3": {"method": {"kind": "ia3"}},
     "bottleneck": {"method": {"kind": "bottleneck"}},
     "prefix": {"method": {"kind": "prefix"}},
+    "prompt": {"method": {"kind": "prompt"}},
+    "p_tuning": {"method": {"kind": "p_tuning"}},
+    "p_tuning, lstm": {"method": {"kind": "p_tuning", "encoder": "lstm"}},
     "lora, projector lora": {"method": {"kind": "lora"}, "projector": "lora"},
     "lora, projector frozen": {"method": {"kind": "lora"}, "projector": "frozen"},
 }

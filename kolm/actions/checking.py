@@ -64,9 +64,10 @@ def _sizes(sizes: Sizes) -> Found:
 
 def _told(train: LockTrain, sizes: Sizes) -> str:
     method = method_of(train["method"])
+    kinds = "1 kind" if len(method.targets) == 1 else f"{len(method.targets)} kinds"
     quantised = "" if train["quantisation"] is None else ", the base in 4 bits"
     return (
-        f"{method.card()} on {len(method.targets)} kinds of layers of {sizes.family.model_type}"
+        f"{method.card()} on {kinds} of layers of {sizes.family.model_type}"
         f"{quantised}, projector {train['projector']}"
     )
 

@@ -176,6 +176,7 @@ def _answer(
     batch, image_tokens = _largest_batch(spec, data, takes_pictures=family.takes_pictures)
     if objective_of(block["objective"]).PAIRED:
         batch, image_tokens = batch._replace(rows=2 * batch.rows), 2 * image_tokens
+    batch = batch._replace(length=batch.length + method.front)
     setting = Setting(
         precision="bfloat16" if train.precision == "float16" else train.precision,
         four_bits=quantisation is not None,

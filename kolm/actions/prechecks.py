@@ -20,6 +20,7 @@ from kolm.actions.signing import choose_key
 from kolm.capture.store import CaptureStore
 from kolm.counting import counted, listed
 from kolm.errors import Denied, KolmError, Refused, missing_extra
+from kolm.methods import method_of
 from kolm.methods.projector import linear_layers, no_layers
 from kolm.models import folder as folders
 from kolm.models.resolve import read_config
@@ -149,6 +150,7 @@ def _positions(ahead: Ahead) -> Iterator[Found]:
     limit = folders.positions(read_config(ahead.prepared.base.folder))
     if limit is None:
         return
+    limit -= method_of(ahead.lock["train"]["method"]).front
     room = {"eval": ahead.lock["evaluation"]["max_new_tokens"]}
     long = [
         f"{name}: {example.tokens + room.get(side, 0)} tokens"

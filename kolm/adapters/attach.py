@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from kolm.adapters.config import make_config, put_on
+from kolm.adapters.config import make_config, put_on, saved_tensors
 from kolm.digest import Digest, raw_of
 from kolm.errors import Refused
 from kolm.methods import (
@@ -36,8 +36,6 @@ if TYPE_CHECKING:
     import torch
     from peft import PeftModel
     from transformers import PreTrainedModel
-
-ADAPTER = "default"  # what PEFT calls one without a name
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -108,7 +106,7 @@ def attach(
     _demand_the_familys(method, again)
     layers = projector_layers(model, family) if projector == "lora" else []
     expression = with_layers(method.target_expression, layers)
-    expected = expected_targets(model, expression)
+    expected = expected_targets(model, expression, embeds=method.front > 0)
     _demand_reachable(family, model, expected)
     experts = expert_parameters(model, method)
     saved = projector_modules(model, family) if projector == "full" else []
@@ -182,18 +180,25 @@ def projector_modules(model: PreTrainedModel, family: Family) -> list[str]:
     return names
 
 
-def expected_targets(model: PreTrainedModel, expression: str) -> list[str]:
-    """The linear modules that the expression full-matches, sorted.
+def expected_targets(model: PreTrainedModel, expression: str, *, embeds: bool = False) -> list[str]:
+    """The modules that the expression full-matches, sorted.
+
+    Args:
+        model: a base.
+        expression: of the lock.
+        embeds: it is to match what embeds tokens, else linear layers.
 
     Raises:
-        Refused: it matches nothing, or something that is not a linear layer.
+        Refused: it matches nothing, or something of another kind.
     """
     import torch
 
     names = []
     for name, module in model.named_modules():
         if re.fullmatch(expression, name):
-            if not isinstance(module, torch.nn.Linear):
+            if embeds and module is not model.get_input_embeddings():
+                raise Refused("E_ADAPTER_TARGETS", "the target does not embed tokens", where=name)
+            if not embeds and not isinstance(module, torch.nn.Linear):
                 raise Refused("E_ADAPTER_TARGETS", "a target is not a linear layer", where=name)
             names.append(name)
     if not names:
@@ -272,11 +277,7 @@ def trainable_tensors(
     Raises:
         Refused: a parameter requires a gradient that belongs to no adapter.
     """
-    from peft import get_peft_model_state_dict
-
-    # What PEFT saves shares its storage with the live tensors.
-    saved = get_peft_model_state_dict(wrapped, adapter_name=ADAPTER, save_embedding_layers=False)
-    names = {tensor.data_ptr(): name for name, tensor in saved.items()}
+    names = {tensor.data_ptr(): name for name, tensor in saved_tensors(wrapped).items()}
     tensors = []
     for live, parameter in wrapped.named_parameters():
         if parameter.requires_grad:

@@ -9,15 +9,20 @@ from typing import TYPE_CHECKING, Any
 
 from kolm import canonical
 from kolm.format.names import CONFIG
-from kolm.methods import bottleneck, prefix
+from kolm.methods import bottleneck, p_tuning, prompt
+from kolm.methods import prefix as prefixes
 
 if TYPE_CHECKING:
+    import torch
     from peft import PeftConfig, PeftModel
     from transformers import PreTrainedModel
 
-_OWN = {  # the types of configs that PEFT does not have: where their layer is, and its name
+_OWN = {  # types of configs whose layer is kolm's own: where it is, and its name
     bottleneck.PEFT_TYPE: ("kolm.adapters.bottleneck", "Bottleneck"),
-    prefix.PEFT_TYPE: ("kolm.adapters.prefix", "Prefix"),
+    p_tuning.PEFT_TYPE: ("kolm.adapters.front", "PTuning"),
+    prefixes.PEFT_TYPE: ("kolm.adapters.prefix", "Prefix"),
+    prompt.KOLM_TYPE: ("kolm.adapters.front", "Prompt"),
+    prompt.PEFT_TYPE: ("kolm.adapters.front", "Prompt"),
 }
 
 
@@ -48,8 +53,31 @@ def put_on(model: PreTrainedModel, config: PeftConfig) -> PeftModel:
     """
     from peft import get_peft_model
 
-    from kolm.adapters.prefix import show
+    from kolm.adapters import front, prefix
 
     wrapped = get_peft_model(model, config)
-    show(wrapped)
+    front.demand_one_table(wrapped)
+    prefix.show(wrapped)
     return wrapped
+
+
+def saved_tensors(wrapped: PeftModel) -> dict[str, torch.Tensor]:
+    """The tensors of an adapter under the names of its file; they share the live ones' storage."""
+    return {name: tensor for name, (_, tensor) in _by_saved_name(wrapped).items()}
+
+
+def restore_tensors(wrapped: PeftModel, saved: Mapping[str, torch.Tensor]) -> None:
+    """Copy tensors that have exactly the names of `saved_tensors` into an adapter."""
+    from peft import set_peft_model_state_dict
+
+    own = {name: inside for name, (inside, _) in _by_saved_name(wrapped).items()}
+    set_peft_model_state_dict(wrapped, {own[name]: tensor for name, tensor in saved.items()})
+
+
+def _by_saved_name(wrapped: PeftModel) -> dict[str, tuple[str, torch.Tensor]]:
+    from peft import get_peft_model_state_dict
+
+    from kolm.adapters import front
+
+    inside = get_peft_model_state_dict(wrapped, save_embedding_layers=False)
+    return {front.saved_name(name): (name, tensor) for name, tensor in inside.items()}

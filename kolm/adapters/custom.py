@@ -15,16 +15,20 @@ import torch
 from peft import LoraConfig, PeftConfig
 from peft.tuners.lora import LoraLayer
 
+from kolm.roles import EMBEDDINGS
+
 
 class CustomLayer(torch.nn.Module, LoraLayer):  # type: ignore[misc]  # PEFT comes without types
-    """A linear layer with something of a method's own beside it.
+    """A layer of the base with something of a method's own beside it.
 
     Attributes:
         SETTINGS: keys of an ``adapter_config.json`` that PEFT does not know, which its class for an
             adapter has as attributes.
+        PLACE: the kind of the base's layer.
     """
 
     SETTINGS: ClassVar[tuple[str, ...]]
+    PLACE: ClassVar[type[torch.nn.Module]] = torch.nn.Linear
     other_param_names = ()
     out_features: int  # these four are PEFT's
     disable_adapters: bool
@@ -50,9 +54,14 @@ class CustomLayer(torch.nn.Module, LoraLayer):  # type: ignore[misc]  # PEFT com
 
 
 def make_config(layer: type[CustomLayer], keys: Mapping[str, Any]) -> PeftConfig:
-    """PEFT's config for the keys of an ``adapter_config.json``, with a layer of kolm's own."""
-    own = (*layer.SETTINGS, "peft_type")
-    config = LoraConfig(**{key: value for key, value in keys.items() if key not in own})
+    """PEFT's config for the keys of an ``adapter_config.json``, with a layer of kolm's own.
+
+    A config that names no targets is of a prompt: PEFT finds by itself what embeds tokens.
+    """
+    own = (*layer.SETTINGS, "peft_type", "target_modules")
+    targets = keys.get("target_modules") or rf"(?:.*\.)?{EMBEDDINGS}"
+    others = {key: value for key, value in keys.items() if key not in own}
+    config = LoraConfig(**others, target_modules=targets)
     kind = type(layer.__name__, (layer,), {key: keys[key] for key in layer.SETTINGS})
-    config._register_custom_module({torch.nn.Linear: kind})
+    config._register_custom_module({layer.PLACE: kind})
     return config

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from kolm import canonical, digest, schema
-from kolm.adapters.config import put_on, read_config
+from kolm.adapters.config import put_on, read_config, restore_tensors, saved_tensors
 from kolm.capture.store import BLOBS
 from kolm.digest import Digest
 from kolm.encode.answers import Answer, Shown, answer_batch
@@ -188,7 +188,7 @@ def load_adapter(model: PreTrainedModel, folder: Path) -> PeftModel:
         Refused: ``E_ADAPTER_KEYS``, a tensor is missing, has no place or has another shape.
     """
     try:
-        import peft
+        import peft  # noqa: F401 - what follows needs it
         from safetensors.torch import load_file
     except ImportError as error:
         raise missing_extra("train", "a model needs an optional part of kolm") from error
@@ -198,7 +198,7 @@ def load_adapter(model: PreTrainedModel, folder: Path) -> PeftModel:
         adapted = put_on(model, config)
     adapted.eval()
     saved = load_file(folder / names.WEIGHTS)
-    wanted = {name: tuple(t.shape) for name, t in peft.get_peft_model_state_dict(adapted).items()}
+    wanted = {name: tuple(t.shape) for name, t in saved_tensors(adapted).items()}
     found = {name: tuple(t.shape) for name, t in saved.items()}
     if wanted != found:
         raise Refused(
@@ -209,7 +209,7 @@ def load_adapter(model: PreTrainedModel, folder: Path) -> PeftModel:
             found=_first(found.items() - wanted.items()) or "fewer tensors",
         )
     with quiet_library():
-        peft.set_peft_model_state_dict(adapted, saved)
+        restore_tensors(adapted, saved)
     return adapted
 
 

@@ -55,4 +55,6 @@ def derive(lock: Lock, modules: Iterable[ModulesRow]) -> bytes:
         **({"target_parameters": sorted(experts)} if experts else {}),
         **method.peft(),
     }
+    if config["target_modules"] is None:  # PEFT's prompts have none
+        del config["target_modules"]
     return rfc8785.dumps(config)

@@ -126,6 +126,7 @@ def _language(
 
     A gradient is computed of what a layer reads only where something before it is trained.
     """
+    reached = reached or method.front > 0
     for matrix in base.around:
         totals["language"] += work.positions * matrix.products * (_FORWARD + _INPUT * backward)
     for block in base.blocks:

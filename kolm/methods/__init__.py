@@ -26,10 +26,13 @@ from kolm.methods.method import (
     delta_shapes,
     demand_a_place,
     has_experts,
+    name_of,
     read_name,
 )
+from kolm.methods.p_tuning import PTuning
 from kolm.methods.prefix import Prefix
 from kolm.methods.projector import Projector
+from kolm.methods.prompt import Prompt
 from kolm.records.codec import from_document, to_document
 from kolm.roles import Family
 
@@ -37,7 +40,9 @@ METHODS: dict[str, type[Method]] = {
     "bottleneck": Bottleneck,
     "ia3": Ia3,
     "lora": Lora,
+    "p_tuning": PTuning,
     "prefix": Prefix,
+    "prompt": Prompt,
 }
 DEFAULT = "lora"
 
@@ -54,6 +59,7 @@ __all__ = [
     "delta_shapes",
     "has_experts",
     "method_of",
+    "name_of",
     "read_name",
     "resolve",
     "resolved_again",

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar, Literal, Self
 
 from kolm import elements
-from kolm.methods.method import NoExperts, StoredTensor
+from kolm.methods.method import NoExperts, NoFront, StoredTensor
 from kolm.methods.projector import Projector
 from kolm.roles import Family
 
@@ -21,7 +21,7 @@ DOWN, UP = "lora_bottleneck_down", "lora_bottleneck_up"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Bottleneck(NoExperts):
+class Bottleneck(NoExperts, NoFront):
     """The settings of a lock; `size` is the width of the small network."""
 
     PARTS: ClassVar[tuple[str, ...]] = (

@@ -13,7 +13,7 @@ from fractions import Fraction
 from typing import Any, ClassVar, Final, Literal, Self
 
 from kolm import elements
-from kolm.methods.method import NoExperts, StoredTensor
+from kolm.methods.method import NoExperts, NoFront, StoredTensor
 from kolm.methods.projector import Projector
 from kolm.roles import Family
 
@@ -22,7 +22,7 @@ ROUNDING: Final = Fraction(1, 2**23)  # one unit in the last place of float32 at
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Ia3(NoExperts):
+class Ia3(NoExperts, NoFront):
     """The settings of a lock; `feedforward` are the targets whose input is rescaled."""
 
     PARTS: ClassVar[tuple[str, ...]] = (VECTOR,)

@@ -18,7 +18,7 @@ from typing import Any, ClassVar, Literal, Self
 
 from kolm import canonical, elements
 from kolm.errors import Refused
-from kolm.methods.method import StoredTensor
+from kolm.methods.method import NoFront, StoredTensor
 from kolm.methods.projector import Projector
 from kolm.roles import Family
 
@@ -27,7 +27,7 @@ _WRAPPED = "base_layer."  # before the parts of a parameter that another one is 
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Lora:
+class Lora(NoFront):
     """The settings of a lock; the delta of a weight is ``scale · B · A``.
 
     Attributes:

@@ -2,7 +2,8 @@
 
 ``base_model.model.<module>.<part>`` is a tensor of a delta, for example with the part
 ``lora_A.weight``; ``base_model.model.<module>.<parameter>`` is a whole parameter saved through
-`modules_to_save`. Anything else is unknown. The module must be one that `modules.jsonl` lists.
+`modules_to_save`. A prompt is saved under its part alone. Anything else is unknown. The module must
+be one that `modules.jsonl` lists.
 Source: peft 0.21, ``utils/save_and_load.py``.
 """
 
@@ -36,18 +37,23 @@ class Method(Protocol):
         LEAST: the smallest delta that counts, in words.
         ANY_LAYER: any linear layer can have its delta; else those alone that it names, in the
             language role.
+        BARE_IN: last part of the name of the one module whose delta is saved under the names of its
+            parts alone; empty where these follow the module's name.
         kind: its line in the table.
         targets: leaf names in the language role, sorted.
         target_expression: full-matches exactly the linear layers that get a delta.
         experts: parameters of the modules of experts that get deltas, in the modules' order; None
             where they stay frozen.
         expert_expression: full-matches exactly those modules; None where there are none.
+        front: how many virtual tokens stand in front of each row. They are the delta of the module
+            that embeds tokens, which is then the target; other methods have linear layers.
     """
 
     PARTS: ClassVar[tuple[str, ...]]
     STARTS: ClassVar[Mapping[str, int]]
     LEAST: ClassVar[str]
     ANY_LAYER: ClassVar[bool]
+    BARE_IN: ClassVar[str]
 
     @property
     def kind(self) -> str: ...  # noqa: D102
@@ -59,6 +65,8 @@ class Method(Protocol):
     def experts(self) -> tuple[str, ...] | None: ...  # noqa: D102
     @property
     def expert_expression(self) -> str | None: ...  # noqa: D102
+    @property
+    def front(self) -> int: ...  # noqa: D102
 
     @classmethod
     def resolve(cls, options: Mapping[str, Any], family: Family, *, vision: bool) -> Self:
@@ -74,11 +82,11 @@ class Method(Protocol):
         """
 
     def shapes(self, module: str, weight: Sequence[int]) -> dict[str, tuple[int, ...]]:
-        """The tensors that the delta of a linear layer has, by part.
+        """The tensors that the delta of a target has, by part.
 
         Args:
             module: name of the layer.
-            weight: shape of the layer's weight, (out, in).
+            weight: shape of its weight: (out, in), or (tokens, width) of what embeds them.
         """
 
     def expert_shapes(self, parameters: Mapping[str, Sequence[int]]) -> dict[str, tuple[int, ...]]:
@@ -128,6 +136,18 @@ def demand_a_place(known: type[Method], vision: bool, projector: Projector) -> N
         expected="true" if vision else "full or frozen",
         found="false" if vision else str(projector),
     )
+
+
+class NoFront:
+    """Of a method whose delta stands in layers, and is named by them."""
+
+    __slots__ = ()
+    BARE_IN: ClassVar[str] = ""
+
+    @property
+    def front(self) -> int:
+        """None."""
+        return 0
 
 
 class NoExperts:
@@ -195,6 +215,11 @@ class UnknownTensor(NamedTuple):
 TensorName = DeltaTensor | WholeTensor | UnknownTensor
 
 
+def name_of(module: str, part: str, method: Method | type[Method]) -> str:
+    """The name under which a tensor of a delta is saved."""
+    return part if method.BARE_IN else f"{PREFIX}{module}.{part}"
+
+
 def read_name(
     tensor: str, method: Method | type[Method], parameters: Mapping[str, frozenset[str]]
 ) -> TensorName:
@@ -205,10 +230,14 @@ def read_name(
         method: of the lock.
         parameters: for each module of the base the names of its parameters.
     """
+    if method.BARE_IN and tensor in method.PARTS:
+        places = [name for name in parameters if name.rpartition(".")[2] == method.BARE_IN]
+        if len(places) == 1:
+            return DeltaTensor(tensor=tensor, module=places[0], part=tensor)
     rest = tensor.removeprefix(PREFIX)
     if rest == tensor:
         return UnknownTensor(tensor=tensor)
-    for part in method.PARTS:
+    for part in () if method.BARE_IN else method.PARTS:
         module = rest.removesuffix(f".{part}")
         if module != rest and module in parameters:
             return DeltaTensor(tensor=tensor, module=module, part=part)

@@ -17,7 +17,7 @@ from fractions import Fraction
 from typing import Any, ClassVar, Literal, Self
 
 from kolm import elements
-from kolm.methods.method import NoExperts, StoredTensor
+from kolm.methods.method import NoExperts, NoFront, StoredTensor
 from kolm.methods.projector import Projector
 from kolm.roles import Family
 
@@ -27,7 +27,7 @@ KEYS, VALUES = "lora_prefix_keys", "lora_prefix_values"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Prefix(NoExperts):
+class Prefix(NoExperts, NoFront):
     """The settings of a lock; `virtual_tokens` is how many keys and values a layer gets."""
 
     PARTS: ClassVar[tuple[str, ...]] = (KEYS, VALUES)

@@ -10,7 +10,7 @@ import contextlib
 import inspect
 import itertools
 import threading
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from kolm.models.generation import Generated, read_rows
@@ -64,6 +64,46 @@ class Tokens(Protocol):
         """Of rows with several answers behind one prompt."""
 
 
+class Fronted(NamedTuple):
+    """The rows of a batch with virtual tokens in front of each one's own, behind its padding.
+
+    Attributes:
+        input_ids, attention_mask, image_mask, answer_mask, branches: as of `Tokens`.
+    """
+
+    input_ids: torch.Tensor
+    attention_mask: torch.Tensor
+    image_mask: torch.Tensor
+    answer_mask: torch.Tensor
+    branches: Branches | None
+
+
+def fronted(tokens: Tokens, virtual: Sequence[int]) -> Fronted:
+    """A batch whose rows have virtual tokens in front: they are no picture, and part of a prompt.
+
+    Args:
+        tokens: padded on either side.
+        virtual: the ids of the virtual tokens.
+    """
+    import torch
+
+    starts: list[int] = tokens.attention_mask.argmax(dim=1).tolist()
+
+    def before(rows: torch.Tensor, values: Sequence[int]) -> torch.Tensor:
+        front = torch.tensor(values, dtype=rows.dtype, device=rows.device)
+        pairs = zip(rows, starts, strict=True)
+        return torch.stack([torch.cat((row[:at], front, row[at:])) for row, at in pairs])
+
+    none, branches = [0] * len(virtual), tokens.branches
+    return Fronted(
+        input_ids=before(tokens.input_ids, virtual),
+        attention_mask=before(tokens.attention_mask, [1] * len(virtual)),
+        image_mask=before(tokens.image_mask, none),
+        answer_mask=before(tokens.answer_mask, none),
+        branches=branches and Branches(*(before(part, none) for part in branches)),
+    )
+
+
 def logits_of(model: PreTrainedModel, hidden: torch.Tensor) -> torch.Tensor:
     """Logits of last hidden states, as the library's own forward pass computes them."""
     import torch
@@ -108,22 +148,25 @@ class Forward:
         """Last hidden states of right-padded rows: (batch, length, width).
 
         There is no attention mask: under causal attention no token sees the padding that follows
-        it, and hidden states of padding are never read. No padding is part of a prefix.
+        it, and hidden states of padding are never read. No padding is part of a prefix. Those of
+        virtual tokens are left out.
 
         Args:
             tokens: of the rows.
             pictures: of all rows in order; None where no row shows one.
         """
+        virtual = self._virtual_ids()
+        rows = fronted(tokens, virtual) if virtual else tokens
         with self._showing(pictures) as inputs:
             out = self._model.model(
-                input_ids=tokens.input_ids.to(self.tower.device),
+                input_ids=rows.input_ids.to(self.tower.device),
                 use_cache=False,
-                **self._branched(tokens, inputs),
-                **self._marked(tokens),
+                **self._branched(rows, inputs),
+                **self._marked(rows),
                 **inputs,
             )
         hidden: torch.Tensor = out.last_hidden_state
-        return hidden
+        return hidden[:, len(virtual) :]
 
     def answer(
         self,
@@ -159,19 +202,26 @@ class Forward:
             eos_token_id=sorted(end_ids),
             pad_token_id=min(end_ids),  # what follows an end is cut off
         )
+        virtual = self._virtual_ids()
+        rows = fronted(tokens, virtual) if virtual else tokens
         with self._answering, torch.no_grad(), self._showing(pictures) as inputs:
             stated, self._model.generation_config = self._model.generation_config, config
             try:
                 out = self._model.generate(
-                    input_ids=tokens.input_ids.to(self.tower.device),
-                    attention_mask=tokens.attention_mask.to(self.tower.device),
+                    input_ids=rows.input_ids.to(self.tower.device),
+                    attention_mask=rows.attention_mask.to(self.tower.device),
                     logits_processor=LogitsProcessorList([only] if choose else []),
-                    **self._marked(tokens),
+                    **self._marked(rows),
                     **inputs,
                 )
             finally:
                 self._model.generation_config = stated
-        return read_rows(out[:, tokens.input_ids.shape[1] :].tolist(), end_ids)
+        return read_rows(out[:, rows.input_ids.shape[1] :].tolist(), end_ids)
+
+    def _virtual_ids(self) -> Sequence[int]:
+        """The tokens that an adapter puts in front of each row: those of what embeds tokens."""
+        found: Sequence[int] = getattr(self._model.get_input_embeddings(), "virtual_ids", ())
+        return found
 
     def _branched(
         self, tokens: Tokens, inputs: Mapping[str, torch.Tensor]

@@ -464,10 +464,25 @@ class LockTrainMethodLora(TypedDict):
     experts: NotRequired[list[str]]
     expert_expression: NotRequired[str]
 
+class LockTrainMethodPTuning(TypedDict):
+    kind: Literal['p_tuning']
+    virtual_tokens: int
+    encoder: Literal['lstm', 'mlp']
+    encoder_size: int
+    targets: list[Literal['embed_tokens']]
+    target_expression: str
+
 class LockTrainMethodPrefix(TypedDict):
     kind: Literal['prefix']
     virtual_tokens: int
     targets: list[Literal['v_proj']]
+    target_expression: str
+
+class LockTrainMethodPrompt(TypedDict):
+    kind: Literal['prompt']
+    virtual_tokens: int
+    text_alone: bool
+    targets: list[Literal['embed_tokens']]
     target_expression: str
 
 class LockTrainFreeze(TypedDict):
@@ -499,7 +514,7 @@ class ReceiptVlmTrainQuantisation(TypedDict):
 
 class LockTrain(TypedDict):
     objective: LockTrainObjectiveDdpo | LockTrainObjectiveDpo | LockTrainObjectiveIpo | LockTrainObjectiveKto | LockTrainObjectiveOrpo | LockTrainObjectiveSft | LockTrainObjectiveSimpo
-    method: LockTrainMethodBottleneck | LockTrainMethodIa3 | LockTrainMethodLora | LockTrainMethodPrefix
+    method: LockTrainMethodBottleneck | LockTrainMethodIa3 | LockTrainMethodLora | LockTrainMethodPTuning | LockTrainMethodPrefix | LockTrainMethodPrompt
     freeze: LockTrainFreeze
     projector: Literal['full', 'lora', 'frozen', None]
     learning_rate: str
@@ -906,11 +921,26 @@ class ReceiptVlmTrainMethodLora(TypedDict):
     use_rslora: bool
     lora_experts: NotRequired[list[str]]
 
+class ReceiptVlmTrainMethodPTuning(TypedDict):
+    kind: Literal['p_tuning']
+    p_tuning_encoder: Literal['lstm', 'mlp']
+    p_tuning_encoder_size: int
+    p_tuning_target_expression: str
+    p_tuning_targets: list[Literal['embed_tokens']]
+    p_tuning_virtual_tokens: int
+
 class ReceiptVlmTrainMethodPrefix(TypedDict):
     kind: Literal['prefix']
     prefix_target_expression: str
     prefix_targets: list[Literal['v_proj']]
     prefix_virtual_tokens: int
+
+class ReceiptVlmTrainMethodPrompt(TypedDict):
+    kind: Literal['prompt']
+    prompt_target_expression: str
+    prompt_targets: list[Literal['embed_tokens']]
+    prompt_text_alone: bool
+    prompt_virtual_tokens: int
 
 class ReceiptVlmTrainObjectiveDpoLastSegment(TypedDict):
     margin: str
@@ -978,7 +1008,7 @@ class ReceiptVlmTrain(TypedDict):
     label_tokens: int
     learning_rate: str
     max_seq_length: int
-    method: ReceiptVlmTrainMethodBottleneck | ReceiptVlmTrainMethodIa3 | ReceiptVlmTrainMethodLora | ReceiptVlmTrainMethodPrefix
+    method: ReceiptVlmTrainMethodBottleneck | ReceiptVlmTrainMethodIa3 | ReceiptVlmTrainMethodLora | ReceiptVlmTrainMethodPTuning | ReceiptVlmTrainMethodPrefix | ReceiptVlmTrainMethodPrompt
     model_id: str
     objective: ReceiptVlmTrainObjectiveDdpo | ReceiptVlmTrainObjectiveDpo | ReceiptVlmTrainObjectiveIpo | ReceiptVlmTrainObjectiveKto | ReceiptVlmTrainObjectiveOrpo | LockTrainObjectiveSft | ReceiptVlmTrainObjectiveSimpo
     optimizer: ReceiptVlmTrainOptimizer

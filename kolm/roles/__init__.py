@@ -35,7 +35,7 @@ from kolm.roles import (
     qwen3_vl_moe,
     smolvlm,
 )
-from kolm.roles.family import Config, Family, Role, Stack, Taps
+from kolm.roles.family import EMBEDDINGS, Config, Family, Role, Stack, Taps
 from kolm.roles.refused import REFUSED, Refusal
 
 FAMILIES: dict[str, Family] = {
@@ -76,7 +76,17 @@ _UNKNOWN = Refusal(
     "concepts/code)",
 )
 
-__all__ = ["FAMILIES", "REFUSED", "Config", "Family", "Role", "Stack", "Taps", "family"]
+__all__ = [
+    "EMBEDDINGS",
+    "FAMILIES",
+    "REFUSED",
+    "Config",
+    "Family",
+    "Role",
+    "Stack",
+    "Taps",
+    "family",
+]
 
 
 def family(model_type: str) -> Family:

@@ -11,7 +11,7 @@ from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from decimal import Decimal
 from enum import StrEnum
 from types import MappingProxyType
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from kolm.errors import Refused, did_you_mean
 
@@ -26,6 +26,10 @@ DECODER_LEAVES: Mapping[str, tuple[str, ...]] = MappingProxyType(
         **dict.fromkeys(("gate_proj", "up_proj", "down_proj"), ("mlp",)),
     }
 )
+
+
+# What turns token ids into the vectors that the blocks read; it stands beside them in every family.
+EMBEDDINGS: Final = "embed_tokens"
 
 
 class Role(StrEnum):
@@ -170,6 +174,11 @@ class Family(NamedTuple):
     def lora_leaf_names(self) -> tuple[str, ...]:
         """The leaf names that a spec may list as targets; all of them are the default."""
         return tuple(sorted(self.language.leaves))
+
+    @property
+    def embeddings_expression(self) -> str:
+        """A regular expression that full-matches the module that embeds tokens."""
+        return re.escape(f"{self.language.blocks.rpartition('.')[0]}.{EMBEDDINGS}")
 
     def role_of(self, name: str) -> Role:
         """The role of what has this name; `Role.OTHER` when no line covers it."""

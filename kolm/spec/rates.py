@@ -73,13 +73,16 @@ BASES: Final[Mapping[str, tuple[Rates, str]]] = MappingProxyType(
     }
 )
 # Each the best of three on the gauges of `kolm init` and kolm/nano-1, 100 steps of 16 captures:
-# 0.003, 0.01 and 0.03 (for bottleneck 0.001 to 0.01), by accuracy on 180 validation captures.
+# 0.003, 0.01 and 0.03 (for bottleneck 0.001 to 0.01), by accuracy on 180 validation captures; of
+# p_tuning (0.001 to 0.03) and prompt (0.01 to 0.3) on 360, with the projector's own rate.
 METHODS: Final[Mapping[str, Factor]] = MappingProxyType(
     {
         "bottleneck": Factor(Decimal(3), "measured; arXiv:1902.00751 tried 0.0003 and 0.003"),
         "ia3": Factor(Decimal(30), "measured; vectors that start at 1 move little (T-Few: 0.003)"),
         "lora": Factor(Decimal(1), ""),
+        "p_tuning": Factor(Decimal(3), "measured, with an MLP and with an LSTM"),
         "prefix": Factor(Decimal(30), "measured; P-tuning v2 takes 0.005 to 0.01"),
+        "prompt": Factor(Decimal(100), "measured; arXiv:2104.08691 takes 0.3"),
     }
 )
 _NO_LINE: Final = Factor(Decimal(1), "")  # what is not listed is taken to be like LoRA

@@ -85,6 +85,8 @@ OTHER_WAYS = {
     "ia3": {"method": "ia3"},
     "bottleneck": {"method": "{kind: bottleneck, size: 16}"},
     "prefix": {"method": "prefix"},
+    "prompt": {"method": "prompt"},
+    "p_tuning": {"method": "{kind: p_tuning, encoder: lstm, encoder_size: 16}"},
 }
 
 

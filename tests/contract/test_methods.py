@@ -7,6 +7,7 @@ import math
 import re
 import struct
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import jsonschema
@@ -109,14 +110,16 @@ def test_a_method_of_the_language_role_is_refused_for_others(kind: str, roles: R
 def test_names_are_read_as_they_are_written(kind: str) -> None:
     block = block_of(kind)
     method = methods.method_of(block)
-    module = "model.language_model.layers.3.self_attn.k_proj"
+    module = f"model.language_model.layers.3.self_attn.{method.BARE_IN or 'k_proj'}"
     listed = {module: frozenset({"weight"}), "lm_head": frozenset({"weight"})}
     for part in method.shapes(module, (8, 4)):
         assert part in method.PARTS
-        name = f"{methods.PREFIX}{module}.{part}"
+        name = methods.name_of(module, part, method)
         assert methods.read_name(name, method, listed) == DeltaTensor(name, module, part)
-        for odd in (name + ".x", name.removeprefix("base_"), name.replace("layers", "lairs")):
+        for odd in (name + ".x", f"x{name}", f"{methods.PREFIX}model.lairs.{part}"):
             assert isinstance(methods.read_name(odd, method, listed), UnknownTensor)
+        other = part if name != part else f"{methods.PREFIX}{module}.{part}"
+        assert isinstance(methods.read_name(other, method, listed), UnknownTensor)
     whole = f"{methods.PREFIX}lm_head.weight"
     assert methods.read_name(whole, method, listed) == WholeTensor(whole, "lm_head", "weight")
 
@@ -197,7 +200,11 @@ def test_a_lock_that_adapts_a_tower_which_the_method_left_alone_is_refused(
 
 
 def test_an_adapter_that_starts_elsewhere_is_refused(world: World, forged: BundleParts) -> None:
-    starts = methods.method_of(forged.lock["train"]["method"]).STARTS
+    method = methods.method_of(forged.lock["train"]["method"])
+    starts = method.STARTS
+    if method.front:  # virtual tokens begin as something else than none, and drawn
+        assert not starts
+        return
     assert starts, "nothing of this method has a value that is known"
     for row in forged.modules:
         for tensor in row["adapter"]:
@@ -207,7 +214,10 @@ def test_an_adapter_that_starts_elsewhere_is_refused(world: World, forged: Bundl
 
 
 def test_an_adapter_that_changes_nothing_is_refused(world: World, forged: BundleParts) -> None:
-    """Whatever else is drawn at random, tensors at their start make no difference."""
+    """Whatever else is drawn at random, tensors at their start make no difference.
+
+    Virtual tokens do from the start; without a length they are as good as none.
+    """
     forged.lock["train"]["projector"] = "frozen"
     forged.lock["train"]["projector_learning_rate"] = "0"
     for row in forged.modules:
@@ -215,10 +225,11 @@ def test_an_adapter_that_changes_nothing_is_refused(world: World, forged: Bundle
             for tensor in row["adapter"]:
                 del forged.tensors[tensor["tensor"]]
             row["state"], row["adapter"] = "frozen", []
-    starts = methods.method_of(forged.lock["train"]["method"]).STARTS
+    method = methods.method_of(forged.lock["train"]["method"])
+    starts = dict.fromkeys(method.PARTS, 0) if method.front else method.STARTS
     for name in deltas(forged):
         for part, value in starts.items():
-            if name.endswith(f".{part}"):
+            if f".{name}".endswith(f".{part}"):
                 dtype, shape, _ = forged.tensors[name]
                 raw = struct.pack("<f", value) * math.prod(shape)
                 forged.tensors[name] = (dtype, shape, raw)
@@ -251,15 +262,28 @@ def attached_to(model: Any, kind: str, **options: Any) -> Any:
 
 
 def logits(torch: Any, model: Any) -> Any:
+    """As kolm computes them, of a bare base or of PEFT's model."""
+    from kolm.models.base import make_forward
+    from kolm.models.forward import logits_of
+    from kolm.models.taps import Recording
     from tests.support import tiny_vlm
 
     picture = tiny_vlm.make_image_processor()(
         images=[tiny_vlm.make_picture(3)], return_tensors="pt"
     )
     ids = torch.tensor([[tiny_vlm.V_START, *[tiny_vlm.IMAGE] * 4, tiny_vlm.V_END, 5, 6, 7]])
-    kinds = (ids == tiny_vlm.IMAGE).long()
+    shown = (ids == tiny_vlm.IMAGE).long()
+    row = SimpleNamespace(
+        input_ids=ids,
+        attention_mask=torch.ones_like(ids),
+        image_mask=shown,
+        answer_mask=torch.zeros_like(ids),
+        branches=None,
+    )
+    base = model if isinstance(model, type(tiny_vlm.make_model())) else model.get_base_model()
     with torch.no_grad():
-        return model(input_ids=ids, mm_token_type_ids=kinds, **picture).logits
+        hidden = make_forward(base, TABLE).hidden(row, Recording(pictures=1, inputs=picture))
+        return logits_of(base, hidden)
 
 
 def moved(torch: Any, attached: Any) -> Any:
@@ -289,6 +313,7 @@ def factors_of(attached: Any, method: methods.Method) -> dict[str, dict[str, Sto
 @pytest.mark.heavy
 @each_method
 def test_a_fresh_adapter_is_what_the_method_says_and_changes_nothing(torch: Any, kind: str) -> None:
+    """But virtual tokens, which make a difference from the start: these are there or not."""
     from tests.support import tiny_vlm
 
     base = tiny_vlm.make_model()
@@ -296,13 +321,13 @@ def test_a_fresh_adapter_is_what_the_method_says_and_changes_nothing(torch: Any,
     weights = {n: m.weight.shape for n, m in base.named_modules() if hasattr(m, "weight")}
     method = methods.method_of(block_of(kind))
     attached = attached_to(base, kind)
-    assert torch.equal(logits(torch, attached.model), untouched)
+    assert torch.equal(logits(torch, attached.model), untouched) != bool(method.front)
     found = factors_of(attached, method)
     assert found.keys() == {n for n in weights if re.fullmatch(method.target_expression, n)}
     for module, factors in found.items():
         shapes = {part: stored.shape for part, stored in factors.items()}
         assert shapes == method.shapes(module, weights[module])
-        assert not method.counts(factors, "1")
+        assert method.counts(factors, "1") == bool(method.front)
         for part, value in method.STARTS.items():
             if part in shapes:  # others are of experts, which this base has not
                 assert factors[part].raw == struct.pack("<f", value) * math.prod(shapes[part])
@@ -317,6 +342,7 @@ def test_what_is_said_to_load_it_loads_what_the_bundle_holds(
 ) -> None:
     import peft
 
+    from kolm.adapters.config import saved_tensors
     from kolm.evaluate.session import load_adapter
     from kolm.train.checkpoints import encode_tensors
     from tests.support import tiny_vlm
@@ -325,7 +351,7 @@ def test_what_is_said_to_load_it_loads_what_the_bundle_holds(
     untouched = logits(torch, base)
     attached = moved(torch, attached_to(base, kind))
     named = {tensor.name: tensor.parameter for tensor in attached.tensors}
-    assert named.keys() == peft.get_peft_model_state_dict(attached.model).keys()
+    assert named.keys() == saved_tensors(attached.model).keys()
     lock = {"base": {"id": "local/tiny"}, "train": {"method": block_of(kind)}}
     whole = {tensor.module for tensor in attached.tensors if tensor.whole}
     rows = [{"module": module, "state": "trained"} for module in whole]
@@ -354,7 +380,9 @@ def test_what_is_said_to_load_it_loads_what_the_bundle_holds(
 NEEDS: dict[str, Row] = {
     "bottleneck": {"learning_rate": 0.005},
     "ia3": {"steps": 128, "learning_rate": 0.05, "more": "  projector_learning_rate: 0.005\n"},
+    "p_tuning": {"learning_rate": 0.005, "more": "  projector_learning_rate: 0.005\n"},
     "prefix": {"learning_rate": 0.05, "more": "  projector_learning_rate: 0.005\n"},
+    "prompt": {"steps": 192, "learning_rate": 0.1, "more": "  projector_learning_rate: 0.005\n"},
 }
 
 

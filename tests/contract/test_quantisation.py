@@ -308,6 +308,14 @@ def test_three_steps_on_a_quantised_base_of_each_family(torch: Any, name: str, k
         assert caught.value.code == "E_ROLES_UNKNOWN_TARGET"
         return
     method = methods.method_of(methods.resolve(options, table, vision=False))
+    if method.front and name == "gemma4":  # its blocks look tokens up themselves
+        with pytest.raises(Refused) as caught:
+            attach(
+                world.model, table, method, projector=world.projector, adapt_vision=False,
+                seed=digest.of_bytes(b"seed"),
+            )  # fmt: skip
+        assert caught.value.code == "E_ADAPTER_TARGETS"
+        return
     attached = attach(
         world.model, table, method, projector=world.projector, adapt_vision=False,
         seed=digest.of_bytes(b"seed"),
@@ -325,7 +333,8 @@ def test_three_steps_on_a_quantised_base_of_each_family(torch: Any, name: str, k
     check_evidence(
         modules, digests_now(modules), attached.tensors, dict.fromkeys(before, 3), before
     )
-    assert {t.module for t in attached.tensors if not t.whole} <= linear
+    found = {t.module for t in attached.tensors if not t.whole}
+    assert found <= linear if not method.front else len(found) == 1
 
 
 def families_quantised(model: Any, table: roles.Family) -> Any:

@@ -53,6 +53,24 @@ def test_a_published_base_is_planned_for_without_it_and_without_data(tmp_path: P
     assert float(made["time"]["step_seconds"]) == pytest.approx(step / 1e14, abs=1e-3)
 
 
+def test_virtual_tokens_are_in_every_row(tmp_path: Path) -> None:
+    base, common = "Qwen/Qwen2.5-VL-7B-Instruct", "batch_size: 1, max_seq_length: 512"
+    made = {
+        kind: planned(write(tmp_path, base, f"method: {method}, {common}"))
+        for kind, method in (
+            ("lora", "lora"),
+            ("prompt", "{kind: prompt, virtual_tokens: 64}"),
+        )
+    }
+    assert {kind: plan["batch"]["length"] for kind, plan in made.items()} == {
+        "lora": 512, "prompt": 576,
+    }  # fmt: skip
+    projector = made["prompt"]["parameters"]["projector"]
+    assert made["prompt"]["trained"]["numbers"] == projector + 64 * 3584
+    activations = {kind: plan["memory"]["activations"] for kind, plan in made.items()}
+    assert activations["prompt"] == pytest.approx(activations["lora"] * 576 / 512, rel=1e-3)
+
+
 def test_a_spec_that_does_not_fit_is_told_what_to_change(tmp_path: Path) -> None:
     spec = write(tmp_path, "Qwen/Qwen2.5-VL-7B-Instruct", "method: lora, batch_size: 1")
     ran = invoke("plan", str(spec), "--memory", "24")

@@ -294,6 +294,10 @@ def test_a_base_with_fewer_positions_than_an_example_has_tokens(tmp_path: Path) 
     assert finding["code"] == "E_BASE_POSITIONS"
     assert finding["expected"].startswith("at most 32 tokens")
     assert "rows.jsonl:" in finding["found"]
+    lora, prompt = '{"kind": "lora", "rank": 4, "alpha": 8}', "{kind: prompt, virtual_tokens: 5}"
+    spec.write_text(spec.read_text().replace(lora, prompt))
+    (finding,) = told(invoke("check", spec, "--json"), "failed").values()
+    assert finding["expected"].startswith("at most 27 tokens")
 
 
 @pytest.mark.heavy

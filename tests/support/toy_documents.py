@@ -149,7 +149,8 @@ def make_weights(block: Row, projector: str) -> dict[str, Tensor]:
         layer = inside and projector == "lora" and is_linear(module.parameters)
         if layer or re.fullmatch(method.target_expression, module.name):
             for part, shape in method.shapes(module.name, module.parameters["weight"]).items():
-                made[f"{prefix}.{part}"] = floats(f"{part} {module.name}", shape)
+                name = methods.name_of(module.name, part, method)
+                made[name] = floats(f"{part} {module.name}", shape)
         elif inside and projector == "full":
             for name, shape in module.parameters.items():
                 made[f"{prefix}.{name}"] = floats(f"trained {module.name}.{name}", shape)
@@ -160,14 +161,17 @@ def initial_weights(
     module: toy_base.ToyModule, weights: dict[str, Tensor], block: Row
 ) -> dict[str, Tensor]:
     """What a module's tensors of the adapter were before training."""
-    prefix, made = f"base_model.model.{module.name}.", {}
-    starts = methods.method_of(block).STARTS
-    for name in sorted(name for name in weights if name.startswith(prefix)):
-        tail, shape = name.removeprefix(prefix), weights[name][1]
-        if tail in module.parameters:
-            made[name] = toy_base.parameter(module.name, tail, shape)
-        elif tail in starts:
-            made[name] = ("F32", shape, struct.pack("<f", starts[tail]) * math.prod(shape))
+    made, method = {}, methods.method_of(block)
+    listed = {own.name: frozenset(own.parameters) for own in TOY}
+    for name in sorted(weights):
+        meant, shape = methods.read_name(name, method, listed), weights[name][1]
+        if isinstance(meant, methods.UnknownTensor) or meant.module != module.name:
+            continue
+        if isinstance(meant, methods.WholeTensor):
+            made[name] = toy_base.parameter(module.name, meant.parameter, shape)
+        elif meant.part in method.STARTS:
+            start = struct.pack("<f", method.STARTS[meant.part])
+            made[name] = ("F32", shape, start * math.prod(shape))
         else:
             made[name] = floats(f"initial {name}", shape)
     return made
@@ -176,7 +180,7 @@ def initial_weights(
 def make_module_row(module: toy_base.ToyModule, weights: dict[str, Tensor], block: Row) -> Row:
     initial = initial_weights(module, weights, block)
     parts = methods.method_of(block).PARTS
-    delta = any(name.endswith(f".{part}") for name in initial for part in parts)
+    delta = any(f".{name}".endswith(f".{part}") for name in initial for part in parts)
     state = "adapted" if delta else "trained" if initial else "frozen"
     adapter = [
         {

@@ -2,15 +2,18 @@
 
 import pytest
 
-from kolm import objectives
+from kolm import digest, methods, objectives
+from kolm.adapters.attach import attach
 from kolm.encode.encoder import Encoder
 from kolm.encode.likelihoods import Likelihoods
 from kolm.models.taps import join
 from kolm.objectives import objective_of
+from kolm.roles import family
 from tests.support import tiny_vlm
 from tests.support.tiny_vlm import make_capture
 
 torch = pytest.importorskip("torch")
+TABLE = family("qwen2_5_vl")
 PROCESSOR = tiny_vlm.make_pictures()
 ANSWERS = (("a red circle", "no"), ("yes", "it may be so, or not"), ("7", "9"))
 
@@ -25,8 +28,15 @@ def make_pairs(*turns, images=1):
     return pairs
 
 
-def make_likelihoods(kind="dpo", *, branches=True):
-    base = tiny_vlm.loaded(tiny_vlm.make_model())
+def make_likelihoods(kind="dpo", *, branches=True, prompt=False):
+    model = tiny_vlm.make_model()
+    if prompt:
+        block = methods.resolve({"kind": "prompt", "virtual_tokens": 3}, TABLE, vision=False)
+        attach(
+            model, TABLE, methods.method_of(block), projector="frozen", adapt_vision=False,
+            seed=digest.of_bytes(b"seed"),
+        )  # fmt: skip
+    base = tiny_vlm.loaded(model)
     base.forward.branches = branches
     base.model.requires_grad_(True)
 
@@ -58,10 +68,11 @@ def gradients(base, likelihoods, pairs):
     ],
     ids=["a picture", "two pictures and an earlier answer", "text alone"],
 )
-def test_answers_behind_one_prompt_are_those_of_two_rows(turns, images):
+@pytest.mark.parametrize("prompt", [False, True], ids=["", "behind virtual tokens"])
+def test_answers_behind_one_prompt_are_those_of_two_rows(turns, images, prompt):
     pairs = make_pairs(*turns, images=images)
-    one, one_slopes, fewer = gradients(*make_likelihoods(), pairs)
-    two, two_slopes, more = gradients(*make_likelihoods(branches=False), pairs)
+    one, one_slopes, fewer = gradients(*make_likelihoods(prompt=prompt), pairs)
+    two, two_slopes, more = gradients(*make_likelihoods(branches=False, prompt=prompt), pairs)
     assert torch.allclose(one, two, atol=2e-5)
     assert one_slopes.keys() == two_slopes.keys()
     for name, slope in one_slopes.items():
