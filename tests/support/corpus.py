@@ -33,6 +33,10 @@ def make_worlds(folder: Path) -> dict[str, World]:
         "lora": World.make(_new(folder / "lora"), cases=52, train=12),
         "ia3": World.make(_new(folder / "ia3"), method={"kind": "ia3"}),
         "bottleneck": World.make(_new(folder / "bottleneck"), method={"kind": "bottleneck"}),
+        "prompt": World.make(_new(folder / "prompt"), method={"kind": "prompt"}),
+        "p_tuning": World.make(
+            _new(folder / "p_tuning"), method={"kind": "p_tuning", "encoder_size": 4}
+        ),
         PAIRS: World.make(_new(folder / PAIRS), objective={"kind": PAIRS}),
     }
 

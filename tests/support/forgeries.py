@@ -36,6 +36,8 @@ QKV = "model.visual.blocks.0.attn.qkv"
 Q0 = "model.language_model.layers.0.self_attn.q_proj"
 MERGER = "model.visual.merger.mlp.0"
 PREFIX = "base_model.model."
+EMBEDDINGS = "model.language_model.embed_tokens"
+PROMPT = "prompt_embeddings"
 
 
 @dataclass(frozen=True)
@@ -345,6 +347,54 @@ def _pattern(pattern: str) -> Callable[[BundleParts], None]:
             stated[key] = pattern
 
     return forge
+
+
+def _scaled_prompt(size: float) -> Callable[[BundleParts], None]:
+    """Every number of the virtual tokens is of one size; the projector is the base's."""
+
+    def forge(parts: BundleParts) -> None:
+        _zeros(parts)
+        _, shape, raw = parts.tensors[PROMPT]
+        parts.tensors[PROMPT] = "F32", shape, struct.pack("<f", size) * (len(raw) // 4)
+        parts.retouch()
+
+    return forge
+
+
+def _longer_prompt(parts: BundleParts) -> None:
+    _, (tokens, width), _ = parts.tensors[PROMPT]
+    parts.tensors[PROMPT] = floats("longer", (tokens + 1, width))
+    parts.retouch()
+
+
+def _prompt_elsewhere(parts: BundleParts) -> None:
+    """The embeddings are said to be frozen, and another layer to be what was adapted."""
+    source, other = row(parts, EMBEDDINGS), row(parts, Q0)
+    other.update(state="adapted", adapter=source["adapter"], weight_norm=source["weight_norm"])
+    source.update(state="frozen", adapter=[], weight_norm=None)
+
+
+def _prompt_for_text(parts: BundleParts) -> None:
+    parts.lock["train"]["method"]["text_alone"] = True
+
+
+def _network_left_out(parts: BundleParts) -> None:
+    item = row(parts, EMBEDDINGS)
+    shape = parts.tensors[item["adapter"][0]["tensor"]][1]
+    for part in item["adapter"]:
+        del parts.tensors[part["tensor"]]
+    item["adapter"] = [{**item["adapter"][0], "tensor": PROMPT}]
+    parts.tensors[PROMPT] = floats("what it gives", shape)
+    parts.retouch()
+
+
+def _network_of_no_output(parts: BundleParts) -> None:
+    """All else of it is full of numbers; the projector is the base's."""
+    kept = {name: tensor for name, tensor in parts.tensors.items() if ".lora_" in name}
+    _zeros(parts)
+    last = ".mlp_head.4."
+    parts.tensors.update({name: held for name, held in kept.items() if last not in name})
+    parts.retouch()
 
 
 def _vectors(value: float) -> Callable[[BundleParts], None]:
@@ -1243,6 +1293,29 @@ FORGERIES = (
     Forgery(
         "a bottleneck on the vision tower", ("V22",), parts=_bottleneck_on_the_tower,
         method="bottleneck",
+    ),
+    Forgery("virtual tokens of zeros", ("V27",), parts=_zeros, method="prompt"),
+    Forgery(
+        "virtual tokens of denormals", ("V27",), parts=_scaled_prompt(2.0**-140), method="prompt"
+    ),
+    Forgery(
+        "more virtual tokens than the lock has", ("V23",), parts=_longer_prompt, method="prompt"
+    ),
+    Forgery(
+        "virtual tokens listed under an attention layer", ("V22",), parts=_prompt_elsewhere,
+        method="prompt",
+    ),
+    Forgery(
+        "a prompt before pictures said to be before text alone", ("V28",), parts=_prompt_for_text,
+        method="prompt",
+    ),
+    Forgery(
+        "virtual tokens in place of the network that makes them", ("V22", "V23"),
+        parts=_network_left_out, method="p_tuning",
+    ),
+    Forgery(
+        "a last layer of zeros in the network that makes virtual tokens", ("V27",),
+        parts=_network_of_no_output, method="p_tuning",
     ),
     Forgery("a whole base tensor smuggled in", ("V24",), parts=_smuggle),
     Forgery("lora_alpha raised in the config", ("V25",), parts=_config(lora_alpha=64)),
