@@ -108,7 +108,7 @@ def verify(
     base: str | Path | None = None,
     measure: Measure | None = None,
     captures: str | Path | None = None,
-    rescore: int | None = None,
+    rescore: int | Literal["all"] | None = None,
     replay: int | Literal["all"] | None = None,
     states: Sequence[str | Path] = (),
     nonce: Digest | None = None,
@@ -127,7 +127,7 @@ def verify(
         measure: measures it; without one, weights that did not change since they were last hashed
             on this machine are not read again.
         captures: folder of a capture store.
-        rescore: how many cases to run again, and how many captures to encode again; needs
+        rescore: how many cases to run again, and how many captures to encode again, or all; needs
             `captures`.
         replay: how many segments of the training to run again besides the first, or all; needs
             `captures`.
@@ -182,11 +182,16 @@ def verify(
         return report if source is None else _with_names(report, source.names)
 
 
-def _rescoring(cases: int, captures: Path, reporter: Reporter) -> RescoreRequest:
+def _rescoring(cases: int | Literal["all"], captures: Path, reporter: Reporter) -> RescoreRequest:
     from kolm.verify.ports import RescoreRequest
 
     runner = _Runner(captures=captures, reporter=reporter)
-    return RescoreRequest(cases=cases, entropy=_fresh(), run=runner.rescore, recount=runner.recount)
+    return RescoreRequest(
+        cases=None if cases == "all" else cases,
+        entropy=_fresh(),
+        run=runner.rescore,
+        recount=runner.recount,
+    )
 
 
 def _replaying(

@@ -47,30 +47,34 @@ def output_option(text: str) -> Callable[[F], F]:
     return click.option("--output", "-o", type=FILE, help=text)
 
 
-_DIGITS = 9  # of a number of segments
+_DIGITS = 9  # of a number
 
 
-class Segments(click.ParamType[int | str]):
-    """How many segments, or all of them."""
+class Drawn(click.ParamType[int | str]):
+    """How many of something are drawn, or all of them."""
 
-    name = "segments"
+    name = "drawn"
+
+    def __init__(self, least: int) -> None:
+        self._least = least
 
     def convert(
         self, value: Any, param: click.Parameter | None, ctx: click.Context | None
     ) -> int | str:
-        """A number from 0, or ``all``."""
+        """A number, or ``all``."""
         text = str(value)
         if text == "all":
             return text
-        if not (text.isascii() and text.isdecimal() and len(text) <= _DIGITS):
-            self.fail(f"{text!r} is neither a number from 0 nor 'all'", param, ctx)
+        number = text.isascii() and text.isdecimal() and len(text) <= _DIGITS
+        if not number or int(text) < self._least:
+            self.fail(f"{text!r} is neither a number from {self._least} nor 'all'", param, ctx)
         return int(text)
 
 
 REPLAY = click.option(
     "--replay",
     metavar="N|all",
-    type=Segments(),
+    type=Drawn(0),
     help="Run the first segment of the training again and N others, drawn here and now, or all, "
     "and compare every bit (V50-V54). Needs --captures and the extra train.",
 )

@@ -98,10 +98,11 @@ class RescoreRequest(NamedTuple):
     """How much to run again, the fresh randomness that draws it, and how to run it.
 
     Attributes:
-        cases: how many cases are answered again, and how many captures are encoded again.
+        cases: how many cases are answered again, and how many captures are encoded again; None for
+            all of them.
     """
 
-    cases: int
+    cases: int | None
     entropy: Digest
     run: RescoreRunner
     recount: RecountRunner

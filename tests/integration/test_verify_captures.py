@@ -189,7 +189,7 @@ def test_findings_call_captures_by_the_file_and_row_that_they_came_from(
     monkeypatch.setattr(children, "run", answer_otherwise)
     monkeypatch.setattr(profile, "environment_class", lambda *_, **__: parts.lock["environment"])
     (tmp_path / "trust.json").write_bytes(canonical.dumps(world.trust.to_document()))
-    material = ("--captures", tmp_path / "captures", "--base", parts.base, "--rescore", "1")
+    material = ("--captures", tmp_path / "captures", "--base", parts.base, "--rescore", "all")
     ran = invoke("verify", world.seal(parts), *material, "--trust", tmp_path / "trust.json", "-v")
     assert ran.code == 1
     lines = ran.stdout.splitlines()

@@ -9,7 +9,7 @@ import click
 
 from kolm.cli import output
 from kolm.cli.exit_codes import ExitCode, of_audit
-from kolm.cli.options import KEY, REPLAY, STATES, TRUST, output_option
+from kolm.cli.options import KEY, REPLAY, STATES, TRUST, Drawn, output_option
 
 if TYPE_CHECKING:
     from kolm.digest import Digest
@@ -35,9 +35,9 @@ _PATH = click.Path(path_type=Path)
 )
 @click.option(
     "--rescore",
-    type=click.IntRange(min=1),
-    metavar="N",
-    help="Run N cases again (V46) and encode N captures again (V55), drawn here and now. "
+    metavar="N|all",
+    type=Drawn(1),
+    help="Run N cases again (V46) and encode N captures again (V55), drawn here and now, or all. "
     "Needs --captures and the extra train.",
 )
 @REPLAY
@@ -58,7 +58,7 @@ _PATH = click.Path(path_type=Path)
 @click.option("--id", "wanted", metavar="ID", help="The content id you expect: a CID or sha256:…")
 def command(
     bundle: Path,
-    rescore: int | None,
+    rescore: int | Literal["all"] | None,
     replay: int | Literal["all"] | None,
     nonce: str | None,
     wanted: str | None,

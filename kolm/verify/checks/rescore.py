@@ -78,8 +78,8 @@ def outputs_are_repeated(subject: Subject) -> Iterator[Finding]:
     yield from _compare(subject, cases, answer)
 
 
-def draw(total: int, wanted: int, entropy: Digest) -> list[int]:
-    """The numbers of `wanted` things among `total`, without replacement, ascending."""
+def draw(total: int, wanted: int | None, entropy: Digest) -> list[int]:
+    """The numbers of `wanted` things among `total`, or of all, without replacement, ascending."""
     numbers = list(range(total))
     digest.Stream(entropy).shuffle(numbers)
     return sorted(numbers[:wanted])

@@ -378,6 +378,7 @@ def test_the_draw_depends_on_the_randomness_alone() -> None:
     assert first == draw(50, 3, digest.of_bytes(b"a"))
     assert len({tuple(draw(50, 3, digest.of_bytes(bytes([n])))) for n in range(20)}) > 5
     assert draw(50, 100, digest.of_bytes(b"a")) == list(range(50))
+    assert draw(50, None, digest.of_bytes(b"a")) == list(range(50))
 
 
 @pytest.mark.parametrize(("total", "drawn", "said"), [(10, 1, "0.1"), (10, 10, "1"), (1, 1, "1")])
