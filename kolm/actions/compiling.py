@@ -174,7 +174,7 @@ def _judge_and_seal(
         evaluation,
         measurements,
         size_bytes=content.size_of(kscore.SIZED_MEMBERS),
-        pack={"root": sealing.pack_root(prepared.snapshot.lines), "owner": "publisher"},
+        pack={"root": prepared.snapshot.pack_root, "owner": "publisher"},
     )
     passed = report["gate"]["verdict"] == "passed"
     result: dict[str, Any] = {

@@ -15,6 +15,7 @@ from kolm.actions.signing import AskPassphrase, Trust, choose_key, passphrase_fr
 from kolm.actions.usable import usable
 from kolm.bundle import writer
 from kolm.bundle.reader import Bundle
+from kolm.capture.packs import root_of
 from kolm.capture.store import CaptureStore
 from kolm.counting import counted
 from kolm.digest import Digest
@@ -118,7 +119,7 @@ def evaluate_bundle(
         content_id = passed.content_id
         run = place / "run"
         opened.unpack(run)
-        cases = _write_pack(run, Path(captures), passed.base)
+        cases, root = _write_pack(run, Path(captures), passed.base)
         overlap = _overlap(opened, read_cases(cases), Path(captures), trained_on)
         if overlap["seen_cases"]:
             told.warned(
@@ -139,7 +140,7 @@ def evaluate_bundle(
             evaluation,
             files.read_document(run, MEASUREMENTS),
             size_bytes=sum(len(opened.member(member)) for member in kscore.SIZED_MEMBERS),
-            pack={"root": _root_of(cases), "owner": _OWN_PACK, "overlap": overlap},
+            pack={"root": root, "owner": _OWN_PACK, "overlap": overlap},
         )
         if rival is not None:
             report["rivals"] = [
@@ -160,8 +161,8 @@ def evaluate_bundle(
     )
 
 
-def _write_pack(run: Path, captures: Path, base: Path) -> bytes:
-    """Put every capture of the store into the run folder as a case."""
+def _write_pack(run: Path, captures: Path, base: Path) -> tuple[bytes, Digest]:
+    """Put every capture of the store into the run folder as a case; gives them, and their root."""
     with CaptureStore.open_to_read(captures) as store:
         rows = sorted(store.rows(), key=lambda row: row.id)
     if not rows:
@@ -172,7 +173,7 @@ def _write_pack(run: Path, captures: Path, base: Path) -> bytes:
     files.write_places(run, places)
     # The bundle's own answers must not be taken for this pack's.
     (run / names.PREDICTIONS).unlink()
-    return cases
+    return cases, root_of(rows)
 
 
 def _beside(
@@ -236,8 +237,3 @@ def _overlap(
     near = {pixels[file] for file, _ in likeness.twins(left, right)}
     found["near_twins"] = len(near)
     return found
-
-
-def _root_of(cases: bytes) -> Digest:
-    """The Merkle root over the captures themselves: a pack outside any snapshot."""
-    return digest.merkle_root(cases.splitlines())

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
 from kolm import digest, roles, settings
-from kolm.actions import learning, sealing
+from kolm.actions import learning, requested, sealing
 from kolm.actions.ahead import SIDES, Ahead, Names
 from kolm.actions.disk import look_at_disk
 from kolm.actions.findings import Found, count, each_error_once, failed, grouped, ok, warning
@@ -392,6 +392,7 @@ PRECHECKS: tuple[tuple[str, Callable[[Ahead], Iterator[Found]]], ...] = (
     ("eval side", _prompts),
     ("eval side", _learned_before),
     ("settings", _settings),
+    ("request", requested.look),
     ("tracking", _tracking),
     ("audit", _audit),
     ("dossier", _dossier),

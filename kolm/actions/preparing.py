@@ -20,6 +20,7 @@ from kolm.capture.intake import take_in
 from kolm.capture.rows import from_python
 from kolm.capture.snapshot import Snapshot, take
 from kolm.capture.store import CaptureStore
+from kolm.counting import counted
 from kolm.digest import Digest
 from kolm.errors import KolmError, Refused
 from kolm.events import Reporter
@@ -33,7 +34,7 @@ from kolm.records.spec import Spec
 from kolm.run.earlier import find_state
 from kolm.score.intervals import wilson
 from kolm.spec.load import load_spec
-from kolm.spec.resolve import resolve
+from kolm.spec.resolve import Asked, resolve
 from kolm.train import profile
 
 if TYPE_CHECKING:
@@ -44,6 +45,7 @@ if TYPE_CHECKING:
         LockEnvironment,
         LockTrainContinues,
     )
+    from kolm.verify.requests import Request
 
 
 _STATE = ".kolm"  # a project's own folder for what can be made again
@@ -83,6 +85,7 @@ class Prepared:
         facts: the base as it was measured.
         stamp: what the file system said of the base then.
         lock: the spec resolved.
+        request: that is answered.
     """
 
     spec: Spec
@@ -94,6 +97,7 @@ class Prepared:
     facts: BaseFacts
     stamp: Digest
     lock: Lock
+    request: Request | None = None
 
 
 def project_of(spec: SpecSource, project: Path | None) -> Project:
@@ -117,6 +121,7 @@ class Parts(NamedTuple):
     base: BaseRef | None
     store_folder: Path | None
     snapshot: Snapshot | None
+    request: Request | None
     problems: tuple[tuple[str, KolmError], ...]
 
 
@@ -159,7 +164,11 @@ def gather(
     """
     spec, place = load_spec(source), project_of(source, project)
     problems: list[tuple[str, KolmError]] = []
-    base = folder = snapshot = None
+    base = folder = snapshot = request = None
+    try:
+        request = _request(spec, place)
+    except KolmError as error:
+        problems.append(("request", error))
     try:
         base = _sound_base(spec, place, problems)
     except KolmError as error:
@@ -170,7 +179,8 @@ def gather(
         if rows is not None:
             folder = store_rows(rows, place, reporter)
         with CaptureStore.open_to_read(folder) as store:
-            snapshot = take(store, split_rule(spec))
+            snapshot = take(store, split_rule(spec, request))
+        _demand_pack(spec, snapshot)
         for name, data in snapshot.files().items():  # rather than after hours of training
             kind_of(name).limit.hold(len(data), where=name)
     except KolmError as error:
@@ -182,7 +192,7 @@ def gather(
             images=snapshot.header["images"],
             eval_images_with_a_near_twin_in_train=len(snapshot.near_pairs),
         )
-    return Parts(spec, place, base, folder, snapshot, tuple(problems))
+    return Parts(spec, place, base, folder, snapshot, request, tuple(problems))
 
 
 def settle(source: SpecSource, parts: Parts, measure: Measure, reporter: Reporter) -> Prepared:
@@ -191,7 +201,7 @@ def settle(source: SpecSource, parts: Parts, measure: Measure, reporter: Reporte
     Raises:
         KolmError: the base's files, or a training to go on from, are not as they should be.
     """
-    base, folder, snapshot = parts.base, parts.store_folder, parts.snapshot
+    base, folder, snapshot, asked = parts.base, parts.store_folder, parts.snapshot, parts.request
     if base is None or folder is None or snapshot is None:
         raise AssertionError("parts with problems make no lock")
     environment = _environment(parts.spec)  # what is not here is told before the base is read
@@ -206,6 +216,7 @@ def settle(source: SpecSource, parts: Parts, measure: Measure, reporter: Reporte
         training=snapshot.training_root,
         cases=digest.of_bytes(snapshot.files()[CASES]),
         continued=_continued(parts.spec, parts.project),
+        asked=None if asked is None else Asked(asked.digest, asked.said["nonce"]),
         environment=environment,
     )
     return Prepared(
@@ -218,6 +229,7 @@ def settle(source: SpecSource, parts: Parts, measure: Measure, reporter: Reporte
         facts=facts,
         stamp=stamp,
         lock=lock,
+        request=asked,
     )
 
 
@@ -334,14 +346,59 @@ def default_threads() -> int:
     return min(len(os.sched_getaffinity(0)), _MOST_THREADS)
 
 
-def split_rule(spec: Spec) -> SplitRule:
-    """The split that a spec asks for."""
+def _request(spec: Spec, place: Project) -> Request | None:
+    """The request that a spec answers.
+
+    Raises:
+        KolmError: its file cannot be read, or asks for another pack.
+    """
+    if spec.request is None:
+        return None
+    from kolm.verify.requests import load_request  # few compiles answer one
+
+    request = load_request(place.folder / spec.request)
+    if request.pack not in (None, spec.evaluation.pack):
+        raise Refused(
+            "E_REQUEST_PACK",
+            "the request asks for a score on another pack",
+            where="evaluation.pack",
+            expected=request.pack or "",
+            found=spec.evaluation.pack or "none",
+            hint=f"import the buyer's pack into the store, and write  pack: {request.pack}",
+        )
+    return request
+
+
+def _demand_pack(spec: Spec, snapshot: Snapshot) -> None:
+    """Demand that the eval side is the pack that the spec names, whole and alone.
+
+    Raises:
+        Refused: ``E_PACK_DIFFERS``.
+    """
+    wanted, found = spec.evaluation.pack, snapshot.pack_root
+    if wanted in (None, found):
+        return
+    held = snapshot.header["splits"]["eval"]["captures"]
+    raise Refused(
+        "E_PACK_DIFFERS",
+        "the eval side is not the pack that is to be scored",
+        where="evaluation.pack",
+        expected=str(wanted),
+        found=f"{found}, of {counted(held, 'capture')}",
+        hint="import the pack as it was handed over, and let no other capture state the side eval: "
+        "kolm capture list shows what each states",
+    )
+
+
+def split_rule(spec: Spec, request: Request | None = None) -> SplitRule:
+    """The split that a spec asks for; a request's nonce draws it."""
     split = spec.data.split
     held_out = {} if split.eval is None else {"eval": Decimal(split.eval)}
     return SplitRule(
         kind=split.kind,
         validation=Decimal(split.validation),
         near_duplicates=spec.data.near_duplicates,
+        nonce=None if request is None else request.said["nonce"],
         **held_out,
     )
 

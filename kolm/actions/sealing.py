@@ -123,11 +123,6 @@ def _eval_images(prepared: Prepared) -> dict[str, Source]:
         return {names.eval_image(f): store.blobs.path(f) for f in sorted(files)}
 
 
-def pack_root(snapshot_lines: Sequence[bytes]) -> Digest:
-    """The Merkle root of the eval lines of a snapshot: which cases were scored."""
-    return digest.merkle_root(line for line in snapshot_lines if line.endswith(b'"split":"eval"}'))
-
-
 def score_report(
     lock: Lock,
     evaluation: Evaluation,

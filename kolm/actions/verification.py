@@ -38,6 +38,7 @@ if TYPE_CHECKING:
         RescoreJob,
         RescoreRequest,
     )
+    from kolm.verify.requests import Request
 
 
 class StoreSource:
@@ -112,6 +113,7 @@ def verify(
     replay: int | Literal["all"] | None = None,
     states: Sequence[str | Path] = (),
     nonce: Digest | None = None,
+    request: str | Path | None = None,
     expected_id: Digest | None = None,
 ) -> Verification:
     """Audit a bundle with whatever the auditor has.
@@ -134,14 +136,15 @@ def verify(
         states: where the publisher handed over the states that segments begin with: folders of
             checkpoints or registries, and bundles; the audited one itself is looked into anyway.
         nonce: draws the segments, with the content id; without one a fresh one is made.
+        request: file of the signed request that the bundle should answer; it brings its policy.
         expected_id: the content id that was asked for.
 
     Raises:
         Unreadable: the bundle, the policy, the store or a place of states cannot be looked at.
-        Usage: `rescore` or `replay` without `captures`.
+        Usage: `rescore` or `replay` without `captures`; `policy` beside `request`.
     """
     container = bundle if isinstance(bundle, Container) else open_container(Path(bundle))
-    demanded = policy_of(policy)
+    demanded, asked = policy_of(policy), None if request is None else _asked(request, policy)
     believed = trust_of(trust)
     moment = now or datetime.now(UTC)  # noqa: TID251 - the composition reads the clock
     folder = None if base is None else _folder_of(base)
@@ -154,7 +157,7 @@ def verify(
         )
     if rescore is not None or replay is not None:
         folder = folder or _named_base(container)
-    request = None if rescore is None else _rescoring(rescore, Path(captures or ""), told)
+    answers = None if rescore is None else _rescoring(rescore, Path(captures or ""), told)
     again: ReplayRequest | None = None
     if replay is not None:
         wanted = None if replay == "all" else replay
@@ -163,7 +166,7 @@ def verify(
         source: StoreSource | None = None
         if captures is not None:
             source = stack.enter_context(_opened(Path(captures)))
-        if (request or again) is not None and folder is not None:
+        if (answers or again) is not None and folder is not None:
             from kolm.bundle import base_root
 
             stack.enter_context(base_root.staying(folder))  # the child loads what was measured
@@ -175,11 +178,24 @@ def verify(
             base=folder,
             measure=measure or _measure,
             captures=source,
-            rescore=request,
+            rescore=answers,
             replay=again,
+            request=asked,
             expected_id=expected_id,
         )
         return report if source is None else _with_names(report, source.names)
+
+
+def _asked(request: str | Path, policy: Demands) -> Request:
+    from kolm.verify.requests import load_request
+
+    if policy is not None:
+        raise Usage(
+            "E_VERIFY_REQUEST_POLICY",
+            "a request brings the policy that its answer must pass",
+            hint="leave --policy out, and hold the bundle to your own policy in a second audit",
+        )
+    return load_request(Path(request))
 
 
 def _rescoring(cases: int | Literal["all"], captures: Path, reporter: Reporter) -> RescoreRequest:

@@ -97,6 +97,25 @@ def lock_pins_data(documents: Documents) -> Iterator[KolmError]:
         yield _refused(f"{LOCK}#/publish/text", "publish.text and evalcases.jsonl disagree")
 
 
+def lock_pins_the_draw(documents: Documents) -> Iterator[KolmError]:
+    """The pack that the lock names is the eval side as stated, apart from training; the nonce of a
+    request draws seeds and split alike."""
+    lock, header = documents.document(LOCK), documents.document(names.SNAPSHOT)
+    rule, wanted = header["rule"], lock["evaluation"].get("pack")
+    if wanted is not None:
+        sides = (row["split"] for row in documents.rows(names.LINES))
+        found = documents.rules.pack_root(zip(sides, documents.lines(names.LINES), strict=True))
+        yield from _same(f"{LOCK}#/evaluation/pack", found, wanted)
+        yield from _same("snapshot.json#/rule/kind", "official", rule["kind"])
+        if header["near_duplicates"]["policy"] == "report":
+            place = "snapshot.json#/near_duplicates/policy"
+            yield _refused(
+                place, "near twins of a pack may be in training", "drop, refuse", "report"
+            )
+    drawn = None if lock["request"] is None else lock["nonce"]
+    yield from _same("snapshot.json#/rule/nonce", drawn, rule.get("nonce"))
+
+
 def snapshot_counts_rows(documents: Documents) -> Iterator[KolmError]:
     """The snapshot header's root and counts are those of its lines, which are sorted."""
     header = documents.document(names.SNAPSHOT)
@@ -235,6 +254,7 @@ def _refused(place: str, message: str, expected: str = "", found: str = "") -> R
 # The rules of docs/format/bundle.md that need no document beside those that V08 reads.
 RULES: tuple[tuple[str, Callable[[Documents], Iterator[KolmError]]], ...] = (
     ("B9", lock_pins_data),
+    ("B9", lock_pins_the_draw),
     ("B11", trace_follows),
     ("B12", examples_follow),
     ("B13", environment_class_holds),

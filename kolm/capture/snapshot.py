@@ -23,7 +23,7 @@ from kolm.errors import Refused
 from kolm.format.groups import Looks, Member
 from kolm.format.names import CASES, LINES
 from kolm.format.names import SNAPSHOT as HEADER
-from kolm.format.seeds import training_root
+from kolm.format.seeds import pack_root, training_root
 from kolm.format.split import (
     LOOKS,
     SplitRule,
@@ -104,6 +104,12 @@ class Snapshot:
         """The root of the lines on the train and validation sides."""
         sides = (row.split for row in self.rows)
         return training_root(zip(sides, self.lines, strict=True))
+
+    @property
+    def pack_root(self) -> Digest:
+        """The root of the lines on the eval side: which cases are scored."""
+        sides = (row.split for row in self.rows)
+        return pack_root(zip(sides, self.lines, strict=True))
 
     def files(self) -> dict[str, bytes]:
         """The three files by name."""
@@ -280,9 +286,12 @@ def _written(rule: SplitRule, members: Sequence[Member]) -> SnapshotRuleOfficial
     """The rule as it was applied: a carved share is 0 where the data had its own validation."""
     validation = canonical.decimal(rule.validation)
     if rule.kind == "hash":
-        return {"kind": "hash", "eval": canonical.decimal(rule.eval), "validation": validation}
+        held_out = canonical.decimal(rule.eval)
+        drawn: SnapshotRuleHash = {"kind": "hash", "eval": held_out, "validation": validation}
+        return drawn if rule.nonce is None else {**drawn, "nonce": rule.nonce}
     stated = validation_is_stated(member.split for member in members)
-    return {"kind": "official", "validation": "0" if stated else validation}
+    taken: SnapshotRuleOfficial = {"kind": "official", "validation": "0" if stated else validation}
+    return taken if rule.nonce is None else {**taken, "nonce": rule.nonce}
 
 
 def _near_duplicates(

@@ -32,6 +32,7 @@ SECTIONS = (
         "Judge a bundle",
         (
             ("verify", "Recheck every hash, frozen-module claim and score of a bundle."),
+            ("request", "Demand a bundle that is still to be made, scored on your own cases."),
             ("policy", "Write a policy to start from, and say what one asks."),
             ("inspect", "Show what a bundle holds and claims, without running anything."),
             ("diff", "Show what differs between two bundles."),

@@ -122,11 +122,12 @@ class Captures:
         """How many images there are, those that are alike among them."""
         return self._ends[-1]
 
-    def seed(self) -> Digest:
-        """What the order of groups is drawn from: all ids, ascending (rule S5)."""
+    def seed(self, nonce: str | None = None) -> Digest:
+        """What the order of groups is drawn from: all ids, ascending, and a buyer's nonce (S5)."""
         hasher = digest.Hasher()
         for given in self.given:
             hasher.update(self._raw(given))
+        hasher.update(bytes.fromhex(nonce or ""))
         return hasher.digest()
 
 

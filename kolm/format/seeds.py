@@ -29,6 +29,15 @@ def training_root(lines: Iterable[tuple[str, bytes]]) -> Digest:
     return digest.merkle_root(line for side, line in lines if side in LEARNING_SIDES)
 
 
+def pack_root(lines: Iterable[tuple[str, bytes]]) -> Digest:
+    """The Merkle root of the lines of snapshot.jsonl on the eval side: which cases are scored.
+
+    Args:
+        lines: side and bytes (without newline) of every line, in order.
+    """
+    return digest.merkle_root(line for side, line in lines if side == "eval")
+
+
 def training_facts(lock: Lock) -> dict[str, object]:
     """What the weights rest on apart from the environment: base, captures, settings, nonce (L9)."""
     return {

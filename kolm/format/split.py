@@ -33,6 +33,7 @@ class _Rule(NamedTuple):
     eval: Decimal
     validation: Decimal
     near_duplicates: str | None
+    nonce: str | None
 
 
 class SplitRule(_Rule):
@@ -47,6 +48,7 @@ class SplitRule(_Rule):
             ``drop`` the train captures that show one, or ``group`` near twins as one picture (only
             for ``hash``); None: refuse for ``hash``, report for ``official``, which somebody else
             has chosen.
+        nonce: of the request that is answered, 64 hexadecimal digits: the draw follows from it too.
     """
 
     __slots__ = ()
@@ -57,13 +59,14 @@ class SplitRule(_Rule):
         eval: Decimal = Decimal("0.1"),  # noqa: A002 - the name in the snapshot's header
         validation: Decimal = Decimal("0.05"),
         near_duplicates: str | None = None,
+        nonce: str | None = None,
     ) -> Self:
         """A rule that makes sense.
 
         Raises:
             Usage: it does not.
         """
-        made = super().__new__(cls, kind, eval, validation, near_duplicates)
+        made = super().__new__(cls, kind, eval, validation, near_duplicates, nonce)
         made._demand_sense()
         return made
 
@@ -119,6 +122,7 @@ def rule_of(header: Snapshot) -> SplitRule:
         kind=rule["kind"],
         validation=Decimal(rule["validation"]),
         near_duplicates=header["near_duplicates"]["policy"],
+        nonce=rule.get("nonce"),
         **held_out,
     )
 
@@ -185,13 +189,13 @@ def twins_to_drop(
     ]
 
 
-def _ranked(captures: Captures, firsts: Iterable[int]) -> array[int]:
+def _ranked(captures: Captures, firsts: Iterable[int], nonce: str | None) -> array[int]:
     """The first captures of groups in the order in which groups are held out (rule S6).
 
     Sorted by the first byte of their rank and then among themselves: a sort of all at once would
     hold an object for the rank of each.
     """
-    seed = captures.seed()
+    seed = captures.seed(nonce)
     parts = [(array("I"), bytearray()) for _ in range(256)]
     for first in firsts:
         rank = raw_of(chain(seed, captures.id_of(first)))
@@ -209,7 +213,7 @@ def _hashed(captures: Captures, rule: SplitRule) -> list[Placed]:
     captures.forget_looks()
     groups = group(captures, most_joined=MAX_JOINED)
     count = sum(groups.size)
-    ranked = _ranked(captures, groups.firsts())
+    ranked = _ranked(captures, groups.firsts(), rule.nonce)
     sides: list[Placed] = ["train"] * len(captures)  # of the first capture of each group
     wanted: list[tuple[Placed, Decimal]] = [("eval", rule.eval), ("validation", rule.validation)]
     for side, share in wanted:
@@ -257,7 +261,7 @@ def _official(captures: Captures, rule: SplitRule) -> list[Placed]:
     groups = group(captures, most_joined=None)
     train = (first for first in groups.firsts() if sides[first] == "train")
     carved = rule.validation * sides.count("train")
-    _hold_out(_ranked(captures, train), groups, "validation", carved, sides)
+    _hold_out(_ranked(captures, train, rule.nonce), groups, "validation", carved, sides)
     return [sides[first] for first in groups.first]
 
 

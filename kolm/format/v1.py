@@ -18,7 +18,7 @@ from kolm.format.order import BatchOrder
 from kolm.format.receipt import derive_receipt
 from kolm.format.sameness import fingerprints
 from kolm.format.schedule import Schedule, read_schedule
-from kolm.format.seeds import derive_seeds, training_root
+from kolm.format.seeds import derive_seeds, pack_root, training_root
 from kolm.format.trace import trace_follows
 from kolm.format.words import claimed_words
 from kolm.score.cases import build_cases
@@ -42,6 +42,7 @@ class Rules:
     fingerprints = staticmethod(fingerprints)
     derive_seeds = staticmethod(derive_seeds)
     training_root = staticmethod(training_root)
+    pack_root = staticmethod(pack_root)
 
     @staticmethod
     def assign(members: Iterable[Member], header: Snapshot) -> list[Placed]:

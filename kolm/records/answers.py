@@ -260,7 +260,7 @@ class KeysListRow(TypedDict):
     name: str
     key: str
     algorithm: KeysListRowAlgorithm
-    roles: list[Literal['builder', 'evaluator', 'verifier', 'endorser', 'publisher']]
+    roles: list[Literal['builder', 'evaluator', 'verifier', 'endorser', 'publisher', 'buyer']]
     names: list[str]
     signs_here: bool
     revoked: NotRequired[KeysNewRowRevoked]
@@ -434,3 +434,18 @@ class RegistryVerify(TypedDict):
     bundles: int
     problems: list[RegistryListError]
     orphans: list[Digest]
+
+class RequestNewPack(TypedDict):
+    captures: int
+    kind: Literal['open', 'sealed']
+    root: Digest
+
+class RequestShow(TypedDict):
+    name: str
+    digest: Digest
+    key: str
+    signer: str | None
+    nonce: str
+    pack: RequestNewPack
+    clauses: list[PolicyCheckClause]
+    needs: list[str]

@@ -558,6 +558,7 @@ class LockEvaluationCostPerToken(TypedDict):
 
 class LockEvaluation(TypedDict):
     metric: MetricAnls | MetricChoice | MetricCiderD | MetricContains | MetricExact | MetricIou | MetricJsonF1 | MetricPope | MetricRegex | MetricRelaxed | MetricRougeL | MetricVqa
+    pack: NotRequired[Digest]
     max_new_tokens: int
     batch_size: int
     floors: LockEvaluationFloors
@@ -617,7 +618,7 @@ class Lock(TypedDict):
     publish: LockPublish
     rates: LockRates
     dossier: NotRequired[Declared]
-    request: None
+    request: Digest | None
     nonce: str
     seeds: LockSeeds
     environment: LockEnvironment
@@ -738,6 +739,39 @@ class Pairs(TypedDict):
     judge: PairsJudge | None
     model: PairsModel
     settings: PairsSettings
+
+class PolicyClaim(TypedDict):
+    predicate: Literal['https://slsa.dev/provenance/v1', 'urn:kolm:modules:v1', 'urn:kolm:kscore:v1', 'https://in-toto.io/attestation/test-result/v0.1', 'https://slsa.dev/verification_summary/v1', 'urn:kolm:endorsement:v1']
+    role: Literal['builder', 'evaluator', 'verifier', 'endorser']
+    threshold: int
+    keys: NotRequired[list[str]]
+
+class PolicyPack(TypedDict):
+    evaluator: str
+    pack: Digest
+
+class Policy(TypedDict):
+    schema: Literal['urn:kolm:policy:v1']
+    name: str
+    claims: list[PolicyClaim]
+    same_signer: NotRequired[bool]
+    gate: NotRequired[Literal['passed', 'any']]
+    text: NotRequired[Literal['published', 'any']]
+    base_roots: NotRequired[list[Digest]]
+    eval_pack_roots: NotRequired[list[Digest]]
+    environment_classes: NotRequired[list[Digest]]
+    minimum_eval_cases: NotRequired[int]
+    lower_bound_above: NotRequired[list[Literal['base', 'blind', 'majority', 'swapped']]]
+    families: NotRequired[list[str]]
+    methods: NotRequired[list[str]]
+    metrics: NotRequired[list[Literal['anls', 'choice', 'cider_d', 'contains', 'exact', 'iou', 'json_f1', 'pope', 'regex', 'relaxed', 'rouge_l', 'vqa'] | MetricAnls | MetricChoice | MetricCiderD | MetricContains | MetricExact | MetricIou | MetricJsonF1 | MetricPope | MetricRegex | MetricRelaxed | MetricRougeL | MetricVqa]]
+    freeze: NotRequired[list[str]]
+    floors: NotRequired[dict[str, str]]
+    packs: NotRequired[list[PolicyPack]]
+    licenses: NotRequired[list[str]]
+    dossier: NotRequired[list[Literal['provider', 'contact', 'representative', 'intended_use', 'integration', 'acceptable_use', 'limitations', 'risks', 'license', 'release_date', 'distribution', 'design', 'data_description', 'data_sources', 'data_collection', 'data_curation', 'data_license', 'personal_data', 'copyright', 'illegal_content', 'energy', 'security_contact']]]
+    measurements: NotRequired[Literal['worst'] | str]
+    reach: NotRequired[list[Literal['delta_scope', 'base_identity', 'process', 'scores']]]
 
 class PredicateEndorsement(TypedDict):
     claims: list[Digest]
@@ -1036,6 +1070,17 @@ class Receipt(TypedDict):
     trace: ReceiptTrace
     vlm_train: ReceiptVlmTrain
 
+class RequestPack(TypedDict):
+    captures: int
+    kind: Literal['open', 'sealed']
+    root: Digest
+
+class Request(TypedDict):
+    name: str
+    nonce: str
+    pack: RequestPack
+    policy: Policy
+
 class Seen(TypedDict):
     registry: str
     digest: Digest
@@ -1052,11 +1097,13 @@ class SnapshotNearDuplicates(TypedDict):
 
 class SnapshotRuleOfficial(TypedDict):
     kind: Literal['official']
+    nonce: NotRequired[str]
     validation: str
 
 class SnapshotRuleHash(TypedDict):
     eval: str
     kind: Literal['hash']
+    nonce: NotRequired[str]
     validation: str
 
 class SnapshotSide(TypedDict):
@@ -1183,7 +1230,7 @@ class TrustKeyRevoked(TypedDict):
 class TrustKey(TypedDict):
     name: str
     key: str
-    roles: list[Literal['builder', 'evaluator', 'verifier', 'endorser', 'publisher']]
+    roles: list[Literal['builder', 'evaluator', 'verifier', 'endorser', 'publisher', 'buyer']]
     names: list[str]
     revoked: NotRequired[TrustKeyRevoked]
 

@@ -107,8 +107,12 @@ class Floors:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EvaluationChoice:
-    """How the adapter is scored, and what it must reach; `metric` has its kind and options."""
+    """How the adapter is scored, and what it must reach; `metric` has its kind and options.
 
+    `pack` is the root of the captures that must be the eval side.
+    """
+
+    pack: str | None = None
     metric: dict[str, Any] = field(default_factory=lambda: {"kind": "exact"})
     max_new_tokens: int = 16
     batch_size: int = 64
@@ -145,4 +149,5 @@ class Spec:
     publish: Publish = field(default_factory=Publish)
     dossier: dict[str, str] = field(default_factory=dict)
     cost: Cost = field(default_factory=Cost)
+    request: str | None = None
     nonce: str = "0" * 64

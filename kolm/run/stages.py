@@ -27,7 +27,8 @@ if TYPE_CHECKING:
 
 _SCHEMA = "urn:kolm:result:v1"
 _NAME_HEX_DIGITS = 16  # of a stage's folder: 64 bits tell one project's runs apart
-_JUDGED_LATER: Final = frozenset({"floors", "cost"})  # decided on a finished evaluation
+# Decided on a finished evaluation; of the pack, the cases themselves are in the key.
+_JUDGED_LATER: Final = frozenset({"floors", "cost", "pack"})
 
 
 class Stage(NamedTuple):

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
         PredicateProvenance,
         PredicateTestResult,
         PredicateVerificationSummary,
+        Request,
     )
 
 
@@ -38,6 +39,7 @@ VERIFICATION_SUMMARY: Final[Name[PredicateVerificationSummary]] = Name(
 )
 ENDORSEMENT: Final[Name[PredicateEndorsement]] = Name("urn:kolm:endorsement:v1")
 ENTRY: Final[Name[Entry]] = Name("urn:kolm:entry:v1")
+REQUEST: Final[Name[Request]] = Name("urn:kolm:request:v1")
 
 # The schema of each kind: one line a kind, and an unlisted kind is refused.
 SCHEMAS: dict[str, DocumentKind[Mapping[str, object]]] = {
@@ -48,6 +50,7 @@ SCHEMAS: dict[str, DocumentKind[Mapping[str, object]]] = {
     VERIFICATION_SUMMARY: kinds.PREDICATE_VERIFICATION_SUMMARY,
     ENDORSEMENT: kinds.PREDICATE_ENDORSEMENT,
     ENTRY: kinds.ENTRY,
+    REQUEST: kinds.REQUEST,
 }
 
 # What people call a claim of each kind.
@@ -59,6 +62,7 @@ WORDS: dict[str, str] = {
     VERIFICATION_SUMMARY: "verification summary",
     ENDORSEMENT: "endorsement",
     ENTRY: "registry entry",
+    REQUEST: "request",
 }
 
 # Where a kind states a time.

@@ -34,6 +34,7 @@ class KeyRole(StrEnum):
     VERIFIER = "verifier"  # that an audit took place
     ENDORSER = "endorser"  # that a second party stands behind it
     PUBLISHER = "publisher"  # which bundle a registry name means
+    BUYER = "buyer"  # what is asked for before a bundle is made
 
 
 class Revocation(NamedTuple):

@@ -101,6 +101,7 @@ def _contradictions(source: SpecText) -> Iterator[Refused]:
         message = "near twins are grouped only in a split by hash; an official one stays as stated"
         yield conflict("data.near_duplicates", message, hint)
     yield from _looks(train, conflict)
+    yield from _asked(value, conflict)
     projector = train.get("projector", "full")
     if projector == "frozen" and "projector_after_steps" in freeze:
         hint = "projector: full or lora trains it until that step"
@@ -121,6 +122,22 @@ def _contradictions(source: SpecText) -> Iterator[Refused]:
     if "quantisation" in train and isinstance(method, dict) and method.get("dora"):
         hint = "remove one of the two"
         yield conflict("train.method.dora", "DoRA needs the weights themselves, not 4 bits", hint)
+
+
+def _asked(
+    value: dict[str, Any], conflict: Callable[[str, str, str], Refused]
+) -> Iterator[Refused]:
+    """What contradicts a pack that is scored, or the request that is answered."""
+    if "nonce" in value and "request" in value:
+        yield conflict("nonce", "the request draws the nonce", "leave nonce out")
+    if "pack" not in value.get("evaluation", {}):
+        return
+    if isinstance(value["data"].get("split"), dict):
+        message = "a pack is the eval side as stated, and this split draws another"
+        yield conflict("data.split", message, "leave split out: official is the default")
+    if value["data"].get("near_duplicates") == "report":
+        message = "near twins of a pack must not be in training"
+        yield conflict("data.near_duplicates", message, "refuse (the default with a pack), or drop")
 
 
 def _of_metric(
@@ -167,7 +184,7 @@ def _looks(
 def _with_plain_forms(value: dict[str, Any]) -> dict[str, Any]:
     """The document of the record: short forms written out, fractions as decimal strings."""
     plain: dict[str, Any] = _decimals(value)
-    plain["data"] = _data(plain["data"])
+    plain["data"] = _data(plain["data"], packed="pack" in plain.get("evaluation", {}))
     if "cost" in plain:
         plain["cost"] = _cost(plain["cost"])
     if "train" in plain:
@@ -215,14 +232,15 @@ def _train(train: dict[str, Any]) -> dict[str, Any]:
     return {**train, **named, **ended}
 
 
-def _data(data: dict[str, Any]) -> dict[str, Any]:
+def _data(data: dict[str, Any], *, packed: bool) -> dict[str, Any]:
     split = data.get("split", "official")
     if isinstance(split, dict):
         rule = {"kind": "hash", **split}
     else:
         own = {"validation": data["validation"]} if "validation" in data else {}
         rule = {"kind": "official", **own}
-    near = data.get("near_duplicates", "refuse" if rule["kind"] == "hash" else "report")
+    refusing = packed or rule["kind"] == "hash"
+    near = data.get("near_duplicates", "refuse" if refusing else "report")
     return {"captures": data["captures"], "split": rule, "near_duplicates": near}
 
 

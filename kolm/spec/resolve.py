@@ -8,7 +8,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping
 from decimal import ROUND_CEILING, Decimal
-from typing import TYPE_CHECKING, Any, NoReturn, cast
+from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn, cast
 
 from kolm import canonical, digest, methods, objectives, schema
 from kolm.counting import counted
@@ -32,6 +32,13 @@ MANY_EXAMPLES = 10**6  # where nobody knows how many: enough for every setting
 WARMUP_SHARE = Decimal("0.03")  # enough for Adam's second moments, too little to waste
 
 
+class Asked(NamedTuple):
+    """What a lock takes from the request that it answers: the file's digest, and the nonce."""
+
+    digest: Digest
+    nonce: str
+
+
 def resolve(
     spec: Spec,
     *,
@@ -41,6 +48,7 @@ def resolve(
     cases: Digest,
     environment: LockEnvironment,
     continued: LockTrainContinues | None = None,
+    asked: Asked | None = None,
     train_examples: int | None = None,
 ) -> Lock:
     """Resolve a spec to its lock.
@@ -53,6 +61,7 @@ def resolve(
         cases: digest of evalcases.jsonl.
         environment: the lock's ``environment`` without ``class``; the spec's threads override.
         continued: state and chain of the training that this one goes on from.
+        asked: of the request that is answered; its nonce takes the place of the spec's.
         train_examples: captures that training will use; default: the snapshot's train side.
 
     Raises:
@@ -104,8 +113,8 @@ def resolve(
             "cost": document["cost"],
         },
         "publish": document["publish"],
-        "request": None,
-        "nonce": spec.nonce,
+        "request": None if asked is None else asked.digest,
+        "nonce": spec.nonce if asked is None else asked.nonce,
         "environment": _environment(environment, threads=spec.train.threads),
     }
     if spec.dossier:

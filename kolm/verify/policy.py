@@ -8,13 +8,16 @@ from __future__ import annotations
 
 from decimal import Decimal
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, cast
 
 from kolm import canonical, digest, schema, system
 from kolm.digest import Digest
 from kolm.errors import Refused, Usage, broken_file
 from kolm.records import codec, kinds
 from kolm.sign import own_files, predicates
+
+if TYPE_CHECKING:
+    from kolm.records.documents import Policy as PolicyDocument
 
 SCHEMA = "urn:kolm:policy:v1"
 MAKERS = (
@@ -72,6 +75,12 @@ class Policy(NamedTuple):
         """
         left = {name: self._field_defaults[name] for name in _ON_SCORES}
         return self._replace(**left, name=f"{self.name[:50]}-without-gate")
+
+    @property
+    def document(self) -> PolicyDocument:
+        """Its document, without clauses that demand nothing."""
+        stated = codec.to_document(self).items()
+        return cast("PolicyDocument", {name: value for name, value in stated if value != []})
 
     @property
     def digest(self) -> Digest:

@@ -64,6 +64,7 @@ if TYPE_CHECKING:
     from kolm.score.cases import Case
     from kolm.verify.ports import CaptureReader, ReplayRequest, RescoreRequest
     from kolm.verify.replay import Outcome
+    from kolm.verify.requests import Request
 
 
 D = TypeVar("D")
@@ -83,6 +84,7 @@ class Auditor(NamedTuple):
     captures: CaptureReader | None = None
     rescore: RescoreRequest | None = None
     replay: ReplayRequest | None = None
+    request: Request | None = None
     expected_id: Digest | None = None
 
     def base_folder(self) -> Path:
@@ -96,6 +98,12 @@ class Auditor(NamedTuple):
         if self.captures is None:
             raise AssertionError("a check of the captures ran without them")
         return self.captures
+
+    def asked(self) -> Request:
+        """The buyer's request, in checks that have seen that there is one."""
+        if self.request is None:
+            raise AssertionError("a check of the request ran without one")
+        return self.request
 
 
 class _Member(Generic[D]):

@@ -40,6 +40,7 @@ from kolm.version import VERSION
 if TYPE_CHECKING:
     from kolm.bundle.base_root import BaseFacts
     from kolm.verify.ports import CaptureReader, ReplayRequest, RescoreRequest
+    from kolm.verify.requests import Request
 
 SHOWN_FINDINGS = 8  # the first ones tell what is wrong; a hostile file could cause millions
 READ_FINDINGS = 10_000  # and none of them is worth collecting beyond this
@@ -56,6 +57,7 @@ def verify(
     captures: CaptureReader | None = None,
     rescore: RescoreRequest | None = None,
     replay: ReplayRequest | None = None,
+    request: Request | None = None,
     expected_id: Digest | None = None,
 ) -> Verification:
     """Audit one bundle.
@@ -71,6 +73,7 @@ def verify(
         captures: the auditor's capture store, for V47 to V49.
         rescore: how much to run again and how, for V46 and V55.
         replay: how much of the training to run again and how, for V50 to V54.
+        request: what a buyer asked for, for V68; its policy is then what is demanded.
         expected_id: the content id that was asked for, for V09.
 
     Returns:
@@ -81,6 +84,7 @@ def verify(
             know: nothing could be looked at.
         Refused: the file is larger than any bundle.
     """
+    policy = policy if request is None else request.policy
     auditor = Auditor(
         policy=policy,
         trust=trust,
@@ -90,6 +94,7 @@ def verify(
         captures=captures,
         rescore=rescore,
         replay=replay,
+        request=request,
         expected_id=expected_id,
     )
     container = bundle if isinstance(bundle, Container) else open_container(bundle)

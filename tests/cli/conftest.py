@@ -51,6 +51,11 @@ def made_once(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, BundlePar
     assert invoke("registry", "init", "registry").code == 0
     assert invoke("registry", "publish", "toy.kolm", "demo/toy@1.0.0").code == 0
     assert invoke("policy", "new", "--for", "release", "-o", "own.policy.yaml").code == 0
+    scored = ("--images", ".", "--split", "eval", "--store", "pack")
+    (folder / "cases.jsonl").write_text(json.dumps({**row, "prompt": "which?"}) + "\n")
+    assert invoke("capture", "import", "cases.jsonl", *scored).code == 0
+    asked = ("--policy", "own.policy.yaml", "--pack", "pack", "-o", "own.request.json")
+    assert invoke("request", "new", *asked).code == 0
     row = {"file": "toy.kolm", "verdict": "accepted", "checks": [], "only_by": None}
     (folder / "corpus").mkdir()
     (folder / "corpus" / "corpus.json").write_text(

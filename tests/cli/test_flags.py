@@ -27,6 +27,7 @@ REPEAT = {
     "registry pull": ("registry", "pull", "demo/toy", "-o", "second.kolm"),
     "pull": ("pull", "demo/toy", "-o", "second.kolm"),
     "keys new": ("keys", "new", "--name", "third"),
+    "request new": ("request", "show", "own.request.json"),
     "keys trust": ("keys", "list"),
     "keys revoke": ("keys", "list"),
 }

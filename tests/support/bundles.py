@@ -38,6 +38,7 @@ from kolm.score.evaluation import evaluate
 from kolm.score.judge import Judge
 from kolm.score.predictions import score_row
 from kolm.sign import making, predicates
+from kolm.sign.envelope import open_envelope
 from kolm.sign.private_keys import PrivateKey
 from tests.support import toy_documents
 from tests.support.toy_base import TOY, Tensor, digest_of, write_base
@@ -121,6 +122,15 @@ class BundleParts:
             toy_documents.make_prediction(case, number) for number, case in enumerate(self.cases)
         ]
         self.rescore()
+
+    def answer(self, request: bytes) -> None:
+        """Make lock and snapshot those of an answer to a signed request."""
+        said = canonical.loads(open_envelope(request).payload, where="request")["predicate"]
+        self.lock |= {"nonce": said["nonce"], "request": digest.of_bytes(request)}
+        self.snapshot["rule"]["nonce"] = said["nonce"]
+        if said["pack"]["kind"] == "open":
+            self.lock["evaluation"]["pack"] = self.pack_root()
+            self.snapshot["near_duplicates"]["policy"] = "refuse"
 
     def withhold(self) -> None:
         """Leave prompts and references out, as ``publish.text: false`` does."""

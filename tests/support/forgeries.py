@@ -886,6 +886,26 @@ def _drawn_until_it_suits(parts: BundleParts) -> None:
     _divide(parts, easy)
 
 
+def _another_pack(parts: BundleParts) -> None:
+    parts.lock["evaluation"]["pack"] = digest.of_bytes(b"the buyer's pack")
+    parts.snapshot["near_duplicates"]["policy"] = "refuse"
+
+
+def _twins_of_the_pack(parts: BundleParts) -> None:
+    """`report` leaves them where they are, and the count across the split is not demanded."""
+    parts.lock["evaluation"]["pack"] = parts.pack_root()
+    assert parts.snapshot["near_duplicates"]["policy"] == "report"
+
+
+def _undrawn_request(parts: BundleParts) -> None:
+    """As if an older bundle were the answer: seeds follow the nonce, the split does not."""
+    parts.lock |= {"request": digest.of_bytes(b"a request"), "nonce": "5e" * 32}
+
+
+def _unasked_nonce(parts: BundleParts) -> None:
+    parts.snapshot["rule"]["nonce"] = "5e" * 32
+
+
 def _joined(parts: BundleParts) -> None:
     """Nine hard pictures, and a capture that shows them all, so that none is ever drawn."""
     hard = [_trained(f"hard {number}") for number in range(9)]
@@ -1402,6 +1422,10 @@ FORGERIES = (
     Forgery("a case declared in many spellings that look the same", ("V30",), parts=_spelt_often),
     Forgery("a case's tag written many times", ("V30",), parts=_tagged_often),
     Forgery("eval cases chosen under an official split", ("V30",), parts=_unstated_side),
+    Forgery("cases that are not the pack which the lock names", ("V08",), parts=_another_pack),
+    Forgery("a pack whose near twins may be in training", ("V08",), parts=_twins_of_the_pack),
+    Forgery("a request named that did not draw the split", ("V08",), parts=_undrawn_request),
+    Forgery("a request's nonce over a split that nobody asked for", ("V08",), parts=_unasked_nonce),
     Forgery("a capture that joins the hard pictures", ("V34",), parts=_joined),
     Forgery("a capture put on no side", ("V34",), parts=_set_aside),
     Forgery(

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from kolm.records.answers import KeysListRow, KeysListRowAlgorithm
     from kolm.sign.trust import TrustedKey
 
-ROLES = ("builder", "evaluator", "verifier", "endorser", "publisher")
+ROLES = ("builder", "evaluator", "verifier", "endorser", "publisher", "buyer")
 
 PASSPHRASE = click.option(
     "--passphrase", "ask", is_flag=True, help=f"Encrypt the key with a passphrase ({VARIABLE})."

@@ -48,6 +48,12 @@ _PATH = click.Path(path_type=Path)
     help="Draw the segments of an earlier audit again, by the nonce that it printed.",
 )
 @click.option(
+    "--request",
+    type=_PATH,
+    help="The signed request of a buyer that BUNDLE should answer (V68); its policy is what is "
+    "demanded.",
+)
+@click.option(
     "--attest",
     is_flag=True,
     help="Sign what this audit finds, as a claim in BUNDLE, with your key.",

@@ -1,4 +1,4 @@
-"""V40 to V55: what is asked only of an auditor who brings something: a base, captures, a model.
+"""V40 to V55, V68: what is asked only of an auditor who brings something: a base, captures, …
 
 Most audits bring nothing, so the files with the answers are loaded when there is a question. Some
 questions nobody can answer yet, and the line says so.
@@ -102,6 +102,9 @@ _REPLAY.ask(
     (),
     LOCK,
 )
+
+_ANSWER = _File("request", "--request", lambda auditor: auditor.request)
+_ANSWER.ask("V68", "Is the bundle the answer to the request?", (), LOCK, SNAPSHOT)
 
 
 @check("V44", "Do roles follow from the model's structure as well as from its names?")

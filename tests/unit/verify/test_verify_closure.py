@@ -9,7 +9,7 @@ from pathlib import Path
 from kolm import canonical
 from tests.support.audits import World
 
-MOST_LINES = 13_850  # raise it for a rule that is new, and lower it whenever it can be
+MOST_LINES = 13_910  # raise it for a rule that is new, and lower it whenever it can be
 # One more of these is no more to read for those that are there.
 TABLES = (
     "kolm.methods.",
@@ -28,7 +28,8 @@ SEAMS = (
 )  # what every variant of a table is
 WITHOUT_MATERIAL = (
     "base_root", "bundle.states", "checks.base", "checks.captures", "checks.replay",
-    "checks.rescore", "ranges", "verify.replay", "verify.segments",
+    "checks.request", "checks.rescore", "ranges", "verify.replay", "verify.requests",
+    "verify.segments",
 )  # fmt: skip
 _AUDIT = """
 import json, sys

@@ -133,6 +133,11 @@ def _training_root(rules: Rules, given: Given) -> Any:
     return [rules.training_root(lines[:count]) for count in range(len(lines) + 1)]
 
 
+def _pack_root(rules: Rules, given: Given) -> Any:
+    lines = [(row["split"], canonical.dumps(row)) for row in given["lines"]]
+    return [rules.pack_root(lines[:count]) for count in range(len(lines) + 1)]
+
+
 def _assign(rules: Rules, given: Given) -> Any:
     stream = digest.Stream(digest.of_bytes(b"kolm vectors: captures"))
     pictures = [digest.of_value(["picture", number]) for number in range(120)]
@@ -156,6 +161,9 @@ def _assign(rules: Rules, given: Given) -> Any:
     }
     yield _by_id(alone, rules.assign(alone, header))
     yield _or_error(lambda: rules.assign(members, header))
+    for rule in (header["rule"], {"kind": "hash", "eval": "0.2", "validation": "0.1"}):
+        asked = {**header, "rule": {**rule, "nonce": "5e" * 32}}
+        yield _by_id(alone, rules.assign(alone, asked))
 
 
 def _by_id(members: list[Member], sides: list[str]) -> dict[str, str]:
@@ -430,6 +438,7 @@ RECIPES: dict[str, Callable[[Rules, Given], Any]] = {
     "expand": _expand,
     "fingerprints": _fingerprints,
     "kscore": _kscore,
+    "pack_root": _pack_root,
     "read_schedule": _schedule,
     "trace_follows": _trace,
     "render_card": _card,
