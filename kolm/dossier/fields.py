@@ -31,7 +31,7 @@ class Field(NamedTuple):
     Attributes:
         id: its name in dossier.json; of what a spec declares, the key.
         title: for people.
-        read: its value of a bundle; None where nobody stated it.
+        read: its value of a bundle; None where nobody stated it, empty where it does not apply.
         rests: the checks and verdicts that compute the value again; none for a declaration.
         shown: the points of each document that show it.
         declare: the key of the spec's ``dossier`` that would state it.
@@ -81,11 +81,11 @@ class Dossier:
         self.missing: list[Field] = []
         for field in fields:
             value = field.read(facts)
-            if value:
+            if value is None:
+                self.missing.append(field)
+            elif value:
                 standing, by = standing_of(facts.audit, field.rests)
                 self.stated[field.id] = Stated(field, _seen(value), standing, by)
-            else:
-                self.missing.append(field)
 
     def __contains__(self, name: str) -> bool:
         return name in self.stated

@@ -80,12 +80,18 @@ def to_state(field: Field) -> str:
     """What to do where a field is not stated."""
     if field.declare:
         return f"write `dossier.{field.id}` into the spec. {field.declare}"
-    return "nothing in a bundle states it"
+    return "no part of a bundle states it"
 
 
 def _part(form: Form, title: str, points: Iterable[Point], dossier: Dossier) -> str:
-    rows = (row for point in points for row in _rows(form, point, dossier))
+    rows = (row for point in points for row in _once(_rows(form, point, dossier)))
     return f"## {title}\n\n" + table(("point", "asks", "stated", "known"), rows)
+
+
+def _once(rows: Iterable[tuple[str, str, str, str]]) -> Iterator[tuple[str, str, str, str]]:
+    """The rows of one point, which is named in the first alone."""
+    for number, (point, asks, stated, known) in enumerate(rows):
+        yield (point, asks, stated, known) if number == 0 else ("", "", stated, known)
 
 
 def _rows(form: Form, point: Point, dossier: Dossier) -> Iterator[tuple[str, str, str, str]]:

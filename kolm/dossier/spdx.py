@@ -36,37 +36,38 @@ class _Graph:
         """All of it."""
         dossier = self._dossier
         self._agents()
-        model = self._model()
-        base = self._add(
-            "ai_AIPackage",
-            "base",
-            name=dossier.text("base"),
-            software_packageVersion=dossier.text("base_root"),
-            software_primaryPurpose="model",
-            ai_typeOfModel=[dossier.text("family")],
-        )
-        training, evaluation = (
-            self._data("train", "training_root"),
-            self._data("eval", "cases_digest"),
-        )
+        model, base = self._model(), self._base()
+        training = self._data("train", "training_root")
+        evaluation = self._data("eval", "cases_digest")
         self._link(model, "descendantOf", base)
         self._link(model, "trainedOn", training)
         self._link(model, "testedOn", evaluation)
+        self._link(model, "dependsOn", base, training, evaluation)
         self._license(model, dossier.text("license"))
         self._license(base, dossier.text("base_license"))
         for data in (training, evaluation):
             self._license(data, dossier.text("data_license"))
         self._link(model, "contains", *self._files())
-        self._link(model, "dependsOn", *self._libraries())
+        self._link(model, "usesTool", *self._libraries())
         self._standings(model)
-        names = [part["spdxId"] for part in self._elements if "spdxId" in part]
+        names = [part["spdxId"] for part in self._elements]
+        profiles = ["core", "software", "ai", "dataset", "simpleLicensing"]
+        bill = self._add(
+            "software_Sbom",
+            "bill",
+            name=f"{dossier.text('name')}: bill of materials",
+            profileConformance=profiles,
+            software_sbomType=["build"],
+            rootElement=[model],
+            element=names,
+        )
         self._add(
             "SpdxDocument",
             "document",
             name=f"{dossier.text('name')} in SPDX",
-            profileConformance=["core", "software", "ai", "dataset", "simpleLicensing"],
-            rootElement=[model],
-            element=names,
+            profileConformance=profiles,
+            rootElement=[bill],
+            element=[*names, bill],
         )
         creation = {
             "type": "CreationInfo",
@@ -141,6 +142,20 @@ class _Graph:
             ai_energyConsumption=_energy(dossier),
         )
 
+    def _base(self) -> str:
+        """The base, from whoever its name says: the owner before the slash."""
+        dossier = self._dossier
+        owner = self._add("Agent", "base-owner", name=dossier.text("base").partition("/")[0])
+        return self._add(
+            "ai_AIPackage",
+            "base",
+            name=dossier.text("base"),
+            suppliedBy=owner,
+            software_packageVersion=dossier.text("base_root"),
+            software_primaryPurpose="model",
+            ai_typeOfModel=[dossier.text("family")],
+        )
+
     def _data(self, side: str, root: str) -> str:
         dossier = self._dossier
         kinds = ["image", "text"] if dossier.text(f"{side}_images") != "0" else ["text"]
@@ -148,6 +163,7 @@ class _Graph:
             "dataset_DatasetPackage",
             f"data-{side}",
             name=f"{dossier.text('name')}, {side} side",
+            suppliedBy=self._id("provider"),
             originatedBy=[self._id("provider")],
             builtTime=dossier.made_on,
             releaseTime=dossier.made_on,
@@ -180,18 +196,17 @@ class _Graph:
         for name, told in self._dossier.table("files").items():
             digest = told.partition(",")[0]
             yield self._add(
-                "software_File", f"file-{name}", name=name, verifiedUsing=[_hash(digest)]
+                "software_File",
+                f"file-{name}",
+                name=name,
+                suppliedBy=self._id("provider"),
+                verifiedUsing=[_hash(digest)],
             )
 
     def _libraries(self) -> Iterator[str]:
+        """What computed the weights; nothing of it is in the file."""
         for name, version in self._dossier.table("software").items():
-            yield self._add(
-                "software_Package",
-                f"built-with-{name}",
-                name=name,
-                software_packageVersion=version,
-                software_primaryPurpose="library",
-            )
+            yield self._add("Tool", f"built-with-{name}", name=f"{name} {version}")
 
     def _standings(self, model: str) -> None:
         """How each field is known, as one annotation."""

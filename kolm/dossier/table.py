@@ -109,10 +109,11 @@ def _model() -> Iterator[Field]:
     yield row("base_root", "Merkle root of the base",
               lambda f: f.lock["base"]["root"], "base_identity",
               "g7 MD.10 MDL.7, content 1.2, cdx base, spdx base")
-    yield row("base_license", "Licence of the base", lambda f: f.lock["base"]["license"], DECLARED,
+    yield row("base_license", "Licence of the base",
+              lambda f: f.lock["base"]["license"] or None, DECLARED,
               "g7 MDL.12, xi 1(f), xii 1(h), cdx base, spdx base")
     yield row("papers", "Where the architecture is described",
-              lambda f: ", ".join(f.lock["base"]["papers"]), DECLARED, "g7 MDL.13")
+              lambda f: ", ".join(f.lock["base"]["papers"]) or None, DECLARED, "g7 MDL.13")
 
 
 def _data() -> Iterator[Field]:
@@ -191,11 +192,12 @@ def _training() -> Iterator[Field]:
 
 
 def _scores() -> Iterator[Field]:
-    kpi = "g7 KPI.2, xi 2(b)"
+    kpi = "g7 KPI.2"
     metric = f"{kpi}, cdx metrics, spdx metric"
-    yield row("metric", "Metric", lambda f: f.evaluation["metric"]["kind"], _SCORES, metric)
+    goal = f"{metric}, xi 2(b)"
+    yield row("metric", "Metric", lambda f: f.evaluation["metric"]["kind"], _SCORES, goal)
     yield row("accuracy", "Accuracy", lambda f: values.percent(f.evaluation["adapter"]), _SCORES,
-              metric)
+              goal)
     yield row("clustered", "Accuracy's interval by groups of pictures", values.clustered, _SCORES,
               kpi)
     yield row("eval_cases", "Eval cases", lambda f: str(f.evaluation["cases"]), _SCORES, kpi)
@@ -277,11 +279,14 @@ _DECLARED: Final = {
     "security_contact": "g7 SP.3, cdx security",
 }
 
+_TITLES: Final = {"license": "Licence of the adapter", "data_license": "Licence of the captures"}
+
 
 def _of_the_publisher() -> Iterator[Field]:
     asked = schema.load("declared")["properties"]
     for name, shown in _DECLARED.items():
-        yield row(name, name.replace("_", " ").capitalize(), partial(values.declared, name=name),
+        title = _TITLES.get(name, name.replace("_", " ").capitalize())
+        yield row(name, title, partial(values.declared, name=name),
                   DECLARED, shown, asked[name]["description"])
 
 

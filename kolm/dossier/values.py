@@ -6,7 +6,8 @@ from collections import Counter
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Final, cast
 
-from kolm import roles
+from kolm import canonical, roles
+from kolm.counting import counted
 from kolm.dossier.fields import Value
 from kolm.format import names
 from kolm.format.receipt import ROLES
@@ -23,9 +24,9 @@ _FLOPS: Final = 6
 _THIRD_OF_GENERAL_PURPOSE: Final = 10**23 // 3
 
 
-def percent(part: EvaluationAccuracy | None) -> str | None:
-    """An accuracy with its interval; nothing where it was not measured."""
-    return None if part is None else f"{part['accuracy']} ({_interval(part['interval'])})"
+def percent(part: EvaluationAccuracy | None) -> str:
+    """An accuracy with its interval; empty where the base takes no picture to leave out."""
+    return "" if part is None else f"{part['accuracy']} ({_interval(part['interval'])})"
 
 
 def _interval(interval: EvaluationInterval) -> str:
@@ -58,8 +59,8 @@ def modules(facts: Facts) -> Value:
     """Modules and parameters by role."""
     counts = facts.receipt["counts"]
     return {
-        role: f"{counts[role]['modules']} modules, {counts[role]['frozen']} parameters kept, "
-        f"{counts[role]['trained']} trained"
+        role: f"{counted(counts[role]['modules'], 'module')}, {counts[role]['frozen']} parameters "
+        f"kept, {counts[role]['trained']} trained"
         for role in ROLES
         if counts[role]["modules"]
     }
@@ -134,8 +135,11 @@ def published(facts: Facts) -> Value:
 
 def of_cases(facts: Facts, read: Callable[[Capture], str]) -> Value | None:
     """What eval cases state, counted; nothing where they are withheld."""
-    counted = Counter(read(case.capture) for case in facts.cases())
-    return {name: f"{number} cases" for name, number in sorted(counted.items())} or None
+    if names.CASES not in facts.bundle.names:
+        return None
+    cases = canonical.read_again(facts.bundle.member(names.CASES))
+    found = Counter(read(cast("Capture", case)) for case in cases)
+    return {name: counted(number, "case") for name, number in sorted(found.items())} or None
 
 
 def source(capture: Capture) -> str:
@@ -270,20 +274,20 @@ def score(facts: Facts, read: Callable[[Kscore], object]) -> Value | None:
     return None if found is None else str(read(found))
 
 
-def slices(facts: Facts) -> Value | None:
+def slices(facts: Facts) -> Value:
     """Accuracy by slice."""
     return {
         f"{part['kind']} {part['value']}": f"{part['accuracy']} on {part['cases']} cases"
         for part in facts.evaluation["slices"]
-    } or None
+    }
 
 
-def worst_slice(facts: Facts) -> Value | None:
+def worst_slice(facts: Facts) -> Value:
     """The accuracy of the worst slice that is large enough."""
     for floor in facts.evaluation["floors"]:
         if floor["name"] == "worst_slice":
-            return floor["observed"]
-    return None
+            return floor["observed"] or ""
+    return ""
 
 
 def floors(facts: Facts) -> Value:
@@ -308,10 +312,10 @@ def clustered(facts: Facts) -> Value:
     return f"95 % {found['low']} to {found['high']}, {clustered['clusters']} groups of pictures"
 
 
-def figures(facts: Facts) -> Value | None:
-    """Further figures of the metric."""
-    figures = facts.evaluation["figures"]
-    return {f["name"]: f["adapter"] for f in figures if f["adapter"] is not None} or None
+def figures(facts: Facts) -> Value:
+    """Further figures of the metric; empty where it has none."""
+    found = facts.evaluation["figures"]
+    return {f["name"]: f["adapter"] for f in found if f["adapter"] is not None}
 
 
 def verdict(facts: Facts, name: str) -> Value:
