@@ -3,8 +3,9 @@
 From the code: docs/reference/cli.md (``--help``), spec.md (the spec's schema), environment.md
 (the table in settings), exit-codes.md. From docs/reference/errors.d/*.md, where each part lists
 its own codes: errors.md, and the table that ``kolm help E_…`` reads. From the schemas: their
-documents as types (tools/typed_documents.py). From the role tables: docs/format/families.md. From
-the fragments of a table's variants, as those in schemas/methods/: the schema of any, methods/any.
+documents as types (tools/typed_documents.py). From the role tables: docs/format/families.md, and
+as data docs/format/tables (tools/format_tables.py). From the fragments of a table's variants, as
+those in schemas/methods/: the schema of any, methods/any.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ from kolm.cli.exit_codes import MEANINGS  # noqa: E402
 from kolm.cli.main import root  # noqa: E402
 from kolm.cli.table import SECTIONS  # noqa: E402
 from kolm.roles import FAMILIES, REFUSED, Family, Stack  # noqa: E402
-from tools import layers_figure, typed_documents  # noqa: E402
+from tools import format_tables, layers_figure, typed_documents  # noqa: E402
 
 REFERENCE = ROOT / "docs" / "reference"
 NOTICE = "<!-- Written by docs/generate.py; edit its source instead. -->"
@@ -45,6 +46,7 @@ def pages() -> Iterator[tuple[Path, str]]:
     yield REFERENCE / "exit-codes.md", exit_codes_page()
     yield REFERENCE / "errors.md", errors_page(rows)
     yield ROOT / "docs" / "format" / "families.md", families_page()
+    yield from format_tables.tables()
     yield ROOT / "kolm" / "cli" / "error_table.jsonl", canonical.dump_lines(rows).decode()
     yield ROOT / "docs" / "figures" / "layers.svg", layers_figure.figure()
     yield ROOT / "kolm" / "records" / "answers.py", typed_documents.answers_module()

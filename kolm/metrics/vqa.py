@@ -54,7 +54,7 @@ def _spellings() -> dict[str, str]:
     return found
 
 
-_SPELLINGS: Final = _spellings()
+SPELLINGS: Final = _spellings()
 
 
 @lru_cache(maxsize=1024)  # people's answers to one question are much alike
@@ -73,7 +73,7 @@ def normalise_vqa(text: str) -> str:
         spread = spread.replace(sign, "" if beside else " ")
     spread = _FULL_STOP.sub("", spread, count=_FULL_STOPS_AT_MOST)
     words = [_NUMBERS.get(word, word) for word in spread.lower().split()]
-    return " ".join(_SPELLINGS.get(word, word) for word in words if word not in _ARTICLES)
+    return " ".join(SPELLINGS.get(word, word) for word in words if word not in _ARTICLES)
 
 
 @dataclass(frozen=True, slots=True)
