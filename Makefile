@@ -15,7 +15,7 @@ KOLM := $(abspath $(BIN))/kolm
 export HF_HUB_OFFLINE = 1
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
-.PHONY: demo test unit lint acceptance reference docs clean
+.PHONY: demo test unit lint acceptance reference verifier docs clean
 
 # The marker holds the inputs of the environment, so that a change of them rebuilds it.
 $(VENV)/.ready: pyproject.toml constraints.txt
@@ -80,6 +80,10 @@ reference: $(VENV)/.ready
 	install -m 644 $(KOLM_HOME)/trust.json $(REFERENCE_REGISTRY)/trust.json
 	rm -r $(KOLM_HOME)
 	$(KOLM) registry verify --registry $(REFERENCE_REGISTRY) --trust $(REFERENCE_REGISTRY)/trust.json
+
+# The second verifier: needs Node 20, and the npm registry once.
+verifier:
+	cd verifier && npm ci --no-audit --no-fund && npm run check && npm run build
 
 docs: $(VENV)/.ready
 	$(BIN)/python docs/generate.py

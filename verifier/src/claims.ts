@@ -1,0 +1,152 @@
+/** Claims: their form, whose they are and which of them count. docs/format/claims.md. */
+
+import { digest, unbase64 } from "./bytes.ts";
+import type { Claim } from "./container.ts";
+import { type JsonObject, isCanonical, parse } from "./json.ts";
+import { type Signed, type Trust, type TrustRole, type TrustedKey, isTime, verify } from "./keys.ts";
+import { KSCORE, MODULES, PROVENANCE, SUMMARY, TEST_RESULT } from "./policy.ts";
+import { misfits } from "./schema.ts";
+
+const KNOWN: Record<string, { schema: string; role: TrustRole; times: (predicate: JsonObject) => string[] }> = {
+  [PROVENANCE]: { schema: "predicate_provenance", role: "builder", times: (p) => [started(p), finished(p)] },
+  [MODULES]: { schema: "predicate_modules", role: "builder", times: () => [] },
+  [KSCORE]: { schema: "kscore", role: "evaluator", times: (p) => [String(p.measured_on)] },
+  [TEST_RESULT]: { schema: "predicate_test_result", role: "evaluator", times: () => [] },
+  [SUMMARY]: { schema: "predicate_verification_summary", role: "verifier", times: (p) => [String(p.timeVerified)] },
+};
+
+const metadata = (predicate: JsonObject): JsonObject => (predicate.runDetails as JsonObject).metadata as JsonObject;
+export const started = (predicate: JsonObject): string => String(metadata(predicate).startedOn);
+export const finished = (predicate: JsonObject): string => String(metadata(predicate).finishedOn);
+
+/** A claim whose form is right. */
+export interface Said {
+  digest: string;
+  type: string;
+  predicate: JsonObject;
+  subject: string;
+  keyid: string;
+  key: TrustedKey | undefined;
+  signed: Signed | "by nobody known";
+  /** The latest time that it states. */
+  statedAt: string | null;
+}
+
+/** C8: the form first, then the key, then the signature. Throws an `Error` that says what is wrong with the form. */
+export async function readClaim(claim: Claim, trust: Trust): Promise<Said> {
+  const wrong = (what: string): Error => new Error(what);
+  if (claim.bytes.length > 1_048_576) throw wrong("C2: larger than 1 MiB");
+  const envelope = parse(claim.bytes) as JsonObject;
+  if (!isCanonical(claim.bytes, envelope)) throw wrong("C2: it is not canonical");
+  const bad = misfits("envelope", envelope);
+  if (bad.length) throw wrong(`C1: ${bad[0]}`);
+  const dsse = envelope.dsseEnvelope as JsonObject;
+  const { keyid, sig } = (dsse.signatures as JsonObject[])[0] as { keyid: string; sig: string };
+  const hint = ((envelope.verificationMaterial as JsonObject).publicKey as JsonObject).hint;
+  if (hint !== keyid) throw wrong("C3: it names two keys");
+  const payload = unbase64(String(dsse.payload));
+  const signature = unbase64(sig);
+  if (payload === null || signature === null) throw wrong("C4: not the one base64 of its bytes");
+  const statement = parse(payload) as JsonObject;
+  if (!isCanonical(payload, statement)) throw wrong("C9: the statement is not canonical");
+  const misfit = misfits("statement", statement);
+  if (misfit.length) throw wrong(`C9: ${misfit[0]}`);
+  const type = String(statement.predicateType);
+  const kind = KNOWN[type];
+  if (kind === undefined) throw wrong(`C10: nothing is known of ${type}`);
+  const predicate = statement.predicate as JsonObject;
+  const unfit = misfits(kind.schema, predicate);
+  if (unfit.length) throw wrong(`C10: ${unfit[0]}`);
+  const times = kind.times(predicate);
+  for (const time of times) if (!isTime(time)) throw wrong(`C10: ${time} is no time of the years 2020 to 2099`);
+  const key = trust.keys.get(keyid);
+  const subject = ((statement.subject as JsonObject[])[0] as JsonObject).digest as JsonObject;
+  return {
+    digest: digest(claim.bytes),
+    type,
+    predicate,
+    subject: `sha256:${subject.sha256}`,
+    keyid,
+    key,
+    signed: key === undefined ? "by nobody known" : await verify(key, String(dsse.payloadType), payload, signature),
+    statedAt: times.sort().at(-1) ?? null,
+  };
+}
+
+export const mayMake = (said: Said): boolean => said.key?.roles.includes((KNOWN[said.type] as { role: TrustRole }).role) ?? false;
+
+/** What trusted keys really said about this bundle, and what of it counts. */
+export class Counted {
+  /** Right signature, right role, this subject; revoked keys among them. */
+  readonly trusted: Said[];
+  /** Those of them that count: C15, C17 and C18. */
+  readonly counting: Said[];
+  readonly buildStart: string | null;
+  readonly buildEnd: string | null;
+
+  constructor(
+    readonly all: Said[],
+    readonly id: string,
+  ) {
+    this.trusted = all.filter((one) => one.signed === "right" && mayMake(one) && this.isAbout(one));
+    const still = (one: Said): boolean => one.key?.revokedOn === null;
+    const builds = this.trusted.filter((one) => one.type === PROVENANCE);
+    const held = builds.filter(still);
+    this.buildStart = latest(held.length ? held : builds, started);
+    this.buildEnd = latest(held.length ? held : builds, finished);
+    this.counting = this.trusted.filter((one) => (still(one) || this.isSaved(one)) && this.isInTime(one));
+  }
+
+  isAbout(one: Said): boolean {
+    return one.subject === this.id && (one.type !== SUMMARY || one.predicate.resourceUri === `urn:kolm:bundle:${this.id}`);
+  }
+
+  of(type: string): Said[] {
+    return this.counting.filter((one) => one.type === type);
+  }
+
+  /** C17: not from before the build. */
+  isInTime(one: Said): boolean {
+    if (one.type === KSCORE) return this.buildStart === null || String(one.predicate.measured_on) >= this.buildStart;
+    if (one.type === SUMMARY) return this.buildEnd === null || String(one.predicate.timeVerified) >= this.buildEnd;
+    return true;
+  }
+
+  /** C18 and T5: a claim of a revoked key that an audit from before shows to be older. */
+  isSaved(claim: Said): boolean {
+    const revokedOn = claim.key?.revokedOn ?? "";
+    return this.trusted.some((audit) => {
+      if (audit.type !== SUMMARY || audit.keyid === claim.keyid || audit.key?.revokedOn !== null) return false;
+      const time = String(audit.predicate.timeVerified);
+      const inputs = (audit.predicate.inputAttestations ?? []) as JsonObject[];
+      const names = inputs.some((input) => `sha256:${(input.digest as JsonObject).sha256}` === claim.digest);
+      const late = time < revokedOn && time >= (claim.statedAt ?? "") && time >= (this.buildEnd ?? "");
+      return audit.predicate.verificationResult === "PASSED" && names && late;
+    });
+  }
+
+  /** C15 and V13: the newest audit of each key; of two from one second the failed one. */
+  audits(): Said[] {
+    const newest = new Map<string, Said>();
+    const rank = (one: Said): string => `${one.predicate.timeVerified}${one.predicate.verificationResult === "PASSED" ? 0 : 1}`;
+    for (const one of this.of(SUMMARY)) {
+      const other = newest.get(one.keyid);
+      if (other === undefined || rank(one) > rank(other)) newest.set(one.keyid, one);
+    }
+    return [...newest.values()];
+  }
+
+  /** C17: the newest K-score of each key on each pack. */
+  scores(): Said[] {
+    const newest = new Map<string, Said>();
+    for (const one of this.of(KSCORE)) {
+      const place = `${one.keyid} ${(one.predicate.pack as JsonObject).root}`;
+      const other = newest.get(place);
+      if (other === undefined || String(one.predicate.measured_on) > String(other.predicate.measured_on)) newest.set(place, one);
+    }
+    return [...newest.values()];
+  }
+}
+
+const latest = (all: Said[], time: (predicate: JsonObject) => string): string | null =>
+  all.map((one) => time(one.predicate)).sort().at(-1) ?? null;

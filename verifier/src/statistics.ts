@@ -1,0 +1,90 @@
+/** The statistics of docs/format/evaluation.md, E4 to E6 and E14, in exact arithmetic until one root. */
+
+import type { JsonObject } from "./json.ts";
+import { type Rational, ONE, ZERO, add, clamp, compare, div, less, mul, ratio, root, rounded, stated, sub, sum } from "./rational.ts";
+
+const Z = stated("1.959963984540054");
+const ZZ = mul(Z, Z);
+
+/** E5: Wilson's interval of the mean k / n, not rounded. */
+function wilson(k: Rational, n: Rational): [Rational, Rational] {
+  const inner = add(ZZ, div(mul(mul(ratio(4), k), sub(n, k)), n));
+  const half = mul(Z, root(inner));
+  const middle = add(mul(ratio(2), k), ZZ);
+  const below = mul(ratio(2), add(n, ZZ));
+  return [clamp(div(sub(middle, half), below), ZERO, ONE), clamp(div(add(middle, half), below), ZERO, ONE)];
+}
+
+export function interval(k: Rational, n: Rational): { low: string; high: string } {
+  const [low, high] = wilson(k, n);
+  return { low: rounded(low, 6), high: rounded(high, 6) };
+}
+
+/** E4 and E5: a mean with its interval. */
+export function mean(points: readonly Rational[]): JsonObject & { accuracy: string } {
+  const k = sum(points);
+  const n = ratio(points.length);
+  return { accuracy: rounded(div(k, n), 6), interval: { level: "0.95", method: "wilson", ...interval(k, n) } };
+}
+
+/** E6: the exact two-sided sign test of b against c. */
+export function signTest(b: number, c: number): string {
+  const n = b + c;
+  let term = 1n;
+  let tail = 1n;
+  for (let i = 1; i <= Math.min(b, c); i++) {
+    term = (term * BigInt(n - i + 1)) / BigInt(i);
+    tail += term;
+  }
+  const p = ratio(2n * tail, 1n << BigInt(n));
+  return rounded(less(ONE, p) ? ONE : p, 6);
+}
+
+/** E14: the clusters of cases that a chain of equal pictures connects, as lists of places. */
+export function clusters(pictures: readonly (readonly string[])[]): number[][] {
+  const parent = pictures.map((_, i) => i);
+  const find = (i: number): number => {
+    while (parent[i] !== i) i = parent[i] = parent[parent[i] as number] as number;
+    return i;
+  };
+  const first = new Map<string, number>();
+  pictures.forEach((of, i) => {
+    for (const picture of of) {
+      const other = first.get(picture);
+      if (other === undefined) first.set(picture, i);
+      else parent[find(i)] = find(other);
+    }
+  });
+  const found = new Map<number, number[]>();
+  pictures.forEach((_, i) => {
+    const own = find(i);
+    found.set(own, [...(found.get(own) ?? []), i]);
+  });
+  return [...found.values()];
+}
+
+/** E14: the design effect and the interval of a mean when clusters are drawn together. */
+export function clustered(points: readonly Rational[], groups: readonly number[][]): JsonObject {
+  const n = ratio(points.length);
+  const m = div(sum(points), n);
+  const effect = designEffect(points, groups, n, m);
+  const worth = div(n, effect);
+  return { design_effect: rounded(effect, 6), ...interval(mul(worth, m), worth) };
+}
+
+function designEffect(points: readonly Rational[], groups: readonly number[][], n: Rational, m: Rational): Rational {
+  if (groups.length === 1) return n;
+  const squares = sum(groups.map((group) => ratio(group.length * group.length)));
+  const c = div(mul(n, n), squares);
+  if (compare(m, ZERO) === 0 || compare(m, ONE) === 0) return div(n, c);
+  const between = sum(
+    groups.map((group) => {
+      const off = sub(sum(group.map((i) => points[i] as Rational)), mul(ratio(group.length), m));
+      return mul(off, off);
+    }),
+  );
+  const variance = mul(div(c, sub(c, ONE)), div(between, mul(n, n)));
+  const wide = add(ONE, div(add(ZZ, ONE), mul(ratio(4), sub(c, ONE))));
+  const effect = mul(div(mul(variance, n), mul(m, sub(ONE, m))), mul(wide, wide));
+  return clamp(effect, ONE, n);
+}

@@ -1,0 +1,76 @@
+/** An audit of one file: every numbered check, the four verdicts and the answer. */
+
+import { type Answer, type Check, type Verdict, couldNotLook, notChecked } from "./answers.ts";
+import { type Bundle, open } from "./bundle.ts";
+import { axes, contentAxes, gates, modulesClaim, oneVoice, provenanceClaim, scoreClaims } from "./checks_claims.ts";
+import { apart, cases, predictions, split, text } from "./checks_data.ts";
+import { documents } from "./checks_documents.ts";
+import { policyChecks, recomputed } from "./checks_policy.ts";
+import { scope } from "./checks_scope.ts";
+import { figures, scores } from "./checks_scores.ts";
+import { signatures } from "./checks_signatures.ts";
+import { NoBundle } from "./container.ts";
+import type { Trust } from "./keys.ts";
+import type { Policy } from "./policy.ts";
+import { QUESTIONS } from "./questions.ts";
+
+export interface Report {
+  overall: Verdict;
+  detail: string;
+  id: string;
+  checks: Check[];
+  bundle?: Bundle;
+}
+
+/** Checks a file; what this verifier cannot look at answers so, and never 'ok'. */
+export async function audit(file: Uint8Array, trust: Trust, policy: Policy): Promise<Report> {
+  let bundle: Bundle;
+  try {
+    bundle = await open(file);
+  } catch (problem) {
+    if (!(problem instanceof NoBundle)) throw problem;
+    return report("", new Map([["V01", couldNotLook(`no bundle: ${problem.message}`)]]), "no bundle");
+  }
+  const answers = new Map(bundle.answers);
+  const put = (found: Iterable<[string, Answer]>): void => {
+    for (const [id, answer] of found) answers.set(id, answer);
+  };
+  const [signed, counted] = await signatures(bundle, trust, policy);
+  const [scoped, roles] = await scope(bundle);
+  put(signed);
+  put(scoped);
+  if (bundle.manifest !== undefined) answers.set("V08", await documents(bundle));
+  put([
+    ["V16", modulesClaim(bundle, counted, roles)],
+    ["V17", provenanceClaim(bundle, counted)],
+    ["V18", scoreClaims(bundle, counted)],
+    ["V19", oneVoice(counted)],
+    ["V30", cases(bundle)],
+    ["V31", predictions(bundle)],
+    ["V32", scores(bundle)],
+    ["V33", figures(bundle)],
+    ["V34", split(bundle)],
+    ["V36", axes(counted)],
+    ["V37", gates(bundle, counted)],
+    ["V38", text(bundle)],
+    ["V39", apart(bundle)],
+  ]);
+  answers.set("V35", contentAxes(bundle, counted, !recomputed(answers)));
+  put(policyChecks(bundle, counted, policy, answers, roles));
+  return { ...report(bundle.id, answers, "this verifier has no option for it"), bundle };
+}
+
+function report(id: string, answers: Map<string, Answer>, otherwise: string): Report {
+  const checks = Object.entries(QUESTIONS).map(([number, question]) => ({
+    id: number,
+    question,
+    ...(answers.get(number) ?? notChecked(otherwise)),
+  }));
+  const overall = worst(checks.map((check) => check.verdict));
+  const first = checks.find((check) => check.verdict === overall && overall !== "ok");
+  return { overall, detail: first === undefined ? "every check that was asked holds" : `${first.id}: ${first.detail}`, id, checks };
+}
+
+/** 'No' beats 'could not look', and that beats 'yes'. */
+export const worst = (verdicts: Verdict[]): Verdict =>
+  verdicts.includes("failed") ? "failed" : verdicts.includes("could_not_look") ? "could_not_look" : "ok";
