@@ -15,7 +15,7 @@ KOLM := $(abspath $(BIN))/kolm
 export HF_HUB_OFFLINE = 1
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
-.PHONY: demo test unit lint acceptance reference verifier docs clean
+.PHONY: demo test unit lint acceptance reference page docs clean
 
 # The marker holds the inputs of the environment, so that a change of them rebuilds it.
 $(VENV)/.ready: pyproject.toml constraints.txt
@@ -81,8 +81,8 @@ reference: $(VENV)/.ready
 	rm -r $(KOLM_HOME)
 	$(KOLM) registry verify --registry $(REFERENCE_REGISTRY) --trust $(REFERENCE_REGISTRY)/trust.json
 
-# The second verifier: needs Node 20, and the npm registry once.
-verifier:
+# The second verifier, as a page and as a command: needs Node 20, and the npm registry once.
+page:
 	cd verifier && npm ci --no-audit --no-fund && npm run check && npm run build
 
 docs: $(VENV)/.ready

@@ -1,7 +1,8 @@
 /* Builds the page (one HTML file without an outside request) and the command for Node. */
 
 import { build } from "esbuild";
-import { mkdirSync, readFileSync, readdirSync } from "node:fs";
+import { createHash } from "node:crypto";
+import { mkdirSync, readFileSync, readdirSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 
@@ -35,7 +36,19 @@ const data = {
 
 export const options = { bundle: true, format: "esm", target: "es2022", charset: "utf8", plugins: [data], legalComments: "none", logLevel: "warning" };
 
+const hash = (text) => `sha256-${createHash("sha256").update(text).digest("base64")}`;
+
+/* The page with its script and style inside, and a policy that lets nothing else run or connect. */
+async function page() {
+  const { outputFiles } = await build({ ...options, format: "iife", minify: true, entryPoints: [join(HERE, "src/page.ts")], write: false });
+  const script = outputFiles[0].text.replaceAll("</script", "<\\/script").replaceAll("<!--", "<\\!--");
+  const style = readFileSync(join(HERE, "src/page.css"), "utf8");
+  const put = { SCRIPT: script, STYLE: style, "SCRIPT-HASH": hash(script), "STYLE-HASH": hash(style) };
+  return readFileSync(join(HERE, "src/page.html"), "utf8").replace(/\b(?:SCRIPT|STYLE)(?:-HASH)?\b/g, (name) => put[name]);
+}
+
 if (process.argv[1] === fileURLToPath(import.meta.url)) {
   mkdirSync(join(HERE, "dist"), { recursive: true });
   await build({ ...options, entryPoints: [join(HERE, "src/node.ts")], platform: "node", outfile: join(HERE, "dist/kolm-verify.mjs") });
+  writeFileSync(join(HERE, "dist/kolm-verify.html"), await page());
 }

@@ -1,5 +1,6 @@
 """The verifier that was written from the format pages answers as is due about the whole corpus."""
 
+import os
 import shutil
 import subprocess
 from pathlib import Path
@@ -40,5 +41,8 @@ def test_it_agrees_about_every_bundle(command: list[str], tmp_path: Path) -> Non
     assert found["agreed"] == bundles >= 150
 
 
-def test_its_metrics_are_those_of_their_scorers(command: list[str]) -> None:
-    subprocess.run(["npm", "test"], cwd=VERIFIER, check=True)
+@pytest.mark.usefixtures("command")
+def test_its_metrics_are_those_of_their_scorers_and_its_page_opens(tmp_path: Path) -> None:
+    corpus.write(tmp_path / "corpus")  # without Chromium the page is not tried
+    environment = {**os.environ, "KOLM_CORPUS": str(tmp_path / "corpus")}
+    subprocess.run(["npm", "test"], cwd=VERIFIER, check=True, env=environment)

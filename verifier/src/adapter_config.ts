@@ -22,6 +22,7 @@ export function adapterConfig(lock: Lock, modules: readonly ModuleRow[], project
     task_type: "CAUSAL_LM",
     ...ofMethod(lock),
   };
+  if (method.kind === "prompt" && method.text_alone) delete config.target_modules;
   if (experts.length) config.target_parameters = [...experts].sort();
   return canonical(config);
 }
@@ -46,6 +47,15 @@ function ofMethod(lock: Lock): JsonObject {
       return { bottleneck_activation: get("activation"), bottleneck_size: get("size"), peft_type: "BOTTLENECK" };
     case "prefix":
       return { peft_type: "KOLM_PREFIX", prefix_virtual_tokens: get("virtual_tokens") };
+    case "prompt":
+      return { num_virtual_tokens: get("virtual_tokens"), peft_type: method.text_alone ? "PROMPT_TUNING" : "KOLM_PROMPT_TUNING" };
+    case "p_tuning":
+      return {
+        encoder_hidden_size: get("encoder_size"),
+        encoder_reparameterization_type: String(method.encoder).toUpperCase(),
+        num_virtual_tokens: get("virtual_tokens"),
+        peft_type: "KOLM_P_TUNING",
+      };
     case "ia3":
       return { fan_in_fan_out: false, feedforward_modules: method.feedforward_expression ?? [], init_ia3_weights: true, peft_type: "IA3" };
   }

@@ -74,19 +74,17 @@ export async function open(file: Uint8Array): Promise<Bundle> {
   bundle.id = third === undefined ? "" : (blobDigest(third.name) ?? "");
   const manifest = third === undefined ? undefined : readOr(third.bytes);
   const type = isObject(manifest) ? manifest.artifactType : undefined;
-  if (typeof type !== "string" || !/^application\/vnd\.kolm\.bundle\.v[1-9][0-9]{0,3}$/.test(type)) {
-    throw new NoBundle("its third entry is no manifest of a bundle");
+  const right = bundle.id !== "" && answers.get("V03")?.verdict === "ok";
+  if (right && isObject(manifest) && type !== BUNDLE_TYPE) {
+    const later = typeof type === "string" && /^application\/vnd\.kolm\.bundle\.v[1-9][0-9]{0,3}$/.test(type);
+    throw new NoBundle(later ? `it is of a later version of the format: ${type}` : "its manifest is none of a bundle");
   }
-  if (type !== BUNDLE_TYPE) throw new NoBundle(`it is of a later version of the format: ${type}`);
-  const bad = misfits("manifest", manifest as Json);
+  const bad = manifest === undefined ? ["it is no JSON document"] : misfits("manifest", manifest);
   if (bad.length) {
-    answers.set("V02", ok("sizes and counts"));
-    answers.set("V04", failed("M3", `the manifest: ${bad[0]}`));
-    answers.set("V05", notChecked("V04"));
-    answers.set("V06", failed("M3", `the manifest: ${bad[0]}`));
-    answers.set("V07", notChecked("the manifest could not be read"));
-    answers.set("V08", notChecked("the manifest could not be read"));
-    answers.set("V09", failed("M6", "the manifest could not be read"));
+    const why = `the third entry is no manifest: ${bad[0]}`;
+    answers.set("V04", failed("M3", why));
+    answers.set("V09", failed("M6", why));
+    for (const id of ["V02", "V05", "V06", "V07", "V08"]) answers.set(id, notChecked("the manifest could not be read"));
     return bundle;
   }
   bundle.manifest = manifest as Manifest;

@@ -2,30 +2,34 @@
 
 import type { Evaluation, Lock, Mean, Method, Receipt } from "./documents.ts";
 import type { JsonObject } from "./json.ts";
+import { words } from "./text.ts";
 
 const PROJECTOR: Record<string, string> = { null: "none", frozen: "frozen", full: "trained in full", lora: "its linear layers adapted" };
 const VISION: Record<string, string> = { null: "none: the base reads text alone", true: "frozen", false: "adapted" };
 
 export function card(receipt: Receipt, lock: Lock, evaluation: Evaluation): string {
-  const parts = [front(lock), opening(receipt, lock), training(receipt, lock), scores(evaluation), modules(receipt), use(receipt, lock)];
+  const parts = [
+    front(lock), opening(receipt, lock), training(receipt, lock), scores(evaluation), modules(receipt), use(receipt, lock), ...declared(lock),
+  ];
   return `${parts.join("\n\n")}\n`;
 }
 
 /** D2: text from outside as one line that shows it and does nothing else. */
-export function shown(text: string): string {
+export function shown(text: string, most = 200): string {
   let signs = [...text].map((sign) => (sign !== " " && /[\p{C}\p{Z}]/u.test(sign) ? "\ufffd" : sign));
-  if (signs.length > 200) signs = [...signs.slice(0, 199), "…"];
+  if (signs.length > most) signs = [...signs.slice(0, most - 1), "…"];
   const markup = /([\\`*[\]<>|~$&]|(?<![A-Za-z0-9])_|_(?![A-Za-z0-9])|:(?=\/\/)|@(?=[\p{L}\p{N}_])|(?<=[wW]{3})\.)/gu;
   return signs.join("").replace(markup, "\\$1").replaceAll("\\<", "&lt;").replaceAll("\\&", "&amp;");
 }
 
 const table = (head: string[], rows: string[][]): string =>
-  [`| ${head.join(" | ")} |`, `|${"---|".repeat(head.length)}`, ...rows.map((row) => `| ${row.map(shown).join(" | ")} |`)].join("\n");
+  [`| ${head.join(" | ")} |`, `|${"---|".repeat(head.length)}`, ...rows.map((row) => `| ${row.map((cell) => shown(cell)).join(" | ")} |`)].join("\n");
 
 /** D3: the software that opens such an adapter. */
 function opens(lock: Lock): string[] {
   const { method, projector } = lock.train;
-  if (method.kind === "bottleneck" || method.kind === "prefix") return ["kolm"];
+  if (["bottleneck", "prefix", "p_tuning"].includes(method.kind)) return ["kolm"];
+  if (method.kind === "prompt") return method.text_alone ? ["kolm", "PEFT"] : ["kolm"];
   if (method.kind === "ia3" || method.dora || method.experts || projector === "full") return ["kolm", "PEFT"];
   return ["kolm", "PEFT", projector === "lora" ? "vLLM with LoRA on the connector" : "vLLM"];
 }
@@ -40,6 +44,10 @@ function inWords(method: Method): string {
       return `bottleneck, size ${method.size}, ${method.activation}`;
     case "prefix":
       return `prefix, ${method.virtual_tokens} virtual tokens in each layer`;
+    case "prompt":
+      return `prompt, ${method.virtual_tokens} virtual tokens`;
+    case "p_tuning":
+      return `p_tuning, ${method.virtual_tokens} virtual tokens made by an ${String(method.encoder).toUpperCase()} of width ${method.encoder_size}`;
     case "ia3":
       return `ia3, input rescaled in ${(method.feedforward as string[]).join(", ") || "none"}, output in the others`;
   }
@@ -52,7 +60,7 @@ function front(lock: Lock): string {
     `library_name: ${opens(lock).includes("PEFT") ? "peft" : "kolm"}`,
     `pipeline_tag: ${lock.train.freeze.vision === null ? "text-generation" : "image-text-to-text"}`,
     ...plain("base_model", lock.base.id),
-    ...plain("license", lock.base.license.toLowerCase()),
+    ...plain("license", (lock.dossier?.license ?? lock.base.license).toLowerCase()),
     "tags:",
     "- kolm",
     `- ${lock.train.method.kind}`,
@@ -141,6 +149,14 @@ function use(receipt: Receipt, lock: Lock): string {
       "model = PeftModel.from_pretrained(base_model, folder)\n```"
     : "Only kolm has adapters of this kind:\n\n```python\nimport kolm\n\nmodel = kolm.load(file).model\n```";
   return `## Use\n\n\`kolm verify FILE\` checks the bundle; \`kolm run FILE\` answers with it. ${how}\n\nBase root: \`${receipt.base.root}\``;
+}
+
+/** What the publisher says of the model and nobody can recompute. */
+function declared(lock: Lock): string[] {
+  const said = Object.entries(lock.dossier ?? {}).sort(([a], [b]) => (a < b ? -1 : 1));
+  if (said.length === 0) return [];
+  const rows = said.map(([name, text]) => `- ${name.replaceAll("_", " ")}: ${shown(words(text).join(" "), 4000)}`);
+  return [`## Declared by the publisher\n\n${rows.join("\n")}`];
 }
 
 /** D5: how transformers holds the base in 4 bits in the same way; it has blocks of 64 alone. */

@@ -1,4 +1,4 @@
-/** V60 to V66, and the four verdicts: docs/format/policy.md and verification.md. */
+/** V60 to V67, and the four verdicts: docs/format/policy.md and verification.md. */
 
 import { type Answer, Looking, type Verdict, couldNotLook, ok } from "./answers.ts";
 import type { Bundle } from "./bundle.ts";
@@ -20,7 +20,7 @@ export function policyChecks(bundle: Bundle, counted: Counted, policy: Policy, a
   const { lock } = bundle.documents;
   if (lock === undefined) {
     const open = couldNotLook("the lock could not be read");
-    return new Map(["V60", "V61", "V62", "V63", "V64", "V65", "V66"].map((id) => [id, id === "V65" ? reach(policy, answers, false) : open]));
+    return new Map(["V60", "V61", "V62", "V63", "V64", "V65", "V66", "V67"].map((id) => [id, id === "V65" ? reach(policy, answers, false) : open]));
   }
   return new Map([
     ["V60", base(lock, policy)],
@@ -30,6 +30,7 @@ export function policyChecks(bundle: Bundle, counted: Counted, policy: Policy, a
     ["V64", environment(lock, policy)],
     ["V65", reach(policy, answers, counted.scores().length > 0)],
     ["V66", packs(counted, policy)],
+    ["V67", declared(lock, policy)],
   ]);
 }
 
@@ -162,6 +163,13 @@ function environment(lock: Lock, policy: Policy): Answer {
   const look = new Looking();
   look.demand(policy.environment_classes.includes(lock.environment.class), "environment_classes", `it was made in ${lock.environment.class}`);
   return look.answer("the environment class is accepted");
+}
+
+function declared(lock: Lock, policy: Policy): Answer {
+  if (!policy.dossier) return ok(none);
+  const look = new Looking();
+  for (const name of policy.dossier) look.demand(lock.dossier?.[name] !== undefined, "dossier", `${name} is not declared`);
+  return look.answer("what the policy demands is declared", "attested");
 }
 
 const SCOPE = ["V20", "V21", "V22", "V23", "V24", "V25", "V26", "V27", "V28", "V29"];

@@ -6,9 +6,9 @@ import { equal } from "./bytes.ts";
 import type { Bundle } from "./bundle.ts";
 import type { Lock, ModuleRow, Receipt, Role } from "./documents.ts";
 import { isObject, same } from "./json.ts";
-import { PREFIX, type PartForm, counts as deltaCounts, isLinearOfProjector, isTarget, partNames, partsOf } from "./methods.ts";
+import { PREFIX, PROMPT, type PartForm, counts as deltaCounts, isLinearOfProjector, isTarget, partNames, partsOf } from "./methods.ts";
 import { counts, vlmTrain } from "./receipt.ts";
-import { covers, expertExpression, expression, familyOf, inMemory, isExperts, isLeaf, partKeys, roleOfModule, targetExpression } from "./roles.ts";
+import { covers, embeddingExpression, expertExpression, expression, familyOf, inMemory, isExperts, isLeaf, partKeys, roleOfModule, targetExpression } from "./roles.ts";
 import { FLOATS, type Tensor, type TensorFile, numbers, tensorDigest } from "./safetensors.ts";
 import type { Family } from "./tables.ts";
 
@@ -62,6 +62,8 @@ function placed(lock: Lock, modules: readonly ModuleRow[], adapter: TensorFile):
   const parts = partNames(lock);
   const found: Scope["places"] = new Map();
   for (const name of adapter.tensors.keys()) {
+    const home = name === PROMPT && parts.includes(PROMPT) ? promptHome(modules) : undefined;
+    if (home !== undefined) found.set(name, { row: home, part: PROMPT, whole: false });
     if (!name.startsWith(PREFIX)) continue;
     const rest = name.slice(PREFIX.length);
     for (let at = rest.indexOf("."); at !== -1; at = rest.indexOf(".", at + 1)) {
@@ -69,10 +71,16 @@ function placed(lock: Lock, modules: readonly ModuleRow[], adapter: TensorFile):
       const part = rest.slice(at + 1);
       if (row === undefined) continue;
       const whole = row.parameters.some((parameter) => parameter.name === part);
-      if (whole || parts.includes(part)) found.set(name, { row, part, whole });
+      if (whole || (part !== PROMPT && parts.includes(part))) found.set(name, { row, part, whole });
     }
   }
   return found;
+}
+
+/** N8: the one listed module whose last name is `embed_tokens`. */
+function promptHome(modules: readonly ModuleRow[]): ModuleRow | undefined {
+  const found = modules.filter((row) => row.module.split(".").at(-1) === "embed_tokens");
+  return found.length === 1 ? found[0] : undefined;
 }
 
 const ascending = (names: readonly string[]): boolean => names.every((name, i) => i === 0 || (names[i - 1] as string) < name);
@@ -173,7 +181,7 @@ function shapes(all: Scope): Answer {
       look.say("N8", `${row.module} has no weight that ${lock.train.method.kind} can adapt`);
       continue;
     }
-    hold(look, row, due, new Map(row.adapter.map(({ tensor }) => [tensor.slice(PREFIX.length + row.module.length + 1), adapter.tensors.get(tensor)])));
+    hold(look, row, due, new Map(row.adapter.map(({ tensor }) => [partOf(row, tensor), adapter.tensors.get(tensor)])));
   }
   return look.answer("shapes are those of the method");
 }
@@ -187,6 +195,8 @@ function hold(look: Looking, row: ModuleRow, due: Map<string, PartForm>, here: M
   }
   for (const part of here.keys()) look.demand(due.has(part), "N8", `${part} is no part of the delta of ${row.module}`);
 }
+
+const partOf = (row: ModuleRow, tensor: string): string => (tensor === PROMPT ? PROMPT : tensor.slice(PREFIX.length + row.module.length + 1));
 
 const isProjector = (family: Family, row: ModuleRow): boolean => family.projector_modules.some((one) => covers(one, row.module));
 
@@ -279,7 +289,8 @@ function settings(look: Looking, lock: Lock, family: Family): void {
   look.demand((train.projector === null) === !("projector" in family.roles), "L14", "projector does not fit the family's roles");
   const still = train.projector === null || train.projector === "frozen";
   look.demand(!still || train.projector_learning_rate === "0", "L6", "a projector that does not train has a learning rate");
-  const due = targetExpression(family, method.targets, freeze.vision === false);
+  const tokens = method.kind === "prompt" || method.kind === "p_tuning";
+  const due = tokens ? embeddingExpression(family) : targetExpression(family, method.targets, freeze.vision === false);
   look.demand(due === method.target_expression, "O5", "target_expression is not the one of its leaf names");
   if (method.kind === "ia3") {
     const forward = method.feedforward as string[];
@@ -288,7 +299,9 @@ function settings(look: Looking, lock: Lock, family: Family): void {
     const own = forward.length ? expression(family.language, forward) : null;
     look.demand(method.feedforward_expression === own, "L5", "feedforward_expression is not the one of its leaf names");
   }
-  if (method.kind === "prefix") look.demand(freeze.vision !== false && train.projector !== "lora", "L5", "a prefix adapts the language role alone");
+  const alone = freeze.vision !== false && train.projector !== "lora";
+  if (tokens || method.kind === "prefix") look.demand(alone, "L5", `${method.kind} adapts the language role alone`);
+  if (method.kind === "prompt") look.demand(method.text_alone === !("vision" in family.roles), "L5", "text_alone does not fit the family's roles");
   if (train.projector === "lora") look.demand(method.kind === "lora", "L6", "deltas on the projector are LoRA's");
   if (method.experts !== undefined || method.expert_expression !== undefined) {
     const names = family.experts.map((name) => name.slice(name.lastIndexOf(".") + 1));
@@ -354,7 +367,7 @@ async function sums(
 
 /** N9: the initial values that are known. */
 async function beginning(look: Looking, row: ModuleRow, one: ModuleRow["adapter"][number], fresh: Map<string, PartForm> | null): Promise<void> {
-  const part = one.tensor.slice(PREFIX.length + row.module.length + 1);
+  const part = partOf(row, one.tensor);
   if (row.state === "trained") {
     const parameter = row.parameters.find(({ name }) => name === part);
     const held = parameter === undefined || parameter.dtype !== one.dtype || parameter.before === one.before;

@@ -4,7 +4,7 @@ import { type Answer, Looking, couldNotLook } from "./answers.ts";
 import type { Bundle } from "./bundle.ts";
 import { Counted, type Said, mayMake, readClaim } from "./claims.ts";
 import type { Trust } from "./keys.ts";
-import { type Demand, type Policy, SUMMARY } from "./policy.ts";
+import { type Demand, ENDORSEMENT, type Policy, SUMMARY } from "./policy.ts";
 
 export async function signatures(bundle: Bundle, trust: Trust, policy: Policy): Promise<[Map<string, Answer>, Counted]> {
   const form = new Looking();
@@ -72,7 +72,7 @@ function demanded(counted: Counted, policy: Policy): Answer {
     delete all.keys;
     if (filling(counted, all).length) continue;
     if (byStrangers(counted, demand)) open = demand.predicate;
-    else if (counted.trusted.some((one) => one.type === demand.predicate && one.type !== SUMMARY)) continue; // V15
+    else if (counted.trusted.some((one) => one.type === demand.predicate && one.type !== SUMMARY && one.type !== ENDORSEMENT)) continue; // V15
     else look.say("C19", `no claim of kind ${demand.predicate}`);
   }
   if (look.findings.length || open === null) return look.answer(`${policy.claims.length} demanded`);
@@ -90,7 +90,8 @@ function enough(counted: Counted, policy: Policy): Answer {
       if (byStrangers(counted, demand)) open = what;
       else look.say("claims", what);
     }
-    if (demand.threshold === 1) shared = new Set([...(shared ?? keys)].filter((key) => keys.has(key)));
+    const first = demand.role === "builder" || demand.role === "evaluator";
+    if (first && demand.threshold === 1) shared = new Set([...(shared ?? keys)].filter((key) => keys.has(key)));
   }
   if (policy.same_signer && shared !== null && shared.size === 0 && open === null) {
     look.say("same_signer", "no one key made all demanded claims");

@@ -4,7 +4,7 @@ import { digest, unbase64 } from "./bytes.ts";
 import type { Claim } from "./container.ts";
 import { type JsonObject, isCanonical, parse } from "./json.ts";
 import { type Signed, type Trust, type TrustRole, type TrustedKey, isTime, verify } from "./keys.ts";
-import { KSCORE, MODULES, PROVENANCE, SUMMARY, TEST_RESULT } from "./policy.ts";
+import { ENDORSEMENT, KSCORE, MODULES, PROVENANCE, SUMMARY, TEST_RESULT } from "./policy.ts";
 import { misfits } from "./schema.ts";
 
 const KNOWN: Record<string, { schema: string; role: TrustRole; times: (predicate: JsonObject) => string[] }> = {
@@ -13,6 +13,7 @@ const KNOWN: Record<string, { schema: string; role: TrustRole; times: (predicate
   [KSCORE]: { schema: "kscore", role: "evaluator", times: (p) => [String(p.measured_on)] },
   [TEST_RESULT]: { schema: "predicate_test_result", role: "evaluator", times: () => [] },
   [SUMMARY]: { schema: "predicate_verification_summary", role: "verifier", times: (p) => [String(p.timeVerified)] },
+  [ENDORSEMENT]: { schema: "predicate_endorsement", role: "endorser", times: (p) => [String(p.endorsed_on)] },
 };
 
 const metadata = (predicate: JsonObject): JsonObject => (predicate.runDetails as JsonObject).metadata as JsonObject;
@@ -79,7 +80,7 @@ export const mayMake = (said: Said): boolean => said.key?.roles.includes((KNOWN[
 export class Counted {
   /** Right signature, right role, this subject; revoked keys among them. */
   readonly trusted: Said[];
-  /** Those of them that count: C15, C17 and C18. */
+  /** Those of them that count: C15, C17, C18 and C21. */
   readonly counting: Said[];
   readonly buildStart: string | null;
   readonly buildEnd: string | null;
@@ -94,7 +95,7 @@ export class Counted {
     const held = builds.filter(still);
     this.buildStart = latest(held.length ? held : builds, started);
     this.buildEnd = latest(held.length ? held : builds, finished);
-    this.counting = this.trusted.filter((one) => (still(one) || this.isSaved(one)) && this.isInTime(one));
+    this.counting = this.trusted.filter((one) => (still(one) || this.isSaved(one)) && this.isInTime(one) && this.isSecondParty(one));
   }
 
   isAbout(one: Said): boolean {
@@ -105,11 +106,18 @@ export class Counted {
     return this.counting.filter((one) => one.type === type);
   }
 
-  /** C17: not from before the build. */
+  /** C17 and C21: not from before the build. */
   isInTime(one: Said): boolean {
     if (one.type === KSCORE) return this.buildStart === null || String(one.predicate.measured_on) >= this.buildStart;
     if (one.type === SUMMARY) return this.buildEnd === null || String(one.predicate.timeVerified) >= this.buildEnd;
+    if (one.type === ENDORSEMENT) return this.buildEnd === null || String(one.predicate.endorsed_on) >= this.buildEnd;
     return true;
+  }
+
+  /** C21: whoever built the bundle does not endorse it. */
+  private isSecondParty(one: Said): boolean {
+    const built = (other: Said): boolean => other.type === PROVENANCE || other.type === MODULES;
+    return one.type !== ENDORSEMENT || !this.trusted.some((other) => built(other) && other.keyid === one.keyid);
   }
 
   /** C18 and T5: a claim of a revoked key that an audit from before shows to be older. */

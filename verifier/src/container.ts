@@ -74,8 +74,7 @@ export function entries(file: Uint8Array, most: number): Entry[] {
 }
 
 /** A file that begins with the entry `oci-layout` may be a bundle; nothing else is. */
-export const looksLikeOne = (file: Uint8Array): boolean =>
-  equal(file.subarray(0, 11), utf8("oci-layout\0")) && equal(file.subarray(257, 262), utf8("ustar"));
+export const looksLikeOne = (file: Uint8Array): boolean => equal(file.subarray(0, 11), utf8("oci-layout\0"));
 
 export interface Descriptor extends JsonObject {
   digest: string;

@@ -6,7 +6,7 @@ export type Role = "vision" | "audio" | "projector" | "language" | "head" | "oth
 export const ROLES: readonly Role[] = ["vision", "audio", "projector", "language", "head", "other"];
 
 export interface Method extends JsonObject {
-  kind: "lora" | "bottleneck" | "prefix" | "ia3";
+  kind: "lora" | "bottleneck" | "prefix" | "prompt" | "p_tuning" | "ia3";
   targets: string[];
   target_expression: string;
 }
@@ -68,6 +68,7 @@ export interface Lock extends JsonObject {
     precision: string;
     quantisation: (JsonObject & { kind: string; double: boolean; block_size: number; target_expression: string }) | null;
   };
+  dossier: { [name: string]: string };
   rates: JsonObject & { source: string; recommended: string };
   evaluation: JsonObject & {
     metric: Metric;
@@ -162,6 +163,7 @@ export interface Example extends JsonObject {
   tokens: number;
   labels: number;
   cut: number;
+  image_tokens: number;
   corrected: number;
   rejected: JsonObject & { tokens: number; labels: number; corrected: number };
   dropped: string;

@@ -5,7 +5,7 @@ import { type JsonObject, canonical, parse } from "./json.ts";
 import { digest } from "./bytes.ts";
 import { misfits } from "./schema.ts";
 
-export type TrustRole = "builder" | "evaluator" | "verifier" | "publisher";
+export type TrustRole = "builder" | "evaluator" | "verifier" | "endorser" | "publisher";
 
 export interface PublicKey {
   id: string;
@@ -22,6 +22,13 @@ export interface TrustedKey extends PublicKey {
 export interface Trust {
   digest: string;
   keys: Map<string, TrustedKey>;
+}
+
+/** Trust in one key, in every role that claims of a bundle need; for whoever has a public key and no trust file. */
+export function trustIn(pem: string, name: string): Trust {
+  const key = readKey(pem);
+  const roles: TrustRole[] = ["builder", "evaluator", "verifier", "endorser"];
+  return { digest: "", keys: new Map([[key.id, { ...key, name, roles, revokedOn: null }]]) };
 }
 
 export const NOBODY: Trust = { digest: "", keys: new Map() };

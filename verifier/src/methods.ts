@@ -2,7 +2,7 @@
 
 import type { Lock, ModuleRow } from "./documents.ts";
 import { ONE, type Rational, ZERO, add, compare, decimal, div, mul, ofFloat, ratio, sub } from "./rational.ts";
-import { isExperts, isLeaf } from "./roles.ts";
+import { embedding, isExperts, isLeaf } from "./roles.ts";
 import { type Tensor, numbers } from "./safetensors.ts";
 import type { Family } from "./tables.ts";
 
@@ -15,6 +15,8 @@ export interface PartForm {
 }
 
 export const PREFIX = "base_model.model.";
+/** The tensor of `prompt`, which has no module's name before it. */
+export const PROMPT = "prompt_embeddings";
 
 /** N8: the names that parts of deltas have under the lock's method. */
 export function partNames(lock: Lock): string[] {
@@ -30,6 +32,10 @@ export function partNames(lock: Lock): string[] {
       return ["down.weight", "down.bias", "up.weight", "up.bias"].map((part) => `lora_bottleneck_${part}`);
     case "prefix":
       return ["lora_prefix_keys", "lora_prefix_values"];
+    case "prompt":
+      return [PROMPT];
+    case "p_tuning":
+      return [...encoderParts(lock, 1).keys()];
     case "ia3":
       return ["ia3_l"];
   }
@@ -38,6 +44,7 @@ export function partNames(lock: Lock): string[] {
 /** Whether the lock's method adapts a module, by the family's table and the module's own parameters. */
 export function isTarget(lock: Lock, family: Family, row: ModuleRow): "layer" | "experts" | null {
   const { method, freeze, projector } = lock.train;
+  if (method.kind === "prompt" || method.kind === "p_tuning") return row.module === embedding(family) ? "layer" : null;
   if (isLeaf(family.language, row.module, method.targets)) return "layer";
   if (freeze.vision === false && family.vision !== null && isLeaf(family.vision, row.module, null)) return "layer";
   if (projector === "lora" && isLinearOfProjector(family, row)) return "layer";
@@ -86,12 +93,37 @@ export function partsOf(lock: Lock, family: Family, row: ModuleRow): Map<string,
         ["lora_prefix_values", { shape, fresh: "zeros" }],
       ]);
     }
+    case "prompt":
+      return new Map([[PROMPT, { shape: [Number(method.virtual_tokens), into], fresh: null }]]);
+    case "p_tuning":
+      return encoderParts(lock, into);
     case "ia3": {
       const leaves = method.feedforward as string[];
       const inward = isLeaf(family.language, row.module, leaves);
       return new Map<string, PartForm>([["ia3_l", { shape: inward ? [1, into] : [out, 1], fresh: "ones" }]]);
     }
   }
+}
+
+/** N8: what makes the virtual tokens of `p_tuning`, each as wide as an embedding. */
+function encoderParts(lock: Lock, width: number): Map<string, PartForm> {
+  const { method } = lock.train;
+  const size = Number(method.encoder_size);
+  const found = new Map<string, PartForm>();
+  const put = (name: string, ...shape: number[]): unknown => found.set(`lora_prompt_encoder.${name}`, { shape, fresh: null });
+  put("embedding.weight", Number(method.virtual_tokens), width);
+  const layers: [number, number, number][] = method.encoder === "lstm" ? [[0, 2 * size, 2 * size], [2, width, 2 * size]] : [[0, size, width], [2, size, size], [4, width, size]];
+  for (const [n, out, into] of layers) {
+    put(`mlp_head.${n}.weight`, out, into);
+    put(`mlp_head.${n}.bias`, out);
+  }
+  for (const layer of method.encoder === "lstm" ? ["l0", "l0_reverse", "l1", "l1_reverse"] : []) {
+    put(`lstm_head.weight_ih_${layer}`, 4 * size, layer.startsWith("l0") ? width : 2 * size);
+    put(`lstm_head.weight_hh_${layer}`, 4 * size, size);
+    put(`lstm_head.bias_ih_${layer}`, 4 * size);
+    put(`lstm_head.bias_hh_${layer}`, 4 * size);
+  }
+  return found;
 }
 
 /** L18: of the last parameter `lora_A` and `lora_B`, of the one before it those below `base_layer`. */
@@ -137,6 +169,17 @@ export function counts(lock: Lock, row: ModuleRow, parts: ReadonlyMap<string, Te
       const least = mul(norm, SMALL);
       const wide = compare(div(squares, tokens), mul(least, least)) >= 0;
       return wide && compare(div(squares, ratio(values.length)), mul(TINY, TINY)) >= 0;
+    }
+    case "prompt":
+    case "p_tuning": {
+      const norm = decimal(row.weight_norm ?? "");
+      if (norm === null) return false;
+      const last = method.encoder === "lstm" ? 2 : 4;
+      const tensors = method.kind === "prompt" ? [PROMPT] : ["weight", "bias"].map((name) => `lora_prompt_encoder.mlp_head.${last}.${name}`);
+      const squares = tensors.map((name) => sumOfSquares(get(name))).reduce(add);
+      const own = method.kind === "prompt" ? div(squares, ratio(Number(method.virtual_tokens))) : squares;
+      const least = mul(norm, SMALL);
+      return compare(own, mul(least, least)) >= 0 && compare(own, mul(TINY, TINY)) >= 0;
     }
     case "bottleneck": {
       const out = (parts.get("lora_bottleneck_up.weight") as Tensor).shape[0] ?? 0;

@@ -12,6 +12,8 @@ export const KSCORE = "urn:kolm:kscore:v1";
 export const TEST_RESULT = "https://in-toto.io/attestation/test-result/v0.1";
 export const SUMMARY = "https://slsa.dev/verification_summary/v1";
 
+export const ENDORSEMENT = "urn:kolm:endorsement:v1";
+
 export interface Demand {
   predicate: string;
   role: TrustRole;
@@ -37,6 +39,7 @@ export interface Policy {
   floors?: Record<string, string>;
   packs?: { evaluator: string; pack: string }[];
   licenses?: string[];
+  dossier?: string[];
   measurements?: string;
   reach?: ("delta_scope" | "base_identity" | "process" | "scores")[];
 }

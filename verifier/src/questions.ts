@@ -63,4 +63,5 @@ export const QUESTIONS: Record<string, string> = {
   V64: "Is the environment class one that the policy accepts?",
   V65: "Are the verdicts reached that the policy demands?",
   V66: "Did the evaluators that the policy names pass it on the packs that it names?",
+  V67: "Does the publisher declare what the policy demands?",
 };

@@ -95,6 +95,14 @@ const NAMES: Record<string, Record<string, string>> = {
     activation: "bottleneck_activation", size: "bottleneck_size", target_expression: "bottleneck_target_expression", targets: "bottleneck_targets",
   },
   prefix: { target_expression: "prefix_target_expression", targets: "prefix_targets", virtual_tokens: "prefix_virtual_tokens" },
+  prompt: {
+    target_expression: "prompt_target_expression", targets: "prompt_targets", text_alone: "prompt_text_alone",
+    virtual_tokens: "prompt_virtual_tokens",
+  },
+  p_tuning: {
+    encoder: "p_tuning_encoder", encoder_size: "p_tuning_encoder_size", target_expression: "p_tuning_target_expression",
+    targets: "p_tuning_targets", virtual_tokens: "p_tuning_virtual_tokens",
+  },
   ia3: {
     feedforward: "ia3_feedforward", feedforward_expression: "ia3_feedforward_expression", target_expression: "ia3_target_expression",
     targets: "ia3_targets",

@@ -59,6 +59,12 @@ export function expression(stack: Stack, leaves: readonly string[]): string | nu
   return `${escape(stack.blocks)}\\.[0-9]+\\.(?:${inner.join("|")})`;
 }
 
+/** L5: the module that embeds tokens, beside the blocks. */
+export const embedding = (family: Family): string => `${family.language.blocks.slice(0, family.language.blocks.lastIndexOf("."))}.embed_tokens`;
+
+/** The expression for that module. */
+export const embeddingExpression = (family: Family): string => escape(embedding(family));
+
 /** The lock's target expression for these leaves of the language role, with an adapted tower those of it too. */
 export function targetExpression(family: Family, leaves: readonly string[], tower: boolean): string | null {
   const language = expression(family.language, leaves);

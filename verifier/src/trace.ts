@@ -11,7 +11,7 @@ import {
 
 export const ofPairs = (lock: Lock): boolean => lock.train.objective.kind !== "sft";
 
-/** X1 and X3 to X7. */
+/** X1, X3 to X7 and X9. */
 export function examplesHold(look: Looking, lock: Lock, snapshot: readonly SnapshotRow[], examples: readonly Example[]): void {
   const lines = (["train", "validation"] as const).flatMap((side) => snapshot.filter((row) => row.split === side));
   look.demand(examples.length === lines.length, "X1", `${examples.length} examples for ${lines.length} captures`);
@@ -34,6 +34,10 @@ export function examplesHold(look: Looking, lock: Lock, snapshot: readonly Snaps
       const corrected = weighed ? one.corrected !== undefined && one.corrected < one.labels : one.corrected === undefined;
       look.demand(corrected, "X7", `example ${i + 1} says ${one.corrected} corrected labels`);
     }
+    const shown = line.images.length;
+    const room = Math.min(...sides.map((one) => one.tokens - one.labels));
+    const counted = row.image_tokens === undefined ? shown === 0 : shown > 0 && row.image_tokens >= shown && row.image_tokens <= room;
+    look.demand(counted, "X9", `example ${i + 1} has ${row.image_tokens ?? "no"} tokens for ${shown} pictures`);
     look.demand((row.rejected !== undefined) === pairs, "X7", `example ${i + 1} has ${sides.length} answers`);
     if (row.rejected !== undefined) {
       look.demand(row.tokens - row.labels === row.rejected.tokens - row.rejected.labels, "X7", `the answers of example ${i + 1} stand behind different prompts`);

@@ -5,7 +5,7 @@ import { type Bundle, open } from "./bundle.ts";
 import { axes, contentAxes, gates, modulesClaim, oneVoice, provenanceClaim, scoreClaims } from "./checks_claims.ts";
 import { apart, cases, predictions, split, text } from "./checks_data.ts";
 import { documents } from "./checks_documents.ts";
-import { policyChecks, recomputed } from "./checks_policy.ts";
+import { type Conclusion, conclusions, policyChecks, recomputed } from "./checks_policy.ts";
 import { scope } from "./checks_scope.ts";
 import { figures, scores } from "./checks_scores.ts";
 import { signatures } from "./checks_signatures.ts";
@@ -19,7 +19,11 @@ export interface Report {
   detail: string;
   id: string;
   checks: Check[];
-  bundle?: Bundle;
+  /** What the receipt calls it: a label, not an identity. */
+  name: string;
+  /** Keys that signed claims, with the name that the trust file gives them. */
+  signers: { keyid: string; name: string | null }[];
+  conclusions: Record<string, Conclusion>;
 }
 
 /** Checks a file; what this verifier cannot look at answers so, and never 'ok'. */
@@ -57,7 +61,13 @@ export async function audit(file: Uint8Array, trust: Trust, policy: Policy): Pro
   ]);
   answers.set("V35", contentAxes(bundle, counted, !recomputed(answers)));
   put(policyChecks(bundle, counted, policy, answers, roles));
-  return { ...report(bundle.id, answers, "this verifier has no option for it"), bundle };
+  const keys = new Map(counted.all.map((one) => [one.keyid, one.signed === "right" ? (one.key?.name ?? null) : null]));
+  return {
+    ...report(bundle.id, answers, "this verifier has no option for it"),
+    name: bundle.documents.receipt?.name ?? "",
+    signers: [...keys].map(([keyid, name]) => ({ keyid, name })),
+    conclusions: conclusions(answers, counted.scores().length > 0),
+  };
 }
 
 function report(id: string, answers: Map<string, Answer>, otherwise: string): Report {
@@ -68,7 +78,8 @@ function report(id: string, answers: Map<string, Answer>, otherwise: string): Re
   }));
   const overall = worst(checks.map((check) => check.verdict));
   const first = checks.find((check) => check.verdict === overall && overall !== "ok");
-  return { overall, detail: first === undefined ? "every check that was asked holds" : `${first.id}: ${first.detail}`, id, checks };
+  const detail = first === undefined ? "every check that was asked holds" : `${first.id}: ${first.detail}`;
+  return { overall, detail, id, checks, name: "", signers: [], conclusions: {} };
 }
 
 /** 'No' beats 'could not look', and that beats 'yes'. */

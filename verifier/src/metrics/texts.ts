@@ -18,7 +18,7 @@ export const contains: Make = () =>
     return { score: right(holds), parsed: whole !== "" };
   });
 
-const NUMBER = /^[+-]?(?:[0-9]+(?:\.[0-9]+)?|\.[0-9]+)(?:[eE][+-]?[0-9]{1,3})?$/;
+const NUMBER = /^[+-]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]{1,3})?$/;
 
 /** The number that a text is, or null. */
 export function numberOf(text: string): Rational | null {

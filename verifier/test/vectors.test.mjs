@@ -1,0 +1,100 @@
+/* Documents and bundles of tests/vectors, good and bad, are taken and refused as they are to be. */
+
+import assert from "node:assert/strict";
+import { readFileSync, readdirSync } from "node:fs";
+import { basename, join } from "node:path";
+import test from "node:test";
+import { part } from "./parts.mjs";
+
+const VECTORS = join(import.meta.dirname, "../../tests/vectors");
+const { audit } = await part("verify.ts");
+const { NOBODY, readTrust } = await part("keys.ts");
+const { BUILT_IN } = await part("policy.ts");
+const { readClaim } = await part("claims.ts");
+const { broken } = await part("captures.ts");
+const { canonicalText, parse, isCanonical } = await part("json.ts");
+const { misfits } = await part("schema.ts");
+const { evaluation } = await part("evaluation.ts");
+const { kscore } = await part("kscore.ts");
+
+const files = (...path) => readdirSync(join(VECTORS, ...path)).map((name) => join(VECTORS, ...path, name));
+const bytes = (path) => new Uint8Array(readFileSync(path));
+
+test("bundles", async () => {
+  const { invalid } = JSON.parse(readFileSync(join(VECTORS, "bundle/expected.json"), "utf8"));
+  for (const path of files("bundle", "invalid")) {
+    const { checks } = await audit(bytes(path), NOBODY, BUILT_IN);
+    const failed = checks.filter((check) => check.verdict === "failed" && check.id < "V10").map((check) => check.id);
+    for (const id of Object.keys(invalid[basename(path, ".kolm")])) assert.ok(failed.includes(id), `${basename(path)}: ${id} is due, and ${failed} failed`);
+  }
+  const { checks } = await audit(bytes(join(VECTORS, "bundle/valid/toy.kolm")), NOBODY, BUILT_IN);
+  assert.deepEqual(checks.slice(0, 5).map((check) => check.verdict), Array(5).fill("ok"));
+});
+
+test("trust files", () => {
+  for (const path of files("trust", "valid")) readTrust(bytes(path));
+  for (const path of files("trust", "invalid")) assert.throws(() => readTrust(bytes(path)), basename(path));
+});
+
+test("claims", async () => {
+  const trust = readTrust(bytes(join(VECTORS, "envelope/trust.json")));
+  const right = async (path) => {
+    const said = await readClaim({ bytes: bytes(path) }, trust);
+    return said.signed === "right" && said.key.revokedOn === null;
+  };
+  for (const path of files("envelope", "valid")) assert.ok(await right(path), basename(path));
+  for (const path of files("envelope", "invalid")) assert.ok(!(await right(path).catch(() => false)), basename(path));
+});
+
+const SCHEMA = { modules_row: 1, predictions_row: 1, examples_row: 1, trace_row: 1, checkpoint: 1, receipt: 1, kscore: 1, evaluation: 1 };
+
+for (const name of Object.keys(SCHEMA)) {
+  test(`schema ${name}`, () => {
+    for (const path of files(name, "valid")) assert.deepEqual(misfits(name, parse(bytes(path))), [], path);
+    for (const path of files(name, "invalid")) {
+      let fits = true;
+      try {
+        fits = misfits(name, parse(bytes(path))).length === 0;
+      } catch {
+        fits = false;
+      }
+      assert.ok(!fits, path);
+    }
+  });
+}
+
+test("captures", () => {
+  const right = (path) => {
+    const data = bytes(path);
+    const value = parse(data);
+    return data.length <= 65536 && isCanonical(data, value) && misfits("capture", value).length === 0 && broken(value) === null;
+  };
+  for (const path of files("capture", "valid")) assert.ok(right(path), basename(path));
+  for (const path of files("capture", "invalid")) {
+    let taken = true;
+    try {
+      taken = right(path);
+    } catch {
+      taken = false;
+    }
+    assert.ok(!taken, basename(path));
+  }
+});
+
+test("evaluations", () => {
+  for (const name of ["exact", "questions", "relaxed"]) {
+    const { settings, predictions, evalcases, evaluation: due } = JSON.parse(readFileSync(join(VECTORS, `evaluation/${name}.json`), "utf8"));
+    assert.equal(canonicalText(evaluation({ evaluation: settings }, predictions, evalcases)), canonicalText(due), name);
+  }
+});
+
+test("K", () => {
+  for (const line of readFileSync(join(VECTORS, "kscore-v1-v2.jsonl"), "utf8").trim().split("\n")) {
+    const { input, out } = JSON.parse(line);
+    const whole = ["accuracy", "coverage", "size_bytes", "p50_latency_us", "cost_usd_per_call"].every((key) => typeof input[key] === "number");
+    if (out?.spec !== "k-score-1" || !whole) continue;
+    const { accuracy, coverage, size_bytes, p50_latency_us, cost_usd_per_call } = input;
+    const found = kscore({ accuracy: `${accuracy}`, coverage: `${coverage}`, size_bytes, p50_latency_us, cost_usd_per_call: `${cost_usd_per_call}` });
+    assert.equal(Number(found.composite), out.composite, line);
+  }
+});
