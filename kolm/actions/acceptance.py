@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from kolm import paths
+from kolm.actions.policies import without_endorsements
 from kolm.actions.preparing import Prepared
 from kolm.actions.verification import verify
 from kolm.bundle.base_root import BaseFacts, demand_stamp
@@ -96,8 +97,8 @@ def acceptance(policy: Demands, *, key: PublicKey, prepared: Prepared) -> Accept
     trust = TrustStore.load(paths.config_folder())
     if trust.find(key.keyid) is None:
         own = TrustedKey(name=_free_name(trust), key=key, roles=frozenset(KeyRole))
-        trust = TrustStore((*trust.keys, own))
-    named = None if policy is None else policy_of(policy)
+        trust = trust._replace(keys=(*trust.keys, own))
+    named = None if policy is None else without_endorsements(policy_of(policy))
     return Acceptance(policy=named, trust=trust, prepared=prepared)
 
 

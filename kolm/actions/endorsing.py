@@ -1,4 +1,4 @@
-"""The compositions: a bundle endorsed by a second party, as a signed claim."""
+"""The compositions: a bundle endorsed by a second party, as a signed claim, and time-stamped."""
 
 from __future__ import annotations
 
@@ -6,6 +6,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
+from kolm import outputs, system
+from kolm.actions import stamping
+from kolm.actions.policies import without_endorsements
 from kolm.actions.signing import AskPassphrase, Trust, choose_key, passphrase_from_environment
 from kolm.actions.signing import trust_of as believed
 from kolm.actions.verification import verify
@@ -16,32 +19,37 @@ from kolm.digest import Digest
 from kolm.errors import Refused, Unreadable
 from kolm.registry.check import demand_passed
 from kolm.sign import making, predicates
+from kolm.sign.envelope import open_envelope
 from kolm.verify.claim_states import ClaimState, read_claims
-from kolm.verify.policy import Demands, Policy, policy_of
+from kolm.verify.policy import Demands, policy_of
 
 if TYPE_CHECKING:
     from kolm.bundle.container import Container
     from kolm.sign.trust import TrustStore
 
+_MOST_BYTES = 1024 * 1024  # of a response that is read at all
+
 
 class Endorsed(NamedTuple):
-    """An endorsement that was made.
+    """An endorsement that was made, or a time stamp that was put beside a claim.
 
     Attributes:
         bundle: the file that has it.
         content_id: of the bundle, which did not change.
-        name: of the bundle.
         keyid: of the key that signed.
-        kinds: of the claims that it stands behind, in words, one for each.
-        policy: the name of the policy that the bundle passed.
+        kinds: of the claims that it stands behind, in words, one for each; none for a stamp alone.
+        policy: the name of the policy that the bundle passed; None for a stamp alone.
+        stamped_at: the time stamp, in UTC, if there is one.
+        stamped_by: what its authority is called here; None if it is not trusted here.
     """
 
     bundle: Path
     content_id: Digest
-    name: str
     keyid: str
     kinds: list[str]
-    policy: str
+    policy: str | None
+    stamped_at: str | None = None
+    stamped_by: str | None = None
 
 
 def endorse(
@@ -52,6 +60,8 @@ def endorse(
     base: str | Path | None = None,
     key: str | None = None,
     ask_passphrase: AskPassphrase = passphrase_from_environment,
+    timestamp: str | None = None,
+    timestamp_query: Path | None = None,
     output: Path | None = None,
     force: bool = False,
     now: datetime | None = None,
@@ -68,8 +78,10 @@ def endorse(
         base: as in `verify`.
         key: name of the signing key.
         ask_passphrase: called with the name of an encrypted key.
+        timestamp: address of an authority that stamps the signature.
+        timestamp_query: file for the query to an authority that is asked elsewhere.
         output: write a copy with the claim here; without it the claim is added in place.
-        force: replace another file at `output`.
+        force: replace another file at `output` or `timestamp_query`.
         now: the time that the claim states; without one the clock's.
 
     Raises:
@@ -77,17 +89,20 @@ def endorse(
             it, and so is no second party.
         Unreadable: what decides could not be looked at, or no claim of a trusted key is there.
         Usage: ``E_TARGET_EXISTS``.
+        Network: the authority gave no stamp; nothing is written then.
     """
     signer = choose_key(key, ask_passphrase)
     container = open_container(Path(bundle))
     opened = Bundle.of(container)
     if output is not None:
         writer.demand_place(output, opened.content_id, force=force)
+    if timestamp_query is not None:
+        outputs.demand_free(timestamp_query, force=force)
     moment = now or datetime.now(UTC)  # noqa: TID251 - the composition reads the clock
     demanded = policy_of(policy)
     store = believed(trust)
     report = verify(
-        container, policy=_without_endorsements(demanded), trust=store, base=base, now=moment
+        container, policy=without_endorsements(demanded), trust=store, base=base, now=moment
     )
     content = demand_passed(report)
     _demand_second_party(container, signer.public.keyid, content, store)
@@ -95,23 +110,70 @@ def endorse(
     said = making.endorsement((data for _, data in behind), policy=demanded.digest, at=moment)
     name = report.bundle.name or container.path.name
     claim = making.seal(making.statement(content, name, predicates.ENDORSEMENT, said), signer)
-    if output is None:
-        writer.add_claims(container.path, [claim], content_id=content)
-    else:
-        writer.write_with_claims(output, opened, [claim], force=force)
-    return Endorsed(
+    made = Endorsed(
         bundle=output or container.path,
         content_id=content,
-        name=name,
         keyid=signer.public.keyid,
         kinds=sorted(predicates.WORDS[state.predicate_type] for state, _ in behind),
         policy=demanded.name,
     )
+    query = stamping.query_of(claim) if timestamp or timestamp_query else b""
+    if timestamp is not None:
+        stamped = stamping.put([claim], stamping.ask(timestamp, query), store)
+        claim = stamped.data
+        made = made._replace(stamped_at=stamped.at, stamped_by=stamped.by)
+    _write(opened, container.path, claim, output, force=force)
+    if timestamp_query is not None:
+        outputs.write(timestamp_query, query, force=force)
+    return made
 
 
-def _without_endorsements(policy: Policy) -> Policy:
-    left = tuple(demand for demand in policy.claims if demand.predicate != predicates.ENDORSEMENT)
-    return policy._replace(claims=left)
+def add_time_stamp(
+    bundle: str | Path,
+    response: str | Path,
+    *,
+    trust: Trust = None,
+    output: Path | None = None,
+    force: bool = False,
+) -> Endorsed:
+    """Put a time stamp that was made elsewhere beside the claim whose signature it is of.
+
+    The claim is then there twice, with and without the stamp, since others may name either by its
+    digest; it counts once.
+
+    Args:
+        bundle: the file that has the claim.
+        response: the authority's response to the query of `endorse`, a file in DER.
+        trust: whose authorities are believed; one that is not may be another reader's.
+        output: write a copy with the claim here; without it the claim is added in place.
+        force: replace another file at `output`.
+
+    Raises:
+        Refused: ``E_TIMESTAMP_WRONG``: it is of no signature in the bundle, or no stamp.
+    """
+    opened = Bundle.open(Path(bundle))
+    if output is not None:
+        writer.demand_place(output, opened.content_id, force=force)
+    with system.naming(Path(response)), Path(response).open("rb") as stream:
+        data = stream.read(_MOST_BYTES)
+    stamped = stamping.put(map(bytes, opened.claims), data, believed(trust))
+    _write(opened, Path(bundle), stamped.data, output, force=force)
+    return Endorsed(
+        bundle=output or Path(bundle),
+        content_id=opened.content_id,
+        keyid=open_envelope(stamped.data).keyid,
+        kinds=[],
+        policy=None,
+        stamped_at=stamped.at,
+        stamped_by=stamped.by,
+    )
+
+
+def _write(opened: Bundle, path: Path, claim: bytes, output: Path | None, *, force: bool) -> None:
+    if output is None:
+        writer.add_claims(path, [claim], content_id=opened.content_id)
+    else:
+        writer.write_with_claims(output, opened, [claim], force=force)
 
 
 def _demand_second_party(

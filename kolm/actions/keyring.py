@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+import ssl
 from collections.abc import Collection, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import NamedTuple
 
-from kolm import outputs, paths, system
+from kolm import digest, outputs, paths, system
 from kolm.actions.signing import AskPassphrase, own_keys, passphrase_from_environment
-from kolm.errors import Usage
-from kolm.sign import keys, predicates, private_keys, trust_changes
+from kolm.errors import Refused, Usage
+from kolm.sign import keys, predicates, private_keys, timestamps, trust_changes
 from kolm.sign.keys import PublicKey
-from kolm.sign.trust import KeyRole, Revocation, TrustedKey, TrustStore
+from kolm.sign.trust import Authority, KeyRole, Revocation, TrustedKey, TrustStore
 
 ANY_NAME = ("*",)
+_CERTIFICATES_BYTES = 128 * 1024  # eight certificates, comments between them included
 _PEM_LABEL_BYTES = 4096  # where the label of a PEM text stands, comments before it included
 
 
@@ -30,6 +32,15 @@ class KeyTrusted(NamedTuple):
 
     entry: TrustedKey
     lost: list[str]
+
+
+class AuthorityTrusted(NamedTuple):
+    """A time stamp authority that is trusted now: its first certificate by fingerprint."""
+
+    name: str
+    certificate: str
+    subject: str
+    until: str
 
 
 def new_key(
@@ -98,6 +109,70 @@ def trust_key(
     former = TrustStore.load(folder).find(entry.key.keyid)
     trust_changes.change(folder, lambda store: trust_changes.adding(store, entry))
     return KeyTrusted(entry, sorted(former.roles - entry.roles) if former else [])
+
+
+def trust_authority(file: str | Path, *, name: str) -> AuthorityTrusted:
+    """Believe a time stamp authority, by the certificates in a PEM file.
+
+    Args:
+        file: the roots and what is between; with the authority's own certificate, no other one of
+            its root's counts.
+        name: of the authority, used in every answer.
+
+    Raises:
+        Refused: ``E_CERTIFICATE_FORM``: the file holds no certificate, or no root.
+        Usage: the name means another authority.
+    """
+    pem = Path(file)
+    with system.naming(pem), pem.open("rb") as stream:
+        data = stream.read(_CERTIFICATES_BYTES + 1)
+    texts = _certificates(data, where=str(pem))
+    authority = Authority(name, texts)
+    folder = paths.config_folder()
+    trust_changes.change(folder, lambda store: trust_changes.believing(store, authority))
+    first = timestamps.certificates_of(authority)[0]
+    return AuthorityTrusted(
+        name=name,
+        certificate=certificate_id(authority),
+        subject=first.subject.rfc4514_string(),
+        until=predicates.instant(first.not_valid_after_utc),
+    )
+
+
+def _certificates(data: bytes, *, where: str) -> tuple[str, ...]:
+    """Each certificate of a PEM text as the library writes it."""
+    from cryptography.hazmat.primitives.serialization import Encoding
+    from cryptography.x509 import load_pem_x509_certificates
+
+    try:
+        if len(data) > _CERTIFICATES_BYTES:
+            raise ValueError("too large")
+        found = load_pem_x509_certificates(data)
+    except ValueError:
+        raise _no_certificates("there are no certificates in this file", where) from None
+    if not any(one.issuer == one.subject for one in found):
+        raise _no_certificates("no root is among the certificates", where)
+    return tuple(dict.fromkeys(one.public_bytes(Encoding.PEM).decode() for one in found))
+
+
+def _no_certificates(message: str, where: str) -> Refused:
+    return Refused(
+        "E_CERTIFICATE_FORM",
+        message,
+        where=where,
+        expected="PEM texts of a time stamp authority's certificates, its root's among them",
+        hint="ask the authority for its chain",
+    )
+
+
+def certificate_id(authority: Authority) -> str:
+    """The SHA-256 of an authority's first certificate in DER, in hex: its fingerprint."""
+    return digest.hex_of(digest.of_bytes(ssl.PEM_cert_to_DER_cert(authority.certificates[0])))
+
+
+def list_authorities() -> list[Authority]:
+    """The time stamp authorities that are trusted, by name."""
+    return sorted(TrustStore.load(paths.config_folder()).authorities)
 
 
 def export_key(

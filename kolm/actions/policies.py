@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING
 from kolm import outputs
 from kolm.actions.signing import Trust, trust_of
 from kolm.errors import Usage
+from kolm.sign import predicates
 from kolm.verify import foresight
 from kolm.verify.policies import PURPOSES, template
-from kolm.verify.policy import load_policy
+from kolm.verify.policy import Policy, load_policy
 
 if TYPE_CHECKING:
     from kolm.records.answers import PolicyCheck
@@ -59,3 +60,9 @@ def check_policy(file: str | Path, *, trust: Trust = None) -> PolicyCheck:
             for clause, problem, hint in foresight.problems(policy, believed)
         ],
     }
+
+
+def without_endorsements(policy: Policy) -> Policy:
+    """The same demands but those on endorsements, which others make once the bundle is there."""
+    left = tuple(demand for demand in policy.claims if demand.predicate != predicates.ENDORSEMENT)
+    return policy._replace(claims=left)

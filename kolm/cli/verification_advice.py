@@ -99,7 +99,12 @@ _UNKNOWN = (
 )
 
 
+_UNSTAMPED = (
+    "your policy demands a time stamp by an authority that you trust",
+    "if you know the authority: kolm keys authority FILE --as NAME",
+)
 _BY_CODE = {
+    "E_TIMESTAMP_NOT_TRUSTED": _UNSTAMPED,
     "E_KEY_NOT_TRUSTED": _UNTRUSTED,
     "E_KEY_ROLE": _OTHER_ROLE,
     "E_BUNDLE_ANOTHER": _ANOTHER,

@@ -72,6 +72,9 @@ def _signers(signers: Sequence[SignedBy]) -> Iterator[str]:
     if first.stated_at:
         when = first.stated_at[:16].replace("T", " ")
         yield _row("signed at", f"{when} UTC, by the signer's own clock")
+    if first.stamped_at:
+        when = first.stamped_at[:16].replace("T", " ")
+        yield _row("stamped at", f"{when} UTC, by {first.stamped_by}")
 
 
 def _scopes(report: Verification, paint: Paint, *, most: int) -> Iterator[str]:

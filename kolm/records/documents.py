@@ -740,11 +740,16 @@ class Pairs(TypedDict):
     model: PairsModel
     settings: PairsSettings
 
+class PolicyClaimStamped(TypedDict):
+    after: NotRequired[str]
+    before: NotRequired[str]
+
 class PolicyClaim(TypedDict):
     predicate: Literal['https://slsa.dev/provenance/v1', 'urn:kolm:modules:v1', 'urn:kolm:kscore:v1', 'https://in-toto.io/attestation/test-result/v0.1', 'https://slsa.dev/verification_summary/v1', 'urn:kolm:endorsement:v1']
     role: Literal['builder', 'evaluator', 'verifier', 'endorser']
     threshold: int
     keys: NotRequired[list[str]]
+    stamped: NotRequired[PolicyClaimStamped]
 
 class PolicyPack(TypedDict):
     evaluator: str
@@ -1223,6 +1228,10 @@ class TrainFacts(TypedDict):
     chain: Digest
     measured: TrainFactsMeasured
 
+class TrustAuthority(TypedDict):
+    name: str
+    certificates: list[str]
+
 class TrustKeyRevoked(TypedDict):
     on: str
     reason: str
@@ -1236,4 +1245,5 @@ class TrustKey(TypedDict):
 
 class Trust(TypedDict):
     schema: Literal['urn:kolm:trust:v1']
+    authorities: NotRequired[list[TrustAuthority]]
     keys: list[TrustKey]

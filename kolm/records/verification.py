@@ -183,12 +183,16 @@ class SignedBy(NamedTuple):
             was then not checked.
         predicates: the kinds of claims that it made.
         stated_at: the latest time that these claims state, in UTC; the signer's own clock.
+        stamped_at: the latest time stamp of theirs by a trusted authority, in UTC.
+        stamped_by: what that authority is called.
     """
 
     keyid: str
     predicates: tuple[str, ...]
     name: str | None = None
     stated_at: str | None = None
+    stamped_at: str | None = None
+    stamped_by: str | None = None
 
 
 class Verification(NamedTuple):

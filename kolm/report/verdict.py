@@ -88,12 +88,13 @@ def vouching(facts: Facts) -> Element:
             said(signer.name) if signer.name else element("em", "not trusted by the auditor"),
             ", ".join(CLAIMS.get(kind, kind) for kind in signer.predicates),
             signer.stated_at or "–",
+            said(f"{signer.stamped_at}, {signer.stamped_by}") if signer.stamped_at else "–",
         )
         for signer in facts.audit.signers
     ]
     return section(
         "Who vouches",
-        table(("Key", "Called", "Says", "At, by its own clock"), rows)
+        table(("Key", "Called", "Says", "At, by its own clock", "Time stamp"), rows)
         if rows
         else element("p", "Nobody, as far as could be read."),
         element(

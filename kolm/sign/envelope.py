@@ -27,6 +27,7 @@ class Envelope(NamedTuple):
     payload: bytes
     keyid: str
     signature: bytes
+    stamp: bytes | None = None
 
 
 def pae(payload: bytes, payload_type: str = PAYLOAD_TYPE) -> bytes:
@@ -58,7 +59,13 @@ def open_envelope(data: bytes | memoryview, *, where: str = "claim") -> Envelope
             expected=hint,
             found=signature["keyid"],
         )
+    stamps = value["verificationMaterial"].get("timestampVerificationData")
+    stamp: bytes | None = None
+    if stamps is not None:
+        place = f"{where}#/verificationMaterial/timestampVerificationData"
+        stamp = _from_base64(stamps["rfc3161Timestamps"][0]["signedTimestamp"], where=place)
     return Envelope(
+        stamp=stamp,
         payload=_from_base64(dsse["payload"], where=f"{where}#/dsseEnvelope/payload"),
         keyid=hint,
         signature=_from_base64(signature["sig"], where=f"{where}#/dsseEnvelope/signatures/0/sig"),

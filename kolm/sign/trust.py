@@ -62,6 +62,13 @@ class TrustedKey(NamedTuple):
         return self.allows(KeyRole.PUBLISHER) and any(_covers(rule, name) for rule in self.names)
 
 
+class Authority(NamedTuple):
+    """Who is believed about time stamps, by certificates in PEM: `kolm.sign.timestamps`."""
+
+    name: str
+    certificates: tuple[str, ...]
+
+
 def _covers(rule: str, name: str) -> bool:
     if rule.endswith("/*"):
         owner, slash, _ = name.partition("/")
@@ -70,9 +77,10 @@ def _covers(rule: str, name: str) -> bool:
 
 
 class TrustStore(NamedTuple):
-    """All believed keys. A value: every change gives a new store."""
+    """All believed keys, and time stamp authorities. A value: every change gives a new store."""
 
     keys: tuple[TrustedKey, ...] = ()
+    authorities: tuple[Authority, ...] = ()
 
     @classmethod
     def load(cls, folder: Path) -> TrustStore:
@@ -120,12 +128,23 @@ class TrustStore(NamedTuple):
         )
         _demand_unique((entry.name for entry in keys), "name", where)
         _demand_unique((entry.key.keyid for entry in keys), "key", where)
-        return cls(keys)
+        stamps = tuple(
+            Authority(item["name"], tuple(item["certificates"]))
+            for item in document.get("authorities", ())
+        )
+        _demand_unique((authority.name for authority in stamps), "name", where)
+        return cls(keys, stamps)
 
     def to_document(self) -> Trust:
         """The document of the store, keys by name."""
         ordered = sorted(self.keys, key=lambda entry: entry.name)
-        return {"schema": _SCHEMA, "keys": [_to_item(entry) for entry in ordered]}
+        made: Trust = {"schema": _SCHEMA, "keys": [_to_item(entry) for entry in ordered]}
+        if self.authorities:
+            stamps = sorted(self.authorities)
+            made["authorities"] = [
+                {"name": name, "certificates": list(texts)} for name, texts in stamps
+            ]
+        return made
 
     @property
     def digest(self) -> Digest:

@@ -12,7 +12,7 @@ from kolm import canonical, paths, schema
 from kolm.errors import Refused, Usage
 from kolm.records import kinds
 from kolm.sign import own_files
-from kolm.sign.trust import FILE_NAME, Revocation, TrustedKey, TrustStore
+from kolm.sign.trust import FILE_NAME, Authority, Revocation, TrustedKey, TrustStore
 
 
 def named(store: TrustStore, name: str) -> TrustedKey:
@@ -71,7 +71,7 @@ def adding(store: TrustStore, new: TrustedKey) -> TrustStore:
             hint="choose another name; kolm keys list shows those that are taken",
         )
     rest = tuple(entry for entry in store.keys if entry.key.keyid != new.key.keyid)
-    return TrustStore((*rest, new))
+    return store._replace(keys=(*rest, new))
 
 
 def renaming(store: TrustStore, keyid: str, name: str) -> TrustStore:
@@ -85,9 +85,33 @@ def revoking(store: TrustStore, keyid: str, revocation: Revocation) -> TrustStor
 
 
 def _with(store: TrustStore, keyid: str, change: Callable[[TrustedKey], TrustedKey]) -> TrustStore:
-    return TrustStore(
-        tuple(change(entry) if entry.key.keyid == keyid else entry for entry in store.keys)
-    )
+    keys = tuple(change(entry) if entry.key.keyid == keyid else entry for entry in store.keys)
+    return store._replace(keys=keys)
+
+
+def believing(store: TrustStore, authority: Authority) -> TrustStore:
+    """The store with one more time stamp authority.
+
+    Raises:
+        Usage: the name is malformed, or means another authority.
+    """
+    made = store._replace(authorities=tuple({*store.authorities, authority}))
+    if len({known.name for known in made.authorities}) < len(made.authorities):
+        raise Usage(
+            "E_TRUST_NAME_TAKEN",
+            "another time stamp authority has this name",
+            found=authority.name,
+            hint="choose another name; kolm keys list shows those that are taken",
+        )
+    problem = schema.checker(kinds.TRUST)(made.to_document())
+    if problem is not None:
+        raise Usage(
+            "E_TRUST_FORM",
+            f"the authority cannot be trusted like this: {problem[1]}",
+            where=authority.name,
+            expected="a name of a-z, 0-9, - and _; one to eight certificates",
+        )
+    return made
 
 
 def change(folder: Path, apply: Callable[[TrustStore], TrustStore]) -> TrustStore:

@@ -22,6 +22,7 @@ from kolm.sign.trust import KeyRole, TrustedKey, TrustStore
 
 if TYPE_CHECKING:
     from kolm.records.documents import Kscore
+    from kolm.sign.timestamps import Stamp
 
 
 D = TypeVar("D")
@@ -51,6 +52,8 @@ class ClaimState(NamedTuple):
     signer: TrustedKey | None = None
     form_error: KolmError | None = None
     signature_error: KolmError | None = None
+    stamp: Stamp | None = None
+    stamp_error: KolmError | None = None
     about_this: bool = False
 
     @property
@@ -226,7 +229,10 @@ class ClaimStates(NamedTuple):
 
 def _signer(name: str, keyid: str, made: Sequence[ClaimState]) -> SignedBy:
     kinds = {state.predicate_type for state in made if state.statement is not None}
+    at, by = max((state.stamp for state in made if state.stamp), default=(None, None))
     return SignedBy(
+        stamped_at=at,
+        stamped_by=by,
         keyid=keyid,
         predicates=tuple(sorted(kinds)),
         name=name or None,
@@ -258,6 +264,7 @@ def _read(claim: StoredClaim, trust: TrustStore, subject: Digest) -> ClaimState:
             demand_signature(envelope, signer.key, where=where)
         except KolmError as error:
             wrong = error.again()
+    stamp, unstamped = _stamp_of(envelope, trust, where)
     return ClaimState(
         digest=claim.digest,
         predicate_type=statement.predicate_type,
@@ -265,8 +272,23 @@ def _read(claim: StoredClaim, trust: TrustStore, subject: Digest) -> ClaimState:
         statement=statement,
         signer=signer,
         signature_error=wrong,
+        stamp=stamp,
+        stamp_error=unstamped,
         about_this=_is_about(statement, subject),
     )
+
+
+def _stamp_of(
+    envelope: Envelope, trust: TrustStore, where: str
+) -> tuple[Stamp | None, KolmError | None]:
+    if envelope.stamp is None:
+        return None, None
+    from kolm.sign.timestamps import read_stamp
+
+    try:
+        return read_stamp(envelope.stamp, envelope.signature, trust.authorities, where=where), None
+    except KolmError as error:
+        return None, error.again()
 
 
 def _is_about(statement: Statement, subject: Digest) -> bool:

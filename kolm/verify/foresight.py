@@ -45,7 +45,7 @@ def clauses(policy: Policy) -> Iterator[Clause]:
         kind = WORDS.get(demand.predicate, demand.predicate)
         which = "" if demand.keys is None else f", of the {len(demand.keys)} listed"
         keys = counted(demand.threshold, "trusted key")
-        yield Clause("claims", f"{kind} by {keys} in the role {demand.role}{which}")
+        yield Clause("claims", f"{kind} by {keys} in the role {demand.role}{which}{_when(demand)}")
     if policy.same_signer:
         yield Clause(
             "same_signer",
@@ -82,6 +82,12 @@ def problems(policy: Policy, trust: TrustStore) -> Iterator[Problem]:
     """What cannot be met with these trusted keys, or by anything that this version knows."""
     for demand in policy.claims:
         yield from _too_few(demand, trust)
+    if any(demand.stamped for demand in policy.claims) and not trust.authorities:
+        yield Problem(
+            "claims",
+            "a time stamp is demanded, and you trust no authority that makes them",
+            "kolm keys authority FILE --as NAME",
+        )
     if policy.same_signer and not _somebody_for_all(policy, trust):
         yield Problem(
             "same_signer",
@@ -98,6 +104,14 @@ def problems(policy: Policy, trust: TrustStore) -> Iterator[Problem]:
 def needs(policy: Policy) -> list[str]:
     """What must be given to `kolm verify` for the verdicts that must be reached."""
     return [_NEEDS[scope] for scope in policy.reach if scope in _NEEDS]
+
+
+def _when(demand: ClaimDemand) -> str:
+    if demand.stamped is None:
+        return ""
+    after, before = demand.stamped
+    times = f"{f' from {after} on' if after else ''}{f' before {before}' if before else ''}"
+    return f", time-stamped{times} by an authority that you trust"
 
 
 def _too_few(demand: ClaimDemand, trust: TrustStore) -> Iterator[Problem]:

@@ -27,6 +27,17 @@ MAKERS = (
 _ON_SCORES = ("gate", "minimum_eval_cases", "lower_bound_above", "floors")
 
 
+class Stamped(NamedTuple):
+    """When a trusted authority must have seen a signature: from `after` on, and before `before`."""
+
+    after: str | None = None
+    before: str | None = None
+
+    def holds(self, at: str) -> bool:
+        """Whether a time is within; times are RFC 3339 in UTC, so that text order is time order."""
+        return (self.after or "") <= at and (self.before is None or at < self.before)
+
+
 class ClaimDemand(NamedTuple):
     """A predicate that must be there, from how many different keys, in which role."""
 
@@ -34,6 +45,7 @@ class ClaimDemand(NamedTuple):
     role: str
     threshold: int
     keys: tuple[str, ...] | None = None
+    stamped: Stamped | None = None
 
 
 class PackDemand(NamedTuple):

@@ -45,6 +45,7 @@ CASES: dict[str, tuple[str, ...]] = {
     "keys new": ("--name", "second"),
     "keys list": (),
     "keys trust": ("stranger.pem", "--as", "somebody", "--role", "builder"),
+    "keys authority": ("chain.pem", "--as", "stamps"),
     "keys export": ("default",),
     "keys rotate": ("default",),
     "keys revoke": ("default", "--yes"),

@@ -22,7 +22,7 @@ def _rows(*arguments):
 
 def test_a_new_key_signs_and_is_trusted_in_every_role(home):
     (row,) = _rows("new")
-    assert row["roles"] == ["builder", "endorser", "evaluator", "publisher", "verifier"]
+    assert row["roles"] == ["builder", "buyer", "endorser", "evaluator", "publisher", "verifier"]
     assert row["names"] == ["*"]
     assert row["signs_here"]
     assert (home / "keys" / "default.pem").stat().st_mode & 0o777 == 0o600
@@ -130,7 +130,7 @@ def test_trusting_again_says_which_roles_are_lost(tmp_path):
     invoke("keys", "export", "-o", pem)
     again = ("keys", "trust", pem, "--as", "default", "--role", "builder")
     first, second = invoke(*again), invoke(*again)
-    assert "no longer trusted as endorser, evaluator, publisher, verifier" in first.stderr
+    assert "no longer trusted as buyer, endorser, evaluator, publisher, verifier" in first.stderr
     assert "no longer" not in second.stderr
     assert made["key"] in first.stdout
 

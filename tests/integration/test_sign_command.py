@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
@@ -14,6 +18,7 @@ from kolm.sign.statement import Statement, parse
 from kolm.sign.trust import FILE_NAME
 from tests.support.audits import World
 from tests.support.commands import invoke
+from tests.support.stamping import Authority, needs_openssl
 
 POLICY = """\
 schema: urn:kolm:policy:v1
@@ -98,3 +103,121 @@ def test_who_built_it_cannot_endorse_it(world: World, home: Path) -> None:
     ran = invoke("sign", path, "--key", "maker", "--json")
     assert (ran.code, ran.document()["error"]["code"]) == (1, "E_SIGN_OWN")
     assert endorsements(path) == []
+
+
+@pytest.fixture
+def authority(tmp_path: Path) -> Authority:
+    pytest.importorskip("rfc3161_client", reason="the extra timestamp is not installed")
+    made = Authority.make(tmp_path / "authority")
+    (tmp_path / "chain.pem").write_text(made.chain)
+    return made
+
+
+class _Handler(BaseHTTPRequestHandler):
+    """An authority behind an address of this machine."""
+
+    authority: Authority
+    broken = False
+
+    def do_POST(self) -> None:
+        query = self.rfile.read(int(self.headers["Content-Length"]))
+        assert self.headers["Content-Type"] == "application/timestamp-query"
+        reply = b"busy" if self.broken else self.authority.stamp(query)
+        self.send_response(200)
+        self.send_header("Content-Type", "application/timestamp-reply")
+        self.end_headers()
+        self.wfile.write(reply)
+
+    def log_message(self, *_: object) -> None:
+        """Say nothing."""
+
+
+@contextlib.contextmanager
+def served(authority: Authority, *, broken: bool = False) -> Iterator[str]:
+    kind = type("Handler", (_Handler,), {"authority": authority, "broken": broken})
+    with ThreadingHTTPServer(("127.0.0.1", 0), kind) as server:
+        thread = threading.Thread(target=server.serve_forever, daemon=True)
+        thread.start()
+        yield f"http://127.0.0.1:{server.server_address[1]}/"
+        server.shutdown()
+        thread.join()
+
+
+STAMPED = """\
+schema: urn:kolm:policy:v1
+name: stamped
+claims:
+  - {predicate: https://slsa.dev/provenance/v1, role: builder, threshold: 1}
+  - predicate: urn:kolm:endorsement:v1
+    role: endorser
+    threshold: 1
+    stamped: {after: 2026-01-01T00:00:00Z, before: 2090-01-01T00:00:00Z}
+"""
+
+
+@needs_openssl
+def test_an_address_stamps_the_endorsement(world: World, home: Path, authority: Authority) -> None:
+    (home / "stamped.yaml").write_text(STAMPED)
+    path = world.seal()
+    with served(authority) as url:
+        made = invoke("sign", path, "--key", "anna", "--timestamp", url, "--json")
+    assert made.code == 0, made.stderr
+    document = made.document()
+    assert document["stamped_at"] > "2026-01-01"
+    assert document["stamped_by"] is None  # nobody has trusted it here yet
+    assert invoke("verify", path, "--policy", "stamped.yaml").code == 3
+    assert invoke("policy", "check", "stamped.yaml").code == 1
+    trusted = invoke("keys", "authority", "chain.pem", "--as", "stamps", "--json")
+    assert trusted.code == 0, trusted.stderr
+    assert trusted.document()["subject"] == "CN=Test Stamps"
+    listed = invoke("keys", "list", "--json").document()
+    certificate = trusted.document()["certificate"]
+    assert listed["authorities"] == [{"name": "stamps", "certificate": certificate}]
+    ran = invoke("verify", path, "--policy", "stamped.yaml", "-v")
+    assert ran.code == 0, ran.stdout
+    assert f"time-stamped {document['stamped_at']} by stamps" in ran.stdout
+    assert invoke("policy", "check", "stamped.yaml").code == 0
+
+
+@needs_openssl
+def test_a_stamp_travels_as_files(world: World, home: Path, authority: Authority) -> None:
+    path = world.seal()
+    invoke("keys", "authority", "chain.pem", "--as", "stamps")
+    assert invoke("sign", path, "--key", "anna", "--timestamp-query", "q.tsq").code == 0
+    (home / "r.tsr").write_bytes(authority.stamp((home / "q.tsq").read_bytes()))
+    made = invoke("sign", path, "--timestamp-file", "r.tsr", "--json")
+    assert made.code == 0, made.stderr
+    assert made.document()["stamped_by"] == "stamps"
+    assert made.document()["policy"] is None
+    assert len(endorsements(path)) == 2  # with and without: others may name either
+    assert invoke("verify", path).code == 0
+    other = world.seal()
+    ran = invoke("sign", other, "--timestamp-file", "r.tsr", "--json")
+    assert (ran.code, ran.document()["error"]["code"]) == (1, "E_TIMESTAMP_WRONG")
+    assert invoke("sign", path, "--timestamp-file", "r.tsr", "--key", "anna").code == 2
+
+
+@needs_openssl
+def test_nothing_is_signed_where_the_authority_gives_no_stamp(
+    world: World, home: Path, authority: Authority
+) -> None:
+    path = world.seal()
+    before = path.read_bytes()
+    with served(authority, broken=True) as url:
+        ran = invoke("sign", path, "--key", "anna", "--timestamp", url, "--json")
+    assert (ran.code, ran.document()["error"]["code"]) == (1, "E_TIMESTAMP_WRONG")
+    closed = invoke("sign", path, "--key", "anna", "--timestamp", url, "--json")
+    assert (closed.code, closed.error()["code"]) == (5, "E_TIMESTAMP_UNREACHABLE")
+    offline = invoke("--offline", "sign", path, "--key", "anna", "--timestamp", url, "--json")
+    assert (offline.code, offline.error()["code"]) == (5, "E_TIMESTAMP_UNREACHABLE")
+    ran = invoke("sign", path, "--key", "anna", "--timestamp", "ftp://x", "--json")
+    assert (ran.code, ran.error()["code"]) == (2, "E_TIMESTAMP_URL")
+    assert path.read_bytes() == before
+
+
+def test_what_is_no_chain_is_not_trusted(home: Path) -> None:
+    (home / "none.pem").write_text("-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n")
+    for file in ("none.pem", "two.yaml"):
+        ran = invoke("keys", "authority", file, "--as", "stamps", "--json")
+        assert (ran.code, ran.document()["error"]["code"]) == (1, "E_CERTIFICATE_FORM")
+    assert invoke("keys", "list", "--json").document()["authorities"] == []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -62,7 +63,12 @@ def list_() -> None:
     """List the keys that are trusted, and those that can sign here."""
     from kolm.actions import keyring
 
-    _answer("list", keyring.list_keys())
+    found = keyring.list_authorities()
+    _answer(
+        "list",
+        keyring.list_keys(),
+        authorities=[(authority.name, keyring.certificate_id(authority)) for authority in found],
+    )
 
 
 @command.command("trust")
@@ -102,6 +108,32 @@ def trust_(pubkey: Path, name: str, roles: tuple[str, ...], rules: tuple[str, ..
             f"{name} is no longer trusted as {', '.join(lost)}: the roles given replace the old"
         )
     _answer("trust", [entry])
+
+
+@command.command("authority")
+@click.argument("certificates", type=FILE)
+@click.option(
+    "--as",
+    "name",
+    required=True,
+    metavar="NAME",
+    help="A name for the authority, shown in every result.",
+)
+def authority(certificates: Path, name: str) -> None:
+    """Believe a time stamp authority (RFC 3161), by the CERTIFICATES in a PEM file.
+
+    The file holds the root, and what is between. With the authority's own certificate in it, no
+    other one of the same root counts.
+    """
+    from kolm.actions import keyring
+
+    found = keyring.trust_authority(certificates, name=name)
+    output.current().answer(
+        "cli-keys-authority",
+        found._asdict(),
+        f"{found.certificate}  time stamps\n    {found.name}: {found.subject}, until {found.until}",
+        brief=found.certificate,
+    )
 
 
 @command.command("export")
@@ -162,19 +194,29 @@ def revoke(name: str, reason: str) -> None:
     _answer("revoke", [keyring.revoke_key(found.key.keyid, reason=reason)])
 
 
-def _answer(action: str, entries: list[TrustedKey], *, path: Path | None = None) -> None:
+def _answer(
+    action: str,
+    entries: list[TrustedKey],
+    *,
+    path: Path | None = None,
+    authorities: list[tuple[str, str]] | None = None,
+) -> None:
     from kolm.actions.signing import own_keys
 
     store = own_keys()
     own = {store.public(name).keyid for name in store.names()}
     rows = [_row(entry, own) for entry in entries]
-    made = {} if path is None else {"path": str(path)}
+    made: dict[str, object] = {} if path is None else {"path": str(path)}
+    if authorities is not None:
+        made["authorities"] = [
+            {"name": name, "certificate": certificate} for name, certificate in authorities
+        ]
     out = output.current()
     brief = "\n".join(row["name"] if action == "list" else row["key"] for row in rows)
     out.answer(
         f"cli-keys-{action}",
         {"keys": rows, **made},
-        lambda: _for_people(rows, path),
+        lambda: _for_people(rows, path, authorities or ()),
         brief=brief,
     )
 
@@ -193,8 +235,10 @@ def _row(entry: TrustedKey, own: set[str]) -> KeysListRow:
     return row
 
 
-def _for_people(rows: list[KeysListRow], path: Path | None) -> str:
-    if not rows:
+def _for_people(
+    rows: list[KeysListRow], path: Path | None, authorities: Sequence[tuple[str, str]]
+) -> str:
+    if not rows and not authorities:
         return "No key is trusted yet. Make one:  kolm keys new"
     lines = []
     for row in rows:
@@ -206,6 +250,8 @@ def _for_people(rows: list[KeysListRow], path: Path | None) -> str:
         lines.append(f"{row['key']}  {row['algorithm']}")
         lines.append(f"    {row['name']}: {', '.join(row['roles']) or 'not trusted'}{names}")
         lines += [f"    {mark}" for mark in marks]
+    for name, certificate in authorities:
+        lines += [f"{certificate}  time stamps", f"    {name}"]
     if path is not None:
         lines.append(f"private key in {path}")
     return "\n".join(lines)

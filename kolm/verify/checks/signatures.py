@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from kolm.counting import counted
+from kolm.errors import KolmError, Refused
 from kolm.records.verification import Finding
 from kolm.sign.predicates import VERIFICATION_SUMMARY, WORDS
 from kolm.verify.check import check
@@ -54,10 +55,14 @@ def signatures_hold(subject: Subject) -> Iterator[Finding]:
             yield from_error(state.signature_error)
         elif state.signed and not state.in_role:
             yield from _wrong_role(subject, state)
+        if isinstance(state.stamp_error, Refused):
+            yield from_error(state.stamp_error)
     signed = [state for state in claims.states if state.in_role]
     names = sorted({state.name for state in signed})
     if signed:
-        yield passed(f"{len(signed)} signed by {', '.join(names)}")
+        stamped = sum(state.stamp is not None for state in signed)
+        note = f"; {stamped} with a time stamp of a trusted authority" if stamped else ""
+        yield passed(f"{len(signed)} signed by {', '.join(names)}{note}")
     else:
         yield not_checked("no claim about this bundle is signed by a trusted key (V12, V13)")
 
@@ -148,8 +153,13 @@ def enough_keys_signed(subject: Subject) -> Iterator[Finding]:
             single.append(keys)
         if len(keys) >= demand.threshold:
             continue
-        detail = f"{WORDS[demand.predicate]} needs {demand.threshold} trusted keys as {demand.role}"
-        if strangers:
+        when = ", stamped in the time that the policy wants" if demand.stamped else ""
+        needed = f"{demand.threshold} trusted keys as {demand.role}"
+        detail = f"{WORDS[demand.predicate]} needs {needed}{when}"
+        unread = _unread_stamp(subject, demand)
+        if unread is not None:
+            yield could_not_look(f"{detail}; {unread.message}", code=unread.code)
+        elif strangers:
             yield could_not_look(
                 f"{detail}; found {len(keys)} and keys that you do not trust",
                 code="E_KEY_NOT_TRUSTED",
@@ -177,9 +187,20 @@ def _keys(subject: Subject, demand: ClaimDemand) -> set[str]:
     keys = {
         state.signer.key.keyid
         for state in subject.claims.counting(demand.predicate)
-        if state.signer is not None and demand.role in state.signer.roles
+        if state.signer is not None
+        and demand.role in state.signer.roles
+        and (demand.stamped is None or (state.stamp and demand.stamped.holds(state.stamp.at)))
     }
     return keys if demand.keys is None else keys & set(demand.keys)
+
+
+def _unread_stamp(subject: Subject, demand: ClaimDemand) -> KolmError | None:
+    """Why a time stamp that the policy wants could not be looked at, if one could not."""
+    if demand.stamped is None:
+        return None
+    made = subject.claims.counting(demand.predicate)
+    errors = (state.stamp_error for state in made)
+    return next((e for e in errors if e is not None and not isinstance(e, Refused)), None)
 
 
 @check("V15", "Is no signature void: no downgrade, no revoked key?", reads=(MANIFEST,))
