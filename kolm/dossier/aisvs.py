@@ -11,6 +11,7 @@ from typing import Final, NamedTuple
 from kolm.dossier import forms
 from kolm.dossier.fields import Dossier
 from kolm.records.verification import Verdict
+from kolm.verify.findings import NOTHING
 
 
 class Control(NamedTuple):
@@ -81,13 +82,16 @@ _WORDS: Final = {
 
 def render(dossier: Dossier) -> bytes:
     """The table as Markdown."""
-    answers = {check.id: check.verdict for check in dossier.facts.audit.checks}
+    answers = {
+        check.id: "nothing demanded" if check.detail == NOTHING else _WORDS[check.verdict]
+        for check in dossier.facts.audit.checks
+    }
     rows = (
         (
             c.number,
             str(c.level),
             c.asks,
-            ", ".join(f"{number} {_WORDS[answers[number]]}" for number in c.checks),
+            ", ".join(f"{number} {answers[number]}" for number in c.checks),
             c.reach,
         )
         for c in CONTROLS

@@ -26,6 +26,7 @@ from kolm.errors import Unreadable
 from kolm.records.verification import Evidence, Replay, Verdict
 from kolm.report.facts import Facts
 from kolm.verify.checks import ALL_CHECKS
+from kolm.verify.policy import BUILT_IN
 from kolm.verify.verifier import verify
 from tests.support.audits import NOW, World
 from tests.support.bundles import BundleParts
@@ -301,6 +302,10 @@ def test_each_control_is_told_with_what_its_checks_answered(world: World) -> Non
     table = write_all(fields_of(world))["owasp-aisvs.md"].decode()
     assert "| 3.1.2 | 2 | every artifact of a model is signed | V03 holds, V11 holds" in table
     assert "V41 not looked at" in table
+    assert "V67 nothing demanded" in table
+    demanding = BUILT_IN._replace(dossier=("provider",))
+    table = write_all(fields_of(world, declaring(world), policy=demanding))["owasp-aisvs.md"]
+    assert b"V67 holds" in table
 
 
 def test_the_same_bundle_gives_the_same_bytes_at_any_time(world: World, tmp_path: Path) -> None:
