@@ -1,0 +1,239 @@
+"""Other people's tools on one honest bundle and on two that were tampered with.
+
+None of them knows kolm or shares code with it. What each looks at is in
+docs/reference/interoperation.md; what it does not look at, it is not asked here.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import shutil
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from kolm.actions import stamping
+from kolm.sign import making
+from tests.interop import bundles
+from tests.interop.bundles import Given
+from tests.support.stamping import Authority, needs_openssl
+
+SCRIPTS = Path(__file__).parent / "scripts"
+PAGE = Path(__file__).parents[2] / "docs" / "reference" / "interoperation.md"
+NPM = ("@sigstore/verify@3.1.1", "@sigstore/bundle@4.0.0")
+GOOD, REPACKED, FLIPPED = "good", "repacked", "flipped"
+
+
+@pytest.fixture(scope="session")
+def given(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Given]:
+    """The honest bundle and the two others, by name."""
+    root = tmp_path_factory.mktemp("interop")
+    parts, key, good = bundles.honest(root / GOOD)
+    return {
+        GOOD: good,
+        REPACKED: bundles.repacked(parts, key, root / REPACKED),
+        FLIPPED: bundles.flipped(good, key, root / FLIPPED),
+    }
+
+
+@pytest.fixture(scope="session")
+def npm(request: pytest.FixtureRequest) -> Path:
+    """A folder with Sigstore's packages installed, kept between runs."""
+    if not (shutil.which("node") and shutil.which("npm")):
+        pytest.skip("node and npm are not installed")
+    folder: Path = request.config.cache.mkdir("npm-interop")
+    wanted = [folder / "node_modules" / name.rpartition("@")[0] for name in NPM]
+    if not all((package / "package.json").is_file() for package in wanted):
+        command = ("npm", "install", "--no-audit", "--no-fund", "--ignore-scripts", *NPM)
+        installed = _run(*command, cwd=folder)
+        if installed.returncode != 0:
+            pytest.skip(f"npm cannot install {NPM}: {installed.stderr[-200:]}")
+    shutil.copy(SCRIPTS / "sigstore.js", folder)
+    return folder
+
+
+def _run(*command: str | Path, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        list(map(str, command)), cwd=cwd, capture_output=True, text=True, check=False
+    )
+
+
+def _needs(name: str) -> None:
+    if shutil.which(name) is None:
+        pytest.skip(f"{name} is not installed")
+
+
+def by_openssl(bundle: Given, request: pytest.FixtureRequest) -> bool:
+    _needs("openssl")
+    done = _run("sh", SCRIPTS / "openssl.sh", bundle.layout, bundle.key)
+    assert done.returncode or done.stdout == f"{bundle.content}, 4 claims\n"
+    return done.returncode == 0
+
+
+def by_node(bundle: Given, request: pytest.FixtureRequest) -> bool:
+    _needs("node")
+    done = _run("node", SCRIPTS / "node.js", bundle.layout, bundle.key)
+    assert done.returncode or done.stdout == f"{bundle.content}, 4 claims\n"
+    return done.returncode == 0
+
+
+def by_sigstore(bundle: Given, request: pytest.FixtureRequest) -> bool:
+    folder: Path = request.getfixturevalue("npm")
+    done = _run("node", "sigstore.js", bundle.key, *bundle.claims, cwd=folder)
+    assert done.returncode == 0 or "SIGNATURE_ERROR" in done.stderr, done.stderr
+    return done.returncode == 0
+
+
+def by_securesystemslib(bundle: Given, request: pytest.FixtureRequest) -> bool:
+    dsse = pytest.importorskip("securesystemslib.dsse", reason="securesystemslib is not installed")
+    from cryptography.hazmat.primitives.serialization import load_pem_public_key
+    from securesystemslib.exceptions import VerificationError
+    from securesystemslib.signer import SSlibKey
+
+    public = load_pem_public_key(bundle.key.read_bytes())
+    for file in bundle.claims:
+        stored = json.loads(file.read_bytes())
+        key = SSlibKey.from_crypto(public, keyid=stored["dsseEnvelope"]["signatures"][0]["keyid"])
+        try:
+            dsse.Envelope.from_dict(stored["dsseEnvelope"]).verify([key], 1)
+        except VerificationError:
+            return False
+    return True
+
+
+def by_skopeo(bundle: Given, request: pytest.FixtureRequest) -> bool:
+    _needs("skopeo")
+    folder: Path = request.getfixturevalue("tmp_path")
+    policy = folder / "policy.json"
+    policy.write_text('{"default":[{"type":"insecureAcceptAnything"}]}')
+    source, target = f"oci-archive:{bundle.file}:v1", f"dir:{folder / 'copied'}"
+    copied = _run("skopeo", "--policy", policy, "copy", "--preserve-digests", source, target)
+    assert copied.returncode == 0 or "Digest did not match" in copied.stderr, copied.stderr
+    return copied.returncode == 0
+
+
+def by_umoci(bundle: Given, request: pytest.FixtureRequest) -> bool:
+    """`gc` follows every reference, hashes what it finds, and would remove what none leads to."""
+    _needs("umoci")
+    copy = request.getfixturevalue("tmp_path") / "layout"
+    shutil.copytree(bundle.layout, copy)
+    walked = _run("umoci", "gc", "--layout", copy)
+    assert walked.returncode == 0 or "digest mismatch" in walked.stderr, walked.stderr
+    if walked.returncode == 0:
+        left, had = (len(list((p / "blobs/sha256").iterdir())) for p in (copy, bundle.layout))
+        assert left == had
+    return walked.returncode == 0
+
+
+# Which of the tampered bundles each is able to refuse: a claim's signature, a blob's digest.
+JUDGES: dict[str, tuple[Callable[[Given, pytest.FixtureRequest], bool], tuple[str, ...]]] = {
+    "openssl": (by_openssl, (REPACKED, FLIPPED)),
+    "node": (by_node, (REPACKED, FLIPPED)),
+    "@sigstore/verify": (by_sigstore, (REPACKED,)),
+    "securesystemslib": (by_securesystemslib, (REPACKED,)),
+    "skopeo": (by_skopeo, (FLIPPED,)),
+    "umoci": (by_umoci, (FLIPPED,)),
+}
+
+
+@pytest.mark.parametrize("judge", JUDGES)
+def test_the_honest_bundle_is_accepted(
+    given: dict[str, Given], judge: str, request: pytest.FixtureRequest
+) -> None:
+    judges, _ = JUDGES[judge]
+    assert judges(given[GOOD], request)
+
+
+@pytest.mark.parametrize(
+    ("judge", "name"), [(judge, name) for judge, (_, names) in JUDGES.items() for name in names]
+)
+def test_a_tampered_bundle_is_refused(
+    given: dict[str, Given], judge: str, name: str, request: pytest.FixtureRequest
+) -> None:
+    judges, _ = JUDGES[judge]
+    assert not judges(given[name], request)
+
+
+def test_the_page_says_of_each_what_it_checks() -> None:
+    page = PAGE.read_text()
+    for judge in (*JUDGES, "in-toto-attestation", "openssl ts"):
+        assert f"| {judge} |" in page, judge
+    for script in SCRIPTS.iterdir():
+        assert f"tests/interop/scripts/{script.name}" in page, script.name
+
+
+def test_in_toto_reads_the_statements_and_the_predicates_that_it_knows(
+    given: dict[str, Given],
+) -> None:
+    reason = "in-toto-attestation is not installed"
+    wrapper = pytest.importorskip("in_toto_attestation.v1.statement", reason=reason)
+    from google.protobuf.json_format import ParseDict, ParseError
+    from in_toto_attestation.predicates.provenance.v1.provenance_pb2 import Provenance
+    from in_toto_attestation.predicates.test_result.v0.test_result_pb2 import TestResult
+    from in_toto_attestation.v1 import statement_pb2
+
+    known = {
+        "https://slsa.dev/provenance/v1": Provenance,
+        "https://in-toto.io/attestation/test-result/v0.1": TestResult,
+    }
+    read = set()
+    for claim in given[GOOD].claims:
+        envelope = json.loads(claim.read_bytes())["dsseEnvelope"]
+        said = json.loads(base64.b64decode(envelope["payload"]))
+        parsed = ParseDict(said, statement_pb2.Statement())
+        wrapper.Statement.copy_from_pb(parsed).validate()
+        assert f"sha256:{parsed.subject[0].digest['sha256']}" == given[GOOD].content
+        if parsed.predicate_type in known:
+            ParseDict(said["predicate"], known[parsed.predicate_type]())
+            read.add(parsed.predicate_type)
+        nothing = ParseDict({**said, "subject": [{"name": "x"}]}, statement_pb2.Statement())
+        with pytest.raises(ValueError, match="digest"):
+            wrapper.Statement.copy_from_pb(nothing).validate()
+        with pytest.raises(ParseError):
+            ParseDict({**said, "unknown": 1}, statement_pb2.Statement())
+    assert read == set(known)
+
+
+@pytest.fixture
+def stamped(given: dict[str, Given], tmp_path: Path) -> tuple[Path, Authority]:
+    """One claim with a time stamp, and whose it is."""
+    pytest.importorskip("rfc3161_client", reason="the extra timestamp is not installed")
+    authority = Authority.make(tmp_path / "authority")
+    bare = given[GOOD].claims[0].read_bytes()
+    claim = tmp_path / "claim.json"
+    claim.write_bytes(making.stamped(bare, authority.stamp(stamping.query_of(bare))))
+    return claim, authority
+
+
+@needs_openssl
+def test_sigstore_verifies_a_time_stamp_and_misses_one_that_is_not_there(
+    given: dict[str, Given], stamped: tuple[Path, Authority], npm: Path
+) -> None:
+    claim, authority = stamped
+    trust = ("--", authority.folder / "tsa.pem", authority.folder / "root.pem")
+    verified = _run("node", "sigstore.js", given[GOOD].key, claim, *trust, cwd=npm)
+    assert verified.returncode == 0, verified.stderr
+    bare = given[GOOD].claims[0]
+    assert _run("node", "sigstore.js", given[GOOD].key, bare, *trust, cwd=npm).returncode != 0
+    other = Authority.make(authority.folder / "other", "Other Stamps")
+    strange = ("--", other.folder / "tsa.pem", other.folder / "root.pem")
+    assert _run("node", "sigstore.js", given[GOOD].key, claim, *strange, cwd=npm).returncode != 0
+
+
+@needs_openssl
+def test_openssl_verifies_a_time_stamp_of_a_signature(
+    stamped: tuple[Path, Authority], tmp_path: Path
+) -> None:
+    claim, authority = stamped
+    stored = json.loads(claim.read_bytes())
+    told = stored["verificationMaterial"]["timestampVerificationData"]["rfc3161Timestamps"][0]
+    (tmp_path / "r.tsr").write_bytes(base64.b64decode(told["signedTimestamp"]))
+    signature = base64.b64decode(stored["dsseEnvelope"]["signatures"][0]["sig"])
+    (tmp_path / "sig").write_bytes(signature)
+    (tmp_path / "other").write_bytes(signature[::-1])
+    command = ("openssl", "ts", "-verify", "-in", "r.tsr", "-CAfile", authority.folder / "root.pem")
+    assert _run(*command, "-data", "sig", cwd=tmp_path).returncode == 0
+    assert _run(*command, "-data", "other", cwd=tmp_path).returncode != 0
