@@ -1,19 +1,15 @@
 /** V16 to V19 and V35 to V37: what trusted claims say, held against the content. docs/format/verification.md. */
 
 import { type Answer, Looking, notChecked } from "./answers.ts";
-import { merkleRoot } from "./bytes.ts";
 import type { Bundle } from "./bundle.ts";
 import { type Counted, type Said, finished, started } from "./claims.ts";
-import { type Lock, type ModuleRow, ROLES, type Role, type SnapshotRow } from "./documents.ts";
-import { type Json, type JsonObject, canonical, canonicalText, same } from "./json.ts";
+import { type Lock, type ModuleRow, ROLES, type Role } from "./documents.ts";
+import { type Json, type JsonObject, canonicalText, same } from "./json.ts";
 import { kscore } from "./kscore.ts";
 import { KSCORE, MODULES, PROVENANCE, TEST_RESULT } from "./policy.ts";
 import { compare, less, mul, ratio, rounded, stated, sub, abs } from "./rational.ts";
+import { packRoot } from "./snapshot.ts";
 import { signTest } from "./statistics.ts";
-
-/** K7: the root of the bundle's own cases. */
-export const packRoot = (snapshot: readonly SnapshotRow[]): string =>
-  merkleRoot(snapshot.filter((row) => row.split === "eval").map((row) => canonical(row)));
 
 /** C12: the words about each role that the base has, from recomputed roles. */
 export function words(modules: readonly ModuleRow[], roles: ReadonlyMap<string, Role>): string[] {

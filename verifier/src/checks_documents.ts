@@ -8,6 +8,7 @@ import { checkpointsHold } from "./checkpoints.ts";
 import type { Lock } from "./documents.ts";
 import { canonical, same } from "./json.ts";
 import { rest } from "./receipt.ts";
+import { packRoot } from "./snapshot.ts";
 import { TABLES } from "./tables.ts";
 import { examplesHold, seeds, traceHolds } from "./trace.ts";
 
@@ -28,6 +29,12 @@ export async function documents(bundle: Bundle): Promise<Answer> {
   const training = snapshot.filter((row) => row.split === "train" || row.split === "validation").map((row) => canonical(row));
   look.demand(data.training === merkleRoot(training), "L2", "the lock names other captures to train on");
   lockHolds(look, lock);
+  look.demand(header.rule.nonce === (lock.request === null ? undefined : lock.nonce), "R6", "the split was not drawn for the request that the lock names");
+  if (lock.evaluation.pack !== undefined) {
+    look.demand(lock.evaluation.pack === packRoot(snapshot), "R7", "the cases are not the pack that the lock names");
+    const apart = header.rule.kind === "official" && ["refuse", "drop"].includes(header.near_duplicates.policy);
+    look.demand(apart, "R7", "near twins of the pack may be in training");
+  }
   examplesHold(look, lock, snapshot, examples);
   traceHolds(look, lock, examples, trace);
   pictures(look, bundle, lock);

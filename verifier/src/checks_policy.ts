@@ -1,26 +1,32 @@
 /** V60 to V67, and the four verdicts: docs/format/policy.md and verification.md. */
 
-import { type Answer, Looking, type Verdict, couldNotLook, ok } from "./answers.ts";
+import { type Answer, Looking, type Verdict, couldNotLook, notChecked, ok } from "./answers.ts";
 import type { Bundle } from "./bundle.ts";
-import { packRoot, words } from "./checks_claims.ts";
+import { words } from "./checks_claims.ts";
 import type { Counted } from "./claims.ts";
 import type { Evaluation, Lock, Metric, Role } from "./documents.ts";
 import { type JsonObject, same } from "./json.ts";
+import type { Trust } from "./keys.ts";
 import type { Policy } from "./policy.ts";
 import { compare, less, stated, sub } from "./rational.ts";
+import { packRoot } from "./snapshot.ts";
 
 export type Answers = ReadonlyMap<string, Answer>;
+
+export const POLICY_CHECKS = ["V60", "V61", "V62", "V63", "V64", "V65", "V66", "V67"];
 
 const of = (answers: Answers, id: string): Verdict => answers.get(id)?.verdict ?? "not_checked";
 
 /** The scores were recomputed from the cases. */
 export const recomputed = (answers: Answers): boolean => of(answers, "V32") === "ok" && of(answers, "V33") === "ok";
 
-export function policyChecks(bundle: Bundle, counted: Counted, policy: Policy, answers: Answers, roles: ReadonlyMap<string, Role> | null): Map<string, Answer> {
+export function policyChecks(
+  bundle: Bundle, counted: Counted, trust: Trust, policy: Policy, answers: Answers, roles: ReadonlyMap<string, Role> | null,
+): Map<string, Answer> {
   const { lock } = bundle.documents;
   if (lock === undefined) {
-    const open = couldNotLook("the lock could not be read");
-    return new Map(["V60", "V61", "V62", "V63", "V64", "V65", "V66", "V67"].map((id) => [id, id === "V65" ? reach(policy, answers, false) : open]));
+    const open = notChecked("the lock could not be read");
+    return new Map(POLICY_CHECKS.map((id) => [id, id === "V65" ? reach(policy, answers, false) : open]));
   }
   return new Map([
     ["V60", base(lock, policy)],
@@ -29,7 +35,7 @@ export function policyChecks(bundle: Bundle, counted: Counted, policy: Policy, a
     ["V63", licences(bundle, policy, answers)],
     ["V64", environment(lock, policy)],
     ["V65", reach(policy, answers, counted.scores().length > 0)],
-    ["V66", packs(counted, policy)],
+    ["V66", packs(counted, trust, policy)],
     ["V67", declared(lock, policy)],
   ]);
 }
@@ -193,17 +199,20 @@ export function conclusions(answers: Answers, scored: boolean): Record<"delta_sc
 
 function reach(policy: Policy, answers: Answers, scored: boolean): Answer {
   const reached = conclusions(answers, scored);
-  const open = (policy.reach ?? []).filter((name) => reached[name] !== "reached");
+  const open = (policy.reach ?? []).filter((name) => reached[name] === "not reached"); // what failed is told by its checks
   return open.length ? couldNotLook(`not reached: ${open.join(", ")}`) : ok(policy.reach ? "reached" : none);
 }
 
-function packs(counted: Counted, policy: Policy): Answer {
+function packs(counted: Counted, trust: Trust, policy: Policy): Answer {
   if (!policy.packs) return ok(none);
   const look = new Looking();
+  const unknown = policy.packs.find(({ evaluator }) => !trust.keys.has(evaluator));
   for (const { evaluator, pack } of policy.packs) {
+    if (!trust.keys.has(evaluator)) continue;
     const made = counted.scores().find((one) => one.keyid === evaluator && (one.predicate.pack as JsonObject).root === pack);
     const passed = ((made?.predicate.gate ?? {}) as JsonObject).verdict === "passed";
     look.demand(passed, "packs", `${made ? "the gate failed" : "no K-score"} of ${evaluator} on ${pack}`);
   }
-  return look.answer("the named evaluators passed it", "attested");
+  if (look.findings.length || unknown === undefined) return look.answer("the named evaluators passed it", "attested");
+  return couldNotLook(`the key of the evaluator ${unknown.evaluator} is not in the trust file`);
 }

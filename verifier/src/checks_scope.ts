@@ -4,9 +4,9 @@ import { adapterConfig } from "./adapter_config.ts";
 import { type Answer, Looking, couldNotLook, notChecked, ok } from "./answers.ts";
 import { equal } from "./bytes.ts";
 import type { Bundle } from "./bundle.ts";
-import type { Lock, ModuleRow, Receipt, Role } from "./documents.ts";
+import type { Lock, ModuleRow, Parameter, Receipt, Role, TraceRow } from "./documents.ts";
 import { isObject, same } from "./json.ts";
-import { PREFIX, PROMPT, type PartForm, counts as deltaCounts, isLinearOfProjector, isTarget, partNames, partsOf } from "./methods.ts";
+import { PREFIX, PROMPT, type PartForm, counts as deltaCounts, isTarget, partNames, partsOf } from "./methods.ts";
 import { counts, vlmTrain } from "./receipt.ts";
 import { covers, embeddingExpression, expertExpression, expression, familyOf, inMemory, isExperts, isLeaf, partKeys, roleOfModule, targetExpression } from "./roles.ts";
 import { FLOATS, type Tensor, type TensorFile, numbers, tensorDigest } from "./safetensors.ts";
@@ -24,19 +24,17 @@ interface Scope {
 /** The answers, and the recomputed role of each module; null where the family is not known. */
 export async function scope(bundle: Bundle): Promise<[Map<string, Answer>, Map<string, Role> | null]> {
   const answers = new Map<string, Answer>();
-  const { lock, receipt, modules, adapter } = bundle.documents;
+  const { lock, receipt, modules, adapter, trace } = bundle.documents;
   const set = (ids: string[], answer: Answer): void => ids.forEach((id) => answers.set(id, answer));
-  if (!lock || !receipt || !modules || !adapter) {
-    set(["V20", "V21", "V22", "V23", "V24", "V25", "V26", "V27", "V28", "V29"], notChecked("a document could not be read"));
-    return [answers, null];
-  }
+  set(["V20", "V21", "V22", "V23", "V24", "V25", "V26", "V27", "V28", "V29"], notChecked("a document could not be read"));
+  if (adapter) answers.set("V26", finite(adapter));
+  if (!lock || !receipt || !modules || !adapter || !trace) return [answers, null];
   const family = familyOf(lock.base.family);
   const differ = lock.base.family !== receipt.base.family;
   const look = new Looking();
   look.demand(!differ, "O1", `the lock says ${lock.base.family}, the receipt ${receipt.base.family}`);
   answers.set("V20", differ ? look.answer("") : family ? ok(lock.base.family) : couldNotLook(`no table for the family ${lock.base.family}`));
-  answers.set("V26", finite(adapter));
-  answers.set("V29", await sums(lock, receipt, modules, adapter, family));
+  answers.set("V29", await sums(lock, receipt, modules, adapter, trace, family));
   if (family === undefined) {
     set(["V21", "V22", "V23", "V24", "V27", "V28"], notChecked("V20"));
     answers.set("V25", couldNotLook("the layers of the projector follow from the family's table"));
@@ -218,7 +216,7 @@ function replaced({ lock, family, modules, places }: Scope): Answer {
 /** V25. */
 function config(bundle: Bundle, { lock, family, modules }: Scope): Answer {
   const adapted = modules.filter((row) => row.state === "adapted");
-  const layers = adapted.filter((row) => lock.train.projector === "lora" && isLinearOfProjector(family, row)).map((row) => row.module);
+  const layers = adapted.filter((row) => isProjector(family, row)).map((row) => row.module);
   const names = (lock.train.method.experts ?? []) as string[];
   const experts = adapted.filter((row) => isExperts(family, row.module)).flatMap((row) => names.map((name) => `${row.module}.${name}`));
   const look = new Looking();
@@ -332,12 +330,17 @@ function held(look: Looking, lock: Lock, family: Family, row: ModuleRow): void {
 
 /** V29. */
 async function sums(
-  lock: Lock, receipt: Receipt, modules: readonly ModuleRow[], adapter: TensorFile, family: Family | undefined,
+  lock: Lock, receipt: Receipt, modules: readonly ModuleRow[], adapter: TensorFile, trace: readonly TraceRow[], family: Family | undefined,
 ): Promise<Answer> {
+  const steps = trace.filter((row) => row.kind === "step").length;
   const look = new Looking();
   const product = (shape: readonly number[]): number => shape.reduce((n, side) => n * side, 1);
   look.demand(same(receipt.counts, counts(modules)), "R4", "the receipt's counts are not those of the modules");
   const seen = new Set<string>();
+  const known = new Map<string, Parameter>(modules.flatMap((row) => row.parameters.map((one) => [`${row.module}.${one.name}`, one] as const)));
+  for (const [name, one] of known) {
+    if (one.alias_of !== undefined) look.demand(known.get(one.alias_of)?.before === one.before, "N6", `${name} differs from ${one.alias_of}, which it shares`);
+  }
   for (const row of modules) {
     for (const one of [...row.parameters, ...row.buffers]) look.demand(one.before === one.after, "N4", `${row.module}.${one.name} changed`);
     for (const { name, quantised } of row.parameters) look.demand(quantised?.before === quantised?.after, "N14", `${row.module}.${name} changed as it is held`);
@@ -352,7 +355,9 @@ async function sums(
       look.demand(!seen.has(one.tensor), "N7", `${one.tensor} is listed twice`);
       seen.add(one.tensor);
       look.demand(one.elements === product(one.shape), "N11", `the elements of ${one.tensor} are not those of its shape`);
-      look.demand(one.gradient_steps > 0, "N9", `${one.tensor} never had a gradient`);
+      const seen_steps = one.gradient_steps > 0 && one.gradient_steps <= steps;
+      look.demand(seen_steps, "N9", `${one.tensor} had a gradient in ${one.gradient_steps} of ${steps} steps`);
+      look.demand(one.before !== one.after, "N9", `${one.tensor} is what it was before training`);
       look.demand(one.dtype === "F32", "N9", `${one.tensor} is ${one.dtype}`);
       const narrow = lock.train.optimizer !== "adamw" && one.elements >= 4096;
       look.demand((one.moments !== undefined) === narrow, "N15", `the moments of ${one.tensor} are ${narrow ? "not " : ""}in 8 bits`);

@@ -7,7 +7,16 @@ import { type Signed, type Trust, type TrustRole, type TrustedKey, isTime, verif
 import { ENDORSEMENT, KSCORE, MODULES, PROVENANCE, SUMMARY, TEST_RESULT } from "./policy.ts";
 import { misfits } from "./schema.ts";
 
-const KNOWN: Record<string, { schema: string; role: TrustRole; times: (predicate: JsonObject) => string[] }> = {
+interface Kind {
+  schema: string;
+  role: TrustRole;
+  times: (predicate: JsonObject) => string[];
+}
+
+export type Kinds = Record<string, Kind>;
+
+/** The kinds that stand in a bundle. */
+const KNOWN: Kinds = {
   [PROVENANCE]: { schema: "predicate_provenance", role: "builder", times: (p) => [started(p), finished(p)] },
   [MODULES]: { schema: "predicate_modules", role: "builder", times: () => [] },
   [KSCORE]: { schema: "kscore", role: "evaluator", times: (p) => [String(p.measured_on)] },
@@ -34,7 +43,7 @@ export interface Said {
 }
 
 /** C8: the form first, then the key, then the signature. Throws an `Error` that says what is wrong with the form. */
-export async function readClaim(claim: Claim, trust: Trust): Promise<Said> {
+export async function readClaim(claim: Pick<Claim, "bytes">, trust: Trust, kinds: Kinds = KNOWN): Promise<Said> {
   const wrong = (what: string): Error => new Error(what);
   if (claim.bytes.length > 1_048_576) throw wrong("C2: larger than 1 MiB");
   const envelope = parse(claim.bytes) as JsonObject;
@@ -53,7 +62,7 @@ export async function readClaim(claim: Claim, trust: Trust): Promise<Said> {
   const misfit = misfits("statement", statement);
   if (misfit.length) throw wrong(`C9: ${misfit[0]}`);
   const type = String(statement.predicateType);
-  const kind = KNOWN[type];
+  const kind = Object.hasOwn(kinds, type) ? kinds[type] : undefined;
   if (kind === undefined) throw wrong(`C10: nothing is known of ${type}`);
   const predicate = statement.predicate as JsonObject;
   const unfit = misfits(kind.schema, predicate);

@@ -35,6 +35,7 @@ export interface Floors extends JsonObject {
 export interface Lock extends JsonObject {
   name: string;
   nonce: string;
+  request: string | null;
   base: JsonObject & {
     id: string;
     family: string;
@@ -72,6 +73,7 @@ export interface Lock extends JsonObject {
   rates: JsonObject & { source: string; recommended: string };
   evaluation: JsonObject & {
     metric: Metric;
+    pack: string;
     max_new_tokens: number;
     batch_size: number;
     floors: Floors;
@@ -131,7 +133,7 @@ export interface SnapshotHeader extends JsonObject {
   images: number;
   root: string;
   near_duplicates: JsonObject & { across_splits: number; dropped: number; policy: string };
-  rule: JsonObject & { kind: "official" | "hash"; validation: string; eval: string };
+  rule: JsonObject & { kind: "official" | "hash"; validation: string; eval: string; nonce: string };
 }
 
 export interface SnapshotRow extends JsonObject {

@@ -5,7 +5,7 @@ import { type JsonObject, canonical, parse } from "./json.ts";
 import { digest } from "./bytes.ts";
 import { misfits } from "./schema.ts";
 
-export type TrustRole = "builder" | "evaluator" | "verifier" | "endorser" | "publisher";
+export type TrustRole = "builder" | "evaluator" | "verifier" | "endorser" | "publisher" | "buyer";
 
 export interface PublicKey {
   id: string;

@@ -5,6 +5,7 @@ import { text } from "./bytes.ts";
 import { cid } from "./container.ts";
 import { NOBODY, type Trust, readTrust, trustIn } from "./keys.ts";
 import { BUILT_IN, type Policy, readPolicy } from "./policy.ts";
+import { readRequest } from "./request.ts";
 import { type Report, audit } from "./verify.ts";
 
 const LARGEST = 2 ** 30;
@@ -23,8 +24,8 @@ const VERDICTS: Record<string, string> = {
   process: "Training ran as the trace says.",
 };
 
-const state: { file: File | null; trust: Trust; policy: Policy; whom: string; demands: string } = {
-  file: null, trust: NOBODY, policy: BUILT_IN, whom: "nobody", demands: "the built-in policy",
+const state: { file: File | null; trust: Trust; policy: Policy; request: Uint8Array | null; whom: string; demands: string } = {
+  file: null, trust: NOBODY, policy: BUILT_IN, request: null, whom: "nobody", demands: "the built-in policy",
 };
 
 const at = (id: string): HTMLElement => document.getElementById(id) as HTMLElement;
@@ -69,8 +70,12 @@ async function one(file: File): Promise<void> {
     if (written.startsWith("-----BEGIN PUBLIC KEY-----")) {
       state.trust = trustIn(written.replace(/\r\n/g, "\n"), file.name);
       state.whom = `the holder of ${file.name}, in every role`;
+    } else if (written.includes("application/vnd.in-toto+json")) {
+      state.request = bytes;
+      state.demands = `the request ${file.name}`;
     } else if (written.includes("urn:kolm:policy:v1")) {
       state.policy = readPolicy(bytes);
+      state.request = null;
       state.demands = `the policy ${state.policy.name}`;
     } else {
       state.trust = readTrust(bytes);
@@ -89,7 +94,8 @@ async function look(file: File): Promise<void> {
   show(element("p", "", "Looking…"));
   await new Promise((done) => setTimeout(done, 0));
   try {
-    show(...render(await audit(new Uint8Array(await file.arrayBuffer()), state.trust, state.policy)));
+    const request = state.request === null ? null : await readRequest(state.request, state.trust);
+    show(...render(await audit(new Uint8Array(await file.arrayBuffer()), state.trust, state.policy, request)));
   } catch (problem) {
     show(element("p", "could_not_look", "This page could not look: ", outside((problem as Error).message)));
   }

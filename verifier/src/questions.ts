@@ -64,4 +64,5 @@ export const QUESTIONS: Record<string, string> = {
   V65: "Are the verdicts reached that the policy demands?",
   V66: "Did the evaluators that the policy names pass it on the packs that it names?",
   V67: "Does the publisher declare what the policy demands?",
+  V68: "Is the bundle the answer to the request?",
 };

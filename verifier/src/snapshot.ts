@@ -1,8 +1,17 @@
 /** Sides of a snapshot, drawn again: docs/format/snapshot.md, S1 to S9. */
 
-import { raw, sha256 } from "./bytes.ts";
+import { merkleRoot, raw, sha256, unhex } from "./bytes.ts";
 import type { Side, SnapshotHeader, SnapshotRow } from "./documents.ts";
+import { canonical } from "./json.ts";
 import { type Rational, less, mul, ratio, stated } from "./rational.ts";
+
+/** R2: the root of the bundle's own cases, whatever near twins they have. */
+export const packRoot = (snapshot: readonly SnapshotRow[]): string =>
+  merkleRoot(
+    snapshot
+      .filter((row) => row.split === "eval")
+      .map(({ capture, images, split }) => canonical({ capture, images: images.map(({ file, pixels }) => ({ file, pixels })), split })),
+  );
 
 const LARGEST_JOIN = 8;
 
@@ -70,8 +79,8 @@ function grouped(rows: readonly SnapshotRow[], bounded: boolean): { groups: numb
 }
 
 /** S5 and S6: groups in ascending rank. */
-function ranked(rows: readonly SnapshotRow[], groups: number[][]): number[][] {
-  const seed = sha256(...rows.map((row) => raw(row.capture)));
+function ranked(header: SnapshotHeader, rows: readonly SnapshotRow[], groups: number[][]): number[][] {
+  const seed = sha256(...rows.map((row) => raw(row.capture)), unhex(header.rule.nonce ?? ""));
   const rank = (group: number[]): string => {
     const id = group.map((i) => (rows[i] as SnapshotRow).capture).sort()[0] as string;
     return Array.from(sha256(seed, raw(id)), (byte) => String.fromCharCode(byte)).join("");
@@ -85,7 +94,7 @@ const reached = (count: number, share: Rational, of: number): boolean => !less(r
 /** S7: the side of each row under the rule `hash`. */
 export function drawn(header: SnapshotHeader, rows: readonly SnapshotRow[]): Side[] {
   const { groups, apart } = grouped(rows, true);
-  const order = ranked(rows, groups);
+  const order = ranked(header, rows, groups);
   const all = rows.length - apart.size;
   const sides: Side[] = rows.map((_, i) => (apart.has(i) ? "none" : "train"));
   let at = 0;
@@ -107,7 +116,7 @@ export function carved(header: SnapshotHeader, rows: readonly SnapshotRow[]): Se
   const stated_train = rows.map((row) => row.split === "train" || row.split === "validation");
   const count = stated_train.filter(Boolean).length;
   const { groups } = grouped(rows, false);
-  const order = ranked(rows, groups).filter((group) => group.every((i) => stated_train[i]));
+  const order = ranked(header, rows, groups).filter((group) => group.every((i) => stated_train[i]));
   const found = new Set<number>();
   for (const group of order.slice(0, -1)) {
     if (reached(found.size, share, count)) break;

@@ -13,6 +13,7 @@ import { NoBundle } from "./container.ts";
 import type { Trust } from "./keys.ts";
 import type { Policy } from "./policy.ts";
 import { QUESTIONS } from "./questions.ts";
+import { type Request, answered } from "./request.ts";
 
 export interface Report {
   overall: Verdict;
@@ -27,7 +28,8 @@ export interface Report {
 }
 
 /** Checks a file; what this verifier cannot look at answers so, and never 'ok'. */
-export async function audit(file: Uint8Array, trust: Trust, policy: Policy): Promise<Report> {
+export async function audit(file: Uint8Array, trust: Trust, given: Policy, request: Request | null = null): Promise<Report> {
+  const policy = request?.policy ?? given;
   let bundle: Bundle;
   try {
     bundle = await open(file);
@@ -36,6 +38,7 @@ export async function audit(file: Uint8Array, trust: Trust, policy: Policy): Pro
     return report("", new Map([["V01", couldNotLook(`no bundle: ${problem.message}`)]]), "no bundle");
   }
   const answers = new Map(bundle.answers);
+  if (bundle.manifest === undefined) return report(bundle.id, answers, "the manifest could not be read");
   const put = (found: Iterable<[string, Answer]>): void => {
     for (const [id, answer] of found) answers.set(id, answer);
   };
@@ -43,24 +46,28 @@ export async function audit(file: Uint8Array, trust: Trust, policy: Policy): Pro
   const [scoped, roles] = await scope(bundle);
   put(signed);
   put(scoped);
-  if (bundle.manifest !== undefined) answers.set("V08", await documents(bundle));
   put([
+    ["V08", await documents(bundle)],
     ["V16", modulesClaim(bundle, counted, roles)],
     ["V17", provenanceClaim(bundle, counted)],
     ["V18", scoreClaims(bundle, counted)],
     ["V19", oneVoice(counted)],
     ["V30", cases(bundle)],
     ["V31", predictions(bundle)],
-    ["V32", scores(bundle)],
-    ["V33", figures(bundle)],
     ["V34", split(bundle)],
     ["V36", axes(counted)],
     ["V37", gates(bundle, counted)],
     ["V38", text(bundle)],
     ["V39", apart(bundle)],
   ]);
+  const complete = answers.get("V31")?.verdict === "ok";
+  put([
+    ["V32", complete ? scores(bundle) : notChecked("V31")],
+    ["V33", complete ? figures(bundle) : notChecked("V31")],
+  ]);
   answers.set("V35", contentAxes(bundle, counted, !recomputed(answers)));
-  put(policyChecks(bundle, counted, policy, answers, roles));
+  put(policyChecks(bundle, counted, trust, policy, answers, roles));
+  if (request !== null) answers.set("V68", answered(bundle, counted, request, answers));
   const keys = new Map(counted.all.map((one) => [one.keyid, one.signed === "right" ? (one.key?.name ?? null) : null]));
   return {
     ...report(bundle.id, answers, "this verifier has no option for it"),
