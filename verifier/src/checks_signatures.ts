@@ -20,7 +20,7 @@ export async function signatures(bundle: Bundle, trust: Trust, policy: Policy): 
   const counted = new Counted(read, bundle.id);
   const answers = new Map<string, Answer>([
     ["V10", form.answer(`${bundle.claims.length} claims`)],
-    ["V11", whose(counted, policy)],
+    ["V11", whose(counted, trust, policy)],
     ["V12", about(counted)],
     ["V13", demanded(counted, policy)],
     ["V14", enough(counted, policy)],
@@ -29,18 +29,21 @@ export async function signatures(bundle: Bundle, trust: Trust, policy: Policy): 
   return [answers, counted];
 }
 
-function whose(counted: Counted, policy: Policy): Answer {
+function whose(counted: Counted, trust: Trust, policy: Policy): Answer {
   const look = new Looking();
   for (const one of counted.all) {
     if (one.key === undefined || one.signed === "unsupported") continue;
     const { name } = one.key;
     if (look.demand(one.signed === "right", "C6", `a claim that names ${name} is not signed by that key`)) {
       look.demand(mayMake(one), "T3", `${name} may not make a claim of kind ${one.type}`);
+      look.demand(one.stamp !== "of other bytes", "C23", `a claim by ${name} carries a time stamp of something else`);
     }
   }
   if (look.findings.length) return look.answer("");
   const unsupported = counted.all.find((one) => one.signed === "unsupported");
   if (unsupported !== undefined) return couldNotLook(`this browser cannot check ${unsupported.key?.algorithm} signatures`);
+  const stamps = trust.authorities && counted.all.some((one) => one.signed === "right" && one.stamp !== "none");
+  if (stamps) return couldNotLook("a claim carries a time stamp, and who made it cannot be checked here");
   const open = policy.claims.filter((demand) => {
     const made = counted.all.filter((one) => one.type === demand.predicate);
     return made.length > 0 && !made.some((one) => one.signed === "right");
@@ -93,6 +96,7 @@ function enough(counted: Counted, policy: Policy): Answer {
     const first = demand.role === "builder" || demand.role === "evaluator";
     if (first && demand.threshold === 1) shared = new Set([...(shared ?? keys)].filter((key) => keys.has(key)));
   }
+  if (policy.claims.some((demand) => demand.stamped !== undefined)) open ??= "the policy demands time stamps, which cannot be checked here";
   if (policy.same_signer && shared !== null && shared.size === 0 && open === null) {
     look.say("same_signer", "no one key made all demanded claims");
   }

@@ -6,6 +6,7 @@ import { type JsonObject, isCanonical, parse } from "./json.ts";
 import { type Signed, type Trust, type TrustRole, type TrustedKey, isTime, verify } from "./keys.ts";
 import { ENDORSEMENT, KSCORE, MODULES, PROVENANCE, SUMMARY, TEST_RESULT } from "./policy.ts";
 import { misfits } from "./schema.ts";
+import { stamped } from "./stamps.ts";
 
 interface Kind {
   schema: string;
@@ -38,6 +39,8 @@ export interface Said {
   keyid: string;
   key: TrustedKey | undefined;
   signed: Signed | "by nobody known";
+  /** Whether it carries a time stamp, and one of its own signature. */
+  stamp: "none" | "of its signature" | "of other bytes";
   /** The latest time that it states. */
   statedAt: string | null;
 }
@@ -69,6 +72,7 @@ export async function readClaim(claim: Pick<Claim, "bytes">, trust: Trust, kinds
   if (unfit.length) throw wrong(`C10: ${unfit[0]}`);
   const times = kind.times(predicate);
   for (const time of times) if (!isTime(time)) throw wrong(`C10: ${time} is no time of the years 2020 to 2099`);
+  const stamp = stamped(envelope, signature);
   const key = trust.keys.get(keyid);
   const subject = ((statement.subject as JsonObject[])[0] as JsonObject).digest as JsonObject;
   return {
@@ -79,6 +83,7 @@ export async function readClaim(claim: Pick<Claim, "bytes">, trust: Trust, kinds
     keyid,
     key,
     signed: key === undefined ? "by nobody known" : await verify(key, String(dsse.payloadType), payload, signature),
+    stamp: stamp === null ? "none" : stamp ? "of its signature" : "of other bytes",
     statedAt: times.sort().at(-1) ?? null,
   };
 }

@@ -22,16 +22,18 @@ export interface TrustedKey extends PublicKey {
 export interface Trust {
   digest: string;
   keys: Map<string, TrustedKey>;
+  /** Whether it names authorities over time stamps (T12), which nothing here can check. */
+  authorities: boolean;
 }
 
 /** Trust in one key, in every role that claims of a bundle need; for whoever has a public key and no trust file. */
 export function trustIn(pem: string, name: string): Trust {
   const key = readKey(pem);
   const roles: TrustRole[] = ["builder", "evaluator", "verifier", "endorser"];
-  return { digest: "", keys: new Map([[key.id, { ...key, name, roles, revokedOn: null }]]) };
+  return { digest: "", keys: new Map([[key.id, { ...key, name, roles, revokedOn: null }]]), authorities: false };
 }
 
-export const NOBODY: Trust = { digest: "", keys: new Map() };
+export const NOBODY: Trust = { digest: "", keys: new Map(), authorities: false };
 
 /** T2: the trust file; throws an `Error` where it is none. */
 export function readTrust(bytes: Uint8Array): Trust {
@@ -53,7 +55,9 @@ export function readTrust(bytes: Uint8Array): Trust {
       revokedOn: revoked === undefined ? null : String(revoked.on),
     });
   }
-  return { digest: digest(canonical(document)), keys };
+  const authorities = ((document.authorities ?? []) as JsonObject[]).map((row) => String(row.name));
+  if (new Set(authorities).size < authorities.length) throw new Error("the trust file names an authority twice");
+  return { digest: digest(canonical(document)), keys, authorities: authorities.length > 0 };
 }
 
 const ED25519 = unhex("302a300506032b6570032100");

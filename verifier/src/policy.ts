@@ -19,6 +19,7 @@ export interface Demand {
   role: TrustRole;
   threshold: number;
   keys?: string[];
+  stamped?: { after?: string; before?: string };
 }
 
 export interface Policy {
