@@ -54,6 +54,7 @@ def _family(table: Family) -> dict[str, Any]:
         "parts": {pattern: [*below] for pattern, below in table.parts.items()},
         "swapped": [*table.swapped],
         "left_out": [*table.left_out],
+        "papers": [*table.papers],
         "templates": [digest.of_bytes(text.encode()) for text in table.training_templates],
     }
 
