@@ -67,6 +67,8 @@ interface Dependency {
 
 const gateOf = (one: Said): JsonObject => one.predicate.gate as JsonObject;
 const packOf = (one: Said): JsonObject => one.predicate.pack as JsonObject;
+/** K7: of the bundle's own cases. */
+const isOwn = (one: Said): boolean => packOf(one).owner === "publisher";
 
 export function scoreClaims(bundle: Bundle, counted: Counted): Answer {
   const scores = counted.trusted.filter((one) => one.type === KSCORE);
@@ -76,13 +78,12 @@ export function scoreClaims(bundle: Bundle, counted: Counted): Answer {
   if (!snapshot || !evaluation || !lock) return notChecked("snapshot, evaluation or lock could not be read");
   const look = new Looking();
   const own = packRoot(snapshot);
+  look.demand(scores.length === 0 || scores.some(isOwn), "K7", "no K-score is about the bundle's own cases");
   for (const one of scores) {
     look.demand(counted.isInTime(one), "C17", "a K-score was measured before the build began");
-    if (packOf(one).root === own) {
-      look.demand(one.predicate.evaluation === bundle.digests.get("evaluation.json"), "K7", "a K-score is of another evaluation");
-    } else {
-      look.demand(packOf(one).owner !== "publisher", "K7", "a K-score on other cases says that they are the bundle's own");
-    }
+    if (!isOwn(one)) continue;
+    look.demand(one.predicate.evaluation === bundle.digests.get("evaluation.json"), "K7", "a K-score is of another evaluation");
+    look.demand(packOf(one).root === own, "K7", "a K-score says that other cases are the bundle's own");
   }
   const decided = ["evaluation.json", "spec.lock.json"];
   const floors = evaluation.floors.filter((floor) => floor.demanded !== null);
@@ -100,7 +101,7 @@ export function scoreClaims(bundle: Bundle, counted: Counted): Answer {
     }
     const known = new Set([...floors.map((floor) => floor.name), ...(lock.evaluation.floors.k === null ? [] : ["k"])]);
     for (const name of [...passed, ...missed]) look.demand(known.has(name), "C14", `nothing demands ${name}`);
-    for (const score of counted.scores().filter((other) => other.keyid === keyid && packOf(other).root === own)) {
+    for (const score of counted.scores().filter((other) => other.keyid === keyid && isOwn(other))) {
       const gate = gateOf(score);
       look.demand((gate.verdict === "passed") === (predicate.result === "PASSED"), "C14", "two verdicts of one signer on the gate");
       const side = gate.k_passed === null ? null : gate.k_passed ? passed : missed;
@@ -141,17 +142,19 @@ export function oneVoice(counted: Counted): Answer {
 
 export function contentAxes(bundle: Bundle, counted: Counted, attested: boolean): Answer {
   const scores = counted.of(KSCORE);
-  const { snapshot, evaluation, lock, predictions } = bundle.documents;
+  const { evaluation, lock, predictions } = bundle.documents;
   if (scores.length === 0) return notChecked("no trusted K-score");
-  if (!snapshot || !evaluation || !lock || !predictions) return notChecked("a document could not be read");
+  if (!evaluation || !lock || !predictions) return notChecked("a document could not be read");
   const look = new Looking();
-  const own = packRoot(snapshot);
   const size = ["adapter_model.safetensors", "adapter_config.json"].reduce((n, name) => n + (bundle.members.get(name)?.length ?? 0), 0);
   let elsewhere = false;
-  for (const { predicate } of scores) {
+  for (const one of scores) {
+    const { predicate } = one;
     const inputs = predicate.inputs as JsonObject;
+    look.demand(Number(inputs.p95_latency_us) >= Number(inputs.p50_latency_us), "K4", "p95 is below the median");
+    overlaps(look, packOf(one), isOwn(one));
     look.demand(inputs.size_bytes === size, "K1", `size_bytes is ${inputs.size_bytes}, and the adapter has ${size}`);
-    const here = (predicate.pack as JsonObject).root === own;
+    const here = isOwn(one);
     elsewhere ||= !here;
     if (here) {
       look.demand(inputs.accuracy === evaluation.adapter.accuracy, "K1", `accuracy is ${inputs.accuracy}, and the evaluation has ${evaluation.adapter.accuracy}`);
@@ -163,6 +166,15 @@ export function contentAxes(bundle: Bundle, counted: Counted, attested: boolean)
     for (const rival of (predicate.rivals ?? []) as JsonObject[]) rivals(look, rival, lock, inputs);
   }
   return look.answer(elsewhere ? "on other cases accuracy and coverage are the signer's measurement" : "accuracy, coverage and size", attested || elsewhere ? "attested" : "recomputed");
+}
+
+/** K8: what the evaluator says of training can be. */
+function overlaps(look: Looking, pack: JsonObject, own: boolean): void {
+  const stated_ = pack.overlap as Record<string, number> | undefined;
+  if (stated_ === undefined) return;
+  look.demand(!own, "K8", "an overlap is stated for the bundle's own cases");
+  const { captures = 0, seen_cases: seen = 0, cases = 0 } = stated_;
+  look.demand(captures <= seen && seen <= cases, "K8", "the overlap contradicts itself");
 }
 
 /** K5. */
@@ -207,18 +219,17 @@ export function axes(counted: Counted): Answer {
 
 export function gates(bundle: Bundle, counted: Counted): Answer {
   const scores = counted.of(KSCORE);
-  const { lock, evaluation, snapshot } = bundle.documents;
+  const { lock, evaluation } = bundle.documents;
   if (scores.length === 0) return notChecked("no trusted K-score");
-  if (!lock || !evaluation || !snapshot) return notChecked("a document could not be read");
+  if (!lock || !evaluation) return notChecked("a document could not be read");
   const look = new Looking();
-  const own = packRoot(snapshot);
   for (const one of scores) {
     const gate = gateOf(one);
     const k = lock.evaluation.floors.k;
     look.demand(gate.k === k, "K6", `it demands a K of ${gate.k}, and the lock ${k}`);
     const passed = k === null ? null : !less(stated(String(one.predicate.composite)), stated(k));
     look.demand(gate.k_passed === passed, "K6", `k_passed is ${gate.k_passed}`);
-    if (packOf(one).root === own) look.demand(gate.floors_passed === evaluation.floors_passed, "K6", `floors_passed is ${gate.floors_passed}`);
+    if (isOwn(one)) look.demand(gate.floors_passed === evaluation.floors_passed, "K6", `floors_passed is ${gate.floors_passed}`);
     const verdict = passed !== false && gate.floors_passed ? "passed" : "failed";
     look.demand(gate.verdict === verdict, "K6", `the gate says ${gate.verdict}, and ${verdict} follows`);
   }

@@ -270,6 +270,8 @@ function follows(bundle: Bundle, { lock, family, modules }: Scope, receipt: Rece
     for (const [key, value] of Object.entries(due)) look.demand(same(receipt.vlm_train[key], value), "R5", `vlm_train.${key} does not follow`);
   }
   settings(look, lock, family);
+  const unnamed = family.papers.filter((paper) => !lock.base.papers.includes(paper));
+  look.demand(unnamed.length === 0, "L1", `the lock does not name ${unnamed.join(", ")}`);
   const seeing = "vision" in family.roles;
   if (!seeing) {
     const shown = snapshot.find((row) => row.split !== "none" && row.images.length > 0);

@@ -107,8 +107,8 @@ export class Counted {
     const still = (one: Said): boolean => one.key?.revokedOn === null;
     const builds = this.trusted.filter((one) => one.type === PROVENANCE);
     const held = builds.filter(still);
-    this.buildStart = latest(held.length ? held : builds, started);
-    this.buildEnd = latest(held.length ? held : builds, finished);
+    this.buildStart = earliest(held.length ? held : builds, started);
+    this.buildEnd = earliest(held.length ? held : builds, finished);
     this.counting = this.trusted.filter((one) => (still(one) || this.isSaved(one)) && this.isInTime(one) && this.isSecondParty(one));
   }
 
@@ -170,5 +170,5 @@ export class Counted {
   }
 }
 
-const latest = (all: Said[], time: (predicate: JsonObject) => string): string | null =>
-  all.map((one) => time(one.predicate)).sort().at(-1) ?? null;
+const earliest = (all: Said[], time: (predicate: JsonObject) => string): string | null =>
+  all.map((one) => time(one.predicate)).sort()[0] ?? null;

@@ -23,6 +23,7 @@ export interface Family {
   parts: Record<string, string[]>;
   left_out: string[];
   templates: string[];
+  papers: string[];
 }
 
 export const FAMILIES = tables["families"] as unknown as Record<string, Family>;
