@@ -1,17 +1,24 @@
 """Replay on the embedded base: every segment gives its bits, wherever and however often, for its
-share of the training's time.
+share of the training's time; and a training that was faked in part or from its start is found.
 """
 
 from __future__ import annotations
 
 import shutil
+from collections.abc import Callable
+from math import comb
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from kolm import canonical
-from tests.support.lines import Line, make_gauges
+from kolm import canonical, digest
+from kolm.bundle.reader import Bundle
+from kolm.format.names import TRACE
+from kolm.run.names import CHECKPOINTS, RESULT
+from kolm.train.checkpoints import CheckpointFolder
+from kolm.verify.segments import draw_segments
+from tests.support.lines import Line, coloured, make_gauges, same_answer
 
 pytestmark = pytest.mark.slow
 SEGMENTS, STEPS = 20, 100
@@ -62,3 +69,145 @@ def test_the_cost_is_the_share_of_the_segments(line: Line) -> None:
         took = replay(line, "--replay", str(others))["seconds"]
         print(f"{others} besides the first: {took - start:.1f} s more, of {training:.0f} s trained")
         assert took - start <= 1.5 * others / SEGMENTS * training + 5
+
+
+def failed(found: dict[str, Any]) -> set[str]:
+    """The checks that refuse, without the policy's: the gate was missed on purpose."""
+    checks = found["report"]["checks"]
+    return {one["id"] for one in checks if one["verdict"] == "failed"} - {"V62"}
+
+
+# What an attacker can do who holds a trusted key, by the very files that a training left
+
+
+def faked(line: Line, folder: Path, edit: Callable[[Path], None]) -> Line:
+    """The project, its training edited by `edit` and gone on with from the last state that it left;
+    kolm evaluates, seals and signs what comes of it as if it were its own.
+    """
+    forger = Line(folder=folder / "project", home=line.home, name=line.name)
+    shutil.copytree(line.folder, forger.folder)
+    (trained,) = forger.stage_folders("train")
+    (trained / RESULT).unlink()
+    edit(trained)
+    forger.compile("--allow-below-gate", "--force")
+    return forger
+
+
+def swap_adapter(trained: Path, step: int) -> digest.Digest:
+    """Put another adapter into the state after a step; gives the state that this makes.
+
+    The factors that start at zero, and the projector, stay: V29 knows where they started.
+    """
+    states = CheckpointFolder(trained / CHECKPOINTS)
+    state, _ = states.load(step)
+    for name, tensor in state.tensors.items():
+        if name.startswith("weights.") and name.endswith(".lora_A.weight"):
+            tensor += 0.01
+    return states.save(state)
+
+
+def swap_and_train_on(trained: Path, step: int) -> None:
+    """Swap the adapter after a step, and leave nothing of what followed."""
+    swap_adapter(trained, step)
+    CheckpointFolder(trained / CHECKPOINTS).remove_after(step)
+
+
+def swap_and_invent(trained: Path, step: int) -> None:
+    """Swap the adapter in every state after a step, train nothing, and chain the states again."""
+    rows = [row for _, _, row in canonical.read_lines((trained / TRACE).read_bytes(), where=TRACE)]
+    chain = None
+    for row in rows:
+        if row["kind"] == "checkpoint":
+            if row["step"] > step:
+                row["state"] = swap_adapter(trained, row["step"])
+            chain = row["state"] if chain is None else digest.chain(chain, row["state"])
+            row["chain"] = chain
+    (trained / TRACE).write_bytes(canonical.dump_lines(rows))
+
+
+def caught(bundle: Path, bad: set[int], *, share: float = 0.1, draws: int = 200) -> float:
+    """Print and give the share of draws that hold a bad segment; it is as often as predicted."""
+    content = Bundle.open(bundle).content_id
+    drawn, others = round(share * SEGMENTS), SEGMENTS - 1
+    hits = sum(
+        not bad.isdisjoint(
+            draw_segments(SEGMENTS, drawn, content, digest.of_bytes(bytes([number])))
+        )
+        for number in range(draws)
+    )
+    predicted = 1 - comb(others - len(bad), drawn) / comb(others, drawn)
+    print(f"{len(bad)} bad of {SEGMENTS}: {hits} of {draws} draws, predicted {predicted:.4f}")
+    assert abs(hits / draws - predicted) < 4 * (predicted * (1 - predicted) / draws) ** 0.5
+    return hits / draws
+
+
+def test_a_training_half_of_which_is_invented_is_caught_as_often_as_predicted(
+    line: Line, tmp_path: Path
+) -> None:
+    half = SEGMENTS // 2
+    forger = faked(line, tmp_path, lambda trained: swap_and_invent(trained, STEPS // 2))
+    found = replay(forger, "--replay", "19")
+    assert failed(found) == {"V53"}
+    assert found["equal"] == list(range(1, half + 1))
+    assert found["differing"] == list(range(half + 1, SEGMENTS + 1))
+    caught(forger.bundle, set(found["differing"]))
+
+
+def test_an_adapter_swapped_half_way_and_trained_on_is_one_bad_segment(
+    line: Line, tmp_path: Path
+) -> None:
+    half = SEGMENTS // 2
+    forger = faked(line, tmp_path, lambda trained: swap_and_train_on(trained, STEPS // 2))
+    found = replay(forger, "--replay", "19")
+    assert failed(found) == {"V53"}
+    assert found["differing"] == [half]
+    caught(forger.bundle, {half})
+
+
+def test_a_training_from_a_foreign_adapter_is_always_caught(line: Line, tmp_path: Path) -> None:
+    """Its every step was really taken, so that state 0 alone is wrong; no draw decides on it."""
+    forger = faked(line, tmp_path, lambda trained: swap_and_train_on(trained, 0))
+    for drawn in ("0", "2"):
+        assert failed(replay(forger, "--replay", drawn)) == {"V50"}
+
+
+# Other trainings
+
+PAIRS = [{**row, "rejected": "white square"} for row in coloured(64)]
+OTHERS: dict[str, dict[str, Any]] = {
+    "qlora": {"more": "  quantisation: nf4\n  optimizer: adamw_8bit\n"},
+    "dpo": {"more": "  objective: dpo\n"},
+    "stopped early": {
+        "more": "  early_stopping: {patience: 1, every_steps: 2}\n", "steps": 80,
+        "learning_rate": 0.05,
+    },
+}  # fmt: skip
+PUBLISHED = "{checkpoints: bundle}"
+
+
+@pytest.mark.parametrize("kind", OTHERS)
+def test_other_trainings_are_replayed_whole_and_in_part(kind: str, tmp_path: Path) -> None:
+    spec = {"steps": 16, "learning_rate": 0.003, **OTHERS[kind]}
+    made = Line.make(tmp_path, rows=PAIRS, publish=PUBLISHED, **spec)
+    made.compile("--allow-below-gate")
+    ran = [row["step"] for row in Bundle.open(made.bundle).rows(TRACE) if row["kind"] == "step"]
+    assert (len(ran) < spec["steps"]) == (kind == "stopped early")
+    every = list(range(1, replay(made, "--replay", "0")["segments"] + 1))
+    for words in ("all", str(len(every) - 1)):
+        found = replay(made, "--replay", words)
+        assert found["equal"] == every
+        assert not failed(found)
+
+
+def test_a_training_that_goes_on_is_replayed_with_the_state_that_it_goes_on_from(
+    tmp_path: Path,
+) -> None:
+    line = Line.make(tmp_path, rows=same_answer(32), publish=PUBLISHED)
+    first = line.compile("--allow-below-gate", "-o", "first.kolm")
+    (earlier,) = line.stage_folders("train")
+    line.write_spec(steps=8, continues=first["state"], publish=PUBLISHED)
+    line.compile("--allow-below-gate")
+    for words in ("all", "3"):
+        found = replay(line, "--replay", words, "--states", earlier / CHECKPOINTS)
+        assert found["equal"] == list(range(1, found["segments"] + 1))
+        assert not failed(found)
