@@ -63,7 +63,7 @@ def candidates(samples: Sequence[Sample], reference: str) -> tuple[list[str], Co
     for sample in samples:
         if not sample.ended:
             dropped["cut"] += 1
-        elif not _says_something(sample.text):
+        elif not says_something(sample.text):
             dropped["unusable"] += 1
         elif _folded(sample.text) in seen:
             dropped["equal"] += 1
@@ -135,7 +135,8 @@ def _folded(text: str) -> str:
     return " ".join(text.split())
 
 
-def _says_something(text: str) -> bool:
+def says_something(text: str) -> bool:
+    """Whether a text can be an answer of a capture."""
     try:
         rules.check_answer(text, where="")
     except Refused:

@@ -27,10 +27,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> World:
 
 @pytest.fixture
 def home(world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    (tmp_path / FILE_NAME).write_bytes(canonical.dumps(world.trust.to_document()))
-    monkeypatch.setenv("KOLM_HOME", str(tmp_path))
-    monkeypatch.chdir(tmp_path)
-    return tmp_path
+    return world.home(tmp_path, monkeypatch)
 
 
 def test_the_folder_holds_every_document_and_the_answer_says_the_share(

@@ -7,7 +7,7 @@ import pytest
 
 from kolm import canonical, roles
 from kolm.errors import Unreadable
-from kolm.sign.trust import FILE_NAME, KeyRole, TrustStore
+from kolm.sign.trust import KeyRole, TrustStore
 from kolm.verify.policies import PURPOSES, template
 from kolm.verify.policy import BUILT_IN, load_policy
 from tests.support.audits import World, trusting
@@ -21,10 +21,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> World:
 
 @pytest.fixture
 def home(world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    (tmp_path / FILE_NAME).write_bytes(canonical.dumps(world.trust.to_document()))
-    monkeypatch.setenv("KOLM_HOME", str(tmp_path))
-    monkeypatch.chdir(tmp_path)
-    return tmp_path
+    return world.home(tmp_path, monkeypatch)
 
 
 @pytest.mark.parametrize("purpose", PURPOSES)

@@ -9,7 +9,7 @@ import pytest
 
 from kolm import canonical
 from kolm.actions.reporting import Report, report
-from kolm.sign.trust import FILE_NAME, TrustStore
+from kolm.sign.trust import TrustStore
 from tests.support.audits import NOW, World
 from tests.support.commands import invoke
 from tests.unit.report.test_report_markup import Reader
@@ -26,10 +26,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> World:
 
 @pytest.fixture
 def home(world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    (tmp_path / FILE_NAME).write_bytes(canonical.dumps(world.trust.to_document()))
-    monkeypatch.setenv("KOLM_HOME", str(tmp_path))
-    monkeypatch.chdir(tmp_path)
-    return tmp_path
+    return world.home(tmp_path, monkeypatch)
 
 
 def make(world: World, path: Path | None = None, trust: TrustStore | None = None) -> Report:

@@ -10,12 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from kolm import canonical
 from kolm.bundle.reader import Bundle
 from kolm.sign import predicates
 from kolm.sign.envelope import open_envelope
 from kolm.sign.statement import Statement, parse
-from kolm.sign.trust import FILE_NAME
 from tests.support.audits import World
 from tests.support.commands import invoke
 from tests.support.stamping import Authority, needs_openssl
@@ -38,9 +36,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> World:
 @pytest.fixture
 def home(world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A home that trusts the publisher, has two keys of its own, and a policy."""
-    monkeypatch.setenv("KOLM_HOME", str(tmp_path))
-    monkeypatch.chdir(tmp_path)
-    (tmp_path / FILE_NAME).write_bytes(canonical.dumps(world.trust.to_document()))
+    world.home(tmp_path, monkeypatch)
     for name in ("anna", "ben"):
         assert invoke("keys", "new", "--name", name).code == 0
     (tmp_path / "two.yaml").write_text(POLICY)

@@ -40,10 +40,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> World:
 
 @pytest.fixture
 def home(world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A home that trusts the publisher."""
-    (tmp_path / FILE_NAME).write_bytes(canonical.dumps(world.trust.to_document()))
-    monkeypatch.setenv("KOLM_HOME", str(tmp_path))
-    return tmp_path
+    return world.home(tmp_path, monkeypatch)
 
 
 @pytest.fixture

@@ -12,17 +12,20 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from kolm import digest
+from kolm import canonical, digest
 from kolm.records.verification import Verdict, Verification
 from kolm.sign import private_keys
 from kolm.sign.private_keys import PrivateKey
-from kolm.sign.trust import KeyRole, Revocation, TrustedKey, TrustStore
+from kolm.sign.trust import FILE_NAME, KeyRole, Revocation, TrustedKey, TrustStore
 from kolm.verify.policy import BUILT_IN, Policy
 from kolm.verify.ports import PictureFacts, RecountJob, RescoreAnswer, RescoreJob, RescoreRequest
 from kolm.verify.verifier import verify
 from tests.support.bundles import BundleParts, make_parts
+
+if TYPE_CHECKING:
+    import pytest
 
 NOW = datetime(2026, 3, 1, tzinfo=UTC)
 ALL_ROLES = (KeyRole.BUILDER, KeyRole.EVALUATOR, KeyRole.VERIFIER)
@@ -89,6 +92,13 @@ class World:
             stranger=stranger,
             trust=TrustStore((trusting(publisher),)),
         )
+
+    def home(self, folder: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+        """Make a folder the home, which trusts the publisher, and go there."""
+        (folder / FILE_NAME).write_bytes(canonical.dumps(self.trust.to_document()))
+        monkeypatch.setenv("KOLM_HOME", str(folder))
+        monkeypatch.chdir(folder)
+        return folder
 
     def path(self) -> Path:
         self._count += 1

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from hypothesis import strategies as st
 
-from kolm.capture import rules
-from kolm.errors import Refused
+from kolm.capture.pairing import says_something
 from kolm.records.capture import (
     Capture,
     Correction,
@@ -24,15 +23,7 @@ TEXTS = st.one_of(
 )
 
 
-def _says_something(text: str) -> bool:
-    try:
-        rules.check_answer(text, where="")
-    except Refused:
-        return False
-    return True
-
-
-ANSWERS = TEXTS.filter(_says_something)
+ANSWERS = TEXTS.filter(says_something)
 
 
 @st.composite

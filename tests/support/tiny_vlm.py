@@ -188,6 +188,23 @@ def make_picture(seed: int, width: int = 32, height: int = 32) -> Any:
     return Image.fromarray(noise, "RGB")
 
 
+def recorder(base: Any) -> Any:
+    """Recordings of pictures of noise, each made once: what a trainer asks for."""
+    from kolm.models.taps import join
+
+    recorded: dict[str, Any] = {}
+
+    def pictures(uses: Any) -> Any:
+        for use in uses:
+            if use.pixels not in recorded:
+                picture = make_picture(int(use.pixels[-3:], 16))
+                inputs, _ = make_pictures().inputs(picture)
+                recorded[use.pixels] = base.forward.tower.record(inputs, 1)
+        return join([recorded[use.pixels] for use in uses])
+
+    return pictures
+
+
 def image_facts(number: int, width: int = 32, height: int = 32) -> dict[str, Any]:
     """The image record of a capture, with made-up digests."""
     return {

@@ -10,7 +10,6 @@ from kolm import digest, objectives
 from kolm.adapters.attach import attach
 from kolm.encode.encoder import Encoder
 from kolm.events import Silent
-from kolm.models.taps import join
 from kolm.objectives import OBJECTIVES, objective_of
 from kolm.roles import family
 from kolm.train.losses import make_loss
@@ -49,16 +48,7 @@ def make(kind="dpo", pairs=None, *, options=None, **train):
     plan = read_plan(make_lock(ZERO, objective=objective, **train))
     plan = replace(plan, initialisation_seed=seed, schedule=plan.schedule._replace(order_seed=seed))
     base = tiny_vlm.loaded(model)
-    recorded = {}
-
-    def pictures(uses):
-        for use in uses:
-            if use.pixels not in recorded:
-                picture = tiny_vlm.make_picture(int(use.pixels[-3:], 16))
-                inputs, _ = PROCESSOR.inputs(picture)
-                recorded[use.pixels] = base.forward.tower.record(inputs, 1)
-        return join([recorded[use.pixels] for use in uses])
-
+    pictures = tiny_vlm.recorder(base)
     loss = make_loss(plan.objective, base, pictures)
     known = pairs or make_pairs(kind)
     if plan.objective.reference:

@@ -9,7 +9,7 @@ import pytest
 from kolm import schema
 
 FOLDER = Path(__file__).parents[2] / "vectors"
-NAMES = ("predictions_row", "evaluation", "kscore")
+NAMES = ("predictions_row", "evaluation", "kscore", "judgement_row", "pairs")
 GOOD = [(name, path) for name in NAMES for path in sorted((FOLDER / name / "valid").iterdir())]
 BAD = [(name, path) for name in NAMES for path in sorted((FOLDER / name / "invalid").iterdir())]
 

@@ -11,7 +11,6 @@ from kolm.adapters.attach import attach
 from kolm.encode.encoder import Encoder
 from kolm.errors import Refused
 from kolm.events import Silent
-from kolm.models.taps import join
 from kolm.roles import family
 from kolm.train import evidence, survey
 from kolm.train.checkpoints import Checkpoint, CheckpointFolder, encode_tensors, state_files
@@ -54,16 +53,7 @@ def make_trainer(**train):
     )  # fmt: skip
 
     base = tiny_vlm.loaded(model)
-    recorded = {}
-
-    def pictures(uses):
-        for use in uses:
-            if use.pixels not in recorded:
-                picture = tiny_vlm.make_picture(int(use.pixels[-3:], 16))
-                inputs, _ = tiny_vlm.make_pictures().inputs(picture)
-                recorded[use.pixels] = base.forward.tower.record(inputs, 1)
-        return join([recorded[use.pixels] for use in uses])
-
+    pictures = tiny_vlm.recorder(base)
     trainer = Trainer(plan, attached, base, make_examples(), pictures)
     return SimpleNamespace(trainer=trainer, plan=plan, modules=modules, attached=attached)
 
