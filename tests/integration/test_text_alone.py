@@ -57,6 +57,13 @@ def test_a_tower_that_is_not_there_is_not_proven_frozen(world: World) -> None:
     assert world.audit(world.parts, policy=words).overall is Verdict.OK
 
 
+def test_a_projector_that_is_not_there_has_no_learning_rate(
+    world: World, forged: BundleParts
+) -> None:
+    forged.lock["train"]["projector_learning_rate"] = "0.001"
+    assert world.audit(forged).failed == {"V28"}
+
+
 def test_a_policy_that_asks_for_a_blind_run_is_not_answered_with_a_number(world: World) -> None:
     answers = world.audit(world.parts, policy=BUILT_IN._replace(floors={"above_blind": "0.1"}))
     assert "V62" in answers.blind

@@ -96,6 +96,14 @@ def _only_what_the_family_has(subject: Subject) -> Iterator[Finding]:
                 found="null" if stated is None else str(stated).lower(),
                 rule="L14",
             )
+    if train["projector"] in (None, "frozen"):
+        yield from unless_equal(
+            "0",
+            train["projector_learning_rate"],
+            "a projector that does not train has a learning rate",
+            where=f"{LOCK}#/train/projector_learning_rate",
+            rule="L6",
+        )
     sides = subject.snapshot["splits"]
     shown = {side: sides[side]["images"] for side in ("train", "validation", "eval")}
     if not sees and any(shown.values()):
