@@ -338,6 +338,7 @@ async function sums(
   const look = new Looking();
   const product = (shape: readonly number[]): number => shape.reduce((n, side) => n * side, 1);
   look.demand(same(receipt.counts, counts(modules)), "R4", "the receipt's counts are not those of the modules");
+  totals(look, lock, modules, family);
   const seen = new Set<string>();
   const known = new Map<string, Parameter>(modules.flatMap((row) => row.parameters.map((one) => [`${row.module}.${one.name}`, one] as const)));
   for (const [name, one] of known) {
@@ -370,6 +371,20 @@ async function sums(
   }
   for (const name of adapter.tensors.keys()) look.demand(seen.has(name), "N7", `${name} is not listed`);
   return look.answer("counts and digests add up");
+}
+
+/** B25: the modules hold as many parameters and tensors as the base; a checkpoint with keys that no model reads has more. */
+function totals(look: Looking, lock: Lock, modules: readonly ModuleRow[], family: Family | undefined): void {
+  const own = modules.flatMap((row) => row.parameters).filter((one) => one.alias_of === undefined);
+  const found = {
+    parameters: own.reduce((n, one) => n + one.elements, 0),
+    tensors: new Set(own.flatMap((one) => one.checkpoint)).size,
+  };
+  const more = (family?.left_out.length ?? 0) > 0;
+  for (const [name, count] of Object.entries(found)) {
+    const stated = Number(lock.base[name]);
+    look.demand(stated === count || (more && stated > count), "B25", `the lock has ${stated} ${name}, and the modules ${count}`);
+  }
 }
 
 /** N9: the initial values that are known. */
