@@ -3,16 +3,25 @@
 from __future__ import annotations
 
 import ssl
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import NamedTuple
 
 from kolm import digest, outputs, paths, system
 from kolm.actions.signing import AskPassphrase, own_keys, passphrase_from_environment
-from kolm.errors import Refused, Usage
-from kolm.sign import keys, predicates, private_keys, timestamps, trust_changes
+from kolm.errors import Denied, Refused, Usage
+from kolm.sign import (
+    keys,
+    openssh,
+    own_files,
+    predicates,
+    private_keys,
+    timestamps,
+    trust_changes,
+)
 from kolm.sign.keys import PublicKey
+from kolm.sign.private_keys import PrivateKey
 from kolm.sign.trust import Authority, KeyRole, Revocation, TrustedKey, TrustStore
 
 ANY_NAME = ("*",)
@@ -61,13 +70,56 @@ def new_key(
     if if_missing and name in store.names():
         return KeyMade([own_key(name)], store.path(name))
     store.demand_free(name)
-    key = private_keys.generate(algorithm)
+    return _keep(name, private_keys.generate(algorithm), lambda: ask_passphrase(name))
+
+
+def import_key(
+    file: str | Path,
+    *,
+    name: str,
+    ask_passphrase: AskPassphrase = passphrase_from_environment,
+) -> KeyMade:
+    """Take over a private key in the form of OpenSSH or PKCS #8, and trust it in every role.
+
+    The file stays. A key that is encrypted there is encrypted here, with the same passphrase.
+
+    Args:
+        file: that only its owner can have changed.
+        name: of the key here.
+        ask_passphrase: called with `name` where the file is encrypted.
+
+    Raises:
+        Usage: there is a key of this name.
+        KolmError: the file is no private key, or its passphrase is missing or wrong.
+    """
+    store, path = own_keys(), Path(file)
+    store.demand_free(name)
+    try:
+        data = own_files.read(path, max_bytes=keys.MAX_PEM_BYTES, named=True)
+    except FileNotFoundError as error:
+        raise system.error_of(error, where=path) from None
+    if not openssh.is_private(data):
+        passphrase = ask_passphrase(name) if private_keys.is_encrypted(data) else None
+        key = private_keys.read_private(data, passphrase=passphrase, where=str(path))
+        return _keep(name, key, lambda: passphrase)
+    passphrase = None
+    try:
+        key = openssh.read_private(data, passphrase=None, where=str(path))
+    except Denied:
+        passphrase = ask_passphrase(name)
+        key = openssh.read_private(data, passphrase=passphrase, where=str(path))
+    return _keep(name, key, lambda: passphrase)
+
+
+def _keep(name: str, key: PrivateKey, passphrase: Callable[[], str | None]) -> KeyMade:
+    """Put a key under a free name, and trust it in every role."""
+    store = own_keys()
     entry = _trusted(name, key.public, tuple(KeyRole), ANY_NAME)
     folder = paths.config_folder()
     trust_changes.adding(
         TrustStore.load(folder), entry
     )  # refuses a taken name before a file is made
-    path = store.create(name, key, ask_passphrase(name))
+    path = store.create(name, key, passphrase())
     trust_changes.change(folder, lambda held: trust_changes.adding(held, entry))
     return KeyMade([entry], path)
 
@@ -82,7 +134,7 @@ def list_keys() -> list[TrustedKey]:
 def trust_key(
     file: str | Path, *, name: str, roles: Collection[str], names: Sequence[str] = ()
 ) -> KeyTrusted:
-    """Trust the public key in a PEM file, for these roles and no other.
+    """Trust the public key in a PEM file, or in one of OpenSSH's, for these roles and no other.
 
     Args:
         file: of the public key.
@@ -104,7 +156,8 @@ def trust_key(
     pem = Path(file)
     with system.naming(pem), pem.open("rb") as stream:
         data = stream.read(keys.MAX_PEM_BYTES + 1)
-    entry = _trusted(name, keys.read_public(data, where=str(pem)), roles, names)
+    read = openssh.read_public if openssh.is_public(data) else keys.read_public
+    entry = _trusted(name, read(data, where=str(pem)), roles, names)
     folder = paths.config_folder()
     former = TrustStore.load(folder).find(entry.key.keyid)
     trust_changes.change(folder, lambda store: trust_changes.adding(store, entry))

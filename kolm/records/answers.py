@@ -250,11 +250,11 @@ class Inspect(TypedDict):
     claims: list[InspectClaim]
     unpacked: NotRequired[str]
 
-KeysListRowAlgorithm = Literal['ed25519', 'p256']
-
 class KeysNewRowRevoked(TypedDict):
     on: str
     reason: str
+
+KeysListRowAlgorithm = Literal['ed25519', 'p256']
 
 class KeysListRow(TypedDict):
     name: str

@@ -43,6 +43,7 @@ CASES: dict[str, tuple[str, ...]] = {
     "push": ("toy.kolm", "demo/toy@1.0.1"),
     "pull": ("demo/toy@1.0.0",),
     "keys new": ("--name", "second"),
+    "keys import": ("id_ed25519", "--name", "ssh"),
     "keys list": (),
     "keys trust": ("stranger.pem", "--as", "somebody", "--role", "builder"),
     "keys authority": ("chain.pem", "--as", "stamps"),

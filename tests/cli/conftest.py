@@ -19,6 +19,7 @@ from kolm.sign import private_keys
 from kolm.sign.keystore import KeyStore
 from tests.support.bundles import BundleParts, make_parts
 from tests.support.commands import invoke
+from tests.support.openssh import ssh_key
 from tests.support.stamping import Authority
 
 SPEC = """\
@@ -45,6 +46,7 @@ def made_once(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, BundlePar
     assert invoke("keys", "new").code == 0
     assert invoke("keys", "new", "--name", "approver").code == 0
     (folder / "stranger.pem").write_text(private_keys.generate("ed25519").public.pem)
+    (folder / "id_ed25519").write_bytes(ssh_key())
     (folder / "chain.pem").write_text(Authority.make(folder / "authority").chain)
     assert invoke("capture", "import", "pairs.jsonl").code == 0
     parts = make_parts(folder / "toy")

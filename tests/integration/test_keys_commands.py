@@ -1,5 +1,10 @@
 """`kolm keys`, from the command line down to the files."""
 
+import hashlib
+import importlib.util
+import shutil
+import subprocess
+
 import pytest
 
 from kolm.sign import private_keys
@@ -198,3 +203,76 @@ def test_a_key_is_shown_by_its_id_before_what_it_is_called():
     shown = invoke("keys", "list").stdout
     assert shown.startswith(f"{row['key']}  ed25519\n    anna: builder")
     assert invoke("keys", "revoke", "anna", "--yes").stdout.startswith(row["key"])
+
+
+def _keygen(folder, *options):
+    command = ("ssh-keygen", "-q", "-C", "me@here", "-f", folder / "id", *options)
+    subprocess.run(list(map(str, command)), check=True)
+    return folder / "id"
+
+
+needs_keygen = pytest.mark.skipif(
+    shutil.which("ssh-keygen") is None, reason="ssh-keygen is not installed"
+)
+
+
+@needs_keygen
+@pytest.mark.parametrize(
+    ("kind", "algorithm"), [(("ed25519",), "ed25519"), (("ecdsa", "-b", "256"), "p256")]
+)
+def test_a_key_of_ssh_keygen_is_taken_over_and_its_public_half_trusted(
+    tmp_path, monkeypatch, kind, algorithm
+):
+    file = _keygen(tmp_path, "-N", "", "-t", *kind)
+    (made,) = _rows("import", file, "--name", "ssh")
+    assert (made["algorithm"], made["signs_here"]) == (algorithm, True)
+    assert file.exists()
+    monkeypatch.setenv("KOLM_HOME", str(tmp_path / "other"))
+    (row,) = _rows("trust", file.with_suffix(".pub"), "--as", "me", "--role", "builder")
+    assert (row["key"], row["algorithm"]) == (made["key"], algorithm)
+    if algorithm == "p256":  # ssh-keygen writes no SPKI of Ed25519
+        command = ["ssh-keygen", "-e", "-m", "PKCS8", "-f", file]
+        exported = subprocess.run(command, capture_output=True, check=True)
+        assert hashlib.sha256(exported.stdout).hexdigest() == made["key"]
+
+
+@needs_keygen
+def test_a_key_of_another_kind_is_refused(tmp_path):
+    file = _keygen(tmp_path, "-N", "", "-t", "rsa", "-b", "2048")
+    for ran in (
+        invoke("keys", "import", file, "--json"),
+        invoke("keys", "trust", f"{file}.pub", "--as", "x", "--role", "builder", "--json"),
+    ):
+        assert (ran.code, ran.document()["error"]["code"]) == (1, "E_KEY_KIND")
+    broken = tmp_path / "broken.pub"
+    broken.write_text("ssh-ed25519 AAAA me@here\n")
+    ran = invoke("keys", "trust", broken, "--as", "x", "--role", "builder", "--json")
+    assert (ran.code, ran.document()["error"]["code"]) == (1, "E_KEY_FORM")
+
+
+@needs_keygen
+def test_an_encrypted_ssh_key_says_what_it_needs(tmp_path, monkeypatch):
+    file = _keygen(tmp_path, "-N", "secret words", "-t", "ed25519")
+    monkeypatch.setenv("KOLM_KEY_PASSPHRASE", "secret words")
+    ran = invoke("keys", "import", file, "--json")
+    if importlib.util.find_spec("bcrypt") is None:
+        assert (ran.code, ran.error()["code"]) == (6, "E_EXTRA_MISSING")
+    else:
+        assert ran.code == 0, ran.stderr
+    assert "secret words" not in ran.stdout + ran.stderr
+
+
+def test_an_encrypted_pkcs8_key_stays_encrypted(tmp_path, home, monkeypatch):
+    file = tmp_path / "key.pem"
+    file.write_bytes(private_keys.generate("p256").to_pem("secret words"))
+    monkeypatch.setenv("KOLM_KEY_PASSPHRASE", "other words")
+    ran = invoke("keys", "import", file, "--json")
+    assert (ran.code, ran.error()["code"]) == (4, "E_KEY_PASSPHRASE")
+    monkeypatch.setenv("KOLM_KEY_PASSPHRASE", "secret words")
+    (row,) = _rows("import", file, "--name", "hsm")
+    assert row["algorithm"] == "p256"
+    assert private_keys.is_encrypted((home / "keys" / "hsm.pem").read_bytes())
+    again = invoke("keys", "import", file, "--name", "hsm", "--json")
+    assert (again.code, again.error()["code"]) == (2, "E_KEY_EXISTS")
+    missing = invoke("keys", "import", tmp_path / "none", "--json")
+    assert missing.code == 3

@@ -58,6 +58,23 @@ def new(algorithm: str, name: str, ask: bool, if_missing: bool) -> None:
     _answer("new", made.entries, path=made.path)
 
 
+@command.command("import")
+@click.argument("file", type=FILE)
+@click.option(
+    "--name", default="default", show_default=True, help="Name of the key on this machine."
+)
+def import_(file: Path, name: str) -> None:
+    """Take over the private key in FILE, such as ~/.ssh/id_ed25519, and trust it in every role.
+
+    FILE is as ssh-keygen or openssl (PKCS #8) writes it, of Ed25519 or NIST P-256, and stays.
+    """
+    from kolm.actions import keyring
+    from kolm.cli.passphrase import ask_passphrase
+
+    made = keyring.import_key(file, name=name, ask_passphrase=ask_passphrase)
+    _answer("import", made.entries, path=made.path)
+
+
 @command.command("list")
 def list_() -> None:
     """List the keys that are trusted, and those that can sign here."""
@@ -96,7 +113,9 @@ def list_() -> None:
     help="For publishers: the registry names they may publish: NAME, OWNER/* or *.",
 )
 def trust_(pubkey: Path, name: str, roles: tuple[str, ...], rules: tuple[str, ...]) -> None:
-    """Trust the public key in the PEM file PUBKEY, for the roles given and for no other.
+    """Trust the public key in PUBKEY, for the roles given and for no other.
+
+    PUBKEY is a PEM file, as `kolm keys export` writes it, or a .pub file of OpenSSH's.
 
     Given again for the same key, the new roles and names replace the old ones: name all of them.
     """
