@@ -20,6 +20,7 @@ from kolm.errors import Refused, Unreadable
 from kolm.registry.check import demand_passed
 from kolm.sign import making, predicates
 from kolm.sign.envelope import open_envelope
+from kolm.sign.model_signature import FILE_NAME, demand_suitable, model_signature
 from kolm.verify.claim_states import ClaimState, read_claims
 from kolm.verify.policy import Demands, policy_of
 
@@ -126,6 +127,46 @@ def endorse(
     if timestamp_query is not None:
         outputs.write(timestamp_query, query, force=force)
     return made
+
+
+def sign_model(
+    bundle: str | Path,
+    folder: Path,
+    *,
+    policy: Demands = None,
+    trust: Trust = None,
+    base: str | Path | None = None,
+    key: str | None = None,
+    ask_passphrase: AskPassphrase = passphrase_from_environment,
+) -> Endorsed:
+    """Write a bundle's members into a folder, with OpenSSF's signature over them as `model.sig`.
+
+    The bundle is verified first and stays as it is. The folder loads with PEFT.
+
+    Args:
+        bundle: the file.
+        folder: new, or empty.
+        policy: what the bundle must pass: a policy or its file; without one the built-in policy.
+        trust: whose keys are believed: a store or its file; without one this user's own.
+        base: as in `verify`.
+        key: name of the signing key, of P-256.
+        ask_passphrase: called with the name of an encrypted key.
+
+    Raises:
+        Usage: ``E_SIGN_OMS_KEY``, or ``E_TARGET_EXISTS``.
+        Refused, Unreadable: the bundle does not pass, or could not be looked at.
+    """
+    signer = choose_key(key, ask_passphrase)
+    demand_suitable(signer)
+    opened = Bundle.open(Path(bundle))
+    demanded = policy_of(policy)
+    report = verify(opened.container, policy=without_endorsements(demanded), trust=trust, base=base)
+    content = demand_passed(report)
+    files = {member.name: member.digest for member in opened.members}
+    made = model_signature(report.bundle.name or opened.container.path.name, files, signer)
+    opened.unpack(folder)
+    outputs.write(folder / FILE_NAME, made)
+    return Endorsed(folder, content, signer.public.keyid, sorted(files), demanded.name)
 
 
 def add_time_stamp(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import contextlib
 import threading
 from collections.abc import Iterator
@@ -217,3 +218,23 @@ def test_what_is_no_chain_is_not_trusted(home: Path) -> None:
         ran = invoke("keys", "authority", file, "--as", "stamps", "--json")
         assert (ran.code, ran.document()["error"]["code"]) == (1, "E_CERTIFICATE_FORM")
     assert invoke("keys", "list", "--json").document()["authorities"] == []
+
+
+def test_a_folder_is_signed_as_a_model(world: World, home: Path) -> None:
+    path = world.seal()
+    before = path.read_bytes()
+    assert invoke("keys", "new", "--algorithm", "p256", "--name", "oms").code == 0
+    made = invoke("sign", path, "--oms", "model", "--key", "oms", "--json")
+    assert made.code == 0, made.stderr
+    stored = canonical.loads((home / "model" / "model.sig").read_bytes(), where="model.sig")
+    said = canonical.loads(base64.b64decode(stored["dsseEnvelope"]["payload"]), where="payload")
+    names = [item["name"] for item in said["predicate"]["resources"]]
+    there = sorted(file.name for file in (home / "model").iterdir() if file.name != "model.sig")
+    assert names == there
+    assert "adapter_model.safetensors" in names
+    assert path.read_bytes() == before
+    assert invoke("sign", path, "--oms", "model", "--key", "oms").code == 2  # it is not empty
+    ran = invoke("sign", path, "--oms", "other", "--key", "anna", "--json")
+    assert (ran.code, ran.error()["code"]) == (2, "E_SIGN_OMS_KEY")
+    assert not (home / "other").exists()
+    assert invoke("sign", path, "--oms", "other", "--key", "oms", "-o", "copy").code == 2

@@ -16,9 +16,12 @@ from pathlib import Path
 import pytest
 
 from kolm.actions import stamping
-from kolm.sign import making
+from kolm.bundle.reader import Bundle
+from kolm.sign import making, private_keys
+from kolm.sign.model_signature import model_signature
 from tests.interop import bundles
 from tests.interop.bundles import Given
+from tests.support.audits import World
 from tests.support.stamping import Authority, needs_openssl
 
 SCRIPTS = Path(__file__).parent / "scripts"
@@ -159,7 +162,7 @@ def test_a_tampered_bundle_is_refused(
 
 def test_the_page_says_of_each_what_it_checks() -> None:
     page = PAGE.read_text()
-    for judge in (*JUDGES, "in-toto-attestation", "openssl ts"):
+    for judge in (*JUDGES, "model-signing", "in-toto-attestation", "openssl ts"):
         assert f"| {judge} |" in page, judge
     for script in SCRIPTS.iterdir():
         assert f"tests/interop/scripts/{script.name}" in page, script.name
@@ -195,6 +198,40 @@ def test_in_toto_reads_the_statements_and_the_predicates_that_it_knows(
         with pytest.raises(ParseError):
             ParseDict({**said, "unknown": 1}, statement_pb2.Statement())
     assert read == set(known)
+
+
+def test_model_signing_takes_the_folder_and_refuses_another_byte(tmp_path: Path) -> None:
+    reason = "model-signing is not installed"
+    verifying = pytest.importorskip("model_signing.verifying", reason=reason)
+    key = private_keys.generate("p256")
+    world = World.make(tmp_path / "world")
+    folder = tmp_path / "model"
+    opened = Bundle.open(world.seal())
+    opened.unpack(folder)
+    files = {member.name: member.digest for member in opened.members}
+    signature = folder / "model.sig"
+    signature.write_bytes(model_signature("toy", files, key))
+    (tmp_path / "key.pem").write_text(key.public.pem)
+
+    def verify() -> None:
+        config = verifying.Config().use_elliptic_key_verifier(public_key=tmp_path / "key.pem")
+        config.verify(folder, signature)
+
+    verify()
+    weights = folder / "adapter_model.safetensors"
+    honest = weights.read_bytes()
+    weights.write_bytes(honest[:-1] + bytes([honest[-1] ^ 1]))
+    with pytest.raises(ValueError, match="adapter_model"):
+        verify()
+    weights.write_bytes(honest)
+    (folder / "more.txt").write_text("more")
+    with pytest.raises(ValueError, match=r"more\.txt"):
+        verify()
+    (folder / "more.txt").unlink()
+    other = private_keys.generate("p256")
+    signature.write_bytes(model_signature("toy", files, other))
+    with pytest.raises(ValueError, match="mismatch"):
+        verify()
 
 
 @pytest.fixture

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from kolm.cli import output as _output
-from kolm.cli.options import BASE, BUNDLE, FILE, KEY, POLICY, TRUST, output_option
+from kolm.cli.options import BASE, BUNDLE, FILE, FOLDER, KEY, POLICY, TRUST, output_option
 
 if TYPE_CHECKING:
     from kolm.actions.endorsing import Endorsed
@@ -36,9 +36,15 @@ if TYPE_CHECKING:
     type=FILE,
     help="Sign nothing: put an authority's response beside the claim that it is of.",
 )
+@click.option(
+    "--oms",
+    type=FOLDER,
+    help="Endorse nothing: unpack BUNDLE into this new folder, signed as OpenSSF Model Signing "
+    "has it (model.sig). Needs a p256 key.",
+)
 @output_option("Write a copy of the bundle with the endorsement here. Default: add it to BUNDLE.")
 @click.option("--force", is_flag=True, help="Replace another file at the output or the query.")
-def command(bundle: Path, timestamp_file: Path | None, **asked: Any) -> None:
+def command(bundle: Path, timestamp_file: Path | None, oms: Path | None, **asked: Any) -> None:
     """Verify BUNDLE under your policy, and sign that you stand behind it.
 
     An endorsement names the claims that it stands behind. It counts only by a key that did not
@@ -53,12 +59,36 @@ def command(bundle: Path, timestamp_file: Path | None, **asked: Any) -> None:
     from kolm.actions import endorsing
     from kolm.cli.passphrase import ask_passphrase
 
+    if oms is not None:
+        _sign_model(bundle, oms, timestamp_file, asked)
+        return
     if timestamp_file is None:
         made = endorsing.endorse(bundle, ask_passphrase=ask_passphrase, **asked)
     else:
         _demand_nothing_else(asked)
         place = {name: asked[name] for name in ("trust", "output", "force")}
         made = endorsing.add_time_stamp(bundle, timestamp_file, **place)
+    _answer(made, _for_people(made), wrote=asked["output"])
+
+
+def _sign_model(bundle: Path, folder: Path, stamp: Path | None, asked: dict[str, Any]) -> None:
+    from kolm.actions import endorsing
+    from kolm.cli.passphrase import ask_passphrase
+
+    excluded = ("output", "timestamp", "timestamp_query")
+    if stamp is not None or any(asked[name] is not None for name in excluded):
+        raise click.UsageError("--oms writes a folder of its own: no --output, and no time stamp")
+    place = {name: asked[name] for name in ("key", "policy", "trust", "base")}
+    made = endorsing.sign_model(bundle, folder, ask_passphrase=ask_passphrase, **place)
+    told = (
+        f"bundle     {bundle}   {made.content_id}",
+        f"by key     {made.keyid}",
+        f"signed     {len(made.kinds)} files in {folder}: model.sig",
+    )
+    _answer(made._replace(kinds=[]), told)
+
+
+def _answer(made: Endorsed, told: Iterable[str], *, wrote: Path | None = None) -> None:
     _output.current().answer(
         "cli-sign",
         {
@@ -70,9 +100,9 @@ def command(bundle: Path, timestamp_file: Path | None, **asked: Any) -> None:
             "stamped_at": made.stamped_at,
             "stamped_by": made.stamped_by,
         },
-        "\n".join(_for_people(made)),
+        "\n".join(told),
         brief=made.keyid,
-        wrote=asked["output"],
+        wrote=wrote,
     )
 
 
