@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from kolm.actions.verification import verify
 from kolm.bundle.container import open_container
 from kolm.bundle.reader import Bundle
 from kolm.records.verification import Verification
+from kolm.report.eval_log import eval_log
 from kolm.report.facts import Facts
 from kolm.report.page import render
 from kolm.verify.policy import Demands
@@ -26,9 +28,19 @@ class Report:
         page: the bytes of the HTML file.
     """
 
-    def __init__(self, audit: Verification, page: bytes) -> None:
+    def __init__(self, audit: Verification, page: bytes, log: Callable[[], bytes]) -> None:
         self.audit = audit
         self.page = page
+        self._log = log
+
+    def write_log(self, target: str | Path, *, force: bool = False) -> None:
+        """Write the evaluation as a log that Inspect (`inspect_ai`) reads.
+
+        Raises:
+            Unreadable: ``E_EVAL_LOG_WITHHELD``: the bundle does not publish its eval cases.
+            Usage: ``E_TARGET_EXISTS``.
+        """
+        outputs.write(Path(target), self._log(), force=force)
 
     def write(self, target: str | Path, *, force: bool = False) -> None:
         """Write the page, whole or not at all.
@@ -73,4 +85,5 @@ def report(
     opened = Bundle.of(container)
     audit = verify(container, policy=policy, trust=trust, base=base, captures=captures, now=now)
     with showing([opened], captures) as pictures:
-        return Report(audit, render(Facts(opened, audit, pictures)))
+        facts = Facts(opened, audit, pictures)
+        return Report(audit, render(facts), lambda: eval_log(facts))

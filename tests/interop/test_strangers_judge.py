@@ -15,8 +15,10 @@ from pathlib import Path
 
 import pytest
 
-from kolm.actions import stamping
+from kolm import canonical
+from kolm.actions import reporting, stamping
 from kolm.bundle.reader import Bundle
+from kolm.errors import Unreadable
 from kolm.sign import making, private_keys
 from kolm.sign.model_signature import model_signature
 from tests.interop import bundles
@@ -162,7 +164,7 @@ def test_a_tampered_bundle_is_refused(
 
 def test_the_page_says_of_each_what_it_checks() -> None:
     page = PAGE.read_text()
-    for judge in (*JUDGES, "model-signing", "in-toto-attestation", "openssl ts"):
+    for judge in (*JUDGES, "model-signing", "inspect_ai", "in-toto-attestation", "openssl ts"):
         assert f"| {judge} |" in page, judge
     for script in SCRIPTS.iterdir():
         assert f"tests/interop/scripts/{script.name}" in page, script.name
@@ -198,6 +200,40 @@ def test_in_toto_reads_the_statements_and_the_predicates_that_it_knows(
         with pytest.raises(ParseError):
             ParseDict({**said, "unknown": 1}, statement_pb2.Statement())
     assert read == set(known)
+
+
+def test_inspect_reads_the_evaluation(tmp_path: Path) -> None:
+    logs = pytest.importorskip("inspect_ai.log", reason="inspect_ai is not installed")
+    world = World.make(tmp_path / "world")
+    path = world.seal()
+    (tmp_path / "trust.json").write_bytes(canonical.dumps(world.trust.to_document()))
+    made = reporting.report(path, trust=tmp_path / "trust.json")
+    made.write_log(tmp_path / "log.json")
+    log = logs.read_eval_log(str(tmp_path / "log.json"))
+    assert (log.status, log.eval.metadata["bundle"]) == ("success", world.parts.content_id())
+    rows = {row["case"]: row["adapter"] for row in world.parts.predictions}
+    assert {sample.id for sample in log.samples} == set(rows)
+    for sample in log.samples:
+        (score,) = sample.scores.values()
+        assert sample.output.completion == score.answer == rows[sample.id]["output"]
+        assert score.value == float(rows[sample.id]["score"])
+        assert sample.target
+    mean = sum(next(iter(s.scores.values())).value for s in log.samples) / len(log.samples)
+    stated = log.results.scores[0].metrics["mean"].value
+    assert stated == pytest.approx(mean, abs=1e-6)
+    assert stated == float(world.parts.evaluation["adapter"]["accuracy"])
+
+
+def test_a_log_of_cases_that_are_withheld_is_not_written(tmp_path: Path) -> None:
+    world = World.make(tmp_path / "world")
+    parts = world.parts.copy()
+    parts.withhold()
+    (tmp_path / "trust.json").write_bytes(canonical.dumps(world.trust.to_document()))
+    made = reporting.report(world.seal(parts), trust=tmp_path / "trust.json")
+    with pytest.raises(Unreadable) as caught:
+        made.write_log(tmp_path / "log.json")
+    assert caught.value.code == "E_EVAL_LOG_WITHHELD"
+    assert not (tmp_path / "log.json").exists()
 
 
 def test_model_signing_takes_the_folder_and_refuses_another_byte(tmp_path: Path) -> None:

@@ -9,12 +9,17 @@ import click
 
 from kolm.cli import output as _output
 from kolm.cli.exit_codes import of_audit
-from kolm.cli.options import BASE, BUNDLE, FOLDER, POLICY, TRUST, output_option
+from kolm.cli.options import BASE, BUNDLE, FILE, FOLDER, POLICY, TRUST, output_option
 
 
 @click.command(short_help="Write what an audit finds of a bundle as one page of HTML.")
 @BUNDLE
 @output_option("The page. Default: the bundle's name with .html, in this folder.")
+@click.option(
+    "--eval-log",
+    type=FILE,
+    help="Write the evaluation beside it as a log for Inspect (inspect_ai), a .json file.",
+)
 @click.option("--force", is_flag=True, help="Replace another file of that name.")
 @POLICY
 @TRUST
@@ -24,7 +29,9 @@ from kolm.cli.options import BASE, BUNDLE, FOLDER, POLICY, TRUST, output_option
     type=FOLDER,
     help="A capture store, for the audit and for pictures that the bundle does not publish.",
 )
-def command(bundle: Path, output: Path | None, force: bool, **asked: Any) -> None:
+def command(
+    bundle: Path, output: Path | None, eval_log: Path | None, force: bool, **asked: Any
+) -> None:
     """Audit BUNDLE and write what was found as one page of HTML.
 
     The page opens from disk, holds no script and asks for nothing from outside. It shows the
@@ -38,6 +45,8 @@ def command(bundle: Path, output: Path | None, force: bool, **asked: Any) -> Non
     out = _output.current()
     target = output or Path(f"{bundle.stem}.html")
     made = report(bundle, **asked)
+    if eval_log is not None:
+        made.write_log(eval_log, force=force)
     made.write(target, force=force)
     verdict = made.audit.conclusions.overall.verdict
     out.answer(
