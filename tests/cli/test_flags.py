@@ -26,6 +26,7 @@ REPEAT = {
     "registry init": ("registry", "init", "third"),
     "registry pull": ("registry", "pull", "demo/toy", "-o", "second.kolm"),
     "pull": ("pull", "demo/toy", "-o", "second.kolm"),
+    "keys import": ("keys", "list"),
     "keys new": ("keys", "new", "--name", "third"),
     "request new": ("request", "show", "own.request.json"),
     "keys trust": ("keys", "list"),
