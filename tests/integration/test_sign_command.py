@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from kolm import canonical
 from kolm.bundle.reader import Bundle
 from kolm.sign import predicates
 from kolm.sign.envelope import open_envelope
