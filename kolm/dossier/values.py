@@ -162,9 +162,9 @@ def near(facts: Facts) -> Value:
 
 
 def read_tokens(facts: Facts) -> tuple[int, int]:
-    """Tokens of the training captures, and of all examples that the steps read."""
+    """Tokens of the training captures, both answers of a pair, and of all that the steps read."""
     lengths = [
-        cast("int", row.get("tokens", 0))  # a dropped capture has no length
+        _tokens(cast("Mapping[str, object]", row))
         for row in facts.bundle.rows(names.EXAMPLES)
         if row["side"] == "train"
     ]
@@ -175,6 +175,13 @@ def read_tokens(facts: Facts) -> tuple[int, int]:
         for place in row["positions"]
     )
     return sum(lengths), read
+
+
+def _tokens(example: Mapping[str, object]) -> int:
+    """Of one capture; one that was dropped has none."""
+    rejected = example.get("rejected")
+    own = cast("int", example.get("tokens", 0))
+    return own + (_tokens(rejected) if isinstance(rejected, Mapping) else 0)
 
 
 def compute(facts: Facts) -> Value:

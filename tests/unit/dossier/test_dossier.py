@@ -23,6 +23,8 @@ from kolm.dossier.documents import FORMS, as_document, write_all
 from kolm.dossier.fields import Dossier, standing_of
 from kolm.dossier.table import FIELDS, gather
 from kolm.errors import Unreadable
+from kolm.methods import METHODS
+from kolm.objectives import OBJECTIVES
 from kolm.records.verification import Evidence, Replay, Verdict
 from kolm.report.facts import Facts
 from kolm.verify.checks import ALL_CHECKS
@@ -30,6 +32,7 @@ from kolm.verify.policy import BUILT_IN
 from kolm.verify.verifier import verify
 from tests.support.audits import NOW, World
 from tests.support.bundles import BundleParts
+from tests.support.toy_text import make_text_world
 
 DECLARED = {
     name: "text of " + name for name in schema.load("declared")["$defs"]["id"]["enum"]
@@ -148,6 +151,39 @@ def test_a_drawn_replay_is_not_the_whole_training(world: World) -> None:
 
     assert replayed((1, 3)) == "signed measurement"
     assert replayed((1, 2, 3, 4)) == "recomputed"
+
+
+@pytest.mark.parametrize(
+    "parts",
+    [
+        *({"method": {"kind": kind}, "projector": "frozen"} for kind in METHODS),
+        *({"objective": {"kind": kind}} for kind in OBJECTIVES),
+    ],
+    ids=[*METHODS, *OBJECTIVES],
+)
+def test_every_method_and_objective_has_a_dossier(tmp_path: Path, parts: dict[str, Any]) -> None:
+    fields = fields_of(World.make(tmp_path, **parts))
+    kind = next(iter(parts.values()))["kind"]
+    told = fields.text("method" if "method" in parts else "objective")
+    assert kind.replace("_", "-") in told.replace("_", "-").lower()
+    bill = write_all(fields)["bom.cdx.json"].decode()
+    assert JsonStrictValidator(SchemaVersion.V1_7).validate_str(bill) is None
+
+
+def test_a_base_of_text_alone_has_no_blind_run_and_none_is_missing(tmp_path: Path) -> None:
+    fields = fields_of(make_text_world(tmp_path))
+    assert fields.text("inputs") == "text"
+    assert "blind_accuracy" not in {*fields.stated, *(f.id for f in fields.missing)}
+    found = read_spdx(write_all(fields)["bom.spdx.json"], tmp_path)
+    kinds = [part.dataset_datasetType for part in found.foreach_type(spdx.dataset_DatasetPackage)]
+    assert all(len(kind) == 1 for kind in kinds)
+
+
+def test_both_answers_of_a_pair_count_as_read(tmp_path: Path) -> None:
+    world = World.make(tmp_path, objective={"kind": "dpo"})
+    rows = [row for row in world.parts.examples if row["side"] == "train"]
+    pairs = sum(row["tokens"] + row["rejected"]["tokens"] for row in rows if "tokens" in row)
+    assert fields_of(world).text("data_tokens") == str(pairs)
 
 
 def test_what_no_trusted_builder_dates_has_no_dossier(world: World) -> None:
