@@ -22,6 +22,7 @@ from kolm.records.verification import (
     Verdict,
     Verification,
 )
+from kolm.sign.predicates import ENDORSEMENT
 from kolm.verify.demands import POLICY
 from kolm.verify.gaps import gaps
 
@@ -66,15 +67,29 @@ def _signers(signers: Sequence[SignedBy]) -> Iterator[str]:
     if not signers:
         yield _row("signed by", "nobody, as far as could be read")
         return
-    first = signers[0]
-    more = f", and {counted(len(signers) - 1, 'more key')}" if len(signers) > 1 else ""
-    yield _row("signed by", f"key {first.keyid[:16]}, {called(first)}{more}")
+    behind = [signer for signer in signers if signer.predicates == (ENDORSEMENT,)]
+    made = [signer for signer in signers if signer not in behind] or behind
+    first = made[0]
+    yield _row("signed by", _keys(made))
     if first.stated_at:
         when = first.stated_at[:16].replace("T", " ")
         yield _row("signed at", f"{when} UTC, by the signer's own clock")
     if first.stamped_at:
-        when = first.stamped_at[:16].replace("T", " ")
-        yield _row("stamped at", f"{when} UTC, by {first.stamped_by}")
+        yield _row("stamped at", _stamped(first))
+    if behind and behind != made:
+        yield _row("endorsed by", _keys(behind))
+        if behind[0].stamped_at:
+            yield _row("stamped at", _stamped(behind[0]))
+
+
+def _keys(signers: Sequence[SignedBy]) -> str:
+    first, *others = signers
+    more = f", and {counted(len(others), 'more key')}" if others else ""
+    return f"key {first.keyid[:16]}, {called(first)}{more}"
+
+
+def _stamped(signer: SignedBy) -> str:
+    return f"{(signer.stamped_at or '')[:16].replace('T', ' ')} UTC, by {signer.stamped_by}"
 
 
 def _scopes(report: Verification, paint: Paint, *, most: int) -> Iterator[str]:

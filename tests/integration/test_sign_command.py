@@ -239,3 +239,20 @@ def test_a_folder_is_signed_as_a_model(world: World, home: Path) -> None:
     assert (ran.code, ran.error()["code"]) == (2, "E_SIGN_OMS_KEY")
     assert not (home / "other").exists()
     assert invoke("sign", path, "--oms", "other", "--key", "oms", "-o", "copy").code == 2
+
+
+@needs_openssl
+def test_the_summary_tells_who_made_it_and_who_endorsed_it_on_one_screen(
+    world: World, home: Path, authority: Authority
+) -> None:
+    path = world.seal()
+    invoke("keys", "authority", "chain.pem", "--as", "stamps")
+    with served(authority) as url:
+        for name in ("anna", "ben"):
+            assert invoke("sign", path, "--key", name, "--timestamp", url).code == 0
+    shown = invoke("verify", path).stdout
+    assert f"  signed by      key {world.publisher.public.keyid[:16]}, called publisher\n" in shown
+    assert "  endorsed by    key " in shown
+    assert ", called anna, and 1 more key\n" in shown
+    assert " UTC, by stamps\n" in shown
+    assert len(shown.splitlines()) <= 25
