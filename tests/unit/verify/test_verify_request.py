@@ -7,12 +7,12 @@ from typing import Any
 import pytest
 
 from kolm import canonical, digest
-from kolm.errors import Refused
+from kolm.errors import Refused, Usage
 from kolm.records.verification import Verdict
 from kolm.sign import making, predicates, private_keys
 from kolm.sign.private_keys import PrivateKey
 from kolm.sign.trust import KeyRole, Revocation, TrustStore
-from kolm.verify.requests import read_request
+from kolm.verify.requests import read_request, signature_problem
 from tests.support.audits import Answers, World, trusting
 from tests.support.bundles import BundleParts
 from tests.support.requests import ask
@@ -263,3 +263,16 @@ def test_a_request_in_a_bundle_is_no_claim_about_it(world: World, buyer: Private
     request = ask(buyer, world.parts)
     claims = [*world.parts.claims(world.publisher), request]
     assert "V12" in world.audit(claims=claims).failed
+
+
+def test_a_flipped_bit_of_a_request_is_refused(world: World, buyer: PrivateKey) -> None:
+    request, trust = ask(buyer, world.parts), knowing(world, buyer)
+    assert signature_problem(read_request(request), trust) is None
+    for position in range(0, len(request), 11):
+        data = bytearray(request)
+        data[position] ^= 1 << position % 8
+        try:
+            problem = signature_problem(read_request(bytes(data)), trust)
+        except (Refused, Usage):
+            continue
+        assert problem is not None, position
