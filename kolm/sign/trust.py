@@ -140,10 +140,8 @@ class TrustStore(NamedTuple):
         ordered = sorted(self.keys, key=lambda entry: entry.name)
         made: Trust = {"schema": _SCHEMA, "keys": [_to_item(entry) for entry in ordered]}
         if self.authorities:
-            stamps = sorted(self.authorities)
-            made["authorities"] = [
-                {"name": name, "certificates": list(texts)} for name, texts in stamps
-            ]
+            known = sorted(self.authorities)
+            made["authorities"] = [{"name": n, "certificates": list(texts)} for n, texts in known]
         return made
 
     @property

@@ -198,8 +198,7 @@ def _unread_stamp(subject: Subject, demand: ClaimDemand) -> KolmError | None:
     """Why a time stamp that the policy wants could not be looked at, if one could not."""
     if demand.stamped is None:
         return None
-    made = subject.claims.counting(demand.predicate)
-    errors = (state.stamp_error for state in made)
+    errors = (state.stamp_error for state in subject.claims.counting(demand.predicate))
     return next((e for e in errors if e is not None and not isinstance(e, Refused)), None)
 
 
