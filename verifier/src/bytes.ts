@@ -6,7 +6,10 @@ export function equal(a: Uint8Array, b: Uint8Array): boolean {
   return true;
 }
 
-export function concat(...parts: Uint8Array[]): Uint8Array {
+export const concat = (...parts: Uint8Array[]): Uint8Array => joined(parts);
+
+/** As many parts as there are, one after the other. */
+export function joined(parts: readonly Uint8Array[]): Uint8Array {
   const whole = new Uint8Array(parts.reduce((n, part) => n + part.length, 0));
   let at = 0;
   for (const part of parts) {

@@ -161,7 +161,7 @@ export function contentAxes(bundle: Bundle, counted: Counted, attested: boolean)
       const coverage = rounded(ratio(evaluation.covered, evaluation.cases), 6);
       look.demand(inputs.coverage === coverage, "K1", `coverage is ${inputs.coverage}, and ${coverage} is due`);
     }
-    const fewest = here ? 1 + Math.min(...predictions.map((row) => row.adapter.tokens)) : 2;
+    const fewest = here ? 1 + predictions.reduce((least, row) => Math.min(least, row.adapter.tokens), Infinity) : 2;
     cost(look, lock, stated(String(inputs.cost_usd_per_call)), fewest);
     for (const rival of (predicate.rivals ?? []) as JsonObject[]) rivals(look, rival, lock, inputs);
   }

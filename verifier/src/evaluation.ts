@@ -1,6 +1,7 @@
 /** `evaluation.json` as cases, outputs and lock make it: docs/format/evaluation.md. */
 
 import { byPoint } from "./captures.ts";
+import { collect } from "./collect.ts";
 import type { Capture, Evaluation, Lock, Mean, Outcome, Prediction, SnapshotRow } from "./documents.ts";
 import type { Json, JsonObject } from "./json.ts";
 import { type Judge, type Judged } from "./metrics/metric.ts";
@@ -87,7 +88,7 @@ function document(lock: Lock, predictions: readonly Prediction[], all: Runs, pic
     base: clustered(base, groups),
     blind: blind === null ? null : clustered(blind, groups),
     clusters: groups.length,
-    largest: Math.max(...groups.map((group) => group.length)),
+    largest: groups.reduce((most, group) => Math.max(most, group.length), 0),
     level: "0.95",
     method: "wilson-clustered",
   };
@@ -145,13 +146,13 @@ function successors(cases: readonly Capture[]): number[] {
   const asking = new Map<string, number[]>();
   cases.forEach((one, i) => {
     const what = question(one);
-    asking.set(what, [...(asking.get(what) ?? []), i]);
+    collect(asking, what, i);
   });
   const lonely: number[] = [];
   const rounds: number[][] = [];
   for (const places of asking.values()) {
     const answers = new Set(places.map((i) => normalised(response(cases[i] as Capture))));
-    if (answers.size === 1) lonely.push(...places);
+    if (answers.size === 1) for (const place of places) lonely.push(place);
     else rounds.push(places);
   }
   rounds.push(lonely.sort((a, b) => a - b));

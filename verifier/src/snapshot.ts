@@ -1,7 +1,8 @@
 /** Sides of a snapshot, drawn again: docs/format/snapshot.md, S1 to S9. */
 
-import { merkleRoot, raw, sha256, unhex } from "./bytes.ts";
+import { joined, merkleRoot, raw, sha256, unhex } from "./bytes.ts";
 import type { Side, SnapshotHeader, SnapshotRow } from "./documents.ts";
+import { collect } from "./collect.ts";
 import { canonical } from "./json.ts";
 import { type Rational, less, mul, ratio, stated } from "./rational.ts";
 
@@ -73,14 +74,14 @@ function grouped(rows: readonly SnapshotRow[], bounded: boolean): { groups: numb
   rows.forEach((_, i) => {
     if (apart.has(i)) return;
     const own = groups.find(i);
-    found.set(own, [...(found.get(own) ?? []), i]);
+    collect(found, own, i);
   });
   return { groups: [...found.values()], apart };
 }
 
 /** S5 and S6: groups in ascending rank. */
 function ranked(header: SnapshotHeader, rows: readonly SnapshotRow[], groups: number[][]): number[][] {
-  const seed = sha256(...rows.map((row) => raw(row.capture)), unhex(header.rule.nonce ?? ""));
+  const seed = sha256(joined(rows.map((row) => raw(row.capture))), unhex(header.rule.nonce ?? ""));
   const rank = (group: number[]): string => {
     const id = group.map((i) => (rows[i] as SnapshotRow).capture).sort()[0] as string;
     return Array.from(sha256(seed, raw(id)), (byte) => String.fromCharCode(byte)).join("");

@@ -1,5 +1,6 @@
 /** The statistics of docs/format/evaluation.md, E4 to E6 and E14, in exact arithmetic until one root. */
 
+import { collect } from "./collect.ts";
 import type { JsonObject } from "./json.ts";
 import { type Rational, ONE, ZERO, add, clamp, compare, div, less, mul, ratio, root, rounded, stated, sub, sum } from "./rational.ts";
 
@@ -58,7 +59,7 @@ export function clusters(pictures: readonly (readonly string[])[]): number[][] {
   const found = new Map<number, number[]>();
   pictures.forEach((_, i) => {
     const own = find(i);
-    found.set(own, [...(found.get(own) ?? []), i]);
+    collect(found, own, i);
   });
   return [...found.values()];
 }
