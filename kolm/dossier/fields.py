@@ -46,7 +46,7 @@ class Field(NamedTuple):
 
 
 class Stated(NamedTuple):
-    """A field of one bundle; `by` are the names of those on whose word a measurement rests."""
+    """A field of one bundle; `by` are the keys on whose word a measurement rests."""
 
     field: Field
     value: Value
@@ -79,12 +79,14 @@ class Dossier:
         self.facts = facts
         self.stated: dict[str, Stated] = {}
         self.missing: list[Field] = []
+        keys = {s.name: f"key {s.keyid[:16]} ({s.name})" for s in facts.audit.signers}
         for field in fields:
             value = field.read(facts)
             if value is None:
                 self.missing.append(field)
             elif value:
-                standing, by = standing_of(facts.audit, field.rests)
+                standing, names = standing_of(facts.audit, field.rests)
+                by = tuple(keys.get(name, name) for name in names)
                 self.stated[field.id] = Stated(field, _seen(value), standing, by)
 
     def __contains__(self, name: str) -> bool:
@@ -145,7 +147,7 @@ class Dossier:
 
 
 def standing_of(audit: Verification, rests: tuple[str, ...]) -> tuple[Standing, tuple[str, ...]]:
-    """How something is known that rests on checks (``V33``) and verdicts (``process``).
+    """How something is known that rests on checks (``V33``) and verdicts (``process``); by whom.
 
     Recomputed is what every one of them computed again in this audit. What one of them did not
     look at stands on the word of whoever signed for it, or signed for the build.

@@ -104,7 +104,7 @@ class _Graph:
     def _agents(self) -> None:
         """Who answers for it; the holder of the signing key where nobody is named."""
         signers = ", ".join(self._dossier.stated["built_on"].by)
-        named = self._dossier.text("provider") or f"holder of the key {signers}"
+        named = self._dossier.text("provider") or f"holder of {signers}"
         kind = "Organization" if "provider" in self._dossier else "Agent"
         self._add(kind, "provider", name=named, comment=self._dossier.text("contact"))
         self._add("Tool", "kolm", name=f"kolm {VERSION}")

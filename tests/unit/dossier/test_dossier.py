@@ -101,7 +101,8 @@ def test_standing_follows_from_the_audit(world: World) -> None:
         ("provider", "declared"),
     ):
         assert fields.stated[name].standing == standing, name
-    assert fields.stated["kscore"].known == "signed measurement by publisher"
+    key = world.publisher.public.keyid[:16]
+    assert fields.stated["kscore"].known == f"signed measurement by key {key} (publisher)"
     assert sum(fields.counts.values()) == len(fields.stated)
     left = {field.id for field in FIELDS} - {*fields.stated, *(f.id for f in fields.missing)}
     assert left == {"figures"}  # which this metric does not have
@@ -127,7 +128,7 @@ def test_withheld_scores_are_the_signers_word(world: World) -> None:
     parts = world.parts.copy()
     parts.withhold()
     fields = fields_of(world, parts)
-    assert fields.stated["accuracy"].known == "signed measurement by publisher"
+    assert fields.stated["accuracy"].known.startswith("signed measurement by key ")
     assert "case_licences" not in fields
 
 
