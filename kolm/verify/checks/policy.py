@@ -267,16 +267,15 @@ def declarations_are_there(subject: Subject) -> Iterator[Finding]:
         yield passed(NOTHING)
         return
     declared = subject.lock.get("dossier", {})
-    for name in demanded:
-        if name not in declared:
-            yield failed(
-                "the policy demands a declaration that nobody made",
-                rule="dossier",
-                where=f"{LOCK}#/dossier",
-                expected=name,
-                found=", ".join(declared) or "none",
-                code="E_DOSSIER_NOT_STATED",
-            )
+    for name in sorted(set(demanded) - declared.keys()):
+        yield failed(
+            "the policy demands a declaration that nobody made",
+            rule="dossier",
+            where=f"{LOCK}#/dossier",
+            expected=name,
+            found=", ".join(declared) or "none",
+            code="E_DOSSIER_NOT_STATED",
+        )
     yield passed(", ".join(demanded), by=subject.claims.names(PROVENANCE))
 
 
