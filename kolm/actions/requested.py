@@ -27,7 +27,7 @@ def look(ahead: Ahead) -> Iterator[Found]:
     request = ahead.prepared.request
     if request is None:
         return
-    wrong = list(_unmet(request.policy, ahead.lock))
+    wrong = list(unmet(request.policy, ahead.lock))
     yield from (failed("request", error) for error in wrong)
     if not wrong:
         yield ok("request", _told(request))
@@ -42,7 +42,8 @@ def _told(request: Request) -> str:
     return f"{request.said['name']}: a pack of {pack['captures']:,} captures, {scorer}"
 
 
-def _unmet(policy: Policy, lock: Lock) -> Iterator[Refused]:
+def unmet(policy: Policy, lock: Lock) -> Iterator[Refused]:
+    """The clauses of a policy that no bundle of this lock can meet, each with what to change."""
     base, metric = lock["base"], lock["evaluation"]["metric"]
     accepted: tuple[tuple[str, tuple[str, ...] | None, str, str], ...] = (
         ("base_roots", policy.base_roots, "base", base["root"]),
@@ -67,6 +68,10 @@ def _unmet(policy: Policy, lock: Lock) -> Iterator[Refused]:
         role, _, state = word.partition(" ")
         if states.get(role, state) != state:
             yield _refused("freeze", f"train ({role})", word, f"{role} {states[role]}")
+    declared = lock.get("dossier", {})
+    missing = [name for name in policy.dossier or () if name not in declared]
+    if missing:
+        yield _refused("dossier", "dossier", ", ".join(missing), ", ".join(declared) or "none")
     floors: dict[str, object] = {**lock["evaluation"]["floors"]}
     for name, least in (policy.floors or {}).items():
         own = floors.get(name)
