@@ -309,13 +309,11 @@ class Family(NamedTuple):
         return parts if all(key in present for key in parts) else ()
 
     def parameter_of(self, key: str) -> str:
-        """The name in memory of what a checkpoint holds under a key."""
-        if any(_covers(memory, key) for memory in self.spellings):
-            return key
+        """The name in memory of what a checkpoint holds under a key: by the longest prefix."""
         stored = [
             (spelling, memory)
             for memory, spellings in self.spellings.items()
-            for spelling in spellings
+            for spelling in (memory, *spellings)
             if _covers(spelling, key)
         ]
         spelling, memory = max(stored, key=lambda pair: len(pair[0]), default=("", ""))
