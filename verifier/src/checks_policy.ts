@@ -80,7 +80,10 @@ function scores(bundle: Bundle, lock: Lock, counted: Counted, policy: Policy, an
   }
   const numbers = policy.minimum_eval_cases !== undefined || policy.lower_bound_above !== undefined || policy.floors !== undefined;
   if (numbers && !recomputed(answers)) open = "the scores were not recomputed";
-  if (numbers && !(of(answers, "V33") === "failed")) observed(look, policy, evaluation);
+  if (numbers && of(answers, "V33") !== "failed") {
+    const unseen = observed(look, policy, evaluation);
+    if (unseen !== null) open ||= `the policy demands ${unseen}, and nothing was observed`;
+  }
   if (policy.gate === "passed" || policy.floors?.k !== undefined) {
     const decisive = deciding(counted, policy);
     if (decisive === null) open ||= "no K-score counts";
@@ -96,8 +99,9 @@ function scores(bundle: Bundle, lock: Lock, counted: Counted, policy: Policy, an
   return open ? couldNotLook(open) : ok("evaluation and gate meet the policy");
 }
 
-/** The clauses about numbers of the evaluation. */
-function observed(look: Looking, policy: Policy, found: Evaluation): void {
+/** The clauses about numbers of the evaluation; gives the first floor for which nothing is observed. */
+function observed(look: Looking, policy: Policy, found: Evaluation): string | null {
+  let unseen: string | null = null;
   if (policy.minimum_eval_cases !== undefined) {
     const { distinct_questions: distinct } = found;
     look.demand(distinct >= policy.minimum_eval_cases, "minimum_eval_cases", `${distinct} distinct questions`);
@@ -115,13 +119,14 @@ function observed(look: Looking, policy: Policy, found: Evaluation): void {
     let value = floor?.observed ?? null;
     if (name === "worst_slice") value = worstSlice(found, 30);
     if (value === null) {
-      look.say(`floors.${name}`, `nothing is observed for ${name}`);
+      unseen ??= name;
       continue;
     }
     const better = found.paired.adapter_only > found.paired.base_only && !less(stated(found.adapter.accuracy), stated(found.base.accuracy));
     const holds = name === "better_than_base_p" ? less(stated(value), stated(least)) && better : !less(stated(value), stated(least));
     look.demand(holds, `floors.${name}`, `${name} is ${value}`);
   }
+  return unseen;
 }
 
 /** Over every slice of 30 cases or more, and smaller ones where the lock's own minimum is lower. */

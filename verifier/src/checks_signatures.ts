@@ -96,7 +96,10 @@ function enough(counted: Counted, policy: Policy): Answer {
     const first = demand.role === "builder" || demand.role === "evaluator";
     if (first && demand.threshold === 1) shared = new Set([...(shared ?? keys)].filter((key) => keys.has(key)));
   }
-  if (policy.claims.some((demand) => demand.stamped !== undefined)) open ??= "the policy demands time stamps, which cannot be checked here";
+  for (const demand of policy.claims.filter((one) => one.stamped !== undefined)) {
+    if (filling(counted, demand).some((one) => one.stamp !== "none")) open ??= "who made a time stamp cannot be checked here";
+    else look.say("stamped", `no claim of kind ${demand.predicate} carries a time stamp`);
+  }
   if (policy.same_signer && shared !== null && shared.size === 0 && open === null) {
     look.say("same_signer", "no one key made all demanded claims");
   }
