@@ -229,8 +229,10 @@ def _base_is_unchanged(row: ModulesRow) -> Iterator[Finding]:
             yield failed(
                 "the number of elements is not the product of the shape", where=place, rule="N11"
             )
-        if row["state"] != "trained" and (owned["requires_grad"] or owned["gradient_steps"]):
-            yield failed("a frozen weight was open to training", where=place, rule="N10")
+        if (
+            owned["requires_grad"] or owned["gradient_steps"]
+        ):
+            yield failed("a weight of the base was open to training", where=place, rule="N10")
 
 
 def _norm_is_stated(row: ModulesRow) -> Iterator[Finding]:

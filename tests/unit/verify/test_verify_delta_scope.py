@@ -425,3 +425,12 @@ def test_v29_an_unsharded_base_is_recognised_from_the_list_alone(world: World) -
     assert answers.overall is Verdict.OK
     assert "complete" in answers["V29"].detail
     assert "--base" not in answers["V29"].detail
+
+
+@pytest.mark.parametrize("field", ["requires_grad", "gradient_steps"])
+@pytest.mark.parametrize("module", ["model.visual.merger.mlp.0", "lm_head"])
+def test_v29_no_copy_of_the_base_was_open_to_training(
+    world: World, forged: BundleParts, module: str, field: str
+) -> None:
+    row(forged, module)["parameters"][0][field] = 1 if field == "gradient_steps" else True
+    assert world.audit(forged).failed == {"V29"}
