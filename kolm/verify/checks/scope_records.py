@@ -229,9 +229,7 @@ def _base_is_unchanged(row: ModulesRow) -> Iterator[Finding]:
             yield failed(
                 "the number of elements is not the product of the shape", where=place, rule="N11"
             )
-        if (
-            owned["requires_grad"] or owned["gradient_steps"]
-        ):
+        if owned["requires_grad"] or owned["gradient_steps"]:
             yield failed("a weight of the base was open to training", where=place, rule="N10")
 
 
