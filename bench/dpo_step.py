@@ -84,7 +84,7 @@ def trl_steps(run: Path, steps: int, threads: int) -> Said:
     from datasets import Dataset, Features, Image, Value
     from peft import set_peft_model_state_dict
     from safetensors.torch import load_file
-    from torch.utils.data import SequentialSampler
+    from torch.utils.data import DataLoader
     from trl import DPOConfig, DPOTrainer
 
     model, processor, peft_config = material(threads, lora_dropout=0.0)
@@ -98,8 +98,12 @@ def trl_steps(run: Path, steps: int, threads: int) -> Said:
     batches: list[tuple[Any, Any]] = []
 
     class InOrder(DPOTrainer):  # type: ignore[misc]
-        def _get_train_sampler(self, *_: Any, **__: Any) -> Any:
-            return SequentialSampler(self.train_dataset)
+        def get_train_dataloader(self) -> Any:
+            rows = iter(range(len(self.train_dataset)))  # kolm's batches are not all of one size
+            steps = [list(itertools.islice(rows, len(step))) for step in order["order"]]
+            return DataLoader(
+                self.train_dataset, batch_sampler=steps, collate_fn=self.data_collator
+            )
 
         def training_step(self, model: Any, inputs: Any, *rest: Any) -> Any:
             batches.append((inputs["input_ids"], inputs["attention_mask"]))
@@ -125,7 +129,7 @@ def trl_steps(run: Path, steps: int, threads: int) -> Said:
     )
     set_peft_model_state_dict(trainer.model, load_file(run / "initial.safetensors"))
     trainer.train()
-    demand_same_tokens(order["ids"], batches)
+    demand_same_tokens(order, batches)
     return with_losses(said(0.0, times), losses)
 
 
@@ -154,18 +158,18 @@ def trl_rows(run: Path, order: list[list[int]], processor: Any) -> Iterator[Row]
             }
 
 
-def demand_same_tokens(
-    pairs: list[tuple[list[int], list[int]]], batches: list[tuple[Any, Any]]
-) -> None:
+def demand_same_tokens(order: dict[str, Any], batches: list[tuple[Any, Any]]) -> None:
     """Hold what TRL read against kolm's chosen and rejected rows, which are in its order."""
-    for number, (tokens, mask) in enumerate(batches):
+    pairs = iter(order["ids"])
+    steps = zip(order["order"], batches, strict=True)
+    for number, (positions, (tokens, mask)) in enumerate(steps, start=1):
         seen = [row[on.bool()].tolist() for row, on in zip(tokens, mask, strict=True)]
-        ours = pairs[number * BATCH : (number + 1) * BATCH]
+        ours = list(itertools.islice(pairs, len(positions)))
         sides = [*(chosen for chosen, _ in ours), *(rejected for _, rejected in ours)]
         for own, theirs in zip(sides, seen, strict=True):
             # kolm's rows go on with what the template writes behind an answer, and learn none.
             if own[: len(theirs)] != theirs:
-                raise SystemExit(f"not the same tokens in step {number + 1}: {own} and {theirs}")
+                raise SystemExit(f"not the same tokens in step {number}: {own} and {theirs}")
 
 
 def with_losses(answered: Said, losses: list[float]) -> Said:
