@@ -18,6 +18,7 @@ from kolm import canonical, digest
 from kolm.actions import children, prechecks, sealing
 from kolm.actions.acceptance import Acceptance, acceptance
 from kolm.actions.ahead import Ahead
+from kolm.actions.computing import compute_claim
 from kolm.actions.measuring import measure, measure_now
 from kolm.actions.preparing import Prepared, SpecSource, prepare
 from kolm.actions.signing import AskPassphrase, choose_key, passphrase_from_environment
@@ -187,6 +188,7 @@ def _judge_and_seal(
     }
     if passed or allow_below_gate:
         reporter.started("seal", None, "bytes")
+        compute = compute_claim(done.trained, lock)
         times = sealing.Times(
             # A training that was found done began with an earlier call, and the build with it.
             started=min(started, datetime.fromisoformat(facts["measured"]["started_on"])),
@@ -195,9 +197,12 @@ def _judge_and_seal(
                 "compile_seconds": canonical.decimal(time.monotonic() - began, 1),
                 "evaluate_seconds": measurements["wall_seconds"],
                 "peak_memory_bytes": children.peak_memory_bytes(),
+                "train_observed_peak_bytes": compute["measured"]["observed_peak_bytes"],
+                "train_predicted_peak_bytes": compute["predicted_peak_bytes"],
                 "train_seconds": facts["measured"]["train_seconds"],
                 "train_tokens_per_second": facts["measured"]["tokens_per_second"],
             },
+            compute=compute,
         )
         sealing.seal_bundle(
             target,

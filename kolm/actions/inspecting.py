@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING
 from kolm.bundle.reader import Bundle
 from kolm.format import names
 from kolm.sign.envelope import open_envelope
-from kolm.sign.predicates import KSCORE
+from kolm.sign.predicates import COMPUTE, KSCORE
 from kolm.sign.statement import parse
 
 if TYPE_CHECKING:
-    from kolm.records.answers import Inspect, InspectClaim, InspectKscore
+    from kolm.records.answers import Inspect, InspectClaim, InspectCompute, InspectKscore
 
 
 def inspect(bundle: str | Path, *, unpack: Path | None = None) -> Inspect:
@@ -39,12 +39,15 @@ def describe(opened: Bundle) -> Inspect:
     """What an open bundle says of itself."""
     claims: list[InspectClaim] = []
     scores: list[InspectKscore] = []
+    computes: list[InspectCompute] = []
     for number, data in enumerate(opened.claims):
         envelope = open_envelope(data, where=f"claim {number}")
         said = parse(envelope.payload, where=f"claim {number}")
         claims.append({"predicate_type": said.predicate_type, "key": envelope.keyid})
         if score := said.of(KSCORE):
             scores.append({"key": envelope.keyid, "kscore": score})
+        if compute := said.of(COMPUTE):
+            computes.append({"key": envelope.keyid, "compute": compute})
     return {
         "content_id": opened.content_id,
         "cid": opened.cid,
@@ -55,5 +58,6 @@ def describe(opened: Bundle) -> Inspect:
         "receipt": opened.receipt,
         "evaluation": opened.document(names.EVALUATION),
         "claims": claims,
+        "computes": computes,
         "kscores": scores,
     }

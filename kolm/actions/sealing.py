@@ -33,7 +33,15 @@ from kolm.sign.keys import PublicKey
 from kolm.sign.private_keys import PrivateKey
 
 if TYPE_CHECKING:
-    from kolm.records.documents import Evaluation, Kscore, KscorePack, Lock, ModulesRow, Receipt
+    from kolm.records.documents import (
+        Evaluation,
+        Kscore,
+        KscorePack,
+        Lock,
+        ModulesRow,
+        PredicateCompute,
+        Receipt,
+    )
     from kolm.run.documents import Measurements
 
 
@@ -152,11 +160,12 @@ def score_report(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Times:
-    """When the compile ran, and what was measured on the way."""
+    """When the compile ran, what was measured on the way, and what the training took."""
 
     started: datetime
     finished: datetime
     measured: Mapping[str, str | int]
+    compute: PredicateCompute
 
 
 def demand_place(target: Path, lock: Lock, *, force: bool) -> None:
@@ -187,7 +196,7 @@ def seal_bundle(
     times: Times,
     accept: Acceptance,
 ) -> None:
-    """Write the bundle with its four claims: provenance, modules, K-score, test result.
+    """Write the bundle with its five claims: provenance, modules, compute, K-score, test result.
 
     A bundle of the same content at `target` keeps its claims, and gets what this key has not yet
     said there.
@@ -243,7 +252,8 @@ def _is_said(
 def _without_times(kind: str, predicate: Mapping[str, object]) -> dict[str, object]:
     if kind == predicates.PROVENANCE:  # of one content: it differs in times and what took how long
         return {}
-    return {name: value for name, value in predicate.items() if name != "measured_on"}
+    measured = ("measured_on", "measured")  # a K-score's time; what a compute claim's meters said
+    return {name: value for name, value in predicate.items() if name not in measured}
 
 
 def _predicates(
@@ -283,6 +293,7 @@ def _predicates(
             base_root=lock["base"]["root"],
             words=claimed_words((row["role"], row["state"]) for row in rows),
         ),
+        predicates.COMPUTE: times.compute,
         predicates.KSCORE: report,
         predicates.TEST_RESULT: making.test_result(
             passed=[name for name, passed in tests if passed is True],

@@ -10,14 +10,11 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from fractions import Fraction
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import Final, NamedTuple
 
 from kolm.format.outline import Matrix, Outline
 from kolm.methods import Method
 from kolm.methods.projector import Projector
-
-if TYPE_CHECKING:
-    pass
 
 # Products of one multiplication: forward, for the gradient of what is read, and of the weight.
 _FORWARD: Final = 2
@@ -41,16 +38,16 @@ class Work(NamedTuple):
     labels: int = 0
     image_tokens: int = 0
 
-    def plus(self, other: Work) -> Work:
-        """Both."""
-        return Work(*(mine + theirs for mine, theirs in zip(self, other, strict=True)))
+    def plus(self, other: Work, times: int = 1) -> Work:
+        """This, and the other so many times."""
+        return Work(*(mine + times * theirs for mine, theirs in zip(self, other, strict=True)))
 
 
 class Batched(NamedTuple):
     """The work of a training, by whether a gradient flows into the language role's inputs.
 
     Attributes:
-        learned: batches that show a picture while the projector is trained.
+        learned: batches that show a picture while the projector is trained, or the tower adapted.
         other: all others.
         unlabelled: forward alone: what validation reads.
     """
@@ -68,55 +65,65 @@ def batch_work(lengths: Sequence[int], labels: Iterable[int], image_tokens: Iter
 
 
 def training_flops(
-    base: Outline, method: Method, projector: Projector, work: Batched
+    base: Outline,
+    method: Method | None,
+    projector: Projector,
+    work: Batched,
+    *,
+    adapted_tower: bool = False,
 ) -> dict[str, int]:
     """The operations of a training by `TERMS`.
 
     Args:
         base: its outline.
-        method: what is trained of the language role.
+        method: what is trained of the language role; None for the base alone.
         projector: what is trained of the projector.
         work: what was computed on.
+        adapted_tower: gradients flow through the projector into the tower.
     """
     totals = dict.fromkeys(TERMS, Fraction(0))
+    trained = projector is not None and projector != "frozen"
     runs = (
-        (work.learned, True, projector != "frozen"),
+        (work.learned, True, trained or adapted_tower),
         (work.other, True, False),
         (work.unlabelled, False, False),
     )
     for own, backward, reached in runs:
         if own.positions:
             _language(totals, base, method, own, backward=backward, reached=reached)
-            trained: Projector = projector if reached else "frozen"
-            _projector(totals, base, method, own, trained, adapted=projector == "lora")
+            learns = projector if reached else "frozen"
+            through = adapted_tower and reached
+            _projector(totals, base, method, own, learns, projector == "lora", through=through)
     return {term: round(total) for term, total in totals.items()}
 
 
-def tower_flops(base: Outline, sequences: Mapping[int, int], *, windows: Sequence[int] = ()) -> int:
-    """The operations of the tower on pictures, forward.
+def tower_flops(
+    base: Outline, sequences: Mapping[int, int], *, method: Method | None = None
+) -> int:
+    """The operations of the tower on pictures; every patch attends to all of its sequence.
 
     Args:
         base: its outline.
         sequences: how many sequences of patches there are of each length.
-        windows: for each block the patches that attend to each other, 0 for all of a sequence;
-            empty where all blocks attend to all.
+        method: that adapts it, and then backward too; None for forward alone.
     """
     positions = sum(length * count for length, count in sequences.items())
-    matrices = [*base.patches, *(m for block in base.vision for m in block.matrices)]
-    total = _FORWARD * positions * sum((m.products for m in matrices), Fraction(0))
-    for number, block in enumerate(base.vision):
-        window = windows[number] if windows else 0
-        squares = sum(
-            count * length * min(length, window or length) for length, count in sequences.items()
-        )
-        total += 2 * _FORWARD * block.attention * squares
+    squares = sum(length**2 * count for length, count in sequences.items())
+    passes = _FORWARD + (_INPUT if method else 0)
+    total = passes * positions * sum((m.products for m in base.patches), Fraction(0))
+    for block in base.vision:
+        for matrix in block.matrices:
+            total += passes * positions * matrix.products
+            if method and (elements := _delta(method, matrix)):
+                total += positions * _adapter(elements, backward=True, reached=True)
+        total += block.attention * squares * 2 * (_FORWARD + (2 * _INPUT if method else 0))
     return round(total)
 
 
 def _language(
     totals: dict[str, Fraction],
     base: Outline,
-    method: Method,
+    method: Method | None,
     work: Work,
     *,
     backward: bool,
@@ -126,7 +133,7 @@ def _language(
 
     A gradient is computed of what a layer reads only where something before it is trained.
     """
-    reached = reached or method.front > 0
+    reached = reached or (method is not None and method.front > 0)
     for matrix in base.around:
         totals["language"] += work.positions * matrix.products * (_FORWARD + _INPUT * backward)
     for block in base.blocks:
@@ -156,17 +163,19 @@ def _adapter(elements: Sequence[int], backward: bool, reached: bool) -> int:
 def _projector(
     totals: dict[str, Fraction],
     base: Outline,
-    method: Method,
+    method: Method | None,
     work: Work,
     trained: Projector,
-    *,
     adapted: bool,
+    *,
+    through: bool,
 ) -> None:
-    """The projector, of which nothing before its first matrix is trained unless it has a norm."""
-    before = base.normed and trained == "full"
+    """The projector, of which nothing before its first matrix is trained unless it has a norm, or
+    gradients flow through it."""
+    before = through or (base.normed and trained == "full")
     for matrix in base.projector:
-        elements = _parts(method, matrix) if adapted and _is_linear(matrix) else []
-        passes = _FORWARD + (_INPUT * before if trained != "frozen" else 0)
+        elements = _parts(method, matrix) if method and adapted and _is_linear(matrix) else []
+        passes = _FORWARD + _INPUT * before
         if trained == "full":
             passes += _WEIGHT
         totals["projector"] += work.image_tokens * matrix.products * passes
@@ -176,9 +185,9 @@ def _projector(
         before = before or trained != "frozen"
 
 
-def _delta(method: Method, matrix: Matrix) -> list[int]:
+def _delta(method: Method | None, matrix: Matrix) -> list[int]:
     """Elements of the matrices that a method adds to a layer; a vector costs no product."""
-    if not re.fullmatch(method.target_expression, matrix.module):
+    if method is None or not re.fullmatch(method.target_expression, matrix.module):
         return []
     return _parts(method, matrix)
 

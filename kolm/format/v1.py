@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from kolm.format.adapter_config import derive as derive_adapter_config
 from kolm.format.base import root_of
 from kolm.format.card import render as render_card
+from kolm.format.compute import modifier_test, recount
 from kolm.format.examples import examples_follow
 from kolm.format.globs import expand
 from kolm.format.order import BatchOrder
@@ -75,8 +76,10 @@ class Rules:
     derive_adapter_config = staticmethod(derive_adapter_config)
     expand = staticmethod(expand)
 
-    # claims.md
+    # claims.md, compute.md
     claimed_words = staticmethod(claimed_words)
+    recount = staticmethod(recount)
+    modifier_test = staticmethod(modifier_test)
 
     # evaluation.md
     build_cases = staticmethod(build_cases)

@@ -6,7 +6,7 @@ Written by docs/generate.py; edit schemas/ instead.
 from typing import Literal, NotRequired, TypedDict, final
 
 from kolm.digest import Digest
-from kolm.records.documents import Capture, Evaluation, Kscore, Receipt, Snapshot
+from kolm.records.documents import Capture, Evaluation, Kscore, PredicateCompute, Receipt, Snapshot
 
 class CaptureJudgePreferredInterval(TypedDict):
     method: Literal['wilson']
@@ -236,6 +236,10 @@ class InspectKscore(TypedDict):
     key: str
     kscore: Kscore
 
+class InspectCompute(TypedDict):
+    key: str
+    compute: PredicateCompute
+
 class InspectClaim(TypedDict):
     predicate_type: str
     key: str
@@ -247,6 +251,7 @@ class Inspect(TypedDict):
     receipt: Receipt
     evaluation: Evaluation
     kscores: list[InspectKscore]
+    computes: list[InspectCompute]
     claims: list[InspectClaim]
     unpacked: NotRequired[str]
 

@@ -97,6 +97,7 @@ class Declared(TypedDict):
     copyright: NotRequired[str]
     illegal_content: NotRequired[str]
     energy: NotRequired[str]
+    base_compute: NotRequired[str]
     security_contact: NotRequired[str]
 
 class LockBaseFile(TypedDict):
@@ -745,7 +746,7 @@ class PolicyClaimStamped(TypedDict):
     before: NotRequired[str]
 
 class PolicyClaim(TypedDict):
-    predicate: Literal['https://slsa.dev/provenance/v1', 'urn:kolm:modules:v1', 'urn:kolm:kscore:v1', 'https://in-toto.io/attestation/test-result/v0.1', 'https://slsa.dev/verification_summary/v1', 'urn:kolm:endorsement:v1']
+    predicate: Literal['https://slsa.dev/provenance/v1', 'urn:kolm:modules:v1', 'urn:kolm:compute:v1', 'urn:kolm:kscore:v1', 'https://in-toto.io/attestation/test-result/v0.1', 'https://slsa.dev/verification_summary/v1', 'urn:kolm:endorsement:v1']
     role: Literal['builder', 'evaluator', 'verifier', 'endorser']
     threshold: int
     keys: NotRequired[list[str]]
@@ -774,9 +775,47 @@ class Policy(TypedDict):
     floors: NotRequired[dict[str, str]]
     packs: NotRequired[list[PolicyPack]]
     licenses: NotRequired[list[str]]
-    dossier: NotRequired[list[Literal['provider', 'contact', 'representative', 'intended_use', 'integration', 'acceptable_use', 'limitations', 'risks', 'license', 'release_date', 'distribution', 'design', 'data_description', 'data_sources', 'data_collection', 'data_curation', 'data_license', 'personal_data', 'copyright', 'illegal_content', 'energy', 'security_contact']]]
+    dossier: NotRequired[list[Literal['provider', 'contact', 'representative', 'intended_use', 'integration', 'acceptable_use', 'limitations', 'risks', 'license', 'release_date', 'distribution', 'design', 'data_description', 'data_sources', 'data_collection', 'data_curation', 'data_license', 'personal_data', 'copyright', 'illegal_content', 'energy', 'base_compute', 'security_contact']]]
     measurements: NotRequired[Literal['worst'] | str]
     reach: NotRequired[list[Literal['delta_scope', 'base_identity', 'process', 'scores']]]
+
+class PredicateComputeFlops(TypedDict):
+    adapter: str
+    attention: str
+    head: str
+    language: str
+    projector: str
+    reference: str
+    total: str
+    tower: str
+
+@final
+class SpentEnergyMetered(TypedDict):
+    joules: str
+    meters: list[Literal['nvml', 'rapl']]
+
+@final
+class SpentEnergyUnmetered(TypedDict):
+    absent: str
+
+class Spent(TypedDict):
+    energy: SpentEnergyMetered | SpentEnergyUnmetered
+    from_step: int
+    observed_peak_bytes: int
+    seconds: str
+
+class PredicateComputeModifierTest(TypedDict):
+    base_flops: str | None
+    exceeds: bool
+    limit: str
+    words: str
+
+class PredicateCompute(TypedDict):
+    flops: PredicateComputeFlops
+    measured: Spent
+    modifier_test: PredicateComputeModifierTest
+    predicted_peak_bytes: int
+    shared_prompts: bool
 
 class PredicateEndorsement(TypedDict):
     claims: list[Digest]
@@ -1218,7 +1257,13 @@ class TraceRowValidation(TypedDict):
 
 TraceRow = TraceRowStep | TraceRowCheckpoint | TraceRowValidation
 
+class TrainFactsPicture(TypedDict):
+    learned: bool
+    numbers: int
+    sequences: int
+
 class TrainFactsMeasured(TypedDict):
+    compute: Spent
     started_on: str
     train_seconds: str
     tokens_per_second: str
@@ -1226,6 +1271,8 @@ class TrainFactsMeasured(TypedDict):
 class TrainFacts(TypedDict):
     state_last: Digest
     chain: Digest
+    pictures: list[TrainFactsPicture]
+    shared_prompts: bool
     measured: TrainFactsMeasured
 
 class TrustAuthority(TypedDict):

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from importlib import resources
 from xml.etree.ElementTree import Element
 
-from kolm.report import cases, contents, scores, training, verdict
+from kolm.report import cases, contents, cost, scores, training, verdict
 from kolm.report.facts import Facts
 from kolm.report.markup import element, said, serialise
 from kolm.version import VERSION
@@ -83,6 +83,7 @@ def _sections(facts: Facts) -> tuple[Element | None, ...]:
         cases.samples(facts, album),
         training.training(facts),
         training.modules(facts),
+        cost.cost(facts),
         contents.data(facts),
         contents.environment(facts),
         verdict.checks(facts),

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from kolm.run.documents import Result
 
 
-_SCHEMA = "urn:kolm:result:v1"
+_SCHEMA = "urn:kolm:result:v2"
 _NAME_HEX_DIGITS = 16  # of a stage's folder: 64 bits tell one project's runs apart
 # Decided on a finished evaluation; of the pack, the cases themselves are in the key.
 _JUDGED_LATER: Final = frozenset({"floors", "cost", "pack"})

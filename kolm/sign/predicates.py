@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from kolm.records.documents import (
         Entry,
         Kscore,
+        PredicateCompute,
         PredicateEndorsement,
         PredicateModules,
         PredicateProvenance,
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 
 PROVENANCE: Final[Name[PredicateProvenance]] = Name("https://slsa.dev/provenance/v1")
 MODULES: Final[Name[PredicateModules]] = Name("urn:kolm:modules:v1")
+COMPUTE: Final[Name[PredicateCompute]] = Name("urn:kolm:compute:v1")
 KSCORE: Final[Name[Kscore]] = Name("urn:kolm:kscore:v1")
 TEST_RESULT: Final[Name[PredicateTestResult]] = Name(
     "https://in-toto.io/attestation/test-result/v0.1"
@@ -45,6 +47,7 @@ REQUEST: Final[Name[Request]] = Name("urn:kolm:request:v1")
 SCHEMAS: dict[str, DocumentKind[Mapping[str, object]]] = {
     PROVENANCE: kinds.PREDICATE_PROVENANCE,
     MODULES: kinds.PREDICATE_MODULES,
+    COMPUTE: kinds.PREDICATE_COMPUTE,
     KSCORE: kinds.KSCORE,
     TEST_RESULT: kinds.PREDICATE_TEST_RESULT,
     VERIFICATION_SUMMARY: kinds.PREDICATE_VERIFICATION_SUMMARY,
@@ -57,6 +60,7 @@ SCHEMAS: dict[str, DocumentKind[Mapping[str, object]]] = {
 WORDS: dict[str, str] = {
     PROVENANCE: "provenance",
     MODULES: "modules",
+    COMPUTE: "compute",
     KSCORE: "K-score",
     TEST_RESULT: "test-result",
     VERIFICATION_SUMMARY: "verification summary",

@@ -29,7 +29,7 @@ _SCHEMA: Final = "urn:kolm:trust:v1"
 class KeyRole(StrEnum):
     """What a key is believed about."""
 
-    BUILDER = "builder"  # provenance, modules
+    BUILDER = "builder"  # provenance, modules, compute
     EVALUATOR = "evaluator"  # scores and gates
     VERIFIER = "verifier"  # that an audit took place
     ENDORSER = "endorser"  # that a second party stands behind it

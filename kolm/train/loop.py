@@ -35,10 +35,12 @@ _SPEED_MEMORY = 0.9
 
 
 class Took(NamedTuple):
-    """What a run took in this process: its seconds, and the real tokens that it trained on."""
+    """What a run took in this process: its seconds, and the real tokens that it trained on, from
+    the step after which it went on; 0 for all of it."""
 
     seconds: float
     tokens: int
+    from_step: int
 
 
 def run(
@@ -70,7 +72,7 @@ def run(
     done = resume(trainer, trace, checkpoints, patience)
     if tracked:
         tracked.begin(done or 0)
-    meter = _Meter(plan.schedule.steps, reporter, tracked)
+    meter = _Meter(plan.schedule.steps, done or 0, reporter, tracked)
     due = clock() + INTERIM_SECONDS
     for happening, step in plan.schedule.happenings(patience, after=done):
         if happening is Happening.STEP:
@@ -138,8 +140,11 @@ def state_of(trainer: Trainer, patience: Patience | None) -> Checkpoint:
 class _Meter:
     """Measures speed and tells it."""
 
-    def __init__(self, steps: int, reporter: Reporter, tracked: Tracked | None) -> None:
+    def __init__(
+        self, steps: int, from_step: int, reporter: Reporter, tracked: Tracked | None
+    ) -> None:
         self._tracked = tracked
+        self._from_step = from_step
         self._steps = steps
         self._reporter = reporter
         self._began = self._last = time.perf_counter()
@@ -185,4 +190,4 @@ class _Meter:
     def finish(self, steps: int) -> Took:
         """Close the stage."""
         self._reporter.finished("train", steps=steps)
-        return Took(time.perf_counter() - self._began, self._tokens)
+        return Took(time.perf_counter() - self._began, self._tokens, self._from_step)

@@ -7,7 +7,9 @@ train.json.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Sequence
+import time
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import partial
@@ -20,6 +22,7 @@ from kolm.capture.store import CaptureStore
 from kolm.digest import Digest
 from kolm.encode.encoder import Encoder
 from kolm.encode.examples import Learnable
+from kolm.encode.features import distinct_uses
 from kolm.encode.kept_features import KeptFeatures
 from kolm.encode.pictures import PictureReader, Pictures
 from kolm.encode.recording import record_tower
@@ -34,6 +37,7 @@ from kolm.sign.predicates import instant
 from kolm.train import evidence, survey
 from kolm.train.answering import Answering, Question, questions_of
 from kolm.train.checkpoints import CheckpointFolder, encode_tensors
+from kolm.train.energy import Metered
 from kolm.train.loop import Took, run
 from kolm.train.losses import Loss, PairLoss, make_loss
 from kolm.train.plan import TrainPlan, read_plan
@@ -50,7 +54,7 @@ from kolm.train.trackers import Tracked
 from kolm.train.trainer import Trainer
 
 if TYPE_CHECKING:
-    from kolm.records.documents import TrainFacts
+    from kolm.records.documents import Spent, TrainFacts, TrainFactsPicture
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,6 +67,7 @@ class TrainingSession:
         trainer: at its initial weights.
         answering: answers some of the validation split, where the lock asks for it.
         base_modules: the base as it was before the adapter.
+        shared_prompts: both answers of a pair go through the model behind one prompt.
         train: encoded train split.
         validation: encoded validation split.
         checkpoint_keys: of the base.
@@ -73,6 +78,7 @@ class TrainingSession:
     trainer: Trainer
     answering: Answering | None
     base_modules: tuple[survey.BaseModule, ...]
+    shared_prompts: bool
     train: EncodedSplit
     validation: EncodedSplit
     checkpoint_keys: frozenset[str]
@@ -147,6 +153,7 @@ def open_session(folder: Path, reporter: Reporter) -> TrainingSession:
         trainer=trainer,
         answering=_answering(plan, base, questions, pictures, reader),
         base_modules=base_modules,
+        shared_prompts=plan.objective.PAIRED and base.forward.branches,
         train=train,
         validation=validation,
         checkpoint_keys=checkpoint_keys,
@@ -231,6 +238,19 @@ def train_run(folder: Path, reporter: Reporter) -> None:
         KolmError: as `open_session`; and when the evidence contradicts the lock.
     """
     started_on = datetime.now(UTC)  # noqa: TID251 - for the provenance claim, never for content
+    began = time.perf_counter()
+    with Metered(read_inputs(folder).lock["environment"]["device"]) as metered:
+        session, took, trace = _run(folder, reporter)
+        spent: Spent = {
+            "energy": metered.energy(),
+            "from_step": took.from_step,
+            "observed_peak_bytes": memory_of(session.plan.device)(),
+            "seconds": canonical.decimal(time.perf_counter() - began, 3),
+        }
+    files.write_document(folder, FACTS, _facts(folder, session, took, trace, started_on, spent))
+
+
+def _run(folder: Path, reporter: Reporter) -> tuple[TrainingSession, Took, Trace]:
     session = open_session(folder, reporter)
     rows = (*session.train.rows, *session.validation.rows)
     files.write_rows(folder, names.EXAMPLES, rows)
@@ -273,7 +293,7 @@ def train_run(folder: Path, reporter: Reporter) -> None:
     files.write_rows(folder, names.MODULES, modules)
     files.write(folder, names.WEIGHTS, weights)
     files.write(folder, names.CONFIG, adapter_config.derive(session.inputs.lock, modules))
-    files.write_document(folder, FACTS, _facts(took, trace, started_on))
+    return session, took, trace
 
 
 def _go_on(trainer: Trainer, plan: TrainPlan, earlier: Path | None) -> None:
@@ -302,17 +322,47 @@ def _go_on(trainer: Trainer, plan: TrainPlan, earlier: Path | None) -> None:
     )
 
 
-def _facts(took: Took, trace: Trace, started_on: datetime) -> TrainFacts:
+def _facts(
+    folder: Path,
+    session: TrainingSession,
+    took: Took,
+    trace: Trace,
+    started_on: datetime,
+    spent: Spent,
+) -> TrainFacts:
     assert trace.chain is not None  # the state before the first step is its first link
     return {
         "state_last": trace.states[-1],
         "chain": trace.chain,
+        "pictures": list(_shown(folder, session)),
+        "shared_prompts": session.shared_prompts,
         "measured": {
+            "compute": spent,
             "started_on": instant(started_on),
             "train_seconds": canonical.decimal(took.seconds, 3),
             "tokens_per_second": canonical.decimal(took.tokens / max(took.seconds, 1e-9), 3),
         },
     }
+
+
+def _shown(folder: Path, session: TrainingSession) -> Iterator[TrainFactsPicture]:
+    """What the tower was shown: each distinct picture once, or all of every batch if adapted."""
+    train, validation = session.train.examples, session.validation.examples
+    counts: Counter[tuple[bool, int, int]] = Counter()
+    if session.plan.adapt_vision:
+        by_position = {example.position: example for example in train}
+        for row in files.read_rows(folder, names.TRACE):
+            if row["kind"] == "step":
+                for position in row["positions"]:
+                    counts.update((True, *use.shown) for use in by_position[position].images)
+            elif row["kind"] == "validation":
+                counts.update((False, *u.shown) for example in validation for u in example.images)
+    else:
+        read = (*train, *validation) if session.plan.schedule.validate_every else train
+        uses = distinct_uses(use for example in read for use in example.images)
+        counts.update((False, *use.shown) for use in uses)
+    for (learned, sequences, numbers), count in sorted(counts.items()):
+        yield {"learned": learned, "numbers": numbers, "sequences": sequences * count}
 
 
 def read_checkpoint_keys(base_folder: Path) -> frozenset[str]:

@@ -30,6 +30,7 @@ D = TypeVar("D")
 ROLE_OF_PREDICATE: Mapping[str, KeyRole] = {
     predicates.PROVENANCE: KeyRole.BUILDER,
     predicates.MODULES: KeyRole.BUILDER,
+    predicates.COMPUTE: KeyRole.BUILDER,
     predicates.KSCORE: KeyRole.EVALUATOR,
     predicates.TEST_RESULT: KeyRole.EVALUATOR,
     predicates.VERIFICATION_SUMMARY: KeyRole.VERIFIER,

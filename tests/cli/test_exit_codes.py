@@ -185,3 +185,7 @@ def test_inspect_shows_k_slices_and_controls() -> None:
     )
     assert re.search(r"^  slices  +[01](\.\d+)? +\w+ .* on \d+ cases$", shown, re.MULTILINE)
     assert re.search(r"^  controls  +base ", shown, re.MULTILINE)
+    assert re.search(
+        r"^  compute  +\d\S* operations in 12.5 s, energy not measured", shown, re.MULTILINE
+    )
+    assert "not more than 3.33e22, a third of 1e23 in place of the base's" in shown

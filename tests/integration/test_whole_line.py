@@ -38,7 +38,8 @@ def test_the_bundle_is_accepted_with_its_captures_and_base(compiled: Line) -> No
 def test_what_was_measured_is_in_the_claims_and_not_in_the_content(compiled: Line) -> None:
     said = predicates_of(compiled.bundle)
     assert set(said) == {
-        predicates.PROVENANCE, predicates.MODULES, predicates.KSCORE, predicates.TEST_RESULT,
+        predicates.PROVENANCE, predicates.MODULES, predicates.COMPUTE, predicates.KSCORE,
+        predicates.TEST_RESULT,
     }  # fmt: skip
     assert said[predicates.KSCORE]["gate"]["verdict"] == "passed"
     bundle = Bundle.open(compiled.bundle)

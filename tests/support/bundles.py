@@ -2,7 +2,7 @@
 
     parts = make_parts(tmp_path)                       # mutable documents of a toy compile
     path = parts.seal(tmp_path / "toy.kolm")           # unsigned
-    path = parts.seal(tmp_path / "toy.kolm", key=key)  # with the four claims, signed
+    path = parts.seal(tmp_path / "toy.kolm", key=key)  # with the five claims, signed
 
 To forge: change a document (``parts.evaluation["covered"] = 1``) or replace the bytes of a member
 (``parts.overrides["trace.jsonl"] = …``) and seal again. Digests, lock, receipt and card follow the
@@ -12,6 +12,7 @@ forge the container itself, take it apart with `read_entries` and put it togethe
 
 from __future__ import annotations
 
+import contextlib
 import copy
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
@@ -19,17 +20,20 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from kolm import canonical, digest
+from kolm import canonical, digest, roles
 from kolm.bundle import container_rules, layout, tar, tensor_writer, tensors, writer
 from kolm.bundle.container import open_container
 from kolm.bundle.manifest import Member, build_manifest
 from kolm.bundle.reader import Bundle
 from kolm.errors import KolmError
 from kolm.format import adapter_config, card
+from kolm.format.compute import RECOUNTED, flops_of, modifier_test, recount
+from kolm.format.outline import of_modules
 from kolm.format.receipt import derive_receipt
 from kolm.format.schedule import read_schedule
 from kolm.format.seeds import derive_seeds, training_root
 from kolm.format.words import claimed_words
+from kolm.methods import method_of, resolved_again
 from kolm.objectives import OBJECTIVES
 from kolm.records.documents import KscoreMachine, KscorePack
 from kolm.score import kscore, kscore_claim
@@ -275,7 +279,7 @@ class BundleParts:
         )
 
     def predicates(self) -> dict[str, Row]:
-        """The predicates of the four claims, by type."""
+        """The predicates of the five claims, by type."""
         made = self.members()
         report = kscore_claim.claim(
             self.evaluation,
@@ -322,6 +326,40 @@ class BundleParts:
                     for name in ("evaluation.json", "spec.lock.json")
                 },
             ),
+            predicates.COMPUTE: self._compute(),
+        }
+
+    def _compute(self) -> Row:
+        train = self.lock["train"]
+        terms = dict.fromkeys(RECOUNTED, 0)
+        # What a forger broke cannot be counted; the checks before V56 say so.
+        with contextlib.suppress(KolmError, LookupError, ZeroDivisionError):
+            family = roles.family(self.lock["base"]["family"])
+            terms = recount(
+                lock=self.lock,
+                examples=self.examples,
+                trace=self.trace,
+                base=of_modules(self.modules, family),
+                method=resolved_again(
+                    method_of(train["method"]),
+                    family,
+                    vision=train["freeze"]["vision"] is False,
+                    projector=train["projector"],
+                ),
+                shared=False,
+            )
+        terms["tower"] = 1_000_000
+        return {
+            "flops": flops_of(terms),
+            "measured": {
+                "energy": {"absent": "no RAPL counter of a toy"},
+                "from_step": 0,
+                "observed_peak_bytes": 2**29,
+                "seconds": "12.5",
+            },
+            "modifier_test": modifier_test(sum(terms.values()), self.lock),
+            "predicted_peak_bytes": 2**29,
+            "shared_prompts": False,
         }
 
     def pack_root(self) -> digest.Digest:
@@ -336,7 +374,7 @@ class BundleParts:
         change: Callable[[dict[str, Row]], None] | None = None,
         subject: digest.Digest | None = None,
     ) -> list[bytes]:
-        """The four claims, signed by `key`.
+        """The five claims, signed by `key`.
 
         `change` edits the predicates (by type) before they are signed, `subject` replaces the
         content id: both forge as the holder of the key could.

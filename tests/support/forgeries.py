@@ -17,6 +17,7 @@ from typing import Any
 
 from kolm import canonical, digest, methods
 from kolm.bundle import tar, tensor_writer
+from kolm.format.compute import modifier_test
 from kolm.format.examples import dropped_row
 from kolm.format.groups import Member
 from kolm.format.seeds import derive_seeds
@@ -175,6 +176,19 @@ def _say(kind: str, *path: str, value: Any) -> Callable[[dict[str, Row]], None]:
 
 def _another_audit(said: dict[str, Row]) -> None:
     said[predicates.VERIFICATION_SUMMARY] = audit_of(digest.of_bytes(b"another bundle"))
+
+
+def _count(**terms: str) -> Callable[[dict[str, Row]], None]:
+    """Edit terms of the count, and what follows from them."""
+
+    def change(said: dict[str, Row]) -> None:
+        claim = said[predicates.COMPUTE]
+        stated = {**claim["flops"], **terms}
+        total = sum(int(count) for term, count in stated.items() if term != "total")
+        claim["flops"] = {**stated, "total": str(total)}
+        claim["modifier_test"] = modifier_test(total, {"train": {"continues": None}})
+
+    return change
 
 
 def _k_misses(parts: BundleParts) -> None:
@@ -1217,6 +1231,27 @@ FORGERIES = (
         "a role left out of the words",
         ("V16",),
         claims=_say(predicates.MODULES, "words", value=["vision frozen"]),
+    ),
+    Forgery(
+        "fewer operations counted than lock, examples and trace give", ("V56",),
+        claims=_count(language="1000"),
+    ),
+    Forgery(
+        "a base's training compute that the lock does not declare", ("V56",),
+        claims=_say(predicates.COMPUTE, "modifier_test", "base_flops", value="1" + 24 * "0"),
+    ),
+    Forgery(
+        "two answers behind one prompt where there is one answer", ("V56",),
+        claims=_say(predicates.COMPUTE, "shared_prompts", value=True),
+    ),
+    Forgery(
+        "the tower's operations left out of the count", (), claims=_count(tower="0"),
+        why="pictures are not in the bundle; whoever has base and captures can train again",
+    ),
+    Forgery(
+        "a training said to take less energy and time", (),
+        claims=_say(predicates.COMPUTE, "measured", "seconds", value="1"),
+        why="it is a measurement of the signer's machine",
     ),
     Forgery(
         "a builder that promises SLSA Build L3",

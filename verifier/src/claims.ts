@@ -4,7 +4,7 @@ import { digest, unbase64 } from "./bytes.ts";
 import type { Claim } from "./container.ts";
 import { type JsonObject, isCanonical, parse } from "./json.ts";
 import { type Signed, type Trust, type TrustRole, type TrustedKey, isTime, verify } from "./keys.ts";
-import { ENDORSEMENT, KSCORE, MODULES, PROVENANCE, SUMMARY, TEST_RESULT } from "./policy.ts";
+import { COMPUTE, ENDORSEMENT, KSCORE, MODULES, PROVENANCE, SUMMARY, TEST_RESULT } from "./policy.ts";
 import { misfits } from "./schema.ts";
 import { stamped } from "./stamps.ts";
 
@@ -20,6 +20,7 @@ export type Kinds = Record<string, Kind>;
 const KNOWN: Kinds = {
   [PROVENANCE]: { schema: "predicate_provenance", role: "builder", times: (p) => [started(p), finished(p)] },
   [MODULES]: { schema: "predicate_modules", role: "builder", times: () => [] },
+  [COMPUTE]: { schema: "predicate_compute", role: "builder", times: () => [] },
   [KSCORE]: { schema: "kscore", role: "evaluator", times: (p) => [String(p.measured_on)] },
   [TEST_RESULT]: { schema: "predicate_test_result", role: "evaluator", times: () => [] },
   [SUMMARY]: { schema: "predicate_verification_summary", role: "verifier", times: (p) => [String(p.timeVerified)] },

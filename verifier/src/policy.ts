@@ -8,6 +8,7 @@ import { misfits } from "./schema.ts";
 
 export const PROVENANCE = "https://slsa.dev/provenance/v1";
 export const MODULES = "urn:kolm:modules:v1";
+export const COMPUTE = "urn:kolm:compute:v1";
 export const KSCORE = "urn:kolm:kscore:v1";
 export const TEST_RESULT = "https://in-toto.io/attestation/test-result/v0.1";
 export const SUMMARY = "https://slsa.dev/verification_summary/v1";

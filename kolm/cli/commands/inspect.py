@@ -12,9 +12,10 @@ from kolm.cli import output
 from kolm.cli.options import BUNDLE, FOLDER
 from kolm.cli.scores import accuracy_text, training_text
 from kolm.counting import counted
+from kolm.format.compute import energy_text, short
 
 if TYPE_CHECKING:
-    from kolm.records.answers import Inspect, InspectKscore
+    from kolm.records.answers import Inspect, InspectCompute, InspectKscore
     from kolm.records.documents import EvaluationSlice
 
 
@@ -73,6 +74,7 @@ def _for_people(found: Inspect, name: str) -> str:
         f"  controls   {controls}",
         f"  floors     {'passed' if scores['floors_passed'] else 'not passed'}, as the bundle says",
         *(_score_line(row) for row in found["kscores"]),
+        *(line for row in found["computes"] for line in _compute_lines(row)),
         *_slice_lines(scores["slices"]),
         "",
         *(f"  {row['bytes']:>11,}  {row['name']}" for row in found["members"]),
@@ -91,6 +93,19 @@ def _score_line(row: InspectKscore) -> str:
         f"  K          {score['composite']} on {pack}, gate {score['gate']['verdict']}, "
         f"by key {row['key'][:16]}"
     )
+
+
+def _compute_lines(row: InspectCompute) -> list[str]:
+    compute, key = row["compute"], row["key"][:16]
+    spent, test = compute["measured"], compute["modifier_test"]
+    of = f"{short(int(test['limit']))}, a third of the base's"
+    if test["base_flops"] is None:
+        of = f"{short(int(test['limit']))}, a third of 1e23 in place of the base's"
+    took = f"{short(int(compute['flops']['total']))} operations in {spent['seconds']} s"
+    return [
+        f"  compute    {took}, {energy_text(spent)}, by key {key}",
+        f"             {'more' if test['exceeds'] else 'not more'} than {of}",
+    ]
 
 
 def _slice_lines(slices: list[EvaluationSlice]) -> list[str]:

@@ -3,6 +3,7 @@
 from kolm.verify.check import TABLE
 from kolm.verify.checks import (  # noqa: F401 - importing a file registers its checks
     claims,
+    compute,
     container,
     kscore,
     on_request,

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, cast
 from kolm.digest import hex_of, of_value
 from kolm.format.names import EVALUATION, LINES, LOCK, MODULES, SNAPSHOT, Name
 from kolm.records.verification import Finding
-from kolm.sign.predicates import KSCORE, LOCAL_BUILDER, PROVENANCE, TEST_RESULT
+from kolm.sign.predicates import COMPUTE, KSCORE, LOCAL_BUILDER, PROVENANCE, TEST_RESULT
 from kolm.sign.predicates import MODULES as MODULES_CLAIM
 from kolm.verify.check import check
 from kolm.verify.findings import failed, passed, unless_equal
@@ -190,6 +190,7 @@ def _floors_agree(subject: Subject, name: str, said: PredicateTestResult) -> Ite
 RECOMPUTABLE: dict[Name[object], tuple[tuple[str, ...], ...]] = {
     PROVENANCE: (("buildDefinition", "internalParameters", "lock"),),
     MODULES_CLAIM: (("base",), ("modules",)),
+    COMPUTE: (("flops",), ("modifier_test",)),
     KSCORE: (
         ("evaluation",),
         ("inputs", "accuracy"),

@@ -30,7 +30,15 @@ def trained(tmp_path: Path) -> tuple[Path, dict[str, Any]]:
     facts = {
         "state_last": parts.trace[-1]["state"],
         "chain": parts.trace[-1]["chain"],
+        "pictures": [{"learned": False, "numbers": 192, "sequences": 9}],
+        "shared_prompts": False,
         "measured": {
+            "compute": {
+                "energy": {"absent": "a toy"},
+                "from_step": 0,
+                "observed_peak_bytes": 1,
+                "seconds": "1.5",
+            },
             "started_on": "2026-01-01T00:00:00Z",
             "train_seconds": "1.5",
             "tokens_per_second": "2",

@@ -42,9 +42,23 @@ ENTRY = {
     "sequence": 1,
     "state": "active",
 }
+COMPUTE = {
+    "flops": {
+        "adapter": "1", "attention": "2", "head": "3", "language": "4", "projector": "5",
+        "reference": "0", "total": "21", "tower": "6",
+    },
+    "measured": {
+        "energy": {"joules": "12.5", "meters": ["nvml", "rapl"]},
+        "from_step": 0, "observed_peak_bytes": 10, "seconds": "1.5",
+    },
+    "modifier_test": {"base_flops": None, "exceeds": False, "limit": "3", "words": "Less."},
+    "predicted_peak_bytes": 10,
+    "shared_prompts": False,
+}  # fmt: skip
 KINDS = {
     predicates.PROVENANCE: making.provenance(BUILD),
     predicates.MODULES: MODULES,
+    predicates.COMPUTE: COMPUTE,
     predicates.TEST_RESULT: TEST_RESULT,
     predicates.VERIFICATION_SUMMARY: SUMMARY,
     predicates.ENTRY: ENTRY,
@@ -132,6 +146,10 @@ def test_every_role_has_its_word_in_the_claim_and_in_a_policy(state):
         (predicates.MODULES, lambda p: p.update(words=[])),
         (predicates.MODULES, lambda p: p.update(words=["vision melted"])),
         (predicates.MODULES, lambda p: p.update(modules="sha256:xyz")),
+        (predicates.COMPUTE, lambda p: p["flops"].update(language="0.5")),
+        (predicates.COMPUTE, lambda p: p["flops"].pop("tower")),
+        (predicates.COMPUTE, lambda p: p["measured"].update(energy={})),
+        (predicates.COMPUTE, lambda p: p["measured"]["energy"].update(meters=["guess"])),
         (predicates.TEST_RESULT, lambda p: p.update(result="WARNED")),
         (predicates.TEST_RESULT, lambda p: p.update(configuration=[])),
         (

@@ -11,7 +11,7 @@ import pytest
 
 from kolm import canonical, digest
 from kolm.records.verification import Verdict
-from kolm.sign import envelope, making, predicates
+from kolm.sign import envelope, making, predicates, statement
 from kolm.sign.private_keys import PrivateKey, generate
 from kolm.sign.trust import KeyRole, Revocation, TrustStore
 from kolm.verify.policy import BUILT_IN, ClaimDemand, Policy
@@ -253,7 +253,7 @@ def test_v15_a_thief_adds_nothing_to_an_old_bundle(world: World) -> None:
     store = revoked_store(world, "2026-02-01T00:00:00Z", trusting(witness, name="witness"))
     answers = world.audit(claims=[*claims, *others], trust=store)
     void = {finding.where for finding in answers["V15"].findings}
-    assert void == {f"claim {digest.of_bytes(data)}" for data in claims[2:]}
+    assert void == {f"claim {digest.of_bytes(data)}" for data in claims[2:4]}
 
 
 AUDITED = Policy(
@@ -320,6 +320,12 @@ def edit(kind: str, *path: str, value: Any) -> Any:
         ("V16", edit(predicates.MODULES, "base", value=OTHER)),
         ("V16", edit(predicates.MODULES, "words", value=["projector frozen"])),
         ("V16", edit(predicates.MODULES, "words", value=["vision frozen"])),
+        ("V56", edit(predicates.COMPUTE, "flops", "adapter", value="1")),
+        ("V56", edit(predicates.COMPUTE, "flops", "reference", value="1")),
+        ("V56", edit(predicates.COMPUTE, "flops", "total", value="1")),
+        ("V56", edit(predicates.COMPUTE, "modifier_test", "exceeds", value=True)),
+        ("V56", edit(predicates.COMPUTE, "modifier_test", "words", value="Nothing to see.")),
+        ("V56", edit(predicates.COMPUTE, "shared_prompts", value=True)),
         (
             "V17",
             edit(
@@ -354,11 +360,19 @@ def edit(kind: str, *path: str, value: Any) -> Any:
         ("V18", edit(predicates.TEST_RESULT, "passedTests", value=[])),
     ],
 )
-def test_v16_to_v18_a_claim_that_content_contradicts_is_refused(
+def test_v16_to_v18_and_v56_a_claim_that_content_contradicts_is_refused(
     world: World, number: str, change: Any
 ) -> None:
     answers = world.audit(change=change)
     assert number in answers.failed
+
+
+def test_v56_a_bundle_whose_maker_counted_nothing_is_not_refused_for_it(world: World) -> None:
+    *others, compute = world.parts.claims(world.publisher)
+    assert statement.parse(envelope.open_envelope(compute).payload).of(predicates.COMPUTE)
+    answers = world.audit(claims=others)
+    assert answers.overall is Verdict.OK
+    assert "V56" in answers.skipped
 
 
 def test_v19_two_signers_who_disagree_are_refused(world: World) -> None:

@@ -20,13 +20,15 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
-from kolm import canonical, digest
+from kolm import canonical, digest, roles
 from kolm.errors import KolmError
 from kolm.format.base import BaseFile, BaseTensor
 from kolm.format.checkpoint import Learned
 from kolm.format.groups import Member
+from kolm.format.outline import Outline, of_modules
 from kolm.format.schedule import Happening
 from kolm.format.versions import FORMATS, rules_of
+from kolm.methods import method_of
 from kolm.records.documents import KscoreInputs
 from kolm.schema import load as load_schema
 from tests.vectors.formats import tables
@@ -423,6 +425,29 @@ def _words(rules: Rules, given: Given) -> Any:
     yield rules.claimed_words((row["role"], row["state"]) for row in given["modules"])
 
 
+def _base_and_method(given: Given) -> tuple[Outline, Any]:
+    family = roles.family(given["lock"]["base"]["family"])
+    return of_modules(given["modules"], family), method_of(given["lock"]["train"]["method"])
+
+
+def _recount(rules: Rules, given: Given) -> Any:
+    base, method = _base_and_method(given)
+    for lock in _locks(given):
+        for projector in ("frozen", "lora", "full"):
+            changed = {**lock, "train": {**lock["train"], "projector": projector}}
+            yield rules.recount(
+                lock=changed, examples=given["examples"], trace=given["trace"], base=base,
+                method=method, shared=False,
+            )  # fmt: skip
+
+
+def _modifier_test(rules: Rules, given: Given) -> Any:
+    for declared in (None, "6e24 FLOP, its model card", "1.5e3 FLOP, a guess"):
+        dossier = {"dossier": {"base_compute": declared}} if declared else {}
+        for total in (0, 499, 500, 501, 10**23 // 3, 10**23 // 3 + 1):
+            yield rules.modifier_test(total, {**given["lock"], **dossier})
+
+
 RECIPES: dict[str, Callable[[Rules, Given], Any]] = {
     "assign": _assign,
     "batch_order": _batch_order,
@@ -438,8 +463,10 @@ RECIPES: dict[str, Callable[[Rules, Given], Any]] = {
     "expand": _expand,
     "fingerprints": _fingerprints,
     "kscore": _kscore,
+    "modifier_test": _modifier_test,
     "pack_root": _pack_root,
     "read_schedule": _schedule,
+    "recount": _recount,
     "trace_follows": _trace,
     "render_card": _card,
     "root_of": _root_of,

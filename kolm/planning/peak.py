@@ -1,0 +1,63 @@
+"""Planning: the memory that a training of known examples needs at most, from its lock."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from kolm.format.compute import Batches, lengths_of
+from kolm.methods.quantisation import quantisation_of
+from kolm.objectives import objective_of
+from kolm.planning.memory import Batch
+from kolm.planning.settings import Setting
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from kolm.format.compute import Lengths
+    from kolm.format.outline import Outline
+    from kolm.records.documents import ExamplesRow, Lock
+
+
+def predicted_bytes(
+    lock: Lock,
+    examples: Iterable[ExamplesRow],
+    base: Outline,
+    *,
+    numbers: int,
+    shared: bool,
+    front: int,
+) -> int:
+    """What `kolm plan` says of these settings and lengths, without its margin.
+
+    Args:
+        lock: of the training.
+        examples: the rows of examples.jsonl.
+        base: its outline.
+        numbers: that are trained.
+        shared: both answers of a pair stand behind one prompt.
+        front: virtual tokens that the method puts in front of every row.
+    """
+    train, quantisation = lock["train"], quantisation_of(lock["train"]["quantisation"])
+    side = lengths_of(examples)["train"]
+    made = Batches(objective_of(train["objective"]), shared, front)
+    batch, pictures = largest_batch(side, made, train["batch_size"])
+    setting = Setting(
+        precision=train["precision"],
+        four_bits=quantisation is not None,
+        double=quantisation is not None and quantisation.double,
+        optimizer=train["optimizer"],
+        numbers=numbers,
+        batch=batch,
+        patches=pictures,
+        adapted_tower=train["freeze"]["vision"] is False,
+    )
+    return setting.need(base).total
+
+
+def largest_batch(side: Lengths, made: Batches, size: int) -> tuple[Batch, int]:
+    """The batch of the longest captures of a side, and the image tokens in it."""
+    lengths = side.ordered_by
+    longest = sorted(range(len(lengths)), key=lengths.__getitem__)[-size:]
+    work = made.of(side, longest)
+    rows = len(longest) * (2 if made.objective.PAIRED and not made.shared else 1)
+    return Batch(rows, work.positions // rows, work.labels), work.image_tokens

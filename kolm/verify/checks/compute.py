@@ -1,0 +1,80 @@
+"""V56: does the count of operations in a compute claim follow from what the bundle states?
+
+Seconds, energy and memory are measurements, and the tower's part is its maker's count: they are
+taken as the signer states them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Final
+
+from kolm.format import outline
+from kolm.format.names import EXAMPLES, LOCK, MODULES, TRACE
+from kolm.objectives import objective_of
+from kolm.records.verification import Finding
+from kolm.sign.predicates import COMPUTE
+from kolm.verify.check import check
+from kolm.verify.findings import failed, passed, unless_equal
+from kolm.verify.subject import Subject
+
+if TYPE_CHECKING:
+    from kolm.records.documents import PredicateCompute
+
+_DETAIL: Final = "the claim states another count than follows from the bundle"
+
+
+@check(
+    "V56",
+    "Does the compute claim count the operations that lock, examples and trace give?",
+    needs=("V08", "V20", "V28"),
+    reads=(EXAMPLES, LOCK, MODULES, TRACE),
+    about=(COMPUTE,),
+)
+def operations_follow(subject: Subject) -> Iterator[Finding]:
+    """Every term but the tower's, their total, and the test that is made of it."""
+    base = outline.of_modules(subject.modules, subject.known_family())
+    paired = objective_of(subject.lock["train"]["objective"]).PAIRED
+    known: dict[bool, dict[str, str]] = {}
+    claims = subject.claims.said(COMPUTE)
+    for name, said in claims:
+        shared = said["shared_prompts"]
+        if shared and not (paired and subject.known_family().branches):
+            yield failed(
+                "two answers cannot have stood behind one prompt",
+                rule="O4",
+                where=f"compute claim by {name}#/shared_prompts",
+            )
+            continue
+        if shared not in known:
+            terms = subject.rules.recount(
+                lock=subject.lock,
+                examples=subject.documents.rows(EXAMPLES),
+                trace=subject.documents.rows(TRACE),
+                base=base,
+                method=subject.method,
+                shared=shared,
+            )
+            known[shared] = {term: str(count) for term, count in terms.items()}
+        yield from _follows(subject, name, said, known[shared])
+    told = ", ".join(sorted({said["flops"]["total"] for _, said in claims}))
+    yield passed(
+        f"{told} operations, the tower's part as its maker counted it",
+        by=(name for name, _ in claims),
+    )
+
+
+def _follows(
+    subject: Subject, name: str, said: PredicateCompute, terms: dict[str, str]
+) -> Iterator[Finding]:
+    where, stated = f"compute claim by {name}#", dict(said["flops"])
+    for term, count in terms.items():
+        place = f"{where}/flops/{term}"
+        yield from unless_equal(count, stated[term], _DETAIL, rule="O1", where=place)
+    total = sum(int(str(count)) for term, count in stated.items() if term != "total")
+    place = f"{where}/flops/total"
+    yield from unless_equal(str(total), stated["total"], _DETAIL, rule="O6", where=place)
+    test: dict[str, object] = dict(subject.rules.modifier_test(total, subject.lock))
+    for field, found in said["modifier_test"].items():
+        place = f"{where}/modifier_test/{field}"
+        yield from unless_equal(test[field], found, _DETAIL, rule="O8", where=place)
