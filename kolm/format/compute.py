@@ -12,7 +12,6 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from decimal import Decimal
 from typing import TYPE_CHECKING, Final, NamedTuple, cast
 
-from kolm import canonical
 from kolm.format.examples import SIDES, next_pair
 from kolm.format.flops import Batched, Work, batch_work, training_flops
 from kolm.format.order import BatchOrder
@@ -235,8 +234,8 @@ def _words(
             f"The publisher declares {short(base)} for the base ({source}). "
             f"A third of it is {short(limit)}"
         )
-    share = canonical.decimal(100 * Decimal(total) / limit, 9) if limit else "more than 100"
-    yield f"and this is {share} % of that: {'more' if exceeds else 'not more'} than the limit."
+    share = float(100 * Decimal(total) / max(1, limit))
+    yield f"and this is {share:.3g} % of that: {'more' if exceeds else 'not more'} than the limit."
     if lock["train"]["continues"] is not None:
         yield "The earlier training that this one goes on from is not in the count."
     yield (
