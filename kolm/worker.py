@@ -1,5 +1,8 @@
 """The child process of every task that needs a model: ``python -m kolm.worker TASK FOLDER``.
 
+Where several train together, each is started with its number and with the file by which they meet:
+``python -m kolm.worker train FOLDER RANK MEETING``.
+
 A process of its own, so that what the parent has imported or set cannot change a bit of the
 result. It works in one run folder. Events go to standard output as JSON lines; an error, whatever
 it was that failed, is the last of them, and the parent raises the same one.
@@ -10,11 +13,12 @@ from __future__ import annotations
 import contextlib
 import sys
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 
 from kolm import settings, system
 from kolm.errors import KolmError, Usage
-from kolm.events import JsonLines, Reporter
+from kolm.events import JsonLines, Reporter, Silent
 from kolm.run import stages
 from kolm.run.folder import read_lock, read_places
 
@@ -25,10 +29,10 @@ def main(arguments: Sequence[str]) -> int:
     """Do a task in a folder; 0 when it is done, 1 when the last event is an error."""
     reporter = JsonLines(sys.stdout)
     try:
-        task, folder = _read(arguments)
+        work = _read(arguments)
         # What a library prints must not end up among the events.
         with contextlib.redirect_stdout(sys.stderr):
-            task(folder, reporter)
+            work(reporter)
     except KolmError as error:
         reporter.failed(error)
         return FAILED
@@ -38,33 +42,45 @@ def main(arguments: Sequence[str]) -> int:
     return 0
 
 
-def _read(arguments: Sequence[str]) -> tuple[Callable[[Path, Reporter], None], Path]:
-    if len(arguments) != 2 or arguments[0] not in TASKS:
-        raise Usage(
-            "E_WORKER_ARGUMENTS",
-            "a worker takes a task and a run folder",
-            expected=f"one of {', '.join(TASKS)}, and a folder",
-            found=" ".join(arguments)[:200] or "nothing",
-        )
-    return TASKS[arguments[0]], Path(arguments[1])
+def _read(arguments: Sequence[str]) -> Callable[[Reporter], None]:
+    match arguments:
+        case [task, folder] if task in TASKS:
+            return partial(TASKS[task], Path(folder))
+        case ["train", folder, rank, meeting] if rank.isdecimal():
+            return partial(_train, Path(folder), rank=int(rank), meeting=Path(meeting))
+        case _:
+            raise Usage(
+                "E_WORKER_ARGUMENTS",
+                "a worker takes a task and a run folder",
+                expected=f"one of {', '.join(TASKS)}, and a folder; of several that train, a "
+                "number and a file as well",
+                found=" ".join(arguments)[:200] or "nothing",
+            )
 
 
-def _train(folder: Path, reporter: Reporter) -> None:
+def _train(folder: Path, reporter: Reporter, *, rank: int = 0, meeting: Path | None = None) -> None:
     from kolm.train import prepare, profile  # torch-free, so a broken folder is told at once
 
-    environment = prepare.read_inputs(folder).lock["environment"]
+    inputs = prepare.read_inputs(folder)
+    environment, size = inputs.lock["environment"], inputs.places.processes
     device = environment["device"]
 
     from kolm.models import device as devices
-    from kolm.train import arithmetic, session
+    from kolm.train import arithmetic, processes, session
 
-    devices.settle(devices.demand((device,)), environment["threads"])
+    devices.choose(devices.demand((device,)), rank)
+    devices.settle(device, environment["threads"])
     # The bits that this process gives, not those of a child that it would start.
     measured = arithmetic.measure(device)._asdict()
-    profile.check_environment(environment, settings.process(), arithmetic=measured)
-    with _base_as_measured(folder), devices.enough_memory():
-        session.train_run(folder, reporter)
-    stages.record(stages.TRAIN, folder)
+    profile.check_environment(environment, settings.process(), processes=size, arithmetic=measured)
+    with (
+        _base_as_measured(folder),
+        devices.enough_memory(),
+        processes.joined(rank, size, meeting, device) as together,
+    ):
+        session.train_run(folder, reporter if together.first else Silent(), together)
+    if together.first:
+        stages.record(stages.TRAIN, folder)
 
 
 def _evaluate(folder: Path, reporter: Reporter) -> None:

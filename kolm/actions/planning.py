@@ -186,6 +186,7 @@ def _answer(
         batch=batch,
         patches=image_tokens,
         adapted_tower=vision,
+        processes=train.processes,
     )
     memory = setting.need(base)
     smaller = changes(
@@ -220,6 +221,7 @@ def _answer(
             "image_tokens": image_tokens,
             "steps": steps,
             "accumulation": train.accumulation,
+            "processes": train.processes,
             "lengths_from": "spec" if data.encoded is None else "data",
         },
         "memory": _bytes(memory),

@@ -240,11 +240,12 @@ def _environment(spec: Spec) -> LockEnvironment:
         Lacking: the device that it asks for is not here, or lacks its number format.
         Refused: its number format is not trained in.
     """
-    threads = spec.train.threads or default_threads()
+    processes = spec.train.processes
+    threads = spec.train.threads or default_threads(processes)
     wanted = devices.wanted(spec.train.device)
     profile.demand_precision(spec.train.precision, threads, wanted)
     used = uses_bitsandbytes(spec.train.optimizer, spec.train.quantisation)
-    return profile.environment_class(threads, wanted, bitsandbytes=used)
+    return profile.environment_class(threads, wanted, bitsandbytes=used, processes=processes)
 
 
 def _sound_base(
@@ -341,9 +342,12 @@ def _digest_of(source: SpecSource) -> Digest:
     return file_digests.of_file(Path(source))
 
 
-def default_threads() -> int:
-    """Threads of a compile when the spec names none: the cores that this process may use."""
-    return min(len(os.sched_getaffinity(0)), _MOST_THREADS)
+def default_threads(processes: int = 1) -> int:
+    """Threads of a compile when the spec names none: the cores that this process may use.
+
+    Of several that train together each has its share of them.
+    """
+    return min(max(1, len(os.sched_getaffinity(0)) // processes), _MOST_THREADS)
 
 
 def _request(spec: Spec, place: Project) -> Request | None:

@@ -115,6 +115,7 @@ def _trained(
         features=paths.cache_folder() / FEATURES,
         features_bytes=settings.features_bytes(),
         track=settings.track(),
+        processes=prepared.spec.train.processes,
     )
     inputs = prepared.snapshot.files()
     _finish(TRAIN, trained, key, inputs, prepared, places, reporter, hold)
@@ -177,6 +178,7 @@ def _finish(
             environment=child_environment(prepared.lock["environment"]["threads"]),
             reporter=reporter,
             inherit=(hold,),
+            processes=places.processes if stage is TRAIN else 1,
         )
     if not is_done(stage, folder, key):
         raise KolmError(

@@ -19,7 +19,7 @@ from kolm.evaluate.controls import answer_run
 from kolm.evaluate.pictures import KeptPictures
 from kolm.evaluate.plan import EvalBatch, plan_batches
 from kolm.evaluate.session import EvaluationSession, open_session, read_sources
-from kolm.evaluate.worker import settle
+from kolm.evaluate.worker import is_spread, settle
 from kolm.events import Reporter
 from kolm.run import folder as files
 from kolm.run.names import VALIDATED
@@ -37,7 +37,8 @@ def validate_folder(folder: Path, reporter: Reporter) -> None:
         KolmError: what the parts raise; nothing is written then.
     """
     sources = read_sources(folder)
-    session = open_session(sources, settle(folder, sources.lock))
+    device = settle(folder, sources.lock)
+    session = open_session(sources, device, spread=is_spread(folder))
     batches = plan_batches(session.prompts(), session.settings["batch_size"])
     pictures = _pictures(session, batches, files.read_places(folder), reporter)
     answers = answer_run(session, "adapter", batches, pictures, reporter)

@@ -43,7 +43,7 @@ def evaluate_folder(folder: Path, reporter: Reporter) -> None:
         KolmError: what the parts raise; nothing is written then but finished runs.
     """
     sources = read_sources(folder)
-    session = open_session(sources, settle(folder, sources.lock))
+    session = open_session(sources, settle(folder, sources.lock), spread=is_spread(folder))
     batches = plan_batches(session.prompts(), session.settings["batch_size"])
     begin = time.perf_counter()
     answers = answer_all(session, batches, folder, reporter)
@@ -60,6 +60,11 @@ def evaluate_folder(folder: Path, reporter: Reporter) -> None:
     measured_on = datetime.now(UTC)  # noqa: TID251 - for the K-score claim, never for content
     facts = _measurements(session, latency, wall_seconds, measured_on)
     files.write_document(folder, MEASUREMENTS, facts)
+
+
+def is_spread(folder: Path) -> bool:
+    """Whether the base is spread over all devices: where one is not enough to train it."""
+    return files.read_places(folder).processes > 1
 
 
 def settle(folder: Path, lock: Lock) -> str:

@@ -53,6 +53,7 @@ def load_base(
     quantisation: Quantisation | None = None,
     attention: str = ATTENTION,
     device: str = CPU,
+    loaded_to: str | None = None,
     spread: bool = False,
 ) -> LoadedBase:
     """Load a base.
@@ -62,6 +63,7 @@ def load_base(
         dtype: ``float32`` or ``bfloat16``.
         attention: the attention implementation.
         device: that computes.
+        loaded_to: where the weights are at first, where the caller moves them; else the device.
         spread: over all devices of that kind, for answers alone.
         quantisation: of its language role, or None.
 
@@ -70,7 +72,9 @@ def load_base(
         Refused: its family has no table, or a file of it is not what it should be.
     """
     pictures = picture_processor(folder)
-    model = load_model(folder, dtype=dtype, attention=attention, device=device, spread=spread)
+    model = load_model(
+        folder, dtype=dtype, attention=attention, device=loaded_to or device, spread=spread
+    )
     for _ in quantised(model, pictures.table, quantisation):
         pass
     tokenizer = pictures.processor.tokenizer

@@ -76,6 +76,29 @@ def missing(kinds: Sequence[str], present: Sequence[str], where: str = "train.de
     )
 
 
+def choose(device: str, number: int) -> None:
+    """Make one of several accelerators of a kind the one that this process computes on.
+
+    Raises:
+        Lacking: ``E_MODEL_DEVICE``, there are not so many.
+    """
+    import torch
+
+    if device != "cuda":
+        return
+    present = torch.cuda.device_count()
+    if number >= present:
+        raise Lacking(
+            "E_MODEL_DEVICE",
+            "each process of a training computes on a device of its own",
+            where="train.processes",
+            expected=f"at least {number + 1} devices",
+            found=str(present),
+            hint="lower train.processes; does CUDA_VISIBLE_DEVICES hide a device?",
+        )
+    torch.cuda.set_device(number)
+
+
 def settle(device: str, threads: int) -> None:
     """Settle what can be settled after torch is imported; the environment settles the rest.
 
@@ -111,7 +134,7 @@ def describe(device: str) -> LockEnvironmentAccelerator | None:
     if device == CPU:
         return None
     if device == "cuda":
-        facts = torch.cuda.get_device_properties(0)
+        facts = torch.cuda.get_device_properties(torch.cuda.current_device())
         cudnn = torch.backends.cudnn.version()  # type: ignore[no-untyped-call]
         return {
             "name": facts.name,
@@ -134,7 +157,7 @@ def has_bfloat16(device: str) -> bool:
     import torch
 
     if device == "cuda":
-        return torch.cuda.get_device_capability(0) >= _LEAST_BFLOAT16_CAPABILITY
+        return torch.cuda.get_device_capability() >= _LEAST_BFLOAT16_CAPABILITY
     return True
 
 

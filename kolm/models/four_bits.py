@@ -49,8 +49,16 @@ class Linear4bit(bitsandbytes.nn.Linear4bit):  # type: ignore[misc]  # it comes 
             quant_type=quantisation.kind,
             module=self,
         ).to(weight.device)
-        self._by_blocks = copy.copy(self.weight.quant_state)
+        # Beside the weight: processes that share its bytes hand them on without it.
+        self._state = self.weight.quant_state
+        self._by_blocks = copy.copy(self._state)
         self._by_blocks.shape = _whole_blocks(weight, quantisation.block_size)
+
+    def _apply(self, fn: Any, recurse: bool = True) -> Linear4bit:
+        super()._apply(fn, recurse)
+        for state in (self._state, self._by_blocks):
+            state.to(self.weight.device)
+        return self
 
     def forward(self, hidden: torch.Tensor) -> torch.Tensor:
         """The product with the weight that the 4 bits stand for."""
@@ -65,25 +73,25 @@ class Linear4bit(bitsandbytes.nn.Linear4bit):  # type: ignore[misc]  # it comes 
 
     def stored(self) -> list[torch.Tensor]:
         """Everything that the weight is stored in, in one order."""
-        state = self.weight.quant_state
+        state = self._state
         nested = (state.offset, state.state2.absmax, state.state2.code) if state.nested else ()
         return [self.weight.data, state.absmax, state.code, *nested]
 
     @property
     def kind(self) -> Literal["fp4", "nf4"]:
         """The sixteen values that the weight is really stored in."""
-        kind: Literal["fp4", "nf4"] = self.weight.quant_state.quant_type
+        kind: Literal["fp4", "nf4"] = self._state.quant_type
         return kind
 
     @property
     def double(self) -> bool:
         """Whether the scales of its blocks are quantised again."""
-        return bool(self.weight.quant_state.nested)
+        return bool(self._state.nested)
 
     @property
     def block_size(self) -> int:
         """How many of its elements share a scale."""
-        return int(self.weight.quant_state.blocksize)
+        return int(self._state.blocksize)
 
 
 class _Product(torch.autograd.Function):

@@ -131,6 +131,20 @@ def weights_bytes(
     return (base.total - narrow) * number_bytes + int(narrow * each)
 
 
+def laid_over(base: Outline, number_bytes: int, processes: int, *, four_bits: bool = False) -> int:
+    """By how much less of the base each of several processes holds: they share the blocks' numbers.
+
+    Of two blocks at a time a process holds all, one that computes and the next; scales of numbers
+    in 4 bits are whole in each.
+    """
+    if processes == 1:
+        return 0
+    each = Fraction(1, 2) if four_bits else Fraction(number_bytes)
+    sizes = [each * sum(m.outputs * m.inputs for m in block.matrices) for block in base.blocks]
+    left = sum(sizes) / processes + 2 * max(sizes, default=Fraction(0))
+    return max(0, int(sum(sizes) - left))
+
+
 def activations_bytes(
     base: Outline, batch: Batch, footprint: Footprint, number_bytes: int, *, checkpointing: bool
 ) -> int:
@@ -177,12 +191,16 @@ def need(
     patches: int = 0,
     adapted_tower: bool = False,
     context: int = CONTEXT_BYTES,
+    processes: int = 1,
 ) -> Memory:
-    """The memory of a training on one device."""
+    """The memory of a training on one device, or on each of those of several processes."""
     number_bytes = BYTES[precision]
+    # A process that adds gradients up itself holds its own, the sum, and those that it is told.
+    told = 0 if processes == 1 else 2 * trained.numbers * trained.gradient
     return Memory(
-        weights=weights_bytes(base, number_bytes, four_bits=four_bits, double=double),
-        state=trained.size_bytes,
+        weights=weights_bytes(base, number_bytes, four_bits=four_bits, double=double)
+        - laid_over(base, number_bytes, processes, four_bits=four_bits),
+        state=trained.size_bytes + told,
         activations=activations_bytes(
             base, batch, footprint, number_bytes, checkpointing=checkpointing
         ),

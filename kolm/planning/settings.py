@@ -26,6 +26,7 @@ class Setting(NamedTuple):
         patches: of the pictures of a batch; read where the tower is adapted.
         adapted_tower: it is.
         checkpointing: activations are computed again in the backward pass.
+        processes: that train together, each on a device of its own.
     """
 
     precision: str
@@ -37,9 +38,10 @@ class Setting(NamedTuple):
     patches: int = 0
     adapted_tower: bool = False
     checkpointing: bool = False
+    processes: int = 1
 
     def need(self, base: Outline) -> Memory:
-        """The memory that kolm's own training takes."""
+        """The memory that kolm's own training takes, of each process."""
         return need(
             base,
             Trained(self.numbers, moments=moment_bytes(self.optimizer)),
@@ -51,6 +53,7 @@ class Setting(NamedTuple):
             checkpointing=self.checkpointing,
             patches=self.patches,
             adapted_tower=self.adapted_tower,
+            processes=self.processes,
         )
 
 

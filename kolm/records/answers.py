@@ -306,6 +306,7 @@ class PlanBatch(TypedDict):
     image_tokens: int
     steps: int | None
     accumulation: int
+    processes: int
     lengths_from: Literal['data', 'spec']
 
 class PlanMemory(TypedDict):

@@ -606,7 +606,7 @@ LockEnvironment = TypedDict('LockEnvironment', {
     'profile': Literal['strict'],
     'bitsandbytes': NotRequired[str],
     'accelerator': NotRequired[LockEnvironmentAccelerator],
-    'world_size': Literal[1],
+    'world_size': int,
 })
 
 class Lock(TypedDict):

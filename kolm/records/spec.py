@@ -87,6 +87,7 @@ class Train:
     device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
     attention: Literal["sdpa", "eager"] = "sdpa"
     quantisation: dict[str, Any] | None = None
+    processes: int = 1
     threads: int | None = None
 
 

@@ -28,6 +28,7 @@ class Inputs(TypedDict):
     features_bytes: int
     devices: list[str]
     track: list[str]
+    processes: int
 
 
 class Measurements(TypedDict):

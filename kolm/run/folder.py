@@ -41,6 +41,7 @@ class Places(NamedTuple):
         features: folder of kept vision features; none are kept without one.
         features_bytes: the most that they may take there.
         track: trackers that a training's values go to beside its own log.
+        processes: that train together.
     """
 
     base: Path
@@ -52,6 +53,7 @@ class Places(NamedTuple):
     base_stamp: Digest | None = None
     devices: tuple[str, ...] = ()
     track: tuple[str, ...] = ()
+    processes: int = 1
 
 
 def write_places(folder: Path, places: Places) -> None:
@@ -66,6 +68,7 @@ def write_places(folder: Path, places: Places) -> None:
         "features_bytes": places.features_bytes,
         "devices": list(places.devices),
         "track": list(places.track),
+        "processes": places.processes,
     }
     write_document(folder, INPUTS, stated)
 
@@ -91,6 +94,7 @@ def read_places(folder: Path) -> Places:
         features_bytes=stated["features_bytes"],
         devices=tuple(stated["devices"]),
         track=tuple(stated["track"]),
+        processes=stated["processes"],
     )
 
 

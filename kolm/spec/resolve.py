@@ -72,6 +72,8 @@ def resolve(
     examples = sides["train"]["captures"] if train_examples is None else train_examples
     if examples == 0 or sides["eval"]["captures"] == 0:
         _conflict("the snapshot has no captures to train on, or none to score", "data.split")
+    if environment["device"] == "mps" and spec.train.processes > 1:
+        _conflict("torch connects no processes that compute on Metal", "train.processes")
     every, key = looks_of(spec.train)
     if every is not None and sides["validation"]["captures"] == 0:
         _conflict("the validation side is empty, and the run is to look at it", key)
@@ -174,6 +176,9 @@ def train_block(
         _conflict(f"warm-up takes all of the {counted(steps, 'step')}", "train.warmup_steps")
     if every is not None and every > steps:
         _conflict(f"there are only {counted(steps, 'step')}", key)
+    if train.accumulation % train.processes:
+        shared = f"accumulation is {train.accumulation}, and processes share the batches of a step"
+        _conflict(f"{shared} evenly", "train.processes")
     if freeze.projector_after_steps is not None and freeze.projector_after_steps >= steps:
         _conflict(f"there are only {counted(steps, 'step')}", "train.freeze.projector_after_steps")
     objective = objectives.resolve(train.objective)

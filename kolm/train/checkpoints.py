@@ -8,7 +8,7 @@ is complete exactly when its document is there and names the bytes of the tensor
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -74,26 +74,40 @@ def state_files(checkpoint: Checkpoint) -> tuple[bytes, bytes]:
 
 
 class CheckpointFolder:
-    """The checkpoints of one run."""
+    """The checkpoints of one run.
 
-    def __init__(self, folder: Path) -> None:
+    Args:
+        folder: where they are.
+        writes: whether this process is the one that writes them; another one reads and compares.
+    """
+
+    def __init__(self, folder: Path, *, writes: bool = True) -> None:
         self._folder = folder
+        self._writes = writes
 
-    def save(self, checkpoint: Checkpoint) -> Digest:
-        """Write a boundary's checkpoint and give its state digest."""
-        return self._write(self._base(checkpoint.step), checkpoint)
+    def save(
+        self, checkpoint: Checkpoint, *, agreed: Callable[[Digest], None] | None = None
+    ) -> Digest:
+        """Write a boundary's checkpoint and give its state digest.
+
+        Args:
+            checkpoint: of the boundary.
+            agreed: is told the state digest and raises where nothing shall be written.
+        """
+        return self._write(self._base(checkpoint.step), checkpoint, agreed)
 
     def save_interim(self, checkpoint: Checkpoint) -> None:
         """Write a state between two boundaries, to resume from; the last one alone is kept.
 
         When it is written depends on the clock, so it is in no trace and in no bundle.
         """
-        self._write(self._base(checkpoint.step, _INTERIM), checkpoint)
-        self.remove_interim(before=checkpoint.step)
+        if self._writes:
+            self._write(self._base(checkpoint.step, _INTERIM), checkpoint)
+            self.remove_interim(before=checkpoint.step)
 
     def remove_interim(self, *, before: int | None = None) -> None:
         """Remove the states between boundaries, or those before a step."""
-        for path in self._folder.glob(f"{_INTERIM}-*.*"):
+        for path in self._folder.glob(f"{_INTERIM}-*.*") if self._writes else ():
             if before is None or _step_of(path) < before:
                 path.unlink()
 
@@ -101,10 +115,15 @@ class CheckpointFolder:
         """Whether the state after a step is one between two boundaries."""
         return not self._base(step).with_suffix(".json").is_file()
 
-    def _write(self, base: Path, checkpoint: Checkpoint) -> Digest:
+    def _write(
+        self, base: Path, checkpoint: Checkpoint, agreed: Callable[[Digest], None] | None = None
+    ) -> Digest:
         data, document = state_files(checkpoint)
-        paths.atomic_write(base.with_suffix(".safetensors"), data)
-        paths.atomic_write(base.with_suffix(".json"), document)
+        if agreed:
+            agreed(digest.of_bytes(document))
+        if self._writes:
+            paths.atomic_write(base.with_suffix(".safetensors"), data)
+            paths.atomic_write(base.with_suffix(".json"), document)
         return digest.of_bytes(document)
 
     def complete_steps(self) -> list[int]:

@@ -11,9 +11,9 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
-from kolm.digest import Digest
 from kolm.encode.examples import Learnable
 from kolm.events import Reporter
 from kolm.format.schedule import Happening
@@ -21,6 +21,7 @@ from kolm.format.stopping import Patience
 from kolm.train.answering import Answering
 from kolm.train.checkpoints import Checkpoint, CheckpointFolder
 from kolm.train.plan import TrainPlan
+from kolm.train.processes import ALONE, Processes
 from kolm.train.trace import Trace
 from kolm.train.trackers import Tracked
 from kolm.train.trainer import StepFacts, Trainer
@@ -53,6 +54,7 @@ def run(
     *,
     answering: Answering | None = None,
     tracked: Tracked | None = None,
+    processes: Processes = ALONE,
     clock: Callable[[], float] = time.monotonic,
 ) -> Took:
     """Train until the plan's last step or until the validation side no longer gets better.
@@ -66,10 +68,13 @@ def run(
         reporter: hears step, loss, tokens a second and the seconds left.
         answering: answers some of the validation split at each look.
         tracked: takes what each step and each validation gave.
+        processes: that train together; what is written, the first one writes.
         clock: seconds; says when a state between two boundaries is due, and nothing else.
     """
     patience = plan.schedule.new_patience()
-    done = resume(trainer, trace, checkpoints, patience)
+    done = processes.first_says(lambda: resume(trainer, trace, checkpoints, patience))
+    if done is not None and not processes.first:
+        _restore(trainer, checkpoints.load(done)[0], patience)
     if tracked:
         tracked.begin(done or 0)
     meter = _Meter(plan.schedule.steps, done or 0, reporter, tracked)
@@ -90,7 +95,8 @@ def run(
             if patience and told is not None:
                 patience.tell(told)
         else:
-            trace.checkpoint(step, _save(trainer, checkpoints, patience))
+            agreed = partial(processes.demand_one_state, step=step)
+            trace.checkpoint(step, checkpoints.save(state_of(trainer, patience), agreed=agreed))
             due = clock() + INTERIM_SECONDS
     checkpoints.remove_interim()
     return meter.finish(trainer.step)
@@ -108,11 +114,7 @@ def resume(
         checkpoint, state = checkpoints.load(step)
         if not trace.rewind(step):
             continue
-        trainer.restore(
-            checkpoint.step, checkpoint.tensors, checkpoint.updates, checkpoint.gradient_steps
-        )
-        if patience and checkpoint.patience:
-            patience.restore(checkpoint.patience)
+        _restore(trainer, checkpoint, patience)
         checkpoints.remove_after(step)
         if not checkpoints.is_interim(step):
             trace.checkpoint(step, state)
@@ -122,8 +124,12 @@ def resume(
     return None
 
 
-def _save(trainer: Trainer, checkpoints: CheckpointFolder, patience: Patience | None) -> Digest:
-    return checkpoints.save(state_of(trainer, patience))
+def _restore(trainer: Trainer, checkpoint: Checkpoint, patience: Patience | None) -> None:
+    trainer.restore(
+        checkpoint.step, checkpoint.tensors, checkpoint.updates, checkpoint.gradient_steps
+    )
+    if patience and checkpoint.patience:
+        patience.restore(checkpoint.patience)
 
 
 def state_of(trainer: Trainer, patience: Patience | None) -> Checkpoint:

@@ -66,6 +66,7 @@ def environment_class(
     wanted: tuple[str, ...] = ("cpu",),
     *,
     bitsandbytes: bool = False,
+    processes: int = 1,
     arithmetic: Mapping[str, Any] | None = None,
 ) -> LockEnvironment:
     """The lock's ``environment``: what two runs must share to be compared bit for bit.
@@ -74,6 +75,7 @@ def environment_class(
         threads: of the runs.
         wanted: kinds of devices; the first that is here is meant.
         bitsandbytes: it computes a part of them.
+        processes: that train together.
         arithmetic: as `kolm.train.arithmetic` measures it; without it a child under the strict
             profile is asked, which takes a second.
 
@@ -96,7 +98,8 @@ def environment_class(
         "arithmetic": measured["results"],
         "threads": threads,
         "profile": "strict",
-        "world_size": 1,
+        # On the CPU several give the bits of one (docs/adr/0085-several-processes.md).
+        "world_size": 1 if measured["accelerator"] is None else processes,
     }
     if measured["accelerator"] is not None:
         facts["accelerator"] = measured["accelerator"]
@@ -161,6 +164,7 @@ def check_environment(
     stated: LockEnvironment,
     variables: Mapping[str, str],
     *,
+    processes: int = 1,
     arithmetic: Mapping[str, Any] | None = None,
 ) -> None:
     """Refuse to train in another environment than the lock's.
@@ -168,6 +172,7 @@ def check_environment(
     Args:
         stated: the lock's ``environment``.
         variables: of this process.
+        processes: that train together.
         arithmetic: as for `environment_class`; a process that will compute gives its own.
 
     Raises:
@@ -178,6 +183,7 @@ def check_environment(
         stated["threads"],
         (stated["device"],),
         bitsandbytes="bitsandbytes" in stated,
+        processes=processes,
         arithmetic=arithmetic,
     )
     differing = [

@@ -16,7 +16,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from kolm import canonical, roles
+from kolm import canonical, paths, roles
 from kolm.adapters.attach import attach
 from kolm.capture.store import CaptureStore
 from kolm.digest import Digest
@@ -30,7 +30,7 @@ from kolm.errors import Unreadable
 from kolm.events import Reporter
 from kolm.format import adapter_config, names
 from kolm.models.base import LoadedBase, load_base, quantised
-from kolm.models.device import memory_of
+from kolm.models.device import CPU, memory_of
 from kolm.run import folder as files
 from kolm.run.names import CHECKPOINTS, FACTS
 from kolm.sign.predicates import instant
@@ -48,7 +48,9 @@ from kolm.train.prepare import (
     encode_split,
     read_inputs,
 )
+from kolm.train.processes import ALONE, Processes
 from kolm.train.reference import with_reference
+from kolm.train.sharding import shard
 from kolm.train.trace import Trace
 from kolm.train.trackers import Tracked
 from kolm.train.trainer import Trainer
@@ -84,8 +86,13 @@ class TrainingSession:
     checkpoint_keys: frozenset[str]
 
 
-def open_session(folder: Path, reporter: Reporter) -> TrainingSession:
+def open_session(folder: Path, reporter: Reporter, processes: Processes = ALONE) -> TrainingSession:
     """Read a run folder, encode its splits, load the base and put the adapter on it.
+
+    Args:
+        folder: of the run.
+        reporter: hears progress.
+        processes: that train together, each in a session of its own.
 
     Raises:
         Refused: the run cannot be what its lock says.
@@ -94,13 +101,19 @@ def open_session(folder: Path, reporter: Reporter) -> TrainingSession:
     inputs = read_inputs(folder)
     plan = read_plan(inputs.lock)
     base = load_base(
-        inputs.places.base, dtype=plan.precision, attention=plan.attention, device=plan.device
+        inputs.places.base,
+        dtype=plan.precision,
+        attention=plan.attention,
+        device=plan.device,
+        loaded_to=plan.device if processes.size == 1 else CPU,
     )
     table = base.pictures.table
     base_modules = survey.quantise(
         survey.survey_base(base.model, table),
         quantised(base.model, table, plan.quantisation),
     )
+    shard(base.model, table, processes, plan.device)
+    base_modules = survey.again(base_modules, base.model)
     checkpoint_keys = read_checkpoint_keys(base.folder)
     survey.demand_keys(base_modules, table, checkpoint_keys)
     encoder = Encoder.of(inputs.lock, base.pictures)
@@ -122,7 +135,8 @@ def open_session(folder: Path, reporter: Reporter) -> TrainingSession:
     read = (train, validation) if plan.schedule.validate_every else (train,)
     shown = [example for split in read for example in split.examples]
     shown += [question.prompt for question in questions]
-    pictures = _pictures(inputs, plan, base, reader, shown, reporter)
+    with processes.first_before_others():  # who find there what it has kept of the tower
+        pictures = _pictures(inputs, plan, base, reader, shown, reporter)
     refer = partial(
         _with_reference, plan, make_loss(plan.objective, base, pictures), reporter=reporter
     )
@@ -140,7 +154,7 @@ def open_session(folder: Path, reporter: Reporter) -> TrainingSession:
         adapt_vision=plan.adapt_vision,
         seed=plan.initialisation_seed,
     )
-    trainer = Trainer(plan, attached, base, train.examples, pictures)
+    trainer = Trainer(plan, attached, base, train.examples, pictures, processes=processes)
     _go_on(trainer, plan, inputs.places.continued)
     if goes_on:
         attached.set_dropout(on=False)
@@ -231,16 +245,26 @@ def _pictures(
     ).gather
 
 
-def train_run(folder: Path, reporter: Reporter) -> None:
+def train_run(folder: Path, reporter: Reporter, processes: Processes = ALONE) -> None:
     """Train the run of a folder, or continue it, and write its documents.
 
+    Of several processes the first one writes; what the others come to is compared with it at every
+    checkpoint.
+
     Raises:
-        KolmError: as `open_session`; and when the evidence contradicts the lock.
+        KolmError: as `open_session`; when the evidence contradicts the lock; and when processes
+            come to different states.
     """
     started_on = datetime.now(UTC)  # noqa: TID251 - for the provenance claim, never for content
     began = time.perf_counter()
     with Metered(read_inputs(folder).lock["environment"]["device"]) as metered:
-        session, took, trace = _run(folder, reporter)
+        session = open_session(folder, reporter, processes)
+        checkpoints = CheckpointFolder(folder / CHECKPOINTS, writes=processes.first)
+        if not processes.first:
+            with paths.scratch_folder("kolm-train-") as passing:
+                _run(session, passing, checkpoints, reporter, processes)
+            return
+        took, trace = _run(session, folder, checkpoints, reporter, processes)
         spent: Spent = {
             "energy": metered.energy(),
             "from_step": took.from_step,
@@ -250,15 +274,21 @@ def train_run(folder: Path, reporter: Reporter) -> None:
     files.write_document(folder, FACTS, _facts(folder, session, took, trace, started_on, spent))
 
 
-def _run(folder: Path, reporter: Reporter) -> tuple[TrainingSession, Took, Trace]:
-    session = open_session(folder, reporter)
+def _run(
+    session: TrainingSession,
+    folder: Path,
+    checkpoints: CheckpointFolder,
+    reporter: Reporter,
+    processes: Processes,
+) -> tuple[Took, Trace]:
+    """Train, hold what happened against the lock, and write the documents into a folder."""
     rows = (*session.train.rows, *session.validation.rows)
     files.write_rows(folder, names.EXAMPLES, rows)
-    checkpoints = CheckpointFolder(folder / CHECKPOINTS)
     continued = session.plan.continues
     before = None if continued is None else Digest(continued["chain"])
     trace = Trace(folder / names.TRACE, before)
-    tracked = Tracked(folder, session.inputs.places.track, memory_of(session.plan.device))
+    track = session.inputs.places.track if processes.first else ()
+    tracked = Tracked(folder, track, memory_of(session.plan.device))
     with contextlib.closing(tracked):
         took = run(
             session.trainer,
@@ -269,6 +299,7 @@ def _run(folder: Path, reporter: Reporter) -> tuple[TrainingSession, Took, Trace
             reporter,
             answering=session.answering,
             tracked=tracked,
+            processes=processes,
         )
     tensors = session.trainer.attached.tensors
     counts = session.trainer.gradients.counts()
@@ -293,7 +324,7 @@ def _run(folder: Path, reporter: Reporter) -> tuple[TrainingSession, Took, Trace
     files.write_rows(folder, names.MODULES, modules)
     files.write(folder, names.WEIGHTS, weights)
     files.write(folder, names.CONFIG, adapter_config.derive(session.inputs.lock, modules))
-    return session, took, trace
+    return took, trace
 
 
 def _go_on(trainer: Trainer, plan: TrainPlan, earlier: Path | None) -> None:

@@ -15,6 +15,7 @@ from kolm.digest import Digest
 from kolm.errors import Refused
 from kolm.format.norms import stated_norm
 from kolm.roles import Family, Role
+from kolm.train.sharding import is_shared, whole
 
 if TYPE_CHECKING:
     import torch
@@ -162,6 +163,20 @@ def quantise(
     return tuple(held[name] for name in names)
 
 
+def again(modules: Sequence[BaseModule], model: torch.nn.Module) -> tuple[BaseModule, ...]:
+    """The modules of a base whose tensors became other objects that hold the same."""
+    now: dict[str, torch.Tensor] = dict(model.named_parameters(remove_duplicate=False))
+    now.update(model.named_buffers(remove_duplicate=False))
+    return tuple(
+        replace(
+            module,
+            parameters=tuple(replace(own, tensor=now[own.path]) for own in module.parameters),
+            buffers=tuple(replace(own, tensor=now[own.path]) for own in module.buffers),
+        )
+        for module in modules
+    )
+
+
 def demand_keys(
     modules: Sequence[BaseModule], family: Family, checkpoint_keys: frozenset[str]
 ) -> None:
@@ -211,7 +226,10 @@ def digests_now(modules: Sequence[BaseModule]) -> dict[str, Digest]:
 def _digests(tensors: Sequence[torch.Tensor]) -> dict[int, Digest]:
     """The digest of each tensor by its `id`; one that modules share is hashed once."""
     distinct = {id(tensor): tensor for tensor in tensors}
-    return dict(zip(distinct, file_digests.each(digest_tensor, distinct.values()), strict=True))
+    here = {key: tensor for key, tensor in distinct.items() if not is_shared(tensor)}
+    found = dict(zip(here, file_digests.each(digest_tensor, here.values()), strict=True))
+    # One after the other and in one order: processes put each together at the same time.
+    return found | {key: digest_tensor(distinct[key]) for key in distinct if key not in here}
 
 
 def _digest_stored(layer: Linear4bit) -> Digest:
@@ -236,7 +254,7 @@ def raw_bytes(tensor: torch.Tensor) -> memoryview:
     """
     import torch
 
-    flat = tensor.detach().cpu().contiguous().reshape(-1)
+    flat = whole(tensor.detach()).cpu().contiguous().reshape(-1)
     view: memoryview = flat.view(torch.uint8).numpy().data
     return view
 
@@ -249,7 +267,7 @@ def weight_norm(module: BaseModule) -> str:
     own = next(own for own in module.parameters if own.name == "weight")
     if own.in_4_bits is not None:
         return own.in_4_bits.norm
-    weight = own.tensor
+    weight = whole(own.tensor)
     return stated_norm(
         square
         for start in range(0, len(weight), _ROWS_AT_ONCE)

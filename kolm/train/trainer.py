@@ -11,7 +11,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from kolm.adapters.attach import Attached
+from kolm import digest
+from kolm.adapters.attach import Attached, seed_torch
 from kolm.counting import counted
 from kolm.encode.examples import Learnable
 from kolm.encode.pictures import Pictures
@@ -24,6 +25,7 @@ from kolm.train.gradients import GradientCounter
 from kolm.train.losses import make_loss
 from kolm.train.optimizer import Moments, make_optimizer
 from kolm.train.plan import TrainPlan
+from kolm.train.processes import ALONE, Learned, Processes
 from kolm.train.survey import dtype_name
 
 if TYPE_CHECKING:
@@ -77,6 +79,7 @@ class Trainer:
         examples: the train split, by number; those that no step reads may be missing.
         pictures: gives those of a batch.
         lengths: tokens of each example of the split, where `examples` does not have all of them.
+        processes: that train together.
     """
 
     def __init__(
@@ -88,6 +91,7 @@ class Trainer:
         pictures: Pictures,
         *,
         lengths: Sequence[int] | None = None,
+        processes: Processes = ALONE,
     ) -> None:
         self.plan = plan
         self.attached = attached
@@ -102,9 +106,11 @@ class Trainer:
             seed=plan.schedule.order_seed,
             batch_size=plan.schedule.batch_size,
         )
+        self._processes = processes
         self.optimizer = make_optimizer(plan, attached.tensors)
         self._moments = Moments(self.optimizer)
         attached.set_dropout(on=True)
+        self._seed(0)
 
     def run_step(self) -> StepFacts:
         """Run the next step: forward and backward over the window, clip, update.
@@ -117,17 +123,25 @@ class Trainer:
         number = self.step + 1
         self._freeze_projector(number)
         parts = self.plan.schedule.accumulation
-        batches = [self._batch(self.step * parts + part) for part in range(parts)]
+        first = self.step * parts
+        batches = [self._batch(first + part) for part in range(parts)]
         window = [example for batch in batches for example in batch]
         size, real_tokens, total = self._loss.size(window), 0, 0.0
         sums: Counter[str] = Counter()
         point = self._loss.point(batches)
-        for batch in batches:
-            found = self._loss(batch, point)
+
+        def learn(part: int) -> Learned:
+            self._seed(first + part)
+            found = self._loss(batches[part], point)
             torch.autograd.backward(found.loss / size)
-            total += float(found.loss.detach())
+            return Learned(float(found.loss.detach()), found.real_tokens, found.facts)
+
+        parameters = [tensor.parameter for tensor in self.attached.tensors]
+        for found in self._processes.each(parts, learn, parameters):
+            total += found.loss
             real_tokens += found.real_tokens
             sums.update(found.facts)
+        self._seed(first + parts)
         norm = float(self.gradients.observe())
         if not (torch.isfinite(torch.tensor(norm)) and total == total):
             raise Refused(
@@ -255,6 +269,11 @@ class Trainer:
                     kinds = moment_forms(self.plan.optimizer, tensor.parameter.shape)
                     kept = {kind: tensors[f"{kind}.{tensor.name}"] for kind in kinds}
                     self._moments.restore(tensor.parameter, updates[tensor.name], kept)
+
+    def _seed(self, batch: int) -> None:
+        """Let dropout's draws follow from the seed and a batch's number alone (rule Q9)."""
+        root = self.plan.initialisation_seed
+        seed_torch(digest.derive("dropout", root, digest.of_value(batch)))
 
     def _batch(self, number: int) -> list[Learnable]:
         return [self.examples[index] for index in self._order.batch(number)]

@@ -571,6 +571,11 @@ def _no_tower(parts: BundleParts) -> None:
     parts.lock["train"]["freeze"]["vision"] = None
 
 
+def _eight_processes(parts: BundleParts) -> None:
+    parts.lock["environment"]["world_size"] = 8
+    parts.reseed()
+
+
 def _swapped(field: str) -> Callable[[BundleParts], None]:
     def forge(parts: BundleParts) -> None:
         row(parts, Q0)[field].reverse()
@@ -1331,6 +1336,7 @@ FORGERIES = (
         parts=text_alone, only_by="base",
     ),
     Forgery("the blind run left out", ("V31",), parts=_not_blind),
+    Forgery("eight processes said to have trained on the CPU", ("V08",), parts=_eight_processes),
     Forgery("the vision tower said to be none", ("V28",), parts=_no_tower),
     Forgery("a weight of the vision tower in 4 bits", ("V28",), parts=_in_4_bits),
     Forgery("moments in 8 bits of an optimizer that has none", ("V29",), parts=_moments_in_8_bits),

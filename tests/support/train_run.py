@@ -22,10 +22,11 @@ SOMEWHERE = {"device": "cpu", "threads": 1}  # enough of an environment to plan 
 ZERO = "sha256:" + "0" * 64
 
 
-def make_store(folder: Path, count: int, *, pairs: bool = False) -> list[str]:
+def make_store(folder: Path, count: int, *, pairs: bool = False, mixed: bool = False) -> list[str]:
     """A store of `count` captures over half as many pictures; gives the ids, sorted.
 
-    With `pairs` each has a rejected answer, which is the next one's right one.
+    With `mixed` every second one is of text alone. With `pairs` each has a rejected answer, which
+    is the next one's right one.
     """
     with CaptureStore.open(folder, create=True) as store, store.adding() as addition:
         ids = []
@@ -35,6 +36,11 @@ def make_store(folder: Path, count: int, *, pairs: bool = False) -> list[str]:
             record = addition.image(picture)
             question = "what is it" + "?" * (number % 5)
             capture = _capture(record, question, ANSWERS[number % 4], number)
+            if mixed and number % 2:
+                (asked, answered), (_, text) = capture.messages, capture.messages[0].content
+                capture = capture._replace(
+                    images=(), messages=(asked._replace(content=(text,)), answered)
+                )
             if pairs:
                 capture = capture._replace(rejected=ANSWERS[(number + 1) % 4])
             ids.append(addition.capture(capture))
@@ -145,6 +151,8 @@ def make_run(
     list_held_out: bool = True,
     threads: int = 1,
     pairs: bool = False,
+    mixed: bool = False,
+    processes: int = 1,
     **train: Any,
 ) -> Path:
     """A run folder, ready for the worker; store and base lie beside it and are made once.
@@ -154,7 +162,7 @@ def make_run(
     """
     store, base = folder.parent / "captures", folder.parent / "base"
     if not store.exists():
-        make_store(store, captures, pairs=pairs)
+        make_store(store, captures, pairs=pairs, mixed=mixed)
     if not base.exists():
         tiny_vlm.save_base(base)
     with CaptureStore.open(store) as opened:
@@ -174,7 +182,7 @@ def make_run(
     (folder / "snapshot.jsonl").write_bytes(canonical.dump_lines(rows))
     lock = make_lock(root, environment=environment_class(threads), **train)
     (folder / "spec.lock.json").write_bytes(canonical.dumps(lock))
-    write_places(folder, Places(base=base, captures=store))
+    write_places(folder, Places(base=base, captures=store, processes=processes))
     return folder
 
 

@@ -62,6 +62,8 @@ function lockHolds(look: Looking, lock: Lock): void {
     look.demand(plain, "B17", `${name} is a path`);
   }
   look.demand(rates.source !== "recommended" || rates.recommended === train.learning_rate, "L16", "the learning rate is not the recommended one");
+  const processes = environment.world_size;
+  look.demand(train.accumulation % processes === 0 && (processes === 1 || environment.device !== "cpu"), "L11", "so many processes do not train together there");
 }
 
 /** B14, for pictures. */

@@ -81,7 +81,7 @@ export interface Lock extends JsonObject {
   };
   publish: JsonObject & { text: boolean; images: boolean; checkpoints: string };
   seeds: JsonObject & { initialisation: string; order: string };
-  environment: JsonObject & { class: string; device: string; kolm: string };
+  environment: JsonObject & { class: string; device: string; kolm: string; world_size: number };
 }
 
 export interface Receipt extends JsonObject {

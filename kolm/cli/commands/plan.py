@@ -87,7 +87,8 @@ def _lines(made: Plan, out: output.Output) -> Iterator[str]:
         f"{batch['image_tokens']:,} of pictures, {batch['labels']:,} labels ({limits})"
     )
     yield ""
-    yield "memory of this training, at its largest batch"
+    each = f", in each of {batch['processes']} processes" if batch["processes"] > 1 else ""
+    yield f"memory of this training, at its largest batch{each}"
     yield from _memory(made["memory"])
     yield from _verdict(made, out)
     yield ""

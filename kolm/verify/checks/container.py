@@ -148,6 +148,7 @@ def members_refer(subject: Subject) -> Iterator[Finding]:
         yield from (from_error(error)._replace(rule=name) for error in rule(documents))
     yield from _seeds_follow(subject)
     yield from _rate_is_taken(subject)
+    yield from _processes_hold(subject)
     yield from receipt_follows(subject, RECEIPT_RULES.keys() - set(ELSEWHERE))
     steps = subject.receipt["trace"]["steps"]
     yield passed(
@@ -180,6 +181,21 @@ def _rate_is_taken(subject: Subject) -> Iterator[Finding]:
             "the learning rate is not the recommended one, which the lock says was taken",
             where=f"{LOCK}#/train/learning_rate",
             rule="L16",
+        )
+
+
+def _processes_hold(subject: Subject) -> Iterator[Finding]:
+    """How many processes trained is stated of an accelerator alone; they share a step evenly."""
+    lock = subject.lock
+    processes, batches = lock["environment"]["world_size"], lock["train"]["accumulation"]
+    if batches % processes or (processes > 1 and lock["environment"]["device"] == "cpu"):
+        yield failed(
+            "so many processes do not train together on this device, or share no step evenly",
+            expected="1 on the CPU, elsewhere a divisor of train.accumulation",
+            found=f"{processes} on {lock['environment']['device']}, accumulation {batches}",
+            where=f"{LOCK}#/environment/world_size",
+            code="E_BUNDLE_REFERENCE",
+            rule="L11",
         )
 
 

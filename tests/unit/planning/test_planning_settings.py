@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -77,3 +78,16 @@ def test_a_bin_ends_at_the_next_power_of_two(number: int) -> None:
     end = upper_end(number)
     assert number <= end
     assert number == 0 or end // 2 < number
+
+
+def test_processes_share_the_blocks_and_hold_all_else_whole() -> None:
+    one = SETTING._replace(numbers=0).need(BASE)
+    inside = 4 * sum(m.outputs * m.inputs for block in BASE.blocks for m in block.matrices)
+    whole = one.weights - inside
+    block = inside // len(BASE.blocks)
+    for count in (2, 4, 8):
+        each = SETTING._replace(numbers=0, processes=count).need(BASE)
+        assert each.weights == pytest.approx(whole + inside / count + 2 * block, rel=1e-9)
+        assert each._replace(weights=one.weights) == one
+    held = {n: SETTING._replace(processes=n).need(BASE).state for n in (1, 2, 8)}
+    assert held[2] == held[8] == held[1] + 2 * 4 * SETTING.numbers

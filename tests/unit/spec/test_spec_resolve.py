@@ -261,3 +261,22 @@ def test_a_diff_names_every_key_that_differs() -> None:
 
 def test_a_diff_tells_a_missing_key_from_null() -> None:
     assert diff({"a": None}, {})[0].path == "a"
+
+
+def test_the_number_of_processes_is_no_setting_of_the_training() -> None:
+    together = lock(train={"processes": 2, "accumulation": 4})
+    assert together == lock(train={"accumulation": 4})
+
+
+@pytest.mark.parametrize(
+    ("accumulation", "device", "found"),
+    [(3, "cpu", "processes share the batches of a step"), (4, "mps", "Metal")],
+)
+def test_processes_that_cannot_train_together_are_refused(
+    accumulation: int, device: str, found: str
+) -> None:
+    environment = {**ENVIRONMENT, "device": device}
+    with pytest.raises(Refused) as caught:
+        lock(train={"processes": 2, "accumulation": accumulation}, environment=environment)
+    assert caught.value.where == "train.processes"
+    assert found in caught.value.message

@@ -129,6 +129,18 @@ def test_an_accelerator_is_in_the_class_with_all_that_bits_depend_on():
         assert caught.value.where == "environment.accelerator"
 
 
+def test_several_processes_are_of_the_class_where_bits_may_depend_on_them():
+    here = environment_class(1, ("cuda",), arithmetic=ON_CUDA, processes=8)
+    assert here["world_size"] == 8
+    assert here["class"] != environment_class(1, ("cuda",), arithmetic=ON_CUDA)["class"]
+    with pytest.raises(Refused) as caught:
+        check_environment(here, strict_environment(1), arithmetic=ON_CUDA, processes=4)
+    assert (caught.value.where, caught.value.found) == ("environment.world_size", "4")
+    on_cpu = {**ON_CUDA, "device": "cpu", "accelerator": None}
+    eight = environment_class(1, arithmetic=on_cpu, processes=8)
+    assert eight == environment_class(1, arithmetic=on_cpu)
+
+
 def test_a_device_that_is_not_here_is_told_with_what_is(monkeypatch):
     pytest.importorskip("torch")
     with pytest.raises(Lacking) as caught:
