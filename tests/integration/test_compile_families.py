@@ -81,6 +81,37 @@ def test_adapted_experts_are_compiled_verified_and_run(tmp_path: Path) -> None:
     assert {name for name in LOOKED_AT if verdicts[name] != "ok"} == set()
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("name", "method", "opens"),
+    [
+        ("llama", "prompt", "kolm, PEFT"),
+        ("llama", "p_tuning", "kolm"),
+        ("qwen2_vl", "prompt", "kolm"),
+        ("llava", "{kind: p_tuning, encoder: lstm, encoder_size: 8}", "kolm"),
+    ],
+)
+def test_virtual_tokens_are_compiled_verified_and_run(
+    name: str, method: str, opens: str, tmp_path: Path
+) -> None:
+    base, sees = families.save(name, tmp_path / "base"), roles.family(name).takes_pictures
+    rows = same_answer(24) if sees else of_text(24)
+    line = Line.make(tmp_path / "line", rows=rows, base=base, steps=8, method=method)
+    assert f"opens in   {opens}\n" in line.kolm("compile", "--allow-below-gate").stdout
+    ran = line.kolm(
+        "verify", line.bundle, "--base", base, "--captures", "captures",
+        "--rescore", "4", "--replay", "1", "--json",
+    )  # fmt: skip
+    verdicts = {check["id"]: check["verdict"] for check in ran.document()["checks"]}
+    assert [name for name, verdict in verdicts.items() if verdict == "failed"] == [POLICY]
+    assert {name for name in LOOKED_AT if verdicts[name] != "ok"} == set()
+    answer = line.demand(
+        "run", line.bundle, "--base", base, *(["--image", "0000.png"] if sees else []),
+        "--prompt", "what is picture 0?", "--allow-below-gate", "--json",
+    )  # fmt: skip
+    assert answer.document()["tokens"] > 0
+
+
 def test_captures_with_pictures_stop_a_compile_on_a_base_that_reads_text_alone(
     tmp_path: Path,
 ) -> None:
