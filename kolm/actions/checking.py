@@ -50,6 +50,8 @@ def check_spec(spec: SpecSource) -> list[CheckFinding]:
         )
         train = cast("LockTrain", block)
         found = [_sizes(sizes), ok("settings", _told(train, sizes))]
+        if sizes.parameters is not None:
+            found += prechecks.parameters(train, sizes.family, sizes.parameters)
         found += list(learning.far_rates(train, sizes.base, family))
     except KolmError as error:
         found = [failed("spec", error)]

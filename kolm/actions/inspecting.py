@@ -7,12 +7,22 @@ from typing import TYPE_CHECKING
 
 from kolm.bundle.reader import Bundle
 from kolm.format import names
+from kolm.planning.parameters import Owned, by_role
 from kolm.sign.envelope import open_envelope
 from kolm.sign.predicates import COMPUTE, KSCORE
 from kolm.sign.statement import parse
 
 if TYPE_CHECKING:
-    from kolm.records.answers import Inspect, InspectClaim, InspectCompute, InspectKscore
+    from collections.abc import Iterator
+
+    from kolm.records.answers import (
+        Inspect,
+        InspectClaim,
+        InspectCompute,
+        InspectKscore,
+        InspectParameter,
+    )
+    from kolm.records.documents import ModulesRow
 
 
 def inspect(bundle: str | Path, *, unpack: Path | None = None) -> Inspect:
@@ -56,8 +66,42 @@ def describe(opened: Bundle) -> Inspect:
             for member in opened.members
         ],
         "receipt": opened.receipt,
+        "parameters": _parameters(opened),
         "evaluation": opened.document(names.EVALUATION),
         "claims": claims,
         "computes": computes,
         "kscores": scores,
     }
+
+
+def _parameters(opened: Bundle) -> list[InspectParameter]:
+    """Whose parameters are trained, by role and module."""
+    modules: Iterator[ModulesRow] = opened.rows(names.MODULES)
+    owned = (
+        Owned(
+            module=row["module"],
+            role=row["role"],
+            base=sum(own["elements"] for own in row["parameters"] if "alias_of" not in own),
+            trained=sum(tensor["elements"] for tensor in row["adapter"]),
+            whole=row["state"] == "trained",
+        )
+        for row in modules
+    )
+    return [
+        {
+            "role": found.role,
+            "base": found.base,
+            "trained": found.trained,
+            "modules": [
+                {
+                    "glob": group.glob,
+                    "modules": group.modules,
+                    "base": group.base,
+                    "trained": group.trained,
+                    "whole": group.whole,
+                }
+                for group in found.groups
+            ],
+        }
+        for found in by_role(owned)
+    ]

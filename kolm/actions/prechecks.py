@@ -24,11 +24,15 @@ from kolm.methods import method_of
 from kolm.methods.projector import linear_layers, no_layers
 from kolm.models import folder as folders
 from kolm.models.resolve import read_config
+from kolm.planning.parameters import by_role
+from kolm.planning.trained import modules_of
 from kolm.run.earlier import find_state, learned_by
 from kolm.train import trackers
 from kolm.verify.policy import BUILT_IN
 
 if TYPE_CHECKING:
+    from kolm.models.shapes import Parameters
+    from kolm.records.documents import LockTrain
     from kolm.train.preflight import Encoded
 
 _MANY_PASSES = 50
@@ -112,6 +116,27 @@ def _base(ahead: Ahead) -> Iterator[Found]:
             "it reads text alone: no vision tower, no projector, no blind run and no floor "
             "above one (evaluation.floors.above_blind does not apply)",
         )
+
+
+def parameters(train: LockTrain, family: roles.Family, owned: Parameters) -> Iterator[Found]:
+    """Whose parameters are trained, by role and module.
+
+    Args:
+        train: of the lock.
+        family: the base's.
+        owned: name in memory and shape of each parameter of the base.
+    """
+    modules = modules_of(owned, family, method_of(train["method"]), train["projector"])
+    for role in by_role(modules):
+        groups = "\n".join(group.words() for group in role.groups)
+        yield Found("parameters", "ok", role.words(), found=groups)
+
+
+def _parameters(ahead: Ahead) -> Iterator[Found]:
+    family = roles.family(ahead.lock["base"]["family"])
+    tensors = ahead.prepared.facts.tensors
+    owned = tuple((family.parameter_of(tensor.key), tensor.shape) for tensor in tensors)
+    yield from parameters(ahead.lock["train"], family, owned)
 
 
 def _projector(ahead: Ahead) -> Iterator[Found]:
@@ -384,6 +409,7 @@ PRECHECKS: tuple[tuple[str, Callable[[Ahead], Iterator[Found]]], ...] = (
     ("captures", _data),
     ("base", _base),
     ("base", _projector),
+    ("parameters", _parameters),
     ("base", _tokens),
     ("pictures", _blobs),
     ("pictures", _shapes),

@@ -1,4 +1,4 @@
-"""Planning: how many numbers a training changes, by names and shapes of the base's parameters."""
+"""Planning: what a training changes, by names and shapes of the base's parameters."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from collections.abc import Iterable, Sequence
 
 from kolm.methods import Method, has_experts
 from kolm.methods.projector import Projector, in_projector
+from kolm.planning.parameters import Owned
 from kolm.roles import Family
 
 
@@ -25,18 +26,36 @@ def trained_numbers(
         method: of the lock.
         projector: what is trained of it.
     """
-    total = 0
+    return sum(own.trained for own in modules_of(parameters, family, method, projector))
+
+
+def modules_of(
+    parameters: Iterable[tuple[str, Sequence[int]]],
+    family: Family,
+    method: Method,
+    projector: Projector,
+) -> list[Owned]:
+    """Each module of a base that owns parameters, with what is trained of it.
+
+    The arguments are those of `trained_numbers`.
+    """
+    found: dict[str, Owned] = {}
     for name, shape in parameters:
         module, _, leaf = name.rpartition(".")
         matrix = leaf == "weight" and len(shape) == 2
         own = in_projector(module, family) and name not in family.bare
-        if own and projector == "full":
-            total += math.prod(shape)
+        numbers, whole = 0, own and projector == "full"
+        if whole:
+            numbers = math.prod(shape)
         elif matrix and (
             (own and projector == "lora")
             or re.fullmatch(method.target_expression, module) is not None
         ):
-            total += sum(map(math.prod, method.shapes(module, shape).values()))
+            numbers = sum(map(math.prod, method.shapes(module, shape).values()))
         elif has_experts(method, module):
-            total += sum(map(math.prod, method.expert_shapes({leaf: shape}).values()))
-    return total
+            numbers = sum(map(math.prod, method.expert_shapes({leaf: shape}).values()))
+        before = found.get(module) or Owned(module, family.role_of(name).value, 0, 0, whole)
+        found[module] = before._replace(
+            base=before.base + math.prod(shape), trained=before.trained + numbers
+        )
+    return list(found.values())

@@ -232,6 +232,19 @@ class InspectMember(TypedDict):
     digest: Digest
     bytes: int
 
+class InspectParameterModule(TypedDict):
+    glob: str
+    modules: int
+    base: int
+    trained: int
+    whole: bool
+
+class InspectParameter(TypedDict):
+    role: str
+    base: int
+    trained: int
+    modules: list[InspectParameterModule]
+
 class InspectKscore(TypedDict):
     key: str
     kscore: Kscore
@@ -249,6 +262,7 @@ class Inspect(TypedDict):
     cid: str
     members: list[InspectMember]
     receipt: Receipt
+    parameters: list[InspectParameter]
     evaluation: Evaluation
     kscores: list[InspectKscore]
     computes: list[InspectCompute]

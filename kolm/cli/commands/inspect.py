@@ -13,9 +13,10 @@ from kolm.cli.options import BUNDLE, FOLDER
 from kolm.cli.scores import accuracy_text, training_text
 from kolm.counting import counted
 from kolm.format.compute import energy_text, short
+from kolm.planning.parameters import Group, OfRole
 
 if TYPE_CHECKING:
-    from kolm.records.answers import Inspect, InspectCompute, InspectKscore
+    from kolm.records.answers import Inspect, InspectCompute, InspectKscore, InspectParameter
     from kolm.records.documents import EvaluationSlice
 
 
@@ -70,6 +71,7 @@ def _for_people(found: Inspect, name: str) -> str:
         f"  base root  {receipt['base']['root']}",
         f"  method     {training_text(receipt)}, {parameters}",
         f"  vision     {_VISION[trained['freeze_vision']]}, as the bundle says",
+        *_parameter_lines(found["parameters"]),
         f"  accuracy   {accuracy_text(scores)}",
         f"  controls   {controls}",
         f"  floors     {'passed' if scores['floors_passed'] else 'not passed'}, as the bundle says",
@@ -84,6 +86,17 @@ def _for_people(found: Inspect, name: str) -> str:
         f"None of this has been checked:  kolm verify {name}",
     ]
     return "\n".join(lines)
+
+
+def _parameter_lines(roles: list[InspectParameter]) -> list[str]:
+    """A line a role, and below it one for each kind of module in which something is trained."""
+    lines = []
+    for number, of in enumerate(roles):
+        groups = tuple(Group(**group) for group in of["modules"])
+        role = OfRole(of["role"], of["base"], of["trained"], groups)
+        lines.append(f"  {'' if number else 'parameters':10} {role.words()}")
+        lines += [f"{'':15}{group.words()}" for group in groups]
+    return lines
 
 
 def _score_line(row: InspectKscore) -> str:
