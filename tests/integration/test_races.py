@@ -130,7 +130,7 @@ def test_eval_scores_what_was_verified(
     race: Race, change: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setattr(usable, "verify", race.changing(change))
-    monkeypatch.setattr(evaluating, "_write_pack", lambda *_: b"")
+    monkeypatch.setattr(evaluating, "_write_pack", lambda *_: (b"", digest.of_bytes(b"")))
     monkeypatch.setattr(children, "run", lambda _, folder, **__: race.see(folder))
     with pytest.raises(Used):
         actions.evaluate_bundle(
@@ -251,7 +251,7 @@ def test_a_base_that_changes_after_it_was_measured_is_not_used(
 
     monkeypatch.setattr(running, "open_session", load)
     monkeypatch.setattr(usable, "verify", race.changing(lambda *_: None))
-    monkeypatch.setattr(evaluating, "_write_pack", lambda *_: b"")
+    monkeypatch.setattr(evaluating, "_write_pack", lambda *_: (b"", digest.of_bytes(b"")))
     monkeypatch.setattr(children, "run", load)
     monkeypatch.setattr(
         profile, "environment_class", lambda *_, **__: {"class": "sha256:" + "0" * 64}
