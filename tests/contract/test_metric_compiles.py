@@ -24,7 +24,7 @@ POLICY = "V62"
 ANSWERS = [f'{{"yes": [1, 2, 3, {4 + number}]}}' for number in range(16)]
 SPECIFIED: dict[str, Any] = {
     "regex": {"kind": "regex", "pattern": "([0-9]+)"},
-    "choice": {"kind": "choice", "choices": [ANSWERS[0], "no"]},
+    "choice": {"kind": "choice", "choices": ANSWERS},
 }
 
 
