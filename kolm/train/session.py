@@ -257,7 +257,7 @@ def train_run(folder: Path, reporter: Reporter, processes: Processes = ALONE) ->
     """
     started_on = datetime.now(UTC)  # noqa: TID251 - for the provenance claim, never for content
     began = time.perf_counter()
-    with Metered(read_inputs(folder).lock["environment"]["device"]) as metered:
+    with Metered(files.read_lock(folder)["environment"]["device"]) as metered:
         session = open_session(folder, reporter, processes)
         checkpoints = CheckpointFolder(folder / CHECKPOINTS, writes=processes.first)
         if not processes.first:
