@@ -169,10 +169,12 @@ def _training() -> Iterator[Field]:
               lambda f: f.receipt["trace"]["chain"], "V08", "xi 2(b)")
     yield row("segments", "Segments that can be run again",
               lambda f: str(f.receipt["trace"]["segments"]), "V08", "xi 2(b)")
-    yield row("compute", "Operations of the training: 6 for each parameter and token read",
-              values.compute, _PROCESS, "xi 2(d), g7 MDL.11")
-    yield row("threshold", "Beside the substitute threshold for whoever modifies a model",
-              values.against_threshold, _PROCESS, "xi 2(d)")
+    yield row("compute", "Operations of the training, without those of the vision tower",
+              partial(values.operations, tower=False), "V56", "xi 2(d), g7 MDL.11")
+    yield row("tower_compute", "Operations of the vision tower in the training",
+              partial(values.operations, tower=True), _BUILD, "xi 2(d), g7 MDL.11")
+    yield row("threshold", "Beside a third of the base's training compute",
+              values.against_threshold, _BUILD, "xi 2(d)")
     yield row("train_seconds", "Seconds of training",
               lambda f: values.build(f, "byproducts", "annotations", "train_seconds"), _BUILD,
               "xi 2(d)")
@@ -276,6 +278,7 @@ _DECLARED: Final = {
     "copyright": "content 3.1",
     "illegal_content": "content 3.2",
     "energy": "xi 2(e), spdx energy, cdx energy",
+    "base_compute": "xi 2(d), xii 1(f)",
     "security_contact": "g7 SP.3, cdx security",
 }
 

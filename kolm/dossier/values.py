@@ -12,16 +12,17 @@ from kolm.dossier.fields import Value
 from kolm.format import names
 from kolm.format.receipt import ROLES
 from kolm.methods import method_of
-from kolm.sign.predicates import PROVENANCE
+from kolm.sign.predicates import COMPUTE, PROVENANCE
 
 if TYPE_CHECKING:
-    from kolm.records.documents import Capture, EvaluationAccuracy, EvaluationInterval, Kscore
+    from kolm.records.documents import (
+        Capture,
+        EvaluationAccuracy,
+        EvaluationInterval,
+        Kscore,
+        PredicateCompute,
+    )
     from kolm.report.facts import Facts
-
-# Operations for one parameter and one token, forward and backward (arXiv:2001.08361, 2.1).
-_FLOPS: Final = 6
-# A third of what makes a general-purpose model, where the base's own compute is not known.
-_THIRD_OF_GENERAL_PURPOSE: Final = 10**23 // 3
 
 
 def percent(part: EvaluationAccuracy | None) -> str:
@@ -184,18 +185,26 @@ def _tokens(example: Mapping[str, object]) -> int:
     return own + (_tokens(rejected) if isinstance(rejected, Mapping) else 0)
 
 
-def compute(facts: Facts) -> Value:
-    """Operations of the training, estimated from parameters and the tokens that were read."""
-    total = facts.receipt["vlm_train"]
-    parameters = total["base_parameters"] + total["trained_parameters"]
-    return str(_FLOPS * parameters * read_tokens(facts)[1])
+def compute_claim(facts: Facts) -> PredicateCompute | None:
+    """What a trusted key signed of the compute; nothing where nobody counted."""
+    said = (claim.statement.of(COMPUTE) for claim in facts.claims if claim.by)
+    return next((found for found in said if found), None)
 
 
-def against_threshold(facts: Facts) -> Value:
-    """Where the training stands beside the substitute for a third of the base's compute."""
-    share = int(str(compute(facts))) / _THIRD_OF_GENERAL_PURPOSE
-    side = "below" if share < 1 else "above"
-    return f"{side} a third of 1e23 operations: {share:.2e} of it"
+def operations(facts: Facts, *, tower: bool) -> Value | None:
+    """Operations of the training, those of the vision tower or all others."""
+    found = compute_claim(facts)
+    if found is None:
+        return None
+    flops = found["flops"]
+    of_tower = int(flops["tower"])
+    return str(of_tower if tower else int(flops["total"]) - of_tower)
+
+
+def against_threshold(facts: Facts) -> Value | None:
+    """Where the training stands beside a third of the base's compute, or what stands in for it."""
+    found = compute_claim(facts)
+    return None if found is None else found["modifier_test"]["words"]
 
 
 def hyperparameters(facts: Facts) -> Value:

@@ -41,6 +41,7 @@ DECLARED = {
     "data_license": "CC-BY-4.0",
     "release_date": "2026-03-04",
     "energy": "3.5 kWh, by the meter",
+    "base_compute": "6e24 FLOP, its model card",
 }  # fmt: skip
 HOSTILE = "</td><script>alert(1)</script> | [x](javascript:1) <img src=x onerror=y>\u202e\n# head\n"
 
@@ -380,8 +381,8 @@ def markdown(files: dict[str, bytes]) -> Iterator[tuple[str, str]]:
 
 
 def test_a_hostile_text_is_shown_and_does_nothing(world: World) -> None:
-    hostile = {"license", "data_license", "release_date", "energy"}
-    changes = {name: HOSTILE for name in DECLARED if name not in hostile}
+    formed = {"license", "data_license", "release_date", "energy", "base_compute"}
+    changes = {name: HOSTILE for name in DECLARED if name not in formed}
     files = write_all(fields_of(world, declaring(world, **changes)))
     for name, text in markdown(files):
         assert Tags(text).found == [], name
