@@ -386,12 +386,16 @@ NEEDS: dict[str, Row] = {
 }
 
 
-# LoRA's runs in `make acceptance`: every other compile of `make test` is one with it.
+# Layers of kolm's own and tokens in front: `make acceptance` compiles with the others as well, and
+# every other compile of `make test` is one with LoRA.
+COMPILED = ("bottleneck", "prompt")
+
+
 @pytest.mark.heavy
 @pytest.mark.parametrize(
     "kind",
     [
-        pytest.param(kind, marks=pytest.mark.slow) if kind == methods.DEFAULT else kind
+        kind if kind in COMPILED else pytest.param(kind, marks=pytest.mark.slow)
         for kind in methods.METHODS
     ],
 )

@@ -115,6 +115,7 @@ def packed(world: World, name: str, put: Any) -> BundleParts:
     parts.lock["base"]["parameters"] = sum(parameter["elements"] for parameter in stored)
     parts.lock["base"]["tensors"] = sum(len(parameter["checkpoint"]) for parameter in stored)
     parts.lock["train"]["method"] = lock_block(table)
+    parts.lock["train"]["projector_learning_rate"] = "0"  # it does not train (L6)
     return parts
 
 

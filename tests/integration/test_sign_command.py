@@ -59,13 +59,13 @@ def test_two_of_them_meet_a_policy_that_one_does_not(world: World, home: Path) -
     assert made.code == 0, made.stderr
     document = made.document()
     assert document["content_id"] == content
-    assert document["claims"] == ["K-score", "modules", "provenance", "test-result"]
+    assert document["claims"] == ["K-score", "compute", "modules", "provenance", "test-result"]
     assert invoke(*verify).code == 1
     assert invoke("sign", path, "--key", "ben", "--policy", "two.yaml").code == 0
     ran = invoke(*verify)
     assert ran.code == 0, ran.stdout
     assert Bundle.open(path).content_id == content
-    assert [len(one.predicate["claims"]) for one in endorsements(path)] == [4, 4]  # type: ignore[arg-type]
+    assert [len(one.predicate["claims"]) for one in endorsements(path)] == [5, 5]  # type: ignore[arg-type]
 
 
 def test_a_copy_gets_the_endorsement_and_the_bundle_stays(world: World, home: Path) -> None:

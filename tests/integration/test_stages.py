@@ -163,6 +163,7 @@ def test_eval_cases_that_the_earlier_training_learned_from_are_told(line: Line) 
     assert told in line.kolm("check").stdout
 
 
+@pytest.mark.slow
 def test_training_goes_on_from_another_project_or_a_bundle(line: Line, tmp_path: Path) -> None:
     line.write_spec(publish="{checkpoints: bundle}")
     first = line.compile("-o", "first.kolm")

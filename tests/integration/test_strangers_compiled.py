@@ -121,7 +121,7 @@ def test_every_claim_is_signed_with_the_published_key_about_this_content(
     pem = compiled.home / "keys" / "default.pub.pem"
     content = hashlib.sha256(content_of(layout).read_bytes()).hexdigest()
     claims = claims_of(layout)
-    assert len(claims) == 4
+    assert len(claims) == 5
     for claim in claims:
         statement = json.loads(base64.b64decode(claim["dsseEnvelope"]["payload"]))
         assert statement["subject"][0]["digest"] == {"sha256": content}

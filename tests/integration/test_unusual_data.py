@@ -300,6 +300,7 @@ def test_a_base_with_fewer_positions_than_an_example_has_tokens(tmp_path: Path) 
     assert finding["expected"].startswith("at most 27 tokens")
 
 
+@pytest.mark.slow
 @pytest.mark.heavy
 def test_all_of_it_is_compiled_verified_rescored_and_its_cut_prompts_are_counted(
     tmp_path: Path,

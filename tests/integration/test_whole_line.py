@@ -59,6 +59,7 @@ def test_pictures_and_checkpoints_travel_when_the_spec_publishes_them(tmp_path: 
     assert sum(name.startswith("checkpoint-") for name in names) == 2 * 5
 
 
+@pytest.mark.slow
 def test_withheld_text_is_scored_again_from_the_capture_store(tmp_path: Path) -> None:
     line = Line.make(tmp_path, rows=coloured(200), steps=STEPS, publish="{text: false}")
     line.demand("compile")

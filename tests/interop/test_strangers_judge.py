@@ -74,14 +74,14 @@ def _needs(name: str) -> None:
 def by_openssl(bundle: Given, request: pytest.FixtureRequest) -> bool:
     _needs("openssl")
     done = _run("sh", SCRIPTS / "openssl.sh", bundle.layout, bundle.key)
-    assert done.returncode or done.stdout == f"{bundle.content}, 4 claims\n"
+    assert done.returncode or done.stdout == f"{bundle.content}, 5 claims\n"
     return done.returncode == 0
 
 
 def by_node(bundle: Given, request: pytest.FixtureRequest) -> bool:
     _needs("node")
     done = _run("node", SCRIPTS / "node.js", bundle.layout, bundle.key)
-    assert done.returncode or done.stdout == f"{bundle.content}, 4 claims\n"
+    assert done.returncode or done.stdout == f"{bundle.content}, 5 claims\n"
     return done.returncode == 0
 
 

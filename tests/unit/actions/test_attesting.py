@@ -64,7 +64,7 @@ def test_an_audit_with_a_replay_says_which_segments_ran(world, auditor):
         "differing": [],
     }
     assert said["policy"]["digest"]["sha256"] == digest.hex_of(report.policy.digest)
-    assert len(said["inputAttestations"]) == 4
+    assert len(said["inputAttestations"]) == 5
 
 
 def test_an_audit_without_a_replay_does_not_claim_the_process(world, auditor, tmp_path):

@@ -49,7 +49,7 @@ def test_a_bundle_holds_its_members_and_claims(parts: BundleParts, signed: Path)
     assert set(REQUIRED) <= set(bundle.names)
     assert bundle.content_id == parts.content_id()
     assert bundle.cid.startswith("bafkrei")
-    assert len(bundle.claims) == 4
+    assert len(bundle.claims) == 5
     assert bytes(bundle.member("trace.jsonl")) == parts.members()["trace.jsonl"]
     assert bundle.receipt["name"] == "toy"
     assert bundle.manifest["artifactType"] == "application/vnd.kolm.bundle.v1"

@@ -29,8 +29,9 @@ def cuda(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
     """One card, as torch would answer; what is settled for it is undone."""
     facts = SimpleNamespace(name="NVIDIA A100", major=8, minor=0)
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "current_device", lambda: 0)
     monkeypatch.setattr(torch.cuda, "get_device_properties", lambda _: facts)
-    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda _: (facts.major, facts.minor))
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda *_: (facts.major, facts.minor))
     driver = tmp_path / "version"
     driver.write_text("NVRM version: NVIDIA UNIX x86_64 Kernel Module  550.54.15  Tue Mar 5\n")
     monkeypatch.setattr(devices, "_DRIVER", driver)
@@ -83,7 +84,7 @@ def test_an_accelerator_is_described(cuda: None, monkeypatch: pytest.MonkeyPatch
     )  # fmt: skip
     assert found["attention"] == ["efficient", "flash", "math"]
     assert devices.has_bfloat16("cuda")
-    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda _: (7, 5))
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda *_: (7, 5))
     assert not devices.has_bfloat16("cuda")
     assert devices.describe("cpu") is None
 

@@ -56,7 +56,7 @@ def test_v11_a_stamp_is_told_with_its_authority(
 ) -> None:
     answers = world.audit(claims=claims, trust=believing(world, authority))
     assert answers.overall is Verdict.OK
-    assert "4 with a time stamp" in answers["V11"].detail
+    assert "5 with a time stamp" in answers["V11"].detail
     (signer,) = answers.report.signers
     assert signer.stamped_by == "stamps"
     assert signer.stamped_at is not None
