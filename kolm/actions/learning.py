@@ -51,9 +51,10 @@ def far_rates(train: LockTrain, base: str, family: str) -> Iterator[Found]:
 def pairs(ahead: Ahead) -> Iterator[Found]:
     """How long the chosen and the rejected answers are: a difference is learned as well."""
     train = ahead.sides.get("train")
-    if train is None or not any(train.answer_tokens):
+    if train is None or not any(train.lengths.other_labels):
         return
-    chosen, rejected = (total / len(train.examples) for total in train.answer_tokens)
+    answers = (train.lengths.labels, train.lengths.other_labels)
+    chosen, rejected = (sum(tokens) / len(train.examples) for tokens in answers)
     message = f"chosen answers have {chosen:.1f} tokens and rejected ones {rejected:.1f} on average"
     if max(chosen, rejected) > _LONGER * min(chosen, rejected):
         longer = "long" if chosen > rejected else "short"

@@ -19,15 +19,24 @@ from kolm.actions.room import OTHER_BYTES, adapter_bytes, features_need, state_b
 from kolm.capture.store import CaptureStore
 from kolm.errors import KolmError, missing_extra
 from kolm.events import Reporter, Silent
+from kolm.format.compute import Batches, Lengths
 from kolm.format.flops import Batched, Work, training_flops
 from kolm.format.outline import outline
 from kolm.methods import method_of
 from kolm.methods.quantisation import quantisation_of
-from kolm.models.shapes import Parameters, Sizes, demand_language, experts_per_token, sizes_of
+from kolm.models.shapes import (
+    Parameters,
+    Sizes,
+    demand_language,
+    experts_per_token,
+    shares_prompts,
+    sizes_of,
+)
 from kolm.objectives import objective_of
 from kolm.planning.devices import DEVICES
 from kolm.planning.histogram import histogram
-from kolm.planning.memory import GIB, Batch, Memory
+from kolm.planning.memory import GIB, Memory
+from kolm.planning.peak import largest_batch
 from kolm.planning.settings import Setting, changes, compare
 from kolm.planning.trained import trained_numbers
 from kolm.run import folder as files
@@ -173,10 +182,13 @@ def _answer(
     vision, projector = block["freeze"]["vision"] is False, block["projector"]
     method, quantisation = method_of(block["method"]), quantisation_of(block["quantisation"])
     numbers = trained_numbers(parameters, family, method, projector)
-    batch, image_tokens = _largest_batch(spec, data, takes_pictures=family.takes_pictures)
-    if objective_of(block["objective"]).PAIRED:
-        batch, image_tokens = batch._replace(rows=2 * batch.rows), 2 * image_tokens
-    batch = batch._replace(length=batch.length + method.front)
+    objective = objective_of(block["objective"])
+    if data.encoded is not None and data.encoded.examples:
+        lengths = data.encoded.lengths
+    else:
+        lengths = _longest(spec, takes_pictures=family.takes_pictures, paired=objective.PAIRED)
+    made = Batches(objective, shares_prompts(sizes.config, family), method.front)
+    batch, image_tokens = largest_batch(lengths, made, train.batch_size)
     setting = Setting(
         precision="bfloat16" if train.precision == "float16" else train.precision,
         four_bits=quantisation is not None,
@@ -269,24 +281,21 @@ def _answer(
     }
 
 
-def _largest_batch(spec: Spec, data: Seen, *, takes_pictures: bool) -> tuple[Batch, int]:
-    """The most that a batch can hold, and the image tokens in it.
+def _longest(spec: Spec, *, takes_pictures: bool, paired: bool) -> Lengths:
+    """Without data: a batch of captures that are as long as the spec allows.
 
-    Without data every row is as long as the spec allows, shows a picture that takes half of it,
-    and has an answer of ``evaluation.max_new_tokens``.
+    Each shows a picture that takes half of it, and has answers of ``evaluation.max_new_tokens``.
     """
-    rows = spec.train.batch_size
-    if data.encoded is None or not data.encoded.examples:
-        length = spec.train.max_seq_length
-        labels = min(length, spec.evaluation.max_new_tokens)
-        shown = length // 2 if takes_pictures else 0
-        return Batch(rows, length, rows * labels), rows * shown
-    examples = sorted(data.encoded.examples, key=lambda example: example.tokens)[-rows:]
-    most = max(len(examples), min(rows, len(data.encoded.examples)))
-    return (
-        Batch(most, examples[-1].tokens, sum(example.labels for example in examples)),
-        sum(example.image_tokens for example in examples),
-    )
+    length = spec.train.max_seq_length
+    labels = min(length, spec.evaluation.max_new_tokens)
+    made = Lengths.none()
+    for _ in range(spec.train.batch_size):
+        made.tokens.append(length)
+        made.labels.append(labels)
+        made.pictures.append(length // 2 if takes_pictures else 0)
+        made.other_tokens.append(length if paired else 0)
+        made.other_labels.append(labels if paired else 0)
+    return made
 
 
 def _steps(spec: Spec, data: Seen) -> int | None:
@@ -298,14 +307,17 @@ def _steps(spec: Spec, data: Seen) -> int | None:
 def _told(encoded: Encoded | None) -> PlanData | None:
     if encoded is None:
         return None
+    lengths = encoded.lengths
     return {
         "examples": len(encoded.examples),
         "cut": len(encoded.cut),
         "dropped": {reason: len(names) for reason, names in sorted(encoded.dropped.items())},
         "refused": len(encoded.refused),
-        "tokens": histogram([example.tokens for example in encoded.examples]),
-        "image_tokens": histogram([example.image_tokens for example in encoded.examples]),
-        "labels": histogram([example.labels for example in encoded.examples]),
+        "tokens": histogram(lengths.ordered_by),
+        "image_tokens": histogram(lengths.pictures),
+        "labels": histogram(
+            [*map(int.__add__, encoded.lengths.labels, encoded.lengths.other_labels)]
+        ),
     }
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 from array import array
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from decimal import Decimal
-from typing import TYPE_CHECKING, Final, NamedTuple, cast
+from typing import TYPE_CHECKING, Final, NamedTuple, Self, cast
 
 from kolm.format.examples import SIDES, next_pair
 from kolm.format.flops import Batched, Work, batch_work, training_flops
@@ -56,6 +56,22 @@ class Lengths(NamedTuple):
     other_tokens: array[int]
     other_labels: array[int]
 
+    @classmethod
+    def none(cls) -> Self:
+        """Those of no capture."""
+        return cls(*(array("I") for _ in cls._fields))
+
+    def take(self, row: ExamplesRow) -> None:
+        """Add those of a capture, if it can be used."""
+        if "dropped" in row:
+            return
+        other = row.get("rejected", {"tokens": 0, "labels": 0})
+        self.tokens.append(row["tokens"])
+        self.labels.append(row["labels"])
+        self.pictures.append(row.get("image_tokens", 0))
+        self.other_tokens.append(other["tokens"])
+        self.other_labels.append(other["labels"])
+
     @property
     def ordered_by(self) -> array[int]:
         """The lengths by which the data are ordered."""
@@ -64,16 +80,9 @@ class Lengths(NamedTuple):
 
 def lengths_of(rows: Iterable[ExamplesRow]) -> dict[str, Lengths]:
     """The lengths of each side's captures that can be used, in the order of the snapshot."""
-    sides = {side: Lengths(*(array("I") for _ in Lengths._fields)) for side in SIDES}
+    sides = {side: Lengths.none() for side in SIDES}
     for row in rows:
-        if "dropped" in row:
-            continue
-        own, other = sides[row["side"]], row.get("rejected", {"tokens": 0, "labels": 0})
-        own.tokens.append(row["tokens"])
-        own.labels.append(row["labels"])
-        own.pictures.append(row.get("image_tokens", 0))
-        own.other_tokens.append(other["tokens"])
-        own.other_labels.append(other["labels"])
+        sides[row["side"]].take(row)
     return sides
 
 

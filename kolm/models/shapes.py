@@ -94,6 +94,14 @@ def experts_per_token(config: dict[str, Any]) -> int | None:
     return None
 
 
+def shares_prompts(config: dict[str, Any], family: Family) -> bool:
+    """Whether both answers of a pair go behind one prompt: no layer looks back less far."""
+    text = config.get("text_config") or config
+    kinds = text.get("layer_types")
+    slides = text.get("use_sliding_window") if kinds is None else {*kinds} != {"full_attention"}
+    return family.branches and not slides
+
+
 def demand_language(parameters: Parameters, family: Family) -> None:
     """Refuse a base without the language blocks of its family: nothing could be planned.
 

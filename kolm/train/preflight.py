@@ -12,12 +12,14 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from kolm.digest import Digest
 from kolm.encode.encoder import Encoder
-from kolm.encode.examples import Dropped, Learnable, Pair
+from kolm.encode.examples import Dropped, Learnable
 from kolm.errors import KolmError, Refused
+from kolm.format.compute import Lengths
 from kolm.metrics import metric_of
 from kolm.score.cases import reference_of, references_of
 from kolm.score.judge import Judge
 from kolm.train.plan import TrainPlan
+from kolm.train.prepare import example_row
 
 if TYPE_CHECKING:
     from kolm.metrics.metric import References
@@ -37,8 +39,6 @@ class Counted(NamedTuple):
 
     tokens: int
     images: int
-    labels: int = 0
-    image_tokens: int = 0
 
 
 @dataclass(slots=True)
@@ -55,7 +55,7 @@ class Encoded:
         long_answers: of an eval side: references of more tokens than an answer may have.
         worthless: of an eval side: captures whose own response earns nothing by the metric.
         unreachable: how many of them no shorter answer can meet, by the metric.
-        answer_tokens: of pairs: all tokens of the chosen and of the rejected answers.
+        lengths: of the examples that will be trained on, as examples.jsonl will have them.
     """
 
     examples: list[Counted] = field(default_factory=list)
@@ -67,19 +67,12 @@ class Encoded:
     long_answers: list[str] = field(default_factory=list)
     worthless: list[str] = field(default_factory=list)
     unreachable: int = 0
-    answer_tokens: list[int] = field(default_factory=lambda: [0, 0])
+    lengths: Lengths = field(default_factory=Lengths.none)
 
     def keep(self, name: str, example: Learnable) -> None:
         """Add an example."""
         shown = example.images
-        self.examples.append(
-            Counted(
-                tokens=example.tokens,
-                images=len(shown),
-                labels=example.label_tokens,
-                image_tokens=sum(use.tokens for use in shown),
-            )
-        )
+        self.examples.append(Counted(tokens=example.tokens, images=len(shown)))
         self.pictures |= {(use.pixels, use.max_pixels or 0): use.shown for use in shown}
         self.names.append(name)
         if example.cut_tokens:
@@ -99,9 +92,7 @@ def encode_to_learn(captures: Iterable[Named], encoder: Encoder) -> Encoded:
             found.dropped.setdefault(encoded.reason.value, []).append(name)
         else:
             found.keep(name, encoded)
-            if isinstance(encoded, Pair):
-                found.answer_tokens[0] += encoded.chosen.label_tokens
-                found.answer_tokens[1] += encoded.rejected.label_tokens
+            found.lengths.take(example_row("train", encoded))
     return found
 
 

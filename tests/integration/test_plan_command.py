@@ -53,6 +53,21 @@ def test_a_published_base_is_planned_for_without_it_and_without_data(tmp_path: P
     assert float(made["time"]["step_seconds"]) == pytest.approx(step / 1e14, abs=1e-3)
 
 
+@pytest.mark.parametrize(
+    ("base", "rows", "length"),
+    [
+        ("Qwen/Qwen2.5-VL-7B-Instruct", 2, 512 + 16),  # both answers behind one prompt
+        ("llava-hf/llava-1.5-7b-hf", 4, 512),  # a row for each
+    ],
+)
+def test_pairs_are_planned_for_as_they_go_through_the_model(
+    tmp_path: Path, base: str, rows: int, length: int
+) -> None:
+    train = "method: lora, objective: dpo, batch_size: 2, max_seq_length: 512"
+    batch = planned(write(tmp_path, base, train))["batch"]
+    assert (batch["rows"], batch["length"], batch["labels"]) == (rows, length, 2 * 2 * 16)
+
+
 def test_virtual_tokens_are_in_every_row(tmp_path: Path) -> None:
     base, common = "Qwen/Qwen2.5-VL-7B-Instruct", "batch_size: 1, max_seq_length: 512"
     made = {
