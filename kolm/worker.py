@@ -66,7 +66,7 @@ def _train(folder: Path, reporter: Reporter, *, rank: int = 0, meeting: Path | N
     device = environment["device"]
 
     from kolm.models import device as devices
-    from kolm.train import arithmetic, processes, session
+    from kolm.train import arithmetic, processes, training
 
     devices.choose(devices.demand((device,)), rank)
     devices.settle(device, environment["threads"])
@@ -78,7 +78,7 @@ def _train(folder: Path, reporter: Reporter, *, rank: int = 0, meeting: Path | N
         devices.enough_memory(),
         processes.joined(rank, size, meeting, device) as together,
     ):
-        session.train_run(folder, reporter if together.first else Silent(), together)
+        training.train_run(folder, reporter if together.first else Silent(), together)
     if together.first:
         stages.record(stages.TRAIN, folder)
 

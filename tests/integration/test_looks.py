@@ -33,9 +33,9 @@ class Dies(Silent):
 
 def train(folder: Path, reporter: Any = None) -> list[dict[str, Any]]:
     """Train in this process; gives the rows of the trace."""
-    from kolm.train import session
+    from kolm.train import training
 
-    session.train_run(folder, reporter or Silent())
+    training.train_run(folder, reporter or Silent())
     return read_rows(folder / "trace.jsonl")
 
 

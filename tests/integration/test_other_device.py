@@ -23,7 +23,7 @@ from kolm.models import device as devices  # noqa: E402
 from kolm.models import load  # noqa: E402
 from kolm.models.base import make_forward  # noqa: E402
 from kolm.run import folder as files  # noqa: E402
-from kolm.train import plan, session  # noqa: E402
+from kolm.train import plan, training  # noqa: E402
 from tests.contract.test_family_forward import ROWS, SEEING, World, make_world  # noqa: E402
 from tests.support import eval_run, tiny_vlm, train_run  # noqa: E402
 from tests.support.lines import Line, same_answer  # noqa: E402
@@ -82,13 +82,13 @@ def test_training_there_gives_what_it_gives_here(tmp_path: Path, other: None) ->
     for device in ("cpu", OTHER):
         run = train_run.make_run(tmp_path / device, steps=3, segments=2, validation=4)
         _on(run, device)
-        session.train_run(run, Silent())
+        training.train_run(run, Silent())
         runs[device] = run
     assert _losses(runs[OTHER]) == pytest.approx(_losses(runs["cpu"]), rel=1e-4)
     # Goes on from its last state, and so reads weights, moments and generators back.
     there = _weights(runs[OTHER])
     (runs[OTHER] / files.names.WEIGHTS).unlink()
-    session.train_run(runs[OTHER], Silent())
+    training.train_run(runs[OTHER], Silent())
     assert all(torch.equal(there[name], again) for name, again in _weights(runs[OTHER]).items())
 
 

@@ -16,7 +16,7 @@ from tests.support.train_run import make_run, read_rows
 
 torch = pytest.importorskip("torch")
 from kolm.train import replay  # noqa: E402
-from kolm.train.session import train_run  # noqa: E402
+from kolm.train.training import train_run  # noqa: E402
 
 pytestmark = pytest.mark.heavy
 SEGMENTS = 5
