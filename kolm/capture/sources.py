@@ -14,6 +14,8 @@ import os
 import re
 import stat
 import unicodedata
+from collections.abc import Mapping
+from functools import lru_cache
 from pathlib import Path
 from urllib.parse import unquote
 
@@ -183,15 +185,25 @@ def load(source: ImageSource, *, where: str) -> bytes:
 
 def _other_spelling(path: Path) -> str:
     """A file beside a missing one whose name differs in case or in how its accents are stored."""
-
-    def plain(name: str) -> str:
-        return unicodedata.normalize("NFC", name).casefold()
-
     try:
-        near = [file.name for file in path.parent.iterdir() if plain(file.name) == plain(path.name)]
+        names = _plain_names(path.parent, path.parent.stat().st_mtime_ns)
     except OSError:
         return ""  # there is no such folder: nothing is beside it
-    return f"there is a file {near[0]!r}" if near else ""
+    near = names.get(_plain(path.name))
+    return f"there is a file {near!r}" if near else ""
+
+
+@lru_cache(maxsize=4)
+def _plain_names(folder: Path, changed_ns: int) -> Mapping[str, str]:
+    """The files of a folder by their plain names; `changed_ns` is when it last got another one.
+
+    Many rows may name files that a large folder does not have.
+    """
+    return {_plain(file.name): file.name for file in folder.iterdir()}
+
+
+def _plain(name: str) -> str:
+    return unicodedata.normalize("NFC", name).casefold()
 
 
 def import_file(path: Path) -> None:

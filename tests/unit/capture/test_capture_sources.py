@@ -1,0 +1,38 @@
+"""Where the picture of a row lies: what is told of one that is missing, and what that costs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from kolm.capture.sources import Folder, image_source, load
+from kolm.errors import Refused
+
+
+def missing(name: str, folder: Folder) -> Refused:
+    with pytest.raises(Refused) as caught:
+        load(image_source(name, folder, where="row"), where="row")
+    return caught.value
+
+
+def test_a_file_whose_name_differs_in_case_is_named(tmp_path: Path) -> None:
+    (tmp_path / "0.PNG").write_bytes(b"")
+    folder = Folder(tmp_path)
+    assert missing("0.png", folder).hint == "there is a file '0.PNG'"
+    (tmp_path / "1.PNG").write_bytes(b"")  # listed again, because the folder has changed
+    assert missing("1.png", Folder(tmp_path)).hint == "there is a file '1.PNG'"
+    assert missing("2.png", folder).hint == ""
+    assert missing("nowhere/2.png", folder).hint == ""
+
+
+def test_a_folder_is_listed_once_for_all_that_it_does_not_have(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    listed = []
+    list_it = Path.iterdir
+    monkeypatch.setattr(Path, "iterdir", lambda path: listed.append(path) or list_it(path))
+    folder = Folder(tmp_path)
+    for number in range(50):
+        assert missing(f"{number}.png", folder).code == "E_IMAGE_FILE"
+    assert len(listed) == 2  # by Folder and by the hint
