@@ -190,7 +190,7 @@ def gather(
             "snapshot",
             captures=snapshot.header["captures"],
             images=snapshot.header["images"],
-            eval_images_with_a_near_twin_in_train=len(snapshot.near_pairs),
+            eval_images_with_a_near_twin=len(snapshot.near_pairs),
         )
     return Parts(spec, place, base, folder, snapshot, request, tuple(problems))
 

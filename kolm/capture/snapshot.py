@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import shutil
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
@@ -66,7 +66,8 @@ class Snapshot:
         header_bytes: ``snapshot.json``.
         lines: ``snapshot.jsonl``, the bytes of each line without its newline.
         cases: ``evalcases.jsonl``: the canonical bytes of each eval capture, by ascending id.
-        near_pairs: (eval file, nearest train file) of every eval image with a near twin in train.
+        near_pairs: (eval file, nearest other file) of every eval image with a near twin in train
+            or validation.
         names: the file and row of each capture that has them.
         sides_passed_over: captures that state a side where the rule divides by shares.
     """
@@ -214,13 +215,9 @@ def keep(store: CaptureStore, snapshot: Snapshot) -> Path:
 
 
 def near_pairs(rows: Sequence[Row], store: CaptureStore) -> tuple[tuple[Digest, Digest], ...]:
-    """(eval file, nearest train file) for every eval image that has a near twin in train."""
-    files = {
-        side: {file for row in rows if row.split == side for file, *_ in row.images}
-        for side in ("eval", "train")
-    }
-    shown = _signatures(store, files)
-    return tuple(likeness.twins(shown["eval"], shown["train"]))
+    """(eval file, nearest other file) of eval images with a near twin in train or validation."""
+    placed = ((row.split, file) for row in rows for file, *_ in row.images)
+    return tuple(likeness.twins(*_signatures(store, placed)))
 
 
 def _members(
@@ -248,15 +245,10 @@ def _families(stored: Sequence[StoredCapture], store: CaptureStore) -> dict[Dige
 
 
 def _drop_twins(members: list[Member], sides: dict[Digest, Placed], store: CaptureStore) -> int:
-    """Put the train captures with a near twin among the eval images on no side; counts them."""
-    shown = _signatures(
-        store,
-        {
-            side: {looks[0] for m in members if sides[m.id] == side for looks in m.images}
-            for side in ("train", "eval")
-        },
-    )
-    near = {train for train, _ in likeness.twins(shown["train"], shown["eval"])}
+    """Put what trains or validates with a near twin of an eval image on no side; counts it."""
+    placed = ((sides[member.id], looks[0]) for member in members for looks in member.images)
+    scored, learned = _signatures(store, placed)
+    near = {file for file, _ in likeness.twins(learned, scored)}
     dropped = twins_to_drop(members, sides, near)
     sides.update(dict.fromkeys(dropped, NO_SIDE))
     demand_sides(list(sides.values()))
@@ -264,14 +256,19 @@ def _drop_twins(members: list[Member], sides: dict[Digest, Placed], store: Captu
 
 
 def _signatures(
-    store: CaptureStore, files: dict[str, set[Digest]]
-) -> dict[str, dict[Digest, bytes]]:
-    """The likeness signatures of each side's files."""
-    known = store.signatures(set().union(*files.values()))
-    return {
-        side: {name: known[name] for name in names if name in known}
-        for side, names in files.items()
-    }
+    store: CaptureStore, placed: Iterable[tuple[Placed, Digest]]
+) -> tuple[dict[Digest, bytes], dict[Digest, bytes]]:
+    """The likeness signatures of the eval files, and of those that train or validate."""
+    scored: set[Digest] = set()
+    learned: set[Digest] = set()
+    for side, file in placed:
+        if side != NO_SIDE:
+            (scored if side == "eval" else learned).add(file)
+    known = store.signatures(scored | learned)
+    scored_known, learned_known = (
+        {name: known[name] for name in names if name in known} for names in (scored, learned)
+    )
+    return scored_known, learned_known
 
 
 def _side(rows: Sequence[Row], side: Placed) -> SnapshotSide:
@@ -301,14 +298,13 @@ def _near_duplicates(
     path = store.blobs.path
     shows = {file: row.capture for row in reversed(rows) for file, *_ in row.images}
     lines = [
-        f"eval {shows[left]}, {path(left)} ~ train {shows[right]}, {path(right)}"
-        for left, right in pairs
+        f"eval {shows[left]}, {path(left)} ~ {shows[right]}, {path(right)}" for left, right in pairs
     ]
     return Refused(
         "E_SNAPSHOT_NEAR_DUPLICATES",
-        f"{len(pairs)} eval images have a near twin in train",
+        f"{len(pairs)} eval images have a near twin in train or validation",
         found=listed(lines, limits.MAX_NAMED_PROBLEMS),
-        hint="data.near_duplicates in the spec: drop leaves those train captures out, group keeps "
+        hint="data.near_duplicates in the spec: drop leaves those captures out, group keeps "
         "near twins on one side, report only counts them (kolm capture snapshot: "
         "--near-duplicates)",
     )

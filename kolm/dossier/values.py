@@ -157,8 +157,8 @@ def near(facts: Facts) -> Value:
     """Near duplicates across the split."""
     near = facts.bundle.document(names.SNAPSHOT)["near_duplicates"]
     return (
-        f"{near['across_splits']} eval images with a near twin in training, {near['dropped']} "
-        f"captures left out ({near['method']}, {near['policy']})"
+        f"{near['across_splits']} eval images with a near twin in train or validation, "
+        f"{near['dropped']} captures left out ({near['method']}, {near['policy']})"
     )
 
 

@@ -12,13 +12,14 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from decimal import Decimal
 from typing import TYPE_CHECKING, Final, NamedTuple, Self, cast
 
-from kolm.format.examples import SIDES, next_pair
+from kolm.format.examples import next_pair
 from kolm.format.flops import Batched, Work, batch_work, training_flops
 from kolm.format.order import BatchOrder
 from kolm.format.outline import Outline
 from kolm.format.schedule import read_schedule
 from kolm.methods import Method
 from kolm.objectives import objective_of
+from kolm.records.sides import LEARNED
 
 if TYPE_CHECKING:
     from kolm.objectives import Objective
@@ -80,7 +81,7 @@ class Lengths(NamedTuple):
 
 def lengths_of(rows: Iterable[ExamplesRow]) -> dict[str, Lengths]:
     """The lengths of each side's captures that can be used, in the order of the snapshot."""
-    sides = {side: Lengths.none() for side in SIDES}
+    sides = {side: Lengths.none() for side in LEARNED}
     for row in rows:
         sides[row["side"]].take(row)
     return sides

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from kolm.errors import Refused
 from kolm.format.names import EXAMPLES
 from kolm.objectives import Objective, objective_of
+from kolm.records.sides import LEARNED
 
 if TYPE_CHECKING:
     from kolm.records.documents import (
@@ -26,8 +27,6 @@ if TYPE_CHECKING:
         SnapshotRow,
     )
 
-
-SIDES: Final = ("train", "validation")
 TOO_MANY_IMAGES: Final = "too_many_images"
 SAME_ANSWERS: Final = "same_answers"
 
@@ -85,9 +84,9 @@ def dropped_row(side: ExamplesRowSide, reason: ExamplesRowDroppedDropped) -> Exa
 
 
 def usable(rows: Iterable[ExamplesRow]) -> tuple[UsableExample, ...]:
-    """The captures of each of `SIDES` that can be used, in the order of the snapshot."""
-    sides = {side: UsableExample(array("Q"), array("Q"), array("Q")) for side in SIDES}
-    count = dict.fromkeys(SIDES, 0)
+    """The captures of each of `LEARNED` that can be used, in the order of the snapshot."""
+    sides = {side: UsableExample(array("Q"), array("Q"), array("Q")) for side in LEARNED}
+    count = dict.fromkeys(LEARNED, 0)
     for row in rows:
         side = row["side"]
         if "dropped" not in row:
@@ -129,11 +128,11 @@ def examples_follow(
         train: the lock's ``train``.
     """
     objective = objective_of(train["objective"])
-    images: dict[str, list[int]] = {side: [] for side in SIDES}
+    images: dict[str, list[int]] = {side: [] for side in LEARNED}
     for line in snapshot:
         if line["split"] in images:
             images[line["split"]].append(len(line["images"]))
-    due = ((side, count) for side in SIDES for count in images[side])
+    due = ((side, count) for side in LEARNED for count in images[side])
     for number, (row, capture) in enumerate(zip_longest(rows, due), start=1):
         place = f"{EXAMPLES}:{number}"
         if row is None or capture is None or row["side"] != capture[0]:

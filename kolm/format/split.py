@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, NamedTuple, Self, cast
 from kolm.digest import Digest, chain, raw_of
 from kolm.errors import Refused, Usage
 from kolm.format.groups import MAX_JOINED, Captures, Groups, Member, group
-from kolm.records.sides import NO_SIDE, Placed, Split
+from kolm.records.sides import LEARNED, NO_SIDE, Placed, Split
 
 if TYPE_CHECKING:
     from kolm.records.documents import Snapshot, SnapshotNearDuplicatesPolicy
@@ -44,10 +44,10 @@ class SplitRule(_Rule):
         eval: share of captures held out for scoring; only for ``hash``.
         validation: share of captures (``hash``) or of train captures (``official``, and only when
             none states the side validation) held out for early stopping.
-        near_duplicates: ``refuse`` eval images with a near twin in train, ``report`` them,
-            ``drop`` the train captures that show one, or ``group`` near twins as one picture (only
-            for ``hash``); None: refuse for ``hash``, report for ``official``, which somebody else
-            has chosen.
+        near_duplicates: ``refuse`` eval images with a near twin in train or validation,
+            ``report`` them, ``drop`` the captures there that show one, or ``group`` near twins as
+            one picture (only for ``hash``); None: refuse for ``hash``, report for ``official``,
+            which somebody else has chosen.
         nonce: of the request that is answered, 64 hexadecimal digits: the draw follows from it too.
     """
 
@@ -175,17 +175,17 @@ def validation_is_stated(stated: Iterable[Split | None]) -> bool:
 def twins_to_drop(
     members: Sequence[Member], sides: Mapping[Digest, Placed], near: Collection[Digest]
 ) -> list[Digest]:
-    """The train captures that the policy ``drop`` puts on no side.
+    """The train and validation captures that the policy ``drop`` puts on no side.
 
     Args:
         members: the captures.
         sides: where they are before.
-        near: the files on the side train that have a near twin on the side eval.
+        near: the files on these sides that have a near twin on the side eval.
     """
     return [
         member.id
         for member in members
-        if sides[member.id] == "train" and any(looks[0] in near for looks in member.images)
+        if sides[member.id] in LEARNED and any(looks[0] in near for looks in member.images)
     ]
 
 

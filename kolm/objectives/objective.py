@@ -1,43 +1,20 @@
 """Objectives: what each says of itself without torch, and the numbers that its formula is over.
 
-A formula is written once, over `Values`: a tensor in training, anything that adds and multiplies
-in a test. How a capture is encoded, how log-probabilities are gathered and when the reference is
+A formula is written once, over numbers of float32, one a pair: a tensor in training, in a test
+whatever adds, multiplies and has `exp`, `expm1`, `log` and `logaddexp` (right in value and slope).
+How a capture is encoded, how log-probabilities are gathered and when the reference is
 computed is the same for all objectives, and stands in `kolm.encode` and `kolm.train`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple, Protocol, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple, Protocol
 
 if TYPE_CHECKING:
     from kolm.records.documents import TraceRowStep
 
 Reference = Literal["start", "base"]
-
-
-class Values(Protocol):
-    """Numbers of float32, one for each pair of a batch, or one for each label of an answer."""
-
-    def __add__(self, other: Any, /) -> Self: ...
-    def __radd__(self, other: Any, /) -> Self: ...
-    def __sub__(self, other: Any, /) -> Self: ...
-    def __rsub__(self, other: Any, /) -> Self: ...
-    def __mul__(self, other: Any, /) -> Self: ...
-    def __rmul__(self, other: Any, /) -> Self: ...
-    def __neg__(self) -> Self: ...
-
-    def logaddexp(self, other: Any, /) -> Self:
-        """log(exp(x) + exp(y)), without overflow, and with the right slope where they are equal."""
-
-    def exp(self) -> Self:
-        """e to the power of each."""
-
-    def expm1(self) -> Self:
-        """e to the power of each, less 1, exact near 0."""
-
-    def log(self) -> Self:
-        """The natural logarithm of each."""
 
 
 class Sides(NamedTuple):

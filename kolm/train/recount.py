@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING
 from kolm.capture.store import CaptureStore
 from kolm.encode.encoder import Encoder
 from kolm.events import Reporter
-from kolm.format.examples import SIDES
 from kolm.models.pictures import picture_processor
+from kolm.records.sides import LEARNED
 from kolm.run import folder as files
 from kolm.run.names import DRAWN, RECOUNTED
 from kolm.train.prepare import SnapshotRow, encode_split
@@ -37,7 +37,7 @@ def recount_folder(folder: Path, reporter: Reporter) -> None:
     with CaptureStore.open_to_read(places.captures) as store:
         held = sorted(sides.keys() & {stored.id for stored in store.rows()})
         drawn = [SnapshotRow(capture=capture, split=sides[capture]) for capture in held]
-        for side in SIDES:
+        for side in LEARNED:
             captures = [row.capture for row in drawn if row.split == side]
             encoded = encode_split(drawn, side, store, encoder, reporter)
             rows |= zip(captures, encoded.rows, strict=True)

@@ -29,12 +29,13 @@ from kolm.encode.recording import record_tower
 from kolm.errors import Refused
 from kolm.events import Reporter
 from kolm.format import names
-from kolm.format.examples import SIDES, next_pair, usable
+from kolm.format.examples import next_pair, usable
 from kolm.format.order import BatchOrder
 from kolm.format.schedule import Happening
 from kolm.format.stopping import Patience
 from kolm.models.base import LoadedBase, load_base
 from kolm.records import kinds
+from kolm.records.sides import LEARNED
 from kolm.run import folder as files
 from kolm.run.names import CHECKPOINTS, REPLAY, REPLAYED
 from kolm.train.answering import Answering, Question, questions_of
@@ -226,8 +227,8 @@ def _encode(
         for step in range(segment["first"] + 1, segment["last"] + 1)
         for index in order.window(step, schedule.accumulation)
     }
-    side = {name: [row for row in rows if row["side"] == name] for name in SIDES}
-    captures = {name: [row.capture for row in inputs.rows if row.split == name] for name in SIDES}
+    side = {name: [row for row in rows if row["side"] == name] for name in LEARNED}
+    captures = {name: [row.capture for row in inputs.rows if row.split == name] for name in LEARNED}
 
     def encode(name: ExamplesRowSide, position: int) -> Learnable:
         capture: Capture = canonical.loads_canonical(

@@ -13,7 +13,7 @@ Row = dict[str, Any]
 
 
 class Numbers:
-    """Plain floats, one a pair, as `kolm.objectives.objective.Values` asks for."""
+    """Plain floats, one a pair, with what the formulas of `kolm.objectives` ask for."""
 
     def __init__(self, *values: float) -> None:
         self.values = values

@@ -17,6 +17,7 @@ from kolm.format.schedule import Happening, read_schedule
 from kolm.format.seeds import derive_seeds
 from kolm.methods.projector import is_linear
 from kolm.objectives import objective_of
+from kolm.records.sides import LEARNED
 from tests.support import toy_base
 from tests.support.preferences import stated
 from tests.support.toy_base import FAMILY, TOY, Tensor, digest_of, floats
@@ -255,7 +256,7 @@ def make_examples(rows: list[Row], lock: Row) -> list[Row]:
             rejected=other(position) if objective.PAIRED else None,
             **marks,
         )
-        for side in examples.SIDES
+        for side in LEARNED
         for position, row in enumerate(row for row in rows if row["split"] == side)
     ]
 

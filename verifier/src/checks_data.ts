@@ -129,7 +129,7 @@ function sides(look: Looking, bundle: Bundle, dropped: number): void {
   if (header.rule.kind === "hash") {
     const due = drawn(header, snapshot);
     const apart = snapshot.filter((row, i) => row.split !== due[i]);
-    const left = snapshot.filter((row, i) => row.split === "none" && due[i] === "train");
+    const left = snapshot.filter((row, i) => row.split === "none" && (due[i] === "train" || due[i] === "validation"));
     look.demand(apart.length === left.length && left.length === dropped, "S7", "a capture is on another side than the rule gives");
     return;
   }

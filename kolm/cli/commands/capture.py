@@ -202,8 +202,8 @@ def stats(store: Path) -> None:
 @click.option(
     "--near-duplicates",
     type=click.Choice(["refuse", "report", "drop", "group"]),
-    help="Across sides: refuse, count, drop from train, or keep on one side (hash split only). "
-    "Default: refuse for a hash split, report for an official one.",
+    help="Across sides: refuse, count, leave out of train and validation, or keep on one "
+    "side (hash split only). Default: refuse for a hash split, report for an official one.",
 )
 def snapshot(store: Path, **asked: Any) -> None:
     """Freeze the store's captures under one root, split so that no image is on two sides."""
@@ -277,9 +277,9 @@ def _snapshot_text(document: CaptureSnapshot) -> str:
             f"{counted(stated['images'], 'image')}"
         )
     near, none = header["near_duplicates"], header["splits"]["none"]["captures"]
-    lines.append(f"near twins {near['across_splits']} eval images have one in train")
+    lines.append(f"near twins {near['across_splits']} eval images have one in train or validation")
     if near["dropped"]:
-        lines.append(f"dropped    {near['dropped']} train captures with a near twin in eval")
+        lines.append(f"dropped    {near['dropped']} captures with a near twin in eval")
     if none > near["dropped"]:
         lines.append(
             f"left out   {counted(none - near['dropped'], 'capture')} that would join many groups"

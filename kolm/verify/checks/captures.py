@@ -5,12 +5,13 @@ Reads the store given by ``--captures`` through a port, because pictures need an
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterator, Mapping
 
 from kolm import digest
 from kolm.errors import KolmError, Lacking
 from kolm.format.names import SNAPSHOT
-from kolm.records.sides import NO_SIDE
+from kolm.records.sides import LEARNED, NO_SIDE
 from kolm.records.verification import Finding
 from kolm.verify.check import Answers
 from kolm.verify.checks.split import sides_by_rule
@@ -74,10 +75,11 @@ def near_duplicates_are_counted(subject: Subject) -> Iterator[Finding]:
             where=f"{SNAPSHOT}#/near_duplicates",
         )
         return
-    sides: dict[str, set[str]] = {"eval": set(), NO_SIDE: set(), "train": set()}
+    sides: defaultdict[str, set[str]] = defaultdict(set)
     for split, images in zip(subject.lines.splits, subject.lines.images, strict=True):
-        sides.setdefault(split, set()).update(image["file"] for image in images)
-    found = len(source.near_twins(sorted(sides["eval"]), sorted(sides["train"])))
+        sides[split].update(image["file"] for image in images)
+    learned = set[str]().union(*(sides[side] for side in LEARNED))
+    found = len(source.near_twins(sorted(sides["eval"]), sorted(learned)))
     yield from unless_equal(
         found,
         stated["across_splits"],
@@ -89,13 +91,13 @@ def near_duplicates_are_counted(subject: Subject) -> Iterator[Finding]:
         yield from _dropped_are_twins(subject, source, sides)
     if stated["policy"] == "group":
         yield from _families_are_named(subject, source)
-    yield passed(f"{found:,} eval pictures have a near twin in train")
+    yield passed(f"{found:,} eval pictures have a near twin in train or validation")
 
 
 def _dropped_are_twins(
     subject: Subject, source: CaptureReader, sides: Mapping[str, set[str]]
 ) -> Iterator[Finding]:
-    """A capture that the rule trains on may be on no side only for a near twin."""
+    """A capture that the rule trains or validates on may be on no side only for a near twin."""
     lines, near = subject.lines, source.near_twins(sorted(sides[NO_SIDE]), sorted(sides["eval"]))
     for number, side in enumerate(sides_by_rule(subject)):
         if lines.splits[number] != NO_SIDE or side == NO_SIDE:

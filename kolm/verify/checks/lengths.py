@@ -9,8 +9,8 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from kolm.errors import KolmError
-from kolm.format.examples import SIDES
 from kolm.format.names import EXAMPLES
+from kolm.records.sides import LEARNED
 from kolm.records.verification import Finding, Verdict
 from kolm.verify.check import Answers
 from kolm.verify.checks.rescore import draw, power
@@ -32,7 +32,7 @@ def lengths_are_repeated(subject: Subject) -> Iterator[Finding]:
             yield not_checked(f"needs {needed}: another base's tokens show nothing")
             return
     lines = subject.lines
-    learned = [number for side in SIDES for number in lines.of_split(side)]
+    learned = [number for side in LEARNED for number in lines.of_split(side)]
     drawn = frozenset(draw(len(learned), request.cases, request.entropy))
     stated = {n: row for n, row in enumerate(subject.documents.rows(EXAMPLES)) if n in drawn}
     sides = {lines.captures[learned[number]]: row["side"] for number, row in stated.items()}

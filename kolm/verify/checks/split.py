@@ -11,7 +11,7 @@ from kolm.counting import counted
 from kolm.digest import Digest, raw_of
 from kolm.errors import KolmError
 from kolm.format.names import LINES, SNAPSHOT
-from kolm.records.sides import NO_SIDE
+from kolm.records.sides import LEARNED, NO_SIDE
 from kolm.records.verification import Finding
 from kolm.verify.check import check
 from kolm.verify.findings import failed, from_error, passed, unless_equal
@@ -37,7 +37,8 @@ def header_follows(subject: Subject) -> Iterator[Finding]:
     drawn = "the whole split" if kind == "hash" else "validation" if _carved(subject) else "nothing"
     yield passed(
         f"{len(subject.lines):,} leaves in one root; {drawn} drawn by rule, drawn again"
-        f"; {near['across_splits']:,} eval pictures with a near twin in train, as stated (V49)"
+        f"; {near['across_splits']:,} eval pictures with a near twin in train or validation, as"
+        " stated (V49)"
         f"; {counted(header['splits']['none']['captures'], 'capture')} left out of the split"
     )
 
@@ -95,7 +96,7 @@ def _split_follows(subject: Subject) -> Iterator[Finding]:
         return
     dropped = 0
     for number, (side, found) in enumerate(zip(sides, lines.splits, strict=True)):
-        if dropping and side == "train" and found == NO_SIDE:
+        if dropping and side in LEARNED and found == NO_SIDE:
             dropped += 1  # for a near twin, which needs the pictures: V49
         elif side != found:
             yield failed(

@@ -75,14 +75,14 @@ def test_an_official_validation_side_is_kept_and_the_rule_says_that_none_was_car
     assert taken.header["splits"]["train"]["captures"] == 2
 
 
-def twins(folder: Path, third: str = "train") -> CaptureStore:
-    """A store in which an eval picture has a near twin in train."""
+def twins(folder: Path, third: str = "train", second: str = "train") -> CaptureStore:
+    """A store in which an eval picture has a near twin on the second side."""
     smooth = Pillow.linear_gradient("L").resize((40, 30)).convert("RGB")
     files = [saved(smooth), saved(smooth, "JPEG", quality=90), picture(0)]
     found = [images.inspect(data) for data in files]
     assert found[0].pixels != found[1].pixels
     store = CaptureStore.open(folder, create=True)
-    names = ["eval", "train", third]
+    names = ["eval", second, third]
     values = [
         capture(0, images=(image,), split=side) for image, side in zip(found, names, strict=True)
     ]
@@ -90,8 +90,12 @@ def twins(folder: Path, third: str = "train") -> CaptureStore:
     return store
 
 
-def test_near_duplicates_across_sides_are_counted(tmp_path: Path) -> None:
-    with twins(tmp_path) as store:
+LEARNED = pytest.mark.parametrize("side", ["train", "validation"])
+
+
+@LEARNED
+def test_near_duplicates_across_sides_are_counted(tmp_path: Path, side: str) -> None:
+    with twins(tmp_path, second=side) as store:
         taken = snapshot.take(store, SplitRule(validation=Decimal(0)))
     assert taken.header["near_duplicates"] == {
         "across_splits": 1,
@@ -105,13 +109,14 @@ def test_near_duplicates_are_refused_with_their_names_when_asked(tmp_path: Path)
     with twins(tmp_path) as store, pytest.raises(Refused) as caught:
         snapshot.take(store, SplitRule(validation=Decimal(0), near_duplicates="refuse"))
     assert caught.value.code == "E_SNAPSHOT_NEAR_DUPLICATES"
-    _, _, left, _, _, _, right = caught.value.found.split()
+    _, _, left, _, _, right = caught.value.found.split()
     assert left != right
     assert all(Path(name).is_file() for name in (left, right))
 
 
-def test_a_train_capture_with_a_near_twin_can_be_dropped(tmp_path: Path) -> None:
-    with twins(tmp_path) as store:
+@LEARNED
+def test_a_capture_with_a_near_twin_can_be_dropped(tmp_path: Path, side: str) -> None:
+    with twins(tmp_path, second=side) as store:
         taken = snapshot.take(store, SplitRule(validation=Decimal(0), near_duplicates="drop"))
     header = taken.header
     near = header["near_duplicates"]
