@@ -147,8 +147,8 @@ def _data() -> Iterator[Field]:
               "g7 DP.10, xi 2(c), croissant license")
     yield row("case_sources", "Sources that eval cases state",
               partial(values.of_cases, read=values.source), DECLARED, "g7 DP.6, xi 2(c)")
-    yield row("data_tokens", "Tokens of the training captures",
-              lambda f: str(values.read_tokens(f)[0]), _PROCESS, "g7 DP.7, content 1.3")
+    yield row("data_tokens", "Tokens of the training captures", values.training_tokens, _PROCESS,
+              "g7 DP.7, content 1.3")
 
 
 def _training() -> Iterator[Field]:

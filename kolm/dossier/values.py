@@ -162,20 +162,12 @@ def near(facts: Facts) -> Value:
     )
 
 
-def read_tokens(facts: Facts) -> tuple[int, int]:
-    """Tokens of the training captures, both answers of a pair, and of all that the steps read."""
-    lengths = [
-        _tokens(cast("Mapping[str, object]", row))
-        for row in facts.bundle.rows(names.EXAMPLES)
-        if row["side"] == "train"
-    ]
-    read = sum(
-        lengths[place]
-        for row in facts.bundle.rows(names.TRACE)
-        if row["kind"] == "step"
-        for place in row["positions"]
+def training_tokens(facts: Facts) -> Value:
+    """Tokens of the training captures, both answers of a pair."""
+    rows = facts.bundle.rows(names.EXAMPLES)
+    return str(
+        sum(_tokens(cast("Mapping[str, object]", row)) for row in rows if row["side"] == "train")
     )
-    return sum(lengths), read
 
 
 def _tokens(example: Mapping[str, object]) -> int:
