@@ -4,20 +4,18 @@ from __future__ import annotations
 
 import html
 from collections.abc import Callable
-from datetime import datetime
 from pathlib import Path
+from typing import Unpack
 
 from kolm import outputs
 from kolm.actions.pictures import showing
-from kolm.actions.signing import Trust
-from kolm.actions.verification import verify
+from kolm.actions.verification import Looking, verify
 from kolm.bundle.container import open_container
 from kolm.bundle.reader import Bundle
 from kolm.records.verification import Verification
 from kolm.report.eval_log import eval_log
 from kolm.report.facts import Facts
 from kolm.report.page import render
-from kolm.verify.policy import Demands
 
 
 class Report:
@@ -58,32 +56,19 @@ class Report:
         )
 
 
-def report(
-    bundle: str | Path,
-    *,
-    policy: Demands = None,
-    trust: Trust = None,
-    base: str | Path | None = None,
-    captures: str | Path | None = None,
-    now: datetime | None = None,
-) -> Report:
+def report(bundle: str | Path, **looking: Unpack[Looking]) -> Report:
     """Audit a bundle and show it on one page.
 
     Args:
         bundle: the file; it is read once, and what is audited is what is shown.
-        policy: what is demanded: a policy or its file; without one the built-in policy.
-        trust: whose keys are believed: a store or its file; without one this user's own.
-        base: as in `verify`.
-        captures: folder of a capture store, for the audit and for pictures that the bundle does
-            not publish.
-        now: the time that the page carries; without one the clock's.
+        looking: as in `verify`; pictures that the bundle does not publish come from `captures`.
 
     Raises:
         Unreadable, Refused: it is not an intact bundle; `kolm verify` says why in full.
     """
     container = open_container(Path(bundle))
     opened = Bundle.of(container)
-    audit = verify(container, policy=policy, trust=trust, base=base, captures=captures, now=now)
-    with showing([opened], captures) as pictures:
+    audit = verify(container, **looking)
+    with showing([opened], looking.get("captures")) as pictures:
         facts = Facts(opened, audit, pictures)
         return Report(audit, render(facts), lambda: eval_log(facts))

@@ -12,7 +12,7 @@ import gc
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, TypedDict
 
 from kolm import digest, paths
 from kolm.actions.signing import Trust, trust_of
@@ -97,6 +97,22 @@ class StoreSource:
             name: likeness.signature(images.decode(self._store.read_image(name), where=name))
             for name in names
         }
+
+
+class Looking(TypedDict, total=False):
+    """The arguments of `verify` that other audits hand on to it."""
+
+    policy: Demands
+    trust: Trust
+    now: datetime | None
+    reporter: Reporter | None
+    base: str | Path | None
+    captures: str | Path | None
+    rescore: int | Literal["all"] | None
+    replay: int | Literal["all"] | None
+    states: Sequence[str | Path]
+    nonce: Digest | None
+    request: str | Path | None
 
 
 def verify(

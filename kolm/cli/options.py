@@ -6,10 +6,14 @@ An option is called as the argument of an action that it becomes, so that a comm
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import reduce
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
+
+if TYPE_CHECKING:
+    from kolm.digest import Digest
 
 F = TypeVar("F", bound=Callable[..., Any])  # a command's function
 FILE = click.Path(path_type=Path, dir_okay=False)
@@ -71,17 +75,84 @@ class Drawn(click.ParamType[int | str]):
         return int(text)
 
 
-REPLAY = click.option(
-    "--replay",
-    metavar="N|all",
-    type=Drawn(0),
-    help="Run the first segment of the training again and N others, drawn here and now, or all, "
-    "and compare every bit (V50-V54). Needs --captures and the extra train.",
+class ContentId(click.ParamType["Digest"]):
+    """A digest in either spelling."""
+
+    name = "id"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> Digest:
+        """The digest."""
+        from kolm import digest
+        from kolm.bundle import cid_reader
+        from kolm.errors import Refused, Usage
+
+        text, where = str(value), "" if param is None else param.opts[0]
+        try:
+            if text.startswith("sha256:"):
+                return digest.parse(text, where=where)
+            return cid_reader.digest_of(text)
+        except Refused as error:
+            raise Usage(
+                "E_VERIFY_ID",
+                "this is not a content id" if where == "--id" else "this is no digest",
+                where=where,
+                expected="a CID (bafkrei…) or sha256: and 64 hex digits",
+                found=text[:80],
+            ) from error
+
+
+_AUDIT = (
+    POLICY,
+    TRUST,
+    click.option(
+        "--base",
+        type=FOLDER,
+        help="The base, its folder or name: compared byte for byte (V40-V43).",
+    ),
+    click.option(
+        "--captures",
+        type=FOLDER,
+        help="A capture store: leaves, pixels, near-duplicates (V47-V49), withheld cases "
+        "(V30-V33).",
+    ),
+    click.option(
+        "--rescore",
+        metavar="N|all",
+        type=Drawn(1),
+        help="Run N cases again (V46) and encode N captures again (V55), drawn here and now, or "
+        "all. Needs --captures and the extra train.",
+    ),
+    click.option(
+        "--replay",
+        metavar="N|all",
+        type=Drawn(0),
+        help="Run the first segment of the training again and N others, drawn here and now, or "
+        "all, and compare every bit (V50-V54). Needs --captures and the extra train.",
+    ),
+    click.option(
+        "--states",
+        type=click.Path(path_type=Path),
+        multiple=True,
+        help="Where the publisher handed over the states that segments begin with: a folder of "
+        "checkpoints, a registry or a bundle. Repeat it for several.",
+    ),
+    click.option(
+        "--nonce",
+        metavar="DIGEST",
+        type=ContentId(),
+        help="Draw the segments of an earlier audit again, by the nonce that it printed.",
+    ),
+    click.option(
+        "--request",
+        type=FILE,
+        help="The signed request of a buyer that BUNDLE should answer (V68); its policy is what "
+        "is demanded.",
+    ),
 )
-STATES = click.option(
-    "--states",
-    type=click.Path(path_type=Path),
-    multiple=True,
-    help="Where the publisher handed over the states that segments begin with: a folder of "
-    "checkpoints, a registry or a bundle. Repeat it for several.",
-)
+
+
+def audit_options(command: F) -> F:
+    """What an auditor looks at and demands: the arguments of `kolm.verify`."""
+    return reduce(lambda under, option: option(under), reversed(_AUDIT), command)

@@ -179,6 +179,15 @@ def test_the_answer_is_accepted(answered: Parties) -> None:
     assert {verdict(looked, number) for number in ("V47", "V48", "V49")} == {"ok"}
 
 
+def test_report_and_dossier_show_that_it_answers(answered: Parties, tmp_path: Path) -> None:
+    words = (answered.publisher.bundle, "--request", "squares.request.json", "-o")
+    page = tmp_path / "page.html"
+    assert answered.buyer.kolm("report", *words, page).code == 0
+    assert "V68" in page.read_text()
+    fields = answered.buyer.demand("dossier", *words, tmp_path / "made", "--json").document()
+    assert fields["counts"]["recomputed"]
+
+
 def test_it_answers_no_other_request(answered: Parties) -> None:
     """The same demands, asked again: another nonce, another digest."""
     again = answered.buyer.folder / "again.request.json"

@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from kolm.cli import output as _output
-from kolm.cli.options import BASE, BUNDLE, FOLDER, POLICY, REPLAY, STATES, TRUST
+from kolm.cli.options import BUNDLE, FOLDER, audit_options
 
 
 @click.command(short_help="Write what regulators ask for, from a bundle that verifies.")
@@ -20,12 +20,7 @@ from kolm.cli.options import BASE, BUNDLE, FOLDER, POLICY, REPLAY, STATES, TRUST
     help="The folder. Default: the bundle's name with .dossier, in this folder.",
 )
 @click.option("--force", is_flag=True, help="Replace other files of these names.")
-@POLICY
-@TRUST
-@BASE
-@click.option("--captures", type=FOLDER, help="A capture store, for the audit.")
-@REPLAY
-@STATES
+@audit_options
 def command(bundle: Path, output: Path | None, force: bool, **asked: Any) -> None:
     """Verify BUNDLE, and write the documents that regulators and buyers ask for.
 

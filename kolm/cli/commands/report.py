@@ -9,7 +9,7 @@ import click
 
 from kolm.cli import output as _output
 from kolm.cli.exit_codes import of_audit
-from kolm.cli.options import BASE, BUNDLE, FILE, FOLDER, POLICY, TRUST, output_option
+from kolm.cli.options import BUNDLE, FILE, audit_options, output_option
 
 
 @click.command(short_help="Write what an audit finds of a bundle as one page of HTML.")
@@ -21,14 +21,7 @@ from kolm.cli.options import BASE, BUNDLE, FILE, FOLDER, POLICY, TRUST, output_o
     help="Write the evaluation beside it as a log for Inspect (inspect_ai), a .json file.",
 )
 @click.option("--force", is_flag=True, help="Replace another file of that name.")
-@POLICY
-@TRUST
-@BASE
-@click.option(
-    "--captures",
-    type=FOLDER,
-    help="A capture store, for the audit and for pictures that the bundle does not publish.",
-)
+@audit_options
 def command(
     bundle: Path, output: Path | None, eval_log: Path | None, force: bool, **asked: Any
 ) -> None:
@@ -36,7 +29,8 @@ def command(
 
     The page opens from disk, holds no script and asks for nothing from outside. It shows the
     verdict and who vouches for what, scores with intervals, the worst cases, training, modules,
-    data, and what the audit does not show.
+    data, and what the audit does not show. With --captures it also shows pictures that the bundle
+    does not publish.
 
     Exit code: as of `kolm verify`; the page is written in each case.
     """
@@ -44,7 +38,7 @@ def command(
 
     out = _output.current()
     target = output or Path(f"{bundle.stem}.html")
-    made = report(bundle, **asked)
+    made = report(bundle, reporter=out.reporter, **asked)
     if eval_log is not None:
         made.write_log(eval_log, force=force)
     made.write(target, force=force)

@@ -3,56 +3,22 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from kolm.cli import output
 from kolm.cli.exit_codes import ExitCode, of_audit
-from kolm.cli.options import KEY, REPLAY, STATES, TRUST, Drawn, output_option
+from kolm.cli.options import KEY, ContentId, audit_options, output_option
 
 if TYPE_CHECKING:
-    from kolm.digest import Digest
     from kolm.records.verification import Verification
     from kolm.sign.private_keys import PrivateKey
 
-_PATH = click.Path(path_type=Path)
-
 
 @click.command(short_help="Recheck every hash, frozen-module claim and score of a bundle.")
-@click.argument("bundle", type=_PATH)
-@click.option(
-    "--policy", type=_PATH, help="What you demand of a bundle (YAML or JSON). Default: built in."
-)
-@TRUST
-@click.option(
-    "--base", type=_PATH, help="The base, its folder or name: compared byte for byte (V40-V43)."
-)
-@click.option(
-    "--captures",
-    type=_PATH,
-    help="A capture store: leaves, pixels, near-duplicates (V47-V49), withheld cases (V30-V33).",
-)
-@click.option(
-    "--rescore",
-    metavar="N|all",
-    type=Drawn(1),
-    help="Run N cases again (V46) and encode N captures again (V55), drawn here and now, or all. "
-    "Needs --captures and the extra train.",
-)
-@REPLAY
-@STATES
-@click.option(
-    "--nonce",
-    metavar="DIGEST",
-    help="Draw the segments of an earlier audit again, by the nonce that it printed.",
-)
-@click.option(
-    "--request",
-    type=_PATH,
-    help="The signed request of a buyer that BUNDLE should answer (V68); its policy is what is "
-    "demanded.",
-)
+@click.argument("bundle", type=click.Path(path_type=Path))
+@audit_options
 @click.option(
     "--attest",
     is_flag=True,
@@ -61,13 +27,15 @@ _PATH = click.Path(path_type=Path)
 @KEY
 @output_option("With --attest: write a copy with the claim here instead.")
 @click.option("--force", is_flag=True, help="With --attest: replace another file at the output.")
-@click.option("--id", "wanted", metavar="ID", help="The content id you expect: a CID or sha256:…")
+@click.option(
+    "--id",
+    "expected_id",
+    metavar="ID",
+    type=ContentId(),
+    help="The content id you expect: a CID or sha256:…",
+)
 def command(
     bundle: Path,
-    rescore: int | Literal["all"] | None,
-    replay: int | Literal["all"] | None,
-    nonce: str | None,
-    wanted: str | None,
     attest: bool,
     key: str | None,
     force: bool,
@@ -87,17 +55,9 @@ def command(
     out = output.current()
     target = asked.pop("output")
     signer = _signer(key) if attest else None  # before anything that takes long
-    takes_long = rescore is not None or replay is not None
+    takes_long = asked["rescore"] is not None or asked["replay"] is not None
     audited = open_container(bundle)
-    report = verify(
-        audited,
-        reporter=out.reporter if takes_long else None,
-        rescore=rescore,
-        replay=replay,
-        nonce=_content_id(nonce, "--nonce") if nonce else None,
-        expected_id=_content_id(wanted, "--id") if wanted else None,
-        **asked,
-    )
+    report = verify(audited, reporter=out.reporter if takes_long else None, **asked)
     out.answer(
         "verification",
         codec.to_document(report),
@@ -119,26 +79,6 @@ def _signer(key: str | None) -> PrivateKey:
     from kolm.cli.passphrase import ask_passphrase
 
     return choose_key(key, ask_passphrase)
-
-
-def _content_id(text: str, option: str) -> Digest:
-    """A digest in either spelling."""
-    from kolm import digest
-    from kolm.bundle import cid_reader
-    from kolm.errors import Refused, Usage
-
-    try:
-        if text.startswith("sha256:"):
-            return digest.parse(text, where=option)
-        return cid_reader.digest_of(text)
-    except Refused as error:
-        raise Usage(
-            "E_VERIFY_ID",
-            "this is not a content id" if option == "--id" else "this is no digest",
-            where=option,
-            expected="a CID (bafkrei…) or sha256: and 64 hex digits",
-            found=text[:80],
-        ) from error
 
 
 def _for_people(report: Verification, out: output.Output) -> str:
