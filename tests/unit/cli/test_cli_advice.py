@@ -1,0 +1,34 @@
+"""Why a verification did not pass: whatever check fails, its reader is told what to do."""
+
+from __future__ import annotations
+
+import pytest
+
+from kolm.cli.verification_advice import advice
+from kolm.records.verification import Verdict
+from kolm.verify.checks import ALL_CHECKS
+from tests.support.audits import World
+
+NEVER_FAIL = {"V44", "V45", "V54"}  # docs/format/verification.md
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory: pytest.TempPathFactory) -> World:
+    return World.make(tmp_path_factory.mktemp("advice"))
+
+
+@pytest.mark.parametrize("number", [c.id for c in ALL_CHECKS if c.id not in NEVER_FAIL])
+def test_every_check_that_can_fail_has_a_cause_and_a_next_step(world: World, number: str) -> None:
+    report = world.audit().report
+    failed = tuple(
+        check._replace(verdict=Verdict.FAILED) if check.id == number else check
+        for check in report.checks
+    )
+    overall = report.conclusions.overall._replace(verdict=Verdict.FAILED)
+    told = advice(
+        report._replace(checks=failed, conclusions=report.conclusions._replace(overall=overall))
+    )
+    why, then, more = told
+    assert why.startswith("why ")
+    assert then.startswith("next ")
+    assert more.startswith(f"more  kolm help {number}")
