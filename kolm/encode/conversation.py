@@ -192,7 +192,10 @@ class Conversation:
         tokens = [run.tokens for run in self._shown(None)]
         while pixels > 1 and min(tokens) >= _LEAST_IMAGE_TOKENS:
             pixels //= 2
-            fewer = [run.tokens for run in self._shown(pixels)]
+            try:
+                fewer = [run.tokens for run in self._shown(pixels)]
+            except Refused:  # too small for the library's forward pass
+                break
             if fewer != tokens and min(fewer) >= _LEAST_IMAGE_TOKENS:
                 sizes.append(pixels)
             tokens = fewer

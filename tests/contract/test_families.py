@@ -18,7 +18,7 @@ torch = pytest.importorskip("torch")
 from kolm import digest, methods  # noqa: E402
 from kolm.adapters.attach import attach  # noqa: E402
 from kolm.encode.encoder import Encoder  # noqa: E402
-from kolm.encode.examples import Example  # noqa: E402
+from kolm.encode.examples import Dropped, DropReason, Example  # noqa: E402
 from kolm.encode.skeleton import dated  # noqa: E402
 from kolm.errors import Refused  # noqa: E402
 from kolm.models.load import load_model  # noqa: E402
@@ -354,6 +354,14 @@ def test_a_picture_that_the_library_fails_on_is_refused_with_its_size() -> None:
         families.pictures("mistral3").run(8, 9)
     assert (caught.value.code, caught.value.found) == ("E_BASE_PROCESSOR", "1")
     assert "9 by 8" in caught.value.where
+
+
+def test_a_picture_is_not_made_smaller_than_the_library_runs_on() -> None:
+    encoder = make_encoder(families.pictures("mistral3"), max_seq_length=60, shrink_images=True)
+    turns = (("user", [0, "what?"]), ("assistant", "a long answer " * 20))
+    found = encoder.encode(make_capture(*turns, width=48, height=45))
+    assert isinstance(found, Dropped)
+    assert found.reason is DropReason.OVER_BUDGET
 
 
 HONEST = [
