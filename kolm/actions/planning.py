@@ -190,7 +190,7 @@ def _answer(
     made = Batches(objective, shares_prompts(sizes.config, family), method.front)
     batch, image_tokens = largest_batch(lengths, made, train.batch_size)
     setting = Setting(
-        precision="bfloat16" if train.precision == "float16" else train.precision,
+        precision=block["precision"],
         four_bits=quantisation is not None,
         double=quantisation is not None and quantisation.double,
         optimizer=train.optimizer,

@@ -82,7 +82,7 @@ def _first_of(problems: tuple[Refused, ...]) -> Refused:
 
 
 def _contradictions(source: SpecText) -> Iterator[Refused]:
-    """What no schema can say: two keys that exclude each other."""
+    """What no schema can say: keys that exclude each other, a value known and refused."""
     value = source.value
     data, train = value["data"], value.get("train", {})
     freeze = train.get("freeze", {})
@@ -100,6 +100,7 @@ def _contradictions(source: SpecText) -> Iterator[Refused]:
         hint = "use drop, or let kolm split: split: {eval: 0.2}"
         message = "near twins are grouped only in a split by hash; an official one stays as stated"
         yield conflict("data.near_duplicates", message, hint)
+    yield from _half_precision(train, source)
     yield from _looks(train, conflict)
     yield from _asked(value, conflict)
     projector = train.get("projector", "full")
@@ -122,6 +123,20 @@ def _contradictions(source: SpecText) -> Iterator[Refused]:
     if "quantisation" in train and isinstance(method, dict) and method.get("dora"):
         hint = "remove one of the two"
         yield conflict("train.method.dora", "DoRA needs the weights themselves, not 4 bits", hint)
+
+
+def _half_precision(train: dict[str, Any], source: SpecText) -> Iterator[Refused]:
+    """Half precision is bfloat16's."""
+    if train.get("precision") == "float16":
+        yield Refused(
+            "E_TRAIN_FLOAT16",
+            "float16 is not trained in: small gradients vanish in it, and kolm scales no losses",
+            where=source.place(("train", "precision")),
+            expected="float32 or bfloat16",
+            found="float16",
+            hint="precision: bfloat16, which has the range of float32; or float32, where the "
+            "device does not compute in it",
+        )
 
 
 def _asked(

@@ -110,21 +110,11 @@ def demand_precision(precision: str, threads: int, wanted: tuple[str, ...]) -> N
     """Demand that a number format can be trained in on the device that will be used.
 
     Raises:
-        Refused: ``E_TRAIN_FLOAT16``.
         Lacking: ``E_TRAIN_BFLOAT16``, or as `environment_class`.
     """
     if precision == "float32":
         return
     measured = measure_in_child(threads, wanted)
-    if precision == "float16":
-        raise Refused(
-            "E_TRAIN_FLOAT16",
-            "float16 is not trained in: small gradients vanish in it, and kolm scales no losses",
-            where="train.precision",
-            expected="bfloat16, of the range of float32" if measured["bfloat16"] else "float32",
-            found="float16",
-            hint="precision: bfloat16" if measured["bfloat16"] else "precision: float32",
-        )
     if not measured["bfloat16"]:
         raise Lacking(
             "E_TRAIN_BFLOAT16",

@@ -11,6 +11,7 @@ from kolm import actions
 from kolm.bundle import limits, members
 from kolm.capture.store import CaptureStore
 from kolm.errors import Refused, Unreadable
+from tests.support.commands import invoke
 from tests.support.pictures import capture, filled, picture
 from tests.support.stores import add
 
@@ -118,6 +119,25 @@ def test_a_missing_base_does_not_hide_missing_captures(tmp_path: Path) -> None:
         actions.compile(spec, dry_run=True)
     assert "E_BASE_NOT_FOUND" in caught.value.found
     assert "E_STORE_MISSING" in caught.value.found
+
+
+@pytest.mark.parametrize(
+    "command", ["check", "check --spec-only", "plan", "compile", "compile --dry-run"]
+)
+def test_float16_is_refused_alike_before_anything_is_read(tmp_path: Path, command: str) -> None:
+    spec = tmp_path / "kolm.yaml"
+    spec.write_text(
+        "kolm: 1\nname: few\nbase: local/none\ndata: {captures: none}\n"
+        "train: {precision: float16}\n"
+    )
+    ran = invoke(*command.split(), str(spec), "--json")
+    assert ran.code == 1
+    told = ran.document()
+    (error,) = told["findings"] if "findings" in told else [told["error"]]
+    assert error["code"] == "E_TRAIN_FLOAT16"
+    assert error["where"] == "kolm.yaml:5"
+    assert "small gradients vanish in it" in error["message"]
+    assert "precision: bfloat16, which has the range of float32; or float32" in error["hint"]
 
 
 @pytest.mark.parametrize(("captures", "warned"), [(98, True), (100, False)])

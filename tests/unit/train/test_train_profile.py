@@ -153,8 +153,6 @@ def test_a_device_that_is_not_here_is_told_with_what_is(monkeypatch):
 @pytest.mark.parametrize(
     ("precision", "bfloat16", "code", "hint"),
     [
-        ("float16", True, "E_TRAIN_FLOAT16", "precision: bfloat16"),
-        ("float16", False, "E_TRAIN_FLOAT16", "precision: float32"),
         ("bfloat16", False, "E_TRAIN_BFLOAT16", "precision: float32, or device: cpu"),
         ("bfloat16", True, None, None),
         ("float32", False, None, None),
