@@ -9,6 +9,7 @@ from kolm.cli.output import Output, one_line
 from kolm.errors import KolmError
 
 KIND = "cli-error"
+_INDENT = 9  # columns before what is said: the longest label and a space
 
 
 def document(error: KolmError) -> dict[str, object]:
@@ -39,7 +40,8 @@ def show(error: KolmError, output: Output, *, debug: bool) -> ExitCode:
 def _for_people(error: KolmError, output: Output, code: ExitCode) -> str:
     label = "refused" if code is ExitCode.NO else "error"
     place = f"   {one_line(error.where)}" if error.where else ""
-    lines = [f"{output.paint(label.ljust(9), 'bad')}{one_line(error.message)}{place}"]
+    told = output.filled(label, f"{one_line(error.message)}{place}", _INDENT)
+    lines = [output.paint(label, "bad") + told.removeprefix(label)]
     for name, value in (
         ("expected", error.expected),
         ("found", error.found),
@@ -47,8 +49,8 @@ def _for_people(error: KolmError, output: Output, code: ExitCode) -> str:
     ):
         if value:
             first, *rest = map(one_line, value.split("\n"))
-            lines.append(f"{name.ljust(9)}{first}")
-            lines.extend(f"{'':9}{line}" for line in rest)
+            lines.append(output.filled(name, first, _INDENT))
+            lines.extend(output.filled("", line, _INDENT) for line in rest)
     lines.append(output.paint(f"{error.code}   kolm help {error.code}", "dim"))
     return "\n".join(lines)
 

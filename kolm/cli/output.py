@@ -6,7 +6,9 @@ Commands ask `current()` and never print by themselves.
 from __future__ import annotations
 
 import re
+import shutil
 import sys
+import textwrap
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, TypeVar, cast
@@ -152,6 +154,27 @@ class Output:
     def tell(self, text: str) -> None:
         """Write one line for people to stderr; -q does not silence it."""
         click.echo(printable(text), file=self._stderr, color=self.colors_on(self._stderr))
+
+    def filled(self, label: str, text: str, indent: int, *, answer: bool = False) -> str:
+        """A label and one line of text, as wide as the terminal.
+
+        Lines after the first begin below the text. A log, a pipe and a word that is longer than a
+        line keep what can be copied in one piece.
+
+        Args:
+            label: what stands in front, without colours.
+            text: one line.
+            indent: columns before the text, the label's among them.
+            answer: it is for stdout, not for stderr.
+        """
+        lead = label.ljust(indent)
+        if not (self._stdout if answer else self._stderr).isatty():
+            return lead + text
+        width = shutil.get_terminal_size().columns
+        lines = textwrap.wrap(
+            text, max(width - indent, 20), break_long_words=False, break_on_hyphens=False
+        )
+        return lead + f"\n{'':{indent}}".join(lines)
 
     def paint(self, text: str, tone: str) -> str:
         """`text` in one of `TONES`; the streams strip it where colours are off."""

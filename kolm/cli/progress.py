@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from time import perf_counter
 from typing import TYPE_CHECKING
 
@@ -125,6 +127,8 @@ class Bars(_Words):
             *([TimeRemainingColumn(compact=True)] if total else []),
             console=console,
             transient=True,
+            redirect_stdout=False,  # else `output.current` would see other streams, and no bars
+            redirect_stderr=False,
         )
         self._since[stage] = perf_counter()
         task = bar.add_task(stage, total=total, unit=unit, done=_amount(0, total, unit), facts="")
@@ -145,6 +149,24 @@ class Bars(_Words):
         tick = self._output.paint("done", "good")
         line = f"{tick}  {stage} in {self._seconds(stage):.1f} s  {_told(facts)}"
         self._output.tell(line.rstrip())
+
+    def warned(self, message: str) -> None:
+        """Say a warning, above the bars."""
+        with self._aside():
+            super().warned(message)
+
+    def noted(self, message: str) -> None:
+        """Say a milestone, above the bars."""
+        with self._aside():
+            super().noted(message)
+
+    @contextmanager
+    def _aside(self) -> Iterator[None]:
+        for bar, _ in self._bars.values():
+            bar.stop()
+        yield
+        for bar, _ in self._bars.values():
+            bar.start()
 
     def close(self) -> None:
         """Take down bars that an error left open, so that its text is not overdrawn."""

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import os
+import pty
+import re
 import subprocess
 import sys
+import termios
+from pathlib import Path
 
 import pytest
 
@@ -70,3 +74,38 @@ def test_json_is_utf8_whatever_the_terminal_speaks() -> None:
         env={**os.environ, "PYTHONIOENCODING": "latin-1"},
     )
     assert "…" in canonical.loads(ran.stdout, where="stdout")["text"]
+
+
+def on_a_terminal(*arguments: str, cwd: Path) -> str:
+    """What ``kolm`` writes to a terminal of 80 columns."""
+    ours, theirs = pty.openpty()
+    termios.tcsetwinsize(theirs, (24, 80))
+    known = {**os.environ, "TERM": "xterm", "KOLM_HOME": str(cwd / "home")}
+    known.pop("COLUMNS", None)
+    streams = {"stdin": theirs, "stdout": theirs, "stderr": theirs}
+    ran = subprocess.Popen([*KOLM, *arguments], cwd=cwd, env=known, **streams)  # type: ignore[call-overload]
+    os.close(theirs)
+    written = b""
+    while True:
+        try:
+            more = os.read(ours, 1 << 16)
+        except OSError:  # on Linux: the other side is closed
+            break
+        if not more:
+            break
+        written += more
+    os.close(ours)
+    ran.wait(60)
+    return written.decode().replace("\r\n", "\n")
+
+
+def test_an_error_takes_the_bar_down_and_fills_the_lines_of_a_terminal(tmp_path: Path) -> None:
+    (tmp_path / "rows.jsonl").write_text("{'image': 'a.png', 'prompt': 'what?'}\n")
+    written = on_a_terminal("capture", "import", "rows.jsonl", cwd=tmp_path)
+    before, _, after = written.rpartition("\x1b[?25h")  # the cursor, which the bar hid
+    assert "\x1b[?25l" in before
+    assert "\x1b[?25l" not in after
+    shown = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]|\r", "", after)
+    assert shown.startswith("refused  not JSON")
+    assert "\n         rows.jsonl:1\n" in shown  # the place, below the text
+    assert max(map(len, shown.splitlines())) <= 80

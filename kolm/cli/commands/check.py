@@ -91,15 +91,16 @@ def _for_people(document: Check, out: output.Output) -> str:
         verdict = out.paint(f"{finding['verdict']:9}", TONES[finding["verdict"]])
         where = f"   {output.one_line(finding['where'])}" if finding.get("where") else ""
         message = output.one_line(finding["message"])
-        lines.append(f"{verdict}{finding['name']:15} {message}{where}")
+        told = out.filled(f"{'':9}{finding['name']}", f"{message}{where}", 25, answer=True)
+        lines.append(f"{verdict}{told[9:]}")
         parts = (
             ("expected", finding.get("expected")),
             ("found", finding.get("found")),
             ("hint", finding.get("hint")),
         )
-        lines += [f"{'':21}{part}: {_indented(text)}" for part, text in parts if text]
+        for part, text in parts:
+            first, *rest = map(output.one_line, (text or "").split("\n"))
+            if text:
+                lines.append(out.filled(f"{'':11}{part}", first, 21, answer=True))
+                lines += [out.filled("", line, 21, answer=True) for line in rest]
     return "\n".join(lines)
-
-
-def _indented(text: str) -> str:
-    return f"\n{'':21}  ".join(map(output.one_line, text.split("\n")))
