@@ -39,19 +39,25 @@ def summarise(report: Verification, *, paint: Paint) -> str:
         report: the verification.
         paint: colours a piece of text by tone.
     """
-    accepted = report.conclusions.overall.verdict is Verdict.OK
-    told = (
-        [*_minima(report), *_basis(report.checks), *_gaps(report.checks)]
-        if accepted
-        else [*_wrong(report, paint), *_cut_all(advice(report))]
-    )
-    told += ["Every check: kolm verify -v. What one of them asks: kolm help V21."]
-    head = [*_head(report, paint), ""]
-    scopes = list(_scopes(report, paint, most=2 if accepted else 1))
-    if len(head) + len(scopes) + len(told) >= HEIGHT:  # a policy that asks for much is told in full
-        scopes = list(_scopes(report, paint, most=1))
-    apart = [""] if len(head) + len(scopes) + len(told) < HEIGHT else []
-    return "\n".join([*head, *scopes, *apart, *told])
+    lines: list[str] = []
+    for most in (4, 3, 2, 1):  # lines of one text: as many as leave room for the rest
+        spaced = list(_lines(report, paint, most))
+        lines = [line for line in spaced if line]
+        if len(lines) <= HEIGHT:  # empty lines give way before words do
+            return "\n".join(spaced if len(spaced) <= HEIGHT else lines)
+    return "\n".join(lines)
+
+
+def _lines(report: Verification, paint: Paint, most: int) -> Iterator[str]:
+    yield from _head(report, paint)
+    yield ""
+    yield from _scopes(report, paint, most)
+    yield ""
+    if report.conclusions.overall.verdict is Verdict.OK:
+        yield from (*_minima(report), *_basis(report.checks, most), *_gaps(report.checks))
+    else:
+        yield from (*_wrong(report, paint, most), *_cut_all(advice(report)))
+    yield "Every check: kolm verify -v. What one of them asks: kolm help V21."
 
 
 def _head(report: Verification, paint: Paint) -> Iterator[str]:
@@ -92,12 +98,11 @@ def _stamped(signer: SignedBy) -> str:
     return f"{(signer.stamped_at or '')[:16].replace('T', ' ')} UTC, by {signer.stamped_by}"
 
 
-def _scopes(report: Verification, paint: Paint, *, most: int) -> Iterator[str]:
+def _scopes(report: Verification, paint: Paint, most: int) -> Iterator[str]:
     conclusions = report.conclusions
     for name in conclusions._fields:
         if name != "overall":
-            lines = most + (name == "process" and report.replay is not None)
-            yield from _scope(name.replace("_", " "), getattr(conclusions, name), paint, lines)
+            yield from _scope(name.replace("_", " "), getattr(conclusions, name), paint, most)
 
 
 def _scope(name: str, conclusion: Conclusion, paint: Paint, most: int) -> Iterator[str]:
@@ -131,15 +136,15 @@ def _minima(report: Verification) -> Iterator[str]:
         yield _row("" if number else "policy asks", line)
 
 
-def _basis(checks: Sequence[CheckResult]) -> Iterator[str]:
+def _basis(checks: Sequence[CheckResult], most: int) -> Iterator[str]:
     held = [check for check in checks if check.verdict is Verdict.OK]
     here = [check for check in held if check.evidence is Evidence.RECOMPUTED]
     words = [check for check in held if check.evidence is Evidence.ATTESTED]
     families = ", ".join(family for family, _ in groupby(here, key=lambda check: check.family))
-    yield _row("recomputed", f"{len(here)} checks: {families}")
+    yield from _rows("recomputed", f"{len(here)} checks: {families}", most)
     if words:
         signers = sorted({name for check in words for name in check.by})
-        yield _row("attested", f"{_numbers(words)} by key {', '.join(signers)}")
+        yield from _rows("attested", f"{_numbers(words)} by key {', '.join(signers)}", most)
     rest = [check for check in checks if check.verdict is Verdict.NOT_CHECKED]
     if rest:
         yield _row("not looked at", _numbers(rest))
@@ -152,18 +157,19 @@ def _gaps(checks: Sequence[CheckResult]) -> Iterator[str]:
         yield f"  {gap.what.ljust(50)}{gap.option}"
 
 
-def _wrong(report: Verification, paint: Paint) -> Iterator[str]:
+def _wrong(report: Verification, paint: Paint, most: int) -> Iterator[str]:
     """The first checks that decide the overall answer, each with its first finding."""
     verdict = report.conclusions.overall.verdict
     deciding = [check for check in report.checks if check.verdict is verdict]
     word, tone = WORDS[verdict]
     for number, check in enumerate(deciding[:_WRONG_SHOWN]):
         lead = f"  {check.id} {word}  "
-        asked = _cut(check.question, WIDTH - len(lead))
+        asked, *rest = _wrapped(check.question, WIDTH - len(lead), most)
         yield f"{lead.replace(word, paint(word, tone))}{asked}"
+        yield from (f"{'':{len(lead)}}{line}" for line in rest)
         for finding in check.findings[:1]:
-            most = 1 if number else 2  # the first one most often causes the others
-            yield from (f"      {line}" for line in _wrapped(finding.detail, WIDTH - 6, most))
+            lines = most if number else most + 1  # the first one most often causes the others
+            yield from (f"      {line}" for line in _wrapped(finding.detail, WIDTH - 6, lines))
             yield from _place(finding)
     if len(deciding) > _WRONG_SHOWN:
         yield _row("also", _numbers(deciding[_WRONG_SHOWN:]))
@@ -199,6 +205,11 @@ def _numbers(checks: Sequence[CheckResult]) -> str:
     return ", ".join(
         f"V{run[0]:02}" if len(run) == 1 else f"V{run[0]:02}–V{run[-1]:02}" for run in runs
     )
+
+
+def _rows(label: str, text: str, most: int) -> Iterator[str]:
+    for number, line in enumerate(_wrapped(text, WIDTH - _LABEL - 2, most)):
+        yield _row("" if number else label, line)
 
 
 def _row(label: str, text: str) -> str:

@@ -327,6 +327,17 @@ def test_the_report_does_not_depend_on_the_process(
     assert reports[0] == reports[1]
 
 
+def test_a_stranger_s_bundle_is_told_of_in_whole_sentences(world: World) -> None:
+    """The summary once cut questions and details although the screen had room for them."""
+    ran = invoke("verify", world.seal(key=world.stranger))
+    assert ran.code == 3
+    told = " ".join(ran.stdout.split())
+    assert "signed by a trusted key in a role that may make it?" in told
+    assert "can change the declared modules and nothing else" in told
+    assert "give --base PATH to compare the base on this machine; the publisher calls it" in told
+    assert _fits(ran.stdout)
+
+
 def test_hostile_names_and_many_failures_still_fit_a_screen(world: World) -> None:
     forged = world.parts.copy()
     forged.lock["name"] = "n" * 60
