@@ -63,6 +63,20 @@ class LazyGroup(click.Group):
         return [*names, *click.Command.shell_complete(self, ctx, incomplete)]
 
 
+class VerbGroup(click.Group):
+    """A group of verbs, whose help shows the first sentence of each in full."""
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """As Click does, which cuts a sentence off where the line ends."""
+        with formatter.section("Commands"):
+            formatter.write_dl(
+                [
+                    (name, self.commands[name].get_short_help_str(limit=1000))
+                    for name in self.list_commands(ctx)
+                ]
+            )
+
+
 def short_for(group: click.Command, verb: str, *, name: str) -> click.Command:
     """A top-level command that is one verb of a group, with the same options and help."""
     if not isinstance(group, click.Group) or verb not in group.commands:

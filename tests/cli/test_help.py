@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import click
 import pytest
 
 from kolm.cli import pages
+from kolm.cli.main import root
 from kolm.verify.checks import ALL_CHECKS
 from tests.support.commands import invoke
 
@@ -69,4 +71,29 @@ def test_what_is_no_page_is_a_usage_error(topic: str) -> None:
 @pytest.mark.parametrize("topic", ["V21", "V46", "E_KEY_KIND", "E_BUNDLE_NOT_CHECKED"])
 def test_what_is_said_of_a_check_or_an_error_fits_80_columns(topic: str) -> None:
     shown = invoke("help", topic).stdout
+    assert max(map(len, shown.splitlines())) <= 80
+
+
+def test_a_wide_table_becomes_a_list_that_shows_every_key(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its columns once became so narrow that a key of the spec was cut off."""
+    monkeypatch.setenv("COLUMNS", "80")
+    shown = invoke("help", "reference/spec").stdout
+    rows = [line for line in pages.text("reference/spec").splitlines() if line.startswith("| `")]
+    keys = [row.split("`")[1] for row in rows]
+    assert "train.objective.undesirable_weight" in keys
+    assert set(keys) <= {line.removeprefix(" • ") for line in shown.splitlines()}
+    assert max(map(len, shown.splitlines())) <= 80
+
+
+@pytest.mark.parametrize("group", ["capture", "keys", "policy", "registry", "request"])
+def test_a_group_says_of_each_verb_a_whole_sentence(
+    group: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    shown = invoke(group, "--help").stdout
+    assert "..." not in shown.partition("Commands:")[2]
+    verbs = root.get_command(click.Context(root), group)
+    assert isinstance(verbs, click.Group)
+    for verb in verbs.commands:
+        shown += invoke(group, verb, "--help").stdout
     assert max(map(len, shown.splitlines())) <= 80

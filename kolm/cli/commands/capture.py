@@ -12,6 +12,7 @@ import click
 from kolm.capture import exporters, importers
 from kolm.cli import output
 from kolm.cli.commands import capture_making, capture_rows
+from kolm.cli.group import VerbGroup
 from kolm.cli.options import FILE, STORE
 from kolm.counting import counted
 
@@ -48,7 +49,9 @@ def _format_options(function: Callable[..., None]) -> Callable[..., None]:
     return command
 
 
-@click.group(short_help="Keep (image, prompt, response) pairs: import, export, snapshot.")
+@click.group(
+    cls=VerbGroup, short_help="Keep (image, prompt, response) pairs: import, export, snapshot."
+)
 def command() -> None:
     """Keep (image, prompt, response) pairs in a store, and freeze them for a compile."""
 
@@ -87,7 +90,13 @@ def _listed(table: Mapping[str, importers.Importer | exporters.Exporter]) -> str
 @command.command("import", epilog=_listed(importers.TABLE))
 @click.argument("source", metavar="|".join(("FILE", "FOLDER", "-", *PACKAGES)))
 @STORE
-@click.option("--format", "form", type=click.Choice(FORMATS), help="Default: by name.")
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(FORMATS),
+    metavar="FORMAT",
+    help="One of those below. Default: by name.",
+)
 @click.option(
     "--images",
     type=click.Path(exists=True, file_okay=False, path_type=Path),

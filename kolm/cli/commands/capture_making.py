@@ -106,8 +106,8 @@ WITH_TAGS = click.option(
 @click.option("--noise", type=click.IntRange(0, 1000), default=0, show_default=True,
               help="Answer distorted pictures: the step of diffusion noise, of 1000.")  # fmt: skip
 @click.option("--by", default="exact", show_default=True,
-              type=click.Choice([*METRICS, "judge"]),
-              help="What says which answer is worse.")  # fmt: skip
+              type=click.Choice([*METRICS, "judge"]), metavar="METRIC|judge",
+              help="What says which answer is worse: kolm help concepts/metrics.")  # fmt: skip
 @click.option("--better", type=click.Choice(["reference", "sample"]),
               help="The better answer. Default: reference; with a judge, sample.")  # fmt: skip
 @click.option("--judge", "judge_model", metavar="MODEL", help="For --by judge: a bundle or a base.")

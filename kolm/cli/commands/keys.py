@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, cast
 import click
 
 from kolm.cli import output
+from kolm.cli.group import VerbGroup
 from kolm.cli.options import FILE, output_option
 from kolm.cli.passphrase import VARIABLE, new_passphrase
 from kolm.sign.signers import SIGNERS
@@ -24,7 +25,7 @@ PASSPHRASE = click.option(
 )
 
 
-@click.group(short_help="Make signing keys and say whose signatures you trust.")
+@click.group(cls=VerbGroup, short_help="Make signing keys and say whose signatures you trust.")
 def command() -> None:
     """Make signing keys and say whose signatures you trust.
 

@@ -9,6 +9,7 @@ import click
 
 from kolm.cli import output as _output
 from kolm.cli.exit_codes import ExitCode
+from kolm.cli.group import VerbGroup
 from kolm.cli.options import FILE, TRUST, output_option
 from kolm.counting import counted
 from kolm.verify.policies import PURPOSES
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     from kolm.records.answers import PolicyCheck
 
 
-@click.group(short_help="Write a policy to start from, and say what one asks.")
+@click.group(cls=VerbGroup, short_help="Write a policy to start from, and say what one asks.")
 def command() -> None:
     """Write a policy to start from, and say what one asks.
 

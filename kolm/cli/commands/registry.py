@@ -9,6 +9,7 @@ import click
 
 from kolm.cli import output
 from kolm.cli.exit_codes import ExitCode
+from kolm.cli.group import VerbGroup
 from kolm.cli.options import BELOW_GATE, BUNDLE, FOLDER, KEY, POLICY, TRUST, output_option
 
 if TYPE_CHECKING:
@@ -33,7 +34,7 @@ EXITS = {
 }
 
 
-@click.group(short_help="Publish to, pull from and check a folder of bundles.")
+@click.group(cls=VerbGroup, short_help="Publish to, pull from and check a folder of bundles.")
 def command() -> None:
     """Publish to, pull from and check a folder of bundles.
 

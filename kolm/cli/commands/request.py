@@ -9,6 +9,7 @@ import click
 
 from kolm.cli import output as _output
 from kolm.cli.exit_codes import code_of_family
+from kolm.cli.group import VerbGroup
 from kolm.cli.options import FILE, FOLDER, KEY, TRUST, output_option
 from kolm.counting import counted
 
@@ -16,7 +17,9 @@ if TYPE_CHECKING:
     from kolm.records.answers import RequestShow
 
 
-@click.group(short_help="Demand a bundle that is still to be made, scored on your own cases.")
+@click.group(
+    cls=VerbGroup, short_help="Demand a bundle that is still to be made, scored on your own cases."
+)
 def command() -> None:
     """Demand a bundle that is still to be made, scored on your own cases.
 
