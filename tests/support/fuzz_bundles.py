@@ -5,9 +5,11 @@
 
 Each iteration takes an honest bundle, changes documents, tensors, claims or the manifest, makes
 every digest follow, signs it again, and does with it what a stranger's bundle meets: `verify` with
-all the auditor's material, the report in words and as JSON, `inspect` and unpacking. What may come
-out is a report or an error of kolm; anything else (another exception, a long time, much memory, a
-bundle that nobody trusted signed and that passes) is a failure, named by the iteration's number.
+all the auditor's material, the report in words, as JSON and as a page, the dossier, `inspect` and
+unpacking. The policy is the built-in one without what it demands of scores, which passes every
+honest one of these. What may come out is a report or an error of kolm; anything else (another
+exception, a long time, much memory, a bundle that nobody trusted signed and that passes) is a
+failure, named by the iteration's number.
 """
 
 from __future__ import annotations
@@ -31,16 +33,32 @@ from kolm.actions.inspecting import describe
 from kolm.bundle.manifest import TITLE, Member, build_manifest
 from kolm.bundle.members import ContentKind, kind_of
 from kolm.bundle.reader import Bundle
+from kolm.cli.verification_summary import summarise
 from kolm.cli.verification_text import render
+from kolm.dossier.documents import write_all
+from kolm.dossier.table import gather
 from kolm.errors import KolmError
 from kolm.records import codec
-from kolm.records.verification import Verdict
+from kolm.records.verification import Verdict, Verification
+from kolm.report import page
+from kolm.report.facts import Facts
 from kolm.sign import making, statement
+from kolm.verify.policy import BUILT_IN
 from tests.support.audits import Pictures, World, rescoring
 from tests.support.bundles import BundleParts, make_parts, write_raw
 
 LONGEST_SECONDS = 20  # an honest one takes some hundredths; this machine may be busy
 MOST_BYTES = 256 * 1024 * 1024  # beside the file itself
+POLICY = BUILT_IN.without_gate()
+# One honest bundle of each method, beside LoRA, and of each kind of formula.
+METHODS: tuple[dict[str, Any], ...] = (
+    {"kind": "ia3"},
+    {"kind": "bottleneck", "size": 4},
+    {"kind": "prefix", "virtual_tokens": 3},
+    {"kind": "prompt", "virtual_tokens": 3},
+    {"kind": "p_tuning", "virtual_tokens": 3, "encoder": "lstm", "encoder_size": 4},
+)
+OBJECTIVES: tuple[str, ...] = ("ddpo", "kto", "simpo")
 
 Random = random.Random
 Members = dict[str, bytes]
@@ -294,10 +312,14 @@ class Fuzzer:
         withheld = self.world.parts.copy()
         withheld.without.add("evalcases.jsonl")
         withheld.lock["publish"]["text"] = False
-        ia3 = make_parts(folder / "ia3", cases=6, train=5, method={"kind": "ia3"})
-        ia3.lock["evaluation"]["metric"] = {"kind": "anls", "threshold": "0.5"}
-        ia3.rescore()
-        self.variants = [self.world.parts, published, withheld, ia3]
+        read = {"cases": 6, "train": 5}
+        others = [make_parts(folder / m["kind"], **read, method=m) for m in METHODS]
+        others[0].lock["evaluation"]["metric"] = {"kind": "anls", "threshold": "0.5"}
+        others[0].rescore()
+        others += [make_parts(folder / o, **read, objective={"kind": o}) for o in OBJECTIVES]
+        self.variants = [self.world.parts, published, withheld, *others]
+        for parts in self.variants:
+            assert self.world.audit(parts, policy=POLICY).overall is not Verdict.FAILED
         self.honest = [(self._members(parts), parts.predicates()) for parts in self.variants]
         self.path = folder / "fuzzed.kolm"
 
@@ -309,12 +331,12 @@ class Fuzzer:
         """One iteration."""
         rng = Random(number)
         trusted = rng.random() < 0.8
-        self._forge(rng, trusted=trusted)
+        honest = self._forge(rng, trusted=trusted)
         before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
         began = time.monotonic()
         try:
             with _alarm(LONGEST_SECONDS):
-                verdict = self._meet(rng)
+                verdict = self._meet(rng, honest)
         except Exception:  # noqa: BLE001 - that none but ours comes is what is tried
             return Failure(number, traceback.format_exc())
         grown = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) * 1024
@@ -326,7 +348,8 @@ class Fuzzer:
             return Failure(number, "passed, and nobody that is trusted signed it")
         return None
 
-    def _forge(self, rng: Random, *, trusted: bool) -> None:
+    def _forge(self, rng: Random, *, trusted: bool) -> BundleParts:
+        """Write a forged bundle; gives the honest one that it was made of."""
         shape = rng.random()
         variant = rng.randrange(len(self.honest))
         made = self._from_parts(rng, self.variants[variant]) if shape < 0.3 else None
@@ -358,6 +381,7 @@ class Fuzzer:
             write_raw(self.path, manifest, members, claims)
         except KolmError:  # an envelope that is none: the file then goes without claims
             write_raw(self.path, manifest, members)
+        return self.variants[variant]
 
     def _from_parts(self, rng: Random, honest: BundleParts) -> tuple[Members, Any] | None:
         """Documents changed before sealing, so that all that is derived is derived from them."""
@@ -390,9 +414,11 @@ class Fuzzer:
             value = _mutate_value(rng, value)
         return _written(rng, value) if shape >= 0.85 else canonical.dumps(value)
 
-    def _meet(self, rng: Random) -> Verdict | None:
-        """What a stranger's bundle meets. Gives the verdict, or None when there is none."""
-        parts = self.world.parts
+    def _meet(self, rng: Random, parts: BundleParts) -> Verdict | None:
+        """What a stranger's bundle meets, beside the material of the honest one.
+
+        Gives the verdict, or None when there is none.
+        """
         material: dict[str, Any] = {}
         if rng.random() < 0.3:
             material["base"] = parts.base
@@ -403,11 +429,13 @@ class Fuzzer:
                 material["rescore"] = rescoring(parts)
         verdict = None
         try:
-            report = self.world.look(self.path, **material).report
-            codec.to_document(report)
+            report = self.world.look(self.path, policy=POLICY, **material).report
             json.dumps(codec.to_document(report), ensure_ascii=False).encode("utf-8")
-            render(report, paint=lambda text, _: text).encode("utf-8")
+            for write in (render, summarise):
+                write(report, paint=lambda text, _: text).encode("utf-8")
             verdict = report.conclusions.overall.verdict
+            if rng.random() < 0.1:
+                self._show(report)
         except KolmError as error:
             str(error).encode("utf-8")
         try:
@@ -419,6 +447,13 @@ class Fuzzer:
         except KolmError as error:
             str(error).encode("utf-8")
         return verdict
+
+    def _show(self, report: Verification) -> None:
+        """The page, and the dossier of what is accepted."""
+        facts = Facts(Bundle.open(self.path), report, lambda _: None)
+        page.render(facts)
+        if report.conclusions.overall.verdict is Verdict.OK:
+            write_all(gather(facts))
 
 
 def _statement(about: digest.Digest, kind: str, predicate: Any) -> Any:
