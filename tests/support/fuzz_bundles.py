@@ -16,7 +16,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import random
 import resource
 import signal
 import sys
@@ -46,6 +45,15 @@ from kolm.sign import making, statement
 from kolm.verify.policy import BUILT_IN
 from tests.support.audits import Pictures, World, rescoring
 from tests.support.bundles import BundleParts, make_parts, write_raw
+from tests.support.mutations import (
+    Random,
+    mutate_bytes,
+    mutate_document,
+    mutate_lines,
+    mutate_tensors,
+    mutate_value,
+    written,
+)
 
 LONGEST_SECONDS = 20  # an honest one takes some hundredths; this machine may be busy
 MOST_BYTES = 256 * 1024 * 1024  # beside the file itself
@@ -60,7 +68,6 @@ METHODS: tuple[dict[str, Any], ...] = (
 )
 OBJECTIVES: tuple[str, ...] = ("ddpo", "kto", "simpo")
 
-Random = random.Random
 Members = dict[str, bytes]
 
 
@@ -71,200 +78,13 @@ class Failure(NamedTuple):
     what: str
 
 
-# Values
-
-
-_EDGES: tuple[Any, ...] = (
-    None,
-    True,
-    False,
-    0,
-    -1,
-    1,
-    2**31,
-    2**53 - 1,
-    -(2**53) + 1,
-    2**53,
-    2**64,
-    10**30,
-    0.5,
-    1e308,
-    float("nan"),
-    float("inf"),
-    "",
-    "0",
-    "-0",
-    "1e9",
-    "NaN",
-    "0.30000000000000004",
-    "9" * 400,
-    "\ud800",
-    "\udfff tail",
-    "\x00",
-    "\x1b[31m",
-    "a\u0301",
-    "\u202e",
-    "\U0001f600",
-    "../../etc/passwd",
-    "(",
-    "([a-z0-9_.]+)+!",
-    "x" * 70_000,
-    "sha256:" + "0" * 64,
-    "sha256:" + "0" * 63,
-    [],
-    {},
-    [[]],
-    {"": {}},
-    ["x"] * 5000,
-    {str(n): n for n in range(2000)},
-)
-
-
-def _nested(depth: int) -> Any:
-    value: Any = 0
-    for _ in range(depth):
-        value = [value]
-    return value
-
-
-def _places(value: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
-    yield path
-    items: Any = ()
-    if isinstance(value, dict):
-        items = value.items()
-    elif isinstance(value, list):
-        items = enumerate(value)
-    for key, inner in items:
-        yield from _places(inner, (*path, key))
-
-
-def _at(value: Any, path: tuple[Any, ...]) -> Any:
-    for key in path:
-        value = value[key]
-    return value
-
-
-def _changed_value(rng: Random, old: Any, whole: Any) -> Any:
-    """Another value in the place of an old one: near it, from elsewhere in the document, or odd."""
-    kind = rng.randrange(8)
-    if kind == 0 and isinstance(old, int) and not isinstance(old, bool):
-        return rng.choice([old + 1, old - 1, -old, old * 2, old + 2**32])
-    if kind == 1 and isinstance(old, str):
-        return rng.choice([old + "0", old[:-1], old.upper(), old + "\n", old[::-1], f" {old}"])
-    if kind == 2 and isinstance(old, list):
-        return rng.choice([old[::-1], old * 2, old[1:], old + old[:1], old * 300])
-    if kind == 3 and isinstance(old, dict) and old:
-        lost = rng.choice(sorted(old))
-        return rng.choice([{k: v for k, v in old.items() if k != lost}, {**old, "zz": 1}])
-    if kind in (4, 5):
-        return json.loads(json.dumps(_at(whole, rng.choice(list(_places(whole))))))
-    if kind == 6:
-        return _nested(rng.choice([5, 31, 32, 33, 200]))
-    return rng.choice(_EDGES)
-
-
-def _mutate_value(rng: Random, value: Any) -> Any:
-    """A deep copy of a JSON value with one to three places changed."""
-    made = json.loads(json.dumps(value))
-    for _ in range(rng.choice([1, 1, 1, 2, 3])):
-        path = rng.choice(list(_places(made)))
-        if not path:
-            return _changed_value(rng, made, made)
-        _at(made, path[:-1])[path[-1]] = _changed_value(rng, _at(made, path), made)
-        made = json.loads(json.dumps(made))
-    return made
-
-
-def _written(rng: Random, value: Any) -> bytes:
-    """Bytes of a value: canonical where there are such, now and then in another spelling."""
-    if rng.random() < 0.9:
-        try:
-            return canonical.dumps(value)
-        except (TypeError, ValueError, RecursionError):
-            pass
-    ascii_only = rng.random() < 0.5
-    text = json.dumps(value, ensure_ascii=ascii_only, sort_keys=rng.random() < 0.8)
-    return text.encode("utf-8", "surrogatepass")
-
-
-# Members
-
-
-def _mutate_document(rng: Random, data: bytes) -> bytes:
-    return _written(rng, _mutate_value(rng, json.loads(data)))
-
-
-def _mutate_lines(rng: Random, data: bytes) -> bytes:
-    lines = data.splitlines()
-    kind = rng.randrange(10)
-    if not lines or kind == 0:
-        odd = [b"", b"\n", b"{}\n", b"x", b"\xff\n", b"[]\n" * 999, b"{}\n" * 9999]
-        return rng.choice([*odd, data[:-1], data * 2])
-    place = rng.randrange(len(lines))
-    if kind == 1:
-        del lines[place]
-    elif kind == 2:
-        lines.insert(place, lines[place])
-    elif kind == 3:
-        rng.shuffle(lines)
-    elif kind == 4:
-        lines = lines[: place + 1] + [lines[place]] * rng.choice([10, 3000])
-    else:
-        row = _mutate_value(rng, json.loads(lines[place]))
-        lines[place] = _written(rng, row).replace(b"\n", b" ")
-    return b"".join(line + b"\n" for line in lines)
-
-
-_PATTERNS = (
-    b"\x00\x00\x00\x00",  # zero
-    b"\x00\x00\x00\x80",  # minus zero
-    b"\x01\x00\x00\x00",  # the smallest denormal
-    b"\x00\x00\xc0\x7f",  # NaN
-    b"\x00\x00\x80\x7f",  # infinity
-    b"\xff\xff\x7f\x7f",  # the largest float
-)
-
-
-def _mutate_tensors(rng: Random, data: bytes) -> bytes:
-    size = int.from_bytes(data[:8], "little")
-    header, body = json.loads(data[8 : 8 + size]), bytearray(data[8 + size :])
-    kind = rng.randrange(6)
-    if kind == 0:
-        start = rng.randrange(max(1, len(body) // 4)) * 4
-        count = rng.choice([1, 4, len(body)])
-        pattern = rng.choice(_PATTERNS) * count
-        body[start : start + len(pattern)] = pattern[: len(body) - start]
-    elif kind == 1:
-        body = bytearray(rng.choice([b"", bytes(body[:-1]), bytes(body) * 2]))
-    elif kind == 2:
-        cut = [data[: 8 + size // 2], data[8:], data[: 8 + size]]
-        return rng.choice([*cut, b"", bytes(7), b"\xff" * 8 + data[8:]])
-    elif kind == 3:
-        names = sorted(n for n in header if n != "__metadata__")
-        entry = header[rng.choice(names)] if names else {}
-        entry["dtype"] = rng.choice(["F16", "BF16", "F64", "U8", "I64", "BOOL", "F8_E4M3", "F4"])
-        width = {"F16": 2, "BF16": 2, "F64": 8, "I64": 8}.get(entry["dtype"], 1)
-        if "shape" in entry and rng.random() < 0.7:
-            begin, end = entry["data_offsets"]
-            entry["shape"] = [(end - begin) // width]
-    else:
-        header = _mutate_value(rng, header)
-    written = _written(rng, header)
-    written += b" " * (-len(written) % 8)
-    return len(written).to_bytes(8, "little") + written + bytes(body)
-
-
-def _mutate_bytes(rng: Random, data: bytes) -> bytes:
-    return rng.choice([b"", data[:-1], data + b"x", b"\xff\xfe", rng.randbytes(64), b"\n" * 5000])
-
-
 _BY_CONTENT: dict[ContentKind, Callable[[Random, bytes], bytes]] = {
-    ContentKind.DOCUMENT: _mutate_document,
-    ContentKind.PEFT_CONFIG: _mutate_document,
-    ContentKind.LINES: _mutate_lines,
-    ContentKind.TENSORS: _mutate_tensors,
-    ContentKind.MARKDOWN: _mutate_bytes,
-    ContentKind.IMAGE: _mutate_bytes,
+    ContentKind.DOCUMENT: mutate_document,
+    ContentKind.PEFT_CONFIG: mutate_document,
+    ContentKind.LINES: mutate_lines,
+    ContentKind.TENSORS: mutate_tensors,
+    ContentKind.MARKDOWN: mutate_bytes,
+    ContentKind.IMAGE: mutate_bytes,
 }
 
 
@@ -368,14 +188,14 @@ class Fuzzer:
             claim = json.loads(data)
             predicate = claim["said"]
             if rng.random() < 0.1:
-                predicate = _mutate_value(rng, predicate)
+                predicate = mutate_value(rng, predicate)
             try:
                 text = canonical.dumps(_statement(about, claim["type"], predicate))
             except (TypeError, ValueError, RecursionError):
                 continue
             sealed = making.seal(text, key)
             if rng.random() < 0.02:
-                sealed = _written(rng, _mutate_value(rng, json.loads(sealed)))
+                sealed = written(rng, mutate_value(rng, json.loads(sealed)))
             claims.append(sealed)
         try:
             write_raw(self.path, manifest, members, claims)
@@ -389,7 +209,7 @@ class Fuzzer:
         names = ["lock", "snapshot", "snapshot_rows", "cases", "modules", "trace", "predictions"]
         name = rng.choice([*names, "evaluation"])
         try:
-            setattr(parts, name, _mutate_value(rng, getattr(parts, name)))
+            setattr(parts, name, mutate_value(rng, getattr(parts, name)))
             with _alarm(LONGEST_SECONDS):  # a lock of a million steps has a trace of a million rows
                 if rng.random() < 0.5:
                     parts.rescore()
@@ -411,8 +231,8 @@ class Fuzzer:
         if shape >= 0.92:
             _share_one_blob(rng, value)
         elif shape >= 0.85:
-            value = _mutate_value(rng, value)
-        return _written(rng, value) if shape >= 0.85 else canonical.dumps(value)
+            value = mutate_value(rng, value)
+        return written(rng, value) if shape >= 0.85 else canonical.dumps(value)
 
     def _meet(self, rng: Random, parts: BundleParts) -> Verdict | None:
         """What a stranger's bundle meets, beside the material of the honest one.
