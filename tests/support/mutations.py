@@ -203,3 +203,38 @@ def mutate_tensors(rng: Random, data: bytes) -> bytes:
 def mutate_bytes(rng: Random, data: bytes) -> bytes:
     """Other bytes, or none."""
     return rng.choice([b"", data[:-1], data + b"x", b"\xff\xfe", rng.randbytes(64), b"\n" * 5000])
+
+
+def mutate_raw(rng: Random, data: bytes) -> bytes:
+    """Bytes with one to eight of them changed, put in, or taken out; or runs of them."""
+    made = bytearray(data)
+    for _ in range(rng.choice([1, 1, 1, 2, 8])):
+        place, kind = rng.randrange(len(made) + 1), rng.randrange(7)
+        run = rng.choice([1, 2, 4, 64])
+        if kind in (0, 1) and place < len(made):
+            made[place] ^= 1 << rng.randrange(8)
+        elif kind == 2:
+            made[place : place + run] = rng.randbytes(run)
+        elif kind == 3:
+            made[place:place] = rng.choice([b"\x00", b"\xff", b'"', b"\n", b"9"]) * run
+        elif kind == 4:
+            del made[place : place + run]
+        elif kind == 5:
+            made[place:place] = made[place : place + run]
+        else:
+            del made[place + rng.randrange(4) :]
+    return bytes(made)
+
+
+def mutate_text(rng: Random, data: bytes) -> bytes:
+    """A text with an odd piece in it, or as `mutate_raw`."""
+    if rng.random() < 0.5:
+        return mutate_raw(rng, data)
+    place = rng.randrange(len(data) + 1)
+    odd = rng.choice([e for e in _EDGES if isinstance(e, str)])
+    return data[:place] + odd.encode("utf-8", "surrogatepass") + data[place:]
+
+
+def mutate_said(rng: Random, data: bytes) -> bytes:
+    """A document, mostly as `mutate_document` changes it."""
+    return (mutate_document if rng.random() < 0.7 else mutate_raw)(rng, data)
