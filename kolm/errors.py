@@ -52,14 +52,14 @@ class KolmError(Exception):
         place = f"{self.where}: " if self.where else ""
         return f"{place}{self.message} [{self.code}]"
 
-    def again(self) -> Self:
-        """The same error without its traceback, to be kept or raised once more.
+    def again(self, *, message: str = "") -> Self:
+        """The same error, or with another message, without its traceback, to be kept or raised.
 
         A kept traceback keeps every value of every frame that it passed: of a parser, the document.
         """
         return type(self)(
             self.code,
-            self.message,
+            message or self.message,
             where=self.where,
             expected=self.expected,
             found=self.found,

@@ -136,7 +136,7 @@ def import_captures(
     if refused is not None:
         outputs.demand_free(refused, force=force)
     with CaptureStore.open(folder, create=True) as opened:
-        taken = intake.take_in(opened, drafts, skip_bad=skip_bad, reporter=told)
+        taken = intake.take_in(opened, drafts, skip_bad=skip_bad, where=str(source), reporter=told)
         total = len(opened)
     if not taken.refused:
         return TakenIn(taken, total, None)

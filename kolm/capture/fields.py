@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import difflib
 import json
-from collections.abc import Collection
+import shlex
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from kolm import canonical
@@ -33,29 +34,53 @@ REGIONS = frozenset(
 COMMON = ("tags", "license", "split", "references", "rejected", "corrections", "source")
 
 
+_KEYS_NAMED = 5  # unknown ones in one message
+
+
 def check_keys(row: Row, known: Collection[str], *, where: str) -> None:
-    """Refuse an unknown key, naming the nearest known one."""
-    for key in row:
-        if key not in known:
-            if key == "chosen":
-                raise Refused(
-                    "E_ROW_UNKNOWN_KEY",
-                    "the row is a preference row of another program's",
-                    where=where,
-                    found="the key 'chosen'",
-                    hint="say whose it is: --format trl, llama-factory or rlhf-v; or "
-                    "--rename chosen=response, where chosen and rejected are texts",
-                )
-            nearest = difflib.get_close_matches(str(key), known, 1)
-            ignore = f"if {str(key)[:60]!r} is not needed: --ignore-key {str(key)[:60]}"
-            ignore += f"; if it is one of kolm's: --rename {str(key)[:60]}=NAME"
-            raise Refused(
-                "E_ROW_UNKNOWN_KEY",
-                f"the row has an unknown key {str(key)[:60]!r}",
-                where=where,
-                expected="" if nearest else f"one of {', '.join(sorted(known))}",
-                hint=f"did you mean {nearest[0]!r}? {ignore}" if nearest else ignore,
-            )
+    """Refuse unknown keys, naming the nearest known ones."""
+    unknown = [str(key)[:60] for key in row if key not in known]
+    if "chosen" in unknown:
+        raise Refused(
+            "E_ROW_UNKNOWN_KEY",
+            "the row is a preference row of another program's",
+            where=where,
+            found="the key 'chosen'",
+            hint="say whose it is: --format trl, llama-factory or rlhf-v; or "
+            "--rename chosen=response, where chosen and rejected are texts",
+        )
+    if unknown:
+        shown = unknown[:_KEYS_NAMED]
+        word = "an unknown key" if len(unknown) == 1 else "unknown keys"
+        rest = f" and {len(unknown) - len(shown)} more" if len(unknown) > len(shown) else ""
+        nearest = {key: _nearest(key, known) for key in shown}
+        raise Refused(
+            "E_ROW_UNKNOWN_KEY",
+            f"the row has {word} {', '.join(map(repr, shown))}{rest}",
+            where=where,
+            expected="" if all(nearest.values()) else f"one of {', '.join(sorted(known))}",
+            hint=_renaming(nearest),
+        )
+
+
+def _nearest(key: str, known: Collection[str]) -> str:
+    spelt = {name.lower(): name for name in known}
+    return next((spelt[name] for name in difflib.get_close_matches(key.lower(), spelt, 1)), "")
+
+
+def _renaming(nearest: Mapping[str, str]) -> str:
+    """What to add to the command; `nearest` maps keys to the names that they may stand for."""
+    like = [f"--rename {shlex.quote(f'{key}={name}')}" for key, name in nearest.items() if name]
+    meant = ", ".join(repr(name) for name in nearest.values() if name)
+    ignore = " ".join(f"--ignore-key {shlex.quote(key)}" for key in nearest)
+    others = [shlex.quote(f"{key}=NAME") for key, name in nearest.items() if not name]
+    return "; ".join(
+        [
+            *([f"did you mean {meant}? {' '.join(like)}"] if like else []),
+            f"what is not needed: {ignore}",
+            *([f"what is kolm's by another name: --rename {others[0]}"] if others else []),
+        ]
+    )
 
 
 def text(row: Row, key: str, *, where: str, coerce: bool | None = None) -> str:

@@ -34,6 +34,17 @@ SUFFIXES = {"image/png": ".png", "image/jpeg": ".jpg", "image/webp": ".webp"}
 PIXELS_LABEL = b"kolm-pixels-v1\0"
 ORIENTATION_TAG = 0x0112  # EXIF 2.32, section 4.6.4, "Orientation"
 
+_HEIF = (b"avif", b"heic", b"heix", b"hevc", b"mif1", b"msf1")  # ISO/IEC 23008-12, brands
+_OTHER_STARTS = (
+    (b"BM", "a BMP picture"),
+    (b"GIF8", "a GIF picture"),
+    (b"II*\0", "a TIFF picture"),
+    (b"MM\0*", "a TIFF picture"),
+    (b"%PDF-", "a PDF document"),
+    (b"<svg", "an SVG drawing"),
+    (b"version https://git-lfs", "a Git LFS pointer, whose picture was not downloaded"),
+)
+
 _UNSCALED = ("I", "F")  # 32-bit numbers whose white is whatever their maker meant
 _STRIP_PIXELS = 1 << 20
 
@@ -209,8 +220,8 @@ def _decoding(where: str, data: bytes = b"") -> Iterator[None]:
             "not an image in a known format",
             where=where,
             expected="PNG, JPEG or WebP",
-            found=f"bytes that begin with {data[:8].hex(' ')}",
-            hint="convert it to PNG",
+            found=_kind_of(data) or f"bytes that begin with {data[:8].hex(' ')}",
+            hint="convert it to PNG, if it is a picture",
         ) from None
     except pillow.DecompressionBombError:
         raise _too_many_pixels(where, "over 178 million pixels", limits.MAX_IMAGE_PIXELS) from None
@@ -247,10 +258,17 @@ def _demand_one_frame(picture: Pillow.Image, where: str) -> None:
         )
 
 
+def _kind_of(data: bytes) -> str | None:
+    """What a file of a kind that is not taken is called."""
+    if data[4:8] == b"ftyp" and data[8:12] in _HEIF:
+        return "a HEIC or AVIF picture"
+    return next((kind for start, kind in _OTHER_STARTS if data.startswith(start)), None)
+
+
 def _too_many_pixels(where: str, found: str, most: int) -> Refused:
     return Refused(
         "E_IMAGE_PIXELS",
-        "the image has more pixels than its limit",
+        "the image is larger than its limit",
         where=where,
         expected=f"sides up to {limits.MAX_IMAGE_SIDE}, {most} pixels in all",
         found=found,

@@ -9,13 +9,14 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from string import digits
 
 from kolm import canonical, outputs
 from kolm.capture import limits, sources
 from kolm.capture.addition import Addition
 from kolm.capture.drafts import BadRow, Draft, FileImage, ImageSource
 from kolm.capture.store import CaptureStore
-from kolm.counting import counted, listed
+from kolm.counting import counted
 from kolm.errors import Refused
 from kolm.events import Reporter, Silent
 from kolm.records.capture import Capture, Image
@@ -55,6 +56,7 @@ def take_in(
     rows: Iterable[Draft | BadRow],
     *,
     skip_bad: bool = False,
+    where: str = "",
     reporter: Reporter | None = None,
 ) -> Taken:
     """Add rows to a store.
@@ -63,6 +65,7 @@ def take_in(
         store: where to.
         rows: what an importer yields.
         skip_bad: leave bad rows out and list them, instead of adding nothing.
+        where: what the rows are read from.
         reporter: hears how far it is.
 
     Raises:
@@ -86,7 +89,7 @@ def take_in(
         if bad_ones.count and (not skip_bad or bad_ones.count == count):
             raise bad_ones.error(count)
         if not count:
-            raise Refused("E_IMPORT_EMPTY", "there is no row to import")
+            raise Refused("E_IMPORT_EMPTY", "there is no row to import", where=where)
         added = addition.commit()
     for notice, times in sorted(notices.items()):
         told.warned(f"{counted(times, 'row')}: {notice}")
@@ -98,15 +101,44 @@ def take_in(
 
 
 _HINTS_SHOWN = 3  # of the bad rows' own; more would hide what to do next
+_PLACES_SHOWN = 10  # of rows that one thing is wrong with
+_NO_ROWS = {"E_JSON_ENCODING", "E_JSON_SYNTAX", "E_ROW_TOO_LONG"}  # lines that are not JSON at all
+_MEND = "mend the rows, or leave them out with --skip-bad"
+_OTHER_FORMAT = "is this a file of rows, and of this format? kolm capture import --help lists them"
+
+
+class _Alike:
+    """Bad rows that one thing is wrong with."""
+
+    def __init__(self, first: BadRow) -> None:
+        self.first = first
+        self.count = 0
+        self._places: list[str] = []
+
+    def add(self, where: str) -> None:
+        """Count one more; only the first are named."""
+        self.count += 1
+        if len(self._places) < _PLACES_SHOWN:
+            self._places.append(where)
+
+    def __str__(self) -> str:
+        """The places, each after the first by its number alone, and what is wrong."""
+        first, *others = self._places
+        stem = first.rstrip(digits)
+        places = ", ".join([first, *(place.removeprefix(stem) for place in others)])
+        rest = self.count - len(self._places)
+        more = f" and {rest:,} more" if rest else ""
+        return f"{places}{more}: {self.first.reason} [{self.first.code}]"
 
 
 class _BadRows:
-    """The bad rows of one import: all of them if they are to be listed, else the first ones."""
+    """The bad rows of one import: all of them if they are to be listed, and the first kinds."""
 
     def __init__(self, *, keep_all: bool) -> None:
         self.count = 0
         self.rows: list[BadRow] = []
-        self._kept = limits.MAX_BAD_ROWS if keep_all else limits.MAX_NAMED_PROBLEMS
+        self._keep_all = keep_all
+        self._kinds: dict[tuple[str, str], _Alike] = {}
 
     def add(self, row: BadRow, rows_read: int) -> None:
         """Count one more.
@@ -115,28 +147,33 @@ class _BadRows:
             Refused: ``E_IMPORT_BAD_ROWS``: there are so many that reading on shows nothing new.
         """
         self.count += 1
+        kind = (row.code, row.reason)
+        if kind not in self._kinds and len(self._kinds) < limits.MAX_NAMED_PROBLEMS:
+            self._kinds[kind] = _Alike(row)
+        if kind in self._kinds:
+            self._kinds[kind].add(row.where)
         if self.count > limits.MAX_BAD_ROWS:
-            raise self.error(rows_read, hint="is this a file of this format? see --format")
-        if len(self.rows) < self._kept:
+            raise self.error(rows_read)
+        if self._keep_all:
             self.rows.append(row)
 
-    def error(
-        self, rows_read: int, *, hint: str = "mend the rows, or leave them out with --skip-bad"
-    ) -> Refused:
+    def error(self, rows_read: int) -> Refused:
         """The error that names them, as far as one message can."""
-        first = self.rows[0]
+        kinds = list(self._kinds.values())
+        first = kinds[0].first
         if rows_read == 1:
             return first.error()
-        named = self.rows[: limits.MAX_NAMED_PROBLEMS]
-        shown = [f"{row.where}: {row.reason} [{row.code}]" for row in named]
-        hints = dict.fromkeys(row.hint for row in named if row.hint)
+        others = self.count - sum(kind.count for kind in kinds)
+        rest = [f"and {counted(others, 'other row')}"] if others else []
+        hints = list(dict.fromkeys(kind.first.hint for kind in kinds if kind.first.hint))
+        none_reads = self.count == rows_read and {kind.first.code for kind in kinds} <= _NO_ROWS
         return Refused(
             "E_IMPORT_BAD_ROWS",
             f"{self.count} of {counted(rows_read, 'row')} cannot be taken; nothing was added",
             where=first.where,
-            expected=first.expected if len({row.expected for row in named}) == 1 else "",
-            found=listed(shown, limits.MAX_NAMED_PROBLEMS, of=self.count),
-            hint="; ".join([*list(hints)[:_HINTS_SHOWN], hint]),
+            expected=first.expected if len({kind.first.expected for kind in kinds}) == 1 else "",
+            found="\n".join([*map(str, kinds), *rest]),
+            hint="; ".join([*hints[:_HINTS_SHOWN], _OTHER_FORMAT if none_reads else _MEND]),
         )
 
 
@@ -170,9 +207,13 @@ class _ImageReader:
 
     def _read(self, source: FileImage, where: str) -> Image | Refused:
         try:
-            return self._addition.image(sources.load(source, where=where), where=where)
+            data = sources.load(source, where=where)
         except Refused as error:
             return error.again()
+        try:
+            return self._addition.image(data, where=where)
+        except Refused as error:
+            return error.again(message=f"{source.path.name}: {error.message}")
 
 
 def _add(draft: Draft, addition: Addition, reader: _ImageReader) -> BadRow | None:

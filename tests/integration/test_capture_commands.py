@@ -96,6 +96,57 @@ def test_a_bad_row_is_named_and_nothing_is_added() -> None:
     assert call("stats")["captures"] == 0
 
 
+def test_rows_that_fail_alike_are_one_line_with_what_to_add_to_the_command() -> None:
+    bad = [{"file_name": f"{n}.png", "Question": "what?", "Answer": "this"} for n in range(30)]
+    found = refusal(1, "import", write("rows.jsonl", bad))
+    assert found["found"] == (
+        "rows.jsonl:1, 2, 3, 4, 5, 6, 7, 8, 9, 10 and 20 more: "
+        "the row has unknown keys 'Question', 'Answer' [E_ROW_UNKNOWN_KEY]"
+    )
+    added = "--rename Question=question --rename Answer=answer"
+    assert added in found["hint"]
+    assert call("import", write("few.jsonl", bad[:12]), *added.split())["captures"] == 12
+
+
+def test_kinds_of_bad_rows_beyond_those_shown_are_counted() -> None:
+    bad = [{"image": "0.png", "prompt": "what?", "response": number} for number in range(30)]
+    lines = refusal(1, "import", write("rows.jsonl", [*bad, bad[0]]))["found"].splitlines()
+    assert lines[0].startswith("rows.jsonl:1, 31: 'response' is not a text (found 0)")
+    assert len(lines) == 21
+    assert lines[-1] == "and 10 other rows"
+
+
+@pytest.mark.parametrize(
+    ("start", "kind"),
+    [
+        (b"GIF89a", "a GIF picture"),
+        (b"\0\0\0\x18ftypheic", "a HEIC or AVIF picture"),
+        (b"version https://git-lfs.github.com/spec/v1\n", "a Git LFS pointer"),
+        (b"hello", "bytes that begin with 68 65"),
+    ],
+)
+def test_a_picture_that_is_not_taken_is_named_with_its_kind(start: bytes, kind: str) -> None:
+    Path("mine.png").write_bytes(start + bytes(64))
+    asked = [{"image": "mine.png", "prompt": "what?", "response": "this"}]
+    found = refusal(1, "import", write("rows.jsonl", asked))
+    assert found["message"].startswith("mine.png: not an image in a known format")
+    assert kind in found["message"]
+
+
+def test_what_is_no_file_of_rows_says_so() -> None:
+    found = refusal(1, "import", "0.png")
+    assert "is this a file of rows" in found["hint"]
+    Path("empty.jsonl").touch()
+    assert refusal(1, "import", "empty.jsonl")["where"] == "empty.jsonl"
+
+
+def test_a_folder_of_pictures_alone_is_sent_to_the_template() -> None:
+    Path("shots").mkdir()
+    Path("shots/a.png").write_bytes(picture(1))
+    hint = refusal(3, "import", "shots")["hint"]
+    assert "kolm capture template shots --prompt TEXT" in hint
+
+
 def test_skip_bad_takes_the_rest_and_lists_the_refused() -> None:
     name = write("rows.jsonl", [*rows(3), {"image": "0.png", "prompt": "x", "response": ""}])
     answer = call("import", name, "--skip-bad")

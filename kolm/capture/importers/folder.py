@@ -32,5 +32,14 @@ def rows(path: Path, folder: Folder, defaults: Defaults) -> Iterator[Draft | Bad
             where=str(path),
             expected=f"one of {', '.join(NAMES)}",
             found=", ".join(file.name for file in found) or "none",
+            hint=_advice(path, found),
         )
     return importers.TABLE[importers.guess(found[0])].read(found[0], folder, defaults)
+
+
+def _advice(path: Path, found: list[Path]) -> str:
+    if found:
+        return f"import one of them as a file: kolm capture import {found[0]}"
+    if path.is_dir():
+        return f"kolm capture template {path} --prompt TEXT writes rows to be filled in"
+    return "--format folder is for a folder of pictures"

@@ -66,7 +66,7 @@ def _located(path: Path) -> Iterator[reading.Located]:
                 "E_IMPORT_ENCODING",
                 "the table is not UTF-8",
                 where=name,
-                found=str(error)[:80],
+                found=f"the byte {error.object[error.start]:#04x}",
                 hint="iconv -f LATIN1 -t UTF-8 FILE > NEW, if it is Latin-1",
             ) from None
         finally:
