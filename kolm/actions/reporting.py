@@ -26,7 +26,7 @@ class Report:
         page: the bytes of the HTML file.
     """
 
-    def __init__(self, audit: Verification, page: bytes, log: Callable[[], bytes]) -> None:
+    def __init__(self, audit: Verification, page: bytes, log: Callable[[bool], bytes]) -> None:
         self.audit = audit
         self.page = page
         self._log = log
@@ -34,11 +34,15 @@ class Report:
     def write_log(self, target: str | Path, *, force: bool = False) -> None:
         """Write the evaluation as a log that Inspect (`inspect_ai`) reads.
 
+        Args:
+            target: a ``.eval`` file is Inspect's archive, any other one is JSON.
+            force: replace another file of that name.
+
         Raises:
             Unreadable: ``E_EVAL_LOG_WITHHELD``: the bundle does not publish its eval cases.
             Usage: ``E_TARGET_EXISTS``.
         """
-        outputs.write(Path(target), self._log(), force=force)
+        outputs.write(Path(target), self._log(Path(target).suffix == ".eval"), force=force)
 
     def write(self, target: str | Path, *, force: bool = False) -> None:
         """Write the page, whole or not at all.
@@ -71,4 +75,4 @@ def report(bundle: str | Path, **looking: Unpack[Looking]) -> Report:
     audit = verify(container, **looking)
     with showing([opened], looking.get("captures")) as pictures:
         facts = Facts(opened, audit, pictures)
-        return Report(audit, render(facts), lambda: eval_log(facts))
+        return Report(audit, render(facts), lambda archive: eval_log(facts, archive=archive))

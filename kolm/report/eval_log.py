@@ -1,13 +1,19 @@
-"""Report: the evaluation as a log that Inspect reads (inspect_ai, log version 2), in JSON.
+"""Report: the evaluation as a log that Inspect reads (inspect_ai, log version 2).
 
 One sample for each eval case: what was asked, the reference answers, the adapter's answer and its
 score. What the base and the blind run answered stands in the metadata; pictures are named by their
 digests. The log is no part of the bundle and signed by nobody; it names the bundle it is of.
+
+It is one JSON document, or Inspect's archive: a zip of ``header.json``, which is the document
+without its samples, a file for each sample, and ``summaries.json``. The archive's files lie in that
+order, uncompressed and without times, so that the same bundle gives the same bytes.
 """
 
 from __future__ import annotations
 
+import io
 import json
+import zipfile
 from collections.abc import Iterator
 from decimal import Decimal
 from typing import TYPE_CHECKING
@@ -27,8 +33,16 @@ _STOPS = {
 }  # as kolm and as Inspect call the end of an answer
 
 
-def eval_log(facts: Facts) -> bytes:
+_SUMMARISED = ("id", "epoch", "input", "target", "scores", "metadata")  # of a sample
+_NO_TIME = (1980, 1, 1, 0, 0, 0)  # the first that a zip can state
+
+
+def eval_log(facts: Facts, *, archive: bool = False) -> bytes:
     """The log of the bundle's own eval cases.
+
+    Args:
+        facts: of the bundle.
+        archive: in the form of ``.eval`` files, not of ``.json`` files.
 
     Raises:
         Unreadable: ``E_EVAL_LOG_WITHHELD``: the bundle does not publish its cases, or no claim says
@@ -47,7 +61,7 @@ def eval_log(facts: Facts) -> bytes:
     model = f"kolm/{facts.receipt['name']}"
     created = min(measured)
     mean = facts.evaluation["adapter"]
-    document = {
+    header = {
         "version": _VERSION,
         "status": "success",
         "eval": {
@@ -81,9 +95,31 @@ def eval_log(facts: Facts) -> bytes:
             ],
         },
         "stats": {"started_at": created.replace("Z", "+00:00")},
-        "samples": [_sample(case, kind, model) for case in cases],
     }
-    return json.dumps(document, ensure_ascii=False, sort_keys=True, indent=1).encode() + b"\n"
+    samples = [_sample(case, kind, model) for case in cases]
+    return _archive(header, samples) if archive else _json({**header, "samples": samples})
+
+
+def _archive(header: dict[str, object], samples: list[dict[str, object]]) -> bytes:
+    summaries = [{key: each[key] for key in _SUMMARISED} | {"completed": True} for each in samples]
+    stream = io.BytesIO()
+    with zipfile.ZipFile(stream, "w", zipfile.ZIP_STORED) as packed:
+
+        def add(name: str, value: object) -> None:
+            entry = zipfile.ZipInfo(name, _NO_TIME)
+            entry.create_system, entry.external_attr = 3, 0o644 << 16  # Unix, on every machine
+            packed.writestr(entry, _json(value))
+
+        add("header.json", header)
+        for each in samples:
+            add(f"samples/{each['id']}_epoch_{each['epoch']}.json", each)
+        add("summaries.json", summaries)
+    return stream.getvalue()
+
+
+def _json(value: object) -> bytes:
+    """In the order written here: Inspect reads the head of a log up to its samples."""
+    return json.dumps(value, ensure_ascii=False, indent=1).encode() + b"\n"
 
 
 def _sample(case: Case, kind: str, model: str) -> dict[str, object]:

@@ -10,6 +10,7 @@ import base64
 import json
 import shutil
 import subprocess
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -202,14 +203,16 @@ def test_in_toto_reads_the_statements_and_the_predicates_that_it_knows(
     assert read == set(known)
 
 
-def test_inspect_reads_the_evaluation(tmp_path: Path) -> None:
+@pytest.mark.parametrize("name", ["log.json", "log.eval"])
+def test_inspect_reads_the_evaluation(tmp_path: Path, name: str) -> None:
     logs = pytest.importorskip("inspect_ai.log", reason="inspect_ai is not installed")
     world = World.make(tmp_path / "world")
     path = world.seal()
     (tmp_path / "trust.json").write_bytes(canonical.dumps(world.trust.to_document()))
     made = reporting.report(path, trust=tmp_path / "trust.json")
-    made.write_log(tmp_path / "log.json")
-    log = logs.read_eval_log(str(tmp_path / "log.json"))
+    file = tmp_path / name
+    made.write_log(file)
+    log = logs.read_eval_log(str(file))
     assert (log.status, log.eval.metadata["bundle"]) == ("success", world.parts.content_id())
     rows = {row["case"]: row["adapter"] for row in world.parts.predictions}
     assert {sample.id for sample in log.samples} == set(rows)
@@ -222,6 +225,42 @@ def test_inspect_reads_the_evaluation(tmp_path: Path) -> None:
     stated = log.results.scores[0].metrics["mean"].value
     assert stated == pytest.approx(mean, abs=1e-6)
     assert stated == float(world.parts.evaluation["adapter"]["accuracy"])
+    header = logs.read_eval_log(str(file), header_only=True)
+    assert (header.samples, header.results) == (None, log.results)
+    summaries = logs.read_eval_log_sample_summaries(str(file))
+    assert {one.id: one.scores for one in summaries} == {s.id: s.scores for s in log.samples}
+    assert all(one.completed for one in summaries)
+    assert logs.read_eval_log_sample(str(file), log.samples[0].id).target == log.samples[0].target
+    damaged = file.read_bytes().replace(b'"success"', b'"so so  "', 1)
+    file.write_bytes(damaged)
+    with pytest.raises((ValueError, OSError)):
+        logs.read_eval_log(str(file))
+
+
+def test_a_log_in_an_archive_is_the_one_in_json_and_its_bytes_depend_on_the_bundle_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world = World.make(tmp_path / "world")
+    (tmp_path / "trust.json").write_bytes(canonical.dumps(world.trust.to_document()))
+    path = world.seal()
+
+    def written(name: str) -> Path:
+        reporting.report(path, trust=tmp_path / "trust.json").write_log(tmp_path / name)
+        return tmp_path / name
+
+    first = written("first.eval").read_bytes()
+    monkeypatch.setattr("time.time", lambda: 0.0)
+    monkeypatch.setattr("sys.platform", "win32")
+    assert written("second.eval").read_bytes() == first
+    with zipfile.ZipFile(tmp_path / "first.eval") as packed:
+        named = packed.namelist()
+        read = {name: json.loads(packed.read(name)) for name in named}
+        assert {one.date_time for one in packed.infolist()} == {(1980, 1, 1, 0, 0, 0)}
+    assert (named[0], named[-1]) == ("header.json", "summaries.json")
+    samples = [read[name] for name in named[1:-1]]
+    told = json.loads(written("log.json").read_bytes())
+    assert {**read["header.json"], "samples": samples} == told
+    assert [one["id"] for one in read["summaries.json"]] == [one["id"] for one in samples]
 
 
 def test_a_log_of_cases_that_are_withheld_is_not_written(tmp_path: Path) -> None:

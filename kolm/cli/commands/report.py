@@ -18,7 +18,7 @@ from kolm.cli.options import BUNDLE, FILE, audit_options, output_option
 @click.option(
     "--eval-log",
     type=FILE,
-    help="Write the evaluation beside it as a log for Inspect (inspect_ai), a .json file.",
+    help="Write the evaluation beside it as a log for Inspect (inspect_ai), .eval or .json.",
 )
 @click.option("--force", is_flag=True, help="Replace another file of that name.")
 @audit_options
