@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import html
-from collections.abc import Callable
 from pathlib import Path
 from typing import Unpack
 
@@ -14,6 +13,7 @@ from kolm.bundle.container import open_container
 from kolm.bundle.reader import Bundle
 from kolm.records.verification import Verification
 from kolm.report.eval_log import eval_log
+from kolm.report.every_eval import every_eval
 from kolm.report.facts import Facts
 from kolm.report.page import render
 
@@ -26,10 +26,10 @@ class Report:
         page: the bytes of the HTML file.
     """
 
-    def __init__(self, audit: Verification, page: bytes, log: Callable[[bool], bytes]) -> None:
-        self.audit = audit
+    def __init__(self, facts: Facts, page: bytes) -> None:
+        self.audit: Verification = facts.audit
         self.page = page
-        self._log = log
+        self._facts = facts
 
     def write_log(self, target: str | Path, *, force: bool = False) -> None:
         """Write the evaluation as a log that Inspect (`inspect_ai`) reads.
@@ -42,7 +42,17 @@ class Report:
             Unreadable: ``E_EVAL_LOG_WITHHELD``: the bundle does not publish its eval cases.
             Usage: ``E_TARGET_EXISTS``.
         """
-        outputs.write(Path(target), self._log(Path(target).suffix == ".eval"), force=force)
+        log = eval_log(self._facts, archive=Path(target).suffix == ".eval")
+        outputs.write(Path(target), log, force=force)
+
+    def write_every_eval(self, target: str | Path, *, force: bool = False) -> None:
+        """Write the evaluation as a record of Every Eval Ever, schema 0.3, in JSON.
+
+        Raises:
+            Unreadable: ``E_EVAL_LOG_WITHHELD``: the bundle has no K-score of its evaluation.
+            Usage: ``E_TARGET_EXISTS``.
+        """
+        outputs.write(Path(target), every_eval(self._facts), force=force)
 
     def write(self, target: str | Path, *, force: bool = False) -> None:
         """Write the page, whole or not at all.
@@ -75,4 +85,4 @@ def report(bundle: str | Path, **looking: Unpack[Looking]) -> Report:
     audit = verify(container, **looking)
     with showing([opened], looking.get("captures")) as pictures:
         facts = Facts(opened, audit, pictures)
-        return Report(audit, render(facts), lambda archive: eval_log(facts, archive=archive))
+        return Report(facts, render(facts))

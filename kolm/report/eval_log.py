@@ -87,7 +87,7 @@ def eval_log(facts: Facts, *, archive: bool = False) -> bytes:
                 {
                     "name": kind,
                     "scorer": kind,
-                    "metrics": {"mean": {"name": "mean", "value": _number(mean["accuracy"])}},
+                    "metrics": {"mean": {"name": "mean", "value": number(mean["accuracy"])}},
                     "metadata": {
                         "interval_95": [mean["interval"]["low"], mean["interval"]["high"]]
                     },
@@ -97,7 +97,7 @@ def eval_log(facts: Facts, *, archive: bool = False) -> bytes:
         "stats": {"started_at": created.replace("Z", "+00:00")},
     }
     samples = [_sample(case, kind, model) for case in cases]
-    return _archive(header, samples) if archive else _json({**header, "samples": samples})
+    return _archive(header, samples) if archive else encoded({**header, "samples": samples})
 
 
 def _archive(header: dict[str, object], samples: list[dict[str, object]]) -> bytes:
@@ -108,7 +108,7 @@ def _archive(header: dict[str, object], samples: list[dict[str, object]]) -> byt
         def add(name: str, value: object) -> None:
             entry = zipfile.ZipInfo(name, _NO_TIME)
             entry.create_system, entry.external_attr = 3, 0o644 << 16  # Unix, on every machine
-            packed.writestr(entry, _json(value))
+            packed.writestr(entry, encoded(value))
 
         add("header.json", header)
         for each in samples:
@@ -117,8 +117,8 @@ def _archive(header: dict[str, object], samples: list[dict[str, object]]) -> byt
     return stream.getvalue()
 
 
-def _json(value: object) -> bytes:
-    """In the order written here: Inspect reads the head of a log up to its samples."""
+def encoded(value: object) -> bytes:
+    """A document as JSON, in the order written here: of a log, Inspect reads the head alone."""
     return json.dumps(value, ensure_ascii=False, indent=1).encode() + b"\n"
 
 
@@ -141,7 +141,7 @@ def _sample(case: Case, kind: str, model: str) -> dict[str, object]:
                 }
             ],
         },
-        "scores": {kind: {"value": _number(said["score"]), "answer": said["output"]}},
+        "scores": {kind: {"value": number(said["score"]), "answer": said["output"]}},
         "metadata": {"pictures": [i["file"] for i in capture["images"]], **dict(_beside(case))},
     }
 
@@ -151,12 +151,13 @@ def _beside(case: Case) -> Iterator[tuple[str, object]]:
     answers = case.answers
     for name, other in (("base", answers["base"]), ("blind", answers["blind"])):
         if other is not None:
-            yield name, {"answer": other["output"], "score": _number(other["score"])}
+            yield name, {"answer": other["output"], "score": number(other["score"])}
 
 
 def _text(message: CaptureMessage) -> str:
     return "".join(part["text"] for part in message["content"] if part["type"] == "text")
 
 
-def _number(text: str) -> float:
+def number(text: str) -> float:
+    """A decimal of a document as JSON of other people has it."""
     return float(Decimal(text))

@@ -10,18 +10,25 @@ import base64
 import json
 import shutil
 import subprocess
+import uuid
 import zipfile
 from collections.abc import Callable
+from importlib import resources
 from pathlib import Path
+from typing import Any
 
 import pytest
+from jsonschema import Draft7Validator
 
 from kolm import canonical
 from kolm.actions import reporting, stamping
 from kolm.bundle.reader import Bundle
 from kolm.errors import Unreadable
 from kolm.sign import making, private_keys
+from kolm.sign.envelope import open_envelope
 from kolm.sign.model_signature import model_signature
+from kolm.sign.predicates import KSCORE
+from kolm.sign.statement import parse
 from tests.interop import bundles
 from tests.interop.bundles import Given
 from tests.support.audits import World
@@ -165,7 +172,14 @@ def test_a_tampered_bundle_is_refused(
 
 def test_the_page_says_of_each_what_it_checks() -> None:
     page = PAGE.read_text()
-    for judge in (*JUDGES, "model-signing", "inspect_ai", "in-toto-attestation", "openssl ts"):
+    for judge in (
+        *JUDGES,
+        "model-signing",
+        "inspect_ai",
+        "every-eval-ever",
+        "in-toto-attestation",
+        "openssl ts",
+    ):
         assert f"| {judge} |" in page, judge
     for script in SCRIPTS.iterdir():
         assert f"tests/interop/scripts/{script.name}" in page, script.name
@@ -261,6 +275,67 @@ def test_a_log_in_an_archive_is_the_one_in_json_and_its_bytes_depend_on_the_bund
     told = json.loads(written("log.json").read_bytes())
     assert {**read["header.json"], "samples": samples} == told
     assert [one["id"] for one in read["summaries.json"]] == [one["id"] for one in samples]
+
+
+def _record(tmp_path: Path, *, scored_by_another: bool = False) -> dict[str, Any]:
+    """The record of Every Eval Ever of a bundle, in a file too; one key signed all of it or two."""
+    world = World.make(tmp_path / "world")
+    (tmp_path / "trust.json").write_bytes(canonical.dumps(world.trust.to_document()))
+    claims, others = (world.parts.claims(key) for key in (world.publisher, world.stranger))
+    if scored_by_another:
+        of_score = [parse(open_envelope(c, where="").payload, where="").of(KSCORE) for c in claims]
+        claims = [o if s else c for c, o, s in zip(claims, others, of_score, strict=True)]
+    made = reporting.report(world.seal(claims=claims), trust=tmp_path / "trust.json")
+    made.write_every_eval(tmp_path / "record.json")
+    record: dict[str, Any] = json.loads((tmp_path / "record.json").read_bytes())
+    assert record["source_metadata"]["additional_details"]["bundle"] == world.parts.content_id()
+    (result,) = record["evaluation_results"]
+    told, stated = world.parts.evaluation, result["score_details"]
+    assert stated["score"] == float(told["adapter"]["accuracy"])
+    interval = stated["uncertainty"]["confidence_interval"]
+    clustered = told["clustered"]["adapter"]
+    assert (interval["lower"], interval["upper"]) == tuple(
+        float(clustered[end]) for end in ("low", "high")
+    )
+    assert stated["details"]["base"] == told["base"]["accuracy"]
+    return record
+
+
+def test_a_record_calls_the_evaluator_first_party_where_one_key_built_and_scored(
+    tmp_path: Path,
+) -> None:
+    one = _record(tmp_path)["source_metadata"]
+    assert one["evaluator_relationship"] == "first_party"
+    shutil.rmtree(tmp_path / "world")
+    (tmp_path / "record.json").unlink()
+    two = _record(tmp_path, scored_by_another=True)["source_metadata"]
+    assert two["evaluator_relationship"] == "other"
+    assert two["source_organization_name"].startswith("key ")
+
+
+def test_a_record_of_every_eval_ever_fits_its_schema(tmp_path: Path) -> None:
+    pytest.importorskip("every_eval_ever", reason="every-eval-ever is not installed")
+    schemas = resources.files("every_eval_ever") / "schemas"
+    judge = Draft7Validator(json.loads((schemas / "eval.schema.json").read_bytes()))
+    record = _record(tmp_path)
+    judge.validate(record)
+    assert record["schema_version"] == judge.schema["version"]
+    for worse in ({**record, "unknown": 1}, {**record, "evaluation_results": [{}]}):
+        assert not judge.is_valid(worse)
+
+
+def test_every_eval_evers_own_validator_finds_nothing_in_a_record(tmp_path: Path) -> None:
+    reason = "every-eval-ever is not installed"
+    core = pytest.importorskip("every_eval_ever.validator.validation_core", reason=reason)
+    record = _record(tmp_path)
+    place = f"data/{record['evaluation_id'].rpartition('/')[0]}/{uuid.UUID(int=0, version=4)}.json"
+    asked = {"repo_path": place, "run_semantic_checks": True}
+    judged = core.validate_file(tmp_path / "record.json", **asked)
+    assert (judged.valid, judged.errors, judged.warnings) == (True, [], [])
+    record["evaluation_results"][0]["score_details"]["score"] = 1.5
+    (tmp_path / "record.json").write_text(json.dumps(record))
+    judged = core.validate_file(tmp_path / "record.json", **asked)
+    assert any("1.5" in str(told) for told in (*judged.errors, *judged.warnings))
 
 
 def test_a_log_of_cases_that_are_withheld_is_not_written(tmp_path: Path) -> None:

@@ -20,10 +20,20 @@ from kolm.cli.options import BUNDLE, FILE, audit_options, output_option
     type=FILE,
     help="Write the evaluation beside it as a log for Inspect (inspect_ai), .eval or .json.",
 )
+@click.option(
+    "--every-eval",
+    type=FILE,
+    help="Write the evaluation beside it as a record of Every Eval Ever 0.3, .json.",
+)
 @click.option("--force", is_flag=True, help="Replace another file of that name.")
 @audit_options
 def command(
-    bundle: Path, output: Path | None, eval_log: Path | None, force: bool, **asked: Any
+    bundle: Path,
+    output: Path | None,
+    eval_log: Path | None,
+    every_eval: Path | None,
+    force: bool,
+    **asked: Any,
 ) -> None:
     """Audit BUNDLE and write what was found as one page of HTML.
 
@@ -41,6 +51,8 @@ def command(
     made = report(bundle, reporter=out.reporter, **asked)
     if eval_log is not None:
         made.write_log(eval_log, force=force)
+    if every_eval is not None:
+        made.write_every_eval(every_eval, force=force)
     made.write(target, force=force)
     verdict = made.audit.conclusions.overall.verdict
     out.answer(
