@@ -14,91 +14,31 @@ idle core. It says nothing of other bases.
 from __future__ import annotations
 
 import argparse
-import csv
-import gzip
-import importlib.util
-import io
-import sys
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable
 from decimal import Decimal
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from PIL import Image
-
+from bench.pictures import digits, faces, materials
 from tests.support.lines import Line
 
-SIDE = 64
 WITHIN = Decimal("0.05")
 RATES, RANKS = ("0.0003", "0.001", "0.003"), ("4", "16", "64")
 Row = dict[str, Any]
+TASKS: dict[str, Callable[[], Iterable[Row]]] = {
+    "digits": lambda: islice(digits(), 480),
+    "faces": faces,
+    "materials": materials,
+}
 
 
-def package_file(package: str, *parts: str) -> Path:
-    """A file that a package brings; the package is not imported."""
-    found = importlib.util.find_spec(package)
-    if found is None or not found.submodule_search_locations:
-        sys.exit(f"{package} is not installed: pip install --no-deps scikit-image scikit-learn")
-    return Path(found.submodule_search_locations[0]).joinpath(*parts)
-
-
-def png(pixels: Any) -> bytes:
-    """A PNG file of grey or RGB numbers from 0 to 255, made larger to `SIDE`."""
-    picture = Image.fromarray(np.asarray(pixels, dtype=np.uint8)).convert("RGB")
-    stream = io.BytesIO()
-    picture.resize((SIDE, SIDE), Image.Resampling.BICUBIC).save(stream, "PNG")
-    return stream.getvalue()
-
-
-def digits() -> Iterator[Row]:
-    """The first 480 of UCI's handwritten digits: scans of 8 x 8 numbers from 0 to 16."""
-    path = package_file("sklearn", "datasets", "data", "digits.csv.gz")
-    with gzip.open(path, "rt", newline="") as stream:
-        for number, line in enumerate(csv.reader(stream)):
-            if number == 480:
-                return
-            values = np.array([float(value) for value in line])
-            picture = np.minimum(values[:-1].reshape(8, 8) * 16, 255)
-            yield {
-                "image": png(picture),
-                "prompt": "Which digit was written here?",
-                "response": str(int(values[-1])),
-            }
-
-
-def faces() -> Iterator[Row]:
-    """The 200 pieces of 25 x 25 of photographs in scikit-image, the 100 with a face first."""
-    pieces = np.load(package_file("skimage", "data", "lfw_subset.npy"), allow_pickle=False)
-    for number, piece in enumerate(pieces):
-        yield {
-            "image": png(piece * 255 if piece.max() <= 1 else piece),
-            "prompt": "Does this picture show a human face?",
-            "response": "yes" if number < 100 else "no",
-        }
-
-
-def materials() -> Iterator[Row]:
-    """Pieces of 64 x 64 that do not overlap, of four photographs of one thing each."""
-    for name in ("brick", "grass", "gravel", "coins"):
-        with Image.open(package_file("skimage", "data", f"{name}.png")) as picture:
-            pixels = np.asarray(picture.convert("L"))
-        rows, columns = (length // SIDE for length in pixels.shape)
-        for number in range(rows * columns):
-            top, left = number // columns * SIDE, number % columns * SIDE
-            yield {
-                "image": png(pixels[top : top + SIDE, left : left + SIDE]),
-                "prompt": "What was photographed from above?",
-                "response": name,
-            }
-
-
-def measure(task: Callable[[], Iterator[Row]], steps: int, folder: Path) -> None:
+def measure(name: str, steps: int, folder: Path) -> None:
     """Sweep one task, and print by how much the default is below the best of nine."""
-    line = Line.make(folder, rows=list(task()))
+    line = Line.make(folder, rows=list(TASKS[name]()))
     (line.folder / "kolm.yaml").write_text(
-        f"kolm: 1\nname: {task.__name__}\nbase: kolm/nano-1\n"
+        f"kolm: 1\nname: {name}\nbase: kolm/nano-1\n"
         "data: {captures: captures, split: {eval: 0.2, validation: 0.3}, near_duplicates: report}\n"
         f"train: {{steps: {steps}, batch_size: 16, segments: 1}}\n"
     )
@@ -112,7 +52,7 @@ def measure(task: Callable[[], Iterator[Row]], steps: int, folder: Path) -> None
     default = taken["learning_rate"], str(taken["method"]["rank"])
     below = max(accuracy.values()) - accuracy[default]
     said = "within" if below <= WITHIN else "not within"
-    print(f"\n{task.__name__}: default {default} is {below:.3f} below the best: {said} {WITHIN}")
+    print(f"\n{name}: default {default} is {below:.3f} below the best: {said} {WITHIN}")
     print((line.folder / "kolm-sweep" / "table.md").read_text())
 
 
@@ -122,8 +62,8 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=150)
     steps = parser.parse_args().steps
     with tempfile.TemporaryDirectory() as scratch:
-        for task in (digits, faces, materials):
-            measure(task, steps, Path(scratch) / task.__name__)
+        for name in TASKS:
+            measure(name, steps, Path(scratch) / name)
 
 
 if __name__ == "__main__":
