@@ -38,12 +38,16 @@ def test_a_base_that_was_measured_goes_before_its_family() -> None:
     assert "measured on kolm/nano-1" in measured.reason
 
 
-def test_method_and_objective_multiply_and_say_why() -> None:
-    plain = advise("kolm/nano-1", NANO, method="lora", objective="sft")
+@pytest.mark.parametrize("base", ["kolm/nano-1", "owner/model"])
+def test_method_and_objective_multiply_and_say_why(base: str) -> None:
+    plain = advise(base, NANO, method="lora", objective="sft")
+    measured = rates.BASES.get(base)
     for method, factor in rates.METHODS.items():
         for objective, other in OBJECTIVES.items():
-            advice = advise("kolm/nano-1", NANO, method=method, objective=objective)
+            advice = advise(base, NANO, method=method, objective=objective)
             share = Decimal(other.LEARNING_RATE) / Decimal(OBJECTIVES[DEFAULT].LEARNING_RATE)
+            if measured is not None and other.PAIRED:
+                share = measured.pairs
             assert advice.adapter.rate == plain.adapter.rate * factor.times * share
             assert advice.projector.rate == plain.projector.rate * share
             assert factor.reason in advice.reason
