@@ -35,6 +35,7 @@ COMMON = ("tags", "license", "split", "references", "rejected", "corrections", "
 
 
 _KEYS_NAMED = 5  # unknown ones in one message
+_NEAR = 0.7  # of difflib's ratio; at its own 0.6 a caption is taken for conversations
 
 
 def check_keys(row: Row, known: Collection[str], *, where: str) -> None:
@@ -65,7 +66,8 @@ def check_keys(row: Row, known: Collection[str], *, where: str) -> None:
 
 def _nearest(key: str, known: Collection[str]) -> str:
     spelt = {name.lower(): name for name in known}
-    return next((spelt[name] for name in difflib.get_close_matches(key.lower(), spelt, 1)), "")
+    near = difflib.get_close_matches(key.lower(), spelt, 1, cutoff=_NEAR)
+    return next((spelt[name] for name in near), "")
 
 
 def _renaming(nearest: Mapping[str, str]) -> str:

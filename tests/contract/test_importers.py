@@ -551,4 +551,4 @@ def test_a_new_format_is_a_file_and_a_line(tmp_path: Path, monkeypatch: pytest.M
     told = CliRunner().invoke(again.command, ["import", "--help"]).output
     assert "answers with spaces between" in told
     assert "For words: what is asked" in told
-    assert "|words" in told
+    assert "\n    words  " in told
