@@ -18,6 +18,7 @@ ROOT = Path(__file__).parent.parent
 sys.path.insert(0, str(ROOT))
 
 from kolm import digest  # noqa: E402
+from kolm.format import outline  # noqa: E402
 from kolm.format.optimizer import OPTIMIZERS  # noqa: E402
 from kolm.metrics.vqa import SPELLINGS  # noqa: E402
 from kolm.roles import FAMILIES, Family, Stack  # noqa: E402
@@ -29,6 +30,7 @@ CASEFOLD = FOLDER / "casefold.json"
 
 def tables() -> Iterator[tuple[Path, str]]:
     """Each table that follows from the code, with its text."""
+    yield FOLDER / "compute.json", _text(outline.NAMES)
     yield FOLDER / "families.json", _text({name: _family(one) for name, one in FAMILIES.items()})
     yield FOLDER / "optimizers.json", _text(OPTIMIZERS)
     yield FOLDER / "vqa.json", _text({"contractions": SPELLINGS})
@@ -54,6 +56,7 @@ def _family(table: Family) -> dict[str, Any]:
         "parts": {pattern: [*below] for pattern, below in table.parts.items()},
         "swapped": [*table.swapped],
         "left_out": [*table.left_out],
+        "branches": table.branches,
         "papers": [*table.papers],
         "templates": [digest.of_bytes(text.encode()) for text in table.training_templates],
     }

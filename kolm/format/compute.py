@@ -7,6 +7,7 @@ counted, without a model. Rules O1 to O8 of docs/format/compute.md.
 
 from __future__ import annotations
 
+import decimal
 from array import array
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from decimal import Decimal
@@ -244,8 +245,10 @@ def _words(
             f"The publisher declares {short(base)} for the base ({source}). "
             f"A third of it is {short(limit)}"
         )
-    share = float(100 * Decimal(total) / max(1, limit))
-    yield f"and this is {share:.3g} % of that: {'more' if exceeds else 'not more'} than the limit."
+    with decimal.localcontext(prec=3):
+        share = Decimal(100 * total) / max(1, limit)
+    than = "more" if exceeds else "not more"
+    yield f"and this is {float(share):.3g} % of that: {than} than the limit."
     if lock["train"]["continues"] is not None:
         yield "The earlier training that this one goes on from is not in the count."
     yield (

@@ -174,7 +174,7 @@ def _projector(
     gradients flow through it."""
     before = through or (base.normed and trained == "full")
     for matrix in base.projector:
-        elements = _parts(method, matrix) if method and adapted and _is_linear(matrix) else []
+        elements = _parts(method, matrix) if method and adapted and matrix.is_linear else []
         passes = _FORWARD + _INPUT * before
         if trained == "full":
             passes += _WEIGHT
@@ -195,7 +195,3 @@ def _delta(method: Method | None, matrix: Matrix) -> list[int]:
 def _parts(method: Method, matrix: Matrix) -> list[int]:
     shapes = method.shapes(matrix.module, (matrix.outputs, matrix.inputs)).values()
     return [shape[0] * shape[1] for shape in shapes if len(shape) == 2] or [0]
-
-
-def _is_linear(matrix: Matrix) -> bool:
-    return not matrix.module.endswith((".downsample", "_weight"))

@@ -18,16 +18,25 @@ from kolm.roles import Family, Role
 if TYPE_CHECKING:
     from kolm.records.documents import ModulesRow
 
-# The stages of a block, by the names of layers: what attention reads, its output, the output of the
-# rest; what the rest reads is everything else.
-_READ: Final = re.compile(r".*\.(?:[qkv]_proj|qkv|in_proj\w*)(?:\.linear)?")
-_OUTPUT: Final = re.compile(r".*\.(?:attn\.proj|o_proj|out_proj|projection_layer)(?:\.linear)?")
-_LAST: Final = re.compile(r".*\.(?:down_proj|fc2|linear_fc2)(?:\.linear)?")
-# Tables from which rows are taken; nothing is multiplied with them.
-_LOOKED_UP: Final = re.compile(
-    r".*(?:embed_tokens|position_emb|pos_emb|class_embedding|cls_token|mask_token).*"
+# Whole names of modules, as regular expressions: docs/format/tables/compute.json has them too.
+NAMES: Final[Mapping[str, str]] = {
+    # The stages of a block: what attention reads, its output, the output of the rest; what the
+    # rest reads is everything else.
+    "read": r".*\.(?:[qkv]_proj|qkv|in_proj[a-z_]*)(?:\.linear)?",
+    "output": r".*\.(?:attn\.proj|o_proj|out_proj|projection_layer)(?:\.linear)?",
+    "last": r".*\.(?:down_proj|fc2|linear_fc2)(?:\.linear)?",
+    # An output whose attention is not over all positions of a row.
+    "linear_attention": r".*linear_attn.*",
+    # Tables from which rows are taken; nothing is multiplied with them.
+    "looked_up": r".*(?:embed_tokens|position_emb|pos_emb|class_embedding|cls_token|mask_token).*",
+    "experts": r"(.*\.experts)\.(?:([0-9]+)\.)?.+",
+    # Of the projector: a norm before its first matrix, and matrices that are no linear layer.
+    "norm": r".*(?:norm|ln_).*",
+    "bare": r".*(?:\.downsample|_weight)",
+}
+_READ, _OUTPUT, _LAST, _LINEAR_ATTENTION, _LOOKED_UP, _EXPERTS, _NORM, _BARE = map(
+    re.compile, NAMES.values()
 )
-_EXPERTS: Final = re.compile(r"(.*\.experts)\.(?:(\d+)\.)?.+")
 
 
 class Matrix(NamedTuple):
@@ -49,6 +58,11 @@ class Matrix(NamedTuple):
     def products(self) -> Fraction:
         """Multiplications for one activation."""
         return self.outputs * self.inputs * self.active
+
+    @property
+    def is_linear(self) -> bool:
+        """Whether it is a layer's weight, and so of what a delta can be added to."""
+        return not _BARE.fullmatch(self.module)
 
 
 class Block(NamedTuple):
@@ -157,7 +171,7 @@ def outline(
         blocks=language,
         around=around,
         projector=tuple(matrices[Role.PROJECTOR]),
-        normed=any(re.search(r"norm|ln_", name) for name in own),
+        normed=any(map(_NORM.fullmatch, own)),
         vision=vision,
         patches=patches,
     )
@@ -201,7 +215,8 @@ def _block(matrices: Iterable[Matrix]) -> Block:
     attention = 0
     for matrix in matrices:
         stages[_stage(matrix.module)].append(matrix)
-        if _OUTPUT.fullmatch(matrix.module) and "linear_attn" not in matrix.module:
+        whole = not _LINEAR_ATTENTION.fullmatch(matrix.module)
+        if whole and _OUTPUT.fullmatch(matrix.module):
             attention = matrix.inputs
     return Block(tuple(map(tuple, stages)), attention)
 

@@ -24,6 +24,7 @@ export interface Family {
   left_out: string[];
   templates: string[];
   papers: string[];
+  branches: boolean;
 }
 
 export const FAMILIES = tables["families"] as unknown as Record<string, Family>;

@@ -48,31 +48,34 @@ export function examplesHold(look: Looking, lock: Lock, snapshot: readonly Snaps
   look.demand(lock.train.early_stopping === null || usable("validation"), "X6", "early stopping without a validation side");
 }
 
-const lengthOf = (row: Example): number => Math.max(row.tokens, row.rejected?.tokens ?? 0);
+export const lengthOf = (row: Example): number => Math.max(row.tokens, row.rejected?.tokens ?? 0);
 export const labelsOf = (row: Example): number => row.labels + (row.rejected?.labels ?? 0);
 
-/** Q6 and Q7: the positions that each step reads, without an end. */
-export function* order(lock: Lock, train: readonly Example[]): Generator<number[]> {
-  const usable = train.flatMap((row, i) => (row.dropped === undefined ? [i] : []));
+/** Q6: the batches of a training, without an end, as numbers among the captures of a side that can be used. */
+export function* batches(lock: Lock, usable: readonly Example[]): Generator<number[]> {
   const size = lock.train.batch_size;
-  const batches = (function* (): Generator<number[]> {
-    for (let epoch = 0; ; epoch++) {
-      const seed = derive("epoch", raw(lock.seeds.order), sha256(canonical(epoch)));
-      const stream = new Stream(seed);
-      const shuffled = stream.shuffle([...usable]);
-      const cut: number[][] = [];
-      for (let at = 0; at < shuffled.length; at += 64 * size) {
-        const group = shuffled.slice(at, at + 64 * size);
-        group.sort((a, b) => lengthOf(train[a] as Example) - lengthOf(train[b] as Example));
-        for (let from = 0; from < group.length; from += size) cut.push(group.slice(from, from + size));
-      }
-      yield* stream.shuffle(cut);
+  for (let epoch = 0; ; epoch++) {
+    const seed = derive("epoch", raw(lock.seeds.order), sha256(canonical(epoch)));
+    const stream = new Stream(seed);
+    const shuffled = stream.shuffle(usable.map((_, n) => n));
+    const cut: number[][] = [];
+    for (let at = 0; at < shuffled.length; at += 64 * size) {
+      const group = shuffled.slice(at, at + 64 * size);
+      group.sort((a, b) => lengthOf(usable[a] as Example) - lengthOf(usable[b] as Example));
+      for (let from = 0; from < group.length; from += size) cut.push(group.slice(from, from + size));
     }
-  })();
+    yield* stream.shuffle(cut);
+  }
+}
+
+/** Q7: the positions among a side's captures that each step reads, without an end. */
+export function* order(lock: Lock, train: readonly Example[]): Generator<number[]> {
+  const positions = train.flatMap((row, i) => (row.dropped === undefined ? [i] : []));
+  const read = batches(lock, positions.map((i) => train[i] as Example));
   for (;;) {
     const step: number[] = [];
-    for (let i = 0; i < lock.train.accumulation; i++) step.push(...(batches.next().value as number[]));
-    yield step;
+    for (let i = 0; i < lock.train.accumulation; i++) step.push(...(read.next().value as number[]));
+    yield step.map((n) => positions[n] as number);
   }
 }
 

@@ -4,6 +4,7 @@ import { type Answer, type Check, type Verdict, couldNotLook, notChecked } from 
 import { type Bundle, open } from "./bundle.ts";
 import { axes, contentAxes, gates, modulesClaim, oneVoice, provenanceClaim, scoreClaims } from "./checks_claims.ts";
 import { apart, cases, predictions, split, text } from "./checks_data.ts";
+import { operations } from "./compute.ts";
 import { documents } from "./checks_documents.ts";
 import { type Conclusion, conclusions, policyChecks, recomputed } from "./checks_policy.ts";
 import { scope } from "./checks_scope.ts";
@@ -66,6 +67,7 @@ export async function audit(file: Uint8Array, trust: Trust, given: Policy, reque
     ["V33", complete ? figures(bundle) : notChecked("V31")],
   ]);
   answers.set("V35", contentAxes(bundle, counted, !recomputed(answers)));
+  answers.set("V56", operations(bundle, counted, answers));
   put(policyChecks(bundle, counted, trust, policy, answers, roles));
   if (request !== null) answers.set("V68", answered(bundle, counted, request, answers));
   const keys = new Map(counted.all.map((one) => [one.keyid, one.signed === "right" ? (one.key?.name ?? null) : null]));

@@ -15,6 +15,8 @@ const { broken } = await part("captures.ts");
 const { canonicalText, parse, isCanonical } = await part("json.ts");
 const { misfits } = await part("schema.ts");
 const { evaluation } = await part("evaluation.ts");
+const { modifierTest, outlineOf, recount } = await part("compute.ts");
+const { familyOf } = await part("roles.ts");
 const { kscore } = await part("kscore.ts");
 
 const files = (...path) => readdirSync(join(VECTORS, ...path)).map((name) => join(VECTORS, ...path, name));
@@ -96,5 +98,39 @@ test("K", () => {
     const { accuracy, coverage, size_bytes, p50_latency_us, cost_usd_per_call } = input;
     const found = kscore({ accuracy: `${accuracy}`, coverage: `${coverage}`, size_bytes, p50_latency_us, cost_usd_per_call: `${cost_usd_per_call}` });
     assert.equal(Number(found.composite), out.composite, line);
+  }
+});
+
+/* Rows of modules.jsonl of folded shapes: a star stands for each of some blocks. */
+function modulesOf(shapes) {
+  const rows = new Map();
+  for (const [name, blocks, shape] of shapes) {
+    for (const block of blocks.length ? blocks : [0]) {
+      const full = name.replace("*", block);
+      const [module, leaf] = [full.slice(0, full.lastIndexOf(".")), full.slice(full.lastIndexOf(".") + 1)];
+      if (!rows.has(module)) rows.set(module, { module, parameters: [] });
+      rows.get(module).parameters.push({ name: leaf, shape });
+    }
+  }
+  return [...rows.values()];
+}
+
+test("operations", () => {
+  const { families, order, trace, one, pairs } = JSON.parse(readFileSync(join(VECTORS, "operations/operations.json"), "utf8"));
+  for (const [name, { shapes, cases }] of Object.entries(families)) {
+    const family = familyOf(name);
+    const base = outlineOf(modulesOf(shapes), family);
+    for (const { name: setting, shared, train, flops } of cases) {
+      const examples = train.objective.kind === "sft" ? one : pairs;
+      const terms = recount({ seeds: { order }, train }, examples, trace, base, family, shared);
+      assert.deepEqual(Object.fromEntries(Object.entries(terms).map(([term, count]) => [term, `${count}`])), flops, `${name}, ${setting}`);
+    }
+  }
+});
+
+test("the test of the base's compute", () => {
+  for (const { total, base_compute, continues, due } of JSON.parse(readFileSync(join(VECTORS, "operations/modifier_test.json"), "utf8"))) {
+    const lock = { dossier: base_compute === null ? {} : { base_compute }, train: { continues: continues ? {} : null } };
+    assert.deepEqual({ ...modifierTest(BigInt(total), lock) }, due, `${total} beside ${base_compute}`);
   }
 });
