@@ -25,6 +25,7 @@ from kolm.records.verification import (
 from kolm.sign.predicates import ENDORSEMENT
 from kolm.verify.demands import POLICY
 from kolm.verify.gaps import gaps
+from kolm.verify.naming import keys
 
 WIDTH, HEIGHT = 80, 25
 _WRONG_SHOWN = 2  # checks; -v shows the others
@@ -54,7 +55,11 @@ def _lines(report: Verification, paint: Paint, most: int) -> Iterator[str]:
     yield from _scopes(report, paint, most)
     yield ""
     if report.conclusions.overall.verdict is Verdict.OK:
-        yield from (*_minima(report), *_basis(report.checks, most), *_gaps(report.checks))
+        yield from (
+            *_minima(report),
+            *_basis(report.checks, report.signers, most),
+            *_gaps(report.checks),
+        )
     else:
         yield from (*_wrong(report, paint, most), *_cut_all(advice(report)))
     yield "Every check: kolm verify -v. What one of them asks: kolm help V21."
@@ -102,14 +107,17 @@ def _scopes(report: Verification, paint: Paint, most: int) -> Iterator[str]:
     conclusions = report.conclusions
     for name in conclusions._fields:
         if name != "overall":
-            yield from _scope(name.replace("_", " "), getattr(conclusions, name), paint, most)
+            said = getattr(conclusions, name)
+            yield from _scope(name.replace("_", " "), said, report.signers, paint, most)
 
 
-def _scope(name: str, conclusion: Conclusion, paint: Paint, most: int) -> Iterator[str]:
+def _scope(
+    name: str, conclusion: Conclusion, signers: Sequence[SignedBy], paint: Paint, most: int
+) -> Iterator[str]:
     word, tone = WORDS[conclusion.verdict]
     told = conclusion.detail
     if conclusion.evidence is Evidence.ATTESTED:
-        told = f"attested by key {', '.join(conclusion.by)}"
+        told = f"attested by {', '.join(keys(conclusion.by, signers))}"
     elif conclusion.evidence is Evidence.RECOMPUTED and conclusion.verdict is Verdict.OK:
         told = f"recomputed: {told}"
     first, *rest = _wrapped(told, WIDTH - 32, most)
@@ -136,15 +144,15 @@ def _minima(report: Verification) -> Iterator[str]:
         yield _row("" if number else "policy asks", line)
 
 
-def _basis(checks: Sequence[CheckResult], most: int) -> Iterator[str]:
+def _basis(checks: Sequence[CheckResult], signers: Sequence[SignedBy], most: int) -> Iterator[str]:
     held = [check for check in checks if check.verdict is Verdict.OK]
     here = [check for check in held if check.evidence is Evidence.RECOMPUTED]
     words = [check for check in held if check.evidence is Evidence.ATTESTED]
     families = ", ".join(family for family, _ in groupby(here, key=lambda check: check.family))
     yield from _rows("recomputed", f"{len(here)} checks: {families}", most)
     if words:
-        signers = sorted({name for check in words for name in check.by})
-        yield from _rows("attested", f"{_numbers(words)} by key {', '.join(signers)}", most)
+        by = keys(sorted({name for check in words for name in check.by}), signers)
+        yield from _rows("attested", f"{_numbers(words)} by {', '.join(by)}", most)
     rest = [check for check in checks if check.verdict is Verdict.NOT_CHECKED]
     if rest:
         yield _row("not looked at", _numbers(rest))

@@ -8,7 +8,7 @@ in verification_summary.py.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from itertools import groupby
 
 from kolm.cli.verification_advice import advice
@@ -24,6 +24,7 @@ from kolm.records.verification import (
     Verification,
 )
 from kolm.verify.claim_states import OWN_PACK
+from kolm.verify.naming import keys
 
 Paint = Callable[[str, str], str]
 
@@ -54,10 +55,10 @@ def render(report: Verification, *, paint: Paint) -> str:
     for family, results in groupby(report.checks, key=lambda result: result.family):
         lines += ["", paint(family, "strong")]
         for result in results:
-            lines += _check(result, paint)
+            lines += _check(result, report.signers, paint)
     lines += ["", paint("verdicts", "strong")]
     lines += [
-        _scope(name.replace("_", " "), getattr(report.conclusions, name), paint)
+        _scope(name.replace("_", " "), getattr(report.conclusions, name), report.signers, paint)
         for name in report.conclusions._fields
         if name != "overall"
     ]
@@ -66,7 +67,7 @@ def render(report: Verification, *, paint: Paint) -> str:
         lines += [_demand(demand, paint) for demand in report.demands]
     if report.scored:
         lines += ["", paint("scored by, as they say", "strong")]
-        lines += [_scored(score, paint) for score in report.scored]
+        lines += [_scored(score, report.signers, paint) for score in report.scored]
     told = list(advice(report))
     if told:
         lines += ["", *told]
@@ -90,12 +91,12 @@ def _title(report: Verification, paint: Paint) -> Iterator[str]:
     yield "            each line was recomputed here from the bytes unless it says otherwise"
 
 
-def _check(result: CheckResult, paint: Paint) -> Iterator[str]:
+def _check(result: CheckResult, signers: Sequence[SignedBy], paint: Paint) -> Iterator[str]:
     told = [result.question]
     if result.verdict is not Verdict.FAILED:
         told.append(paint(short(result.detail), "dim"))
     if result.evidence is Evidence.ATTESTED:
-        told.append(f"attested by key {', '.join(result.by)}")
+        told.append(f"attested by {', '.join(keys(result.by, signers))}")
     yield _line(result.id, result.verdict, "  · ".join(told), paint)
     if result.verdict in (Verdict.FAILED, Verdict.COULD_NOT_LOOK):
         for finding in result.findings:
@@ -128,19 +129,20 @@ def _demand(demand: Demand, paint: Paint) -> str:
     )
 
 
-def _scored(score: PackScore, paint: Paint) -> str:
+def _scored(score: PackScore, signers: Sequence[SignedBy], paint: Paint) -> str:
     word, tone = ("ok", "good") if score.gate == "passed" else ("FAILED", "bad")
     cases = "the bundle's own cases" if score.owner == OWN_PACK else "cases elsewhere"
     measured = f"accuracy {score.accuracy}, K {score.composite}"
     place = f"on {cases} ({short(score.pack)}), {score.measured_on}"
-    return f"  {score.by}: gate {paint(word, tone)}  {measured} {place}"
+    (by,) = keys((score.by,), signers)
+    return f"  {by}: gate {paint(word, tone)}  {measured} {place}"
 
 
-def _scope(name: str, conclusion: Conclusion, paint: Paint) -> str:
+def _scope(name: str, conclusion: Conclusion, signers: Sequence[SignedBy], paint: Paint) -> str:
     word, tone = WORDS[conclusion.verdict]
     known = {
         Evidence.RECOMPUTED: "recomputed here",
-        Evidence.ATTESTED: f"attested by key {', '.join(conclusion.by)}",
+        Evidence.ATTESTED: f"attested by {', '.join(keys(conclusion.by, signers))}",
         Evidence.NONE: "",
     }[conclusion.evidence]
     told = "; ".join(part for part in (known, conclusion.detail) if part)

@@ -16,6 +16,7 @@ from kolm.errors import Unreadable
 from kolm.records.verification import CheckResult, Evidence, Verdict
 from kolm.report.markup import visible
 from kolm.sign.predicates import PROVENANCE
+from kolm.verify.naming import keys
 
 if TYPE_CHECKING:
     from kolm.records.verification import Conclusion, Verification
@@ -79,14 +80,13 @@ class Dossier:
         self.facts = facts
         self.stated: dict[str, Stated] = {}
         self.missing: list[Field] = []
-        keys = {s.name: f"key {s.keyid[:16]} ({s.name})" for s in facts.audit.signers}
         for field in fields:
             value = field.read(facts)
             if value is None:
                 self.missing.append(field)
             elif value:
                 standing, names = standing_of(facts.audit, field.rests)
-                by = tuple(keys.get(name, name) for name in names)
+                by = keys(names, facts.audit.signers)
                 self.stated[field.id] = Stated(field, _seen(value), standing, by)
 
     def __contains__(self, name: str) -> bool:

@@ -13,6 +13,7 @@ from kolm.report.facts import Facts
 from kolm.report.markup import element, pairs, said, section, table
 from kolm.sign.predicates import WORDS as CLAIMS
 from kolm.verify.gaps import gaps
+from kolm.verify.naming import keys
 
 WORDS = {
     Verdict.OK: ("holds", "good"),
@@ -53,7 +54,12 @@ def verdicts(facts: Facts) -> Element:
     """The verdicts one by one: what, the answer, how it is known, and by whom."""
     audit = facts.audit
     rows = [
-        (_SCOPES[name], _badge(conclusion.verdict), _known(conclusion), said(conclusion.detail))
+        (
+            _SCOPES[name],
+            _badge(conclusion.verdict),
+            _known(conclusion, facts),
+            said(conclusion.detail),
+        )
         for name in _SCOPES
         if (conclusion := getattr(audit.conclusions, name, None)) is not None
     ]
@@ -127,7 +133,10 @@ def checks(facts: Facts) -> Element:
         title = f"{family}: {held} of {counted(len(found), 'check')} hold"
         body = table(
             ("Check", "Question", "Answer", "How, and what was seen"),
-            ((check.id, check.question, _badge(check.verdict), _seen(check)) for check in found),
+            (
+                (check.id, check.question, _badge(check.verdict), _seen(check, facts))
+                for check in found
+            ),
         )
         details = element("details", element("summary", title), body)
         if wrong:
@@ -170,16 +179,16 @@ def _badge(verdict: Verdict) -> Element:
     return element("span", word, class_=f"badge {tone}")
 
 
-def _known(conclusion: Conclusion | CheckResult) -> str:
+def _known(conclusion: Conclusion | CheckResult, facts: Facts) -> str:
     if conclusion.evidence is Evidence.RECOMPUTED:
         return "recomputed"
     if conclusion.evidence is Evidence.ATTESTED:
-        return f"attested by {', '.join(conclusion.by)}"
+        return f"attested by {', '.join(keys(conclusion.by, facts.audit.signers))}"
     return "–"
 
 
-def _seen(check: CheckResult) -> Element:
-    lines = [element("div", _known(check), ": " if check.detail else "", said(check.detail))]
+def _seen(check: CheckResult, facts: Facts) -> Element:
+    lines = [element("div", _known(check, facts), ": " if check.detail else "", said(check.detail))]
     if check.verdict in (Verdict.FAILED, Verdict.COULD_NOT_LOOK):
         lines += [_finding(finding, check.id) for finding in check.findings]
     return element("div", lines)

@@ -12,6 +12,7 @@ from kolm.records.verification import CheckResult, Conclusion, Conclusions, Evid
 from kolm.sign.predicates import KSCORE, MODULES, PROVENANCE
 from kolm.verify.demands import failed_elsewhere
 from kolm.verify.findings import shorten
+from kolm.verify.naming import keys
 from kolm.verify.subject import Subject
 
 SEVERITY = (Verdict.FAILED, Verdict.COULD_NOT_LOOK, Verdict.NOT_CHECKED, Verdict.OK)
@@ -68,7 +69,8 @@ def _process(subject: Subject) -> Conclusion:
         numbers = ranges([segment.number for segment in equal])
         reached = f"segments {numbers or 'none'} of {total} run again, bit for bit"
         if len(equal) < total:
-            word = f"attested by key {', '.join(signers)}" if signers else "nobody's word"
+            shown = ", ".join(keys(signers, subject.claims.signers()))
+            word = f"attested by {shown}" if signers else "nobody's word"
             reached += f"; {outcome.chances_told()}; the others are {word}"
     return _attestable(
         results,

@@ -41,7 +41,7 @@ def test_the_page_says_the_verdict_and_who_vouches_for_what(world: World) -> Non
     text = read(make(world)).text
     for words in (
         "Accepted",
-        "attested by publisher",
+        f"attested by key {world.publisher.public.keyid[:16]} (publisher)",
         "recomputed",
         "What this does not show",
         "Worst cases",
