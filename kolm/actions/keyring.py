@@ -195,12 +195,11 @@ def trust_authority(file: str | Path, *, name: str) -> AuthorityTrusted:
 def _certificates(data: bytes, *, where: str) -> tuple[str, ...]:
     """Each certificate of a PEM text as the library writes it."""
     from cryptography.hazmat.primitives.serialization import Encoding
-    from cryptography.x509 import load_pem_x509_certificates
 
     try:
         if len(data) > _CERTIFICATES_BYTES:
             raise ValueError("too large")
-        found = load_pem_x509_certificates(data)
+        found = timestamps.read_certificates(data)
     except ValueError:
         raise _no_certificates("there are no certificates in this file", where) from None
     if not any(one.issuer == one.subject for one in found):

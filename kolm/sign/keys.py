@@ -54,12 +54,11 @@ def read_public(data: bytes | str, *, where: str) -> PublicKey:
     key: PublicKeyTypes | None = ed25519.read_canonical_pem(raw)
     if key is not None:
         return public_of(key, where=where, pem=raw)
-    from cryptography.exceptions import UnsupportedAlgorithm
     from cryptography.hazmat.primitives.serialization import load_pem_public_key
 
     try:
         key = load_pem_public_key(raw)
-    except (ValueError, TypeError, UnsupportedAlgorithm):
+    except malformed():
         raise Refused(
             "E_KEY_FORM",
             "this is not a public key in PEM",
@@ -68,6 +67,13 @@ def read_public(data: bytes | str, *, where: str) -> PublicKey:
             found=repr(raw[:40].decode("utf-8", "replace")),
         ) from None
     return public_of(key, where=where)
+
+
+def malformed() -> tuple[type[Exception], ...]:
+    """What the library raises where bytes are no key: OpenSSL's own words for some damage too."""
+    from cryptography.exceptions import InternalError, UnsupportedAlgorithm
+
+    return (ValueError, TypeError, UnsupportedAlgorithm, InternalError)
 
 
 def public_of(key: PublicKeyTypes, *, where: str, pem: bytes | None = None) -> PublicKey:

@@ -7,7 +7,7 @@ audit never reads them.
 from __future__ import annotations
 
 from kolm.errors import Denied, Lacking, Refused
-from kolm.sign.keys import PublicKey, public_of
+from kolm.sign.keys import PublicKey, malformed, public_of
 from kolm.sign.private_keys import PrivateKey
 
 _PUBLIC = (b"ssh-", b"ecdsa-sha2-", b"sk-ssh-", b"sk-ecdsa-")
@@ -30,12 +30,11 @@ def read_public(data: bytes, *, where: str) -> PublicKey:
     Raises:
         Refused: it is malformed, or not of an algorithm that kolm knows.
     """
-    from cryptography.exceptions import UnsupportedAlgorithm
     from cryptography.hazmat.primitives.serialization import load_ssh_public_key
 
     try:
         key = load_ssh_public_key(data.strip())
-    except (ValueError, UnsupportedAlgorithm):
+    except malformed():
         raise Refused(
             "E_KEY_FORM",
             "this is no OpenSSH public key that kolm can use",
@@ -75,7 +74,7 @@ def read_private(data: bytes, *, passphrase: str | None, where: str) -> PrivateK
             where=where,
             hint="set KOLM_KEY_PASSPHRASE, or run on a terminal",
         ) from None
-    except ValueError as error:
+    except malformed() as error:
         if passphrase:
             raise Denied(
                 "E_KEY_PASSPHRASE",
@@ -83,5 +82,10 @@ def read_private(data: bytes, *, passphrase: str | None, where: str) -> PrivateK
                 where=where,
                 hint="type it again, or correct KOLM_KEY_PASSPHRASE",
             ) from None
-        raise Refused("E_KEY_FORM", f"not an OpenSSH private key: {error}", where=where) from None
+        raise Refused(
+            "E_KEY_FORM",
+            "not an OpenSSH private key, or a damaged one",
+            where=where,
+            found=str(error).split(".", 1)[0],
+        ) from None
     return PrivateKey(public=public_of(key.public_key(), where=where), held=key)

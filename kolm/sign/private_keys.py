@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from kolm.errors import Denied, Refused, Usage
-from kolm.sign.keys import PublicKey, public_of
+from kolm.sign.keys import PublicKey, malformed, public_of
 from kolm.sign.signers import SIGNERS, signer_of
 
 if TYPE_CHECKING:
@@ -75,13 +75,12 @@ def read_private(data: bytes, *, passphrase: str | None, where: str) -> PrivateK
             where=where,
             hint="set KOLM_KEY_PASSPHRASE, or run on a terminal",
         )
-    from cryptography.exceptions import UnsupportedAlgorithm
     from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
     secret = passphrase.encode() if encrypted and passphrase else None
     try:
         key = load_pem_private_key(data, secret)
-    except (ValueError, TypeError, UnsupportedAlgorithm) as error:
+    except malformed() as error:
         if encrypted:
             raise Denied(
                 "E_KEY_PASSPHRASE",
@@ -89,7 +88,12 @@ def read_private(data: bytes, *, passphrase: str | None, where: str) -> PrivateK
                 where=where,
                 hint="type it again, or correct KOLM_KEY_PASSPHRASE",
             ) from None
-        raise Refused("E_KEY_FORM", f"not a private key in PEM: {error}", where=where) from None
+        raise Refused(
+            "E_KEY_FORM",
+            "not a private key in PEM, or a damaged one",
+            where=where,
+            found=str(error).split(".", 1)[0],
+        ) from None
     return _private(key, where=where)
 
 

@@ -8,7 +8,8 @@ imported when there is one.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import contextlib
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 from kolm import digest
@@ -91,29 +92,54 @@ def open_stamp(data: bytes, *, where: str) -> Response:
             "timestamp", "reading a time stamp needs rfc3161-client, which is not installed"
         ) from None
     try:
-        held = decode_timestamp_response(data)
-        if held.status != _GRANTED:
-            raise _wrong("the authority granted no time stamp", where)
-        stamped = held.tst_info.message_imprint
-        known = stamped.hash_algorithm.dotted_string == _SHA256
-        infos = held.signed_data.signer_infos
-        return Response(
-            at=instant(held.tst_info.gen_time),
-            imprint=stamped.message.hex() if known else "",
-            signers=tuple((info.issuer, info.serial_number) for info in infos),
-            held=held,
-        )
-    except _malformed():
+        with _reading():
+            held = decode_timestamp_response(data)
+            if held.status != _GRANTED:
+                raise _wrong("the authority granted no time stamp", where)
+            stamped = held.tst_info.message_imprint
+            known = stamped.hash_algorithm.dotted_string == _SHA256
+            infos = held.signed_data.signer_infos
+            return Response(
+                at=instant(held.tst_info.gen_time),
+                imprint=stamped.message.hex() if known else "",
+                signers=tuple((info.issuer, info.serial_number) for info in infos),
+                held=held,
+            )
+    except ValueError:
         raise _wrong("this is no time stamp", where) from None
 
 
-def _malformed() -> tuple[type[Exception], ...]:
-    """What the libraries raise where bytes are no certificate or no stamp."""
+@contextlib.contextmanager
+def _reading() -> Iterator[None]:
+    """Whatever the libraries make of malformed bytes is a ValueError; so is a panic of their Rust,
+    which is no Exception."""
     from cryptography import x509
-    from rfc3161_client import VerificationError
+    from cryptography.exceptions import InternalError
 
     own = (x509.InvalidVersion, x509.DuplicateExtension, x509.UnsupportedGeneralNameType)
-    return (ValueError, KeyError, TypeError, OverflowError, VerificationError, *own)
+    try:
+        yield
+    except (KeyError, TypeError, OverflowError, InternalError, *own) as error:
+        raise ValueError("malformed") from error
+    except BaseException as error:
+        if type(error).__name__ != "PanicException":
+            raise
+        raise ValueError("malformed") from error
+
+
+def read_certificates(data: bytes) -> list[Certificate]:
+    """The certificates of a PEM text, at least one.
+
+    Raises:
+        ValueError: there is none, or one is malformed.
+    """
+    from cryptography import x509
+
+    with _reading():
+        chain = x509.load_pem_x509_certificates(data)
+        for one in chain:
+            _ = one.subject, one.issuer, one.extensions  # which are parsed when they are asked for
+        return chain
 
 
 def certificates_of(authority: Authority) -> list[Certificate]:
@@ -122,10 +148,8 @@ def certificates_of(authority: Authority) -> list[Certificate]:
     Raises:
         Unreadable: ``E_TRUST_BROKEN``: one of them is none.
     """
-    from cryptography.x509 import load_pem_x509_certificates
-
     try:
-        return load_pem_x509_certificates("".join(authority.certificates).encode())
+        return read_certificates("".join(authority.certificates).encode("utf-8", "replace"))
     except ValueError:
         raise Unreadable(
             "E_TRUST_BROKEN",
@@ -136,13 +160,14 @@ def certificates_of(authority: Authority) -> list[Certificate]:
 
 
 def _verified(response: Response, signature: bytes, authority: Authority) -> bool:
-    from rfc3161_client import VerifierBuilder
+    from rfc3161_client import VerificationError, VerifierBuilder
 
     own, rest = _own_and_rest(certificates_of(authority))
-    verifier = VerifierBuilder(tsa_certificate=own, roots=rest).build()
     try:
-        return bool(verifier.verify_message(response.held, signature))
-    except _malformed():
+        with _reading():
+            verifier = VerifierBuilder(tsa_certificate=own, roots=rest).build()
+            return bool(verifier.verify_message(response.held, signature))
+    except (ValueError, VerificationError):
         return False
 
 

@@ -36,12 +36,13 @@ from kolm.errors import KolmError
 from kolm.records.documents import Entry
 from kolm.registry import entries, references
 from kolm.sign import envelope, keys, openssh, private_keys, statement, timestamps
-from kolm.sign.trust import KeyRole, TrustStore
+from kolm.sign.trust import Authority, KeyRole, TrustStore
 from kolm.spec.load import problems_of
 from kolm.spec.source import read_yaml
 from kolm.verify import requests
 from kolm.verify.policy import BUILT_IN, read_policy
 from tests.support import requests as buyers
+from tests.support import stamping
 from tests.support.audits import ALL_ROLES, World, trusting
 from tests.support.fuzz_bundles import Failure
 from tests.support.mutations import (
@@ -53,7 +54,6 @@ from tests.support.mutations import (
     mutate_text,
 )
 from tests.support.pictures import DEFAULTS, picture, saved
-from tests.support.stamping import Authority
 
 ROOT = Path(__file__).parents[2]
 LONGEST_SECONDS = 5.0
@@ -294,16 +294,22 @@ class Fuzzer:
             _reads(lambda data: openssh.read_public(data, where="key")),
         )
         if shutil.which("openssl"):
-            from rfc3161_client import TimestampRequestBuilder
+            from rfc3161_client import HashAlgorithm, TimestampRequestBuilder
 
-            query = TimestampRequestBuilder().data(b"signature").build().as_bytes()
-            reply = Authority.make(self.folder / "authority").stamp(query)
-            yield Target(
-                "time stamp",
-                [reply],
-                mutate_raw,
-                _reads(lambda data: timestamps.open_stamp(data, where="stamp")),
-            )
+            asked = TimestampRequestBuilder().data(b"signature")
+            query = asked.hash_algorithm(HashAlgorithm.SHA256).build().as_bytes()
+            made = stamping.Authority.make(self.folder / "authority")
+            reply = made.stamp(query)
+            chain = made.chain.encode()
+
+            def stamped(data: bytes, authority: bytes) -> bool:
+                believed = [Authority("ours", (authority.decode("utf-8", "replace"),))]
+                timestamps.read_stamp(data, b"signature", believed, where="stamp")
+                return True
+
+            assert stamped(reply, chain)
+            yield Target("time stamp", [reply], mutate_raw, lambda data: stamped(data, chain))
+            yield Target("authority", [chain], mutate_raw, lambda data: stamped(reply, data))
 
     def _words(self) -> Iterator[Target]:
         cid = b"bafkreif7igp2fzc6uoevlbh2vq2rosfmxkvcvs7qbsmzmhrpvxsjmvh4ye"

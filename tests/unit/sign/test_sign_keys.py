@@ -1,3 +1,5 @@
+from base64 import b64encode
+
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec, ed448, ed25519, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
@@ -239,6 +241,14 @@ def test_a_broken_private_key_is_refused():
         private_keys.read_private(
             b"-----BEGIN PRIVATE KEY-----\nAA\n", passphrase=None, where="test"
         )
+    assert caught.value.code == "E_KEY_FORM"
+
+
+def test_a_private_key_of_31_bytes_is_refused():
+    short = bytes.fromhex("302d020100300506032b65700421041f") + bytes(31)
+    pem = b"-----BEGIN PRIVATE KEY-----\n%b\n-----END PRIVATE KEY-----\n" % b64encode(short)
+    with pytest.raises(Refused) as caught:
+        private_keys.read_private(pem, passphrase=None, where="key.pem")
     assert caught.value.code == "E_KEY_FORM"
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from ssl import DER_cert_to_PEM_cert, PEM_cert_to_DER_cert
 
 import pytest
 
@@ -167,3 +168,25 @@ def test_nothing_is_asked_where_the_network_is_forbidden(
     with pytest.raises(Network) as caught:
         stamping.ask("https://example.com/", stamping.query_of(claim))
     assert caught.value.code == "E_TIMESTAMP_UNREACHABLE"
+
+
+def spoilt(data: bytes) -> bytes:
+    """The same DER with a name that is not UTF-8."""
+    assert b"Test Stamps" in data
+    return data.replace(b"Test Stamps", b"\xffest Stamps")
+
+
+def test_a_stamp_with_a_name_that_is_no_text_is_refused(
+    authority: Authority, claim: bytes, response: bytes
+) -> None:
+    with pytest.raises(KolmError):
+        read_stamp(spoilt(response), signature(claim), [trusted(authority)], where="claim")
+
+
+def test_an_authority_with_a_name_that_is_no_text_vouches_for_nothing(
+    authority: Authority, claim: bytes, response: bytes
+) -> None:
+    chain = trusted(authority).certificates
+    broken = tuple(DER_cert_to_PEM_cert(spoilt(PEM_cert_to_DER_cert(one))) for one in chain)
+    with pytest.raises(KolmError):
+        read_stamp(response, signature(claim), [Trusted("stamps", broken)], where="claim")
