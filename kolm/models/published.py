@@ -50,7 +50,7 @@ def find(name: str) -> Published | None:
         config=value["config"],
         parameters=tuple(
             (pattern.replace("*", str(number)), tuple(shape))
-            for pattern, count, shape in value["shapes"]
-            for number in range(count)
+            for pattern, numbers, shape in value["shapes"]
+            for number in (range(numbers) if isinstance(numbers, int) else numbers)
         ),
     )

@@ -10,7 +10,15 @@ import pytest
 from kolm import roles
 from kolm.format.outline import outline
 from kolm.models import published
+from kolm.models.shapes import experts_per_token
 from kolm.roles import Role
+
+# The widest inner layer, where the config does not say it in one number.
+FEED_FORWARD = {
+    "Qwen/Qwen3.5-35B-A3B": 8 * 512 + 512,  # the chosen experts and the shared one
+    "google/gemma-4-26B-A4B-it": 2112 + 8 * 704,  # the dense one and the chosen experts
+    "google/gemma-4-E2B-it": 2 * 6144,  # of the layers that share keys and values
+}
 
 
 @pytest.mark.parametrize("name", published.names())
@@ -18,7 +26,7 @@ def test_each_parameter_of_a_published_base_has_one_role(name: str) -> None:
     found = published.find(name)
     assert found is not None
     assert found.base == name
-    assert re.match(r"https://huggingface\.co/", found.source)
+    assert re.match(r"https://(huggingface\.co|github\.com)/", found.source)
     family = roles.family(found.config["model_type"])
     total = sum(math.prod(shape) for _, shape in found.parameters)
     of_role = dict.fromkeys(Role, 0)
@@ -27,10 +35,11 @@ def test_each_parameter_of_a_published_base_has_one_role(name: str) -> None:
     assert of_role[Role.OTHER] == 0
     assert sum(of_role.values()) == total
     assert all(of_role[role] for role in (Role.VISION, Role.PROJECTOR, Role.LANGUAGE))
-    base = outline(found.parameters, family)
+    base = outline(found.parameters, family, experts_per_token=experts_per_token(found.config))
     assert base.total == total
     text = found.config["text_config"]
-    assert (base.hidden, base.feed_forward) == (text["hidden_size"], text["intermediate_size"])
+    wide = FEED_FORWARD[name] if name in FEED_FORWARD else text["intermediate_size"]
+    assert (base.hidden, base.feed_forward) == (text["hidden_size"], wide)
     assert len(base.blocks) == text["num_hidden_layers"]
     assert base.vocabulary == text["vocab_size"]
 
