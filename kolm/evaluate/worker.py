@@ -43,7 +43,8 @@ def evaluate_folder(folder: Path, reporter: Reporter) -> None:
         KolmError: what the parts raise; nothing is written then but finished runs.
     """
     sources = read_sources(folder)
-    session = open_session(sources, settle(folder, sources.lock), spread=is_spread(folder))
+    device = settle(folder, sources.lock)
+    session = open_session(sources, device, spread=is_spread(folder))
     batches = plan_batches(session.prompts(), session.settings["batch_size"])
     begin = time.perf_counter()
     answers = answer_all(session, batches, folder, reporter)
@@ -58,7 +59,7 @@ def evaluate_folder(folder: Path, reporter: Reporter) -> None:
         reporter.warned(f"{cut} prompts of eval cases were cut to fit train.max_seq_length")
     files.write_rows(folder, PREDICTIONS, rows)
     measured_on = datetime.now(UTC)  # noqa: TID251 - for the K-score claim, never for content
-    facts = _measurements(session, latency, wall_seconds, measured_on)
+    facts = _measurements(session, latency, wall_seconds, measured_on, device)
     files.write_document(folder, MEASUREMENTS, facts)
 
 
@@ -111,9 +112,13 @@ def prediction_rows(
 
 
 def _measurements(
-    session: EvaluationSession, latency: Latency, wall_seconds: float, measured_on: datetime
+    session: EvaluationSession,
+    latency: Latency,
+    wall_seconds: float,
+    measured_on: datetime,
+    device: str,
 ) -> Measurements:
-    environment = session.sources.lock["environment"]
+    """What was measured, and on what: on this machine, which need not be the lock's."""
     return {
         "measured_on": instant(measured_on),
         "latency_calls": latency.calls,
@@ -122,9 +127,9 @@ def _measurements(
         "tokens_per_call": latency.tokens_per_call,
         "wall_seconds": canonical.decimal(wall_seconds, 3),
         "machine": {
-            "cpu": environment["cpu"],
-            "threads": environment["threads"],
-            "device": environment["device"],
+            "cpu": devices.processor()[0],
+            "threads": session.sources.lock["environment"]["threads"],
+            "device": device,
             "memory_bytes": machine_memory_bytes(),
         },
     }

@@ -8,6 +8,7 @@ by `kolm.models.forward` and `kolm.models.taps`, and nowhere else.
 from __future__ import annotations
 
 import contextlib
+import platform
 import re
 import resource
 import sys
@@ -26,6 +27,10 @@ CPU: Final = "cpu"
 AUTO: Final = "auto"
 KINDS: Final = ("cuda", "mps", CPU)  # the best first
 _DRIVER = Path("/proc/driver/nvidia/version")
+_CPUINFO = Path("/proc/cpuinfo")
+# Instruction sets that choose kernels; a flag outside this list does not change results.
+_ISA_FLAGS = ("avx2", "fma", "avx512f", "avx512bw", "avx512vl", "avx512_vnni", "avx512_bf16",
+              "amx_tile", "amx_bf16", "asimd", "sve")  # fmt: skip
 # Attention kernels of scaled_dot_product_attention that are deterministic in strict mode; cuDNN's
 # is not (https://github.com/pytorch/pytorch/pull/182551).
 ATTENTION_KERNELS: Final = ("efficient", "flash", "math")
@@ -127,8 +132,6 @@ def settle(device: str, threads: int) -> None:
 
 def describe(device: str) -> LockEnvironmentAccelerator | None:
     """What bits depend on at an accelerator; None for the CPU."""
-    import platform
-
     import torch
 
     if device == CPU:
@@ -150,6 +153,18 @@ def describe(device: str) -> LockEnvironmentAccelerator | None:
         "runtime": "Metal",
         "attention": ["math"],
     }
+
+
+def processor() -> tuple[str, str]:
+    """The processor's model name and the instruction sets that choose kernels."""
+    if not _CPUINFO.is_file():
+        return platform.processor() or platform.machine(), platform.machine()
+    text = _CPUINFO.read_text(encoding="utf-8", errors="replace")
+    model = re.search(r"^model name\s*:\s*(.+)$", text, re.MULTILINE)
+    flags = re.search(r"^(?:flags|Features)\s*:\s*(.+)$", text, re.MULTILINE)
+    present = set(flags.group(1).split()) if flags else set()
+    isa = " ".join(flag for flag in _ISA_FLAGS if flag in present)
+    return (model.group(1).strip() if model else platform.machine()), isa or platform.machine()
 
 
 def has_bfloat16(device: str) -> bool:

@@ -9,18 +9,16 @@ shows in the class, which holds the arithmetic that a child under the profile me
 from __future__ import annotations
 
 import platform
-import re
 import subprocess
 import sys
 from collections.abc import Mapping
 from functools import lru_cache
 from importlib import metadata
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from kolm import canonical, digest, settings
 from kolm.errors import Lacking, Refused, missing_extra
-from kolm.models.device import missing
+from kolm.models.device import missing, processor
 from kolm.version import VERSION
 
 if TYPE_CHECKING:
@@ -30,11 +28,7 @@ if TYPE_CHECKING:
 _PACKAGES = (
     "torch", "transformers", "peft", "tokenizers", "safetensors", "numpy", "pillow",
 )  # fmt: skip
-# Instruction sets that choose kernels; a flag outside this list does not change results.
-_ISA_FLAGS = ("avx2", "fma", "avx512f", "avx512bw", "avx512vl", "avx512_vnni", "avx512_bf16",
-              "amx_tile", "amx_bf16", "asimd", "sve")  # fmt: skip
 _ERROR_CHARACTERS = 2000  # the end of what a failed child said
-_CPUINFO = Path("/proc/cpuinfo")
 
 
 def strict_environment(threads: int) -> dict[str, str]:
@@ -83,7 +77,7 @@ def environment_class(
         Lacking: a package of the train extra is not installed, torch does not work here, or none
             of the devices is here (``E_MODEL_DEVICE``).
     """
-    model, isa = _cpu()
+    model, isa = processor()
     packages = (*_PACKAGES, "bitsandbytes") if bitsandbytes else _PACKAGES
     versions = {name: _version(name) for name in packages}
     measured = arithmetic or measure_in_child(threads, wanted)
@@ -210,15 +204,3 @@ def _version(package: str) -> str:
         return metadata.version(package)
     except metadata.PackageNotFoundError as error:
         raise missing_extra("train", f"{package} is not installed") from error
-
-
-def _cpu() -> tuple[str, str]:
-    """The processor's model name and the instruction sets that choose kernels."""
-    if not _CPUINFO.is_file():
-        return platform.processor() or platform.machine(), platform.machine()
-    text = _CPUINFO.read_text(encoding="utf-8", errors="replace")
-    model = re.search(r"^model name\s*:\s*(.+)$", text, re.MULTILINE)
-    flags = re.search(r"^(?:flags|Features)\s*:\s*(.+)$", text, re.MULTILINE)
-    present = set(flags.group(1).split()) if flags else set()
-    isa = " ".join(flag for flag in _ISA_FLAGS if flag in present)
-    return (model.group(1).strip() if model else platform.machine()), isa or platform.machine()

@@ -79,6 +79,18 @@ def test_measurements_are_complete_and_plausible(finished: Path) -> None:
     assert float(facts["tokens_per_call"]) > 10
 
 
+def test_measurements_name_the_machine_that_they_were_made_on(finished: Path, fresh: Path) -> None:
+    lock = json.loads((fresh / "spec.lock.json").read_bytes())
+    lock["environment"] |= {"cpu": "the machine that trained", "device": "mps"}
+    (fresh / "spec.lock.json").write_bytes(canonical.dumps(lock))
+    files.write_places(fresh, files.read_places(fresh)._replace(devices=("cpu",)))
+    worker.evaluate_folder(fresh, events.Silent())
+    machine = canonical.loads((fresh / "measurements.json").read_bytes(), where="m")["machine"]
+    expected = canonical.loads((finished / "measurements.json").read_bytes(), where="m")["machine"]
+    assert machine == expected
+    assert machine["device"] == "cpu"
+
+
 def test_the_same_folder_gives_the_same_bytes_again(finished: Path, fresh: Path) -> None:
     worker.evaluate_folder(fresh, events.Silent())
     again = (fresh / "predictions.jsonl").read_bytes()
