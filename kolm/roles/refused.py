@@ -40,6 +40,9 @@ TORCHVISION_ONLY: Final = (
     "phi4_multimodal",
 )
 
+# Types whose processor numbers the pictures of a conversation; a test asks transformers.
+NUMBERED: Final = ("minicpmv4_6", "minicpmv4_7")
+
 REFUSED: Final[dict[str, Refusal]] = {
     **dict.fromkeys(
         ("phi3_v", "phi4mm", "minicpmv", "minicpmo", "molmo"),
@@ -69,6 +72,15 @@ REFUSED: Final[dict[str, Refusal]] = {
         "its processor writes other tokens for a picture by what stands beside it, and its "
         "resampler reads a grid of patches that all pictures of a batch share",
         "take Idefics3 or SmolVLM",
+    ),
+    **dict.fromkeys(
+        NUMBERED,
+        Refusal(
+            "its processor writes a picture's number in the conversation before it, so that what "
+            "stands for a picture depends on the others, and it cannot be made without its half "
+            "for videos, which torchvision alone has",
+            "take InternVL or Qwen3-VL of its size",
+        ),
     ),
     "janus": Refusal(
         "much of it makes pictures and is neither vision, projector nor language",

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import copy
+import importlib
 import os
 import re
 import subprocess
 import sys
 from collections.abc import Iterable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -24,7 +26,7 @@ from kolm.errors import Refused  # noqa: E402
 from kolm.models.load import load_model  # noqa: E402
 from kolm.models.pictures import PictureProcessor, picture_processor  # noqa: E402
 from kolm.roles import FAMILIES, REFUSED, Family, Role, Stack, family  # noqa: E402
-from kolm.roles.refused import TORCHVISION_ONLY  # noqa: E402
+from kolm.roles.refused import NUMBERED, TORCHVISION_ONLY  # noqa: E402
 from kolm.train import survey  # noqa: E402
 from kolm.train.session import read_checkpoint_keys  # noqa: E402
 from tests.support import families, torchvision_stub  # noqa: E402
@@ -60,6 +62,21 @@ def test_a_processor_for_torchvision_only_has_no_pillow_class(model_type: str) -
     from transformers.models.auto import image_processing_auto as known
 
     assert "pil" not in known.IMAGE_PROCESSOR_MAPPING_NAMES[model_type]
+
+
+@pytest.mark.parametrize("model_type", NUMBERED)
+def test_a_processor_that_numbers_pictures_writes_other_tokens_for_the_same_one(
+    model_type: str,
+) -> None:
+    from transformers.models.auto.processing_auto import PROCESSOR_MAPPING_NAMES
+
+    module = f"transformers.models.{model_type}.processing_{model_type}"
+    kind = getattr(importlib.import_module(module), PROCESSOR_MAPPING_NAMES[model_type])
+    marks = SimpleNamespace(
+        image_id_start_token="<image_id>", image_id_end_token="</image_id>", video_token="<y>"
+    )
+    written = kind._prepend_local_ids(marks, ["<x><x>"], ["a", "a"], "<x>")
+    assert written == ["<image_id>0</image_id>a", "<image_id>1</image_id>a"]
 
 
 SIZES = pytest.mark.parametrize(
