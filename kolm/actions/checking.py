@@ -15,6 +15,7 @@ from kolm.actions.preparing import SpecSource, base_name, gather, project_of, se
 from kolm.errors import KolmError
 from kolm.events import Reporter, Silent
 from kolm.methods import method_of
+from kolm.methods.prompt import demand_rows
 from kolm.models.shapes import Sizes, sizes_of
 from kolm.spec.load import load_spec
 from kolm.spec.resolve import MANY_EXAMPLES, advice_on, train_block
@@ -49,6 +50,8 @@ def check_spec(spec: SpecSource) -> list[CheckFinding]:
             wanted.train, advice, wanted.evaluation, examples=examples, family_name=family
         )
         train = cast("LockTrain", block)
+        if method_of(train["method"]).front:
+            demand_rows(sizes.family, sizes.config)
         found = [_sizes(sizes), ok("settings", _told(train, sizes))]
         if sizes.parameters is not None:
             found += prechecks.parameters(train, sizes.family, sizes.parameters)

@@ -22,6 +22,7 @@ from kolm.counting import counted, listed
 from kolm.errors import Denied, KolmError, Refused, missing_extra
 from kolm.methods import method_of
 from kolm.methods.projector import linear_layers, no_layers
+from kolm.methods.prompt import demand_rows
 from kolm.models import folder as folders
 from kolm.models.resolve import read_config
 from kolm.planning.parameters import by_role
@@ -147,6 +148,14 @@ def _projector(ahead: Ahead) -> Iterator[Found]:
         stored = ((family.parameter_of(tensor.key), tensor.shape) for tensor in tensors)
         if not linear_layers(stored, family):
             raise no_layers("no linear layer")
+    yield from ()
+
+
+def _virtual_tokens(ahead: Ahead) -> Iterator[Found]:
+    """Virtual tokens have a row wherever the base looks tokens up."""
+    if method_of(ahead.lock["train"]["method"]).front:
+        base = ahead.prepared.base
+        demand_rows(roles.family(base.family), read_config(base.folder))
     yield from ()
 
 
@@ -409,6 +418,7 @@ PRECHECKS: tuple[tuple[str, Callable[[Ahead], Iterator[Found]]], ...] = (
     ("captures", _data),
     ("base", _base),
     ("base", _projector),
+    ("base", _virtual_tokens),
     ("parameters", _parameters),
     ("base", _tokens),
     ("pictures", _blobs),

@@ -16,10 +16,10 @@ from typing import Any
 import torch
 from peft import PromptEncoder, PromptEncoderConfig
 
+from kolm import roles
 from kolm.adapters.custom import CustomLayer
-from kolm.errors import Refused
 from kolm.methods.p_tuning import LSTM_LAYERS, NETWORK
-from kolm.methods.prompt import TENSOR
+from kolm.methods.prompt import TENSOR, demand_rows
 
 _PROMPT = f"lora_{TENSOR}"  # inside PEFT's model
 
@@ -119,16 +119,9 @@ def demand_one_table(model: torch.nn.Module) -> None:
     Raises:
         Refused: ``E_ADAPTER_TARGETS``, a base whose blocks look tokens up in tables of their own.
     """
-    settings: Any = model.config
-    own = getattr(settings.get_text_config(), "hidden_size_per_layer_input", 0)
-    if own and any(isinstance(module, Front) for module in model.modules()):
-        raise Refused(
-            "E_ADAPTER_TARGETS",
-            "every block of this base looks tokens up by itself, and virtual ones have no such row",
-            where="hidden_size_per_layer_input",
-            found=str(own),
-            hint="choose another method",
-        )
+    if any(isinstance(module, Front) for module in model.modules()):
+        settings: Any = model.config
+        demand_rows(roles.family(settings.model_type), settings.to_dict())
 
 
 def saved_name(name: str) -> str:

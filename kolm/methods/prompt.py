@@ -17,14 +17,35 @@ from fractions import Fraction
 from typing import Any, ClassVar, Final, Literal, Self
 
 from kolm import elements
+from kolm.errors import Refused
 from kolm.methods.method import NoExperts, StoredTensor
 from kolm.methods.projector import Projector
-from kolm.roles import EMBEDDINGS, Family
+from kolm.roles import EMBEDDINGS, Config, Family
 
 PEFT_TYPE = "PROMPT_TUNING"
 KOLM_TYPE = "KOLM_PROMPT_TUNING"  # which PEFT does not have
 TENSOR = "prompt_embeddings"
 LEAST: Final = "virtual tokens whose mean norm is 2^-24 of that of the base's whole table of tokens"
+
+
+def demand_rows(family: Family, config: Config) -> None:
+    """Have a base look tokens up nowhere but in the table in which virtual tokens have rows.
+
+    Args:
+        family: its role table.
+        config: of the base.
+
+    Raises:
+        Refused: ``E_ADAPTER_TARGETS``.
+    """
+    if family.own_tables(config):
+        raise Refused(
+            "E_ADAPTER_TARGETS",
+            "every block of this base looks tokens up by itself, and virtual ones have no such row",
+            where="train.method",
+            found=family.model_type,
+            hint="choose another method, such as lora or prefix",
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -118,6 +118,8 @@ class Family(NamedTuple):
         unreachable: regular expressions of a base's parameters that no gradient can reach.
         eager: parts of a base's config whose attention the library does not compute by torch's
             scaled dot product; the empty name stands for all of it.
+        own_tables: whether every block of a base looks tokens up in a table of its own, in which
+            virtual tokens have no row.
         prefix_attention: whether what stands before the first answer sees all of itself.
         branches: whether answers may stand behind one prompt in one row: every layer takes a mask
             and positions from outside, and nothing else carries what came before.
@@ -153,6 +155,7 @@ class Family(NamedTuple):
     aliases: Mapping[str, str] = _NONE
     unreachable: Callable[[Config], tuple[str, ...]] = lambda config: ()
     eager: Callable[[Config], tuple[str, ...]] = lambda config: ()
+    own_tables: Callable[[Config], bool] = lambda config: False
     prefix_attention: bool = False
     branches: bool = False
     pixel_limits: bool = False

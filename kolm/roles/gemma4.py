@@ -2,6 +2,7 @@
 
 The linear layers of the tower lie inside others of the library's own kind, so that only names that
 say where they lie reach the language alone. Some sizes hear as well: that tower is the audio role.
+One size chooses among experts, which stay frozen; its router is a linear layer like others.
 Source: transformers, ``modeling_gemma4.py``.
 """
 
@@ -20,6 +21,12 @@ def sound(config: Config) -> tuple[str, ...]:
     return (r"model\.(?:audio_tower|embed_audio)\..+",)
 
 
+def in_blocks(config: Config) -> bool:
+    """The small sizes have one, and so has the library's own default."""
+    text = config.get("text_config") or {}
+    return bool(text.get("hidden_size_per_layer_input", 256))
+
+
 FAMILY = gemma3.FAMILY._replace(
     model_type="gemma4",
     prefixes={
@@ -35,6 +42,7 @@ FAMILY = gemma3.FAMILY._replace(
         leaves={
             **DECODER_LEAVES,
             **dict.fromkeys(("per_layer_input_gate", "per_layer_projection"), ("",)),
+            "proj": ("router",),
         },
     ),
     vision=Stack(
@@ -54,6 +62,7 @@ FAMILY = gemma3.FAMILY._replace(
     ),
     unreachable=sound,
     eager=lambda config: ("audio_config",),
+    own_tables=in_blocks,
     placeholder=None,
     license_note="Apache-2.0",
 )

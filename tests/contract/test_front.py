@@ -20,10 +20,13 @@ from kolm.errors import Refused  # noqa: E402
 from kolm.evaluate.session import load_adapter  # noqa: E402
 from kolm.format import adapter_config  # noqa: E402
 from kolm.format.names import CONFIG, WEIGHTS  # noqa: E402
+from kolm.models.base import make_forward  # noqa: E402
 from kolm.models.forward import Branches, fronted, logits_of  # noqa: E402
 from kolm.train.checkpoints import encode_tensors  # noqa: E402
 from kolm.train.survey import digest_tensor  # noqa: E402
-from tests.contract.test_family_forward import EVERY, World, make_world  # noqa: E402
+from tests.contract import test_family_forward as forward  # noqa: E402
+from tests.contract.test_family_forward import EVERY, World  # noqa: E402
+from tests.support import families  # noqa: E402
 
 pytestmark = pytest.mark.heavy
 
@@ -34,8 +37,23 @@ METHODS = {
     "lstm": {"kind": "p_tuning", "encoder_size": 8, "encoder": "lstm"},
 }
 each_method = pytest.mark.parametrize("options", METHODS.values(), ids=METHODS)
-PER_LAYER = "gemma4"  # blocks of this family's base have tables of their own
-each_family = pytest.mark.parametrize("name", [name for name in EVERY if name != PER_LAYER])
+PER_LAYER = "gemma4"  # blocks of this family's small bases have tables of their own
+LARGE = "gemma4, large"  # and those of its large ones have none
+each_family = pytest.mark.parametrize(
+    "name", [LARGE if name == PER_LAYER else name for name in EVERY]
+)
+
+
+def make_world(name: str, scale: float = 1.0) -> World:
+    """A model of a family, a new one."""
+    if name != LARGE:
+        return forward.make_world(name, scale)
+    config = families.config(PER_LAYER)
+    config.text_config.hidden_size_per_layer_input = 0
+    config.text_config.num_kv_shared_layers = 0
+    model = families.make_model(PER_LAYER, scale=scale, made_for=config)
+    table, base = roles.family(PER_LAYER), families.BASES[PER_LAYER]
+    return World(model, make_forward(model, table), families.pictures(PER_LAYER), base.sizes)
 
 
 def put_on(world: World, options: dict[str, Any]) -> tuple[Attached, dict[str, Any]]:
@@ -111,7 +129,8 @@ def test_hidden_states_and_answers_are_those_of_a_larger_vocabulary(
 def test_steps_of_training_reach_all_of_it_and_leave_the_tower_as_it_was(
     name: str, options: dict[str, Any]
 ) -> None:
-    world, table = make_world(name), roles.family(name)
+    world = make_world(name)
+    table = world.pictures.table
     base = {n: p for n, p in world.model.named_parameters() if "lora" not in n}
     vision = {n: p for n, p in base.items() if table.role_of(n) is roles.Role.VISION}
     before = {n: digest_tensor(p) for n, p in vision.items()}
@@ -179,6 +198,10 @@ def test_a_base_with_a_table_in_each_block_is_refused(options: dict[str, Any]) -
     with pytest.raises(Refused) as refused:
         put_on(make_world(PER_LAYER), options)
     assert refused.value.code == "E_ADAPTER_TARGETS"
+    assert roles.family(PER_LAYER).own_tables({})  # as the library's default has it
+    assert not roles.family(PER_LAYER).own_tables(
+        {"text_config": {"hidden_size_per_layer_input": 0}}
+    )
 
 
 def test_virtual_tokens_stand_between_padding_and_a_rows_own() -> None:

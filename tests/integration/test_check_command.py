@@ -140,6 +140,23 @@ def test_float16_is_refused_alike_before_anything_is_read(tmp_path: Path, comman
     assert "precision: bfloat16, which has the range of float32; or float32" in error["hint"]
 
 
+@pytest.mark.parametrize(("size", "has_rows"), [("E2B", False), ("31B", True)])
+def test_virtual_tokens_are_refused_where_blocks_have_tables_of_their_own(
+    tmp_path: Path, size: str, has_rows: bool
+) -> None:
+    spec = tmp_path / "kolm.yaml"
+    spec.write_text(
+        f"kolm: 1\nname: few\nbase: google/gemma-4-{size}-it\ndata: {{captures: none}}\n"
+        "train: {method: prompt, learning_rate: 0.01}\n"
+    )
+    ran = invoke("check", "--spec-only", str(spec), "--json")
+    failures = [one for one in ran.document()["findings"] if one["verdict"] == "failed"]
+    assert ([one["code"] for one in failures] == []) == has_rows
+    if not has_rows:
+        assert [one["code"] for one in failures] == ["E_ADAPTER_TARGETS"]
+        assert "virtual ones have no such row" in failures[0]["message"]
+
+
 @pytest.mark.parametrize(("captures", "warned"), [(98, True), (100, False)])
 def test_what_the_built_in_policy_will_not_take_is_said_before_training(
     tmp_path: Path, captures: int, warned: bool

@@ -55,20 +55,21 @@ def library(model_type: str) -> Any:
     return AutoModelForImageTextToText if sees else AutoModelForCausalLM
 
 
-def make_model(model_type: str, seed: int = 0, scale: float = 1.0) -> Any:
+def make_model(model_type: str, seed: int = 0, scale: float = 1.0, made_for: Any = None) -> Any:
     """The model of a tiny base, a new one, frozen and in evaluation mode.
 
     Args:
         model_type: its family.
         seed: of the weights.
         scale: of the matrices; larger ones give answers that differ more.
+        made_for: another configuration than that of the tiny base.
     """
     import torch
 
     from kolm.models.load import attention_of
 
     torch.manual_seed(seed)
-    made_for = config(model_type)
+    made_for = config(model_type) if made_for is None else made_for
     made = library(model_type).from_config(
         made_for, attn_implementation=attention_of(made_for.to_dict())
     )
