@@ -193,7 +193,7 @@ def list_registry(
             "the registry has no bundle of this name, version or id",
             where=str(registry),
             found=wanted,
-            hint="kolm registry list",
+            hint=f"kolm registry list --registry {registry}",
         )
     return listed
 

@@ -200,7 +200,7 @@ def run(
         system.demand_there(path)
     # A missing image, or a prompt that is no text, should not cost a load.
     data = [_read_image(path) for path in asked]
-    _as_capture(data, prompt)
+    _as_capture(data, prompt, names=[str(path) for path in asked])
     opened = Bundle.open(Path(bundle))
     _demand_images(opened.document(LOCK), len(data))
     loaded = _load(
@@ -243,9 +243,13 @@ def _read_image(image: Any) -> bytes:
     return read_image(image)
 
 
-def _as_capture(data: Sequence[bytes], prompt: str) -> Capture:
-    """The prompt as an unanswered capture: the answer is empty and never encoded."""
-    facts = [pictures.inspect(one)._asdict() for one in data]
+def _as_capture(data: Sequence[bytes], prompt: str, *, names: Sequence[str] = ()) -> Capture:
+    """The prompt as an unanswered capture: the answer is empty and never encoded.
+
+    `names` says what an error calls the images.
+    """
+    named = zip(data, names or ["image"] * len(data), strict=True)
+    facts = [pictures.inspect(one, where=name)._asdict() for one, name in named]
     parts: list[CapturePart] = [{"type": "image", "image": n} for n in range(len(facts))]
     parts.append({"type": "text", "text": prompt})
     capture: Capture = {

@@ -107,15 +107,16 @@ def _reason(
 def _not_found(
     backend: Backend, reference: Reference, entries: Sequence[SignedEntry]
 ) -> Unreadable:
+    every = f"kolm registry list --registry {backend.where}"
     if reference.name is None:
-        hint = "kolm registry list"
+        hint = every
     elif entries:
         best_first = sorted(entries, key=lambda signed: (signed.counts, signed.version))[::-1]
         labels = dict.fromkeys(f"{reference.name}@{signed.version}" for signed in best_first)
         hint = f"it has {', '.join(list(labels)[:5])}"
     else:
         near = difflib.get_close_matches(reference.name, backend.names(), n=3)
-        hint = f"nearest names: {', '.join(near)}" if near else "kolm registry list"
+        hint = f"nearest names: {', '.join(near)}" if near else every
     return Unreadable(
         "E_REFERENCE_UNKNOWN",
         "the registry has no bundle of this name, version or id",

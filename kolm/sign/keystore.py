@@ -165,7 +165,8 @@ def _taken(path: Path) -> Usage:
         "E_KEY_EXISTS",
         "a key of this name exists and is never overwritten",
         where=str(path),
-        hint="--if-missing keeps it, --name makes another, kolm keys rotate replaces it",
+        hint="--name makes another; kolm keys new --if-missing keeps it, kolm keys rotate replaces "
+        "it",
     )
 
 

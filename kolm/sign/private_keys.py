@@ -92,6 +92,7 @@ def read_private(data: bytes, *, passphrase: str | None, where: str) -> PrivateK
             "E_KEY_FORM",
             "not a private key in PEM, or a damaged one",
             where=where,
+            expected="a text that begins with -----BEGIN PRIVATE KEY-----, or OpenSSH's form",
             found=str(error).split(".", 1)[0],
         ) from None
     return _private(key, where=where)

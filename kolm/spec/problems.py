@@ -32,7 +32,9 @@ def find_problems(source: SpecText) -> tuple[Refused, ...]:
         for error in validator.iter_errors(source.value)
         for problem in _explain(error, tuple(error.absolute_path), source)
     ]
-    return tuple(sorted(found, key=lambda problem: _line(problem, source)))
+    # Each key that is missing is an error of its own, and each names them all.
+    distinct = {(problem.message, problem.where): problem for problem in found}
+    return tuple(sorted(distinct.values(), key=lambda problem: _line(problem, source)))
 
 
 def _line(problem: Refused, source: SpecText) -> int:

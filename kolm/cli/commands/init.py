@@ -32,6 +32,7 @@ def command(folder: Path, example: str | None) -> None:
     following = write(folder)
     files = sorted(path.name for path in folder.iterdir())
     document = {"folder": str(folder), "files": files, "next": list(following)}
+    place = "this folder" if folder == Path() else folder
     enter = "" if folder == Path() else f"  cd {folder}\n"
     steps = "\n".join(f"  {line}" for line in following)
-    out.answer("cli-init", document, lambda: f"A project is in {folder}. Next:\n{enter}{steps}")
+    out.answer("cli-init", document, lambda: f"A project is in {place}. Next:\n{enter}{steps}")

@@ -84,7 +84,7 @@ class Directory:
                 "E_REGISTRY_MISSING",
                 "not a registry: it has no registry.json",
                 where=str(folder),
-                hint=f"kolm registry init {folder}",
+                hint=f"--registry names another folder; kolm registry init {folder} makes one",
             ) from None
         try:
             schema.check(kinds.REGISTRY, canonical.loads(data, where=_MARK_NAME), where=_MARK_NAME)

@@ -1,0 +1,66 @@
+"""What somebody new reads when a command fails: it names the thing, and what it advises works."""
+
+from __future__ import annotations
+
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from kolm import canonical
+from tests.support.commands import invoke
+
+pytestmark = pytest.mark.usefixtures("project")
+
+
+def test_each_key_that_a_spec_lacks_is_told_once() -> None:
+    Path("few.yaml").write_text("name: few\n")
+    found = invoke("check", "few.yaml", "--json").document()["findings"]
+    assert [one["message"] for one in found] == [
+        'the key "kolm" is missing',
+        'the key "base" is missing',
+        'the key "data" is missing',
+    ]
+
+
+@pytest.mark.parametrize("asked", [("pull", "other/x@1.0.0"), ("list", "other/x")])
+def test_a_registry_without_that_name_can_be_listed_as_the_hint_says(
+    asked: tuple[str, ...],
+) -> None:
+    Path("registry").rename("elsewhere")
+    ran = invoke("registry", *asked, "--registry", "elsewhere", "--json")
+    program, *arguments = shlex.split(ran.error()["hint"])
+    assert (ran.code, program) == (3, "kolm")
+    assert "demo/toy@1.0.0" in invoke(*arguments).stdout
+
+
+def test_a_pull_without_a_registry_says_how_to_name_one() -> None:
+    Path("registry").rename("elsewhere")
+    assert "--registry" in invoke("pull", "demo/toy@1.0.0", "--json").error()["hint"]
+
+
+def test_what_is_no_private_key_is_refused_in_words_of_ours() -> None:
+    ran = invoke("keys", "import", "pairs.jsonl", "--name", "mine", "--json")
+    error = ran.document()["error"]
+    assert error["code"] == "E_KEY_FORM"
+    assert "cryptography" not in ran.stderr
+    assert "BEGIN PRIVATE KEY" in error["expected"]
+
+
+def test_a_project_here_is_not_a_project_in_the_folder_above() -> None:
+    Path("new").mkdir()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir("new")
+        assert invoke("init").stdout.startswith("A project is in this folder. Next:")
+
+
+def test_a_picture_that_run_cannot_read_is_named() -> None:
+    Path("broken.png").write_bytes(Path("picture.png").read_bytes()[:60])
+    asked = ["run", "toy.kolm", "--image", "broken.png", "--prompt", "what?", "--json"]
+    ran = subprocess.run(
+        [sys.executable, "-m", "kolm", *asked], capture_output=True, check=False, timeout=60
+    )
+    error = canonical.loads(ran.stdout, where="stdout")["error"]
+    assert (error["code"], error["where"]) == ("E_IMAGE_BROKEN", "broken.png")
