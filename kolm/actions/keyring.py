@@ -9,7 +9,12 @@ from pathlib import Path
 from typing import NamedTuple
 
 from kolm import digest, outputs, paths, system
-from kolm.actions.signing import AskPassphrase, own_keys, passphrase_from_environment
+from kolm.actions.signing import (
+    AskPassphrase,
+    own_keys,
+    passphrase_from_environment,
+    public_half,
+)
 from kolm.errors import Denied, Refused, Usage
 from kolm.sign import (
     keys,
@@ -236,8 +241,7 @@ def export_key(
         Usage: ``E_KEYS_EXPORT_OVER_PRIVATE``, a private key is at `output`, which is never
             replaced; or another file is, and `force` is not given.
     """
-    store = own_keys()
-    found = store.public(store.choose(name))
+    found = public_half(name)
     if output is not None:
         with system.naming(output):
             regular = output.exists() and not outputs.is_stream(output)

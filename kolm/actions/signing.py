@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeGuard
 
 from kolm import paths, settings
+from kolm.sign.keys import PublicKey
 from kolm.sign.private_keys import PrivateKey
 from kolm.sign.trust import TrustStore
 
@@ -26,7 +27,8 @@ def choose_key(name: str | None, ask: AskPassphrase = passphrase_from_environmen
     """The signing key of this machine: the named one, the only one, or ``default``.
 
     Args:
-        name: of the key; None leaves the choice to the store.
+        name: of the key, or the URI of one on a token (``pkcs11:``); None leaves the choice to the
+            store.
         ask: called for the passphrase of an encrypted key; commands ask on the terminal.
 
     Raises:
@@ -34,8 +36,28 @@ def choose_key(name: str | None, ask: AskPassphrase = passphrase_from_environmen
         Usage: there are several and none was chosen.
         Denied: the passphrase is missing or wrong.
     """
+    if _on_token(name):
+        from kolm.sign import token_keys  # few have one
+
+        return token_keys.load(name, ask)
     store = own_keys()
     return store.load(store.choose(name), ask)
+
+
+def public_half(name: str | None) -> PublicKey:
+    """The public half of the key that `choose_key` gives; only a token asks for a PIN for it.
+
+    Raises:
+        Unreadable, Usage, Denied: as in `choose_key`.
+    """
+    if _on_token(name):
+        return choose_key(name).public
+    store = own_keys()
+    return store.public(store.choose(name))
+
+
+def _on_token(name: str | None) -> TypeGuard[str]:
+    return name is not None and name.startswith("pkcs11:")
 
 
 def own_keys() -> KeyStore:

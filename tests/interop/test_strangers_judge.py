@@ -20,7 +20,7 @@ from typing import Any
 import pytest
 from jsonschema import Draft7Validator
 
-from kolm import canonical
+from kolm import canonical, digest
 from kolm.actions import reporting, stamping
 from kolm.bundle.reader import Bundle
 from kolm.errors import Unreadable
@@ -348,6 +348,22 @@ def test_a_log_of_cases_that_are_withheld_is_not_written(tmp_path: Path) -> None
         made.write_log(tmp_path / "log.json")
     assert caught.value.code == "E_EVAL_LOG_WITHHELD"
     assert not (tmp_path / "log.json").exists()
+
+
+def test_a_model_signature_says_of_the_specifications_files_what_its_vector_says() -> None:
+    """ossf/model-signing-spec, test-vectors/v1.0/valid/key.bundle.json: two files and their sum."""
+    files = {
+        "signme-1": "bc9a717db6064a32cbe9eae6fc40651dd6d36ef1757183f590eff2b1765d7ebc",
+        "signme-2": "32dcb1f8e1ae52d5963e56a6ba06ab58b424c15ed2a6b70d2feca1d089370028",
+    }
+    summed = "92745110b1ab4368471cbe31664e10174e954b113a3df333db860317b2c6dec4"
+    digests = {name: digest.Digest(f"sha256:{value}") for name, value in reversed(files.items())}
+    signed = model_signature("model", digests, private_keys.generate("p256"))
+    said = json.loads(open_envelope(signed, where="model.sig").payload)
+    assert said["subject"] == [{"name": "model", "digest": {"sha256": summed}}]
+    assert said["predicate"]["resources"] == [
+        {"name": name, "algorithm": "sha256", "digest": value} for name, value in files.items()
+    ]
 
 
 def test_model_signing_takes_the_folder_and_refuses_another_byte(tmp_path: Path) -> None:
