@@ -14,7 +14,8 @@ from kolm.actions.signing import (
     trust_of,
 )
 from kolm.capture.store import CaptureStore
-from kolm.errors import KolmError
+from kolm.counting import counted
+from kolm.errors import KolmError, Refused
 from kolm.events import Reporter
 from kolm.sign import making, predicates
 from kolm.verify import foresight
@@ -84,12 +85,23 @@ def new_request(
 
     Raises:
         KolmError: pack, policy, base or key are not as they should be.
+        Refused: ``E_REQUEST_PACK_SMALL``.
         Usage: ``E_TARGET_EXISTS``.
     """
     import secrets
 
     signer = choose_key(key, ask_passphrase)
     found, wanted = make_pack(pack), load_policy(Path(policy))
+    least = wanted.minimum_eval_cases or 0
+    if not sealed and found.captures < least:
+        raise Refused(
+            "E_REQUEST_PACK_SMALL",
+            "no answer could pass: the policy demands more cases than the pack has",
+            where=str(pack),
+            expected=f"at least {counted(least, 'distinct question')}",
+            found=counted(found.captures, "capture"),
+            hint="add captures to the pack, or lower minimum_eval_cases in the policy",
+        )
     if base is not None:
         wanted = wanted._replace(base_roots=(_root_of(base),))
     said: Said = {

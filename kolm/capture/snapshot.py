@@ -146,7 +146,7 @@ def take(store: CaptureStore, rule: SplitRule) -> Snapshot:
     rows = tuple(Row(member.id, member.images, sides[member.id]) for member in members)
     pairs = near_pairs(rows, store)
     if pairs and rule.policy == "refuse":
-        raise _near_duplicates(pairs, rows, store)
+        raise _near_duplicates(pairs, rows)
     lines = tuple(canonical.dumps(row.document()) for row in rows)
     header: Header = {
         "schema": "urn:kolm:snapshot:v1",
@@ -291,22 +291,17 @@ def _written(rule: SplitRule, members: Sequence[Member]) -> SnapshotRuleOfficial
     return taken if rule.nonce is None else {**taken, "nonce": rule.nonce}
 
 
-def _near_duplicates(
-    pairs: tuple[tuple[Digest, Digest], ...], rows: Sequence[Row], store: CaptureStore
-) -> Refused:
-    """Names captures and files, so that somebody can look at both pictures."""
-    path = store.blobs.path
+def _near_duplicates(pairs: tuple[tuple[Digest, Digest], ...], rows: Sequence[Row]) -> Refused:
+    """Names a capture of each picture; `kolm capture show` tells where its file is."""
     shows = {file: row.capture for row in reversed(rows) for file, *_ in row.images}
-    lines = [
-        f"eval {shows[left]}, {path(left)} ~ {shows[right]}, {path(right)}" for left, right in pairs
-    ]
+    lines = [f"eval {shows[left]} ~ {shows[right]}" for left, right in pairs]
     return Refused(
         "E_SNAPSHOT_NEAR_DUPLICATES",
         f"{len(pairs)} eval images have a near twin in train or validation",
         found=listed(lines, limits.MAX_NAMED_PROBLEMS),
         hint="data.near_duplicates in the spec: drop leaves those captures out, group keeps "
         "near twins on one side, report only counts them (kolm capture snapshot: "
-        "--near-duplicates)",
+        "--near-duplicates); kolm capture show NAME tells where a picture is",
     )
 
 

@@ -58,6 +58,10 @@ def made_once(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, BundlePar
     scored = ("--images", ".", "--split", "eval", "--store", "pack")
     (folder / "cases.jsonl").write_text(json.dumps({**row, "prompt": "which?"}) + "\n")
     assert invoke("capture", "import", "cases.jsonl", *scored).code == 0
+    policy = Path("own.policy.yaml").read_text()
+    assert "minimum_eval_cases: 200" in policy  # the pack has one
+    few = policy.replace("minimum_eval_cases: 200", "minimum_eval_cases: 1")
+    Path("own.policy.yaml").write_text(few)
     asked = ("--policy", "own.policy.yaml", "--pack", "pack", "-o", "own.request.json")
     assert invoke("request", "new", *asked).code == 0
     row = {"file": "toy.kolm", "verdict": "accepted", "checks": [], "only_by": None}

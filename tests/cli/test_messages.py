@@ -64,3 +64,14 @@ def test_a_picture_that_run_cannot_read_is_named() -> None:
     )
     error = canonical.loads(ran.stdout, where="stdout")["error"]
     assert (error["code"], error["where"]) == ("E_IMAGE_BROKEN", "broken.png")
+
+
+def test_a_request_that_its_own_pack_cannot_answer_is_not_signed() -> None:
+    """The pack has one capture, and a policy for procurement demands 500 questions."""
+    assert invoke("policy", "new", "--for", "procurement", "-o", "much.yaml").code == 0
+    asked = ("--policy", "much.yaml", "--pack", "pack", "-o", "much.json")
+    error = invoke("request", "new", *asked, "--json").document()["error"]
+    assert error["code"] == "E_REQUEST_PACK_SMALL"
+    assert (error["expected"], error["found"]) == ("at least 500 distinct questions", "1 capture")
+    assert not Path("much.json").exists()
+    assert invoke("request", "new", *asked, "--sealed").code == 0  # scored beside their own cases

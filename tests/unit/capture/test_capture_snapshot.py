@@ -109,9 +109,12 @@ def test_near_duplicates_are_refused_with_their_names_when_asked(tmp_path: Path)
     with twins(tmp_path) as store, pytest.raises(Refused) as caught:
         snapshot.take(store, SplitRule(validation=Decimal(0), near_duplicates="refuse"))
     assert caught.value.code == "E_SNAPSHOT_NEAR_DUPLICATES"
-    _, _, left, _, _, right = caught.value.found.split()
-    assert left != right
-    assert all(Path(name).is_file() for name in (left, right))
+    side, left, _, right = caught.value.found.split()
+    assert side == "eval"
+    with twins(tmp_path) as store:
+        assert left != right
+        assert {left, right} <= {row.id for row in store.rows()}
+    assert "kolm capture show" in caught.value.hint
 
 
 @LEARNED
