@@ -15,6 +15,7 @@ import pytest
 from kolm import canonical, digest
 from kolm.bundle.reader import Bundle
 from kolm.format.names import TRACE
+from kolm.run.folder import read_places
 from kolm.run.names import CHECKPOINTS, RESULT
 from kolm.train.checkpoints import CheckpointFolder
 from kolm.verify.segments import draw_segments
@@ -177,6 +178,7 @@ PAIRS = [{**row, "rejected": "white square"} for row in coloured(64)]
 OTHERS: dict[str, dict[str, Any]] = {
     "qlora": {"more": "  quantisation: nf4\n  optimizer: adamw_8bit\n"},
     "dpo": {"more": "  objective: dpo\n"},
+    "two processes": {"more": "  processes: 2\n  accumulation: 2\n"},
     "stopped early": {
         "more": "  early_stopping: {patience: 1, every_steps: 2}\n", "steps": 80,
         "learning_rate": 0.05,
@@ -190,6 +192,8 @@ def test_other_trainings_are_replayed_whole_and_in_part(kind: str, tmp_path: Pat
     spec = {"steps": 16, "learning_rate": 0.003, **OTHERS[kind]}
     made = Line.make(tmp_path, rows=PAIRS, publish=PUBLISHED, **spec)
     made.compile("--allow-below-gate")
+    (trained,) = made.stage_folders("train")
+    assert read_places(trained).processes == (2 if kind == "two processes" else 1)
     ran = [row["step"] for row in Bundle.open(made.bundle).rows(TRACE) if row["kind"] == "step"]
     assert (len(ran) < spec["steps"]) == (kind == "stopped early")
     every = list(range(1, replay(made, "--replay", "0")["segments"] + 1))
