@@ -75,3 +75,11 @@ def test_a_request_that_its_own_pack_cannot_answer_is_not_signed() -> None:
     assert (error["expected"], error["found"]) == ("at least 500 distinct questions", "1 capture")
     assert not Path("much.json").exists()
     assert invoke("request", "new", *asked, "--sealed").code == 0  # scored beside their own cases
+
+
+def test_a_registry_that_was_begun_on_a_full_disk_is_finished_by_the_same_command() -> None:
+    for part in ("entries", "blobs/sha256", "tmp"):
+        (Path("half") / part).mkdir(parents=True)
+    assert invoke("registry", "init", "half").code == 0
+    assert invoke("registry", "list", "--registry", "half").code == 0
+    assert invoke("registry", "init", "half").code == 2  # a whole one is left alone

@@ -57,5 +57,5 @@ def _for_people(made: Any, folder: Path) -> str:
     lines = [f"wrote {folder}: {len(made.files)} files", fields.share]
     wanting = [field.id for field in fields.missing if field.declare]
     if wanting:
-        lines.append(f"dossier: in the spec can state   {', '.join(wanting)}")
+        lines.append(f"not stated, for dossier: in the spec   {', '.join(wanting)}")
     return "\n".join(lines)

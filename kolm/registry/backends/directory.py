@@ -48,14 +48,15 @@ class Directory:
 
     @classmethod
     def create(cls, folder: str | Path) -> Directory:
-        """Make an empty registry in a new or empty folder.
+        """Make an empty registry in a new or empty folder, or where an earlier call was cut short.
 
         Raises:
             Usage: the folder holds something.
             Denied: the folder cannot be written.
         """
         folder = Path(folder)
-        if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        begun = {folder / part for part in (_ENTRIES, _BLOBS.parent, _BLOBS, _TEMPORARY)}
+        if folder.exists() and (not folder.is_dir() or set(folder.rglob("*")) - begun):
             raise Usage(
                 "E_REGISTRY_EXISTS",
                 "the folder is not empty",
