@@ -79,8 +79,15 @@ def _explain_choice(error: Fault, path: Path, source: SpecText) -> Iterator[Refu
             if inner.schema_path[0] == meant:
                 yield from _explain(inner, (*path, *inner.path), source)
         return
-    forms = [_form(branch) for branch in branches]
-    yield _value_error(path, " or ".join(forms), error.instance, source)
+    words = [word for branch in branches for word in _words(branch)]
+    if words and len(objects) > 1:  # each has a name, by which help lists its keys
+        forms = [*words, "a mapping with one of them as kind"]
+    else:
+        forms = [_form(branch) for branch in branches]
+    problem = _value_error(path, " or ".join(forms), error.instance, source)
+    if guess := did_you_mean(str(error.instance), words):
+        problem.hint = f"{guess} {problem.hint}"
+    yield problem
 
 
 def _refused_objective(stated: Any) -> Refused | None:
@@ -106,6 +113,13 @@ def _unnamed(forms: list[dict[str, Any]]) -> str | None:
 def _kind(form: dict[str, Any]) -> str:
     """By which one form is told from another; empty where there is one only."""
     return str(form["properties"].get("kind", {}).get("const", ""))
+
+
+def _words(branch: dict[str, Any]) -> list[str]:
+    """The words that a form allows."""
+    return [
+        str(word) for word in branch.get("enum", [branch["const"]] if "const" in branch else [])
+    ]
 
 
 def _form(branch: dict[str, Any]) -> str:

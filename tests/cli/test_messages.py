@@ -83,3 +83,11 @@ def test_a_registry_that_was_begun_on_a_full_disk_is_finished_by_the_same_comman
     assert invoke("registry", "init", "half").code == 0
     assert invoke("registry", "list", "--registry", "half").code == 0
     assert invoke("registry", "init", "half").code == 2  # a whole one is left alone
+
+
+def test_a_misspelt_method_is_answered_with_names_and_the_nearest_one() -> None:
+    Path("kolm.yaml").write_text(Path("kolm.yaml").read_text() + "train: {method: lroa}\n")
+    [found] = invoke("check", "--json").document()["findings"]
+    assert found["message"] == "train.method has an invalid value"
+    assert found["hint"].startswith("did you mean lora?")
+    assert "…" not in found["expected"]
