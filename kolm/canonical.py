@@ -34,9 +34,33 @@ def dumps(value: object) -> bytes:
         TypeError: a float, or anything that is not plain JSON.
         ValueError: an integer at or above 2**53, or a lone surrogate.
     """
+    if _are_plain((value,)):
+        return _ENCODER.encode(value).encode("utf-8")
     ordered = _plain(value)
     text = json.dumps(ordered, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
     return text.encode("utf-8")
+
+
+def _are_plain(values: Iterable[Any]) -> bool:
+    """Whether values are what `_plain` makes of them, but for the order of ASCII keys.
+
+    Most are; then the encoder sorts the keys itself, and nothing is copied.
+    """
+    for value in values:
+        kind = type(value)
+        if kind is str:
+            fits = value.isascii() or _SURROGATE.search(value) is None
+        elif kind is dict:
+            fits = "".join(value).isascii() and _are_plain(value.values())
+        elif kind is list or kind is tuple:
+            fits = _are_plain(value)
+        elif kind is int:
+            fits = -MAX_INTEGER <= value <= MAX_INTEGER
+        else:
+            fits = value is None or kind is bool
+        if not fits:
+            return False
+    return True
 
 
 def _plain(value: Any) -> object:

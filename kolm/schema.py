@@ -256,6 +256,7 @@ def _object(schema: Schema, root: Schema, known: _Known) -> Checker:
     """An object: the keys that it must have, and what each may hold."""
     demanded, properties = schema.get("type") == "object", schema.get("properties", {})
     checkers: dict[object, Checker] = {}  # of the keys met so far: most schemas offer far more
+    found = checkers.get
     required = tuple(schema.get("required", ()))
     needed = frozenset(required)
     extra = schema.get("additionalProperties", True)
@@ -270,7 +271,7 @@ def _object(schema: Schema, root: Schema, known: _Known) -> Checker:
             missing = next(name for name in required if name not in value)
             return "", f"the key {missing!r} is missing"
         for name, item in value.items():
-            sub = checkers.get(name)
+            sub = found(name)
             if sub is None:
                 if name in properties:
                     sub = checkers[name] = _compile(properties[name], root, known)
@@ -332,11 +333,11 @@ def _reference(schema: Schema, root: Schema, known: _Known) -> Checker:
 
 def _any_of(schema: Schema, root: Schema, known: _Known) -> Checker:
     choices = [_compile(sub, root, known) for sub in schema["anyOf"]]
-    kinds = _kinds(schema["anyOf"], choices)
+    key, named = _told_apart(schema["anyOf"], choices)
 
     def check_any(value: Any) -> Problem:
-        if kinds and type(value) is dict and isinstance(value.get("kind"), str):
-            meant = kinds.get(value["kind"])
+        if key and type(value) is dict and isinstance(value.get(key), str):
+            meant = named.get(value[key])
             if meant is not None:
                 return meant(value)
         problems = []
@@ -350,15 +351,17 @@ def _any_of(schema: Schema, root: Schema, known: _Known) -> Checker:
     return check_any
 
 
-def _kinds(forms: Any, checkers: list[Checker]) -> dict[str, Checker]:
-    """Forms that their `kind` tells apart, so that a problem is told of the one that is meant."""
-    named = [
-        sub["properties"]["kind"]["const"]
-        for sub in forms
-        if isinstance(sub, dict) and "const" in sub.get("properties", {}).get("kind", {})
-    ]
-    told_apart = len(named) == len(forms) == len(set(named))
-    return dict(zip(named, checkers, strict=True)) if told_apart else {}
+def _told_apart(forms: Any, checkers: list[Checker]) -> tuple[str, dict[str, Checker]]:
+    """The key whose text tells forms apart, and the form of each: a problem is told of that one."""
+    for key in ("kind", "type"):
+        named = [
+            sub["properties"][key]["const"]
+            for sub in forms
+            if isinstance(sub, dict) and "const" in sub.get("properties", {}).get(key, {})
+        ]
+        if len(named) == len(forms) == len(set(named)):
+            return key, dict(zip(named, checkers, strict=True))
+    return "", {}
 
 
 _OF_TYPE: dict[str, _Compiler] = {

@@ -83,27 +83,32 @@ def read(data: bytes, *, where: str) -> Capture:
 
 def to_document(capture: Capture) -> CaptureDocument:
     """The plain JSON value of a capture."""
-    document = {
-        **capture._asdict(),
+    document: dict[str, object] = {
         "images": [image._asdict() for image in capture.images],
-        "messages": [
-            {"role": message.role, "content": [part._asdict() for part in message.content]}
-            for message in capture.messages
-        ],
-        "source": capture.source._asdict(),
+        "license": capture.license,
+        "messages": [_message_document(message) for message in capture.messages],
+        "source": {"kind": capture.source.kind, "name": capture.source.name},
+        "split": capture.split,
         "tags": list(capture.tags),
     }
-    if capture.references is None:
-        del document["references"]
-    else:
+    if capture.references is not None:
         document["references"] = list(capture.references)
-    if capture.rejected is None:
-        del document["rejected"]
-    if capture.corrections is None:
-        del document["corrections"]
-    else:
+    if capture.rejected is not None:
+        document["rejected"] = capture.rejected
+    if capture.corrections is not None:
         document["corrections"] = [edit._asdict() for edit in capture.corrections]
     return cast("CaptureDocument", document)
+
+
+def _message_document(message: Message) -> dict[str, object]:
+    # Not `_asdict`, which takes half the time that a row of a large import takes.
+    parts = [
+        {"text": part.text, "type": part.type}
+        if isinstance(part, TextPart)
+        else {"image": part.image, "type": part.type}
+        for part in message.content
+    ]
+    return {"role": message.role, "content": parts}
 
 
 def from_document(document: CaptureDocument) -> Capture:

@@ -41,6 +41,8 @@ _NEAR = 0.7  # of difflib's ratio; at its own 0.6 a caption is taken for convers
 def check_keys(row: Row, known: Collection[str], *, where: str) -> None:
     """Refuse unknown keys, naming the nearest known ones."""
     unknown = [str(key)[:60] for key in row if key not in known]
+    if not unknown:
+        return
     if "chosen" in unknown:
         raise Refused(
             "E_ROW_UNKNOWN_KEY",
@@ -50,18 +52,17 @@ def check_keys(row: Row, known: Collection[str], *, where: str) -> None:
             hint="say whose it is: --format trl, llama-factory or rlhf-v; or "
             "--rename chosen=response, where chosen and rejected are texts",
         )
-    if unknown:
-        shown = unknown[:_KEYS_NAMED]
-        word = "an unknown key" if len(unknown) == 1 else "unknown keys"
-        rest = f" and {len(unknown) - len(shown)} more" if len(unknown) > len(shown) else ""
-        nearest = {key: _nearest(key, known) for key in shown}
-        raise Refused(
-            "E_ROW_UNKNOWN_KEY",
-            f"the row has {word} {', '.join(map(repr, shown))}{rest}",
-            where=where,
-            expected="" if all(nearest.values()) else f"one of {', '.join(sorted(known))}",
-            hint=_renaming(nearest),
-        )
+    shown = unknown[:_KEYS_NAMED]
+    word = "an unknown key" if len(unknown) == 1 else "unknown keys"
+    rest = f" and {len(unknown) - len(shown)} more" if len(unknown) > len(shown) else ""
+    nearest = {key: _nearest(key, known) for key in shown}
+    raise Refused(
+        "E_ROW_UNKNOWN_KEY",
+        f"the row has {word} {', '.join(map(repr, shown))}{rest}",
+        where=where,
+        expected="" if all(nearest.values()) else f"one of {', '.join(sorted(known))}",
+        hint=_renaming(nearest),
+    )
 
 
 def _nearest(key: str, known: Collection[str]) -> str:

@@ -32,8 +32,15 @@ Turn = tuple[Role, str]
 
 def marker_in(text: str) -> str | None:
     """The first marker of a picture in a text, whatever format it is of."""
+    if not _may_mark(text):
+        return None
     found = [m for m in (p.search(text) for p in (_PLACE, _NUMBERED, _FOREIGN)) if m is not None]
     return min(found, key=lambda match: match.start()).group() if found else None
+
+
+def _may_mark(text: str) -> bool:
+    """Whether a text holds a sign with which a marker begins: most do not."""
+    return "<" in text or "[" in text
 
 
 def own_placeholder(texts: Sequence[str]) -> str | None:
@@ -62,6 +69,8 @@ def place(
         Refused: another number of places than of images, a marker of another format in a user's
             turn, or a marker in a system text.
     """
+    if placeholder is None and not any(_may_mark(text) for _, text in turns):
+        return _messages(turns, _PLACE, images, where), ()
     pattern = _pattern(turns, placeholder, where)
     places = sum(len(pattern.findall(text)) for role, text in turns if role == "user")
     if places not in (0, images):

@@ -46,6 +46,7 @@ KEYS = (
     *UNUSED,
     *fields.COMMON,
 )
+_KNOWN = frozenset((*KEYS, *ALIASES))
 SHAPES = ("prompt", "messages", "conversations")
 ROLES: dict[str, Role] = {
     "system": "system",
@@ -77,7 +78,7 @@ def draft_of(row: Row, read_image: ReadImage, defaults: Defaults, *, where: str)
         row = defaults.reshaped.own(_renamed(row, defaults, where), where)
         defaults = replace(defaults, ignored=frozenset(), renamed={})
     row = _own_names(row, defaults, where)
-    fields.check_keys(row, (*KEYS, *ALIASES), where=where)
+    fields.check_keys(row, _KNOWN, where=where)
     shape = _shape(row, where)
     sources = [read_image(value, where) for value in _listed(row.get("image"))]
     placeholder = fields.optional_text(row, "placeholder", where=where) or None
@@ -112,8 +113,10 @@ def _own_name(key: str, defaults: Defaults) -> str:
     return ALIASES.get(renamed, renamed)
 
 
-def _own_names(row: Row, defaults: Defaults, where: str) -> dict[str, object]:
+def _own_names(row: Row, defaults: Defaults, where: str) -> Row:
     """The row without the keys that are to be ignored, the others under kolm's names."""
+    if not defaults.ignored and not defaults.renamed and ALIASES.keys().isdisjoint(row):
+        return row
     return _named(row, defaults, lambda key: _own_name(key, defaults), where)
 
 

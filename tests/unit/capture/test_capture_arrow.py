@@ -226,6 +226,20 @@ def test_a_gzip_of_an_array_may_hold_no_more_rows_than_one_of_lines(tmp_path: Pa
     assert refusal(path).code == "E_IMPORT_UNPACKS"
 
 
+def test_packed_rows_are_taken_as_real_sets_pack_them_and_refused_as_counters_do(
+    tmp_path: Path,
+) -> None:
+    """easy-VQA's 38,575 rows take 2 bytes each; rows that count take as few, without an end."""
+    row = {"prompt": "Is it red?", "response": "no"}
+    real = pa.table({key: [text] * 38_575 for key, text in row.items()})
+    assert sum(1 for _ in read(parquet(tmp_path, real, compression="zstd"))) == 38_575
+    asked = [str(number) for number in range(64_000)]
+    counted = pa.table({"prompt": asked, "response": ["no"] * len(asked)})
+    error = refusal(parquet(tmp_path, counted, compression="zstd"))
+    assert error.code == "E_IMPORT_UNPACKS"
+    assert f"{(tmp_path / 'rows.parquet').stat().st_size // 15 + 40_960:,} rows" in error.expected
+
+
 def test_a_gzip_that_unpacks_to_more_than_one_of_its_size_may_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "rows.jsonl.gz"
     path.write_bytes(gzip.compress(b"\n" * (2 * limits.MAX_UNPACKED_BYTES)))
