@@ -102,6 +102,11 @@ def read_grids(texts: Iterable[str]) -> Grid:
     return points
 
 
+def keys_ending(name: str) -> list[str]:
+    """The dotted keys of a spec whose last part is a name."""
+    return [key for key in _keys() if key.endswith(f".{name}")]
+
+
 def full_key(name: str) -> str:
     """The dotted key of a spec that a name or the end of one means: ``rank`` is
     ``train.method.rank``.
@@ -112,7 +117,7 @@ def full_key(name: str) -> str:
     known = _keys()
     if name in known:
         return name
-    meant = [key for key in known if key.endswith(f".{name}")]
+    meant = keys_ending(name)
     if len(meant) == 1:
         return meant[0]
     if meant:

@@ -132,7 +132,10 @@ def _form(branch: dict[str, Any]) -> str:
 
 def _unknown_key(key: str, known: list[str], path: Path, source: SpecText) -> Refused:
     inside = f" in {'.'.join(map(str, path))}" if path else ""
-    guess = did_you_mean(key, known)
+    from kolm.spec.grid import keys_ending  # only a refusal needs the list of all keys
+
+    elsewhere = keys_ending(key)
+    guess = f"did you mean {' or '.join(elsewhere)}?" if elsewhere else did_you_mean(key, known)
     return Refused(
         "E_SPEC_UNKNOWN_KEY",
         f'unknown key "{key}"{inside}',

@@ -91,3 +91,9 @@ def test_a_misspelt_method_is_answered_with_names_and_the_nearest_one() -> None:
     assert found["message"] == "train.method has an invalid value"
     assert found["hint"].startswith("did you mean lora?")
     assert "…" not in found["expected"]
+
+
+def test_a_key_that_stands_in_the_wrong_place_is_sent_to_its_own() -> None:
+    Path("kolm.yaml").write_text(Path("kolm.yaml").read_text() + "metric: exact\n")
+    [found] = invoke("check", "--json").document()["findings"]
+    assert found["hint"].startswith("did you mean evaluation.metric?")
