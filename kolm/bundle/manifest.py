@@ -19,6 +19,7 @@ from kolm.errors import Refused, Unreadable
 from kolm.format.names import RECEIPT
 from kolm.format.versions import CURRENT, FORMATS
 from kolm.records import kinds
+from kolm.version import VERSION
 
 if TYPE_CHECKING:
     from kolm.records.documents import ManifestDescriptor, ManifestDescriptorAnnotations
@@ -162,11 +163,12 @@ def _check_artifact(value: object) -> None:
     if _VERSIONED.fullmatch(stated):
         raise Unreadable(
             "E_BUNDLE_VERSION",
-            "the bundle has a format version that this kolm does not know",
+            f"the bundle is of a format that this kolm ({VERSION}) does not read",
             where="manifest#/artifactType",
             expected=" or ".join(FORMATS),
             found=stated,
-            hint="a newer kolm may know it",
+            hint="nothing was judged: read it with the kolm that made it, or a newer one, or "
+            "compile it again with this one",
         )
     raise Unreadable(
         "E_NOT_A_BUNDLE",

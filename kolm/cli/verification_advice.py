@@ -77,6 +77,10 @@ _OTHER_ROLE = (
     "a key that you trust made claims outside the roles that you gave it",
     "if you do, name all its roles: kolm keys trust FILE --as NAME --role builder --role evaluator",
 )
+_OTHER_SHAPE = (
+    "a document has a shape that this kolm does not read: another kolm made it, or it was changed",
+    "verify it with the kolm that made it, or ask for a bundle compiled again with this one",
+)
 _ANOTHER = (
     "this is another bundle than the one that --id names",
     "get the bundle with that id, or ask the publisher which of the two is meant",
@@ -108,6 +112,7 @@ _BY_CODE = {
     "E_KEY_NOT_TRUSTED": _UNTRUSTED,
     "E_KEY_ROLE": _OTHER_ROLE,
     "E_BUNDLE_ANOTHER": _ANOTHER,
+    "E_SCHEMA": _OTHER_SHAPE,
     "E_SCORES_WITHHELD": _WITHHELD,
     "E_VERDICT_NOT_REACHED": _NOT_REACHED,
 }

@@ -14,6 +14,7 @@ import pytest
 
 from kolm import canonical
 from kolm.capture.store import CaptureStore
+from kolm.version import VERSION
 from tests.support.bundles import BundleParts, make_parts
 from tests.support.commands import invoke
 from tests.support.pictures import picture
@@ -76,6 +77,24 @@ def test_run_refuses_a_lock_that_fits_no_schema(folder: Path, lock: Any) -> None
     bundle = sealed(folder, lambda parts: parts.overrides.update({"spec.lock.json": data}))
     error = refused("run", bundle, "--image", "x.png", "--prompt", "?")
     assert (error["code"], error["where"].split("#")[0]) == ("E_SCHEMA", "spec.lock.json")
+
+
+def test_a_bundle_in_another_shape_says_what_to_do(folder: Path) -> None:
+    """As an older kolm wrote it, before the lock had one of its keys."""
+
+    def forge(parts: BundleParts) -> None:
+        receipt = canonical.loads(parts.receipt(), where="receipt")
+        older = {key: value for key, value in parts.lock.items() if key != "train"}
+        parts.overrides["spec.lock.json"] = canonical.dumps(older)
+        parts.overrides["receipt.json"] = canonical.dumps({**receipt, "kolm": "0.0.9"})
+
+    bundle = sealed(folder, forge)
+    hint = refused("run", bundle, "--image", "x.png", "--prompt", "?")["hint"]
+    assert f"this is kolm {VERSION}, and the bundle says that kolm 0.0.9 made it" in hint
+    assert "compile it again" in hint
+    told = invoke("verify", str(bundle)).stdout
+    assert "another kolm made it" in " ".join(told.split())
+    assert "verify it with the kolm that made it" in " ".join(told.split())
 
 
 @pytest.mark.parametrize(
