@@ -8,9 +8,9 @@ again at 0 after some 20 minutes of full load, so it is read in between.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, Literal, Protocol, cast
+from typing import TYPE_CHECKING, Final, Literal, Protocol
 
 from kolm import canonical
 
@@ -75,21 +75,41 @@ def _is_counted(zone: Path) -> bool:
     return name.startswith("package") or name == "dram"
 
 
-class Nvml:
-    """The first NVIDIA card.
+def cards(processes: int) -> list[str]:
+    """The NVIDIA cards that so many processes compute on, one each, by the names that NVML gives.
+
+    torch numbers what CUDA_VISIBLE_DEVICES leaves, and NVML all that are built in.
 
     Raises:
-        Unreadable: the library, the driver or the card has no such counter.
+        Unreadable: there are not so many.
+    """
+    import torch
+
+    if torch.cuda.device_count() < processes:
+        raise Unreadable("torch finds fewer cards than compute")
+    facts = map(torch.cuda.get_device_properties, range(processes))
+    return [f"GPU-{one.uuid}" for one in facts]
+
+
+class Nvml:
+    """NVIDIA cards, together.
+
+    Args:
+        names: of the cards, as `cards` gives them.
+
+    Raises:
+        Unreadable: the library, the driver or a card has no such counter.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, names: Sequence[str]) -> None:
         try:
             import pynvml
         except ImportError as error:
             raise Unreadable("NVML needs the package nvidia-ml-py: kolm[energy]") from error
         self._failed: type[Exception] = pynvml.NVMLError
-        self._read: Callable[[], int] = lambda: cast(
-            "int", pynvml.nvmlDeviceGetTotalEnergyConsumption(pynvml.nvmlDeviceGetHandleByIndex(0))
+        self._read: Callable[[], int] = lambda: sum(
+            pynvml.nvmlDeviceGetTotalEnergyConsumption(pynvml.nvmlDeviceGetHandleByUUID(name))
+            for name in names
         )
         try:
             pynvml.nvmlInit()
@@ -108,10 +128,15 @@ class Nvml:
             raise Unreadable(f"NVML: {error}") from error
 
 
-METERS: Final[Mapping[str, tuple[tuple[Kind, Callable[[], Meter]], ...]]] = {
-    "cpu": (("rapl", Rapl),),
-    "cuda": (("nvml", Nvml), ("rapl", Rapl)),
-}
+Meters = Mapping[str, tuple[tuple[Kind, Callable[[], Meter]], ...]]
+
+
+def meters_of(processes: int = 1) -> Meters:
+    """The meters of a kind of device, on which so many processes train together."""
+    return {
+        "cpu": (("rapl", Rapl),),
+        "cuda": (("nvml", lambda: Nvml(cards(processes))), ("rapl", Rapl)),
+    }
 
 
 class Metered:
@@ -120,11 +145,8 @@ class Metered:
     Without the meter of the device itself nothing is said: a processor's would look like all of it.
     """
 
-    def __init__(
-        self,
-        device: str,
-        meters: Mapping[str, tuple[tuple[Kind, Callable[[], Meter]], ...]] = METERS,
-    ) -> None:
+    def __init__(self, device: str, meters: Meters | None = None) -> None:
+        meters = meters_of() if meters is None else meters
         self._meters: dict[Kind, Meter] = {}
         self._joules: dict[Kind, float] = {}
         self._absent = "" if device in meters else f"no meter of a {device} device is known"

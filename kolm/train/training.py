@@ -25,7 +25,7 @@ from kolm.run.names import CHECKPOINTS, FACTS
 from kolm.sign.predicates import instant
 from kolm.train import evidence, survey
 from kolm.train.checkpoints import CheckpointFolder, encode_tensors
-from kolm.train.energy import Metered
+from kolm.train.energy import Metered, meters_of
 from kolm.train.loop import Took, run
 from kolm.train.processes import ALONE, Processes
 from kolm.train.session import TrainingSession, open_session
@@ -48,7 +48,8 @@ def train_run(folder: Path, reporter: Reporter, processes: Processes = ALONE) ->
     """
     started_on = datetime.now(UTC)  # noqa: TID251 - for the provenance claim, never for content
     began = time.perf_counter()
-    with Metered(files.read_lock(folder)["environment"]["device"]) as metered:
+    environment = files.read_lock(folder)["environment"]
+    with Metered(environment["device"], meters_of(environment["world_size"])) as metered:
         session = open_session(folder, reporter, processes)
         checkpoints = CheckpointFolder(folder / CHECKPOINTS, writes=processes.first)
         if not processes.first:

@@ -108,7 +108,7 @@ def library(**parts: Any) -> SimpleNamespace:
     return SimpleNamespace(
         NVMLError=RuntimeError,
         nvmlInit=lambda: None,
-        nvmlDeviceGetHandleByIndex=lambda number: number,
+        nvmlDeviceGetHandleByUUID=lambda name: name,
         **parts,
     )
 
@@ -117,19 +117,35 @@ def test_a_cards_counter_is_in_millijoules(monkeypatch: pytest.MonkeyPatch) -> N
     values = [5_000, 7_500]
     counter = library(nvmlDeviceGetTotalEnergyConsumption=lambda _: values.pop(0))
     monkeypatch.setitem(sys.modules, "pynvml", counter)
-    assert Nvml().joules() == 2.5
+    assert Nvml(["GPU-a"]).joules() == 2.5
+
+
+def test_the_cards_that_compute_are_counted_and_no_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two processes on the second and third of three cards."""
+    torch = pytest.importorskip("torch")
+    visible = [SimpleNamespace(uuid="b"), SimpleNamespace(uuid="c")]
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: len(visible))
+    monkeypatch.setattr(torch.cuda, "get_device_properties", visible.__getitem__)
+    counted = {"GPU-a": 7_000_000, "GPU-b": 1_000, "GPU-c": 2_000}
+    counter = library(nvmlDeviceGetTotalEnergyConsumption=counted.__getitem__)
+    monkeypatch.setitem(sys.modules, "pynvml", counter)
+    meter = dict(energy.meters_of(2)["cuda"])["nvml"]()
+    counted.update({"GPU-a": 9_000_000, "GPU-b": 4_000, "GPU-c": 4_500})
+    assert meter.joules() == 5.5
+    with pytest.raises(Unreadable, match="fewer cards"):
+        energy.cards(3)
 
 
 def test_a_card_without_a_counter_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
-    def none(_: int) -> int:
+    def none(_: str) -> int:
         raise RuntimeError("Not Supported")
 
     monkeypatch.setitem(sys.modules, "pynvml", library(nvmlDeviceGetTotalEnergyConsumption=none))
     with pytest.raises(Unreadable, match="Not Supported"):
-        Nvml()
+        Nvml(["GPU-a"])
 
 
 def test_without_the_library_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "pynvml", None)
     with pytest.raises(Unreadable, match=r"kolm\[energy\]"):
-        Nvml()
+        Nvml(["GPU-a"])
