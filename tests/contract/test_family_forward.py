@@ -365,19 +365,24 @@ def test_replays_of_two_threads_wait_for_each_other(seeing: World) -> None:
     assert all(torch.equal(found[0], other) for other in found)
 
 
-@pytest.mark.parametrize("name", EVERY)
-def test_steps_of_training_leave_the_tower_as_it_was(name: str) -> None:
+DORA = ("gemma3", "idefics3", "llava", "qwen2_5_vl")  # one of each kind of tower
+
+
+@pytest.mark.parametrize(("name", "dora"), [(n, False) for n in EVERY] + [(n, True) for n in DORA])
+def test_steps_of_training_leave_the_tower_as_it_was(name: str, dora: bool) -> None:
     world, table = make_world(name), roles.family(name)
     vision = {
         n: p for n, p in world.model.named_parameters() if table.role_of(n) is roles.Role.VISION
     }
     before = {n: digest_tensor(p) for n, p in vision.items()}
     recording = world.recorded_rows()
-    method = methods.method_of(methods.resolve({"kind": "lora"}, table, vision=False))
+    options = {"kind": "lora", "dora": dora}
+    method = methods.method_of(methods.resolve(options, table, vision=False))
     attached = attach(
         world.model, table, method, projector=world.projector, adapt_vision=False,
         seed=digest.of_bytes(b"seed"),
     )  # fmt: skip
+    assert any("magnitude" in t.name for t in attached.tensors) == dora
     weights = {t.name: t.parameter.detach().clone() for t in attached.tensors}
     optimizer = torch.optim.AdamW([t.parameter for t in attached.tensors], lr=1e-2)
     batch = world.batch(*world.rows)

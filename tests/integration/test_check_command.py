@@ -140,6 +140,27 @@ def test_float16_is_refused_alike_before_anything_is_read(tmp_path: Path, comman
     assert "precision: bfloat16, which has the range of float32; or float32" in error["hint"]
 
 
+@pytest.mark.parametrize(
+    ("method", "rate", "is_far"),
+    [
+        ("lora", "0.0002", False), ("lora", "0.01", True),
+        ("ia3", "0.01", False), ("ia3", "0.0001", True),
+        ("prefix", "0.01", False), ("prefix", "0.0001", True),
+    ],
+)  # fmt: skip
+def test_a_rate_is_warned_of_by_what_works_for_the_method(
+    tmp_path: Path, method: str, rate: str, is_far: bool
+) -> None:
+    spec = tmp_path / "kolm.yaml"
+    spec.write_text(
+        "kolm: 1\nname: few\nbase: Qwen/Qwen2.5-VL-3B-Instruct\ndata: {captures: none}\n"
+        f"train: {{method: {method}, learning_rate: {rate}, projector_learning_rate: 0.0002}}\n"
+    )
+    ran = invoke("check", "--spec-only", str(spec), "--json")
+    said = [one["message"] for one in ran.document()["findings"] if one["verdict"] == "warning"]
+    assert any(message.startswith("train.learning_rate") for message in said) == is_far
+
+
 @pytest.mark.parametrize(("size", "has_rows"), [("E2B", False), ("31B", True)])
 def test_virtual_tokens_are_refused_where_blocks_have_tables_of_their_own(
     tmp_path: Path, size: str, has_rows: bool
