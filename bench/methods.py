@@ -16,7 +16,7 @@ from __future__ import annotations
 from typing import Any
 
 from bench.pictures import digits
-from bench.variants import Made, Task, run, with_interval
+from bench.variants import Made, Task, run, step_seconds, with_interval
 
 # What of ``train`` each changes.
 VARIANTS: dict[str, dict[str, Any]] = {
@@ -57,7 +57,7 @@ def row(made: Made) -> tuple[str, ...]:
         f"{trained['trained_parameters']:,}",
         f"{trained['adapter_bytes'] / 1024:,.0f} KiB",
         trained["learning_rate"],
-        f"{made.step_seconds:.3f}",
+        f"{step_seconds(made):.3f}",
         f"{made.peak_bytes / 1024**2:,.0f} MiB",
         made.verified,
     )

@@ -33,7 +33,6 @@ HEAD = (
     "wrong yes, trained",
     "p",
     "rate",
-    "CPU s a step",
     "verified",
 )
 TASK = Task(
@@ -58,15 +57,13 @@ def row(made: Made) -> tuple[str, ...]:
     """What one objective gave."""
     base, adapter = wrong_yes(made, "base"), wrong_yes(made, "adapter")
     preferred = made.evaluation.get("preference")  # measured after learning from pairs
-    trained = made.trained
     return (
         with_interval(made.evaluation["adapter"]),
         with_interval(preferred["adapter"]) if preferred else "–",
         with_interval(summarise(base)),
         with_interval(summarise(adapter)),
         compare(base, adapter, binary=True)["p"],
-        trained["learning_rate"],
-        f"{made.step_seconds:.3f}",
+        made.trained["learning_rate"],
         made.verified,
     )
 

@@ -49,17 +49,15 @@ class Made:
     Attributes:
         trained: the receipt's part about the training.
         peak_bytes: of the training's process, as the compute claim says.
-        step_seconds: the processor's time for a step on one thread, which other programs disturb
-            less than what a clock says.
         verified: ``yes`` when the audit with base and captures failed in nothing but what the
             policy demands of the scores; else the checks that failed.
     """
 
+    line: Line
     bundle: Bundle
     trained: Row
     evaluation: Row
     peak_bytes: int
-    step_seconds: float
     verified: str
 
 
@@ -87,24 +85,27 @@ def make(task: Task, line: Line, variant: str, train: Mapping[str, Any]) -> Made
         if check["verdict"] == "failed" and check["family"] != "policy"
     ]
     return Made(
+        line=line,
         bundle=bundle,
         trained=bundle.receipt["vlm_train"],
         evaluation=bundle.document(names.EVALUATION),
         peak_bytes=predicates_of(path)[COMPUTE]["measured"]["observed_peak_bytes"],
-        step_seconds=step_seconds(line, bundle),
         verified=" ".join(failed) or "yes",
     )
 
 
-def step_seconds(line: Line, bundle: Bundle) -> float:
-    """The first steps of the bundle's training again, in a process of its own, from its run."""
-    trained = bundle.document(names.LOCK)["train"]
-    for folder in line.stage_folders("train"):
+def step_seconds(made: Made) -> float:
+    """The processor's time for a step on one thread: the first ones again, in a process of its own.
+
+    Other programs on the machine disturb it less than what a clock says.
+    """
+    trained = made.bundle.document(names.LOCK)["train"]
+    for folder in made.line.stage_folders("train"):
         lock = canonical.loads((folder / names.LOCK).read_bytes(), where=names.LOCK)
         if lock["train"] == trained:
             break
     else:
-        raise LookupError(f"no run of {line.folder} has this training")
+        raise LookupError(f"no run of {made.line.folder} has this training")
     with tempfile.TemporaryDirectory() as place:
         for name in (names.LOCK, names.LINES, "inputs.json"):
             shutil.copy(folder / name, place)
