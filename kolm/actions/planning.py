@@ -10,13 +10,14 @@ import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Final, cast
 
 from kolm import canonical, objectives, paths
 from kolm.actions import children
 from kolm.actions.preparing import SpecSource, base_name, gather, project_of
 from kolm.actions.room import OTHER_BYTES, adapter_bytes, features_need, state_bytes
 from kolm.capture.store import CaptureStore
+from kolm.counting import listed
 from kolm.errors import KolmError, missing_extra
 from kolm.events import Reporter, Silent
 from kolm.format.compute import Batches, Lengths
@@ -36,7 +37,7 @@ from kolm.objectives import objective_of
 from kolm.planning.devices import DEVICES
 from kolm.planning.histogram import histogram
 from kolm.planning.memory import GIB, Memory
-from kolm.planning.peak import largest_batch
+from kolm.planning.peak import largest_batch, longest_of
 from kolm.planning.settings import Setting, changes, compare
 from kolm.planning.trained import trained_numbers
 from kolm.run import folder as files
@@ -47,10 +48,14 @@ from kolm.train.profile import child_environment
 
 if TYPE_CHECKING:
     from kolm.actions.preparing import Parts
+    from kolm.format.outline import Outline
+    from kolm.objectives import Objective
     from kolm.records.answers import Plan, PlanData, PlanMemory, PlanTime
     from kolm.records.documents import LockTrain
     from kolm.records.spec import Spec
     from kolm.train.preflight import Encoded
+
+NAMED: Final = 5  # captures that training would refuse are told by name, so many of them
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -129,6 +134,8 @@ def _data(
         return Seen(examples=examples), [*dict.fromkeys(notes)]
     try:
         encoded = _encoded(parts, spec, objective)
+        refused = [f"{name}: {error.message}" for name, error in encoded.refused]
+        notes += [] if not refused else listed(refused, NAMED).splitlines()
         return Seen(examples=examples, encoded=encoded), [*dict.fromkeys(notes)]
     except KolmError as error:
         return Seen(examples=examples), [*dict.fromkeys([*notes, error.message])]
@@ -199,6 +206,7 @@ def _answer(
         patches=image_tokens,
         adapted_tower=vision,
         processes=train.processes,
+        on_cpu=train.device == "cpu",
     )
     memory = setting.need(base)
     smaller = changes(
@@ -207,13 +215,16 @@ def _answer(
         numbers_without_projector=trained_numbers(parameters, family, method, "frozen"),
     )
     work = Work(batch.positions, batch.rows * batch.length**2, batch.labels, image_tokens)
-    seen = Batched(work if image_tokens else Work(), Work() if image_tokens else work, Work())
+    unrelated = made.unrelated(lengths, longest_of(lengths, train.batch_size))
+    seen = Batched(work if image_tokens else Work(), Work() if image_tokens else work, unrelated)
     terms = {
         term: count * train.accumulation
         for term, count in training_flops(base, method, projector, seen).items()
     }
     steps = _steps(spec, data)
     step_flops = sum(terms.values())
+    before = _reference_flops(base, objective, made, lengths, data)
+    run_flops = None if steps is None or before is None else step_flops * steps + before
     limit = None if machine.memory_gib is None else int(machine.memory_gib * GIB)
     return {
         "spec": str(source) if not isinstance(source, dict) else spec.name,
@@ -265,9 +276,10 @@ def _answer(
         "flops": {
             "step": str(step_flops),
             "step_terms": {term: str(count) for term, count in terms.items()},
-            "run": None if steps is None else str(step_flops * steps),
+            "reference": None if before is None else str(before),
+            "run": None if run_flops is None else str(run_flops),
         },
-        "time": _time(step_flops, steps, machine.teraflops),
+        "time": _time(step_flops, run_flops, machine.teraflops),
         "disk": {
             "states_bytes": (min(train.segments, steps or train.segments) + 2)
             * state_bytes(numbers, train.optimizer),
@@ -296,6 +308,25 @@ def _longest(spec: Spec, *, takes_pictures: bool, paired: bool) -> Lengths:
         made.other_tokens.append(length if paired else 0)
         made.other_labels.append(labels if paired else 0)
     return made
+
+
+def _reference_flops(
+    base: Outline, objective: Objective, made: Batches, lengths: Lengths, data: Seen
+) -> int | None:
+    """Of the reference's pass over the train side, before anything is learned.
+
+    Without lengths of captures each is as long as the spec allows; None where nobody knows how
+    many there are.
+    """
+    if not objective.PAIRED or objective.reference is None:
+        return 0
+    if data.examples is None:
+        return None
+    read = made.reference(lengths)
+    terms = training_flops(base, None, "frozen", Batched(Work(), Work(), read))
+    known = data.encoded is not None and data.encoded.examples
+    total = sum(terms.values())
+    return total if known else total * data.examples // len(lengths.tokens)
 
 
 def _steps(spec: Spec, data: Seen) -> int | None:
@@ -328,13 +359,12 @@ def _bytes(memory: Memory) -> PlanMemory:
     )
 
 
-def _time(step_flops: int, steps: int | None, teraflops: Decimal | None) -> PlanTime | None:
+def _time(step_flops: int, run_flops: int | None, teraflops: Decimal | None) -> PlanTime | None:
     if teraflops is None:
         return None
     a_second = teraflops * 10**12
-    seconds = step_flops / a_second
     return {
         "flops_per_second": str(round(a_second)),
-        "step_seconds": canonical.decimal(seconds, 3),
-        "run_seconds": None if steps is None else canonical.decimal(seconds * steps, 1),
+        "step_seconds": canonical.decimal(step_flops / a_second, 3),
+        "run_seconds": None if run_flops is None else canonical.decimal(run_flops / a_second, 1),
     }

@@ -29,6 +29,9 @@ def predicted_bytes(
 ) -> int:
     """What `kolm plan` says of these settings and lengths, without its margin.
 
+    It is comparable with what is observed: of a process on the CPU all that is resident, libraries
+    included; on an accelerator the tensors alone, without what its driver takes.
+
     Args:
         lock: of the training.
         examples: the rows of examples.jsonl.
@@ -39,6 +42,7 @@ def predicted_bytes(
     """
     train, quantisation = lock["train"], quantisation_of(lock["train"]["quantisation"])
     side = lengths_of(examples)["train"]
+    on_cpu = lock["environment"]["device"] == "cpu"
     made = Batches(objective_of(train["objective"]), shared, front)
     batch, pictures = largest_batch(side, made, train["batch_size"])
     setting = Setting(
@@ -50,14 +54,21 @@ def predicted_bytes(
         batch=batch,
         patches=pictures,
         adapted_tower=train["freeze"]["vision"] is False,
+        on_cpu=on_cpu,
     )
-    return setting.need(base).total
+    need = setting.need(base)
+    return need.total if on_cpu else need.total - need.context
 
 
 def largest_batch(side: Lengths, made: Batches, size: int) -> tuple[Batch, int]:
     """The batch of the longest captures of a side, and the image tokens in it."""
-    lengths = side.ordered_by
-    longest = sorted(range(len(lengths)), key=lengths.__getitem__)[-size:]
+    longest = longest_of(side, size)
     work = made.of(side, longest)
     rows = len(longest) * (2 if made.objective.PAIRED and not made.shared else 1)
     return Batch(rows, work.positions // rows, work.labels), work.image_tokens
+
+
+def longest_of(side: Lengths, size: int) -> list[int]:
+    """The numbers of the longest captures of a side."""
+    lengths = side.ordered_by
+    return sorted(range(len(lengths)), key=lengths.__getitem__)[-size:]

@@ -8,7 +8,16 @@ from typing import Final, NamedTuple
 from kolm.format.optimizer import OPTIMIZERS
 from kolm.format.outline import Outline
 from kolm.methods.projector import Projector
-from kolm.planning.memory import FUSED, MEASURED, Batch, Memory, Trained, need
+from kolm.planning.memory import (
+    CONTEXT_BYTES,
+    FUSED,
+    LIBRARIES_BYTES,
+    MEASURED,
+    Batch,
+    Memory,
+    Trained,
+    need,
+)
 
 NUMBERS_OF_DEVICES: Final = (1, 2, 4, 8)
 
@@ -27,6 +36,7 @@ class Setting(NamedTuple):
         adapted_tower: it is.
         checkpointing: activations are computed again in the backward pass.
         processes: that train together, each on a device of its own.
+        on_cpu: libraries take the memory that a driver takes elsewhere.
     """
 
     precision: str
@@ -39,6 +49,7 @@ class Setting(NamedTuple):
     adapted_tower: bool = False
     checkpointing: bool = False
     processes: int = 1
+    on_cpu: bool = False
 
     def need(self, base: Outline) -> Memory:
         """The memory that kolm's own training takes, of each process."""
@@ -54,6 +65,7 @@ class Setting(NamedTuple):
             patches=self.patches,
             adapted_tower=self.adapted_tower,
             processes=self.processes,
+            context=LIBRARIES_BYTES if self.on_cpu else CONTEXT_BYTES,
         )
 
 

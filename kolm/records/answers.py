@@ -356,6 +356,7 @@ class PlanDevice(TypedDict):
 class PlanFlops(TypedDict):
     step: str
     step_terms: dict[str, str]
+    reference: str | None
     run: str | None
 
 class PlanTime(TypedDict):

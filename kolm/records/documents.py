@@ -802,6 +802,7 @@ class Spent(TypedDict):
     energy: SpentEnergyMetered | SpentEnergyUnmetered
     from_step: int
     observed_peak_bytes: int
+    processes: NotRequired[int]
     seconds: str
 
 class PredicateComputeModifierTest(TypedDict):

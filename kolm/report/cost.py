@@ -42,6 +42,7 @@ def _claim(by: str | None, compute: PredicateCompute) -> list[Element]:
     rows = (
         ("Operations", f"{short(int(flops['total']))}: {terms}"),
         ("Seconds", spent["seconds"]),
+        ("Processes", str(spent.get("processes", 1))),
         ("Energy", energy_text(spent)),
         ("Memory at most", f"{observed}; predicted {predicted}"),
     )

@@ -63,6 +63,8 @@ def train_run(folder: Path, reporter: Reporter, processes: Processes = ALONE) ->
             "observed_peak_bytes": memory_of(session.plan.device)(),
             "seconds": canonical.decimal(time.perf_counter() - began, 3),
         }
+        if processes.size > 1:
+            spent["processes"] = processes.size
     files.write_document(folder, FACTS, _facts(folder, session, took, trace, started_on, spent))
 
 

@@ -156,3 +156,40 @@ def test_a_broken_config_is_told_as_such(tmp_path: Path) -> None:
     ran = invoke("plan", str(write(tmp_path, "odd")))
     assert ran.code == 1
     assert "E_BASE_CONFIG" in ran.stderr
+
+
+@pytest.mark.parametrize(("objective", "asked"), [("simpo", False), ("dpo", True), ("kto", True)])
+def test_a_references_pass_is_in_the_operations(
+    tmp_path: Path, objective: str, *, asked: bool
+) -> None:
+    filled(tmp_path / "captures", *(capture(n) for n in range(30)), pictures=40).close()
+    train = f"method: lora, objective: {objective}, batch_size: 1, max_seq_length: 512, steps: 10"
+    flops = planned(write(tmp_path, "llava-hf/llava-1.5-7b-hf", train))["flops"]
+    assert (flops["reference"] != "0") is asked
+    assert int(flops["run"]) == 10 * int(flops["step"]) + int(flops["reference"])
+
+
+def test_answers_to_other_prompts_are_in_the_operations_of_a_step(tmp_path: Path) -> None:
+    common = "method: lora, batch_size: 2, max_seq_length: 512"
+    step = {
+        objective: int(
+            planned(
+                write(
+                    tmp_path,
+                    "llava-hf/llava-1.5-7b-hf",
+                    f"{common}, objective: {objective}",
+                )
+            )["flops"]["step"]
+        )
+        for objective in ("dpo", "kto")
+    }
+    assert step["kto"] > step["dpo"]
+
+
+def test_a_processor_has_libraries_and_no_driver(tmp_path: Path) -> None:
+    base, common = "llava-hf/llava-1.5-7b-hf", "method: lora, batch_size: 1, max_seq_length: 512"
+    context = {
+        device: planned(write(tmp_path, base, f"{common}, device: {device}"))["memory"]["context"]
+        for device in ("cpu", "cuda")
+    }
+    assert context["cpu"] < context["cuda"] == 1 << 30

@@ -1250,6 +1250,10 @@ FORGERIES = (
         claims=_say(predicates.COMPUTE, "shared_prompts", value=True),
     ),
     Forgery(
+        "more processes than batches of a step can be shared among", ("V56",),
+        claims=_say(predicates.COMPUTE, "measured", "processes", value=4093),
+    ),
+    Forgery(
         "the tower's operations left out of the count", (), claims=_count(tower="0"),
         why="pictures are not in the bundle; whoever has base and captures can train again",
     ),

@@ -309,6 +309,10 @@ export function operations(bundle: Bundle, counted: Counted, answers: ReadonlyMa
     for (const [term, count] of Object.entries(terms)) look.demand(flops[term] === `${count}`, "O1", `${term} is ${flops[term]}, and ${count} follows`);
     const whole = Object.entries(flops).reduce((sum, [term, count]) => (term === "total" ? sum : sum + BigInt(count)), 0n);
     look.demand(flops.total === `${whole}`, "O6", `total is ${flops.total}, and the terms give ${whole}`);
+    const processes = Number((predicate.measured as JsonObject).processes ?? 1);
+    const { environment, train } = lock;
+    const possible = train.accumulation % processes === 0 && (environment.device === "cpu" || processes === environment.world_size);
+    look.demand(possible, "O7", `${processes} processes cannot have trained together there`);
     look.demand(same(predicate.modifier_test, modifierTest(whole, lock)), "O8", "the test of the base's compute does not follow");
   }
   return look.answer("every term but the tower's, their total and the test that is made of it", "attested");

@@ -173,6 +173,9 @@ def _cost(made: Plan) -> Iterator[str]:
     flops, steps, time, disk = made["flops"], made["batch"]["steps"], made["time"], made["disk"]
     run = f", {float(flops['run']):.3g} in {steps:,} steps" if flops["run"] and steps else ""
     yield f"operations   {float(flops['step']):.3g} in a step of that batch at most{run}"
+    before = int(flops["reference"] or 0)
+    if before:
+        yield f"             {before:.3g} of them for the reference, before the first step"
     if time is not None:
         whole = f", {time['run_seconds']} s in all" if time["run_seconds"] else ""
         yield f"time         {time['step_seconds']} s a step at the stated throughput{whole}"

@@ -57,11 +57,27 @@ def operations_follow(subject: Subject) -> Iterator[Finding]:
             )
             known[shared] = {term: str(count) for term, count in terms.items()}
         yield from _follows(subject, name, said, known[shared])
+        yield from _processes_are_possible(subject, name, said)
     told = ", ".join(sorted({said["flops"]["total"] for _, said in claims}))
     yield passed(
         f"{told} operations, the tower's part as its maker counted it",
         by=(name for name, _ in claims),
     )
+
+
+def _processes_are_possible(
+    subject: Subject, name: str, said: PredicateCompute
+) -> Iterator[Finding]:
+    """They share a step's batches evenly; on an accelerator the lock says how many they are."""
+    lock, processes = subject.lock, said["measured"].get("processes", 1)
+    batches, environment = lock["train"]["accumulation"], lock["environment"]
+    due = environment["device"] == "cpu" or processes == environment["world_size"]
+    if batches % processes or not due:
+        yield failed(
+            "so many processes cannot have trained together there",
+            rule="O7",
+            where=f"compute claim by {name}#/measured/processes",
+        )
 
 
 def _follows(
