@@ -83,7 +83,9 @@ def global_options() -> list[click.Parameter]:
         return GlobalOption(names, is_flag=True, expose_value=False, callback=_record, help=line)
 
     return [
-        switch(["--json"], "Print exactly one JSON document on stdout."),
+        switch(
+            ["--json"], "Print exactly one JSON document: the answer on stdout, an error on stderr."
+        ),
         switch(["-q", "--quiet"], "Show errors only, and the shortest answer."),
         switch(["-v", "--verbose"], "Show notes and timings too."),
         switch(["--offline"], "Refuse whatever needs the network."),

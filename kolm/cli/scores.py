@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING
 
 from kolm.counting import counted
+from kolm.score import floors
 
 if TYPE_CHECKING:
     from kolm.cli.output import Output
@@ -81,8 +82,8 @@ def _floor_line(
         return f"  {out.paint('none  ', 'warn')} {name:24} not applicable: {_ABSENT[name]}"
     marks = {True: ("ok    ", "good"), False: ("FAILED", "bad"), None: ("off   ", "warn")}
     text, style = marks[passed]
-    wanted = "nothing" if demanded is None else demanded
-    return f"  {out.paint(text, style)} {name:24} demanded {wanted:8} observed {observed}"
+    wanted = floors.told(name, demanded)
+    return f"  {out.paint(text, style)} {name:24} demanded {wanted:10} observed {observed}"
 
 
 def training_text(receipt: Receipt) -> str:

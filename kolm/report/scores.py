@@ -12,6 +12,7 @@ from kolm.metrics.exact import normalise
 from kolm.report.facts import Facts
 from kolm.report.figures import Whisker, bars, intervals
 from kolm.report.markup import element, said, section, table
+from kolm.score import floors
 from kolm.score.cases import reference_of
 
 if TYPE_CHECKING:
@@ -204,7 +205,7 @@ def _floors(facts: Facts) -> Element:
         (
             (
                 floor["name"].replace("_", " "),
-                floor["demanded"] or "nothing",
+                floors.told(floor["name"], floor["demanded"]),
                 floor["observed"] or "not applicable: no blind run",
                 "yes"
                 if floor["passed"]

@@ -29,6 +29,13 @@ BASE_P: Final = "better_than_base_p"  # the one ceiling among the floors
 F1: Final = "f1"  # the one that not every metric has
 
 
+def told(name: str, demanded: str | None) -> str:
+    """A floor's demand for people: all but one are the least that is enough."""
+    if demanded is None:
+        return "nothing"
+    return f"below {demanded}" if name == BASE_P else demanded
+
+
 def check_floors(
     demands: LockEvaluationFloors,
     *,
