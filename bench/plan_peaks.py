@@ -21,7 +21,7 @@ SETTINGS: tuple[tuple[str, dict[str, object]], ...] = (
     ("batch 32", {}),
     ("batch 8", {"batch_size": 8}),
     ("batch 128", {"batch_size": 128}),
-    ("rank 64, all weights of the projector", {"method": {"kind": "lora", "rank": 64}}),
+    ("rank 64", {"method": {"kind": "lora", "rank": 64}}),
     ("batch 64, bfloat16", {"batch_size": 64, "precision": "bfloat16"}),
     ("batch 16", {"batch_size": 16}),
 )

@@ -20,7 +20,8 @@ _FOUR_BITS: Final = Fraction(1, 2) + Fraction(4, 64)
 _FOUR_BITS_DOUBLE: Final = Fraction(1, 2) + Fraction(1, 64) + Fraction(4, 64 * 256)
 # What an accelerator's driver and libraries take of its memory before a tensor is made.
 CONTEXT_BYTES: Final = GIB
-# What torch, transformers and PEFT take of a process on the CPU (bench/plan_peaks.py).
+# What torch, transformers and PEFT take of a process on the CPU: the observed peaks of
+# bench/plan_peaks.py at 8 and 32 rows, carried on to none, less what is counted.
 LIBRARIES_BYTES: Final = 470 << 20
 MARGIN: Final = Fraction(1, 10)  # of it all, for what allocators leave between tensors
 
