@@ -7,7 +7,6 @@ checked.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar, cast
@@ -22,7 +21,6 @@ from kolm.errors import KolmError, Refused
 from kolm.format.names import LINES, RECEIPT, Name
 from kolm.format.versions import CURRENT, rules_of
 from kolm.schema import DocumentKind
-from kolm.version import VERSION
 
 if TYPE_CHECKING:
     from kolm.format.v1 import Rules
@@ -37,8 +35,6 @@ KEPT_BYTES: Final = 8 * limits.MIB
 # Short lines that fitted and may come again, so that each is held against its schema once.
 MOST_FITTING: Final = 1024
 LONGEST_FITTING_BYTES: Final = 256
-
-_VERSION = re.compile(r"[0-9a-z.+]{1,40}", re.ASCII)
 
 
 class Rows(Generic[D]):
@@ -127,29 +123,12 @@ class Documents:
                 if not members.kind_of(name).several:
                     self._values[name] = value
             except KolmError as error:
-                self._errors[name] = self._told(error)
+                self._errors[name] = told = error.again()
+                if told.code == "E_SCHEMA":
+                    from kolm.bundle import other_shape  # which few bundles have
+
+                    told.hint = other_shape.hint(lambda: self.raw(RECEIPT))
         return self._errors[name]
-
-    def _told(self, error: KolmError) -> KolmError:
-        """The error to keep; of a document in another shape it says what to do."""
-        told = error.again()
-        if told.code == "E_SCHEMA":
-            told.hint = (
-                f"this is kolm {VERSION}, and the bundle says that kolm {self._maker()} made it; "
-                "if another version or build did, read it with that one, or compile it again with "
-                "this one; else it was changed"
-            )
-        return told
-
-    def _maker(self) -> str:
-        """The version of kolm that the receipt names, by the bundle's own word."""
-        try:
-            receipt = canonical.loads(self.raw(RECEIPT), where=RECEIPT)
-        except KolmError:
-            return "(unknown)"
-        stated = receipt.get("kolm") if type(receipt) is dict else None
-        shown = isinstance(stated, str) and _VERSION.fullmatch(stated)
-        return str(stated) if shown else "(unknown)"
 
     def obstacle(self, name: str) -> str | None:
         """Why a check cannot read this member, or None when it can."""

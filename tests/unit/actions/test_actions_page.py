@@ -23,7 +23,7 @@ def required(function: object) -> str:
     assert inspect.isfunction(function)
     positional, keywords = [], []
     for name, argument in inspect.signature(function).parameters.items():
-        if argument.default is argument.empty:
+        if argument.default is argument.empty and argument.kind is not argument.VAR_KEYWORD:
             named = argument.kind is argument.KEYWORD_ONLY
             (keywords if named else positional).append(name)
     marked = ["*", *keywords] if keywords else []
