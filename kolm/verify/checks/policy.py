@@ -300,7 +300,7 @@ def _one_of(
 ) -> Iterator[Finding]:
     if allowed is not None and found not in allowed:
         yield failed(
-            "the policy does not accept this",
+            f"the policy's {clause} do not accept this",
             rule=clause,
             where=where,
             expected=" or ".join(list(allowed)[:4]),
