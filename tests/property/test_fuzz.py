@@ -7,22 +7,22 @@ from __future__ import annotations
 
 import pytest
 
-from tests.support import fuzz_bundles, fuzz_parsers
+from tests.support import fuzz_bundles, fuzz_parsers, fuzzing
 
 
 def test_some_forged_bundles_are_judged_and_crash_nothing() -> None:
-    assert fuzz_bundles.fuzz(0, 120) == []
+    assert fuzzing.run(fuzz_bundles.Fuzzer, 0, 120) == []
 
 
 def test_some_changed_bytes_are_parsed_and_crash_nothing() -> None:
-    assert fuzz_parsers.fuzz(0, 2_000) == []
+    assert fuzzing.run(fuzz_parsers.Fuzzer, 0, 2_000) == []
 
 
 @pytest.mark.slow
 def test_fifty_thousand_forged_bundles_are_judged_and_crash_nothing() -> None:
-    assert fuzz_bundles.fuzz(0, 50_000) == []
+    assert fuzzing.run(fuzz_bundles.Fuzzer, 0, 50_000) == []
 
 
 @pytest.mark.slow
 def test_nearly_a_million_changed_bytes_are_parsed_and_crash_nothing() -> None:
-    assert fuzz_parsers.fuzz(0, 950_000) == []
+    assert fuzzing.run(fuzz_parsers.Fuzzer, 0, 950_000) == []

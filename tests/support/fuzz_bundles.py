@@ -14,7 +14,6 @@ failure, named by the iteration's number.
 
 from __future__ import annotations
 
-import argparse
 import json
 import resource
 import signal
@@ -25,7 +24,7 @@ import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from kolm import canonical, digest
 from kolm.actions.inspecting import describe
@@ -43,8 +42,10 @@ from kolm.report import page
 from kolm.report.facts import Facts
 from kolm.sign import making, statement
 from kolm.verify.policy import BUILT_IN
+from tests.support import fuzzing
 from tests.support.audits import Pictures, World, rescoring
 from tests.support.bundles import BundleParts, make_parts, write_raw
+from tests.support.fuzzing import Failure
 from tests.support.mutations import (
     Random,
     mutate_bytes,
@@ -69,13 +70,6 @@ METHODS: tuple[dict[str, Any], ...] = (
 OBJECTIVES: tuple[str, ...] = ("ddpo", "kto", "simpo")
 
 Members = dict[str, bytes]
-
-
-class Failure(NamedTuple):
-    """What an iteration did that it must not."""
-
-    number: int
-    what: str
 
 
 _BY_CONTENT: dict[ContentKind, Callable[[Random, bytes], bytes]] = {
@@ -345,35 +339,5 @@ def _alarm(seconds: int) -> Iterator[None]:
         signal.signal(signal.SIGALRM, old)
 
 
-def fuzz(first: int, count: int, *, tell: Callable[[str], None] | None = None) -> list[Failure]:
-    """Run iterations and give the failures."""
-    failures = []
-    with tempfile.TemporaryDirectory(prefix="kolm-fuzz-") as folder:
-        fuzzer = Fuzzer(Path(folder))
-        for number in range(first, first + count):
-            failure = fuzzer.run(number)
-            if failure is not None:
-                failures.append(failure)
-                if tell:
-                    tell(f"iteration {number}: {failure.what}")
-            if tell and (number - first) % 1000 == 999:
-                tell(f"{number - first + 1} done, {len(failures)} failures")
-    return failures
-
-
-def main() -> int:
-    """The command."""
-    parser = argparse.ArgumentParser(description="Fuzz the readers of bundles.")
-    parser.add_argument("count", type=int)
-    parser.add_argument("--first", type=int, default=0)
-    asked = parser.parse_args()
-    began = time.monotonic()
-    failures = fuzz(asked.first, asked.count, tell=lambda text: print(text, flush=True))
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
-    took = time.monotonic() - began
-    print(f"{asked.count} iterations, {len(failures)} failures, {took:.0f} s, peak {peak} MiB")
-    return 1 if failures else 0
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(fuzzing.command(Fuzzer, "Fuzz the readers of bundles."))

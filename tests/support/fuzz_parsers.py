@@ -11,13 +11,11 @@ Whole bundles that get past their digests are `tests/support/fuzz_bundles.py`'s.
 
 from __future__ import annotations
 
-import argparse
 import contextlib
 import gzip
 import resource
 import shutil
 import sys
-import tempfile
 import time
 import traceback
 from collections.abc import Callable, Iterator, Sequence
@@ -41,10 +39,10 @@ from kolm.spec.load import problems_of
 from kolm.spec.source import read_yaml
 from kolm.verify import requests
 from kolm.verify.policy import BUILT_IN, read_policy
+from tests.support import fuzzing, stamping
 from tests.support import requests as buyers
-from tests.support import stamping
 from tests.support.audits import ALL_ROLES, World, trusting
-from tests.support.fuzz_bundles import Failure
+from tests.support.fuzzing import Failure
 from tests.support.mutations import (
     Random,
     mutate_lines,
@@ -359,35 +357,5 @@ class Fuzzer:
         return read
 
 
-def fuzz(first: int, count: int, *, tell: Callable[[str], None] | None = None) -> list[Failure]:
-    """Run iterations and give the failures."""
-    failures = []
-    with tempfile.TemporaryDirectory(prefix="kolm-fuzz-") as folder:
-        fuzzer = Fuzzer(Path(folder))
-        for number in range(first, first + count):
-            failure = fuzzer.run(number)
-            if failure is not None:
-                failures.append(failure)
-                if tell:
-                    tell(f"iteration {number}: {failure.what}")
-            if tell and (number - first) % 50_000 == 49_999:
-                tell(f"{number - first + 1} done, {len(failures)} failures")
-    return failures
-
-
-def main() -> int:
-    """The command."""
-    parser = argparse.ArgumentParser(description="Fuzz what reads a stranger's bytes.")
-    parser.add_argument("count", type=int)
-    parser.add_argument("--first", type=int, default=0)
-    asked = parser.parse_args()
-    began = time.monotonic()
-    failures = fuzz(asked.first, asked.count, tell=lambda text: print(text, flush=True))
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
-    took = time.monotonic() - began
-    print(f"{asked.count} iterations, {len(failures)} failures, {took:.0f} s, peak {peak} MiB")
-    return 1 if failures else 0
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(fuzzing.command(Fuzzer, "Fuzz what reads a stranger's bytes.", every=50_000))
