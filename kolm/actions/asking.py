@@ -85,6 +85,7 @@ class How:
         whole: a prompt that does not fit is left out, and not cut.
         max_seq_length: tokens of a prompt, for a base.
         device: that computes.
+        spread: over all devices of that kind.
     """
 
     samples: int = 1
@@ -96,6 +97,7 @@ class How:
     whole: bool = False
     max_seq_length: int = MAX_SEQ_LENGTH
     device: str = AUTO
+    spread: bool = False
 
     def __post_init__(self) -> None:
         from kolm.evaluate.noise import STEPS
@@ -195,7 +197,13 @@ def answers(
     with files.held(folder) as hold:
         found = load_partial(folder, ALL, identity)
         if found is None:
-            _make(folder, question, cases, of, store, hold, told)
+            places = files.Places(
+                base=of.base.absolute(),
+                captures=store.absolute(),
+                base_stamp=of.stamp,
+                spread=how.spread,
+            )
+            _make(folder, question, cases, of, places, hold, told)
             found = load_partial(folder, ALL, identity)
         assert found is not None  # the child has ended well
         yield found
@@ -205,17 +213,22 @@ def answers(
 
 
 def _make(
-    folder: Path, question: Asked, cases: bytes, of: Model, store: Path, hold: int, told: Reporter
+    folder: Path,
+    question: Asked,
+    cases: bytes,
+    of: Model,
+    places: files.Places,
+    hold: int,
+    told: Reporter,
 ) -> None:
     """Fill a run folder and let the child answer."""
     files.write(folder, names.CASES, cases)
     files.write_document(folder, ASKED, question)
-    places = files.Places(base=of.base.absolute(), captures=store.absolute(), base_stamp=of.stamp)
     files.write_places(folder, places)
     if of.bundle is not None:
         shutil.rmtree(folder / BUNDLE, ignore_errors=True)
         of.bundle[0].unpack(folder / BUNDLE)
-    with CaptureStore.open_to_read(store):  # an error names captures as it does
+    with CaptureStore.open_to_read(places.captures):  # an error names captures as it does
         children.run(
             "answer",
             folder,
@@ -247,8 +260,8 @@ def environment(of: Model, device: str) -> LockEnvironment:
     """The environment that this machine offers: as near to a bundle's own as can be."""
     if of.bundle is None:
         return profile.environment_class(default_threads(), devices.wanted(device))
-    stated = of.bundle[1]["environment"]
-    own = (stated["device"],) if device == AUTO else ()
+    lock = of.bundle[1]
+    stated = lock["environment"]
     return profile.environment_class(
-        stated["threads"], (*own, *devices.wanted(device)), bitsandbytes="bitsandbytes" in stated
+        stated["threads"], devices.wanted(device, lock), bitsandbytes="bitsandbytes" in stated
     )

@@ -22,6 +22,8 @@ from kolm.digest import Digest
 from kolm.errors import Refused, Unreadable
 from kolm.events import Reporter, Silent
 from kolm.format import names
+from kolm.models import device as devices
+from kolm.models.device import AUTO
 from kolm.records import kinds
 from kolm.run import folder as files
 from kolm.run.names import MEASUREMENTS
@@ -69,6 +71,8 @@ def evaluate_bundle(
     trust: Trust = None,
     policy: Demands = None,
     allow_below_gate: bool = False,
+    device: str = AUTO,
+    spread: bool = False,
     key: str | None = None,
     ask_passphrase: AskPassphrase = passphrase_from_environment,
     output: Path | None = None,
@@ -87,6 +91,9 @@ def evaluate_bundle(
         trust: whose keys are believed: a store or its file; without one this user's own.
         policy: what the bundle must pass: a policy or its file.
         allow_below_gate: score it too when it misses what the policy demands of its scores.
+        device: ``cpu``, ``cuda`` or ``mps``; ``auto`` is the one that it was evaluated on, where
+            that is here, else the best that is. The claim names it; a rival base is on it too.
+        spread: over all devices of that kind, and the host's memory where they do not suffice.
         key: name of the signing key.
         output: write a copy with the claim here; without it the claim is added in place. A bundle
             of the same content that is there keeps its claims.
@@ -96,6 +103,7 @@ def evaluate_bundle(
 
     Raises:
         Usage: ``E_TARGET_EXISTS``: another file is at `output`.
+        Lacking: the device is not here or too small.
         KolmError: the bundle does not pass, the store is empty, or the run fails.
     """
     told = reporter or Silent()
@@ -119,7 +127,13 @@ def evaluate_bundle(
         content_id = passed.content_id
         run = place / "run"
         opened.unpack(run)
-        cases, root = _write_pack(run, Path(captures), passed.base)
+        places = files.Places(
+            base=passed.base.absolute(),
+            captures=Path(captures).absolute(),
+            devices=devices.wanted(device, lock),
+            spread=spread,
+        )
+        cases, root = _write_pack(run, places)
         overlap = _overlap(opened, read_cases(cases), Path(captures), trained_on)
         if overlap["seen_cases"]:
             told.warned(
@@ -135,16 +149,19 @@ def evaluate_bundle(
             )
         predictions = files.read_rows(run, names.PREDICTIONS)
         evaluation = evaluate(predictions, read_cases(cases), lock["evaluation"])
+        measured = files.read_document(run, MEASUREMENTS)
         report = sealing.score_report(
             lock,
             evaluation,
-            files.read_document(run, MEASUREMENTS),
+            measured,
             size_bytes=sum(len(opened.member(member)) for member in kscore.SIZED_MEMBERS),
             pack={"root": root, "owner": _OWN_PACK, "overlap": overlap},
         )
         if rival is not None:
             report["rivals"] = [
-                _beside(rival, run, place, cases, lock, captures=Path(captures), told=told)
+                _beside(
+                    rival, run, place, cases, lock, device=measured["machine"]["device"], told=told
+                )
             ]
     said = making.statement(content_id, lock["name"], predicates.KSCORE, report)
     claim = making.seal(said, signer)
@@ -161,15 +178,14 @@ def evaluate_bundle(
     )
 
 
-def _write_pack(run: Path, captures: Path, base: Path) -> tuple[bytes, Digest]:
+def _write_pack(run: Path, places: files.Places) -> tuple[bytes, Digest]:
     """Put every capture of the store into the run folder as a case; gives them, and their root."""
-    with CaptureStore.open_to_read(captures) as store:
+    with CaptureStore.open_to_read(places.captures) as store:
         rows = sorted(store.rows(), key=lambda row: row.id)
     if not rows:
-        raise Refused("E_SNAPSHOT_EMPTY", "the store holds no captures", where=str(captures))
+        raise Refused("E_SNAPSHOT_EMPTY", "the store holds no captures", where=str(places.captures))
     cases = b"".join(row.data + b"\n" for row in rows)
     files.write(run, names.CASES, cases)
-    places = files.Places(base=base.absolute(), captures=captures.absolute(), devices=("cpu",))
     files.write_places(run, places)
     # The bundle's own answers must not be taken for this pack's.
     (run / names.PREDICTIONS).unlink()
@@ -183,18 +199,21 @@ def _beside(
     cases: bytes,
     lock: Lock,
     *,
-    captures: Path,
+    device: str,
     told: Reporter,
 ) -> KscoreRival:
     """The bundle's answers beside those of somebody else to the same cases."""
     rows = canonical.read_lines(cases, where=names.CASES)
     asked = {digest.of_bytes(line): cast("Capture", row) for _, line, row in rows}
+    places = files.read_places(run)
     answered = rivals.ask(
         rival,
         asked,
         lock["evaluation"],
-        store=captures,
+        store=places.captures,
         place=place / "rival",
+        device=device,
+        spread=places.spread,
         reporter=told,
     )
     return measure_rival(

@@ -17,10 +17,12 @@ from kolm.digest import Digest
 from kolm.errors import Usage
 from kolm.events import Reporter
 from kolm.judging.endpoint import Endpoint, picture_part
+from kolm.models.device import AUTO
 from kolm.run.said import AnswersFile
 from kolm.score.judge import LENGTH, LONGEST_OUTPUT_CHARACTERS, STOP
 
 if TYPE_CHECKING:
+    from kolm.actions.asking import How
     from kolm.records.documents import Capture, KscoreRivalWho, LockEvaluation
     from kolm.score.judge import Said
 
@@ -88,6 +90,8 @@ def ask(
     *,
     store: Path,
     place: Path,
+    device: str = AUTO,
+    spread: bool = False,
     reporter: Reporter,
 ) -> Answered:
     """Its answers to all cases.
@@ -98,6 +102,8 @@ def ask(
         settings: the lock's ``evaluation`` object, of the bundle.
         store: the folder of the store that holds the pictures.
         place: a folder for the run of a base.
+        device: that a base computes on.
+        spread: a base is laid over all devices of that kind.
         reporter: hears how far it is.
 
     Raises:
@@ -105,7 +111,15 @@ def ask(
     """
     endpoint = prepare(rival)
     if endpoint is None:
-        return _of_base(rival, cases, settings, store, place, reporter)
+        from kolm.actions import asking
+
+        how = asking.How(
+            max_new_tokens=settings["max_new_tokens"],
+            batch_size=settings["batch_size"],
+            device=device,
+            spread=spread,
+        )
+        return _of_base(rival, cases, how, store, place, reporter)
     return _of_endpoint(endpoint, rival, cases, settings, store, reporter)
 
 
@@ -162,7 +176,7 @@ def _of_endpoint(
 def _of_base(
     rival: Rival,
     cases: Mapping[Digest, Capture],
-    settings: LockEvaluation,
+    how: How,
     store: Path,
     place: Path,
     told: Reporter,
@@ -170,7 +184,6 @@ def _of_base(
     from kolm.actions import asking
     from kolm.evaluate.answering import key_of
 
-    how = asking.How(max_new_tokens=settings["max_new_tokens"], batch_size=settings["batch_size"])
     shown = {case: instructed(capture, rival.instruction) for case, capture in cases.items()}
     rows = {case: canonical.dumps(capture) for case, capture in shown.items()}
     ids = {case: digest.of_bytes(data) for case, data in rows.items()}

@@ -166,7 +166,7 @@ def _load(
                 identity=passed.content_id,
             )
             try:
-                chosen = devices.demand(_wanted(device, passed.lock), "device")
+                chosen = devices.demand(devices.wanted(device, passed.lock), "device")
                 with devices.enough_memory():
                     session = open_session(sources, chosen, spread=spread)
             except ImportError as error:
@@ -229,12 +229,6 @@ def _demand_images(lock: Lock, count: int) -> None:
         )
     if not count and not reads_text_alone:
         raise Usage("E_RUN_NO_IMAGE", "no image was given", hint="add --image FILE")
-
-
-def _wanted(device: str, lock: Lock) -> Sequence[str]:
-    """The kinds of devices that a user's choice accepts, the best first."""
-    own = (lock["environment"]["device"],) if device == AUTO else ()
-    return (*own, *devices.wanted(device))
 
 
 def _read_image(image: Any) -> bytes:

@@ -401,7 +401,9 @@ class _Runner:
         from kolm.train import profile
 
         places = files.Places(
-            base=base.resolve(), captures=self._captures.resolve(), devices=("cpu",)
+            base=base.resolve(),
+            captures=self._captures.resolve(),
+            devices=(lock["environment"]["device"], "cpu"),
         )
         files.write_places(folder, places)
         children.run(

@@ -31,6 +31,15 @@ POLICY = click.option(
 BASE = click.option(
     "--base", type=FOLDER, help="The base: its folder or name, when it is not an embedded one."
 )
+DEVICE = click.option(
+    "--device",
+    type=click.Choice(["auto", "cpu", "cuda", "mps"]),
+    default="auto",
+    help="What computes. auto: of a bundle the kind that it was evaluated on, else the best here.",
+)
+SPREAD = click.option(
+    "--spread", is_flag=True, help="Spread a large base over all devices of that kind."
+)
 BELOW_GATE = click.option(
     "--allow-below-gate",
     is_flag=True,

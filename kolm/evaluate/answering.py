@@ -128,10 +128,10 @@ def _open(folder: Path, asked: Asked, captures: Sequence[CaptureRow], device: st
             blobs=blobs,
             identity=asked["model"],
         )
-        session = open_session(sources, device)
+        session = open_session(sources, device, spread=places.spread)
         base, encoder = session.base, session.encoder
     else:
-        base = load_base(places.base, dtype=asked["precision"], device=device)
+        base = load_base(places.base, dtype=asked["precision"], device=device, spread=places.spread)
         encoder = Encoder(
             base.pictures,
             max_seq_length=asked["max_seq_length"],

@@ -64,8 +64,9 @@ def evaluate_folder(folder: Path, reporter: Reporter) -> None:
 
 
 def is_spread(folder: Path) -> bool:
-    """Whether the base is spread over all devices: where one is not enough to train it."""
-    return files.read_places(folder).processes > 1
+    """Whether the base is spread over all devices: asked for, or needed to train it."""
+    places = files.read_places(folder)
+    return places.spread or places.processes > 1
 
 
 def settle(folder: Path, lock: Lock) -> str:
@@ -78,8 +79,8 @@ def settle(folder: Path, lock: Lock) -> str:
         Lacking: ``E_MODEL_DEVICE``.
     """
     environment = lock["environment"]
-    wanted = (environment["device"], *files.read_places(folder).devices)
-    device = devices.demand(wanted)
+    asked = files.read_places(folder).devices
+    device = devices.demand(asked, "device") if asked else devices.demand((environment["device"],))
     devices.settle(device, environment["threads"])
     return device
 

@@ -21,7 +21,7 @@ from kolm.errors import Lacking
 if TYPE_CHECKING:
     import torch
 
-    from kolm.records.documents import LockEnvironmentAccelerator
+    from kolm.records.documents import Lock, LockEnvironmentAccelerator
 
 CPU: Final = "cpu"
 AUTO: Final = "auto"
@@ -37,9 +37,14 @@ ATTENTION_KERNELS: Final = ("efficient", "flash", "math")
 _LEAST_BFLOAT16_CAPABILITY: Final = (8, 0)  # older cards emulate it
 
 
-def wanted(asked: str) -> tuple[str, ...]:
-    """The kinds of devices that ``train.device`` and ``--device`` accept, the best first."""
-    return KINDS if asked == AUTO else (asked,)
+def wanted(asked: str, lock: Lock | None = None) -> tuple[str, ...]:
+    """The kinds of devices that ``train.device`` and ``--device`` accept, the best first.
+
+    For a bundle's lock ``auto`` is what it was evaluated on, where that is here.
+    """
+    if asked != AUTO:
+        return (asked,)
+    return KINDS if lock is None else (lock["environment"]["device"], *KINDS)
 
 
 def here() -> tuple[str, ...]:
@@ -193,7 +198,7 @@ def enough_memory() -> Iterator[None]:
             "the memory of the accelerator does not suffice",
             found=str(error).partition("\n")[0][:400],
             hint="train with a smaller batch_size and more accumulation, in bfloat16 or with "
-            "quantisation; answer with a smaller evaluation.batch_size, or kolm run --spread",
+            "quantisation; answer with a smaller evaluation.batch_size, or --spread",
         ) from error
 
 

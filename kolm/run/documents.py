@@ -27,6 +27,7 @@ class Inputs(TypedDict):
     features: str | None
     features_bytes: int
     devices: list[str]
+    spread: bool
     track: list[str]
     processes: int
 

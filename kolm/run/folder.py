@@ -34,8 +34,8 @@ class Places(NamedTuple):
         base: folder of the base.
         base_stamp: its stamp when it was measured, where it was (`bundle.base_root.stamp`).
         captures: folder of the capture store.
-        devices: kinds that may compute where the lock's is not here, the best first; none in a
-            compile.
+        devices: kinds that may compute in place of the lock's, the best first; none in a compile.
+        spread: the base is laid over all devices of that kind, for answers alone.
         adapter: folder of the adapter; the run folder itself without one.
         continued: folder of the training that this one goes on from.
         features: folder of kept vision features; none are kept without one.
@@ -52,6 +52,7 @@ class Places(NamedTuple):
     features_bytes: int = 0
     base_stamp: Digest | None = None
     devices: tuple[str, ...] = ()
+    spread: bool = False
     track: tuple[str, ...] = ()
     processes: int = 1
 
@@ -67,6 +68,7 @@ def write_places(folder: Path, places: Places) -> None:
         "features": _text(places.features),
         "features_bytes": places.features_bytes,
         "devices": list(places.devices),
+        "spread": places.spread,
         "track": list(places.track),
         "processes": places.processes,
     }
@@ -93,6 +95,7 @@ def read_places(folder: Path) -> Places:
         features=place(stated["features"]),
         features_bytes=stated["features_bytes"],
         devices=tuple(stated["devices"]),
+        spread=stated["spread"],
         track=tuple(stated["track"]),
         processes=stated["processes"],
     )

@@ -12,10 +12,12 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from kolm import digest, methods, roles  # noqa: E402
-from kolm.actions import compiling  # noqa: E402
+from kolm import canonical, digest, methods, roles  # noqa: E402
+from kolm.actions import capturing, compiling, evaluating  # noqa: E402
+from kolm.actions.rivals import Rival  # noqa: E402
 from kolm.adapters.attach import attach  # noqa: E402
-from kolm.errors import KolmError  # noqa: E402
+from kolm.bundle.reader import Bundle  # noqa: E402
+from kolm.errors import KolmError, Lacking, Refused  # noqa: E402
 from kolm.evaluate import latency, worker  # noqa: E402
 from kolm.events import Silent  # noqa: E402
 from kolm.models import base as bases  # noqa: E402
@@ -23,10 +25,11 @@ from kolm.models import device as devices  # noqa: E402
 from kolm.models import load  # noqa: E402
 from kolm.models.base import make_forward  # noqa: E402
 from kolm.run import folder as files  # noqa: E402
+from kolm.sign.envelope import open_envelope  # noqa: E402
 from kolm.train import plan, training  # noqa: E402
 from tests.contract.test_family_forward import ROWS, SEEING, World, make_world  # noqa: E402
 from tests.support import eval_run, tiny_vlm, train_run  # noqa: E402
-from tests.support.lines import Line, same_answer  # noqa: E402
+from tests.support.lines import Line, coloured, same_answer, write_rows  # noqa: E402
 from tests.support.other_device import OTHER, Elsewhere, OtherDevice, put  # noqa: E402
 
 
@@ -145,6 +148,64 @@ def test_cases_are_answered_there_as_here(
         said[device] = [(row["case"], row["adapter"], row["base"], row["blind"]) for row in rows]
     assert len(said[OTHER]) == 6
     assert said[OTHER] == said["cpu"]
+
+
+@pytest.fixture
+def pack(compiled: Line, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Captures of somebody who has the compiled bundle, and whose children are this process."""
+    monkeypatch.setenv("KOLM_HOME", str(compiled.home))
+    monkeypatch.setattr(
+        evaluating.children, "run", lambda _, run, **__: worker.evaluate_folder(run, Silent())
+    )
+    write_rows(tmp_path, coloured(8))
+    capturing.import_captures(tmp_path / "pairs.jsonl", store=tmp_path / "captures")
+    return tmp_path / "captures"
+
+
+@pytest.mark.heavy
+def test_a_bundle_is_scored_there_as_here_and_the_claim_names_the_device(
+    compiled: Line, pack: Path, tmp_path: Path, other: None
+) -> None:
+    scored = {}
+    for device in ("cpu", OTHER):
+        scored[device] = evaluating.evaluate_bundle(
+            compiled.bundle, captures=pack, device=device, output=tmp_path / f"{device}.kolm"
+        )
+        assert scored[device].kscore["machine"]["device"] == device
+        signed = Bundle.open(tmp_path / f"{device}.kolm").claims
+        said = [canonical.loads(open_envelope(c).payload, where="c")["predicate"] for c in signed]
+        assert scored[device].kscore in said
+    assert scored[OTHER].evaluation == scored["cpu"].evaluation
+
+
+@pytest.mark.heavy
+@pytest.mark.parametrize("asked", ["auto", OTHER])
+def test_a_rival_is_asked_on_the_device_of_the_bundle_and_as_spread(
+    compiled: Line, pack: Path, other: None, monkeypatch: pytest.MonkeyPatch, asked: str
+) -> None:
+    told: dict[str, Any] = {}
+
+    def ask(*_: Any, **named: Any) -> Any:
+        told.update(named)
+        raise Refused("E_TEST", "asked")
+
+    monkeypatch.setattr(evaluating.rivals, "ask", ask)
+    with pytest.raises(Refused, match="asked"):
+        evaluating.evaluate_bundle(
+            compiled.bundle, captures=pack, device=asked, spread=True, rival=Rival(base="another")
+        )
+    # What the bundle was evaluated on comes before what is best here.
+    assert told["device"] == ("cpu" if asked == "auto" else OTHER)
+    assert told["spread"] is True
+
+
+@pytest.mark.heavy
+def test_a_bundle_is_not_scored_on_a_device_that_is_not_here(compiled: Line, pack: Path) -> None:
+    before = compiled.bundle.read_bytes()
+    with pytest.raises(Lacking) as caught:
+        evaluating.evaluate_bundle(compiled.bundle, captures=pack, device="mps")
+    assert (caught.value.code, caught.value.where) == ("E_MODEL_DEVICE", "device")
+    assert compiled.bundle.read_bytes() == before
 
 
 @pytest.mark.parametrize("name", SEEING)

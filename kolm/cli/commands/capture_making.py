@@ -12,7 +12,17 @@ import click
 
 from kolm import schema
 from kolm.cli import output
-from kolm.cli.options import BASE, BELOW_GATE, FILE, FOLDER, POLICY, STORE, TRUST, output_option
+from kolm.cli.options import (
+    BASE,
+    BELOW_GATE,
+    DEVICE,
+    FILE,
+    FOLDER,
+    POLICY,
+    STORE,
+    TRUST,
+    output_option,
+)
 from kolm.counting import counted
 
 # Those whose options all have defaults: a metric is chosen by its name alone.
@@ -77,12 +87,6 @@ def _judge_options(function: Callable[..., None]) -> Callable[..., None]:
     return function
 
 
-DEVICE = click.option(
-    "--device",
-    type=click.Choice(["auto", "cpu", "cuda", "mps"]),
-    default="auto",
-    help="What computes. auto: the best that is here; of a bundle the kind it was evaluated on.",
-)
 BATCH = click.option(
     "--batch-size", type=click.IntRange(1, 1024), default=8, show_default=True,
     help="Answers that a model here makes together.",

@@ -13,10 +13,12 @@ from kolm.cli.options import (
     BASE,
     BELOW_GATE,
     BUNDLE,
+    DEVICE,
     FILE,
     FOLDER,
     KEY,
     POLICY,
+    SPREAD,
     TRUST,
     output_option,
 )
@@ -59,6 +61,8 @@ from kolm.cli.options import (
     help="Tell the other model this before each question; the claim says so.",
 )
 @BASE
+@DEVICE
+@SPREAD
 @TRUST
 @POLICY
 @BELOW_GATE

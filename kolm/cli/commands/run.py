@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from kolm.cli import output
-from kolm.cli.options import BASE, BELOW_GATE, BUNDLE, FILE, POLICY, TRUST
+from kolm.cli.options import BASE, BELOW_GATE, BUNDLE, DEVICE, FILE, POLICY, SPREAD, TRUST
 
 
 @click.command(short_help="Answer one prompt with a bundle, about images where it takes any.")
@@ -22,13 +22,8 @@ from kolm.cli.options import BASE, BELOW_GATE, BUNDLE, FILE, POLICY, TRUST
 )
 @click.option("--prompt", required=True, help="The question.")
 @BASE
-@click.option(
-    "--device",
-    type=click.Choice(["auto", "cpu", "cuda", "mps"]),
-    default="auto",
-    help="What computes. auto: the kind that the bundle was evaluated on, else the best here.",
-)
-@click.option("--spread", is_flag=True, help="Spread a large base over all devices of that kind.")
+@DEVICE
+@SPREAD
 @TRUST
 @POLICY
 @BELOW_GATE
