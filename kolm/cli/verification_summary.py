@@ -80,6 +80,7 @@ def _signers(signers: Sequence[SignedBy]) -> Iterator[str]:
         return
     behind = [signer for signer in signers if signer.predicates == (ENDORSEMENT,)]
     made = [signer for signer in signers if signer not in behind] or behind
+    made = [signer for signer in made if signer.claims] or made  # -v names the others as well
     first = made[0]
     yield _row("signed by", _keys(made))
     if first.stated_at:

@@ -151,7 +151,9 @@ def _scope(name: str, conclusion: Conclusion, signers: Sequence[SignedBy], paint
 
 def called(signer: SignedBy) -> str:
     """What the auditor calls a key: a name of their own trust file, which nobody signed."""
-    return f"called {signer.name}" if signer.name else "which you do not trust"
+    if not signer.name:
+        return "which you do not trust"
+    return f"called {signer.name}{'' if signer.claims else ', whose claims do not count'}"
 
 
 def short(text: str) -> str:

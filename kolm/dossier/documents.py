@@ -63,9 +63,7 @@ def as_document(dossier: Dossier) -> dict[str, Any]:
         "made_on": dossier.made_on,
         "policy": {"name": audit.policy.name, "digest": audit.policy.digest},
         "signers": [
-            {"name": signer.name, "key": signer.keyid}
-            for signer in audit.signers
-            if signer.name is not None
+            {"name": signer.name, "key": signer.keyid} for signer in audit.signers if signer.claims
         ],
         "counts": {
             **{name.replace(" ", "_"): number for name, number in dossier.counts.items()},

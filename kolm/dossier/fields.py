@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 from kolm.errors import Unreadable
 from kolm.records.verification import CheckResult, Evidence, Verdict
 from kolm.report.markup import visible
-from kolm.sign.predicates import PROVENANCE
 from kolm.verify.naming import keys
 
 if TYPE_CHECKING:
@@ -36,6 +35,7 @@ class Field(NamedTuple):
         rests: the checks and verdicts that compute the value again; none for a declaration.
         shown: the points of each document that show it.
         declare: the key of the spec's ``dossier`` that would state it.
+        whose: who signed the claim that the value is read from; None where it is read from none.
     """
 
     id: str
@@ -44,6 +44,7 @@ class Field(NamedTuple):
     rests: tuple[str, ...]
     shown: Mapping[str, tuple[str, ...]]
     declare: str = ""
+    whose: Callable[[Facts], str | None] | None = None
 
 
 class Stated(NamedTuple):
@@ -86,6 +87,9 @@ class Dossier:
                 self.missing.append(field)
             elif value:
                 standing, names = standing_of(facts.audit, field.rests)
+                if standing == "signed measurement" and field.whose is not None:
+                    signer = field.whose(facts)
+                    names = names if signer is None else (signer,)
                 by = keys(names, facts.audit.signers)
                 self.stated[field.id] = Stated(field, _seen(value), standing, by)
 
@@ -134,10 +138,9 @@ class Dossier:
         Raises:
             Unreadable: ``E_DOSSIER_NO_TIME``: no trusted claim says.
         """
-        for claim in self.facts.provenances:
-            said = claim.statement.of(PROVENANCE)
-            if claim.by is not None and said is not None:
-                return said["runDetails"]["metadata"]["finishedOn"]
+        found = self.facts.build
+        if found is not None:
+            return found[1]["runDetails"]["metadata"]["finishedOn"]
         raise Unreadable(
             "E_DOSSIER_NO_TIME",
             "no claim of a trusted builder says when the bundle was made, and each bill of "

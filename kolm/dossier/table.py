@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 # What a group of fields rests on.
 _CONTENT: Final = "V03 V04 V09"
+_BASE: Final = "base_identity"
 _SPLIT: Final = "V34"
 _SCORES: Final = "V30 V31 V32 V33"
 _PROCESS: Final = "V08 process"
@@ -41,11 +42,12 @@ def row(
     rests: str,
     shown: str,
     declare: str = "",
+    whose: Callable[[Facts], str | None] | None = None,
 ) -> Field:
     """A field as the table writes it: checks and places in words."""
     places = (part.split() for part in shown.split(","))
     shown_at = {document: tuple(points) for document, *points in places}
-    return Field(name, title, read, tuple(rests.split()), shown_at, declare)
+    return Field(name, title, read, tuple(rests.split()), shown_at, declare, whose)
 
 
 # A row of the table reads as a row.
@@ -71,7 +73,7 @@ def _model() -> Iterator[Field]:
               "g7 SLP.8, xi 2(a), xii 1(d) 2(a)")
     yield row("closed", "Data alone, no code", partial(values.check, number="V06"), "V04 V06 V07",
               "g7 SP.1")
-    yield row("inputs", "Modality of inputs", values.inputs, "V20 V21",
+    yield row("inputs", "Modality of inputs", values.inputs, f"V20 V21 {_BASE}",
               "g7 SLP.8 MDL.10, xi 1(e), xii 1(g) 2(b), content 1.3, cdx inputs")
     yield row("outputs", "Modality of outputs", lambda _: "text", "V20 V21",
               "g7 SLP.8 MDL.10, xi 1(e), xii 1(g) 2(b), cdx outputs")
@@ -79,15 +81,16 @@ def _model() -> Iterator[Field]:
               lambda f: str(f.lock["evaluation"]["max_new_tokens"]), "V31", "g7 MDL.10, xii 2(b)")
     yield row("context", "Tokens of a training capture at most",
               lambda f: str(f.lock["train"]["max_seq_length"]), _PROCESS, "g7 MDL.10, xii 2(b)")
-    yield row("family", "Architecture family", lambda f: f.receipt["base"]["family"], "V20 V21",
+    yield row("family", "Architecture family", lambda f: f.receipt["base"]["family"],
+              f"V20 V21 {_BASE}",
               "g7 MDL.9, xi 1(d), xii 1(f), cdx architecture, spdx type")
-    yield row("modules", "Modules by role", values.modules, "V21 V29",
+    yield row("modules", "Modules by role", values.modules, f"V21 V29 {_BASE}",
               "g7 MDL.9, xi 1(d), xii 1(f)")
     yield row("base_parameters", "Parameters of the base",
-              lambda f: str(f.receipt["vlm_train"]["base_parameters"]), "V29",
+              lambda f: str(f.receipt["vlm_train"]["base_parameters"]), f"V29 {_BASE}",
               "g7 MDL.9, xi 1(d), xii 1(f)")
-    yield row("parameters_by_role", "Parameters of the base by role", values.parameters, "V21 V29",
-              "g7 MDL.9, xi 1(d)")
+    yield row("parameters_by_role", "Parameters of the base by role", values.parameters,
+              f"V21 V29 {_BASE}", "g7 MDL.9, xi 1(d)")
     yield row("trained_parameters", "Parameters trained",
               lambda f: str(f.receipt["vlm_train"]["trained_parameters"]), "V29",
               "g7 MDL.9, xi 1(d), xii 1(f)")
@@ -107,7 +110,7 @@ def _model() -> Iterator[Field]:
     yield row("base", "Base model", lambda f: f.lock["base"]["id"], DECLARED,
               "g7 MD.10 MDL.13, xi 1(d), content 1.2, cdx base, spdx base")
     yield row("base_root", "Merkle root of the base",
-              lambda f: f.lock["base"]["root"], "base_identity",
+              lambda f: f.lock["base"]["root"], _BASE,
               "g7 MD.10 MDL.7, content 1.2, cdx base, spdx base")
     yield row("base_license", "Licence of the base",
               lambda f: f.lock["base"]["license"] or None, DECLARED,
@@ -170,27 +173,34 @@ def _training() -> Iterator[Field]:
     yield row("segments", "Segments that can be run again",
               lambda f: str(f.receipt["trace"]["segments"]), "V08", "xi 2(b)")
     yield row("compute", "Operations of the training, without those of the vision tower",
-              partial(values.operations, tower=False), "V56", "xi 2(d), g7 MDL.11")
+              partial(values.operations, tower=False), "V56", "xi 2(d), g7 MDL.11",
+              whose=values.counter)
     yield row("tower_compute", "Operations of the vision tower in the training",
-              partial(values.operations, tower=True), _BUILD, "xi 2(d), g7 MDL.11")
+              partial(values.operations, tower=True), _BUILD, "xi 2(d), g7 MDL.11",
+              whose=values.counter)
     yield row("threshold", "Beside a third of the base's training compute",
-              values.against_threshold, _BUILD, "xi 2(d)")
+              values.against_threshold, _BUILD, "xi 2(d)",
+              whose=values.counter)
     yield row("train_seconds", "Seconds of training",
               lambda f: values.build(f, "byproducts", "annotations", "train_seconds"), _BUILD,
-              "xi 2(d)")
+              "xi 2(d)",
+              whose=values.builder)
     yield row("memory", "Bytes of memory at most",
               lambda f: values.build(f, "byproducts", "annotations", "peak_memory_bytes"), _BUILD,
-              "xi 2(d), g7 INF.2")
+              "xi 2(d), g7 INF.2",
+              whose=values.builder)
     yield row("built_on", "Compiled on",
               lambda f: values.build(f, "metadata", "finishedOn"), _BUILD,
-              "g7 MD.9 SLP.5 MDL.4, cdx timestamp, spdx created")
-    yield row("builder", "Builder", lambda f: values.build(f, "builder", "id"), _BUILD, "g7 INF.1")
+              "g7 MD.9 SLP.5 MDL.4, cdx timestamp, spdx created",
+              whose=values.builder)
+    yield row("builder", "Builder", lambda f: values.build(f, "builder", "id"), _BUILD, "g7 INF.1",
+              whose=values.builder)
     yield row("software", "Software that compiled it", values.software, _BUILD,
               "g7 INF.1 MD.10, xi 2(a), xii 1(e), cdx software, spdx software")
     yield row("hardware", "Hardware that compiled it", values.hardware, _BUILD,
               "g7 INF.2, xi 2(d), xii 2(a)")
     yield row("environment_class", "Class of machines on which bits repeat",
-              lambda f: f.lock["environment"]["class"], "V08", "g7 INF.1")
+              lambda f: f.lock["environment"]["class"], _PROCESS, "g7 INF.1")
 
 
 def _scores() -> Iterator[Field]:
@@ -219,16 +229,22 @@ def _scores() -> Iterator[Field]:
     yield row("figures", "Other figures of the metric", values.figures, _SCORES, kpi)
     yield row("floors", "Floors of the publisher", values.floors, _SCORES, kpi)
     yield row("kscore", "K-score", lambda f: values.score(f, lambda s: s["composite"]), _MEASURED,
-              metric)
-    yield row("gate", "Gate", lambda f: values.score(f, lambda s: s["gate"]["verdict"]), "V37", kpi)
+              metric,
+              whose=values.evaluator)
+    yield row("gate", "Gate", lambda f: values.score(f, lambda s: s["gate"]["verdict"]), "V37", kpi,
+              whose=values.evaluator)
     yield row("latency", "Median latency of an answer in microseconds",
-              lambda f: values.score(f, lambda s: s["inputs"]["p50_latency_us"]), _MEASURED, metric)
+              lambda f: values.score(f, lambda s: s["inputs"]["p50_latency_us"]), _MEASURED, metric,
+              whose=values.evaluator)
     yield row("latency_p95", "Latency in microseconds that 95 % stay under",
-              lambda f: values.score(f, lambda s: s["inputs"]["p95_latency_us"]), _MEASURED, kpi)
+              lambda f: values.score(f, lambda s: s["inputs"]["p95_latency_us"]), _MEASURED, kpi,
+              whose=values.evaluator)
     yield row("cost", "Cost of an answer in US dollars",
-              lambda f: values.score(f, lambda s: s["inputs"]["cost_usd_per_call"]), _MEASURED, kpi)
+              lambda f: values.score(f, lambda s: s["inputs"]["cost_usd_per_call"]), _MEASURED, kpi,
+              whose=values.evaluator)
     yield row("measured_on", "Measured on",
-              lambda f: values.score(f, lambda s: s["measured_on"]), _MEASURED, kpi)
+              lambda f: values.score(f, lambda s: s["measured_on"]), _MEASURED, kpi,
+              whose=values.evaluator)
 
 
 def _security() -> Iterator[Field]:

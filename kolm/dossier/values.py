@@ -12,7 +12,8 @@ from kolm.dossier.fields import Value
 from kolm.format import names
 from kolm.format.receipt import ROLES
 from kolm.methods import method_of
-from kolm.sign.predicates import COMPUTE, PROVENANCE
+from kolm.sign.predicates import COMPUTE
+from kolm.verify.claim_states import is_own
 
 if TYPE_CHECKING:
     from kolm.records.documents import (
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
         Kscore,
         PredicateCompute,
     )
-    from kolm.report.facts import Facts
+    from kolm.report.facts import Facts, Signed
 
 
 def percent(part: EvaluationAccuracy | None) -> str:
@@ -46,8 +47,8 @@ def weights(facts: Facts, *, size: bool = False) -> Value:
 
 
 def signers(facts: Facts) -> Value:
-    """The keys that signed claims about this file and are trusted."""
-    return {s.keyid: f"trusted as {s.name}" for s in facts.audit.signers if s.name is not None}
+    """The keys whose claims about this file count."""
+    return {s.keyid: f"trusted as {s.name}" for s in facts.audit.signers if s.claims}
 
 
 def parameters(facts: Facts) -> Value:
@@ -177,10 +178,11 @@ def _tokens(example: Mapping[str, object]) -> int:
     return own + (_tokens(rejected) if isinstance(rejected, Mapping) else 0)
 
 
-def compute_claim(facts: Facts) -> PredicateCompute | None:
-    """What a trusted key signed of the compute; nothing where nobody counted."""
-    said = (claim.statement.of(COMPUTE) for claim in facts.claims if claim.by)
-    return next((found for found in said if found), None)
+def compute_claim(facts: Facts) -> tuple[Signed, PredicateCompute] | None:
+    """The first claim about the compute that counts, with who states it; nothing where nobody
+    counted."""
+    said = ((claim, claim.statement.of(COMPUTE)) for claim in facts.claims if claim.by)
+    return next(((claim, found) for claim, found in said if found), None)
 
 
 def operations(facts: Facts, *, tower: bool) -> Value | None:
@@ -188,7 +190,7 @@ def operations(facts: Facts, *, tower: bool) -> Value | None:
     found = compute_claim(facts)
     if found is None:
         return None
-    flops = found["flops"]
+    flops = found[1]["flops"]
     of_tower = int(flops["tower"])
     return str(of_tower if tower else int(flops["total"]) - of_tower)
 
@@ -196,7 +198,7 @@ def operations(facts: Facts, *, tower: bool) -> Value | None:
 def against_threshold(facts: Facts) -> Value | None:
     """Where the training stands beside a third of the base's compute, or what stands in for it."""
     found = compute_claim(facts)
-    return None if found is None else found["modifier_test"]["words"]
+    return None if found is None else found[1]["modifier_test"]["words"]
 
 
 def hyperparameters(facts: Facts) -> Value:
@@ -258,28 +260,42 @@ def hardware(facts: Facts) -> Value:
 
 def build(facts: Facts, *path: str) -> Value | None:
     """Something of what a trusted builder signed about the build."""
-    for claim in facts.provenances:
-        said = claim.statement.of(PROVENANCE)
-        if claim.by is None or said is None:
-            continue
-        value: object = said["runDetails"]
-        for step in path:
-            value = value[0] if isinstance(value, list) else value
-            value = value.get(step) if isinstance(value, dict) else None
-        return None if value is None else str(value)
-    return None
+    if facts.build is None:
+        return None
+    value: object = facts.build[1]["runDetails"]
+    for step in path:
+        value = value[0] if isinstance(value, list) else value
+        value = value.get(step) if isinstance(value, dict) else None
+    return None if value is None else str(value)
 
 
-def _own_score(facts: Facts) -> Kscore | None:
-    """The newest K-score on the bundle's own cases by a trusted key."""
-    own = [s for claim, s in facts.kscores if claim.by and s["pack"]["owner"] == "publisher"]
-    return max(own, key=lambda score: score["measured_on"], default=None)
+def _own_score(facts: Facts) -> tuple[Signed, Kscore] | None:
+    """The newest K-score on the bundle's own cases that counts, with who states it."""
+    own = [pair for pair in facts.kscores if pair[0].by and is_own(pair[1])]
+    return max(own, key=lambda pair: pair[1]["measured_on"], default=None)
+
+
+def builder(facts: Facts) -> str | None:
+    """Who states what `build` reads."""
+    return None if facts.build is None else facts.build[0].by
+
+
+def counter(facts: Facts) -> str | None:
+    """Who states what `operations` reads."""
+    found = compute_claim(facts)
+    return None if found is None else found[0].by
+
+
+def evaluator(facts: Facts) -> str | None:
+    """Who states what `score` reads."""
+    found = _own_score(facts)
+    return None if found is None else found[0].by
 
 
 def score(facts: Facts, read: Callable[[Kscore], object]) -> Value | None:
     """Something of the K-score on the own cases."""
     found = _own_score(facts)
-    return None if found is None else str(read(found))
+    return None if found is None else str(read(found[1]))
 
 
 def slices(facts: Facts) -> Value:

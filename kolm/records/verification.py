@@ -181,10 +181,12 @@ class SignedBy(NamedTuple):
         keyid: SHA-256 of the public key, in hex.
         name: of the key in the trust store; None for a key that nobody told us of, whose signature
             was then not checked.
-        predicates: the kinds of claims that it made.
+        predicates: the kinds of those of its claims that count; where none does, of all.
         stated_at: the latest time that these claims state, in UTC; the signer's own clock.
         stamped_at: the latest time stamp of theirs by a trusted authority, in UTC.
         stamped_by: what that authority is called.
+        claims: digests of those of its claims that count: none of a key that was revoked, lacks
+            the role, or is not in the trust store.
     """
 
     keyid: str
@@ -193,6 +195,7 @@ class SignedBy(NamedTuple):
     stated_at: str | None = None
     stamped_at: str | None = None
     stamped_by: str | None = None
+    claims: tuple[Digest, ...] = ()
 
 
 class Verification(NamedTuple):

@@ -62,7 +62,7 @@ def data(facts: Facts) -> Element:
 def environment(facts: Facts) -> Element:
     """Where it was compiled: the class that decides its bits, and what the maker measured."""
     measured = [
-        (claim.by or "a key that the auditor does not trust", claim.statement.predicate)
+        (claim.whose, claim.statement.predicate)
         for claim in facts.provenances
         if claim.statement.of(PROVENANCE)
     ]

@@ -23,12 +23,12 @@ def cost(facts: Facts) -> Element | None:
         part
         for claim in facts.claims
         if (compute := claim.statement.of(COMPUTE))
-        for part in _claim(claim.by, compute)
+        for part in _claim(claim.whose, compute)
     ]
     return section("Compute", made, id_="compute") if made else None
 
 
-def _claim(by: str | None, compute: PredicateCompute) -> list[Element]:
+def _claim(by: str, compute: PredicateCompute) -> list[Element]:
     flops, spent = compute["flops"], compute["measured"]
     terms = ", ".join(
         f"{term} {short(int(str(count)))}"
@@ -47,7 +47,7 @@ def _claim(by: str | None, compute: PredicateCompute) -> list[Element]:
         ("Memory at most", f"{observed}; predicted {predicted}"),
     )
     return [
-        element("p", "As signed by ", said(by or "a key that the auditor does not trust"), "."),
+        element("p", "As signed by ", said(by), "."),
         pairs((name, said(value)) for name, value in rows),
         element("p", said(compute["modifier_test"]["words"])),
         element(

@@ -49,7 +49,9 @@ def eval_log(facts: Facts, *, archive: bool = False) -> bytes:
             when they were answered.
     """
     cases = list(facts.cases())
-    measured = [score["measured_on"] for _, score in facts.kscores]
+    scored = list(facts.kscores)
+    counting = [pair for pair in scored if pair[0].by is not None]
+    measured = [score["measured_on"] for _, score in counting or scored]
     if not cases or not measured:
         raise Unreadable(
             "E_EVAL_LOG_WITHHELD",

@@ -16,18 +16,32 @@ from kolm.sign.predicates import KSCORE, PROVENANCE
 from kolm.sign.statement import Statement, parse
 
 if TYPE_CHECKING:
-    from kolm.records.documents import Capture, Evaluation, Kscore, Lock, PredictionsRow, Receipt
+    from kolm.records.documents import (
+        Capture,
+        Evaluation,
+        Kscore,
+        Lock,
+        PredicateProvenance,
+        PredictionsRow,
+        Receipt,
+    )
 
 # The bytes of a picture by the digest of its file; None where it may not be shown or is not there.
 Pictures = Callable[[str], bytes | None]
 
 
 class Signed(NamedTuple):
-    """What a claim says, and in whose name: None where the signature was not checked."""
+    """What a claim says, and in whose name: None where it does not count in the audit, as one of
+    a stranger, of a revoked key, or of a key without the role."""
 
     statement: Statement
     keyid: str
     by: str | None
+
+    @property
+    def whose(self) -> str:
+        """In whose name, in words."""
+        return self.by or "a key whose word does not count for the auditor"
 
 
 class Case(NamedTuple):
@@ -69,7 +83,7 @@ class Facts:
     @cached_property
     def claims(self) -> tuple[Signed, ...]:
         """The claims that can be read, in the order of the file; the audit names the others."""
-        names_of = {signer.keyid: signer.name for signer in self.audit.signers}
+        names_of = {claim: s.name for s in self.audit.signers for claim in s.claims}
         found = []
         for number, data in enumerate(self.bundle.claims):
             try:
@@ -77,7 +91,8 @@ class Facts:
                 statement = parse(envelope.payload, where=f"claim {number}")
             except KolmError:
                 continue
-            found.append(Signed(statement, envelope.keyid, names_of.get(envelope.keyid)))
+            by = names_of.get(digest.of_bytes(data))
+            found.append(Signed(statement, envelope.keyid, by))
         return tuple(found)
 
     @property
@@ -91,6 +106,15 @@ class Facts:
     def provenances(self) -> Iterator[Signed]:
         """The claims of those who compiled it."""
         return (claim for claim in self.claims if claim.statement.of(PROVENANCE))
+
+    @property
+    def build(self) -> tuple[Signed, PredicateProvenance] | None:
+        """The earliest of the provenances that count, with who states it."""
+        stated = ((claim, claim.statement.of(PROVENANCE)) for claim in self.provenances)
+        counting = [(claim, said) for claim, said in stated if claim.by is not None and said]
+        return min(
+            counting, key=lambda pair: pair[1]["runDetails"]["metadata"]["finishedOn"], default=None
+        )
 
     def cases(self) -> Iterator[Case]:
         """The eval cases with their answers; none where the bundle does not publish its texts."""

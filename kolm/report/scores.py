@@ -80,7 +80,7 @@ def kscore(facts: Facts) -> Element:
             element(
                 "h3",
                 f"K {score['composite']} ",
-                element("small", "by ", said(claim.by or "a key that the auditor does not trust")),
+                element("small", "by ", said(claim.whose)),
             ),
             bars(
                 [

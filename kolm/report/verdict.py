@@ -8,7 +8,7 @@ from itertools import groupby
 from xml.etree.ElementTree import Element
 
 from kolm.counting import counted
-from kolm.records.verification import CheckResult, Conclusion, Evidence, Finding, Verdict
+from kolm.records.verification import CheckResult, Conclusion, Evidence, Finding, SignedBy, Verdict
 from kolm.report.facts import Facts
 from kolm.report.markup import element, pairs, said, section, table
 from kolm.sign.predicates import WORDS as CLAIMS
@@ -91,7 +91,7 @@ def vouching(facts: Facts) -> Element:
     rows = [
         (
             element("code", signer.keyid[:16]),
-            said(signer.name) if signer.name else element("em", "not trusted by the auditor"),
+            _called(signer),
             ", ".join(CLAIMS.get(kind, kind) for kind in signer.predicates),
             signer.stated_at or "–",
             said(f"{signer.stamped_at}, {signer.stamped_by}") if signer.stamped_at else "–",
@@ -111,6 +111,14 @@ def vouching(facts: Facts) -> Element:
         ),
         id_="vouching",
     )
+
+
+def _called(signer: SignedBy) -> Element:
+    if not signer.name:
+        return element("em", "not trusted by the auditor")
+    if signer.claims:
+        return said(signer.name)
+    return element("span", said(signer.name), element("em", ", whose claims do not count"))
 
 
 def not_shown(facts: Facts) -> Element:

@@ -145,15 +145,20 @@ class ClaimStates(NamedTuple):
     states: tuple[ClaimState, ...]
 
     def signers(self) -> tuple[SignedBy, ...]:
-        """Who made the claims about this bundle: trusted keys by name first, then unknown ones."""
+        """Who made the claims about this bundle: keys whose claims count by name first, then other
+        trusted ones, then unknown ones."""
+        standing = {s.digest for kind in ROLE_OF_PREDICATE for s in self._standing(kind)}
         by_key: dict[tuple[str, str], list[ClaimState]] = {}
         for state in self.states:
             holds = state.about_this and state.signature_error is None
             if holds and state.envelope is not None:
                 name = state.signer.name if state.signer else ""
                 by_key.setdefault((name, state.envelope.keyid), []).append(state)
-        ordered = sorted(by_key.items(), key=lambda item: (not item[0][0], item[0]))
-        return tuple(_signer(name, keyid, made) for (name, keyid), made in ordered)
+        found = (
+            _signer(name, keyid, made, [s for s in made if s.digest in standing])
+            for (name, keyid), made in by_key.items()
+        )
+        return tuple(sorted(found, key=lambda s: (not s.claims, not s.name, s.name or "", s.keyid)))
 
     def of_type(self, predicate_type: str) -> tuple[ClaimState, ...]:
         """The claims of one kind, whatever became of them."""
@@ -228,7 +233,10 @@ class ClaimStates(NamedTuple):
         return tuple((name, said) for name, said in self.said(predicates.KSCORE) if is_own(said))
 
 
-def _signer(name: str, keyid: str, made: Sequence[ClaimState]) -> SignedBy:
+def _signer(
+    name: str, keyid: str, every: Sequence[ClaimState], counting: Sequence[ClaimState]
+) -> SignedBy:
+    made = counting or every
     kinds = {state.predicate_type for state in made if state.statement is not None}
     at, by = max((state.stamp for state in made if state.stamp), default=(None, None))
     return SignedBy(
@@ -238,6 +246,7 @@ def _signer(name: str, keyid: str, made: Sequence[ClaimState]) -> SignedBy:
         predicates=tuple(sorted(kinds)),
         name=name or None,
         stated_at=max(state.stated_at for state in made) or None,
+        claims=tuple(sorted(state.digest for state in counting)),
     )
 
 

@@ -123,7 +123,7 @@ def test_without_a_trusted_key_the_page_is_undecided(world: World, tmp_path: Pat
     made = make(world, trust=TrustStore(()))
     text = read(made).text
     assert "Undecided" in text
-    assert "a key that the auditor does not trust" in text
+    assert "a key whose word does not count for the auditor" in text
 
 
 def test_the_command_writes_beside_and_overwrites_nothing(world: World, home: Path) -> None:

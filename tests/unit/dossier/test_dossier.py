@@ -26,11 +26,15 @@ from kolm.errors import Unreadable
 from kolm.methods import METHODS
 from kolm.objectives import OBJECTIVES
 from kolm.records.verification import Evidence, Replay, Verdict
+from kolm.report.eval_log import eval_log
 from kolm.report.facts import Facts
+from kolm.sign import predicates
+from kolm.sign.private_keys import generate
+from kolm.sign.trust import KeyRole, Revocation, TrustStore
 from kolm.verify.checks import ALL_CHECKS
 from kolm.verify.policy import BUILT_IN
 from kolm.verify.verifier import verify
-from tests.support.audits import NOW, World
+from tests.support.audits import NOW, World, trusting
 from tests.support.bundles import BundleParts
 from tests.support.toy_text import make_text_world
 
@@ -123,6 +127,84 @@ def test_a_base_that_was_compared_is_recomputed(world: World) -> None:
 
     fields = fields_of(world, base=world.parts.base, measure=measure)
     assert fields.stated["base_root"].standing == "recomputed"
+
+
+STOLEN = Revocation(on="2026-01-15T00:00:00Z", reason="stolen")
+OF_CLAIMS = (
+    "built_on", "train_seconds", "compute", "tower_compute", "threshold", "kscore", "latency",
+    "measured_on", "signers",
+)  # fmt: skip
+
+
+def _earlier(said: dict[str, dict[str, Any]]) -> None:
+    """The three kinds of claims that fields are read from, with numbers of somebody else."""
+    provenance = said[predicates.PROVENANCE]["runDetails"]
+    provenance["metadata"] = {**provenance["metadata"], "startedOn": "2020-01-01T00:00:00Z",
+                              "finishedOn": "2020-01-02T00:00:00Z"}  # fmt: skip
+    provenance["byproducts"][0]["annotations"]["train_seconds"] = "1"
+    said[predicates.COMPUTE]["flops"]["tower"] = "1"
+    said[predicates.COMPUTE]["modifier_test"]["words"] = "nobody asks"
+    said[predicates.KSCORE].update(composite="1", measured_on="2099-01-01T00:00:00Z")
+    said[predicates.KSCORE]["inputs"]["p50_latency_us"] = 1
+    for kind in said.keys() - {predicates.PROVENANCE, predicates.COMPUTE, predicates.KSCORE}:
+        del said[kind]
+
+
+@pytest.mark.parametrize(
+    "trusted",
+    [{"revoked": STOLEN}, {"roles": (KeyRole.VERIFIER,)}, None],
+    ids=["revoked", "without the role", "a stranger"],
+)
+def test_what_does_not_count_is_in_no_field(world: World, trusted: dict[str, Any] | None) -> None:
+    """Whoever holds the file adds claims; the audit passes them over, and so do the documents."""
+    other = generate()
+    keys = [trusting(world.publisher)]
+    keys += [trusting(other, name="a-thief", **trusted)] if trusted is not None else []
+    trust = TrustStore(tuple(keys))
+    claims = [
+        *world.parts.claims(other, change=_earlier),
+        *world.parts.claims(world.publisher),
+    ]
+    container = open_container(world.seal(claims=claims))
+    audit = verify(container, trust=trust, now=NOW)
+    assert audit.conclusions.overall.verdict is Verdict.OK
+    fields = gather(Facts(Bundle.of(container), audit, lambda _: None))
+    honest = fields_of(world)
+    for name in OF_CLAIMS:
+        assert fields.stated[name].value == honest.stated[name].value, name
+        assert fields.stated[name].by == honest.stated[name].by, name
+    assert [signer["name"] for signer in as_document(fields)["signers"]] == ["publisher"]
+    logged = eval_log(fields.facts)
+    assert json.loads(logged)["eval"]["created"] == "2026-01-02T03:04:05+00:00"
+
+
+def test_of_two_builders_the_one_stands_there_whose_word_is_shown(world: World) -> None:
+    other = generate()
+    trust = TrustStore((trusting(world.publisher), trusting(other, name="another-builder")))
+
+    def only_provenance(said: dict[str, dict[str, Any]]) -> None:
+        _earlier(said)
+        del said[predicates.COMPUTE], said[predicates.KSCORE]
+
+    claims = world.parts.claims(world.publisher) + world.parts.claims(other, change=only_provenance)
+    container = open_container(world.seal(claims=claims))
+    audit = verify(container, trust=trust, now=NOW)
+    fields = gather(Facts(Bundle.of(container), audit, lambda _: None))
+    assert fields.text("train_seconds") == "1"  # of the earliest
+    (key,) = fields.stated["train_seconds"].by
+    assert key.endswith("(another-builder)")
+    assert fields.stated["tower_compute"].by[0].endswith("(publisher)")
+
+
+def test_what_is_said_of_the_base_rests_on_the_base(world: World) -> None:
+    """A family is a name in the lock, until the base is here."""
+    from kolm.actions.measuring import measure
+
+    fields, looked = fields_of(world), fields_of(world, base=world.parts.base, measure=measure)
+    for name in ("family", "inputs", "modules", "base_parameters", "parameters_by_role"):
+        assert fields.stated[name].standing == "signed measurement", name
+        assert looked.stated[name].standing == "recomputed", name
+    assert fields.stated["environment_class"].standing == "signed measurement"
 
 
 def test_withheld_scores_are_the_signers_word(world: World) -> None:

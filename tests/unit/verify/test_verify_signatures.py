@@ -10,6 +10,8 @@ from typing import Any
 import pytest
 
 from kolm import canonical, digest
+from kolm.cli.verification_summary import summarise
+from kolm.cli.verification_text import render
 from kolm.records.verification import Verdict
 from kolm.sign import envelope, making, predicates, statement
 from kolm.sign.private_keys import PrivateKey, generate
@@ -260,6 +262,28 @@ AUDITED = Policy(
     name="audited",
     claims=(ClaimDemand(predicate=predicates.VERIFICATION_SUMMARY, role="verifier", threshold=1),),
 )
+
+
+def test_a_key_whose_claims_do_not_count_is_no_signer_of_an_accepted_bundle(world: World) -> None:
+    """The thief's claims are of the far future, and its name comes first in the alphabet."""
+    thief = generate()
+    revoked = Revocation(on="2026-02-01T00:00:00Z", reason="stolen")
+    trust = TrustStore(
+        (trusting(world.publisher), trusting(thief, name="a-thief", revoked=revoked))
+    )
+    later = edit(predicates.KSCORE, "measured_on", value="2099-01-01T00:00:00Z")
+    claims = world.parts.claims(world.publisher) + world.parts.claims(thief, change=later)
+    answers = world.audit(claims=claims, trust=trust)
+    assert answers.overall is Verdict.OK
+    first, second = answers.report.signers
+    assert (first.name, len(first.claims)) == ("publisher", 5)
+    assert (second.name, second.claims) == ("a-thief", ())
+    told = summarise(answers.report, paint=lambda text, _: text)
+    assert "called publisher" in told
+    assert "thief" not in told
+    assert "2099" not in told
+    full = render(answers.report, paint=lambda text, _: text)
+    assert "called a-thief, whose claims do not count" in full
 
 
 def test_v13_an_audit_that_passed_is_what_a_policy_can_demand(world: World) -> None:
