@@ -34,12 +34,12 @@ class Container:
 
     def __init__(self, held: Held) -> None:
         self.path = held.path
-        self.digest = held.digest  # of the whole file
         self.view = held.view
         self.where = held.path.name
         self.walk = tar.walk(self.view)
         self.entries = self.walk.entries
         self._blobs: dict[Digest, tar.TarEntry] = {}
+        self._found: dict[tar.TarEntry, Digest] = {}
         for entry in self.entries:
             content = blob_digest(entry)
             if content is not None:
@@ -59,6 +59,12 @@ class Container:
         """The bytes of an entry, in place."""
         return self.view[entry.offset : entry.offset + entry.size]
 
+    def found(self, entry: tar.TarEntry) -> Digest:
+        """The digest of the bytes of an entry, which are hashed once."""
+        if entry not in self._found:
+            self._found[entry] = digest.of_bytes(self.read(entry))
+        return self._found[entry]
+
     def file(self, name: str) -> memoryview | None:
         """The bytes of the first entry with this name, or None."""
         for entry in self.entries:
@@ -72,10 +78,17 @@ class Container:
         Raises:
             Refused: ``E_CONTAINER_MISSING``.
         """
-        entry = self._blobs.get(content)
-        if entry is None:
+        return self.read(self.entry(content))
+
+    def entry(self, content: Digest) -> tar.TarEntry:
+        """The first entry that states this digest.
+
+        Raises:
+            Refused: ``E_CONTAINER_MISSING``.
+        """
+        if content not in self._blobs:
             raise Refused("E_CONTAINER_MISSING", "a blob is missing", where=content)
-        return self.read(entry)
+        return self._blobs[content]
 
     @cached_property
     def subject(self) -> memoryview:

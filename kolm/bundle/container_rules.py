@@ -9,13 +9,16 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
+from typing import Final
 
-from kolm import digest
+from kolm import digest, file_digests
 from kolm.bundle import layout, limits
 from kolm.bundle.container import Container, blob_digest
+from kolm.bundle.limits import MIB
 from kolm.errors import KolmError, Refused
 
-_LIMIT = "E_CONTAINER_LIMIT"
+_LIMIT: Final = "E_CONTAINER_LIMIT"
+_THREADS_PAY_BYTES: Final = 64 * MIB  # below, hashing takes no longer than starting them
 
 
 def tar_grammar(container: Container) -> Iterator[KolmError]:
@@ -41,11 +44,11 @@ def sizes_within_limits(container: Container) -> Iterator[KolmError]:
 
 def blobs_match_names(container: Container) -> Iterator[KolmError]:
     """V03: every blob hashes to its name and has the size that its descriptor states."""
-    for entry in container.entries:
-        stated = blob_digest(entry)
-        if stated is None:
-            continue
-        found = digest.of_bytes(container.read(entry))
+    blobs = [(entry, name) for entry in container.entries if (name := blob_digest(entry))]
+    each = file_digests.each if len(container.view) > _THREADS_PAY_BYTES else map
+    for (entry, stated), found in zip(
+        blobs, each(lambda blob: container.found(blob[0]), blobs), strict=True
+    ):
         if found != stated:
             yield Refused(
                 "E_CONTAINER_DIGEST",

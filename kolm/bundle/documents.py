@@ -7,8 +7,8 @@ checked.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from functools import cached_property
+from collections.abc import Callable, Iterator, Mapping
+from functools import cache, cached_property
 from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar, cast
 
 from kolm import canonical, digest, schema
@@ -57,12 +57,17 @@ class Rows(Generic[D]):
 class Documents:
     """The members of one bundle by name, parsed when first asked for; callers change nothing."""
 
-    def __init__(self, contents: Mapping[str, memoryview], artifact_type: str = CURRENT) -> None:
+    def __init__(
+        self,
+        contents: Mapping[str, memoryview],
+        artifact_type: str = CURRENT,
+        found: Callable[[str], Digest] | None = None,
+    ) -> None:
         self.contents = contents
         self._artifact_type = artifact_type
         self._values: dict[str, Any] = {}
         self._errors: dict[str, KolmError | None] = {}
-        self._digests: dict[str, Digest] = {}
+        self._found = found or cache(lambda name: digest.of_bytes(contents[name]))
         self._room_bytes = KEPT_BYTES
 
     @classmethod
@@ -73,10 +78,15 @@ class Documents:
             Refused, Unreadable: the manifest cannot be read.
         """
         present = set(container.digests)
-        found = [m for m in container.manifest.members if m.digest in present]
+        here = {
+            member.name: container.entry(member.digest)
+            for member in container.manifest.members
+            if member.digest in present
+        }
         return cls(
-            {member.name: container.blob(member.digest) for member in found},
+            {name: container.read(entry) for name, entry in here.items()},
             container.manifest.artifact_type,
+            lambda name: container.found(here[name]),
         )
 
     @property
@@ -110,9 +120,8 @@ class Documents:
         Raises:
             Refused: ``E_MEMBER_MISSING``.
         """
-        if name not in self._digests:
-            self._digests[name] = digest.of_bytes(self.raw(name))
-        return self._digests[name]
+        self.raw(name)
+        return self._found(name)
 
     def error_of(self, name: str) -> KolmError | None:
         """Why a member cannot be read, or None; the value is not kept of what may be thousands."""

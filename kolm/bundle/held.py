@@ -2,7 +2,7 @@
 
 Whoever judges a file and then uses it must use the bytes that were judged. A path can be renamed
 and a file rewritten or cut short in between, and a page of a mapped file that is gone ends the
-process. So a file is read once into a private copy, and hashed on the way; the copy is what
+process. So a file is read once into a private copy, and the copy is what is hashed and what
 everything after that reads. Small files are copied into memory, large ones into a temporary file
 without a name, which the system gives back however the process ends.
 """
@@ -13,13 +13,14 @@ import errno
 import os
 import stat
 from collections.abc import Callable, Iterator
+from functools import cached_property
 from pathlib import Path
-from typing import IO, Final, NamedTuple
+from typing import IO, Final
 
-from kolm import system
+from kolm import digest, system
 from kolm.bundle import limits
 from kolm.bundle.limits import MIB
-from kolm.digest import Digest, Hasher
+from kolm.digest import Digest
 from kolm.errors import KolmError, Refused, Unreadable
 
 PIECE_BYTES: Final = MIB  # hashing is the bottleneck; larger reads gain nothing
@@ -27,12 +28,22 @@ _IN_MEMORY_BYTES: Final = 64 * MIB  # an adapter with its evidence; larger copie
 _ZEROS: Final = bytes(PIECE_BYTES)
 
 
-class Held(NamedTuple):
-    """A private copy of a whole file: where it came from, its bytes, and their digest."""
+class Held:
+    """A private copy of a whole file: where it came from, its bytes, and their digest.
 
-    path: Path
-    view: memoryview
-    digest: Digest
+    An audit hashes blobs, not files, so the digest is computed when it is first asked for, unless
+    whoever made the copy `hashed` it.
+    """
+
+    def __init__(self, path: Path, view: memoryview, hashed: Digest | None = None) -> None:
+        self.path = path
+        self.view = view
+        self._hashed = hashed
+
+    @cached_property
+    def digest(self) -> Digest:
+        """The digest of the copy."""
+        return self._hashed or digest.of_bytes(self.view)
 
 
 def hold(path: Path, *, start: bytes | None = None) -> Held:
@@ -148,24 +159,23 @@ def write_piece(stream: IO[bytes], piece: bytes) -> None:
 
 def copied(path: Path, pieces: Iterator[bytes], size: int) -> Held:
     """A private copy of `size` bytes, in memory or in a temporary file."""
-    hasher = Hasher()
     if size <= _IN_MEMORY_BYTES:
         data = bytearray(size)
+        place = 0
         for piece in pieces:
-            data[hasher.size_bytes : hasher.size_bytes + len(piece)] = piece
-            hasher.update(piece)
-        return Held(path, memoryview(data).toreadonly(), hasher.digest())
+            data[place : place + len(piece)] = piece
+            place += len(piece)
+        return Held(path, memoryview(data).toreadonly())
     import mmap  # small files, which most bundles are, need none of it
     import tempfile
 
     with system.naming("the temporary copy (TMPDIR)"), tempfile.TemporaryFile() as stream:
         for piece in pieces:
-            hasher.update(piece)
             write_piece(stream, piece)
         stream.truncate(size)
         stream.flush()
         mapped = mmap.mmap(stream.fileno(), size, access=mmap.ACCESS_READ)
-    return Held(path, memoryview(mapped), hasher.digest())
+    return Held(path, memoryview(mapped))
 
 
 _SIGNATURES: Final = (

@@ -164,7 +164,7 @@ class Identity(NamedTuple):
     name: str | None = None
     digest: Digest | None = None
     cid: str | None = None
-    container: Digest | None = None
+    index_digest: Digest | None = None
 
 
 class PolicyUsed(NamedTuple):

@@ -12,8 +12,10 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from kolm import digest
 from kolm.bundle import cid
 from kolm.bundle.container import Container, open_container
+from kolm.bundle.layout import INDEX_NAME
 from kolm.digest import Digest
 from kolm.errors import KolmError, Unreadable
 from kolm.format.names import RECEIPT
@@ -216,6 +218,7 @@ def _evidence(telling: Finding) -> Evidence:
 
 def _identity(subject: Subject) -> Identity:
     content = subject.content_id
+    index = subject.container.file(INDEX_NAME)
     name = None
     if RECEIPT in subject.documents and subject.documents.obstacle(RECEIPT) is None:
         name = shorten(subject.receipt["name"])
@@ -224,5 +227,5 @@ def _identity(subject: Subject) -> Identity:
         name=name,
         digest=content,
         cid=cid.cid_of(content) if content else None,
-        container=subject.container.digest,
+        index_digest=None if index is None else digest.of_bytes(index),
     )

@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from kolm import canonical, digest, schema
-from kolm.bundle import tar
+from kolm.bundle import container_rules, tar
+from kolm.bundle.container import open_container
 from kolm.errors import Unreadable
 from kolm.format.examples import dropped_row
 from kolm.format.seeds import derive_seeds
@@ -17,6 +18,7 @@ from kolm.records import kinds
 from kolm.records.verification import Verdict
 from kolm.verify.checks import ALL_CHECKS
 from kolm.verify.checks.container import RECEIPT_RULES
+from kolm.verify.verifier import verify
 from tests.support.audits import NOW, World
 from tests.support.bundles import BundleParts, read_entries, write_tar
 
@@ -49,6 +51,38 @@ def test_v03_a_changed_byte_is_refused(world: World) -> None:
     name, data = entries[-1]
     entries[-1] = (name, data[:-1] + bytes([data[-1] ^ 1]))
     assert "V03" in world.look(write_tar(world.path(), entries)).failed
+
+
+def test_v03_hashes_large_bundles_on_all_cores_to_the_same_answer(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    entries = read_entries(world.seal())
+    changed = [(name, data + b"\0" * (n % 3 == 2)) for n, (name, data) in enumerate(entries)]
+    container = open_container(write_tar(world.path(), changed))
+    alone = [str(error) for error in container_rules.blobs_match_names(container)]
+    monkeypatch.setattr(container_rules, "_THREADS_PAY_BYTES", 0)
+    assert alone == [str(error) for error in container_rules.blobs_match_names(container)] != []
+
+
+def test_an_audit_hashes_the_bytes_of_a_large_blob_once(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, hashed = world.seal(), []
+
+    def seen(data: bytes | memoryview, of_bytes: Any = digest.of_bytes) -> digest.Digest:
+        hashed.append(len(data))
+        return of_bytes(data)
+
+    monkeypatch.setattr(digest, "of_bytes", seen)
+    assert world.look(path).overall is Verdict.OK
+    largest = max(len(data) for _, data in read_entries(path))
+    assert (max(hashed), hashed.count(largest)) == (largest, 1)
+
+
+def test_the_report_names_the_index(world: World) -> None:
+    path = world.seal()
+    report = verify(path, trust=world.trust, now=NOW)
+    assert report.bundle.index_digest == digest.of_bytes(read_entries(path)[1][1])
 
 
 def test_v04_a_removed_member_is_refused(world: World) -> None:
