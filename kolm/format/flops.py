@@ -100,17 +100,20 @@ def training_flops(
 def tower_flops(
     base: Outline, sequences: Mapping[int, int], *, method: Method | None = None
 ) -> int:
-    """The operations of the tower on pictures; every patch attends to all of its sequence.
+    """The operations of the tower on pictures; every patch attends to all of its sequence, and so
+    does a class token that stands before them.
 
     Args:
         base: its outline.
         sequences: how many sequences of patches there are of each length.
         method: that adapts it, and then backward too; None for forward alone.
     """
-    positions = sum(length * count for length, count in sequences.items())
-    squares = sum(length**2 * count for length, count in sequences.items())
+    patches = sum(length * count for length, count in sequences.items())
+    seen = {length + base.class_tokens: count for length, count in sequences.items()}
+    positions = sum(length * count for length, count in seen.items())
+    squares = sum(length**2 * count for length, count in seen.items())
     passes = _FORWARD + (_INPUT if method else 0)
-    total = passes * positions * sum((m.products for m in base.patches), Fraction(0))
+    total = passes * patches * sum((m.products for m in base.patches), Fraction(0))
     for block in base.vision:
         for matrix in block.matrices:
             total += passes * positions * matrix.products

@@ -31,12 +31,14 @@ NAMES: Final[Mapping[str, str]] = {
     "looked_up": r".*(?:embed_tokens|position_emb|pos_emb|class_embedding|cls_token|mask_token).*",
     "experts": r"(.*\.experts)\.(?:([0-9]+)\.)?.+",
     # Of the projector: a norm before its first matrix, and matrices that are no linear layer.
+    # Of the tower: what stands before the patches of every picture and is none of them.
+    "class_token": r".*\.(?:class_embedding|cls_token)",
     "norm": r".*(?:norm|ln_).*",
     "bare": r".*(?:\.downsample|_weight)",
 }
-_READ, _OUTPUT, _LAST, _LINEAR_ATTENTION, _LOOKED_UP, _EXPERTS, _NORM, _BARE = map(
-    re.compile, NAMES.values()
-)
+(
+    _READ, _OUTPUT, _LAST, _LINEAR_ATTENTION, _LOOKED_UP, _EXPERTS, _CLASS_TOKEN, _NORM, _BARE,
+) = map(re.compile, NAMES.values())  # fmt: skip
 
 
 class Matrix(NamedTuple):
@@ -97,6 +99,7 @@ class Outline(NamedTuple):
         normed: whether it has a norm, which then stands before its first matrix.
         vision: blocks of the tower.
         patches: matrices of the tower outside its blocks, which make a patch an activation.
+        class_tokens: positions that its blocks have of a picture beside the patches.
     """
 
     parameters: Mapping[str, int]
@@ -108,6 +111,7 @@ class Outline(NamedTuple):
     normed: bool
     vision: tuple[Block, ...]
     patches: tuple[Matrix, ...]
+    class_tokens: int
 
     @property
     def total(self) -> int:
@@ -174,6 +178,7 @@ def outline(
         normed=any(map(_NORM.fullmatch, own)),
         vision=vision,
         patches=patches,
+        class_tokens=sum(_CLASS_TOKEN.fullmatch(name) is not None for name in named),
     )
 
 

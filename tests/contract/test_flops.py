@@ -20,21 +20,31 @@ from kolm.adapters.attach import attach  # noqa: E402
 from kolm.format.flops import Batched, Work, tower_flops, training_flops  # noqa: E402
 from kolm.format.outline import outline  # noqa: E402
 from kolm.models.forward import logits_of  # noqa: E402
-from tests.contract.test_family_forward import World, make_world  # noqa: E402
+from kolm.models.shapes import experts_per_token  # noqa: E402
+from tests.contract.test_family_forward import EVERY, SEEING, World, make_world  # noqa: E402
 
 pytestmark = pytest.mark.heavy
 
 TOLERANCE = 0.02
 LABELS = 7
-# Not here: the recurrence of Qwen3.5's linear attention, which is not counted, and experts, of
-# which all count where nobody says how many a token meets.
-SHOWN = (
-    "gemma3", "gemma4", "glm4v", "idefics3", "internvl", "llava", "llava_next", "mistral3",
-    "paligemma", "qwen2_5_vl", "qwen2_vl", "smolvlm",
-)  # fmt: skip
-READ = ("gemma2", "llama", "phi3", "qwen3")
+# Not here: the recurrence of Qwen3.5's linear attention, which is not counted.
+RECURRENT = ("qwen3_5", "qwen3_5_moe")
+SHOWN = [name for name in SEEING if name not in RECURRENT]
+READ = [name for name in EVERY if name not in SEEING]
 STEPS = [(name, what) for name in SHOWN for what in ("full", "frozen", "lora")]
-STEPS = [step for step in STEPS if step != ("gemma3", "lora")]  # it has no linear layer there
+# Gemma 3's projector has no linear layer. Counted is one layer behind another, but attention and
+# feed-forward layer of Aya Vision's blocks stand side by side, and so do Qwen3-VL's projectors: in
+# models of two blocks the gradient that is counted too much is more than the tolerance.
+ASIDE = ("aya_vision frozen", "gemma3 lora", "qwen3_vl lora", "qwen3_vl_moe lora")
+STEPS = [step for step in STEPS if " ".join(step) not in ASIDE]
+
+
+def _world(name: str) -> World:
+    """A model whose experts are computed by products that the counter knows."""
+    world = make_world(name)
+    if experts_per_token(world.model.config.to_dict()):
+        world.model.set_experts_implementation("eager")
+    return world
 
 
 def _counted(run: Any) -> int:
@@ -65,12 +75,13 @@ def _work(world: World) -> Work:
 
 def _base(world: World, name: str) -> Any:
     parameters = [(n, tuple(p.shape)) for n, p in world.model.named_parameters()]
-    return outline(parameters, roles.family(name))
+    experts = experts_per_token(world.model.config.to_dict())
+    return outline(parameters, roles.family(name), experts_per_token=experts)
 
 
 @pytest.mark.parametrize(("name", "projector"), [*STEPS, *((name, None) for name in READ)], ids=str)
 def test_a_step_takes_what_the_counter_counts(name: str, projector: Any) -> None:
-    world, table = make_world(name), roles.family(name)
+    world, table = _world(name), roles.family(name)
     base, work = _base(world, name), _work(world)
     method = methods.method_of(methods.resolve({"kind": "lora"}, table, vision=False))
     attach(
@@ -87,16 +98,16 @@ def test_a_step_takes_what_the_counter_counts(name: str, projector: Any) -> None
 @pytest.mark.parametrize("name", [*SHOWN, *READ])
 def test_the_base_alone_takes_what_the_counter_counts(name: str) -> None:
     """As a reference is computed: no adapter, nothing backward."""
-    world = make_world(name)
+    world = _world(name)
     base, work = _base(world, name), Batched(Work(), Work(), _work(world))
     counted = _step(world, backward=False)
     stated = sum(training_flops(base, None, "full" if world.sees else None, work).values())
     assert stated == pytest.approx(counted, rel=TOLERANCE)
 
 
-@pytest.mark.parametrize("name", ["idefics3"])
+@pytest.mark.parametrize("name", SEEING)
 def test_a_picture_takes_what_the_counter_counts_of_the_tower(name: str) -> None:
-    """What a live tower takes more than its recording. A class token is not counted."""
+    """What a live tower takes more than its recording."""
     world = make_world(name)
     base, (inputs, run) = _base(world, name), world.picture(0)
     sequences, numbers = run.shown

@@ -97,7 +97,7 @@ def _gemma4_config(tokenizer: Any) -> Any:
             final_logit_softcapping=30.0, use_bidirectional_attention="vision",
         ),
         vision_config={
-            "hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 2,
+            "hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 3,
             "num_attention_heads": 2, "num_key_value_heads": 2, "head_dim": 16, "patch_size": 4,
             "position_embedding_size": 256, "use_clipped_linears": True,
         },
