@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from kolm import digest
 from kolm.bundle.documents import Documents
+from kolm.distinct import Distinct
 from kolm.errors import KolmError, Refused
 from kolm.format import names
 from kolm.format.names import CARD, LOCK, WEIGHTS, Name
@@ -123,7 +124,7 @@ def snapshot_counts_rows(documents: Documents) -> Iterator[KolmError]:
     yield from _same("snapshot.json#/root", root, header["root"])
     captures: Counter[str] = Counter()
     bits = {side: 1 << place for place, side in enumerate(SIDES)}
-    shown: dict[bytes, int] = {}  # the sides of each picture; there may be 700,000
+    shown, sides_of = Distinct(), bytearray()  # each picture, and the sides that show it
     previous = ""
     for number, row in enumerate(documents.rows(names.LINES), start=1):
         if row["capture"] <= previous:
@@ -132,9 +133,11 @@ def snapshot_counts_rows(documents: Documents) -> Iterator[KolmError]:
         previous = row["capture"]
         captures[row["split"]] += 1
         for image in row["images"]:
-            file = digest.raw_of(image["file"])
-            shown[file] = shown.get(file, 0) | bits[row["split"]]
-    images = Counter(shown.values())
+            picture = shown.number(digest.raw_of(image["file"]))
+            if picture == len(sides_of):
+                sides_of.append(0)
+            sides_of[picture] |= bits[row["split"]]
+    images = Counter(sides_of)
     for side in SIDES:
         place, stated = f"snapshot.json#/splits/{side}", header["splits"][side]
         yield from _same(f"{place}/captures", captures[side], stated["captures"])

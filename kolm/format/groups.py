@@ -7,12 +7,13 @@ of each is a number or a raw id.
 from __future__ import annotations
 
 from array import array
-from collections.abc import Iterable, Iterator, Sequence
-from itertools import pairwise
+from collections.abc import Iterator, Sequence
+from itertools import islice, pairwise
 from typing import NamedTuple
 
 from kolm import digest
 from kolm.digest import Digest
+from kolm.distinct import Digests, Distinct
 from kolm.records.sides import Split
 
 # Captures of a group that was made by joining others. Small, because whoever joins all hard
@@ -37,26 +38,28 @@ class Captures:
     Attributes:
         given: where each capture stands among the members.
         stated: the side that each capture states.
-        alike: for each kind of look, and for each image by its place among all: the place of an
-            image with the same look, which is one for all of them; or none.
+        alike: for each kind of look, and for each image by its place among all: the number of its
+            look, which images that are alike share; or none.
     """
 
-    def __init__(self, members: Iterable[Member]) -> None:
-        """Number the looks of the members, which are gone through once."""
-        self._ids = bytearray()
+    def __init__(self, members: Sequence[Member]) -> None:
+        """Number the looks of the members, one kind after the other: they are most of the memory.
+
+        Args:
+            members: gone through again for each kind.
+        """
+        self._members = members
+        self._ids = Digests()
         self._ends = array("I", [0])  # of each member's images
-        self._shown: list[bytearray] = []  # of each kind the looks of all images, side by side
-        self._kinds = bytearray()  # how many looks each image has
-        stated = []
+        stated, kinds = [], 0
         for member in members:
-            self._ids += digest.raw_of(member.id)
+            self._ids.append(digest.raw_of(member.id))
             self._ends.append(self._ends[-1] + len(member.images))
             stated.append(member.split)
-            for looks in member.images:
-                self._add(looks)
+            kinds = max(kinds, *map(len, member.images)) if member.images else kinds
         self.given = array("I", self._ascending(len(stated)))
         self.stated = [stated[place] for place in self.given]
-        self.alike = [self._numbers(kind) for kind in range(len(self._shown))]
+        self.alike = [self._numbers(kind) for kind in range(kinds)]
 
     def _ascending(self, count: int) -> Sequence[int]:
         """The members by ascending id, as they are in a snapshot already; a sort holds all ids."""
@@ -64,34 +67,23 @@ class Captures:
             return range(count)
         return sorted(range(count), key=self._raw)
 
-    def _add(self, looks: Looks) -> None:
-        while len(self._shown) < len(looks):
-            self._shown.append(bytearray(32 * len(self._kinds)))
-        for kind, shown in enumerate(self._shown):
-            shown += digest.raw_of(looks[kind]) if kind < len(looks) else bytes(32)
-        self._kinds.append(len(looks))
-
     def _numbers(self, kind: int) -> array[int]:
-        """Of each image the place of the first image with the same look of a kind."""
-        count = len(self._kinds)
-        numbers = array("I", [_NONE]) * count
-        slots = array("I", [_NONE]) * (2 * count + 1)  # a dict would hold every look once more
-        for image in (image for image, kinds in enumerate(self._kinds) if kind < kinds):
-            look = self._look(image, kind)
-            slot = hash(look) % len(slots)
-            while slots[slot] != _NONE and self._look(slots[slot], kind) != look:
-                slot = (slot + 1) % len(slots)
-            numbers[image] = slots[slot] = min(slots[slot], image)
+        """Of each image the number of its look of a kind."""
+        numbers, known = array("I"), Distinct()
+        for looks in self._looks():
+            has = kind < len(looks)
+            numbers.append(known.number(digest.raw_of(looks[kind])) if has else _NONE)
         return numbers
 
-    def _look(self, image: int, kind: int) -> bytes:
-        return bytes(self._shown[kind][32 * image : 32 * image + 32])
+    def _looks(self) -> Iterator[Looks]:
+        """The looks of each image."""
+        return (looks for member in self._members for looks in member.images)
 
     def __len__(self) -> int:
         return len(self.given)
 
     def _raw(self, given: int) -> bytes:
-        return bytes(self._ids[32 * given : 32 * given + 32])
+        return self._ids[given]
 
     def id_of(self, capture: int) -> Digest:
         """The id of a capture."""
@@ -99,11 +91,7 @@ class Captures:
 
     def look_of(self, image: int, kind: int) -> Digest:
         """A look of an image by its place."""
-        return digest.of_hex(self._look(image, kind).hex())
-
-    def forget_looks(self) -> None:
-        """Free what `look_of` alone needs: half of all that is held."""
-        self._shown.clear()
+        return next(islice(self._looks(), image, None))[kind]
 
     def images(self, capture: int) -> range:
         """The places of a capture's images."""

@@ -127,11 +127,11 @@ def rule_of(header: Snapshot) -> SplitRule:
     )
 
 
-def assign(members: Iterable[Member], rule: SplitRule) -> list[Placed]:
+def assign(members: Sequence[Member], rule: SplitRule) -> list[Placed]:
     """The side of every capture, in the order of the members, before near twins are dropped.
 
     Args:
-        members: gone through once.
+        members: gone through several times.
         rule: how they are put on sides.
 
     Raises:
@@ -210,7 +210,6 @@ def _ranked(captures: Captures, firsts: Iterable[int], nonce: str | None) -> arr
 
 
 def _hashed(captures: Captures, rule: SplitRule) -> list[Placed]:
-    captures.forget_looks()
     groups = group(captures, most_joined=MAX_JOINED)
     count = sum(groups.size)
     ranked = _ranked(captures, groups.firsts(), rule.nonce)
@@ -257,7 +256,6 @@ def _official(captures: Captures, rule: SplitRule) -> list[Placed]:
     _check_one_side(captures, sides)
     if validation_is_stated(captures.stated) or not rule.validation:
         return sides
-    captures.forget_looks()
     groups = group(captures, most_joined=None)
     train = (first for first in groups.firsts() if sides[first] == "train")
     carved = rule.validation * sides.count("train")

@@ -6,7 +6,7 @@ next version is a class that inherits this one and names what differs.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from kolm.format.adapter_config import derive as derive_adapter_config
@@ -46,7 +46,7 @@ class Rules:
     pack_root = staticmethod(pack_root)
 
     @staticmethod
-    def assign(members: Iterable[Member], header: Snapshot) -> list[Placed]:
+    def assign(members: Sequence[Member], header: Snapshot) -> list[Placed]:
         """The side of every capture by the rule of a snapshot's header."""
         from kolm.format.split import assign, rule_of  # most splits are official
 

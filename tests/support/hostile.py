@@ -108,7 +108,9 @@ def _snapshot(parts: BundleParts) -> dict[str, bytes]:
     return {"snapshot.jsonl": _distinct(line, 188 * MIB)}
 
 
-def _drawn(pictures: int, rule: dict[str, str]) -> Callable[[BundleParts], dict[str, bytes]]:
+def _drawn(
+    pictures: int, rule: dict[str, str], *, twins: bool = False
+) -> Callable[[BundleParts], dict[str, bytes]]:
     """A snapshot whose split is drawn again, and no look of a picture like another."""
 
     def members(parts: BundleParts) -> dict[str, bytes]:
@@ -117,10 +119,13 @@ def _drawn(pictures: int, rule: dict[str, str]) -> Callable[[BundleParts], dict[
         def line(name: str) -> object:
             hexes = [name[7 + n :] + name[7 : 7 + n] for n in range(pictures)]
             images = [{"file": f"sha256:{h}", "pixels": f"sha256:{h[::-1]}"} for h in hexes]
+            if twins:
+                images = [{**image, "twins": image["pixels"]} for image in images]
             side = "eval" if name[7] == "0" else "train"
             return {**row, "capture": name, "images": images, "split": side}
 
-        header = canonical.dumps({**parts.snapshot, "rule": rule})
+        near = {**parts.snapshot["near_duplicates"], **({"policy": "group"} if twins else {})}
+        header = canonical.dumps({**parts.snapshot, "near_duplicates": near, "rule": rule})
         return {"snapshot.json": header, "snapshot.jsonl": _distinct(line, 188 * MIB)}
 
     return members
@@ -198,6 +203,7 @@ BUNDLES: dict[str, Callable[[BundleParts], dict[str, bytes]]] = {
     "snapshot": _snapshot,
     "drawn snapshot": _drawn(1, HASH),
     "drawn, of 8 pictures": _drawn(8, HASH),
+    "drawn, near twins named": _drawn(1, HASH, twins=True),
     "carved snapshot": _drawn(1, {"kind": "official", "validation": "0.05"}),
     "all of these": _all,
     "all of these, drawn": _all_drawn,

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Iterator, Sequence
 from decimal import Decimal
-from typing import TYPE_CHECKING, Literal, cast
+from typing import TYPE_CHECKING, Any, Literal, cast
 
 from kolm.bundle import references
 from kolm.counting import counted
-from kolm.digest import Digest, raw_of
+from kolm.digest import of_hex, raw_of
+from kolm.distinct import Digests, Distinct
 from kolm.errors import KolmError
 from kolm.format.names import LINES, SNAPSHOT
 from kolm.records.sides import LEARNED, NO_SIDE
@@ -63,7 +65,7 @@ def _near_duplicates_make_sense(subject: Subject) -> Iterator[Finding]:
             found=across,
             rule="S12",
         )
-    smallest: dict[Digest, Digest] = {}
+    named, smallest = Distinct(), Digests()  # near twins, and their smallest pixel digest
     for picture in (picture for images in subject.lines.images for picture in images):
         if ("twins" in picture) != (policy == "group"):
             expected = "twins" if policy == "group" else "none"
@@ -72,11 +74,14 @@ def _near_duplicates_make_sense(subject: Subject) -> Iterator[Finding]:
             yield failed(message, where=LINES, expected=expected, found=found, rule="S2")
             return
         if policy == "group":
-            name = picture["twins"]
-            smallest[name] = min(smallest.get(name, picture["pixels"]), picture["pixels"])
-    for name, pixels in sorted(smallest.items()):
+            twins, pixels = named.number(raw_of(picture["twins"])), raw_of(picture["pixels"])
+            if twins == len(smallest):
+                smallest.append(pixels)
+            smallest[twins] = min(smallest[twins], pixels)
+    for twins in range(len(named)):
         message = "near twins are named by the smallest pixel digest among them"
-        yield from unless_equal(pixels, name, message, where=LINES, rule="S2")
+        expected, name = (of_hex(digests[twins].hex()) for digests in (smallest, named))
+        yield from unless_equal(expected, name, message, where=LINES, rule="S2")
 
 
 def _carved(subject: Subject) -> bool:
@@ -127,13 +132,21 @@ def sides_by_rule(subject: Subject) -> Sequence[str]:
     return subject.rules.assign(_members(lines, official=official), subject.snapshot)
 
 
-def _members(lines: SnapshotLines, *, official: bool) -> Iterator[Member]:
+def _members(lines: SnapshotLines, *, official: bool) -> Sequence[Member]:
     from kolm.format.groups import Member  # most splits are official
 
-    for row in lines.rows():
-        images = (cast("Looks", tuple(image.values())) for image in row["images"])
-        stated = _stated(row["split"]) if official else None
-        yield Member(row["capture"], tuple(images), stated)
+    class Members(Sequence[Member]):
+        """Read out of the lines each time: they take more room than the lines."""
+
+        def __len__(self) -> int:
+            return len(lines)
+
+        def __getitem__(self, number: Any) -> Any:
+            images = (cast("Looks", tuple(image.values())) for image in lines.images[number])
+            stated = _stated(lines.splits[number]) if official else None
+            return Member(lines.captures[number], tuple(images), stated)
+
+    return Members()
 
 
 def _stated(split: str) -> Literal["eval", "train"]:
@@ -145,14 +158,16 @@ def _stated(split: str) -> Literal["eval", "train"]:
 def sides_share_no_image(subject: Subject) -> Iterator[Finding]:
     """By file digest and by the digest of decoded pixels."""
     lines = subject.lines
-    seen: dict[bytes, int] = {}  # the line that shows a picture first; there may be 700,000
     looks: tuple[Literal["file", "pixels"], ...] = ("file", "pixels")
     for kind in looks:
-        seen.clear()
+        seen, firsts = Distinct(), array("I")  # the line that shows each picture first
         told: set[str] = set()
         for number, (split, images) in enumerate(zip(lines.splits, lines.images, strict=True)):
             for image in (picture[kind] for picture in images if split != NO_SIDE):
-                first = seen.setdefault(raw_of(image), number)
+                look = seen.number(raw_of(image))
+                if look == len(firsts):
+                    firsts.append(number)
+                first = firsts[look]
                 side = lines.splits[first]
                 if side != split and image not in told:
                     told.add(image)

@@ -1,0 +1,81 @@
+"""The floor: many digests at once, in little more memory than their bytes.
+
+A hostile file may name a million pictures. A dict of them takes 160 bytes a digest and more while
+it grows; this takes 32, and 6 to 12 for finding one again.
+"""
+
+from __future__ import annotations
+
+import mmap
+from array import array
+from typing import Final
+
+_SIZE: Final = 32  # bytes of a digest
+_PLACES: Final = 32 * 1024  # digests in one block: nothing is moved when there are more
+_NONE: Final = 0xFFFFFFFF
+
+
+class Digests:
+    """A column of raw digests, 32 bytes each; one that is there can be replaced.
+
+    Its blocks are pages of the system's, which has them back at once when nobody needs them: the
+    heap would keep them in holes.
+    """
+
+    def __init__(self) -> None:
+        self._blocks: list[mmap.mmap] = []
+        self._count = 0
+
+    def __len__(self) -> int:
+        return self._count
+
+    def append(self, raw: bytes) -> None:
+        """Add one at the end."""
+        if self._count == len(self._blocks) * _PLACES:
+            self._blocks.append(mmap.mmap(-1, _PLACES * _SIZE))
+        self._count += 1
+        self[self._count - 1] = raw
+
+    def __getitem__(self, place: int) -> bytes:
+        block, at = divmod(place, _PLACES)
+        return self._blocks[block][at * _SIZE : (at + 1) * _SIZE]
+
+    def __setitem__(self, place: int, raw: bytes) -> None:
+        block, at = divmod(place, _PLACES)
+        self._blocks[block][at * _SIZE : (at + 1) * _SIZE] = raw
+
+
+class Distinct:
+    """Raw digests, each once, numbered from 0 in the order in which they came first."""
+
+    def __init__(self) -> None:
+        self._digests = Digests()
+        self._slots = array("I", [_NONE]) * 1024  # of the numbers, by hash
+
+    def __len__(self) -> int:
+        return len(self._digests)
+
+    def __getitem__(self, number: int) -> bytes:
+        return self._digests[number]
+
+    def number(self, raw: bytes) -> int:
+        """The number of a digest, which gets one if it has none."""
+        slot = self._slot(raw)
+        if self._slots[slot] != _NONE:
+            return self._slots[slot]
+        count = self._slots[slot] = len(self._digests)
+        self._digests.append(raw)
+        if 3 * count > 2 * len(self._slots):
+            self._slots = array("I", [_NONE]) * (2 * len(self._slots))
+            for number in range(count + 1):
+                self._slots[self._slot(self._digests[number])] = number
+        return count
+
+    def _slot(self, raw: bytes) -> int:
+        """Where the number of a digest stands, or would."""
+        slots, digests = self._slots, self._digests
+        last = len(slots) - 1
+        slot = hash(raw) & last
+        while slots[slot] != _NONE and digests[slots[slot]] != raw:
+            slot = (slot + 1) & last
+        return slot

@@ -1,0 +1,54 @@
+"""Digests held by the million are numbered as a dict would number them, in less memory."""
+
+from __future__ import annotations
+
+import tracemalloc
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from kolm import digest
+from kolm.distinct import Digests, Distinct
+
+
+def raws(count: int) -> list[bytes]:
+    return [digest.raw_of(digest.of_bytes(b"%d" % number)) for number in range(count)]
+
+
+@given(st.lists(st.integers(0, 40).map(lambda n: bytes([n]) * 32)))
+def test_numbers_are_those_of_a_dict(found: list[bytes]) -> None:
+    numbers: dict[bytes, int] = {}
+    distinct = Distinct()
+    for raw in found:
+        assert distinct.number(raw) == numbers.setdefault(raw, len(numbers))
+    assert [distinct[number] for number in range(len(distinct))] == list(numbers)
+
+
+def test_numbers_stay_when_there_are_many() -> None:
+    found, distinct = raws(5000), Distinct()
+    assert [distinct.number(raw) for raw in found] == list(range(5000))
+    assert [distinct.number(raw) for raw in reversed(found)] == list(range(4999, -1, -1))
+
+
+def test_a_column_gives_back_what_was_put_there() -> None:
+    column, found = Digests(), raws(2500)
+    for raw in found:
+        column.append(raw)
+    column[1024] = found[0]
+    assert [column[place] for place in range(len(column))] == [
+        *found[:1024],
+        found[0],
+        *found[1025:],
+    ]
+
+
+def test_a_digest_takes_less_than_50_bytes() -> None:
+    found = raws(100_000)
+    distinct = Distinct()
+    tracemalloc.start()
+    for raw in found:
+        distinct.number(raw)
+    used, most = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert used < 50 * len(found)
+    assert most < 60 * len(found)
