@@ -6,6 +6,7 @@ of docs/format/capture.md.
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import TYPE_CHECKING, NamedTuple, cast
 
 from kolm import canonical, digest, schema
@@ -20,9 +21,11 @@ from kolm.records.capture import (
     Image,
     ImagePart,
     Message,
+    Role,
     Source,
     TextPart,
 )
+from kolm.records.sides import Split
 
 if TYPE_CHECKING:
     from kolm.records.documents import Capture as CaptureDocument
@@ -39,9 +42,15 @@ class Sealed(NamedTuple):
 def seal(capture: Capture, *, where: str) -> Sealed:
     """Check a capture against schema and rules, and give its id and canonical bytes.
 
+    Most captures differ from one before in their texts alone: what stands around these is checked
+    and written once. A property test holds both ways equal.
+
     Raises:
         Refused: the capture breaks a rule; `where` is in the error.
     """
+    data = _filled(capture, where)
+    if data is not None:
+        return Sealed(digest.of_bytes(data), data)
     for message in capture.messages:
         # Before the schema, which would say of an empty answer only that it is too short.
         if message.role == "assistant" and isinstance(message.content[0], TextPart):
@@ -67,6 +76,70 @@ def seal_document(document: CaptureDocument, *, where: str) -> Sealed:
             hint="split the conversation into several captures",
         )
     return Sealed(digest.of_bytes(data), data)
+
+
+_FORMS = 1024  # that are kept
+_HOLE = "a text"
+
+# Of each message its role, and of each part the number of its image, or None for a text.
+_Turns = tuple[tuple[Role, tuple[int | None, ...]], ...]
+
+
+def _filled(capture: Capture, where: str) -> bytes | None:
+    """The canonical bytes of a capture whose form is known and whose texts fit; None: no telling.
+
+    Raises:
+        Refused: an answer that says nothing or was never filled.
+    """
+    if capture[_PLAIN:] != (None, None, None):
+        return None
+    texts, turns = list[str](), list[tuple[Role, tuple[int | None, ...]]]()
+    for role, content in capture.messages:
+        found = [part.text for part in content if isinstance(part, TextPart)]
+        parts = tuple([part.image if isinstance(part, ImagePart) else None for part in content])
+        if role == "assistant" and found:
+            check_answer(found[0], where=where)
+        texts += found
+        turns.append((role, parts))
+    if "" in texts:
+        return None
+    images, license_, _, source, split, tags, *_ = capture
+    pieces = _form(images, license_, source, split, tags, tuple(turns))
+    if len(pieces) != len(texts) + 1:
+        return None
+    written = [pieces[0]]
+    for text, piece in zip(texts, pieces[1:], strict=True):
+        written += (canonical.text(text), piece)
+    try:
+        data = "".join(written).encode("utf-8")
+    except UnicodeEncodeError:
+        return None
+    return data if len(data) <= limits.MAX_CAPTURE_BYTES else None
+
+
+_PLAIN = Capture._fields.index("references")  # what follows few captures have
+
+
+@lru_cache(maxsize=_FORMS)
+def _form(
+    images: tuple[Image, ...],
+    license_: str,
+    source: Source,
+    split: Split | None,
+    tags: tuple[str, ...],
+    turns: _Turns,
+) -> list[str]:
+    """What stands around the texts of a capture; nothing where it breaks a rule."""
+    messages = tuple(
+        Message(role, tuple(TextPart(_HOLE) if part is None else ImagePart(part) for part in parts))
+        for role, parts in turns
+    )
+    capture = Capture(images, license_, messages, source, split, tags)
+    try:
+        sealed = seal_document(to_document(capture), where="a form")
+    except Refused:
+        return []
+    return sealed.data.decode().split(canonical.text(_HOLE))
 
 
 def read(data: bytes, *, where: str) -> Capture:

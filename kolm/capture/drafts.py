@@ -41,8 +41,7 @@ class InlineImage:
 ImageSource = FileImage | InlineImage
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Draft:
+class Draft(NamedTuple):
     """A row that could be read: a capture whose images are still sources."""
 
     where: str

@@ -8,7 +8,8 @@ from __future__ import annotations
 import difflib
 import json
 import shlex
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping, Set
+from functools import lru_cache
 from typing import Any
 
 from kolm import canonical
@@ -33,16 +34,17 @@ REGIONS = frozenset(
 )
 COMMON = ("tags", "license", "split", "references", "rejected", "corrections", "source")
 
+_COMMON = frozenset(COMMON)
 
 _KEYS_NAMED = 5  # unknown ones in one message
 _NEAR = 0.7  # of difflib's ratio; at its own 0.6 a caption is taken for conversations
 
 
-def check_keys(row: Row, known: Collection[str], *, where: str) -> None:
+def check_keys(row: Row, known: Set[str], *, where: str) -> None:
     """Refuse unknown keys, naming the nearest known ones."""
-    unknown = [str(key)[:60] for key in row if key not in known]
-    if not unknown:
+    if row.keys() <= known:
         return
+    unknown = [str(key)[:60] for key in row if key not in known]
     if "chosen" in unknown:
         raise Refused(
             "E_ROW_UNKNOWN_KEY",
@@ -65,7 +67,8 @@ def check_keys(row: Row, known: Collection[str], *, where: str) -> None:
     )
 
 
-def _nearest(key: str, known: Collection[str]) -> str:
+@lru_cache(maxsize=1024)  # rows that are alike have the same keys
+def _nearest(key: str, known: Set[str]) -> str:
     spelt = {name.lower(): name for name in known}
     near = difflib.get_close_matches(key.lower(), spelt, 1, cutoff=_NEAR)
     return next((spelt[name] for name in near), "")
@@ -108,6 +111,14 @@ def optional_text(row: Row, key: str, *, where: str) -> str | None:
 
 def common(row: Row, defaults: Defaults, *, where: str) -> dict[str, Any]:
     """The fields that every format shares, as arguments of a `Draft`."""
+    stated = {
+        "license": defaults.license,
+        "source": defaults.source,
+        "split": defaults.split,
+        "tags": tuple(sorted(set(defaults.tags))),
+    }
+    if _COMMON.isdisjoint(row):
+        return stated
     return {
         "license": optional_text(row, "license", where=where) or defaults.license,
         "source": _source(row, defaults, where),

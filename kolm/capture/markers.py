@@ -166,6 +166,8 @@ def _messages(
 
 def _split(pattern: re.Pattern[str], text: str) -> list[str]:
     """The text between the places, groups of the pattern left out."""
+    if not _may_mark(text) and pattern is _PLACE:
+        return [text]
     pieces, position = [], 0
     for match in pattern.finditer(text):
         pieces.append(text[position : match.start()])

@@ -170,9 +170,10 @@ def unpacks(name: str, size: int, *, more: str = "", hint: str) -> Refused:
 
 def lines(path: Path) -> Iterator[Located]:
     """The objects of a JSON Lines file with their places; blank lines are skipped."""
+    name = name_of(path)
     with opened(path) as stream:
         for number, line in enumerate(_split(stream), 1):
-            where = f"{name_of(path)}:{number}"
+            where = f"{name}:{number}"
             if len(line) > limits.MAX_ROW_BYTES:
                 reason = f"the row is longer than {limits.MAX_ROW_BYTES} bytes"
                 yield where, BadRow(where=where, code="E_ROW_TOO_LONG", reason=reason)

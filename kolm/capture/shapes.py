@@ -93,7 +93,9 @@ def draft_of(row: Row, read_image: ReadImage, defaults: Defaults, *, where: str)
         where=where,
         images=tuple(sources),
         messages=messages,
-        told=(*told, *sorted({source.told for source in sources if source.told})),
+        told=(*told, *sorted({source.told for source in sources if source.told}))
+        if sources
+        else told,
         **fields.common(row, defaults, where=where),
     )
 

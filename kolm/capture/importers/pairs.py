@@ -39,7 +39,7 @@ def rows(
 
 def check_keys(row: Row, keys: Collection[str], *, where: str) -> None:
     """Refuse a key that neither the shape nor every row has."""
-    fields.check_keys(row, (*keys, *_KEPT), where=where)
+    fields.check_keys(row, frozenset((*keys, *_KEPT)), where=where)
 
 
 def rest(row: Row, keys: Collection[str]) -> dict[str, object]:

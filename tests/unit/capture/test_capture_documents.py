@@ -28,6 +28,30 @@ def test_a_capture_is_the_same_after_its_canonical_bytes(value) -> None:
     assert canonical.dumps(documents.to_document(value)) == sealed.data
 
 
+@settings(deadline=None)
+@given(captures())
+def test_a_known_form_is_filled_as_the_capture_is_written(value) -> None:
+    whole = documents.seal_document(documents.to_document(value), where="here")
+    assert documents.seal(value, where="here") == whole  # makes the form
+    assert documents.seal(value, where="here") == whole  # fills it
+
+
+@pytest.mark.parametrize("text", ["", "\ud800", "a" * limits.MAX_CAPTURE_BYTES])
+def test_a_known_form_takes_no_text_that_a_capture_cannot_hold(text: str) -> None:
+    turns = said("user", ImagePart(image=0), "what?"), said("assistant", "this")
+    fine = capture(0)._replace(messages=turns)
+    documents.seal(fine, where="here")
+    bad = fine._replace(messages=(said("user", ImagePart(image=0), text), turns[1]))
+    codes = {"": "E_SCHEMA", "\ud800": "E_CAPTURE_TEXT"}
+    refused(bad, codes.get(text, "E_CAPTURE_TOO_LARGE"))
+
+
+def test_a_tag_that_reads_like_what_stands_for_a_text_is_a_tag() -> None:
+    turns = said("user", ImagePart(image=0), "what?"), said("assistant", "this")
+    value = capture(0)._replace(messages=turns, tags=("a text",))
+    assert documents.read(documents.seal(value, where="here").data, where="here") == value
+
+
 @settings(deadline=None, max_examples=30)
 @given(captures())
 def test_the_schema_agrees_with_a_general_validator(value) -> None:
