@@ -221,7 +221,7 @@ class Conversations:
         self.texts = TextEncoder(pictures.processor.tokenizer, pictures.control_tokens)
         self._pictures = pictures
         self.template = template
-        self._layout = Layout(self.texts)
+        self._layout = Layout(self.texts, pictures.table.edge)
         self._skeletons: dict[Shape, Skeleton] = {}
 
     def of(self, capture: Capture) -> Conversation:

@@ -12,6 +12,7 @@ live path on a sample.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -131,7 +132,7 @@ def build_features(
     found = 0
     for done, use in enumerate(uses, start=1):
         key = recording_key(facts, use)
-        expected_bytes = first.size_bytes * use.tokens // uses[0].tokens
+        expected_bytes = first.size_bytes * math.prod(use.shown) // math.prod(uses[0].shown)
         fits = expected_bytes <= memory_bytes
         recording = kept.load(key, 1) if kept else None
         found += recording is not None

@@ -7,7 +7,8 @@ at the very token at which generation begins.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import re
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import groupby, takewhile
 from operator import itemgetter
 from typing import NamedTuple
@@ -15,6 +16,8 @@ from typing import NamedTuple
 from kolm.encode.budget import TokenRun
 from kolm.encode.control import Span, TextEncoder
 from kolm.encode.skeleton import PieceKind, Skeleton
+
+_WORD = re.compile(r"[^\s<]")  # what begins one, as processors see it
 
 
 class _Text(NamedTuple):
@@ -38,10 +41,12 @@ class Layout:
 
     Args:
         texts: tokenises what is no control token.
+        edge: as of the family's table.
     """
 
-    def __init__(self, texts: TextEncoder) -> None:
+    def __init__(self, texts: TextEncoder, edge: str = "") -> None:
         self._texts = texts
+        self._edge = edge
         self._images: dict[str, tuple[_Text | _Tokens, ...]] = {}
 
     def runs(
@@ -67,7 +72,8 @@ class Layout:
         runs = [TokenRun(ids=skeleton.prefix)] if skeleton.prefix else []
         between: list[_Text] = []
         before = ""
-        for item in self._items(skeleton, stop, texts, images):
+        items = self._items(skeleton, stop, texts, images)
+        for item in self._edged(items) if self._edge else items:
             if isinstance(item, _Text):
                 between.append(item)
                 continue
@@ -90,6 +96,20 @@ class Layout:
             else:
                 for part in self._image(images[piece.number]):
                     yield part if isinstance(part, _Text) else part._replace(image=piece.number)
+
+    def _edged(self, items: Iterable[_Text | _Tokens]) -> Iterator[_Text | _Tokens]:
+        """One edge alone between two pictures, and a space between an edge and a word."""
+        before = ""
+        for item in items:
+            if isinstance(item, _Tokens):
+                double = item.image >= 0 and before == item.names[0] == self._edge
+                before = item.names[-1]
+                yield item._replace(names=item.names[double:])
+            else:
+                if before == self._edge and _WORD.match(item.text):
+                    yield _Text(" ", item.trained)
+                before = "" if item.text else before
+                yield item
 
     def _image(self, text: str) -> tuple[_Text | _Tokens, ...]:
         """What stands for an image, cut at its control tokens."""

@@ -139,7 +139,8 @@ class PictureProcessor:
                     return_text_replacement_offsets=True,
                     **options,
                 )
-            written = out.pop("text_replacement_offsets")[0][0]
+            told = out.pop("text_replacement_offsets", None)
+            text = str(told[0][0]["replacement"]) if told else self._written(out["input_ids"][0])
         except Exception as error:
             raise Refused(
                 "E_BASE_PROCESSOR",
@@ -153,7 +154,6 @@ class PictureProcessor:
             for name, value in out.items()
             if name not in _TEXT_OUTPUTS
         }
-        text = str(written["replacement"])
         run = ImageRun(
             text=text, tokens=text.count(self._feature), form=_form(inputs), shown=_shown(inputs)
         )
@@ -167,6 +167,12 @@ class PictureProcessor:
                 hint="leave such pictures out, or make them larger",
             )
         return inputs, run
+
+    def _written(self, ids: torch.Tensor) -> str:
+        """What stands for the placeholder alone, where a processor does not tell: control tokens,
+        behind those that stand before every text."""
+        tokenizer = self.processor.tokenizer
+        return "".join(tokenizer.convert_ids_to_tokens(ids[len(tokenizer.encode("")) :].tolist()))
 
     def _asked(
         self, height: int, width: int, max_pixels: int | None, *, among: bool = False

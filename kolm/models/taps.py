@@ -33,8 +33,10 @@ class Recording:
     Attributes:
         pictures: how many.
         inputs: what the image processor gave for them, under the names of the model's arguments.
-            Of pixels and of masks over pixels, which only the tower reads, the shape is kept.
-        outputs: the tensors that are read of the taps' outputs, in the order of the tower's calls.
+            Of pixels, which only the tower reads, the shape is kept, and so it is of a mask over
+            pixels that hides none.
+        outputs: the tensors that are read of the taps' outputs, in the order of the tower's calls;
+            of a tower that gives a grid of patches with its two axes.
             Without any the tower is not replayed but computes, on `inputs` that are whole.
     """
 
@@ -71,8 +73,6 @@ class Recording:
 
 def join(recordings: Sequence[Recording]) -> Recording:
     """Recordings of pictures, one after the other; at least one."""
-    import torch
-
     if len(recordings) == 1:
         return recordings[0]
     inputs = {
@@ -83,7 +83,7 @@ def join(recordings: Sequence[Recording]) -> Recording:
     return Recording(
         pictures=sum(recording.pictures for recording in recordings),
         inputs=inputs,
-        outputs=tuple(torch.cat(parts) for parts in outputs),
+        outputs=tuple(map(_joined, outputs)),
     )
 
 
@@ -140,7 +140,7 @@ class _Output(NamedTuple):
         tap: its number.
         structure: of what it gives.
         read: numbers of the tensors in it that are read.
-        shapes: of these, without the axis along which pictures are joined.
+        shapes: of these, without the axes along which pictures are joined.
     """
 
     tap: int
@@ -167,6 +167,7 @@ class Tower:
         self._recorded = [model.get_submodule(name) for name in taps.recorded]
         self._passed = [model.get_submodule(name) for name in taps.passed]
         self._packed = taps.packed
+        self._patch = taps.patch
         self._lock = threading.RLock()
         self._outputs: list[_Output] = []
 
@@ -219,7 +220,7 @@ class Tower:
         recording = Recording(
             pictures=pictures,
             inputs={name: self._kept(tensor) for name, tensor in inputs.items()},
-            outputs=tuple(tensor.cpu() for tensor in self._read(calls)),
+            outputs=tuple(self._laid_out(tensor, inputs).cpu() for tensor in self._read(calls)),
         )
         self._check(recording)
         for tensor in (*recording.inputs.values(), *recording.outputs):
@@ -261,6 +262,7 @@ class Tower:
             leaves: list[object] = [None] * output.structure.num_leaves
             for number in output.read:
                 tensor = _put(next(tensors), self.device)
+                tensor = tensor.flatten(1, 2) if self._patch else tensor
                 leaves[number] = tensor.unsqueeze(0) if self._packed else tensor
             yield output.tap, pytree.tree_unflatten(leaves, output.structure)
 
@@ -300,7 +302,7 @@ class Tower:
         learned = []
         for call, own in zip(calls, leaves, strict=True):
             numbers = tuple(number for number, value in enumerate(own) if id(value) in read)
-            shapes = tuple(tensor.shape[1:] for tensor in self._picked(own, numbers))
+            shapes = tuple(map(self._shape, self._picked(own, numbers)))
             learned.append(_Output(call.tap, call.structure, numbers, shapes))
         return learned
 
@@ -308,7 +310,20 @@ class Tower:
         """An input as a recording keeps it: what has places in a picture is only pixels."""
         if tensor.is_floating_point():
             return stand_in(tensor.shape, self._model.dtype)
-        return stand_in(tensor.shape, tensor.dtype) if tensor.ndim > 3 else tensor
+        if tensor.ndim <= 3:
+            return tensor
+        return stand_in(tensor.shape, tensor.dtype) if bool(tensor.all()) else tensor.bool()
+
+    def _laid_out(self, tensor: torch.Tensor, inputs: Mapping[str, torch.Tensor]) -> torch.Tensor:
+        """What a tap gave as a recording has it."""
+        if not self._patch:
+            return tensor
+        pixels = next(value for value in inputs.values() if value.is_floating_point())
+        return tensor.reshape(len(tensor), pixels.shape[-2] // self._patch, -1, tensor.shape[-1])
+
+    def _shape(self, tensor: torch.Tensor) -> torch.Size:
+        """Of a tensor that a tap gave, recorded or not: what is the same for all pictures."""
+        return tensor.shape[-1:] if self._patch else tensor.shape[1:]
 
     def _picked(
         self, leaves: Sequence[torch.Tensor | None], numbers: Iterable[int]
@@ -321,7 +336,7 @@ class Tower:
     def _check(self, recording: Recording) -> None:
         """Refuse a recording that is not of this tower."""
         expected = [shape for output in self._outputs for shape in output.shapes]
-        found = [tensor.shape[1:] for tensor in recording.outputs]
+        found = [self._shape(tensor) for tensor in recording.outputs]
         if not expected or expected != found:
             raise _differs(
                 f"the recorded tensors of {recording.pictures} pictures",

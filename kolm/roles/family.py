@@ -77,11 +77,14 @@ class Taps(NamedTuple):
         passed: modules before them that need not run then: each hands on its first argument.
         packed: the tower makes one sequence of all pictures, so that its outputs have them along
             their second axis.
+        patch: the side in pixels of a patch, where the tower gives one place for each patch of a
+            grid that has the size of the largest picture of a call; else 0.
     """
 
     recorded: tuple[str, ...]
     passed: tuple[str, ...] = ()
     packed: bool = False
+    patch: int = 0
 
 
 class Family(NamedTuple):
@@ -128,6 +131,8 @@ class Family(NamedTuple):
         least_tokens: features of a picture below which the library's forward pass fails.
         placeholder: the control token that the chat template writes for an image, where it is not
             the token of one image feature.
+        edge: the control token that begins and ends what stands for a picture, where its processor
+            writes one such token alone between two pictures and a space between it and a word.
         template_options: what its chat templates are told besides the conversation.
         text_tokens: a regular expression of tokens that were added to the vocabulary and are text
             all the same, such as tags or runs of line ends. No text can become one of the others.
@@ -161,6 +166,7 @@ class Family(NamedTuple):
     pixel_limits: bool = False
     least_tokens: int = 1
     placeholder: str | None = None
+    edge: str = ""
     template_options: Mapping[str, Any] = _NONE
     text_tokens: str = ""
     training_templates: tuple[str, ...] = ()

@@ -405,6 +405,8 @@ HONEST = [
     (("user", [0, "x" * 60]), ("assistant", "y" * 60)),
     (("user", [0, "Tab\there"]), ("assistant", "a\tb")),
     (("user", [0, "What"]), ("assistant", "The answer is yes.")),
+    (("user", [0, " led by a space"]), ("assistant", "so it is")),
+    (("user", [0, "<b>led</b> by a sign"]), ("assistant", "so it is")),
 ]
 
 

@@ -51,6 +51,7 @@ def make_uses():
                 max_pixels=None,
                 start=0,
                 tokens=run.tokens,
+                shown=run.shown,
             )
         )
     return distinct_uses(uses)
