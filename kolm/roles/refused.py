@@ -68,11 +68,6 @@ REFUSED: Final[dict[str, Refusal]] = {
         "it is an encoder with a decoder: an answer does not go on from its prompt",
         "take SmolVLM of its size",
     ),
-    "idefics2": Refusal(
-        "its processor writes other tokens for a picture by what stands beside it, and its "
-        "resampler reads a grid of patches that all pictures of a batch share",
-        "take Idefics3 or SmolVLM",
-    ),
     **dict.fromkeys(
         NUMBERED,
         Refusal(

@@ -29,7 +29,9 @@ TOLERANCE = 0.02
 LABELS = 7
 # Not here: the recurrence of Qwen3.5's linear attention, which is not counted.
 RECURRENT = ("qwen3_5", "qwen3_5_moe")
-SHOWN = [name for name in SEEING if name not in RECURRENT]
+# Nor what a resampler reads beyond the features that it gives.
+RESAMPLED = ("idefics2",)
+SHOWN = [name for name in SEEING if name not in (*RECURRENT, *RESAMPLED)]
 READ = [name for name in EVERY if name not in SEEING]
 STEPS = [(name, what) for name in SHOWN for what in ("full", "frozen", "lora")]
 # Gemma 3's projector has no linear layer. Counted is one layer behind another, but attention and

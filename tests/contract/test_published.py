@@ -20,7 +20,7 @@ pytestmark = pytest.mark.heavy
 EVERY = pytest.mark.parametrize("name", published.names())
 # What no family of pictures has a published size for here; their tables are held at the library's
 # own default config (test_families.py).
-WITHOUT = {"aya_vision", "qwen3_5"}
+WITHOUT = {"aya_vision", "idefics2", "qwen3_5"}
 
 
 @lru_cache(maxsize=2)

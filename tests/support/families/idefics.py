@@ -1,4 +1,5 @@
-"""Idefics3 and SmolVLM: tiles, whose tokens stand in the prompt in several runs."""
+"""Idefics2, whose projector reads a grid of patches; Idefics3 and SmolVLM: tiles, whose tokens
+stand in the prompt in several runs."""
 
 from __future__ import annotations
 
@@ -19,6 +20,19 @@ _TURNS = (
 _SPECIAL = ("<fake_token_around_image>", "<image>", "<end_of_utterance>")
 # In SmolVLM the names of tiles are control tokens; in Idefics3 they are text.
 _TILES = ("<global-img>", *(f"<row_{row}_col_{column}>" for row in (1, 2) for column in (1, 2)))
+
+
+def _idefics2_processor() -> Any:
+    from transformers import Idefics2Processor
+    from transformers.models.idefics2.image_processing_pil_idefics2 import (
+        Idefics2ImageProcessorPil,
+    )
+
+    images = Idefics2ImageProcessorPil(
+        size={"shortest_edge": 14, "longest_edge": 56}, do_image_splitting=True
+    )
+    tokenizer = texts.llama(special=_SPECIAL)
+    return Idefics2Processor(images, tokenizer, image_seq_len=4, chat_template=_TURNS)
 
 
 def _idefics3_processor() -> Any:
@@ -68,7 +82,34 @@ def _config(model_type: str, tokenizer: Any) -> Any:
     )  # fmt: skip
 
 
+def _idefics2_config(tokenizer: Any) -> Any:
+    id_of = tokenizer.convert_tokens_to_ids
+    return config_of(
+        "idefics2",
+        vision_config={
+            "hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 3,
+            "num_attention_heads": 4, "image_size": 56, "patch_size": 7,
+        },
+        perceiver_config={
+            "hidden_size": 64, "resampler_n_latents": 4, "resampler_depth": 2,
+            "resampler_n_heads": 4, "resampler_head_dim": 8, "num_key_value_heads": 2,
+        },
+        text_config={"model_type": "mistral", **decoder(tokenizer), "sliding_window": None},
+        image_token_id=id_of("<image>"),
+        **{
+            **ids_of(tokenizer),
+            "eos_token_id": [tokenizer.eos_token_id, id_of("<end_of_utterance>")],
+        },
+    )  # fmt: skip
+
+
 BASES = {
+    "idefics2": TinyBase(
+        _idefics2_config,
+        _idefics2_processor,
+        sizes=((28, 28), (56, 28), (28, 42)),  # of whole patches, also when they are cut in four
+        end="<end_of_utterance>",
+    ),
     "idefics3": TinyBase(partial(_config, "idefics3"), _idefics3_processor),
     "smolvlm": TinyBase(partial(_config, "smolvlm"), _smolvlm_processor),
 }
