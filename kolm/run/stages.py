@@ -104,7 +104,7 @@ def is_done(stage: Stage, folder: Path, key: Digest) -> bool:
             "key": _key_of_inputs(stage, folder),
             "files": here,
         }
-    except KolmError:
+    except (KolmError, KeyError):  # another kolm's documents may lack what this one's have
         return False
     return found["key"] == key and stated == found
 
@@ -114,8 +114,8 @@ def make_ready(stage: Stage, folder: Path, key: Digest) -> None:
     try:
         if _key_of_inputs(stage, folder) == key:
             return
-    except KolmError:
-        pass  # inputs that are missing or broken are no reason to believe what lies beside them
+    except (KolmError, KeyError):
+        pass  # inputs that are missing, broken or another kolm's: believe nothing beside them
     with system.naming(folder):
         for path in folder.iterdir():
             if path.name == HOLD:

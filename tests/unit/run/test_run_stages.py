@@ -118,6 +118,16 @@ def test_a_result_with_any_damaged_file_is_none(trained: Any, name: str, damage:
     assert not stages.is_done(stages.TRAIN, folder, stages.train_key(lock))
 
 
+def test_a_folder_of_another_kolm_is_no_result_and_is_emptied(trained: Any) -> None:
+    folder, _ = trained
+    for name in (RESULT, files.INPUTS):
+        files.write_document(folder, name, {})
+    assert not stages.is_done(stages.EVALUATE, folder, OTHER)
+    with files.held(folder):
+        stages.make_ready(stages.EVALUATE, folder, OTHER)
+        assert [path.name for path in folder.iterdir()] == [HOLD]
+
+
 def test_a_stated_key_is_not_believed(trained: Any) -> None:
     folder, lock = trained
     other = changed(lock, "train.learning_rate", "0.5")
