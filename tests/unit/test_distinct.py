@@ -25,9 +25,9 @@ def test_numbers_are_those_of_a_dict(found: list[bytes]) -> None:
 
 
 def test_numbers_stay_when_there_are_many() -> None:
-    found, distinct = raws(5000), Distinct()
-    assert [distinct.number(raw) for raw in found] == list(range(5000))
-    assert [distinct.number(raw) for raw in reversed(found)] == list(range(4999, -1, -1))
+    found, distinct = raws(90_000), Distinct()  # some in the dict, some beyond it
+    assert [distinct.number(raw) for raw in found] == list(range(90_000))
+    assert [distinct.number(raw) for raw in reversed(found)] == list(range(89_999, -1, -1))
 
 
 def test_a_column_gives_back_what_was_put_there() -> None:
