@@ -1036,6 +1036,39 @@ def _leak_hidden(parts: BundleParts) -> None:
     used["images"][0]["pixels"] = digest.of_bytes(b"invented")
 
 
+def leaking_capture(parts: BundleParts) -> Row:
+    """The first training capture, had it shown an eval picture."""
+    shown = copy.deepcopy(parts.cases[0]["images"])
+    return toy_documents.make_capture(len(parts.cases), "train") | {"images": shown}
+
+
+def held_out_capture(parts: BundleParts) -> Row:
+    """The first training capture, had its makers held it out."""
+    return toy_documents.make_capture(len(parts.cases), "eval")
+
+
+def _trained_on(parts: BundleParts, capture: Row) -> Row:
+    """Put another capture in the place of the first of training; its line names the same."""
+    old = digest.of_value(toy_documents.make_capture(len(parts.cases), "train"))
+    line = next(item for item in parts.snapshot_rows if item["capture"] == old)
+    line["capture"] = digest.of_value(capture)
+    parts.snapshot_rows.sort(key=lambda item: item["capture"])
+    return line
+
+
+def _leak_behind_another(parts: BundleParts) -> None:
+    """The line names the pictures of another training capture."""
+    line = _trained_on(parts, leaking_capture(parts))
+    other = next(r for r in parts.snapshot_rows if r["split"] == "train" and r is not line)
+    line["images"] = copy.deepcopy(other["images"])
+    made = toy_documents.make_snapshot(parts.snapshot_rows)
+    parts.snapshot |= {key: made[key] for key in ("images", "splits")}
+
+
+def _held_out_and_trained_on(parts: BundleParts) -> None:
+    _trained_on(parts, held_out_capture(parts))
+
+
 def _relabel_base(parts: BundleParts) -> None:
     parts.lock["base"]["root"] = digest.of_bytes(b"another base")
 
@@ -1546,6 +1579,18 @@ FORGERIES = (
         "an eval image also in training, its digests invented",
         (),
         parts=_leak_hidden,
+        only_by="captures",
+    ),
+    Forgery(
+        "a training capture that shows an eval picture, its line naming another one's",
+        (),
+        parts=_leak_behind_another,
+        only_by="captures",
+    ),
+    Forgery(
+        "captures trained on that their makers held out, under an official split",
+        (),
+        parts=_held_out_and_trained_on,
         only_by="captures",
     ),
     Forgery("another base than the pinned one", (), parts=_relabel_base, only_by="base"),

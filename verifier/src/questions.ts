@@ -47,7 +47,7 @@ export const QUESTIONS: Record<string, string> = {
   V44: "Do roles follow from the model's structure as well as from its names?",
   V45: "Does the adapter load with no missing and no unexpected key?",
   V46: "Do re-run cases give the recorded outputs?",
-  V47: "Do the store's captures hash to the snapshot's leaves?",
+  V47: "Are the snapshot's leaves captures of the store, with its pictures and sides?",
   V48: "Do the pictures have the recorded file and pixel digests?",
   V49: "Are near-duplicates across the split as the snapshot says?",
   V50: "Does state 0 follow from base, lock and seed?",

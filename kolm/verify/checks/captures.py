@@ -8,30 +8,71 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
 
-from kolm import digest
+from kolm import canonical, digest, schema
 from kolm.errors import KolmError, Lacking
 from kolm.format.names import SNAPSHOT
+from kolm.records import kinds
 from kolm.records.sides import LEARNED, NO_SIDE
 from kolm.records.verification import Finding
 from kolm.verify.check import Answers
-from kolm.verify.checks.split import sides_by_rule
+from kolm.verify.checks.scores import looks
+from kolm.verify.checks.split import is_carved, sides_by_rule
 from kolm.verify.findings import could_not_look, failed, from_error, passed, unless_equal
 from kolm.verify.ports import CaptureReader
 from kolm.verify.subject import Subject
 
 
 def captures_are_the_leaves(subject: Subject) -> Iterator[Finding]:
-    """Every leaf must be a capture of the store; the store may hold more."""
-    source = subject.auditor.store()
-    held = {digest.of_bytes(data) for data in source.captures()}
-    lines = subject.lines
-    missing = [number for number, leaf in enumerate(lines.captures) if leaf not in held]
-    for number in missing:
+    """Every leaf must be a capture of the store, which may hold more; and its line must say what
+    the capture shows, and under an official split the side that it states."""
+    source, lines = subject.auditor.store(), subject.lines
+    missing = {digest.raw_of(leaf): number for number, leaf in enumerate(lines.captures)}
+    for data in source.captures():
+        number = missing.pop(digest.raw_of(digest.of_bytes(data)), None)
+        if number is not None:
+            yield from _line_is_the_captures(subject, number, data)
+    for number in sorted(missing.values()):
         yield could_not_look(
             "the store holds no capture with this id: it is incomplete, or the leaf is invented",
             where=lines.place(number),
         )
     yield passed(f"{len(lines) - len(missing):,} leaves are captures of the store")
+
+
+def _line_is_the_captures(subject: Subject, number: int, data: bytes) -> Iterator[Finding]:
+    lines, place = subject.lines, subject.lines.place(number)
+    try:
+        capture = schema.check(kinds.CAPTURE, canonical.loads(data, where=place), where=place)
+    except KolmError as error:
+        yield from_error(error)
+        return
+    yield from unless_equal(
+        looks(capture["images"]),
+        looks(lines.images[number]),
+        "the line names other pictures than its capture shows",
+        where=place,
+        rule="S2",
+    )
+    if subject.snapshot["rule"]["kind"] == "official":
+        sides = _sides_stated(lines.splits[number], carved=is_carved(subject))
+        if capture["split"] not in sides:
+            yield failed(
+                "the capture is on another side than it states",
+                where=place,
+                expected=" or ".join(sides),
+                found=capture["split"] or "none stated",
+                rule="S8",
+            )
+
+
+def _sides_stated(side: str, *, carved: bool) -> tuple[str, ...]:
+    """What a capture on a side can have stated under an official split: validation may be carved
+    out of train, and of both what shows a near twin of an eval picture may be left out."""
+    if side == "eval":
+        return (side,)
+    if carved:
+        return ("train",)
+    return LEARNED if side == NO_SIDE else (side,)
 
 
 def pictures_are_recorded(subject: Subject) -> Iterator[Finding]:

@@ -55,7 +55,13 @@ _BASE.ask(
 _BASE.ask("V43", "Does the adapter fit the checkpoint?", _PINNED, MODULES, LOCK, WEIGHTS)
 
 _CAPTURES = _File("captures", "--captures", lambda auditor: auditor.captures)
-_CAPTURES.ask("V47", "Do the store's captures hash to the snapshot's leaves?", (), LINES)
+_CAPTURES.ask(
+    "V47",
+    "Are the snapshot's leaves captures of the store, with its pictures and sides?",
+    (),
+    SNAPSHOT,
+    LINES,
+)
 _CAPTURES.ask("V48", "Do the pictures have the recorded file and pixel digests?", (), LINES)
 _CAPTURES.ask(
     "V49",

@@ -112,7 +112,7 @@ def _leaves_follow(subject: Subject) -> Iterator[Finding]:
                 rule="S3",
             )
         else:
-            if _looks(lines.images[leaf]) != _looks(row["images"]):
+            if looks(lines.images[leaf]) != looks(row["images"]):
                 wrong = "the case names other pictures than its leaf"
                 yield failed(wrong, where=where, found=case, rule="S2")
             leaf = next(leaves, None)
@@ -133,7 +133,8 @@ def _leaves_follow(subject: Subject) -> Iterator[Finding]:
         )
 
 
-def _looks(images: Sequence[CaptureImage | SnapshotRowImage]) -> list[tuple[str, str]]:
+def looks(images: Sequence[CaptureImage | SnapshotRowImage]) -> list[tuple[str, str]]:
+    """File and pixel digest of each picture, in the capture's order."""
     return [(image["file"], image["pixels"]) for image in images]
 
 

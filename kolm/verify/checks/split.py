@@ -36,7 +36,9 @@ def header_follows(subject: Subject) -> Iterator[Finding]:
     yield from _split_follows(subject)
     header = subject.snapshot
     kind, near = header["rule"]["kind"], header["near_duplicates"]
-    drawn = "the whole split" if kind == "hash" else "validation" if _carved(subject) else "nothing"
+    drawn = (
+        "the whole split" if kind == "hash" else "validation" if is_carved(subject) else "nothing"
+    )
     yield passed(
         f"{len(subject.lines):,} leaves in one root; {drawn} drawn by rule, drawn again"
         f"; {near['across_splits']:,} eval pictures with a near twin in train or validation, as"
@@ -84,7 +86,8 @@ def _near_duplicates_make_sense(subject: Subject) -> Iterator[Finding]:
         yield from unless_equal(expected, name, message, where=LINES, rule="S2")
 
 
-def _carved(subject: Subject) -> bool:
+def is_carved(subject: Subject) -> bool:
+    """Whether the rule makes a validation side out of what stated train."""
     return bool(Decimal(subject.snapshot["rule"]["validation"]))
 
 
@@ -127,7 +130,7 @@ def sides_by_rule(subject: Subject) -> Sequence[str]:
         KolmError: the rule cannot be applied.
     """
     lines, official = subject.lines, subject.snapshot["rule"]["kind"] == "official"
-    if official and not _carved(subject):
+    if official and not is_carved(subject):
         return [_stated(split) if split == NO_SIDE else split for split in lines.splits]
     return subject.rules.assign(_members(lines, official=official), subject.snapshot)
 

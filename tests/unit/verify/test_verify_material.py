@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,8 @@ from kolm.verify.ports import PictureFacts, RescoreAnswer, RescoreJob, RescoreRe
 from tests.support import toy_documents
 from tests.support.audits import Pictures, World, rescoring
 from tests.support.bundles import BundleParts
+from tests.support.corpus import forge
+from tests.support.forgeries import FORGERIES, held_out_capture, leaking_capture
 from tests.support.toy_base import digest_of, floats, zeros
 
 
@@ -394,6 +396,72 @@ def test_v47_a_leaf_that_the_store_does_not_hold_could_not_be_looked_at(world: W
     answers = world.audit(captures=Pictures.of(world.parts, captures_of(world)))
     assert "V47" in answers.blind  # the store holds the eval captures only
     assert {"V48", "V49"} & answers.failed == set()
+
+
+def whole_store(world: World, *more: dict[str, Any]) -> Pictures:
+    """Every capture of the toy, and more."""
+    made = [capture for capture, _ in toy_documents.make_captures(len(world.parts.cases), 5)]
+    return Pictures.of(world.parts, [canonical.dumps(capture) for capture in (*made, *more)])
+
+
+def test_v47_holds_where_every_line_is_its_captures(world: World) -> None:
+    answers = world.audit(captures=whole_store(world))
+    assert answers.overall is Verdict.OK
+    assert answers["V47"].verdict is Verdict.OK
+
+
+@pytest.mark.parametrize(
+    ("name", "hidden"),
+    [
+        ("a training capture that shows an eval picture, its line naming another one's",
+         leaking_capture),
+        ("captures trained on that their makers held out, under an official split",
+         held_out_capture),
+    ],
+)  # fmt: skip
+def test_v47_a_line_that_is_not_its_captures_is_refused(
+    world: World, name: str, hidden: Callable[[BundleParts], dict[str, Any]]
+) -> None:
+    forgery = next(forgery for forgery in FORGERIES if forgery.name == name)
+    path = forge(world, forgery, "signer")
+    assert world.look(path).overall is Verdict.OK
+    answers = world.look(path, captures=whole_store(world, hidden(world.parts)))
+    assert answers.failed == {"V47"}
+
+
+@pytest.mark.parametrize(
+    ("validation", "side", "stated", "holds"),
+    [
+        ("0", "validation", "validation", True),
+        ("0", "validation", "train", False),
+        ("0.1", "validation", "train", True),
+        ("0.1", "train", "validation", False),
+        ("0", "train", None, False),
+    ],
+)
+def test_v47_an_official_side_is_the_one_that_the_capture_states(
+    world: World, validation: str, side: str, stated: str | None, holds: bool
+) -> None:
+    parts = world.parts.copy()
+    capture = toy_documents.make_capture(len(parts.cases), "train")
+    line = next(r for r in parts.snapshot_rows if r["capture"] == digest.of_value(capture))
+    capture["split"], line["split"] = stated, side
+    line["capture"] = digest.of_value(capture)
+    parts.snapshot_rows.sort(key=lambda row: row["capture"])
+    parts.snapshot["splits"] = toy_documents.make_snapshot(parts.snapshot_rows)["splits"]
+    parts.snapshot["rule"]["validation"] = validation
+    answers = world.audit(parts, captures=whole_store(world, capture))
+    told = [f.rule for f in answers["V47"].findings if f.where and line["capture"] in f.where]
+    assert told == ([] if holds else ["S8"])
+
+
+def test_v47_a_leaf_that_is_no_capture_is_refused(world: World) -> None:
+    parts = world.parts.copy()
+    odd = {"images": []}
+    line = next(row for row in parts.snapshot_rows if row["split"] == "train")
+    line["capture"] = digest.of_value(odd)
+    parts.snapshot_rows.sort(key=lambda row: row["capture"])
+    assert "V47" in world.audit(parts, captures=whole_store(world, odd)).failed
 
 
 def test_v48_invented_pixel_digests_are_refused(world: World) -> None:
