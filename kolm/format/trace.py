@@ -18,6 +18,7 @@ from kolm.format.examples import UsableExample, usable
 from kolm.format.names import TRACE
 from kolm.format.order import BatchOrder
 from kolm.format.schedule import Happening, Schedule
+from kolm.methods import method_of
 from kolm.objectives import Objective, Step, objective_of
 
 if TYPE_CHECKING:
@@ -35,7 +36,7 @@ class _Learning(NamedTuple):
 
     objective: Objective
     precision: str
-    continues: bool
+    begins: bool  # as the base: from no earlier training, and with no virtual tokens in front
 
 
 def trace_follows(
@@ -58,7 +59,7 @@ def trace_follows(
     learning = _Learning(
         objective_of(training["objective"]),
         training["precision"],
-        training["continues"] is not None,
+        training["continues"] is None and method_of(training["method"]).front == 0,
     )
     train, validation = usable(examples)
     if not train.tokens or (schedule.validate_every and not validation.tokens):
@@ -146,7 +147,7 @@ def _facts_follow(
         pairs=examples,
         labels=row["label_tokens"],
         precision=learning.precision,
-        first=row["kind"] == "step" and row["step"] == 1 and not learning.continues,
+        first=row["kind"] == "step" and row["step"] == 1 and learning.begins,
     )
     for wrong in learning.objective.wrong_facts(facts, step) if facts else ():
         yield _refused(

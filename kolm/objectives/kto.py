@@ -13,6 +13,7 @@ next pair in the order of the snapshot. The defaults, β 0.1 and weights of 1, a
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
@@ -44,24 +45,48 @@ class Kto(Pairs):
         """Equation 8; a reward is β·r."""
         zero = float(self.beta) * max(0.0, point)
         rewards = preference.rewards(float(self.beta), policy, reference)
-        good = float(self.desirable_weight) * (1 - _sigmoid(rewards.chosen - zero))
-        bad = float(self.undesirable_weight) * (1 - _sigmoid(zero - rewards.rejected))
         return Terms(
-            losses=0.5 * (good + bad),
+            losses=self._loss(rewards.chosen - zero, zero - rewards.rejected),
             rewards=rewards,
             more={"reference_point": rewards.chosen * 0 + zero},
         )
 
     def wrong_facts(self, facts: Mapping[str, Any], step: Step) -> Iterator[str]:
-        """The loss of every pair lies between two bounds; z_0 is not negative."""
+        """The loss of every pair lies between two bounds, and that of one pair is the formula's;
+        z_0 is not negative, and 0 before anything is learned."""
+        slope = float(self.beta)
         yield from preference.wrong_rewards(facts, step.pairs)
-        yield from preference.wrong_start(facts, step, slope=float(self.beta), mean=self.MEAN)
+        yield from preference.wrong_start(facts, step, slope=slope, mean=self.MEAN)
         most = (float(self.desirable_weight) + float(self.undesirable_weight)) / 2
-        if float(preference.number(step.loss)) > most + 1e-6:
+        loss = float(preference.number(step.loss))
+        if loss > most + 1e-6:
             yield f"no pairs have a mean loss above {most}"
-        if preference.number(facts["reference_point"]) < 0:
-            yield f"a reference point of {facts['reference_point']} is below 0"
+        zero = float(preference.number(facts["reference_point"]))
+        if zero < 0:
+            yield f"a reference point of {zero} is below 0"
+        if step.pairs == 1:
+            chosen, rejected = (
+                float(preference.number(facts[name]))
+                for name in ("chosen_reward", "rejected_reward")
+            )
+            due = self._loss(chosen - zero, zero - rejected)
+            if abs(loss - due) > preference.slack(due):
+                yield f"one pair with such rewards has a loss of {due:.6f}"
+        noise = preference.start_noise(step, slope=slope, mean=self.MEAN)
+        if step.first and zero > noise:
+            yield f"a reference point of {zero} before anything was learned: at most {noise:.6f}"
+        apart = preference.FROM_THE_MEAN * noise
+        losses = [self._loss(one, other) for one in (-apart, apart) for other in (-apart, apart)]
+        yield from preference.wrong_first_loss(step, losses)
+
+    def _loss(self, chosen: Any, rejected: Any) -> Any:
+        """Of a pair, by how far its chosen answer is above z_0 and its rejected one below."""
+        good = float(self.desirable_weight) * (1 - _sigmoid(chosen))
+        bad = float(self.undesirable_weight) * (1 - _sigmoid(rejected))
+        return 0.5 * (good + bad)
 
 
 def _sigmoid(value: Any) -> Any:
+    if isinstance(value, float):
+        return math.exp(-softplus(-value))
     return (-softplus(-value)).exp()

@@ -46,7 +46,8 @@ class Step(NamedTuple):
         pairs: that the step read.
         labels: that the step read.
         precision: of the training.
-        first: nothing was learned before it, in this training or in an earlier one.
+        first: nothing was learned before it, in this training or in an earlier one, and a fresh
+            adapter changes nothing.
     """
 
     loss: str

@@ -57,7 +57,7 @@ class Orpo(Pairs):
             found: float = supervised + float(self.odds_weight) * softplus(-margin)
             return found
 
-        yield from preference.wrong_loss(facts, step.loss, least)
+        yield from preference.wrong_loss(facts, step, least)
 
 
 def _log_odds(mean: Any) -> Any:

@@ -27,6 +27,7 @@ _ROUNDING: Final = Decimal("0.000002")
 # By as much may a token's log-probability differ from itself, computed in a batch of other shape:
 # a hundred times what was measured in float32, and several times what bfloat16 gives.
 _NOISE: Final = {"float32": 1e-4, "bfloat16": 0.05}
+FROM_THE_MEAN: Final = 8  # and the margin of one pair by so many times as much as the mean reward
 
 
 def softplus(value: Any) -> Any:
@@ -65,19 +66,41 @@ def wrong_rewards(facts: Mapping[str, Any], pairs: int) -> Iterator[str]:
 
 
 def wrong_loss(
-    facts: Mapping[str, Any], loss: str, least: Callable[[float], float]
+    facts: Mapping[str, Any], step: Step, least: Callable[[float], float]
 ) -> Iterator[str]:
-    """A mean of a convex function is not below the function of the mean (Jensen's inequality).
+    """A mean of a convex function is not below the function of the mean (Jensen's inequality), and
+    that of one pair is not above it.
 
     Args:
         facts: with the mean margin.
-        loss: as the row states it.
+        step: with the loss as the row states it.
         least: the loss of one pair by its margin, a convex function.
     """
-    margin = float(number(facts["margin"]))
+    margin, loss = float(number(facts["margin"])), float(number(step.loss))
     bound, rounding = least(margin), abs(least(margin + 1e-6) - least(margin - 1e-6))
-    if float(number(loss)) < bound - rounding - 1e-6 - 1e-5 * abs(bound):
+    if loss < bound - rounding - 1e-6 - 1e-5 * abs(bound):
         yield f"no pairs with a mean margin of {margin:.6f} have a mean loss below {bound:.6f}"
+    if step.pairs == 1 and loss > bound + rounding + slack(bound):
+        yield f"one pair with a margin of {margin:.6f} has no loss above {bound:.6f}"
+
+
+def wrong_first_loss(step: Step, losses: Sequence[float]) -> Iterator[str]:
+    """Before anything is learned every pair has the loss of two equal answers.
+
+    Args:
+        step: says whether it is the first.
+        losses: of a pair whose rewards are as far from 0 as rounding can give, in either direction.
+    """
+    if not step.first:
+        return
+    loss, low, high = float(number(step.loss)), min(losses), max(losses)
+    if not low - slack(low) <= loss <= high + slack(high):
+        yield f"a loss of {loss:.6f} before anything was learned: {low:.6f} to {high:.6f}"
+
+
+def slack(loss: float) -> float:
+    """By how much a stated loss may differ from the one that follows."""
+    return 1e-3 * (1 + abs(loss))  # far more than float32 gives, and of no use to anybody
 
 
 def wrong_start(facts: Mapping[str, Any], step: Step, *, slope: float, mean: bool) -> Iterator[str]:
@@ -91,11 +114,16 @@ def wrong_start(facts: Mapping[str, Any], step: Step, *, slope: float, mean: boo
     """
     if not step.first:
         return
-    tokens = 1 if mean else max(1.0, step.labels / step.pairs)
-    largest = slope * _NOISE.get(step.precision, _NOISE["bfloat16"]) * tokens
+    largest = start_noise(step, slope=slope, mean=mean)
     for name in ("chosen_reward", "rejected_reward"):
         if abs(number(facts[name])) > largest:
             yield f"{name} is {facts[name]} before anything was learned: at most {largest:.6f}"
+
+
+def start_noise(step: Step, *, slope: float, mean: bool) -> float:
+    """What rounding can make of a mean reward before anything is learned: as `wrong_start`."""
+    tokens = 1 if mean else max(1.0, step.labels / step.pairs)
+    return slope * _NOISE.get(step.precision, _NOISE["bfloat16"]) * tokens
 
 
 def last_segment(steps: Sequence[TraceRowStep]) -> dict[str, object]:
@@ -164,6 +192,9 @@ class ByMargin(Pairs, ABC):
 
     def wrong_facts(self, facts: Mapping[str, Any], step: Step) -> Iterator[str]:
         """See `Objective.wrong_facts`."""
+        beta = float(self.beta)
         yield from wrong_rewards(facts, step.pairs)
-        yield from wrong_loss(facts, step.loss, self.loss)
-        yield from wrong_start(facts, step, slope=float(self.beta), mean=self.MEAN)
+        yield from wrong_loss(facts, step, self.loss)
+        yield from wrong_start(facts, step, slope=beta, mean=self.MEAN)
+        apart = FROM_THE_MEAN * start_noise(step, slope=beta, mean=self.MEAN)
+        yield from wrong_first_loss(step, [self.loss(-apart), self.loss(0.0), self.loss(apart)])

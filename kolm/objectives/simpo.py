@@ -42,7 +42,7 @@ class Simpo(Pairs):
     def wrong_facts(self, facts: Mapping[str, Any], step: Step) -> Iterator[str]:
         """The loss is a convex function of the margin; a log-probability is not above 0."""
         yield from preference.wrong_rewards(facts, step.pairs)
-        yield from preference.wrong_loss(facts, step.loss, self._loss)
+        yield from preference.wrong_loss(facts, step, self._loss)
         for name in ("chosen_reward", "rejected_reward"):
             if preference.number(facts[name]) > 0:
                 yield f"{name} is {facts[name]}, and a log-probability is not above 0"

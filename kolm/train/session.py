@@ -122,7 +122,7 @@ def open_session(folder: Path, reporter: Reporter, processes: Processes = ALONE)
     refer = partial(
         _with_reference, plan, make_loss(plan.objective, base, pictures), reporter=reporter
     )
-    # A fresh adapter changes nothing, so that what stands before it is the start as well.
+    # What stands before a fresh adapter is the start: its virtual tokens, if it has any, are none.
     goes_on = plan.continues is not None and plan.objective.reference == "start"
     if not goes_on:
         train, validation = refer(train, validation)

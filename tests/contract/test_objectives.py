@@ -209,9 +209,10 @@ def test_pairs_that_are_told_apart_while_none_is_preferred_are_refused(paired: W
 def test_a_loss_that_no_pairs_of_this_margin_have_is_refused(paired: World) -> None:
     """Below what a convex formula gives at the mean margin, or outside the bounds of another."""
     told = []
-    for loss in ("0", "99"):
+    for loss in ("0", "99"):  # in a step of several pairs
         forged = paired.parts.copy()
-        steps_of(forged)[0]["loss"] = loss
+        later = (row for row in steps_of(forged)[1:] if len(row["positions"]) > 1)
+        next(later)["loss"] = loss
         found = paired.audit(forged)["V08"]
         told += [str(found.findings)] if found.verdict is Verdict.FAILED else []
     assert told
@@ -225,6 +226,43 @@ def test_rewards_before_anything_was_learned_are_refused(paired: World) -> None:
         paired.parts, 0, chosen_reward="5.5", rejected_reward="5", margin="0.5", preferred=2
     )
     refused(paired, forged, "S12", "before anything was learned")
+
+
+def test_a_loss_before_anything_was_learned_is_that_of_equal_answers(paired: World) -> None:
+    if objective_of(paired.parts.lock["train"]["objective"]).reference is None:
+        pytest.skip("nothing is compared with the start")
+    for loss in ("0.01", "30"):
+        forged = paired.parts.copy()
+        steps_of(forged)[0]["loss"] = loss
+        refused(paired, forged, "S12")
+
+
+def test_a_reference_point_before_anything_was_learned_is_refused(paired: World) -> None:
+    if "reference_point" not in objective_of(paired.parts.lock["train"]["objective"]).FACTS:
+        pytest.skip("it has none")
+    refused(paired, change_facts(paired.parts, 0, reference_point="77"), "S12", "reference point")
+
+
+def test_virtual_tokens_in_front_begin_as_something_else_than_the_reference(tmp_path: Path) -> None:
+    """The base without them is the reference, so that the first rewards need not be 0."""
+    method = {"kind": "prompt", "virtual_tokens": 3}
+    world = World.make(tmp_path, objective={"kind": "dpo"}, method=method)
+    first = steps_of(world.parts)[0]
+    first["facts"] |= {"chosen_reward": "-1.5", "rejected_reward": "-1", "margin": "-0.5"}
+    first["loss"] = "1.1"
+    assert world.audit(world.parts).overall is Verdict.OK
+
+
+def test_a_step_on_one_pair_has_the_loss_of_that_pair(paired: World) -> None:
+    one = paired.parts.copy()
+    one.lock["train"]["batch_size"] = 1
+    one.follow()
+    assert paired.audit(one).overall is Verdict.OK
+    for number in (1, 2):
+        forged = one.copy()
+        row = steps_of(forged)[number]
+        row["loss"] = canonical.decimal(float(row["loss"]) * 1.2 + 0.01, 6)
+        refused(paired, forged, "S12", "one pair")
 
 
 def test_rows_without_a_rejected_answer_are_refused(paired: World) -> None:

@@ -34,6 +34,18 @@ def low_loss(parts: BundleParts) -> None:
     _step(parts, 0)["loss"] = "0.001"
 
 
+def high_loss(parts: BundleParts) -> None:
+    """A fall that looks larger, from where nothing can begin."""
+    _step(parts, 0)["loss"] = "7.5"
+
+
+def alone(parts: BundleParts) -> None:
+    """Steps of one pair, and a loss that this pair does not have."""
+    parts.lock["train"]["batch_size"] = 1
+    parts.follow()
+    _step(parts, 2)["loss"] = "7.5"
+
+
 def invented_step(parts: BundleParts) -> None:
     """All numbers of a step as a better training would have had them."""
     row = _step(parts, -1)

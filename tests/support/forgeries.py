@@ -1702,6 +1702,8 @@ FORGERIES = (
         pairs.facts(0, chosen_reward="5.5", rejected_reward="5", margin="0.5", preferred=2),
     ),
     _pair("a loss that no pairs of its margin have", "V08", pairs.low_loss),
+    _pair("a first loss that nothing begins with", "V08", pairs.high_loss),
+    _pair("a loss of one pair that its rewards do not give", "V08", pairs.alone),
     _pair("a last segment of better pairs than the trace has", "V28", pairs.receipt),
     Forgery(
         "loss and facts of a step invented to agree",

@@ -179,7 +179,8 @@ function stepHolds(look: Looking, lock: Lock, learned: readonly Example[], row: 
   const still = train.projector === null || train.projector === "frozen" || (after !== null && row.step > after);
   const own = still ? null : rounded(mul(stated(train.projector_learning_rate), f), 15);
   look.demand(row.projector_learning_rate === own, "S8", `${where}: the projector learns at ${row.projector_learning_rate}`);
-  const first = row.step === 1 && train.continues === null;
+  const fresh = train.continues === null && train.method.kind !== "prompt" && train.method.kind !== "p_tuning";
+  const first = row.step === 1 && fresh;
   factsHold(look, lock, row, rows, where, first);
 }
 
@@ -221,23 +222,43 @@ function factsHold(look: Looking, lock: Lock, row: TraceRow, rows: readonly Exam
   if (objective.kind === "kto") look.demand(!less(value("reference_point"), ZERO), "S12", `${where}: reference_point is below 0`);
   if (objective.kind === "orpo") look.demand(!less(value("supervised_loss"), ZERO), "S12", `${where}: supervised_loss is below 0`);
   if (objective.kind === "simpo") look.demand(!less(ZERO, chosen) && !less(ZERO, rejected), "S12", `${where}: a reward of simpo is above 0`);
-  lossHolds(look, lock, stated(row.loss), margin, facts, where);
-  if (first && objective.reference !== undefined) {
-    const per = precision === "bfloat16" ? ratio(5, 100) : ratio(1, 10_000);
-    const tokens = objective.kind === "ddpo" ? 1 : Math.max(1, row.label_tokens / pairs);
-    const most = mul(mul(per, ofFloat(tokens)), stated(String(objective.beta)));
+  const per = precision === "bfloat16" ? ratio(5, 100) : ratio(1, 10_000);
+  const tokens = objective.kind === "ddpo" ? 1 : Math.max(1, row.label_tokens / pairs);
+  const begins = first && objective.reference !== undefined;
+  const most = begins ? mul(mul(per, ofFloat(tokens)), stated(String(objective.beta))) : null;
+  lossHolds(look, lock, stated(row.loss), facts, pairs, most === null ? null : mul(ratio(8), most), where);
+  if (most !== null) {
+    if (objective.kind === "kto") look.demand(compare(value("reference_point"), most) <= 0, "S12", `${where}: a reference point before anything was learned`);
     const begun = compare(abs(chosen), most) <= 0 && compare(abs(rejected), most) <= 0;
     look.demand(begun, "S12", `${where}: rewards before anything was learned`);
   }
 }
 
-/** S12: the loss is not below what the formula gives at the mean margin. */
-function lossHolds(look: Looking, lock: Lock, loss: Rational, margin: Rational, facts: Facts, where: string): void {
+/** S12: the loss is not below what the formula gives at the mean margin; that of one pair is what it gives, and in the first step that of
+ * pairs whose margins are `apart` from 0 at most. */
+function lossHolds(look: Looking, lock: Lock, loss: Rational, facts: Facts, pairs: number, apart: Rational | null, where: string): void {
   const { objective } = lock.train;
   const option = (key: string): Rational => decimal(String(objective[key])) ?? ZERO;
-  const most = div(add(option("desirable_weight"), option("undesirable_weight")), ratio(2));
+  const margin = stated(facts.margin);
+  const slack = (due: Rational): Rational => mul(ratio(1, 1000), add(ONE, abs(due)));
+  const alone = `${where}: one pair of such facts has another loss`;
+  const begun = (losses: readonly Rational[]): void => {
+    const low = losses.reduce((a, b) => (less(b, a) ? b : a));
+    const high = losses.reduce((a, b) => (less(a, b) ? b : a));
+    const within = compare(add(loss, slack(low)), low) >= 0 && compare(loss, add(high, slack(high))) <= 0;
+    look.demand(within, "S12", `${where}: a loss that nobody has before anything was learned`);
+  };
+  const [up, down] = apart === null ? [ZERO, ZERO] : [apart, sub(ZERO, apart)];
   if (objective.kind === "kto") {
+    const [good, bad] = [option("desirable_weight"), option("undesirable_weight")];
+    const most = div(add(good, bad), ratio(2));
     look.demand(compare(loss, add(most, ratio(1, 1_000_000))) <= 0, "S12", `${where}: the loss is above what kto can give`);
+    const missed = (x: Rational): Rational => div(ONE, add(ONE, bounded(x)));
+    const due = (a: Rational, b: Rational): Rational => div(add(mul(good, missed(a)), mul(bad, missed(b))), ratio(2));
+    const zero = stated(String(facts.reference_point));
+    const own = due(sub(stated(facts.chosen_reward), zero), sub(zero, stated(facts.rejected_reward)));
+    if (pairs === 1) look.demand(compare(abs(sub(loss, own)), slack(own)) <= 0, "S12", alone);
+    if (apart !== null) begun([due(up, up), due(up, down), due(down, up), due(down, down)]);
     return;
   }
   const formulas: Record<string, (m: Rational) => Rational> = {
@@ -257,9 +278,14 @@ function lossHolds(look: Looking, lock: Lock, loss: Rational, margin: Rational, 
   const bound = least(margin);
   const one = ratio(1, 1_000_000);
   const rounding = abs(sub(least(add(margin, one)), least(sub(margin, one))));
-  const slack = add(add(rounding, one), mul(ratio(1, 100_000), abs(bound)));
-  look.demand(compare(add(loss, slack), bound) >= 0, "S12", `${where}: a loss that no pairs of this margin have`);
+  const near = add(add(rounding, one), mul(ratio(1, 100_000), abs(bound)));
+  look.demand(compare(add(loss, near), bound) >= 0, "S12", `${where}: a loss that no pairs of this margin have`);
+  if (pairs === 1) look.demand(compare(loss, add(add(bound, rounding), slack(bound))) <= 0, "S12", alone);
+  if (apart !== null) begun([least(down), least(ZERO), least(up)]);
 }
+
+/** e^x, where 1 beside it is all or nothing as 1 beside what is larger still. */
+const bounded = (x: Rational): Rational => exp(less(ratio(60), x) ? ratio(60) : less(x, ratio(-60)) ? ratio(-60) : x);
 
 const softplus = (x: Rational): Rational =>
   less(ratio(80), x) ? x : less(x, ratio(-130)) ? ZERO : log(add(ONE, exp(x)));
