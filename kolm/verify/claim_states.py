@@ -116,14 +116,15 @@ class ClaimState(NamedTuple):
     def series(self) -> tuple[str, ...] | None:
         """What several claims of one signer are about, so that the newest of them counts.
 
-        An auditor's audits are one series, and an evaluator's K-scores on one pack are one.
+        An auditor's audits are one series, an evaluator's K-scores of the bundle's own cases are
+        one, and so are those on another pack, whatever owner they name.
         """
         if self.signer is None:
             return None
         if self.said(predicates.VERIFICATION_SUMMARY):
             return (self.signer.key.keyid,)
         score = self.said(predicates.KSCORE)
-        return score and (self.signer.key.keyid, score["pack"]["owner"], score["pack"]["root"])
+        return score and (self.signer.key.keyid, str(is_own(score)), score["pack"]["root"])
 
     def keeps(self, claim: ClaimState, *, before: str, since: str) -> bool:
         """Whether it is an audit that passed, by a key that still holds, that read this very claim
@@ -183,11 +184,13 @@ class ClaimStates(NamedTuple):
     @property
     def built(self) -> str:
         """When the build ended, by the earliest provenance of a trusted builder; empty if none.
+        Keys that were revoked are asked where there is no other.
 
         Nobody can have audited the bundle before.
         """
-        made = self.of_type(predicates.PROVENANCE)
-        return min((state.stated_at for state in made if state.in_role), default="")
+        made = [s for s in self.of_type(predicates.PROVENANCE) if s.in_role]
+        held = [s for s in made if s.signer is not None and s.signer.revoked is None]
+        return min((state.stated_at for state in held or made), default="")
 
     def counting(self, predicate_type: str) -> tuple[ClaimState, ...]:
         """The claims of one kind that are believed: signed in role, about this, not void, the

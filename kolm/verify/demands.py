@@ -146,9 +146,25 @@ def _observed(subject: Subject) -> dict[str, str]:
 
 
 def scored_packs(subject: Subject) -> tuple[PackScore, ...]:
-    """Who scored the bundle on which cases, the bundle's own first: the newest claim of each."""
-    found = {
-        PackScore(
+    """Who scored the bundle on which cases, the bundle's own first: the newest claim of each, and
+    of several from one second the one that says least for the bundle."""
+    found: dict[tuple[str, str], PackScore] = {}
+    for score in _pack_scores(subject):
+        known = found.setdefault((score.keyid, score.pack), score)
+        found[score.keyid, score.pack] = max(known, score, key=_rank)
+    return tuple(sorted(found.values(), key=lambda score: (score.owner != OWN_PACK, *score)))
+
+
+def _rank(score: PackScore) -> tuple[str, bool, Decimal]:
+    return score.measured_on, score.gate != "passed", -Decimal(score.composite)
+
+
+def _pack_scores(subject: Subject) -> Iterator[PackScore]:
+    for state in subject.claims.counting(KSCORE):
+        said = state.said(KSCORE)
+        if state.signer is None or said is None:
+            continue
+        yield PackScore(
             by=state.name,
             keyid=state.signer.key.keyid,
             owner=shorten(said["pack"]["owner"]),
@@ -158,10 +174,6 @@ def scored_packs(subject: Subject) -> tuple[PackScore, ...]:
             gate=said["gate"]["verdict"],
             measured_on=said["measured_on"],
         )
-        for state in subject.claims.counting(KSCORE)
-        if state.signer is not None and (said := state.said(KSCORE)) is not None
-    }
-    return tuple(sorted(found, key=lambda score: (score.owner != OWN_PACK, *score)))
 
 
 def failed_elsewhere(subject: Subject) -> str:

@@ -3,7 +3,7 @@
 import { type Answer, Looking, type Verdict, couldNotLook, notChecked, ok } from "./answers.ts";
 import type { Bundle } from "./bundle.ts";
 import { words } from "./checks_claims.ts";
-import type { Counted } from "./claims.ts";
+import { type Counted, laterScore } from "./claims.ts";
 import type { Evaluation, Lock, Metric, Role } from "./documents.ts";
 import { type JsonObject, same } from "./json.ts";
 import type { Trust } from "./keys.ts";
@@ -214,7 +214,8 @@ function packs(counted: Counted, trust: Trust, policy: Policy): Answer {
   const unknown = policy.packs.find(({ evaluator }) => !trust.keys.has(evaluator));
   for (const { evaluator, pack } of policy.packs) {
     if (!trust.keys.has(evaluator)) continue;
-    const made = counted.scores().find((one) => one.keyid === evaluator && (one.predicate.pack as JsonObject).root === pack);
+    const all = counted.scores().filter((one) => one.keyid === evaluator && (one.predicate.pack as JsonObject).root === pack);
+    const made = all.length ? all.reduce(laterScore) : undefined;
     const passed = ((made?.predicate.gate ?? {}) as JsonObject).verdict === "passed";
     look.demand(passed, "packs", `${made ? "the gate failed" : "no K-score"} of ${evaluator} on ${pack}`);
   }

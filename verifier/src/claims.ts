@@ -159,16 +159,26 @@ export class Counted {
     return [...newest.values()];
   }
 
-  /** C17: the newest K-score of each key on each pack. */
+  /** C17: the newest K-score of each key on each pack; of several from one second the one that says least. */
   scores(): Said[] {
     const newest = new Map<string, Said>();
     for (const one of this.of(KSCORE)) {
-      const place = `${one.keyid} ${(one.predicate.pack as JsonObject).root}`;
+      const { owner, root } = one.predicate.pack as JsonObject;
+      const place = `${one.keyid} ${owner === "publisher"} ${root}`;
       const other = newest.get(place);
-      if (other === undefined || String(one.predicate.measured_on) > String(other.predicate.measured_on)) newest.set(place, one);
+      newest.set(place, other === undefined ? one : laterScore(other, one));
     }
     return [...newest.values()];
   }
+}
+
+/** The later of two K-scores; of one second the one that says less for the bundle: a failed gate, then the lower K. */
+export function laterScore(a: Said, b: Said): Said {
+  const [at, then] = [a, b].map((one) => String(one.predicate.measured_on)) as [string, string];
+  const [failed, missed] = [a, b].map((one) => (one.predicate.gate as JsonObject).verdict !== "passed") as [boolean, boolean];
+  if (at !== then) return at < then ? b : a;
+  if (failed !== missed) return failed ? a : b;
+  return Number(b.predicate.composite) < Number(a.predicate.composite) ? b : a;
 }
 
 const earliest = (all: Said[], time: (predicate: JsonObject) => string): string | null =>

@@ -8,7 +8,7 @@ import { type Counted, type Said, readClaim } from "./claims.ts";
 import type { Floors, Lock } from "./documents.ts";
 import type { JsonObject } from "./json.ts";
 import type { Trust } from "./keys.ts";
-import type { Policy } from "./policy.ts";
+import { KSCORE, type Policy } from "./policy.ts";
 import { less, stated } from "./rational.ts";
 
 const REQUEST = "urn:kolm:request:v1";
@@ -74,7 +74,7 @@ function floorsHold(look: Looking, lock: Lock, policy: Policy): void {
 
 /** R9: no K-score on the sealed pack says that training has seen it. */
 function unseen(look: Looking, counted: Counted, root: string): void {
-  for (const { predicate } of counted.scores()) {
+  for (const { predicate } of counted.of(KSCORE)) {
     const pack = predicate.pack as JsonObject & { overlap?: Record<string, number | null> };
     if (pack.root !== root) continue;
     const { seen_cases: cases = 0, captures = 0, images = 0, near_twins: twins = 0 } = pack.overlap ?? {};

@@ -80,12 +80,14 @@ def _floors_are_demanded(subject: Subject, request: Request) -> Iterator[Finding
 
 def _nothing_was_seen(subject: Subject, request: Request) -> Iterator[Finding]:
     """What the buyer found of the sealed pack in training, by digest and by likeness."""
-    for state in subject.claims.counting(KSCORE):
+    for state in subject.claims.of_type(KSCORE):  # what was seen stays seen, whatever is newer
         score = state.said(KSCORE)
-        if score is None or score["pack"]["root"] != request.said["pack"]["root"]:
+        if score is None or not state.in_role or subject.claims.is_void(state):
             continue
         overlap = score["pack"].get("overlap")
-        seen = 0 if overlap is None else overlap["seen_cases"] + (overlap["near_twins"] or 0)
+        if overlap is None or score["pack"]["root"] != request.said["pack"]["root"]:
+            continue
+        seen = max(overlap[k] or 0 for k in ("captures", "images", "near_twins", "seen_cases"))
         if seen:
             yield failed(
                 f"{state.name} found cases of the sealed pack, or near twins, in training",

@@ -174,12 +174,18 @@ PACK = digest.of_bytes(b"a hospital's own cases")
 
 
 def scored_by(
-    world: World, key: PrivateKey, *, gate: str, on: str = "2026-02-01T00:00:00Z", pack: str = PACK
+    world: World,
+    key: PrivateKey,
+    *,
+    gate: str,
+    on: str = "2026-02-01T00:00:00Z",
+    pack: str = PACK,
+    owner: str = "evaluator",
 ) -> bytes:
     """A K-score of `key` on cases that are not in the bundle."""
     said = world.parts.predicates()[predicates.KSCORE]
     said.update(
-        pack={"owner": "evaluator", "root": pack},
+        pack={"owner": owner, "root": pack},
         evaluation=digest.of_bytes(b"their evaluation"),
         measured_on=on,
     )
@@ -239,6 +245,30 @@ def test_v66_the_newest_score_of_an_evaluator_on_a_pack_counts(
     ]
     answers = world.audit(claims=claims, policy=hospital.policy, trust=hospital.trust)
     assert (answers.overall is Verdict.OK) == accepted
+
+
+def test_v66_another_owners_name_keeps_no_older_score(world: World) -> None:
+    """The owner is a text of the signer's; which pack it is says its root."""
+    hospital = Hospital(world)
+    for passed, failed in (("a", "z"), ("z", "a")):
+        claims = [
+            *world.parts.claims(world.publisher),
+            scored_by(world, hospital.key, gate="passed", owner=passed),
+            scored_by(world, hospital.key, gate="failed", owner=failed, on="2026-02-02T00:00:00Z"),
+        ]
+        answers = world.audit(claims=claims, policy=hospital.policy, trust=hospital.trust)
+        assert answers.failed == {"V66"}
+
+
+def test_v66_of_two_scores_from_one_second_the_failed_one_decides(world: World) -> None:
+    hospital = Hospital(world)
+    claims = [
+        *world.parts.claims(world.publisher),
+        scored_by(world, hospital.key, gate="passed"),
+        scored_by(world, hospital.key, gate="failed"),
+    ]
+    answers = world.audit(claims=claims, policy=hospital.policy, trust=hospital.trust)
+    assert answers.failed == {"V66"}
 
 
 def test_v66_a_named_score_that_is_not_there_is_a_no(world: World) -> None:

@@ -180,7 +180,14 @@ def test_a_request_under_a_buyers_name_without_the_key_is_refused(
 
 
 def scored(
-    world: World, parts: BundleParts, key: PrivateKey, root: str, *, seen: int = 0, k: str = "0.5"
+    world: World,
+    parts: BundleParts,
+    key: PrivateKey,
+    root: str,
+    *,
+    seen: int = 0,
+    k: str = "0.5",
+    on: str = "2026-01-02T03:04:05Z",
 ) -> list[bytes]:
     """The publisher's claims, and a K-score of `key` on its own pack."""
 
@@ -189,6 +196,7 @@ def scored(
             "cases": 50, "seen_cases": seen, "captures": 0, "images": seen, "near_twins": None
         }  # fmt: skip
         said[predicates.KSCORE]["pack"] = {"root": root, "owner": "evaluator", "overlap": overlap}
+        said[predicates.KSCORE]["measured_on"] = on
         if k != "0.5":
             gate = said[predicates.KSCORE]["gate"]
             gate |= {"k": k, "k_passed": False, "verdict": "failed"}
@@ -228,6 +236,17 @@ def test_a_sealed_pack_of_which_training_has_seen_cases_is_not_answered(
         world, buyer, request, parts, claims=scored(world, parts, buyer, ELSEWHERE, seen=3)
     )
     assert rules(answers) == {"R9"}
+
+
+def test_what_a_buyer_once_found_in_training_is_not_outdated(
+    world: World, buyer: PrivateKey
+) -> None:
+    """A newer score that looked at less says nothing against it."""
+    request = ask(buyer, world.parts, root=ELSEWHERE, sealed=True)
+    parts = answering(world, request)
+    first = scored(world, parts, buyer, ELSEWHERE, seen=3)
+    later = scored(world, parts, buyer, ELSEWHERE, on="2026-02-02T00:00:00Z")
+    assert rules(looked(world, buyer, request, parts, claims=[*first, later[-1]])) == {"R9"}
 
 
 # The document itself.
