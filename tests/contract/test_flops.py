@@ -22,23 +22,18 @@ from kolm.format.outline import outline  # noqa: E402
 from kolm.models.forward import logits_of  # noqa: E402
 from kolm.models.shapes import experts_per_token  # noqa: E402
 from tests.contract.test_family_forward import EVERY, SEEING, World, make_world  # noqa: E402
+from tests.support import families  # noqa: E402
+from tests.support.families.base import WAYS  # noqa: E402
 
 pytestmark = pytest.mark.heavy
 
 TOLERANCE = 0.02
 LABELS = 7
-# Not here: the recurrence of Qwen3.5's linear attention, which is not counted.
-RECURRENT = ("qwen3_5", "qwen3_5_moe")
-# Nor what a resampler reads beyond the features that it gives.
-RESAMPLED = ("idefics2",)
-SHOWN = [name for name in SEEING if name not in (*RECURRENT, *RESAMPLED)]
 READ = [name for name in EVERY if name not in SEEING]
-STEPS = [(name, what) for name in SHOWN for what in ("full", "frozen", "lora")]
-# Gemma 3's projector has no linear layer. Counted is one layer behind another, but attention and
-# feed-forward layer of Aya Vision's blocks stand side by side, and so do Qwen3-VL's projectors: in
-# models of two blocks the gradient that is counted too much is more than the tolerance.
-ASIDE = ("aya_vision frozen", "gemma3 lora", "qwen3_vl lora", "qwen3_vl_moe lora")
-STEPS = [step for step in STEPS if " ".join(step) not in ASIDE]
+STEPS = [
+    (name, way) for name in SEEING for way in WAYS if way not in families.BASES[name].uncounted
+]
+SHOWN = list(dict.fromkeys(name for name, _ in STEPS))
 
 
 def _world(name: str) -> World:

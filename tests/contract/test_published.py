@@ -12,15 +12,13 @@ import pytest
 torch = pytest.importorskip("torch")
 
 from kolm.models import published  # noqa: E402
-from kolm.roles import FAMILIES, Family, Role, family  # noqa: E402
+from kolm.roles import Family, Role, family  # noqa: E402
 from tests.contract.test_families import hit, inside, linears, owners  # noqa: E402
+from tests.support import families  # noqa: E402
 from tests.support import published as support  # noqa: E402
 
 pytestmark = pytest.mark.heavy
 EVERY = pytest.mark.parametrize("name", published.names())
-# What no family of pictures has a published size for here; their tables are held at the library's
-# own default config (test_families.py).
-WITHOUT = {"aya_vision", "idefics2", "qwen3_5"}
 
 
 @lru_cache(maxsize=2)
@@ -32,7 +30,8 @@ def built(name: str) -> tuple[Any, Family]:
 
 def test_every_family_that_takes_pictures_has_a_published_size() -> None:
     found = {published.find(name).config["model_type"] for name in published.names()}  # type: ignore[union-attr]
-    assert found | WITHOUT == {name for name, table in FAMILIES.items() if table.takes_pictures}
+    # The tables of the others are held at the library's own default config (test_families.py).
+    assert found == {name for name in families.SEEING if families.BASES[name].sized}
 
 
 @EVERY

@@ -10,6 +10,8 @@ from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
+WAYS = ("full", "frozen", "lora")
+
 
 class TinyBase(NamedTuple):
     """A base of one family.
@@ -23,6 +25,9 @@ class TinyBase(NamedTuple):
         sizes: width and height of three pictures: where a family can, each takes other tokens.
         published: settings of the published model that the library's default config does not have.
         end: what ends an answer, where it is not what the tokenizer says ends a text.
+        sized: whether the sizes of one of its published bases are known (`kolm/models/published`).
+        uncounted: ways to train its projector (`WAYS`) in which a step takes other operations than
+            are counted (docs/format/compute.md); all of them, where even the base alone does.
         system: whether its template has a place for a system turn in a finished conversation.
     """
 
@@ -33,6 +38,8 @@ class TinyBase(NamedTuple):
     sizes: tuple[tuple[int, int], ...] = ((32, 32), (64, 32), (32, 48))
     end: str = ""
     system: bool = True
+    sized: bool = True
+    uncounted: tuple[str, ...] = ()
     published: Mapping[str, Any] = MappingProxyType({})
 
 

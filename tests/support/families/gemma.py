@@ -157,7 +157,12 @@ def _paligemma_whole(
 
 BASES = {
     "paligemma": TinyBase(_paligemma_config, _paligemma_processor, whole=_paligemma_whole),
-    "gemma3": TinyBase(_gemma3_config, _gemma3_processor, end="<end_of_turn>"),
+    "gemma3": TinyBase(
+        _gemma3_config,
+        _gemma3_processor,
+        end="<end_of_turn>",
+        uncounted=("lora",),  # no layer of its projector is linear
+    ),
     "gemma4": TinyBase(
         _gemma4_config,
         _gemma4_processor,

@@ -8,7 +8,7 @@ from types import SimpleNamespace
 from typing import Any
 
 from tests.support.families import texts
-from tests.support.families.base import TinyBase, config_of, decoder, ids_of
+from tests.support.families.base import WAYS, TinyBase, config_of, decoder, ids_of
 
 _TURNS = (
     "{% for message in messages %}{{ message.role | capitalize }}"
@@ -109,6 +109,8 @@ BASES = {
         _idefics2_processor,
         sizes=((28, 28), (56, 28), (28, 42)),  # of whole patches, also when they are cut in four
         end="<end_of_utterance>",
+        sized=False,
+        uncounted=WAYS,  # what a resampler reads beyond the features that it gives
     ),
     "idefics3": TinyBase(partial(_config, "idefics3"), _idefics3_processor),
     "smolvlm": TinyBase(partial(_config, "smolvlm"), _smolvlm_processor),

@@ -7,7 +7,7 @@ from functools import partial
 from typing import Any
 
 from tests.support.families import texts
-from tests.support.families.base import TinyBase, config_of, decoder, ids_of
+from tests.support.families.base import WAYS, TinyBase, config_of, decoder, ids_of
 
 _SPECIAL = (
     "<|object_ref_start|>", "<|object_ref_end|>", "<|box_start|>", "<|box_end|>", "<|quad_start|>",
@@ -120,6 +120,8 @@ _HYBRID = {
     },
 }  # fmt: skip
 _SHARED = {**_EXPERTS, "shared_expert_intermediate_size": 24}
+# Counted is one projector behind another; those of deepstack stand side by side.
+_SIDE_BY_SIDE = ("lora",)
 
 
 BASES = {
@@ -137,20 +139,25 @@ BASES = {
     "qwen3_vl": TinyBase(
         partial(_config, "qwen3_vl", text=_DEEP, **_DEEPSTACK),
         partial(_processor, "qwen3_vl", _QWEN3, _THOUGHTS),
+        uncounted=_SIDE_BY_SIDE,
     ),
     "qwen3_vl_moe": TinyBase(
         partial(_config, "qwen3_vl_moe", text={**_DEEP, **_EXPERTS}, **_DEEPSTACK),
         partial(_processor, "qwen3_vl_moe", _QWEN3, _THOUGHTS),
         _swapped,
+        uncounted=_SIDE_BY_SIDE,
     ),
     "qwen3_5": TinyBase(
         partial(_config, "qwen3_5", text=_HYBRID, **_VISION3),
         partial(_processor, "qwen3_5", _QWEN3_5, _THOUGHTS, "qwen3_5"),
         _with_more,
+        sized=False,
+        uncounted=WAYS,  # the recurrence of linear attention
     ),
     "qwen3_5_moe": TinyBase(
         partial(_config, "qwen3_5_moe", text={**_HYBRID, **_SHARED}, **_VISION3),
         partial(_processor, "qwen3_5_moe", _QWEN3_5, _THOUGHTS, "qwen3_5"),
         _with_more,
+        uncounted=WAYS,
     ),
 }  # fmt: skip
