@@ -348,7 +348,7 @@ class BundleParts:
                 ),
                 shared=False,
             )
-        terms["tower"] = 1_000_000
+        terms["tower"] = 1_000_000 if any("image_tokens" in row for row in self.examples) else 0
         return {
             "flops": flops_of(terms),
             "measured": {

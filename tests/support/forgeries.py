@@ -1287,8 +1287,21 @@ FORGERIES = (
         claims=_say(predicates.COMPUTE, "measured", "processes", value=4093),
     ),
     Forgery(
-        "the tower's operations left out of the count", (), claims=_count(tower="0"),
+        "the tower's operations left out of the count", ("V56",), claims=_count(tower="0"),
+    ),
+    Forgery(
+        "fewer of the tower's operations counted than there were", (), claims=_count(tower="1"),
         why="pictures are not in the bundle; whoever has base and captures can train again",
+    ),
+    Forgery(
+        "a training that went on after a step that it does not have", ("V56",),
+        claims=_say(predicates.COMPUTE, "measured", "from_step", value=99),
+    ),
+    Forgery(
+        "energy by the meter of a card where the CPU computed", ("V56",),
+        claims=_say(
+            predicates.COMPUTE, "measured", "energy", value={"joules": "5", "meters": ["nvml"]}
+        ),
     ),
     Forgery(
         "a training said to take less energy and time", (),

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final
 from kolm.format import outline
 from kolm.format.names import EXAMPLES, LOCK, MODULES, TRACE
 from kolm.objectives import objective_of
+from kolm.records.sides import LEARNED
 from kolm.records.verification import Finding
 from kolm.sign.predicates import COMPUTE
 from kolm.verify.check import check
@@ -57,12 +58,60 @@ def operations_follow(subject: Subject) -> Iterator[Finding]:
             )
             known[shared] = {term: str(count) for term, count in terms.items()}
         yield from _follows(subject, name, said, known[shared])
+        yield from _tower_is_possible(subject, name, said)
         yield from _processes_are_possible(subject, name, said)
+        yield from _measurements_are_possible(subject, name, said)
     told = ", ".join(sorted({said["flops"]["total"] for _, said in claims}))
     yield passed(
         f"{told} operations, the tower's part as its maker counted it",
         by=(name for name, _ in claims),
     )
+
+
+def _tower_is_possible(subject: Subject, name: str, said: PredicateCompute) -> Iterator[Finding]:
+    """It computes exactly where pictures are read: a frozen one is shown each, an adapted one those
+    of the batches that were read."""
+    train = subject.lock["train"]
+    sides = {"train"} if train["validation"] is None else set(LEARNED)
+    rows = subject.documents.rows(EXAMPLES)
+    shown = any("image_tokens" in row and row["side"] in sides for row in rows)
+    counted = said["flops"]["tower"] != "0"
+    if counted > shown or (shown > counted and train["freeze"]["vision"] is not False):
+        yield failed(
+            "the tower computes where captures that were read show pictures, and nowhere else",
+            rule="O6",
+            where=f"compute claim by {name}#/flops/tower",
+            expected="more than 0" if shown else "0",
+            found=said["flops"]["tower"],
+        )
+
+
+def _measurements_are_possible(
+    subject: Subject, name: str, said: PredicateCompute
+) -> Iterator[Finding]:
+    """A run goes on after a step that it has, and the device that computes has its meter."""
+    measured, steps = said["measured"], subject.receipt["trace"]["steps"]
+    place, energy = f"compute claim by {name}#/measured", measured["energy"]
+    if measured["from_step"] > steps:
+        yield failed(
+            "the training went on after a step that it does not have",
+            rule="O7",
+            where=f"{place}/from_step",
+            expected=f"at most {steps}",
+            found=measured["from_step"],
+        )
+    device = subject.lock["environment"]["device"]
+    meter = {"cpu": "rapl", "cuda": "nvml"}.get(device, "none")
+    if "meters" in energy and (
+        meter not in energy["meters"] or (device == "cpu" and "nvml" in energy["meters"])
+    ):
+        yield failed(
+            "the energy is not by the meter of the device that computed",
+            rule="O7",
+            where=f"{place}/energy/meters",
+            expected=meter,
+            found=", ".join(energy["meters"]),
+        )
 
 
 def _processes_are_possible(

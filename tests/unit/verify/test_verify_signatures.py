@@ -327,6 +327,9 @@ def test_v12_an_audit_of_another_bundle_is_refused(world: World) -> None:
     assert {"V12", "V13", "V14"} <= world.audit(claims=claims, policy=AUDITED).failed
 
 
+METERED = {"joules": "12", "meters": ["nvml", "rapl"]}  # on the CPU
+
+
 def edit(kind: str, *path: str, value: Any) -> Any:
     def change(said: dict[str, Any]) -> None:
         target = said[kind]
@@ -350,6 +353,8 @@ def edit(kind: str, *path: str, value: Any) -> Any:
         ("V56", edit(predicates.COMPUTE, "modifier_test", "exceeds", value=True)),
         ("V56", edit(predicates.COMPUTE, "modifier_test", "words", value="Nothing to see.")),
         ("V56", edit(predicates.COMPUTE, "shared_prompts", value=True)),
+        ("V56", edit(predicates.COMPUTE, "measured", "from_step", value=5)),
+        ("V56", edit(predicates.COMPUTE, "measured", "energy", value=METERED)),
         (
             "V17",
             edit(
