@@ -31,10 +31,15 @@ class GradientCounter:
         gradients = [tensor.parameter.grad for tensor in self._tensors]
         present = [gradient for gradient in gradients if gradient is not None]
         norms = torch.stack(torch._foreach_norm(present))
-        where = torch.tensor([i for i, g in enumerate(gradients) if g is not None])
-        self._counts[where] += (norms > 0).cpu()
+        self._count(gradients, norms)
         total: torch.Tensor = torch.linalg.vector_norm(norms)
         return total
+
+    def _count(self, gradients: Sequence[torch.Tensor | None], norms: torch.Tensor) -> None:
+        import torch
+
+        where = torch.tensor([i for i, g in enumerate(gradients) if g is not None])
+        self._counts[where] += (norms > 0).cpu()
 
     def counts(self) -> dict[str, int]:
         """Steps with a gradient, by tensor name."""
