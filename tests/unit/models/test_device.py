@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
@@ -121,3 +123,11 @@ def test_a_random_state_holds_the_generators_of_both(monkeypatch: pytest.MonkeyP
     assert torch.equal(there.state, expected)
     assert torch.equal(torch.rand(3), drawn)
     assert torch.equal(devices.random_state("cpu"), torch.get_rng_state())
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only there it is told apart")
+def test_the_memory_that_a_process_held_is_not_that_of_the_one_that_started_it() -> None:
+    held = b"\1" * (300 << 20)
+    code = "from kolm.models.device import memory_of; print(memory_of('cpu')())"
+    told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert 0 < int(told.stdout) < len(held)
