@@ -7,6 +7,7 @@ so that V10 to V15 can each say their part.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from kolm import digest
@@ -17,6 +18,7 @@ from kolm.format.names import Name
 from kolm.records.verification import SignedBy
 from kolm.sign import predicates
 from kolm.sign.envelope import Envelope, demand_signature, open_envelope
+from kolm.sign.predicates import instant
 from kolm.sign.statement import Statement, parse
 from kolm.sign.trust import KeyRole, TrustedKey, TrustStore
 
@@ -111,6 +113,13 @@ class ClaimState(NamedTuple):
             return ""
         kind, said = self.statement.predicate_type, self.statement.predicate
         return max((stated for _, stated in predicates.stated_times(kind, said)), default="")
+
+    @property
+    def dated_ahead(self) -> bool:
+        """Whether a trusted authority saw it more than a day before the time that it states."""
+        if self.stamp is None:
+            return False
+        return self.stated_at > instant(datetime.fromisoformat(self.stamp.at) + timedelta(days=1))
 
     @property
     def series(self) -> tuple[str, ...] | None:

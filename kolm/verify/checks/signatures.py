@@ -57,6 +57,15 @@ def signatures_hold(subject: Subject) -> Iterator[Finding]:
             yield from _wrong_role(subject, state)
         if isinstance(state.stamp_error, Refused):
             yield from_error(state.stamp_error)
+        if state.dated_ahead:
+            yield failed(
+                "the claim states a time after its time stamp, when it was signed already",
+                rule="C24",
+                where=state.where,
+                expected=f"until a day after {state.stamp.at if state.stamp else ''}",
+                found=state.stated_at,
+                code="E_CLAIM_TIME",
+            )
     signed = [state for state in claims.states if state.in_role]
     names = sorted({state.name for state in signed})
     if signed:

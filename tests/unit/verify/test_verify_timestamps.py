@@ -9,7 +9,7 @@ import pytest
 
 from kolm.actions import stamping
 from kolm.records.verification import Verdict
-from kolm.sign import making
+from kolm.sign import making, predicates
 from kolm.sign.trust import Authority as Trusted
 from kolm.sign.trust import TrustStore
 from kolm.verify import foresight
@@ -84,6 +84,23 @@ def test_v11_an_altered_stamp_of_a_trusted_authority_is_refused(
         trust=believing(world, authority),
     )
     assert answers.failed == {"V11"}
+
+
+@pytest.mark.parametrize(("stated", "holds"), [("2090-01-01T00:00:00Z", False), (None, True)])
+def test_v11_a_claim_that_is_dated_ahead_of_its_stamp_is_refused(
+    world: World, authority: Authority, stated: str | None, holds: bool
+) -> None:
+    """It would be the newest of its signer for ever."""
+
+    def dated(said: dict[str, dict[str, object]]) -> None:
+        if stated is not None:
+            said[predicates.KSCORE]["measured_on"] = stated
+
+    bare = world.parts.claims(world.publisher, change=dated)
+    stamped = [making.stamped(one, authority.stamp(stamping.query_of(one))) for one in bare]
+    assert world.audit(claims=bare).overall is Verdict.OK
+    answers = world.audit(claims=stamped, trust=believing(world, authority))
+    assert answers.failed == (set() if holds else {"V11"})
 
 
 def test_a_stamp_by_a_stranger_changes_nothing_where_none_is_demanded(
