@@ -30,7 +30,8 @@ def load_spec(spec: Path | str | Mapping[str, Any]) -> Spec:
         spec: the path of a YAML file, or the same content as a dict.
 
     Raises:
-        Unreadable: ``E_SPEC_MISSING``, there is no such file.
+        Unreadable: ``E_SPEC_MISSING``, there is no such file; ``E_SPEC_VERSION``, it is written
+            for another kolm.
         Refused: not YAML, unknown key, value out of range, contradiction; the first in line
             order, with file:line.
     """
@@ -42,10 +43,29 @@ def load_spec(spec: Path | str | Mapping[str, Any]) -> Spec:
 
 
 def read_source(spec: Path | str | Mapping[str, Any]) -> SpecText:
-    """The spec's plain value with its lines, not yet checked."""
-    if isinstance(spec, Mapping):
-        return of_python(spec)
-    path = Path(spec)
+    """The spec's plain value with its lines, not yet checked.
+
+    Raises:
+        Unreadable: ``E_SPEC_MISSING``, there is no such file; ``E_SPEC_VERSION``, it is written
+            for another kolm.
+        Refused: not YAML.
+    """
+    source = of_python(spec) if isinstance(spec, Mapping) else _read_file(Path(spec))
+    stated = source.value.get("kolm") if isinstance(source.value, dict) else None
+    known = schema.load("spec")["properties"]["kolm"]["const"]
+    if type(stated) is int and stated != known:
+        raise Unreadable(
+            "E_SPEC_VERSION",
+            "the spec is of a version that this kolm does not read",
+            where=source.place(("kolm",)),
+            expected=f"kolm: {known}",
+            found=f"kolm: {stated}",
+            hint="use the kolm that it was written for, or write it anew: kolm help spec",
+        )
+    return source
+
+
+def _read_file(path: Path) -> SpecText:
     try:
         data = path.read_bytes()
     except (FileNotFoundError, IsADirectoryError):

@@ -126,7 +126,6 @@ def test_every_fraction_is_a_canonical_decimal_string() -> None:
         ),
         ({"data": {}}, "E_SPEC_MISSING_KEY", "data", ""),
         ({"name": "No Spaces"}, "E_SPEC_VALUE", "name", ""),
-        ({"kolm": 2}, "E_SPEC_VALUE", "kolm", ""),
         ({"train": {"steps": 0}}, "E_SPEC_VALUE", "train.steps", ""),
         ({"train": {"steps": 1.5}}, "E_SPEC_VALUE", "train.steps", ""),
         ({"train": {"steps": True}}, "E_SPEC_VALUE", "train.steps", ""),
@@ -263,6 +262,13 @@ def test_a_missing_spec_could_not_be_looked_at(tmp_path: Path) -> None:
     with pytest.raises(Unreadable) as raised:
         load_spec(tmp_path / "kolm.yaml")
     assert raised.value.code == "E_SPEC_MISSING"
+
+
+def test_a_spec_of_another_version_could_not_be_looked_at(tmp_path: Path) -> None:
+    (tmp_path / "kolm.yaml").write_text("name: x\nkolm: 2\nlater: true\n")
+    with pytest.raises(Unreadable) as raised:
+        load_spec(tmp_path / "kolm.yaml")
+    assert (raised.value.code, raised.value.where) == ("E_SPEC_VERSION", "kolm.yaml:2")
 
 
 def test_closed_choices_of_record_and_schema_agree() -> None:
