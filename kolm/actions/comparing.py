@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
@@ -10,7 +10,7 @@ from kolm import canonical, digest
 from kolm.actions.pictures import showing
 from kolm.bundle.reader import Bundle
 from kolm.format import names
-from kolm.report.comparison import render
+from kolm.report.comparison import SHOWN_CASES, render, split_cases
 from kolm.score.cases import reference_of
 from kolm.score.paired import compare
 from kolm.score.rounding import in_millionths
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from kolm.digest import Digest
     from kolm.records.answers import (
         Diff,
+        DiffAnswer,
         DiffBundle,
         DiffCapture,
         DiffCaptures,
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
         DiffRate,
         DiffTensors,
     )
-    from kolm.records.documents import Capture, PredictionsRow
+    from kolm.records.documents import Capture
 
 
 def diff(left: str | Path, right: str | Path) -> Diff:
@@ -61,7 +62,9 @@ def diff_page(
     opened = Bundle.open(Path(left)), Bundle.open(Path(right))
     found = compare_bundles(*opened)
     with showing(opened, captures) as pictures:
-        return found, render(found, {**_texts(opened[0]), **_texts(opened[1])}, pictures)
+        parts = split_cases(found["cases"])
+        shown = {case["case"] for part in parts for case in part[:SHOWN_CASES]}
+        return found, render(found, _published(opened, shown), pictures)
 
 
 def compare_bundles(left: Bundle, right: Bundle) -> Diff:
@@ -164,21 +167,21 @@ def _scores(left: Bundle, right: Bundle) -> tuple[list[DiffCase], DiffPaired | N
         return [], None, "they have no case in common"
     scores = [
         (
-            in_millionths(one[case]["adapter"]["score"]),
-            in_millionths(other[case]["adapter"]["score"]),
+            in_millionths(one[case]["score"]),
+            in_millionths(other[case]["score"]),
         )
         for case in shared
     ]
     binary = all(score in (0, 1_000_000) for pair in scores for score in pair)
     found = compare([a for a, _ in scores], [b for _, b in scores], binary=binary)
-    texts = {**_texts(left), **_texts(right)}
-    differing = [
+    differing = sorted(
         (after - before, case)
         for case, (before, after) in zip(shared, scores, strict=True)
         if before != after
-    ]
+    )
+    texts = _texts((left, right), {case for _, case in differing})
     return (
-        [_case(case, one[case], other[case], texts) for _, case in sorted(differing)],
+        [_case(case, one[case], other[case], texts) for _, case in differing],
         {
             "cases": len(shared),
             "left_only": found["adapter_only"],
@@ -190,32 +193,46 @@ def _scores(left: Bundle, right: Bundle) -> tuple[list[DiffCase], DiffPaired | N
     )
 
 
-def _answers(bundle: Bundle) -> dict[Digest, PredictionsRow]:
-    return {row["case"]: row for row in bundle.rows(names.PREDICTIONS)}
-
-
-def _texts(bundle: Bundle) -> dict[Digest, Capture]:
-    """The published cases by id."""
-    if names.CASES not in bundle.names:
-        return {}
-    data = bundle.member(names.CASES)
+def _answers(bundle: Bundle) -> dict[Digest, DiffAnswer]:
+    """What the adapter answered in each case: all that is compared of its row."""
     return {
-        digest.of_bytes(line): cast("Capture", row)
-        for _, line, row in canonical.read_lines(data, where=names.CASES)
+        row["case"]: {"output": row["adapter"]["output"], "score": row["adapter"]["score"]}
+        for row in bundle.rows(names.PREDICTIONS)
     }
+
+
+def _published(bundles: Iterable[Bundle], wanted: Collection[Digest]) -> dict[Digest, Capture]:
+    """The published ones of the wanted cases by id; all of them take ten times their bytes."""
+    return dict(_found(bundles, wanted))
+
+
+def _texts(bundles: Iterable[Bundle], wanted: Collection[Digest]) -> dict[Digest, tuple[str, str]]:
+    """Prompt and reference of the wanted cases, where they are published."""
+    return {
+        case: (_prompt(capture), reference_of(capture, where=case))
+        for case, capture in _found(bundles, wanted)
+    }
+
+
+def _found(
+    bundles: Iterable[Bundle], wanted: Collection[Digest]
+) -> Iterator[tuple[Digest, Capture]]:
+    for bundle in bundles:
+        if wanted and names.CASES in bundle.names:
+            data = bundle.member(names.CASES)
+            for _, line, row in canonical.read_lines(data, where=names.CASES):
+                if (case := digest.of_bytes(line)) in wanted:
+                    yield case, cast("Capture", row)
 
 
 def _case(
-    case: Digest, one: PredictionsRow, other: PredictionsRow, texts: Mapping[Digest, Capture]
+    case: Digest,
+    one: DiffAnswer,
+    other: DiffAnswer,
+    texts: Mapping[Digest, tuple[str, str]],
 ) -> DiffCase:
-    capture = texts.get(case)
-    return {
-        "case": case,
-        "prompt": None if capture is None else _prompt(capture),
-        "reference": None if capture is None else reference_of(capture, where=case),
-        "left": {"output": one["adapter"]["output"], "score": one["adapter"]["score"]},
-        "right": {"output": other["adapter"]["output"], "score": other["adapter"]["score"]},
-    }
+    prompt, reference = texts.get(case, (None, None))
+    return {"case": case, "prompt": prompt, "reference": reference, "left": one, "right": other}
 
 
 def _prompt(capture: Capture) -> str:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterable, Iterator
 from decimal import Decimal
-from typing import TYPE_CHECKING
+from heapq import nsmallest
+from typing import TYPE_CHECKING, Literal
 from xml.etree.ElementTree import Element
 
 from kolm.counting import counted
@@ -17,6 +19,7 @@ if TYPE_CHECKING:
     from kolm.records.documents import CaptureImage
 
 _WORST, _SAMPLES = 12, 6
+_SCORED: tuple[Literal["adapter", "base"], ...] = ("adapter", "base")
 # A page that is to be mailed stays small; pictures beyond this are named, not shown.
 _PICTURE_BYTES = 256 * 1024
 _PAGE_BYTES = 1536 * 1024
@@ -47,33 +50,38 @@ class Album:
 
 def worst(facts: Facts, album: Album) -> Element | None:
     """The cases with the lowest scores; among equals those that the base answered better."""
-    ranked = sorted(
-        facts.cases(),
-        key=lambda case: (
-            Decimal(case.answers["adapter"]["score"]),
-            -Decimal(case.answers["base"]["score"]),
-            case.answers["case"],
-        ),
-    )
-    wrong = [case for case in ranked if Decimal(case.answers["adapter"]["score"]) < 1]
-    if not ranked:
+    counts = Counter[str]()
+    shown = nsmallest(_WORST, _wrong(facts.cases(), counts), key=_rank)
+    if not counts["cases"]:
         return section("Worst cases", element("p", _WITHHELD), id_="worst")
-    lost = sum(
-        Decimal(case.answers["base"]["score"]) > Decimal(case.answers["adapter"]["score"])
-        for case in wrong
-    )
     told = (
-        f"{counted(len(wrong), 'case')} of {len(ranked)} did not earn the full score; the base "
-        f"scores higher on {lost} of them."
-        if wrong
-        else f"All {len(ranked)} cases earned the full score."
+        f"{counted(counts['wrong'], 'case')} of {counts['cases']} did not earn the full score; the "
+        f"base scores higher on {counts['lost']} of them."
+        if shown
+        else f"All {counts['cases']} cases earned the full score."
     )
     return section(
         "Worst cases",
         element("p", told),
-        element("div", [_card(case, album) for case in wrong[:_WORST]], class_="cards"),
+        element("div", [_card(case, album) for case in shown], class_="cards"),
         id_="worst",
     )
+
+
+def _rank(case: Case) -> tuple[Decimal, Decimal, str]:
+    answers = case.answers
+    return Decimal(answers["adapter"]["score"]), -Decimal(answers["base"]["score"]), answers["case"]
+
+
+def _wrong(cases: Iterable[Case], counts: Counter[str]) -> Iterator[Case]:
+    """The cases without the full score, one at a time; counts them and all others."""
+    for case in cases:
+        scores = [Decimal(case.answers[run]["score"]) for run in _SCORED]
+        counts["cases"] += 1
+        if scores[0] < 1:
+            counts["wrong"] += 1
+            counts["lost"] += scores[1] > scores[0]
+            yield case
 
 
 def samples(facts: Facts, album: Album) -> Element | None:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from kolm.records.answers import Diff, DiffCase, DiffModule
     from kolm.records.documents import Capture
 
-_CASES = 24  # of those that got worse, and of those that got better
+SHOWN_CASES = 24  # of those that got worse, and of those that got better
 _NAMES = 40
 
 
@@ -103,11 +103,11 @@ def _cases(
 ) -> Element | None:
     if not cases:
         return None
-    left = len(cases) - _CASES
+    left, shown = len(cases) - SHOWN_CASES, f", {SHOWN_CASES} shown"
     return section(
         title,
-        element("p", f"{counted(len(cases), 'case')}{f', {_CASES} shown' if left > 0 else ''}."),
-        element("div", [_card(case, texts, album) for case in cases[:_CASES]], class_="cards"),
+        element("p", f"{counted(len(cases), 'case')}{shown if left > 0 else ''}."),
+        element("div", [_card(case, texts, album) for case in cases[:SHOWN_CASES]], class_="cards"),
         id_=id_,
     )
 

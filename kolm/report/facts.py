@@ -120,8 +120,11 @@ class Facts:
         """The eval cases with their answers; none where the bundle does not publish its texts."""
         if names.CASES not in self.bundle.names:
             return
-        answers = {row["case"]: row for row in self.bundle.rows(names.PREDICTIONS)}
+        rows, lines = self.bundle.rows(names.PREDICTIONS), self.bundle.documents.lines
+        stored = lines(names.PREDICTIONS)  # a row takes up to fifteen times its line
+        answers = {row["case"]: line for row, line in zip(rows, stored, strict=True)}
         data = self.bundle.member(names.CASES)
         for _, line, row in canonical.read_lines(data, where=names.CASES):
             if (found := answers.get(digest.of_bytes(line))) is not None:
-                yield Case(cast("Capture", row), found)
+                answered = canonical.loads(found, where=names.PREDICTIONS)
+                yield Case(cast("Capture", row), cast("PredictionsRow", answered))

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kolm.errors import KolmError, Refused
-from kolm.spec.source import of_python, read_yaml
+from kolm.spec.source import MAX_SOURCE_BYTES, of_python, read_yaml
 
 
 def read(text: str) -> object:
@@ -83,7 +83,7 @@ def test_a_byte_order_mark_is_skipped() -> None:
 
 def test_a_huge_file_is_refused_before_it_is_parsed() -> None:
     with pytest.raises(Refused):
-        read_yaml(b"#" * (1024 * 1024 + 1), name="kolm.yaml")
+        read_yaml(b"#" * (MAX_SOURCE_BYTES + 1), name="kolm.yaml")
 
 
 def test_a_python_float_stands_for_its_shortest_form() -> None:
