@@ -111,7 +111,7 @@ def read_history(
         try:
             signed = read_entry(data, name=name, sequence=sequence, trust=trust)
         except KolmError as error:
-            problems.append(error)
+            problems.append(error.again())  # with its traceback it would keep the entry
             continue
         if signed.counts and signed.entry["previous"] != head:
             problems.append(_broken_link(signed, head))
