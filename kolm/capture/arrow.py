@@ -52,12 +52,12 @@ def library(module: str = "pyarrow") -> ModuleType:
 
 def parquet(path: Path, name: str, defaults: Defaults) -> Iterator[Located]:
     """The rows of a Parquet file, with their places."""
-    return _located("parquet", path, name, defaults)
+    return _located(unpacking.PARQUET, path, name, defaults)
 
 
 def stream(path: Path, name: str, defaults: Defaults) -> Iterator[Located]:
     """The rows of a file in Arrow's stream format, with their places."""
-    return _located("stream", path, name, defaults)
+    return _located(unpacking.STREAM, path, name, defaults)
 
 
 def _located(form: str, path: Path, name: str, defaults: Defaults) -> Iterator[Located]:
@@ -123,7 +123,7 @@ def _received(stream: IO[bytes]) -> Iterator[pyarrow.RecordBatch]:
 def _error_of(code: int, told: bytes, asked: dict[str, Any], cut: str) -> KolmError:
     """The error with which the process that unpacks a file ended."""
     if -code in (signal.SIGABRT, signal.SIGKILL, signal.SIGXCPU):  # memory, memory, time
-        return unpacking.too_much(asked["name"], asked["size"])
+        return unpacking.too_much(asked)
     last = told.splitlines()[-1:] or [b""]
     if code == unpacking.FAILED and last[0].startswith(b"{"):
         try:

@@ -7,7 +7,7 @@ of docs/format/capture.md.
 from __future__ import annotations
 
 from functools import lru_cache
-from typing import TYPE_CHECKING, NamedTuple, cast
+from typing import TYPE_CHECKING, Literal, NamedTuple, cast
 
 from kolm import canonical, digest, schema
 from kolm.capture import limits
@@ -80,6 +80,8 @@ def seal_document(document: CaptureDocument, *, where: str) -> Sealed:
 
 _FORMS = 1024  # that are kept
 _HOLE = "a text"
+_DIGEST = digest.EMPTY
+_PICTURE = Image(1, _DIGEST, 1, "image/png", 1, _DIGEST, 1)
 
 # Of each message its role, and of each part the number of its image, or None for a text.
 _Turns = tuple[tuple[Role, tuple[int | None, ...]], ...]
@@ -91,7 +93,7 @@ def _filled(capture: Capture, where: str) -> bytes | None:
     Raises:
         Refused: an answer that says nothing or was never filled.
     """
-    if capture[_PLAIN:] != (None, None, None):
+    if capture[_RARE:] != (None, None, None):
         return None
     texts, turns = list[str](), list[tuple[Role, tuple[int | None, ...]]]()
     for role, content in capture.messages:
@@ -101,45 +103,65 @@ def _filled(capture: Capture, where: str) -> bytes | None:
             check_answer(found[0], where=where)
         texts += found
         turns.append((role, parts))
-    if "" in texts:
-        return None
     images, license_, _, source, split, tags, *_ = capture
-    pieces = _form(images, license_, source, split, tags, tuple(turns))
-    if len(pieces) != len(texts) + 1:
+    pieces = _written(len(images), tuple(turns))
+    around = _around(images, license_, source, split, tags)
+    if "" in texts or len(pieces) != len(texts) + 1 or around is None:
         return None
-    written = [pieces[0]]
+    written = [around[0], pieces[0]]
     for text, piece in zip(texts, pieces[1:], strict=True):
         written += (canonical.text(text), piece)
     try:
-        data = "".join(written).encode("utf-8")
+        data = "".join([*written, around[1]]).encode("utf-8")
     except UnicodeEncodeError:
         return None
     return data if len(data) <= limits.MAX_CAPTURE_BYTES else None
 
 
-_PLAIN = Capture._fields.index("references")  # what follows few captures have
+_RARE = Capture._fields.index("references")  # what follows few captures have
 
 
 @lru_cache(maxsize=_FORMS)
-def _form(
+def _written(images: int, turns: _Turns) -> list[str]:
+    """What stands around the texts of messages; nothing where they break a rule."""
+    messages = tuple(
+        Message(role, tuple(TextPart(_HOLE) if part is None else ImagePart(part) for part in parts))
+        for role, parts in turns
+    )
+    capture = Capture((_PICTURE,) * images, "", messages, Source("form", ""), None, ())
+    document = to_document(capture)
+    try:
+        seal_document(document, where="a form")
+    except Refused:
+        return []
+    return canonical.dumps(document["messages"]).decode().split(canonical.text(_HOLE))
+
+
+@lru_cache(maxsize=_FORMS)
+def _around(
     images: tuple[Image, ...],
     license_: str,
     source: Source,
     split: Split | None,
     tags: tuple[str, ...],
-    turns: _Turns,
-) -> list[str]:
-    """What stands around the texts of a capture; nothing where it breaks a rule."""
-    messages = tuple(
-        Message(role, tuple(TextPart(_HOLE) if part is None else ImagePart(part) for part in parts))
-        for role, parts in turns
-    )
-    capture = Capture(images, license_, messages, source, split, tags)
+) -> tuple[str, str] | None:
+    """What stands before and after the messages of a capture; None where it breaks a rule."""
+    shown = tuple(ImagePart(number) for number in range(len(images))) or (TextPart(_HOLE),)
+    messages = Message("user", shown), Message("assistant", (TextPart(_HOLE),))
+    document = to_document(Capture(images, license_, messages, source, split, tags))
     try:
-        sealed = seal_document(to_document(capture), where="a form")
-    except Refused:
-        return []
-    return sealed.data.decode().split(canonical.text(_HOLE))
+        schema.check(kinds.CAPTURE, document, where="a form")
+        check_rules(document, where="a form")
+        before = canonical.dumps({key: document[key] for key in _BEFORE})
+        after = canonical.dumps({key: document[key] for key in _AFTER})
+    except (Refused, ValueError):
+        return None
+    return f'{before[:-1].decode()},"messages":', f",{after[1:].decode()}"
+
+
+# The keys that stand before messages in the canonical order, and after them.
+_BEFORE: tuple[Literal["images", "license"], ...] = ("images", "license")
+_AFTER: tuple[Literal["source", "split", "tags"], ...] = ("source", "split", "tags")
 
 
 def read(data: bytes, *, where: str) -> Capture:

@@ -69,9 +69,22 @@ def check_keys(row: Row, known: Set[str], *, where: str) -> None:
 
 @lru_cache(maxsize=1024)  # rows that are alike have the same keys
 def _nearest(key: str, known: Set[str]) -> str:
-    spelt = {name.lower(): name for name in known}
-    near = difflib.get_close_matches(key.lower(), spelt, 1, cutoff=_NEAR)
-    return next((spelt[name] for name in near), "")
+    """The known name that a key is like; comparing takes long, so that few names are compared."""
+    spelt, letters = key.lower(), set(key.lower())
+    names = {
+        name: own
+        for name, own, others in _spelt(known)
+        if _NEAR * (len(spelt) + len(name))
+        <= 2 * min(len(spelt) - len(letters - others), len(name) - len(others - letters))
+    }
+    near = difflib.get_close_matches(spelt, names, 1, cutoff=_NEAR)
+    return names[near[0]] if near else ""
+
+
+@lru_cache(maxsize=8)
+def _spelt(known: Set[str]) -> list[tuple[str, str, set[str]]]:
+    """Each name in small letters and as it is, and its letters."""
+    return [(name.lower(), name, set(name.lower())) for name in known]
 
 
 def _renaming(nearest: Mapping[str, str]) -> str:

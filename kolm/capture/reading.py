@@ -13,7 +13,7 @@ import sys
 import zlib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import IO, Any, cast
+from typing import IO, Any, NamedTuple, cast
 
 from kolm import canonical, system
 from kolm.capture import arrays, limits
@@ -72,12 +72,12 @@ def opened(path: Path) -> Iterator[IO[bytes]]:
                 raw = stack.enter_context(path.open("rb"))
             except OSError as error:
                 raise system.error_of(error, where=path) from None
-        packed = _Counted(raw)
+        packed = Counted(raw, name=name_of(path), size=0 if path == STDIN else path.stat().st_size)
         stream: Any = stack.enter_context(io.BufferedReader(packed))
         try:
             if stream.peek(2)[:2] == _GZIP:
                 unpacked = stack.enter_context(gzip.GzipFile(fileobj=stream))
-                bounded = _Counted(unpacked, packed=packed, name=name_of(path))
+                bounded = Counted(unpacked, packed=packed, name=name_of(path))
                 stream = stack.enter_context(io.BufferedReader(bounded))
             _demand_utf8(stream.peek(2)[:2], path)
             yield stream
@@ -110,15 +110,18 @@ def _demand_utf8(start: bytes, path: Path) -> None:
         )
 
 
-class _Counted(io.RawIOBase):
+class Counted(io.RawIOBase):
     """A stream that knows how much was read, and what was unpacked from little is refused."""
 
-    def __init__(self, stream: Any, *, packed: _Counted | None = None, name: str = "") -> None:
+    def __init__(
+        self, stream: Any, *, packed: Counted | None = None, name: str, size: int = 0
+    ) -> None:
         self._stream = stream
+        self._size = size
         self._packed = packed
         self._name = name
         self.count = 0
-        self._lines = 0
+        self._lines = self._values = 0
 
     def readable(self) -> bool:
         """It is."""
@@ -135,36 +138,70 @@ class _Counted(io.RawIOBase):
         if self._packed is not None:
             block = bytes(buffer[:read])
             self._lines += max(block.count(b"\n"), block.count(b"\r"))
+            self._values += values(block)
             self.demand_few(self._lines)
         return read
 
     def demand_few(self, rows: int) -> None:
-        """Refuse a packed stream that holds so many rows, if it is too short for them."""
-        if self._packed is not None:
-            most_bytes, most_rows = unpacked(self._packed.count)
-            if self.count > most_bytes or rows > most_rows:
-                hint = "if you trust the file, unpack it with gunzip first"
-                raise unpacks(self._name, self._packed.count, hint=hint)
+        """Refuse a stream that holds so many rows, if it is too short for them."""
+        if self._packed is None:
+            size = max(self.count, self._size)  # a pipe has none
+            if rows > unpacked(size).rows:
+                raise _short_rows(self._name, size)
+            return
+        most = unpacked(self._packed.count)
+        if self.count > most.bytes or rows > most.rows or self._values > most.values:
+            hint = "if you trust the file, unpack it with gunzip first"
+            raise unpacks(self._name, self._packed.count, hint=hint)
 
 
-def unpacked(size: int) -> tuple[int, int]:
-    """How many bytes and rows a packed file of a size may unpack to."""
-    return (
+def counted_of(stream: IO[bytes]) -> Counted:
+    """What counts the bytes of a stream that was `opened`."""
+    return cast("Counted", stream.raw)  # type: ignore[attr-defined]
+
+
+def values(text: bytes) -> int:
+    """How many values JSON text may hold at the most: each has a sign of these before it."""
+    return sum(map(text.count, (b",", b"[", b"{")))
+
+
+class Unpacked(NamedTuple):
+    """How many bytes, rows, and values in lists and structures of rows there may be."""
+
+    bytes: int
+    rows: int
+    values: int
+
+
+def unpacked(size: int) -> Unpacked:
+    """What a packed file of a size may unpack to."""
+    return Unpacked(
         limits.MAX_UNPACKED_TIMES * size + limits.MAX_UNPACKED_BYTES,
-        size // limits.MIN_PACKED_ROW_BYTES + limits.MAX_UNPACKED_ROWS,
+        size // limits.MIN_ROW_BYTES + limits.MAX_UNPACKED_ROWS,
+        size // limits.MIN_VALUE_BYTES + limits.MAX_UNPACKED_VALUES,
     )
 
 
 def unpacks(name: str, size: int, *, more: str = "", hint: str) -> Refused:
     """The error of a file that unpacks to more than one of its size may."""
-    most_bytes, most_rows = unpacked(size)
+    most = unpacked(size)
     return Refused(
         "E_IMPORT_UNPACKS",
         "the file unpacks to more than an import takes in from a file of its size",
         where=name,
-        expected=f"at most, of {size:,} bytes: {more}{most_bytes >> 20:,} MiB and {most_rows:,} "
-        "rows in all",
+        expected=f"at most, of {size:,} bytes: {more}{most.bytes >> 20:,} MiB, {most.rows:,} rows "
+        f"and {most.values:,} values in all",
         hint=hint,
+    )
+
+
+def _short_rows(name: str, size: int) -> Refused:
+    return Refused(
+        "E_IMPORT_SHORT_ROWS",
+        "the table has more rows than an import takes in from a file of its size",
+        where=name,
+        expected=f"at most, of {size:,} bytes: {unpacked(size).rows:,} rows",
+        hint=f"if you trust the file, cut it into files of {limits.MAX_UNPACKED_ROWS:,} rows",
     )
 
 
@@ -229,7 +266,7 @@ def members(path: Path, key: str) -> Iterator[Located]:
 def _array(path: Path, key: bytes | None) -> Iterator[Located]:
     name = name_of(path)
     with opened(path) as stream:
-        counted = cast("_Counted", stream.raw)  # type: ignore[attr-defined]
+        counted = counted_of(stream)
         for number, text in enumerate(arrays.elements(stream, key, name), 1):
             counted.demand_few(number)
             where = f"{name} row {number}"
@@ -238,7 +275,7 @@ def _array(path: Path, key: bytes | None) -> Iterator[Located]:
 
 def _object(line: bytes, where: str) -> dict[str, object] | BadRow:
     # A value is a byte or two of text and much more when it is parsed. Base64 holds none of these.
-    if sum(map(line.count, (b",", b"[", b"{"))) > limits.MAX_ROW_VALUES:
+    if values(line) > limits.MAX_ROW_VALUES:
         reason = f"the row holds more than {limits.MAX_ROW_VALUES} values"
         return BadRow(where=where, code="E_ROW_TOO_LONG", reason=reason)
     try:

@@ -187,14 +187,24 @@ def _turns(row: Row, shape: str, defaults: Defaults, where: str) -> list[markers
         return [("user", prompt), ("assistant", response)]
     turns: list[markers.Turn] = []
     for item in _list(row, shape, where):
-        if not isinstance(item, dict) or set(item) not in ({"from", "value"}, {"role", "content"}):
+        keys = next((pair for pair in _TURN_KEYS if _has_keys(item, pair)), None)
+        if keys is None or not isinstance(item, dict):
             expected = 'a list of {"role", "content"} or {"from", "value"}'
             raise fields.wrong(shape, expected, item, where)
-        speaker, key = ("from", "value") if "from" in item else ("role", "content")
-        role = _role(item[speaker], where)
-        coerce = defaults.coerce if role == "assistant" else None
-        turns.append((role, fields.text(item, key, where=where, coerce=coerce)))
+        speaker, key = keys
+        role, said = _role(item[speaker], where), item[key]
+        if not isinstance(said, str):
+            coerce = defaults.coerce if role == "assistant" else None
+            said = fields.text(item, key, where=where, coerce=coerce)
+        turns.append((role, said))
     return turns
+
+
+_TURN_KEYS = (("role", "content"), ("from", "value"))
+
+
+def _has_keys(item: object, keys: tuple[str, str]) -> bool:
+    return type(item) is dict and len(item) == len(keys) and keys[0] in item and keys[1] in item
 
 
 def _list(row: Row, shape: str, where: str) -> list[object]:
@@ -207,7 +217,8 @@ def _list(row: Row, shape: str, where: str) -> list[object]:
 
 
 def _role(value: object, where: str) -> Role:
-    role = ROLES.get(str(value).lower())
+    role = ROLES.get(value) if isinstance(value, str) else None
+    role = role or ROLES.get(str(value).lower())
     if role is None:
         raise fields.wrong("role", f"one of {', '.join(ROLES)}", value, where)
     return role

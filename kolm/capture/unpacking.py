@@ -3,7 +3,9 @@
 What such a file says of its sizes is its maker's word: a page of some bytes can unpack to
 gigabytes, a dictionary can stand for a value a million times, and the library allocates what it is
 told. So it runs in a process whose memory and time the system limits by the size of the file.
-The file is its standard input, which it maps: pyarrow takes no path without a UTF-8 form. Batches
+The file is its standard input: pyarrow takes no path without a UTF-8 form. Parquet is read page by
+page, since pages of a mapped file count as memory too, beside what they unpack to; a stream, whose
+batches are seldom packed, is mapped and not copied. Batches
 of few rows and plain types go to standard output, in Arrow's stream format; the error that ends it
 is an event on standard error.
 """
@@ -13,7 +15,7 @@ from __future__ import annotations
 import mmap
 import resource
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -27,17 +29,17 @@ if TYPE_CHECKING:
     import pyarrow
 
 FAILED = 1
+PARQUET, STREAM = "parquet", "stream"
 BATCH_ROWS = 64  # at the most
+_BUFFER_BYTES = 64 << 10
 _BATCH_BYTES = 4 << 20  # about: by what the file says of itself
 HUGGINGFACE = b"huggingface"  # what the schema says of numbered classes
-_VALUE_BYTES = 16  # what a value in a list or structure counts as, beside its bytes
 
 
-def limit(size: int) -> None:
-    """Limit what this process may take from now on, for a file of a size in bytes.
+def limit(size: int, form: str) -> None:
+    """Limit what this process may take from now on, for a file of a size in bytes and a form.
 
-    Only private memory counts: the file itself is mapped. Where the system does not say what the
-    process holds already (macOS) there is no limit of memory.
+    Where the system does not say what the process holds already (macOS), memory has no limit.
     """
     mebibytes = size >> 20
     seconds = limits.UNPACKING_SECONDS + limits.UNPACKING_SECONDS_A_MEBIBYTE * mebibytes
@@ -45,7 +47,7 @@ def limit(size: int) -> None:
     status = Path("/proc/self/status")
     held = status.read_text().partition("VmData:")[2].split() if status.is_file() else []
     if held:
-        most = int(held[0]) * 1024 + unpacking_bytes(size)
+        most = int(held[0]) * 1024 + unpacking_bytes(size, form)
         _hold(resource.RLIMIT_DATA, most, most)
 
 
@@ -56,21 +58,26 @@ def _hold(kind: int, soft: int, hard: int) -> None:
     resource.setrlimit(kind, (min(soft, most), min(hard, most)))
 
 
-def unpacking_bytes(size: int) -> int:
-    """How much memory unpacking a file of a size may take at once, beside Python and pyarrow."""
+def unpacking_bytes(size: int, form: str) -> int:
+    """How much memory unpacking a file of a size may take at once, beside Python and pyarrow.
+
+    Of a stream, which is mapped, that is beside the file itself.
+    """
+    read = size if form == PARQUET else 0
     return min(
         2 * size + limits.MAX_UNPACKING_BYTES,
-        size + limits.MAX_UNPACKING_BESIDE,
+        read + limits.MAX_UNPACKING_BESIDE,
         limits.MAX_UNPACKING_AT_ONCE,
     )
 
 
-def too_much(name: str, size: int) -> Refused:
+def too_much(asked: Mapping[str, Any]) -> Refused:
     """The error of a file that unpacks to more than one of its size may."""
+    size = asked["size"]
     return reading.unpacks(
-        name,
+        asked["name"],
         size,
-        more=f"{unpacking_bytes(size) >> 20} MiB at once, ",
+        more=f"{unpacking_bytes(size, asked['form']) >> 20} MiB at once, ",
         hint="if you trust the file, write it again with row_group_size=100, or as JSON Lines",
     )
 
@@ -82,10 +89,10 @@ def main(words: Sequence[str]) -> int:
     asked = canonical.loads(words[0].encode(), where="arguments")
     name = asked["name"]
     try:
-        limit(asked["size"])
+        limit(asked["size"], asked["form"])
         _write(asked)
     except (MemoryError, pyarrow.ArrowMemoryError):
-        error: KolmError = too_much(name, asked["size"])
+        error: KolmError = too_much(asked)
     except KolmError as refused:
         error = refused
     except (pyarrow.ArrowException, OSError) as wrong:
@@ -107,35 +114,28 @@ def _write(asked: dict[str, Any]) -> None:
         renamed=asked["renamed"],
         reshaped=Reshaped(frozenset(asked["keys"]), lambda row, _: row),
     )
-    left, rows_left = reading.unpacked(asked["size"])
-    read = _parquet if asked["form"] == "parquet" else _stream
+    left, rows_left, values_left = reading.unpacked(asked["size"])
+    read = _parquet if asked["form"] == PARQUET else _stream
     writer = None
-    for batch in read(_mapped(asked["size"]), name, defaults):
-        left -= batch.nbytes + _VALUE_BYTES * sum(map(values, batch.columns))
+    for batch in read(asked["size"], name, defaults):
+        left -= batch.nbytes
         rows_left -= batch.num_rows
-        if left < 0 or rows_left < 0:
-            raise too_much(name, asked["size"])
+        values_left -= sum(values(column) - len(column) for column in batch.columns)
+        if left < 0 or rows_left < 0 or values_left < 0:
+            raise too_much(asked)
         writer = writer or pyarrow.ipc.new_stream(sys.stdout.buffer, batch.schema)
         writer.write_batch(batch)
     if writer is not None:
         writer.close()
 
 
-def _mapped(size: int) -> pyarrow.BufferReader:
-    """The file, without copying anything of it."""
+def _parquet(size: int, name: str, defaults: Defaults) -> Iterator[pyarrow.RecordBatch]:
     import pyarrow
-
-    held = mmap.mmap(sys.stdin.fileno(), 0, access=mmap.ACCESS_READ) if size else b""
-    return pyarrow.BufferReader(pyarrow.py_buffer(held))
-
-
-def _parquet(
-    source: pyarrow.BufferReader, name: str, defaults: Defaults
-) -> Iterator[pyarrow.RecordBatch]:
     from pyarrow import parquet
 
-    # Without a buffer and in a mapped file, packed pages are not copied.
-    with parquet.ParquetFile(source, buffer_size=0, pre_buffer=False) as file:
+    source = pyarrow.PythonFile(sys.stdin.buffer, mode="r")
+    # With a buffer a page is read at a time, and without one all pages of a column.
+    with parquet.ParquetFile(source, buffer_size=_BUFFER_BYTES, pre_buffer=False) as file:
         schema = file.schema_arrow
         wanted = _wanted(schema, name, defaults)
         for number in range(file.num_row_groups):
@@ -151,12 +151,11 @@ def _parquet(
                 yield _plain_batch(batch, schema, wanted, defaults)
 
 
-def _stream(
-    source: pyarrow.BufferReader, name: str, defaults: Defaults
-) -> Iterator[pyarrow.RecordBatch]:
+def _stream(size: int, name: str, defaults: Defaults) -> Iterator[pyarrow.RecordBatch]:
     import pyarrow.ipc
 
-    with pyarrow.ipc.open_stream(source) as reader:
+    held = mmap.mmap(sys.stdin.fileno(), 0, access=mmap.ACCESS_READ) if size else b""
+    with pyarrow.ipc.open_stream(pyarrow.py_buffer(held)) as reader:
         wanted = _wanted(reader.schema, name, defaults)
         for batch in reader:
             batch.validate(full=True)  # offsets can point anywhere in a file from elsewhere
@@ -243,4 +242,5 @@ def values(column: pyarrow.Array) -> int:
 
 
 if __name__ == "__main__":
+    sys.modules["numpy"] = None  # type: ignore[assignment]  # 11 MiB, of which nothing is needed
     raise SystemExit(main(sys.argv[1:]))

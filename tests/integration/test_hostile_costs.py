@@ -9,6 +9,8 @@ from pathlib import Path
 import pytest
 
 from kolm import canonical, digest, file_digests
+from kolm.capture import limits
+from kolm.capture.store import CaptureStore
 from kolm.format.names import RECEIPT
 from kolm.registry.backends.directory import Directory
 from tests.support.audits import World
@@ -18,7 +20,9 @@ from tests.support.fuzz_bundles import share_one_blob
 from tests.support.hostile import (
     BUNDLES,
     IMPORTS,
+    LARGE_TABLES,
     MIB,
+    PACKED,
     TABLES,
     cost_of_bundle,
     cost_of_command,
@@ -70,6 +74,47 @@ def test_a_file_that_unpacks_to_much_costs_what_it_weighs(shape: str, tmp_path: 
     pytest.importorskip("pyarrow")
     assert (cost := cost_of_table(shape, tmp_path)).bounded, cost
     assert cost.size_bytes < 8 * MIB
+
+
+QUICK_TABLES = ("a dictionary of 20 MiB",)
+
+
+@pytest.mark.parametrize("shape", QUICK_TABLES)
+def test_parquet_that_shrinks_little_costs_what_it_weighs(shape: str, tmp_path: Path) -> None:
+    pytest.importorskip("pyarrow")
+    assert (cost := cost_of_table(shape, tmp_path)).bounded, cost
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("shape", sorted(set(LARGE_TABLES) - set(QUICK_TABLES)))
+def test_large_parquet_costs_what_it_weighs(shape: str, tmp_path: Path) -> None:
+    pytest.importorskip("pyarrow")
+    assert (cost := cost_of_table(shape, tmp_path)).bounded, cost
+
+
+QUICK_PACKED = ("packed columns", "packed messages", "packed rows")
+
+
+def taken_in(shape: str, folder: Path) -> None:
+    """Import a file of as many rows as one of its size may hold, and demand that all are there."""
+    if shape == "packed columns":
+        pytest.importorskip("pyarrow")
+    assert (cost := cost_of_table(shape, folder)).bounded, cost
+    with CaptureStore.open_to_read(folder / "captures") as store:
+        assert len(store) > limits.MAX_UNPACKED_ROWS or shape == "packed messages"
+
+
+@pytest.mark.parametrize("shape", QUICK_PACKED)
+def test_packed_rows_that_are_taken_in_cost_what_they_weigh(shape: str, tmp_path: Path) -> None:
+    taken_in(shape, tmp_path)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("shape", sorted(set(PACKED) - set(QUICK_PACKED)))
+def test_many_packed_rows_that_are_taken_in_cost_what_they_weigh(
+    shape: str, tmp_path: Path
+) -> None:
+    taken_in(shape, tmp_path)
 
 
 def test_one_blob_under_four_thousand_names_is_read_once(tmp_path: Path) -> None:

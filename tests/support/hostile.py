@@ -232,6 +232,32 @@ def _parquet(rows: int, image: bytes, *, dictionary: bool = True) -> bytes:
     return made.getvalue()
 
 
+def _one_dictionary(size: int) -> bytes:
+    """All pictures in one dictionary, as large as it may be, and none that shrinks."""
+    import pyarrow as pa
+    from pyarrow import parquet
+
+    made = io.BytesIO()
+    pictures = [random.Random(number).randbytes(size // 200) for number in range(200)]
+    texts = {"prompt": ["a"] * 200, "response": ["b"] * 200}
+    table = pa.table({"image": pa.array(pictures, pa.binary()), **texts})
+    parquet.write_table(table, made, dictionary_pagesize_limit=1 << 30)
+    return made.getvalue()
+
+
+def _row_groups(count: int) -> bytes:
+    """A row group for each row: the file is its footer."""
+    import pyarrow as pa
+    from pyarrow import parquet
+
+    made = io.BytesIO()
+    table = pa.table({"prompt": ["a"], "response": ["b"]})
+    with parquet.ParquetWriter(made, table.schema) as file:
+        for _ in range(count):
+            file.write_table(table)
+    return made.getvalue()
+
+
 def _arrow(rows: int, image: bytes) -> bytes:
     """The same in Arrow's stream format, packed."""
     import pyarrow as pa
@@ -262,7 +288,60 @@ TABLES: dict[str, tuple[Callable[[], bytes], str]] = {
     "a packed row": (lambda: _packed_row(b"%b"), "jsonl"),
 }
 
+
+def _counted(form: Callable[[int], bytes], rows: int) -> bytes:
+    """Rows that count, packed: as few bytes as rows that differ can take."""
+    return gzip.compress(b"".join(map(form, range(rows))), mtime=0)
+
+
+def _table_row(number: int) -> bytes:
+    return b'{"prompt":"%d","response":"b"}\n' % number
+
+
+def _long_row(number: int) -> bytes:
+    told = digest.of_bytes(b"%d" % number)[7:21].encode()
+    return b'{"prompt":"%b","response":"b"}\n' % told
+
+
+def _talk_row(number: int) -> bytes:
+    """A row of many short messages, and no two rows of one form."""
+    turns = b'{"role":"user","content":"a"},{"role":"assistant","content":"b"},' * 64
+    return b'{"messages":[%b],"tags":["%d"]}\n' % (turns[:-1], number)
+
+
+def _counted_parquet(rows: int) -> bytes:
+    import pyarrow as pa
+    from pyarrow import parquet
+
+    made = io.BytesIO()
+    table = pa.table({"prompt": [f"{n}" for n in range(rows)], "response": ["b"] * rows})
+    parquet.write_table(table, made, compression="zstd", use_dictionary=["response"])
+    return made.getvalue()
+
+
+# Of rows as many as a file of the size may hold, so that all are taken in.
+PACKED: dict[str, tuple[Callable[[], bytes], str]] = {
+    "packed rows": (lambda: _counted(_table_row, 46_000), "jsonl"),
+    "packed messages": (lambda: _counted(_talk_row, 1150), "jsonl"),
+    "packed columns": (lambda: _counted_parquet(42_000), "parquet"),
+    "a megabyte of packed rows": (lambda: _counted(_long_row, 110_000), "jsonl"),
+}
+
+LARGE_TABLES: dict[str, tuple[Callable[[], bytes], str]] = {
+    "a dictionary of 20 MiB": (lambda: _one_dictionary(20 * MIB), "parquet"),
+    "a dictionary of 100 MiB": (lambda: _one_dictionary(100 * MIB), "parquet"),
+    "60,000 row groups": (lambda: _row_groups(60_000), "parquet"),
+}
+
 IMPORTS: dict[str, tuple[bytes, str]] = {
+    "a table of short rows": (
+        b"prompt,response\n" + b"".join(b"%d,b\n" % n for n in range(100_000)),
+        "csv",
+    ),
+    "misspelt keys": (
+        b"".join(b'{"promp%d":1}\n' % n for n in range(5 * MIB // 15)),
+        "jsonl",
+    ),
     "numbers": (b"1\n" * (5 * MIB // 2), "jsonl"),
     "empty rows": (b"{}\n" * (5 * MIB // 3), "jsonl"),
     "missing pictures": (
@@ -328,7 +407,7 @@ def cost_of_import(shape: str, folder: Path, *words: str) -> Cost:
 
 def cost_of_table(shape: str, folder: Path) -> Cost:
     """What `kolm capture import` costs on a file of a shape that unpacks to much more."""
-    make, form = TABLES[shape]
+    make, form = {**TABLES, **LARGE_TABLES, **PACKED}[shape]
     return _import(make(), form, folder)
 
 
@@ -355,7 +434,7 @@ def main() -> int:
     print(f"{'shape':24} {'file MiB':>9} {'memory MiB':>11} {'seconds':>8} {'s a MiB':>8}")
     works = [(name, cost_of_bundle) for name in BUNDLES]
     works += [(name, cost_of_import) for name in IMPORTS]  # type: ignore[misc]
-    works += [(name, cost_of_table) for name in TABLES]
+    works += [(name, cost_of_table) for name in (*TABLES, *LARGE_TABLES, *PACKED)]
     for name, work in works:
         with tempfile.TemporaryDirectory() as folder:
             cost = work(name, Path(folder))

@@ -25,7 +25,8 @@ def rows(path: Path, folder: Folder, defaults: Defaults) -> Iterator[Draft | Bad
     """The rows of a file.
 
     Raises:
-        Refused: the file is not UTF-8, or its first line names no columns.
+        Refused: the file is not UTF-8, its first line names no columns, or it has more rows than
+            one of its size may.
     """
     return drafts(_located(path), folder, defaults)
 
@@ -50,6 +51,7 @@ def _located(path: Path) -> Iterator[reading.Located]:
                 )
             reading.demand_distinct([column for column in columns if column], f"{name}:1")
             reader = csv.reader(text, delimiter=delimiter, strict=True)
+            counted, number = reading.counted_of(stream), 0
             while True:
                 try:
                     cells = next(reader)
@@ -60,6 +62,8 @@ def _located(path: Path) -> Iterator[reading.Located]:
                     yield where, BadRow(where=where, code="E_ROW_FIELD", reason=str(error))
                     continue
                 if cells:
+                    number += 1
+                    counted.demand_few(number)
                     yield _row(columns, cells, f"{name}:{reader.line_num + 1}")
         except UnicodeDecodeError as error:
             raise Refused(

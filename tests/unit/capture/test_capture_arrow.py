@@ -213,10 +213,13 @@ def test_a_file_that_unpacks_to_more_than_one_of_its_size_may_is_refused(tmp_pat
 def test_unpacking_is_bounded_by_the_file_and_in_all() -> None:
     """Of a small file by what an honest one needs, of a large one by what a machine has."""
     for size in (0, 1 << 20, 60 << 20, 100 << 20, 1 << 30, 1 << 40):
-        most = unpacking.unpacking_bytes(size)
-        assert most <= size + (128 << 20)
+        most = unpacking.unpacking_bytes(size, unpacking.PARQUET)
+        assert most <= size + limits.MAX_UNPACKING_BESIDE
         assert most <= 1 << 30
-        assert most == 2 * size + (64 << 20) or size > 60 << 20
+        assert (
+            most == 2 * size + (64 << 20)
+            or size > limits.MAX_UNPACKING_BESIDE - limits.MAX_UNPACKING_BYTES
+        )
 
 
 def test_a_gzip_of_an_array_may_hold_no_more_rows_than_one_of_lines(tmp_path: Path) -> None:
@@ -316,7 +319,7 @@ def test_limits_that_are_lower_already_are_kept() -> None:
     code = (
         "import resource; from kolm.capture import unpacking\n"
         "resource.setrlimit(resource.RLIMIT_CPU, (4, 4))\n"
-        "unpacking.limit(1 << 30)\n"
+        "unpacking.limit(1 << 30, 'parquet')\n"
         "print(resource.getrlimit(resource.RLIMIT_CPU))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import io
 import json
 import re
@@ -14,7 +15,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kolm.capture import arrays, limits, reading
+from kolm.capture.drafts import Defaults
+from kolm.capture.importers import table
+from kolm.capture.sources import Folder
 from kolm.errors import Refused
+from kolm.records.capture import Source
 
 TEXTS = st.text(st.sampled_from('a"\\\\{}[],: \n\u00e9'), max_size=6)
 VALUES = st.recursive(
@@ -101,3 +106,35 @@ def test_time_grows_with_the_size_of_a_broken_array(
     with pytest.raises(Refused):
         list(reading.objects(path))
     assert time.process_time() - before < 5  # seconds; a square would take hours
+
+
+def test_a_table_of_rows_that_are_too_short_to_be_honest_is_refused(tmp_path: Path) -> None:
+    """As many as are free, however short; and of more, those that weigh something."""
+    path, free = tmp_path / "rows.csv", limits.MAX_UNPACKED_ROWS
+    defaults = Defaults(source=Source(kind="csv", name="rows"))
+
+    def rows(count: int, row: str) -> int:
+        path.write_text("prompt,response\n" + row * count)
+        return sum(1 for _ in table.rows(path, Folder(tmp_path), defaults))
+
+    assert rows(free, "a,b\n") == free
+    assert rows(2 * free, "123 * 456,56088\n") == 2 * free
+    with pytest.raises(Refused) as caught:
+        rows(2 * free, "a,b\n")
+    assert caught.value.code == "E_IMPORT_SHORT_ROWS"
+    most = free + path.stat().st_size // 15
+    assert caught.value.expected.endswith(f"{most:,} rows")
+
+
+def test_a_packed_file_holds_no_more_values_than_real_sets_do(tmp_path: Path) -> None:
+    """easy-VQA's 38,575 rows as messages, with a list of parts in each."""
+    path = tmp_path / "rows.jsonl.gz"
+    parts = '[{"type":"image"},{"type":"text","text":"%d"}]'
+    said = f'{{"role":"user","content":{parts}}},{{"role":"assistant","content":"b"}}'
+    row = f'{{"image":"1.png","messages":[{said}]}}\n'
+    path.write_bytes(gzip.compress("".join(row % number for number in range(38_575)).encode()))
+    assert sum(1 for _ in reading.lines(path)) == 38_575
+    path.write_bytes(gzip.compress((b'{"tags":[%b""]}\n' % (b'"",' * 600)) * 1000))
+    with pytest.raises(Refused) as caught:
+        list(reading.lines(path))
+    assert caught.value.code == "E_IMPORT_UNPACKS"
