@@ -39,7 +39,7 @@ from kolm.planning.histogram import histogram
 from kolm.planning.memory import GIB, Memory
 from kolm.planning.peak import largest_batch, longest_of
 from kolm.planning.settings import Setting, changes, compare
-from kolm.planning.trained import trained_numbers
+from kolm.planning.trained import branch_bytes, trained_numbers
 from kolm.run import folder as files
 from kolm.run.names import SHAPES
 from kolm.spec.load import load_spec
@@ -203,8 +203,10 @@ def _answer(
         optimizer=train.optimizer,
         numbers=numbers,
         batch=batch,
-        patches=image_tokens,
+        image_tokens=image_tokens,
         adapted_tower=vision,
+        projector=projector not in (None, "frozen"),
+        branches=branch_bytes(base, method, block["precision"]),
         processes=train.processes,
         on_cpu=train.device == "cpu",
     )

@@ -1,4 +1,4 @@
-"""Planning: memory by term: weights, trained state, activations, logits, tower, and the rest.
+"""Planning: memory by term: weights, trained state, activations, logits, pictures, and the rest.
 
 The terms are those of any training by backpropagation. How many bytes the blocks keep for the
 backward pass depends on the software: `Footprint` says it for each number format, measured (docs/
@@ -20,9 +20,14 @@ _FOUR_BITS: Final = Fraction(1, 2) + Fraction(4, 64)
 _FOUR_BITS_DOUBLE: Final = Fraction(1, 2) + Fraction(1, 64) + Fraction(4, 64 * 256)
 # What an accelerator's driver and libraries take of its memory before a tensor is made.
 CONTEXT_BYTES: Final = GIB
-# What torch, transformers and PEFT take of a process on the CPU: the observed peaks of
-# bench/plan_peaks.py at 8 and 32 rows, carried on to none, less what is counted.
+# What torch, transformers and PEFT take of a process on the CPU: the peaks of bench/plan_peaks.py
+# with pages for every tensor, less what is counted.
 LIBRARIES_BYTES: Final = 470 << 20
+# What glibc's allocator keeps of freed tensors between those in use, as a share of what forward
+# keeps: the peaks of bench/plan_peaks.py without and with pages for every tensor, with glibc 2.36.
+KEPT: Final = Fraction(17, 20)
+# A block of at least that size has pages of its own in any case (mallopt(3), M_MMAP_THRESHOLD).
+LARGE_BYTES: Final = 32 << 20
 MARGIN: Final = Fraction(1, 10)  # of it all, for what allocators leave between tensors
 
 
@@ -43,13 +48,17 @@ class Footprint(NamedTuple):
 
     def of(self, block: Block, hidden: int) -> int:
         """For one position of a block."""
+        return sum(kept for _, kept in self.parts(block, hidden))
+
+    def parts(self, block: Block, hidden: int) -> tuple[tuple[int, int], ...]:
+        """For one position of a block: widths of tensors, and the bytes of all as wide."""
         inner = round(sum((m.products for m in block.stages[3]), Fraction(0)) / max(1, hidden))
         keys = min((m.outputs for m in block.stages[0]), default=0)
         return (
-            self.hidden * hidden
-            + self.inner * inner
-            + self.attended * block.attention
-            + self.shared * keys
+            (hidden, self.hidden * hidden),
+            (inner, self.inner * inner),
+            (block.attention, self.attended * block.attention),
+            (keys, self.shared * keys),
         )
 
 
@@ -106,6 +115,7 @@ class Memory(NamedTuple):
     logits: int
     tower: int
     context: int
+    kept: int = 0
 
     @property
     def total(self) -> int:
@@ -149,16 +159,22 @@ def laid_over(base: Outline, number_bytes: int, processes: int, *, four_bits: bo
 
 
 def activations_bytes(
-    base: Outline, batch: Batch, footprint: Footprint, number_bytes: int, *, checkpointing: bool
+    base: Outline,
+    batch: Batch,
+    footprint: Footprint,
+    number_bytes: int,
+    *,
+    checkpointing: bool,
+    branches: int = 0,
 ) -> int:
-    """What forward keeps for backward.
+    """What forward keeps for backward, with a position's bytes of what an adapter computes beside.
 
     With checkpointing (arXiv:1604.06174) a block keeps what it read, and one block at a time is
     computed again.
     """
     each = [footprint.of(block, base.hidden) for block in base.blocks]
     if not checkpointing:
-        return batch.positions * sum(each)
+        return batch.positions * (sum(each) + branches)
     read = base.hidden * number_bytes * len(base.blocks)
     return batch.positions * (read + max(each, default=0))
 
@@ -169,16 +185,36 @@ def logits_bytes(base: Outline, labels: int, number_bytes: int) -> int:
     return labels * base.vocabulary * (wide + 4)
 
 
-def tower_bytes(base: Outline, patches: int, footprint: Footprint, *, adapted: bool) -> int:
-    """The tower's blocks where it is adapted; recorded earlier, they keep nothing."""
-    if not adapted:
-        return 0
-    return patches * sum(_tower_block(block, footprint) for block in base.vision)
+def pictures_bytes(
+    base: Outline, image_tokens: int, footprint: Footprint, *, adapted: bool, projector: bool
+) -> int:
+    """What is kept of pictures: nothing of a frozen tower, whose output is recorded.
+
+    Args:
+        base: its outline.
+        image_tokens: that the projector gives.
+        footprint: of the tower's blocks.
+        adapted: the tower is.
+        projector: something of it is trained, in float32: it keeps what it is given, and what each
+            matrix reads and gives.
+    """
+    first = base.projector[0].inputs if base.projector else 0
+    own = 4 * (first + sum(m.inputs + m.outputs for m in base.projector)) if projector else 0
+    merged = max(1, first // max(1, base.tower_width))  # patches that make a token
+    tower = merged * sum(_tower_block(block, footprint) for block in base.vision) if adapted else 0
+    return image_tokens * (own + tower)
 
 
 def _tower_block(block: Block, footprint: Footprint) -> int:
     hidden = max((m.outputs for m in block.stages[1]), default=0)
     return footprint.of(block, hidden)
+
+
+def allocator_bytes(base: Outline, batch: Batch, footprint: Footprint, number_bytes: int) -> int:
+    """What glibc's allocator keeps of the tensors of a training beside those in use."""
+    widest = LARGE_BYTES // (batch.positions * number_bytes)
+    parts = (part for block in base.blocks for part in footprint.parts(block, base.hidden))
+    return int(KEPT * batch.positions * sum(kept for width, kept in parts if width < widest))
 
 
 def need(
@@ -191,9 +227,11 @@ def need(
     four_bits: bool = False,
     double: bool = True,
     checkpointing: bool = False,
-    patches: int = 0,
+    image_tokens: int = 0,
     adapted_tower: bool = False,
-    context: int = CONTEXT_BYTES,
+    projector: bool = False,
+    branches: int = 0,
+    on_cpu: bool = False,
     processes: int = 1,
 ) -> Memory:
     """The memory of a training on one device, or on each of those of several processes."""
@@ -205,9 +243,17 @@ def need(
         - laid_over(base, number_bytes, processes, four_bits=four_bits),
         state=trained.size_bytes + told,
         activations=activations_bytes(
-            base, batch, footprint, number_bytes, checkpointing=checkpointing
+            base,
+            batch,
+            footprint,
+            number_bytes,
+            checkpointing=checkpointing,
+            branches=branches,
         ),
         logits=logits_bytes(base, batch.labels, number_bytes),
-        tower=tower_bytes(base, patches, footprint, adapted=adapted_tower),
-        context=context,
+        tower=pictures_bytes(
+            base, image_tokens, footprint, adapted=adapted_tower, projector=projector
+        ),
+        context=LIBRARIES_BYTES if on_cpu else CONTEXT_BYTES,
+        kept=allocator_bytes(base, batch, footprint, number_bytes) if on_cpu else 0,
     )

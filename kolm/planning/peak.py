@@ -5,10 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from kolm.format.compute import Batches, lengths_of
+from kolm.methods import method_of
 from kolm.methods.quantisation import quantisation_of
 from kolm.objectives import objective_of
 from kolm.planning.memory import Batch
 from kolm.planning.settings import Setting
+from kolm.planning.trained import branch_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -52,8 +54,10 @@ def predicted_bytes(
         optimizer=train["optimizer"],
         numbers=numbers,
         batch=batch,
-        patches=pictures,
+        image_tokens=pictures,
         adapted_tower=train["freeze"]["vision"] is False,
+        projector=train["projector"] not in (None, "frozen"),
+        branches=branch_bytes(base, method_of(train["method"]), train["precision"]),
         on_cpu=on_cpu,
     )
     need = setting.need(base)

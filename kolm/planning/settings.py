@@ -9,9 +9,7 @@ from kolm.format.optimizer import OPTIMIZERS
 from kolm.format.outline import Outline
 from kolm.methods.projector import Projector
 from kolm.planning.memory import (
-    CONTEXT_BYTES,
     FUSED,
-    LIBRARIES_BYTES,
     MEASURED,
     Batch,
     Memory,
@@ -32,11 +30,13 @@ class Setting(NamedTuple):
         optimizer: of the lock.
         numbers: that are trained.
         batch: what goes through the model at once.
-        patches: of the pictures of a batch; read where the tower is adapted.
-        adapted_tower: it is.
+        image_tokens: of a batch.
+        adapted_tower: the tower is.
+        projector: something of it is trained.
+        branches: bytes that a position keeps of what the adapter computes.
         checkpointing: activations are computed again in the backward pass.
         processes: that train together, each on a device of its own.
-        on_cpu: libraries take the memory that a driver takes elsewhere.
+        on_cpu: libraries take the memory that a driver takes elsewhere, and the allocator more.
     """
 
     precision: str
@@ -45,8 +45,10 @@ class Setting(NamedTuple):
     optimizer: str
     numbers: int
     batch: Batch
-    patches: int = 0
+    image_tokens: int = 0
     adapted_tower: bool = False
+    projector: bool = False
+    branches: int = 0
     checkpointing: bool = False
     processes: int = 1
     on_cpu: bool = False
@@ -62,10 +64,12 @@ class Setting(NamedTuple):
             four_bits=self.four_bits,
             double=self.double,
             checkpointing=self.checkpointing,
-            patches=self.patches,
+            image_tokens=self.image_tokens,
             adapted_tower=self.adapted_tower,
+            projector=self.projector,
+            branches=self.branches,
             processes=self.processes,
-            context=LIBRARIES_BYTES if self.on_cpu else CONTEXT_BYTES,
+            on_cpu=self.on_cpu,
         )
 
 
@@ -141,7 +145,7 @@ def changes(
         now = now._replace(adapted_tower=False)
         found.append(Change("train.freeze.vision: true", now))
     if projector == "full":
-        now = now._replace(numbers=numbers_without_projector)
+        now = now._replace(numbers=numbers_without_projector, projector=False)
         found.append(Change("train.projector: frozen", now))
     shorter = now
     while shorter.batch.length > 256:

@@ -6,8 +6,11 @@ import math
 import re
 from collections.abc import Iterable, Sequence
 
+from kolm.format.outline import Outline
 from kolm.methods import Method, has_experts
+from kolm.methods.lora import Lora
 from kolm.methods.projector import Projector, in_projector
+from kolm.planning.memory import BYTES
 from kolm.planning.parameters import Owned
 from kolm.roles import Family
 
@@ -27,6 +30,26 @@ def trained_numbers(
         projector: what is trained of it.
     """
     return sum(own.trained for own in modules_of(parameters, family, method, projector))
+
+
+def branch_bytes(base: Outline, method: Method, precision: str) -> int:
+    """Bytes that a position keeps of what an adapter computes beside the base's blocks.
+
+    Of each low-rank delta what its first matrix gives; with dropout what falls out and what is
+    left, which in float32 stands in for what a stage's layers else read together. All in float32.
+    Measured: `torch.autograd.graph.saved_tensors_hooks` around a step of `bench.plan_peaks`.
+    """
+    drops = isinstance(method, Lora) and method.dropout != "0"
+    numbers = 0
+    for stage in (stage for block in base.blocks for stage in block.stages):
+        own = [m for m in stage if re.fullmatch(method.target_expression, m.module)]
+        for matrix in own:
+            shapes = [*method.shapes(matrix.module, (matrix.outputs, matrix.inputs)).values()]
+            numbers += shapes[0][0] if len(shapes[0]) == 2 else 0
+        if drops and own:
+            read = sum(matrix.inputs for matrix in own)
+            numbers += 2 * read - own[0].inputs if precision == "float32" else read
+    return BYTES["float32"] * numbers
 
 
 def modules_of(

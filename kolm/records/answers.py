@@ -330,6 +330,7 @@ class PlanMemory(TypedDict):
     logits: int
     tower: int
     context: int
+    kept: int
     total: int
     with_margin: int
 

@@ -44,7 +44,7 @@ def test_a_published_base_is_planned_for_without_it_and_without_data(tmp_path: P
     assert made["data"] is None
     assert made["batch"]["lengths_from"] == "spec"
     memory = made["memory"]
-    terms = ("weights", "state", "activations", "logits", "tower", "context")
+    terms = ("weights", "state", "activations", "logits", "tower", "context", "kept")
     assert memory["total"] == sum(memory[term] for term in terms)
     assert memory["weights"] == 2 * 8_292_166_656
     step, run = int(made["flops"]["step"]), int(made["flops"]["run"])
@@ -73,7 +73,7 @@ def test_virtual_tokens_are_in_every_row(tmp_path: Path) -> None:
     made = {
         kind: planned(write(tmp_path, base, f"method: {method}, {common}"))
         for kind, method in (
-            ("lora", "lora"),
+            ("lora", "{kind: lora, rank: 1}"),
             ("prompt", "{kind: prompt, virtual_tokens: 64}"),
         )
     }

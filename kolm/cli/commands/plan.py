@@ -17,7 +17,7 @@ from kolm.errors import Usage
 if TYPE_CHECKING:
     from kolm.records.answers import Plan, PlanHistogram, PlanMemory
 
-_TERMS = ("weights", "state", "activations", "logits", "tower", "context")
+_TERMS = ("weights", "state", "activations", "logits", "tower", "context", "kept")
 _BAR = 32  # characters of the longest bar
 
 

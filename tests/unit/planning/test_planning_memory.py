@@ -11,8 +11,18 @@ from hypothesis import strategies as st
 from kolm import methods, roles
 from kolm.format.outline import Outline, outline
 from kolm.models import published
-from kolm.planning.memory import FUSED, GIB, MEASURED, Batch, Footprint, Trained, need
-from kolm.planning.trained import trained_numbers
+from kolm.planning.memory import (
+    FUSED,
+    GIB,
+    MEASURED,
+    Batch,
+    Footprint,
+    Trained,
+    allocator_bytes,
+    need,
+    pictures_bytes,
+)
+from kolm.planning.trained import branch_bytes, trained_numbers
 
 # GiB at 2,048 tokens in one row, LoRA of rank 16 with the projector trained whole, before a margin.
 # From the formulas as the papers and the published configs give them, worked out by hand in another
@@ -162,3 +172,49 @@ def test_a_footprint_counts_each_width_of_a_block() -> None:
     assert Footprint(0, 1).of(block, base.hidden) == 18944
     assert Footprint(0, 0, 1).of(block, base.hidden) == 3584
     assert Footprint(0, 0, 0, 1).of(block, base.hidden) == 512
+
+
+def test_an_adapter_keeps_a_number_for_each_row_of_its_first_factors_and_more_with_dropout() -> (
+    None
+):
+    _, family, base = sizes("HuggingFaceTB/SmolVLM-256M-Instruct")
+    width, inner, blocks, rank = 576, 1536, 30, 8
+
+    def kept(precision: str, **options: object) -> int:
+        resolved = methods.resolve({"kind": "lora", "rank": rank, **options}, family, vision=False)
+        return branch_bytes(base, methods.method_of(resolved), precision)
+
+    assert kept("float32") == 4 * blocks * 7 * rank
+    read, together = 6 * width + inner, 3 * width + inner
+    dropped = kept("float32", dropout="0.1") - kept("float32")
+    assert dropped == 4 * blocks * (2 * read - together)
+    assert kept("bfloat16", dropout="0.1") - kept("bfloat16") == 4 * blocks * read
+    assert kept("float32", targets=["o_proj"]) == 4 * blocks * rank
+
+
+def test_pictures_keep_something_where_a_projector_is_trained_or_the_tower_adapted() -> None:
+    *_, base = sizes("HuggingFaceTB/SmolVLM-256M-Instruct")
+    (matrix,) = base.projector
+
+    def kept(*, adapted: bool = False, projector: bool = False) -> int:
+        footprint = MEASURED["float32"]
+        return pictures_bytes(base, 64, footprint, adapted=adapted, projector=projector)
+
+    assert kept() == 0
+    assert kept(projector=True) == 64 * 4 * (2 * matrix.inputs + matrix.outputs)
+    block = Footprint(16, 16, 8, 8).of(base.vision[0], 768)
+    assert kept(adapted=True) == 64 * 16 * len(base.vision) * block  # 16 patches make a token
+
+
+def test_the_allocator_keeps_more_on_a_processor_but_not_of_large_tensors() -> None:
+    *_, base = sizes("HuggingFaceTB/SmolVLM-256M-Instruct")
+    footprint = MEASURED["float32"]
+
+    def kept(rows: int) -> int:
+        return allocator_bytes(base, Batch(rows, 100, 1), footprint, 4)
+
+    assert kept(2) == 2 * kept(1) > 0
+    assert kept(60) < 60 * kept(1)  # 6,000 positions: the feed-forward layer's have 35 MiB each
+    assert kept(200) < kept(60)
+    one = need(base, Trained(1), Batch(1, 100, 1), precision="float32", footprint=footprint)
+    assert one.kept == 0

@@ -24,7 +24,8 @@ SETTING = Setting(
     optimizer="adamw",
     numbers=85_000_000,
     batch=Batch(8, 1024, 128),
-    patches=4096,
+    image_tokens=4096,
+    projector=True,
     adapted_tower=True,
 )
 
