@@ -8,9 +8,9 @@ The task: pieces of photographs (scikit-image), and whether they show a face, br
 or coins, asked as POPE does (arXiv:2305.10355): of what is there, and of what is not. The other
 answer is the rejected one. Half of the pictures are kept for the score. *Wrong yes* is how often
 the answer is yes where the picture does not show it, by the base alone and after training, and p
-the exact test of McNemar on these cases. Everything but the objective is the same, and each learns
-at the rate that kolm takes where a spec states none. Each compiles in processes of its own, is
-sealed, and is verified with base and captures. Writes the table as Markdown.
+the exact test of McNemar on these cases. Everything but the objective is the same, and so
+is the rate: the one that kolm takes for pairs where a spec states none. Each compiles in processes
+of its own, is sealed, and is verified with base and captures. Writes the table as Markdown.
 """
 
 from __future__ import annotations
@@ -43,6 +43,9 @@ TASK = Task(
 )
 
 
+RATE = {"learning_rate": 0.001, "projector_learning_rate": 0.0005}
+
+
 def wrong_yes(made: Made, side: str) -> list[int]:
     """Of each case whose answer is no: a million where the answer given was yes, else 0."""
     told = {row["case"]: row[side]["output"] for row in made.bundle.rows(names.PREDICTIONS)}
@@ -69,5 +72,5 @@ def row(made: Made) -> tuple[str, ...]:
 
 
 if __name__ == "__main__":
-    kinds = {kind: {"objective": kind} for kind in OBJECTIVES}
+    kinds = {kind: {"objective": kind, **RATE} for kind in OBJECTIVES}
     run(__doc__, TASK, kinds, steps=80, head=HEAD, row=row)

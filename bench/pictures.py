@@ -13,6 +13,7 @@ import importlib.util
 import io
 import sys
 from collections.abc import Iterator
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,14 @@ from PIL import Image
 
 SIDE = 64
 MATERIALS = ("brick", "grass", "gravel", "coins")
+SCENES = (
+    "astronaut.png",
+    "chelsea.png",
+    "coffee.png",
+    "ihc.png",
+    "motorcycle_left.png",
+    "retina.jpg",
+)
 Row = dict[str, Any]
 
 
@@ -84,6 +93,35 @@ def materials() -> Iterator[Row]:
     """Pieces of 64 x 64 that do not overlap, of four photographs of one thing each."""
     for image, name in _materials():
         yield {"image": image, "prompt": "What was photographed from above?", "response": name}
+
+
+def _pieces(package: str, *parts: str) -> Iterator[Any]:
+    """Pieces of twice 64 by 64 of a photograph that do not overlap, row by row."""
+    with Image.open(package_file(package, *parts)) as picture:
+        pixels = np.asarray(picture.convert("RGB"))
+    side = 2 * SIDE
+    for top in range(0, pixels.shape[0] - side + 1, side):
+        for left in range(0, pixels.shape[1] - side + 1, side):
+            yield pixels[top : top + side, left : left + side]
+
+
+def scenes() -> Iterator[Row]:
+    """Of which of six photographs of scikit-image a piece is; the largest gives no more than 40."""
+    for file in SCENES:
+        for piece in islice(_pieces("skimage", "data", file), 40):
+            name = Path(file).stem.partition("_")[0]
+            yield {"image": png(piece), "prompt": "Which scene is this from?", "response": name}
+
+
+def turned() -> Iterator[Row]:
+    """Pieces of scikit-learn's two photographs, upright and upside down."""
+    for file in ("china.jpg", "flower.jpg"):
+        for piece in _pieces("sklearn", "datasets", "images", file):
+            for half in (piece[:SIDE], piece[SIDE:]):
+                for part in (half[:, :SIDE], half[:, SIDE:]):
+                    for answer, seen in (("no", part), ("yes", part[::-1])):
+                        prompt = "Was this photograph turned upside down?"
+                        yield {"image": png(seen), "prompt": prompt, "response": answer}
 
 
 def presence() -> Iterator[Row]:

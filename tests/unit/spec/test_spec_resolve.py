@@ -130,21 +130,23 @@ def test_another_metric_is_another_training_only_where_a_run_answers() -> None:
 def test_a_rate_that_the_spec_states_is_taken_and_the_recommended_one_is_told() -> None:
     stated = lock(train={"learning_rate": 0.003})
     assert stated["train"]["learning_rate"] == "0.003"
-    assert (stated["rates"]["source"], stated["rates"]["recommended"]) == ("spec", "0.001")
+    assert (stated["rates"]["source"], stated["rates"]["recommended"]) == ("spec", "0.002")
 
 
 def test_without_one_the_recommended_rate_is_taken_and_seeds_do_not_rest_on_why() -> None:
-    taken, stated = lock(), lock(train={"learning_rate": 0.001})
+    taken, stated = lock(), lock(train={"learning_rate": 0.002})
     assert taken["rates"]["source"] == "recommended"
     assert taken["train"] == stated["train"]
     assert taken["seeds"] == stated["seeds"]
 
 
-def test_another_method_has_a_rate_of_its_own_and_the_projector_stays_as_it_is() -> None:
+def test_another_method_has_a_rate_of_its_own_and_the_projector_is_the_same_for_all() -> None:
     plain, other = lock()["train"], lock(train={"method": "ia3"})
     assert other["rates"]["recommended"] == other["train"]["learning_rate"]
     assert Decimal(other["train"]["learning_rate"]) > Decimal(plain["learning_rate"])
-    assert other["train"]["projector_learning_rate"] == plain["projector_learning_rate"]
+    third = lock(train={"method": "bottleneck"})["train"]
+    assert third["learning_rate"] != other["train"]["learning_rate"]
+    assert third["projector_learning_rate"] == other["train"]["projector_learning_rate"]
 
 
 def test_a_frozen_projector_has_the_learning_rate_zero() -> None:
