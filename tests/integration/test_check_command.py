@@ -220,3 +220,13 @@ def test_shares_that_pass_over_the_rows_own_sides_are_a_warning(tmp_path: Path) 
         if (finding["name"], finding["verdict"]) == ("captures", "warning")
     ]
     assert ["1 capture with a stated side" in message for message in warned] == [True]
+
+
+def test_a_quiet_check_says_what_is_wrong_and_nothing_else(tmp_path: Path) -> None:
+    spec = tmp_path / "kolm.yaml"
+    spec.write_text("kolm: 1\nname: A B\nbase: kolm/nano-1\ndata: {captures: captures}\n")
+    ran = invoke("-q", "check", "--spec-only", str(spec))
+    assert (ran.code, ran.stdout.split()[:2]) == (1, ["failed", "spec"])
+    spec.write_text(spec.read_text().replace("A B", "a"))
+    ran = invoke("-q", "check", "--spec-only", str(spec))
+    assert (ran.code, ran.stdout) == (0, "")

@@ -44,7 +44,9 @@ def command(spec: Path, spec_only: bool) -> int:
         "passed": all(finding["verdict"] != "failed" for finding in findings),
         "findings": findings,
     }
-    out.answer("cli-check", document, lambda: _for_people(document, out))
+    wrong = [finding for finding in findings if finding["verdict"] == "failed"]
+    brief = _for_people(wrong, out)
+    out.answer("cli-check", document, lambda: _for_people(findings, out), brief=brief)
     return code
 
 
@@ -85,9 +87,9 @@ def from_errors(problems: Sequence[KolmError]) -> list[CheckFinding]:
     return [failed("spec", problem).to_document() for problem in problems]
 
 
-def _for_people(document: Check, out: output.Output) -> str:
+def _for_people(findings: Sequence[CheckFinding], out: output.Output) -> str:
     lines = []
-    for finding in document["findings"]:
+    for finding in findings:
         verdict = out.paint(f"{finding['verdict']:9}", TONES[finding["verdict"]])
         where = f"   {output.one_line(finding['where'])}" if finding.get("where") else ""
         message = output.one_line(finding["message"])
