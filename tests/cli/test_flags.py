@@ -129,6 +129,6 @@ def test_revoking_without_a_terminal_names_the_flag() -> None:
 
 
 def test_colours_can_be_forced_and_forbidden(project: Path) -> None:
-    (project / "kolm.yaml").write_text("kolm: 2\n")
+    (project / "kolm.yaml").write_text("kolm: 1\n")
     assert "\x1b[" in invoke("check", "--color", "always").stdout
     assert "\x1b[" not in invoke("check", "--color", "never", terminal=True).stdout
