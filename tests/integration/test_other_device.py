@@ -178,6 +178,7 @@ def test_a_bundle_is_scored_there_as_here_and_the_claim_names_the_device(
     assert scored[OTHER].evaluation == scored["cpu"].evaluation
 
 
+@pytest.mark.slow
 @pytest.mark.heavy
 @pytest.mark.parametrize("asked", ["auto", OTHER])
 def test_a_rival_is_asked_on_the_device_of_the_bundle_and_as_spread(

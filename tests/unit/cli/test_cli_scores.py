@@ -43,7 +43,7 @@ def test_names_of_findings_stand_apart_from_what_is_said() -> None:
         for name in ("spec", "validation side")
     ]
     shown = _for_people(
-        {"spec": "s", "passed": False, "findings": findings},
+        findings,
         output.Output(Flags(color="never"), io.StringIO(), io.StringIO()),
     )
     lines = click.unstyle(shown).splitlines()
