@@ -34,7 +34,7 @@ NAMES: Final[Mapping[str, str]] = {
     # Of the tower: what stands before the patches of every picture and is none of them.
     "class_token": r".*\.(?:class_embedding|cls_token)",
     "norm": r".*(?:norm|ln_).*",
-    "bare": r".*(?:\.downsample|_weight)",
+    "bare": r".*(?:\.downsample|\.latents|_weight)",
 }
 (
     _READ, _OUTPUT, _LAST, _LINEAR_ATTENTION, _LOOKED_UP, _EXPERTS, _CLASS_TOKEN, _NORM, _BARE,
