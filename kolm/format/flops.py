@@ -177,7 +177,8 @@ def _projector(
     gradients flow through it."""
     before = through or (base.normed and trained == "full")
     for matrix in base.projector:
-        elements = _parts(method, matrix) if method and adapted and matrix.is_linear else []
+        is_layer = adapted and matrix.module in base.projector_layers
+        elements = _parts(method, matrix) if method and is_layer else []
         passes = _FORWARD + _INPUT * before
         if trained == "full":
             passes += _WEIGHT

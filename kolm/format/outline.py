@@ -13,6 +13,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from fractions import Fraction
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+from kolm.methods.projector import linear_layers
 from kolm.roles import Family, Role
 
 if TYPE_CHECKING:
@@ -30,14 +31,13 @@ NAMES: Final[Mapping[str, str]] = {
     # Tables from which rows are taken; nothing is multiplied with them.
     "looked_up": r".*(?:embed_tokens|position_emb|pos_emb|class_embedding|cls_token|mask_token).*",
     "experts": r"(.*\.experts)\.(?:([0-9]+)\.)?.+",
-    # Of the projector: a norm before its first matrix, and matrices that are no linear layer.
     # Of the tower: what stands before the patches of every picture and is none of them.
     "class_token": r".*\.(?:class_embedding|cls_token)",
+    # Of the projector: a norm before its first matrix.
     "norm": r".*(?:norm|ln_).*",
-    "bare": r".*(?:\.downsample|\.latents|_weight)",
 }
 (
-    _READ, _OUTPUT, _LAST, _LINEAR_ATTENTION, _LOOKED_UP, _EXPERTS, _CLASS_TOKEN, _NORM, _BARE,
+    _READ, _OUTPUT, _LAST, _LINEAR_ATTENTION, _LOOKED_UP, _EXPERTS, _CLASS_TOKEN, _NORM,
 ) = map(re.compile, NAMES.values())  # fmt: skip
 
 
@@ -60,11 +60,6 @@ class Matrix(NamedTuple):
     def products(self) -> Fraction:
         """Multiplications for one activation."""
         return self.outputs * self.inputs * self.active
-
-    @property
-    def is_linear(self) -> bool:
-        """Whether it is a layer's weight, and so of what a delta can be added to."""
-        return not _BARE.fullmatch(self.module)
 
 
 class Block(NamedTuple):
@@ -96,6 +91,7 @@ class Outline(NamedTuple):
         blocks: of the language role.
         around: matrices of the language role outside its blocks.
         projector: its matrices, by name.
+        projector_layers: those of them that are linear layers, to which a delta can be added.
         normed: whether it has a norm, which then stands before its first matrix.
         vision: blocks of the tower.
         patches: matrices of the tower outside its blocks, which make a patch an activation.
@@ -108,6 +104,7 @@ class Outline(NamedTuple):
     blocks: tuple[Block, ...]
     around: tuple[Matrix, ...]
     projector: tuple[Matrix, ...]
+    projector_layers: frozenset[str]
     normed: bool
     vision: tuple[Block, ...]
     patches: tuple[Matrix, ...]
@@ -175,6 +172,7 @@ def outline(
         blocks=language,
         around=around,
         projector=tuple(matrices[Role.PROJECTOR]),
+        projector_layers=frozenset(linear_layers(named.items(), family)),
         normed=any(map(_NORM.fullmatch, own)),
         vision=vision,
         patches=patches,
