@@ -12,9 +12,6 @@ from collections.abc import Mapping
 
 from kolm import schema
 from kolm.errors import Refused
-from kolm.methods.bottleneck import Bottleneck
-from kolm.methods.ia3 import Ia3
-from kolm.methods.lora import Lora
 from kolm.methods.method import (
     PREFIX,
     DeltaTensor,
@@ -29,21 +26,22 @@ from kolm.methods.method import (
     name_of,
     read_name,
 )
-from kolm.methods.p_tuning import PTuning
-from kolm.methods.prefix import Prefix
 from kolm.methods.projector import Projector
-from kolm.methods.prompt import Prompt
 from kolm.records.codec import from_document, to_document
 from kolm.roles import Family
+from kolm.variants import Variants
 
-METHODS: dict[str, type[Method]] = {
-    "bottleneck": Bottleneck,
-    "ia3": Ia3,
-    "lora": Lora,
-    "p_tuning": PTuning,
-    "prefix": Prefix,
-    "prompt": Prompt,
-}
+METHODS: Variants[type[Method]] = Variants(
+    __name__,
+    {
+        "bottleneck": "Bottleneck",
+        "ia3": "Ia3",
+        "lora": "Lora",
+        "p_tuning": "PTuning",
+        "prefix": "Prefix",
+        "prompt": "Prompt",
+    },
+)
 DEFAULT = "lora"
 
 __all__ = [

@@ -14,36 +14,28 @@ from typing import Any, Final
 
 from kolm import canonical
 from kolm.errors import Unreadable
-from kolm.metrics.anls import Anls
-from kolm.metrics.choice import Choice
-from kolm.metrics.cider_d import CiderD
-from kolm.metrics.contains import Contains
-from kolm.metrics.exact import Exact
-from kolm.metrics.iou import Iou
-from kolm.metrics.json_f1 import JsonF1
 from kolm.metrics.metric import Metric, Score
-from kolm.metrics.pope import Pope
-from kolm.metrics.regex import Regex
-from kolm.metrics.relaxed import Relaxed
-from kolm.metrics.rouge_l import RougeL
-from kolm.metrics.vqa import Vqa
+from kolm.variants import Variants
 
 __all__ = ["METRICS", "Metric", "Score", "metric_of"]
 
-METRICS: dict[str, type[Any]] = {
-    Anls.kind: Anls,
-    Choice.kind: Choice,
-    CiderD.kind: CiderD,
-    Contains.kind: Contains,
-    Exact.kind: Exact,
-    Iou.kind: Iou,
-    JsonF1.kind: JsonF1,
-    Pope.kind: Pope,
-    Regex.kind: Regex,
-    Relaxed.kind: Relaxed,
-    RougeL.kind: RougeL,
-    Vqa.kind: Vqa,
-}
+METRICS: Variants[type[Any]] = Variants(
+    __name__,
+    {
+        "anls": "Anls",
+        "choice": "Choice",
+        "cider_d": "CiderD",
+        "contains": "Contains",
+        "exact": "Exact",
+        "iou": "Iou",
+        "json_f1": "JsonF1",
+        "pope": "Pope",
+        "regex": "Regex",
+        "relaxed": "Relaxed",
+        "rouge_l": "RougeL",
+        "vqa": "Vqa",
+    },
+)
 
 # How an option is read from a document, by the type of its field.
 _READ: Final[dict[str, Callable[[Any, str], object]]] = {

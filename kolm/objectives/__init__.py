@@ -12,26 +12,23 @@ from collections.abc import Mapping
 
 from kolm import schema
 from kolm.errors import Refused
-from kolm.objectives.ddpo import Ddpo
-from kolm.objectives.dpo import Dpo
-from kolm.objectives.ipo import Ipo
-from kolm.objectives.kto import Kto
 from kolm.objectives.objective import Objective, Reference, Sides, Step, Terms
-from kolm.objectives.orpo import Orpo
 from kolm.objectives.refused import REFUSED
-from kolm.objectives.sft import Sft
-from kolm.objectives.simpo import Simpo
 from kolm.records.codec import from_document, to_document
+from kolm.variants import Variants
 
-OBJECTIVES: dict[str, type[Objective]] = {
-    "ddpo": Ddpo,
-    "dpo": Dpo,
-    "ipo": Ipo,
-    "kto": Kto,
-    "orpo": Orpo,
-    "sft": Sft,
-    "simpo": Simpo,
-}
+OBJECTIVES: Variants[type[Objective]] = Variants(
+    __name__,
+    {
+        "ddpo": "Ddpo",
+        "dpo": "Dpo",
+        "ipo": "Ipo",
+        "kto": "Kto",
+        "orpo": "Orpo",
+        "sft": "Sft",
+        "simpo": "Simpo",
+    },
+)
 DEFAULT = "sft"
 
 __all__ = [
