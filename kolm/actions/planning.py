@@ -43,7 +43,7 @@ from kolm.planning.trained import branch_bytes, trained_numbers
 from kolm.run import folder as files
 from kolm.run.names import SHAPES
 from kolm.spec.load import load_spec
-from kolm.spec.resolve import MANY_EXAMPLES, advice_on, steps_of, train_block
+from kolm.spec.resolve import MANY_EXAMPLES, advice_on, train_block
 from kolm.train.profile import child_environment
 
 if TYPE_CHECKING:
@@ -223,7 +223,7 @@ def _answer(
         term: count * train.accumulation
         for term, count in training_flops(base, method, projector, seen).items()
     }
-    steps = _steps(spec, data)
+    steps = block["steps"] if train.steps or data.examples else None
     step_flops = sum(terms.values())
     before = _reference_flops(base, objective, made, lengths, data)
     run_flops = None if steps is None or before is None else step_flops * steps + before
@@ -329,12 +329,6 @@ def _reference_flops(
     known = data.encoded is not None and data.encoded.examples
     total = sum(terms.values())
     return total if known else total * data.examples // len(lengths.tokens)
-
-
-def _steps(spec: Spec, data: Seen) -> int | None:
-    if spec.train.steps is None and data.examples is None:
-        return None
-    return steps_of(spec.train, examples=data.examples or 0)
 
 
 def _told(encoded: Encoded | None) -> PlanData | None:

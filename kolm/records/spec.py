@@ -53,7 +53,7 @@ class EarlyStopping:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Train:
-    """How the adapter is trained; exactly one of `steps` and `epochs` is set.
+    """How the adapter is trained; of `steps` and `epochs` one is set at most.
 
     `objective`, `method` and `quantisation` have the keys that the user wrote; the rest is their
     schema's.
@@ -71,7 +71,7 @@ class Train:
     weight_decay: str = "0"
     max_grad_norm: str = "1"
     steps: int | None = None
-    epochs: str | None = "1"
+    epochs: str | None = None
     batch_size: int = 8
     accumulation: int = 1
     max_seq_length: int = 512

@@ -263,8 +263,7 @@ def _train(train: dict[str, Any]) -> dict[str, Any]:
         for key in ("objective", "method", "quantisation")
         if isinstance(train.get(key), str)
     }
-    ended = {"epochs": None} if "steps" in train else {}
-    return {**train, **named, **ended}
+    return {**train, **named}
 
 
 def _data(data: dict[str, Any], *, packed: bool) -> dict[str, Any]:

@@ -125,17 +125,20 @@ def resolve(
     return schema.check(kinds.LOCK, lock, where=LOCK)
 
 
-def steps_of(train: Train, *, examples: int) -> int:
-    """Optimiser steps: as written, or so many that `epochs` passes are made, rounded up."""
+def steps_of(train: Train, advice: Advice, *, examples: int) -> int:
+    """Optimiser steps: as written, or so many that `epochs` passes are made, rounded up.
+
+    Where a spec states neither: one pass, and at least what the base needs.
+    """
     if train.steps is not None:
         return train.steps
     passes = Decimal(train.epochs or "1") * examples
-    steps = passes / (train.batch_size * train.accumulation)
-    return max(1, int(steps.to_integral_value(ROUND_CEILING)))
+    steps = int((passes / (train.batch_size * train.accumulation)).to_integral_value(ROUND_CEILING))
+    return max(1 if train.epochs else advice.steps, steps)
 
 
 def advice_on(train: Train, base: str, family_name: str) -> Advice:
-    """The learning rates for what a spec wants to do with a base."""
+    """What is recommended for what a spec wants to do with a base."""
     return advise(
         base,
         family(family_name),
@@ -164,7 +167,7 @@ def train_block(
     Raises:
         Refused: as `resolve`.
     """
-    steps = steps_of(train, examples=examples)
+    steps = steps_of(train, advice, examples=examples)
     warmup = int(steps * WARMUP_SHARE) if train.warmup_steps is None else train.warmup_steps
     freeze, (every, key) = train.freeze, looks_of(train)
     table = family(family_name)

@@ -15,8 +15,6 @@ base: kolm/nano-1
 data:
   captures: captures
   split: {{eval: 0.2, validation: 0.05}}
-train:
-  epochs: 3
 """
 
 NEXT = (

@@ -38,6 +38,12 @@ def test_a_base_that_was_measured_goes_before_its_family() -> None:
     assert "measured on kolm/nano-1" in measured.reason
 
 
+def test_only_a_base_that_was_measured_asks_for_steps() -> None:
+    measured = advise("kolm/nano-1", NANO, method="prefix", objective="dpo")
+    other = advise("owner/model", NANO, method="lora", objective="sft")
+    assert measured.steps == rates.BASES["kolm/nano-1"].steps > other.steps == 1
+
+
 @pytest.mark.parametrize("base", ["kolm/nano-1", "owner/model"])
 def test_method_and_objective_multiply_and_say_why(base: str) -> None:
     plain = advise(base, NANO, method="lora", objective="sft")

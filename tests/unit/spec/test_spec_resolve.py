@@ -82,7 +82,9 @@ def test_the_lock_schema_demands_every_key() -> None:
     ("train", "examples", "steps"),
     [
         ({"steps": 7}, 100, 7),
-        ({}, 100, 13),  # one epoch of 100 in batches of 8
+        ({}, 100, 300),  # what the base needs at least
+        ({}, 10000, 1250),  # one epoch in batches of 8
+        ({"epochs": 1}, 100, 13),
         ({"epochs": 2, "batch_size": 10}, 100, 20),
         ({"epochs": 0.5, "batch_size": 10}, 100, 5),
         ({"epochs": 1, "batch_size": 10, "accumulation": 3}, 100, 4),
@@ -235,8 +237,12 @@ def test_another_training_has_other_seeds(change: Any) -> None:
     ],
 )
 def test_what_training_does_not_rest_on_leaves_the_seeds_as_they_are(change: Any) -> None:
-    rate = {"learning_rate": 0.001}  # stated: what is recommended depends on the base's name
-    own, other = lock(train=rate), lock(**{**change, "train": {**rate, **change.get("train", {})}})
+    # Stated: what is recommended depends on the base's name.
+    train = {"learning_rate": 0.001, "steps": 9}
+    own, other = (
+        lock(train=train),
+        lock(**{**change, "train": {**train, **change.get("train", {})}}),
+    )
     assert other != own
     assert other["seeds"] == own["seeds"]
 
