@@ -10,6 +10,8 @@ import mmap
 from array import array
 from typing import Final
 
+from kolm.digest import Digest, of_hex, raw_of
+
 _SIZE: Final = 32  # bytes of a digest
 _PLACES: Final = 32 * 1024  # digests in one block: nothing is moved when there are more
 _FEW: Final = 32 * 1024  # of distinct digests, for which a dict is twice as fast and small enough
@@ -17,7 +19,7 @@ _NONE: Final = 0xFFFFFFFF
 
 
 class Digests:
-    """A column of raw digests, 32 bytes each; one that is there can be replaced.
+    """A column of digests, 32 bytes each; one that is there can be replaced.
 
     Its blocks are pages of the system's, which has them back at once when nobody needs them: the
     heap would keep them in holes.
@@ -30,55 +32,59 @@ class Digests:
     def __len__(self) -> int:
         return self._count
 
-    def append(self, raw: bytes) -> None:
+    def append(self, digest: Digest) -> None:
         """Add one at the end."""
         if self._count == len(self._blocks) * _PLACES:
             self._blocks.append(mmap.mmap(-1, _PLACES * _SIZE))
         self._count += 1
-        self[self._count - 1] = raw
+        self[self._count - 1] = digest
 
-    def __getitem__(self, place: int) -> bytes:
+    def __getitem__(self, place: int) -> Digest:
+        return of_hex(self.raw(place).hex())
+
+    def __setitem__(self, place: int, digest: Digest) -> None:
+        block, at = divmod(place, _PLACES)
+        self._blocks[block][at * _SIZE : (at + 1) * _SIZE] = raw_of(digest)
+
+    def raw(self, place: int) -> bytes:
+        """The 32 bytes of one."""
         block, at = divmod(place, _PLACES)
         return self._blocks[block][at * _SIZE : (at + 1) * _SIZE]
 
-    def __setitem__(self, place: int, raw: bytes) -> None:
-        block, at = divmod(place, _PLACES)
-        self._blocks[block][at * _SIZE : (at + 1) * _SIZE] = raw
-
 
 class Distinct:
-    """Raw digests, each once, numbered from 0 in the order in which they came first."""
+    """Digests, each once, numbered from 0 in the order in which they came first."""
 
     def __init__(self) -> None:
         self._digests = Digests()
-        self._first: dict[bytes, int] = {}  # the numbers of the first few
+        self._first: dict[Digest, int] = {}  # the numbers of the first few
         self._slots = array("I", [_NONE]) * 1024  # of the other numbers, by hash
 
     def __len__(self) -> int:
         return len(self._digests)
 
-    def __getitem__(self, number: int) -> bytes:
+    def __getitem__(self, number: int) -> Digest:
         return self._digests[number]
 
-    def number(self, raw: bytes) -> int:
+    def number(self, digest: Digest) -> int:
         """The number of a digest, which gets one if it has none."""
-        known = self._first.get(raw)
+        known = self._first.get(digest)
         if known is not None:
             return known
         count = len(self._digests)
         if count < _FEW:
-            self._first[raw] = count
-            self._digests.append(raw)
+            self._first[digest] = count
+            self._digests.append(digest)
             return count
-        slot = self._slot(raw)
+        slot = self._slot(raw_of(digest))
         if self._slots[slot] != _NONE:
             return self._slots[slot]
         self._slots[slot] = count
-        self._digests.append(raw)
+        self._digests.append(digest)
         if 3 * (count - _FEW) > 2 * len(self._slots):
             self._slots = array("I", [_NONE]) * (2 * len(self._slots))
             for number in range(_FEW, count + 1):
-                self._slots[self._slot(self._digests[number])] = number
+                self._slots[self._slot(self._digests.raw(number))] = number
         return count
 
     def _slot(self, raw: bytes) -> int:
@@ -86,6 +92,6 @@ class Distinct:
         slots, digests = self._slots, self._digests
         last = len(slots) - 1
         slot = hash(raw) & last
-        while slots[slot] != _NONE and digests[slots[slot]] != raw:
+        while slots[slot] != _NONE and digests.raw(slots[slot]) != raw:
             slot = (slot + 1) & last
         return slot

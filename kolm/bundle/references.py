@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from kolm import digest
 from kolm.bundle.documents import Documents
-from kolm.distinct import Distinct
 from kolm.errors import KolmError, Refused
 from kolm.format import names
 from kolm.format.names import CARD, LOCK, WEIGHTS, Name
 from kolm.format.optimizer import uses_bitsandbytes
 
 if TYPE_CHECKING:
+    from kolm.bundle.snapshot_lines import SnapshotLines
     from kolm.records.documents import Checkpoint, SnapshotRowSplit
 
 SIDES: Final[tuple[SnapshotRowSplit, ...]] = ("eval", "none", "train", "validation")
@@ -120,28 +120,23 @@ def lock_pins_the_draw(documents: Documents) -> Iterator[KolmError]:
 def snapshot_counts_rows(documents: Documents) -> Iterator[KolmError]:
     """The snapshot header's root and counts are those of its lines, which are sorted."""
     header = documents.document(names.SNAPSHOT)
-    root = digest.merkle_root(documents.lines(names.LINES))
+    lines: SnapshotLines = documents.value(names.LINES)
+    root = digest.merkle_root(lines.leaves)
     yield from _same("snapshot.json#/root", root, header["root"])
-    captures: Counter[str] = Counter()
-    bits = {side: 1 << place for place, side in enumerate(SIDES)}
-    shown, sides_of = Distinct(), bytearray()  # each picture, and the sides that show it
     previous = ""
-    for number, row in enumerate(documents.rows(names.LINES), start=1):
-        if row["capture"] <= previous:
+    for number, capture in enumerate(lines.captures, start=1):
+        if capture <= previous:
             yield _refused(f"snapshot.jsonl:{number}", "captures are not sorted and unique")
             return
-        previous = row["capture"]
-        captures[row["split"]] += 1
-        for image in row["images"]:
-            picture = shown.number(digest.raw_of(image["file"]))
-            if picture == len(sides_of):
-                sides_of.append(0)
-            sides_of[picture] |= bits[row["split"]]
-    images = Counter(sides_of)
+        previous = capture
+    captures = Counter(lines.splits)
+    marks = {side: 1 << place for place, side in enumerate(SIDES)}
+    shown = lines.pictures.marked("file", map(marks.__getitem__, lines.splits))
+    images = Counter(shown)
     for side in SIDES:
         place, stated = f"snapshot.json#/splits/{side}", header["splits"][side]
         yield from _same(f"{place}/captures", captures[side], stated["captures"])
-        found = sum(count for sides, count in images.items() if sides & bits[side])
+        found = sum(count for sides, count in images.items() if sides & marks[side])
         yield from _same(f"{place}/images", found, stated["images"])
     yield from _same("snapshot.json#/captures", captures.total(), header["captures"])
     yield from _same("snapshot.json#/images", len(shown), header["images"])

@@ -11,6 +11,7 @@ from __future__ import annotations
 import re
 from array import array
 from collections.abc import Callable, Iterator, Sequence
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from kolm import canonical, schema
@@ -19,6 +20,7 @@ from kolm.format.names import LINES
 from kolm.records import kinds
 
 if TYPE_CHECKING:
+    from kolm.format.pictures import Pictures
     from kolm.records.documents import SnapshotRow, SnapshotRowImage, SnapshotRowSplit
 
     # ``file`` and ``pixels`` of each picture of a capture, ``twins`` where near twins are grouped
@@ -62,6 +64,16 @@ class SnapshotLines:
 
     def __len__(self) -> int:
         return len(self.splits)
+
+    @cached_property
+    def pictures(self) -> Pictures:
+        """The pictures of all lines, numbered."""
+        from kolm.format.pictures import LOOKS, Pictures
+
+        def look(picture: SnapshotRowImage, kind: int) -> Digest | None:
+            return cast("dict[str, Digest]", picture).get(LOOKS[kind])
+
+        return Pictures(self.images, look)
 
     def rows(self) -> Iterator[SnapshotRow]:
         """The lines as plain rows, made as they are asked for."""

@@ -20,12 +20,12 @@ from kolm.capture.store import SNAPSHOTS, CaptureStore, StoredCapture
 from kolm.counting import counted, listed
 from kolm.digest import Digest
 from kolm.errors import Refused
-from kolm.format.groups import Looks, Member
+from kolm.format.groups import Captures, Looks, Member
 from kolm.format.names import CASES, LINES
 from kolm.format.names import SNAPSHOT as HEADER
+from kolm.format.pictures import LOOKS
 from kolm.format.seeds import pack_root, training_root
 from kolm.format.split import (
-    LOOKS,
     SplitRule,
     assign,
     demand_sides,
@@ -139,7 +139,7 @@ def take(store: CaptureStore, rule: SplitRule) -> Snapshot:
         raise Refused("E_SNAPSHOT_EMPTY", "the store holds no captures", where=str(store.folder))
     hygiene.demand_clean(stored)
     members = _members(stored, store, grouped=rule.policy == "group")
-    placed = assign(members, rule)
+    placed = assign(Captures.of(members), rule)
     sides = {member.id: side for member, side in zip(members, placed, strict=True)}
     dropped = _drop_twins(members, sides, store) if rule.policy == "drop" else 0
     hygiene.demand_distinct(row for row in stored if sides[row.id] == "eval")

@@ -1,27 +1,28 @@
 """The format: captures that must be on one side, because they share pictures.
 
-docs/format/snapshot.md, S4 and S5. There may be 700,000 captures, or pictures of one: what is kept
-of each is a number or a raw id.
+docs/format/snapshot.md, S4 and S5. There may be 700,000 captures: what is kept of each is a number.
 """
 
 from __future__ import annotations
 
 from array import array
 from collections.abc import Iterator, Sequence
-from itertools import islice, pairwise
-from typing import NamedTuple
+from itertools import pairwise
+from typing import NamedTuple, Self, TypeVar
 
 from kolm import digest
 from kolm.digest import Digest
-from kolm.distinct import Digests, Distinct
+from kolm.format.pictures import NONE, Pictures
 from kolm.records.sides import Split
 
 # Captures of a group that was made by joining others. Small, because whoever joins all hard
 # pictures holds them out together or not at all; docs/format/snapshot.md gives the odds.
 MAX_JOINED = 8
 
-Looks = tuple[Digest, ...]  # of one image: its file, its pixels, and its near twins if they count
-_NONE = 0xFFFFFFFF  # no capture, or no look of a kind
+Looks = tuple[Digest, ...]  # of one picture, in the order of `pictures.LOOKS`
+T = TypeVar("T")
+_NOBODY = 0xFFFFFFFF  # no capture
+_AT_ONCE = 4096  # ids that are hashed together
 
 
 class Member(NamedTuple):
@@ -35,86 +36,63 @@ class Member(NamedTuple):
 class Captures:
     """What a split needs to know of all captures; each is called by its place by ascending id.
 
+    Args:
+        ids: of the captures.
+        stated: the side that each states.
+        pictures: that they show.
+
     Attributes:
-        given: where each capture stands among the members.
+        given: where each capture stands among those that were given.
         stated: the side that each capture states.
-        alike: for each kind of look, and for each image by its place among all: the number of its
-            look, which images that are alike share; or none.
+        pictures: as they were given.
     """
 
-    def __init__(self, members: Sequence[Member]) -> None:
-        """Number the looks of the members, one kind after the other: they are most of the memory.
-
-        Args:
-            members: gone through again for each kind.
-        """
-        self._members = members
-        self._ids = Digests()
-        self._ends = array("I", [0])  # of each member's images
-        stated, kinds = [], 0
-        for member in members:
-            self._ids.append(digest.raw_of(member.id))
-            self._ends.append(self._ends[-1] + len(member.images))
-            stated.append(member.split)
-            kinds = max(kinds, *map(len, member.images)) if member.images else kinds
-        self.given = array("I", self._ascending(len(stated)))
+    def __init__(
+        self, ids: Sequence[Digest], stated: Sequence[Split | None], pictures: Pictures
+    ) -> None:
+        self._ids = ids
+        self.given = array("I", self._ascending())
         self.stated = [stated[place] for place in self.given]
-        self.alike = [self._numbers(kind) for kind in range(kinds)]
+        self.pictures = pictures
 
-    def _ascending(self, count: int) -> Sequence[int]:
-        """The members by ascending id, as they are in a snapshot already; a sort holds all ids."""
-        if all(before <= after for before, after in pairwise(map(self._raw, range(count)))):
+    @classmethod
+    def of(cls, members: Sequence[Member]) -> Self:
+        """The captures that members are."""
+        shown = [member.images for member in members]
+        pictures = Pictures(shown, lambda looks, kind: looks[kind] if kind < len(looks) else None)
+        return cls([member.id for member in members], [m.split for m in members], pictures)
+
+    def _ascending(self) -> Sequence[int]:
+        """The captures by ascending id, as they are in a snapshot already; a sort holds all ids."""
+        count = len(self._ids)
+        if all(before <= after for before, after in pairwise(self._ids)):
             return range(count)
-        return sorted(range(count), key=self._raw)
-
-    def _numbers(self, kind: int) -> array[int]:
-        """Of each image the number of its look of a kind."""
-        numbers, known = array("I"), Distinct()
-        for looks in self._looks():
-            has = kind < len(looks)
-            numbers.append(known.number(digest.raw_of(looks[kind])) if has else _NONE)
-        return numbers
-
-    def _looks(self) -> Iterator[Looks]:
-        """The looks of each image."""
-        return (looks for member in self._members for looks in member.images)
+        return sorted(range(count), key=self._ids.__getitem__)
 
     def __len__(self) -> int:
         return len(self.given)
 
-    def _raw(self, given: int) -> bytes:
-        return self._ids[given]
-
     def id_of(self, capture: int) -> Digest:
         """The id of a capture."""
-        return digest.of_hex(self._raw(self.given[capture]).hex())
-
-    def look_of(self, image: int, kind: int) -> Digest:
-        """A look of an image by its place."""
-        return next(islice(self._looks(), image, None))[kind]
+        return self._ids[self.given[capture]]
 
     def images(self, capture: int) -> range:
-        """The places of a capture's images."""
-        given = self.given[capture]
-        return range(self._ends[given], self._ends[given + 1])
+        """The places of a capture's pictures."""
+        return self.pictures.of(self.given[capture])
 
-    def looks(self, capture: int) -> Iterator[tuple[int, int, int]]:
-        """The place of each image of a capture, and for each kind of look: kind and number."""
-        for image in self.images(capture):
-            for kind, numbers in enumerate(self.alike):
-                if numbers[image] != _NONE:
-                    yield image, kind, numbers[image]
-
-    @property
-    def all_images(self) -> int:
-        """How many images there are, those that are alike among them."""
-        return self._ends[-1]
+    def as_given(self, found: Sequence[T]) -> list[T]:
+        """What is found of each capture, in the order in which they were given."""
+        ordered = list(found)
+        for given, value in zip(self.given, found, strict=True):
+            ordered[given] = value
+        return ordered
 
     def seed(self, nonce: str | None = None) -> Digest:
         """What the order of groups is drawn from: all ids, ascending, and a buyer's nonce (S5)."""
         hasher = digest.Hasher()
-        for given in self.given:
-            hasher.update(self._raw(given))
+        for start in range(0, len(self), _AT_ONCE):
+            ids = (self._ids[given] for given in self.given[start : start + _AT_ONCE])
+            hasher.update(bytes.fromhex("".join(map(digest.hex_of, ids))))
         hasher.update(bytes.fromhex(nonce or ""))
         return hasher.digest()
 
@@ -148,9 +126,10 @@ def group(captures: Captures, *, most_joined: int | None) -> Groups:
         most_joined: a capture that would join groups into one of more captures than this, itself
             among them, is left out; None: none is.
     """
-    count = len(captures)
+    count, pictures = len(captures), captures.pictures
     first, size = array("I", range(count)), array("I", [0]) * count
-    shown = [array("I", [_NONE]) * captures.all_images for _ in captures.alike]
+    shown = [array("I", [_NOBODY]) * looks for looks in pictures.counts]  # the last to show each
+    kinds = list(zip(shown, pictures.alike, strict=True))
 
     def find(capture: int) -> int:
         while first[capture] != capture:
@@ -159,8 +138,15 @@ def group(captures: Captures, *, most_joined: int | None) -> Groups:
         return capture
 
     for capture in _by_rank(captures):
-        before = (shown[kind][number] for _, kind, number in captures.looks(capture))
-        touched = {find(other) for other in before if other != _NONE}
+        looks = [
+            (by, numbers[image])
+            for image in captures.images(capture)
+            for by, numbers in kinds
+            if numbers[image] != NONE
+        ]
+        before = {by[number] for by, number in looks}
+        before.discard(_NOBODY)
+        touched = {find(other) for other in before}
         joined = 1 + sum(size[other] for other in touched)
         if most_joined is not None and len(touched) > 1 and joined > most_joined:
             continue
@@ -168,8 +154,8 @@ def group(captures: Captures, *, most_joined: int | None) -> Groups:
         for other in (*touched, capture):
             first[other], size[other] = into, 0
         size[into] = joined
-        for _, kind, number in captures.looks(capture):
-            shown[kind][number] = capture
+        for by, number in looks:
+            by[number] = capture
     for capture in range(count):
         first[capture] = find(capture)
     return Groups(first, size)
@@ -177,7 +163,10 @@ def group(captures: Captures, *, most_joined: int | None) -> Groups:
 
 def _by_rank(captures: Captures) -> Iterator[int]:
     """Captures of one picture make the groups that captures of several then join."""
-    for several in (False, True):
-        for capture in range(len(captures)):
-            if (len(captures.images(capture)) > 1) == several:
-                yield capture
+    of_several = array("I")
+    for capture in range(len(captures)):
+        if len(captures.images(capture)) > 1:
+            of_several.append(capture)
+        else:
+            yield capture
+    yield from of_several

@@ -9,13 +9,14 @@ and the rules, are docs/format/snapshot.md, S4 to S9.
 from __future__ import annotations
 
 from array import array
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from decimal import Decimal, InvalidOperation
-from typing import TYPE_CHECKING, NamedTuple, Self, cast
+from typing import TYPE_CHECKING, Final, NamedTuple, Self, cast
 
 from kolm.digest import Digest, chain, raw_of
 from kolm.errors import Refused, Usage
 from kolm.format.groups import MAX_JOINED, Captures, Groups, Member, group
+from kolm.format.pictures import LOOKS, NONE
 from kolm.records.sides import LEARNED, NO_SIDE, Placed, Split
 
 if TYPE_CHECKING:
@@ -23,7 +24,8 @@ if TYPE_CHECKING:
 
 
 POLICIES = ("refuse", "report", "drop", "group")
-LOOKS = ("file", "pixels", "twins")  # what Looks holds, in this order
+_MARKS: Final[Mapping[Placed, int]] = {"eval": 1, "train": 2, "validation": 4, NO_SIDE: 0}
+_ONE_SIDE: Final = frozenset(_MARKS.values())
 _MOST_NAMED = 20  # captures or images that one error names
 MAX_SHARE = Decimal("0.9")  # of one held-out side: more leaves nothing to train on
 
@@ -127,22 +129,16 @@ def rule_of(header: Snapshot) -> SplitRule:
     )
 
 
-def assign(members: Sequence[Member], rule: SplitRule) -> list[Placed]:
-    """The side of every capture, in the order of the members, before near twins are dropped.
-
-    Args:
-        members: gone through several times.
-        rule: how they are put on sides.
+def assign(captures: Captures, rule: SplitRule) -> list[Placed]:
+    """The side of every capture, in the order in which they were given, before near twins are
+    dropped.
 
     Raises:
         Refused: an official split that is not stated or has an image on two sides, or a side that
             would be empty.
     """
-    captures = Captures(members)
     placed = _official(captures, rule) if rule.kind == "official" else _hashed(captures, rule)
-    sides: list[Placed] = [NO_SIDE] * len(captures)
-    for given, side in zip(captures.given, placed, strict=True):
-        sides[given] = side
+    sides = captures.as_given(placed)
     demand_sides(sides)
     return sides
 
@@ -279,7 +275,7 @@ def _check_one_side(captures: Captures, sides: list[Placed]) -> None:
     told = []
     for image, kind, both in found:
         there, here = (f"{sides[capture]} (capture {captures.id_of(capture)})" for capture in both)
-        told.append(f"{LOOKS[kind]} {captures.look_of(image, kind)}: {there}, {here}")
+        told.append(f"{LOOKS[kind]} {captures.pictures.look(image, kind)}: {there}, {here}")
     raise Refused(
         "E_SNAPSHOT_IMAGE_ON_TWO_SIDES",
         "the official split shows the same image on two sides",
@@ -293,13 +289,17 @@ def _check_one_side(captures: Captures, sides: list[Placed]) -> None:
 
 def _crossings(captures: Captures, sides: list[Placed]) -> list[_Crossing]:
     """The first images on two sides; of captures that show the same on one side, the first."""
-    nobody = len(captures)
-    shown = [array("I", [nobody]) * captures.all_images for _ in captures.alike]
+    nobody, pictures = len(captures), captures.pictures
+    marks = captures.as_given([_MARKS[side] for side in sides])
+    if all(set(pictures.marked(kind, marks)) <= _ONE_SIDE for kind in LOOKS):
+        return []
+    shown = [array("I", [nobody]) * looks for looks in pictures.counts]
     asked: set[tuple[object, ...]] = set()
     found: list[_Crossing] = []
     for capture in range(len(captures)):
         crossing: dict[tuple[int, int], _Crossing] = {}
-        for image, kind, number in captures.looks(capture):
+        mine = list(_looks(captures, capture))
+        for image, kind, number in mine:
             other = shown[kind][number]
             if other == nobody:
                 shown[kind][number] = capture
@@ -307,13 +307,21 @@ def _crossings(captures: Captures, sides: list[Placed]) -> list[_Crossing]:
                 crossing.setdefault((kind, number), _Crossing(image, kind, (other, capture)))
         if not crossing:
             continue
-        looks = (sides[capture], *(look[1:] for look in captures.looks(capture)))
+        looks = (sides[capture], *(look[1:] for look in mine))
         if looks not in asked:
             asked.add(looks)
             found += crossing.values()
         if len(found) >= _MOST_NAMED:
             break
     return found[:_MOST_NAMED]
+
+
+def _looks(captures: Captures, capture: int) -> Iterator[tuple[int, int, int]]:
+    """The place of each picture of a capture, and for each kind of look: kind and number."""
+    for image in captures.images(capture):
+        for kind, numbers in enumerate(captures.pictures.alike):
+            if numbers[image] != NONE:
+                yield image, kind, numbers[image]
 
 
 def _rule(message: str, found: str, hint: str = "") -> Usage:

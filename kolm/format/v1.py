@@ -6,7 +6,7 @@ next version is a class that inherits this one and names what differs.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING
 
 from kolm.format.adapter_config import derive as derive_adapter_config
@@ -30,7 +30,7 @@ from kolm.score.kscore import cost_usd_per_call, decide, kscore_v1
 if TYPE_CHECKING:
     from kolm.errors import Refused
     from kolm.format.checkpoint import Learned
-    from kolm.format.groups import Member
+    from kolm.format.groups import Captures
     from kolm.records.documents import Checkpoint, Snapshot, TraceRow
     from kolm.records.sides import Placed
 
@@ -46,11 +46,11 @@ class Rules:
     pack_root = staticmethod(pack_root)
 
     @staticmethod
-    def assign(members: Sequence[Member], header: Snapshot) -> list[Placed]:
+    def assign(captures: Captures, header: Snapshot) -> list[Placed]:
         """The side of every capture by the rule of a snapshot's header."""
         from kolm.format.split import assign, rule_of  # most splits are official
 
-        return assign(members, rule_of(header))
+        return assign(captures, rule_of(header))
 
     # examples.md, trace.md, randomness.md, checkpoint.md
     batch_order = BatchOrder

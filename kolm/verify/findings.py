@@ -12,6 +12,7 @@ from kolm.errors import KolmError, Refused, Usage
 from kolm.records.verification import Finding, Verdict
 
 NOTHING = "the policy demands nothing here"
+READ_FINDINGS = 10_000  # of one check; a hostile file could cause millions
 LONGEST_TEXT = 200  # hostile documents must not fill the report
 
 

@@ -34,7 +34,7 @@ from kolm.verify.check import TABLE, Check
 from kolm.verify.checks import ALL_CHECKS
 from kolm.verify.conclusions import SEVERITY, conclude, worst
 from kolm.verify.demands import score_demands, scored_packs
-from kolm.verify.findings import from_error, not_checked, shorten
+from kolm.verify.findings import READ_FINDINGS, from_error, not_checked, shorten
 from kolm.verify.policy import BUILT_IN, Policy
 from kolm.verify.subject import MANIFEST, Auditor, Subject
 from kolm.version import VERSION
@@ -45,7 +45,6 @@ if TYPE_CHECKING:
     from kolm.verify.requests import Request
 
 SHOWN_FINDINGS = 8  # the first ones tell what is wrong; a hostile file could cause millions
-READ_FINDINGS = 10_000  # and none of them is worth collecting beyond this
 
 
 def verify(

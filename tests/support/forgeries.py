@@ -19,7 +19,7 @@ from kolm import canonical, digest, methods
 from kolm.bundle import tar, tensor_writer
 from kolm.format.compute import modifier_test
 from kolm.format.examples import dropped_row
-from kolm.format.groups import Member
+from kolm.format.groups import Captures, Member
 from kolm.format.seeds import derive_seeds
 from kolm.format.split import assign, rule_of
 from kolm.records.sides import Placed
@@ -972,7 +972,7 @@ def _drawn(
         )
         for row in rows
     ]
-    placed = assign(members, rule_of({**parts.snapshot, "rule": rule}))
+    placed = assign(Captures.of(members), rule_of({**parts.snapshot, "rule": rule}))
     sides = {member.id: side for member, side in zip(members, placed, strict=True)}
     assert joining is None or sides[joining["capture"]] == "none"
     return sides

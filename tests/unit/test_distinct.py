@@ -8,32 +8,33 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kolm import digest
+from kolm.digest import Digest
 from kolm.distinct import Digests, Distinct
 
 
-def raws(count: int) -> list[bytes]:
-    return [digest.raw_of(digest.of_bytes(b"%d" % number)) for number in range(count)]
+def digests(count: int) -> list[Digest]:
+    return [digest.of_bytes(b"%d" % number) for number in range(count)]
 
 
-@given(st.lists(st.integers(0, 40).map(lambda n: bytes([n]) * 32)))
-def test_numbers_are_those_of_a_dict(found: list[bytes]) -> None:
-    numbers: dict[bytes, int] = {}
+@given(st.lists(st.integers(0, 40).map(lambda n: digest.of_hex(f"{n:064x}"))))
+def test_numbers_are_those_of_a_dict(found: list[Digest]) -> None:
+    numbers: dict[Digest, int] = {}
     distinct = Distinct()
-    for raw in found:
-        assert distinct.number(raw) == numbers.setdefault(raw, len(numbers))
+    for one in found:
+        assert distinct.number(one) == numbers.setdefault(one, len(numbers))
     assert [distinct[number] for number in range(len(distinct))] == list(numbers)
 
 
 def test_numbers_stay_when_there_are_many() -> None:
-    found, distinct = raws(90_000), Distinct()  # some in the dict, some beyond it
-    assert [distinct.number(raw) for raw in found] == list(range(90_000))
-    assert [distinct.number(raw) for raw in reversed(found)] == list(range(89_999, -1, -1))
+    found, distinct = digests(90_000), Distinct()  # some in the dict, some beyond it
+    assert [distinct.number(one) for one in found] == list(range(90_000))
+    assert [distinct.number(one) for one in reversed(found)] == list(range(89_999, -1, -1))
 
 
 def test_a_column_gives_back_what_was_put_there() -> None:
-    column, found = Digests(), raws(2500)
-    for raw in found:
-        column.append(raw)
+    column, found = Digests(), digests(2500)
+    for one in found:
+        column.append(one)
     column[1024] = found[0]
     assert [column[place] for place in range(len(column))] == [
         *found[:1024],
@@ -43,11 +44,11 @@ def test_a_column_gives_back_what_was_put_there() -> None:
 
 
 def test_a_digest_takes_less_than_50_bytes() -> None:
-    found = raws(100_000)
+    found = digests(100_000)
     distinct = Distinct()
     tracemalloc.start()
-    for raw in found:
-        distinct.number(raw)
+    for one in found:
+        distinct.number(one)
     used, most = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert used < 50 * len(found)

@@ -13,7 +13,7 @@ from array import array
 from collections import Counter
 from collections.abc import Iterator
 from itertools import chain, groupby
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from kolm import canonical, digest
 from kolm.capture import rules
@@ -25,6 +25,7 @@ from kolm.score.evaluation import outcomes, runs_of
 from kolm.score.judge import LENGTH, LONGEST_OUTPUT_CHARACTERS
 from kolm.verify.check import check
 from kolm.verify.findings import (
+    READ_FINDINGS,
     could_not_look,
     failed,
     from_error,
@@ -49,9 +50,16 @@ _RULES: Final = {
 }
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
-    from kolm.records.documents import CaptureImage, Evaluation, SnapshotRowImage
+    from kolm.records.documents import (
+        CaptureImage,
+        Evaluation,
+        PredictionsRow,
+        PredictionsRowOutcome,
+        SnapshotRowImage,
+    )
+    from kolm.score.evaluation import Run
 
 
 @check(
@@ -184,7 +192,8 @@ def every_case_is_answered(subject: Subject) -> Iterator[Finding]:
     declared = lines.of_split("eval")
     if not declared:
         yield failed("no case is declared: nothing was evaluated", where=LINES, rule="P1")
-    answered = [row["case"] for row in subject.predictions]
+    said = _gone_through(subject)
+    answered = said.cases
     in_order = all(map(operator.lt, answered, answered[1:]))
     answered.sort()
     both = heapq.merge(
@@ -205,19 +214,55 @@ def every_case_is_answered(subject: Subject) -> Iterator[Finding]:
         yield failed(
             "the predictions are not sorted by case, each once", where=PREDICTIONS, rule="P1"
         )
-    yield from _runs_are_the_familys(subject)
-    yield from _batches_follow(subject)
-    yield from _answers_end(subject)
-    yield from _preferences_are_stated(subject)
+    yield from _runs_are_the_familys(subject, said.runs)
+    yield from _batches_follow(subject, said.batches)
+    yield from said.ends
+    yield from said.preferences
     yield passed(f"{len(answered):,} of {len(declared):,} declared cases")
 
 
-def _runs_are_the_familys(subject: Subject) -> Iterator[Finding]:
+class _Said(NamedTuple):
+    """What the predictions say, gone through once: a row takes longer to read than to judge.
+
+    Attributes:
+        cases: that were answered.
+        runs: the runs in which cases were answered, each combination once.
+        batches: how many cases each batch had.
+        ends: what is wrong with the ends of answers.
+        preferences: what is wrong with the likelihoods of two answers.
+    """
+
+    cases: list[str]
+    runs: set[tuple[Run, ...]]
+    batches: Counter[int]
+    ends: list[Finding]
+    preferences: list[Finding]
+
+
+def _gone_through(subject: Subject) -> _Said:
+    said, due = _Said([], set(), Counter(), [], []), None
+    most = subject.lock["evaluation"]["max_new_tokens"]
+    try:
+        due = _Preferences(subject)
+    except KolmError as error:  # of a case: what else is wrong is told first
+        said.preferences.append(from_error(error))
+    for row in subject.predictions:
+        said.cases.append(row["case"])
+        outputs = outcomes(row)
+        said.runs.add(tuple(outputs))
+        said.batches[row["batch"]] += 1
+        if len(said.ends) <= READ_FINDINGS:
+            said.ends.extend(_other_ends(row["case"], outputs, most))
+        if due is not None and len(said.preferences) <= READ_FINDINGS:
+            said.preferences.extend(due.other(row))
+    return said
+
+
+def _runs_are_the_familys(subject: Subject, found: set[tuple[Run, ...]]) -> Iterator[Finding]:
     """P2: every case was answered blind where the base takes pictures, and none where it does not.
 
     Of a family that this kolm does not know, a run that is missing may have been left out.
     """
-    found = {tuple(outcomes(row)) for row in subject.predictions}
     expected = runs_of(pictures=subject.family is None or subject.family.takes_pictures)
     if found <= {expected}:
         return
@@ -238,14 +283,20 @@ def _runs_are_the_familys(subject: Subject) -> Iterator[Finding]:
     )
 
 
-def _preferences_are_stated(subject: Subject) -> Iterator[Finding]:
+class _Preferences:
     """P8: likelihoods stand where the objective learns from pairs and the case has two answers."""
-    paired = objective_of(subject.lock["train"]["objective"]).PAIRED
-    known = subject.cases_obstacle() is None
-    having = {case.case for case in subject.cases if case.rejected} if known else set()
-    for row in subject.predictions:
+
+    def __init__(self, subject: Subject) -> None:
+        self._paired = objective_of(subject.lock["train"]["objective"]).PAIRED
+        self._having: set[str] | None = None  # of the cases, if they can be read
+        if subject.cases_obstacle() is None:
+            self._having = {case.case for case in subject.cases if case.rejected}
+
+    def other(self, row: PredictionsRow) -> Iterator[Finding]:
+        """What is wrong with a row."""
         stated = "preference" in row
-        expected = paired and (row["case"] in having if known else stated)
+        known = stated if self._having is None else row["case"] in self._having
+        expected = self._paired and known
         if stated != expected:
             yield failed(
                 "likelihoods of two answers are stated for the cases that have them, after a "
@@ -257,9 +308,8 @@ def _preferences_are_stated(subject: Subject) -> Iterator[Finding]:
             )
 
 
-def _batches_follow(subject: Subject) -> Iterator[Finding]:
+def _batches_follow(subject: Subject, sizes: Counter[int]) -> Iterator[Finding]:
     """P5: batches of the lock's size, numbered from 0; only the last may be smaller."""
-    sizes = Counter(row["batch"] for row in subject.predictions)
     left, size = len(subject.predictions), subject.lock["evaluation"]["batch_size"]
     for batch in range(-(-left // size)):
         expected = min(size, left - batch * size)
@@ -274,25 +324,25 @@ def _batches_follow(subject: Subject) -> Iterator[Finding]:
             return
 
 
-def _answers_end(subject: Subject) -> Iterator[Finding]:
+def _other_ends(
+    case: str, outputs: Mapping[Run, PredictionsRowOutcome], most: int
+) -> Iterator[Finding]:
     """P6: an answer has a token at least, and one that was cut has reached a limit."""
-    most = subject.lock["evaluation"]["max_new_tokens"]
-    for row in subject.predictions:
-        for run, said in outcomes(row).items():
-            tokens, cut = said["tokens"], said["finish"] == LENGTH
-            if not 1 <= tokens <= most:
-                wrong = f"the {run} output has an impossible number of tokens"
-            elif cut and tokens < most and len(said["output"]) < LONGEST_OUTPUT_CHARACTERS:
-                wrong = f"the {run} output is cut before it has reached a limit"
-            else:
-                continue
-            yield failed(
-                wrong,
-                where=f"{PREDICTIONS}: {row['case']}",
-                expected=f"{most}" if cut else f"1 to {most}",
-                found=f"{tokens}",
-                rule="P6",
-            )
+    for run, said in outputs.items():
+        tokens, cut = said["tokens"], said["finish"] == LENGTH
+        if not 1 <= tokens <= most:
+            wrong = f"the {run} output has an impossible number of tokens"
+        elif cut and tokens < most and len(said["output"]) < LONGEST_OUTPUT_CHARACTERS:
+            wrong = f"the {run} output is cut before it has reached a limit"
+        else:
+            continue
+        yield failed(
+            wrong,
+            where=f"{PREDICTIONS}: {case}",
+            expected=f"{most}" if cut else f"1 to {most}",
+            found=f"{tokens}",
+            rule="P6",
+        )
 
 
 @check(

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from array import array
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any, Literal, cast
+from typing import TYPE_CHECKING, Final, Literal
 
 from kolm.bundle import references
 from kolm.counting import counted
-from kolm.digest import of_hex, raw_of
+from kolm.digest import Digest
 from kolm.distinct import Digests, Distinct
 from kolm.errors import KolmError
 from kolm.format.names import LINES, SNAPSHOT
+from kolm.format.pictures import LOOKS, NONE
 from kolm.records.sides import LEARNED, NO_SIDE
 from kolm.records.verification import Finding
 from kolm.verify.check import check
@@ -21,7 +22,10 @@ from kolm.verify.subject import Subject
 
 if TYPE_CHECKING:
     from kolm.bundle.snapshot_lines import SnapshotLines
-    from kolm.format.groups import Looks, Member
+    from kolm.records.documents import SnapshotRowSplit
+
+_MARKS: Final[Mapping[SnapshotRowSplit, int]] = {"eval": 1, "train": 2, "validation": 4, "none": 0}
+_ONE_SIDE: Final = frozenset(_MARKS.values())
 
 
 @check(
@@ -67,6 +71,8 @@ def _near_duplicates_make_sense(subject: Subject) -> Iterator[Finding]:
             found=across,
             rule="S12",
         )
+    if policy != "group" and len(subject.lines.pictures.counts) < len(LOOKS):
+        return  # no picture names twins, and none should
     named, smallest = Distinct(), Digests()  # near twins, and their smallest pixel digest
     for picture in (picture for images in subject.lines.images for picture in images):
         if ("twins" in picture) != (policy == "group"):
@@ -76,14 +82,13 @@ def _near_duplicates_make_sense(subject: Subject) -> Iterator[Finding]:
             yield failed(message, where=LINES, expected=expected, found=found, rule="S2")
             return
         if policy == "group":
-            twins, pixels = named.number(raw_of(picture["twins"])), raw_of(picture["pixels"])
+            twins, pixels = named.number(Digest(picture["twins"])), Digest(picture["pixels"])
             if twins == len(smallest):
                 smallest.append(pixels)
             smallest[twins] = min(smallest[twins], pixels)
     for twins in range(len(named)):
         message = "near twins are named by the smallest pixel digest among them"
-        expected, name = (of_hex(digests[twins].hex()) for digests in (smallest, named))
-        yield from unless_equal(expected, name, message, where=LINES, rule="S2")
+        yield from unless_equal(smallest[twins], named[twins], message, where=LINES, rule="S2")
 
 
 def is_carved(subject: Subject) -> bool:
@@ -132,24 +137,11 @@ def sides_by_rule(subject: Subject) -> Sequence[str]:
     lines, official = subject.lines, subject.snapshot["rule"]["kind"] == "official"
     if official and not is_carved(subject):
         return [_stated(split) if split == NO_SIDE else split for split in lines.splits]
-    return subject.rules.assign(_members(lines, official=official), subject.snapshot)
+    from kolm.format.groups import Captures  # most splits are official
 
-
-def _members(lines: SnapshotLines, *, official: bool) -> Sequence[Member]:
-    from kolm.format.groups import Member  # most splits are official
-
-    class Members(Sequence[Member]):
-        """Read out of the lines each time: they take more room than the lines."""
-
-        def __len__(self) -> int:
-            return len(lines)
-
-        def __getitem__(self, number: Any) -> Any:
-            images = (cast("Looks", tuple(image.values())) for image in lines.images[number])
-            stated = _stated(lines.splits[number]) if official else None
-            return Member(lines.captures[number], tuple(images), stated)
-
-    return Members()
+    stated = [_stated(split) if official else None for split in lines.splits]
+    captures = Captures(lines.captures, stated, lines.pictures)
+    return subject.rules.assign(captures, subject.snapshot)
 
 
 def _stated(split: str) -> Literal["eval", "train"]:
@@ -162,22 +154,35 @@ def sides_share_no_image(subject: Subject) -> Iterator[Finding]:
     """By file digest and by the digest of decoded pixels."""
     lines = subject.lines
     looks: tuple[Literal["file", "pixels"], ...] = ("file", "pixels")
+    found = bytearray()
     for kind in looks:
-        seen, firsts = Distinct(), array("I")  # the line that shows each picture first
-        told: set[str] = set()
-        for number, (split, images) in enumerate(zip(lines.splits, lines.images, strict=True)):
-            for image in (picture[kind] for picture in images if split != NO_SIDE):
-                look = seen.number(raw_of(image))
-                if look == len(firsts):
-                    firsts.append(number)
-                first = firsts[look]
-                side = lines.splits[first]
-                if side != split and image not in told:
-                    told.add(image)
-                    yield failed(
-                        f"the same picture (by {kind}) is in both {side} and {split}",
-                        where=f"{lines.place(first)} and {lines.place(number)}",
-                        found=image,
-                        rule="S8",
-                    )
-    yield passed(f"{counted(len(seen), 'picture')}, each on one side")
+        found = lines.pictures.marked(kind, map(_MARKS.__getitem__, lines.splits))
+        if not set(found) <= _ONE_SIDE:
+            yield from _pictures_on_two_sides(lines, kind)
+    yield passed(f"{counted(len(found) - found.count(0), 'picture')}, each on one side")
+
+
+def _pictures_on_two_sides(
+    lines: SnapshotLines, kind: Literal["file", "pixels"]
+) -> Iterator[Finding]:
+    """Each with the line that shows it first, and the first one that is on another side."""
+    pictures = lines.pictures
+    numbers = pictures.alike[LOOKS.index(kind)]
+    firsts, told = array("I", [NONE]) * len(numbers), set[int]()
+    for number, (split, images) in enumerate(zip(lines.splits, lines.images, strict=True)):
+        if split == NO_SIDE:
+            continue
+        for image, picture in zip(images, pictures.of(number), strict=True):
+            look = numbers[picture]
+            if firsts[look] == NONE:
+                firsts[look] = number
+            first = firsts[look]
+            side = lines.splits[first]
+            if side != split and look not in told:
+                told.add(look)
+                yield failed(
+                    f"the same picture (by {kind}) is in both {side} and {split}",
+                    where=f"{lines.place(first)} and {lines.place(number)}",
+                    found=image[kind],
+                    rule="S8",
+                )

@@ -27,7 +27,7 @@ def member(number: int, *images: tuple[int, int], split=None) -> Member:
 
 
 def assign(found: list[Member], rule: SplitRule) -> dict[digest.Digest, str]:
-    sides = split.assign(found, rule)
+    sides = split.assign(Captures.of(found), rule)
     return {item.id: side for item, side in zip(found, sides, strict=True)}
 
 
@@ -103,7 +103,7 @@ class Grouped(NamedTuple):
 def grouped(found: list[Member], most_joined: int | None = MAX_JOINED) -> Grouped:
     """Groups, and the captures that would have joined too much; all by ascending id."""
     ordered = sorted(found, key=lambda item: item.id)
-    groups = group(Captures(found), most_joined=most_joined)
+    groups = group(Captures.of(found), most_joined=most_joined)
     joined: dict[int, list[Member]] = {first: [] for first in groups.firsts()}
     for item, first in zip(ordered, groups.first, strict=True):
         if first in joined:

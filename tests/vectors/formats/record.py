@@ -24,7 +24,7 @@ from kolm import canonical, digest, roles
 from kolm.errors import KolmError
 from kolm.format.base import BaseFile, BaseTensor
 from kolm.format.checkpoint import Learned
-from kolm.format.groups import Member
+from kolm.format.groups import Captures, Member
 from kolm.format.outline import Outline, of_modules
 from kolm.format.schedule import Happening
 from kolm.format.versions import FORMATS, rules_of
@@ -155,17 +155,17 @@ def _assign(rules: Rules, given: Given) -> Any:
         for held in ("0.1", "0.25"):
             rule = {"kind": "hash", "eval": held, "validation": "0.1"}
             header = {"rule": rule, "near_duplicates": {"policy": policy}}
-            yield _by_id(members, rules.assign(members, header))
+            yield _by_id(members, rules.assign(Captures.of(members), header))
     alone = [member._replace(images=()) for member in members]
     header = {
         "rule": {"kind": "official", "validation": "0.05"},
         "near_duplicates": {"policy": "report"},
     }
-    yield _by_id(alone, rules.assign(alone, header))
-    yield _or_error(lambda: rules.assign(members, header))
+    yield _by_id(alone, rules.assign(Captures.of(alone), header))
+    yield _or_error(lambda: rules.assign(Captures.of(members), header))
     for rule in (header["rule"], {"kind": "hash", "eval": "0.2", "validation": "0.1"}):
         asked = {**header, "rule": {**rule, "nonce": "5e" * 32}}
-        yield _by_id(alone, rules.assign(alone, asked))
+        yield _by_id(alone, rules.assign(Captures.of(alone), asked))
 
 
 def _by_id(members: list[Member], sides: list[str]) -> dict[str, str]:
