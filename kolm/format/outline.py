@@ -25,9 +25,9 @@ NAMES: Final[Mapping[str, str]] = {
     # rest reads is everything else.
     "read": r".*\.(?:[qkv]_proj|qkv|in_proj[a-z_]*)(?:\.linear)?",
     "output": r".*\.(?:attn\.proj|o_proj|out_proj|projection_layer)(?:\.linear)?",
-    "last": r".*\.(?:down_proj|fc2|linear_fc2)(?:\.linear)?",
+    "last": r".*\.(?:down_proj|fc2|linear_fc2|w2)(?:\.linear)?",
     # An output whose attention is not over all positions of a row.
-    "linear_attention": r".*linear_attn.*",
+    "linear_attention": r".*(?:linear_attn|\.conv\.).*",
     # Tables from which rows are taken; nothing is multiplied with them.
     "looked_up": r".*(?:embed_tokens|position_emb|pos_emb|class_embedding|cls_token|mask_token).*",
     "experts": r"(.*\.experts)\.(?:([0-9]+)\.)?.+",

@@ -3,9 +3,10 @@
 A base that reads text alone has a tokenizer and nothing else.
 
 The library resizes pictures with torchvision where that can be imported, and gives other pixels
-than Pillow. So kolm always takes the Pillow classes, whatever is installed. The processors of many
-families have a half for videos, which only torchvision has; kolm reads pictures only, so the
-library's own class is built without it.
+than Pillow. So kolm takes the Pillow classes, whatever is installed; a class that exists for
+torchvision only is run by torch alone (`kolm.models.pixels`). The processors of many families have
+a half for videos, which only torchvision has; kolm reads pictures only, so the library's own class
+is built without it.
 """
 
 from __future__ import annotations
@@ -21,11 +22,14 @@ from kolm import roles
 from kolm.bundle.base_files import own_template, read_json
 from kolm.errors import Refused, missing_extra
 from kolm.models import folder as folders
+from kolm.models import pixels
 from kolm.models.library import hide_torchvision, quiet_library
 from kolm.models.resolve import read_config
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase, ProcessorMixin
+
+    from kolm.roles import Family
 
 
 # The package that SmolVLM's processor demands to spell how many frames a video has.
@@ -52,8 +56,7 @@ def load_processor(folder: Path) -> ProcessorMixin | TextProcessor:
     table = roles.family(str(read_config(folder).get("model_type")))
     try:
         hide_torchvision()
-        from transformers import AutoImageProcessor, AutoTokenizer
-        from transformers.image_processing_backends import PilBackend
+        from transformers import AutoTokenizer
     except ImportError as error:
         raise missing_extra("train", "a processor needs an optional part of kolm") from error
 
@@ -65,16 +68,7 @@ def load_processor(folder: Path) -> ProcessorMixin | TextProcessor:
         tokenizer = AutoTokenizer.from_pretrained(folder, fix_mistral_regex=True, **own)
     if not table.takes_pictures:
         return TextProcessor(tokenizer, own_template(folder))
-    with _making("image processor", folder):
-        images = AutoImageProcessor.from_pretrained(folder, backend="pil", **own, **stated)
-    if not isinstance(images, PilBackend):
-        raise Refused(
-            "E_BASE_PROCESSOR",
-            "transformers implements this base's image processor with torchvision only",
-            where=f"base {folder.name}",
-            found=type(images).__name__,
-            hint="its pixels would depend on what is installed; use a base of another family",
-        )
+    images = _image_processor(folder, table, {**own, **stated})
     with _making("processor", folder):
         kind = without_videos(table.model_type)
         settings, _ = kind.get_processor_dict(folder, local_files_only=True)
@@ -82,6 +76,27 @@ def load_processor(folder: Path) -> ProcessorMixin | TextProcessor:
         missing = dict.fromkeys(set(kind.__base__.get_attributes()) - set(_PARTS))
         parts = {"image_processor": images, "tokenizer": tokenizer}
         return kind.from_args_and_dict([], settings, **missing, **parts)
+
+
+def _image_processor(folder: Path, table: Family, settings: dict[str, Any]) -> Any:
+    """The image processor of a base: the library's for Pillow, or where there is none that for
+    torchvision, which needs none (`kolm.models.pixels`)."""
+    from transformers import AutoImageProcessor
+    from transformers.image_processing_backends import PilBackend
+
+    with _making("image processor", folder):
+        if own := pixels.processor_class(table.model_type):
+            return own.from_pretrained(folder, **settings)
+        images = AutoImageProcessor.from_pretrained(folder, backend="pil", **settings)
+    if not isinstance(images, PilBackend):
+        raise Refused(
+            "E_BASE_PROCESSOR",
+            "the base names an image processor of another family, which is for torchvision only",
+            where=f"base {folder.name}",
+            found=type(images).__name__,
+            hint="its pixels would depend on what is installed; download the complete base again",
+        )
+    return images
 
 
 def without_videos(model_type: str) -> Any:

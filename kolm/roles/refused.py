@@ -22,23 +22,6 @@ class Refusal(NamedTuple):
 
 
 _REMOTE = "its code is not part of transformers, and code of a model's repository is never run"
-_TORCHVISION = (
-    "transformers has its image processor for torchvision only, so that its pixels would depend on "
-    "what is installed"
-)
-
-# Types whose image processor has no Pillow class; a test asks transformers whether that is so.
-TORCHVISION_ONLY: Final = (
-    "cohere2_vision",
-    "gemma4_unified",
-    "kimi_k25",
-    "lfm2_vl",
-    "llama4",
-    "minimax_m3_vl",
-    "molmo2",
-    "perception_lm",
-    "phi4_multimodal",
-)
 
 # Types whose processor numbers the pictures of a conversation; a test asks transformers.
 NUMBERED: Final = ("minicpmv4_6", "minicpmv4_7")
@@ -54,6 +37,7 @@ REFUSED: Final[dict[str, Refusal]] = {
             _REMOTE, "take the same weights in the form of transformers: names that end in -hf"
         ),
     ),
+    "lfm2-vl": Refusal(_REMOTE, "take the base as it is published now: its type is lfm2_vl"),
     **dict.fromkeys(
         ("moondream", "moondream1", "moondream3"), Refusal(_REMOTE, "take SmolVLM of its size")
     ),
@@ -112,9 +96,5 @@ REFUSED: Final[dict[str, Refusal]] = {
     "fuyu": Refusal(
         "it has no vision tower: patches of a picture go straight into the language model",
         "take Qwen2.5-VL or Qwen3-VL of its size",
-    ),
-    **dict.fromkeys(
-        TORCHVISION_ONLY,
-        Refusal(_TORCHVISION, "take a family whose processor has a Pillow class, as those listed"),
     ),
 }

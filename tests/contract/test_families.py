@@ -26,7 +26,7 @@ from kolm.errors import Refused  # noqa: E402
 from kolm.models.load import load_model  # noqa: E402
 from kolm.models.pictures import PictureProcessor, picture_processor  # noqa: E402
 from kolm.roles import FAMILIES, REFUSED, Family, Role, Stack, family  # noqa: E402
-from kolm.roles.refused import NUMBERED, TORCHVISION_ONLY  # noqa: E402
+from kolm.roles.refused import NUMBERED  # noqa: E402
 from kolm.train import survey  # noqa: E402
 from kolm.train.session import read_checkpoint_keys  # noqa: E402
 from tests.support import families, torchvision_stub  # noqa: E402
@@ -55,13 +55,6 @@ def test_an_unknown_family_is_told_what_a_table_needs() -> None:
     with pytest.raises(Refused) as caught:
         family("gpt2")
     assert "which modules the projector reads" in caught.value.hint
-
-
-@pytest.mark.parametrize("model_type", TORCHVISION_ONLY)
-def test_a_processor_for_torchvision_only_has_no_pillow_class(model_type: str) -> None:
-    from transformers.models.auto import image_processing_auto as known
-
-    assert "pil" not in known.IMAGE_PROCESSOR_MAPPING_NAMES[model_type]
 
 
 @pytest.mark.parametrize("model_type", NUMBERED)

@@ -25,8 +25,8 @@ SUFFIXES = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "dow
 SCOPE = {f"V{number}" for number in range(20, 30)}
 # Not Gemma 4: its tower's layers are wrapped, and PEFT gives up on a wrapper by such a name.
 LANDS = {
-    "aya_vision", "gemma3", "glm4v", "idefics2", "idefics3", "internvl", "llava", "llava_next",
-    "llava_onevision", "mistral3", "paligemma", "qwen2_5_vl", "smolvlm",
+    "aya_vision", "gemma3", "glm4v", "idefics2", "idefics3", "internvl", "lfm2_vl", "llava",
+    "llava_next", "llava_onevision", "mistral3", "paligemma", "qwen2_5_vl", "smolvlm",
 }  # fmt: skip
 
 

@@ -15,6 +15,7 @@ from kolm.roles import Role
 
 # The widest inner layer, where the config does not say it in one number.
 FEED_FORWARD = {
+    "LiquidAI/LFM2-VL-450M": 4608,  # two thirds of what the config says, up to a multiple of 256
     "Qwen/Qwen3.5-35B-A3B": 8 * 512 + 512,  # the chosen experts and the shared one
     "google/gemma-4-26B-A4B-it": 2112 + 8 * 704,  # the dense one and the chosen experts
     "google/gemma-4-E2B-it": 2 * 6144,  # of the layers that share keys and values
