@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping
+from operator import itemgetter
 from pathlib import Path
+from sys import intern
 from typing import TYPE_CHECKING, cast
 
 from kolm import canonical, digest
@@ -109,20 +111,24 @@ def _written(value: object) -> str | None:
 
 
 def _captures(left: Bundle, right: Bundle) -> DiffCaptures:
-    one = {row["capture"]: row["split"] for row in left.rows(names.LINES)}
-    other = {row["capture"]: row["split"] for row in right.rows(names.LINES)}
-    added: list[DiffCapture] = [
-        {"capture": name, "split": other[name]} for name in sorted(other.keys() - one.keys())
-    ]
+    added: list[DiffCapture] = []
+    moved: list[DiffMoved] = []
+    rest = {row["capture"]: intern(row["split"]) for row in left.rows(names.LINES)}
+    for row in right.rows(names.LINES):
+        name, side = row["capture"], intern(row["split"])
+        was = rest.pop(name, None)
+        if was is None:
+            added.append({"capture": name, "split": side})
+        elif was != side:
+            moved.append({"capture": name, "left": was, "right": side})
     removed: list[DiffCapture] = [
-        {"capture": name, "split": one[name]} for name in sorted(one.keys() - other.keys())
+        {"capture": name, "split": side} for name, side in sorted(rest.items())
     ]
-    moved: list[DiffMoved] = [
-        {"capture": name, "left": one[name], "right": other[name]}
-        for name in sorted(one.keys() & other.keys())
-        if one[name] != other[name]
-    ]
-    return {"added": added, "removed": removed, "moved": moved}
+    return {
+        "added": sorted(added, key=itemgetter("capture")),
+        "removed": removed,
+        "moved": sorted(moved, key=itemgetter("capture")),
+    }
 
 
 def _modules(left: Bundle, right: Bundle) -> Iterator[DiffModule]:

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from kolm.bundle.reader import Bundle
+from kolm.errors import KolmError
 from kolm.format import names
 from kolm.planning.parameters import Owned, by_role
 from kolm.sign.envelope import open_envelope
@@ -50,10 +51,16 @@ def describe(opened: Bundle) -> Inspect:
     claims: list[InspectClaim] = []
     scores: list[InspectKscore] = []
     computes: list[InspectCompute] = []
-    for number, data in enumerate(opened.claims):
-        envelope = open_envelope(data, where=f"claim {number}")
-        said = parse(envelope.payload, where=f"claim {number}")
-        claims.append({"predicate_type": said.predicate_type, "key": envelope.keyid})
+    for stored in opened.container.claims[0]:
+        row: InspectClaim = {"predicate_type": stored.predicate_type}
+        claims.append(row)
+        try:
+            envelope = open_envelope(stored.data, where=f"claim {stored.digest}")
+            row["key"] = envelope.keyid
+            said = parse(envelope.payload, where=f"claim {stored.digest}")
+        except KolmError as error:  # anybody may add a claim: one that says nothing hides no other
+            row["error"] = {"code": error.code, "message": error.message}
+            continue
         if score := said.of(KSCORE):
             scores.append({"key": envelope.keyid, "kscore": score})
         if compute := said.of(COMPUTE):

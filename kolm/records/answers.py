@@ -253,9 +253,14 @@ class InspectCompute(TypedDict):
     key: str
     compute: PredicateCompute
 
+class InspectClaimError(TypedDict):
+    code: str
+    message: str
+
 class InspectClaim(TypedDict):
     predicate_type: str
-    key: str
+    key: NotRequired[str]
+    error: NotRequired[InspectClaimError]
 
 class Inspect(TypedDict):
     content_id: Digest

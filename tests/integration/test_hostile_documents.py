@@ -13,7 +13,10 @@ from typing import Any
 import pytest
 
 from kolm import canonical
+from kolm.bundle import writer
 from kolm.capture.store import CaptureStore
+from kolm.sign import making, private_keys
+from kolm.sign.envelope import open_envelope
 from kolm.version import VERSION
 from tests.support.bundles import BundleParts, make_parts
 from tests.support.commands import invoke
@@ -62,6 +65,22 @@ def test_inspect_shows_no_line_that_the_bundle_wrote(folder: Path) -> None:
     assert "accepted by kolm verify" in ran.stdout
     assert not any(line.startswith("  verified") for line in ran.stdout.splitlines())
     assert "\x1b" not in ran.stdout
+
+
+def test_inspect_names_a_claim_that_it_cannot_read_and_shows_the_others(folder: Path) -> None:
+    """Anybody may add a claim; a newer kolm makes claims of other kinds."""
+    parts, key = make_parts(folder), private_keys.generate()
+    bundle, good = parts.seal(folder / "praised.kolm"), parts.claims(key)[0]
+    statement = canonical.loads(open_envelope(good).payload, where="statement")
+    statement["predicateType"] = "https://example.com/praise/v1"
+    writer.add_claims(bundle, [good, making.seal(canonical.dumps(statement), key)])
+    ran = invoke("--json", "inspect", str(bundle))
+    assert ran.code == 0, ran.stderr
+    shown = ran.document()["claims"]
+    assert [row["key"] for row in shown] == [key.public.keyid] * 2
+    assert [row["error"]["code"] for row in shown if "error" in row] == ["E_PREDICATE_UNKNOWN"]
+    told = invoke("inspect", str(bundle)).stdout
+    assert f"example.com/praise/v1  by key {key.public.keyid}: cannot be read: " in told
 
 
 LOCKS: dict[str, Any] = {

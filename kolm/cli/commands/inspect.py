@@ -16,7 +16,13 @@ from kolm.format.compute import energy_text, short
 from kolm.planning.parameters import Group, OfRole
 
 if TYPE_CHECKING:
-    from kolm.records.answers import Inspect, InspectCompute, InspectKscore, InspectParameter
+    from kolm.records.answers import (
+        Inspect,
+        InspectClaim,
+        InspectCompute,
+        InspectKscore,
+        InspectParameter,
+    )
     from kolm.records.documents import EvaluationSlice
 
 
@@ -81,11 +87,18 @@ def _for_people(found: Inspect, name: str) -> str:
         "",
         *(f"  {row['bytes']:>11,}  {row['name']}" for row in found["members"]),
         "",
-        *(f"  claim      {row['predicate_type']}  by key {row['key']}" for row in found["claims"]),
+        *map(_claim_line, found["claims"]),
         "",
         f"None of this has been checked:  kolm verify {name}",
     ]
     return "\n".join(lines)
+
+
+def _claim_line(row: InspectClaim) -> str:
+    """A claim's kind and who made it, or why it cannot be read."""
+    by = f"by key {row['key']}" if "key" in row else "by nobody who is named"
+    wrong = f": cannot be read: {row['error']['message']}" if "error" in row else ""
+    return f"  claim      {row['predicate_type']}  {by}{wrong}"
 
 
 def _parameter_lines(roles: list[InspectParameter]) -> list[str]:
