@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping
-from operator import itemgetter
 from pathlib import Path
-from sys import intern
 from typing import TYPE_CHECKING, cast
 
 from kolm import canonical, digest
@@ -24,16 +23,15 @@ if TYPE_CHECKING:
         Diff,
         DiffAnswer,
         DiffBundle,
-        DiffCapture,
         DiffCaptures,
         DiffCase,
         DiffModule,
-        DiffMoved,
         DiffPaired,
         DiffRate,
         DiffTensors,
     )
     from kolm.records.documents import Capture
+    from kolm.records.documents import SnapshotRowSplit as Side
 
 
 def diff(left: str | Path, right: str | Path) -> Diff:
@@ -111,23 +109,32 @@ def _written(value: object) -> str | None:
 
 
 def _captures(left: Bundle, right: Bundle) -> DiffCaptures:
-    added: list[DiffCapture] = []
-    moved: list[DiffMoved] = []
-    rest = {row["capture"]: intern(row["split"]) for row in left.rows(names.LINES)}
+    """By sides: there may be a million names, so each is kept once, and as bytes while it waits."""
+    added: dict[Side, list[Digest]] = defaultdict(list)
+    removed: dict[Side, list[Digest]] = defaultdict(list)
+    moved: dict[tuple[Side, Side], list[Digest]] = defaultdict(list)
+    known: dict[Side, Side] = {}  # one text a side, not one a row
+    rest = {
+        digest.raw_of(row["capture"]): known.setdefault(row["split"], row["split"])
+        for row in left.rows(names.LINES)
+    }
     for row in right.rows(names.LINES):
-        name, side = row["capture"], intern(row["split"])
-        was = rest.pop(name, None)
+        name, side = row["capture"], row["split"]
+        was = rest.pop(digest.raw_of(name), None)
         if was is None:
-            added.append({"capture": name, "split": side})
+            added[side].append(name)
         elif was != side:
-            moved.append({"capture": name, "left": was, "right": side})
-    removed: list[DiffCapture] = [
-        {"capture": name, "split": side} for name, side in sorted(rest.items())
-    ]
+            moved[was, side].append(name)
+    while rest:
+        raw, side = rest.popitem()
+        removed[side].append(digest.of_hex(raw.hex()))
     return {
-        "added": sorted(added, key=itemgetter("capture")),
-        "removed": removed,
-        "moved": sorted(moved, key=itemgetter("capture")),
+        "added": [{"split": side, "captures": sorted(added[side])} for side in sorted(added)],
+        "removed": [{"split": side, "captures": sorted(removed[side])} for side in sorted(removed)],
+        "moved": [
+            {"left": was, "right": side, "captures": sorted(moved[was, side])}
+            for was, side in sorted(moved)
+        ],
     }
 
 

@@ -122,11 +122,11 @@ class DiffSetting(TypedDict):
     right: str | None
 
 class DiffCapture(TypedDict):
-    capture: Digest
+    captures: list[Digest]
     split: Literal['train', 'validation', 'eval', 'none']
 
 class DiffMoved(TypedDict):
-    capture: Digest
+    captures: list[Digest]
     left: Literal['train', 'validation', 'eval', 'none']
     right: Literal['train', 'validation', 'eval', 'none']
 

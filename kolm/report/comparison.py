@@ -16,7 +16,7 @@ from kolm.report.page import whole
 
 if TYPE_CHECKING:
     from kolm.digest import Digest
-    from kolm.records.answers import Diff, DiffCase, DiffModule
+    from kolm.records.answers import Diff, DiffCapture, DiffCase, DiffModule, DiffMoved
     from kolm.records.documents import Capture
 
 SHOWN_CASES = 24  # of those that got worse, and of those that got better
@@ -53,6 +53,11 @@ def render(found: Diff, texts: Mapping[Digest, Capture], pictures: Pictures) -> 
             _tensors(found),
         ],
     )
+
+
+def count_captures(groups: Iterable[DiffCapture | DiffMoved]) -> int:
+    """How many captures the groups hold together."""
+    return sum(len(group["captures"]) for group in groups)
 
 
 def split_cases(cases: Sequence[DiffCase]) -> tuple[list[DiffCase], list[DiffCase]]:
@@ -150,9 +155,9 @@ def _captures(found: Diff) -> Element:
         "Captures",
         pairs(
             (
-                ("right alone", str(len(captures["added"]))),
-                ("left alone", str(len(captures["removed"]))),
-                ("on another side", str(len(captures["moved"]))),
+                ("right alone", str(count_captures(captures["added"]))),
+                ("left alone", str(count_captures(captures["removed"]))),
+                ("on another side", str(count_captures(captures["moved"]))),
             )
         ),
         id_="captures",

@@ -66,8 +66,8 @@ def test_settings_captures_and_tensors_that_differ_are_named(world: World) -> No
     before = world.parts.lock["train"]["learning_rate"]
     assert {"path": "train.learning_rate", "left": before, "right": "0.5"} in found["spec"]
     assert found["captures"] == {
-        "added": [{"capture": digest.of_value(added), "split": "eval"}],
-        "removed": [{"capture": digest.of_value(dropped), "split": "eval"}],
+        "added": [{"captures": [digest.of_value(added)], "split": "eval"}],
+        "removed": [{"captures": [digest.of_value(dropped)], "split": "eval"}],
         "moved": [],
     }
     assert len(found["tensors"]["changed"]) == 1

@@ -53,7 +53,7 @@ def command(
 
 
 def _for_people(found: Diff) -> Iterator[str]:
-    from kolm.report.comparison import split_cases
+    from kolm.report.comparison import count_captures, split_cases
 
     for side in ("left", "right"):
         one = found[side]
@@ -76,10 +76,11 @@ def _for_people(found: Diff) -> Iterator[str]:
     yield from _cases("worse", worse)
     yield from _cases("better", better)
     yield from _rows("settings", [_setting(row) for row in sorted(found["spec"], key=_follows)])
-    captures = found["captures"]
+    moves = found["captures"]
     yield (
-        f"captures  {len(captures['added'])} on the right alone, {len(captures['removed'])} on the "
-        f"left alone, {len(captures['moved'])} on another side"
+        f"captures  {count_captures(moves['added'])} on the right alone, "
+        f"{count_captures(moves['removed'])} on the left alone, "
+        f"{count_captures(moves['moved'])} on another side"
     )
     yield from _rows(
         "modules",
