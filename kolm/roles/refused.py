@@ -73,6 +73,12 @@ REFUSED: Final[dict[str, Refusal]] = {
             "take Qwen2.5-VL or Gemma 3 of its size",
         ),
     ),
+    "phi4_multimodal": Refusal(
+        "the library makes the features of a picture and writes them among the tokens in one call, "
+        "so that there is nothing to record, and its weights see pictures only with an adapter "
+        "that lies beside them",
+        "take Qwen2.5-VL or Gemma 3 of its size; of text alone, Phi-4-mini is known as phi3",
+    ),
     **dict.fromkeys(
         ("chameleon", "emu3"),
         Refusal(

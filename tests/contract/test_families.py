@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import importlib
+import inspect
 import os
 import re
 import subprocess
@@ -70,6 +71,21 @@ def test_a_processor_that_numbers_pictures_writes_other_tokens_for_the_same_one(
     )
     written = kind._prepend_local_ids(marks, ["<x><x>"], ["a", "a"], "<x>")
     assert written == ["<image_id>0</image_id>a", "<image_id>1</image_id>a"]
+
+
+def test_features_that_are_made_among_the_tokens_have_no_call_of_their_own() -> None:
+    from transformers import LlavaModel, Phi4MultimodalModel
+
+    assert hasattr(LlavaModel, "get_image_features")
+    assert not hasattr(Phi4MultimodalModel, "get_image_features")
+
+
+def test_a_language_model_with_cross_attention_is_shown_pictures_beside_the_text() -> None:
+    from transformers import LlavaForConditionalGeneration, MllamaForConditionalGeneration
+
+    beside = {"cross_attention_states", "cross_attention_mask"}
+    assert inspect.signature(MllamaForConditionalGeneration.forward).parameters.keys() >= beside
+    assert not inspect.signature(LlavaForConditionalGeneration.forward).parameters.keys() & beside
 
 
 SIZES = pytest.mark.parametrize(
