@@ -62,7 +62,6 @@ BASES = {
         _config,
         _processor,
         end="<|END_RESPONSE|><|END_OF_TURN_TOKEN|>",
-        sized=False,
         # Counted is one layer behind another. Its blocks' attention and feed-forward layer stand
         # side by side: of two blocks the gradient that is counted too much is more than a little.
         uncounted=("frozen",),

@@ -109,7 +109,6 @@ BASES = {
         _idefics2_processor,
         sizes=((28, 28), (56, 28), (28, 42)),  # of whole patches, also when they are cut in four
         end="<end_of_utterance>",
-        sized=False,
         uncounted=WAYS,  # what a resampler reads beyond the features that it gives
     ),
     "idefics3": TinyBase(partial(_config, "idefics3"), _idefics3_processor),
