@@ -109,25 +109,25 @@ def _written(value: object) -> str | None:
 
 
 def _captures(left: Bundle, right: Bundle) -> DiffCaptures:
-    """By sides: there may be a million names, so each is kept once, and as bytes while it waits."""
+    """By sides: there may be as many names as a snapshot holds, and each is kept once."""
     added: dict[Side, list[Digest]] = defaultdict(list)
     removed: dict[Side, list[Digest]] = defaultdict(list)
     moved: dict[tuple[Side, Side], list[Digest]] = defaultdict(list)
     known: dict[Side, Side] = {}  # one text a side, not one a row
     rest = {
-        digest.raw_of(row["capture"]): known.setdefault(row["split"], row["split"])
+        row["capture"]: known.setdefault(row["split"], row["split"])
         for row in left.rows(names.LINES)
     }
     for row in right.rows(names.LINES):
         name, side = row["capture"], row["split"]
-        was = rest.pop(digest.raw_of(name), None)
+        was = rest.pop(name, None)
         if was is None:
             added[side].append(name)
         elif was != side:
             moved[was, side].append(name)
     while rest:
-        raw, side = rest.popitem()
-        removed[side].append(digest.of_hex(raw.hex()))
+        name, side = rest.popitem()
+        removed[side].append(name)
     return {
         "added": [{"split": side, "captures": sorted(added[side])} for side in sorted(added)],
         "removed": [{"split": side, "captures": sorted(removed[side])} for side in sorted(removed)],
