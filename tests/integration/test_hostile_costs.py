@@ -4,6 +4,7 @@ they say: many names for one blob, deep lists, holes, rows without end.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -23,9 +24,13 @@ from tests.support.hostile import (
     LARGE_TABLES,
     MIB,
     PACKED,
+    PREDICATES,
     TABLES,
+    Cost,
     cost_of_bundle,
+    cost_of_claims,
     cost_of_command,
+    cost_of_entries,
     cost_of_import,
     cost_of_table,
 )
@@ -50,6 +55,15 @@ def test_a_hostile_bundle_costs_what_it_weighs(shape: str, tmp_path: Path) -> No
 @pytest.mark.parametrize("shape", SLOW_BUNDLES)
 def test_a_large_hostile_bundle_costs_what_it_weighs(shape: str, tmp_path: Path) -> None:
     assert (cost := cost_of_bundle(shape, tmp_path)).bounded, cost
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("shape", sorted(PREDICATES))
+@pytest.mark.parametrize("work", [cost_of_claims, cost_of_entries])
+def test_large_claims_and_entries_cost_what_they_weigh(
+    work: Callable[[str, Path], Cost], shape: str, tmp_path: Path
+) -> None:
+    assert (cost := work(shape, tmp_path)).bounded, cost
 
 
 @pytest.mark.parametrize("shape", QUICK_IMPORTS)

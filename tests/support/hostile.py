@@ -24,7 +24,11 @@ from kolm.bundle import tensor_writer, writer
 from kolm.capture import limits
 from kolm.format import examples
 from kolm.format.names import CASES
+from kolm.registry.backends.directory import Directory
 from kolm.score.evaluation import RUNS
+from kolm.sign import making, private_keys
+from kolm.sign.predicates import ENTRY, TEST_RESULT
+from kolm.sign.statement import STATEMENT_TYPE
 from tests.support.bundles import BundleParts, make_parts
 
 MIB = 1024 * 1024
@@ -215,6 +219,30 @@ BUNDLES: dict[str, Callable[[BundleParts], dict[str, bytes]]] = {
 }
 
 
+def _signed(predicate: bytes, kind: str) -> bytes:
+    """A statement that its form lets through, in an envelope of a key that nobody knows."""
+    said = b'{"_type":"%b","predicate":%b,"predicateType":"%b","subject":[%b]}' % (
+        STATEMENT_TYPE.encode(),
+        predicate,
+        kind.encode(),
+        canonical.dumps({"digest": {"sha256": "0" * 64}, "name": "x"}),
+    )
+    return making.seal(said, private_keys.generate())
+
+
+def _lists(number: int) -> bytes:
+    return b"[" + b"[]," * (700 * 1024 // 3) + b"%d]" % number
+
+
+def _objects(number: int) -> bytes:
+    keys = b",".join(b'"%06d":{}' % key for key in range(700 * 1024 // 12))
+    return b'{%b,"n":%d}' % (keys, number)
+
+
+# What the predicate of a claim or an entry says, as large as an envelope may be.
+PREDICATES: dict[str, Callable[[int], bytes]] = {"lists": _lists, "objects": _objects}
+
+
 def _parquet(rows: int, image: bytes, *, dictionary: bool = True) -> bytes:
     """Rows of one image, which weigh nothing when they are packed."""
     import pyarrow as pa
@@ -399,6 +427,25 @@ def cost_of_bundle(shape: str, folder: Path) -> Cost:
     return _measured(_VERIFY, [str(path)], path.stat().st_size)
 
 
+def cost_of_claims(shape: str, folder: Path) -> Cost:
+    """What `kolm verify` costs on a bundle with 100 claims of a shape."""
+    parts = make_parts(folder)
+    path = folder / "hostile.kolm"
+    claims = [_signed(PREDICATES[shape](number), TEST_RESULT) for number in range(100)]
+    writer.seal(path, receipt=parts.receipt(), members=parts.members(), claims=claims)
+    return _measured(_VERIFY, [str(path)], path.stat().st_size)
+
+
+def cost_of_entries(shape: str, folder: Path) -> Cost:
+    """What `kolm registry list` costs on a registry with 100 entries of a shape."""
+    registry = Directory.create(folder / "registry")
+    entries = [_signed(PREDICATES[shape](number), ENTRY) for number in range(100)]
+    for place, data in enumerate(entries, start=1):
+        assert registry.append("hostile", place, data)
+    words = ["registry", "list", "--registry", str(folder / "registry")]
+    return cost_of_command(words, sum(map(len, entries)))
+
+
 def cost_of_import(shape: str, folder: Path, *words: str) -> Cost:
     """What `kolm capture import` costs on rows of a shape."""
     data, form = IMPORTS[shape]
@@ -433,6 +480,7 @@ def main() -> int:
     bad = 0
     print(f"{'shape':24} {'file MiB':>9} {'memory MiB':>11} {'seconds':>8} {'s a MiB':>8}")
     works = [(name, cost_of_bundle) for name in BUNDLES]
+    works += [(name, work) for name in PREDICATES for work in (cost_of_claims, cost_of_entries)]
     works += [(name, cost_of_import) for name in IMPORTS]  # type: ignore[misc]
     works += [(name, cost_of_table) for name in (*TABLES, *LARGE_TABLES, *PACKED)]
     for name, work in works:
