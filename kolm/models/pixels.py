@@ -23,17 +23,27 @@ _TORCHVISION: Final = "torchvision.transforms.v2"
 
 
 class InterpolationMode(Enum):
-    """How pixels between pixels are found, by Pillow's names."""
+    """How pixels between pixels are found, by Pillow's names. Torch has no kernel for the last one,
+    but the library asks for its name."""
 
-    NEAREST = "nearest"
     BILINEAR = "bilinear"
     BICUBIC = "bicubic"
-    BOX = "box"
-    HAMMING = "hamming"
     LANCZOS = "lanczos"
 
 
 _SMOOTH: Final = (InterpolationMode.BILINEAR, InterpolationMode.BICUBIC)
+
+
+class _Smooth(dict[int, InterpolationMode]):
+    """By Pillow's number what torch has. For Lanczos the library would take bicubic, and say so in
+    a warning alone."""
+
+    def __missing__(self, number: int) -> InterpolationMode:
+        raise _not_torchs(f"resized by Pillow's method {int(number)}")
+
+
+def _not_torchs(what: str) -> ValueError:
+    return ValueError(f"pictures are {what} with torchvision only")
 
 
 def resize(
@@ -56,7 +66,7 @@ def resize(
     from torch.nn.functional import interpolate
 
     if interpolation not in _SMOOTH:
-        raise ValueError(f"pictures are resized by {interpolation.value} with torchvision only")
+        raise _not_torchs(f"resized by {interpolation.value}")
     if tuple(image.shape[-2:]) == tuple(size):
         return image
     flat = image.reshape(-1, *image.shape[-3:])
@@ -84,7 +94,7 @@ def pad(
         ValueError: another mode.
     """
     if padding_mode != "constant":
-        raise ValueError(f"a border by {padding_mode} is made with torchvision only")
+        raise _not_torchs(f"bordered by {padding_mode}")
     left, above, right, below = padding
     high, wide = image.shape[-2:]
     colour = image.new_tensor(0 if fill is None else fill).reshape(-1, 1, 1)
@@ -142,7 +152,7 @@ def _in_place() -> Iterator[None]:
     from transformers.image_utils import PILImageResampling
 
     if "tvF" not in vars(common):
-        mapping = {PILImageResampling[mode.name]: mode for mode in InterpolationMode}
+        mapping = _Smooth({PILImageResampling[mode.name]: mode for mode in _SMOOTH})
         vars(common).update(tvF=sys.modules[__name__], pil_torch_interpolation_mapping=mapping)
     stands = ModuleType(_TORCHVISION)
     vars(stands)["functional"] = common.tvF

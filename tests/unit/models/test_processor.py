@@ -14,7 +14,7 @@ from kolm.errors import Refused
 from kolm.models.load import load_model
 from kolm.models.pictures import picture_processor
 from kolm.models.processor import load_processor, pad_token_id
-from tests.support import tiny_vlm, torchvision_stub
+from tests.support import families, tiny_vlm, torchvision_stub
 
 pytest.importorskip("torch")
 pytest.importorskip("transformers")
@@ -115,6 +115,30 @@ def test_a_tokenizer_that_the_library_cannot_read_is_a_finding(base: Path, text:
         load_processor(base)
     assert caught.value.code == "E_BASE_PROCESSOR"
     assert caught.value.found
+
+
+@pytest.mark.heavy
+def test_an_image_processor_of_another_family_is_not_taken_with_torchvision(base: Path) -> None:
+    edit(base / "preprocessor_config.json", image_processor_type="Lfm2VlImageProcessor")
+    with pytest.raises(Refused) as caught:
+        load_processor(base)
+    assert caught.value.code == "E_BASE_PROCESSOR"
+
+
+@pytest.mark.heavy
+def test_a_way_to_resize_that_torch_does_not_have_is_refused_and_not_approximated(
+    tmp_path: Path,
+) -> None:
+    base = families.save("lfm2_vl", tmp_path / "base")
+    picture = tiny_vlm.make_picture(1, width=50, height=70)
+    picture_processor(base).inputs(picture)
+    settings = json.loads((base / "processor_config.json").read_text())
+    settings["image_processor"]["resample"] = 1  # Lanczos
+    (base / "processor_config.json").write_text(json.dumps(settings))
+    with pytest.raises(Refused) as caught:
+        picture_processor(base).inputs(picture)
+    assert caught.value.code == "E_BASE_PROCESSOR"
+    assert "torchvision only" in str(caught.value.found)
 
 
 @pytest.mark.heavy
