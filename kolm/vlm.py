@@ -21,12 +21,15 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, NoReturn, TypedDict, Unpack
 
 from kolm.errors import Usage, did_you_mean
+from kolm.spec.source import Part
 
 if TYPE_CHECKING:
     from kolm.actions.compiling import CompileResult
     from kolm.records.documents import Receipt
 
 __all__ = ["FIELDS", "Trained", "Trainer", "VLMTrainConfig", "vlm_trainer"]
+
+Row = Mapping[str, Any]  # of a data set, or of a spec, as a script has it
 
 _FOLDER: Final = "kolm-vlm"  # of a trainer that names none
 _EVAL_SHARE: Final = 0.2  # of rows that state no side
@@ -70,21 +73,21 @@ class Field(NamedTuple):
     """
 
     key: str
-    value: Callable[[Any], Any] = lambda value: value
+    value: Callable[[Any], object] = lambda value: value
 
 
-def _targets(value: Any) -> Any:
+def _targets(value: object) -> object:
     # The family's own table says which layers are linear and in the language role.
     return None if value == "all-linear" else list(value) if isinstance(value, tuple) else value
 
 
-def _seed(value: Any) -> Any:
+def _seed(value: object) -> object:
     # Seeds follow from what is trained and from the nonce: another nonce is another seed.
     whole = isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 2**256
     return f"{value:064x}" if whole else value
 
 
-def _when(chosen: str) -> Callable[[Any], Any]:
+def _when(chosen: str) -> Callable[[Any], object]:
     """For a switch: what stands in the spec where it is on."""
     return lambda value: (chosen if value else None) if isinstance(value, bool) else value
 
@@ -141,13 +144,13 @@ class VLMTrainConfig:
                     where="VLMTrainConfig",
                     hint="keep one of them",
                 )
-        self.fields: Mapping[str, Any] = MappingProxyType(dict(fields))
+        self.fields: Row = MappingProxyType(dict(fields))
 
     def __repr__(self) -> str:
         stated = ", ".join(f"{name}={value!r}" for name, value in self.fields.items())
         return f"VLMTrainConfig({stated})"
 
-    def settings(self) -> dict[str, Any]:
+    def settings(self) -> Part:
         """The keys of a spec, dotted, with their values."""
         found = {}
         for name, value in self.fields.items():
@@ -185,8 +188,8 @@ class Trainer:
         output_dir: the folder of the run's state and of the bundle.
     """
 
-    spec: Mapping[str, Any]
-    rows: tuple[Mapping[str, Any], ...]
+    spec: Row
+    rows: tuple[Row, ...]
     output_dir: Path
 
     def train(self, **asked: Any) -> Trained:
@@ -208,13 +211,13 @@ class Trainer:
 
 def vlm_trainer(
     model_id: str,
-    train_dataset: Iterable[Mapping[str, Any]],
+    train_dataset: Iterable[Row],
     config: VLMTrainConfig | None = None,
     *,
-    eval_dataset: Iterable[Mapping[str, Any]] | None = None,
+    eval_dataset: Iterable[Row] | None = None,
     name: str = "vlm",
     output_dir: Path | str = _FOLDER,
-    spec: Mapping[str, Any] | None = None,
+    spec: Row | None = None,
 ) -> Trainer:
     """A trainer of a vision-language model.
 
@@ -239,22 +242,22 @@ def vlm_trainer(
         rows += [{**row, "split": "eval"} for row in eval_dataset]
         stated = True
     more = spec or {}
-    data: dict[str, Any] = {"captures": _STORE}
+    data: Part = {"captures": _STORE}
     if not stated and "split" not in more.get("data", {}):
         data["split"] = {"eval": _EVAL_SHARE}
-    whole: dict[str, Any] = {"kolm": 1, "name": name, "base": model_id, "data": data}
+    whole: Part = {"kolm": 1, "name": name, "base": model_id, "data": data}
     for key, value in (config or VLMTrainConfig()).settings().items():
         _put(whole, key.split("."), value)
     return Trainer(spec=_joined(whole, more, ""), rows=tuple(rows), output_dir=Path(output_dir))
 
 
-def _put(spec: dict[str, Any], path: list[str], value: Any) -> None:
+def _put(spec: Part, path: list[str], value: object) -> None:
     for step in path[:-1]:
         spec = spec.setdefault(step, {})
     spec[path[-1]] = value
 
 
-def _joined(own: Mapping[str, Any], more: Mapping[str, Any], path: str) -> dict[str, Any]:
+def _joined(own: Row, more: Row, path: str) -> Part:
     """Both, key by key; a key that both state as something else is refused."""
     found = dict(own)
     for key, value in more.items():

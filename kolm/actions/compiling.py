@@ -74,7 +74,7 @@ class CompileResult:
 def compile_bundle(
     spec: SpecSource,
     *,
-    rows: Iterable[Any] | None = None,
+    rows: Iterable[Mapping[str, object]] | None = None,
     project: Path | None = None,
     output: Path | None = None,
     force: bool = False,

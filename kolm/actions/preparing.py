@@ -128,7 +128,7 @@ class Parts(NamedTuple):
 def prepare(
     source: SpecSource,
     *,
-    rows: Iterable[Any] | None,
+    rows: Iterable[Mapping[str, object]] | None,
     project: Path | None,
     measure: Measure,
     reporter: Reporter,
@@ -153,7 +153,7 @@ def prepare(
 def gather(
     source: SpecSource,
     *,
-    rows: Iterable[Any] | None,
+    rows: Iterable[Mapping[str, object]] | None,
     project: Path | None,
     reporter: Reporter,
 ) -> Parts:
@@ -436,7 +436,7 @@ def _template(base: BaseRef) -> LockBaseTemplate:
     return name_template(pictures, choose_template(pictures))
 
 
-def store_rows(rows: Iterable[Any], place: Project, reporter: Reporter) -> Path:
+def store_rows(rows: Iterable[Mapping[str, object]], place: Project, reporter: Reporter) -> Path:
     """Put rows from Python into a store of their own; equal rows give the same folder.
 
     Raises:

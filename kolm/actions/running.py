@@ -62,7 +62,7 @@ class LoadedBundle:
         """PEFT's model: the base with the bundle's adapter."""
         return self._session.adapted
 
-    def answer(self, image: Any, prompt: str) -> RunAnswer:
+    def answer(self, image: object, prompt: str) -> RunAnswer:
         """Answer one prompt about one image or several, greedily, as the evaluation did.
 
         Args:
@@ -231,7 +231,7 @@ def _demand_images(lock: Lock, count: int) -> None:
         raise Usage("E_RUN_NO_IMAGE", "no image was given", hint="add --image FILE")
 
 
-def _read_image(image: Any) -> bytes:
+def _read_image(image: object) -> bytes:
     from kolm.capture.rows import read_image
 
     return read_image(image)

@@ -7,7 +7,7 @@ import shlex
 from collections.abc import Iterator, Mapping
 from decimal import Decimal
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from kolm import outputs, paths, system
 from kolm.actions.loss_figure import Curve, draw
@@ -135,7 +135,7 @@ def _figure(table: Ranked, name: str) -> str:
     return draw(curves, f"{name}: training loss of {len(curves)} points")
 
 
-def _yaml(value: Mapping[str, Any], indent: str = "") -> Iterator[str]:
+def _yaml(value: Mapping[str, object], indent: str = "") -> Iterator[str]:
     """A spec's value as YAML in blocks; what is deeper than a key of train stays on its line."""
     for key, item in value.items():
         if isinstance(item, Mapping) and item and len(indent) < 2:
@@ -145,7 +145,7 @@ def _yaml(value: Mapping[str, Any], indent: str = "") -> Iterator[str]:
             yield f"{indent}{key}: {_flow(item)}"
 
 
-def _flow(value: Any) -> str:
+def _flow(value: object) -> str:
     """A value in YAML's flow style, which reads back as the same value."""
     if value is None:
         return "null"

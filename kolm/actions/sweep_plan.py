@@ -9,7 +9,7 @@ from __future__ import annotations
 import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from kolm import digest
 from kolm.actions import prechecks
@@ -32,6 +32,7 @@ from kolm.errors import KolmError, Lacking, Refused
 from kolm.events import Reporter, Silent
 from kolm.spec.grid import Grid, Point, points_of
 from kolm.spec.load import load_spec, read_source
+from kolm.spec.source import Part
 
 if TYPE_CHECKING:
     from kolm.records.documents import Lock
@@ -140,9 +141,7 @@ def _prepared(point: Point, place: Path, shared: dict[str, Parts], reporter: Rep
         raise
 
 
-def _parts(
-    spec: dict[str, Any], place: Path, shared: dict[str, Parts], reporter: Reporter
-) -> Parts:
+def _parts(spec: Part, place: Path, shared: dict[str, Parts], reporter: Reporter) -> Parts:
     record = load_spec(spec)
     key = repr((record.base, record.data))
     if key not in shared:

@@ -7,12 +7,10 @@ published. Paths are those inside the unpacked bundle (``kolm inspect --unpack``
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any, Final
+from typing import Final
 
-from kolm.dossier.fields import Dossier
+from kolm.dossier.fields import Dossier, Part
 from kolm.format.names import CASES, LINES
-
-Part = dict[str, Any]  # of a document whose schema is somebody else's
 
 _CONTEXT: Final[Part] = {
     "@language": "en",

@@ -6,14 +6,12 @@ import re
 import uuid
 from collections.abc import Iterator
 from decimal import Decimal
-from typing import Any, Final
+from typing import Final
 from urllib.parse import quote
 
-from kolm.dossier.fields import Dossier
+from kolm.dossier.fields import Dossier, Part
 from kolm.format.names import CASES, CONFIG, WEIGHTS
 from kolm.version import VERSION
-
-Part = dict[str, Any]  # of a document whose schema is somebody else's
 
 _SPDX_ID: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9.+-]{0,63}", re.ASCII)
 _INTERVAL: Final = re.compile(r"(\S+) \(95 % (\S+) to (\S+)\)")

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Mapping
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from kolm.dossier import aisvs, croissant, cyclonedx, forms, spdx
 from kolm.dossier.eu_ai_act import ANNEX_XI, ANNEX_XII, TRAINING_CONTENT
-from kolm.dossier.fields import Dossier
+from kolm.dossier.fields import Dossier, Part
 from kolm.dossier.g7 import FORM as G7
 from kolm.format.names import CARD
 
@@ -22,7 +22,7 @@ FORMS: Final[Mapping[str, Form]] = {
     "eu-annex-xii.md": ANNEX_XII,
     "eu-training-content.md": TRAINING_CONTENT,
 }
-_JSON: Final[Mapping[str, Callable[[Dossier], dict[str, Any]]]] = {
+_JSON: Final[Mapping[str, Callable[[Dossier], Part]]] = {
     "bom.cdx.json": cyclonedx.write,
     "bom.spdx.json": spdx.write,
     "croissant.json": croissant.write,
@@ -53,7 +53,7 @@ def write_all(dossier: Dossier) -> dict[str, bytes]:
     return dict(sorted(made.items()))
 
 
-def as_document(dossier: Dossier) -> dict[str, Any]:
+def as_document(dossier: Dossier) -> Part:
     """All fields as one document: schemas/dossier.schema.json."""
     audit = dossier.facts.audit
     return {
@@ -88,7 +88,7 @@ def as_document(dossier: Dossier) -> dict[str, Any]:
     }
 
 
-def as_json(document: Mapping[str, Any]) -> bytes:
+def as_json(document: Part) -> bytes:
     """A document for people and programs: sorted keys, two spaces."""
     return (json.dumps(document, ensure_ascii=False, indent=2, sort_keys=True) + "\n").encode()
 

@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from datetime import date
 from functools import cached_property
-from typing import TYPE_CHECKING, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from kolm.errors import Unreadable
 from kolm.records.verification import CheckResult, Evidence, Verdict
@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 Value = str | Mapping[str, str]
 Standing = Literal["recomputed", "signed measurement", "declared"]
+
+Part = dict[str, Any]  # of a document whose schema is somebody else's
 
 
 class Field(NamedTuple):

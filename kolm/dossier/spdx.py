@@ -9,10 +9,8 @@ from typing import Any, Final
 from urllib.parse import quote
 
 from kolm import canonical
-from kolm.dossier.fields import Dossier, day_of
+from kolm.dossier.fields import Dossier, Part, day_of
 from kolm.version import VERSION
-
-Part = dict[str, Any]  # of a document whose schema is somebody else's
 
 _NO_LICENSE: Final = "expandedlicensing_NoAssertionLicense"
 _SPDX_ID: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9.+-]{0,63}", re.ASCII)

@@ -40,6 +40,7 @@ _PROBE = " \n kolm probe \n "
 
 
 Shape = tuple[tuple[str, tuple[str, ...]], ...]
+Message = dict[str, Any]  # as chat templates take it
 # What a captured dialogue adds to the one question that every base can be asked.
 _MORE: Shape = (("user", ("text",)), ("assistant", ("text",)))
 
@@ -231,7 +232,7 @@ class _Template:
         return trimmed
 
     def _by_prefixes(
-        self, messages: list[dict[str, Any]], turns: list[int]
+        self, messages: list[Message], turns: list[int]
     ) -> tuple[str, list[tuple[int, int]]]:
         rendered, _ = self._run(messages)
         spans = []
@@ -244,7 +245,7 @@ class _Template:
         return rendered, spans
 
     def _run(
-        self, messages: list[dict[str, Any]], *, marked: bool = False, prompting: bool = False
+        self, messages: list[Message], *, marked: bool = False, prompting: bool = False
     ) -> tuple[str, list[tuple[int, int]]]:
         from jinja2 import TemplateError
         from transformers.utils.chat_template_utils import render_jinja_template
@@ -277,12 +278,12 @@ def dated(source: str) -> str:
     return text
 
 
-def _with_slots(shape: Shape, around: str = "") -> list[dict[str, Any]]:
+def _with_slots(shape: Shape, around: str = "") -> list[Message]:
     """The messages of a shape, with a numbered placeholder for each text."""
-    messages: list[dict[str, Any]] = []
+    messages: list[Message] = []
     number = 0
     for role, kinds in shape:
-        content: list[dict[str, Any]] = []
+        content: list[Message] = []
         for kind in kinds:
             if kind == "image":
                 content.append({"type": "image"})
@@ -293,7 +294,7 @@ def _with_slots(shape: Shape, around: str = "") -> list[dict[str, Any]]:
     return messages
 
 
-def _as_texts(shape: Shape, around: str = "") -> list[dict[str, Any]]:
+def _as_texts(shape: Shape, around: str = "") -> list[Message]:
     """The same of messages that hold texts alone, each as one text."""
     return [
         {**message, "content": "".join(block["text"] for block in message["content"])}

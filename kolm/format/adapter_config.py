@@ -8,7 +8,7 @@ default. The only member with JSON numbers, because PEFT demands them.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import rfc8785
 
@@ -46,7 +46,7 @@ def derive(lock: Lock, modules: Iterable[ModulesRow]) -> bytes:
         if row["state"] == "adapted" and has_experts(method, row["module"])
         for owned in row["parameters"]
     ]
-    config = {
+    config: dict[str, Any] = {
         "base_model_name_or_path": lock["base"]["id"],
         "inference_mode": True,
         "modules_to_save": tops or None,

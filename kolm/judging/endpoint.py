@@ -15,7 +15,7 @@ import json
 import socket
 import ssl
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 from urllib.parse import SplitResult, urlsplit
@@ -126,7 +126,7 @@ class Endpoint:
         asked = {"role": "user", "content": [*content, {"type": "text", "text": text}]}
         return self.complete([asked], max_tokens=max_tokens)
 
-    def complete(self, messages: Sequence[dict[str, Any]], *, max_tokens: int) -> Reply:
+    def complete(self, messages: Sequence[Mapping[str, object]], *, max_tokens: int) -> Reply:
         """The answer to a conversation, as the API's messages.
 
         Raises:
@@ -229,7 +229,7 @@ def _read(data: bytes, url: str) -> Reply:
     )
 
 
-def picture_part(media_type: str, data: bytes) -> dict[str, Any]:
+def picture_part(media_type: str, data: bytes) -> dict[str, object]:
     """A picture as a part of a message."""
     uri = f"data:{media_type};base64,{base64.b64encode(data).decode()}"
     return {"type": "image_url", "image_url": {"url": uri}}

@@ -9,10 +9,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal, Self
+from typing import ClassVar, Literal, Self
 
 from kolm import elements
-from kolm.methods.method import NoExperts, NoFront, StoredTensor
+from kolm.methods.method import NoExperts, NoFront, Options, StoredTensor
 from kolm.methods.projector import Projector
 from kolm.roles import Family
 
@@ -38,7 +38,7 @@ class Bottleneck(NoExperts, NoFront):
     target_expression: str
 
     @classmethod
-    def resolve(cls, options: Mapping[str, Any], family: Family, *, vision: bool) -> Self:
+    def resolve(cls, options: Options, family: Family, *, vision: bool) -> Self:
         """The options, and the expression that the family makes of the targets."""
         targets = tuple(sorted(set(options["targets"])))
         return cls(
@@ -67,7 +67,7 @@ class Bottleneck(NoExperts, NoFront):
         outer, inner = (up.dtype, up.raw), (down.dtype, down.raw)
         return elements.product_reaches(outer, inner, down.shape[0], least)
 
-    def peft(self) -> dict[str, Any]:
+    def peft(self) -> dict[str, object]:
         """In the form of PEFT's configs, of a type that PEFT does not have."""
         return {
             "bottleneck_activation": self.activation,

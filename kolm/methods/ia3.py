@@ -10,10 +10,10 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import Any, ClassVar, Final, Literal, Self
+from typing import ClassVar, Final, Literal, Self
 
 from kolm import elements
-from kolm.methods.method import NoExperts, NoFront, StoredTensor
+from kolm.methods.method import NoExperts, NoFront, Options, StoredTensor
 from kolm.methods.projector import Projector
 from kolm.roles import Family
 
@@ -37,7 +37,7 @@ class Ia3(NoExperts, NoFront):
     feedforward_expression: str | None
 
     @classmethod
-    def resolve(cls, options: Mapping[str, Any], family: Family, *, vision: bool) -> Self:
+    def resolve(cls, options: Options, family: Family, *, vision: bool) -> Self:
         """Names of feed-forward layers count where they are targets."""
         targets = tuple(sorted(set(options["targets"])))
         feedforward = tuple(name for name in targets if name in options["feedforward"])
@@ -64,7 +64,7 @@ class Ia3(NoExperts, NoFront):
         square = sum((number - elements.ONE) ** 2 for number in numbers)
         return square >= math.prod(vector.shape) * (elements.ONE * ROUNDING) ** 2
 
-    def peft(self) -> dict[str, Any]:
+    def peft(self) -> dict[str, object]:
         """The keys of PEFT's IA3Config; without a list PEFT would look for one of its own."""
         return {
             "fan_in_fan_out": False,

@@ -14,11 +14,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import Any, ClassVar, Literal, Self
+from typing import ClassVar, Literal, Self
 
 from kolm import canonical, elements
 from kolm.errors import Refused
-from kolm.methods.method import NoFront, StoredTensor
+from kolm.methods.method import NoFront, Options, StoredTensor
 from kolm.methods.projector import Projector
 from kolm.roles import Family
 
@@ -54,7 +54,7 @@ class Lora(NoFront):
     expert_expression: str | None = None
 
     @classmethod
-    def resolve(cls, options: Mapping[str, Any], family: Family, *, vision: bool) -> Self:
+    def resolve(cls, options: Options, family: Family, *, vision: bool) -> Self:
         """Every linear layer of the language role is a target, unless some are named; experts are
         where that is asked for."""
         experts = expression = None
@@ -117,7 +117,7 @@ class Lora(NoFront):
         beside = (Fraction(weight_norm or "0") * elements.NEGLIGIBLE) ** 2 / scale_square
         return max(beside, Fraction(product_elements, 2**252))
 
-    def peft(self) -> dict[str, Any]:
+    def peft(self) -> dict[str, object]:
         """The keys of PEFT's LoraConfig."""
         return {
             "bias": "none",
@@ -174,7 +174,7 @@ class Lora(NoFront):
         return float(value) if value else 0
 
 
-def _demand_plain(options: Mapping[str, Any]) -> None:
+def _demand_plain(options: Options) -> None:
     """Refuse what PEFT's wrapper of parameters does not do: ``E_ADAPTER_METHOD``."""
     for key, on in (("dropout", options["dropout"] != "0"), ("dora", options["dora"])):
         if on:

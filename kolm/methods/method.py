@@ -19,6 +19,8 @@ from kolm.roles import Family
 
 PREFIX = "base_model.model."
 
+Options = Mapping[str, Any]  # a method's, of its own schema, defaults filled in
+
 
 class StoredTensor(NamedTuple):
     """One tensor of an adapter file."""
@@ -69,7 +71,7 @@ class Method(Protocol):
     def front(self) -> int: ...  # noqa: D102
 
     @classmethod
-    def resolve(cls, options: Mapping[str, Any], family: Family, *, vision: bool) -> Self:
+    def resolve(cls, options: Options, family: Family, *, vision: bool) -> Self:
         """What a spec's options, or a lock's block again, come to on a family's role table.
 
         Args:
@@ -104,7 +106,7 @@ class Method(Protocol):
             weight_norm: of the module's weight, as `modules.jsonl` states it.
         """
 
-    def peft(self) -> dict[str, Any]:
+    def peft(self) -> dict[str, object]:
         """The keys of adapter_config.json that this method adds to those of every method.
 
         Raises:

@@ -15,9 +15,9 @@ from __future__ import annotations
 import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar, Final, Literal, Self
+from typing import ClassVar, Final, Literal, Self
 
-from kolm.methods.method import NoExperts, StoredTensor
+from kolm.methods.method import NoExperts, Options, StoredTensor
 from kolm.methods.projector import Projector
 from kolm.methods.prompt import LEAST, reach
 from kolm.roles import EMBEDDINGS, Family
@@ -56,7 +56,7 @@ class PTuning(NoExperts):
     target_expression: str
 
     @classmethod
-    def resolve(cls, options: Mapping[str, Any], family: Family, *, vision: bool) -> Self:
+    def resolve(cls, options: Options, family: Family, *, vision: bool) -> Self:
         """The options, and the module that embeds tokens."""
         return cls(
             virtual_tokens=options["virtual_tokens"],
@@ -97,7 +97,7 @@ class PTuning(NoExperts):
         last = [factors[f"{NETWORK}.{_LAST[self.encoder]}.{own}"] for own in ("weight", "bias")]
         return reach(last, 1, weight_norm)
 
-    def peft(self) -> dict[str, Any]:
+    def peft(self) -> dict[str, object]:
         """In the words of PEFT's PromptEncoderConfig, of a type that PEFT does not have."""
         return {
             "encoder_hidden_size": self.encoder_size,

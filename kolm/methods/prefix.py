@@ -14,10 +14,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import Any, ClassVar, Literal, Self
+from typing import ClassVar, Literal, Self
 
 from kolm import elements
-from kolm.methods.method import NoExperts, NoFront, StoredTensor
+from kolm.methods.method import NoExperts, NoFront, Options, StoredTensor
 from kolm.methods.projector import Projector
 from kolm.roles import Family
 
@@ -41,7 +41,7 @@ class Prefix(NoExperts, NoFront):
     target_expression: str
 
     @classmethod
-    def resolve(cls, options: Mapping[str, Any], family: Family, *, vision: bool) -> Self:
+    def resolve(cls, options: Options, family: Family, *, vision: bool) -> Self:
         """Every layer of the language role that makes values; nothing of it can be chosen."""
         return cls(
             virtual_tokens=options["virtual_tokens"],
@@ -66,7 +66,7 @@ class Prefix(NoExperts, NoFront):
         least = tokens * max(beside, Fraction(width, 2**252))
         return square >= least * elements.ONE**2
 
-    def peft(self) -> dict[str, Any]:
+    def peft(self) -> dict[str, object]:
         """In the form of PEFT's configs, of a type that PEFT does not have."""
         return {"peft_type": PEFT_TYPE, "prefix_virtual_tokens": self.virtual_tokens}
 

@@ -14,11 +14,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import Any, ClassVar, Final, Literal, Self
+from typing import ClassVar, Final, Literal, Self
 
 from kolm import elements
 from kolm.errors import Refused
-from kolm.methods.method import NoExperts, StoredTensor
+from kolm.methods.method import NoExperts, Options, StoredTensor
 from kolm.methods.projector import Projector
 from kolm.roles import EMBEDDINGS, Config, Family
 
@@ -65,7 +65,7 @@ class Prompt(NoExperts):
     target_expression: str
 
     @classmethod
-    def resolve(cls, options: Mapping[str, Any], family: Family, *, vision: bool) -> Self:
+    def resolve(cls, options: Options, family: Family, *, vision: bool) -> Self:
         """The module that embeds tokens; PEFT can load it where there is text alone."""
         return cls(
             virtual_tokens=options["virtual_tokens"],
@@ -87,7 +87,7 @@ class Prompt(NoExperts):
         """Whether the virtual tokens are more than rounding beside the base's."""
         return reach([factors[TENSOR]], self.virtual_tokens, weight_norm)
 
-    def peft(self) -> dict[str, Any]:
+    def peft(self) -> dict[str, object]:
         """The keys of PEFT's PromptTuningConfig, which has no targets; else of a type like it."""
         own = {"num_virtual_tokens": self.virtual_tokens}
         if self.text_alone:

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal, Self
+from typing import Literal, Self
 
 from kolm import schema
+from kolm.methods.method import Options
 from kolm.records.codec import from_document
 from kolm.roles import Family
 
@@ -32,7 +33,7 @@ class Quantisation:
     target_expression: str
 
     @classmethod
-    def resolve(cls, options: Mapping[str, Any], family: Family) -> Self:
+    def resolve(cls, options: Options, family: Family) -> Self:
         """What a spec's options, or a lock's block again, come to on a family's role table."""
         form = schema.load("spec")["properties"]["train"]["properties"]["quantisation"]["anyOf"][1]
         chosen = {**schema.defaults(form), **options}

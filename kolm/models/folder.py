@@ -14,6 +14,7 @@ from kolm import roles
 from kolm.bundle.base_files import LFS_POINTER, lfs_pointer, own_template, read_json
 from kolm.errors import KolmError, Refused, Unreadable
 from kolm.models.resolve import read_config
+from kolm.roles import Config
 
 _TOKENIZERS = (("tokenizer.json",), ("vocab.json", "merges.txt"), ("vocab.txt",))
 _TOKENIZER_MODELS = ("*.model", "*.tiktoken")
@@ -44,7 +45,7 @@ def findings(folder: Path) -> list[KolmError]:
     return found
 
 
-def image_token_id(config: dict[str, Any]) -> int:
+def image_token_id(config: Config) -> int:
     """The id that stands for one image feature, by its present or its older name.
 
     Raises:
@@ -63,7 +64,7 @@ def image_token_id(config: dict[str, Any]) -> int:
     )
 
 
-def positions(config: dict[str, Any]) -> int | None:
+def positions(config: Config) -> int | None:
     """The longest sequence that the base was made for, where its config says so."""
     for place in (config.get("text_config"), config):
         found = place.get("max_position_embeddings") if isinstance(place, dict) else None
@@ -121,7 +122,7 @@ def _lfs_pointers(folder: Path) -> Iterator[KolmError]:
                     yield lfs_pointer(folder, path.name)
 
 
-def _family(folder: Path, config: dict[str, Any]) -> Iterator[KolmError]:
+def _family(folder: Path, config: Config) -> Iterator[KolmError]:
     name = config.get("model_type")
     if not isinstance(name, str):
         yield Refused("E_BASE_CONFIG", "the base's config has no model_type", where="config.json")
@@ -129,13 +130,13 @@ def _family(folder: Path, config: dict[str, Any]) -> Iterator[KolmError]:
         roles.family(name)
 
 
-def _picture_token(folder: Path, config: dict[str, Any]) -> Iterator[KolmError]:
+def _picture_token(folder: Path, config: Config) -> Iterator[KolmError]:
     if _takes_pictures(config):
         image_token_id(config)
     yield from ()
 
 
-def _weights(folder: Path, config: dict[str, Any]) -> Iterator[KolmError]:
+def _weights(folder: Path, config: Config) -> Iterator[KolmError]:
     index = read_json(folder, "model.safetensors.index.json").get("weight_map")
     stated = {str(name) for name in index.values()} if isinstance(index, dict) else set()
     for name in sorted(stated):
@@ -148,7 +149,7 @@ def _weights(folder: Path, config: dict[str, Any]) -> Iterator[KolmError]:
             )
 
 
-def _tokenizer(folder: Path, config: dict[str, Any]) -> Iterator[KolmError]:
+def _tokenizer(folder: Path, config: Config) -> Iterator[KolmError]:
     whole = any(all((folder / name).is_file() for name in names) for names in _TOKENIZERS)
     if not whole and not any(any(folder.glob(pattern)) for pattern in _TOKENIZER_MODELS):
         yield Unreadable(
@@ -160,7 +161,7 @@ def _tokenizer(folder: Path, config: dict[str, Any]) -> Iterator[KolmError]:
         )
 
 
-def _image_processor(folder: Path, config: dict[str, Any]) -> Iterator[KolmError]:
+def _image_processor(folder: Path, config: Config) -> Iterator[KolmError]:
     if not _takes_pictures(config):
         return
     if not image_settings(folder):
@@ -177,12 +178,12 @@ def _image_processor(folder: Path, config: dict[str, Any]) -> Iterator[KolmError
         picture_size(folder)
 
 
-def _takes_pictures(config: dict[str, Any]) -> bool:
+def _takes_pictures(config: Config) -> bool:
     table = roles.FAMILIES.get(str(config.get("model_type")))
     return table is None or table.takes_pictures
 
 
-def _template(folder: Path, config: dict[str, Any]) -> Iterator[KolmError]:
+def _template(folder: Path, config: Config) -> Iterator[KolmError]:
     table = roles.FAMILIES.get(str(config.get("model_type")))
     if own_template(folder) is None and (table is None or table.template_published):
         yield Refused(
@@ -194,7 +195,7 @@ def _template(folder: Path, config: dict[str, Any]) -> Iterator[KolmError]:
         )
 
 
-_LOOKS: tuple[Callable[[Path, dict[str, Any]], Iterator[KolmError]], ...] = (
+_LOOKS: tuple[Callable[[Path, Config], Iterator[KolmError]], ...] = (
     _family,
     _picture_token,
     _weights,

@@ -9,9 +9,10 @@ from __future__ import annotations
 
 from functools import cache
 from pathlib import Path
-from typing import Any, Final, NamedTuple
+from typing import Final, NamedTuple
 
 from kolm import canonical
+from kolm.roles import Config
 
 _FOLDER: Final = Path(__file__).parent / "published"
 
@@ -28,7 +29,7 @@ class Published(NamedTuple):
 
     base: str
     source: str
-    config: dict[str, Any]
+    config: Config
     parameters: tuple[tuple[str, tuple[int, ...]], ...]
 
 

@@ -8,11 +8,12 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from kolm import roles
 from kolm.bundle.base_files import read_json
 from kolm.errors import Refused, Unreadable, did_you_mean, missing_extra
+from kolm.roles import Config
 
 if TYPE_CHECKING:
     from kolm.records.documents import Lock
@@ -167,7 +168,7 @@ def _read(place: Place) -> BaseRef:
     )
 
 
-def read_config(folder: Path) -> dict[str, Any]:
+def read_config(folder: Path) -> Config:
     """The base's ``config.json``.
 
     Raises:

@@ -8,7 +8,7 @@ child process. Torch-free.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Literal, NamedTuple
 
 from kolm import roles
 from kolm.bundle.base_root import WEIGHTS
@@ -17,7 +17,7 @@ from kolm.bundle.tensors import parse_header
 from kolm.errors import Refused, Unreadable
 from kolm.models import published
 from kolm.models.resolve import Place, find_folder, read_config
-from kolm.roles import Family
+from kolm.roles import Config, Family
 
 Parameters = tuple[tuple[str, tuple[int, ...]], ...]
 
@@ -37,7 +37,7 @@ class Sizes(NamedTuple):
 
     base: str
     family: Family
-    config: dict[str, Any]
+    config: Config
     parameters: Parameters | None
     source: Literal["weights", "published", "config"]
     place: Place | None
@@ -72,7 +72,7 @@ def sizes_of(name: str) -> Sizes:
     return Sizes(place.id, family, config, _stored(place.folder, family, config), "weights", place)
 
 
-def _stored(folder: Path, family: Family, config: dict[str, Any]) -> Parameters:
+def _stored(folder: Path, family: Family, config: Config) -> Parameters:
     """The parameters by a checkpoint's headers; a head that is stored and tied is left out."""
     found: dict[str, tuple[int, ...]] = {}
     for path in sorted(folder.glob(WEIGHTS)):
@@ -85,7 +85,7 @@ def _stored(folder: Path, family: Family, config: dict[str, Any]) -> Parameters:
     return tuple(sorted(found.items()))
 
 
-def experts_per_token(config: dict[str, Any]) -> int | None:
+def experts_per_token(config: Config) -> int | None:
     """How many of a mixture's experts a token meets, where the config says it."""
     for part in (config.get("text_config") or {}, config):
         for key in ("num_experts_per_tok", "top_k_experts"):
@@ -94,7 +94,7 @@ def experts_per_token(config: dict[str, Any]) -> int | None:
     return None
 
 
-def shares_prompts(config: dict[str, Any], family: Family) -> bool:
+def shares_prompts(config: Config, family: Family) -> bool:
     """Whether both answers of a pair go behind one prompt: no layer looks back less far."""
     text = config.get("text_config") or config
     kinds = text.get("layer_types")

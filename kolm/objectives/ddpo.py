@@ -14,9 +14,9 @@ defaults, β 0.5 and γ 5, are the paper's (section 4.1).
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal
+from typing import ClassVar, Literal
 
-from kolm.objectives.objective import Reference
+from kolm.objectives.objective import Number, Reference
 from kolm.objectives.preference import ByMargin, softplus
 
 
@@ -39,6 +39,6 @@ class Ddpo(ByMargin):
         """γ."""
         return float(self.gamma)
 
-    def loss(self, margin: Any) -> Any:
+    def loss(self, margin: Number) -> Number:
         """DPO's, over means in place of sums."""
         return softplus(-margin)

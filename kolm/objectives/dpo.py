@@ -16,9 +16,9 @@ The default of β, 0.1, is the paper's (appendix B).
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal
+from typing import ClassVar, Literal
 
-from kolm.objectives.objective import Reference
+from kolm.objectives.objective import Number, Reference
 from kolm.objectives.preference import ByMargin, softplus
 
 
@@ -37,7 +37,7 @@ class Dpo(ByMargin):
     reference: Reference
     match_tokens: ClassVar[None] = None
 
-    def loss(self, margin: Any) -> Any:
+    def loss(self, margin: Number) -> Number:
         """Equation 7, smoothed."""
         smooth = float(self.label_smoothing)
         loss = (1 - smooth) * softplus(-margin)

@@ -12,9 +12,9 @@ the answer's tokens, so that its losses are others; its default of τ, 0.1, is t
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal
+from typing import ClassVar, Literal
 
-from kolm.objectives.objective import Reference
+from kolm.objectives.objective import Number, Reference
 from kolm.objectives.preference import ByMargin
 
 
@@ -30,7 +30,7 @@ class Ipo(ByMargin):
     reference: Reference
     match_tokens: ClassVar[None] = None
 
-    def loss(self, margin: Any) -> Any:
+    def loss(self, margin: Number) -> Number:
         """Equation 17, of which h is the margin divided by τ."""
         beta = float(self.beta)
         apart = (margin - 0.5) * (1 / beta)

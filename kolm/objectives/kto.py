@@ -14,12 +14,12 @@ next pair in the order of the snapshot. The defaults, β 0.1 and weights of 1, a
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal
+from typing import ClassVar, Literal
 
 from kolm.objectives import preference
-from kolm.objectives.objective import Reference, Sides, Step, Terms
+from kolm.objectives.objective import Facts, Number, Reference, Sides, Step, Terms
 from kolm.objectives.preference import Pairs, softplus
 
 
@@ -51,7 +51,7 @@ class Kto(Pairs):
             more={"reference_point": rewards.chosen * 0 + zero},
         )
 
-    def wrong_facts(self, facts: Mapping[str, Any], step: Step) -> Iterator[str]:
+    def wrong_facts(self, facts: Facts, step: Step) -> Iterator[str]:
         """The loss of every pair lies between two bounds, and that of one pair is the formula's;
         z_0 is not negative, and 0 before anything is learned."""
         slope = float(self.beta)
@@ -79,14 +79,14 @@ class Kto(Pairs):
         losses = [self._loss(one, other) for one in (-apart, apart) for other in (-apart, apart)]
         yield from preference.wrong_first_loss(step, losses)
 
-    def _loss(self, chosen: Any, rejected: Any) -> Any:
+    def _loss(self, chosen: Number, rejected: Number) -> Number:
         """Of a pair, by how far its chosen answer is above z_0 and its rejected one below."""
         good = float(self.desirable_weight) * (1 - _sigmoid(chosen))
         bad = float(self.undesirable_weight) * (1 - _sigmoid(rejected))
         return 0.5 * (good + bad)
 
 
-def _sigmoid(value: Any) -> Any:
+def _sigmoid(value: Number) -> Number:
     if isinstance(value, float):
         return math.exp(-softplus(-value))
     return (-softplus(-value)).exp()

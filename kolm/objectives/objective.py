@@ -15,13 +15,15 @@ if TYPE_CHECKING:
     from kolm.records.documents import TraceRowStep
 
 Reference = Literal["start", "base"]
+Facts = Mapping[str, Any]  # what a trace's row states of the objective, of the objective's schema
+Number = Any  # one a pair: see above
 
 
 class Sides(NamedTuple):
     """What belongs to the chosen and to the rejected answers of the same pairs."""
 
-    chosen: Any
-    rejected: Any
+    chosen: Number
+    rejected: Number
 
 
 class Terms(NamedTuple):
@@ -33,9 +35,9 @@ class Terms(NamedTuple):
         more: further numbers, whose means are facts of the objective, by their names there.
     """
 
-    losses: Any
+    losses: Number
     rewards: Sides
-    more: Mapping[str, Any] = {}
+    more: Mapping[str, Number] = {}
 
 
 class Step(NamedTuple):
@@ -102,7 +104,7 @@ class Objective(Protocol):
             point: the mean log-ratio of answers to other prompts, under the policy as it is now.
         """
 
-    def wrong_facts(self, facts: Mapping[str, Any], step: Step) -> Iterator[str]:
+    def wrong_facts(self, facts: Facts, step: Step) -> Iterator[str]:
         """Say what of a step's facts cannot be, by the other numbers of its row.
 
         Args:

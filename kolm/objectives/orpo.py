@@ -12,12 +12,12 @@ counts the same however long its answers are. The default of λ, 0.1, is that of
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal
+from typing import ClassVar, Literal
 
 from kolm.objectives import preference
-from kolm.objectives.objective import Sides, Step, Terms
+from kolm.objectives.objective import Facts, Number, Sides, Step, Terms
 from kolm.objectives.preference import Pairs, softplus
 
 
@@ -46,7 +46,7 @@ class Orpo(Pairs):
         penalty = float(self.odds_weight) * softplus(odds.rejected - odds.chosen)
         return Terms(supervised + penalty, odds, {"supervised_loss": supervised})
 
-    def wrong_facts(self, facts: Mapping[str, Any], step: Step) -> Iterator[str]:
+    def wrong_facts(self, facts: Facts, step: Step) -> Iterator[str]:
         """The loss is the supervised one and a convex function of the margin."""
         yield from preference.wrong_rewards(facts, step.pairs)
         supervised = float(preference.number(facts["supervised_loss"]))
@@ -60,6 +60,6 @@ class Orpo(Pairs):
         yield from preference.wrong_loss(facts, step, least)
 
 
-def _log_odds(mean: Any) -> Any:
+def _log_odds(mean: Number) -> Number:
     """log(p / (1 − p)) of a mean log-probability."""
     return mean - preference.log_of_rest(mean)

@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any, ClassVar, Final
+from typing import TYPE_CHECKING, ClassVar, Final
 
 from kolm import canonical
-from kolm.objectives.objective import Sides, Step, Terms
+from kolm.objectives.objective import Facts, Number, Sides, Step, Terms
 from kolm.records.codec import to_document
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ _NOISE: Final = {"float32": 1e-4, "bfloat16": 0.05}
 FROM_THE_MEAN: Final = 8  # and the margin of one pair by so many times as much as the mean reward
 
 
-def softplus(value: Any) -> Any:
+def softplus(value: Number) -> Number:
     """log(1 + e^x) of numbers or of a float; −log σ(x) is softplus(−x)."""
     if isinstance(value, float):
         return max(value, 0.0) + math.log1p(math.exp(-abs(value)))
@@ -47,12 +47,12 @@ def rewards(scale: float, policy: Sides, reference: Sides) -> Sides:
     )
 
 
-def log_of_rest(value: Any) -> Any:
+def log_of_rest(value: Number) -> Number:
     """log(1 − e^x) of negative numbers; of 0, which rounding can give, that of −1e-7."""
     return (-((value - 1e-7).expm1())).log()
 
 
-def wrong_rewards(facts: Mapping[str, Any], pairs: int) -> Iterator[str]:
+def wrong_rewards(facts: Facts, pairs: int) -> Iterator[str]:
     """What of the four facts cannot be, whatever the formula: see `Objective.wrong_facts`."""
     margin = number(facts["margin"])
     difference = number(facts["chosen_reward"]) - number(facts["rejected_reward"])
@@ -65,9 +65,7 @@ def wrong_rewards(facts: Mapping[str, Any], pairs: int) -> Iterator[str]:
         yield f"{preferred} of {pairs} pairs are preferred at a mean margin of {margin}"
 
 
-def wrong_loss(
-    facts: Mapping[str, Any], step: Step, least: Callable[[float], float]
-) -> Iterator[str]:
+def wrong_loss(facts: Facts, step: Step, least: Callable[[float], float]) -> Iterator[str]:
     """A mean of a convex function is not below the function of the mean (Jensen's inequality), and
     that of one pair is not above it.
 
@@ -103,7 +101,7 @@ def slack(loss: float) -> float:
     return 1e-3 * (1 + abs(loss))  # far more than float32 gives, and of no use to anybody
 
 
-def wrong_start(facts: Mapping[str, Any], step: Step, *, slope: float, mean: bool) -> Iterator[str]:
+def wrong_start(facts: Facts, step: Step, *, slope: float, mean: bool) -> Iterator[str]:
     """Before anything is learned the policy is the reference, so that every reward is 0.
 
     Args:
@@ -131,7 +129,7 @@ def last_segment(steps: Sequence[TraceRowStep]) -> dict[str, object]:
     pairs = preferred = 0
     margins = Decimal(0)
     for step in steps:
-        facts: Mapping[str, Any] = step.get("facts", {})
+        facts: Facts = step.get("facts", {})
         if not facts:
             continue  # V08 says that they are missing
         own = len(step["positions"])
@@ -182,7 +180,7 @@ class ByMargin(Pairs, ABC):
         beta: str
 
     @abstractmethod
-    def loss(self, margin: Any) -> Any:
+    def loss(self, margin: Number) -> Number:
         """The loss of a pair."""
 
     def terms(self, policy: Sides, reference: Sides, point: float = 0.0) -> Terms:
@@ -190,7 +188,7 @@ class ByMargin(Pairs, ABC):
         both = rewards(float(self.beta), policy, reference)
         return Terms(losses=self.loss(both.chosen - both.rejected), rewards=both)
 
-    def wrong_facts(self, facts: Mapping[str, Any], step: Step) -> Iterator[str]:
+    def wrong_facts(self, facts: Facts, step: Step) -> Iterator[str]:
         """See `Objective.wrong_facts`."""
         beta = float(self.beta)
         yield from wrong_rewards(facts, step.pairs)

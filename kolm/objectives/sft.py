@@ -6,11 +6,11 @@ accumulation window, and not by that of each part, is what makes accumulation ex
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, ClassVar, Literal
 
-from kolm.objectives.objective import Sides, Step, Terms
+from kolm.objectives.objective import Facts, Sides, Step, Terms
 
 if TYPE_CHECKING:
     from kolm.records.documents import TraceRowStep
@@ -37,7 +37,7 @@ class Sft:
         """The negative log-probability of the reference answer."""
         return Terms(losses=-policy.chosen, rewards=policy)
 
-    def wrong_facts(self, facts: Mapping[str, Any], step: Step) -> Iterator[str]:
+    def wrong_facts(self, facts: Facts, step: Step) -> Iterator[str]:
         """A step states nothing beside its loss."""
         yield from ()
 

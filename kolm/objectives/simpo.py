@@ -9,12 +9,12 @@ The defaults are the authors': β 2, and γ half of it to begin with (github.com
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal
+from typing import ClassVar, Literal
 
 from kolm.objectives import preference
-from kolm.objectives.objective import Sides, Step, Terms
+from kolm.objectives.objective import Facts, Number, Sides, Step, Terms
 from kolm.objectives.preference import Pairs, softplus
 
 
@@ -39,7 +39,7 @@ class Simpo(Pairs):
         rewards = Sides(beta * policy.chosen, beta * policy.rejected)
         return Terms(losses=self._loss(rewards.chosen - rewards.rejected), rewards=rewards)
 
-    def wrong_facts(self, facts: Mapping[str, Any], step: Step) -> Iterator[str]:
+    def wrong_facts(self, facts: Facts, step: Step) -> Iterator[str]:
         """The loss is a convex function of the margin; a log-probability is not above 0."""
         yield from preference.wrong_rewards(facts, step.pairs)
         yield from preference.wrong_loss(facts, step, self._loss)
@@ -47,5 +47,5 @@ class Simpo(Pairs):
             if preference.number(facts[name]) > 0:
                 yield f"{name} is {facts[name]}, and a log-probability is not above 0"
 
-    def _loss(self, margin: Any) -> Any:
+    def _loss(self, margin: Number) -> Number:
         return softplus(float(self.gamma) - margin)

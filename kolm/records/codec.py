@@ -18,7 +18,7 @@ from typing import Any, TypeVar, Union, get_args, get_origin
 R = TypeVar("R")
 
 
-def to_document(record: Any) -> dict[str, Any]:
+def to_document(record: object) -> dict[str, Any]:
     """The plain JSON value of a record."""
     document = {}
     for name, default in _fields(record):
@@ -29,11 +29,11 @@ def to_document(record: Any) -> dict[str, Any]:
     return document
 
 
-def _is_record(value: Any) -> bool:
+def _is_record(value: object) -> bool:
     return hasattr(value, "_field_defaults") or dataclasses.is_dataclass(value)
 
 
-def _fields(record: Any) -> list[tuple[str, Any]]:
+def _fields(record: Any) -> list[tuple[str, object]]:
     """Name and default of each field of a record or of its class."""
     if dataclasses.is_dataclass(record):
         return [(field.name, field.default) for field in dataclasses.fields(record)]
@@ -41,7 +41,7 @@ def _fields(record: Any) -> list[tuple[str, Any]]:
     return [(name, defaults.get(name, dataclasses.MISSING)) for name in record._fields]
 
 
-def _plain(value: Any) -> Any:
+def _plain(value: object) -> object:
     if _is_record(value):
         return to_document(value)
     if isinstance(value, tuple | list):

@@ -15,7 +15,7 @@ from typing import Any, NamedTuple, TypeAlias
 
 from kolm import canonical, schema, system
 from kolm.errors import Unreadable, Usage, did_you_mean
-from kolm.spec.source import SpecText, read_yaml
+from kolm.spec.source import Part, SpecText, read_yaml
 
 MOST_POINTS = 1000  # a table that a person reads; a typing error should not fill a disk
 _SHORT_FORMS = ("train.method", "train.objective", "train.quantisation", "evaluation.metric")
@@ -23,7 +23,7 @@ _SHORT_FORMS = ("train.method", "train.objective", "train.quantisation", "evalua
 # Key and values of what a point sets, keys dotted. None leaves a key out, for its default.
 Settings: TypeAlias = Mapping[str, Any]
 # Either values a key, of which every combination is a point, or the points one by one.
-Grid: TypeAlias = Mapping[str, Sequence[Any]] | Sequence[Settings]
+Grid: TypeAlias = Mapping[str, Sequence[object]] | Sequence[Settings]
 
 
 class Point(NamedTuple):
@@ -37,7 +37,7 @@ class Point(NamedTuple):
 
     number: int
     settings: Settings
-    spec: dict[str, Any]
+    spec: Part
 
     def label(self) -> str:
         """What tells it from the others, in the words of the grid."""
@@ -79,7 +79,7 @@ def read_grids(texts: Iterable[str]) -> Grid:
         Unreadable: ``E_SWEEP_GRID_FILE``: there is no such file.
         Refused: it is not YAML.
     """
-    values: dict[str, Sequence[Any]] = {}
+    values: dict[str, Sequence[object]] = {}
     points: list[Settings] | None = None
     for text in texts:
         key, equals, rest = text.partition("=")
@@ -130,7 +130,7 @@ def full_key(name: str) -> str:
     )
 
 
-def written(value: Any) -> str:
+def written(value: object) -> str:
     """A value as one would write it in YAML, on one line."""
     if value is None:
         return "default"
@@ -175,9 +175,9 @@ def _spelt_out(settings: Settings) -> Settings:
     return full
 
 
-def _with(base: Mapping[str, Any], settings: Settings) -> dict[str, Any]:
+def _with(base: Mapping[str, Any], settings: Settings) -> Part:
     """A copy of a spec with some of its keys set; what holds others is set before them."""
-    spec: dict[str, Any] = dict(base)
+    spec: Part = dict(base)
     for key in sorted(settings, key=lambda key: key.count(".")):
         *outer, last = key.split(".")
         place, path = spec, ""
@@ -213,13 +213,13 @@ def _walk(part: Mapping[str, Any], path: str) -> Iterator[str]:
         yield from _walk(form, path)
 
 
-def _listed(text: str, whole: str) -> list[Any]:
+def _listed(text: str, whole: str) -> list[object]:
     """The values of ``V1,V2``."""
     source = read_yaml(f"[{text}\n]".encode(), name=f"--grid {whole}")
     return list(source.value) if isinstance(source.value, list) else []
 
 
-def _read_file(path: Path) -> dict[str, Any] | list[Any]:
+def _read_file(path: Path) -> Part | list[object]:
     try:
         data = path.read_bytes()
     except (FileNotFoundError, IsADirectoryError):

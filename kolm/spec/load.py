@@ -20,7 +20,7 @@ from kolm.records.codec import from_document
 from kolm.records.spec import Spec
 from kolm.score.floors import F1
 from kolm.spec.problems import find_problems
-from kolm.spec.source import SpecText, of_python, read_yaml
+from kolm.spec.source import Part, SpecText, of_python, read_yaml
 
 
 def load_spec(spec: Path | str | Mapping[str, Any]) -> Spec:
@@ -145,7 +145,7 @@ def _contradictions(source: SpecText) -> Iterator[Refused]:
         yield conflict("train.method.dora", "DoRA needs the weights themselves, not 4 bits", hint)
 
 
-def _half_precision(train: dict[str, Any], source: SpecText) -> Iterator[Refused]:
+def _half_precision(train: Part, source: SpecText) -> Iterator[Refused]:
     """Half precision is bfloat16's."""
     if train.get("precision") == "float16":
         yield Refused(
@@ -159,9 +159,7 @@ def _half_precision(train: dict[str, Any], source: SpecText) -> Iterator[Refused
         )
 
 
-def _asked(
-    value: dict[str, Any], conflict: Callable[[str, str, str], Refused]
-) -> Iterator[Refused]:
+def _asked(value: Part, conflict: Callable[[str, str, str], Refused]) -> Iterator[Refused]:
     """What contradicts a pack that is scored, or the request that is answered."""
     if "nonce" in value and "request" in value:
         yield conflict("nonce", "the request draws the nonce", "leave nonce out")
@@ -175,9 +173,7 @@ def _asked(
         yield conflict("data.near_duplicates", message, "refuse (the default with a pack), or drop")
 
 
-def _of_metric(
-    metric: dict[str, Any], evaluation: dict[str, Any], source: SpecText
-) -> Iterator[Refused]:
+def _of_metric(metric: Part, evaluation: Part, source: SpecText) -> Iterator[Refused]:
     """A pattern that cannot be used; a floor on what the metric does not say."""
     kind = metric["kind"]
     if kind == "regex":
@@ -196,9 +192,7 @@ def _of_metric(
         )
 
 
-def _looks(
-    train: dict[str, Any], conflict: Callable[[str, str, str], Refused]
-) -> Iterator[Refused]:
+def _looks(train: Part, conflict: Callable[[str, str, str], Refused]) -> Iterator[Refused]:
     """What contradicts itself in when and how a run looks at the validation side."""
     stopping = train.get("early_stopping", {})
     every, same = train.get("validate_every"), stopping.get("every_steps")
@@ -216,9 +210,9 @@ def _looks(
         yield conflict("train.early_stopping.on", message, "validate_cases: 64")
 
 
-def _with_plain_forms(value: dict[str, Any]) -> dict[str, Any]:
+def _with_plain_forms(value: Part) -> Part:
     """The document of the record: short forms written out, fractions as decimal strings."""
-    plain: dict[str, Any] = _decimals(value)
+    plain: Part = _decimals(value)
     plain["data"] = _data(plain["data"], packed="pack" in plain.get("evaluation", {}))
     if "cost" in plain:
         plain["cost"] = _cost(plain["cost"])
@@ -236,7 +230,7 @@ def _whole_keys() -> frozenset[str]:
     return frozenset(_keys_of_type(schema.load("spec"), "integer")) | {"kolm"}
 
 
-def _keys_of_type(part: Any, kind: str) -> Iterator[str]:
+def _keys_of_type(part: schema.Schema, kind: str) -> Iterator[str]:
     for name, sub in part.get("properties", {}).items():
         if sub.get("type") == kind:
             yield name
@@ -257,7 +251,7 @@ def _decimals(value: Any, name: str = "") -> Any:
     return value
 
 
-def _train(train: dict[str, Any]) -> dict[str, Any]:
+def _train(train: Part) -> Part:
     named = {
         key: {"kind": train[key]}
         for key in ("objective", "method", "quantisation")
@@ -266,7 +260,7 @@ def _train(train: dict[str, Any]) -> dict[str, Any]:
     return {**train, **named}
 
 
-def _data(data: dict[str, Any], *, packed: bool) -> dict[str, Any]:
+def _data(data: Part, *, packed: bool) -> Part:
     split = data.get("split", "official")
     if isinstance(split, dict):
         rule = {"kind": "hash", **split}
@@ -278,7 +272,7 @@ def _data(data: dict[str, Any], *, packed: bool) -> dict[str, Any]:
     return {"captures": data["captures"], "split": rule, "near_duplicates": near}
 
 
-def metric_with_defaults(metric: Any) -> dict[str, Any]:
+def metric_with_defaults(metric: str | Part) -> Part:
     """The metric with the defaults of its options, which its form in the schema states."""
     choice = {"kind": metric} if isinstance(metric, str) else metric
     for form in schema.load("metric")["$defs"]["chosen"]["anyOf"]:
@@ -288,5 +282,5 @@ def metric_with_defaults(metric: Any) -> dict[str, Any]:
     return choice
 
 
-def _cost(cost: Any) -> dict[str, Any]:
+def _cost(cost: str | Part) -> Part:
     return {"kind": "local"} if isinstance(cost, str) else {"kind": "per_token", **cost}

@@ -7,6 +7,7 @@ from typing import Any
 
 from kolm import objectives, schema
 from kolm.errors import Refused, did_you_mean
+from kolm.schema import Schema
 from kolm.spec.source import Path, SpecText
 
 Fault = Any  # a jsonschema.ValidationError, whose stubs call every attribute optional
@@ -90,7 +91,7 @@ def _explain_choice(error: Fault, path: Path, source: SpecText) -> Iterator[Refu
     yield problem
 
 
-def _refused_objective(stated: Any) -> Refused | None:
+def _refused_objective(stated: object) -> Refused | None:
     """An objective that has a name, and that no version of kolm trains with."""
     kind = stated.get("kind") if isinstance(stated, dict) else stated
     if not isinstance(kind, str) or kind not in objectives.REFUSED:
@@ -98,7 +99,7 @@ def _refused_objective(stated: Any) -> Refused | None:
     return objectives.unknown(kind)
 
 
-def _unnamed(forms: list[dict[str, Any]]) -> str | None:
+def _unnamed(forms: list[Schema]) -> str | None:
     """The kind of the form that need not say it, where there is one."""
     return next(
         (
@@ -110,19 +111,19 @@ def _unnamed(forms: list[dict[str, Any]]) -> str | None:
     )
 
 
-def _kind(form: dict[str, Any]) -> str:
+def _kind(form: Schema) -> str:
     """By which one form is told from another; empty where there is one only."""
     return str(form["properties"].get("kind", {}).get("const", ""))
 
 
-def _words(branch: dict[str, Any]) -> list[str]:
+def _words(branch: Schema) -> list[str]:
     """The words that a form allows."""
     return [
         str(word) for word in branch.get("enum", [branch["const"]] if "const" in branch else [])
     ]
 
 
-def _form(branch: dict[str, Any]) -> str:
+def _form(branch: Schema) -> str:
     if "const" in branch:
         return str(branch["const"])
     if "enum" in branch:
@@ -144,7 +145,7 @@ def _unknown_key(key: str, known: list[str], path: Path, source: SpecText) -> Re
     )
 
 
-def _missing_key(key: str, form: dict[str, Any], path: Path, source: SpecText) -> Refused:
+def _missing_key(key: str, form: Schema, path: Path, source: SpecText) -> Refused:
     inside = f" in {'.'.join(map(str, path))}" if path else ""
     meaning = form["properties"].get(key, {}).get("description", "")
     return Refused(
@@ -177,7 +178,7 @@ def _bad_value(error: Fault, path: Path, source: SpecText) -> Refused:
     return _value_error(path, texts[str(error.validator)](), error.instance, source)
 
 
-def _value_error(path: Path, expected: str, found: Any, source: SpecText) -> Refused:
+def _value_error(path: Path, expected: str, found: object, source: SpecText) -> Refused:
     name = ".".join(str(step) for step in path) or "the spec"
     return Refused(
         "E_SPEC_VALUE",
@@ -189,7 +190,7 @@ def _value_error(path: Path, expected: str, found: Any, source: SpecText) -> Ref
     )
 
 
-def _shown(value: Any) -> str:
+def _shown(value: object) -> str:
     if value is None:
         return "nothing"
     if isinstance(value, bool):

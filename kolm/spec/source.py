@@ -19,6 +19,7 @@ MAX_SOURCE_BYTES = 128 * 1024  # a spec is a page, and reading takes 13 s for ea
 MAX_DEPTH = 16  # the deepest spec nests 5 levels
 
 Path = tuple[str | int, ...]
+Part = dict[str, Any]  # a mapping of a spec, as it was written
 
 _TAG = "tag:yaml.org,2002:"
 _INTEGER = re.compile(r"[-+]?[0-9]{1,16}\Z", re.ASCII)
@@ -70,7 +71,7 @@ def read_yaml(data: bytes, *, name: str) -> SpecText:
     return SpecText(name=name, value=value, lines=reader.lines)
 
 
-def of_python(value: Any) -> SpecText:
+def of_python(value: object) -> SpecText:
     """A spec given as Python values; floats keep the value of their shortest form.
 
     Raises:
@@ -79,7 +80,7 @@ def of_python(value: Any) -> SpecText:
     return SpecText(name="", value=_plain(value), lines={})
 
 
-def _plain(value: Any) -> Any:
+def _plain(value: object) -> object:
     if isinstance(value, str) and not canonical.has_utf8(value):
         message = "a text holds a lone surrogate, which is not a character"
         raise Refused("E_SPEC_VALUE", message, found=repr(value)[:80])
@@ -148,8 +149,8 @@ class _Reader:
             return [self.value_of(item, (*path, index)) for index, item in enumerate(node.value)]
         return self._scalar(node)
 
-    def _mapping(self, node: Any, path: Path) -> dict[str, Any]:
-        value: dict[str, Any] = {}
+    def _mapping(self, node: Any, path: Path) -> Part:
+        value: Part = {}
         for key, item in node.value:
             if key.id != "scalar" or str(key.tag) != _TAG + "str":
                 self._refuse("a key must be plain text", key.start_mark)

@@ -81,7 +81,7 @@ class Moments:
 
         there = parameter.device
         kept = {name: moment.to(there, copy=True) for name, moment in moments.items()}
-        state: dict[str, Any] = {"step": torch.tensor(float(updates)), **kept}
+        state: dict[str, object] = {"step": torch.tensor(float(updates)), **kept}
         if self._tables is not None:
             state = {"step": updates, **{_IN_8_BITS[name]: kept[name] for name in kept}}
             if kept["exp_avg"].dtype == torch.uint8:
