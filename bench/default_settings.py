@@ -13,7 +13,8 @@ too. It says nothing of other bases.
 
 The best of nine scores is too high: part of what made it the best was luck. So the best is also
 chosen on one half of the cases and held against the default on the other, as the mean over many
-halvings; beside it is the p of the paired test against the best on all cases.
+halvings; beside it is the p of the paired test against the best on all cases. Each point is trained
+once: how much another seed would change its score is in neither.
 
 Rate and steps were chosen on three other tasks: the gauges of `kolm init`, of which photograph a
 piece is, and drawn letters.
