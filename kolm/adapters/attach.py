@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from kolm.adapters.config import make_config, put_on, saved_tensors
 from kolm.digest import Digest, raw_of
@@ -120,7 +120,7 @@ def attach(
     wrapped = put_on(model, config)
     wrapped.eval()  # the tower stays in evaluation mode; dropout is switched on by the loop
     tensors = trainable_tensors(wrapped, method, family, parameters)
-    hold_in_float32(tensors)
+    hold_in_float32(wrapped, tensors)
     found = sorted({tensor.module for tensor in tensors if not tensor.whole})
     expected = sorted({*expected, *(name.rpartition(".")[0] for name in experts)})
     if found != expected:
@@ -301,15 +301,48 @@ def trainable_tensors(
     return tuple(sorted(tensors, key=lambda tensor: tensor.name))
 
 
-def hold_in_float32(tensors: Sequence[AdapterTensor]) -> None:
-    """Make the trained tensors float32, whatever the base's precision.
+def hold_in_float32(wrapped: PeftModel, tensors: Sequence[AdapterTensor]) -> None:
+    """Make the trained tensors float32, whatever the base's precision, and compute with them.
 
     In bfloat16 an update below 1/256 of a weight rounds away, so that a projector with a usual
     learning rate would never move (the master weights of arXiv:1710.03740, section 3.1). PEFT
-    widens its own factors but not what it trains through `modules_to_save`.
+    widens its own factors and what they are multiplied with, but neither for what it trains
+    through `modules_to_save`: such a module gets float32, and its answer the base's precision.
     """
     for tensor in tensors:
         tensor.parameter.data = tensor.parameter.data.float()
+    precision = wrapped.get_base_model().dtype
+    for name, module in wrapped.named_modules():
+        if name.rpartition(".")[0].endswith(".modules_to_save"):
+            compute_in_float32(module, precision)
+
+
+def compute_in_float32(module: torch.nn.Module, precision: torch.dtype) -> None:
+    """Hand a module what it is called with in float32, and hand on its answer in `precision`."""
+    import torch
+
+    def widened(_: object, given: object, named: object) -> tuple[object, dict[str, Any]]:
+        return _as(torch.float32, given), _as(torch.float32, named)
+
+    def narrowed(_: object, given: object, answer: object) -> object:
+        return _as(precision, answer)
+
+    if precision != torch.float32:
+        module.register_forward_pre_hook(widened, with_kwargs=True)
+        module.register_forward_hook(narrowed)
+
+
+def _as(precision: torch.dtype, value: object) -> Any:
+    """A value with the numbers of the tensors in it, however deep, in a precision."""
+    import torch
+    from torch.utils._pytree import tree_map
+
+    def one(part: object) -> object:
+        if isinstance(part, torch.Tensor) and part.is_floating_point():
+            return part.to(precision)
+        return part
+
+    return tree_map(one, value)
 
 
 def _parameters_of(model: torch.nn.Module) -> dict[str, frozenset[str]]:

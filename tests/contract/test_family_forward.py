@@ -398,6 +398,26 @@ def test_steps_of_training_leave_the_tower_as_it_was(name: str, dora: bool) -> N
     assert not any(torch.equal(weights[t.name], t.parameter) for t in attached.tensors)
 
 
+@pytest.mark.parametrize("name", SEEING)
+def test_a_projector_of_half_precision_is_trained_in_float32(name: str) -> None:
+    """Held so, it gets its input so, whatever it begins with; the base stays as it is."""
+    world, table = make_world(name), roles.family(name)
+    world.model.to(torch.bfloat16)
+    recording = world.recorded_rows()
+    method = methods.method_of(methods.resolve({"kind": "lora"}, table, vision=False))
+    attached = attach(
+        world.model, table, method, projector="full", adapt_vision=False,
+        seed=digest.of_bytes(b"seed"),
+    )  # fmt: skip
+    whole = [tensor for tensor in attached.tensors if tensor.whole]
+    assert whole
+    hidden = world.forward.hidden(world.batch(*world.rows), recording)
+    assert hidden.dtype is torch.bfloat16
+    hidden.float().square().sum().backward()
+    assert all(t.parameter.dtype is torch.float32 for t in attached.tensors)
+    assert all(t.parameter.grad is not None and bool(t.parameter.grad.any()) for t in whole)
+
+
 @pytest.mark.parametrize(
     ("name", "projector"),
     [(n, p) for n in EVERY for p in (("full", "lora") if n in SEEING else (None,))],

@@ -27,18 +27,25 @@ LOOKED_AT = {f"V{number}" for number in (*range(20, 30), 40, 41, 42, 43, 46, 47,
 # The others run in `make acceptance`: each takes a minute. This one's forward pass is wholly the
 # library's own, which no other compile of `make test` covers.
 QUICK = "llava"
+PRECISIONS = ("float32", "bfloat16")
 EVERY = [
-    name if name == QUICK else pytest.param(name, marks=pytest.mark.slow)
+    pytest.param(
+        name, of, marks=() if (name, of) == (QUICK, PRECISIONS[0]) else (pytest.mark.slow,)
+    )
     for name in sorted(roles.FAMILIES)
+    for of in PRECISIONS
 ]
 
 
-@pytest.mark.parametrize("model_type", EVERY)
-def test_a_base_of_the_family_is_compiled_verified_and_run(model_type: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize(("model_type", "precision"), EVERY)
+def test_a_base_of_the_family_is_compiled_verified_and_run(
+    model_type: str, precision: str, tmp_path: Path
+) -> None:
     base = families.save(model_type, tmp_path / "base")
     sees = roles.family(model_type).takes_pictures
     rows = same_answer(24) if sees else of_text(24)
-    line = Line.make(tmp_path / "line", rows=rows, base=base, steps=8)
+    stated = f"  precision: {precision}\n"
+    line = Line.make(tmp_path / "line", rows=rows, base=base, steps=8, more=stated)
     line.compile("--allow-below-gate")
     template = Bundle.open(line.bundle).document(LOCK)["base"]["template"]
     own = families.processor(model_type).chat_template
@@ -82,6 +89,7 @@ def test_adapted_experts_are_compiled_verified_and_run(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("precision", PRECISIONS)
 @pytest.mark.parametrize(
     ("name", "method", "opens"),
     [
@@ -92,11 +100,12 @@ def test_adapted_experts_are_compiled_verified_and_run(tmp_path: Path) -> None:
     ],
 )
 def test_virtual_tokens_are_compiled_verified_and_run(
-    name: str, method: str, opens: str, tmp_path: Path
+    name: str, method: str, opens: str, precision: str, tmp_path: Path
 ) -> None:
     base, sees = families.save(name, tmp_path / "base"), roles.family(name).takes_pictures
     rows = same_answer(24) if sees else of_text(24)
-    line = Line.make(tmp_path / "line", rows=rows, base=base, steps=8, method=method)
+    stated = f"  precision: {precision}\n"
+    line = Line.make(tmp_path / "line", rows=rows, base=base, steps=8, method=method, more=stated)
     assert f"opens in   {opens}\n" in line.kolm("compile", "--allow-below-gate").stdout
     ran = line.kolm(
         "verify", line.bundle, "--base", base, "--captures", "captures",
