@@ -560,3 +560,9 @@ def test_an_array_among_lines_is_told_how_to_be_read(folder: Path) -> None:
     (folder / "r.jsonl").write_text(json.dumps([row()]) + "\n")
     bad = reason(list(importers.rows(folder / "r.jsonl", defaults=DEFAULTS)))
     assert "--format llava" in bad.hint
+
+
+def test_the_guide_lists_every_word_for_whose_turn_it_is() -> None:
+    guide = (Path(__file__).parents[3] / "docs" / "guides" / "capture.md").read_text()
+    [told] = [part for part in guide.split("\n\n") if part.startswith("Whose turn it is")]
+    assert {word for word in shapes.ROLES if f"`{word}`" in told} == set(shapes.ROLES)
