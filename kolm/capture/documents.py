@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Literal, NamedTuple, cast
 
 from kolm import canonical, digest, schema
 from kolm.capture import limits
-from kolm.capture.rules import check_answer, check_rules
+from kolm.capture.rules import check_answer, check_rules, check_turns
 from kolm.digest import Digest
 from kolm.errors import Refused
 from kolm.records import kinds
@@ -51,11 +51,18 @@ def seal(capture: Capture, *, where: str) -> Sealed:
     data = _filled(capture, where)
     if data is not None:
         return Sealed(digest.of_bytes(data), data)
+    # Before the schema, which would say only that something is too short.
+    check_turns([message.role for message in capture.messages], where)
     for message in capture.messages:
-        # Before the schema, which would say of an empty answer only that it is too short.
         if message.role == "assistant" and isinstance(message.content[0], TextPart):
             check_answer(message.content[0].text, where=where)
-    return seal_document(to_document(capture), where=where)
+    document = to_document(capture)
+    problem = schema.checker(kinds.CAPTURE)(document)
+    if problem is not None:
+        from kolm.capture import unfit  # only a refusal needs the words
+
+        raise unfit.of_row(document, *problem, where=where)
+    return seal_document(document, where=where)
 
 
 def seal_document(document: CaptureDocument, *, where: str) -> Sealed:

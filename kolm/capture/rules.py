@@ -7,7 +7,7 @@ ask the same. The rule numbers are those of docs/format/capture.md.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
@@ -31,7 +31,7 @@ def check_rules(document: Capture, *, where: str) -> None:
         Refused: ``E_CAPTURE_RULE`` and its siblings.
     """
     _check_order(document["tags"], where)
-    _check_turns(document["messages"], where)
+    check_turns([message["role"] for message in document["messages"]], where)
     _check_images(document, where)
     for message in document["messages"]:
         if message["role"] == "assistant":
@@ -39,6 +39,31 @@ def check_rules(document: Capture, *, where: str) -> None:
     _check_references(document.get("references", []), where)
     if "rejected" in document or "corrections" in document:
         _check_rejected(document, where)
+
+
+def check_turns(roles: Sequence[str], where: str) -> None:
+    """Demand that the turns alternate, after a system text or none, and end with an answer.
+
+    Raises:
+        Refused: ``E_CAPTURE_TURNS``.
+    """
+    turns = list(roles[1:] if roles[:1] == ["system"] else roles)
+    alternating = ["user", "assistant"] * (len(turns) // 2 + 1)
+    if turns and len(turns) % 2 == 0 and turns == alternating[: len(turns)]:
+        return
+    unanswered = turns and turns == alternating[: len(turns)]
+    raise Refused(
+        "E_CAPTURE_TURNS",
+        "the last turn has no assistant answer"
+        if unanswered
+        else "the turns are not user and assistant in alternation, ending with the assistant",
+        where=where,
+        expected="system (optional), then user, assistant, user, assistant, …",
+        found=", ".join(roles[:12]),
+        hint="add the assistant's answer to the row, or leave the row out"
+        if unanswered
+        else "join turns that follow one another from one side, and end with an answer",
+    )
 
 
 def check_answer(text: str, *, where: str) -> None:
@@ -93,20 +118,6 @@ def _check_references(texts: list[str], where: str) -> None:
         raise _broken(where, "further reference answers must be sorted")
     for text in texts:
         check_answer(text, where=where)
-
-
-def _check_turns(messages: list[CaptureMessage], where: str) -> None:
-    roles: list[str] = [message["role"] for message in messages]
-    turns = roles[1:] if roles[0] == "system" else roles
-    wanted = ["user", "assistant"] * (len(turns) // 2)
-    if not turns or turns != wanted:
-        raise Refused(
-            "E_CAPTURE_TURNS",
-            "the turns are not user and assistant in alternation, ending with the assistant",
-            where=where,
-            expected="system (optional), then user, assistant, user, assistant, …",
-            found=", ".join(roles[:12]),
-        )
 
 
 def _check_images(document: Capture, where: str) -> None:

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import re
 import time
 from pathlib import Path
+from typing import Any
 
 import jsonschema
 import pytest
 from hypothesis import given, settings
 
 from kolm import canonical, digest, schema
-from kolm.capture import documents, limits, rules
+from kolm.capture import documents, limits, rules, unfit
 from kolm.errors import Refused
-from kolm.records.capture import Correction, ImagePart, Message, TextPart
+from kolm.records.capture import Correction, ImagePart, Message, Source, TextPart
 from tests.support.captures import ANSWERS, captures
 from tests.support.pictures import capture
 
@@ -41,7 +43,7 @@ def test_a_known_form_takes_no_text_that_a_capture_cannot_hold(text: str) -> Non
     fine = capture(0)._replace(messages=turns)
     documents.seal(fine, where="here")
     bad = fine._replace(messages=(said("user", ImagePart(image=0), text), turns[1]))
-    codes = {"": "E_SCHEMA", "\ud800": "E_CAPTURE_TEXT"}
+    codes = {"": "E_ROW_FIELD", "\ud800": "E_CAPTURE_TEXT"}
     refused(bad, codes.get(text, "E_CAPTURE_TOO_LARGE"))
 
 
@@ -115,7 +117,47 @@ def test_an_answer_with_brackets_is_no_template(text: str) -> None:
 )  # fmt: skip
 def test_turns_alternate_and_end_with_the_assistant(roles: list[str]) -> None:
     value = capture(messages=tuple(said(role, "text") for role in roles))
-    refused(value, "E_SCHEMA" if len(roles) < 2 else "E_CAPTURE_TURNS")
+    refused(value, "E_CAPTURE_TURNS")
+
+
+@pytest.mark.parametrize("roles", [["user"], ["system", "user"], ["user", "assistant", "user"]])
+def test_a_question_that_nobody_answered_is_called_so(roles: list[str]) -> None:
+    value = capture(messages=tuple(said(role, "text") for role in roles))
+    with pytest.raises(Refused, match="the last turn has no assistant answer") as caught:
+        documents.seal(value, where="rows.jsonl:1")
+    assert "add the assistant's answer" in caught.value.hint
+
+
+_MANY = tuple(f"{number:03}" for number in range(300))
+_UNFIT: dict[str, list[Any]] = {
+    "license": ["a licence of ours", "x" * 65],
+    "messages": [(said("user", "a"), said("assistant", "b")) * 129],
+    "references": [("",), _MANY],
+    "rejected": [""],
+    "source": [Source(kind="My Rows", name="a"), Source(kind="rows", name="a/b")],
+    "tags": [("x" * 65,), ("",), _MANY, ("a\tb",)],
+}
+
+
+@pytest.mark.parametrize(
+    ("field", "value"), [(field, value) for field, values in _UNFIT.items() for value in values]
+)
+def test_what_a_schema_says_of_a_row_is_said_in_words(field: str, value: Any) -> None:
+    with pytest.raises(
+        Refused, match=re.escape(f"'{field}' is not {unfit.WANTED[field]}")
+    ) as caught:
+        documents.seal(capture(0)._replace(**{field: value}), where="rows.jsonl:1")
+    assert (caught.value.code, caught.value.where) == ("E_ROW_FIELD", "rows.jsonl:1")
+    assert caught.value.found
+
+
+def test_the_words_about_a_row_have_the_figures_of_the_schema() -> None:
+    fields = schema.load("capture")["properties"]
+    most = {name: str(part["maxItems"]) for name, part in fields.items() if "maxItems" in part}
+    assert most.pop("images") == str(limits.MAX_IMAGES)  # said before a capture is made
+    assert all(figure in unfit.WANTED[name].split() for name, figure in most.items())
+    assert str(fields["tags"]["items"]["maxLength"]) in unfit.WANTED["tags"].split()
+    assert str(fields["source"]["properties"]["name"]["maxLength"]) in unfit.WANTED["source"]
 
 
 @pytest.mark.parametrize("places", [[], [1, 0], [0, 0], [0], [0, 1, 2], [0, 2]])
