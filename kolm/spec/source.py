@@ -18,6 +18,8 @@ from kolm.errors import Refused
 MAX_SOURCE_BYTES = 128 * 1024  # a spec is a page, and reading takes 13 s for each MiB
 MAX_DEPTH = 16  # the deepest spec nests 5 levels
 
+_HOLDS = "kolm help format/spec says what a spec may hold"
+
 Path = tuple[str | int, ...]
 Part = dict[str, Any]  # a mapping of a spec, as it was written
 
@@ -111,13 +113,23 @@ class _Reader:
             self._scan(YAML(typ="safe", pure=True).parse(text))
             return YAML(typ="safe", pure=True).compose(text)
         except MarkedYAMLError as error:
-            mark = error.problem_mark or error.context_mark
-            problem = error.problem or error.context or "not YAML"
-            self._refuse(f"not YAML: {problem}", mark)
+            self._explain(error, text)
         except YAMLError as error:
             self._refuse(f"not YAML: {str(error).splitlines()[0]}", None)
         except (ValueError, OverflowError):  # e.g. an escape beyond Unicode, left raw by ruamel
             self._refuse("not YAML: a character or number that does not exist", None)
+
+    def _explain(self, error: Any, text: str) -> NoReturn:
+        from kolm.spec import yaml_faults  # only a refusal needs the words
+
+        mark = error.problem_mark or error.context_mark
+        problem = error.problem or error.context or "it cannot be read"
+        if mark is None:
+            self._refuse(f"not YAML: {problem}", None)
+        began = (error.context_mark or mark).line
+        fault = yaml_faults.explain(problem, text, line=mark.line, column=mark.column, began=began)
+        where = f"{self.name}:{fault.line}"
+        raise Refused("E_SPEC_YAML", fault.message, where=where, hint=fault.hint or _HOLDS)
 
     def _scan(self, events: Any) -> None:
         """Refuse by events, before anything recurses or shares a node."""
@@ -184,6 +196,4 @@ class _Reader:
 
     def _refuse(self, message: str, mark: Any, *, code: str = "E_SPEC_YAML") -> NoReturn:
         where = self.name if mark is None else f"{self.name}:{mark.line + 1}"
-        raise Refused(
-            code, message, where=where, hint="kolm help format/spec says what a spec may hold"
-        )
+        raise Refused(code, message, where=where, hint=_HOLDS)

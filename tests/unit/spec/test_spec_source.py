@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from contextlib import suppress
 from decimal import Decimal
 
@@ -64,6 +65,39 @@ def test_what_a_spec_may_not_hold_is_refused_with_its_line(text: str, code: str,
         read(text)
     assert raised.value.code == code
     assert raised.value.where == f"kolm.yaml:{line}"
+
+
+_INDENT = "the indent of line {} does not fit the lines above"
+
+
+@pytest.mark.parametrize(
+    ("text", "line", "message", "hint"),
+    [
+        ("a:\n    b: 1\n  c: 2\n", 3, _INDENT.format(3), "begins with 2 spaces; .* 0 or 4$"),
+        ("a:\n  b: 1\n   c: 2\n", 3, _INDENT.format(3), "begins with 3 spaces; .* 0 or 2$"),
+        ("a:\n  - b: 1\n   c: 2\n", 3, _INDENT.format(3), "3 spaces; .* 0 or 2 or 4$"),
+        ("a: # of it\n  - 1\n\n# so\n - 2\n", 5, _INDENT.format(5), "1 space; .* 0 or 2$"),
+        (" a: 1\nb: 2\n", 2, _INDENT.format(2), "begins with 0 spaces; .* be 1$"),
+        ("a:\n\tb: 1\n", 2, "line 2 has a tab where its indent is", "spaces"),
+        ("a b\nc: 1\n", 1, 'line 1 has no ":" after its key', "key: value"),
+        ("a: 1\nb\nc: 2\n", 2, 'line 2 has no ":" after its key', "key: value"),
+        ("a: b: c\n", 1, 'line 1 has a second ":" in its value', "quotes"),
+        ("a: {b: 1\nc: 2\n", 2, "the { of line 1 is not closed", "close it with }"),
+        ("a: 'x\nb: 1\n", 1, "the quotes that line 1 opens are never closed", "close them"),
+        ("a: @x\n", 1, "a value cannot begin with @ unless it is in quotes", "quotes"),
+        ("a: 1\n- b\n", 2, "line 2 mixes list items (- …) and keys in one block", "indent"),
+        ("a: {b: 1}}\n", 1, "something follows the value that line 1 holds already", "take away"),
+        ('a: "\\q"\n', 1, "in double quotes a backslash before q means nothing", "single quotes"),
+    ],
+)
+def test_what_is_no_yaml_is_told_of_its_lines(
+    text: str, line: int, message: str, hint: str
+) -> None:
+    with pytest.raises(Refused) as raised:
+        read_yaml(text.encode(), name="kolm.yaml")
+    assert (raised.value.code, raised.value.where) == ("E_SPEC_YAML", f"kolm.yaml:{line}")
+    assert raised.value.message.startswith(message)
+    assert re.search(hint, raised.value.hint)
 
 
 def test_nesting_of_a_hundred_thousand_levels_is_refused_and_does_not_crash() -> None:
