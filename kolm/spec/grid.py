@@ -15,6 +15,7 @@ from typing import Any, NamedTuple, TypeAlias
 
 from kolm import canonical, schema, system
 from kolm.errors import Unreadable, Usage, did_you_mean
+from kolm.spec import short_names
 from kolm.spec.source import Part, SpecText, read_yaml
 
 MOST_POINTS = 1000  # a table that a person reads; a typing error should not fill a disk
@@ -107,6 +108,11 @@ def keys_ending(name: str) -> list[str]:
     return [key for key in _keys() if key.endswith(f".{name}")]
 
 
+def keys_meant(name: str) -> list[str]:
+    """The dotted keys of a spec that a name, dotted or not, is or ends."""
+    return [name] if name in _keys() else keys_ending(name)
+
+
 def full_key(name: str) -> str:
     """The dotted key of a spec that a name or the end of one means: ``rank`` is
     ``train.method.rank``.
@@ -123,11 +129,10 @@ def full_key(name: str) -> str:
     if meant:
         raise _wrong(f"several keys end in {name}", found=name, hint=" or ".join(meant))
     names = [*known, *(_last(key) for key in known)]
-    raise _wrong(
-        f"a spec has no key {name}",
-        found=name,
-        hint=did_you_mean(name, names, otherwise="kolm help reference/spec lists every key"),
-    )
+    every = "kolm help reference/spec lists every key"
+    called = short_names.MEANT.get(name.lower())
+    guess = f"did you mean {called}?" if called else did_you_mean(name, names, otherwise=every)
+    raise _wrong(f"a spec has no key {name}", found=name, hint=guess)
 
 
 def written(value: object) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import textwrap
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -133,16 +135,36 @@ def _form(branch: Schema) -> str:
 
 def _unknown_key(key: str, known: list[str], path: Path, source: SpecText) -> Refused:
     inside = f" in {'.'.join(map(str, path))}" if path else ""
-    from kolm.spec.grid import keys_ending  # only a refusal needs the list of all keys
-
-    elsewhere = keys_ending(key)
-    guess = f"did you mean {' or '.join(elsewhere)}?" if elsewhere else did_you_mean(key, known)
+    guess = _meant(key, known, path)
+    every = "kolm help reference/spec lists every key"
+    keys = "\n".join(textwrap.wrap(f"valid keys: {', '.join(known)}", _KEYS_WIDE))
     return Refused(
         "E_SPEC_UNKNOWN_KEY",
         f'unknown key "{key}"{inside}',
         where=source.place((*path, key)),
-        hint=f"{guess}{guess and ' '}valid keys: {', '.join(known)} (kolm help reference/spec)",
+        hint=f"{guess} {every}" if guess else f"{keys}\n{every}",
     )
+
+
+_KEYS_WIDE = 70
+
+
+def _meant(key: str, known: list[str], path: Path) -> str:
+    """Which key an unknown one stands for, as a question; empty where none is like it."""
+    from kolm.spec import grid, short_names  # only a refusal needs the list of all keys
+
+    name = short_names.MEANT.get(key.lower().replace("-", "_"), key)
+    here = ".".join(str(step) for step in path)
+    full = [] if name == key and name in known else grid.keys_meant(name)
+    beside = [one for one in full if one.rpartition(".")[0] == here]
+    elsewhere = [one for one in beside or full if one != f"{here}.{key}".lstrip(".")]
+    if elsewhere:
+        words = [one.rpartition(".")[2] for one in elsewhere] if beside else elsewhere
+        return f"did you mean {' or '.join(words)}?"
+    longer = [one for one in known if f"_{key}_" in f"_{one}_"]  # accuracy: accuracy_lower_bound
+    if longer:
+        return f"did you mean {' or '.join(longer)}?"
+    return did_you_mean(key, known)
 
 
 def _missing_key(key: str, form: Schema, path: Path, source: SpecText) -> Refused:
@@ -175,7 +197,19 @@ def _bad_value(error: Fault, path: Path, source: SpecText) -> Refused:
         "maxItems": lambda: f"at most {wanted} items",
         "uniqueItems": lambda: "no item twice",
     }
-    return _value_error(path, texts[str(error.validator)](), error.instance, source)
+    problem = _value_error(path, texts[str(error.validator)](), error.instance, source)
+    if error.validator == "type" and isinstance(error.instance, str):
+        types = [wanted] if isinstance(wanted, str) else wanted
+        if any(re.match(_SPELT.get(name, r"(?!)"), error.instance) for name in types):
+            problem.hint = f"write {error.instance} without quotes; {problem.hint}"
+    return problem
+
+
+_SPELT = {
+    "boolean": r"(true|false)\Z",
+    "integer": r"-?[0-9]{1,16}\Z",
+    "number": r"-?[0-9]{1,16}(\.[0-9]{1,16})?\Z",
+}
 
 
 def _value_error(path: Path, expected: str, found: object, source: SpecText) -> Refused:
@@ -191,6 +225,7 @@ def _value_error(path: Path, expected: str, found: object, source: SpecText) -> 
 
 
 def _shown(value: object) -> str:
+    """A value as it stands in the file: a text in quotes, so that "20" does not look like 20."""
     if value is None:
         return "nothing"
     if isinstance(value, bool):
@@ -199,4 +234,4 @@ def _shown(value: object) -> str:
         return "a mapping"
     if isinstance(value, list):
         return "a list"
-    return str(value)[:80]
+    return f'the text "{value[:80]}"' if isinstance(value, str) else str(value)[:80]

@@ -74,7 +74,7 @@ def test_a_key_may_be_named_by_its_end() -> None:
         (["rank="], "no list of values"),
         (["rank=4,4"], "stands twice"),
         (["rank=4", "train.method.rank=8"], "varied twice"),
-        (["rank=[4"], "not YAML"),
+        (["rank=[4"], "the [ of line 1 is not closed"),
         (["nowhere.yaml"], "no file of this name"),
         (["name.x=1"], "no key name.x"),
         ([f"steps={','.join(map(str, range(1, MOST_POINTS + 2)))}"], "too many points"),

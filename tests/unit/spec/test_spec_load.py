@@ -13,7 +13,7 @@ import pytest
 from kolm import canonical, schema
 from kolm.errors import Refused, Unreadable
 from kolm.records import spec as records
-from kolm.spec import load_spec
+from kolm.spec import grid, load_spec, short_names
 from kolm.spec.load import problems_of, read_source
 
 MINIMAL = {"kolm": 1, "name": "x", "base": "kolm/nano-1", "data": {"captures": "captures"}}
@@ -202,7 +202,7 @@ def test_every_fraction_is_a_canonical_decimal_string() -> None:
             {"evaluation": {"metric": {"kind": "exact", "tolerance": 0.1}}},
             "E_SPEC_UNKNOWN_KEY",
             "evaluation.metric.tolerance",
-            "valid keys: kind ",
+            "valid keys: kind\n",
         ),
         (
             {"evaluation": {"metric": {"kind": "relaxt", "tolerance": 0.1}}},
@@ -241,6 +241,64 @@ def test_a_wrong_spec_is_refused_with_code_place_and_help(
     assert raised.value.where == where
     assert says in raised.value.hint
     assert "{'" not in str(raised.value.found)
+
+
+@pytest.mark.parametrize(
+    ("more", "meant"),
+    [
+        ({"train": {"lr": 0.1}}, "learning_rate"),
+        ({"train": {"num_epochs": 2}}, "epochs"),
+        ({"train": {"bs": 2}}, "batch_size"),
+        ({"train": {"per_device_train_batch_size": 2}}, "batch_size"),
+        ({"train": {"warmup": 2}}, "warmup_steps"),
+        ({"train": {"wd": 0.1}}, "weight_decay"),
+        ({"train": {"r": 8}}, "train.method.rank"),
+        ({"train": {"rank": 8}}, "train.method.rank"),
+        ({"train": {"method": {"lora_r": 8}}}, "rank"),
+        ({"train": {"method": {"lora_alpha": 8}}}, "alpha"),
+        ({"lr": 0.1}, "train.learning_rate"),
+        ({"batch_size": 2}, "train.batch_size or evaluation.batch_size"),
+        ({"model": "kolm/nano-1"}, "base"),
+        ({"evaluation": {"floors": {"accuracy": 0.9}}}, "accuracy_lower_bound"),
+    ],
+)
+def test_a_name_that_other_programs_use_finds_its_key(more: dict[str, Any], meant: str) -> None:
+    with pytest.raises(Refused) as raised:
+        spec(**more)
+    assert raised.value.hint == f"did you mean {meant}? kolm help reference/spec lists every key"
+
+
+@pytest.mark.parametrize("key", short_names.MEANT.values())
+def test_every_name_of_other_programs_stands_for_a_key(key: str) -> None:
+    assert grid.keys_meant(key)
+
+
+def test_the_keys_there_are_are_listed_where_none_is_like_the_unknown_one() -> None:
+    with pytest.raises(Refused) as raised:
+        spec(train={"zzz": 1})
+    lines = raised.value.hint.split("\n")
+    assert lines[0].startswith("valid keys: ")
+    assert all(len(line) <= 70 for line in lines)
+    assert {"steps", "learning_rate"} <= set(raised.value.hint.replace(",", " ").split())
+
+
+@pytest.mark.parametrize(
+    ("value", "found", "hint"),
+    [
+        ("20", 'the text "20"', "write 20 without quotes; "),
+        ("fast", 'the text "fast"', "kolm help"),
+        ("1.5", 'the text "1.5"', "kolm help"),
+        (1.5, "1.5", "kolm help"),
+        (True, "true", "kolm help"),
+    ],
+)
+def test_a_text_does_not_look_like_the_number_that_it_spells(
+    value: object, found: str, hint: str
+) -> None:
+    with pytest.raises(Refused) as raised:
+        spec(train={"steps": value})
+    assert (raised.value.expected, raised.value.found) == ("a whole number", found)
+    assert raised.value.hint.startswith(hint)
 
 
 def test_all_problems_are_found_and_the_first_in_line_order_is_raised(tmp_path: Path) -> None:
