@@ -100,7 +100,8 @@ def _data(ahead: Ahead) -> Iterator[Found]:
         f"{sides['train']['captures']:,} to train on, "
         f"{sides['validation']['captures']:,} to validate, "
         f"{sides['eval']['captures']:,} to score; {len(snapshot.near_pairs):,} of "
-        f"{sides['eval']['images']:,} eval images have a near twin in train or validation{out}",
+        f"{counted(sides['eval']['images'], 'eval image')} with a near twin in train or "
+        f"validation{out}",
     )
     told = snapshot.told()
     if told is not None:

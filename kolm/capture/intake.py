@@ -6,7 +6,7 @@ Each distinct image file is read and decoded once, however many rows show it.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from string import digits
@@ -100,7 +100,6 @@ def take_in(
     )
 
 
-_HINTS_SHOWN = 3  # of the bad rows' own; more would hide what to do next
 _PLACES_SHOWN = 10  # of rows that one thing is wrong with
 _NO_ROWS = {"E_JSON_ENCODING", "E_JSON_SYNTAX", "E_ROW_TOO_LONG"}  # lines that are not JSON at all
 _MEND = "mend the rows, or leave them out with --skip-bad"
@@ -108,27 +107,45 @@ _OTHER_FORMAT = "is this a file of rows, and of this format? kolm capture import
 
 
 class _Alike:
-    """Bad rows that one thing is wrong with."""
+    """Bad rows that one thing is wrong with: the first, how many, and where the first few are."""
 
     def __init__(self, first: BadRow) -> None:
         self.first = first
         self.count = 0
-        self._places: list[str] = []
+        self.places: list[str] = []
 
     def add(self, where: str) -> None:
         """Count one more; only the first are named."""
         self.count += 1
-        if len(self._places) < _PLACES_SHOWN:
-            self._places.append(where)
+        if len(self.places) < _PLACES_SHOWN:
+            self.places.append(where)
 
     def __str__(self) -> str:
-        """The places, each after the first by its number alone, and what is wrong."""
-        first, *others = self._places
-        stem = first.rstrip(digits)
-        places = ", ".join([first, *(place.removeprefix(stem) for place in others)])
-        rest = self.count - len(self._places)
-        more = f" and {rest:,} more" if rest else ""
-        return f"{places}{more}: {self.first.reason} [{self.first.code}]"
+        """Where, and what is wrong."""
+        return f"{_named(self.places, self.count)}: {self.first.reason} [{self.first.code}]"
+
+
+def _named(places: Sequence[str], count: int) -> str:
+    """The first of `count` places, each after the first by its number alone."""
+    first, *others = places[:_PLACES_SHOWN]
+    stem = first.rstrip(digits)
+    rest = count - len(others) - 1
+    more = f" and {rest:,} more" if rest else ""
+    return ", ".join([first, *(place.removeprefix(stem) for place in others)]) + more
+
+
+def _hints(kinds: Sequence[_Alike]) -> list[str]:
+    """What helps, each once; where it does not help all that are told, with its rows."""
+    helped: dict[str, list[_Alike]] = {}
+    for kind in kinds:
+        helped.setdefault(kind.first.hint, []).append(kind)
+    if len(helped) == 1:
+        return list(filter(None, helped))
+    return [
+        f"{_named([p for one in some for p in one.places], sum(one.count for one in some))}: {hint}"
+        for hint, some in helped.items()
+        if hint
+    ]
 
 
 class _BadRows:
@@ -165,7 +182,6 @@ class _BadRows:
             return first.error()
         others = self.count - sum(kind.count for kind in kinds)
         rest = [f"and {counted(others, 'other row')}"] if others else []
-        hints = list(dict.fromkeys(kind.first.hint for kind in kinds if kind.first.hint))
         none_reads = self.count == rows_read and {kind.first.code for kind in kinds} <= _NO_ROWS
         return Refused(
             "E_IMPORT_BAD_ROWS",
@@ -173,7 +189,7 @@ class _BadRows:
             where=first.where,
             expected=first.expected if len({kind.first.expected for kind in kinds}) == 1 else "",
             found="\n".join([*map(str, kinds), *rest]),
-            hint="; ".join([*hints[:_HINTS_SHOWN], _OTHER_FORMAT if none_reads else _MEND]),
+            hint="\n".join([*_hints(kinds), _OTHER_FORMAT if none_reads else _MEND]),
         )
 
 

@@ -115,7 +115,7 @@ def _demand_ours(role: str, text: str, where: str) -> None:
     place_ = "a system text" if role == "system" else "a prompt"
     raise Refused(
         "E_ROW_MARKER",
-        f"{place_} holds the image marker {found!r}, which would teach the model as text",
+        f"{place_} holds an image marker, which would teach the model as text",
         where=where,
         expected="<image> in a user's turn, at the picture's place",
         found=found,

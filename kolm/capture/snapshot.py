@@ -297,7 +297,7 @@ def _near_duplicates(pairs: tuple[tuple[Digest, Digest], ...], rows: Sequence[Ro
     lines = [f"eval {shows[left]} ~ {shows[right]}" for left, right in pairs]
     return Refused(
         "E_SNAPSHOT_NEAR_DUPLICATES",
-        f"{len(pairs)} eval images have a near twin in train or validation",
+        f"{counted(len(pairs), 'eval image')} with a near twin in train or validation",
         found=listed(lines, limits.MAX_NAMED_PROBLEMS),
         hint="data.near_duplicates in the spec: drop leaves those captures out, group keeps "
         "near twins on one side, report only counts them (kolm capture snapshot: "

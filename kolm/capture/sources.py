@@ -179,8 +179,11 @@ def load(source: ImageSource, *, where: str) -> bytes:
             message,
             where=where,
             found=str(source.path),
-            hint=_other_spelling(source.path),
+            hint=_other_spelling(source.path) or _FROM,
         ) from None
+
+
+_FROM = "check the path; kolm capture import --images DIR names the folder that paths start from"
 
 
 def _other_spelling(path: Path) -> str:

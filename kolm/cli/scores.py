@@ -109,7 +109,8 @@ def overlap_line(overlap: KscorePackOverlap) -> str:
     seen, cases = overlap["seen_cases"], overlap["cases"]
     images = f", {counted(overlap['images'], 'picture')}" if seen else ""
     near = overlap["near_twins"]
-    twins = "near twins not looked at" if near is None else f"{near} more pictures have near twins"
+    more = f"{counted(near or 0, 'more picture')} with a near twin"
+    twins = "near twins not looked at" if near is None else more
     return f"overlap    {seen or 'none'} of {cases} cases seen in training{images}; {twins}"
 
 

@@ -286,9 +286,10 @@ def _snapshot_text(document: CaptureSnapshot) -> str:
             f"{counted(stated['images'], 'image')}"
         )
     near, none = header["near_duplicates"], header["splits"]["none"]["captures"]
-    lines.append(f"near twins {near['across_splits']} eval images have one in train or validation")
+    images = counted(near["across_splits"], "eval image")
+    lines.append(f"near twins {images} with one in train or validation")
     if near["dropped"]:
-        lines.append(f"dropped    {near['dropped']} captures with a near twin in eval")
+        lines.append(f"dropped    {counted(near['dropped'], 'capture')} with a near twin in eval")
     if none > near["dropped"]:
         lines.append(
             f"left out   {counted(none - near['dropped'], 'capture')} that would join many groups"

@@ -9,6 +9,7 @@ from collections import defaultdict
 from collections.abc import Iterator, Mapping
 
 from kolm import canonical, digest, schema
+from kolm.counting import counted
 from kolm.errors import KolmError, Lacking
 from kolm.format.names import SNAPSHOT
 from kolm.records import kinds
@@ -132,7 +133,7 @@ def near_duplicates_are_counted(subject: Subject) -> Iterator[Finding]:
         yield from _dropped_are_twins(subject, source, sides)
     if stated["policy"] == "group":
         yield from _families_are_named(subject, source)
-    yield passed(f"{found:,} eval pictures have a near twin in train or validation")
+    yield passed(f"{counted(found, 'eval picture')} with a near twin in train or validation")
 
 
 def _dropped_are_twins(

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping
 from decimal import Decimal
 from typing import TYPE_CHECKING, Final
 
+from kolm.counting import counted
 from kolm.format.names import EVALUATION, LOCK, PREDICTIONS
 from kolm.records.verification import Finding
 from kolm.score.kscore import LATENCY_CALLS, SIZED_MEMBERS
@@ -89,7 +90,8 @@ def _overlap(pack: KscorePack) -> str:
     if stated is None:
         return "overlap with training not stated"
     near = stated["near_twins"]
-    twins = "near twins not looked at" if near is None else f"{near} more pictures with a near twin"
+    more = f"{counted(near or 0, 'more picture')} with a near twin"
+    twins = "near twins not looked at" if near is None else more
     return f"{stated['seen_cases']} of {stated['cases']} cases seen in training, {twins}"
 
 

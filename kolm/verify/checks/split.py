@@ -45,8 +45,8 @@ def header_follows(subject: Subject) -> Iterator[Finding]:
     )
     yield passed(
         f"{len(subject.lines):,} leaves in one root; {drawn} drawn by rule, drawn again"
-        f"; {near['across_splits']:,} eval pictures with a near twin in train or validation, as"
-        " stated (V49)"
+        f"; {counted(near['across_splits'], 'eval picture')} with a near twin in train or "
+        "validation, as stated (V49)"
         f"; {counted(header['splits']['none']['captures'], 'capture')} left out of the split"
     )
 

@@ -173,6 +173,28 @@ def test_each_kind_of_bad_row_keeps_its_hint(folder: Path, tmp_path: Path) -> No
     assert refused.value.expected == ""  # what one row wants is not what all of them want
 
 
+def test_a_marker_of_another_format_is_named_once(folder: Path) -> None:
+    bad = reason(read(folder / "r.jsonl", [row(prompt="<|image_pad|>what?")]))
+    assert (bad.code, bad.reason.count("<|image_pad|>")) == ("E_ROW_MARKER", 1)
+
+
+def test_what_helps_some_bad_rows_stands_on_its_own_line_with_them(
+    folder: Path, tmp_path: Path
+) -> None:
+    path = folder / "rows.jsonl"
+    wrong = [row(response=4), row(confidence=1), row(response=5), row(response=""), row()]
+    path.write_text("".join(json.dumps(one) + "\n" for one in wrong))
+    with (
+        CaptureStore.open(tmp_path / "store", create=True) as store,
+        pytest.raises(Refused) as refused,
+    ):
+        intake.take_in(store, importers.rows(path, defaults=DEFAULTS))
+    coerced, ignored, last = refused.value.hint.split("\n")
+    assert coerced == "rows.jsonl:1, 3: --coerce takes numbers, true and false"
+    assert ignored.startswith("rows.jsonl:2: what is not needed: --ignore-key confidence")
+    assert last == "mend the rows, or leave them out with --skip-bad"
+
+
 @pytest.mark.parametrize("image", [[], None, ""])
 def test_a_row_may_be_text_only(folder: Path, image: Any) -> None:
     bare = row()

@@ -109,6 +109,7 @@ def test_near_duplicates_are_refused_with_their_names_when_asked(tmp_path: Path)
     with twins(tmp_path) as store, pytest.raises(Refused) as caught:
         snapshot.take(store, SplitRule(validation=Decimal(0), near_duplicates="refuse"))
     assert caught.value.code == "E_SNAPSHOT_NEAR_DUPLICATES"
+    assert caught.value.message == "1 eval image with a near twin in train or validation"
     side, left, _, right = caught.value.found.split()
     assert side == "eval"
     with twins(tmp_path) as store:

@@ -386,7 +386,7 @@ def test_v35_says_what_of_another_pack_was_trained_on(world: World) -> None:
     told = with_other_cases(world, pack__overlap=overlap())["V35"].detail
     assert "3 of 10 cases seen in training, near twins not looked at" in told
     told = with_other_cases(world, pack__overlap=overlap(near_twins=1))["V35"].detail
-    assert "1 more pictures with a near twin" in told
+    assert "1 more picture with a near twin" in told
 
 
 def test_v35_the_bundles_own_cases_state_no_overlap(world: World) -> None:
