@@ -50,7 +50,7 @@ if TYPE_CHECKING:
     from kolm.actions.preparing import Parts
     from kolm.format.outline import Outline
     from kolm.objectives import Objective
-    from kolm.records.answers import Plan, PlanData, PlanMemory, PlanTime
+    from kolm.records.answers import Plan, PlanData, PlanMemory, PlanTime, PlanUnread
     from kolm.records.documents import LockTrain
     from kolm.records.spec import Spec
     from kolm.train.preflight import Encoded
@@ -110,35 +110,44 @@ class Seen:
     Attributes:
         examples: captures on the train side; None where no captures are here.
         encoded: those that were encoded; None where that could not be.
+        unread: why, then.
     """
 
     examples: int | None = None
     encoded: Encoded | None = None
+    unread: tuple[PlanUnread, ...] = ()
 
 
 def _data(
     source: SpecSource, spec: Spec, sizes: Sizes, reporter: Reporter
 ) -> tuple[Seen, list[str]]:
     notes: list[str] = []
+    unread: list[PlanUnread] = []
     parts = gather(source, rows=None, project=None, reporter=reporter)
     for name, error in parts.problems:
         if name == "base" and sizes.source != "weights":
             notes.append(f"the base itself is not here: its sizes are from {sizes.source} facts")
         else:
-            notes.append(f"{name}: {error.message}")
+            unread.append(_why(error, name))
     if parts.snapshot is None or parts.store_folder is None:
-        return Seen(), [*dict.fromkeys(notes)]
+        return Seen(unread=tuple(unread)), [*dict.fromkeys(notes)]
     examples = parts.snapshot.header["splits"]["train"]["captures"]
     objective = objectives.resolve(spec.train.objective)
     if parts.base is None:
-        return Seen(examples=examples), [*dict.fromkeys(notes)]
+        return Seen(examples=examples, unread=tuple(unread)), [*dict.fromkeys(notes)]
     try:
         encoded = _encoded(parts, spec, objective)
         refused = [f"{name}: {error.message}" for name, error in encoded.refused]
         notes += [] if not refused else listed(refused, NAMED).splitlines()
         return Seen(examples=examples, encoded=encoded), [*dict.fromkeys(notes)]
     except KolmError as error:
-        return Seen(examples=examples), [*dict.fromkeys([*notes, error.message])]
+        unread.append(_why(error))
+        return Seen(examples=examples, unread=tuple(unread)), [*dict.fromkeys(notes)]
+
+
+def _why(error: KolmError, name: str = "") -> PlanUnread:
+    """Why data was not read, and what to do."""
+    return {"message": f"{name}: {error.message}" if name else error.message, "hint": error.hint}
 
 
 def _encoded(parts: Parts, spec: Spec, objective: Mapping[str, object]) -> Encoded:
@@ -292,6 +301,7 @@ def _answer(
             "other_bytes": OTHER_BYTES,
         },
         "notes": notes,
+        "unread": list(data.unread),
     }
 
 

@@ -376,6 +376,10 @@ class PlanDisk(TypedDict):
     features_bytes: int | None
     other_bytes: int
 
+class PlanUnread(TypedDict):
+    message: str
+    hint: str
+
 class Plan(TypedDict):
     spec: str
     base: PlanBase
@@ -392,6 +396,7 @@ class Plan(TypedDict):
     time: PlanTime | None
     disk: PlanDisk
     notes: list[str]
+    unread: list[PlanUnread]
 
 class PolicyCheckClause(TypedDict):
     clause: str

@@ -42,6 +42,10 @@ def test_a_published_base_is_planned_for_without_it_and_without_data(tmp_path: P
     assert made["parameters"]["total"] == 8_292_166_656
     assert made["parameters"]["projector"] == 44_574_464
     assert made["data"] is None
+    [why] = made["unread"]
+    assert why["message"].startswith("captures: ")
+    assert why["hint"]
+    assert why["message"] not in made["notes"]
     assert made["batch"]["lengths_from"] == "spec"
     memory = made["memory"]
     terms = ("weights", "state", "activations", "logits", "tower", "context", "kept")
@@ -193,3 +197,11 @@ def test_a_processor_has_libraries_and_no_driver(tmp_path: Path) -> None:
         for device in ("cpu", "cuda")
     }
     assert context["cpu"] < context["cuda"] == 1 << 30
+
+
+def test_why_the_data_is_not_read_stands_where_the_data_would(tmp_path: Path) -> None:
+    spec = write(tmp_path, "Qwen/Qwen2.5-VL-7B-Instruct")
+    [why] = planned(spec)["unread"]
+    lines = invoke("plan", str(spec)).stdout.splitlines()
+    at = lines.index(f"data         not read: {why['message']}")
+    assert lines[at + 1] == f"  hint       {why['hint']}"

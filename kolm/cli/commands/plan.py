@@ -80,7 +80,7 @@ def _lines(made: Plan, out: output.Output) -> Iterator[str]:
     numbers = _million(trained["numbers"])
     projector = trained["projector"] or "none"
     yield f"trained      {numbers}: {trained['method']}; projector {projector}{adapted}"
-    yield from _data(made)
+    yield from _data(made, out)
     limits = "as the data has it" if batch["lengths_from"] == "data" else "by the spec's limits"
     yield (
         f"batch        {batch['rows']} x {batch['length']} tokens, of them "
@@ -99,10 +99,17 @@ def _lines(made: Plan, out: output.Output) -> Iterator[str]:
         yield f"note         {output.one_line(note)}"
 
 
-def _data(made: Plan) -> Iterator[str]:
+def _data(made: Plan, out: output.Output) -> Iterator[str]:
     data = made["data"]
     if data is None:
-        yield "data         not read"
+        if not made["unread"]:
+            yield "data         not read"
+        for number, why in enumerate(made["unread"]):
+            told = f"{'not read: ' if not number else ''}{output.one_line(why['message'])}"
+            yield out.filled("" if number else "data", told, 13, answer=True)
+            if why["hint"]:
+                for line in why["hint"].split("\n"):
+                    yield out.filled("  hint", output.one_line(line), 13, answer=True)
         return
     lost = "".join(f", {count:,} left out: {why}" for why, count in data["dropped"].items())
     stopped = f", {data['refused']:,} refused" if data["refused"] else ""
