@@ -42,7 +42,12 @@ def test_without_flags_it_shows_and_frees_nothing(project: Path) -> None:
     assert found == {"runs": 3000, "rows": 200, "features": 40, "bases": 4}
     assert ran.document()["freed_bytes"] == 0
     assert listing(project.parent) == before
-    assert "train, not finished" in invoke("clean", project).stdout
+    told = invoke("clean", project).stdout
+    assert "train, not finished" in told
+    command = told.splitlines()[-1].removeprefix("next    kolm ").partition("   ")[0]
+    assert command == f"clean {project} --runs --rows --features --bases"
+    freed = invoke(*command.split(), "--json").document()  # it can be copied
+    assert freed["freed_bytes"] == 3244
 
 
 @pytest.mark.parametrize(

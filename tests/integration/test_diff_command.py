@@ -110,6 +110,8 @@ def test_the_command_shows_and_writes_a_page(
     assert ran.code == 0
     assert "left better on 3" in ran.stdout
     assert "worse" in ran.stdout
+    for row in world.parts.predictions[:3]:  # as `kolm capture show` takes it
+        assert f" {row['case'].removeprefix('sha256:')[:12]}  " in ran.stdout
     page = Reader((tmp_path / "page.html").read_bytes())
     assert "Cases that got worse" in page.text
     assert "script" not in {tag for tag, _ in page.tags}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -36,7 +37,7 @@ def command(project: Path | None, runs: bool, rows: bool, features: bool, bases:
     kept = cleaning.clean(project, free=[kind for kind, wanted in chosen.items() if wanted])
     freed = sum(one.size_bytes for one in kept if one.freed)
     document = {"kept": [_described(one) for one in kept], "freed_bytes": freed}
-    out.answer("cli-clean", document, lambda: _for_people(kept, freed), brief=str(freed))
+    out.answer("cli-clean", document, lambda: _for_people(kept, freed, project), brief=str(freed))
 
 
 def _described(one: Kept) -> dict[str, object]:
@@ -51,7 +52,7 @@ def _described(one: Kept) -> dict[str, object]:
     }
 
 
-def _for_people(kept: list[Kept], freed: int) -> str:
+def _for_people(kept: list[Kept], freed: int, project: Path | None) -> str:
     if not kept:
         return "nothing is kept here"
     lines = []
@@ -62,7 +63,10 @@ def _for_people(kept: list[Kept], freed: int) -> str:
         lines.append(f"        {one.path}")
     lines.append(f"{_size(freed)} freed, {_size(sum(one.size_bytes for one in kept) - freed)} kept")
     if not freed:
-        lines.append("next    kolm clean --runs, --rows, --features or --bases frees a kind")
+        flags = [f"--{kind}" for kind in dict.fromkeys(one.kind for one in kept)]
+        named = [] if project is None else [str(project)]
+        again = shlex.join(["kolm", "clean", *named, *flags])
+        lines.append(f"next    {again}   frees all of it, each flag alone its kind")
     return "\n".join(lines)
 
 

@@ -98,11 +98,17 @@ def _for_people(found: Diff) -> Iterator[str]:
 
 def _cases(word: str, cases: list[DiffCase]) -> Iterator[str]:
     lines = [
-        f"{_short(case['prompt'] or case['case'])}  expected {_short(case['reference'] or '?')}: "
+        f"{_digits(case)}  {_short(case['prompt'] or 'text withheld')}  "
+        f"expected {_short(case['reference'] or '?')}: "
         f"{_short(case['left']['output'])} → {_short(case['right']['output'])}"
         for case in cases
     ]
     yield from _rows(word, lines)
+
+
+def _digits(case: DiffCase) -> str:
+    """As much of a capture's id as `kolm capture show` needs."""
+    return case["case"].removeprefix("sha256:")[:12]
 
 
 def _follows(row: DiffSetting) -> bool:
