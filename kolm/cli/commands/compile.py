@@ -121,6 +121,15 @@ def _loaders(lock: Lock) -> tuple[str, ...]:
     return method_of(lock["train"]["method"]).loaders(lock["train"]["projector"])
 
 
+# More steps are no advice: a small training may answer worse after five hundred than after sixty.
+_BETTER = """\
+look at the wrong answers above: are the references right, is their kind in training?
+           kolm sweep SPEC --grid KEY=V1,V2 tries other settings, judged on the validation side
+           train.validate_every with early_stopping keeps the best state, not the last
+           more captures like those that were answered wrongly
+           last, other evaluation.floors: that decides anew what is good enough"""
+
+
 def _what_helps(floors: Iterable[EvaluationFloor]) -> str:
     """Below the gate: answers that are good enough may still have come too slowly for K."""
     if all(floor["passed"] is not False for floor in floors):
@@ -128,7 +137,7 @@ def _what_helps(floors: Iterable[EvaluationFloor]) -> str:
             "only K is below, which also counts latency and size (kolm help kscore): compile "
             "again on an idle machine, or set evaluation.floors.k"
         )
-    return "more data or steps, or other floors in the spec"
+    return _BETTER
 
 
 def _headline(result: CompileResult, out: output.Output) -> list[str]:

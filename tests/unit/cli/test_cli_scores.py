@@ -10,6 +10,7 @@ import click
 from kolm import canonical
 from kolm.cli import output
 from kolm.cli.commands.check import _for_people
+from kolm.cli.commands.compile import _what_helps
 from kolm.cli.flags import Flags
 from kolm.cli.scores import score_lines
 from kolm.score.preference import summarise_preferences
@@ -49,3 +50,15 @@ def test_names_of_findings_stand_apart_from_what_is_said() -> None:
     lines = click.unstyle(shown).splitlines()
     assert {line.index("it is not") for line in lines} == {25}
     assert "validation side it is not" in shown
+
+
+def test_below_the_gate_lower_floors_are_the_last_advice_and_more_steps_none() -> None:
+    floors: Any = read("evaluation/valid/typical.json")["floors"]
+    first, *others, last = _what_helps([{**floors[0], "passed": False}]).splitlines()
+    assert first.startswith("look at the wrong answers")
+    assert "kolm sweep" in others[0]
+    assert "train.validate_every" in others[1]
+    assert "floors" in last
+    assert "what is good enough" in last
+    assert not any("steps" in line for line in (first, *others, last))
+    assert "idle machine" in _what_helps([])
