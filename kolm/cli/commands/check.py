@@ -33,6 +33,8 @@ def command(spec: Path, spec_only: bool) -> int:
     Lists everything that is wrong, not only the first. The exit code is 1 if anything was
     checked and is wrong. Otherwise it says what is missing: 3 if something could not be read,
     such as a base that is not on this machine, 4 a permission or passphrase, 6 disk or memory.
+    What `kolm compile` would call a wrong call (2), such as a bundle that is there already, is
+    wrong here (1): `kolm check` itself was called rightly.
 
     With --spec-only neither captures nor weights need be here: settings are held against the sizes
     of the base, which kolm knows of common published ones.
