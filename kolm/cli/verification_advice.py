@@ -87,7 +87,10 @@ _ANOTHER = (
 )
 _NOT_REACHED = (
     "your policy demands a verdict that was not reached",
-    "base_identity needs --base PATH; process needs --replay N --captures STORE",
+    (
+        "base_identity needs --base FOLDER, or a name such as --base kolm/nano-1; process "
+        "needs --replay N --captures STORE"
+    ),
 )
 _WITHHELD = (
     "the publisher withheld the text, so that no score could be computed again here",
@@ -107,6 +110,7 @@ _UNSTAMPED = (
     "your policy demands a time stamp by an authority that you trust",
     "if you know the authority: kolm keys authority FILE --as NAME",
 )
+_NOT_REACHED_CODE = "E_VERDICT_NOT_REACHED"
 _BY_CODE = {
     "E_TIMESTAMP_NOT_TRUSTED": _UNSTAMPED,
     "E_KEY_NOT_TRUSTED": _UNTRUSTED,
@@ -114,8 +118,12 @@ _BY_CODE = {
     "E_BUNDLE_ANOTHER": _ANOTHER,
     "E_SCHEMA": _OTHER_SHAPE,
     "E_SCORES_WITHHELD": _WITHHELD,
-    "E_VERDICT_NOT_REACHED": _NOT_REACHED,
+    _NOT_REACHED_CODE: _NOT_REACHED,
 }
+
+
+def _codes(report: Verification) -> set[str]:
+    return {finding.code for check in report.checks for finding in check.findings if finding.code}
 
 
 def advice(report: Verification) -> Iterator[str]:
@@ -131,6 +139,8 @@ def advice(report: Verification) -> Iterator[str]:
     if told == _MISSED and any(r.verdict is Verdict.COULD_NOT_LOOK for r in report.checks):
         told = _MISSED_AND_OPEN
     why, then = told or _UNKNOWN
+    if told == _MISSED_AND_OPEN and _NOT_REACHED_CODE in _codes(report):
+        then = f"{then}; {_NOT_REACHED[1]}"
     yield f"why   {why}"
     yield f"next  {then}"
     code = next((f.code for f in first.findings if f.code), None)

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 _FLOORS = (*get_args(documents.EvaluationFloorName), "k")
 _NEEDS = {
-    "base_identity": "verify --base FOLDER",
+    "base_identity": "verify --base FOLDER, or the name of a base, such as kolm/nano-1",
     "process": "verify --replay",
 }
 
@@ -47,10 +47,9 @@ def clauses(policy: Policy) -> Iterator[Clause]:
         keys = counted(demand.threshold, "trusted key")
         yield Clause("claims", f"{kind} by {keys} in the role {demand.role}{which}{_when(demand)}")
     if policy.same_signer:
-        yield Clause(
-            "same_signer",
-            "one key has made all claims of builder and evaluator that ask for one key",
-        )
+        alone = [demand.predicate for demand in policy.claims if _by_one_maker(demand)]
+        kinds = ", ".join(dict.fromkeys(WORDS.get(one, one) for one in alone))
+        yield Clause("same_signer", f"one and the same key has signed {kinds or 'them'}")
     for name, told in (
         ("freeze", "these hold"),
         ("base_roots", "the base is one of"),
@@ -129,12 +128,13 @@ def _too_few(demand: ClaimDemand, trust: TrustStore) -> Iterator[Problem]:
         )
 
 
+def _by_one_maker(demand: ClaimDemand) -> bool:
+    """Whether the clause `same_signer` is about it: several keys, or second parties, are not."""
+    return demand.threshold == 1 and demand.role in MAKERS
+
+
 def _somebody_for_all(policy: Policy, trust: TrustStore) -> bool:
-    asked = {
-        KeyRole(demand.role)
-        for demand in policy.claims
-        if demand.threshold == 1 and demand.role in MAKERS
-    }
+    asked = {KeyRole(demand.role) for demand in policy.claims if _by_one_maker(demand)}
     return any(all(entry.allows(role) for role in asked) for entry in trust.keys)
 
 

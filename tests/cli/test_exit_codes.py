@@ -188,4 +188,5 @@ def test_inspect_shows_k_slices_and_controls() -> None:
     assert re.search(
         r"^  compute  +\d\S* operations in 12.5 s, energy not measured", shown, re.MULTILINE
     )
-    assert "not more than 3.33e22, a third of 1e23 in place of the base's" in shown
+    third = "not more than 3.33e22, a third of the base's training compute, which nobody declared"
+    assert f"{third}, so that 1e23 is taken" in shown

@@ -124,9 +124,12 @@ def _score_line(row: InspectKscore) -> str:
 def _compute_lines(row: InspectCompute) -> list[str]:
     compute, key = row["compute"], row["key"][:16]
     spent, test = compute["measured"], compute["modifier_test"]
-    of = f"{short(int(test['limit']))}, a third of the base's"
+    of = f"{short(int(test['limit']))}, a third of the base's training compute"
     if test["base_flops"] is None:
-        of = f"{short(int(test['limit']))}, a third of 1e23 in place of the base's"
+        of = (
+            f"{short(int(test['limit']))}, a third of the base's training compute, "
+            "which nobody declared, so that 1e23 is taken"
+        )
     took = f"{short(int(compute['flops']['total']))} operations in {spent['seconds']} s"
     return [
         f"  compute    {took}, {energy_text(spent)}, by key {key}",

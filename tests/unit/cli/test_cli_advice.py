@@ -7,6 +7,7 @@ import pytest
 from kolm.cli.verification_advice import advice
 from kolm.records.verification import Verdict
 from kolm.verify.checks import ALL_CHECKS
+from kolm.verify.policy import BUILT_IN
 from tests.support.audits import World
 
 NEVER_FAIL = {"V44", "V45", "V54"}  # docs/format/verification.md
@@ -32,3 +33,11 @@ def test_every_check_that_can_fail_has_a_cause_and_a_next_step(world: World, num
     assert why.startswith("why ")
     assert then.startswith("next ")
     assert more.startswith(f"more  kolm help {number}")
+
+
+def test_a_missed_policy_says_what_the_open_questions_need_too(world: World) -> None:
+    policy = BUILT_IN._replace(reach=("base_identity",), minimum_eval_cases=10_000)
+    why, then, _ = advice(world.audit(policy=policy).report)
+    assert why.startswith("why   it is not what your policy demands")
+    assert "change the policy" in then
+    assert "--base kolm/nano-1" in then

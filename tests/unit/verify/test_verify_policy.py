@@ -16,8 +16,9 @@ from kolm.score.cases import answer_type
 from kolm.sign import making, predicates
 from kolm.sign.private_keys import PrivateKey, generate
 from kolm.sign.trust import TrustStore
+from kolm.verify import foresight
 from kolm.verify.demands import SLICE_CASES
-from kolm.verify.policy import BUILT_IN, PackDemand, load_policy, read_policy
+from kolm.verify.policy import BUILT_IN, ClaimDemand, PackDemand, load_policy, read_policy
 from tests.support.audits import World, trusting
 from tests.support.bundles import BundleParts
 from tests.support.forgeries import FORGERIES
@@ -451,3 +452,16 @@ def test_v67_a_declaration_that_the_policy_demands_and_nobody_made_is_a_no(world
 def test_a_policy_demands_what_a_spec_can_declare() -> None:
     declared = schema.load("declared")
     assert [*declared["properties"]] == declared["$defs"]["id"]["enum"]
+
+
+def test_what_one_key_must_have_signed_is_said_by_name() -> None:
+    policy = BUILT_IN._replace(
+        same_signer=True,
+        claims=(
+            ClaimDemand(predicates.PROVENANCE, "builder", 1),
+            ClaimDemand(predicates.KSCORE, "evaluator", 1),
+            ClaimDemand(predicates.MODULES, "builder", 2),
+        ),
+    )
+    asks = {clause.clause: clause.asks for clause in foresight.clauses(policy)}
+    assert asks["same_signer"] == "one and the same key has signed provenance, K-score"
