@@ -85,12 +85,13 @@ _ANOTHER = (
     "this is another bundle than the one that --id names",
     "get the bundle with that id, or ask the publisher which of the two is meant",
 )
+_NEEDS = {
+    "base_identity": "base_identity needs --base FOLDER, or a name such as --base kolm/nano-1",
+    "process": "process needs --replay N --captures STORE",
+}
 _NOT_REACHED = (
     "your policy demands a verdict that was not reached",
-    (
-        "base_identity needs --base FOLDER, or a name such as --base kolm/nano-1; process "
-        "needs --replay N --captures STORE"
-    ),
+    "-v shows what is open",
 )
 _WITHHELD = (
     "the publisher withheld the text, so that no score could be computed again here",
@@ -126,6 +127,13 @@ def _codes(report: Verification) -> set[str]:
     return {finding.code for check in report.checks for finding in check.findings if finding.code}
 
 
+def _needs(report: Verification) -> str:
+    """What must be given for the verdicts that the policy demands and that were not reached."""
+    told = [f.detail for c in report.checks for f in c.findings if f.code == _NOT_REACHED_CODE]
+    wanted = [need for name, need in _NEEDS.items() if any(f"demands {name}:" in t for t in told)]
+    return "; ".join(wanted) or _NOT_REACHED[1]
+
+
 def advice(report: Verification) -> Iterator[str]:
     """The lines; none where the bundle was accepted."""
     overall = report.conclusions.overall
@@ -140,7 +148,9 @@ def advice(report: Verification) -> Iterator[str]:
         told = _MISSED_AND_OPEN
     why, then = told or _UNKNOWN
     if told == _MISSED_AND_OPEN and _NOT_REACHED_CODE in _codes(report):
-        then = f"{then}; {_NOT_REACHED[1]}"
+        then = f"{then}; {_needs(report)}"
+    elif told == _NOT_REACHED:
+        then = _needs(report)
     yield f"why   {why}"
     yield f"next  {then}"
     code = next((f.code for f in first.findings if f.code), None)

@@ -41,3 +41,10 @@ def test_a_missed_policy_says_what_the_open_questions_need_too(world: World) -> 
     assert why.startswith("why   it is not what your policy demands")
     assert "change the policy" in then
     assert "--base kolm/nano-1" in then
+    assert "--replay" not in then  # the policy does not demand the verdict that needs it
+
+
+def test_a_verdict_that_was_not_reached_says_what_reaches_it(world: World) -> None:
+    for scope, option in (("base_identity", "--base kolm/nano-1"), ("process", "--replay N")):
+        _, then, _ = advice(world.audit(policy=BUILT_IN._replace(reach=(scope,))).report)
+        assert option in then
