@@ -10,8 +10,8 @@ import pytest
 
 from kolm import errors
 from kolm.cli import exit_codes, failure
-from kolm.cli.commands import env
-from kolm.cli.exit_codes import MEANINGS, ExitCode, code_of
+from kolm.cli.commands import check, env
+from kolm.cli.exit_codes import MEANINGS, ExitCode, code_of, code_of_family
 from tests.support.commands import Ran, invoke
 
 
@@ -184,3 +184,10 @@ def test_only_an_option_with_like_letters_is_suggested(asked: str, suggested: st
     assert ran.code == ExitCode.USAGE
     assert ("Did you mean" in ran.stderr) == bool(suggested)
     assert suggested in ran.stderr
+
+
+def test_check_says_why_a_wrong_call_of_compile_is_wrong_here() -> None:
+    """A bundle that is there already: 2 from `kolm compile`, 1 from `kolm check`."""
+    assert code_of_family("Usage") is ExitCode.USAGE
+    assert check._code("Usage") is ExitCode.NO
+    assert "would call a wrong call (2)" in " ".join((check.command.help or "").split())
