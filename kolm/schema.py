@@ -49,14 +49,17 @@ def load(name: str) -> Schema:
 
     What it takes from the schemas of others stands in its place, so that it is whole by itself.
     """
-    path = folder() / f"{name}.schema.json"
-    data = path.read_bytes()
-    value: Schema = canonical.loads(data, where=str(path.name), floats=True)
-    whole: Schema = _whole(value, None) if _ELSEWHERE.encode() in data else value
+    whole: Schema = _whole(_as_written(name), None)
     return whole
 
 
-_ELSEWHERE = '"$ref": "urn:kolm:schema:'
+@cache
+def _as_written(name: str) -> Schema:
+    path = folder() / f"{name}.schema.json"
+    value: Schema = canonical.loads(path.read_bytes(), where=path.name, floats=True)
+    return value
+
+
 _OF_THE_FILE = ("$schema", "$id", "$defs", "title")
 
 
@@ -72,16 +75,22 @@ def _whole(part: Any, root: Schema | None) -> Any:
     if not isinstance(part, dict):
         return part
     own = {key: _whole(item, root) for key, item in part.items() if key != "$ref"}
-    name, _, pointer = str(part.get("$ref", "")).partition("#")
     if "$ref" not in part:
         return own
+    name, pointer = _parts_of(part["$ref"])
     if not name and root is None:
         return {"$ref": part["$ref"], **own}
-    target = load(name.split(":")[-2]) if name else root
+    target = load(name) if name else root
     named = dict(_at(target, pointer))
     if not pointer:
         named = {key: item for key, item in named.items() if key not in _OF_THE_FILE}
     return {**_whole(named, target), **own}
+
+
+def _parts_of(reference: str) -> tuple[str, str]:
+    """The schema that a reference names, empty for its own, and the pointer within."""
+    urn, _, pointer = reference.partition("#")
+    return urn.split(":")[-2] if urn else "", pointer
 
 
 def _at(document: Any, pointer: str) -> Any:
@@ -104,8 +113,14 @@ def defaults(part: Schema) -> dict[str, Any]:
 @cache
 def checker(name: str) -> Checker:
     """The compiled checker of a schema: gives the first problem of a value, or None."""
-    document = load(name)
-    return _compile(document, document, {})
+    document, known = _compiled(name)
+    return _compile(document, document, known)
+
+
+@cache
+def _compiled(name: str) -> tuple[Schema, _Known]:
+    """A schema, and what of it has been compiled for references from anywhere."""
+    return _as_written(name), {}
 
 
 def check(name: DocumentKind[D_co], value: object, *, where: str) -> D_co:
@@ -316,11 +331,13 @@ def _choice(schema: Schema, *_: object) -> Checker:
 
 
 def _reference(schema: Schema, root: Schema, known: _Known) -> Checker:
-    name = schema["$ref"]
-    slot = known.get(name)
+    name, pointer = _parts_of(schema["$ref"])
+    if name:
+        root, known = _compiled(name)
+    slot = known.get(pointer)
     if slot is None:
-        slot = known[name] = []
-        slot.append(_compile(_at(root, name), root, known))
+        slot = known[pointer] = []
+        slot.append(_compile(_at(root, pointer), root, known))
     if slot:
         return slot[0]
     holder = slot
@@ -334,19 +351,25 @@ def _reference(schema: Schema, root: Schema, known: _Known) -> Checker:
 def _any_of(schema: Schema, root: Schema, known: _Known) -> Checker:
     choices = [_compile(sub, root, known) for sub in schema["anyOf"]]
     key, named = _told_apart(schema["anyOf"], choices)
+    forms = [sub if isinstance(sub, dict) else {} for sub in schema["anyOf"]]
+    needs = [frozenset(form.get("required", ())) for form in forms]
 
     def check_any(value: Any) -> Problem:
         if key and type(value) is dict and isinstance(value.get(key), str):
             meant = named.get(value[key])
             if meant is not None:
                 return meant(value)
-        problems = []
-        for choice in choices:
+        found: list[Problem] = []
+        for choice, needed in zip(choices, needs, strict=True):
+            if type(value) is dict and not needed <= value.keys():
+                found.append(None)  # it cannot fit; why is asked where no form does
+                continue
             problem = choice(value)
             if problem is None:
                 return None
-            problems.append(problem)
-        return "", "fits none of the allowed forms: " + "; ".join(p[1] for p in problems)
+            found.append(problem)
+        told = (problem or choice(value) for problem, choice in zip(found, choices, strict=True))
+        return "", "fits none of the allowed forms: " + "; ".join(p[1] for p in told if p)
 
     return check_any
 

@@ -6,9 +6,7 @@ Commands ask `current()` and never print by themselves.
 from __future__ import annotations
 
 import re
-import shutil
 import sys
-import textwrap
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, TypeVar, cast
@@ -170,6 +168,9 @@ class Output:
         lead = label.ljust(indent)
         if not (self._stdout if answer else self._stderr).isatty():
             return lead + text
+        import shutil  # half of what this file costs, and few answers are wrapped
+        import textwrap
+
         width = shutil.get_terminal_size().columns
         lines = textwrap.wrap(
             text, max(width - indent, 20), break_long_words=False, break_on_hyphens=False

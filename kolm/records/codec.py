@@ -13,6 +13,7 @@ import dataclasses
 import types
 import typing
 from collections.abc import Mapping
+from functools import cache
 from typing import Any, TypeVar, Union, get_args, get_origin
 
 R = TypeVar("R")
@@ -53,12 +54,18 @@ def _plain(value: object) -> object:
 
 def from_document(kind: type[R], value: Mapping[str, object]) -> R:
     """Build a record from a document that its schema has already accepted."""
-    hints = typing.get_type_hints(kind)
+    hints = _hints(typing.cast(type, kind))
     arguments = {}
     for name, _ in _fields(kind):
         if name in value:
             arguments[name] = _build(hints[name], value[name])
     return kind(**arguments)
+
+
+@cache
+def _hints(kind: type) -> dict[str, Any]:
+    """The types of a record's fields; the few classes of records are asked for again and again."""
+    return typing.get_type_hints(kind)
 
 
 def _build(hint: Any, value: Any) -> Any:

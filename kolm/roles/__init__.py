@@ -8,70 +8,45 @@ in words: docs/format/roles.md.
 from __future__ import annotations
 
 from kolm.errors import Refused
-from kolm.roles import (
-    aya_vision,
-    gemma2,
-    gemma3,
-    gemma3_text,
-    gemma4,
-    glm4v,
-    idefics2,
-    idefics3,
-    internvl,
-    lfm2_vl,
-    llama,
-    llava,
-    llava_next,
-    llava_onevision,
-    mistral,
-    mistral3,
-    paligemma,
-    phi3,
-    qwen2,
-    qwen2_5_vl,
-    qwen2_vl,
-    qwen3,
-    qwen3_5,
-    qwen3_5_moe,
-    qwen3_vl,
-    qwen3_vl_moe,
-    smolvlm,
-)
 from kolm.roles.family import EMBEDDINGS, Config, Family, Role, Stack, Taps
 from kolm.roles.refused import REFUSED, Refusal
+from kolm.variants import Variants
 
-FAMILIES: dict[str, Family] = {
-    module.FAMILY.model_type: module.FAMILY
-    for module in (
-        qwen2_vl,
-        qwen2_5_vl,
-        qwen3_vl,
-        qwen3_vl_moe,
-        qwen3_5,
-        qwen3_5_moe,
-        llava,
-        llava_next,
-        llava_onevision,
-        idefics2,
-        idefics3,
-        smolvlm,
-        internvl,
-        mistral3,
-        gemma3,
-        gemma4,
-        paligemma,
-        glm4v,
-        aya_vision,
-        lfm2_vl,
-        llama,
-        qwen2,
-        qwen3,
-        mistral,
-        gemma2,
-        gemma3_text,
-        phi3,
-    )
-}
+FAMILIES: Variants[Family] = Variants(
+    __name__,
+    dict.fromkeys(
+        (
+            "qwen2_vl",
+            "qwen2_5_vl",
+            "qwen3_vl",
+            "qwen3_vl_moe",
+            "qwen3_5",
+            "qwen3_5_moe",
+            "llava",
+            "llava_next",
+            "llava_onevision",
+            "idefics2",
+            "idefics3",
+            "smolvlm",
+            "internvl",
+            "mistral3",
+            "gemma3",
+            "gemma4",
+            "paligemma",
+            "glm4v",
+            "aya_vision",
+            "lfm2_vl",
+            "llama",
+            "qwen2",
+            "qwen3",
+            "mistral",
+            "gemma2",
+            "gemma3_text",
+            "phi3",
+        ),
+        "FAMILY",
+    ),
+)
 
 _UNKNOWN = Refusal(
     "there is no role table for this family of models",

@@ -92,8 +92,9 @@ def _change(owner: Any, name: str, value: Any) -> Callable[[pytest.MonkeyPatch],
         ("method: lora", _change(Lora, "receipt", lambda self: {})),
         ("method: ia3", _change(Ia3, "counts", lambda *_: True)),
         *(
-            (f"family: {name}", lambda patch, table=table, name=name: patch.setitem(
-                FAMILIES, name, table._replace(prefixes={**table.prefixes, Role.OTHER: ("x",)})
+            (f"family: {name}", lambda patch, table=table, name=name: patch.setattr(
+                f"kolm.roles.{name}.FAMILY",
+                table._replace(prefixes={**table.prefixes, Role.OTHER: ("x",)}),
             ))
             for name, table in FAMILIES.items()
         ),

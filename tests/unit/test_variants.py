@@ -10,23 +10,28 @@ import pytest
 from kolm.methods import METHODS
 from kolm.metrics import METRICS
 from kolm.objectives import OBJECTIVES
+from kolm.roles import FAMILIES, Family
 from kolm.variants import Variants
 
 TABLES = pytest.mark.parametrize(
-    "table", [METHODS, METRICS, OBJECTIVES], ids=lambda t: next(iter(t))
+    "table", [FAMILIES, METHODS, METRICS, OBJECTIVES], ids=lambda t: next(iter(t))
 )
 
 
 @TABLES
-def test_every_line_names_what_its_file_holds(table: Variants[type]) -> None:
-    for name, kind in table.items():
-        assert kind.__module__.endswith(f".{name}")
-    assert len(table) == len(list(table)) == len(set(table.values()))
+def test_every_line_names_what_its_file_holds(table: Variants[object]) -> None:
+    for name, found in table.items():
+        if isinstance(found, Family):
+            assert found.model_type == name
+        else:
+            assert isinstance(found, type)
+            assert found.__module__.endswith(f".{name}")
+    assert len(table) == len(list(table)) == len(set(map(id, table.values())))
 
 
 @TABLES
 @pytest.mark.parametrize("name", ["", "metric", "os", "..os", "__init__"])
-def test_a_name_that_is_no_line_is_not_there(table: Variants[type], name: str) -> None:
+def test_a_name_that_is_no_line_is_not_there(table: Variants[object], name: str) -> None:
     assert name not in table
     assert table.get(name) is None
     with pytest.raises(KeyError):

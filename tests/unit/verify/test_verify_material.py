@@ -164,7 +164,7 @@ def test_v42_axes_that_a_tensor_does_not_have_are_not_swapped(
 ) -> None:
     """Whoever makes the base says of how many axes its experts are."""
     table = roles.FAMILIES["qwen2_5_vl"]._replace(swapped=(r".+\.norm1\.weight",))
-    monkeypatch.setitem(roles.FAMILIES, "qwen2_5_vl", table)
+    monkeypatch.setattr("kolm.roles.qwen2_5_vl.FAMILY", table)
     assert world.audit(base=base).overall is Verdict.OK
     forged = world.parts.copy()
     row = next(r for r in forged.modules if r["module"].endswith("norm1"))
