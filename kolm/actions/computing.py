@@ -1,18 +1,16 @@
 """The compositions: what a finished training took, as its maker claims it.
 
-What anybody with the bundle counts again is counted by the same function here; the tower's part,
-the seconds, the energy and the memory are the maker's own, from the run folder.
+What an auditor counts again is counted by the same functions here; the seconds, the energy and the
+memory are the maker's own, from the run folder.
 """
 
 from __future__ import annotations
 
-from collections import Counter
 from typing import TYPE_CHECKING
 
 from kolm import roles
 from kolm.format import names, outline
-from kolm.format.compute import flops_of, modifier_test, recount
-from kolm.format.flops import tower_flops
+from kolm.format.compute import flops_of, modifier_test, recount, tower_operations
 from kolm.methods import method_of
 from kolm.planning.peak import predicted_bytes
 from kolm.run import folder as files
@@ -21,9 +19,7 @@ from kolm.run.names import FACTS
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from kolm.format.outline import Outline
-    from kolm.methods import Method
-    from kolm.records.documents import Lock, PredicateCompute, TrainFactsPicture
+    from kolm.records.documents import Lock, PredicateCompute
 
 
 def compute_claim(trained: Path, lock: Lock) -> PredicateCompute:
@@ -48,7 +44,7 @@ def compute_claim(trained: Path, lock: Lock) -> PredicateCompute:
         method=method,
         shared=shared,
     )
-    terms["tower"] = _tower(base, facts["pictures"], method)
+    terms["tower"] = tower_operations(base, facts["pictures"], method)
     return {
         "flops": flops_of(terms),
         "measured": facts["measured"]["compute"],
@@ -58,14 +54,3 @@ def compute_claim(trained: Path, lock: Lock) -> PredicateCompute:
         ),
         "shared_prompts": shared,
     }
-
-
-def _tower(base: Outline, pictures: list[TrainFactsPicture], method: Method) -> int:
-    total, numbers = 0, max(1, base.patch_numbers)
-    for learned in (False, True):
-        sequences: Counter[int] = Counter()
-        for shown in pictures:
-            if shown["learned"] is learned:
-                sequences[shown["numbers"] // numbers] += shown["sequences"]
-        total += tower_flops(base, sequences, method=method if learned else None)
-    return total

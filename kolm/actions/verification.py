@@ -29,7 +29,8 @@ if TYPE_CHECKING:
     from kolm.actions.measuring import Measure
     from kolm.bundle.base_root import BaseFacts
     from kolm.capture.store import CaptureStore
-    from kolm.records.documents import ExamplesRow, Lock
+    from kolm.records.documents import Lock
+    from kolm.run.documents import Recounted
     from kolm.verify.ports import (
         PictureFacts,
         RecountJob,
@@ -376,7 +377,7 @@ class _Runner:
             rows = files.read_document(folder, ROWS)["rows"]
         return RescoreAnswer(environment_class=here["class"], rows=rows)
 
-    def recount(self, job: RecountJob) -> Mapping[Digest, ExamplesRow]:
+    def recount(self, job: RecountJob) -> Recounted:
         """Encode captures again; those that the store holds.
 
         Raises:
@@ -392,7 +393,7 @@ class _Runner:
             files.write(folder, LOCK, bytes(bundle.member(LOCK)))
             files.write_document(folder, DRAWN, {"sides": dict(job.sides)})
             self._run("recount", folder, bundle.document(LOCK), job.base)
-            return files.read_document(folder, RECOUNTED)["rows"]
+            return files.read_document(folder, RECOUNTED)
 
     def _run(self, task: str, folder: Path, lock: Lock, base: Path) -> None:
         """Run a child over a folder that is ready but for its places."""

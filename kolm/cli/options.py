@@ -131,7 +131,7 @@ _AUDIT = (
         metavar="N|all",
         type=Drawn(1),
         help="Run N cases again (V46) and encode N captures again (V55), drawn here and now, or "
-        "all. Needs --captures and the extra train.",
+        "all (V57). Needs --captures and the extra train.",
     ),
     click.option(
         "--replay",

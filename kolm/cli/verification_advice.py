@@ -32,7 +32,7 @@ _CAUSES: tuple[tuple[tuple[str, ...], str, str], ...] = (
         "ask the publisher for claims signed by a key that you trust: kolm keys list",
     ),
     (
-        ("V16", "V17", "V18", "V19", "V56"),
+        ("V16", "V17", "V18", "V19", "V56", "V57"),
         "a signer says something that the content contradicts",
         "do not use the bundle, and ask the signer",
     ),

@@ -23,6 +23,7 @@ from kolm.encode.kept_features import KeptFeatures
 from kolm.encode.pictures import PictureReader
 from kolm.errors import Refused
 from kolm.events import Reporter
+from kolm.format.compute import Sight
 from kolm.models.forward import Forward
 from kolm.models.taps import Recording, join
 
@@ -83,6 +84,11 @@ def recording_key(facts: Digest, use: ImageUse) -> Digest:
     """The key of an image's recording: `tower_facts`, and the image as the tower is shown it."""
     image = [use.pixels, use.max_pixels or 0, list(use.form)]
     return digest.derive("features", facts, digest.of_value(image))
+
+
+def sights(uses: Iterable[ImageUse]) -> list[Sight]:
+    """What the tower is shown of each image, as its operations are counted."""
+    return [Sight(key_of(use), *use.shown) for use in uses]
 
 
 def distinct_uses(uses: Iterable[ImageUse]) -> list[ImageUse]:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from kolm.format.adapter_config import derive as derive_adapter_config
 from kolm.format.base import root_of
 from kolm.format.card import render as render_card
-from kolm.format.compute import modifier_test, recount
+from kolm.format.compute import modifier_test, recount, shown_to_tower, tower_operations
 from kolm.format.examples import examples_follow
 from kolm.format.globs import expand
 from kolm.format.order import BatchOrder
@@ -79,6 +79,8 @@ class Rules:
     # claims.md, compute.md
     claimed_words = staticmethod(claimed_words)
     recount = staticmethod(recount)
+    shown_to_tower = staticmethod(shown_to_tower)
+    tower_operations = staticmethod(tower_operations)
     modifier_test = staticmethod(modifier_test)
 
     # evaluation.md

@@ -52,7 +52,8 @@ def _claim(by: str, compute: PredicateCompute) -> list[Element]:
         element("p", said(compute["modifier_test"]["words"])),
         element(
             "p",
-            "The audit counts the operations again (V56), but for those of the vision tower. Time, "
-            "energy and memory are the signer’s measurements.",
+            "The audit counts the operations again (V56); those of the vision tower where every "
+            "capture was encoded again (V57). Time, energy and memory are the signer’s "
+            "measurements.",
         ),
     ]

@@ -115,10 +115,24 @@ class Asked(TypedDict):
     noise: int
 
 
+class RecountedPicture(TypedDict):
+    """What the tower is shown of a picture: see `kolm.format.compute.Sight`."""
+
+    pixels: Digest
+    max_pixels: int
+    among: bool
+    sequences: int
+    numbers: int
+
+
 class Recounted(TypedDict):
-    """What encoding gave, by capture; those that the store does not hold are left out."""
+    """What encoding gave, by capture; those that the store does not hold are left out.
+
+    `pictures` has those of the captures that can be used.
+    """
 
     rows: dict[Digest, ExamplesRow]
+    pictures: dict[Digest, list[RecountedPicture]]
 
 
 class Shapes(TypedDict):

@@ -8,17 +8,16 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections import Counter
-from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from kolm import canonical, paths, roles
 from kolm.digest import Digest
-from kolm.encode.features import distinct_uses
+from kolm.encode.features import sights
 from kolm.events import Reporter
 from kolm.format import adapter_config, names
+from kolm.format.compute import shown_to_tower
 from kolm.models.device import memory_of
 from kolm.run import folder as files
 from kolm.run.names import CHECKPOINTS, FACTS
@@ -133,7 +132,7 @@ def _facts(
     return {
         "state_last": trace.states[-1],
         "chain": trace.chain,
-        "pictures": list(_shown(folder, session)),
+        "pictures": _shown(folder, session),
         "shared_prompts": session.shared_prompts,
         "measured": {
             "compute": spent,
@@ -144,21 +143,11 @@ def _facts(
     }
 
 
-def _shown(folder: Path, session: TrainingSession) -> Iterator[TrainFactsPicture]:
-    """What the tower was shown: each distinct picture once, or all of every batch if adapted."""
-    train, validation = session.train.examples, session.validation.examples
-    counts: Counter[tuple[bool, int, int]] = Counter()
-    if session.plan.adapt_vision:
-        by_position = {example.position: example for example in train}
-        for row in files.read_rows(folder, names.TRACE):
-            if row["kind"] == "step":
-                for position in row["positions"]:
-                    counts.update((True, *use.shown) for use in by_position[position].images)
-            elif row["kind"] == "validation":
-                counts.update((False, *u.shown) for example in validation for u in example.images)
-    else:
-        read = (*train, *validation) if session.plan.schedule.validate_every else train
-        uses = distinct_uses(use for example in read for use in example.images)
-        counts.update((False, *use.shown) for use in uses)
-    for (learned, sequences, numbers), count in sorted(counts.items()):
-        yield {"learned": learned, "numbers": numbers, "sequences": sequences * count}
+def _shown(folder: Path, session: TrainingSession) -> list[TrainFactsPicture]:
+    validates = session.plan.schedule.validate_every is not None
+    return shown_to_tower(
+        session.inputs.lock,
+        train={own.position: sights(own.images) for own in session.train.examples},
+        validation=[sights(own.images) for own in session.validation.examples if validates],
+        trace=files.read_rows(folder, names.TRACE),
+    )

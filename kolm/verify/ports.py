@@ -16,8 +16,8 @@ from kolm.digest import Digest
 
 if TYPE_CHECKING:
     from kolm.bundle.states import State
-    from kolm.records.documents import ExamplesRow, ExamplesRowSide, Lock, LockEnvironment
-    from kolm.run.documents import Replayed, RescoredRow
+    from kolm.records.documents import ExamplesRowSide, Lock, LockEnvironment
+    from kolm.run.documents import Recounted, Replayed, RescoredRow
     from kolm.verify.segments import Segment
 
 
@@ -90,8 +90,9 @@ class RecountJob(NamedTuple):
     sides: Mapping[Digest, ExamplesRowSide]
 
 
-# Gives what the trainer writes into examples.jsonl of each capture that the auditor's store holds.
-RecountRunner = Callable[[RecountJob], Mapping[Digest, "ExamplesRow"]]
+# Gives what the trainer writes into examples.jsonl of each capture that the auditor's store holds,
+# and what it shows the tower.
+RecountRunner = Callable[[RecountJob], "Recounted"]
 
 
 class RescoreRequest(NamedTuple):

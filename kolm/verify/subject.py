@@ -61,6 +61,7 @@ if TYPE_CHECKING:
         Receipt,
         Snapshot,
     )
+    from kolm.run.documents import Recounted
     from kolm.score.cases import Case
     from kolm.verify.ports import CaptureReader, ReplayRequest, RescoreRequest
     from kolm.verify.replay import Outcome
@@ -139,6 +140,7 @@ class Subject:
         self.documents = Documents({})
         self._roles: dict[str, Role] = {}
         self.outcome: Outcome | None = None  # of a replay, once it has run
+        self.recounted: Recounted | None = None  # of all captures, once they were encoded again
         try:
             self.digests |= {m.name: m.digest for m in container.manifest.members}
             self.documents = Documents.of(container)

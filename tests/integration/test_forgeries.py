@@ -83,7 +83,7 @@ def test_running_again_catches_it(world: World, forgery: Forgery, environment: s
     path = forge(world, forgery, "signer")
     again = rescoring(world.parts, cases=40, environment=environment)
     answers = world.look(path, base=world.parts.base, rescore=again)
-    assert answers.failed in ({"V46"}, {"V55"})
+    assert answers.failed in ({"V46"}, {"V55"}, {"V57"})
 
 
 @pytest.mark.parametrize(

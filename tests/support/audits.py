@@ -194,7 +194,11 @@ def rescoring(
     learned = [row for side in sides for row in parts.snapshot_rows if row["split"] == side]
     lengths = {row["capture"]: said for row, said in zip(learned, parts.examples, strict=True)}
 
-    def recount(job: RecountJob) -> dict[str, Any]:
-        return {capture: lengths[capture] for capture in job.sides}
+    def recount(job: RecountJob) -> Any:
+        kept = [capture for capture in job.sides if "dropped" not in lengths[capture]]
+        return {
+            "rows": {capture: lengths[capture] for capture in job.sides},
+            "pictures": {capture: parts.sights(capture) for capture in kept},
+        }
 
     return RescoreRequest(cases=cases, entropy=digest.of_bytes(entropy), run=run, recount=recount)

@@ -27,7 +27,15 @@ from kolm.bundle.manifest import Member, build_manifest
 from kolm.bundle.reader import Bundle
 from kolm.errors import KolmError
 from kolm.format import adapter_config, card
-from kolm.format.compute import RECOUNTED, flops_of, modifier_test, recount
+from kolm.format.compute import (
+    RECOUNTED,
+    Sight,
+    flops_of,
+    modifier_test,
+    recount,
+    shown_to_tower,
+    tower_operations,
+)
 from kolm.format.outline import of_modules
 from kolm.format.receipt import derive_receipt
 from kolm.format.schedule import read_schedule
@@ -70,6 +78,9 @@ def audit_of(
 
 
 Row = dict[str, Any]
+
+
+PICTURE_NUMBERS = 96  # of the toy's pictures, for its tower
 
 
 @dataclass
@@ -331,24 +342,30 @@ class BundleParts:
 
     def _compute(self) -> Row:
         train = self.lock["train"]
-        terms = dict.fromkeys(RECOUNTED, 0)
+        terms = dict.fromkeys((*RECOUNTED, "tower"), 0)
         # What a forger broke cannot be counted; the checks before V56 say so.
         with contextlib.suppress(KolmError, LookupError, ZeroDivisionError):
             family = roles.family(self.lock["base"]["family"])
+            base = of_modules(self.modules, family)
+            method = resolved_again(
+                method_of(train["method"]),
+                family,
+                vision=train["freeze"]["vision"] is False,
+                projector=train["projector"],
+            )
             terms = recount(
                 lock=self.lock,
                 examples=self.examples,
                 trace=self.trace,
-                base=of_modules(self.modules, family),
-                method=resolved_again(
-                    method_of(train["method"]),
-                    family,
-                    vision=train["freeze"]["vision"] is False,
-                    projector=train["projector"],
-                ),
+                base=base,
+                method=method,
                 shared=False,
             )
-        terms["tower"] = 1_000_000 if any("image_tokens" in row for row in self.examples) else 0
+            shown = shown_to_tower(
+                self.lock, trace=self.trace, train=self._shown("train"),
+                validation=self._shown("validation").values() if train["validation"] else (),
+            )  # fmt: skip
+            terms["tower"] = tower_operations(base, shown, method)
         return {
             "flops": flops_of(terms),
             "measured": {
@@ -360,6 +377,24 @@ class BundleParts:
             "modifier_test": modifier_test(sum(terms.values()), self.lock),
             "predicted_peak_bytes": 2**29,
             "shared_prompts": False,
+        }
+
+    def sights(self, capture: str) -> list[Row]:
+        """What the tower of the toy is shown of a capture: a square of four patches a picture."""
+        (row,) = (row for row in self.snapshot_rows if row["capture"] == capture)
+        form = {"max_pixels": 0, "among": False, "sequences": 1, "numbers": PICTURE_NUMBERS}
+        return [{"pixels": image["pixels"], **form} for image in row["images"]]
+
+    def _shown(self, side: str) -> dict[int, list[Sight]]:
+        captures = [row["capture"] for row in self.snapshot_rows if row["split"] == side]
+        said = [row for row in self.examples if row["side"] == side]
+        return {
+            position: [
+                Sight((s["pixels"], 0, False), s["sequences"], s["numbers"])
+                for s in self.sights(capture)
+            ]
+            for position, capture in enumerate(captures)
+            if "dropped" not in said[position]
         }
 
     def pack_root(self) -> digest.Digest:

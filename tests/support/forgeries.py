@@ -1291,7 +1291,7 @@ FORGERIES = (
     ),
     Forgery(
         "fewer of the tower's operations counted than there were", (), claims=_count(tower="1"),
-        why="pictures are not in the bundle; whoever has base and captures can train again",
+        only_by="rescore",
     ),
     Forgery(
         "a training that went on after a step that it does not have", ("V56",),

@@ -57,6 +57,7 @@ export const QUESTIONS: Record<string, string> = {
   V54: "Is this machine of the recorded environment class, so that bits can be compared?",
   V55: "Do training captures encode to the lengths in examples.jsonl?",
   V56: "Does the compute claim count the operations that lock, examples and trace give?",
+  V57: "Does the tower's part of the compute claim follow from the captures' pictures?",
   V60: "Is the base one that the policy accepts?",
   V61: "Are method and freeze rules ones that the policy accepts?",
   V62: "Do evaluation and gate meet the policy?",

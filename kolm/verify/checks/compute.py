@@ -1,7 +1,7 @@
 """V56: does the count of operations in a compute claim follow from what the bundle states?
 
-Seconds, energy and memory are measurements, and the tower's part is its maker's count: they are
-taken as the signer states them.
+Seconds, energy and memory are measurements, and the tower's part follows from pictures that are not
+in the bundle (V57): here they are taken as the signer states them.
 """
 
 from __future__ import annotations

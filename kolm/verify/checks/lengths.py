@@ -1,25 +1,38 @@
-"""V55: do captures that the auditor draws encode to the lengths that order the training?
+"""V55 and V57: what captures that the auditor draws encode to, against what the bundle states.
 
-The encoding happens in a child process that `actions` starts; this only chooses and compares.
+V55 asks for the lengths that order the training, and V57, where all were drawn, for the operations
+of the vision tower. The encoding happens in a child process that `actions` starts; this only
+chooses and compares.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
 from kolm.errors import KolmError
-from kolm.format.names import EXAMPLES
+from kolm.format import outline
+from kolm.format.compute import Sight
+from kolm.format.names import EXAMPLES, TRACE
 from kolm.records.sides import LEARNED
 from kolm.records.verification import Finding, Verdict
+from kolm.sign.predicates import COMPUTE
 from kolm.verify.check import Answers
 from kolm.verify.checks.rescore import draw, power
-from kolm.verify.findings import could_not_look, failed, from_error, not_checked, passed
+from kolm.verify.findings import (
+    could_not_look,
+    failed,
+    from_error,
+    not_checked,
+    passed,
+    unless_equal,
+)
 from kolm.verify.ports import RecountJob
 from kolm.verify.subject import Subject
 
 if TYPE_CHECKING:
     from kolm.records.documents import ExamplesRow
+    from kolm.run.documents import RecountedPicture
 
 
 def lengths_are_repeated(subject: Subject) -> Iterator[Finding]:
@@ -42,9 +55,11 @@ def lengths_are_repeated(subject: Subject) -> Iterator[Finding]:
     except KolmError as error:
         yield from_error(error)
         return
+    if len(drawn) == len(learned):
+        subject.recounted = found
     for number, row in stated.items():
         place = f"{EXAMPLES}:{number + 1}, {lines.place(learned[number])}"
-        yield from _same_row(place, row, found.get(lines.captures[learned[number]]))
+        yield from _same_row(place, row, found["rows"].get(lines.captures[learned[number]]))
     yield passed(
         f"recomputed for {len(drawn):,} of {len(learned):,} captures, drawn here; "
         f"{power(len(learned), len(drawn), what='length')}"
@@ -68,4 +83,49 @@ def _told(row: ExamplesRow) -> str:
     return ", ".join(f"{key} {value}" for key, value in sorted(row.items()) if key != "side")
 
 
-ANSWERS: Answers = {"V55": lengths_are_repeated}
+def tower_is_counted_again(subject: Subject) -> Iterator[Finding]:
+    """By the pictures of every capture that was read, and of an adapted tower by the trace."""
+    if subject.recounted is None:
+        yield not_checked("needs every capture encoded again: --rescore all")
+        return
+    claims = subject.claims.said(COMPUTE)
+    if not claims:
+        yield not_checked("nobody whom you trust claims what the training took")
+        return
+    lines, pictures = subject.lines, subject.recounted["pictures"]
+    own = {
+        side: {
+            position: _sights(pictures[lines.captures[number]])
+            for position, number in enumerate(lines.of_split(side))
+            if lines.captures[number] in pictures
+        }
+        for side in LEARNED
+    }
+    looks = subject.lock["train"]["validation"] is not None
+    shown = subject.rules.shown_to_tower(
+        subject.lock,
+        train=own["train"],
+        validation=own["validation"].values() if looks else (),
+        trace=subject.documents.rows(TRACE),
+    )
+    base = outline.of_modules(subject.modules, subject.known_family())
+    count = str(subject.rules.tower_operations(base, shown, subject.method))
+    for name, said in claims:
+        yield from unless_equal(
+            count,
+            said["flops"]["tower"],
+            "the claim states another count than the pictures give",
+            rule="O6",
+            where=f"compute claim by {name}#/flops/tower",
+        )
+    yield passed(f"{count} operations, by the pictures of all captures that were read")
+
+
+def _sights(pictures: Iterable[RecountedPicture]) -> list[Sight]:
+    return [
+        Sight((p["pixels"], p["max_pixels"], p["among"]), p["sequences"], p["numbers"])
+        for p in pictures
+    ]
+
+
+ANSWERS: Answers = {"V55": lengths_are_repeated, "V57": tower_is_counted_again}

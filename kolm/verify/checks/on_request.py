@@ -1,4 +1,4 @@
-"""V40 to V55, V68: what is asked only of an auditor who brings something: a base, captures, …
+"""V40 to V55, V57, V68: what is asked only of an auditor who brings something: a base, captures, …
 
 Most audits bring nothing, so the files with the answers are loaded when there is a question. Some
 questions nobody can answer yet, and the line says so.
@@ -82,6 +82,16 @@ _LENGTHS.ask(
     EXAMPLES,
     LINES,
     LOCK,
+)
+_LENGTHS.ask(
+    "V57",
+    "Does the tower's part of the compute claim follow from the captures' pictures?",
+    ("V55", "V56"),
+    EXAMPLES,
+    LINES,
+    LOCK,
+    MODULES,
+    TRACE,
 )
 
 

@@ -498,7 +498,7 @@ def test_v46_a_case_that_was_not_run_again_could_not_be_looked_at(world: World, 
         run=lambda job: RescoreAnswer(
             environment_class=world.parts.lock["environment"]["class"], rows=[]
         ),
-        recount=lambda job: {},
+        recount=lambda job: {"rows": {}, "pictures": {}},
     )
     assert world.audit(base=base, rescore=silent).blind == {"V46", "V55"}
 
@@ -590,6 +590,28 @@ def test_v55_says_how_many_lengths_were_recomputed(world: World, base: Path) -> 
 def test_v55_with_another_base_shows_nothing(world: World, base: Path) -> None:
     change_a_tensor(base)
     assert "V55" in world.audit(base=base, rescore=rescoring(world.parts)).skipped
+
+
+def test_v57_the_towers_operations_are_counted_again_where_all_was_encoded(
+    world: World, base: Path
+) -> None:
+    everything = rescoring(world.parts)._replace(cases=None)
+    answer = world.audit(base=base, rescore=everything)["V57"]
+    assert (answer.verdict, answer.evidence) == (Verdict.OK, Evidence.RECOMPUTED)
+    assert "V57" in world.audit(base=base, rescore=rescoring(world.parts, cases=4)).skipped
+    assert "V57" in world.audit(base=base).skipped
+
+
+def test_v57_a_picture_left_out_of_the_count_is_refused(world: World, base: Path) -> None:
+    shown = world.parts.copy()
+    read = {row["capture"]: row for row in shown.snapshot_rows if row["split"] == "train"}
+    first = next(iter(read.values()))
+    first["images"] = [*first["images"], {"file": "x", "pixels": "x"}]
+    request = rescoring(shown)._replace(cases=None)
+    answers = world.audit(base=base, rescore=request)
+    assert answers.failed == {"V57"}
+    (finding,) = answers["V57"].findings
+    assert finding.where.endswith("#/flops/tower")
 
 
 def test_v27_every_stated_norm_is_the_bases(world: World, base: Path) -> None:
