@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 
 from kolm import roles
 from kolm.format import names, outline
-from kolm.format.compute import flops_of, modifier_test, recount, tower_operations
+from kolm.format.compute import flops_of, modifier_test, recount
+from kolm.format.sights import tower_operations
 from kolm.methods import method_of
 from kolm.planning.peak import predicted_bytes
 from kolm.run import folder as files

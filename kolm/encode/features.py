@@ -23,7 +23,7 @@ from kolm.encode.kept_features import KeptFeatures
 from kolm.encode.pictures import PictureReader
 from kolm.errors import Refused
 from kolm.events import Reporter
-from kolm.format.compute import Sight
+from kolm.format.sights import Sight
 from kolm.models.forward import Forward
 from kolm.models.taps import Recording, join
 

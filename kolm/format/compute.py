@@ -9,13 +9,12 @@ from __future__ import annotations
 
 import decimal
 from array import array
-from collections import Counter
-from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from decimal import Decimal
 from typing import TYPE_CHECKING, Final, NamedTuple, Self, cast
 
 from kolm.format.examples import next_pair
-from kolm.format.flops import Batched, Work, batch_work, tower_flops, training_flops
+from kolm.format.flops import Batched, Work, batch_work, training_flops
 from kolm.format.order import BatchOrder
 from kolm.format.outline import Outline
 from kolm.format.schedule import read_schedule
@@ -32,7 +31,6 @@ if TYPE_CHECKING:
         PredicateComputeModifierTest,
         Spent,
         TraceRow,
-        TrainFactsPicture,
     )
 
 # Terms that follow from the bundle; the tower's needs the pictures' sizes, which captures have.
@@ -41,20 +39,6 @@ RECOUNTED: Final = ("adapter", "attention", "head", "language", "projector", "re
 # known (Commission guidelines C(2025) 7719 final, as docs/format/compute.md has them).
 ASSUMED_FLOPS: Final = 10**23
 _GUIDELINES: Final = "Commission guidelines C(2025) 7719 final"
-
-
-class Sight(NamedTuple):
-    """What the tower is shown of one picture of a capture.
-
-    Attributes:
-        key: of the picture as a capture uses it; what has one key is one picture to the tower.
-        sequences: how many sequences of patches it becomes.
-        numbers: how many numbers each of these has.
-    """
-
-    key: Hashable
-    sequences: int
-    numbers: int
 
 
 class Lengths(NamedTuple):
@@ -201,59 +185,6 @@ def recount(
         told = training_flops(base, method if goes_on else None, projector, alone)
         terms["reference"] = sum(told.values())
     return dict(sorted(terms.items()))
-
-
-def shown_to_tower(
-    lock: Lock,
-    *,
-    train: Mapping[int, Sequence[Sight]],
-    validation: Iterable[Sequence[Sight]],
-    trace: Iterable[TraceRow],
-) -> list[TrainFactsPicture]:
-    """What the tower of a training is shown: each distinct picture once, or, where it is adapted,
-    all of every batch.
-
-    Args:
-        lock: spec.lock.json.
-        train: the pictures of each capture that can be used, by its position on the side.
-        validation: those of that side's captures; nothing where the training never looks at it.
-        trace: the rows of trace.jsonl, for a tower that is adapted.
-    """
-    counts: Counter[tuple[bool, int, int]] = Counter()
-    looked_at = [sight for own in validation for sight in own]
-    if lock["train"]["freeze"]["vision"] is False:
-        for row in trace:
-            if row["kind"] == "step":
-                for position in row["positions"]:
-                    counts.update((True, s.sequences, s.numbers) for s in train[position])
-            elif row["kind"] == "validation":
-                counts.update((False, s.sequences, s.numbers) for s in looked_at)
-    else:
-        read = [sight for own in train.values() for sight in own] + looked_at
-        distinct = {sight.key: sight for sight in read}
-        counts.update((False, s.sequences, s.numbers) for s in distinct.values())
-    return [
-        {"learned": learned, "numbers": numbers, "sequences": sequences * count}
-        for (learned, sequences, numbers), count in sorted(counts.items())
-    ]
-
-
-def tower_operations(base: Outline, pictures: Iterable[TrainFactsPicture], method: Method) -> int:
-    """The operations of the tower on what it was shown (O15).
-
-    Args:
-        base: its outline by ``modules.jsonl``.
-        pictures: as `shown_to_tower` gives them.
-        method: of the lock.
-    """
-    lengths: dict[bool, Counter[int]] = {False: Counter(), True: Counter()}
-    for shown in pictures:
-        length = shown["numbers"] // max(1, base.patch_numbers)
-        lengths[shown["learned"]][length] += shown["sequences"]
-    return sum(
-        tower_flops(base, own, method=method if learned else None)
-        for learned, own in lengths.items()
-    )
 
 
 def _steps(lock: Lock, side: Lengths, made: Batches, steps: int, adapted_tower: bool) -> Batched:

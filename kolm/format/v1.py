@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from kolm.format.adapter_config import derive as derive_adapter_config
 from kolm.format.base import root_of
 from kolm.format.card import render as render_card
-from kolm.format.compute import modifier_test, recount, shown_to_tower, tower_operations
+from kolm.format.compute import modifier_test, recount
 from kolm.format.examples import examples_follow
 from kolm.format.globs import expand
 from kolm.format.order import BatchOrder
@@ -31,7 +31,10 @@ if TYPE_CHECKING:
     from kolm.errors import Refused
     from kolm.format.checkpoint import Learned
     from kolm.format.groups import Captures
-    from kolm.records.documents import Checkpoint, Snapshot, TraceRow
+    from kolm.format.outline import Outline
+    from kolm.format.sights import Read
+    from kolm.methods import Method
+    from kolm.records.documents import Checkpoint, Lock, Snapshot, TraceRow
     from kolm.records.sides import Placed
 
 
@@ -79,9 +82,14 @@ class Rules:
     # claims.md, compute.md
     claimed_words = staticmethod(claimed_words)
     recount = staticmethod(recount)
-    shown_to_tower = staticmethod(shown_to_tower)
-    tower_operations = staticmethod(tower_operations)
     modifier_test = staticmethod(modifier_test)
+
+    @staticmethod
+    def tower_operations(lock: Lock, base: Outline, method: Method, read: Read) -> int:
+        """The operations of the tower on what a training showed it."""
+        from kolm.format.sights import tower_operations  # asked where all captures are at hand
+
+        return tower_operations(base, read.shown(lock), method)
 
     # evaluation.md
     build_cases = staticmethod(build_cases)

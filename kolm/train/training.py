@@ -17,7 +17,7 @@ from kolm.digest import Digest
 from kolm.encode.features import sights
 from kolm.events import Reporter
 from kolm.format import adapter_config, names
-from kolm.format.compute import shown_to_tower
+from kolm.format.sights import Read
 from kolm.models.device import memory_of
 from kolm.run import folder as files
 from kolm.run.names import CHECKPOINTS, FACTS
@@ -145,9 +145,9 @@ def _facts(
 
 def _shown(folder: Path, session: TrainingSession) -> list[TrainFactsPicture]:
     validates = session.plan.schedule.validate_every is not None
-    return shown_to_tower(
-        session.inputs.lock,
+    read = Read(
         train={own.position: sights(own.images) for own in session.train.examples},
         validation=[sights(own.images) for own in session.validation.examples if validates],
         trace=files.read_rows(folder, names.TRACE),
     )
+    return read.shown(session.inputs.lock)

@@ -27,19 +27,12 @@ from kolm.bundle.manifest import Member, build_manifest
 from kolm.bundle.reader import Bundle
 from kolm.errors import KolmError
 from kolm.format import adapter_config, card
-from kolm.format.compute import (
-    RECOUNTED,
-    Sight,
-    flops_of,
-    modifier_test,
-    recount,
-    shown_to_tower,
-    tower_operations,
-)
+from kolm.format.compute import RECOUNTED, flops_of, modifier_test, recount
 from kolm.format.outline import of_modules
 from kolm.format.receipt import derive_receipt
 from kolm.format.schedule import read_schedule
 from kolm.format.seeds import derive_seeds, training_root
+from kolm.format.sights import Read, Sight, tower_operations
 from kolm.format.words import claimed_words
 from kolm.methods import method_of, resolved_again
 from kolm.objectives import OBJECTIVES
@@ -80,7 +73,7 @@ def audit_of(
 Row = dict[str, Any]
 
 
-PICTURE_NUMBERS = 96  # of the toy's pictures, for its tower
+PICTURE_NUMBERS = 64 * 64 * 3  # of every picture, as the tower of a toy is shown it
 
 
 @dataclass
@@ -353,7 +346,7 @@ class BundleParts:
                 vision=train["freeze"]["vision"] is False,
                 projector=train["projector"],
             )
-            terms = recount(
+            terms |= recount(
                 lock=self.lock,
                 examples=self.examples,
                 trace=self.trace,
@@ -361,11 +354,9 @@ class BundleParts:
                 method=method,
                 shared=False,
             )
-            shown = shown_to_tower(
-                self.lock, trace=self.trace, train=self._shown("train"),
-                validation=self._shown("validation").values() if train["validation"] else (),
-            )  # fmt: skip
-            terms["tower"] = tower_operations(base, shown, method)
+            validation = list(self._shown("validation").values()) if train["validation"] else []
+            read = Read(self._shown("train"), validation, self.trace)
+            terms["tower"] = tower_operations(base, read.shown(self.lock), method)
         return {
             "flops": flops_of(terms),
             "measured": {
@@ -380,7 +371,7 @@ class BundleParts:
         }
 
     def sights(self, capture: str) -> list[Row]:
-        """What the tower of the toy is shown of a capture: a square of four patches a picture."""
+        """What the tower of the toy is shown of a capture."""
         (row,) = (row for row in self.snapshot_rows if row["capture"] == capture)
         form = {"max_pixels": 0, "among": False, "sequences": 1, "numbers": PICTURE_NUMBERS}
         return [{"pixels": image["pixels"], **form} for image in row["images"]]

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 
 from kolm.errors import KolmError
 from kolm.format import outline
-from kolm.format.compute import Sight
 from kolm.format.names import EXAMPLES, TRACE
+from kolm.format.sights import Read, Sight
 from kolm.records.sides import LEARNED
 from kolm.records.verification import Finding, Verdict
 from kolm.sign.predicates import COMPUTE
@@ -102,14 +102,10 @@ def tower_is_counted_again(subject: Subject) -> Iterator[Finding]:
         for side in LEARNED
     }
     looks = subject.lock["train"]["validation"] is not None
-    shown = subject.rules.shown_to_tower(
-        subject.lock,
-        train=own["train"],
-        validation=own["validation"].values() if looks else (),
-        trace=subject.documents.rows(TRACE),
-    )
+    validation = list(own["validation"].values()) if looks else []
+    read = Read(own["train"], validation, subject.documents.rows(TRACE))
     base = outline.of_modules(subject.modules, subject.known_family())
-    count = str(subject.rules.tower_operations(base, shown, subject.method))
+    count = str(subject.rules.tower_operations(subject.lock, base, subject.method, read))
     for name, said in claims:
         yield from unless_equal(
             count,

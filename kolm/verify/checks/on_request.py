@@ -83,20 +83,15 @@ _LENGTHS.ask(
     LINES,
     LOCK,
 )
+_READ = (TRACE, EXAMPLES, LINES, MODULES, WEIGHTS, LOCK)
 _LENGTHS.ask(
     "V57",
     "Does the tower's part of the compute claim follow from the captures' pictures?",
     ("V55", "V56"),
-    EXAMPLES,
-    LINES,
-    LOCK,
-    MODULES,
-    TRACE,
+    *_READ,
 )
 
-
 _REPLAY = _File("replay", "--replay N", lambda auditor: auditor.replay)
-_READ = (TRACE, EXAMPLES, LINES, MODULES, WEIGHTS, LOCK)
 _COMPARABLE = ("V08", "V40", "V41", "V54")  # other documents, another base, other bits
 _REPLAY.ask("V50", "Does state 0 follow from base, lock and seed?", _COMPARABLE, *_READ)
 _REPLAY.ask("V51", "Is the last state the one that holds the bundled adapter?", _COMPARABLE, *_READ)

@@ -27,6 +27,7 @@ from kolm.format.checkpoint import Learned
 from kolm.format.groups import Captures, Member
 from kolm.format.outline import Outline, of_modules
 from kolm.format.schedule import Happening
+from kolm.format.sights import Read, Sight
 from kolm.format.versions import FORMATS, rules_of
 from kolm.methods import method_of
 from kolm.records.documents import KscoreInputs
@@ -448,6 +449,18 @@ def _modifier_test(rules: Rules, given: Given) -> Any:
             yield rules.modifier_test(total, {**given["lock"], **dossier})
 
 
+def _tower(rules: Rules, given: Given) -> Any:
+    base, method = _base_and_method(given)
+    pictures = [Sight((str(n % 5), 0, False), 1 + n % 2, 96 + 24 * (n % 3)) for n in range(40)]
+    train = {position: pictures[position : position + 2] for position in range(32)}
+    for lock in _locks(given):
+        for frozen in (True, False):
+            freeze = {**lock["train"]["freeze"], "vision": frozen}
+            changed = {**lock, "train": {**lock["train"], "freeze": freeze}}
+            read = Read(train, [pictures[32:34], pictures[33:]], given["trace"])
+            yield rules.tower_operations(changed, base, method, read)
+
+
 RECIPES: dict[str, Callable[[Rules, Given], Any]] = {
     "assign": _assign,
     "batch_order": _batch_order,
@@ -470,6 +483,7 @@ RECIPES: dict[str, Callable[[Rules, Given], Any]] = {
     "trace_follows": _trace,
     "render_card": _card,
     "root_of": _root_of,
+    "tower_operations": _tower,
     "training_root": _training_root,
 }
 METRIC_RECIPES: dict[str, Callable[[Rules, Given, Given], Any]] = {
