@@ -27,7 +27,7 @@ from kolm.verify.policy import Demands, policy_of
 
 if TYPE_CHECKING:
     from kolm.actions.measuring import Measure
-    from kolm.bundle.base_root import BaseFacts
+    from kolm.bundle.base_root import Memory
     from kolm.capture.store import CaptureStore
     from kolm.records.documents import Lock
     from kolm.run.documents import Recounted
@@ -187,13 +187,15 @@ def verify(
             from kolm.bundle import base_root
 
             stack.enter_context(base_root.staying(folder))  # the child loads what was measured
+        memory = _memory() if folder is not None and measure is None else None
         report = verifier.verify(
             container,
             policy=demanded,
             trust=believed,
             now=moment,
             base=folder,
-            measure=measure or _measure,
+            measure=measure,
+            memory=memory,
             captures=source,
             rescore=answers,
             replay=again,
@@ -257,10 +259,10 @@ def _fresh() -> Digest:
     return digest.of_bytes(secrets.token_bytes(32))
 
 
-def _measure(base: Path) -> BaseFacts:
+def _memory() -> Memory:
     from kolm.actions import measuring  # only an auditor with a base has something to measure
 
-    return measuring.measure(base)
+    return measuring.here()
 
 
 def _with_names(

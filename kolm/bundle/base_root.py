@@ -11,8 +11,9 @@ import contextlib
 import fnmatch
 import os
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Final, NamedTuple, Protocol
 
 from kolm import canonical, digest, file_digests, system
@@ -118,8 +119,16 @@ class Memory(Protocol):
     def recall(self, file: FileStamp) -> tuple[Digest, ...] | None:
         """The digests of a file's tensors, in the order of their bytes; None when not known."""
 
-    def remember(self, file: FileStamp, tensors: tuple[Digest, ...]) -> None:
-        """Take the digests of a file's tensors."""
+    def derived(self, file: FileStamp) -> Mapping[Digest, str]:
+        """What else was computed of a file's tensors, by the digest of all that it follows from."""
+
+    def remember(
+        self,
+        file: FileStamp,
+        tensors: tuple[Digest, ...],
+        derived: Mapping[Digest, str] = MappingProxyType({}),
+    ) -> None:
+        """Take the digests of a file's tensors, and what else was computed of them."""
 
 
 def base_root(folder: Path, memory: Memory | None = None) -> BaseFacts:

@@ -5,14 +5,17 @@ Everything is read some kilobytes at a time, and summed in float64.
 
 from __future__ import annotations
 
+import contextlib
 import math
 import operator
 import struct
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from kolm import digest
 from kolm.bundle.ranges import Ranges
 from kolm.bundle.tensors import TensorEntry, parse_header
+from kolm.digest import Digest
 from kolm.elements import NEGLIGIBLE, widened_bfloat16
 from kolm.methods.method import StoredTensor
 from kolm.verify.subject import Subject
@@ -38,12 +41,17 @@ class BaseNorms:
     """
 
     def __init__(self, subject: Subject) -> None:
-        folder = subject.auditor.base_folder()
+        folder, tensors = subject.auditor.base_folder(), subject.base_facts.tensors
+        self._derived = subject.derived
+        self._digests = {tensor.key: tensor.digest for tensor in tensors}
+        self._fresh: dict[str, dict[Digest, str]] = {}  # by file: norms that were computed here
+        self._entries: dict[str, tuple[TensorEntry, ...]] = {}  # by file
         self._stored: dict[str, tuple[Path, TensorEntry]] = {}
-        for file in sorted({tensor.file for tensor in subject.base_facts.tensors}):
+        for file in sorted({tensor.file for tensor in tensors}):
             with Ranges(folder / file) as data:
-                for entry in parse_header(data, where=file, canonical_form=False):
-                    self._stored[entry.name] = folder / file, entry
+                self._entries[file] = parse_header(data, where=file, canonical_form=False)
+            for entry in self._entries[file]:
+                self._stored[entry.name] = folder / file, entry
 
     def other(self, stated: str, parameter: ModulesRowParameter) -> float | None:
         """The Frobenius norm of the stored tensor, where it is not the one that is stated.
@@ -51,16 +59,34 @@ class BaseNorms:
         What the checkpoint does not hold as floats has no norm; V42 tells of it.
         """
         found = self._find(parameter)
-        if found is None:
+        norm = None if found is None else self._norm(*found)
+        if norm is None:
             return None
-        path, entry = found
+        near = norm < math.inf and abs(float(stated) - norm) <= norm * LOADING_ERROR
+        return None if near else norm
+
+    def keep(self) -> None:
+        """Remember the norms that were computed."""
+        for file, norms in self._fresh.items():
+            self._derived.remember(file, norms)
+
+    def _norm(self, path: Path, entry: TensorEntry) -> float | None:
+        """The Frobenius norm of a stored tensor; None of what is no float."""
+        name = digest.of_value(["norm", self._digests.get(entry.name)])
+        remembered = self._derived.recall(path.name, name)
+        if remembered is not None:
+            with contextlib.suppress(ValueError):  # else it is computed, as if it were not there
+                return float.fromhex(remembered)
         with Ranges(path) as data:
             sums = [square_sum(entry.dtype, piece) for piece in data.pieces(entry.start, entry.end)]
+            same = self._derived.is_as_measured(path.name, data, self._entries[path.name])
         known = [part for part in sums if part is not None]
+        if len(known) < len(sums):
+            return None
         norm = math.sqrt(_sum(known))
-        near = norm < math.inf and abs(float(stated) - norm) <= norm * LOADING_ERROR
-        same = near or len(known) < len(sums)
-        return None if same else norm
+        if same:
+            self._fresh.setdefault(path.name, {})[name] = norm.hex()
+        return norm
 
     def changed(self, whole: StoredTensor, parameter: ModulesRowParameter) -> bool:
         """Whether a whole tensor differs from the parameter as it was loaded by more than rounding.

@@ -12,7 +12,9 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Literal, NamedTuple
 
+from kolm import digest
 from kolm.bundle.base_root import base_changed
+from kolm.bundle.derived import Derived
 from kolm.bundle.ranges import Ranges
 from kolm.bundle.tensors import TensorEntry, parse_header, tensor_digest
 from kolm.digest import Digest
@@ -38,28 +40,52 @@ class Loaded(NamedTuple):
     parts: tuple[BaseTensor, ...]
     swapped: bool = False
 
+    @property
+    def name(self) -> Digest:
+        """The digest of all that the parameter's digest in memory follows from."""
+        parts = [part.digest for part in self.parts]
+        return digest.of_value(["loaded", self.dtype, list(self.shape), self.swapped, parts])
 
-def digests_as_loaded(folder: Path, wanted: Mapping[str, Loaded]) -> dict[str, Digest]:
+
+def digests_as_loaded(
+    folder: Path, wanted: Mapping[str, Loaded], derived: Derived | None = None
+) -> dict[str, Digest]:
     """The digests that parameters have in memory.
 
     Args:
         folder: of a base that has been measured.
         wanted: for names what loading makes of its tensors.
+        derived: what is remembered of them; without it nothing is.
 
     Raises:
         Unreadable: ``E_BASE_CHANGED``: a file no longer holds what was measured.
         KolmError: a file cannot be read any more.
     """
+    known: dict[str, Digest] = {}
+    derived = derived or Derived(folder, ())
+    for name, loaded in wanted.items():
+        found = derived.recall(loaded.parts[0].file, loaded.name)
+        if found is not None:
+            known[name] = Digest(found)
+    rest = {name: loaded for name, loaded in wanted.items() if name not in known}
     with ExitStack() as open_files:
         shards: dict[str, tuple[Ranges, dict[str, TensorEntry]]] = {}
-        for file in sorted({part.file for loaded in wanted.values() for part in loaded.parts}):
+        for file in sorted({part.file for loaded in rest.values() for part in loaded.parts}):
             data = open_files.enter_context(Ranges(folder / file))
             header = parse_header(data, where=file, canonical_form=False)
             shards[file] = data, {entry.name: entry for entry in header}
-        return {
-            name: tensor_digest(loaded.dtype, loaded.shape, _pieces(loaded, shards))
-            for name, loaded in wanted.items()
-        }
+        computed: dict[str, dict[Digest, str]] = {}
+        for name, loaded in rest.items():
+            pieces = _pieces(loaded, shards)
+            known[name] = tensor_digest(loaded.dtype, loaded.shape, pieces)
+            computed.setdefault(loaded.parts[0].file, {})[loaded.name] = known[name]
+        if all(
+            derived.is_as_measured(file, data, tuple(entries.values()))
+            for file, (data, entries) in shards.items()
+        ):
+            for file, values in computed.items():
+                derived.remember(file, values)
+    return known
 
 
 def swapped_shape(shape: tuple[int, ...]) -> tuple[int, ...]:

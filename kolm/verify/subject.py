@@ -50,7 +50,8 @@ from kolm.verify.claim_states import ClaimStates, read_claims
 from kolm.verify.policy import Policy
 
 if TYPE_CHECKING:
-    from kolm.bundle.base_root import BaseFacts
+    from kolm.bundle.base_root import BaseFacts, Memory
+    from kolm.bundle.derived import Derived
     from kolm.format.v1 import Rules
     from kolm.records.documents import (
         Capture,
@@ -82,6 +83,7 @@ class Auditor(NamedTuple):
     now: datetime
     base: Path | None = None
     measure: Callable[[Path], BaseFacts] | None = None
+    memory: Memory | None = None
     captures: CaptureReader | None = None
     rescore: RescoreRequest | None = None
     replay: ReplayRequest | None = None
@@ -271,7 +273,20 @@ class Subject:
         """
         from kolm.bundle.base_root import base_root
 
-        return (self.auditor.measure or base_root)(self.auditor.base_folder())
+        auditor, folder = self.auditor, self.auditor.base_folder()
+        return auditor.measure(folder) if auditor.measure else base_root(folder, auditor.memory)
+
+    @cached_property
+    def derived(self) -> Derived:
+        """What is remembered of the base's tensors besides their digests.
+
+        Raises:
+            KolmError: as `base_facts`.
+        """
+        from kolm.bundle.derived import Derived
+
+        auditor = self.auditor
+        return Derived(auditor.base_folder(), self.base_facts.tensors, auditor.memory)
 
     @cached_property
     def family(self) -> Family | None:

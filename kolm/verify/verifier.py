@@ -40,7 +40,7 @@ from kolm.verify.subject import MANIFEST, Auditor, Subject
 from kolm.version import VERSION
 
 if TYPE_CHECKING:
-    from kolm.bundle.base_root import BaseFacts
+    from kolm.bundle.base_root import BaseFacts, Memory
     from kolm.verify.ports import CaptureReader, ReplayRequest, RescoreRequest
     from kolm.verify.requests import Request
 
@@ -55,6 +55,7 @@ def verify(
     now: datetime,
     base: Path | None = None,
     measure: Callable[[Path], BaseFacts] | None = None,
+    memory: Memory | None = None,
     captures: CaptureReader | None = None,
     rescore: RescoreRequest | None = None,
     replay: ReplayRequest | None = None,
@@ -70,7 +71,8 @@ def verify(
         trust: whose keys are believed.
         now: the time that the report carries; no check depends on it.
         base: a folder with the base, for V40 to V43.
-        measure: measures it; without one every byte of it is read.
+        measure: measures it; without one it is measured here.
+        memory: what is remembered of its weights; without one every byte of it is read.
         captures: the auditor's capture store, for V47 to V49.
         rescore: how much to run again and how, for V46 and V55.
         replay: how much of the training to run again and how, for V50 to V54.
@@ -92,6 +94,7 @@ def verify(
         now=now,
         base=base,
         measure=measure,
+        memory=memory,
         captures=captures,
         rescore=rescore,
         replay=replay,

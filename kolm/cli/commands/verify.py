@@ -55,6 +55,10 @@ def command(
     out = output.current()
     target = asked.pop("output")
     signer = _signer(key) if attest else None  # before anything that takes long
+    if attest:
+        from kolm.actions.measuring import measure_now as measure  # what is signed was read now
+
+        asked["measure"] = measure
     takes_long = asked["rescore"] is not None or asked["replay"] is not None
     audited = open_container(bundle)
     report = verify(audited, reporter=out.reporter if takes_long else None, **asked)

@@ -185,7 +185,7 @@ def _digests_in_memory(subject: Subject, pairs: list[_Pair]) -> dict[str, Digest
             for dtype in stored
         ):
             changed[name] = Loaded(parameter["dtype"], pair.shape, tensors, swapped)
-    return known | digests_as_loaded(subject.auditor.base_folder(), changed)
+    return known | digests_as_loaded(subject.auditor.base_folder(), changed, subject.derived)
 
 
 def _same_tensor(pair: _Pair, found: Digest | None, loaded: str) -> Iterator[Finding]:

@@ -222,6 +222,7 @@ def _norms_are_the_bases(rows: Iterable[ModulesRow], norms: BaseNorms) -> Iterat
                 found=stated,
                 rule="N12",
             )
+    norms.keep()
 
 
 def _differs(subject: Subject, entry: TensorEntry, before: ModulesRowParameter) -> bool:
