@@ -30,7 +30,7 @@ def listings_text(listings: list[RegistryListListing], *, every_version: bool) -
         shown = listing["versions"] if every_version else listing["versions"][:1]
         lines += [_version_line(entry) for entry in shown]
         hints += [entry["objection"].get("hint") for entry in shown if not entry["counts"]]
-    lines += [f"hint: {hint}" for hint in dict.fromkeys(hints) if hint]
+    lines += [f"hint     {hint}" for hint in dict.fromkeys(hints) if hint]
     return "\n".join(lines)
 
 

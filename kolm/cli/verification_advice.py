@@ -111,6 +111,10 @@ _UNSTAMPED = (
     "your policy demands a time stamp by an authority that you trust",
     "if you know the authority: kolm keys authority FILE --as NAME",
 )
+_NOT_HANDED = (
+    "the publisher did not hand over the states with which segments of the training begin",
+    "ask for them and give them with --states PATH, or run all segments: --replay all",
+)
 _NOT_REACHED_CODE = "E_VERDICT_NOT_REACHED"
 _BY_CODE = {
     "E_TIMESTAMP_NOT_TRUSTED": _UNSTAMPED,
@@ -119,6 +123,7 @@ _BY_CODE = {
     "E_BUNDLE_ANOTHER": _ANOTHER,
     "E_SCHEMA": _OTHER_SHAPE,
     "E_SCORES_WITHHELD": _WITHHELD,
+    "E_STATE_NOT_HANDED_OVER": _NOT_HANDED,
     _NOT_REACHED_CODE: _NOT_REACHED,
 }
 

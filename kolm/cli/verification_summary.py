@@ -62,7 +62,10 @@ def _lines(report: Verification, paint: Paint, most: int) -> Iterator[str]:
         )
     else:
         yield from (*_wrong(report, paint, most), *_cut_all(advice(report)))
-    yield "Every check: kolm verify -v. What one of them asks: kolm help V21."
+    overall = report.conclusions.overall.verdict
+    deciding = (check.id for check in report.checks if check.verdict is overall)
+    shown = "V21" if overall is Verdict.OK else next(deciding)
+    yield f"Every check: kolm verify -v. What one of them asks: kolm help {shown}."
 
 
 def _head(report: Verification, paint: Paint) -> Iterator[str]:
@@ -231,5 +234,11 @@ def _cut(text: str, width: int) -> str:
 
 
 def _cut_all(lines: Iterable[str]) -> Iterator[str]:
+    """Wrapped, but for commands: each stands whole on a line of its own, to be copied."""
     for line in lines:
-        yield from textwrap.wrap(line, WIDTH, subsequent_indent=" " * 6)
+        text, colon, command = line.partition(": kolm ")
+        if not colon or len(line) <= WIDTH:
+            yield from textwrap.wrap(line, WIDTH, subsequent_indent=" " * 6)
+        else:
+            yield from textwrap.wrap(f"{text}:", WIDTH, subsequent_indent=" " * 6)
+            yield f"      kolm {command}"

@@ -73,7 +73,7 @@ def _read_file(path: Path) -> SpecText:
             "E_SPEC_MISSING",
             "there is no spec here",
             where=str(path),
-            hint="kolm init DIR --example easy-vqa   starts a project with one",
+            hint="kolm init DIR   starts a project with one",
         ) from None
     except OSError as error:
         raise system.error_of(error, where=path) from None

@@ -75,6 +75,8 @@ def run(
     done = processes.first_says(lambda: resume(trainer, trace, checkpoints, patience))
     if done is not None and not processes.first:
         _restore(trainer, checkpoints.load(done)[0], patience)
+    if done:
+        reporter.noted(f"going on from the state after step {done}, which an earlier run left")
     if tracked:
         tracked.begin(done or 0)
     meter = _Meter(plan.schedule.steps, done or 0, reporter, tracked)

@@ -177,13 +177,13 @@ def _pack_scores(subject: Subject) -> Iterator[PackScore]:
 
 
 def failed_elsewhere(subject: Subject) -> str:
-    """Whose own cases the bundle failed on, as they say; empty if nobody's."""
+    """Who brought cases that the bundle failed on, as they say; empty if nobody."""
     names = {
         score.by
         for score in scored_packs(subject)
         if score.owner != OWN_PACK and score.gate != "passed"
     }
-    return f"the gate FAILED on the own cases of {', '.join(sorted(names))}" if names else ""
+    return f"the gate FAILED on cases that {', '.join(sorted(names))} brought" if names else ""
 
 
 def measured_scores(subject: Subject) -> tuple[tuple[str, Kscore], ...]:

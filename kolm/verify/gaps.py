@@ -25,7 +25,7 @@ _OPTIONS = (
     ("--base", ("V40", "V41", "V42", "V43"), "that the base on your machine is the pinned one"),
     ("--rescore N", ("V46", "V55"), "that answers and lengths are the recorded ones"),
     ("--captures", ("V47", "V48", "V49"), "that the pictures are those of the digests"),
-    ("--replay N", ("V51", "V53"), "that training ran as the trace says"),
+    ("--replay all", ("V51", "V53"), "that training ran as the trace says"),
 )
 _BEYOND = Gap("how good the answers are beyond these cases", "kolm eval")
 

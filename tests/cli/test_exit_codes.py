@@ -179,7 +179,7 @@ def test_the_gauges_are_the_same_every_time() -> None:
 def test_inspect_shows_k_slices_and_controls() -> None:
     shown = invoke("inspect", "toy.kolm").stdout
     assert re.search(
-        r"^  K  +[01](\.\d+)? on its own cases, gate passed, by key [0-9a-f]{16}$",
+        r"^  K  +[01](\.\d+)? on the bundle's eval cases, gate passed, by key [0-9a-f]{16}$",
         shown,
         re.MULTILINE,
     )

@@ -114,7 +114,8 @@ def _parameter_lines(roles: list[InspectParameter]) -> list[str]:
 
 def _score_line(row: InspectKscore) -> str:
     score = row["kscore"]
-    pack = "its own cases" if score["pack"]["owner"] == "publisher" else "other cases"
+    of_bundle = score["pack"]["owner"] == "publisher"
+    pack = "the bundle's eval cases" if of_bundle else "cases that this key brought"
     return (
         f"  K          {score['composite']} on {pack}, gate {score['gate']['verdict']}, "
         f"by key {row['key'][:16]}"

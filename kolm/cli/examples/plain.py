@@ -18,9 +18,9 @@ data:
 """
 
 NEXT = (
+    "kolm keys new --if-missing",
     "kolm capture import pairs.jsonl",
     "kolm check",
-    "kolm keys new --if-missing",
     "kolm compile",
 )
 

@@ -122,7 +122,7 @@ def last_state_holds_the_adapter(subject: Subject) -> Iterator[Finding]:
     elif end.end.step in outcome.wrong_states:
         yield from_error(outcome.wrong_states[end.end.step])
     else:
-        yield could_not_look(_not_handed("the last state", end.end.step, outcome))
+        yield _not_handed("the last state", end.end.step, outcome)
 
 
 def first_segment_repeats(subject: Subject) -> Iterator[Finding]:
@@ -162,8 +162,8 @@ def _repeats(outcome: Outcome, segments: Sequence[Segment]) -> Iterator[Finding]
             elif outcome.request.segments is None:
                 yield could_not_look("the state before it was not reached", where=place)
             else:
-                told = _not_handed("the state before it", segment.begin.step, outcome)
-                yield could_not_look(told, where=place)
+                step = segment.begin.step
+                yield _not_handed("the state before it", step, outcome, place=place)
         elif not outcome.is_equal(segment):
             then = outcome.rows[segment.number]
             yield _differs(segment, then, found["rows"], found["state"], place)
@@ -205,12 +205,11 @@ def _told(row: TraceRow | None, other: TraceRow | None) -> str:
     return f"{mine['kind']} {mine['step']}: {', '.join(told)}"
 
 
-def _not_handed(what: str, step: int, outcome: Outcome) -> str:
+def _not_handed(what: str, step: int, outcome: Outcome, *, place: str = "") -> Finding:
     named = outcome.request.states.named
     looked = f"not in {named}" if named else "not handed over"
-    return (
-        f"{what} (of step {step}) is {looked}: ask the publisher for it and give it with "
-        "--states, or run everything from state 0 with --replay all"
+    return could_not_look(
+        f"{what} (of step {step}) is {looked}", where=place, code="E_STATE_NOT_HANDED_OVER"
     )
 
 

@@ -5,8 +5,11 @@ from __future__ import annotations
 import pytest
 
 from kolm.cli.verification_advice import advice
+from kolm.cli.verification_summary import summarise
 from kolm.records.verification import Verdict
+from kolm.sign.trust import TrustStore
 from kolm.verify.checks import ALL_CHECKS
+from kolm.verify.findings import could_not_look
 from kolm.verify.policy import BUILT_IN
 from tests.support.audits import World
 
@@ -48,3 +51,30 @@ def test_a_verdict_that_was_not_reached_says_what_reaches_it(world: World) -> No
     for scope, option in (("base_identity", "--base kolm/nano-1"), ("process", "--replay N")):
         _, then, _ = advice(world.audit(policy=BUILT_IN._replace(reach=(scope,))).report)
         assert option in then
+
+
+def test_a_command_stands_whole_on_a_line_and_the_check_that_decides_is_named(
+    world: World,
+) -> None:
+    report = world.audit(trust=TrustStore(())).report
+    decides = next(c.id for c in report.checks if c.verdict is report.conclusions.overall.verdict)
+    lines = summarise(report, paint=lambda text, _: text).splitlines()
+    assert "      kolm keys trust FILE --as NAME --role builder --role evaluator" in lines
+    assert lines[-1].endswith(f"kolm help {decides}.")
+
+
+def test_a_state_that_was_not_handed_over_is_no_lack_of_this_machine(world: World) -> None:
+    report = world.audit().report
+    finding = could_not_look("the state is not handed over", code="E_STATE_NOT_HANDED_OVER")
+    open_ = tuple(
+        check._replace(verdict=Verdict.COULD_NOT_LOOK, findings=(finding,))
+        if check.id == "V51"
+        else check
+        for check in report.checks
+    )
+    overall = report.conclusions.overall._replace(verdict=Verdict.COULD_NOT_LOOK)
+    conclusions = report.conclusions._replace(overall=overall)
+    why, then, _ = advice(report._replace(checks=open_, conclusions=conclusions))
+    assert "the publisher did not hand over" in why
+    assert "--states PATH" in then
+    assert "--replay all" in then

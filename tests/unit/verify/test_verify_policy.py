@@ -213,7 +213,7 @@ def test_v66_a_score_that_failed_on_a_named_pack_is_a_no(world: World) -> None:
     assert named.failed == {"V66"}
     visible = world.audit(claims=claims, trust=hospital.trust)
     assert visible.overall is Verdict.OK
-    assert "FAILED on the own cases of hospital" in visible.report.conclusions.scores.detail
+    assert "FAILED on cases that hospital brought" in visible.report.conclusions.scores.detail
     assert [(s.by, s.owner, s.gate) for s in visible.report.scored] == [
         ("publisher", "publisher", "passed"),
         ("hospital", "evaluator", "failed"),
