@@ -349,9 +349,9 @@ def _reference(schema: Schema, root: Schema, known: _Known) -> Checker:
 
 
 def _any_of(schema: Schema, root: Schema, known: _Known) -> Checker:
-    choices = [_compile(sub, root, known) for sub in schema["anyOf"]]
-    key, named = _told_apart(schema["anyOf"], choices)
-    forms = [sub if isinstance(sub, dict) else {} for sub in schema["anyOf"]]
+    choices = [_later(sub, root, known) for sub in schema["anyOf"]]
+    forms = [_named_by(sub, root) for sub in schema["anyOf"]]
+    key, named = _told_apart(forms, choices)
     needs = [frozenset(form.get("required", ())) for form in forms]
 
     def check_any(value: Any) -> Problem:
@@ -374,13 +374,34 @@ def _any_of(schema: Schema, root: Schema, known: _Known) -> Checker:
     return check_any
 
 
-def _told_apart(forms: Any, checkers: list[Checker]) -> tuple[str, dict[str, Checker]]:
+def _later(schema: Schema | bool, root: Schema, known: _Known) -> Checker:
+    """As `_compile`, when it is first asked: of many forms a document has one."""
+    compiled: list[Checker] = []
+
+    def check_later(value: object) -> Problem:
+        if not compiled:
+            compiled.append(_compile(schema, root, known))
+        return compiled[0](value)
+
+    return check_later
+
+
+def _named_by(form: Schema | bool, root: Schema) -> Schema:
+    """A form, or the one that it refers to; nothing is known of one that is no schema in itself."""
+    while isinstance(form, dict) and "$ref" in form:
+        name, pointer = _parts_of(form["$ref"])
+        root = _as_written(name) if name else root
+        form = _at(root, pointer)
+    return form if isinstance(form, dict) else {}
+
+
+def _told_apart(forms: list[Schema], checkers: list[Checker]) -> tuple[str, dict[str, Checker]]:
     """The key whose text tells forms apart, and the form of each: a problem is told of that one."""
     for key in ("kind", "type"):
         named = [
-            sub["properties"][key]["const"]
-            for sub in forms
-            if isinstance(sub, dict) and "const" in sub.get("properties", {}).get(key, {})
+            form["properties"][key]["const"]
+            for form in forms
+            if "const" in form.get("properties", {}).get(key, {})
         ]
         if len(named) == len(forms) == len(set(named)):
             return key, dict(zip(named, checkers, strict=True))

@@ -112,3 +112,12 @@ def test_a_key_that_is_misspelt_is_named_with_the_one_that_is_meant():
         schema.check("policy", own, where="own.yaml")
     with pytest.raises(Refused, match="the key 'claims' is missing"):
         schema.check("policy", {key: own[key] for key in ("schema", "name")}, where="own.yaml")
+
+
+def test_forms_in_files_of_their_own_are_told_apart_as_well():
+    body = {"$ref": "urn:kolm:schema:methods/any:v1#/$defs/lock"}
+    method = {"kind": "prefix", "virtual_tokens": "4", "targets": [], "target_expression": ""}
+    problem = schema._compile(body, body, {})(method)
+    assert problem == ("/virtual_tokens", "expected integer, found str")
+    whole = {"anyOf": schema.load("methods/any")["$defs"]["lock"]["anyOf"]}
+    assert schema._compile(whole, whole, {})(method) == problem
