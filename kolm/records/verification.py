@@ -182,7 +182,7 @@ class SignedBy(NamedTuple):
         name: of the key in the trust store; None for a key that nobody told us of, whose signature
             was then not checked.
         predicates: the kinds of those of its claims that count; where none does, of all.
-        stated_at: the latest time that these claims state, in UTC; the signer's own clock.
+        stated_at: when the first of these claims was made, in UTC; the signer's own clock.
         stamped_at: the latest time stamp of theirs by a trusted authority, in UTC.
         stamped_by: what that authority is called.
         claims: digests of those of its claims that count: none of a key that was revoked, lacks

@@ -257,7 +257,7 @@ def _signer(
         keyid=keyid,
         predicates=tuple(sorted(kinds)),
         name=name or None,
-        stated_at=max(state.stated_at for state in made) or None,
+        stated_at=min((state.stated_at for state in made if state.stated_at), default=None),
         claims=tuple(sorted(state.digest for state in counting)),
     )
 

@@ -206,6 +206,15 @@ class Hospital:
         self.policy = BUILT_IN._replace(packs=(demand,))
 
 
+def test_a_later_score_by_the_maker_does_not_date_the_build_anew(world: World) -> None:
+    claims = world.parts.claims(world.publisher)
+    (maker,) = world.audit(claims=claims).report.signers
+    later = scored_by(world, world.publisher, gate="passed", on="2026-03-01T00:00:00Z")
+    (again,) = world.audit(claims=[*claims, later]).report.signers
+    assert maker.stated_at is not None
+    assert again.stated_at == maker.stated_at < "2026-02"
+
+
 def test_v66_a_score_that_failed_on_a_named_pack_is_a_no(world: World) -> None:
     hospital = Hospital(world)
     claims = [*world.parts.claims(world.publisher), scored_by(world, hospital.key, gate="failed")]
