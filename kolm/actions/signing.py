@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, TypeGuard
 
 from kolm import paths, settings
 from kolm.sign.keys import PublicKey
-from kolm.sign.private_keys import PrivateKey
 from kolm.sign.trust import TrustStore
 
 if TYPE_CHECKING:
     from kolm.sign.keystore import KeyStore
+    from kolm.sign.private_keys import PrivateKey
 
 Trust = TrustStore | str | Path | None  # a store, its file, or this user's own
 AskPassphrase = Callable[[str], str | None]  # the key's name to its passphrase; None: there is none

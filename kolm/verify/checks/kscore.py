@@ -14,7 +14,6 @@ from kolm.counting import counted
 from kolm.format.names import EVALUATION, LOCK, PREDICTIONS
 from kolm.records.verification import Finding
 from kolm.score.kscore import LATENCY_CALLS, SIZED_MEMBERS
-from kolm.score.rivals import what_cannot_be
 from kolm.score.rounding import ratio
 from kolm.sign.predicates import KSCORE
 from kolm.verify.check import check
@@ -71,6 +70,8 @@ def inputs_are_the_contents(subject: Subject) -> Iterator[Finding]:
         yield from _overlap_is_possible(name, claim["pack"], own=own)
         yield from _measurements_are_possible(name, stated)
         for rival in claim.get("rivals", ()):
+            from kolm.score.rivals import what_cannot_be  # few claims name one
+
             for field, follows, said in what_cannot_be(rival, stated["accuracy"]):
                 yield _differs(name, f"rivals/{rival['who']['name']}/{field}", follows, said)
         yield from _cost_is_possible(subject, name, stated["cost_usd_per_call"], own=own)
