@@ -16,6 +16,7 @@ from kolm import digest, methods
 from kolm.actions.preparing import describe_base
 from kolm.adapters.attach import attach
 from kolm.bundle.base_root import base_root
+from kolm.bundle.derived import Derived
 from kolm.bundle.tensors import TensorEntry
 from kolm.format.versions import CURRENT, rules_of
 from kolm.methods.method import read_name
@@ -72,6 +73,7 @@ def looked_at(base: Path, table: Family) -> Any:
         adapter_names=[(entry, read_name(entry.name, method, owned)) for entry in adapter],
         auditor=SimpleNamespace(base_folder=lambda: base),
         base_facts=facts,
+        derived=Derived(base, facts.tensors),
         known_family=lambda: table,
         lock={
             "base": describe_base(resolve_base(str(base)), facts),
