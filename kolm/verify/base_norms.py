@@ -104,6 +104,9 @@ class BaseNorms:
         narrowed = parameter["dtype"] == "BF16" != entry.dtype
         ours, theirs = _WIDTHS[whole.dtype], _WIDTHS[entry.dtype]
         view, distances, norms = memoryview(whole.raw), [0.0], [0.0]
+        norm = self._norm(path, entry)
+        # Twice what is asked for is enough however sums are rounded, and soon reached by most.
+        enough = 2 * norm * float(NEGLIGIBLE) if norm else math.inf
         with Ranges(path) as data:
             for start in range(0, entry.elements, _ELEMENTS_AT_ONCE):
                 end = min(start + _ELEMENTS_AT_ONCE, entry.elements)
@@ -113,6 +116,8 @@ class BaseNorms:
                 before = rounded_to_bfloat16(before) if narrowed else before
                 distances.append(math.dist(now, before))
                 norms.append(math.hypot(*before))
+                if math.hypot(*distances) > enough:
+                    return True
         surely = math.hypot(*distances) * (1 - _SUMMING_ERROR)
         return surely > 0 and surely >= math.hypot(*norms) * float(NEGLIGIBLE)
 
