@@ -168,9 +168,10 @@ class Encoder:
     def encode_prompt(self, capture: Capture, *, position: int = -1) -> Example:
         """Encode everything before the last answer, as generation sees it.
 
-        The ids are the ones that stand before the answer in training. A prompt over the budget
-        is cut like a training prompt; one that cannot be cut enough is refused, because an
-        evaluation that leaves out hard cases says nothing.
+        The ids are the ones that stand before the answer in training, unless a prompt is cut: in
+        training it shares the budget with its answer, and here, where no answer is known, it
+        has all of it. One that cannot be cut enough is refused, because an evaluation that
+        leaves out hard cases says nothing.
 
         Raises:
             Refused: as `encode`, or the prompt does not fit (``E_ENCODE_PROMPT_TOO_LONG``), or

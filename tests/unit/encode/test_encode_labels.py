@@ -77,6 +77,15 @@ def test_a_prompt_is_exactly_what_precedes_the_last_answer_in_training(template)
     assert prompt.images == example.images
 
 
+def test_a_cut_prompt_has_the_whole_budget_and_in_training_shares_it_with_its_answer():
+    capture = make_capture(("user", [0, "x" * 300]), ("assistant", "a circle"))
+    encoder = make_encoder(max_seq_length=80)
+    example, prompt = encoder.encode(capture), encoder.encode_prompt(capture)
+    assert len(prompt.input_ids) == 80
+    assert example.cut_tokens - prompt.cut_tokens == len(example.input_ids) - example.trained[0][0]
+    assert labels_of(example) == ["a circle<|im_end|>"]
+
+
 @TEMPLATES
 @pytest.mark.parametrize(
     "hostile",
