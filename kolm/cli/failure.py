@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import traceback
+from collections.abc import Iterator, Mapping
 
 from kolm.cli.exit_codes import ExitCode, code_of
 from kolm.cli.output import Output, one_line
@@ -26,7 +27,7 @@ def show(error: KolmError, output: Output, *, debug: bool) -> ExitCode:
     """
     code = code_of(error)
     if debug:
-        output.tell("".join(traceback.format_exception(error)).rstrip())
+        output.tell("".join(traceback.format_exception(error)).rstrip(), verbatim=True)
     output.tell(_for_people(error, output, code))
     if output.json:
         machine = document(error)
@@ -40,19 +41,19 @@ def show(error: KolmError, output: Output, *, debug: bool) -> ExitCode:
 def _for_people(error: KolmError, output: Output, code: ExitCode) -> str:
     label = "refused" if code is ExitCode.NO else "error"
     place = f"   {one_line(error.where)}" if error.where else ""
-    told = output.filled(label, f"{one_line(error.message)}{place}", _INDENT)
-    lines = [output.paint(label, "bad") + told.removeprefix(label)]
-    for name, value in (
-        ("expected", error.expected),
-        ("found", error.found),
-        ("hint", error.hint),
-    ):
-        if value:
-            first, *rest = map(one_line, value.split("\n"))
-            lines.append(output.filled(name, first, _INDENT))
-            lines.extend(output.filled("", line, _INDENT) for line in rest)
+    shown = output.paint(f"{label:{_INDENT}}", "bad")
+    lines = [f"{shown}{one_line(error.message)}{place}"]
+    lines += remedy(error.to_document())
     lines.append(output.paint(f"{error.code}   kolm help {error.code}", "dim"))
     return "\n".join(lines)
+
+
+def remedy(error: Mapping[str, object], *, margin: str = "") -> Iterator[str]:
+    """What was expected, what was found and what to do, a line each or more."""
+    for name in ("expected", "found", "hint"):
+        for number, line in enumerate(str(error.get(name) or "").split("\n")):
+            if line:
+                yield f"{margin}{'' if number else name:{_INDENT}}{one_line(line)}"
 
 
 def bug(error: BaseException) -> KolmError:

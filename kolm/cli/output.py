@@ -116,6 +116,7 @@ class Output:
         *,
         brief: str = "",
         wrote: Path | None = None,
+        verbatim: bool = False,
     ) -> None:
         """Print the command's one answer on stdout.
 
@@ -126,6 +127,7 @@ class Output:
             brief: what remains under -q: nothing, or the one value that a script wants.
             wrote: the file that the user named for the work itself. Where it is stdout, that was
                 the answer, and this goes to stderr.
+            verbatim: keep lines that are wider than the terminal: what was not written for it.
         """
         self.close_progress()
         stream = self._stdout
@@ -138,7 +140,7 @@ class Output:
             return
         text = brief if self.quiet else human if isinstance(human, str) else human()
         if text:
-            click.echo(printable(text), file=stream, color=self.colors_on(stream))
+            self._say(text, stream, verbatim=verbatim)
 
     def machine(self, kind: str, document: Mapping[str, object], stream: IO[str]) -> None:
         """Write one canonical JSON line in UTF-8, whatever the stream's own encoding is."""
@@ -149,33 +151,9 @@ class Output:
             line = canonical.dumps(_changed(whole, _encodable))
         click.echo(line, file=stream)
 
-    def tell(self, text: str) -> None:
-        """Write one line for people to stderr; -q does not silence it."""
-        click.echo(printable(text), file=self._stderr, color=self.colors_on(self._stderr))
-
-    def filled(self, label: str, text: str, indent: int, *, answer: bool = False) -> str:
-        """A label and one line of text, as wide as the terminal.
-
-        Lines after the first begin below the text. A log, a pipe and a word that is longer than a
-        line keep what can be copied in one piece.
-
-        Args:
-            label: what stands in front, without colours.
-            text: one line.
-            indent: columns before the text, the label's among them.
-            answer: it is for stdout, not for stderr.
-        """
-        lead = label.ljust(indent)
-        if not (self._stdout if answer else self._stderr).isatty():
-            return lead + text
-        import shutil  # half of what this file costs, and few answers are wrapped
-        import textwrap
-
-        width = shutil.get_terminal_size().columns
-        lines = textwrap.wrap(
-            text, max(width - indent, 20), break_long_words=False, break_on_hyphens=False
-        )
-        return lead + f"\n{'':{indent}}".join(lines)
+    def tell(self, text: str, *, verbatim: bool = False) -> None:
+        """Write lines for people to stderr; -q does not silence them."""
+        self._say(text, self._stderr, verbatim=verbatim)
 
     def paint(self, text: str, tone: str) -> str:
         """`text` in one of `TONES`; the streams strip it where colours are off."""
@@ -215,6 +193,18 @@ class Output:
     def stderr(self) -> IO[str]:
         """The stream for everything that is not the answer."""
         return self._stderr
+
+    def _say(self, text: str, stream: IO[str], *, verbatim: bool) -> None:
+        """A terminal gets no line wider than it is; a pipe, a log and a file get them whole."""
+        text = printable(text)
+        if stream.isatty() and not verbatim:
+            import shutil  # half of what this file costs
+
+            from kolm.cli.folding import folded
+
+            width = shutil.get_terminal_size().columns
+            text = "\n".join(part for line in text.split("\n") for part in folded(line, width))
+        click.echo(text, file=stream, color=self.colors_on(stream))
 
     def _demand_terminal(self, question: str, flag: str) -> None:
         if not (sys.stdin.isatty() and self._stderr.isatty()):

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from kolm.cli.failure import remedy
 from kolm.cli.output import in_lines
 from kolm.cli.scores import accuracy_text, training_text
 from kolm.counting import counted
@@ -88,11 +89,7 @@ def audit_text(found: RegistryVerify, headline: str) -> str:
     for problem in in_lines(found["problems"]):
         where = f"{problem['where']}: " if "where" in problem else ""
         lines.append(f"  {where}{problem['message']} [{problem['code']}]")
-        lines += [
-            f"      {part}: {problem[part]}"
-            for part in ("expected", "found", "hint")
-            if part in problem
-        ]
+        lines += remedy(problem, margin=f"{'':6}")
     if found["orphans"]:
         lines.append(f"  {counted(len(found['orphans']), 'file')} that no entry names (harmless)")
     return "\n".join(lines)

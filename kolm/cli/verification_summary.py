@@ -6,10 +6,10 @@ check by its number is in verification_text.py, for ``-v``.
 
 from __future__ import annotations
 
-import textwrap
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from itertools import groupby
 
+from kolm.cli.folding import folded
 from kolm.cli.verification_advice import advice
 from kolm.cli.verification_text import TITLES, WORDS, Paint, called, short
 from kolm.counting import counted
@@ -61,7 +61,10 @@ def _lines(report: Verification, paint: Paint, most: int) -> Iterator[str]:
             *_gaps(report.checks),
         )
     else:
-        yield from (*_wrong(report, paint, most), *_cut_all(advice(report)))
+        yield from (
+            *_wrong(report, paint, most),
+            *(part for line in advice(report) for part in folded(line, WIDTH)),
+        )
     overall = report.conclusions.overall.verdict
     deciding = (check.id for check in report.checks if check.verdict is overall)
     shown = "V21" if overall is Verdict.OK else next(deciding)
@@ -144,7 +147,7 @@ def _minima(report: Verification) -> Iterator[str]:
             for demand in above
         )
         told.insert(1, f"lower bound {above[0].observed} (above {beside})")
-    for number, line in enumerate(textwrap.wrap("; ".join(told), WIDTH - _LABEL - 2)):
+    for number, line in enumerate(folded("; ".join(told), WIDTH - _LABEL - 2)):
         yield _row("" if number else "policy asks", line)
 
 
@@ -203,7 +206,10 @@ def _place(finding: Finding) -> Iterator[str]:
 
 
 def _wrapped(text: str, width: int, most: int = 2) -> list[str]:
-    return textwrap.wrap(short(text), width, max_lines=most, placeholder=" …") or [""]
+    lines = folded(short(text), width)
+    return (
+        lines if len(lines) <= most else [*lines[: most - 1], _cut(f"{lines[most - 1]} …", width)]
+    )
 
 
 def _numbers(checks: Sequence[CheckResult]) -> str:
@@ -231,14 +237,3 @@ def _row(label: str, text: str) -> str:
 def _cut(text: str, width: int) -> str:
     line = short(text)
     return line if len(line) <= width else line[: width - 1] + "…"
-
-
-def _cut_all(lines: Iterable[str]) -> Iterator[str]:
-    """Wrapped, but for commands: each stands whole on a line of its own, to be copied."""
-    for line in lines:
-        text, colon, command = line.partition(": kolm ")
-        if not colon or len(line) <= WIDTH:
-            yield from textwrap.wrap(line, WIDTH, subsequent_indent=" " * 6)
-        else:
-            yield from textwrap.wrap(f"{text}:", WIDTH, subsequent_indent=" " * 6)
-            yield f"      kolm {command}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -16,6 +17,8 @@ COMMANDS = sorted(CASES)
 each_command = pytest.mark.parametrize("name", COMMANDS)
 pytestmark = pytest.mark.usefixtures("project")
 
+
+_CURSOR = re.compile(r"\x1b\[[0-9?;]*[a-zA-Z]")  # of the progress bars
 
 # What a second call needs because the first one has changed the project.
 REPEAT = {
@@ -48,6 +51,20 @@ def test_the_plain_call_answers_on_stdout_without_colours_or_questions(name: str
     assert ran.code == 0, ran.stderr
     assert ran.stdout.endswith("\n")
     assert "\x1b" not in ran.stdout + ran.stderr
+
+
+@each_command
+def test_no_line_is_wider_than_the_terminal_unless_it_is_one_thing_to_copy(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if name == "completion":
+        pytest.skip("a script is no text for people")
+    monkeypatch.setenv("COLUMNS", "80")
+    words = ("--color", "never", *name.split(), *CASES[name])
+    ran = invoke(*words, terminal=True)
+    shown = [*ran.stdout.splitlines(), *_CURSOR.sub("", ran.stderr).splitlines()]
+    wide = [line for line in shown if len(line) > 80 and "kolm " not in line]
+    assert [line for line in wide if len(line.split()) > 2] == []  # a label and what is copied
 
 
 @each_command

@@ -10,6 +10,7 @@ import click
 
 from kolm.cli import output
 from kolm.cli.exit_codes import ExitCode, code_of_family
+from kolm.cli.failure import remedy
 from kolm.cli.options import SPEC
 from kolm.errors import KolmError
 
@@ -95,16 +96,6 @@ def _for_people(findings: Sequence[CheckFinding], out: output.Output) -> str:
         verdict = out.paint(f"{finding['verdict']:9}", TONES[finding["verdict"]])
         where = f"   {output.one_line(finding['where'])}" if finding.get("where") else ""
         message = output.one_line(finding["message"])
-        told = out.filled(f"{'':9}{finding['name']}", f"{message}{where}", 25, answer=True)
-        lines.append(f"{verdict}{told[9:]}")
-        parts = (
-            ("expected", finding.get("expected")),
-            ("found", finding.get("found")),
-            ("hint", finding.get("hint")),
-        )
-        for part, text in parts:
-            first, *rest = map(output.one_line, (text or "").split("\n"))
-            if text:
-                lines.append(out.filled(f"{'':11}{part}", first, 21, answer=True))
-                lines += [out.filled("", line, 21, answer=True) for line in rest]
+        lines.append(f"{verdict}{finding['name']:16}{message}{where}")
+        lines += remedy(finding, margin=f"{'':11}")
     return "\n".join(lines)

@@ -56,7 +56,7 @@ def command(spec: Path, dry_run: bool, **asked: Any) -> int:
     )
     if dry_run:
         document = {"dry_run": True, "lock": result.lock}
-        out.answer("cli-compile", document, lambda: show_lock(result.lock))
+        out.answer("cli-compile", document, lambda: show_lock(result.lock), verbatim=True)
         return ExitCode.DONE
     out.answer(
         "cli-compile",

@@ -29,4 +29,6 @@ def command(shell: str) -> None:
         raise AssertionError(f"Click has lost its completion for {shell}")
     script = kind(root, {}, "kolm", "_KOLM_COMPLETE").source()
     out.reporter.noted(HINTS[shell])
-    out.answer("cli-completion", {"shell": shell, "script": script}, script, brief=script)
+    out.answer(
+        "cli-completion", {"shell": shell, "script": script}, script, brief=script, verbatim=True
+    )

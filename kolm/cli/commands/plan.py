@@ -11,6 +11,7 @@ import click
 
 from kolm.cli import output
 from kolm.cli.exit_codes import ExitCode
+from kolm.cli.failure import remedy
 from kolm.cli.options import SPEC
 from kolm.errors import Usage
 
@@ -80,7 +81,7 @@ def _lines(made: Plan, out: output.Output) -> Iterator[str]:
     numbers = _million(trained["numbers"])
     projector = trained["projector"] or "none"
     yield f"trained      {numbers}: {trained['method']}; projector {projector}{adapted}"
-    yield from _data(made, out)
+    yield from _data(made)
     limits = "as the data has it" if batch["lengths_from"] == "data" else "by the spec's limits"
     yield (
         f"batch        {batch['rows']} x {batch['length']} tokens, of them "
@@ -99,17 +100,15 @@ def _lines(made: Plan, out: output.Output) -> Iterator[str]:
         yield f"note         {output.one_line(note)}"
 
 
-def _data(made: Plan, out: output.Output) -> Iterator[str]:
+def _data(made: Plan) -> Iterator[str]:
     data = made["data"]
     if data is None:
         if not made["unread"]:
             yield "data         not read"
         for number, why in enumerate(made["unread"]):
-            told = f"{'not read: ' if not number else ''}{output.one_line(why['message'])}"
-            yield out.filled("" if number else "data", told, 13, answer=True)
-            if why["hint"]:
-                for line in why["hint"].split("\n"):
-                    yield out.filled("  hint", output.one_line(line), 13, answer=True)
+            told = f"{'' if number else 'not read: '}{output.one_line(why['message'])}"
+            yield f"{'' if number else 'data':13}{told}"
+            yield from remedy(why, margin=f"{'':4}")
         return
     lost = "".join(f", {count:,} left out: {why}" for why, count in data["dropped"].items())
     stopped = f", {data['refused']:,} refused" if data["refused"] else ""

@@ -52,4 +52,4 @@ def command(bundle: Path, prompt: str, **asked: Any) -> None:
             "out of its middle"
         )
     out.reporter.noted(f"{answer.tokens} tokens, {answer.finish}, bundle {answer.content_id}")
-    out.answer("cli-run", document, answer.text, brief=answer.text)
+    out.answer("cli-run", document, answer.text, brief=answer.text, verbatim=True)
