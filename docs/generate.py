@@ -126,6 +126,8 @@ def _family_part(table: Family) -> str:
         *((role.value, names(prefixes)) for role, prefixes in table.prefixes.items()),
         ("language stack", stack(table.language)),
         ("vision stack", stack(table.vision) if table.vision else "none: it reads text alone"),
+        ("`ia3` by default on", names((*table.key_values, *table.fed_forward))),
+        ("`bottleneck` by default on", names((*table.mixed, *table.fed_forward))),
         *[("experts, in each block", names(table.experts)) for _ in table.experts[:1]],
         *[("trained whole", names(table.projector_modules)) for _ in table.projector_modules[:1]],
         *[("stays frozen", names(table.bare)) for _ in table.bare[:1]],

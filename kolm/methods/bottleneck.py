@@ -1,7 +1,8 @@
 """Bottleneck adapters (arXiv:1902.00751): a small network with a skip behind some layers.
 
-After `o_proj` and `down_proj` it is the adapter of that paper, after `down_proj` alone the one of
-arXiv:2005.00247 (AdapterFusion). What a layer gives, h, becomes h + U·f(D·h + d) + u. PEFT has no
+After both halves of a block (attention's output and the last feed-forward layer), which is the
+default, it is the adapter of that paper; after the second alone the one of arXiv:2005.00247
+(AdapterFusion). What a layer gives, h, becomes h + U·f(D·h + d) + u. PEFT has no
 such method: kolm's half that needs torch is `kolm/adapters/bottleneck.py`.
 """
 
@@ -40,7 +41,8 @@ class Bottleneck(NoExperts, NoFront):
     @classmethod
     def resolve(cls, options: Options, family: Family, *, vision: bool) -> Self:
         """The options, and the expression that the family makes of the targets."""
-        targets = tuple(sorted(set(options["targets"])))
+        usual = (*family.mixed, *family.fed_forward)
+        targets = tuple(sorted(set(options.get("targets", usual))))
         return cls(
             size=options["size"],
             activation=options["activation"],

@@ -1,6 +1,8 @@
 """IA3 (arXiv:2205.05638): a learned vector rescales what a layer gives, or what it takes.
 
-The vectors start at 1. Those of feed-forward layers rescale the input, all others the output.
+The vectors start at 1. Those of feed-forward layers rescale the input, all others the output. As in
+the paper, keys, values and what enters the last feed-forward layer are rescaled, unless others are
+named; queries too where one layer makes all three.
 """
 
 from __future__ import annotations
@@ -39,8 +41,10 @@ class Ia3(NoExperts, NoFront):
     @classmethod
     def resolve(cls, options: Options, family: Family, *, vision: bool) -> Self:
         """Names of feed-forward layers count where they are targets."""
-        targets = tuple(sorted(set(options["targets"])))
-        feedforward = tuple(name for name in targets if name in options["feedforward"])
+        usual = (*family.key_values, *family.fed_forward)
+        targets = tuple(sorted(set(options.get("targets", usual))))
+        last = options.get("feedforward", family.fed_forward)
+        feedforward = tuple(name for name in targets if name in last)
         return cls(
             targets=targets,
             feedforward=feedforward,

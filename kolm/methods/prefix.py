@@ -17,6 +17,7 @@ from fractions import Fraction
 from typing import ClassVar, Literal, Self
 
 from kolm import elements
+from kolm.errors import Refused
 from kolm.methods.method import NoExperts, NoFront, Options, StoredTensor
 from kolm.methods.projector import Projector
 from kolm.roles import Family
@@ -42,7 +43,20 @@ class Prefix(NoExperts, NoFront):
 
     @classmethod
     def resolve(cls, options: Options, family: Family, *, vision: bool) -> Self:
-        """Every layer of the language role that makes values; nothing of it can be chosen."""
+        """Every layer of the language role that makes values; nothing of it can be chosen.
+
+        Raises:
+            Refused: ``E_ADAPTER_TARGETS``, a family that makes values with others in one layer.
+        """
+        if TARGET not in family.language.leaves:
+            raise Refused(
+                "E_ADAPTER_TARGETS",
+                "a prefix stands beside the layer that makes values alone, and there is none",
+                where="train.method.kind",
+                expected=TARGET,
+                found=", ".join(family.key_values),
+                hint=f"choose another method for {family.model_type}",
+            )
         return cls(
             virtual_tokens=options["virtual_tokens"],
             targets=(TARGET,),

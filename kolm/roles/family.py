@@ -99,6 +99,9 @@ class Family(NamedTuple):
             or of a single tensor whose module has none.
         language: the stack that PEFT methods adapt.
         papers: where the architecture is described.
+        key_values: leaves of the language stack that make keys and values, alone or with queries.
+        mixed: the last leaf of what mixes the tokens of a row, in each kind of block.
+        fed_forward: the last leaf of the rest of a block; none where experts have its place.
         experts: names inside a block of the parameters of one module that hold all experts of a
             layer, in the module's order: of three axes, (expert, out, in), and no linear layers.
         projector_modules: the modules that `modules_to_save` trains whole; of a list of modules
@@ -148,6 +151,9 @@ class Family(NamedTuple):
     prefixes: Mapping[Role, tuple[str, ...]]
     language: Stack
     papers: tuple[str, ...]
+    key_values: tuple[str, ...] = ("k_proj", "v_proj")
+    mixed: tuple[str, ...] = ("o_proj",)
+    fed_forward: tuple[str, ...] = ("down_proj",)
     experts: tuple[str, ...] = ()
     projector_modules: tuple[str, ...] = ()
     vision: Stack | None = None

@@ -24,6 +24,8 @@ FAMILY = llava.FAMILY._replace(
             **dict.fromkeys(("w1", "w2", "w3"), ("feed_forward",)),
         },
     ),
+    mixed=("out_proj",),
+    fed_forward=("w2",),
     papers=("arXiv:2511.23404", "arXiv:2502.14786"),
     spellings={_TOWER: (f"{_TOWER}.vision_model",)},
     unreachable=gemma3.unread_head,

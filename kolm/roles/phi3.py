@@ -31,6 +31,7 @@ FAMILY = llama.FAMILY._replace(
             **dict.fromkeys(("gate_up_proj", "down_proj"), ("mlp",)),
         },
     ),
+    key_values=("qkv_proj",),
     papers=("arXiv:2404.14219", "arXiv:2503.01743", "arXiv:2412.08905"),
     left_out=(),
     # The published ones end a text that is not to be gone on with by a token more, so that no

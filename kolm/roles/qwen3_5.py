@@ -33,6 +33,8 @@ FAMILY = qwen3_vl.FAMILY._replace(
     language=Stack(
         blocks="model.language_model.layers", leaves={**DECODER_LEAVES, **ATTENTION_LEAVES}
     ),
+    key_values=("k_proj", "v_proj", "in_proj_qkv"),
+    mixed=("o_proj", "out_proj"),
     taps=last_block,
     papers=("arXiv:2505.09388", "arXiv:2412.06464"),
     left_out=(r"mtp\..+",),

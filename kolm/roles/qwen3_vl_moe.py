@@ -18,6 +18,7 @@ FAMILY = qwen3_vl.FAMILY._replace(
         blocks=_LAYERS,
         leaves={leaf: own for leaf, own in DECODER_LEAVES.items() if own == ("self_attn",)},
     ),
+    fed_forward=(),
     experts=("mlp.experts.gate_up_proj", "mlp.experts.down_proj"),
     swapped=(rf"{_LAYERS}\.[0-9]+\.mlp\.experts\..+",),
 )

@@ -145,6 +145,26 @@ def test_targets_are_all_linear_layers_of_the_language_role_and_no_other(
     assert {name.rpartition(".")[2] for name in chosen} == set(few)
 
 
+@EVERY
+@SIZES
+def test_each_half_of_a_block_ends_in_one_layer_and_keys_and_values_are_made_of_its_states(
+    table: Family, model_of: Any
+) -> None:
+    model = model_of(table.model_type)
+    blocks = [
+        {n for n, _ in model.named_modules() if n.startswith(f"{table.language.blocks}.{number}.")}
+        for number in range(len(model.get_submodule(table.language.blocks)))
+    ]
+    width = model.get_input_embeddings().weight.shape[-1]
+    for leaves, side in ((table.mixed, 0), (table.fed_forward, 0), (table.key_values, 1)):
+        found = hit(model, table.target_expression(leaves)) if leaves else set()
+        assert {model.get_submodule(name).weight.shape[side] for name in found} <= {width}
+        assert {name.rpartition(".")[2] for name in found} == set(leaves)
+        if leaves != table.key_values:
+            assert {len(found & block) for block in blocks} == {1 if leaves else 0}
+    assert (not table.fed_forward) == (table.model_type == "qwen3_vl_moe")  # experts alone
+
+
 @SEEING
 @SIZES
 def test_an_adapted_tower_is_all_its_linear_layers_and_no_projector(

@@ -368,15 +368,22 @@ def test_replays_of_two_threads_wait_for_each_other(seeing: World) -> None:
 DORA = ("gemma3", "idefics3", "llava", "qwen2_5_vl")  # one of each kind of tower
 
 
-@pytest.mark.parametrize(("name", "dora"), [(n, False) for n in EVERY] + [(n, True) for n in DORA])
-def test_steps_of_training_leave_the_tower_as_it_was(name: str, dora: bool) -> None:
+DEFAULTS = [kind for kind, method in methods.METHODS.items() if method.ANY_LAYER]
+
+
+@pytest.mark.parametrize(
+    ("name", "kind", "dora"),
+    [(n, kind, False) for n in EVERY for kind in DEFAULTS] + [(n, "lora", True) for n in DORA],
+)
+def test_steps_of_training_leave_the_tower_as_it_was(name: str, kind: str, dora: bool) -> None:
+    """With what a method adapts where a spec names no layers."""
     world, table = make_world(name), roles.family(name)
     vision = {
         n: p for n, p in world.model.named_parameters() if table.role_of(n) is roles.Role.VISION
     }
     before = {n: digest_tensor(p) for n, p in vision.items()}
     recording = world.recorded_rows()
-    options = {"kind": "lora", "dora": dora}
+    options = {"kind": kind, **({"dora": True} if dora else {})}
     method = methods.method_of(methods.resolve(options, table, vision=False))
     attached = attach(
         world.model, table, method, projector=world.projector, adapt_vision=False,
