@@ -17,8 +17,9 @@ Fact = str | int | float
 class Reporter(Protocol):
     """Hears how long work is getting on; every method may be called from the working thread."""
 
-    def started(self, stage: str, total: int | None, unit: str) -> None:
-        """A stage begins; `total` units are to be done, or None when nobody knows."""
+    def started(self, stage: str, total: int | None, unit: str, done: int = 0) -> None:
+        """A stage begins; `total` units are to be done, or None when nobody knows; `done` of them
+        an earlier run left."""
 
     def advanced(self, stage: str, done: int, **facts: Fact) -> None:
         """`done` units of the stage are finished in all; facts are for people (loss, tokens/s)."""
@@ -36,7 +37,7 @@ class Reporter(Protocol):
 class Silent:
     """A reporter that says nothing: the default of the library."""
 
-    def started(self, stage: str, total: int | None, unit: str) -> None:
+    def started(self, stage: str, total: int | None, unit: str, done: int = 0) -> None:
         """Say nothing."""
 
     def advanced(self, stage: str, done: int, **facts: Fact) -> None:
@@ -63,9 +64,9 @@ class JsonLines:
         self._stream.write(canonical.dumps({"event": event, **told}).decode() + "\n")
         self._stream.flush()
 
-    def started(self, stage: str, total: int | None, unit: str) -> None:
+    def started(self, stage: str, total: int | None, unit: str, done: int = 0) -> None:
         """Write a started event."""
-        self._write("started", stage=stage, total=total, unit=unit)
+        self._write("started", stage=stage, total=total, unit=unit, done=done)
 
     def advanced(self, stage: str, done: int, **facts: Fact) -> None:
         """Write an advanced event."""
@@ -100,7 +101,7 @@ def relay(line: str, reporter: Reporter) -> None:
     event = canonical.loads(line.encode(), where="child process")
     kind, facts = event.get("event"), event.get("facts", {})
     if kind == "started":
-        reporter.started(event["stage"], event["total"], event["unit"])
+        reporter.started(event["stage"], event["total"], event["unit"], event["done"])
     elif kind == "advanced":
         reporter.advanced(event["stage"], event["done"], **facts)
     elif kind == "finished":

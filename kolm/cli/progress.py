@@ -66,6 +66,13 @@ class _Words:
         if self._output.verbose:
             self._output.tell(f"note     {one_line(message)}")
 
+    def _resumed(self, stage: str, total: int | None, unit: str, done: int) -> bool:
+        """Say after what a stage goes on, if it does."""
+        if done:
+            amount = _amount(done, total, unit)
+            self._output.tell(f"{stage}  goes on after {amount}, which an earlier run did")
+        return done > 0
+
     def _seconds(self, stage: str) -> float:
         return perf_counter() - self._since.get(stage, perf_counter())
 
@@ -78,14 +85,15 @@ class Lines(_Words):
         self._total: dict[str, tuple[int | None, str]] = {}
         self._last: dict[str, tuple[float, int]] = {}
 
-    def started(self, stage: str, total: int | None, unit: str) -> None:
+    def started(self, stage: str, total: int | None, unit: str, done: int = 0) -> None:
         """Remember when, and say so."""
         now = perf_counter()
         self._since[stage] = now
         self._total[stage] = (total, unit)
-        self._last[stage] = (now, 0)
-        amount = f"  {counted(total, unit.removesuffix('s'))}" if total else ""
-        self._output.tell(f"{stage}{amount}")
+        self._last[stage] = (now, done)
+        if not self._resumed(stage, total, unit, done):
+            amount = f"  {counted(total, unit.removesuffix('s'))}" if total else ""
+            self._output.tell(f"{stage}{amount}")
 
     def advanced(self, stage: str, done: int, **facts: Fact) -> None:
         """Say a line when it is time for one."""
@@ -111,7 +119,7 @@ class Bars(_Words):
         super().__init__(output)
         self._bars: dict[str, tuple[Progress, TaskID]] = {}
 
-    def started(self, stage: str, total: int | None, unit: str) -> None:
+    def started(self, stage: str, total: int | None, unit: str, done: int = 0) -> None:
         """Open the stage's bar."""
         from rich.console import Console
         from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
@@ -131,7 +139,9 @@ class Bars(_Words):
             redirect_stderr=False,
         )
         self._since[stage] = perf_counter()
-        task = bar.add_task(stage, total=total, unit=unit, done=_amount(0, total, unit), facts="")
+        self._resumed(stage, total, unit, done)
+        amount = _amount(done, total, unit)
+        task = bar.add_task(stage, total=total, completed=done, unit=unit, done=amount, facts="")
         self._bars[stage] = (bar, task)
         bar.start()
 

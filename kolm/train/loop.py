@@ -75,8 +75,6 @@ def run(
     done = processes.first_says(lambda: resume(trainer, trace, checkpoints, patience))
     if done is not None and not processes.first:
         _restore(trainer, checkpoints.load(done)[0], patience)
-    if done:
-        reporter.noted(f"going on from the state after step {done}, which an earlier run left")
     if tracked:
         tracked.begin(done or 0)
     meter = _Meter(plan.schedule.steps, done or 0, reporter, tracked)
@@ -158,7 +156,7 @@ class _Meter:
         self._began = self._last = time.perf_counter()
         self._seconds_a_step = 0.0
         self._tokens = 0
-        reporter.started("train", steps, "steps")
+        reporter.started("train", steps, "steps", from_step)
 
     def tell(self, facts: StepFacts) -> None:
         """Report a finished step."""

@@ -24,8 +24,8 @@ class Heard(events.Silent):
     def __init__(self):
         self.calls = []
 
-    def started(self, stage, total, unit):
-        self.calls.append(("started", stage, total, unit))
+    def started(self, stage, total, unit, done=0):
+        self.calls.append(("started", stage, total, unit, done))
 
     def advanced(self, stage, done, **facts):
         self.calls.append(("advanced", stage, done, facts))
@@ -37,14 +37,14 @@ class Heard(events.Silent):
 def test_events_cross_a_pipe():
     stream = io.StringIO()
     child = events.JsonLines(stream)
-    child.started("train", 10, "step")
+    child.started("train", 10, "step", 2)
     child.advanced("train", 3, loss=0.25, note="a\nb")
     child.warned("ü")
     heard = Heard()
     for line in stream.getvalue().splitlines():
         events.relay(line, heard)
     assert heard.calls == [
-        ("started", "train", 10, "step"),
+        ("started", "train", 10, "step", 2),
         ("advanced", "train", 3, {"loss": "0.25", "note": "a\nb"}),
         ("warned", "ü"),
     ]

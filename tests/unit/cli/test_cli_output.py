@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+
 import pytest
 
 from kolm import settings
@@ -131,6 +133,17 @@ def test_bars_end_in_one_line_and_leave_stdout_alone() -> None:
         made.close_progress()
     assert "done  train in" in err.text()
     assert out.text() == ""
+
+
+@pytest.mark.parametrize("terminal", [True, False])
+def test_a_stage_that_goes_on_says_after_what_and_quiet_does_not(terminal: bool) -> None:
+    with streams(terminal=terminal) as (_, err):
+        reporter = Output(flags.Flags(), sys.stdout, sys.stderr).reporter
+        reporter.started("train", 300, "steps", 120)
+        reporter.finished("train")
+        Output(flags.Flags(quiet=True), sys.stdout, sys.stderr).reporter.started("x", 9, "y", 3)
+    assert err.text().count("train  goes on after 120/300 steps, which an earlier run did\n") == 1
+    assert " x " not in err.text()
 
 
 def test_the_current_output_is_one_object_while_the_flags_hold() -> None:

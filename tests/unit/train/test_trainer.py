@@ -297,6 +297,10 @@ class StopsAfter(Silent):
     def __init__(self, step):
         self._step = step
         self.heard = []
+        self.from_step = None
+
+    def started(self, stage, total, unit, done=0):
+        self.from_step = done
 
     def advanced(self, stage, done, **facts):
         self.heard.append(done)
@@ -325,6 +329,7 @@ def test_a_run_goes_on_from_a_state_that_was_written_by_time(tmp_path, killed_af
     reporter = StopsAfter(None)
     resumed = work("killed", reporter, ticking(0))
     assert reporter.heard == list(range(killed_after, 7))
+    assert reporter.from_step == killed_after - 1  # what a person at the terminal is told
     assert all(torch.equal(resumed[name], straight[name]) for name in straight)
     assert (tmp_path / "killed.jsonl").read_bytes() == (tmp_path / "straight.jsonl").read_bytes()
     assert not list((tmp_path / "killed").glob("interim-*"))
