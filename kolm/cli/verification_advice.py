@@ -87,7 +87,7 @@ _ANOTHER = (
 )
 _NEEDS = {
     "base_identity": "base_identity needs --base FOLDER, or a name such as --base kolm/nano-1",
-    "process": "process needs --replay N --captures STORE",
+    "process": "process needs --replay all --captures STORE",
 }
 _NOT_REACHED = (
     "your policy demands a verdict that was not reached",

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 _FLOORS = (*get_args(documents.EvaluationFloorName), "k")
 _NEEDS = {
     "base_identity": "verify --base FOLDER, or the name of a base, such as kolm/nano-1",
-    "process": "verify --replay",
+    "process": "verify --replay all --captures STORE",
 }
 
 

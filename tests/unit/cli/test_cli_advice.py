@@ -48,7 +48,7 @@ def test_a_missed_policy_says_what_the_open_questions_need_too(world: World) -> 
 
 
 def test_a_verdict_that_was_not_reached_says_what_reaches_it(world: World) -> None:
-    for scope, option in (("base_identity", "--base kolm/nano-1"), ("process", "--replay N")):
+    for scope, option in (("base_identity", "--base kolm/nano-1"), ("process", "--replay all")):
         _, then, _ = advice(world.audit(policy=BUILT_IN._replace(reach=(scope,))).report)
         assert option in then
 
