@@ -8,17 +8,20 @@ from __future__ import annotations
 
 import operator
 from array import array
-from collections.abc import Callable, Iterable, Iterator, Sequence, Sized
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Sized
 from itertools import chain, islice, repeat
 from typing import Final, TypeVar
 
 from kolm.digest import Digest
 from kolm.distinct import Distinct
+from kolm.records.sides import Placed
 
 Picture = TypeVar("Picture", bound=Sized)
 T = TypeVar("T")
 
 LOOKS: Final = ("file", "pixels", "twins")  # the kinds: the last where near twins count as one
+SIDES: Final[Mapping[Placed, int]] = {"eval": 1, "train": 2, "validation": 4, "none": 0}  # marks
+ONE_SIDE: Final = frozenset(SIDES.values())  # of captures that are on one side at the most
 NONE: Final = 0xFFFFFFFF  # in place of a number: the picture has no look of the kind
 
 

@@ -11,12 +11,12 @@ from __future__ import annotations
 from array import array
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from decimal import Decimal, InvalidOperation
-from typing import TYPE_CHECKING, Final, NamedTuple, Self, cast
+from typing import TYPE_CHECKING, NamedTuple, Self, cast
 
 from kolm.digest import Digest, chain, raw_of
 from kolm.errors import Refused, Usage
 from kolm.format.groups import MAX_JOINED, Captures, Groups, Member, group
-from kolm.format.pictures import LOOKS, NONE
+from kolm.format.pictures import LOOKS, NONE, ONE_SIDE, SIDES
 from kolm.records.sides import LEARNED, NO_SIDE, Placed, Split
 
 if TYPE_CHECKING:
@@ -24,8 +24,6 @@ if TYPE_CHECKING:
 
 
 POLICIES = ("refuse", "report", "drop", "group")
-_MARKS: Final[Mapping[Placed, int]] = {"eval": 1, "train": 2, "validation": 4, NO_SIDE: 0}
-_ONE_SIDE: Final = frozenset(_MARKS.values())
 _MOST_NAMED = 20  # captures or images that one error names
 MAX_SHARE = Decimal("0.9")  # of one held-out side: more leaves nothing to train on
 
@@ -290,8 +288,8 @@ def _check_one_side(captures: Captures, sides: list[Placed]) -> None:
 def _crossings(captures: Captures, sides: list[Placed]) -> list[_Crossing]:
     """The first images on two sides; of captures that show the same on one side, the first."""
     nobody, pictures = len(captures), captures.pictures
-    marks = captures.as_given([_MARKS[side] for side in sides])
-    if all(set(pictures.marked(kind, marks)) <= _ONE_SIDE for kind in LOOKS):
+    marks = captures.as_given([SIDES[side] for side in sides])
+    if all(set(pictures.marked(kind, marks)) <= ONE_SIDE for kind in LOOKS):
         return []
     shown = [array("I", [nobody]) * looks for looks in pictures.counts]
     asked: set[tuple[object, ...]] = set()

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from array import array
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from decimal import Decimal
-from typing import TYPE_CHECKING, Final, Literal
+from typing import TYPE_CHECKING, Literal
 
 from kolm.bundle import references
 from kolm.counting import counted
@@ -13,7 +13,7 @@ from kolm.digest import Digest
 from kolm.distinct import Digests, Distinct
 from kolm.errors import KolmError
 from kolm.format.names import LINES, SNAPSHOT
-from kolm.format.pictures import LOOKS, NONE
+from kolm.format.pictures import LOOKS, NONE, ONE_SIDE, SIDES
 from kolm.records.sides import LEARNED, NO_SIDE
 from kolm.records.verification import Finding
 from kolm.verify.check import check
@@ -22,10 +22,6 @@ from kolm.verify.subject import Subject
 
 if TYPE_CHECKING:
     from kolm.bundle.snapshot_lines import SnapshotLines
-    from kolm.records.documents import SnapshotRowSplit
-
-_MARKS: Final[Mapping[SnapshotRowSplit, int]] = {"eval": 1, "train": 2, "validation": 4, "none": 0}
-_ONE_SIDE: Final = frozenset(_MARKS.values())
 
 
 @check(
@@ -156,8 +152,8 @@ def sides_share_no_image(subject: Subject) -> Iterator[Finding]:
     looks: tuple[Literal["file", "pixels"], ...] = ("file", "pixels")
     found = bytearray()
     for kind in looks:
-        found = lines.pictures.marked(kind, map(_MARKS.__getitem__, lines.splits))
-        if not set(found) <= _ONE_SIDE:
+        found = lines.pictures.marked(kind, map(SIDES.__getitem__, lines.splits))
+        if not set(found) <= ONE_SIDE:
             yield from _pictures_on_two_sides(lines, kind)
     yield passed(f"{counted(len(found) - found.count(0), 'picture')}, each on one side")
 
