@@ -111,10 +111,10 @@ def defaults(part: Schema) -> dict[str, Any]:
 
 
 @cache
-def checker(name: str) -> Checker:
-    """The compiled checker of a schema: gives the first problem of a value, or None."""
+def checker(name: str, pointer: str = "") -> Checker:
+    """The compiled checker of a schema, or of a part: the first problem of a value, or None."""
     document, known = _compiled(name)
-    return _compile(document, document, known)
+    return _compile(_at(document, pointer), document, known)
 
 
 @cache

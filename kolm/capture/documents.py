@@ -6,12 +6,20 @@ of docs/format/capture.md.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from functools import lru_cache
-from typing import TYPE_CHECKING, Literal, NamedTuple, cast
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 from kolm import canonical, digest, schema
 from kolm.capture import limits
-from kolm.capture.rules import check_answer, check_rules, check_turns
+from kolm.capture.rules import (
+    check_answer,
+    check_rare,
+    check_rules,
+    check_sizes,
+    check_tags,
+    check_turns,
+)
 from kolm.digest import Digest
 from kolm.errors import Refused
 from kolm.records import kinds
@@ -25,7 +33,6 @@ from kolm.records.capture import (
     Source,
     TextPart,
 )
-from kolm.records.sides import Split
 
 if TYPE_CHECKING:
     from kolm.records.documents import Capture as CaptureDocument
@@ -62,12 +69,17 @@ def seal(capture: Capture, *, where: str) -> Sealed:
         from kolm.capture import unfit  # only a refusal needs the words
 
         raise unfit.of_row(document, *problem, where=where)
-    return seal_document(document, where=where)
+    return _sealed(document, where)
 
 
 def seal_document(document: CaptureDocument, *, where: str) -> Sealed:
     """As `seal`, for a capture that is still a plain document."""
     schema.check(kinds.CAPTURE, document, where=where)
+    return _sealed(document, where)
+
+
+def _sealed(document: CaptureDocument, where: str) -> Sealed:
+    """Of a document that fits its schema."""
     check_rules(document, where=where)
     try:
         data = canonical.dumps(document)
@@ -86,7 +98,8 @@ def seal_document(document: CaptureDocument, *, where: str) -> Sealed:
 
 
 _FORMS = 1024  # that are kept
-_HOLE = "a text"
+_HOLE, _FORM = "a text", "a form"
+_RARE = ("references", "rejected", "corrections")
 _DIGEST = digest.EMPTY
 _PICTURE = Image(1, _DIGEST, 1, "image/png", 1, _DIGEST, 1)
 
@@ -95,13 +108,11 @@ _Turns = tuple[tuple[Role, tuple[int | None, ...]], ...]
 
 
 def _filled(capture: Capture, where: str) -> bytes | None:
-    """The canonical bytes of a capture whose form is known and whose texts fit; None: no telling.
+    """The canonical bytes of a capture that breaks no rule; None: it breaks one.
 
     Raises:
         Refused: an answer that says nothing or was never filled.
     """
-    if capture[_RARE:] != (None, None, None):
-        return None
     texts, turns = list[str](), list[tuple[Role, tuple[int | None, ...]]]()
     for role, content in capture.messages:
         found = [part.text for part in content if isinstance(part, TextPart)]
@@ -110,22 +121,64 @@ def _filled(capture: Capture, where: str) -> bytes | None:
             check_answer(found[0], where=where)
         texts += found
         turns.append((role, parts))
-    images, license_, _, source, split, tags, *_ = capture
-    pieces = _written(len(images), tuple(turns))
-    around = _around(images, license_, source, split, tags)
-    if "" in texts or len(pieces) != len(texts) + 1 or around is None:
+    pieces = _written(len(capture.images), tuple(turns))
+    if "" in texts or len(pieces) != len(texts) + 1:
         return None
-    written = [around[0], pieces[0]]
+    written = [pieces[0]]
     for text, piece in zip(texts, pieces[1:], strict=True):
         written += (canonical.text(text), piece)
+    images, license_, _, source, split, tags, *rare = capture
     try:
-        data = "".join([*written, around[1]]).encode("utf-8")
-    except UnicodeEncodeError:
+        members = {
+            "images": _images(images),
+            "license": _kept("license", license_),
+            "messages": "".join(written),
+            "source": _kept("source", source),
+            "split": _kept("split", split),
+            "tags": _tags(tags),
+        }
+        if rare != [None, None, None]:
+            members |= _rare(rare, response=texts[-1])
+        data = f"{{{','.join([members[key] for key in sorted(members)])}}}".encode()
+    except (Refused, ValueError):
         return None
     return data if len(data) <= limits.MAX_CAPTURE_BYTES else None
 
 
-_RARE = Capture._fields.index("references")  # what follows few captures have
+# What a capture states under a key, as it stands in the canonical bytes. What few captures have
+# are texts of their own, which are not kept.
+
+
+@lru_cache(maxsize=_FORMS)
+def _images(images: tuple[Image, ...]) -> str:
+    plain = _plain(images)
+    check_sizes(plain, _FORM)
+    return _member("images", plain)
+
+
+@lru_cache(maxsize=_FORMS)
+def _tags(tags: tuple[str, ...]) -> str:
+    check_tags(tags, _FORM)
+    return _member("tags", _plain(tags))
+
+
+@lru_cache(maxsize=_FORMS)
+def _kept(key: str, value: object) -> str:
+    return _member(key, _plain(value))
+
+
+def _rare(values: Iterable[object], *, response: str) -> dict[str, str]:
+    stated = {
+        key: _plain(value) for key, value in zip(_RARE, values, strict=True) if value is not None
+    }
+    check_rare(cast("CaptureDocument", stated), response, _FORM)
+    return {key: _member(key, value) for key, value in stated.items()}
+
+
+def _member(key: str, plain: object) -> str:
+    if schema.checker(kinds.CAPTURE, f"/properties/{key}")(plain) is not None:
+        raise Refused("E_SCHEMA", key, where=_FORM)
+    return f'"{key}":{canonical.dumps(plain).decode()}'
 
 
 @lru_cache(maxsize=_FORMS)
@@ -138,37 +191,10 @@ def _written(images: int, turns: _Turns) -> list[str]:
     capture = Capture((_PICTURE,) * images, "", messages, Source("form", ""), None, ())
     document = to_document(capture)
     try:
-        seal_document(document, where="a form")
+        seal_document(document, where=_FORM)
     except Refused:
         return []
-    return canonical.dumps(document["messages"]).decode().split(canonical.text(_HOLE))
-
-
-@lru_cache(maxsize=_FORMS)
-def _around(
-    images: tuple[Image, ...],
-    license_: str,
-    source: Source,
-    split: Split | None,
-    tags: tuple[str, ...],
-) -> tuple[str, str] | None:
-    """What stands before and after the messages of a capture; None where it breaks a rule."""
-    shown = tuple(ImagePart(number) for number in range(len(images))) or (TextPart(_HOLE),)
-    messages = Message("user", shown), Message("assistant", (TextPart(_HOLE),))
-    document = to_document(Capture(images, license_, messages, source, split, tags))
-    try:
-        schema.check(kinds.CAPTURE, document, where="a form")
-        check_rules(document, where="a form")
-        before = canonical.dumps({key: document[key] for key in _BEFORE})
-        after = canonical.dumps({key: document[key] for key in _AFTER})
-    except (Refused, ValueError):
-        return None
-    return f'{before[:-1].decode()},"messages":', f",{after[1:].decode()}"
-
-
-# The keys that stand before messages in the canonical order, and after them.
-_BEFORE: tuple[Literal["images", "license"], ...] = ("images", "license")
-_AFTER: tuple[Literal["source", "split", "tags"], ...] = ("source", "split", "tags")
+    return _member("messages", document["messages"]).split(canonical.text(_HOLE))
 
 
 def read(data: bytes, *, where: str) -> Capture:
@@ -185,21 +211,19 @@ def read(data: bytes, *, where: str) -> Capture:
 
 def to_document(capture: Capture) -> CaptureDocument:
     """The plain JSON value of a capture."""
-    document: dict[str, object] = {
-        "images": [image._asdict() for image in capture.images],
-        "license": capture.license,
-        "messages": [_message_document(message) for message in capture.messages],
-        "source": {"kind": capture.source.kind, "name": capture.source.name},
-        "split": capture.split,
-        "tags": list(capture.tags),
+    stated = {
+        key: _plain(value)
+        for key, value in zip(Capture._fields, capture, strict=True)
+        if value is not None or key not in _RARE
     }
-    if capture.references is not None:
-        document["references"] = list(capture.references)
-    if capture.rejected is not None:
-        document["rejected"] = capture.rejected
-    if capture.corrections is not None:
-        document["corrections"] = [edit._asdict() for edit in capture.corrections]
-    return cast("CaptureDocument", document)
+    stated["messages"] = [_message_document(message) for message in capture.messages]
+    return cast("CaptureDocument", stated)
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, tuple):
+        return value._asdict() if hasattr(value, "_asdict") else [_plain(item) for item in value]
+    return value
 
 
 def _message_document(message: Message) -> dict[str, object]:

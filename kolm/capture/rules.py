@@ -15,7 +15,7 @@ from kolm.capture import limits
 from kolm.errors import Refused
 
 if TYPE_CHECKING:
-    from kolm.records.documents import Capture, CaptureCorrection, CaptureMessage
+    from kolm.records.documents import Capture, CaptureCorrection, CaptureImage, CaptureMessage
 
 
 # An answer somebody meant to write: [ANNOTATE: …], [TODO], [FILL IN: …]. Upper case only, so that
@@ -30,15 +30,14 @@ def check_rules(document: Capture, *, where: str) -> None:
     Raises:
         Refused: ``E_CAPTURE_RULE`` and its siblings.
     """
-    _check_order(document["tags"], where)
+    check_tags(document["tags"], where)
     check_turns([message["role"] for message in document["messages"]], where)
-    _check_images(document, where)
+    check_sizes(document["images"], where)
+    _check_places(document, where)
     for message in document["messages"]:
         if message["role"] == "assistant":
             check_answer(text_of(message), where=where)
-    _check_references(document.get("references", []), where)
-    if "rejected" in document or "corrections" in document:
-        _check_rejected(document, where)
+    check_rare(document, text_of(document["messages"][-1]), where)
 
 
 def check_turns(roles: Sequence[str], where: str) -> None:
@@ -107,23 +106,30 @@ def _broken(where: str, message: str) -> Refused:
     return Refused("E_CAPTURE_RULE", message, where=where)
 
 
-def _check_order(tags: list[str], where: str) -> None:
-    if len(tags) > 1 and any(left >= right for left, right in pairwise(tags)):
+def check_tags(tags: Sequence[str], where: str) -> None:
+    """Demand that they are sorted and stand once each (C7)."""
+    if any(left >= right for left, right in pairwise(tags)):
         raise _broken(where, "tags must be sorted, each once")
 
 
-def _check_references(texts: list[str], where: str) -> None:
-    """They are votes, so that one may stand there several times, but in one order only."""
-    if texts != sorted(texts):
+def check_rare(document: Capture, response: str, where: str) -> None:
+    """Demand the rules of what few captures have beside their `response` (C10, C11, C16)."""
+    references = document.get("references", [])
+    if references != sorted(references):  # votes: one may stand there several times
         raise _broken(where, "further reference answers must be sorted")
-    for text in texts:
+    for text in references:
         check_answer(text, where=where)
+    if "rejected" in document or "corrections" in document:
+        _check_rejected(document, response, where)
 
 
-def _check_images(document: Capture, where: str) -> None:
-    for image in document["images"]:
-        if image["width"] * image["height"] > limits.MAX_IMAGE_PIXELS:
-            raise _broken(where, f"a picture has at most {limits.MAX_IMAGE_PIXELS} pixels")
+def check_sizes(images: Sequence[CaptureImage], where: str) -> None:
+    """Demand that none has more pixels than a picture may have (C4)."""
+    if any(image["width"] * image["height"] > limits.MAX_IMAGE_PIXELS for image in images):
+        raise _broken(where, f"a picture has at most {limits.MAX_IMAGE_PIXELS} pixels")
+
+
+def _check_places(document: Capture, where: str) -> None:
     places: list[int] = []
     for message in document["messages"]:
         content, before = message["content"], ""
@@ -145,15 +151,13 @@ def _check_images(document: Capture, where: str) -> None:
         )
 
 
-def _check_rejected(document: Capture, where: str) -> None:
-    response = text_of(document["messages"][-1])
-    rejected = document.get("rejected")
+def _check_rejected(document: Capture, response: str, where: str) -> None:
+    rejected, corrections = document.get("rejected"), document.get("corrections")
     if rejected is None:
         raise _broken(where, "corrections need the rejected answer that they correct")
     if not rejected.strip() or rejected == response:
         raise _broken(where, "the rejected answer is empty or the same as the response")
     _demand_filled(rejected, "the rejected answer", where)
-    corrections = document.get("corrections")
     if corrections is None:
         return
     at = 0

@@ -331,6 +331,19 @@ def _long_row(number: int) -> bytes:
     return b'{"prompt":"%b","response":"b"}\n' % told
 
 
+_SHORT_TALK = b'"messages":[{"role":"user","content":"a"},{"role":"assistant","content":"b"}]'
+
+
+def _tagged_row(number: int) -> bytes:
+    """A row whose like nobody has seen, by its tag alone."""
+    return b'{%b,"tags":["%d"]}\n' % (_SHORT_TALK, number)
+
+
+def _pair_row(number: int) -> bytes:
+    """A row of a key that few rows have."""
+    return b'{%b,"rejected":"%d"}\n' % (_SHORT_TALK, number)
+
+
 def _talk_row(number: int) -> bytes:
     """A row of many short messages, and no two rows of one form."""
     turns = b'{"role":"user","content":"a"},{"role":"assistant","content":"b"},' * 64
@@ -350,6 +363,8 @@ def _counted_parquet(rows: int) -> bytes:
 # Of rows as many as a file of the size may hold, so that all are taken in.
 PACKED: dict[str, tuple[Callable[[], bytes], str]] = {
     "packed rows": (lambda: _counted(_table_row, 46_000), "jsonl"),
+    "packed tags": (lambda: _counted(_tagged_row, 46_000), "jsonl"),
+    "packed pairs": (lambda: _counted(_pair_row, 46_000), "jsonl"),
     "packed messages": (lambda: _counted(_talk_row, 1150), "jsonl"),
     "packed columns": (lambda: _counted_parquet(42_000), "parquet"),
     "a megabyte of packed rows": (lambda: _counted(_long_row, 110_000), "jsonl"),
