@@ -4,12 +4,17 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping
+from heapq import merge
+from itertools import groupby
+from operator import itemgetter
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 from kolm import canonical, digest
 from kolm.actions.pictures import showing
 from kolm.bundle.reader import Bundle
+from kolm.digest import Digest
+from kolm.errors import Refused
 from kolm.format import names
 from kolm.report.comparison import SHOWN_CASES, render, split_cases
 from kolm.score.cases import reference_of
@@ -18,7 +23,6 @@ from kolm.score.rounding import in_millionths
 from kolm.spec.diff import diff as differences
 
 if TYPE_CHECKING:
-    from kolm.digest import Digest
     from kolm.records.answers import (
         Diff,
         DiffAnswer,
@@ -113,29 +117,41 @@ def _captures(left: Bundle, right: Bundle) -> DiffCaptures:
     added: dict[Side, list[Digest]] = defaultdict(list)
     removed: dict[Side, list[Digest]] = defaultdict(list)
     moved: dict[tuple[Side, Side], list[Digest]] = defaultdict(list)
-    known: dict[Side, Side] = {}  # one text a side, not one a row
-    rest = {
-        row["capture"]: known.setdefault(row["split"], row["split"])
-        for row in left.rows(names.LINES)
-    }
-    for row in right.rows(names.LINES):
-        name, side = row["capture"], row["split"]
-        was = rest.pop(name, None)
-        if was is None:
-            added[side].append(name)
-        elif was != side:
-            moved[was, side].append(name)
-    while rest:
-        name, side = rest.popitem()
-        removed[side].append(name)
+    for name, found in groupby(merge(_sides(left, 0), _sides(right, 1)), key=itemgetter(0)):
+        sides = {which: side for _, which, side in found}
+        if 0 not in sides:
+            added[sides[1]].append(name)
+        elif 1 not in sides:
+            removed[sides[0]].append(name)
+        elif sides[0] != sides[1]:
+            moved[sides[0], sides[1]].append(name)
     return {
-        "added": [{"split": side, "captures": sorted(added[side])} for side in sorted(added)],
-        "removed": [{"split": side, "captures": sorted(removed[side])} for side in sorted(removed)],
+        "added": [{"split": side, "captures": added[side]} for side in sorted(added)],
+        "removed": [{"split": side, "captures": removed[side]} for side in sorted(removed)],
         "moved": [
-            {"left": was, "right": side, "captures": sorted(moved[was, side])}
+            {"left": was, "right": side, "captures": moved[was, side]}
             for was, side in sorted(moved)
         ],
     }
+
+
+def _sides(bundle: Bundle, which: int) -> Iterator[tuple[Digest, int, Side]]:
+    """Each capture and its side, in the order of names.
+
+    Raises:
+        Refused: ``E_BUNDLE_REFERENCE``: they are not sorted, each once.
+    """
+    last = Digest("")
+    for number, row in enumerate(bundle.rows(names.LINES), start=1):
+        if row["capture"] <= last:
+            raise Refused(
+                "E_BUNDLE_REFERENCE",
+                "captures are not sorted and unique",
+                where=f"{bundle.receipt['name']}: {names.LINES}:{number}",
+                hint="`kolm verify` says what else is wrong with the bundle",
+            )
+        last = row["capture"]
+        yield last, which, row["split"]
 
 
 def _modules(left: Bundle, right: Bundle) -> Iterator[DiffModule]:

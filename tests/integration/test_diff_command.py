@@ -6,6 +6,7 @@ import pytest
 
 from kolm import canonical, digest
 from kolm.actions.comparing import diff, diff_page
+from kolm.errors import Refused
 from tests.support.audits import World
 from tests.support.commands import invoke
 from tests.support.toy_documents import make_capture
@@ -71,6 +72,25 @@ def test_settings_captures_and_tensors_that_differ_are_named(world: World) -> No
         "moved": [],
     }
     assert len(found["tensors"]["changed"]) == 1
+
+
+def test_a_capture_on_another_side_has_moved(world: World) -> None:
+    parts = world.parts.copy()
+    row = next(row for row in parts.snapshot_rows if row["split"] == "train")
+    row["split"] = "validation"
+    found = diff(world.seal(), world.seal(parts))["captures"]
+    moved = [{"captures": [row["capture"]], "left": "train", "right": "validation"}]
+    assert found == {"added": [], "removed": [], "moved": moved}
+
+
+def test_captures_in_no_order_are_not_compared(world: World) -> None:
+    parts = world.parts.copy()
+    parts.snapshot_rows.reverse()
+    with pytest.raises(Refused, match="not sorted") as caught:
+        diff(world.seal(), world.seal(parts))
+    assert caught.value.code == "E_BUNDLE_REFERENCE"
+    assert caught.value.where is not None
+    assert caught.value.where.endswith("snapshot.jsonl:2")
 
 
 def test_settings_that_follow_from_others_are_shown_last(world: World) -> None:
