@@ -295,10 +295,10 @@ def demand_reachable(prepared: Prepared, *, too_long: int = 0) -> None:
     best = wilson(cases - too_long, cases)["low"]
     if floor is None or Decimal(best) >= Decimal(floor):
         return
-    found = f"{cases} eval cases, whose lower bound is at most {best}"
+    found = f"{counted(cases, 'eval case')}, whose lower bound is at most {best}"
     if too_long:
         message = "answers longer than evaluation.max_new_tokens put the floor out of reach"
-        found += f": {too_long} references are too long"
+        found += f": {counted(too_long, 'reference')} too long"
         hint = "raise evaluation.max_new_tokens, or lower the floor"
     else:
         message = "so few eval cases cannot reach the floor, even if every answer is right"

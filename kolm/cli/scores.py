@@ -52,8 +52,8 @@ def score_lines(evaluation: Evaluation, kscore: Kscore, out: Output) -> list[str
     if "preference" in evaluation:
         lines.append(_preference_line(evaluation["preference"]))
     if evaluation["cut_prompts"]:
-        cut = f"{evaluation['cut_prompts']} prompts were cut to fit the budget of tokens"
-        lines.append(f"{out.paint('note', 'warn')}       {cut}")
+        cut = counted(evaluation["cut_prompts"], "prompt")
+        lines.append(f"{out.paint('note', 'warn')}       {cut} cut to fit train.max_seq_length")
     gate = kscore["gate"]
     held: list[tuple[str, str | None, str | None, bool | None]] = [
         (f["name"], f["demanded"], f["observed"], f["passed"]) for f in evaluation["floors"]

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from kolm import canonical
+from kolm.counting import counted
 from kolm.digest import Digest
 from kolm.evaluate.controls import answer_all
 from kolm.evaluate.latency import Latency, machine_memory_bytes, measure_latency
@@ -56,7 +57,7 @@ def evaluate_folder(folder: Path, reporter: Reporter) -> None:
     rows = prediction_rows(sources, batches, answers, preferences)
     cut = sum(row["cut"] > 0 for row in rows)
     if cut:
-        reporter.warned(f"{cut} prompts of eval cases were cut to fit train.max_seq_length")
+        reporter.warned(f"{counted(cut, 'eval prompt')} cut to fit train.max_seq_length")
     files.write_rows(folder, PREDICTIONS, rows)
     measured_on = datetime.now(UTC)  # noqa: TID251 - for the K-score claim, never for content
     facts = _measurements(session, latency, wall_seconds, measured_on, device)

@@ -13,6 +13,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from decimal import Decimal, InvalidOperation
 from typing import TYPE_CHECKING, NamedTuple, Self, cast
 
+from kolm.counting import counted
 from kolm.digest import Digest, chain, raw_of
 from kolm.errors import Refused, Usage
 from kolm.format.groups import MAX_JOINED, Captures, Groups, Member, group
@@ -241,7 +242,7 @@ def _official(captures: Captures, rule: SplitRule) -> list[Placed]:
         first = captures.id_of(unstated[0])
         raise Refused(
             "E_SNAPSHOT_NO_OFFICIAL_SPLIT",
-            f"{len(unstated)} captures state no side, so there is no official split",
+            f"{counted(len(unstated), 'capture')} without a side, so there is no official split",
             where=f"capture {first}",
             found=first + (f" and {len(unstated) - 1} more" if unstated[1:] else ""),
             hint="state each row's split, or let kolm split: data.split: {eval: 0.2} in the spec "

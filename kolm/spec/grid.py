@@ -53,8 +53,8 @@ def points_of(base: Mapping[str, Any], grid: Grid) -> list[Point]:
         grid: values a key, or points.
 
     Raises:
-        Usage: ``E_SWEEP_GRID``: nothing to vary, a key that is unknown or stands twice, a value
-            that stands twice, or too many points.
+        Usage: ``E_SWEEP_GRID``: nothing to vary, a key that is unknown or given twice, a value
+            that is given twice, or too many points.
     """
     chosen = [_spelt_out(settings) for settings in _settings(grid)]
     if not chosen:
@@ -162,7 +162,7 @@ def _settings(grid: Grid) -> Iterator[Settings]:
             raise _wrong(f"{key} has no list of values", found=str(values)[:80])
         told = [written(value) for value in values]
         if len(set(told)) < len(told):
-            raise _wrong(f"a value of {key} stands twice", found=", ".join(told))
+            raise _wrong(f"a value of {key} is given twice", found=", ".join(told))
         count *= len(values)
     if count > MOST_POINTS:
         raise _too_many(count)
@@ -176,7 +176,7 @@ def _spelt_out(settings: Settings) -> Settings:
         raise _wrong("a point is a mapping of keys to values", found=str(settings)[:80])
     full = {full_key(str(key)): value for key, value in settings.items()}
     if len(full) < len(settings):
-        raise _wrong("a key stands twice in a point", found=", ".join(map(str, settings)))
+        raise _wrong("a key is given twice in a point", found=", ".join(map(str, settings)))
     return full
 
 

@@ -139,7 +139,8 @@ def encode_split(
     for reason, count in result.dropped.items():
         reporter.warned(f"{counted(count, 'capture')} of split {split} left out: {reason}")
     if result.cut_prompts:
-        reporter.warned(f"{result.cut_prompts} prompts of split {split} were shortened to fit")
+        cut = counted(result.cut_prompts, f"{split} prompt")
+        reporter.warned(f"{cut} cut to fit train.max_seq_length")
     return result
 
 

@@ -142,7 +142,7 @@ def test_a_floor_that_long_answers_put_out_of_reach_stops_check_and_compile(
     failed = told(invoke("check", spec, "--json"), "failed")
     (finding,) = failed.values()
     assert finding["code"] == "E_FLOOR_OUT_OF_REACH"
-    assert "10 references are too long" in finding["found"]
+    assert "10 references too long" in finding["found"]
     ran = invoke("compile", spec)
     assert (ran.code, "E_FLOOR_OUT_OF_REACH" in ran.stderr) == (1, True)
     assert not (tmp_path / "p" / ".kolm" / "runs").exists()
@@ -333,6 +333,11 @@ def test_all_of_it_is_compiled_verified_rescored_and_its_cut_prompts_are_counted
     assert asked.code == 0, asked.stderr
     assert asked.document()["cut_tokens"] > 500
     assert "tokens were cut out of its middle" in asked.stderr
+    make(tmp_path / "long", [row([picture(180)], "eval", prompt=context)])
+    scored = line.kolm("eval", "t.kolm", "--policy", "policy.json", "--captures",
+                       tmp_path / "long" / "captures", "-o", "long.kolm")  # fmt: skip
+    assert "1 eval prompt cut to fit train.max_seq_length" in scored.stderr
+    assert "1 prompt cut to fit train.max_seq_length" in scored.stdout
     other = [*ordinary(3), row([picture(200 + n) for n in range(5)], "eval")]
     make(tmp_path / "other", other)
     scored = line.kolm("eval", "t.kolm", "--policy", "policy.json", "--captures",

@@ -253,7 +253,7 @@ def _answer_taken(verb: str, store: Path, answer: TakenIn) -> None:
 
 
 def _stats_text(counts: CaptureStats) -> str:
-    pictures = f"{counts['pictures']} different pictures, {counts['image_bytes']} bytes"
+    pictures = f"{counted(counts['pictures'], 'different picture')}, {counts['image_bytes']} bytes"
     lines = [
         f"captures    {counts['captures']}  ({counts['several_turns']} with several turns)",
         f"images      {counts['images']}  ({pictures})",

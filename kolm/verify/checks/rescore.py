@@ -17,6 +17,7 @@ from math import comb
 from typing import TYPE_CHECKING, Final
 
 from kolm import canonical, digest
+from kolm.counting import counted
 from kolm.digest import Digest
 from kolm.errors import KolmError, Lacking, Unreadable
 from kolm.format.names import PREDICTIONS
@@ -111,7 +112,7 @@ def _compare(subject: Subject, cases: Sequence[Digest], answer: RescoreAnswer) -
             "at most differ, as rounding may"
         )
     yield passed(
-        f"{len(cases)} cases run again: {told}; {scores.bound(pairs['adapter'])}; "
+        f"{counted(len(cases), 'case')} run again: {told}; {scores.bound(pairs['adapter'])}; "
         f"{power(len(recorded), len(cases))}"
     )
 

@@ -72,7 +72,7 @@ def test_a_key_may_be_named_by_its_end() -> None:
         (["rnak=4"], "did you mean rank?"),
         (["batch_size=4"], "train.batch_size or evaluation.batch_size"),
         (["rank="], "no list of values"),
-        (["rank=4,4"], "stands twice"),
+        (["rank=4,4"], "is given twice"),
         (["rank=4", "train.method.rank=8"], "varied twice"),
         (["rank=[4"], "the [ of line 1 is not closed"),
         (["nowhere.yaml"], "no file of this name"),
@@ -90,7 +90,7 @@ def test_what_does_not_hold_is_told(texts: list[str], said: str) -> None:
     ("grid", "said"),
     [
         ([{"rank": 4}, {"train.method.rank": 4}], "are the same"),
-        ([{"rank": 4, "train.method.rank": 8}], "stands twice"),
+        ([{"rank": 4, "train.method.rank": 8}], "is given twice"),
         ([{}], "a mapping of keys"),
         ({"rank": "48"}, "no list of values"),
         ({"train.early_stopping.patience": [3]}, "no mapping in this spec"),
