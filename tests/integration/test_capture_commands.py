@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from PIL import Image as Pillow
 
 from kolm.capture.store import CaptureStore
 from tests.support.commands import invoke
@@ -277,3 +278,27 @@ def test_captures_that_would_join_many_groups_are_counted() -> None:
     assert "left out   1 capture that" in said
     assert taken["on_no_side"][0].startswith("pairs.jsonl:13 (sha256:")
     assert "pairs.jsonl:13" in said
+
+
+def test_near_twins_are_refused_counted_left_out_or_kept_on_one_side() -> None:
+    """Two photographs of one thing: the same pixels but for a shade."""
+    for name, shade in (("scored.png", 200), ("learned.png", 202)):
+        made = Pillow.linear_gradient("L").resize((64, 64)).convert("RGB")
+        made.paste((shade, 0, 0), (8, 8, 40, 40))
+        made.save(name)
+    twins = [{"image": "scored.png", "prompt": "twin?", "response": "yes", "split": "eval"},
+             {"image": "learned.png", "prompt": "twin?", "response": "yes", "split": "train"}]  # fmt: skip
+    call("import", write("pairs.jsonl", [*rows(12, split="train"), *twins]))
+    frozen = ("snapshot", "--validation", "0", "--near-duplicates")
+    assert refusal(1, *frozen, "refuse")["code"] == "E_SNAPSHOT_NEAR_DUPLICATES"
+    counted = call(*frozen, "report")["snapshot"]
+    assert counted["near_duplicates"]["across_splits"] == 1
+    dropped = call(*frozen, "drop")
+    assert dropped["snapshot"]["near_duplicates"]["dropped"] == 1
+    assert dropped["snapshot"]["splits"]["none"]["captures"] == 1
+    assert dropped["on_no_side"][0].startswith("pairs.jsonl:14 (sha256:")
+    for share in ("0.1", "0.3", "0.5", "0.7"):
+        grouped = call(*frozen, "group", "--split", "hash", "--eval", share)["snapshot"]
+        assert grouped["near_duplicates"]["across_splits"] == 0
+        assert grouped["splits"]["none"]["captures"] == 0
+    assert refusal(2, *frozen, "group")["code"] == "E_SNAPSHOT_RULE"
