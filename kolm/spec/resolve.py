@@ -76,7 +76,8 @@ def resolve(
         _conflict("torch connects no processes that compute on Metal", "train.processes")
     every, key = looks_of(spec.train)
     if every is not None and sides["validation"]["captures"] == 0:
-        _conflict("the validation side is empty, and the run is to look at it", key)
+        hint = "hold some out (data.validation: 0.05), or do not validate"
+        _conflict("no captures are held out to validate on", key, hint)
     document = to_document(spec)
     advice = advice_on(spec.train, base["id"], base["family"])
     lock: dict[str, object] = {
@@ -292,5 +293,5 @@ def _environment(facts: LockEnvironment, *, threads: int | None) -> dict[str, ob
     return {**rest, "class": digest.of_value(rest)}
 
 
-def _conflict(message: str, where: str) -> NoReturn:
-    raise Refused("E_SPEC_CONFLICT", message, where=where, hint="kolm help reference/spec")
+def _conflict(message: str, where: str, hint: str = "kolm help reference/spec") -> NoReturn:
+    raise Refused("E_SPEC_CONFLICT", message, where=where, hint=hint)

@@ -286,8 +286,11 @@ def test_near_twins_are_refused_counted_left_out_or_kept_on_one_side() -> None:
         made = Pillow.linear_gradient("L").resize((64, 64)).convert("RGB")
         made.paste((shade, 0, 0), (8, 8, 40, 40))
         made.save(name)
-    twins = [{"image": "scored.png", "prompt": "twin?", "response": "yes", "split": "eval"},
-             {"image": "learned.png", "prompt": "twin?", "response": "yes", "split": "train"}]  # fmt: skip
+    sides = {"scored.png": "eval", "learned.png": "train"}
+    twins = [
+        {"image": name, "prompt": "twin?", "response": "yes", "split": side}
+        for name, side in sides.items()
+    ]
     call("import", write("pairs.jsonl", [*rows(12, split="train"), *twins]))
     frozen = ("snapshot", "--validation", "0", "--near-duplicates")
     assert refusal(1, *frozen, "refuse")["code"] == "E_SNAPSHOT_NEAR_DUPLICATES"

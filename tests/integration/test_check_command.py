@@ -230,3 +230,20 @@ def test_a_quiet_check_says_what_is_wrong_and_nothing_else(tmp_path: Path) -> No
     spec.write_text(spec.read_text().replace("A B", "a"))
     ran = invoke("-q", "check", "--spec-only", str(spec))
     assert (ran.code, ran.stdout) == (0, "")
+
+
+def test_a_run_that_validates_on_nothing_is_refused_by_check_and_compile(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("KOLM_HOME", str(tmp_path / "home"))
+    assert invoke("keys", "new").code == 0
+    findings(tmp_path, captures=40, floor="0.7")
+    spec = tmp_path / "kolm.yaml"
+    stop = "steps: 8, validate_every: 2, early_stopping: {patience: 1}"
+    spec.write_text(spec.read_text().replace("steps: 8", stop))
+    for command in ("check", "compile"):
+        ran = invoke("-q", command, str(spec))
+        said = ran.stdout + ran.stderr
+        assert ran.code == 1
+        assert "no captures are held out to validate on   train.validate_every" in said
+        assert "data.validation: 0.05" in said

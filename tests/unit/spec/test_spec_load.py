@@ -154,6 +154,7 @@ def test_every_fraction_is_a_canonical_decimal_string() -> None:
         ),
         ({"data": {"captures": "c", "split": "offcial"}}, "E_SPEC_VALUE", "data.split", ""),
         ({"cost": 3}, "E_SPEC_VALUE", "cost", ""),
+        ({"evaluation": {"batch_size": 65}}, "E_SPEC_VALUE", "evaluation.batch_size", ""),
         ({"nonce": "00"}, "E_SPEC_VALUE", "nonce", ""),
         ({"train": {"steps": 1, "epochs": 1}}, "E_SPEC_CONFLICT", "train.epochs", ""),
         (
