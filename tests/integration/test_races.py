@@ -1,8 +1,8 @@
 """A bundle that changes after it was opened: what was verified is what is used.
 
 Every command that verifies and then uses a bundle, against every way to change a file: whatever
-is done to it, during the verification or after it, the weights that come to be used are the ones
-that were verified.
+is done to it between the two, the weights that come to be used, and the bundle that is reported
+on, described or signed, are the ones that were verified.
 """
 
 from __future__ import annotations
@@ -16,7 +16,16 @@ from typing import Any
 import pytest
 
 from kolm import actions, digest, file_digests, paths
-from kolm.actions import children, evaluating, running, usable, verification
+from kolm.actions import (
+    children,
+    dossiers,
+    endorsing,
+    evaluating,
+    reporting,
+    running,
+    usable,
+    verification,
+)
 from kolm.bundle.held import hold
 from kolm.bundle.ranges import Ranges
 from kolm.bundle.reader import Bundle
@@ -26,6 +35,8 @@ from kolm.registry.backends.directory import Directory
 from kolm.registry.check import Passed, verified
 from kolm.registry.publish import Publisher
 from kolm.registry.references import parse_target
+from kolm.report.facts import Facts
+from kolm.sign import private_keys
 from kolm.sign.keystore import KeyStore
 from kolm.sign.trust import KeyRole, TrustedKey, TrustStore
 from tests.support.audits import NOW, World
@@ -74,6 +85,7 @@ class Race:
         evil.tensors = {n: (d, s, raw[::-1]) for n, (d, s, raw) in evil.tensors.items()}
         evil.retouch()
         self.evil = self.world.seal(evil).read_bytes()
+        self.evil_id = evil.content_id()
         self.path = self.world.seal()
         self.honest = digest.of_bytes(Bundle.open(self.path).member(WEIGHTS))
         self.used: list[digest.Digest] = []
@@ -210,6 +222,49 @@ def test_publish_keeps_what_was_verified(race: Race, change: Any, tmp_path: Path
     kept = hold(registry.path_of(published.entry["file"]["digest"]))
     assert kept.digest == whole
     assert published.entry["bundle"] == world.parts.content_id()
+
+
+def _reported(race: Race, _: Path) -> bytes:
+    return reporting.report(race.path).page
+
+
+def _described(race: Race, _: Path) -> bytes:
+    return b"".join(dossiers.dossier(race.path).files.values())
+
+
+def _endorsed(race: Race, folder: Path) -> bytes:
+    endorsing.endorse(race.path, key="second", trust=race.world.trust, output=folder / "copy.kolm")
+    copy = Bundle.open(folder / "copy.kolm")
+    race.used.append(digest.of_bytes(copy.member(WEIGHTS)))
+    return copy.content_id.encode()
+
+
+def _signed_as_a_model(race: Race, folder: Path) -> bytes:
+    made = endorsing.sign_model(race.path, folder / "model", key="second", trust=race.world.trust)
+    race.used.append(file_digests.of_file(folder / "model" / WEIGHTS))
+    return made.content_id.encode()
+
+
+@pytest.mark.parametrize("change", CHANGES)
+@pytest.mark.parametrize("write", [_reported, _described, _endorsed, _signed_as_a_model])
+def test_what_is_written_about_a_bundle_is_about_the_one_that_was_verified(
+    race: Race, change: Any, write: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    second = private_keys.generate("p256")
+    KeyStore(paths.config_folder() / "keys").create("second", second, None)
+    for module in (reporting, dossiers, endorsing):
+        monkeypatch.setattr(module, "verify", race.changing(change))
+
+    def seen(bundle: Bundle, *rest: Any) -> Facts:
+        race.used.append(digest.of_bytes(bundle.member(WEIGHTS)))
+        return Facts(bundle, *rest)
+
+    for module in (reporting, dossiers):
+        monkeypatch.setattr(module, "Facts", seen)
+    told = write(race, tmp_path)
+    assert race.world.parts.content_id().encode() in told
+    assert race.evil_id.encode() not in told
+    assert race.used == [race.honest]
 
 
 def base_rewritten(base: Path) -> None:
