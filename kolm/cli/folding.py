@@ -12,7 +12,7 @@ _LABELS = re.compile(r"(?:.{0,28}  (?=[^ ])| *)")
 # as far as its form shows, so that it can be copied as it stands.
 _WORDS = re.compile(
     r" *(?:(?<=: )kolm .+"
-    r"|kolm(?: [a-z-]+){1,3}(?: (?:--[^ ]+(?: [^- ][^ ]*)?|[A-Z'\"][^ ]*|[^ ]*[/.=][^ ]*))*"
+    r"|kolm(?: [a-z-]+){1,3}(?: (?:--[^ ]+(?: [^- ][^ ]*)?|[A-Z'\"][^ ]*|[^ ]*[/.=][^ ]*))*[^ ]*"
     r"|[^ ]+)"
 )
 

@@ -5,6 +5,7 @@ Everything in a registry may be a stranger's: no text of a document begins a lin
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from kolm.cli.failure import remedy
@@ -26,20 +27,21 @@ def listings_text(listings: list[RegistryListListing], *, every_version: bool) -
         for problem in listing["problems"]:
             where = problem.get("where", "")
             lines.append(
-                f"{listing['name']:28} DAMAGED: {problem['message']} ({where}) [{problem['code']}]"
+                f"{listing['name']}   DAMAGED: {problem['message']} ({where}) [{problem['code']}]"
             )
         shown = listing["versions"] if every_version else listing["versions"][:1]
-        lines += [_version_line(entry) for entry in shown]
+        lines += [line for entry in shown for line in _version_lines(entry)]
         hints += [entry["objection"].get("hint") for entry in shown if not entry["counts"]]
     lines += [f"hint     {hint}" for hint in dict.fromkeys(hints) if hint]
     return "\n".join(lines)
 
 
-def _version_line(entry: RegistryListEntry) -> str:
+def _version_lines(entry: RegistryListEntry) -> Iterator[str]:
     label = f"{entry['name']}@{entry['version']}"
     if entry["counts"]:
         state = "" if entry["state"] == "active" else f"   {entry['state'].upper()}"
         said = entry["summary"]
+        yield f"{label}   by {entry['signer']}{state}"
         parts = (
             ("accuracy", said.get("accuracy")),
             ("K", said.get("k")),
@@ -48,8 +50,10 @@ def _version_line(entry: RegistryListEntry) -> str:
         words = [f"{name} {value}" for name, value in parts if value is not None]
         when = [said["measured_on"][:10]] if "measured_on" in said else []
         told = ", ".join([*words, *when]) or "its file cannot be read: kolm registry verify"
-        return f"{label:28} {entry['cid']}   by {entry['signer']}{state}\n{'':28} {told}"
-    return f"{label:28} {entry['cid']}   NOT BELIEVED: {entry['objection']['message']}"
+        yield f"    {told}"
+    else:
+        yield f"{label}   NOT BELIEVED: {entry['objection']['message']}"
+    yield f"    {entry['cid']}"
 
 
 def bundle_text(found: Shown) -> str:
@@ -60,7 +64,7 @@ def bundle_text(found: Shown) -> str:
         f"{entry['name']}@{entry['version']}   published by {entry['signer']}",
         f"  cid        {entry['cid']}",
         f"  content    {entry['bundle']}",
-        f"  file       {entry['file']['digest']}, {entry['file']['size']} bytes",
+        f"  file       {counted(entry['file']['size'], 'byte')}, {entry['file']['digest']}",
         f"  base       {receipt['base']['id']} ({receipt['base']['family']})",
         f"  method     {training_text(receipt)}",
     ]

@@ -67,6 +67,13 @@ def test_no_line_is_wider_than_the_terminal_unless_it_is_one_thing_to_copy(
     assert [line for line in wide if len(line.split()) > 2] == []  # a label and what is copied
 
 
+@pytest.mark.parametrize("name", ["plan", "registry list", "sweep", "compile", "keys list"])
+def test_a_table_fits_80_columns_before_it_is_folded(name: str) -> None:
+    shown = call(name).stdout.splitlines()
+    rows = [line for line in shown if not line.startswith(("batch ", "parameters ", "Point "))]
+    assert [line for line in rows if len(line) > 80 and "sha256:" not in line] == []
+
+
 @each_command
 @pytest.mark.parametrize("place", ["before", "after"])
 def test_json_is_one_document_that_fits_its_schema(name: str, place: str) -> None:

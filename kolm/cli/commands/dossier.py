@@ -54,8 +54,12 @@ def command(bundle: Path, output: Path | None, force: bool, **asked: Any) -> Non
 
 def _for_people(made: Any, folder: Path) -> str:
     fields = made.fields
-    lines = [f"wrote {folder}: {len(made.files)} files", fields.share]
+    lines = [f"wrote      {folder}: {len(made.files)} files", f"fields     {fields.share}"]
     wanting = [field.id for field in fields.missing if field.declare]
     if wanting:
-        lines.append(f"not stated, for dossier: in the spec   {', '.join(wanting)}")
+        lines.append(f"missing    {', '.join(wanting)}")
+        lines.append(
+            "next       state what you know of these, under dossier: in the spec, and compile "
+            "again (kolm help guides/dossier)"
+        )
     return "\n".join(lines)

@@ -13,6 +13,7 @@ from kolm.cli import output
 from kolm.cli.exit_codes import ExitCode
 from kolm.cli.failure import remedy
 from kolm.cli.options import SPEC
+from kolm.counting import counted
 from kolm.errors import Usage
 
 if TYPE_CHECKING:
@@ -112,7 +113,7 @@ def _data(made: Plan) -> Iterator[str]:
         return
     lost = "".join(f", {count:,} left out: {why}" for why, count in data["dropped"].items())
     stopped = f", {data['refused']:,} refused" if data["refused"] else ""
-    yield f"data         {data['examples']:,} examples, {data['cut']:,} cut{lost}{stopped}"
+    yield f"data         {counted(data['examples'], 'example')}, {data['cut']:,} cut{lost}{stopped}"
     for name, shown in (
         ("tokens", data["tokens"]),
         ("of pictures", data["image_tokens"]),
@@ -160,8 +161,8 @@ def _verdict(made: Plan, out: output.Output) -> Iterator[str]:
 def _compared(made: Plan) -> Iterator[str]:
     ways = made["compared"]
     counts = sorted({way["devices"] for way in ways})
-    yield "the same batch in bfloat16 with fused kernels, by any software, for each device"
-    heads = "".join(f"{f'on {count}':>11}" for count in counts)
+    yield "GiB a device, of the same batch in bfloat16 with fused kernels, by any software"
+    heads = "".join(f"{f'on {count}':>10}" for count in counts)
     yield f"  {'':36}{heads}"
     for way in ways:
         if way["devices"] == counts[0]:
@@ -172,7 +173,7 @@ def _compared(made: Plan) -> Iterator[str]:
                 == (way["method"], way["checkpointing"])
             ]
             name = way["method"] + (", checkpointing" if way["checkpointing"] else "")
-            yield f"  {name:36}" + "".join(f"{_gib(size):>11}" for size in row)
+            yield f"  {name:36}" + "".join(f"{size / 2**30:>10,.2f}" for size in row)
 
 
 def _cost(made: Plan) -> Iterator[str]:

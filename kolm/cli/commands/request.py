@@ -44,7 +44,7 @@ def pack(store: Path, output: Path | None, force: bool) -> None:
     made = requests.make_pack(store, output=output, force=force, reporter=out.reporter)
     document = {**made._asdict(), "file": None if output is None else str(output)}
     size = f"{counted(made.captures, 'capture')}, {counted(made.images, 'image')}"
-    out.answer("cli-request-pack", document, f"{made.root}   {size}", brief=made.root, wrote=output)
+    out.answer("cli-request-pack", document, f"{made.root}\n{size}", brief=made.root, wrote=output)
 
 
 @command.command("new")
@@ -121,7 +121,7 @@ def _for_people(found: RequestShow) -> str:
     rows = [
         ("signed by", f"{signer}, key {found['key'][:16]}"),
         ("nonce", found["nonce"]),
-        ("pack", f"{pack['kind']}: {counted(pack['captures'], 'capture')}, {pack['root']}; {how}"),
+        ("pack", f"{pack['kind']}: {counted(pack['captures'], 'capture')}; {how}: {pack['root']}"),
         *((row["clause"], row["asks"]) for row in found["clauses"]),
         *(("needs", needed) for needed in found["needs"]),
     ]

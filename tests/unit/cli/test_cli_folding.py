@@ -54,6 +54,13 @@ def test_a_command_among_words_stays_whole(width: int) -> None:
     assert any("kolm keys rotate FILE" in line for line in lines)
 
 
+def test_the_file_that_a_command_names_stays_whole() -> None:
+    told = (
+        "wrote own.policy.yaml: read it, change it, then  kolm policy check own.policy.yaml, or so"
+    )
+    assert folded(told, 80)[1] == "kolm policy check own.policy.yaml, or so"
+
+
 def test_what_is_too_long_for_its_column_begins_further_left() -> None:
     assert folded(f"content    {DIGEST}", 80) == ["content", f"         {DIGEST}"]
     assert folded(f"content    {DIGEST}", 60) == [f"content    {DIGEST}"]
