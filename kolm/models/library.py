@@ -1,4 +1,8 @@
-"""Models: how kolm uses transformers: quietly, and without torchvision."""
+"""Models: how kolm uses transformers: quietly, and with torch alone.
+
+Where they are installed, transformers takes torchvision for pictures and packages of kernels for
+some layers. Both give other bits, and the environment class names neither.
+"""
 
 from __future__ import annotations
 
@@ -7,10 +11,31 @@ import logging
 import sys
 import warnings
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, Final
 
 from kolm import roles
 from kolm.errors import Refused
+
+# Linear attention and short convolutions (Qwen3.5, LFM2): asked for where a family's file begins,
+# and taken on any device, though they compute on an accelerator alone.
+_KERNELS: Final[tuple[str, ...]] = ("causal_conv1d", "fla")
+
+
+@contextlib.contextmanager
+def torch_alone() -> Iterator[None]:
+    """While this holds, what transformers imports finds no package of kernels.
+
+    What it has imported already stays as it is; what others imported is theirs again afterwards.
+    """
+    before = {name: sys.modules[name] for name in _KERNELS if name in sys.modules}
+    for name in _KERNELS:
+        sys.modules[name] = None  # type: ignore[assignment]  # how Python marks what is not there
+    try:
+        yield
+    finally:
+        for name in _KERNELS:
+            del sys.modules[name]
+        sys.modules.update(before)
 
 
 def hide_torchvision() -> None:
@@ -21,7 +46,7 @@ def hide_torchvision() -> None:
     """
     if "torchvision" in sys.modules or "transformers.image_utils" in sys.modules:
         return
-    sys.modules["torchvision"] = None  # type: ignore[assignment]  # how Python marks what is not there
+    sys.modules["torchvision"] = None  # type: ignore[assignment]  # as above
     try:
         from transformers.utils import import_utils
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from kolm import roles
 from kolm.errors import Refused, Usage, missing_extra
 from kolm.models.device import CPU
-from kolm.models.library import model_class, quiet_library, unbuildable
+from kolm.models.library import model_class, quiet_library, torch_alone, unbuildable
 from kolm.models.resolve import BaseRef, read_config, resolve_base
 
 if TYPE_CHECKING:
@@ -63,7 +63,7 @@ def load_model(
             "E_MODEL_DTYPE", "unknown precision", expected="float32 or bfloat16", found=dtype
         )
     try:
-        with quiet_library():
+        with quiet_library(), torch_alone():
             model, report = library.from_pretrained(
                 folder,
                 dtype=getattr(torch, dtype),

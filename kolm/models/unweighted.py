@@ -7,7 +7,13 @@ from typing import Any
 
 from kolm import roles
 from kolm.errors import missing_extra
-from kolm.models.library import hide_torchvision, model_class, quiet_library, unbuildable
+from kolm.models.library import (
+    hide_torchvision,
+    model_class,
+    quiet_library,
+    torch_alone,
+    unbuildable,
+)
 
 
 def parameter_shapes(folder: Path) -> list[tuple[str, tuple[int, ...]]]:
@@ -27,7 +33,7 @@ def parameter_shapes(folder: Path) -> list[tuple[str, tuple[int, ...]]]:
     except ImportError as error:
         raise missing_extra("train", "a model needs an optional part of kolm") from error
     try:
-        with quiet_library(), torch.device("meta"):
+        with quiet_library(), torch_alone(), torch.device("meta"):
             config: Any = AutoConfig.from_pretrained(
                 folder, local_files_only=True, trust_remote_code=False
             )
