@@ -6,8 +6,10 @@ check by its number is in verification_text.py, for ``-v``.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from itertools import groupby
+from typing import NamedTuple
 
 from kolm.cli.folding import folded
 from kolm.cli.verification_advice import advice
@@ -33,39 +35,54 @@ _LABEL = 15
 _ABOVE = "lower_bound_above_"
 
 
+class Room(NamedTuple):
+    """What a summary may take: lines of a text about what holds or was not looked at, checks that
+    are told with their cause, and whether verdicts that do not decide are named at all."""
+
+    lines: int
+    wrong: int
+    others: bool
+
+
+# What gives way so that a summary fits, in this order; -v shows it. A cause is never cut.
+_ROOMS = (
+    *(Room(lines, _WRONG_SHOWN, others=True) for lines in (4, 3, 2, 1)),
+    Room(1, 1, others=True),
+    Room(1, 1, others=False),
+)
+
+
 def summarise(report: Verification, *, paint: Paint) -> str:
-    """The report as at most 25 lines of 80 columns.
+    """The report as at most 25 lines of 80 columns, or more where causes need them.
 
     Args:
         report: the verification.
         paint: colours a piece of text by tone.
     """
     lines: list[str] = []
-    for most in (4, 3, 2, 1):  # lines of one text: as many as leave room for the rest
-        spaced = list(_lines(report, paint, most))
+    for room in _ROOMS:
+        spaced = list(_lines(report, paint, room))
         lines = [line for line in spaced if line]
         if len(lines) <= HEIGHT:  # empty lines give way before words do
             return "\n".join(spaced if len(spaced) <= HEIGHT else lines)
     return "\n".join(lines)
 
 
-def _lines(report: Verification, paint: Paint, most: int) -> Iterator[str]:
+def _lines(report: Verification, paint: Paint, room: Room) -> Iterator[str]:
+    overall = report.conclusions.overall.verdict
     yield from _head(report, paint)
     yield ""
-    yield from _scopes(report, paint, most)
+    yield from _scopes(report, paint, room)
     yield ""
-    if report.conclusions.overall.verdict is Verdict.OK:
+    if overall is Verdict.OK:
         yield from (
             *_minima(report),
-            *_basis(report.checks, report.signers, most),
+            *_basis(report.checks, report.signers, room.lines),
             *_gaps(report.checks),
         )
     else:
-        yield from (
-            *_wrong(report, paint, most),
-            *(part for line in advice(report) for part in folded(line, WIDTH)),
-        )
-    overall = report.conclusions.overall.verdict
+        told = (part for line in advice(report) for part in folded(line, WIDTH))
+        yield from (*_wrong(report, paint, room.wrong), *told)
     deciding = (check.id for check in report.checks if check.verdict is overall)
     shown = "V21" if overall is Verdict.OK else next(deciding)
     yield f"Every check: kolm verify -v. What one of them asks: kolm help {shown}."
@@ -110,16 +127,18 @@ def _stamped(signer: SignedBy) -> str:
     return f"{(signer.stamped_at or '')[:16].replace('T', ' ')} UTC, by {signer.stamped_by}"
 
 
-def _scopes(report: Verification, paint: Paint, most: int) -> Iterator[str]:
+def _scopes(report: Verification, paint: Paint, room: Room) -> Iterator[str]:
     conclusions = report.conclusions
     for name in conclusions._fields:
-        if name != "overall":
-            said = getattr(conclusions, name)
+        said: Conclusion = getattr(conclusions, name)
+        decides = said.verdict in (Verdict.FAILED, Verdict.COULD_NOT_LOOK)
+        if name != "overall" and (decides or room.others):
+            most = None if decides else room.lines
             yield from _scope(name.replace("_", " "), said, report.signers, paint, most)
 
 
 def _scope(
-    name: str, conclusion: Conclusion, signers: Sequence[SignedBy], paint: Paint, most: int
+    name: str, conclusion: Conclusion, signers: Sequence[SignedBy], paint: Paint, most: int | None
 ) -> Iterator[str]:
     word, tone = WORDS[conclusion.verdict]
     told = conclusion.detail
@@ -172,26 +191,25 @@ def _gaps(checks: Sequence[CheckResult]) -> Iterator[str]:
         yield f"  {gap.what.ljust(50)}{gap.option}"
 
 
-def _wrong(report: Verification, paint: Paint, most: int) -> Iterator[str]:
+def _wrong(report: Verification, paint: Paint, shown: int) -> Iterator[str]:
     """The first checks that decide the overall answer, each with its first finding."""
     verdict = report.conclusions.overall.verdict
     deciding = [check for check in report.checks if check.verdict is verdict]
     word, tone = WORDS[verdict]
-    for number, check in enumerate(deciding[:_WRONG_SHOWN]):
+    for check in deciding[:shown]:
         lead = f"  {check.id} {word}  "
-        asked, *rest = _wrapped(check.question, WIDTH - len(lead), most)
+        asked, *rest = _wrapped(check.question, WIDTH - len(lead))
         yield f"{lead.replace(word, paint(word, tone))}{asked}"
         yield from (f"{'':{len(lead)}}{line}" for line in rest)
         for finding in check.findings[:1]:
-            lines = most if number else most + 1  # the first one most often causes the others
-            yield from (f"      {line}" for line in _wrapped(finding.detail, WIDTH - 6, lines))
-            yield from _place(finding)
-    if len(deciding) > _WRONG_SHOWN:
-        yield _row("also", _numbers(deciding[_WRONG_SHOWN:]))
+            for told in (finding.detail, *_place(finding)):
+                yield from (f"      {line}" for line in _wrapped(told, WIDTH - 6))
+    if len(deciding) > shown:
+        yield _row("also", _numbers(deciding[shown:]))
 
 
 def _place(finding: Finding) -> Iterator[str]:
-    """Where, expected and found, on one line; the place gives way where it does not fit."""
+    """Where, expected and found: on one line if they fit, else without the place."""
     differs = (
         f"expected {finding.expected or '–'}, found {finding.found or '–'}"
         if finding.expected or finding.found
@@ -199,17 +217,17 @@ def _place(finding: Finding) -> Iterator[str]:
     )
     parts = [f"at {finding.where}" if finding.where else "", differs]
     told = ": ".join(part for part in parts if part)
-    if differs and len(short(told)) > WIDTH - 6:
-        told = differs
+    told = differs if differs and len(short(told)) > WIDTH - 6 else told
     if told:
-        yield f"      {_cut(told, WIDTH - 6)}"
+        yield told
 
 
-def _wrapped(text: str, width: int, most: int = 2) -> list[str]:
-    lines = folded(short(text), width)
-    return (
-        lines if len(lines) <= most else [*lines[: most - 1], _cut(f"{lines[most - 1]} …", width)]
-    )
+def _wrapped(text: str, width: int, most: int | None = None) -> list[str]:
+    """The text in lines, all of them or `most`; a word longer than a line goes on in the next."""
+    lines = folded(re.sub(rf"([^ ]{{{width}}})(?=[^ ])", r"\1 ", short(text)), width)
+    if most is None or len(lines) <= most:
+        return lines
+    return [*lines[: most - 1], _cut(f"{lines[most - 1]} …", width)]
 
 
 def _numbers(checks: Sequence[CheckResult]) -> str:

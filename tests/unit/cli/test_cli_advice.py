@@ -6,7 +6,7 @@ import pytest
 
 from kolm.cli.verification_advice import advice
 from kolm.cli.verification_summary import summarise
-from kolm.records.verification import Verdict
+from kolm.records.verification import Finding, Verdict
 from kolm.sign.trust import TrustStore
 from kolm.verify.checks import ALL_CHECKS
 from kolm.verify.findings import could_not_look
@@ -78,3 +78,29 @@ def test_a_state_that_was_not_handed_over_is_no_lack_of_this_machine(world: Worl
     assert "the publisher did not hand over" in why
     assert "--states PATH" in then
     assert "--replay all" in then
+
+
+@pytest.mark.parametrize("verdict", [Verdict.FAILED, Verdict.COULD_NOT_LOOK])
+@pytest.mark.parametrize("many", [False, True])
+def test_a_cause_is_told_whole_and_other_lines_give_way(
+    world: World, verdict: Verdict, many: bool
+) -> None:
+    """200 characters are as many as a finding says of anything."""
+    report = world.audit(policy=BUILT_IN._replace(minimum_eval_cases=9)).report
+    words = {name: " ".join(f"{name[0]}{n:03}" for n in range(40)) for name in ("cause", "expect")}
+    finding = Finding(
+        verdict=verdict, detail=words["cause"], expected=words["expect"], found="nothing"
+    )
+    open_ = tuple(
+        check._replace(verdict=verdict, findings=(finding,)) if many or check.id == "V33" else check
+        for check in report.checks
+    )
+    fields = report.conclusions._asdict()
+    wrong = ("overall", "scores", *(fields if many else ()))
+    fields |= {name: fields[name]._replace(verdict=verdict) for name in wrong}
+    conclusions = report.conclusions._replace(**fields)
+    told = summarise(report._replace(checks=open_, conclusions=conclusions), paint=lambda t, _: t)
+    assert f"{words['cause']} expected {words['expect']}, found nothing" in " ".join(told.split())
+    assert " …" not in told
+    assert len(told.splitlines()) <= 25
+    assert max(map(len, told.splitlines())) <= 80
