@@ -97,3 +97,11 @@ def test_a_key_that_stands_in_the_wrong_place_is_sent_to_its_own() -> None:
     Path("kolm.yaml").write_text(Path("kolm.yaml").read_text() + "metric: exact\n")
     [found] = invoke("check", "--json").document()["findings"]
     assert found["hint"].startswith("did you mean evaluation.metric?")
+
+
+def test_whoever_endorses_is_told_to_hand_the_file_back_and_whose_key_to_export() -> None:
+    *_, claim, following = invoke("sign", "toy.kolm", "--key", "approver").stdout.splitlines()
+    assert claim.endswith("added to toy.kolm: give that file back to its publisher")
+    program, *arguments = shlex.split(following.partition(": ")[2])
+    ran = invoke(*arguments)
+    assert (program, ran.code, ran.stdout[:10]) == ("kolm", 0, "-----BEGIN")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -68,7 +68,7 @@ def command(bundle: Path, timestamp_file: Path | None, oms: Path | None, **asked
         _demand_nothing_else(asked)
         place = {name: asked[name] for name in ("trust", "output", "force")}
         made = endorsing.add_time_stamp(bundle, timestamp_file, **place)
-    _answer(made, _for_people(made), wrote=asked["output"])
+    _answer(made, _for_people(made, asked), wrote=asked["output"])
 
 
 def _sign_model(bundle: Path, folder: Path, stamp: Path | None, asked: dict[str, Any]) -> None:
@@ -84,6 +84,7 @@ def _sign_model(bundle: Path, folder: Path, stamp: Path | None, asked: dict[str,
         f"bundle     {bundle}   {made.content_id}",
         f"by key     {made.keyid}",
         f"signed     {len(made.kinds)} files in {folder}: model.sig",
+        f"next       hand over that folder and your public key: {_export(asked['key'])}",
     )
     _answer(made._replace(kinds=[]), told)
 
@@ -114,7 +115,7 @@ def _demand_nothing_else(asked: dict[str, Any]) -> None:
         raise click.UsageError(f"--timestamp-file signs nothing, so it excludes {given[0]}")
 
 
-def _for_people(made: Endorsed) -> Iterator[str]:
+def _for_people(made: Endorsed, asked: Mapping[str, Any]) -> Iterator[str]:
     yield f"bundle     {made.bundle}   {made.content_id}"
     yield f"by key     {made.keyid}"
     if made.policy is not None:
@@ -123,4 +124,14 @@ def _for_people(made: Endorsed) -> Iterator[str]:
     if made.stamped_at is not None:
         by = made.stamped_by or "an authority that you do not trust (kolm keys authority)"
         yield f"stamped    {made.stamped_at} by {by}"
-    yield f"claim      added to {made.bundle}"
+    yield f"claim      added to {made.bundle}: give that file back to its publisher"
+    if asked["timestamp_query"] is not None:
+        yield f"stamp      have an authority answer {asked['timestamp_query']}, then:"
+        yield f"           kolm sign {made.bundle} --timestamp-file ANSWER"
+    yield f"next       whoever is to believe you needs your public key: {_export(asked['key'])}"
+
+
+def _export(key: str | None) -> str:
+    import shlex
+
+    return shlex.join(("kolm", "keys", "export", *([key] if key else [])))
