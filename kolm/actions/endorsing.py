@@ -20,6 +20,7 @@ from kolm.errors import Refused, Unreadable
 from kolm.registry.check import demand_passed
 from kolm.sign import making, predicates
 from kolm.sign.envelope import open_envelope
+from kolm.sign.keys import shown
 from kolm.sign.model_signature import FILE_NAME, demand_suitable, model_signature
 from kolm.verify.claim_states import ClaimState, read_claims
 from kolm.verify.policy import Demands, policy_of
@@ -229,7 +230,7 @@ def _demand_second_party(
                 "this key built the bundle, and an endorsement is somebody else's word",
                 where=state.where,
                 expected="a key that made neither its provenance nor its modules claim",
-                found=f"key {keyid[:16]}",
+                found=shown(keyid),
                 hint="let a second party sign, with a key of their own: kolm sign --key NAME",
             )
 
@@ -252,6 +253,7 @@ def _claims_that_count(
             "E_KEY_NOT_TRUSTED",
             "there is no claim of a key that you trust to stand behind",
             where=str(container.path),
+            found=", ".join(sorted({shown(state.keyid) for state in made.states if state.keyid})),
             hint="if you know whose key it is: kolm keys trust FILE --as NAME --role ROLE",
         )
     return behind

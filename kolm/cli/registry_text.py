@@ -12,6 +12,7 @@ from kolm.cli.failure import remedy
 from kolm.cli.output import in_lines
 from kolm.cli.scores import accuracy_text, training_text
 from kolm.counting import counted
+from kolm.sign.keys import shown
 
 if TYPE_CHECKING:
     from kolm.records.answers import RegistryListEntry, RegistryListListing, RegistryVerify
@@ -41,7 +42,7 @@ def _version_lines(entry: RegistryListEntry) -> Iterator[str]:
     if entry["counts"]:
         state = "" if entry["state"] == "active" else f"   {entry['state'].upper()}"
         said = entry["summary"]
-        yield f"{label}   by {entry['signer']}{state}"
+        yield f"{label}   by {shown(entry['key'], entry['signer'])}{state}"
         parts = (
             ("accuracy", said.get("accuracy")),
             ("K", said.get("k")),
@@ -61,7 +62,7 @@ def bundle_text(found: Shown) -> str:
     found = in_lines(found)
     entry, receipt, evaluation = found["entry"], found["receipt"], found["evaluation"]
     lines = [
-        f"{entry['name']}@{entry['version']}   published by {entry['signer']}",
+        f"{entry['name']}@{entry['version']}   published by {shown(entry['key'], entry['signer'])}",
         f"  cid        {entry['cid']}",
         f"  content    {entry['bundle']}",
         f"  file       {counted(entry['file']['size'], 'byte')}, {entry['file']['digest']}",

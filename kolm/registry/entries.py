@@ -17,6 +17,7 @@ from kolm.registry.references import parse_name
 from kolm.registry.versions import Version, parse_version
 from kolm.sign import claims, envelope, making, predicates
 from kolm.sign import statement as statements
+from kolm.sign.keys import shown
 from kolm.sign.private_keys import PrivateKey
 from kolm.sign.trust import KeyRole, TrustedKey, TrustStore
 
@@ -146,7 +147,7 @@ def _objection(
         return None
     return Refused(
         "E_PUBLISHER",
-        f"the key {signer.name} is not trusted to publish this name",
+        f"{shown(signer.key.keyid, signer.name)} is not trusted to publish this name",
         where=where,
         expected=f"the role publisher and a name rule that covers {name}",
         found=f"roles {', '.join(sorted(signer.roles))}; names {', '.join(signer.names) or 'none'}",

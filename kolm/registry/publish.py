@@ -23,6 +23,7 @@ from kolm.registry.history import ACTIVE, History, demand_active, went_back
 from kolm.registry.seen import Seen
 from kolm.registry.staging import errors_name
 from kolm.registry.versions import Version
+from kolm.sign.keys import shown
 from kolm.sign.private_keys import PrivateKey
 from kolm.sign.trust import TrustStore
 
@@ -128,7 +129,7 @@ class Publisher:
     def _demand_right(self, name: str) -> None:
         signer = self.trust.find(self.key.public.keyid)
         if signer is None or not signer.may_publish(name):
-            who = signer.name if signer else f"key {self.key.public.keyid[:16]}"
+            who = shown(self.key.public.keyid, signer and signer.name)
             raise Denied(
                 "E_PUBLISH_DENIED",
                 f"{who} is not trusted to publish this name",

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from kolm.errors import Refused, Unreadable
 from kolm.sign.envelope import Envelope, demand_signature, open_envelope
+from kolm.sign.keys import shown
 from kolm.sign.statement import Statement, parse
 from kolm.sign.trust import TrustedKey, TrustStore
 
@@ -42,7 +43,7 @@ def find_signer(envelope: Envelope, trust: TrustStore, *, where: str = "claim") 
     if signer.revoked is not None:
         raise Refused(
             "E_KEY_REVOKED",
-            f"the claim is signed by {signer.name}, whose key was revoked",
+            f"the claim is signed by {shown(signer.key.keyid, signer.name)}, which was revoked",
             where=where,
             found=f"revoked on {signer.revoked.on}: {signer.revoked.reason}",
         )

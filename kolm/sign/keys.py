@@ -69,6 +69,11 @@ def read_public(data: bytes | str, *, where: str) -> PublicKey:
     return public_of(key, where=where)
 
 
+def shown(keyid: str, name: str | None = None) -> str:
+    """A key for people, ``key 1f3b5d7a9c0e2468 (anna)``: elsewhere another may have its name."""
+    return f"key {keyid[:16]}{f' ({name})' if name else ''}"
+
+
 def malformed() -> tuple[type[Exception], ...]:
     """What the library raises where bytes are no key: OpenSSL's own words for some damage too."""
     from cryptography.exceptions import InternalError, UnsupportedAlgorithm

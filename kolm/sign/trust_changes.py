@@ -12,6 +12,7 @@ from kolm import canonical, paths, schema
 from kolm.errors import Refused, Usage
 from kolm.records import kinds
 from kolm.sign import own_files
+from kolm.sign.keys import shown
 from kolm.sign.trust import FILE_NAME, Authority, Revocation, TrustedKey, TrustStore
 
 
@@ -26,7 +27,7 @@ def named(store: TrustStore, name: str) -> TrustedKey:
         entry for entry in store.keys if len(name) >= 8 and entry.key.keyid.startswith(name)
     ]
     if len(found) != 1:
-        names = sorted(entry.name for entry in store.keys)
+        names = sorted(f"{entry.name} ({shown(entry.key.keyid)})" for entry in store.keys)
         raise Usage(
             "E_TRUST_NO_SUCH_KEY",
             "several keys begin with this" if found else "no trusted key has this name or id",
@@ -58,16 +59,17 @@ def adding(store: TrustStore, new: TrustedKey) -> TrustStore:
     if known is not None and known.name != new.name:
         raise Usage(
             "E_TRUST_NAME_TAKEN",
-            "this key is trusted already, under another name",
+            f"{shown(known.key.keyid, known.name)} is trusted already, and not as {new.name}",
             expected=known.name,
             found=new.name,
             hint=f"leave it as it is, or change its roles with --as {known.name}",
         )
-    if known is None and any(entry.name == new.name for entry in store.keys):
+    other = next((entry.key for entry in store.keys if entry.name == new.name), None)
+    if known is None and other is not None:
         raise Usage(
             "E_TRUST_NAME_TAKEN",
-            "another key has this name",
-            found=new.name,
+            f"another key has this name: {shown(other.keyid)}",
+            found=f"{new.name}, for {shown(new.key.keyid)}",
             hint="choose another name; kolm keys list shows those that are taken",
         )
     rest = tuple(entry for entry in store.keys if entry.key.keyid != new.key.keyid)

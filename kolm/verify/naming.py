@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from kolm.records.verification import SignedBy
-
-_SHOWN = 16  # digits of an id
+from kolm.sign.keys import shown
 
 
 def keys(names: Iterable[str], signers: Sequence[SignedBy]) -> tuple[str, ...]:
@@ -17,4 +16,4 @@ def keys(names: Iterable[str], signers: Sequence[SignedBy]) -> tuple[str, ...]:
         signers: of the audited bundle; a name that is none of theirs stays as it is.
     """
     ids = {signer.name: signer.keyid for signer in signers}
-    return tuple(f"key {ids[name][:_SHOWN]} ({name})" if name in ids else name for name in names)
+    return tuple(shown(ids[name], name) if name in ids else name for name in names)

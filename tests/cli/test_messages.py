@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from kolm import canonical
+from kolm.sign import keys
 from tests.support.commands import invoke
 
 pytestmark = pytest.mark.usefixtures("project")
@@ -105,3 +106,17 @@ def test_whoever_endorses_is_told_to_hand_the_file_back_and_whose_key_to_export(
     program, *arguments = shlex.split(following.partition(": ")[2])
     ran = invoke(*arguments)
     assert (program, ran.code, ran.stdout[:10]) == ("kolm", 0, "-----BEGIN")
+
+
+def test_two_keys_of_one_name_are_told_apart_by_their_ids() -> None:
+    ids = {
+        row["key"][:16]: row["name"] for row in invoke("keys", "list", "--json").document()["keys"]
+    }
+    own = next(key for key, name in ids.items() if name == "default")
+    stranger = keys.read_public(Path("stranger.pem").read_bytes(), where="").keyid[:16]
+    error = invoke("keys", "trust", "stranger.pem", "--as", "default", "--role", "buyer", "--json")
+    assert f"key {own}" in error.error()["message"]
+    assert error.error()["found"] == f"default, for key {stranger}"
+    assert f"published by key {own} (default)" in invoke("registry", "show", "demo/toy").stdout
+    error = invoke("keys", "revoke", "nobody", "--yes", "--json")
+    assert f"default (key {own})" in error.error()["expected"]
