@@ -104,6 +104,8 @@ def is_read(key: str, defaults: Defaults) -> bool:
     """Whether the value under a row's key makes a difference, so that it has to be read."""
     if key in defaults.ignored:
         return False
+    if key in defaults.renamed:
+        return True
     if defaults.reshaped and defaults.renamed.get(key, key) in defaults.reshaped.keys:
         return True
     own = _own_name(key, defaults)

@@ -120,3 +120,15 @@ def test_two_keys_of_one_name_are_told_apart_by_their_ids() -> None:
     assert f"published by key {own} (default)" in invoke("registry", "show", "demo/toy").stdout
     error = invoke("keys", "revoke", "nobody", "--yes", "--json")
     assert f"default (key {own})" in error.error()["expected"]
+
+
+@pytest.mark.parametrize("skip", [(), ("--skip-bad",)])
+def test_a_column_that_is_renamed_and_not_there_is_an_error_that_names_those_found(
+    project: Path, skip: tuple[str, ...]
+) -> None:
+    ran = invoke("capture", "import", "pairs.jsonl", "--rename", "promt=prompt", *skip, "--json")
+    error = ran.error()
+    assert (ran.code, error["code"], error["found"]) == (2, "E_IMPORT_RENAME", "promt")
+    assert error["expected"] == "one of image, prompt, response, split"
+    assert error["hint"] == "did you mean prompt?"
+    assert invoke("capture", "stats", "--json").document()["captures"] == 2  # as before
