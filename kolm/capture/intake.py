@@ -164,7 +164,8 @@ class _BadRows:
             Refused: ``E_IMPORT_BAD_ROWS``: there are so many that reading on shows nothing new.
         """
         self.count += 1
-        kind = (row.code, row.reason)
+        # Pictures that are not there are alike whatever their names, if the same helps.
+        kind = (row.code, row.hint if row.code == "E_IMAGE_FILE" else row.reason)
         if kind not in self._kinds and len(self._kinds) < limits.MAX_NAMED_PROBLEMS:
             self._kinds[kind] = _Alike(row)
         if kind in self._kinds:

@@ -109,6 +109,15 @@ def test_rows_that_fail_alike_are_one_line_with_what_to_add_to_the_command() -> 
     assert call("import", write("few.jsonl", bad[:12]), *added.split())["captures"] == 12
 
 
+def test_pictures_that_are_not_there_are_one_line_with_the_folder_to_name() -> None:
+    rows = [{"image": f"far/{n}.png", "prompt": "what?", "response": "this"} for n in range(30)]
+    found = refusal(1, "import", write("rows.jsonl", rows))
+    assert found["found"].count("\n") == 0
+    assert found["found"].startswith("rows.jsonl:1, 2, 3, 4, 5, 6, 7, 8, 9, 10 and 20 more: ")
+    assert "far/0.png" in found["found"]
+    assert "--images DIR" in found["hint"]
+
+
 def test_kinds_of_bad_rows_beyond_those_shown_are_counted() -> None:
     bad = [{"image": "0.png", "prompt": "what?", "response": number} for number in range(30)]
     lines = refusal(1, "import", write("rows.jsonl", [*bad, bad[0]]))["found"].splitlines()
