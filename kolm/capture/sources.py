@@ -216,7 +216,13 @@ def import_file(path: Path) -> None:
         Unreadable: it is not.
     """
     if not path.exists():
-        raise Unreadable("E_IMPORT_FILE", "there is no such file to import", where=str(path))
+        raise Unreadable(
+            "E_IMPORT_FILE",
+            "there is no such file to import",
+            where=str(path),
+            hint="what a file of rows holds: kolm help guides/capture\n"
+            "from a folder of pictures: kolm capture template FOLDER --prompt TEXT",
+        )
 
 
 def _data_uri(value: str, where: str) -> bytes:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from kolm import canonical, schema, system
-from kolm.errors import Refused, Unreadable
+from kolm.errors import Refused, Unreadable, did_you_mean
 from kolm.methods import DEFAULT
 from kolm.metrics import METRICS
 from kolm.metrics.patterns import compiled
@@ -73,7 +73,11 @@ def _read_file(path: Path) -> SpecText:
             "E_SPEC_MISSING",
             "there is no spec here",
             where=str(path),
-            hint="kolm init DIR   starts a project with one",
+            hint=did_you_mean(
+                path.name,
+                [near.name for near in path.parent.glob("*.yaml")],
+                otherwise="kolm init DIR   starts a project with one",
+            ),
         ) from None
     except OSError as error:
         raise system.error_of(error, where=path) from None

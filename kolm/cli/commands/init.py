@@ -35,4 +35,6 @@ def command(folder: Path, example: str | None) -> None:
     place = "this folder" if folder == Path() else folder
     enter = "" if folder == Path() else f"  cd {folder}\n"
     steps = "\n".join(f"  {line}" for line in following)
-    out.answer("cli-init", document, lambda: f"A project is in {place}. Next:\n{enter}{steps}")
+    rows = "" if example else "\nWhat pairs.jsonl holds: kolm help guides/capture"
+    told = f"A project is in {place}. Next:\n{enter}{steps}{rows}"
+    out.answer("cli-init", document, told)
