@@ -79,7 +79,7 @@ class LoadedBundle:
         by_digest = {pictures.inspect(d).file: d for d in data}
         session = self._session
         example = session.encoder.encode_prompt(capture)
-        with devices.enough_memory():
+        with devices.enough_memory(), devices.unrounded():
             (answer,) = session.answer([example], session.pictures_in(by_digest.__getitem__))
         return RunAnswer(
             text=answer.output,

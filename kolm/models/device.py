@@ -136,6 +136,31 @@ def settle(device: str, threads: int) -> None:
         torch.backends.cuda.enable_math_sdp(True)
 
 
+@contextlib.contextmanager
+def unrounded() -> Iterator[None]:
+    """While this holds, an accelerator rounds nothing to fewer bits than its format has, as
+    `settle` has it for good: for answers in a process whose settings are somebody else's."""
+    import torch
+
+    matmul, cudnn = torch.backends.cuda.matmul, torch.backends.cudnn
+    flags: tuple[tuple[Any, str], ...] = (
+        (cudnn, "allow_tf32"),
+        (matmul, "allow_fp16_reduced_precision_reduction"),
+        (matmul, "allow_bf16_reduced_precision_reduction"),
+    )
+    precision = torch.get_float32_matmul_precision()
+    before = [getattr(place, name) for place, name in flags]
+    torch.set_float32_matmul_precision("highest")
+    for place, name in flags:
+        setattr(place, name, False)
+    try:
+        yield
+    finally:
+        torch.set_float32_matmul_precision(precision)
+        for (place, name), value in zip(flags, before, strict=True):
+            setattr(place, name, value)
+
+
 def describe(device: str) -> LockEnvironmentAccelerator | None:
     """What bits depend on at an accelerator; None for the CPU."""
     import torch

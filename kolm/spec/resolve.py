@@ -15,6 +15,7 @@ from kolm.counting import counted
 from kolm.digest import Digest
 from kolm.errors import Refused
 from kolm.format.names import LOCK
+from kolm.format.optimizer import OPTIMIZERS
 from kolm.format.seeds import derive_seeds
 from kolm.methods.projector import Projector
 from kolm.methods.quantisation import Quantisation
@@ -74,6 +75,8 @@ def resolve(
         _conflict("the snapshot has no captures to train on, or none to score", "data.split")
     if environment["device"] == "mps" and spec.train.processes > 1:
         _conflict("torch connects no processes that compute on Metal", "train.processes")
+    if environment["device"] == "mps" and OPTIMIZERS[spec.train.optimizer] == "bitsandbytes":
+        _conflict("bitsandbytes keeps no moments in 8 bits on Metal", "train.optimizer")
     every, key = looks_of(spec.train)
     if every is not None and sides["validation"]["captures"] == 0:
         hint = "hold some out (data.validation: 0.05), or do not validate"

@@ -48,8 +48,8 @@ def make_optimizer(plan: TrainPlan, tensors: Sequence[AdapterTensor]) -> torch.o
     made: torch.optim.Optimizer = AdamW8bit(
         groups,
         min_8bit_size=LEAST_8_BIT_ELEMENTS,
-        # A processor has no second memory to page to.
-        is_paged=plan.optimizer == "paged_adamw_8bit" and plan.device != "cpu",
+        # Elsewhere there is no second memory to page to.
+        is_paged=plan.optimizer == "paged_adamw_8bit" and plan.device == "cuda",
         **common,
     )
     return made

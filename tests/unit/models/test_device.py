@@ -78,6 +78,20 @@ def test_on_cuda_nothing_is_rounded_and_every_sum_has_one_order(cuda: None) -> N
     assert sorted(name for name, on in found.items() if on) == list(devices.ATTENTION_KERNELS)
 
 
+def test_answers_in_a_process_of_others_are_not_rounded_and_leave_its_settings(cuda: None) -> None:
+    mine = [(place, name) for place, name, _ in FLAGS if "tf32" in name or "reduced" in name]
+    torch.set_float32_matmul_precision("medium")
+    for place, name in mine:
+        setattr(place, name, True)
+    torch.set_float32_matmul_precision("medium")
+    before = [getattr(place, name) for place, name in mine]
+    with devices.unrounded():
+        assert torch.get_float32_matmul_precision() == "highest"
+        assert not any(getattr(place, name) for place, name in mine)
+    assert torch.get_float32_matmul_precision() == "medium"
+    assert [getattr(place, name) for place, name in mine] == before
+
+
 def test_an_accelerator_is_described(cuda: None, monkeypatch: pytest.MonkeyPatch) -> None:
     found = devices.describe("cuda")
     assert found is not None

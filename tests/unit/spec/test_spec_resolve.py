@@ -288,3 +288,12 @@ def test_processes_that_cannot_train_together_are_refused(
         lock(train={"processes": 2, "accumulation": accumulation}, environment=environment)
     assert caught.value.where == "train.processes"
     assert found in caught.value.message
+
+
+@pytest.mark.parametrize("optimizer", ["adamw_8bit", "paged_adamw_8bit"])
+def test_moments_in_8_bits_are_refused_where_nothing_computes_them(optimizer: str) -> None:
+    metal = {**ENVIRONMENT, "device": "mps"}
+    with pytest.raises(Refused) as caught:
+        lock(train={"optimizer": optimizer}, environment=metal)
+    assert caught.value.where == "train.optimizer"
+    assert lock(environment=metal)["train"]["optimizer"] == "adamw"
