@@ -28,6 +28,7 @@ from kolm.encode.kept_features import KeptFeatures  # noqa: E402
 from kolm.encode.pictures import PictureReader  # noqa: E402
 from kolm.encode.skeleton import dated  # noqa: E402
 from kolm.errors import Refused  # noqa: E402
+from kolm.evaluate.session import load_adapter  # noqa: E402
 from kolm.format import adapter_config  # noqa: E402
 from kolm.methods.projector import Projector, in_projector  # noqa: E402
 from kolm.models.base import load_base, make_forward  # noqa: E402
@@ -391,6 +392,8 @@ def test_steps_of_training_leave_the_tower_as_it_was(name: str, kind: str, dora:
     )  # fmt: skip
     assert any("magnitude" in t.name for t in attached.tensors) == dora
     weights = {t.name: t.parameter.detach().clone() for t in attached.tensors}
+    roles_adapted = {table.role_of(t.module) for t in attached.tensors if not t.whole}
+    assert roles_adapted == {roles.Role.LANGUAGE}
     optimizer = torch.optim.AdamW([t.parameter for t in attached.tensors], lr=1e-2)
     batch = world.batch(*world.rows)
     for _ in range(3):
@@ -425,16 +428,35 @@ def test_a_projector_of_half_precision_is_trained_in_float32(name: str) -> None:
     assert all(t.parameter.grad is not None and bool(t.parameter.grad.any()) for t in whole)
 
 
+def whole_projector(name: str) -> Projector:
+    """What is trained of a family's projector by default."""
+    return "full" if name in SEEING else None
+
+
+# Layers of kolm's own are held on one family (test_methods.py); on all in `make acceptance`.
+OWN = ("bottleneck", "prefix")
+
+
 @pytest.mark.parametrize(
-    ("name", "projector"),
-    [(n, p) for n in EVERY for p in (("full", "lora") if n in SEEING else (None,))],
+    ("name", "kind", "projector"),
+    [
+        *((n, kind, whole_projector(n)) for n in EVERY for kind in ("lora", "ia3")),
+        *((n, "lora", "lora") for n in SEEING),
+        *(
+            pytest.param(n, kind, whole_projector(n), marks=pytest.mark.slow)
+            for n in EVERY
+            for kind in OWN
+            if (n, kind) != ("phi3", "prefix")  # it has no layer that makes values alone
+        ),
+    ],
 )
-def test_a_shipped_adapter_opens_in_peft_and_gives_the_logits_of_the_trained_model(
-    name: str, projector: Projector, tmp_path: Path
+def test_a_shipped_adapter_opens_and_gives_the_logits_of_the_trained_model(
+    name: str, kind: str, projector: Projector, tmp_path: Path
 ) -> None:
+    """In PEFT, or where PEFT has no such method in kolm."""
     peft = pytest.importorskip("peft")
     world, table = make_world(name), roles.family(name)
-    stated = methods.resolve({"kind": "lora"}, table, vision=False)
+    stated = methods.resolve({"kind": kind}, table, vision=False)
     method, seed = methods.method_of(stated), digest.of_bytes(b"seed")
     options = {"projector": projector, "adapt_vision": False, "seed": seed}
     inside = [module for n, module in world.model.named_modules() if in_projector(n, table)]
@@ -457,7 +479,8 @@ def test_a_shipped_adapter_opens_in_peft_and_gives_the_logits_of_the_trained_mod
     weights = encode_tensors({tensor.name: tensor.parameter for tensor in attached.tensors})
     (tmp_path / "adapter_config.json").write_bytes(adapter_config.derive(lock, rows))
     (tmp_path / "adapter_model.safetensors").write_bytes(weights)
-    loaded = peft.PeftModel.from_pretrained(families.make_model(name), tmp_path).eval()
+    opened = peft.PeftModel.from_pretrained if kind not in OWN else load_adapter
+    loaded = opened(families.make_model(name), tmp_path).eval()
     arguments = {**world.arguments(world.batch(*world.rows)), **world.shown_rows()}
     with torch.no_grad():
         expected = attached.model(**arguments).logits

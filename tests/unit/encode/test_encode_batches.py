@@ -28,22 +28,24 @@ def examples():
     return [encoder.encode(capture, position=i) for i, capture in enumerate(captures)]
 
 
-def make_batch(side):
+def make_batch(side, pad_token_id=tiny_vlm.PAD):
     return collate(
         examples(),
         image_token_id=tiny_vlm.IMAGE,
-        pad_token_id=tiny_vlm.PAD,
+        pad_token_id=pad_token_id,
         side=side,
     )
 
 
 @pytest.mark.parametrize("side", ["right", "left"])
-def test_rows_point_at_images_and_labels(side):
-    batch, singles = make_batch(side), examples()
+@pytest.mark.parametrize("pad_token_id", [tiny_vlm.PAD, tiny_vlm.END], ids=["own", "as an end"])
+def test_rows_point_at_images_and_labels(side, pad_token_id):
+    batch, singles = make_batch(side, pad_token_id), examples()
     flat = batch.input_ids.reshape(-1)
     assert torch.equal(batch.image_mask.flatten() == 1, flat == tiny_vlm.IMAGE)
     assert torch.equal(flat[batch.label_rows + 1], batch.label_ids)
     assert len(batch.label_ids) == sum(example.label_tokens for example in singles)
+    assert (batch.label_ids == tiny_vlm.END).sum() == sum(len(one.trained) for one in singles)
     assert batch.images == tuple(use for example in singles for use in example.images)
     assert batch.real_tokens == sum(len(example.input_ids) for example in singles)
     assert batch.positions == (0, 1, 2, 3)
