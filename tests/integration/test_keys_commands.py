@@ -5,8 +5,10 @@ import importlib.util
 import shutil
 import subprocess
 
+import click
 import pytest
 
+from kolm.cli.main import root
 from kolm.sign import private_keys
 from kolm.sign.trust import TrustStore
 from tests.support.commands import invoke
@@ -176,20 +178,39 @@ def test_a_key_that_can_sign_but_is_not_trusted_is_listed_as_such(home):
     assert "not trusted" in invoke("keys", "list").stdout
 
 
-@pytest.mark.parametrize(
-    "command",
-    [
-        ("compile", "kolm.yaml"),
-        ("eval", "any.kolm", "--captures", "captures"),
-        ("registry", "publish", "any.kolm", "demo/any@1.0.0", "--registry", "registry"),
-    ],
-    ids=lambda command: command[0],
-)
+REGISTRY = ("any.kolm", "demo/any@1.0.0", "--registry", "registry")
+SIGNING = {
+    "compile": ("kolm.yaml",),
+    "eval": ("any.kolm", "--captures", "captures"),
+    "push": REGISTRY,
+    "registry publish": REGISTRY,
+    "request new": ("--policy", "kolm.yaml", "--pack", "captures"),
+    "sign": ("any.kolm",),
+    "verify": ("any.kolm", "--attest"),
+}
+
+
+def _with_a_key(command, *path):
+    """The paths of all commands that take the name of a key."""
+    if isinstance(command, click.Group):
+        context = click.Context(command)
+        for name in command.list_commands(context):
+            yield from _with_a_key(command.get_command(context, name), *path, name)
+    elif any("--key" in parameter.opts for parameter in command.params):
+        yield " ".join(path)
+
+
+def test_the_commands_that_sign_are_these():
+    assert sorted(_with_a_key(root)) == sorted(SIGNING)
+
+
+@pytest.mark.parametrize("command", [(*name.split(), *rest) for name, rest in SIGNING.items()])
 def test_every_command_that_signs_asks_for_the_passphrase(command, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     assert invoke("init", ".", "--example", "gauges").code == 0
     assert invoke("registry", "init", "registry").code == 0
     (tmp_path / "any.kolm").write_bytes(b"")
+    (tmp_path / "captures").mkdir()
     monkeypatch.setenv("KOLM_KEY_PASSPHRASE", "correct horse")
     assert invoke("keys", "new").code == 0
     monkeypatch.delenv("KOLM_KEY_PASSPHRASE")
