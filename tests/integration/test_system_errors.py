@@ -47,6 +47,9 @@ def store(tmp_path: Path) -> Path:
 
 READING = [
     ("stats",),
+    ("list",),
+    ("show", "rows.jsonl:3"),
+    ("verify",),
     ("export", "out.jsonl"),
     ("snapshot",),
 ]
