@@ -87,8 +87,8 @@ def demand_distinct(rows: Iterable[StoredCapture]) -> None:
     lines = [f"{left} and {right}" for left, right in repeated]
     raise Refused(
         "E_CAPTURE_REPEATED",
-        f"{counted(len(repeated), 'capture')} to score repeat the pictures"
-        ", prompt and answer of another",
+        f"{counted(len(repeated), 'capture')} would be scored twice: another has the same "
+        "pictures, prompt and answer",
         where=f"capture {repeated[0][1]}",
         expected="each case once: repeated ones make the score look surer than it is",
         found=listed(lines, limits.MAX_NAMED_PROBLEMS),

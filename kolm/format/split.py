@@ -278,7 +278,7 @@ def _check_one_side(captures: Captures, sides: list[Placed]) -> None:
     raise Refused(
         "E_SNAPSHOT_IMAGE_ON_TWO_SIDES",
         "the official split shows the same image on two sides",
-        where=told[0].split(":")[0],
+        where=f"capture {captures.id_of(found[0].captures[1])}",
         expected="each image on one side",
         found="\n".join(told),
         hint="leave those rows out, or let kolm split: data.split: {eval: 0.2} in the spec "

@@ -314,3 +314,22 @@ def test_near_twins_are_refused_counted_left_out_or_kept_on_one_side() -> None:
         assert grouped["near_duplicates"]["across_splits"] == 0
         assert grouped["splits"]["none"]["captures"] == 0
     assert refusal(2, *frozen, "group")["code"] == "E_SNAPSHOT_RULE"
+
+
+@pytest.mark.parametrize(
+    ("second", "code"),
+    [
+        ({"split": None}, "E_SNAPSHOT_NO_OFFICIAL_SPLIT"),
+        ({"split": "train"}, "E_SNAPSHOT_IMAGE_ON_TWO_SIDES"),
+        ({"response": "that"}, "E_CAPTURE_CONTRADICTION"),
+        ({"tags": ["again"]}, "E_CAPTURE_REPEATED"),
+    ],
+)
+def test_a_snapshot_that_is_refused_names_file_and_row(second: dict[str, Any], code: str) -> None:
+    first, other = rows(2, split="eval")
+    learned = {**other, "split": "train"}
+    call("import", write("pairs.jsonl", [first, {**first, **second}, learned]))
+    refused = refusal(1, "snapshot")
+    assert refused["code"] == code
+    assert refused["where"].startswith("capture pairs.jsonl:")
+    assert "pairs.jsonl:2 (sha256:" in refused["found"]
