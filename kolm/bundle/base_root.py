@@ -214,7 +214,11 @@ def staying(folder: Path, measured: Digest | None = None) -> Iterator[Digest]:
     """
     before = measured or stamp(folder)
     demand_stamp(folder, before)  # rather than after an hour
-    yield before
+    try:
+        yield before
+    except Exception:  # of a base that changed, whatever failed says something else
+        demand_stamp(folder, before)
+        raise
     demand_stamp(folder, before)
 
 

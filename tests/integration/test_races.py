@@ -293,9 +293,15 @@ BASE_CHANGES = (base_rewritten, base_replaced, base_cut, base_added_to)
 
 
 @pytest.mark.parametrize("change", BASE_CHANGES)
+@pytest.mark.parametrize("loads", [True, False], ids=["loads", "does not load"])
 @pytest.mark.parametrize("command", ["load", "eval", "rescore"])
 def test_a_base_that_changes_after_it_was_measured_is_not_used(
-    race: Race, change: Any, command: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    race: Race,
+    change: Any,
+    loads: bool,
+    command: str,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
 ) -> None:
     from kolm.train import profile
 
@@ -303,6 +309,8 @@ def test_a_base_that_changes_after_it_was_measured_is_not_used(
 
     def load(*_: Any, **__: Any) -> Any:
         change(base)
+        if not loads:
+            raise ValueError("file not fully covered")
 
     monkeypatch.setattr(running, "open_session", load)
     monkeypatch.setattr(usable, "verify", race.changing(lambda *_: None))
