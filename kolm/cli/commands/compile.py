@@ -109,9 +109,9 @@ def _for_people(result: CompileResult, out: output.Output) -> str:
         lines.append(f"opens in   {', '.join(_loaders(result.lock))}")
         lines.append(f"next       kolm verify {result.bundle}")
     else:
-        lines.append(
-            f"next       {_what_helps(result.evaluation['floors'] if result.evaluation else ())}"
-        )
+        floors = result.evaluation["floors"] if result.evaluation else ()
+        helps = _what_helps(floors, wrong=bool(result.failing_cases))
+        lines.append(f"next       {helps}")
     return "\n".join(lines)
 
 
@@ -129,15 +129,20 @@ look at the wrong answers above: are the references right, is their kind in trai
            more captures like those that were answered wrongly
            last, other evaluation.floors: that decides anew what is good enough"""
 
+_ALL_RIGHT = """\
+no answer is wrong, and what FAILED compares them: more cases, or cases that the base
+           and the blind control cannot answer, would tell more
+           last, other evaluation.floors: that decides anew what is good enough"""
 
-def _what_helps(floors: Iterable[EvaluationFloor]) -> str:
+
+def _what_helps(floors: Iterable[EvaluationFloor], *, wrong: bool) -> str:
     """Below the gate: answers that are good enough may still have come too slowly for K."""
     if all(floor["passed"] is not False for floor in floors):
         return (
             "only K is below, which also counts latency and size (kolm help kscore): compile "
             "again on an idle machine, or set evaluation.floors.k"
         )
-    return _BETTER
+    return _BETTER if wrong else _ALL_RIGHT
 
 
 def _headline(result: CompileResult, out: output.Output) -> list[str]:

@@ -54,11 +54,19 @@ def test_names_of_findings_stand_apart_from_what_is_said() -> None:
 
 def test_below_the_gate_lower_floors_are_the_last_advice_and_more_steps_none() -> None:
     floors: Any = read("evaluation/valid/typical.json")["floors"]
-    first, *others, last = _what_helps([{**floors[0], "passed": False}]).splitlines()
+    first, *others, last = _what_helps([{**floors[0], "passed": False}], wrong=True).splitlines()
     assert first.startswith("look at the wrong answers")
     assert "kolm sweep" in others[0]
     assert "train.validate_every" in others[1]
     assert "floors" in last
     assert "what is good enough" in last
     assert not any("steps" in line for line in (first, *others, last))
-    assert "idle machine" in _what_helps([])
+    assert "idle machine" in _what_helps([], wrong=True)
+
+
+def test_where_no_answer_is_wrong_nobody_is_sent_to_look_at_wrong_ones() -> None:
+    floors: Any = read("evaluation/valid/typical.json")["floors"]
+    missed = [{**floors[0], "passed": False}]
+    told = _what_helps(missed, wrong=False)
+    assert "wrong answers" not in told
+    assert told.splitlines()[-1] == _what_helps(missed, wrong=True).splitlines()[-1]
