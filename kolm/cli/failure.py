@@ -10,7 +10,7 @@ from kolm.cli.output import Output, one_line
 from kolm.errors import KolmError
 
 KIND = "cli-error"
-_INDENT = 9  # columns before what is said: the longest label and a space
+_INDENT = 10  # columns before what is said: the longest label and two spaces
 
 
 def document(error: KolmError) -> dict[str, object]:

@@ -130,7 +130,7 @@ class Bars(_Words):
         console = Console(file=stream, no_color=not self._output.colors_on(stream))
         bar = Progress(
             TextColumn("{task.description}"),
-            BarColumn(bar_width=24),
+            BarColumn(bar_width=12),
             TextColumn("{task.fields[done]}  {task.fields[facts]}"),
             *([TimeRemainingColumn(compact=True)] if total else []),
             console=console,
@@ -151,6 +151,7 @@ class Bars(_Words):
             bar, task = self._bars[stage]
             total, unit = bar.tasks[0].total, bar.tasks[0].fields["unit"]
             amount = _amount(done, None if total is None else int(total), unit)
+            facts.pop("seconds_left", None)  # the bar tells it in its own form
             bar.update(task, completed=done, done=amount, facts=_told(facts))
 
     def finished(self, stage: str, **facts: Fact) -> None:

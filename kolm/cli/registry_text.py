@@ -33,7 +33,8 @@ def listings_text(listings: list[RegistryListListing], *, every_version: bool) -
         shown = listing["versions"] if every_version else listing["versions"][:1]
         lines += [line for entry in shown for line in _version_lines(entry)]
         hints += [entry["objection"].get("hint") for entry in shown if not entry["counts"]]
-    lines += [f"hint     {hint}" for hint in dict.fromkeys(hints) if hint]
+    for hint in dict.fromkeys(hints):
+        lines += remedy({"hint": hint})
     return "\n".join(lines)
 
 

@@ -106,6 +106,6 @@ def test_an_error_takes_the_bar_down_and_fills_the_lines_of_a_terminal(tmp_path:
     assert "\x1b[?25l" in before
     assert "\x1b[?25l" not in after
     shown = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]|\r", "", after)
-    assert shown.startswith("refused  not JSON")
-    assert "\n         rows.jsonl:1\n" in shown  # the place, below the text
+    assert shown.startswith("refused   not JSON")
+    assert "\n          rows.jsonl:1\n" in shown  # the place, below the text
     assert max(map(len, shown.splitlines())) <= 80

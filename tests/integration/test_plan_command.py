@@ -204,4 +204,4 @@ def test_why_the_data_is_not_read_stands_where_the_data_would(tmp_path: Path) ->
     [why] = planned(spec)["unread"]
     lines = invoke("plan", str(spec)).stdout.splitlines()
     at = lines.index(f"data         not read: {why['message']}")
-    assert lines[at + 1] == f"    hint     {why['hint']}"
+    assert lines[at + 1] == f"    hint      {why['hint']}"

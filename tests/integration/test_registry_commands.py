@@ -154,7 +154,7 @@ def test_a_reader_without_trust_could_not_look(registry, bundle, tmp_path, monke
     assert _document("registry", "verify", code=3)["verdict"] == "could_not_look"
     listed = invoke("registry", "list").stdout
     assert "NOT BELIEVED" in listed
-    assert listed.count("hint     if you know whose key it is") == 1
+    assert listed.count("hint      if you know whose key it is") == 1
 
 
 def test_a_url_is_no_registry():

@@ -151,7 +151,7 @@ def _verdict(made: Plan, out: output.Output) -> Iterator[str]:
         yield "  to need less, each with those before:"
         for change in made["changes"]:
             enough = limit is not None and change["need_bytes"] <= limit
-            yield f"    {change['line']:48}{_gib(change['need_bytes']):>10}" + (
+            yield f"    {change['line']:56}{_gib(change['need_bytes']):>10}" + (
                 "  fits" if enough else ""
             )
             if enough:

@@ -58,11 +58,11 @@ def test_an_error_says_what_where_expected_found_and_what_to_do(
     assert ran.code == 3
     assert ran.stdout == ""
     assert ran.stderr.splitlines() == [
-        "error    no such thing   kolm.yaml:3",
-        "expected a",
-        "found    b",
-        "hint     do",
-        "         this",
+        "error     no such thing   kolm.yaml:3",
+        "expected  a",
+        "found     b",
+        "hint      do",
+        "          this",
         "E_THING   kolm help E_THING",
     ]
 

@@ -184,7 +184,7 @@ def test_an_error_keeps_to_its_line() -> None:
         failure.show(error, made, debug=False)
     lines = err.text().splitlines()
     assert lines[0].endswith("name\N{REPLACEMENT CHARACTER}error    forged")
-    assert lines[1:3] == ["found    a", "         b"]
+    assert lines[1:3] == ["found     a", "          b"]
 
 
 def test_json_takes_a_file_name_that_is_no_text() -> None:
@@ -206,6 +206,18 @@ def test_a_bar_shows_a_total_only_where_one_is_known() -> None:
     assert "None" not in err.text()
     assert "1,500 captures" in err.text()
     assert "5/20 steps" in err.text()
+
+
+def test_a_bar_fits_80_columns_with_its_speed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    with streams(terminal=True) as (_, err):
+        reporter = Output(flags.Flags(), sys.stdout, sys.stderr).reporter
+        reporter.started("train", 300, "steps")
+        reporter.advanced("train", 120, loss=0.0001511, tokens_per_second=1044.4, seconds_left=43.1)
+        reporter.finished("train")
+    assert "120/300 steps  loss 0.0001511  tokens per second 1044" in err.text()
+    assert "seconds left" not in err.text()
+    assert "…" not in err.text()
 
 
 def test_bars_are_down_before_an_answer_and_after_a_stage_that_began_twice() -> None:
