@@ -201,4 +201,5 @@ def demand_start(path: Path, found: bytes, start: bytes) -> None:
         where=path.name,
         expected="an uncompressed tar whose first entry is oci-layout",
         found=next(kinds, "another kind of file") if found else "an empty file",
+        hint="name a .kolm file, as kolm compile and kolm pull write it",
     )

@@ -93,7 +93,7 @@ class KeyStore:
         path = self.path(name)
         self._demand_own_folders()
         if not path.exists():
-            raise _no_such_key(name, self.names())
+            raise self._no_such_key(name)
         paths.atomic_write(path, key.to_pem(passphrase), mode=0o600)
         self._write_public(name, key.public)
         return path
@@ -122,10 +122,10 @@ class KeyStore:
         if name is not None:
             if name not in names:
                 self.path(name)
-                raise _no_such_key(name, names)
+                raise self._no_such_key(name)
             return name
         if not names:
-            raise _no_such_key("default", names)
+            raise self._no_such_key("default")
         if "default" in names:
             return "default"
         if len(names) > 1:
@@ -147,8 +147,19 @@ class KeyStore:
         try:
             data = own_files.read(path, max_bytes=MAX_PEM_BYTES)
         except FileNotFoundError:
-            raise _no_such_key(name, self.names()) from None
+            raise self._no_such_key(name) from None
         return parse_public(data, where=str(path))
+
+    def _no_such_key(self, name: str) -> Unreadable:
+        names = self.names()
+        return Unreadable(
+            "E_KEY_MISSING",
+            "there is no such private key" if names else "there is no private key yet",
+            where=str(self.folder),
+            expected=", ".join(names) or f"a key {name}",
+            found=name if names else "none",
+            hint="kolm keys list" if names else "kolm keys new",
+        )
 
     def _demand_own_folders(self) -> None:
         """Nobody else can put a key of theirs in the place of one of these."""
@@ -167,16 +178,6 @@ def _taken(path: Path) -> Usage:
         where=str(path),
         hint="--name makes another; kolm keys new --if-missing keeps it, kolm keys rotate replaces "
         "it",
-    )
-
-
-def _no_such_key(name: str, names: list[str]) -> Unreadable:
-    return Unreadable(
-        "E_KEY_MISSING",
-        "there is no such private key" if names else "there is no private key yet",
-        expected=", ".join(names) or f"a key {name}",
-        found=name if names else "none",
-        hint="kolm keys list" if names else "kolm keys new",
     )
 
 

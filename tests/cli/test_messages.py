@@ -132,3 +132,11 @@ def test_a_column_that_is_renamed_and_not_there_is_an_error_that_names_those_fou
     assert error["expected"] == "one of image, prompt, response, split"
     assert error["hint"] == "did you mean prompt?"
     assert invoke("capture", "stats", "--json").document()["captures"] == 2  # as before
+
+
+def test_a_file_that_is_no_bundle_and_a_home_without_keys_say_what_is_meant() -> None:
+    assert ".kolm file" in invoke("verify", "kolm.yaml", "--json").error()["hint"]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("KOLM_HOME", "elsewhere")
+        error = invoke("keys", "export", "--json").error()
+    assert (error["code"], error["where"]) == ("E_KEY_MISSING", str(Path("elsewhere/keys")))
