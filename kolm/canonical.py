@@ -295,7 +295,11 @@ _DECODER = json.JSONDecoder(parse_float=_no_fraction, parse_constant=_no_fractio
 _ENCODER = json.JSONEncoder(
     ensure_ascii=False, check_circular=False, allow_nan=False, sort_keys=True, separators=(",", ":")
 )
-_LONG_INTEGER = re.compile(rb"[:,\[]-?[0-9]{16}")
+_BETWEEN = b',"|",'  # of lines that are read in one go
+# Where a number may have 16 digits, when each digit is a zero, no sign is there, and a list begins
+# like an item. A digest, which is text, does not look like one.
+_NUMBERS = bytes.maketrans(b"123456789[", b"000000000,")
+_LONG_INTEGERS = [start + b"0" * 16 for start in (b'":', b",")]
 _BEYOND_BMP = re.compile(rb"[\xf0-\xff]")
 
 
@@ -377,17 +381,19 @@ def _demand_short(line: bytes, where: str) -> None:
 
 _PIECE_BYTES = 256 * 1024
 _BATCH_LINES = 256
+_BATCH_BYTES = 1024 * 1024
 
 
 def _batches(lines: Iterator[bytes]) -> Iterator[tuple[int, list[bytes]]]:
     """Lines by the dozen, each batch with the number of its first line."""
-    first, batch = 1, list[bytes]()
+    first, batch, size = 1, list[bytes](), 0
     try:
         for line in lines:
             batch.append(line)
-            if len(batch) == _BATCH_LINES:
+            size += len(line)
+            if len(batch) == _BATCH_LINES or size > _BATCH_BYTES:
                 yield first, batch
-                first, batch = first + len(batch), []
+                first, batch, size = first + len(batch), [], 0
     except Refused:
         yield first, batch  # what stands before the bad line is judged first
         raise
@@ -407,26 +413,34 @@ def _decode_shared(lines: list[bytes]) -> list[Any] | None:
 def _decode_batch(lines: list[bytes]) -> list[Any] | None:
     """The values of plainly canonical texts, or None when the slow path must judge each.
 
-    Each value is written again and compared with its own text, so that no line borrows from the
-    next: the same bytes come out only if no key stood twice and the order was canonical. Code
-    points beyond the BMP (four-byte UTF-8, first byte 0xF0 or more) sort differently in UTF-16, so
-    they go the slow way, as does anything that may be a long integer. Read in one go the keys of
-    several lines are the same texts in memory, which makes rows half as large.
+    They are read, written again and compared in one go; the same bytes come out only if no key
+    stood twice and the order was canonical. So that no line borrows from the next, a text that none
+    of them holds stands between each two, and must be read as an item by itself. Code points beyond
+    the BMP (four-byte UTF-8, first byte 0xF0 or more) sort differently in UTF-16, so they go the
+    slow way, as does anything that may be a long integer. Read in one go the keys of several lines
+    are the same texts in memory, which makes rows half as large.
     """
-    joined = b"[" + b",".join(lines) + b"]"
+    joined = b"[" + _BETWEEN.join(lines) + b"]"
+    if joined.count(_BETWEEN) != len(lines) - 1:
+        return None
     if any(line.count(b"[") + line.count(b"{") > MAX_DEPTH for line in lines):
         return None
-    if _LONG_INTEGER.search(joined) or (not joined.isascii() and _BEYOND_BMP.search(joined)):
+    if _may_hold_long_integers(joined):
+        return None
+    if not joined.isascii() and _BEYOND_BMP.search(joined):
         return None
     try:
-        values = _DECODER.decode(joined.decode("utf-8"))
-        same = len(values) == len(lines) and all(
-            _ENCODER.encode(value).encode("utf-8") == line
-            for value, line in zip(values, lines, strict=True)
-        )
+        items = _DECODER.decode(joined.decode("utf-8"))
+        same = _ENCODER.encode(items).encode("utf-8") == joined
     except (ValueError, RecursionError):
         return None
-    return values if same else None
+    alone = len(items) == 2 * len(lines) - 1 and items[1::2] == ["|"] * (len(lines) - 1)
+    return items[::2] if same and alone else None
+
+
+def _may_hold_long_integers(joined: bytes) -> bool:
+    digits = joined.translate(_NUMBERS, b"-")
+    return any(number in digits for number in _LONG_INTEGERS)
 
 
 def dump_lines(rows: Iterable[object]) -> bytes:

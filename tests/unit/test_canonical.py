@@ -4,7 +4,7 @@ import time
 
 import pytest
 import rfc8785
-from hypothesis import given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from kolm import canonical
@@ -193,6 +193,37 @@ def test_lines_that_share_a_value_between_them_are_refused() -> None:
     with pytest.raises(Refused) as refused:
         list(canonical.read_lines(b'{"a":[1\n2]}\n{},{}\n', where="t"))
     assert refused.value.where == "t:1"
+
+
+_PIECES = (
+    *(b'{"a":1}', b'{"a":[1', b"2]}", b'{"a":[1,"|",2]}', b'{"a":"|"}', b'"|"', b"{}", b"[1]"),
+    *(b'{"a":1},"|"', b'"|",{"c":1}', b'{"a":1},"|",{"b":2}', b',"|",', b'{"a":"', b'"}', b'|","|'),
+    *(b'{"a":1234567890123456}', b'{"a":-9007199254740993}', b'{"a":[[-9007199254740991]]}'),
+    b'{"a":"sha256:1234567890123456"}',
+)
+
+
+@settings(max_examples=400)
+@given(st.lists(st.sampled_from(_PIECES), min_size=1, max_size=5))
+@example([b'{"a":1},"|"', b'"|",{"c":1}', b'{"a":[1', b"2]}"])
+@example([b'{"a":1},"|"', b'{"a":1},"|"', b'{"a":[1', b"2]}"])
+@example([b'{"a":1},"|",{"b":2}', b'{"a":[1', b"2]}"])
+def test_lines_are_read_together_as_each_by_itself(lines: list[bytes]) -> None:
+    together, alone = list[object](), list[object]()
+
+    def take(lines: list[bytes], seen: list[object], first: int = 1) -> tuple[str, int] | None:
+        try:
+            for _, _, value in canonical.read_lines(b"\n".join(lines) + b"\n", where="t"):
+                seen.append(value)
+        except Refused as refused:
+            assert refused.where is not None
+            return refused.code, first - 1 + int(refused.where.split(":")[1])
+        return None
+
+    one_by_one = (take([line], alone, place) for place, line in enumerate(lines, start=1))
+    first_fault = next((fault for fault in one_by_one if fault is not None), None)
+    assert take(lines, together) == first_fault
+    assert together == alone
 
 
 def test_what_stands_before_a_line_without_end_is_judged_first() -> None:
