@@ -8,7 +8,7 @@ from kolm.records.verification import Verdict, Verification
 
 _MISSED = (
     "the bundle is what it says, but not what your policy demands",
-    "ask for a bundle that meets the policy, or change the policy",
+    "ask for a bundle that meets the policy, or change the policy: kolm policy new",
 )
 _MISSED_AND_OPEN = (  # a stranger's bundle, for one: nobody knows that it is what it says
     "it is not what your policy demands, and other questions could not be answered",

@@ -143,12 +143,27 @@ def demand_passed(report: Verification, *, way_out: str = "") -> Digest:
 
 def _hint(failed: list[CheckResult], way_out: str) -> str:
     shown = "kolm verify FILE shows every check"
-    only_scores = [check.id for check in failed] == [ON_SCORES]
-    return f"{shown}; {way_out}" if way_out and only_scores else shown
+    if [check.id for check in failed] != [ON_SCORES]:
+        return shown
+    return "; ".join(
+        filter(None, (shown, "kolm policy new writes a --policy of your own", way_out))
+    )
 
 
 def summary(checks: list[CheckResult]) -> str:
-    """The first checks by number, each with what it found."""
-    shown = "; ".join(f"{check.id} {check.detail}" for check in checks[:_SHOWN_CHECKS])
+    """The first checks by number, each with what it found, demanded and seen."""
+    shown = "; ".join(f"{check.id} {_told(check)}" for check in checks[:_SHOWN_CHECKS])
     more = len(checks) - _SHOWN_CHECKS
     return f"{shown}; and {more} more" if more > 0 else shown
+
+
+def _told(check: CheckResult) -> str:
+    """The first thing that decided a check, and how many more there are."""
+    decided = [finding for finding in check.findings if finding.verdict is check.verdict]
+    if not decided:
+        return check.detail
+    first, more = decided[0], len(decided) - 1 + check.left_out
+    told = first.detail
+    if first.expected:
+        told += f": expected {first.expected}, found {first.found or 'nothing'}"
+    return f"{told} (and {more} more)" if more else told

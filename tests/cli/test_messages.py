@@ -140,3 +140,20 @@ def test_a_file_that_is_no_bundle_and_a_home_without_keys_say_what_is_meant() ->
         patch.setenv("KOLM_HOME", "elsewhere")
         error = invoke("keys", "export", "--json").error()
     assert (error["code"], error["where"]) == ("E_KEY_MISSING", str(Path("elsewhere/keys")))
+
+
+@pytest.mark.parametrize("asked", [("sign", "--key", "approver"), ("dossier",), ("pull",)])
+def test_what_misses_a_policy_says_by_how_much_and_how_to_demand_less(
+    asked: tuple[str, ...],
+) -> None:
+    strict = Path("own.policy.yaml").read_text()
+    Path("strict.yaml").write_text(
+        strict.replace("minimum_eval_cases: 1", "minimum_eval_cases: 9999")
+    )
+    verb, *others = asked
+    bundle = "demo/toy" if verb == "pull" else "toy.kolm"
+    ran = invoke(verb, bundle, *others, "--policy", "strict.yaml", "--json")
+    error = ran.document()["error"]
+    assert "V62 distinct questions" in error["found"]
+    assert "expected at least 9999, found 50" in error["found"]
+    assert "kolm policy new" in error["hint"]
