@@ -6,7 +6,7 @@ yields one `passed`.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 
 from kolm.errors import KolmError, Refused, Usage
 from kolm.records.verification import Finding, Verdict
@@ -46,8 +46,19 @@ def failed(
 def unless_equal(
     expected: object, found: object, detail: str, *, rule: str = "", where: str = ""
 ) -> Iterator[Finding]:
-    """Looked here: nothing to tell if what is stated is what it should be, else `failed`."""
-    if expected != found:
+    """Looked here: nothing to tell if what is stated is what it should be, else `failed`.
+
+    Of two documents with the same keys, each value that differs is told with its place.
+    """
+    if (
+        isinstance(expected, Mapping)
+        and isinstance(found, Mapping)
+        and expected.keys() == found.keys()
+    ):
+        for key in sorted(expected):
+            inside = f"{where}/{key}"
+            yield from unless_equal(expected[key], found[key], detail, rule=rule, where=inside)
+    elif expected != found:
         yield failed(detail, rule=rule, where=where, expected=expected, found=found)
 
 
