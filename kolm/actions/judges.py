@@ -112,7 +112,12 @@ def judge_items(
         KolmError: as `judge_captures`.
     """
     if (options.model is None) == (options.endpoint is None):
-        raise Usage("E_JUDGE_OPTION", "a judge is a --model here, or a model at an --endpoint")
+        raise Usage(
+            "E_JUDGE_OPTION",
+            "a judge is a --model here, or a model at an --endpoint",
+            found="both" if options.model else "neither",
+            hint="give one of the two: kolm capture judge --help",
+        )
     if options.endpoint is not None:
         return _at_endpoint(items, options, store, beside, reporter)
     from kolm.actions import asking

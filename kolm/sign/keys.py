@@ -44,13 +44,7 @@ def read_public(data: bytes | str, *, where: str) -> PublicKey:
     """
     raw = data.encode("utf-8", "replace") if isinstance(data, str) else data
     if len(raw) > MAX_PEM_BYTES or b"PRIVATE KEY" in raw:
-        raise Refused(
-            "E_KEY_FORM",
-            "this is not a public key",
-            where=where,
-            expected="a PEM text that begins with -----BEGIN PUBLIC KEY-----",
-            hint="kolm keys export NAME writes the public half of a key",
-        )
+        raise _no_public_key("a private key" if b"PRIVATE KEY" in raw else "a long file", where)
     key: PublicKeyTypes | None = ed25519.read_canonical_pem(raw)
     if key is not None:
         return public_of(key, where=where, pem=raw)
@@ -59,14 +53,19 @@ def read_public(data: bytes | str, *, where: str) -> PublicKey:
     try:
         key = load_pem_public_key(raw)
     except malformed():
-        raise Refused(
-            "E_KEY_FORM",
-            "this is not a public key in PEM",
-            where=where,
-            expected="a file that kolm keys export wrote, or another SPKI PEM text",
-            found=repr(raw[:40].decode("utf-8", "replace")),
-        ) from None
+        raise _no_public_key(repr(raw[:40].decode("utf-8", "replace")), where) from None
     return public_of(key, where=where)
+
+
+def _no_public_key(found: str, where: str) -> Refused:
+    return Refused(
+        "E_KEY_FORM",
+        "this is not a public key",
+        where=where,
+        expected="a PEM text that begins with -----BEGIN PUBLIC KEY-----",
+        found=found,
+        hint="whose key it is writes that file: kolm keys export NAME -o FILE",
+    )
 
 
 def shown(keyid: str, name: str | None = None) -> str:

@@ -157,3 +157,18 @@ def test_what_misses_a_policy_says_by_how_much_and_how_to_demand_less(
     assert "V62 distinct questions" in error["found"]
     assert "expected at least 9999, found 50" in error["found"]
     assert "kolm policy new" in error["hint"]
+
+
+@pytest.mark.parametrize("file", ["picture.png", "own.policy.yaml", ".kolm/keys/default.pem"])
+def test_what_is_no_public_key_says_who_writes_one(file: str) -> None:
+    asked = ("keys", "trust", file, "--as", "bob", "--role", "builder")
+    error = invoke(*asked, "--json").document()["error"]
+    assert error["message"] == "this is not a public key"
+    assert "kolm keys export NAME -o FILE" in error["hint"]
+    assert "PRIVATE" not in error["found"]
+
+
+def test_a_misspelt_family_is_answered_with_the_nearest_one() -> None:
+    error = invoke("families", "qwen2.5_vl", "--json").document()["error"]
+    assert (error["found"], error["hint"]) == ("qwen2.5_vl", "did you mean qwen2_5_vl?")
+    assert "where" not in error

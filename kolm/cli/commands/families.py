@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from kolm.cli import output
+from kolm.errors import Refused, did_you_mean
 
 if TYPE_CHECKING:
     from kolm.records.answers import Families, FamiliesFamily
@@ -47,8 +48,17 @@ def describe(model_type: str | None = None) -> Families:
         tables, refused = list(roles.FAMILIES.values()), dict(roles.REFUSED)
     elif model_type in roles.REFUSED:
         tables, refused = [], {model_type: roles.REFUSED[model_type]}
-    else:
+    elif model_type in roles.FAMILIES:
         tables, refused = [roles.family(model_type)], {}
+    else:
+        known = sorted((*roles.FAMILIES, *roles.REFUSED))
+        raise Refused(
+            "E_ROLES_UNKNOWN_FAMILY",
+            "kolm knows nothing of a family of this name",
+            expected="the model_type of a base's config.json",
+            found=model_type,
+            hint=did_you_mean(model_type, known, otherwise="kolm families lists those it knows"),
+        )
     return {
         "families": [_table(table) for table in tables],
         "refused": [
