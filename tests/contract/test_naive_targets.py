@@ -23,11 +23,10 @@ from tests.support.bundles import BundleParts  # noqa: E402
 pytestmark = pytest.mark.heavy
 SUFFIXES = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
 SCOPE = {f"V{number}" for number in range(20, 30)}
-# Not Gemma 4: its tower's layers are wrapped, and PEFT gives up on a wrapper by such a name.
-LANDS = {
-    "aya_vision", "gemma3", "glm4v", "idefics2", "idefics3", "internvl", "lfm2_vl", "llava",
-    "llava_next", "llava_onevision", "mistral3", "paligemma", "qwen2_5_vl", "smolvlm",
-}  # fmt: skip
+# Where other names keep it out of tower and projector; or, in Gemma 4, a tower whose layers are
+# wrapped: PEFT gives up on a wrapper by such a name.
+STAYS = {"gemma4", "qwen2_vl", "qwen3_5", "qwen3_5_moe", "qwen3_vl", "qwen3_vl_moe"}
+LANDS = set(families.SEEING) - STAYS
 
 
 def outside(model_type: str) -> set[str]:

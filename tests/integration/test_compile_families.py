@@ -97,9 +97,14 @@ def test_adapted_experts_are_compiled_verified_and_run(tmp_path: Path) -> None:
         ("llama", "p_tuning", "kolm"),
         ("qwen2_vl", "prompt", "kolm"),
         ("llava", "{kind: p_tuning, encoder: lstm, encoder_size: 8}", "kolm"),
+        # By the family's own names of layers.
+        ("lfm2_vl", "ia3", "kolm, PEFT"),
+        ("phi3", "ia3", "kolm, PEFT"),
+        ("qwen3_5", "bottleneck", "kolm"),
+        ("qwen3_vl_moe", "bottleneck", "kolm"),
     ],
 )
-def test_virtual_tokens_are_compiled_verified_and_run(
+def test_other_methods_are_compiled_verified_and_run(
     name: str, method: str, opens: str, precision: str, tmp_path: Path
 ) -> None:
     base, sees = families.save(name, tmp_path / "base"), roles.family(name).takes_pictures

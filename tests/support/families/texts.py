@@ -244,12 +244,12 @@ def gemma(*, special: Iterable[str] = (), plain: Iterable[str] = (), **settings:
     return tokenizer
 
 
-def cohere(*, special: Iterable[str] = ()) -> Any:
+def cohere(*, special: Iterable[str] = (), **settings: Any) -> Any:
     """A tokenizer of Cohere: pieces of bytes, digits one by one, ``<BOS_TOKEN>`` before a text."""
     from tokenizers import AddedToken
     from transformers import CohereTokenizer
 
     vocab, merges = bytes_learned(_GPT2)
-    tokenizer = CohereTokenizer(vocab=dict(vocab), merges=merges)
+    tokenizer = CohereTokenizer(vocab=dict(vocab), merges=merges, **settings)
     tokenizer.add_tokens([AddedToken(token, special=True, normalized=False) for token in special])
     return tokenizer
