@@ -35,6 +35,7 @@ FAMILIES: Variants[Family] = Variants(
             "paligemma",
             "glm4v",
             "aya_vision",
+            "cohere2_vision",
             "lfm2_vl",
             "llama",
             "qwen2",
