@@ -7,7 +7,6 @@ signatures, delta scope and the base's own bytes.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
@@ -16,7 +15,6 @@ from kolm import canonical, paths, system
 from kolm.actions.measuring import measure
 from kolm.actions.signing import Trust
 from kolm.actions.usable import usable
-from kolm.bundle import base_root
 from kolm.bundle.reader import Bundle
 from kolm.capture import images as pictures
 from kolm.digest import Digest
@@ -50,23 +48,14 @@ class RunAnswer:
 
 
 class LoadedBundle:
-    """A verified bundle on its base, ready to answer; make one with `load`.
-
-    On a CPU the base's weights are mapped from its files, so its folder must stay as it was.
-    """
+    """A verified bundle on its base, ready to answer; make one with `load`."""
 
     def __init__(
-        self,
-        session: EvaluationSession,
-        content_id: Digest,
-        *,
-        below_gate: bool = False,
-        mapped: tuple[Path, Digest] | None = None,
+        self, session: EvaluationSession, content_id: Digest, *, below_gate: bool = False
     ) -> None:
         self._session = session
         self.content_id = content_id
         self.below_gate = below_gate
-        self._mapped = mapped
 
     @property
     def model(self) -> Any:
@@ -83,7 +72,6 @@ class LoadedBundle:
 
         Raises:
             Refused: an image cannot be read, or the prompt does not fit; ``E_ENCODE_NO_PICTURES``.
-            Unreadable: ``E_BASE_CHANGED``: the weights are no longer those that were verified.
         """
         shown = [] if image is None else image if isinstance(image, list) else [image]
         data = [_read_image(one) for one in shown]
@@ -91,8 +79,7 @@ class LoadedBundle:
         by_digest = {pictures.inspect(d).file: d for d in data}
         session = self._session
         example = session.encoder.encode_prompt(capture)
-        stays = nullcontext() if self._mapped is None else base_root.staying(*self._mapped)
-        with stays, devices.enough_memory(), devices.unrounded():
+        with devices.enough_memory(), devices.unrounded():
             (answer,) = session.answer([example], session.pictures_in(by_digest.__getitem__))
         return RunAnswer(
             text=answer.output,
@@ -181,16 +168,11 @@ def _load(
             try:
                 chosen = devices.demand(devices.wanted(device, passed.lock), "device")
                 with devices.enough_memory():
-                    session = open_session(sources, chosen, spread=spread)
+                    session = open_session(sources, chosen, spread=spread, copied=True)
             except ImportError as error:
                 raise missing_extra("train", f"running a bundle needs {error.name}") from error
     told.finished("load")
-    return LoadedBundle(
-        session,
-        passed.content_id,
-        below_gate=passed.below_gate,
-        mapped=(passed.base, passed.stamp) if spread or chosen == devices.CPU else None,
-    )
+    return LoadedBundle(session, passed.content_id, below_gate=passed.below_gate)
 
 
 def run(

@@ -148,13 +148,16 @@ def read_captures(data: bytes) -> tuple[CaptureRow, ...]:
     return tuple(rows)
 
 
-def open_session(sources: Sources, device: str = CPU, *, spread: bool = False) -> EvaluationSession:
+def open_session(
+    sources: Sources, device: str = CPU, *, spread: bool = False, copied: bool = False
+) -> EvaluationSession:
     """Load the base with the adapter on it.
 
     Args:
         sources: of the run.
         device: that computes.
         spread: over all devices of that kind.
+        copied: with the base's files read into memory, not mapped: for the user's own process.
 
     Raises:
         Lacking: the train extra is not installed.
@@ -168,6 +171,7 @@ def open_session(sources: Sources, device: str = CPU, *, spread: bool = False) -
         attention=train["attention"],
         device=device,
         spread=spread,
+        copied=copied,
     )
     return EvaluationSession(
         sources=sources,

@@ -55,6 +55,7 @@ def load_base(
     device: str = CPU,
     loaded_to: str | None = None,
     spread: bool = False,
+    copied: bool = False,
 ) -> LoadedBase:
     """Load a base.
 
@@ -65,6 +66,7 @@ def load_base(
         device: that computes.
         loaded_to: where the weights are at first, where the caller moves them; else the device.
         spread: over all devices of that kind, for answers alone.
+        copied: from files that are read into memory, not mapped.
         quantisation: of its language role, or None.
 
     Raises:
@@ -73,7 +75,12 @@ def load_base(
     """
     pictures = picture_processor(folder)
     model = load_model(
-        folder, dtype=dtype, attention=attention, device=loaded_to or device, spread=spread
+        folder,
+        dtype=dtype,
+        attention=attention,
+        device=loaded_to or device,
+        spread=spread,
+        copied=copied,
     )
     for _ in quantised(model, pictures.table, quantisation):
         pass

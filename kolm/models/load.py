@@ -34,6 +34,7 @@ def load_model(
     attention: str = ATTENTION,
     device: str = CPU,
     spread: bool = False,
+    copied: bool = False,
 ) -> PreTrainedModel:
     """Load a base in evaluation mode with every parameter frozen.
 
@@ -44,6 +45,8 @@ def load_model(
         device: that it is loaded to.
         spread: over all devices of that kind, and the host's memory where they do not suffice; for
             answers alone.
+        copied: read the files into memory and map none, so that what happens to them later changes
+            no weight, and a file that is cut ends no process; takes as much memory as they.
 
     Raises:
         Lacking: torch or transformers is not installed, or the device's memory does not suffice.
@@ -69,6 +72,7 @@ def load_model(
                 dtype=getattr(torch, dtype),
                 attn_implementation=attention_of(config, attention),
                 **_placement(device, spread),
+                disable_mmap=copied,
                 local_files_only=True,
                 trust_remote_code=False,
                 use_safetensors=True,

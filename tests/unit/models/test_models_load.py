@@ -75,6 +75,18 @@ def test_a_model_is_loaded_frozen_and_in_evaluation_mode_with_the_stored_bits(ba
     assert all(torch.equal(p, expected[name]) for name, p in model.named_parameters())
 
 
+def test_weights_that_were_copied_stay_when_the_files_change(base, tmp_path):
+    folder = copy_base(base, tmp_path / "copied")
+    model = load_model(folder, copied=True)
+    before = {name: value.clone() for name, value in model.state_dict().items()}
+    for path in folder.glob("*.safetensors"):
+        with path.open("r+b") as stream:
+            stream.write(bytes(path.stat().st_size))
+    assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
+    mapped = Path("/proc/self/maps")
+    assert not mapped.exists() or str(folder) not in mapped.read_text()
+
+
 def test_a_checkpoint_without_all_weights_is_refused(base, tmp_path):
     from safetensors.torch import load_file, save_file
 
