@@ -106,7 +106,7 @@ def test_large_parquet_costs_what_it_weighs(shape: str, tmp_path: Path) -> None:
     assert (cost := cost_of_table(shape, tmp_path)).bounded, cost
 
 
-QUICK_PACKED = ("packed columns", "packed messages", "packed rows")
+QUICK_PACKED = ("packed messages", "packed rows")
 
 
 def taken_in(shape: str, folder: Path) -> None:

@@ -162,6 +162,7 @@ def pack(compiled: Line, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Pat
     return tmp_path / "captures"
 
 
+@pytest.mark.slow
 @pytest.mark.heavy
 def test_a_bundle_is_scored_there_as_here_and_the_claim_names_the_device(
     compiled: Line, pack: Path, tmp_path: Path, other: None
@@ -200,6 +201,7 @@ def test_a_rival_is_asked_on_the_device_of_the_bundle_and_as_spread(
     assert told["spread"] is True
 
 
+@pytest.mark.slow
 @pytest.mark.heavy
 def test_a_bundle_is_not_scored_on_a_device_that_is_not_here(compiled: Line, pack: Path) -> None:
     before = compiled.bundle.read_bytes()
