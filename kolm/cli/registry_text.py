@@ -30,9 +30,9 @@ def listings_text(listings: list[RegistryListListing], *, every_version: bool) -
             lines.append(
                 f"{listing['name']}   DAMAGED: {problem['message']} ({where}) [{problem['code']}]"
             )
-        shown = listing["versions"] if every_version else listing["versions"][:1]
-        lines += [line for entry in shown for line in _version_lines(entry)]
-        hints += [entry["objection"].get("hint") for entry in shown if not entry["counts"]]
+        versions = listing["versions"] if every_version else listing["versions"][:1]
+        lines += [line for entry in versions for line in _version_lines(entry)]
+        hints += [entry["objection"].get("hint") for entry in versions if not entry["counts"]]
     for hint in dict.fromkeys(hints):
         lines += remedy({"hint": hint})
     return "\n".join(lines)

@@ -124,12 +124,9 @@ def settle(device: str, threads: int) -> None:
     torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
     torch.set_num_threads(threads)
     if device == "cuda":
-        torch.set_float32_matmul_precision("highest")  # no TF32
-        torch.backends.cudnn.allow_tf32 = False
+        _round_nothing()
         torch.backends.cudnn.benchmark = False  # would choose kernels by how fast they were
         torch.backends.cudnn.deterministic = True
-        torch.backends.cuda.matmul.allow_fp16_reduced_precision_reduction = False
-        torch.backends.cuda.matmul.allow_bf16_reduced_precision_reduction = False
         torch.backends.cuda.enable_cudnn_sdp(False)
         torch.backends.cuda.enable_flash_sdp(True)
         torch.backends.cuda.enable_mem_efficient_sdp(True)
@@ -142,23 +139,35 @@ def unrounded() -> Iterator[None]:
     `settle` has it for good: for answers in a process whose settings are somebody else's."""
     import torch
 
-    matmul, cudnn = torch.backends.cuda.matmul, torch.backends.cudnn
-    flags: tuple[tuple[Any, str], ...] = (
-        (cudnn, "allow_tf32"),
-        (matmul, "allow_fp16_reduced_precision_reduction"),
-        (matmul, "allow_bf16_reduced_precision_reduction"),
-    )
     precision = torch.get_float32_matmul_precision()
-    before = [getattr(place, name) for place, name in flags]
-    torch.set_float32_matmul_precision("highest")
-    for place, name in flags:
-        setattr(place, name, False)
+    before = [(place, name, getattr(place, name)) for place, name in _rounding()]
+    _round_nothing()
     try:
         yield
     finally:
         torch.set_float32_matmul_precision(precision)
-        for (place, name), value in zip(flags, before, strict=True):
+        for place, name, value in before:
             setattr(place, name, value)
+
+
+def _round_nothing() -> None:
+    import torch
+
+    torch.set_float32_matmul_precision("highest")  # no TF32
+    for place, name in _rounding():
+        setattr(place, name, False)
+
+
+def _rounding() -> tuple[tuple[object, str], ...]:
+    """The switches of what torch may round, beside the precision of matrix products."""
+    import torch
+
+    matmul = torch.backends.cuda.matmul
+    return (
+        (torch.backends.cudnn, "allow_tf32"),
+        (matmul, "allow_fp16_reduced_precision_reduction"),
+        (matmul, "allow_bf16_reduced_precision_reduction"),
+    )
 
 
 def describe(device: str) -> LockEnvironmentAccelerator | None:
