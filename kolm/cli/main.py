@@ -157,6 +157,8 @@ def run() -> int:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")  # for terminals that are not UTF-8
+    # Weights come from disk alone; a library that has a hub's client would ask it for kernels.
+    os.environ["HF_HUB_OFFLINE"] = "1"  # noqa: TID251 - is set, not read
     # Importing and parsing make tens of thousands of objects that live to the end: at the default
     # threshold of 700 the collector walks them a hundred times and finds nothing.
     gc.set_threshold(_COLLECT_EVERY)

@@ -34,6 +34,22 @@ def test_a_reader_that_goes_away_ends_in_141_without_noise() -> None:
     assert (ran.returncode, ran.stderr) == (141, "")
 
 
+def test_no_library_of_the_process_asks_the_hub() -> None:
+    script = (
+        "import sys\n"
+        "from kolm.cli import main\n"
+        "sys.argv = ['kolm', 'env']\n"
+        "assert main.run() == 0\n"
+        "from huggingface_hub import constants\n"
+        "print(constants.HF_HUB_OFFLINE)\n"
+    )
+    environment = {name: value for name, value in os.environ.items() if "OFFLINE" not in name}
+    ran = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=True, env=environment
+    )
+    assert ran.stdout.splitlines()[-1] == "True"
+
+
 def test_an_interrupt_ends_in_130_without_a_traceback() -> None:
     script = (
         "import os, signal, sys\n"
