@@ -15,12 +15,17 @@ import sys
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from kolm import settings, system
 from kolm.errors import KolmError, Usage
 from kolm.events import JsonLines, Reporter, Silent
 from kolm.run import stages
-from kolm.run.folder import read_lock, read_places
+from kolm.run.folder import read_document, read_lock, read_places
+from kolm.run.names import ASKED
+
+if TYPE_CHECKING:
+    from kolm.records.documents import LockEnvironment
 
 FAILED = 1
 
@@ -64,6 +69,7 @@ def _train(folder: Path, reporter: Reporter, *, rank: int = 0, meeting: Path | N
     inputs = prepare.read_inputs(folder)
     environment, size = inputs.lock["environment"], inputs.places.processes
     device = environment["device"]
+    _leave_out_bitsandbytes(environment)
 
     from kolm.models import device as devices
     from kolm.train import arithmetic, processes, training
@@ -87,6 +93,7 @@ def _evaluate(folder: Path, reporter: Reporter) -> None:
     from kolm.evaluate import worker
     from kolm.models import device as devices
 
+    _leave_out_bitsandbytes(read_lock(folder)["environment"])
     with _base_as_measured(folder), devices.enough_memory():
         worker.evaluate_folder(folder, reporter)
     stages.record(stages.EVALUATE, folder)
@@ -96,9 +103,19 @@ def _validate(folder: Path, reporter: Reporter) -> None:
     from kolm.evaluate import validate
     from kolm.models import device as devices
 
+    _leave_out_bitsandbytes(read_lock(folder)["environment"])
     with _base_as_measured(folder), devices.enough_memory():
         validate.validate_folder(folder, reporter)
     stages.record(stages.VALIDATE, folder)
+
+
+def _leave_out_bitsandbytes(environment: LockEnvironment) -> None:
+    """Keep bitsandbytes out where it changes no bit: PEFT would import it, which takes a second.
+
+    What PEFT has not found it never looks for again, so this is for a process of kolm's own.
+    """
+    if __name__ == "__main__" and "bitsandbytes" not in environment:
+        sys.modules["bitsandbytes"] = None  # type: ignore[assignment]  # as if it were not there
 
 
 def _base_as_measured(folder: Path) -> contextlib.AbstractContextManager[object]:
@@ -117,6 +134,7 @@ def _rescore(folder: Path, reporter: Reporter) -> None:
     from kolm.evaluate import rescore
     from kolm.models import device as devices
 
+    _leave_out_bitsandbytes(read_lock(folder)["environment"])
     with devices.enough_memory():
         rescore.rescore_folder(folder, reporter)
 
@@ -142,6 +160,7 @@ def _answer(folder: Path, reporter: Reporter) -> None:
     from kolm.evaluate import answering
     from kolm.models import device as devices
 
+    _leave_out_bitsandbytes(read_document(folder, ASKED)["environment"])
     with _base_as_measured(folder), devices.enough_memory():
         answering.answer_folder(folder, reporter)
 
@@ -151,6 +170,7 @@ def _replay(folder: Path, reporter: Reporter) -> None:
 
     environment = read_lock(folder)["environment"]
     device = environment["device"]
+    _leave_out_bitsandbytes(environment)
 
     from kolm.models import device as devices
     from kolm.train import arithmetic, replay

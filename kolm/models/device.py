@@ -118,7 +118,8 @@ def settle(device: str, threads: int) -> None:
     """
     import torch
 
-    torch.use_deterministic_algorithms(True)
+    # As use_deterministic_algorithms(True), which imports a compiler that kolm has no use for.
+    torch.set_deterministic_debug_mode("error")
     # Filling fresh memory with NaN guards against reading it; kolm's own code never makes empty
     # tensors that it reads, and the fills cost a twentieth of a step.
     torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]

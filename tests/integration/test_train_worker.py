@@ -125,6 +125,19 @@ def test_plain_peft_loads_the_result_and_it_changes_the_model(trained, tmp_path)
     assert saved == {entry.name for entry in safetensors.parse_header(data, where="adapter")}
 
 
+def test_a_child_imports_no_library_that_changes_no_bit(trained, tmp_path):
+    folder = tmp_path / "run"
+    shutil.copytree(trained, folder)  # all is there: it is read again, and no step is made
+    (folder / "train.json").unlink()
+    child = start_worker(folder, variables={"PYTHONPROFILEIMPORTTIME": "1"})
+    imported = {
+        line.rsplit("|")[-1].strip() for line in child.communicate(timeout=300)[1].splitlines()
+    }
+    assert child.returncode == 0
+    assert {"torch", "peft"} <= imported
+    assert not {"bitsandbytes.functional", "torch._inductor.compile_fx"} & imported
+
+
 def test_two_runs_of_one_lock_end_with_the_same_bits(trained):
     again = trained.parent / "again"
     shutil.copytree(trained, again, ignore=shutil.ignore_patterns(*DOCUMENTS, "checkpoints"))

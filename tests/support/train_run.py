@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -186,14 +187,16 @@ def make_run(
     return folder
 
 
-def start_worker(folder: Path, threads: int = 1) -> subprocess.Popen[str]:
-    """Start the child as the parent process of a compile does."""
+def start_worker(
+    folder: Path, threads: int = 1, variables: Mapping[str, str] | None = None
+) -> subprocess.Popen[str]:
+    """Start the child as the parent process of a compile does, with more variables if given."""
     return subprocess.Popen(
         [sys.executable, "-m", "kolm.worker", "train", str(folder)],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
-        env=child_environment(threads),
+        env={**child_environment(threads), **(variables or {})},
         cwd=Path(__file__).parents[2],
     )
 
