@@ -26,7 +26,8 @@ from kolm import canonical, schema, settings  # noqa: E402
 from kolm.cli.exit_codes import MEANINGS  # noqa: E402
 from kolm.cli.main import root  # noqa: E402
 from kolm.cli.table import SECTIONS  # noqa: E402
-from kolm.roles import FAMILIES, REFUSED, Family, Stack  # noqa: E402
+from kolm.roles import FAMILIES, Family, Stack  # noqa: E402
+from kolm.roles.refused import REFUSED  # noqa: E402
 from tools import format_tables, layers_figure, typed_documents  # noqa: E402
 
 REFERENCE = ROOT / "docs" / "reference"

@@ -6,7 +6,6 @@ would import them all. Here both read `kolm.cli.table` instead.
 
 from __future__ import annotations
 
-from copy import copy
 from importlib import import_module
 from typing import TYPE_CHECKING
 
@@ -81,6 +80,8 @@ def short_for(group: click.Command, verb: str, *, name: str) -> click.Command:
     """A top-level command that is one verb of a group, with the same options and help."""
     if not isinstance(group, click.Group) or verb not in group.commands:
         raise AssertionError(f"{group.name} has no verb {verb}")
+    from copy import copy
+
     same = copy(group.commands[verb])
     same.params = list(same.params)
     same.name = name

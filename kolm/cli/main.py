@@ -9,7 +9,6 @@ from __future__ import annotations
 import gc
 import io
 import os
-import shlex
 import sys
 from collections.abc import Iterable, Sequence
 from time import perf_counter
@@ -82,6 +81,8 @@ def _run(arguments: Sequence[str]) -> int:
     except click.ClickException as error:
         return _fail(_of_click(error))
     except (click.Abort, KeyboardInterrupt, EOFError):
+        import shlex
+
         again = shlex.join(["kolm", *arguments])
         _fail(
             errors.KolmError(

@@ -7,8 +7,7 @@ spec's options and the family's table, and the verifier works it out again.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Literal, Self
+from typing import Literal, NamedTuple, Self
 
 from kolm import schema
 from kolm.methods.method import Options
@@ -16,8 +15,7 @@ from kolm.records.codec import from_document
 from kolm.roles import Family
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Quantisation:
+class Quantisation(NamedTuple):
     """The settings of a lock's ``train.quantisation``.
 
     Attributes:

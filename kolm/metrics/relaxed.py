@@ -10,28 +10,12 @@ groups with ``_`` and non-ASCII digits, which Python's ``float`` happens to read
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import ClassVar
 
 from kolm.metrics.metric import Score, best_of
-
-# 64 characters and three exponent digits bound the cost of exact arithmetic on hostile text
-_LONGEST_NUMBER = 64
-_NUMBER = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]{1,3})?\Z", re.ASCII)
-
-
-def parse_number(text: str) -> Fraction | None:
-    """The number that `text` states, or None when it is not one; ``5%`` is 1/20."""
-    bare = text.strip()
-    per_cent = bare.endswith("%")
-    if per_cent:
-        bare = bare.rstrip("%").rstrip()
-    if len(bare) > _LONGEST_NUMBER or not _NUMBER.match(bare):
-        return None
-    number = Fraction(bare)
-    return number / 100 if per_cent else number
+from kolm.metrics.numbers import parse_number
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,6 @@ from collections.abc import Mapping
 from kolm import schema
 from kolm.errors import Refused
 from kolm.objectives.objective import Objective, Reference, Sides, Step, Terms
-from kolm.objectives.refused import REFUSED
 from kolm.records.codec import from_document, to_document
 from kolm.variants import Variants
 
@@ -34,7 +33,6 @@ DEFAULT = "sft"
 __all__ = [
     "DEFAULT",
     "OBJECTIVES",
-    "REFUSED",
     "Objective",
     "Reference",
     "Sides",
@@ -69,6 +67,8 @@ def resolve(options: Mapping[str, object]) -> dict[str, object]:
 
 def unknown(kind: str) -> Refused:
     """The error of an objective that is not in the table, with the reason where there is one."""
+    from kolm.objectives.refused import REFUSED
+
     refused = REFUSED.get(kind)
     return Refused(
         "E_TRAIN_OBJECTIVE",

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from kolm.errors import Refused
 from kolm.roles.family import EMBEDDINGS, Config, Family, Role, Stack, Taps
-from kolm.roles.refused import REFUSED, Refusal
 from kolm.variants import Variants
 
 FAMILIES: Variants[Family] = Variants(
@@ -49,17 +48,9 @@ FAMILIES: Variants[Family] = Variants(
     ),
 )
 
-_UNKNOWN = Refusal(
-    "there is no role table for this family of models",
-    "use a base of one of these; or add a table, which says by name what is vision, projector, "
-    "language and head, which modules the projector reads and which layers are adapted (kolm help "
-    "concepts/code)",
-)
-
 __all__ = [
     "EMBEDDINGS",
     "FAMILIES",
-    "REFUSED",
     "Config",
     "Family",
     "Role",
@@ -77,7 +68,9 @@ def family(model_type: str) -> Family:
     """
     table = FAMILIES.get(model_type)
     if table is None:
-        known = REFUSED.get(model_type, _UNKNOWN)
+        from kolm.roles.refused import REFUSED, UNKNOWN
+
+        known = REFUSED.get(model_type, UNKNOWN)
         raise Refused(
             "E_ROLES_UNKNOWN_FAMILY",
             known.reason,

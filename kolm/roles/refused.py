@@ -104,3 +104,10 @@ REFUSED: Final[dict[str, Refusal]] = {
         "take Qwen2.5-VL or Qwen3-VL of its size",
     ),
 }
+
+UNKNOWN = Refusal(
+    "there is no role table for this family of models",
+    "use a base of one of these; or add a table, which says by name what is vision, projector, "
+    "language and head, which modules the projector reads and which layers are adapted (kolm help "
+    "concepts/code)",
+)

@@ -16,7 +16,7 @@ from kolm.errors import Refused
 from kolm.format import sameness
 from kolm.metrics.exact import normalise
 from kolm.metrics.metric import References
-from kolm.metrics.relaxed import parse_number
+from kolm.metrics.numbers import parse_number
 
 if TYPE_CHECKING:
     from kolm.records.documents import Capture, CaptureImage

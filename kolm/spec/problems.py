@@ -9,6 +9,7 @@ from typing import Any
 
 from kolm import objectives, schema
 from kolm.errors import Refused, did_you_mean
+from kolm.objectives.refused import REFUSED
 from kolm.schema import Schema
 from kolm.spec.source import Path, SpecText
 
@@ -96,7 +97,7 @@ def _explain_choice(error: Fault, path: Path, source: SpecText) -> Iterator[Refu
 def _refused_objective(stated: object) -> Refused | None:
     """An objective that has a name, and that no version of kolm trains with."""
     kind = stated.get("kind") if isinstance(stated, dict) else stated
-    if not isinstance(kind, str) or kind not in objectives.REFUSED:
+    if not isinstance(kind, str) or kind not in REFUSED:
         return None
     return objectives.unknown(kind)
 

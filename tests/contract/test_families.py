@@ -26,8 +26,8 @@ from kolm.encode.skeleton import dated  # noqa: E402
 from kolm.errors import Refused  # noqa: E402
 from kolm.models.load import load_model  # noqa: E402
 from kolm.models.pictures import PictureProcessor, picture_processor  # noqa: E402
-from kolm.roles import FAMILIES, REFUSED, Family, Role, Stack, family  # noqa: E402
-from kolm.roles.refused import NUMBERED  # noqa: E402
+from kolm.roles import FAMILIES, Family, Role, Stack, family  # noqa: E402
+from kolm.roles.refused import NUMBERED, REFUSED  # noqa: E402
 from kolm.train import survey  # noqa: E402
 from kolm.train.session import read_checkpoint_keys  # noqa: E402
 from tests.support import families, torchvision_stub  # noqa: E402

@@ -14,6 +14,7 @@ from kolm.bundle.reader import Bundle
 from kolm.errors import Refused
 from kolm.format.names import RECEIPT
 from kolm.objectives import OBJECTIVES, Sides, objective_of
+from kolm.objectives.refused import REFUSED
 from kolm.records.codec import to_document
 from kolm.records.verification import Verdict
 from kolm.spec import load_spec
@@ -79,7 +80,7 @@ def test_what_it_states_fits_its_fragment(kind: str) -> None:
         assert "trace" not in schema.load(f"objectives/{kind}")["$defs"]
 
 
-@pytest.mark.parametrize("kind", objectives.REFUSED)
+@pytest.mark.parametrize("kind", REFUSED)
 @pytest.mark.parametrize("form", [lambda kind: kind, lambda kind: {"kind": kind, "beta": 0.1}])
 def test_an_objective_with_a_reward_model_is_refused_with_the_reason(kind: str, form: Any) -> None:
     with pytest.raises(Refused) as refused:

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from kolm import canonical, digest, schema
 from kolm.metrics import metric_of
 from kolm.metrics.exact import normalise
-from kolm.metrics.relaxed import parse_number
+from kolm.metrics.numbers import parse_number
 from kolm.score.cases import Case
 from kolm.score.evaluation import RUNS, evaluate, evaluate_stated, find_impossible, find_mismatches
 from kolm.score.judge import Judge

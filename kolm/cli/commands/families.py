@@ -43,15 +43,16 @@ def describe(model_type: str | None = None) -> Families:
         Refused: nothing is known of this type.
     """
     from kolm import roles
+    from kolm.roles.refused import REFUSED
 
     if model_type is None:
-        tables, refused = list(roles.FAMILIES.values()), dict(roles.REFUSED)
-    elif model_type in roles.REFUSED:
-        tables, refused = [], {model_type: roles.REFUSED[model_type]}
+        tables, refused = list(roles.FAMILIES.values()), dict(REFUSED)
+    elif model_type in REFUSED:
+        tables, refused = [], {model_type: REFUSED[model_type]}
     elif model_type in roles.FAMILIES:
         tables, refused = [roles.family(model_type)], {}
     else:
-        known = sorted((*roles.FAMILIES, *roles.REFUSED))
+        known = sorted((*roles.FAMILIES, *REFUSED))
         raise Refused(
             "E_ROLES_UNKNOWN_FAMILY",
             "kolm knows nothing of a family of this name",

@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kolm.metrics.relaxed import Relaxed, parse_number
+from kolm.metrics.numbers import parse_number
+from kolm.metrics.relaxed import Relaxed
 
 RELAXED = Relaxed(Fraction(1, 20))
 
