@@ -9,7 +9,8 @@ from __future__ import annotations
 import hashlib  # noqa: TID251 - this module is where hashing lives
 import re
 import struct
-from collections.abc import Iterable, MutableSequence
+from collections.abc import Iterable, Iterator, MutableSequence
+from itertools import count
 from typing import NewType, TypeVar
 
 from kolm import canonical
@@ -119,6 +120,12 @@ def derive(label: str, *parts: Digest) -> Digest:
     return of_bytes(label.encode() + b"\x00" + body)
 
 
+def _words(seed: bytes) -> Iterator[int]:
+    for number in count():
+        block = hashlib.sha256(seed + number.to_bytes(8, "little")).digest()
+        yield from _WORDS.unpack(block)
+
+
 class Stream:
     """Deterministic numbers from a seed, the same in every implementation.
 
@@ -127,26 +134,20 @@ class Stream:
     """
 
     def __init__(self, seed: Digest) -> None:
-        self._seed = raw_of(seed)
-        self._block = 0
-        self._words: list[int] = []
+        self._words = _words(raw_of(seed))
 
     def uint32(self) -> int:
         """The next 32-bit word."""
-        if not self._words:
-            block = hashlib.sha256(self._seed + self._block.to_bytes(8, "little")).digest()
-            self._block += 1
-            self._words = [*_WORDS.unpack(block)][::-1]  # taken from the end
-        return self._words.pop()
+        return next(self._words)
 
     def below(self, bound: int) -> int:
         """A uniform integer in [0, bound), for bounds up to 2**32."""
         if not 1 <= bound <= 2**32:
             raise ValueError(f"bound {bound} is outside [1, 2**32]")
         limit = 2**32 - 2**32 % bound
-        word = self.uint32()
+        word = next(self._words)
         while word >= limit:
-            word = self.uint32()
+            word = next(self._words)
         return word % bound
 
     def shuffle(self, items: MutableSequence[T]) -> None:

@@ -37,6 +37,7 @@ _Compiler = Callable[[Schema, Schema, _Known], Checker]
 _ANNOTATIONS = {"$schema", "$id", "$defs", "title", "description", "default", "examples"}
 
 
+@cache
 def folder() -> Path:
     """The folder of the schemas: inside the installed package, or at the top of a checkout."""
     packaged = Path(__file__).parent / "_schemas"
@@ -55,8 +56,7 @@ def load(name: str) -> Schema:
 
 @cache
 def _as_written(name: str) -> Schema:
-    path = folder() / f"{name}.schema.json"
-    value: Schema = canonical.loads(path.read_bytes(), where=path.name, floats=True)
+    value: Schema = canonical.loads_own((folder() / f"{name}.schema.json").read_bytes())
     return value
 
 

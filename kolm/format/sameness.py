@@ -101,8 +101,7 @@ class _Table(NamedTuple):
 
 @cache
 def _table() -> _Table:
-    data = Path(__file__).with_name("sameness.json").read_bytes()
-    value = canonical.loads(data, where="sameness.json")
+    value = canonical.loads_own(Path(__file__).with_name("sameness.json").read_bytes())
     fold = {ord(character): to for character, to in value["fold"].items()}
     for first, last in value["removed"]:
         fold.update(dict.fromkeys(range(first, last + 1), ""))

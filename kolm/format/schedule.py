@@ -126,9 +126,8 @@ class Schedule(NamedTuple):
                 yield Happening.CHECKPOINT, step
 
     def _rate(self, peak: Decimal, step: int) -> str:
-        with decimal.localcontext(_EXACT):
-            share = _share(self.shape, self.warmup_steps, self.steps, step)
-            return canonical.decimal(peak * share, RATE_PLACES)
+        share = _share(self.shape, self.warmup_steps, self.steps, step)
+        return canonical.decimal(_EXACT.multiply(peak, share), RATE_PLACES)
 
 
 def read_schedule(lock: Lock) -> Schedule:
@@ -166,13 +165,14 @@ def _number(text: str, key: str) -> Decimal:
 @lru_cache(maxsize=1)  # a step asks twice: for the adapter's rate and for the projector's
 def _share(shape: str, warmup_steps: int, steps: int, step: int) -> Decimal:
     """The share of the peak: a linear warm-up, then constant, linear or half a cosine to 0."""
-    if step <= warmup_steps:
-        return Decimal(step) / warmup_steps
-    if shape == "constant":
-        return Decimal(1)
-    # The step after the last one would have share 0, so that the last still learns.
-    done = Decimal(step - warmup_steps) / (steps - warmup_steps + 1)
-    return 1 - done if shape == "linear" else (1 + _cosine(_PI * done)) / 2
+    with decimal.localcontext(_EXACT):
+        if step <= warmup_steps:
+            return Decimal(step) / warmup_steps
+        if shape == "constant":
+            return Decimal(1)
+        # The step after the last one would have share 0, so that the last still learns.
+        done = Decimal(step - warmup_steps) / (steps - warmup_steps + 1)
+        return 1 - done if shape == "linear" else (1 + _cosine(_PI * done)) / 2
 
 
 def _cosine(angle: Decimal) -> Decimal:

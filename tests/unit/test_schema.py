@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from kolm import schema
+from kolm import canonical, schema
 from kolm.errors import Refused
 
 NAMES = sorted(
@@ -71,6 +71,8 @@ def test_every_schema_is_valid_and_closed(name):
     schema.checker(name)
     assert document["$schema"] == "https://json-schema.org/draft/2020-12/schema"
     assert '"additionalProperties": true' not in json.dumps(document)
+    data = (schema.folder() / f"{name}.schema.json").read_bytes()
+    assert canonical.loads(data, where=name, floats=True) == canonical.loads_own(data)
 
 
 def test_the_place_of_a_problem_is_a_json_pointer(monkeypatch):

@@ -7,7 +7,6 @@ refuse what cannot be and are otherwise not checked, for the scores are somebody
 
 from __future__ import annotations
 
-import heapq
 import operator
 from array import array
 from collections import Counter
@@ -52,6 +51,7 @@ _RULES: Final = {
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from kolm.digest import Digest
     from kolm.records.documents import (
         CaptureImage,
         Evaluation,
@@ -195,10 +195,26 @@ def every_case_is_answered(subject: Subject) -> Iterator[Finding]:
     said = _gone_through(subject)
     answered = said.cases
     in_order = all(map(operator.lt, answered, answered[1:]))
-    answered.sort()
-    both = heapq.merge(
-        ((lines.captures[number], "declared") for number in declared),
-        ((case, "answered") for case in answered),
+    due = [lines.captures[number] for number in declared]
+    if answered != due:
+        yield from _other_cases(due, sorted(answered))
+    if not in_order:
+        yield failed(
+            "the predictions are not sorted by case, each once", where=PREDICTIONS, rule="P1"
+        )
+    yield from _runs_are_the_familys(subject, said.runs)
+    yield from _batches_follow(subject, said.batches)
+    yield from said.ends
+    yield from said.preferences
+    yield passed(f"{len(answered):,} of {len(declared):,} declared cases")
+
+
+def _other_cases(declared: list[Digest], answered: list[str]) -> Iterator[Finding]:
+    """Each that is declared or answered alone; both are sorted."""
+    from heapq import merge
+
+    both = merge(
+        ((case, "declared") for case in declared), ((case, "answered") for case in answered)
     )
     for case, found in groupby(both, key=operator.itemgetter(0)):
         sides = {side for _, side in found}
@@ -210,15 +226,6 @@ def every_case_is_answered(subject: Subject) -> Iterator[Finding]:
             yield failed(
                 "a prediction is for no declared case", where=PREDICTIONS, found=case, rule="P1"
             )
-    if not in_order:
-        yield failed(
-            "the predictions are not sorted by case, each once", where=PREDICTIONS, rule="P1"
-        )
-    yield from _runs_are_the_familys(subject, said.runs)
-    yield from _batches_follow(subject, said.batches)
-    yield from said.ends
-    yield from said.preferences
-    yield passed(f"{len(answered):,} of {len(declared):,} declared cases")
 
 
 class _Said(NamedTuple):
