@@ -111,7 +111,7 @@ class Output:
     def answer(
         self,
         kind: str,
-        document: Mapping[str, object],
+        document: Mapping[str, object] | Callable[[], Mapping[str, object]],
         human: str | Callable[[], str],
         *,
         brief: str = "",
@@ -122,7 +122,7 @@ class Output:
 
         Args:
             kind: of the document, by its schema's name: ``cli-check`` is in ``schemas/cli``.
-            document: printed as one canonical JSON line under --json.
+            document: printed as one canonical JSON line under --json; or a function, as `human`.
             human: the text for people, or a function that makes it when it is needed.
             brief: what remains under -q: nothing, or the one value that a script wants.
             wrote: the file that the user named for the work itself. Where it is stdout, that was
@@ -136,7 +136,7 @@ class Output:
 
             stream = self._stderr if outputs.is_stdout(wrote) else self._stdout
         if self.json:
-            self.machine(kind, document, stream)
+            self.machine(kind, document() if callable(document) else document, stream)
             return
         text = brief if self.quiet else human if isinstance(human, str) else human()
         if text:

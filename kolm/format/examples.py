@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
 TOO_MANY_IMAGES: Final = "too_many_images"
 SAME_ANSWERS: Final = "same_answers"
+_NO_ANSWER: Final = {"labels": 0, "tokens": 0}
 
 
 class UsableExample(NamedTuple):
@@ -91,7 +92,7 @@ def usable(rows: Iterable[ExamplesRow]) -> tuple[UsableExample, ...]:
         side = row["side"]
         if "dropped" not in row:
             sides[side].positions.append(count[side])
-            other = row.get("rejected", {"labels": 0, "tokens": 0})
+            other = row.get("rejected", _NO_ANSWER)
             sides[side].tokens.append(max(row["tokens"], other["tokens"]))
             sides[side].labels.append(row["labels"] + other["labels"])
         count[side] += 1

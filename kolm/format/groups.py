@@ -128,7 +128,7 @@ def group(captures: Captures, *, most_joined: int | None) -> Groups:
     """
     count, pictures = len(captures), captures.pictures
     first, size = array("I", range(count)), array("I", [0]) * count
-    shown = [array("I", [_NOBODY]) * looks for looks in pictures.counts]  # the last to show each
+    shown = [array("I", [_NOBODY]) * looks for looks in pictures.counts]  # of those that show each
     kinds = list(zip(shown, pictures.alike, strict=True))
 
     def find(capture: int) -> int:
@@ -138,24 +138,23 @@ def group(captures: Captures, *, most_joined: int | None) -> Groups:
         return capture
 
     for capture in _by_rank(captures):
-        looks = [
-            (by, numbers[image])
-            for image in captures.images(capture)
-            for by, numbers in kinds
-            if numbers[image] != NONE
-        ]
-        before = {by[number] for by, number in looks}
-        before.discard(_NOBODY)
-        touched = {find(other) for other in before}
-        joined = 1 + sum(size[other] for other in touched)
-        if most_joined is not None and len(touched) > 1 and joined > most_joined:
+        looks, touched = [], {capture}
+        for image in captures.images(capture):
+            for by, numbers in kinds:
+                number = numbers[image]
+                if number != NONE:
+                    looks.append((by, number))
+                    if by[number] != _NOBODY:
+                        touched.add(find(by[number]))
+        joined = 1 + sum(map(size.__getitem__, touched))
+        if most_joined is not None and len(touched) > 2 and joined > most_joined:
             continue
-        into = min(capture, *touched) if touched else capture
-        for other in (*touched, capture):
+        into = min(touched)
+        for other in touched:
             first[other], size[other] = into, 0
         size[into] = joined
         for by, number in looks:
-            by[number] = capture
+            by[number] = into
     for capture in range(count):
         first[capture] = find(capture)
     return Groups(first, size)

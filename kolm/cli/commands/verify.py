@@ -64,7 +64,7 @@ def command(
     report = verify(audited, reporter=out.reporter if takes_long else None, **asked)
     out.answer(
         "verification",
-        codec.to_document(report),
+        lambda: codec.to_document(report),
         lambda: _for_people(report, out),
         brief=report.conclusions.overall.verdict,
     )

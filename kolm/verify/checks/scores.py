@@ -378,7 +378,7 @@ def case_scores_follow(subject: Subject) -> Iterator[Finding]:
         )
     if obstacle:
         yield not_checked(f"{obstacle}; the scores are as stated")
-    judged = sum(len(outcomes(row)) for row in subject.predictions)
+    judged = len(subject.predictions) * len(outcomes(next(iter(subject.predictions))))  # V31
     yield passed(f"{judged:,} outputs judged again")
 
 
