@@ -3,8 +3,6 @@
 Settings never change the bytes of a bundle; the spec does that.
 """
 
-from __future__ import annotations
-
 import os
 from pathlib import Path
 from typing import NamedTuple

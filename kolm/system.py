@@ -5,8 +5,6 @@ read-only file system have the same code, hint and exit code everywhere, in chil
 that knows what is missing (a spec, a key, a store) may say so in its own words; all else is here.
 """
 
-from __future__ import annotations
-
 import contextlib
 import errno
 from collections.abc import Iterator

@@ -5,8 +5,6 @@ it: it derives it again and compares bytes. Rules C7 to C15 of docs/format/conta
 manifests follow cosign's bundle specification, so that other tools find them as OCI referrers.
 """
 
-from __future__ import annotations
-
 import base64
 import binascii
 from collections.abc import Iterable, Sequence

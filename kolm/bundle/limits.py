@@ -4,8 +4,6 @@ A limit belongs here when a hostile file could otherwise cost memory or time; do
 container.md prints this table, and the reader compares before it allocates or parses.
 """
 
-from __future__ import annotations
-
 from typing import Final, NamedTuple
 
 from kolm import canonical

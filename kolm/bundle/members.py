@@ -4,8 +4,6 @@ A new member is one line of `TABLE` and its rules in docs/format/bundle.md; a na
 table is refused by writer and reader alike.
 """
 
-from __future__ import annotations
-
 import re
 from enum import Enum
 from typing import Final, NamedTuple

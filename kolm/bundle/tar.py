@@ -5,8 +5,6 @@ each of them. What the entries mean is `layout.py`'s. Rules C1 to C6 of docs/for
 the format is POSIX.1-2017 pax, section "ustar Interchange Format".
 """
 
-from __future__ import annotations
-
 import re
 from typing import Final, NamedTuple
 

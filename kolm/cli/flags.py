@@ -4,8 +4,6 @@ They may stand before or after the subcommand. Their values live here and not in
 of each command, so that no command can forget one.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 

@@ -4,8 +4,6 @@
 commands, which live in `kolm.cli.commands` under the same names.
 """
 
-from __future__ import annotations
-
 from typing import NamedTuple
 
 

@@ -4,8 +4,6 @@ Verdict, signers, the verdicts one by one, what they rest on, and what they do n
 check by its number is in verification_text.py, for ``-v``.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterator, Sequence
 from itertools import groupby

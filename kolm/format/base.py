@@ -4,8 +4,6 @@ changes outputs.
 `kolm/bundle/base_root.py` measures them; rules B20 to B26 of docs/format/bundle.md.
 """
 
-from __future__ import annotations
-
 from typing import Any, NamedTuple
 
 from kolm import canonical, digest

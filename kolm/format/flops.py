@@ -5,8 +5,6 @@ the linear layers, attention, the head and the adapter's matrices, forward and b
 activations, softmax and the optimizer are not, and neither is the recurrence of linear attention.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from fractions import Fraction
@@ -38,7 +36,7 @@ class Work(NamedTuple):
     labels: int = 0
     image_tokens: int = 0
 
-    def plus(self, other: Work, times: int = 1) -> Work:
+    def plus(self, other: "Work", times: int = 1) -> "Work":
         """This, and the other so many times."""
         return Work(*(mine + times * theirs for mine, theirs in zip(self, other, strict=True)))
 

@@ -4,8 +4,6 @@ Made of names and shapes of parameters alone, which a checkpoint's headers, a co
 ``modules.jsonl`` give: counts of operations and predictions of memory rest on it. Torch-free.
 """
 
-from __future__ import annotations
-
 import math
 import re
 from collections import Counter
@@ -180,7 +178,7 @@ def outline(
     )
 
 
-def of_modules(rows: Iterable[ModulesRow], family: Family) -> Outline:
+def of_modules(rows: "Iterable[ModulesRow]", family: Family) -> Outline:
     """The outline that the rows of ``modules.jsonl`` give; a mixture's experts count in full."""
     return outline(
         (

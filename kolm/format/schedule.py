@@ -5,8 +5,6 @@ same string; training uses the number that the string states. Rules S6, S8 and S
 docs/format/trace.md.
 """
 
-from __future__ import annotations
-
 import decimal
 from collections.abc import Iterator
 from decimal import Decimal
@@ -95,7 +93,7 @@ class Schedule(NamedTuple):
             return None
         return Patience(self.patience, rising=self.stops_on == "metric")
 
-    def decisive(self, row: TraceRowValidation) -> str | None:
+    def decisive(self, row: "TraceRowValidation") -> str | None:
         """What early stopping is told of a validation; None where the row does not have it."""
         if self.stops_on == "metric":
             return row["answers"]["score"] if "answers" in row else None
@@ -130,7 +128,7 @@ class Schedule(NamedTuple):
         return canonical.decimal(_EXACT.multiply(peak, share), RATE_PLACES)
 
 
-def read_schedule(lock: Lock) -> Schedule:
+def read_schedule(lock: "Lock") -> Schedule:
     """The schedule of a lock that fits its schema."""
     train = lock["train"]
     freeze, stopping, validation = train["freeze"], train["early_stopping"], train["validation"]

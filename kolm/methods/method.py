@@ -7,8 +7,6 @@ be one that `modules.jsonl` lists.
 Source: peft 0.21, ``utils/save_and_load.py``.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar, NamedTuple, Protocol, Self

@@ -5,8 +5,6 @@ nothing of images or models. Everything here is exact arithmetic, or decimals of
 so that every machine gets the same score.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterable
 from fractions import Fraction
 from functools import wraps

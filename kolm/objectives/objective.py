@@ -6,8 +6,6 @@ How a capture is encoded, how log-probabilities are gathered and when the refere
 computed is the same for all objectives, and stands in `kolm.encode` and `kolm.train`.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple, Protocol
 
@@ -112,7 +110,7 @@ class Objective(Protocol):
             step: the rest.
         """
 
-    def receipt(self, last: Sequence[TraceRowStep]) -> Any:
+    def receipt(self, last: "Sequence[TraceRowStep]") -> Any:
         """The receipt's ``vlm_train.objective``, of the objective's schema.
 
         Args:

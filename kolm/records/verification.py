@@ -4,8 +4,6 @@ Written by `kolm verify`, read by people and scripts. Its shape is
 schemas/verification.schema.json; what each number asks is docs/format/verification.md.
 """
 
-from __future__ import annotations
-
 from enum import StrEnum
 from typing import NamedTuple
 

@@ -4,8 +4,6 @@ What belongs here: the record that a family fills in, and the pure questions one
 What does not: anything that needs a loaded model (kolm/models has that).
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from decimal import Decimal

@@ -5,8 +5,6 @@ is the hint of a public key. What is signed is the pre-authentication encoding o
 payload bytes; nothing is ever canonicalised again to verify. Rules: docs/format/claims.md, C1-C8.
 """
 
-from __future__ import annotations
-
 import base64
 import binascii
 from typing import NamedTuple

@@ -3,8 +3,6 @@
 The subject is a bundle's manifest; its name is for people, only its digest counts.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, NamedTuple, TypeVar, cast
 

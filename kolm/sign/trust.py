@@ -4,8 +4,6 @@ The only source of trust in kolm. A key that arrives with a bundle or an entry i
 up here, never a reason to believe. Rules: docs/format/trust.md.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 from enum import StrEnum
 from pathlib import Path
@@ -83,7 +81,7 @@ class TrustStore(NamedTuple):
     authorities: tuple[Authority, ...] = ()
 
     @classmethod
-    def load(cls, folder: Path) -> TrustStore:
+    def load(cls, folder: Path) -> "TrustStore":
         """The trust file in one's own folder; no file means that nobody is believed yet.
 
         Raises:
@@ -98,7 +96,7 @@ class TrustStore(NamedTuple):
         return cls._read(data, folder / FILE_NAME)
 
     @classmethod
-    def load_file(cls, path: Path) -> TrustStore:
+    def load_file(cls, path: Path) -> "TrustStore":
         """A trust file that the user named; a group may have a hand in it, everybody may not."""
         try:
             data = own_files.read(path, max_bytes=canonical.MAX_DOCUMENT_BYTES, named=True)
@@ -107,7 +105,7 @@ class TrustStore(NamedTuple):
         return cls._read(data, path)
 
     @classmethod
-    def _read(cls, data: bytes, path: Path) -> TrustStore:
+    def _read(cls, data: bytes, path: Path) -> "TrustStore":
         try:
             return cls.from_document(canonical.loads(data, where=str(path)), where=str(path))
         except Refused as error:
@@ -115,7 +113,7 @@ class TrustStore(NamedTuple):
             raise broken_file(error, "E_TRUST_BROKEN", "a trust file", hint=hint) from None
 
     @classmethod
-    def from_document(cls, value: object, *, where: str) -> TrustStore:
+    def from_document(cls, value: object, *, where: str) -> "TrustStore":
         """A store from its document.
 
         Raises:
@@ -135,7 +133,7 @@ class TrustStore(NamedTuple):
         _demand_unique((authority.name for authority in stamps), "name", where)
         return cls(keys, stamps)
 
-    def to_document(self) -> Trust:
+    def to_document(self) -> "Trust":
         """The document of the store, keys by name."""
         ordered = sorted(self.keys, key=lambda entry: entry.name)
         made: Trust = {"schema": _SCHEMA, "keys": [_to_item(entry) for entry in ordered]}
@@ -154,7 +152,7 @@ class TrustStore(NamedTuple):
         return next((entry for entry in self.keys if entry.key.keyid == keyid), None)
 
 
-def _entry(item: TrustKey, *, where: str) -> TrustedKey:
+def _entry(item: "TrustKey", *, where: str) -> TrustedKey:
     key = read_public(item["key"], where=where)
     if key.pem != item["key"]:
         raise Refused("E_KEY_FORM", "the PEM text of the key is not the canonical one", where=where)
@@ -168,7 +166,7 @@ def _entry(item: TrustKey, *, where: str) -> TrustedKey:
     )
 
 
-def _to_item(entry: TrustedKey) -> TrustKey:
+def _to_item(entry: TrustedKey) -> "TrustKey":
     item: TrustKey = {
         "name": entry.name,
         "key": entry.key.pem,

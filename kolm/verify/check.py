@@ -7,8 +7,6 @@ count, before the question makes sense.
 Whose word a positive answer rests on stands in its finding (`findings.passed`).
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, NamedTuple
 

@@ -1,7 +1,5 @@
 """Verify: what an audit did not look at, in words, with the option that would."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 from typing import NamedTuple
 

@@ -4,8 +4,6 @@ A clause that is absent demands nothing. The shape is schemas/policy.schema.json
 meaning is docs/format/policy.md.
 """
 
-from __future__ import annotations
-
 from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, cast
@@ -80,7 +78,7 @@ class Policy(NamedTuple):
     measurements: str = "worst"
     reach: tuple[str, ...] = ()
 
-    def without_gate(self) -> Policy:
+    def without_gate(self) -> "Policy":
         """The same demands but those on how good the bundle is: its gate, floors and minima.
 
         Whose bundle it is, what it may change and whether its numbers are true is still demanded.
@@ -89,7 +87,7 @@ class Policy(NamedTuple):
         return self._replace(**left, name=f"{self.name[:50]}-without-gate")
 
     @property
-    def document(self) -> PolicyDocument:
+    def document(self) -> "PolicyDocument":
         """Its document, without clauses that demand nothing."""
         stated = codec.to_document(self).items()
         return cast("PolicyDocument", {name: value for name, value in stated if value != []})

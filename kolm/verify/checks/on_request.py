@@ -4,8 +4,6 @@ Most audits bring nothing, so the files with the answers are loaded when there i
 questions nobody can answer yet, and the line says so.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator
 from importlib import import_module
 from typing import NamedTuple
