@@ -1,5 +1,8 @@
 """The conformance corpus: every forgery by every attacker as a file, with the answer that is due.
 
+Beside them stand honest bundles, and those of `tests/support/other_bundles.py`, so that each check
+that the file alone decides has a bundle for which it does not hold.
+
     python -m tests.support.corpus build/corpus
 
 Writes ``bundles/*.kolm``, ``trust.json`` and ``corpus.json``, which says of each bundle what the
@@ -21,6 +24,7 @@ from tests.support.audits import World
 from tests.support.bundles import BundleParts
 from tests.support.forged_pairs import PAIRS
 from tests.support.forgeries import ATTACKERS, FORGERIES, Forgery
+from tests.support.other_bundles import CASES, Parties
 from tests.support.toy_text import make_text_world
 
 if TYPE_CHECKING:
@@ -69,8 +73,9 @@ def write(folder: Path) -> int:
     publisher = worlds["lora"].publisher
     for world in worlds.values():  # one trust file for all
         world.publisher, world.trust = publisher, worlds["lora"].trust
-    rows = [*_honest(worlds, bundles), *_forged(worlds, bundles)]
-    (folder / "trust.json").write_bytes(canonical.dumps(worlds["lora"].trust.to_document()))
+    parties = Parties.of(worlds["lora"])
+    rows = [*_honest(worlds, bundles), *_forged(worlds, bundles), *_others(parties, bundles)]
+    (folder / "trust.json").write_bytes(canonical.dumps(parties.trust.to_document()))
     document = {"schema": "urn:kolm:corpus:v1", "trust": "trust.json", "bundles": rows}
     (folder / "corpus.json").write_bytes(canonical.dumps(document))
     return len(rows)
@@ -103,6 +108,12 @@ def _forged(worlds: dict[str, World], bundles: Path) -> Iterator[CorpusBundle]:
             name = "".join(c if c.isalnum() else "-" for c in forgery.name.lower())
             path = forge(world, forgery, attacker, bundles / f"{name}--{attacker}.kolm")
             yield _said(path, *answer(forgery, attacker))
+
+
+def _others(parties: Parties, bundles: Path) -> Iterator[CorpusBundle]:
+    for case in CASES:
+        path = case.write(parties, bundles / f"{case.name}.kolm")
+        yield _said(path, "not_accepted" if case.checks else "accepted", list(case.checks))
 
 
 def answer(

@@ -9,7 +9,7 @@ import {
 import type {
   Capture, CheckpointDocument, Evaluation, Example, Lock, ModuleRow, Prediction, Receipt, SnapshotHeader, SnapshotRow, TraceRow,
 } from "./documents.ts";
-import { type Json, type JsonObject, canonical, isCanonical, isObject, lines, parse } from "./json.ts";
+import { type Json, type JsonObject, LARGEST_DOCUMENT, canonical, isCanonical, isObject, lines, parse } from "./json.ts";
 import { KINDS, type Kind, LIMITS, descriptors, kindOf, manifestOf, titleOf } from "./members.ts";
 import { type TensorFile, readTensors } from "./safetensors.ts";
 import { misfits } from "./schema.ts";
@@ -137,11 +137,11 @@ async function layout(bundle: Bundle, found: Entry[], blobs: Map<string, Uint8Ar
   reach.demand(new Set(listed.map((one) => one.digest)).size === listed.length, "M7", "two members with the same digest");
   const third = (found[2] as Entry).bytes;
   reach.demand(equal(third, canonical(manifestOf(named))), "M8", "the manifest is not the one that its members make");
-  answers.set("V02", limits(bundle, found, named));
 
   const subject = { digest: bundle.id, mediaType: MANIFEST_TYPE, size: third.length };
   const own = new Set([bundle.id, ...listed.map((one) => one.digest)]);
   bundle.claims = await claimsOf(blobs, subject, own);
+  answers.set("V02", limits(bundle, found, named));
   const due = order(bundle.id, manifest, bundle.claims);
   const names = found.map((entry) => entry.name);
   reach.demand(names.join() === due.join(), "C8", differs(names, due));
@@ -167,6 +167,7 @@ function differs(names: string[], due: string[]): string {
 function limits(bundle: Bundle, found: Entry[], named: { name: string; size: number }[]): Answer {
   const look = new Looking();
   look.demand(found.length <= LIMITS.entries, "C6", `${found.length} entries`);
+  for (const { name, bytes } of found.slice(0, 2)) look.demand(bytes.length <= LARGEST_DOCUMENT, "C6", `${name} is too large`);
   look.demand(named.length <= LIMITS.members, "C6", `${named.length} members`);
   look.demand(bundle.claims.length <= LIMITS.claims, "C6", `${bundle.claims.length} claims`);
   for (const { name, size } of named) look.demand(size <= (kindOf(name)?.most ?? 0), "C6", `${name} is too large`);
