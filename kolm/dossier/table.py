@@ -27,7 +27,7 @@ _SCORES: Final = "V30 V31 V32 V33"
 _PROCESS: Final = "V08 process"
 _BUILD: Final = "V17"
 _MEASURED: Final = "V36"
-_COUNTED: Final = "V57"  # which needs V56: then all terms were counted again
+_COUNTED: Final = "V57"  # needs V56 and every capture encoded again: then all was counted again
 DECLARED: Final = ""
 
 
@@ -151,7 +151,7 @@ def _data() -> Iterator[Field]:
               "g7 DP.10, xi 2(c), croissant license")
     yield row("case_sources", "Sources that eval cases state",
               partial(values.of_cases, read=values.source), DECLARED, "g7 DP.6, xi 2(c)")
-    yield row("data_tokens", "Tokens of the training captures", values.training_tokens, _PROCESS,
+    yield row("data_tokens", "Tokens of the training captures", values.training_tokens, _COUNTED,
               "g7 DP.7, content 1.3")
 
 

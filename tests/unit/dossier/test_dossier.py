@@ -34,7 +34,7 @@ from kolm.sign.trust import KeyRole, Revocation, TrustStore
 from kolm.verify.checks import ALL_CHECKS
 from kolm.verify.policy import BUILT_IN
 from kolm.verify.verifier import verify
-from tests.support.audits import NOW, World, trusting
+from tests.support.audits import NOW, World, rescoring, trusting
 from tests.support.bundles import BundleParts
 from tests.support.toy_text import make_text_world
 
@@ -205,6 +205,21 @@ def test_what_is_said_of_the_base_rests_on_the_base(world: World) -> None:
         assert fields.stated[name].standing == "signed measurement", name
         assert looked.stated[name].standing == "recomputed", name
     assert fields.stated["environment_class"].standing == "signed measurement"
+
+
+def test_tokens_and_operations_are_counted_again_where_every_capture_was_encoded(
+    world: World,
+) -> None:
+    """Segments that ran again read what they drew, and a draw of captures is not all of them."""
+    from kolm.actions.measuring import measure
+
+    drawn = rescoring(world.parts, cases=4)
+    for rescore, due in ((drawn, "signed measurement"), (drawn._replace(cases=None), "recomputed")):
+        fields = fields_of(world, base=world.parts.base, measure=measure, rescore=rescore)
+        for name in ("data_tokens", "compute", "tower_compute"):
+            assert fields.stated[name].standing == due, name
+    replayed = next(field for field in FIELDS if field.id == "data_tokens")
+    assert "process" not in replayed.rests
 
 
 def test_withheld_scores_are_the_signers_word(world: World) -> None:
