@@ -121,7 +121,7 @@ def _family_part(table: Family) -> str:
     def stack(own: Stack) -> str:
         pairs = [(parent, leaf) for leaf, parents in own.leaves.items() for parent in parents]
         leaves = sorted(f"{parent}.{leaf}".lstrip(".") for parent, leaf in pairs)
-        return f"`{own.blocks}`: {names(leaves)}"
+        return f"{names((own.blocks, *own.more))}: {names(leaves)}"
 
     rows = [
         *((role.value, names(prefixes)) for role, prefixes in table.prefixes.items()),
@@ -145,6 +145,11 @@ def _family_part(table: Family) -> str:
             ("template", "kolm's own where the base's cannot be trained on")
             for _ in table.training_templates[:1]
         ],
+        *(
+            (f"pictures, beside the text of `{own.reader}`", names((own.states, own.mask)))
+            for own in [table.beside]
+            if own
+        ),
         *[("taps", " ".join((table.taps.__doc__ or "").split())) for _ in [table.vision] if _],
         ("unreachable", " ".join((table.unreachable.__doc__ or "none").split())),
         ("licences", table.license_note),

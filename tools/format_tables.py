@@ -64,7 +64,7 @@ def _family(table: Family) -> dict[str, Any]:
 
 def _stack(own: Stack) -> dict[str, Any]:
     leaves = {leaf: [*parents] for leaf, parents in sorted(own.leaves.items())}
-    return {"blocks": own.blocks, "leaves": leaves}
+    return {"blocks": own.blocks, "more": [*own.more], "leaves": leaves}
 
 
 def _text(table: object) -> str:

@@ -53,6 +53,7 @@ if TYPE_CHECKING:
     from kolm.records.answers import Plan, PlanData, PlanMemory, PlanTime, PlanUnread
     from kolm.records.documents import LockTrain
     from kolm.records.spec import Spec
+    from kolm.roles import Family
     from kolm.train.preflight import Encoded
 
 NAMED: Final = 5  # captures that training would refuse are told by name, so many of them
@@ -202,7 +203,7 @@ def _answer(
     if data.encoded is not None and data.encoded.examples:
         lengths = data.encoded.lengths
     else:
-        lengths = _longest(spec, takes_pictures=family.takes_pictures, paired=objective.PAIRED)
+        lengths = _longest(spec, family, paired=objective.PAIRED)
     made = Batches(objective, shares_prompts(sizes.config, family), method.front)
     batch, image_tokens = largest_batch(lengths, made, train.batch_size)
     setting = Setting(
@@ -216,6 +217,7 @@ def _answer(
         adapted_tower=vision,
         projector=projector not in (None, "frozen"),
         branches=branch_bytes(base, method, block["precision"]),
+        place_branches=branch_bytes(base, method, block["precision"], of_places=True),
         processes=train.processes,
         on_cpu=train.device == "cpu",
     )
@@ -225,8 +227,8 @@ def _answer(
         projector=projector,
         numbers_without_projector=trained_numbers(parameters, family, method, "frozen"),
     )
-    work = Work(batch.positions, batch.rows * batch.length**2, batch.labels, image_tokens)
-    unrelated = made.unrelated(lengths, longest_of(lengths, train.batch_size))
+    longest = longest_of(lengths, train.batch_size)
+    work, unrelated = made.of(lengths, longest), made.unrelated(lengths, longest)
     seen = Batched(work if image_tokens else Work(), Work() if image_tokens else work, unrelated)
     terms = {
         term: count * train.accumulation
@@ -305,18 +307,20 @@ def _answer(
     }
 
 
-def _longest(spec: Spec, *, takes_pictures: bool, paired: bool) -> Lengths:
+def _longest(spec: Spec, family: Family, *, paired: bool) -> Lengths:
     """Without data: a batch of captures that are as long as the spec allows.
 
-    Each shows a picture that takes half of it, and has answers of ``evaluation.max_new_tokens``.
+    Each shows a picture that takes half of it, or one token where pictures are read beside the
+    text, and has answers of ``evaluation.max_new_tokens``.
     """
     length = spec.train.max_seq_length
+    shown = (1 if family.beside else length // 2) if family.takes_pictures else 0
     labels = min(length, spec.evaluation.max_new_tokens)
     made = Lengths.none()
     for _ in range(spec.train.batch_size):
         made.tokens.append(length)
         made.labels.append(labels)
-        made.pictures.append(length // 2 if takes_pictures else 0)
+        made.pictures.append(shown)
         made.other_tokens.append(length if paired else 0)
         made.other_labels.append(labels if paired else 0)
     return made

@@ -117,8 +117,10 @@ def features_need(pictures: Pictures, base: Outline, precision: str, taps: int =
         taps: outputs that are recorded of each picture.
     """
     numbers = sum(sequences * each for sequences, each in pictures.values())
-    patches = numbers // max(1, base.patch_numbers)
-    need = patches * base.tower_width * BYTES[precision] * taps
+    given = numbers // max(1, base.patch_numbers) * base.tower_width
+    if base.places:  # of each of which the projector reads several layers' states
+        given = len(pictures) * base.places * base.projector[0].inputs
+    need = given * BYTES[precision] * taps
     return min(need, settings.features_bytes())
 
 

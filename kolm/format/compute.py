@@ -106,13 +106,13 @@ class Batches(NamedTuple):
         own = [side.tokens[n] for n in numbers]
         other = [side.other_tokens[n] for n in numbers]
         labels = sum(side.labels[n] + side.other_labels[n] for n in numbers)
-        pictures = sum(side.pictures[n] for n in numbers)
+        pictures = [side.pictures[n] for n in numbers]
         if not self.objective.PAIRED:
             return self._padded(own, labels, pictures)
         if self.shared:
             longer = [side.other_labels[n] for n in numbers]
             return self._padded([*map(int.__add__, own, longer)], labels, pictures)
-        return self._padded([*own, *other], labels, 2 * pictures)
+        return self._padded([*own, *other], labels, [*pictures, *pictures])
 
     def unrelated(self, side: Lengths, numbers: Sequence[int]) -> Work:
         """A batch with the answers to other prompts, where the objective reads them."""
@@ -121,10 +121,10 @@ class Batches(NamedTuple):
         labels = [side.labels[next_pair(n, len(side.tokens))] for n in numbers]
         before = (side.tokens[n] - side.labels[n] for n in numbers)
         lengths = [*map(int.__add__, before, labels)]
-        return self._padded(lengths, sum(labels), sum(side.pictures[n] for n in numbers))
+        return self._padded(lengths, sum(labels), [side.pictures[n] for n in numbers])
 
-    def _padded(self, lengths: Sequence[int], labels: int, pictures: int) -> Work:
-        return batch_work([self.front + length for length in lengths], [labels], [pictures])
+    def _padded(self, lengths: Sequence[int], labels: int, pictures: Sequence[int]) -> Work:
+        return batch_work([self.front + length for length in lengths], labels, pictures)
 
     def reference(self, side: Lengths) -> Work:
         """Every capture of a side, alone."""

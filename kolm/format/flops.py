@@ -6,7 +6,7 @@ activations, softmax and the optimizer are not, and neither is the recurrence of
 """
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from fractions import Fraction
 from typing import Final, NamedTuple
 
@@ -28,13 +28,18 @@ class Work(NamedTuple):
         positions: rows times the length that a batch is padded to.
         squares: rows times its square.
         labels: positions whose logits are computed.
-        image_tokens: features that the projector gives.
+        image_tokens: features that the projector gives; where it gives every place of a picture,
+            pictures.
+        seeing: positions of rows with image tokens.
+        looks: positions times the image tokens of their row.
     """
 
     positions: int = 0
     squares: int = 0
     labels: int = 0
     image_tokens: int = 0
+    seeing: int = 0
+    looks: int = 0
 
     def plus(self, other: "Work", times: int = 1) -> "Work":
         """This, and the other so many times."""
@@ -55,11 +60,24 @@ class Batched(NamedTuple):
     unlabelled: Work
 
 
-def batch_work(lengths: Sequence[int], labels: Iterable[int], image_tokens: Iterable[int]) -> Work:
-    """The work of one batch, padded to its longest row."""
-    longest = max(lengths)
-    rows = len(lengths)
-    return Work(rows * longest, rows * longest**2, sum(labels), sum(image_tokens))
+def batch_work(lengths: Sequence[int], labels: int, image_tokens: Sequence[int]) -> Work:
+    """The work of one batch, padded to its longest row.
+
+    Args:
+        lengths: of each row.
+        labels: of all of them.
+        image_tokens: of each row.
+    """
+    longest, rows, shown = max(lengths), len(lengths), sum(image_tokens)
+    seeing = sum(own > 0 for own in image_tokens)
+    return Work(
+        positions=rows * longest,
+        squares=rows * longest**2,
+        labels=labels,
+        image_tokens=shown,
+        seeing=seeing * longest,
+        looks=shown * longest,
+    )
 
 
 def training_flops(
@@ -107,9 +125,11 @@ def tower_flops(
         method: that adapts it, and then backward too; None for forward alone.
     """
     patches = sum(length * count for length, count in sequences.items())
-    seen = {length + base.class_tokens: count for length, count in sequences.items()}
-    positions = sum(length * count for length, count in seen.items())
-    squares = sum(length**2 * count for length, count in seen.items())
+    seen = [
+        (base.places or length + base.class_tokens, count) for length, count in sequences.items()
+    ]
+    positions = sum(length * count for length, count in seen)
+    squares = sum(length**2 * count for length, count in seen)
     passes = _FORWARD + (_INPUT if method else 0)
     total = passes * patches * sum((m.products for m in base.patches), Fraction(0))
     for block in base.vision:
@@ -132,23 +152,30 @@ def _language(
 ) -> None:
     """Blocks, attention, head and what is adapted of them.
 
-    A gradient is computed of what a layer reads only where something before it is trained.
+    A gradient is computed of what a layer reads only where something before it is trained; what
+    pictures give is read only behind the projector.
     """
+    projected, places = reached, work.image_tokens * base.places
     reached = reached or (method is not None and method.front > 0)
     for matrix in base.around:
         totals["language"] += work.positions * matrix.products * (_FORWARD + _INPUT * backward)
     for block in base.blocks:
+        positions = work.seeing if block.beside else work.positions
         for number, stage in enumerate(block.stages):
-            trained = [elements for m in stage if (elements := _delta(method, m))]
+            trained = False
             for matrix in stage:
-                passes = _FORWARD + _INPUT * (backward and reached)
-                totals["language"] += work.positions * matrix.products * passes
-            for elements in trained:
-                totals["adapter"] += work.positions * _adapter(elements, backward, reached)
-            reached = reached or bool(trained)
+                behind = projected if matrix.beside else reached
+                reads = places if matrix.beside else positions
+                passes = _FORWARD + _INPUT * (backward and behind)
+                totals["language"] += reads * matrix.products * passes
+                if elements := _delta(method, matrix):
+                    totals["adapter"] += reads * _adapter(elements, backward, behind)
+                    trained = True
+            reached = reached or trained
             if number == 0:
                 passes = 2 * (_FORWARD + 2 * _INPUT * (backward and reached))
-                totals["attention"] += block.attention * work.squares * passes
+                pairs = work.looks * base.places if block.beside else work.squares
+                totals["attention"] += block.attention * pairs * passes
     logits = base.vocabulary * base.hidden
     totals["head"] += work.labels * logits * (_FORWARD + _INPUT * backward)
 
@@ -174,16 +201,17 @@ def _projector(
     """The projector, of which nothing before its first matrix is trained unless it has a norm, or
     gradients flow through it."""
     before = through or (base.normed and trained == "full")
+    given = work.image_tokens * (base.places or 1)
     for matrix in base.projector:
         is_layer = adapted and matrix.module in base.projector_layers
         elements = _parts(method, matrix) if method and is_layer else []
         passes = _FORWARD + _INPUT * before
         if trained == "full":
             passes += _WEIGHT
-        totals["projector"] += work.image_tokens * matrix.products * passes
+        totals["projector"] += given * matrix.products * passes
         if elements:
             learns = trained == "lora"
-            totals["adapter"] += work.image_tokens * _adapter(elements, learns, before)
+            totals["adapter"] += given * _adapter(elements, learns, before)
         before = before or trained != "frozen"
 
 

@@ -12,7 +12,7 @@ from fractions import Fraction
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from kolm.methods.projector import linear_layers
-from kolm.roles import Family, Role
+from kolm.roles import Family, Role, Stack
 
 if TYPE_CHECKING:
     from kolm.records.documents import ModulesRow
@@ -27,15 +27,23 @@ NAMES: Final[Mapping[str, str]] = {
     # An output whose attention is not over all positions of a row.
     "linear_attention": r".*(?:linear_attn|\.conv\.).*",
     # Tables from which rows are taken; nothing is multiplied with them.
-    "looked_up": r".*(?:embed_tokens|position_emb|pos_emb|class_embedding|cls_token|mask_token).*",
+    "looked_up": (
+        r".*(?:embed_tokens|position(?:al)?_emb|pos_emb|class_embedding|cls_token|mask_token).*"
+    ),
     "experts": r"(.*\.experts)\.(?:([0-9]+)\.)?.+",
     # Of the tower: what stands before the patches of every picture and is none of them.
     "class_token": r".*\.(?:class_embedding|cls_token)",
+    # Of a tower that lays the tiles of a picture into one sequence: for each shape of pictures what
+    # is added at each of its places.
+    "places": r".*\.tile_embedding\.weight",
+    # What makes keys and values of what the projector gives, not of the text.
+    "beside": r".*\.cross_attn\.[kv]_proj",
     # Of the projector: a norm before its first matrix.
     "norm": r".*(?:norm|ln_).*",
 }
 (
-    _READ, _OUTPUT, _LAST, _LINEAR_ATTENTION, _LOOKED_UP, _EXPERTS, _CLASS_TOKEN, _NORM,
+    _READ, _OUTPUT, _LAST, _LINEAR_ATTENTION, _LOOKED_UP, _EXPERTS, _CLASS_TOKEN, _PLACES, _BESIDE,
+    _NORM,
 ) = map(re.compile, NAMES.values())  # fmt: skip
 
 
@@ -47,12 +55,14 @@ class Matrix(NamedTuple):
         outputs: numbers that it gives.
         inputs: numbers that it reads.
         active: the share of it that one activation meets: of a mixture's experts less than 1.
+        beside: it reads what the projector gives.
     """
 
     module: str
     outputs: int
     inputs: int
     active: Fraction = Fraction(1)
+    beside: bool = False
 
     @property
     def products(self) -> Fraction:
@@ -73,6 +83,11 @@ class Block(NamedTuple):
     attention: int
 
     @property
+    def beside(self) -> bool:
+        """Whether it attends to pictures and not to the text; rows without any skip it."""
+        return any(matrix.beside for matrix in self.stages[0])
+
+    @property
     def matrices(self) -> tuple[Matrix, ...]:
         """All of them."""
         return tuple(matrix for stage in self.stages for matrix in stage)
@@ -85,7 +100,7 @@ class Outline(NamedTuple):
         parameters: elements by role; those of the token embeddings by themselves, as
             ``embeddings``, with a head that shares them.
         hidden: width of the language role.
-        vocabulary: rows of the token embeddings.
+        vocabulary: tokens that the head can write.
         blocks: of the language role.
         around: matrices of the language role outside its blocks.
         projector: its matrices, by name.
@@ -94,6 +109,8 @@ class Outline(NamedTuple):
         vision: blocks of the tower.
         patches: matrices of the tower outside its blocks, which make a patch an activation.
         class_tokens: positions that its blocks have of a picture beside the patches.
+        places: positions that its blocks have of every picture, whatever it fills of them, and that
+            are read beside the text; 0 where they are as many as a picture has patches.
     """
 
     parameters: Mapping[str, int]
@@ -107,6 +124,7 @@ class Outline(NamedTuple):
     vision: tuple[Block, ...]
     patches: tuple[Matrix, ...]
     class_tokens: int
+    places: int = 0
 
     @property
     def total(self) -> int:
@@ -145,7 +163,10 @@ def outline(
     """
     named = {name: tuple(shape) for name, shape in parameters}
     embeddings = next((name for name in named if name.endswith("embed_tokens.weight")), "")
-    vocabulary, hidden = named.get(embeddings, (0, 0))
+    # A head of its own may have fewer rows: a token of pictures is read and never written.
+    heads = (n for n, s in named.items() if len(s) == 2 and family.role_of(n) is Role.HEAD)
+    head = next(heads, embeddings)
+    vocabulary, hidden = named.get(head, (0, 0))
     experts = _experts(named)
     counts: Counter[str] = Counter()
     matrices: dict[Role, list[Matrix]] = {role: [] for role in Role}
@@ -158,10 +179,11 @@ def outline(
             module = name.removesuffix(".weight")
             columns = shape[-1] if found else math.prod(shape[1:])
             rows = math.prod(shape) // columns
-            matrices[role].append(Matrix(module, rows, columns, chosen or Fraction(1)))
-    language, around = _blocks(matrices[Role.LANGUAGE], family.language.blocks)
-    tower = family.vision.blocks if family.vision else ""
-    vision, patches = _blocks(matrices[Role.VISION], tower)
+            beside = _BESIDE.fullmatch(module) is not None
+            matrices[role].append(Matrix(module, rows, columns, chosen or Fraction(1), beside))
+    language, around = _blocks(matrices[Role.LANGUAGE], family.language)
+    vision, patches = _blocks(matrices[Role.VISION], family.vision)
+    added = sum(shape[1] for name, shape in named.items() if _PLACES.fullmatch(name))
     own = [name for name in named if family.role_of(name) is Role.PROJECTOR]
     return Outline(
         parameters=dict(sorted(counts.items())),
@@ -175,6 +197,7 @@ def outline(
         vision=vision,
         patches=patches,
         class_tokens=sum(_CLASS_TOKEN.fullmatch(name) is not None for name in named),
+        places=added // max((matrix.outputs for matrix in patches), default=1),
     )
 
 
@@ -201,13 +224,16 @@ def _experts(named: Mapping[str, tuple[int, ...]]) -> dict[str, int]:
     return found
 
 
-def _blocks(matrices: Iterable[Matrix], stack: str) -> tuple[tuple[Block, ...], tuple[Matrix, ...]]:
+def _blocks(
+    matrices: Iterable[Matrix], stack: Stack | None
+) -> tuple[tuple[Block, ...], tuple[Matrix, ...]]:
     """The blocks of a stack, and what lies outside it."""
-    within: dict[int, list[Matrix]] = {}
+    within: dict[tuple[str, int], list[Matrix]] = {}
     outside: list[Matrix] = []
     for matrix in matrices:
-        match = re.match(rf"{re.escape(stack)}\.(\d+)\.", matrix.module)
-        (within.setdefault(int(match[1]), []) if match else outside).append(matrix)
+        match = stack and re.match(rf"({stack.prefix})\.(\d+)\.", matrix.module)
+        own = within.setdefault((match[1], int(match[2])), []) if match else outside
+        own.append(matrix)
     return tuple(_block(own) for _, own in sorted(within.items())), tuple(outside)
 
 

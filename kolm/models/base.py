@@ -115,7 +115,7 @@ def quantised(
 
 def make_forward(model: PreTrainedModel, table: roles.Family, device: str = CPU) -> Forward:
     """The forward pass of a model on a device."""
-    tower = Tower(model, table.taps(model.config.to_dict()), device)
+    tower = Tower(model, table.taps(model.config.to_dict()), device, table.beside)
     return Forward(
         model,
         tower,

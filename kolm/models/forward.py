@@ -10,9 +10,10 @@ import contextlib
 import inspect
 import itertools
 import threading
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
+from kolm.models.beside import alike, seen
 from kolm.models.generation import Generated, read_rows
 from kolm.models.pictures import COUNTS
 from kolm.models.taps import Recording, Tower
@@ -104,6 +105,29 @@ def fronted(tokens: Tokens, virtual: Sequence[int]) -> Fronted:
     )
 
 
+def _chosen(tokens: Tokens, rows: Sequence[int]) -> Fronted:
+    """Some rows of a batch without branches."""
+    own = list(rows)
+    return Fronted(
+        input_ids=tokens.input_ids[own],
+        attention_mask=tokens.attention_mask[own],
+        image_mask=tokens.image_mask[own],
+        answer_mask=tokens.answer_mask[own],
+        branches=None,
+    )
+
+
+def _only(choose: Choose, rows: Sequence[int]) -> Callable[..., torch.Tensor]:
+    """Logits that leave each of these rows the token that is chosen for it."""
+    import torch
+
+    def only(_: torch.Tensor, logits: torch.Tensor) -> torch.Tensor:
+        places = torch.arange(logits.shape[-1], device=logits.device)
+        return torch.where(places == choose(logits, rows)[:, None], 0.0, -torch.inf)
+
+    return only
+
+
 def logits_of(model: PreTrainedModel, hidden: torch.Tensor) -> torch.Tensor:
     """Logits of last hidden states, as the library's own forward pass computes them."""
     import torch
@@ -155,18 +179,27 @@ class Forward:
             tokens: of the rows.
             pictures: of all rows in order; None where no row shows one.
         """
+        import torch
+
         virtual = self._virtual_ids()
-        rows = fronted(tokens, virtual) if virtual else tokens
-        with self._showing(pictures) as inputs:
-            out = self._model.model(
-                input_ids=rows.input_ids.to(self.tower.device),
-                use_cache=False,
-                **self._branched(rows, inputs),
-                **self._marked(rows),
-                **inputs,
-            )
-        hidden: torch.Tensor = out.last_hidden_state
-        return hidden[:, len(virtual) :]
+        order: list[int] = []
+        parts: list[torch.Tensor] = []
+        for numbers, rows, shown in self._parts(tokens, pictures):
+            with self._showing(shown) as inputs:
+                out = self._model.model(
+                    input_ids=rows.input_ids.to(self.tower.device),
+                    use_cache=False,
+                    **self._branched(rows, inputs),
+                    **self._marked(rows),
+                    **self._beside(rows, inputs),
+                    **inputs,
+                )
+            order += numbers
+            parts.append(out.last_hidden_state[:, len(virtual) :])
+        if len(parts) == 1:
+            return parts[0]
+        places = torch.tensor(order, device=parts[0].device).argsort()
+        return torch.cat(parts)[places]
 
     def answer(
         self,
@@ -191,32 +224,57 @@ class Forward:
         import torch
         from transformers import GenerationConfig, LogitsProcessorList
 
-        def only(_: torch.Tensor, logits: torch.Tensor) -> torch.Tensor:
-            assert choose is not None  # nobody calls this without it
-            places = torch.arange(logits.shape[-1], device=logits.device)
-            return torch.where(places == choose(logits)[:, None], 0.0, -torch.inf)
-
         config = GenerationConfig(
             max_new_tokens=max_new_tokens,
             do_sample=False,
             eos_token_id=sorted(end_ids),
             pad_token_id=min(end_ids),  # what follows an end is cut off
         )
+        answers: dict[int, Generated] = {}
+        for numbers, rows, shown in self._parts(tokens, pictures):
+            only = [_only(choose, numbers)] if choose else []
+            with self._answering, torch.no_grad(), self._showing(shown) as inputs:
+                stated, self._model.generation_config = self._model.generation_config, config
+                try:
+                    out = self._model.generate(
+                        input_ids=rows.input_ids.to(self.tower.device),
+                        attention_mask=rows.attention_mask.to(self.tower.device),
+                        logits_processor=LogitsProcessorList(only),
+                        **self._marked(rows),
+                        **self._beside(rows, inputs),
+                        **inputs,
+                    )
+                finally:
+                    self._model.generation_config = stated
+            found = read_rows(out[:, rows.input_ids.shape[1] :].tolist(), end_ids)
+            answers.update(zip(numbers, found, strict=True))
+        return [answers[number] for number in sorted(answers)]
+
+    def _parts(
+        self, tokens: Tokens, pictures: Recording | None
+    ) -> Iterator[tuple[Sequence[int], Tokens, Recording | None]]:
+        """What goes through the model in one call: the numbers of rows, these and their pictures.
+
+        All rows, but where pictures are read beside the tokens: there those with equally many. In
+        the library a row is also shown what fills up to the most pictures of a row, and one
+        without pictures is run as if it had some, so that it would depend on the others.
+        """
         virtual = self._virtual_ids()
         rows = fronted(tokens, virtual) if virtual else tokens
-        with self._answering, torch.no_grad(), self._showing(pictures) as inputs:
-            stated, self._model.generation_config = self._model.generation_config, config
-            try:
-                out = self._model.generate(
-                    input_ids=rows.input_ids.to(self.tower.device),
-                    attention_mask=rows.attention_mask.to(self.tower.device),
-                    logits_processor=LogitsProcessorList([only] if choose else []),
-                    **self._marked(rows),
-                    **inputs,
-                )
-            finally:
-                self._model.generation_config = stated
-        return read_rows(out[:, rows.input_ids.shape[1] :].tolist(), end_ids)
+        if self.tower.beside is None or pictures is None:
+            yield range(len(rows.input_ids)), rows, pictures
+            return
+        for numbers, shown in alike(rows.image_mask, pictures):
+            yield numbers, _chosen(rows, numbers), shown
+
+    def _beside(
+        self, tokens: Tokens, inputs: Mapping[str, torch.Tensor]
+    ) -> dict[str, torch.Tensor]:
+        """Which token reads which tile, where pictures are read beside the tokens."""
+        beside = self.tower.beside
+        if beside is None or not inputs:
+            return {}
+        return {beside.mask: seen(tokens.image_mask.to(self.tower.device), inputs[beside.tiles])}
 
     def _virtual_ids(self) -> Sequence[int]:
         """The tokens that an adapter puts in front of each row: those of what embeds tokens."""

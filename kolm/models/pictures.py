@@ -32,7 +32,10 @@ _MOST_PIXELS = 2**24
 # By this name a processor tells how many pictures a sample has, where that changes their tokens.
 COUNTS = "batch_num_images"
 NO_TOKEN: Final = -1  # the id of no token
-_TEXT_OUTPUTS = {"input_ids", "attention_mask", "token_type_ids", "mm_token_type_ids", "labels"}
+_TEXT_OUTPUTS = {
+    "input_ids", "attention_mask", "cross_attention_mask", "token_type_ids", "mm_token_type_ids",
+    "labels",
+}  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -154,8 +157,11 @@ class PictureProcessor:
             for name, value in out.items()
             if name not in _TEXT_OUTPUTS
         }
+        shown_as = _shown(inputs)
+        if self.table.beside:
+            shown_as = (1, math.prod(shown_as))
         run = ImageRun(
-            text=text, tokens=text.count(self._feature), form=_form(inputs), shown=_shown(inputs)
+            text=text, tokens=text.count(self._feature), form=_form(inputs), shown=shown_as
         )
         if run.tokens < self.table.least_tokens:
             raise Refused(
@@ -170,9 +176,11 @@ class PictureProcessor:
 
     def _written(self, ids: torch.Tensor) -> str:
         """What stands for the placeholder alone, where a processor does not tell: control tokens,
-        behind those that stand before every text."""
+        without those that begin every text."""
         tokenizer = self.processor.tokenizer
-        return "".join(tokenizer.convert_ids_to_tokens(ids[len(tokenizer.encode("")) :].tolist()))
+        begin = set(tokenizer.encode(""))
+        own = [number for number in ids.tolist() if number not in begin]
+        return "".join(tokenizer.convert_ids_to_tokens(own))
 
     def _asked(
         self, height: int, width: int, max_pixels: int | None, *, among: bool = False

@@ -18,8 +18,9 @@ from kolm.digest import Digest, Stream
 if TYPE_CHECKING:
     import torch
 
-# Of logits (rows, vocabulary) the token of each row: (rows,) int64, where the logits are.
-Choose: TypeAlias = "Callable[[torch.Tensor], torch.Tensor]"
+# Of logits (rows, vocabulary) of some rows of a batch, and their numbers in it, the token of each:
+# (rows,) int64, where the logits are.
+Choose: TypeAlias = "Callable[[torch.Tensor, Sequence[int]], torch.Tensor]"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,15 +49,16 @@ class Sampler:
         self._temperature = float(draws.temperature)
         self._streams = [Stream(seed) for seed in draws.seeds]
 
-    def __call__(self, logits: torch.Tensor) -> torch.Tensor:
+    def __call__(self, logits: torch.Tensor, rows: Sequence[int]) -> torch.Tensor:
         """The tokens of one step: (rows,), where `logits` (rows, vocabulary) are."""
         import torch
 
-        if len(logits) != len(self._streams):
-            raise ValueError(f"{len(logits)} rows and {len(self._streams)} seeds")
+        streams = [self._streams[row] for row in rows]
+        if len(logits) != len(streams):
+            raise ValueError(f"{len(logits)} rows and {len(streams)} seeds")
         scaled = logits.detach().to("cpu", torch.float64) / self._temperature
         reached = torch.softmax(scaled, dim=-1).cumsum(dim=-1)
-        drawn = [[_uniform(stream)] for stream in self._streams]
+        drawn = [[_uniform(stream)] for stream in streams]
         targets = torch.tensor(drawn, dtype=torch.float64) * reached[:, -1:]
         # The first token whose sum is above the number: one of probability 0 never is.
         tokens = torch.searchsorted(reached, targets, right=True)[:, 0]

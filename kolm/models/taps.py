@@ -12,7 +12,7 @@ import contextlib
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, NamedTuple, TypeGuard
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeGuard
 
 from kolm.errors import Refused
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from torch.utils._pytree import TreeSpec
     from transformers import PreTrainedModel
 
-    from kolm.roles import Taps
+    from kolm.roles import Beside, Taps
 
 Answer = Callable[..., object]
 
@@ -159,11 +159,19 @@ class Tower:
         model: a vision-language model of transformers, PEFT's layers in place or not.
         taps: the family's, for the model's config.
         device: where what enters the model has to be; recordings stay in the host's memory.
+        beside: how the family reads pictures beside the tokens, where it does.
     """
 
-    def __init__(self, model: PreTrainedModel, taps: Taps, device: str = "cpu") -> None:
+    def __init__(
+        self,
+        model: PreTrainedModel,
+        taps: Taps,
+        device: str = "cpu",
+        beside: Beside | None = None,
+    ) -> None:
         self._model = model
         self.device = device
+        self.beside = beside
         self._recorded = [model.get_submodule(name) for name in taps.recorded]
         self._passed = [model.get_submodule(name) for name in taps.passed]
         self._packed = taps.packed
@@ -179,14 +187,34 @@ class Tower:
         """
         import torch
 
-        shown = self.shown(inputs)
-        found = self._model.model.get_image_features(**shown, return_dict=True).pooler_output
+        given = self._given(self.shown(inputs))
+        found = getattr(given, "pooler_output", given)
         parts = [found] if isinstance(found, torch.Tensor) else found
         return torch.cat([part.reshape(-1, part.shape[-1]) for part in parts])
 
     def shown(self, inputs: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
         """What the image processor gave, where the model takes it."""
         return {name: _put(tensor, self.device) for name, tensor in inputs.items()}
+
+    def _given(self, shown: Mapping[str, torch.Tensor]) -> Any:
+        """What the library gives of pictures: the call for it, or, where the family has none, what
+        the language model is handed in a forward pass that ends there."""
+        if self.beside is None:
+            return self._model.model.get_image_features(**shown, return_dict=True)
+        import torch
+        from transformers.modeling_outputs import BaseModelOutputWithPast
+
+        handed: list[object] = []
+        reader, argument = self._model.get_submodule(self.beside.reader), self.beside.states
+
+        def take(*_: object, **named: object) -> object:
+            handed.append(named[argument])
+            return BaseModelOutputWithPast()
+
+        with self._answering({reader: take}):
+            ids = torch.zeros(1, 1, dtype=torch.int64, device=self.device)
+            self._model.model(input_ids=ids, **shown)
+        return handed[0]
 
     def record(self, inputs: Mapping[str, torch.Tensor], pictures: int) -> Recording:
         """Send pictures of one size through the tower, in one call of the library.
@@ -214,7 +242,7 @@ class Tower:
 
         listeners = [listen(number, m.forward) for number, m in enumerate(self._recorded)]
         with torch.no_grad(), self._answering(dict(zip(self._recorded, listeners, strict=True))):
-            self._model.model.get_image_features(**self.shown(inputs), return_dict=True)
+            self._given(self.shown(inputs))
         if not self._outputs:
             self._outputs = self._learn(calls, self.shown(inputs))
         recording = Recording(
@@ -287,7 +315,7 @@ class Tower:
         )
         replays = dict.fromkeys(self._recorded, lambda *_, **__: next(outputs))
         with torch.enable_grad(), self._answering(replays):
-            given = self._model.model.get_image_features(**inputs, return_dict=True)
+            given = self._given(inputs)
         asked = [value for own in leaves for value in own if _has_gradient(value)]
         computed = [
             value

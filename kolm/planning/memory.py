@@ -186,9 +186,19 @@ def logits_bytes(base: Outline, labels: int, number_bytes: int) -> int:
 
 
 def pictures_bytes(
-    base: Outline, image_tokens: int, footprint: Footprint, *, adapted: bool, projector: bool
+    base: Outline,
+    image_tokens: int,
+    footprint: Footprint,
+    *,
+    adapted: bool,
+    projector: bool,
+    branches: int = 0,
+    number_bytes: int = 4,
 ) -> int:
     """What is kept of pictures: nothing of a frozen tower, whose output is recorded.
+
+    Where the text attends to them, a block keeps of each place its keys before a norm, and keys and
+    values of all heads.
 
     Args:
         base: its outline.
@@ -197,12 +207,19 @@ def pictures_bytes(
         adapted: the tower is.
         projector: something of it is trained, in float32: it keeps what it is given, and what each
             matrix reads and gives.
+        branches: bytes of a place of what an adapter computes, where the text attends to places.
+        number_bytes: of a number of the base.
     """
     first = base.projector[0].inputs if base.projector else 0
     own = 4 * (first + sum(m.inputs + m.outputs for m in base.projector)) if projector else 0
-    merged = max(1, first // max(1, base.tower_width))  # patches that make a token
+    merged = base.places or max(1, first // max(1, base.tower_width))  # patches that make a token
     tower = merged * sum(_tower_block(block, footprint) for block in base.vision) if adapted else 0
-    return image_tokens * (own + tower)
+    attended = sum(
+        number_bytes * (max(m.outputs for m in block.stages[0] if m.beside) + 2 * block.attention)
+        for block in base.blocks
+        if block.beside
+    )
+    return image_tokens * (base.places * (attended + branches) + (base.places or 1) * own + tower)
 
 
 def _tower_block(block: Block, footprint: Footprint) -> int:
@@ -231,6 +248,7 @@ def need(
     adapted_tower: bool = False,
     projector: bool = False,
     branches: int = 0,
+    place_branches: int = 0,
     on_cpu: bool = False,
     processes: int = 1,
 ) -> Memory:
@@ -252,7 +270,13 @@ def need(
         ),
         logits=logits_bytes(base, batch.labels, number_bytes),
         tower=pictures_bytes(
-            base, image_tokens, footprint, adapted=adapted_tower, projector=projector
+            base,
+            image_tokens,
+            footprint,
+            adapted=adapted_tower,
+            projector=projector,
+            branches=place_branches,
+            number_bytes=number_bytes,
         ),
         context=LIBRARIES_BYTES if on_cpu else CONTEXT_BYTES,
         kept=allocator_bytes(base, batch, footprint, number_bytes) if on_cpu else 0,

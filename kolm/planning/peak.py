@@ -44,7 +44,7 @@ def predicted_bytes(
     """
     train, quantisation = lock["train"], quantisation_of(lock["train"]["quantisation"])
     side = lengths_of(examples)["train"]
-    on_cpu = lock["environment"]["device"] == "cpu"
+    on_cpu, method = lock["environment"]["device"] == "cpu", method_of(train["method"])
     made = Batches(objective_of(train["objective"]), shared, front)
     batch, pictures = largest_batch(side, made, train["batch_size"])
     setting = Setting(
@@ -57,7 +57,8 @@ def predicted_bytes(
         image_tokens=pictures,
         adapted_tower=train["freeze"]["vision"] is False,
         projector=train["projector"] not in (None, "frozen"),
-        branches=branch_bytes(base, method_of(train["method"]), train["precision"]),
+        branches=branch_bytes(base, method, train["precision"]),
+        place_branches=branch_bytes(base, method, train["precision"], of_places=True),
         on_cpu=on_cpu,
     )
     need = setting.need(base)

@@ -34,6 +34,7 @@ class Setting(NamedTuple):
         adapted_tower: the tower is.
         projector: something of it is trained.
         branches: bytes that a position keeps of what the adapter computes.
+        place_branches: bytes that a place of a picture keeps of it.
         checkpointing: activations are computed again in the backward pass.
         processes: that train together, each on a device of its own.
         on_cpu: libraries take the memory that a driver takes elsewhere, and the allocator more.
@@ -49,6 +50,7 @@ class Setting(NamedTuple):
     adapted_tower: bool = False
     projector: bool = False
     branches: int = 0
+    place_branches: int = 0
     checkpointing: bool = False
     processes: int = 1
     on_cpu: bool = False
@@ -68,6 +70,7 @@ class Setting(NamedTuple):
             adapted_tower=self.adapted_tower,
             projector=self.projector,
             branches=self.branches,
+            place_branches=self.place_branches,
             processes=self.processes,
             on_cpu=self.on_cpu,
         )

@@ -32,8 +32,9 @@ def trained_numbers(
     return sum(own.trained for own in modules_of(parameters, family, method, projector))
 
 
-def branch_bytes(base: Outline, method: Method, precision: str) -> int:
-    """Bytes that a position keeps of what an adapter computes beside the base's blocks.
+def branch_bytes(base: Outline, method: Method, precision: str, *, of_places: bool = False) -> int:
+    """Bytes that a position keeps of what an adapter computes beside the base's blocks; or a place
+    of a picture, where the text attends to places.
 
     Of each low-rank delta what its first matrix gives; with dropout what falls out and what is
     left, which in float32 stands in for what a stage's layers else read together. All in float32.
@@ -42,7 +43,8 @@ def branch_bytes(base: Outline, method: Method, precision: str) -> int:
     drops = isinstance(method, Lora) and method.dropout != "0"
     numbers = 0
     for stage in (stage for block in base.blocks for stage in block.stages):
-        own = [m for m in stage if re.fullmatch(method.target_expression, m.module)]
+        here = [m for m in stage if m.beside == of_places]
+        own = [m for m in here if re.fullmatch(method.target_expression, m.module)]
         for matrix in own:
             shapes = [*method.shapes(matrix.module, (matrix.outputs, matrix.inputs)).values()]
             numbers += shapes[0][0] if len(shapes[0]) == 2 else 0

@@ -8,7 +8,7 @@ in words: docs/format/roles.md.
 from __future__ import annotations
 
 from kolm.errors import Refused
-from kolm.roles.family import EMBEDDINGS, Config, Family, Role, Stack, Taps
+from kolm.roles.family import EMBEDDINGS, Beside, Config, Family, Role, Stack, Taps
 from kolm.variants import Variants
 
 FAMILIES: Variants[Family] = Variants(
@@ -36,6 +36,7 @@ FAMILIES: Variants[Family] = Variants(
             "aya_vision",
             "cohere2_vision",
             "lfm2_vl",
+            "mllama",
             "llama",
             "qwen2",
             "qwen3",
@@ -51,6 +52,7 @@ FAMILIES: Variants[Family] = Variants(
 __all__ = [
     "EMBEDDINGS",
     "FAMILIES",
+    "Beside",
     "Config",
     "Family",
     "Role",

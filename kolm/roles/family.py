@@ -49,10 +49,18 @@ class Stack(NamedTuple):
         leaves: for each leaf name its parents inside the block, for example
             ``{"q_proj": ("self_attn",)}``; the empty name stands for the block itself. Not every
             block need have every parent.
+        more: further lists of such blocks.
     """
 
     blocks: str
     leaves: Mapping[str, tuple[str, ...]]
+    more: tuple[str, ...] = ()
+
+    @property
+    def prefix(self) -> str:
+        """A regular expression of the module lists' names."""
+        every = "|".join(map(re.escape, (self.blocks, *self.more)))
+        return f"(?:{every})" if self.more else every
 
     def expression(self, leaves: Iterable[str]) -> str:
         """A regular expression that full-matches exactly these leaves of every block."""
@@ -64,7 +72,7 @@ class Stack(NamedTuple):
             rf"{re.escape(parent)}\.(?:{'|'.join(names)})" if parent else "|".join(names)
             for parent, names in sorted(parents.items())
         )
-        return rf"{re.escape(self.blocks)}\.[0-9]+\.(?:{inner})"
+        return rf"{self.prefix}\.[0-9]+\.(?:{inner})"
 
 
 class Taps(NamedTuple):
@@ -83,6 +91,27 @@ class Taps(NamedTuple):
     passed: tuple[str, ...] = ()
     packed: bool = False
     patch: int = 0
+
+
+class Beside(NamedTuple):
+    """How a language model is shown pictures beside its tokens, by cross attention.
+
+    Every picture has one token, and fills some of a fixed number of tiles, which the tower lays
+    into one sequence. A token reads the last picture before it, and those that touch that one.
+
+    Attributes:
+        reader: the module that reads them.
+        states: its argument for what the projector gives.
+        mask: the model's argument for which token reads which tile: (rows, length, pictures of a
+            row, tiles) int64, 1 where it does.
+        tiles: what the image processor says of the tiles that a picture fills: (.., tiles), 1 where
+            one is.
+    """
+
+    reader: str
+    states: str
+    mask: str
+    tiles: str
 
 
 class Family(NamedTuple):
@@ -107,6 +136,7 @@ class Family(NamedTuple):
         vision: the stack that is adapted only when a spec says ``freeze.vision: false``; None
             where the family has no vision role.
         taps: where the tower of a base ends.
+        beside: how pictures are read beside the tokens; None where their features stand among them.
         spellings: for a name in memory the names under which checkpoints hold it, besides its
             own, most usual first. All below it is named accordingly.
         swapped: regular expressions of the parameters whose last two axes checkpoints hold the
@@ -156,6 +186,7 @@ class Family(NamedTuple):
     projector_modules: tuple[str, ...] = ()
     vision: Stack | None = None
     taps: Callable[[Config], Taps] = lambda config: Taps(recorded=())
+    beside: Beside | None = None
     spellings: Mapping[str, tuple[str, ...]] = _NONE
     swapped: tuple[str, ...] = ()
     parts: Mapping[str, tuple[str, ...]] = _NONE

@@ -65,13 +65,10 @@ REFUSED: Final[dict[str, Refusal]] = {
         "much of it makes pictures and is neither vision, projector nor language",
         "take InternVL or Qwen2.5-VL of its size",
     ),
-    **dict.fromkeys(
-        ("idefics", "mllama"),
-        Refusal(
-            "its language model looks at pictures by cross attention, through a mask that depends "
-            "on the text: they have no features among the tokens",
-            "take Qwen2.5-VL or Gemma 3 of its size",
-        ),
+    "idefics": Refusal(
+        "its language model looks at pictures by cross attention, through a mask of its own, and "
+        "its bases are older than chat templates",
+        "take Idefics2 or Idefics3",
     ),
     "phi4_multimodal": Refusal(
         "the library makes the features of a picture and writes them among the tokens in one call, "

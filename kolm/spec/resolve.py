@@ -186,6 +186,9 @@ def train_block(
     if train.accumulation % train.processes:
         shared = f"accumulation is {train.accumulation}, and processes share the batches of a step"
         _conflict(f"{shared} evenly", "train.processes")
+    if table.beside and train.processes > 1:
+        why = "rows without pictures skip blocks that processes put together for those with some"
+        _conflict(f"{why}: they would wait for one another for ever", "train.processes")
     if freeze.projector_after_steps is not None and freeze.projector_after_steps >= steps:
         _conflict(f"there are only {counted(steps, 'step')}", "train.freeze.projector_after_steps")
     objective = objectives.resolve(train.objective)

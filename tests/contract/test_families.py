@@ -80,12 +80,14 @@ def test_features_that_are_made_among_the_tokens_have_no_call_of_their_own() -> 
     assert not hasattr(Phi4MultimodalModel, "get_image_features")
 
 
-def test_a_language_model_with_cross_attention_is_shown_pictures_beside_the_text() -> None:
-    from transformers import LlavaForConditionalGeneration, MllamaForConditionalGeneration
+def test_the_first_idefics_asks_for_a_mask_of_its_own() -> None:
+    from transformers import IdeficsForVisionText2Text, LlavaForConditionalGeneration
 
-    beside = {"cross_attention_states", "cross_attention_mask"}
-    assert inspect.signature(MllamaForConditionalGeneration.forward).parameters.keys() >= beside
-    assert not inspect.signature(LlavaForConditionalGeneration.forward).parameters.keys() & beside
+    masks = [
+        "image_attention_mask" in inspect.signature(kind.forward).parameters
+        for kind in (IdeficsForVisionText2Text, LlavaForConditionalGeneration)
+    ]
+    assert masks == [True, False]
 
 
 SIZES = pytest.mark.parametrize(
@@ -110,7 +112,7 @@ def linears(model: Any, table: Family, role: Role) -> set[str]:
 
 def inside(names: set[str], stack: Stack) -> set[str]:
     """Of some modules those that are inside the blocks of a stack."""
-    return {name for name in names if name.startswith(f"{stack.blocks}.")}
+    return {name for name in names if re.match(rf"{stack.prefix}\.", name)}
 
 
 def hit(model: Any, expression: str) -> set[str]:

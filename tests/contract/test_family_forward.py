@@ -46,6 +46,8 @@ EVERY = sorted(roles.FAMILIES)
 SEEING = sorted(families.SEEING)
 # Rows of a batch: how many tokens of text, and the numbers of its pictures.
 ROWS = ((9, (0,)), (14, (1, 2)))
+# Those of a family whose library shows a row with few pictures what fills up to the most.
+ALIKE = ((9, (0, 3)), (14, (1, 2)))
 
 
 class World(NamedTuple):
@@ -68,7 +70,14 @@ class World(NamedTuple):
     @property
     def rows(self) -> tuple[tuple[int, tuple[int, ...]], ...]:
         """The rows of a batch, without pictures where it takes none."""
+        if self.pictures.table.beside:
+            return ALIKE
         return ROWS if self.sees else tuple((length, ()) for length, _ in ROWS)
+
+    @property
+    def numbers(self) -> tuple[int, ...]:
+        """Of the pictures of `rows`."""
+        return tuple(number for _, own in self.rows for number in own)
 
     @property
     def projector(self) -> Projector:
@@ -77,11 +86,11 @@ class World(NamedTuple):
 
     def recorded_rows(self) -> Recording | None:
         """The pictures of `rows`, as they were recorded."""
-        return self.recorded(0, 1, 2) if self.sees else None
+        return self.recorded(*self.numbers) if self.sees else None
 
     def shown_rows(self) -> dict[str, Any]:
         """What the model takes for the pictures of `rows`."""
-        return dict(self.shown(0, 1, 2).inputs) if self.sees else {}
+        return dict(self.shown(*self.numbers).inputs) if self.sees else {}
 
     def replaying(self, recording: Recording | None) -> Any:
         """The tower as it is for these pictures."""
@@ -132,7 +141,28 @@ class World(NamedTuple):
             image_mask=shown.long(),
             answer_mask=answered,
             branches=None,
+            beside=self.beside(input_ids, rows),
         )
+
+    def beside(self, input_ids: Any, rows: tuple[tuple[int, tuple[int, ...]], ...]) -> Any:
+        """What the library's processor says of which token reads which picture, where a family
+        asks that."""
+        beside = self.pictures.table.beside
+        if beside is None or not any(numbers for _, numbers in rows):
+            return {}
+        from transformers.models.mllama import processing_mllama as library
+
+        tiles = [[self.picture(n)[0][beside.tiles] for n in numbers] for _, numbers in rows]
+        mask = library.convert_sparse_cross_attention_mask_to_dense(
+            [
+                library.get_cross_attention_token_mask(row, self.pictures.image_token_id)
+                for row in input_ids.tolist()
+            ],
+            num_tiles=[[int(tile.sum()) for tile in own] for own in tiles],
+            max_num_tiles=max(tile.shape[-1] for own in tiles for tile in own),
+            length=input_ids.shape[1],
+        )
+        return {beside.mask: torch.from_numpy(mask)}
 
     def arguments(self, batch: Any) -> dict[str, Any]:
         """A batch as the model takes it."""
@@ -141,7 +171,8 @@ class World(NamedTuple):
             self.forward.tower,
             prefix_attention=self.pictures.table.prefix_attention,
         )._marked(batch)
-        return {"input_ids": batch.input_ids, "attention_mask": batch.attention_mask, **marks}
+        masks = {"attention_mask": batch.attention_mask, **batch.beside}
+        return {"input_ids": batch.input_ids, **masks, **marks}
 
 
 def make_world(name: str, scale: float = 1.0) -> World:
@@ -187,9 +218,10 @@ def test_logits_are_the_librarys_where_the_tower_makes_the_same_call(
 def test_pictures_that_were_recorded_one_by_one_give_a_live_batch_within_rounding(
     seeing: World,
 ) -> None:
-    batch, recording = seeing.batch(*ROWS), seeing.recorded(0, 1, 2)
+    batch, recording = seeing.batch(*seeing.rows), seeing.recorded_rows()
+    assert recording is not None
     with torch.no_grad():
-        live = seeing.model(**seeing.arguments(batch), **seeing.shown(0, 1, 2).inputs).logits
+        live = seeing.model(**seeing.arguments(batch), **seeing.shown_rows()).logits
         with seeing.forward.tower.replaying(recording):
             replayed = seeing.model(**seeing.arguments(batch), **recording.inputs).logits
     real = batch.attention_mask.bool()
@@ -237,23 +269,31 @@ def test_answers_are_the_librarys_token_for_token(
     world = made(name, 4.0)
     rows = rows if world.sees else tuple((length, ()) for length, _ in rows)
     batch = world.batch(*rows, side="left")
-    numbers = [number for _, own in rows for number in own]
     ends = {world.tokenizer.eos_token_id}
+    numbers = [number for _, own in rows for number in own]
     answers = world.forward.answer(
         batch,
         world.recorded(*numbers) if numbers else None,
         max_new_tokens=12,
         end_ids=ends,
     )
-    stock = world.model.generate(
-        **world.arguments(batch),
-        **(world.shown(*numbers).inputs if numbers else {}),
-        max_new_tokens=12,
-        do_sample=False,
-        eos_token_id=sorted(ends),
-        pad_token_id=world.tokenizer.eos_token_id,
-    )[:, batch.input_ids.shape[1] :]
-    for answer, expected in zip(answers, stock.tolist(), strict=True):
+    calls = [rows]
+    if world.pictures.table.beside:  # there a row depends on how many pictures others have
+        calls = [(row,) for row in rows]
+    stock: list[list[int]] = []
+    for call in calls:
+        numbers = [number for _, own in call for number in own]
+        alone = world.batch(*call, side="left")
+        generated = world.model.generate(
+            **world.arguments(alone),
+            **(world.shown(*numbers).inputs if numbers else {}),
+            max_new_tokens=12,
+            do_sample=False,
+            eos_token_id=sorted(ends),
+            pad_token_id=world.tokenizer.eos_token_id,
+        )
+        stock += generated[:, alone.input_ids.shape[1] :].tolist()
+    for answer, expected in zip(answers, stock, strict=True):
         assert list(answer.ids) == expected[: len(answer.ids)]
         assert len(answer.ids) == 12 or answer.ids[-1] in ends
 
@@ -399,7 +439,9 @@ def test_steps_of_training_leave_the_tower_as_it_was(name: str, kind: str, dora:
     for _ in range(3):
         hidden = world.forward.hidden(batch, recording)
         logits = logits_of(world.model, hidden)[:, :-1].flatten(0, 1)
-        loss = torch.nn.functional.cross_entropy(logits, batch.input_ids[:, 1:].flatten())
+        # The token of a picture may be one that the head cannot write.
+        labels = batch.input_ids[:, 1:].flatten() % logits.shape[-1]
+        loss = torch.nn.functional.cross_entropy(logits, labels)
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
@@ -512,13 +554,17 @@ def test_encoded_captures_give_the_logits_of_the_processors_own_batch(
         return facts._asdict()
 
     sees = base.pictures.table.takes_pictures
+    first = [picture(1, 60, 40)] if sees else []
+    if base.pictures.table.beside:  # as many as the second has
+        first.append(picture(4, 30, 60))
     captures = [
         {
             **make_capture(
-                ("user", [0, "what is it?"] if sees else "what is it?"),
+                ("user", [*range(len(first)), "what is it?"] if sees else "what is it?"),
                 ("assistant", "a red square"),
+                images=len(first) or 1,
             ),
-            "images": [picture(1, 60, 40)] if sees else [],
+            "images": first,
         },
         {
             **make_capture(

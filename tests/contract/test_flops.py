@@ -17,7 +17,7 @@ from torch.utils.flop_counter import FlopCounterMode  # noqa: E402
 
 from kolm import digest, methods, roles  # noqa: E402
 from kolm.adapters.attach import attach  # noqa: E402
-from kolm.format.flops import Batched, Work, tower_flops, training_flops  # noqa: E402
+from kolm.format.flops import Batched, Work, batch_work, tower_flops, training_flops  # noqa: E402
 from kolm.format.outline import outline  # noqa: E402
 from kolm.models.forward import logits_of  # noqa: E402
 from kolm.models.shapes import experts_per_token  # noqa: E402
@@ -67,7 +67,7 @@ def _step(world: World, *, backward: bool) -> int:
 def _work(world: World) -> Work:
     batch = world.batch(*world.rows)
     rows, length = batch.input_ids.shape
-    return Work(rows * length, rows * length**2, LABELS, int(batch.image_mask.sum()))
+    return batch_work([length] * rows, LABELS, batch.image_mask.sum(1).tolist())
 
 
 def _base(world: World, name: str) -> Any:

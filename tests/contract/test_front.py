@@ -7,6 +7,7 @@ ids stand in front of the text's.
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -86,7 +87,8 @@ def enlarged(name: str, vectors: Any) -> World:
 def in_front(world: World, batch: Any) -> Any:
     """The batch as that model takes it."""
     size = len(world.model.get_input_embeddings().weight)
-    return fronted(batch, range(size - COUNT, size))
+    rows = fronted(batch, range(size - COUNT, size))
+    return SimpleNamespace(**rows._asdict(), beside=world.beside(rows.input_ids, world.rows))
 
 
 @each_method
@@ -142,7 +144,8 @@ def test_steps_of_training_reach_all_of_it_and_leave_the_tower_as_it_was(
     for _ in range(3):
         hidden = world.forward.hidden(batch, recording)
         logits = logits_of(world.model, hidden)[:, :-1].flatten(0, 1)
-        loss = torch.nn.functional.cross_entropy(logits, batch.input_ids[:, 1:].flatten())
+        labels = batch.input_ids[:, 1:].flatten() % logits.shape[-1]
+        loss = torch.nn.functional.cross_entropy(logits, labels)
         optimizer.zero_grad()
         loss.backward()
         assert all(t.parameter.grad.any() for t in attached.tensors)

@@ -69,6 +69,7 @@ def test_a_forward_pass_keeps_what_is_predicted(name: str, dropout: str) -> None
     predicted = activations_bytes(
         base, Batch(rows, length, 0), footprint, 4, checkpointing=False, branches=branches
     ) + pictures_bytes(
-        base, int(batch.image_mask.sum()), footprint, adapted=False, projector=world.sees
-    )
+        base, int(batch.image_mask.sum()), footprint, adapted=False, projector=world.sees,
+        branches=branch_bytes(base, method, "float32", of_places=True),
+    )  # fmt: skip
     assert predicted == pytest.approx(_kept(world), rel=TOLERANCE)

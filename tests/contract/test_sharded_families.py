@@ -49,9 +49,8 @@ def gradients(name: str, mesh: Any | None) -> dict[str, Any]:
     rows, recording = world.batch(*world.rows), world.recorded_rows()
     for batch, pictures in ((rows, recording), (world.batch((9, ())), None)):
         logits = logits_of(world.model, world.forward.hidden(batch, pictures))
-        torch.nn.functional.cross_entropy(
-            logits[:, :-1].flatten(0, 1), batch.input_ids[:, 1:].flatten()
-        ).backward()
+        labels = batch.input_ids[:, 1:].flatten() % logits.shape[-1]
+        torch.nn.functional.cross_entropy(logits[:, :-1].flatten(0, 1), labels).backward()
     after = survey.digests_now(before)
     assert all(after[own.path] == own.before for module in before for own in module.parameters)
     return {tensor.name: tensor.parameter.grad for tensor in made.tensors}

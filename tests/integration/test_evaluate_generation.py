@@ -174,7 +174,8 @@ def test_what_is_chosen_is_the_answer_and_what_it_is_chosen_from_are_the_logits(
     ends = set(model.generation_config.eos_token_id)
     seen: list[Any] = []
 
-    def likeliest(logits: Any) -> Any:
+    def likeliest(logits: Any, rows: Any) -> Any:
+        assert list(rows) == [0, 1, 2, 3]
         seen.append(logits.clone())
         return logits.argmax(dim=-1)
 
@@ -182,7 +183,7 @@ def test_what_is_chosen_is_the_answer_and_what_it_is_chosen_from_are_the_logits(
     assert seen[0].shape == (4, VOCABULARY)
     assert torch.isfinite(torch.stack(seen)).all()  # nothing was taken out of them before
 
-    def tenth(logits: Any) -> Any:
+    def tenth(logits: Any, rows: Any) -> Any:
         return logits.topk(10, dim=-1).indices[:, 9]
 
     first = [int(token) for token in seen[0].topk(10, dim=-1).indices[:, 9]]

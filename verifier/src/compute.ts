@@ -18,6 +18,8 @@ interface Matrix {
   row: ModuleRow;
   outputs: number;
   inputs: number;
+  /** It reads what the projector gives. */
+  beside: boolean;
 }
 
 /** O11. */
@@ -32,6 +34,7 @@ interface Outline {
   around: Matrix[];
   projector: Matrix[];
   normed: boolean;
+  places: bigint;
 }
 
 /** O2: what was computed on, summed over batches. */
@@ -40,6 +43,8 @@ interface Work {
   squares: bigint;
   labels: bigint;
   pictures: bigint;
+  seeing: bigint;
+  looks: bigint;
 }
 
 export type Terms = Record<"adapter" | "attention" | "head" | "language" | "projector" | "reference", bigint>;
@@ -47,12 +52,14 @@ export type Terms = Record<"adapter" | "attention" | "head" | "language" | "proj
 const NAMES = TABLES.compute as Record<string, string>;
 const named = (kind: string, name: string): RegExpExecArray | null => new RegExp(`^(?:${NAMES[kind]})$`, "s").exec(name);
 const product = (sides: readonly number[]): number => sides.reduce((a, b) => a * b, 1);
-const nothing = (): Work => ({ positions: 0n, squares: 0n, labels: 0n, pictures: 0n });
+const nothing = (): Work => ({ positions: 0n, squares: 0n, labels: 0n, pictures: 0n, seeing: 0n, looks: 0n });
 const plus = (a: Work, b: Work, times = 1n): Work => ({
   positions: a.positions + times * b.positions,
   squares: a.squares + times * b.squares,
   labels: a.labels + times * b.labels,
   pictures: a.pictures + times * b.pictures,
+  seeing: a.seeing + times * b.seeing,
+  looks: a.looks + times * b.looks,
 });
 
 /** O10 and O11. */
@@ -61,20 +68,27 @@ export function outlineOf(modules: readonly ModuleRow[], family: Family): Outlin
     .flatMap((row) => row.parameters.filter((one) => one.alias_of === undefined).map(({ name, shape }) => ({ row, shape, name: row.module ? `${row.module}.${name}` : name })))
     .sort((a, b) => (a.name < b.name ? -1 : 1));
   const embeddings = parameters.find(({ name }) => name.endsWith("embed_tokens.weight"))?.shape ?? [0];
-  const found: Outline = { logits: BigInt(product(embeddings)), blocks: [], around: [], projector: [], normed: false };
+  const head = parameters.find(({ name, shape }) => shape.length === 2 && roleOf(family, name) === "head")?.shape ?? embeddings;
+  const found: Outline = { logits: BigInt(product(head)), blocks: [], around: [], projector: [], normed: false, places: 0n };
+  let [added, width] = [0, 0];
   const within = new Map<number, Matrix[]>();
   for (const { name, row, shape } of parameters) {
     const role = roleOf(family, name);
     if (role === "projector") found.normed ||= named("norm", name) !== null;
+    if (named("places", name)) added += shape[1] ?? 0;
     if (shape.length < 2 || named("looked_up", name)) continue;
     const inputs = named("experts", name) ? (shape.at(-1) as number) : product(shape.slice(1));
-    const matrix = { name: name.replace(/\.weight$/, ""), row, inputs, outputs: product(shape) / inputs };
+    const module = name.replace(/\.weight$/, "");
+    const matrix = { name: module, row, inputs, outputs: product(shape) / inputs, beside: named("beside", module) !== null };
+    const towers = family.vision === null ? [] : [family.vision.blocks, ...family.vision.more];
+    if (role === "vision" && !towers.some((list) => module.startsWith(`${list}.`))) width = Math.max(width, matrix.outputs);
     if (role === "projector") found.projector.push(matrix);
     if (role !== "language") continue;
     const block = /^\.([0-9]+)\./.exec(matrix.name.startsWith(family.language.blocks) ? matrix.name.slice(family.language.blocks.length) : "");
     if (block === null) found.around.push(matrix);
     else within.set(Number(block[1]), [...(within.get(Number(block[1])) ?? []), matrix]);
   }
+  found.places = BigInt(Math.floor(added / Math.max(1, width)));
   found.blocks = [...within].sort(([a], [b]) => a - b).map(([, own]) => blockOf(own));
   return found;
 }
@@ -120,22 +134,29 @@ function add(terms: Terms, base: Outline, lock: Lock, family: Family, work: Work
   const through = freeze.vision === false && reached;
   const learns = reached && projector !== null ? projector : "frozen";
   let before = through || (base.normed && learns === "full");
+  const places = work.pictures * base.places;
+  const given = base.places > 0n ? places : work.pictures;
   for (const matrix of base.projector) {
-    terms.projector += work.pictures * products(matrix) * ((before ? 4n : 2n) + (learns === "full" ? 2n : 0n));
+    terms.projector += given * products(matrix) * ((before ? 4n : 2n) + (learns === "full" ? 2n : 0n));
     if (adapted && projector === "lora" && isLinearOfProjector(family, matrix.row)) {
-      terms.adapter += work.pictures * adapter(deltaOf(lock, family, matrix.row), learns === "lora", before);
+      terms.adapter += given * adapter(deltaOf(lock, family, matrix.row), learns === "lora", before);
     }
     before ||= learns !== "frozen";
   }
   for (const matrix of base.around) terms.language += work.positions * products(matrix) * (backward ? 4n : 2n);
   let flows = reached || (adapted && front(lock) > 0);
   for (const block of base.blocks) {
+    const beside = block.stages[0].some((matrix) => matrix.beside);
+    const positions = beside ? work.seeing : work.positions;
+    const pairs = beside ? work.looks * base.places : work.squares;
     block.stages.forEach((stage, number) => {
       const targets = adapted ? stage.filter((matrix) => isTarget(lock, family, matrix.row) === "layer") : [];
-      for (const matrix of stage) terms.language += work.positions * products(matrix) * (backward && flows ? 4n : 2n);
-      for (const matrix of targets) terms.adapter += work.positions * adapter(deltaOf(lock, family, matrix.row), backward, flows);
+      const reads = (matrix: Matrix): bigint => (matrix.beside ? places : positions);
+      const behind = (matrix: Matrix): boolean => (matrix.beside ? reached : flows);
+      for (const matrix of stage) terms.language += reads(matrix) * products(matrix) * (backward && behind(matrix) ? 4n : 2n);
+      for (const matrix of targets) terms.adapter += reads(matrix) * adapter(deltaOf(lock, family, matrix.row), backward, behind(matrix));
       flows ||= targets.length > 0;
-      if (number === 0) terms.attention += work.squares * BigInt(block.attention) * (backward && flows ? 12n : 4n);
+      if (number === 0) terms.attention += pairs * BigInt(block.attention) * (backward && flows ? 12n : 4n);
     });
   }
   terms.head += work.labels * base.logits * (backward ? 4n : 2n);
@@ -161,10 +182,10 @@ class Batches {
     const rows = numbers.map((n) => this.side[n] as Example);
     const other = rows.map((row) => row.rejected ?? { tokens: 0, labels: 0 });
     const labels = total([...rows, ...other].map((row) => row.labels));
-    const pictures = total(rows.map((row) => row.image_tokens ?? 0));
+    const pictures = rows.map((row) => row.image_tokens ?? 0);
     if (!ofPairs(this.lock)) return this.padded(rows.map((row) => row.tokens), labels, pictures);
     if (this.shared) return this.padded(rows.map((row, i) => row.tokens + (other[i]?.labels ?? 0)), labels, pictures);
-    return this.padded([...rows, ...other].map((row) => row.tokens), labels, 2 * pictures);
+    return this.padded([...rows, ...other].map((row) => row.tokens), labels, [...pictures, ...pictures]);
   }
 
   unrelated(numbers: readonly number[]): Work {
@@ -172,13 +193,15 @@ class Batches {
     const rows = numbers.map((n) => this.side[n] as Example);
     const labels = numbers.map((n) => (this.side[(n + 1) % this.side.length] as Example).labels);
     const lengths = rows.map((row, i) => row.tokens - row.labels + (labels[i] ?? 0));
-    return this.padded(lengths, total(labels), total(rows.map((row) => row.image_tokens ?? 0)));
+    return this.padded(lengths, total(labels), rows.map((row) => row.image_tokens ?? 0));
   }
 
-  private padded(lengths: readonly number[], labels: number, pictures: number): Work {
+  private padded(lengths: readonly number[], labels: number, pictures: readonly number[]): Work {
     const longest = BigInt(lengths.reduce((a, b) => Math.max(a, b), 0) + front(this.lock));
     const positions = BigInt(lengths.length) * longest;
-    return { positions, squares: positions * longest, labels: BigInt(labels), pictures: BigInt(pictures) };
+    const shown = BigInt(total(pictures));
+    const seeing = BigInt(pictures.filter((own) => own > 0).length) * longest;
+    return { positions, squares: positions * longest, labels: BigInt(labels), pictures: shown, seeing, looks: shown * longest };
   }
 
   /** Batches of a size, the shortest captures first, forward alone. */

@@ -56,7 +56,8 @@ export function expression(stack: Stack, leaves: readonly string[]): string | nu
   const inner = [...parents]
     .sort(([a], [b]) => (a < b ? -1 : 1))
     .map(([parent, names]) => (parent ? `${escape(parent)}\\.(?:${names.join("|")})` : names.join("|")));
-  return `${escape(stack.blocks)}\\.[0-9]+\\.(?:${inner.join("|")})`;
+  const lists = [stack.blocks, ...stack.more].map(escape).join("|");
+  return `${stack.more.length ? `(?:${lists})` : lists}\\.[0-9]+\\.(?:${inner.join("|")})`;
 }
 
 /** L5: the module that embeds tokens, beside the blocks. */
@@ -81,8 +82,9 @@ export function expertExpression(family: Family): string | null {
 
 /** Whether a module is one of these leaves of some block of a stack; without regular expressions from outside. */
 export function isLeaf(stack: Stack, module: string, leaves: readonly string[] | null): boolean {
-  if (!module.startsWith(`${stack.blocks}.`)) return false;
-  const [block = "", ...rest] = module.slice(stack.blocks.length + 1).split(".");
+  const list = [stack.blocks, ...stack.more].find((name) => module.startsWith(`${name}.`));
+  if (list === undefined) return false;
+  const [block = "", ...rest] = module.slice(list.length + 1).split(".");
   const inside = rest.join(".");
   return /^[0-9]+$/.test(block) && Object.entries(stack.leaves).some(
     ([leaf, parents]) => (leaves?.includes(leaf) ?? true) && parents.some((parent) => inside === (parent ? `${parent}.${leaf}` : leaf)),

@@ -8,6 +8,7 @@ export const SCHEMAS = schemas as Record<string, JsonObject>;
 
 export interface Stack {
   blocks: string;
+  more: string[];
   leaves: Record<string, string[]>;
 }
 

@@ -76,7 +76,8 @@ def make_model(model_type: str, seed: int = 0, scale: float = 1.0, made_for: Any
     with torch.no_grad():  # the library starts some at constants, which hides mistakes
         for parameter in made.parameters():
             if parameter.ndim == 1:
-                parameter.add_(torch.randn_like(parameter) * 0.05)
+                share = 0.05 if len(parameter) > 1 else 1.0  # a gate that is hardly open hides more
+                parameter.add_(torch.randn_like(parameter) * share)
             elif bool(parameter.any()):
                 parameter.mul_(scale)
             else:

@@ -46,21 +46,22 @@ def batches(objective: str, *, shared: bool = False) -> Batches:
 
 
 def test_a_batch_is_as_long_as_its_longest_row() -> None:
-    assert batches("sft").of(side("sft"), [0, 1]) == Work(2 * 30, 2 * 30**2, 9, 4)
+    assert batches("sft").of(side("sft"), [0, 1]) == Work(2 * 30, 2 * 30**2, 9, 4, 30, 4 * 30)
 
 
 def test_two_answers_of_a_pair_are_two_rows_with_the_same_pictures() -> None:
-    assert batches("dpo").of(side(), [0, 1]) == Work(4 * 30, 4 * 30**2, 17, 8)
+    assert batches("dpo").of(side(), [0, 1]) == Work(4 * 30, 4 * 30**2, 17, 8, 2 * 30, 8 * 30)
 
 
 def test_behind_one_prompt_they_are_one_row() -> None:
-    assert batches("dpo", shared=True).of(side(), [0, 1]) == Work(2 * 33, 2 * 33**2, 17, 4)
+    expected = Work(2 * 33, 2 * 33**2, 17, 4, 33, 4 * 33)
+    assert batches("dpo", shared=True).of(side(), [0, 1]) == expected
 
 
 def test_an_unrelated_answer_stands_behind_the_prompt() -> None:
     prompts, answers = (17, 24), (6, 3)  # each row takes the answer of the next
     longest = max(a + b for a, b in zip(prompts, answers, strict=True))
-    expected = Work(2 * longest, 2 * longest**2, 9, 4)
+    expected = Work(2 * longest, 2 * longest**2, 9, 4, longest, 4 * longest)
     assert batches("kto").unrelated(side(), [0, 1]) == expected
     assert batches("dpo").unrelated(side(), [0, 1]) == Work()
 

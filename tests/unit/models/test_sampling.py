@@ -18,8 +18,9 @@ LOGITS = torch.tensor([2.0, 1.0, 0.0, -1.0, -torch.inf])
 
 def draw(temperature: str, seeds: list[digest.Digest], steps: int) -> list[list[int]]:
     sampler = Sampler(Draws(temperature=Decimal(temperature), seeds=seeds))
-    rows = LOGITS.expand(len(seeds), -1)
-    return [list(row) for row in zip(*(sampler(rows).tolist() for _ in range(steps)), strict=True)]
+    rows, every = LOGITS.expand(len(seeds), -1), range(len(seeds))
+    drawn = (sampler(rows, every).tolist() for _ in range(steps))
+    return [list(row) for row in zip(*drawn, strict=True)]
 
 
 @pytest.mark.parametrize("temperature", ["0.5", "1", "2"])
@@ -45,13 +46,24 @@ def test_a_row_does_not_depend_on_the_rows_beside_it() -> None:
     assert len(set(map(tuple, together))) == len(SEEDS)
 
 
+def test_rows_may_be_drawn_some_at_a_time() -> None:
+    sampler = Sampler(Draws(temperature=Decimal(1), seeds=SEEDS))
+    drawn = [sampler(LOGITS.expand(2, -1), rows).tolist() for rows in ((3, 1), (3, 1), (0, 2))]
+    first = draw("1", SEEDS, 2)
+    assert drawn == [
+        [first[3][0], first[1][0]],
+        [first[3][1], first[1][1]],
+        [first[0][0], first[2][0]],
+    ]
+
+
 def test_half_precision_is_drawn_from_as_it_is() -> None:
     sampler = Sampler(Draws(temperature=Decimal(1), seeds=SEEDS[:1]))
-    assert sampler(LOGITS[None].bfloat16()).dtype == torch.int64
+    assert sampler(LOGITS[None].bfloat16(), [0]).dtype == torch.int64
 
 
 def test_what_makes_no_sense_is_refused() -> None:
     with pytest.raises(ValueError, match="temperature"):
         Sampler(Draws(temperature=Decimal(0), seeds=SEEDS))
     with pytest.raises(ValueError, match="seeds"):
-        Sampler(Draws(temperature=Decimal(1), seeds=SEEDS))(LOGITS[None])
+        Sampler(Draws(temperature=Decimal(1), seeds=SEEDS))(LOGITS[None], [0, 1])
