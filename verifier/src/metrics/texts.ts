@@ -24,7 +24,7 @@ const NUMBER = /^[+-]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]{1,3})?$/
 export function numberOf(text: string): Rational | null {
   const whole = stripped(text);
   const share = whole.endsWith("%");
-  const body = share ? whole.slice(0, -1) : whole;
+  const body = stripped(whole.replace(/%+$/, ""));
   if ([...body].length > 64 || !NUMBER.test(body)) return null;
   const value = decimal(body);
   return value === null ? null : share ? div(value, ratio(100)) : value;
