@@ -14,7 +14,7 @@ const { form } = await part("metrics/vqa.ts");
 const { BadPattern, compile, find } = await part("metrics/regex.ts");
 const number = ({ n, d }) => Number((n * 10n ** 20n) / d) / 1e20;
 
-for (const name of ["iou", "json_f1", "pope", "rouge_l", "vqa"]) {
+for (const name of ["contains", "iou", "json_f1", "pope", "relaxed", "rouge_l", "vqa"]) {
   test(name, () => {
     for (const row of rows(name)) {
       if (!("output" in row)) continue;

@@ -15,11 +15,13 @@ import pytest
 from kolm.errors import Refused
 from kolm.metrics.choice import Choice
 from kolm.metrics.cider_d import CiderD
+from kolm.metrics.contains import Contains
 from kolm.metrics.iou import Iou, overlap, read_box
 from kolm.metrics.json_f1 import JsonF1
 from kolm.metrics.metric import Metric
 from kolm.metrics.patterns import compiled
 from kolm.metrics.pope import Pope
+from kolm.metrics.relaxed import Relaxed
 from kolm.metrics.rouge_l import RougeL
 from kolm.metrics.vqa import Vqa, normalise_vqa
 
@@ -43,7 +45,8 @@ def agree(metric: Metric, row: dict[str, Any]) -> bool:
 
 
 @pytest.mark.parametrize(
-    ("kind", "metric"), [("rouge_l", RougeL()), ("json_f1", JsonF1()), ("pope", Pope())]
+    ("kind", "metric"),
+    [("contains", Contains()), ("json_f1", JsonF1()), ("pope", Pope()), ("rouge_l", RougeL())],
 )
 def test_scores_are_those_of_the_published_scorer(kind: str, metric: Metric) -> None:
     wrong = [row for row in rows(kind) if "output" in row and not agree(metric, row)]
@@ -85,6 +88,11 @@ def test_boxes_overlap_and_are_right_as_cocos() -> None:
         assert other is not None
         assert close(overlap(one, other), row["iou"])
         assert agree(Iou(Fraction(row["options"]["threshold"])), row), row
+
+
+def test_readings_are_right_as_chartqas() -> None:
+    for row in rows("relaxed"):
+        assert agree(Relaxed(Fraction(row["options"]["tolerance"])), row), row
 
 
 def test_choices_are_those_of_the_published_scorer() -> None:

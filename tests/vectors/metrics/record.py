@@ -8,6 +8,8 @@ them is a dependency of kolm) and name the metric, with the script where the ref
     python -m tests.vectors.metrics.record iou          # pip install pycocotools==2.0.11
     python -m tests.vectors.metrics.record regex        # pip install google-re2==1.1.20251105
     python -m tests.vectors.metrics.record json_f1 donut/util.py         # donut-python 1.0.9
+    python -m tests.vectors.metrics.record relaxed chartqa/utils.py      # lmms-eval 0.7.3
+    python -m tests.vectors.metrics.record contains ocrbench/utils.py    # lmms-eval 0.7.3
     python -m tests.vectors.metrics.record vqa m4c_evaluators.py         # facebookresearch/mmf
     python -m tests.vectors.metrics.record choice matching_util.py       # open-compass/VLMEvalKit
     python -m tests.vectors.metrics.record pope evaluate.py              # AoiDragon/POPE
@@ -183,6 +185,80 @@ def pope(rng: random.Random, script: str) -> Iterator[Row]:
     yield {"figures": {name: repr(state[name]) for name in names}}
 
 
+def relaxed(rng: random.Random, script: str) -> Iterator[Row]:
+    """lmms-eval's function, which is Qwen-VL's; not where binary floats miss the edge itself."""
+    judge = module_of(script).relaxed_correctness
+    drawn = 0
+    while drawn < COUNT:
+        tolerance = rng.choice((0.05, 0.05, 0.01, 0.1))
+        due = _reading(rng)
+        output = rng.choice((_near_reading(rng, due), _reading(rng), due.upper(), words(rng, 2)))
+        output = output.strip()
+        score = judge(output, due, tolerance)
+        if judge(output, due, tolerance - 1e-9) != judge(output, due, tolerance + 1e-9):
+            continue
+        drawn += 1
+        yield {
+            "output": output,
+            "references": [due],
+            "options": {"tolerance": str(tolerance)},
+            "score": repr(float(score)),
+        }
+
+
+def _reading(rng: random.Random) -> str:
+    """What somebody reads off a chart."""
+    number = rng.choice((rng.randint(-40, 3000), rng.randint(0, 9999) / 100))
+    return rng.choice((
+        f"{number}", f"{number}", f"{number}%", f"{number} %", f"{number}%%", f"{number:e}",
+        f"+{number}".replace("+-", "-"), f"{number:,}", "0", "0.0", "Yes", "2014",
+        rng.choice(COLOURS),
+    ))  # fmt: skip
+
+
+def _near_reading(rng: random.Random, due: str) -> str:
+    """The reading, off by so much that tolerances tell; with or without its sign for per cent."""
+    bare = due.rstrip("% ")
+    try:
+        off = float(bare) * (1 + rng.choice((-1, 1)) * rng.choice((0, 0.008, 0.03, 0.07, 0.2)))
+    except ValueError:
+        return due.lower()
+    end = due[len(bare) :] if rng.random() < 0.8 else rng.choice(("", "%"))
+    if end and due == bare and rng.random() < 0.8:
+        off *= 100
+    return f"{off:.{rng.randint(0, 4)}f}{end}"
+
+
+def contains(rng: random.Random, script: str) -> Iterator[Row]:
+    """OCRBench's, which looks for letters: in words of which none stands inside of another.
+
+    Where a reference has several words, no sign stands between the answer's.
+    """
+    judge = module_of(script, "loguru", *(
+        "lmms_eval", "lmms_eval.tasks", "lmms_eval.tasks._task_utils",
+        "lmms_eval.tasks._task_utils.file_utils",
+    )).ocrbench_process_results  # fmt: skip
+    known = [
+        w for w in WORDS if w.isalnum() and not any(w.lower() in o.lower() for o in WORDS if o != w)
+    ]
+    asked = {"dataset": "", "question_type": ""}
+    for _ in range(COUNT):
+        sought = [
+            " ".join(rng.sample(known, rng.choice((1, 1, 2, 3))))
+            for _ in range(rng.choice((1, 1, 3)))
+        ]
+        several = any(" " in one for one in sought)
+        between = (
+            (" ", "\n") if several else (" ", ", ", ". ", "; ", "  ", ' "', "? ", " (", ") ", "\n")
+        )
+        said = [*rng.choices(known, k=rng.randint(0, 6)), *rng.choice(([], sought[:1]))]
+        rng.shuffle(said)
+        output = "".join(word + rng.choice(between) for word in said).strip()
+        output = rng.choice((output, output.upper(), f"{output}.", f"({output})", f"“{output}”!"))
+        score = judge({**asked, "answer": sought}, [output])["ocrbench_accuracy"]["score"]
+        yield {"output": output, "references": sought, "score": repr(float(score))}
+
+
 def iou(rng: random.Random) -> Iterator[Row]:
     """COCO's own, for boxes by corner and size."""
     import numpy
@@ -299,7 +375,8 @@ def cider_d(rng: random.Random) -> Iterator[Row]:
 
 
 METRICS: dict[str, Callable[..., Iterator[Row]]] = {
-    made.__name__: made for made in (choice, cider_d, iou, json_f1, pope, regex, rouge_l, vqa)
+    made.__name__: made
+    for made in (choice, cider_d, contains, iou, json_f1, pope, regex, relaxed, rouge_l, vqa)
 }
 
 
