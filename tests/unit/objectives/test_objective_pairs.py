@@ -98,7 +98,8 @@ def test_a_pair_of_equal_answers_gives_the_logarithm_of_two():
     made = make("dpo", same, batch_size=8)
     found = made.loss(made.pairs, 0.0)
     assert float(found.loss.detach()) / 8 == pytest.approx(math.log(2), abs=1e-7)
-    assert found.facts["margin"] == found.facts["preferred"] == 0
+    # By a last bit one of them may be the likelier one: a product rounds by where a row ends.
+    assert found.facts["margin"] == pytest.approx(0, abs=1e-5)
 
 
 def test_what_a_step_states_is_that_of_its_pairs():
