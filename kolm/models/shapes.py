@@ -98,7 +98,10 @@ def shares_prompts(config: Config, family: Family) -> bool:
     """Whether both answers of a pair go behind one prompt: no layer looks back less far."""
     text = config.get("text_config") or config
     kinds = text.get("layer_types")
-    slides = text.get("use_sliding_window") if kinds is None else {*kinds} != {"full_attention"}
+    if kinds is None:
+        slides = text.get("use_sliding_window", text.get("sliding_window") is not None)
+    else:
+        slides = {*kinds} != {"full_attention"}
     return family.branches and not slides
 
 

@@ -20,6 +20,7 @@ FAMILY = llava.FAMILY._replace(
     model_type="aya_vision",
     papers=("arXiv:2505.08751",),
     unreachable=unread_layers,
+    branches=False,
     placeholder="<image>",
     training_templates=(),
     license_note="CC-BY-NC-4.0: not for commercial use",

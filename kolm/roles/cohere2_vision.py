@@ -16,6 +16,7 @@ FAMILY = llava.FAMILY._replace(
     papers=("arXiv:2504.00698",),
     spellings={_TOWER: (f"{_TOWER}.vision_model",)},
     unreachable=gemma3.unread_head,
+    branches=False,
     training_templates=(),
     license_note="CC-BY-NC-4.0: not for commercial use",
 )

@@ -20,6 +20,7 @@ FAMILY = llama.FAMILY._replace(
     papers=("arXiv:2408.00118",),
     left_out=(),
     eager=softcapped,
+    branches=False,
     text_tokens=gemma3.TEXT_TOKENS,
     license_note="the Gemma terms of use",
 )

@@ -23,6 +23,7 @@ FAMILY = llava.FAMILY._replace(
     model_type="gemma3",
     papers=("arXiv:2503.19786",),
     unreachable=unread_head,
+    branches=False,
     placeholder="<start_of_image>",
     text_tokens=TEXT_TOKENS,
     training_templates=(),

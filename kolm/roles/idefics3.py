@@ -32,5 +32,6 @@ FAMILY = Family(
     taps=whole_tower,
     papers=("arXiv:2408.12637",),
     aliases={"lm_head.weight": "model.text_model.embed_tokens.weight"},
+    branches=True,
     license_note="Apache-2.0; built on Llama 3, whose community licence applies to the 8B",
 )

@@ -29,6 +29,7 @@ FAMILY = llava.FAMILY._replace(
     papers=("arXiv:2511.23404", "arXiv:2502.14786"),
     spellings={_TOWER: (f"{_TOWER}.vision_model",)},
     unreachable=gemma3.unread_head,
+    branches=False,
     text_tokens=r"[A-Za-z]+",
     training_templates=(),
     license_note="the LFM Open License: free below a yearly revenue that it names",

@@ -19,6 +19,7 @@ FAMILY = Family(
     papers=("arXiv:2302.13971", "arXiv:2307.09288", "arXiv:2407.21783"),
     left_out=(r"model\.layers\.[0-9]+\.self_attn\.rotary_emb\.inv_freq",),
     aliases={"lm_head.weight": "model.embed_tokens.weight"},
+    branches=True,
     license_note="Llama's community licence of its version; models of others in its form have "
     "their own",
 )

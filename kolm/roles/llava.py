@@ -85,6 +85,7 @@ FAMILY = Family(
     },
     aliases={"lm_head.weight": "model.language_model.embed_tokens.weight"},
     unreachable=unread_layers,
+    branches=True,
     training_templates=(TEMPLATE,),
     license_note="built on Llama 2 or its Vicuna: the Llama 2 community licence applies",
 )

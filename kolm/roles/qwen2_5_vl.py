@@ -21,7 +21,6 @@ FAMILY = qwen2_vl.FAMILY._replace(
             "down_proj": ("mlp",),
         },
     ),
-    branches=True,
     papers=("arXiv:2502.13923",),
     license_note="7B and 32B: Apache-2.0; 3B: the Qwen research licence, not for commercial use; "
     "72B: the Qwen licence, with terms of its own",

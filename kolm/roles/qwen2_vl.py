@@ -38,6 +38,7 @@ FAMILY = Family(
     papers=("arXiv:2409.12191",),
     spellings={"model.visual": ("visual",), "model.language_model": ("model",)},
     aliases={"lm_head.weight": "model.language_model.embed_tokens.weight"},
+    branches=True,
     pixel_limits=True,
     license_note="2B and 7B: Apache-2.0; 72B: the Qwen licence, with terms of its own",
 )

@@ -38,6 +38,7 @@ FAMILY = qwen3_vl.FAMILY._replace(
     taps=last_block,
     papers=("arXiv:2505.09388", "arXiv:2412.06464"),
     left_out=(r"mtp\..+",),
+    branches=False,
     template_options={"enable_thinking": False},
     training_templates=(_ANSWERING, qwen3_vl.THINKING),
 )

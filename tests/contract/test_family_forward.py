@@ -32,8 +32,9 @@ from kolm.evaluate.session import load_adapter  # noqa: E402
 from kolm.format import adapter_config  # noqa: E402
 from kolm.methods.projector import Projector, in_projector  # noqa: E402
 from kolm.models.base import load_base, make_forward  # noqa: E402
-from kolm.models.forward import Forward, logits_of  # noqa: E402
+from kolm.models.forward import Branches, Forward, logits_of  # noqa: E402
 from kolm.models.pictures import ImageRun, PictureProcessor  # noqa: E402
+from kolm.models.shapes import shares_prompts  # noqa: E402
 from kolm.models.taps import Recording, join  # noqa: E402
 from kolm.train.checkpoints import encode_tensors  # noqa: E402
 from kolm.train.survey import digest_tensor  # noqa: E402
@@ -257,6 +258,82 @@ def test_hidden_states_without_a_mask_are_those_of_the_librarys_forward(world: W
             stock = world.model.model(**world.arguments(batch), **world.shown_rows())
     real = batch.attention_mask.bool()
     torch.testing.assert_close(hidden[real], stock.last_hidden_state[real], atol=1e-5, rtol=0)
+
+
+def test_a_plan_knows_whether_answers_share_a_prompt(world: World) -> None:
+    config = world.model.config.to_dict()
+    assert shares_prompts(config, world.pictures.table) == world.forward.branches
+
+
+@pytest.mark.parametrize(
+    ("config", "shared"),
+    [
+        ({}, True),
+        ({"sliding_window": 2047}, False),  # as Phi-3 states it
+        ({"text_config": {"sliding_window": None}}, True),
+        ({"sliding_window": 32768, "use_sliding_window": False}, True),  # as Qwen2 does
+    ],
+)
+def test_a_window_that_slides_shares_no_prompt(config: dict[str, Any], shared: bool) -> None:
+    assert shares_prompts(config, roles.family("llama")) is shared
+
+
+@pytest.mark.parametrize("name", [name for name in EVERY if roles.family(name).branches])
+def test_answers_behind_one_prompt_are_those_of_rows_of_their_own(name: str) -> None:
+    world = make_world(name, 4.0)
+    world.model.requires_grad_(True)
+    prompts = [world.batch(row).input_ids[0].tolist() for row in world.rows]
+    answers = prompts[0][-4:], prompts[1][-3:]
+
+    def read(rows: list[tuple[list[int], list[int], list[int]]], *, branched: bool) -> Any:
+        """Hidden states of rows: ids, whose they are, and how far their positions go back."""
+        longest = max(len(ids) for ids, *_ in rows)
+        filled = [
+            [part + [end] * (longest - len(part)) for part, end in zip(row, (0, 3, 0), strict=True)]
+            for row in rows
+        ]
+        ids, owners, restarts = torch.tensor(filled).unbind(1)
+        batch = SimpleNamespace(
+            input_ids=ids,
+            attention_mask=(owners != 3).long(),
+            image_mask=(ids == world.pictures.image_token_id).long(),
+            answer_mask=(owners != 0).long(),
+            branches=Branches(owners, restarts) if branched else None,
+        )
+        return world.forward.hidden(batch, world.recorded_rows())
+
+    def slopes(states: Any) -> list[Any]:
+        weights = torch.rand(states.shape, generator=torch.Generator().manual_seed(0))
+        every = dict(world.model.get_decoder().named_parameters()).values()
+        found = torch.autograd.grad((states * weights).sum(), list(every), allow_unused=True)
+        return [slope for slope in found if slope is not None]
+
+    first, second = map(len, answers)
+    shared = [
+        (
+            prompt + answers[0] + answers[1],
+            [0] * len(prompt) + [1] * first + [2] * second,
+            [0] * (len(prompt) + first) + [first] * second,
+        )
+        for prompt in prompts
+    ]
+    together = read(shared, branched=True)
+    apart = [
+        read(
+            [(p + one, [0] * len(p) + [1] * len(one), [0] * len(p + one)) for p in prompts],
+            branched=False,
+        )
+        for one in answers
+    ]
+    starts = [len(prompt) for prompt in prompts]
+    found = [states[n : n + first + second] for states, n in zip(together, starts, strict=True)]
+    due = [
+        torch.cat([states[n : n + len(one)] for states, one in zip(pair, answers, strict=True)])
+        for *pair, n in zip(*apart, starts, strict=True)
+    ]
+    torch.testing.assert_close(torch.cat(found), torch.cat(due), atol=1e-5, rtol=0)
+    for one, other in zip(slopes(torch.cat(found)), slopes(torch.cat(due)), strict=True):
+        torch.testing.assert_close(one, other, atol=1e-4, rtol=1e-4)
 
 
 @pytest.mark.parametrize("name", EVERY)
