@@ -47,6 +47,11 @@ def of_bytes(data: bytes | memoryview) -> Digest:
     return Digest(_PREFIX + hashlib.sha256(data).hexdigest())
 
 
+def raw_of_bytes(data: bytes | memoryview) -> bytes:
+    """The 32 bytes of the digest of bytes."""
+    return hashlib.sha256(data).digest()
+
+
 def of_value(value: object) -> Digest:
     """The digest of a value's canonical bytes."""
     return of_bytes(canonical.dumps(value))

@@ -172,8 +172,6 @@ class Documents:
 
     def lines(self, name: str) -> Iterator[bytes]:
         """The stored lines of a JSON Lines member, without their newlines."""
-        if name == LINES:
-            return iter(self.value(name).leaves)
         return canonical.split_lines(self.raw(name), where=name)
 
     def _parse(self, name: str) -> Any:

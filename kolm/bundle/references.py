@@ -87,8 +87,8 @@ def lock_pins_data(documents: Documents) -> Iterator[KolmError]:
     snapshot, root = documents.digest_of(names.SNAPSHOT), documents.document(names.SNAPSHOT)["root"]
     yield from _same(f"{LOCK}#/data/snapshot", snapshot, data["snapshot"])
     yield from _same(f"{LOCK}#/data/root", root, data["root"])
-    sides = (row["split"] for row in documents.rows(names.LINES))
-    training = documents.rules.training_root(zip(sides, documents.lines(names.LINES), strict=True))
+    lines: SnapshotLines = documents.value(names.LINES)
+    training = documents.rules.training_root(zip(lines.splits, lines.leaves, strict=True))
     yield from _same(f"{LOCK}#/data/training", training, data["training"])
     if names.CASES in documents:
         cases = documents.digest_of(names.CASES)
@@ -104,8 +104,8 @@ def lock_pins_the_draw(documents: Documents) -> Iterator[KolmError]:
     lock, header = documents.document(LOCK), documents.document(names.SNAPSHOT)
     rule, wanted = header["rule"], lock["evaluation"].get("pack")
     if wanted is not None:
-        sides = (row["split"] for row in documents.rows(names.LINES))
-        found = documents.rules.pack_root(zip(sides, documents.lines(names.LINES), strict=True))
+        lines: SnapshotLines = documents.value(names.LINES)
+        found = documents.rules.pack_root(zip(lines.splits, lines.leaves, strict=True))
         yield from _same(f"{LOCK}#/evaluation/pack", found, wanted)
         yield from _same("snapshot.json#/rule/kind", "official", rule["kind"])
         if header["near_duplicates"]["policy"] == "report":

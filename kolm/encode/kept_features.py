@@ -96,7 +96,7 @@ class KeptFeatures:
         self._make_room(size_bytes)
         path = self._path(key)
         with system.naming(path):
-            _replace(path, data + digest.raw_of(digest.of_bytes(data)))
+            _replace(path, data + digest.raw_of_bytes(data))
         self._total_bytes += size_bytes - self._files.get(path.name, _NO_FILE).size_bytes
         self._files[path.name] = _File(size_bytes, 0)  # of this run: nobody asks for its age
         self._use(path.name, size_bytes)

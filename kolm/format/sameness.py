@@ -70,7 +70,7 @@ def fingerprints(document: Capture) -> tuple[bytes, bytes]:
 
 def fingerprint(said: Asked | str) -> bytes:
     """A short stand-in for what is asked or answered."""
-    return digest.raw_of(digest.of_bytes(repr(said).encode()))
+    return digest.raw_of_bytes(repr(said).encode())
 
 
 def plain(text: str) -> str:

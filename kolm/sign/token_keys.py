@@ -47,7 +47,7 @@ class TokenKey(ec.EllipticCurvePrivateKey):
         signature_algorithm: ec.EllipticCurveSignatureAlgorithm,
     ) -> bytes:
         """The DER signature of `data`, hashed here with SHA-256 whatever is asked."""
-        both = self._sign_digest(digest.raw_of(digest.of_bytes(bytes(data))))
+        both = self._sign_digest(digest.raw_of_bytes(bytes(data)))
         half = len(both) // 2
         return encode_dss_signature(int.from_bytes(both[:half]), int.from_bytes(both[half:]))
 

@@ -29,7 +29,7 @@ def captures_are_the_leaves(subject: Subject) -> Iterator[Finding]:
     source, lines = subject.auditor.store(), subject.lines
     missing = {digest.raw_of(leaf): number for number, leaf in enumerate(lines.captures)}
     for data in source.captures():
-        number = missing.pop(digest.raw_of(digest.of_bytes(data)), None)
+        number = missing.pop(digest.raw_of_bytes(data), None)
         if number is not None:
             yield from _line_is_the_captures(subject, number, data)
     for number in sorted(missing.values()):

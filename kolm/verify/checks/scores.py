@@ -150,6 +150,7 @@ def _cases_obey_the_rules(subject: Subject) -> Iterator[Finding]:
     """What taking captures in and a snapshot of them refuse: C4 to C12, S13."""
     pictures: dict[str, tuple[object, ...]] = {}
     answered: dict[bytes, tuple[int, bytes]] = {}  # by question: the first case, and its answer
+    fingerprints = subject.rules.fingerprints
     for number, (_, row) in enumerate(subject.case_rows(), 1):
         where = f"{CASES}:{number}"
         try:
@@ -157,7 +158,7 @@ def _cases_obey_the_rules(subject: Subject) -> Iterator[Finding]:
         except KolmError as error:
             yield from_error(error)
             continue
-        question, answer = subject.rules.fingerprints(row)
+        question, answer = fingerprints(row)
         first, its_answer = answered.setdefault(question, (number, answer))
         if first != number:
             does = "repeats" if answer == its_answer else "contradicts"
