@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Unpack
 
 from kolm import outputs
-from kolm.actions.verification import Looking, verify
+from kolm.actions.earlier import audit_of
+from kolm.actions.verification import Looking
 from kolm.bundle.container import open_container
 from kolm.bundle.reader import Bundle
 from kolm.dossier.documents import write_all
@@ -45,18 +46,22 @@ class MadeDossier:
             outputs.write(place, data, force=force)
 
 
-def dossier(bundle: str | Path, **looking: Unpack[Looking]) -> MadeDossier:
+def dossier(
+    bundle: str | Path, *, audit: str | Path | None = None, **looking: Unpack[Looking]
+) -> MadeDossier:
     """Verify a bundle, and make its documents. The same audit gives the same bytes.
 
     Args:
         bundle: the file; it is read once, and what is audited is what is described.
+        audit: what ``kolm verify --json`` printed about this file, in place of a new audit.
         looking: as in `verify`: what was looked at is recomputed.
 
     Raises:
+        KolmError: as `audit_of`.
         Refused: ``E_BUNDLE_NOT_VERIFIED``.
         Unreadable: ``E_BUNDLE_NOT_CHECKED``, ``E_DOSSIER_NO_TIME``, or it is no bundle.
     """
     container = open_container(Path(bundle))
-    audit = verify(container, **looking)
-    demand_passed(audit)
-    return MadeDossier(gather(Facts(Bundle.of(container), audit, lambda _: None)))
+    audited = audit_of(container, audit, looking)
+    demand_passed(audited)
+    return MadeDossier(gather(Facts(Bundle.of(container), audited, lambda _: None)))

@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import Unpack
 
 from kolm import outputs
+from kolm.actions.earlier import audit_of
 from kolm.actions.pictures import showing
-from kolm.actions.verification import Looking, verify
+from kolm.actions.verification import Looking
 from kolm.bundle.container import open_container
 from kolm.bundle.reader import Bundle
 from kolm.records.verification import Verification
@@ -70,11 +71,14 @@ class Report:
         )
 
 
-def report(bundle: str | Path, **looking: Unpack[Looking]) -> Report:
+def report(
+    bundle: str | Path, *, audit: str | Path | None = None, **looking: Unpack[Looking]
+) -> Report:
     """Audit a bundle and show it on one page.
 
     Args:
         bundle: the file; it is read once, and what is audited is what is shown.
+        audit: what ``kolm verify --json`` printed about this file, in place of a new audit.
         looking: as in `verify`; pictures that the bundle does not publish come from `captures`.
 
     Raises:
@@ -82,7 +86,7 @@ def report(bundle: str | Path, **looking: Unpack[Looking]) -> Report:
     """
     container = open_container(Path(bundle))
     opened = Bundle.of(container)
-    audit = verify(container, **looking)
+    audited = audit_of(container, audit, looking)
     with showing([opened], looking.get("captures")) as pictures:
-        facts = Facts(opened, audit, pictures)
+        facts = Facts(opened, audited, pictures)
         return Report(facts, render(facts))

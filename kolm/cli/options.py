@@ -162,6 +162,14 @@ _AUDIT = (
 )
 
 
+AUDIT = click.option(
+    "--audit",
+    type=FILE,
+    help="An audit of this very file that was made before: what kolm verify --json printed. "
+    "Nothing is audited again.",
+)
+
+
 def audit_options(command: F) -> F:
     """What an auditor looks at and demands: the arguments of `kolm.verify`."""
     return reduce(lambda under, option: option(under), reversed(_AUDIT), command)

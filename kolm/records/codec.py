@@ -13,6 +13,7 @@ import dataclasses
 import types
 import typing
 from collections.abc import Mapping
+from enum import Enum
 from functools import cache
 from typing import Any, TypeVar, Union, get_args, get_origin
 
@@ -81,6 +82,9 @@ def _build(hint: Any, value: Any) -> Any:
         return [_build(get_args(hint)[0], item) for item in value]
     if origin is dict:
         return {key: _build(get_args(hint)[1], item) for key, item in value.items()}
-    if _is_record(hint) and isinstance(hint, type):
-        return from_document(hint, value)
+    if isinstance(hint, type):
+        if _is_record(hint):
+            return from_document(hint, value)
+        if issubclass(hint, Enum):
+            return hint(value)
     return value

@@ -10,6 +10,7 @@ import pytest
 
 from kolm import canonical
 from kolm.sign.trust import FILE_NAME
+from kolm.version import VERSION
 from tests.support.audits import World
 from tests.support.commands import invoke
 
@@ -51,6 +52,70 @@ def test_two_folders_hold_the_same_bytes(world: World, home: Path) -> None:
         assert invoke("dossier", path, "-o", folder).code == 0
     for name in FILES:
         assert (home / "one" / name).read_bytes() == (home / "two" / name).read_bytes(), name
+
+
+@pytest.fixture
+def kept(world: World, home: Path) -> tuple[Path, Path]:
+    """A bundle, and an audit of it as it was kept."""
+    path, audit = world.seal(), home / "audit.json"
+    ran = invoke("verify", path, "--json")
+    assert ran.code == 0, ran.stderr
+    audit.write_text(ran.stdout)
+    return path, audit
+
+
+def test_an_audit_that_was_kept_gives_what_it_gave(home: Path, kept: tuple[Path, Path]) -> None:
+    path, audit = kept
+    assert invoke("dossier", path, "-o", "again", "--audit", audit).code == 0
+    assert invoke("dossier", path, "-o", "now").code == 0
+    for name in FILES:
+        assert (home / "again" / name).read_bytes() == (home / "now" / name).read_bytes(), name
+    assert invoke("report", path, "-o", "again.html", "--audit", audit).code == 0
+
+
+def test_an_audit_of_another_file_is_not_taken(
+    world: World, home: Path, kept: tuple[Path, Path]
+) -> None:
+    path, audit = kept
+    other = world.parts.copy()
+    other.evaluation["covered"] = 1
+    ran = invoke("dossier", world.seal(other), "-o", "out", "--audit", audit)
+    assert (ran.code, "E_AUDIT_ANOTHER" in ran.stderr) == (1, True)
+    older = audit.read_text().replace(f'"kolm":"{VERSION}"', '"kolm":"0.0.1"')
+    assert older != audit.read_text()
+    audit.write_text(older)
+    ran = invoke("dossier", path, "-o", "out", "--audit", audit)
+    assert (ran.code, "E_AUDIT_ANOTHER" in ran.stderr, "0.0.1" in ran.stderr) == (1, True, True)
+    assert not (home / "out").exists()
+
+
+def test_a_file_that_was_changed_since_is_refused_for_what_it_is(
+    home: Path, kept: tuple[Path, Path]
+) -> None:
+    path, audit = kept
+    data = bytearray(path.read_bytes())
+    place = data.index(b"base_model_name_or_path")  # of a member, which the index does not show
+    data[place] ^= 1
+    path.write_bytes(data)
+    ran = invoke("dossier", path, "-o", "out", "--audit", audit)
+    assert (ran.code, "E_AUDIT_ANOTHER" in ran.stderr) == (1, False)
+    assert not (home / "out").exists()
+
+
+@pytest.mark.usefixtures("home")
+def test_an_audit_takes_no_settings_of_another(kept: tuple[Path, Path]) -> None:
+    path, audit = kept
+    ran = invoke("dossier", path, "--audit", audit, "--rescore", "all", "--captures", "store")
+    assert (ran.code, "E_AUDIT_TWICE" in ran.stderr, "--rescore" in ran.stderr) == (2, True, True)
+
+
+@pytest.mark.usefixtures("home")
+@pytest.mark.parametrize("text", ["", "{}", '{"schema":"urn:kolm:verification:v1"}', "[1]"])
+def test_what_is_no_audit_is_told(text: str, kept: tuple[Path, Path]) -> None:
+    path, audit = kept
+    audit.write_text(text)
+    ran = invoke("dossier", path, "--audit", audit)
+    assert (ran.code, "E_AUDIT_BROKEN" in ran.stderr) == (3, True)
 
 
 def test_a_bundle_that_does_not_verify_has_no_dossier(world: World, home: Path) -> None:

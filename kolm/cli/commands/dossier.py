@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from kolm.cli import output as _output
-from kolm.cli.options import BUNDLE, FOLDER, audit_options
+from kolm.cli.options import AUDIT, BUNDLE, FOLDER, audit_options
 
 
 @click.command(short_help="Write what regulators ask for, from a bundle that verifies.")
@@ -20,6 +20,7 @@ from kolm.cli.options import BUNDLE, FOLDER, audit_options
     help="The folder. Default: the bundle's name with .dossier, in this folder.",
 )
 @click.option("--force", is_flag=True, help="Replace other files of these names.")
+@AUDIT
 @audit_options
 def command(bundle: Path, output: Path | None, force: bool, **asked: Any) -> None:
     """Verify BUNDLE, and write the documents that regulators and buyers ask for.

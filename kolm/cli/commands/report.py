@@ -9,7 +9,7 @@ import click
 
 from kolm.cli import output as _output
 from kolm.cli.exit_codes import of_audit
-from kolm.cli.options import BUNDLE, FILE, audit_options, output_option
+from kolm.cli.options import AUDIT, BUNDLE, FILE, audit_options, output_option
 
 
 @click.command(short_help="Write what an audit finds of a bundle as one page of HTML.")
@@ -26,6 +26,7 @@ from kolm.cli.options import BUNDLE, FILE, audit_options, output_option
     help="Write the evaluation beside it as a record of Every Eval Ever 0.3, .json.",
 )
 @click.option("--force", is_flag=True, help="Replace another file of that name.")
+@AUDIT
 @audit_options
 def command(
     bundle: Path,

@@ -1,0 +1,84 @@
+"""The compositions: an audit of a file, made now, or made before and kept as `verify --json`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from kolm import canonical, digest, schema, system
+from kolm.bundle.layout import INDEX_NAME
+from kolm.errors import Refused, Usage, broken_file
+from kolm.records import codec, kinds
+from kolm.records.verification import Verification
+from kolm.sign import own_files
+from kolm.version import VERSION
+
+if TYPE_CHECKING:
+    from kolm.actions.verification import Looking
+    from kolm.bundle.container import Container
+
+# What says where to look once more, and demands nothing that an audit answers.
+_AIDS: Final = frozenset({"reporter", "captures"})
+
+
+def audit_of(container: Container, before: str | Path | None, looking: Looking) -> Verification:
+    """Audit an open bundle, or take the audit that was made of this very file before.
+
+    The file is held to what was audited: to its index, from which every byte of it follows by
+    digests that opening it as a bundle compares. Whether the audit was made is known to whoever
+    kept it: no one has signed the file.
+
+    Args:
+        container: of the bundle.
+        before: what ``kolm verify --json`` printed; None audits now.
+        looking: as in `verify`; with `before` only reporter and captures.
+
+    Raises:
+        Usage: ``E_AUDIT_TWICE``: both an audit and what a new one should look at were given.
+        Unreadable: ``E_AUDIT_BROKEN``: the file holds no audit.
+        Refused: ``E_AUDIT_ANOTHER``: of another file, or by another version of kolm.
+    """
+    if before is None:
+        from kolm.actions.verification import verify
+
+        return verify(container, **looking)
+    given = sorted(name for name, value in looking.items() if value and name not in _AIDS)
+    if given:
+        raise Usage(
+            "E_AUDIT_TWICE",
+            "an audit that was made before is taken as it is",
+            where="--audit",
+            found=", ".join(f"--{name}" for name in given),
+            hint="give these to kolm verify --json, and its answer here; or leave --audit out",
+        )
+    audit = _read(Path(before))
+    index = container.file(INDEX_NAME)
+    wanted = {"file": None if index is None else digest.of_bytes(index), "kolm": VERSION}
+    found = {"file": audit.bundle.index_digest, "kolm": audit.kolm}
+    for name, value in wanted.items():
+        if found[name] != value:
+            raise Refused(
+                "E_AUDIT_ANOTHER",
+                "the audit is of another file: a bundle's claims are part of what is audited"
+                if name == "file"
+                else "the audit was made by another version of kolm",
+                where=str(before),
+                expected=str(value),
+                found=str(found[name]),
+                hint=f"kolm verify {container.path} --json   audits it again",
+            )
+    return audit
+
+
+def _read(path: Path) -> Verification:
+    try:
+        data = own_files.read(path, max_bytes=canonical.MAX_DOCUMENT_BYTES, named=True)
+    except FileNotFoundError as error:
+        raise system.error_of(error, where=path) from None
+    try:
+        value = canonical.loads(data, where=path.name)
+        checked = schema.check(kinds.VERIFICATION, value, where=path.name)
+        return codec.from_document(Verification, checked)
+    except Refused as error:
+        hint = "kolm verify BUNDLE --json > FILE   writes one"
+        raise broken_file(error, "E_AUDIT_BROKEN", "an audit", hint=hint) from None
