@@ -1,20 +1,26 @@
-"""The compositions: an audit as a signed claim of whoever made it."""
+"""The compositions: an audit as signed claims of whoever made it."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Literal
 
 from kolm.bundle import writer
 from kolm.bundle.container import Container
 from kolm.bundle.reader import Bundle
 from kolm.errors import Unreadable
-from kolm.records.verification import Verdict, Verification
+from kolm.format import names
+from kolm.format.seeds import pack_root
+from kolm.records.verification import Evidence, Verdict, Verification
 from kolm.sign import making, predicates
+from kolm.verify.checks.rescore import run_again
 
 if TYPE_CHECKING:
     from kolm.records.documents import (
+        PredicateEvalResult,
+        PredicateEvalResultClaim,
         PredicateVerificationSummaryUrnKolmReplayV1,
         PredicateVerificationSummaryVerifiedLevel,
     )
@@ -26,6 +32,8 @@ _LEVELS: Final[dict[str, PredicateVerificationSummaryVerifiedLevel]] = {
     "process": "KOLM_PROCESS",
     "scores": "KOLM_SCORES",
 }
+# What a demand on the scores says before its threshold; one that says more has no comparator.
+_COMPARATORS: Final[dict[str, Literal[">=", ">"]]] = {"at least": ">=", "above": ">"}
 _MOST_SEGMENTS: Final = 4096  # that a claim lists; the report lists all
 
 
@@ -37,17 +45,19 @@ def attest(
     output: Path | None = None,
     force: bool = False,
 ) -> Path:
-    """Sign what an audit of a bundle found, and put it beside the bundle's other claims.
+    """Sign what an audit of a bundle found, and put it beside the bundle's other claims: a SLSA
+    verification summary, an in-toto test result, and an eval result where it computed the scores
+    again.
 
     Args:
         audited: the open container that the report is about.
         report: of `verify`.
         key: of the auditor.
-        output: write a copy with the claim here; without it the claim is added in place.
+        output: write a copy with the claims here; without it they are added in place.
         force: replace another file at `output`.
 
     Returns:
-        The file that has the claim.
+        The file that has the claims.
 
     Raises:
         Unreadable: ``E_ATTEST_UNDECIDED``, the audit decided nothing.
@@ -64,27 +74,77 @@ def attest(
         )
     bundle = Bundle.of(audited)
     conclusions = report.conclusions._asdict()
-    said = making.verification_summary(
-        making.Audit(
-            bundle=content,
-            policy=(report.policy.name, report.policy.digest),
-            claims=bundle.claims,
-            version=report.kolm,
-            at=datetime.fromisoformat(report.checked_at),
-            passed=overall is Verdict.OK,
-            levels=[
-                level for name, level in _LEVELS.items() if conclusions[name].verdict is Verdict.OK
-            ],
-            replay=_replay(report),
-        )
+    audit = making.Audit(
+        bundle=content,
+        policy=(report.policy.name, report.policy.digest),
+        claims=bundle.claims,
+        version=report.kolm,
+        at=datetime.fromisoformat(report.checked_at),
+        passed=overall is Verdict.OK,
+        levels=[
+            level for name, level in _LEVELS.items() if conclusions[name].verdict is Verdict.OK
+        ],
+        replay=_replay(report),
     )
     name = report.bundle.name or audited.path.name
-    claim = making.seal(making.statement(content, name, predicates.VERIFICATION_SUMMARY, said), key)
+    said: dict[str, Mapping[str, object]] = {
+        predicates.VERIFICATION_SUMMARY: making.verification_summary(audit),
+        predicates.TEST_RESULT: making.audit_tests(
+            audit,
+            passed=[check.id for check in report.checks if check.verdict is Verdict.OK],
+            failed=[check.id for check in report.checks if check.verdict is Verdict.FAILED],
+        ),
+    }
+    scores = _scores(report)
+    if scores:
+        said[predicates.EVAL_RESULT] = _eval_result(audit, report, bundle, scores, name=name)
+    claims = [
+        making.seal(making.statement(content, name, kind, what), key) for kind, what in said.items()
+    ]
     if output is None:
-        writer.add_claims(audited.path, [claim], content_id=content)
+        writer.add_claims(audited.path, claims, content_id=content)
         return audited.path
-    writer.write_with_claims(output, bundle, [claim], force=force)
+    writer.write_with_claims(output, bundle, claims, force=force)
     return output
+
+
+def _scores(report: Verification) -> list[PredicateEvalResultClaim]:
+    """The demands on the scores that were computed again, each with its answer."""
+    scores = report.conclusions.scores
+    if (scores.verdict, scores.evidence) != (Verdict.OK, Evidence.RECOMPUTED):
+        return []
+    found = {}
+    for demand in report.demands:
+        words, _, threshold = demand.demanded.rpartition(" ")
+        comparator = _COMPARATORS.get(words)
+        if comparator is not None and demand.evidence is Evidence.RECOMPUTED:
+            passed = demand.verdict is Verdict.OK
+            found[demand.name, comparator, threshold] = passed
+    return [
+        {"metric": metric, "comparator": comparator, "threshold": threshold, "passed": passed}
+        for (metric, comparator, threshold), passed in found.items()
+    ]
+
+
+def _eval_result(
+    audit: making.Audit,
+    report: Verification,
+    bundle: Bundle,
+    scores: list[PredicateEvalResultClaim],
+    *,
+    name: str,
+) -> PredicateEvalResult:
+    sides = (row["split"] for row in bundle.rows(names.LINES))
+    cases = bundle.document(names.EVALUATION)["cases"]
+    again = next(check for check in report.checks if check.id == "V46")
+    return making.eval_result(
+        audit,
+        scores,
+        name=name,
+        cases=cases,
+        pack=pack_root(zip(sides, bundle.documents.lines(names.LINES), strict=True)),
+        reproduced=again.verdict is Verdict.OK and again.detail.startswith(run_again(cases)),
+    )
 
 
 def _replay(report: Verification) -> PredicateVerificationSummaryUrnKolmReplayV1 | None:

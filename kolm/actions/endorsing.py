@@ -244,7 +244,7 @@ def _claims_that_count(
     stored = {claim.digest: bytes(claim.data) for claim in found}
     behind = [
         (state, stored[state.digest])
-        for kind in dict.fromkeys(state.predicate_type for state in made.states)
+        for kind in dict.fromkeys(state.kind for state in made.states)
         if kind != predicates.ENDORSEMENT
         for state in made.counting(kind)
     ]

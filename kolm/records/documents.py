@@ -746,7 +746,7 @@ class PolicyClaimStamped(TypedDict):
     before: NotRequired[str]
 
 class PolicyClaim(TypedDict):
-    predicate: Literal['https://slsa.dev/provenance/v1', 'urn:kolm:modules:v1', 'urn:kolm:compute:v1', 'urn:kolm:kscore:v1', 'https://in-toto.io/attestation/test-result/v0.1', 'https://slsa.dev/verification_summary/v1', 'urn:kolm:endorsement:v1']
+    predicate: Literal['https://slsa.dev/provenance/v1', 'urn:kolm:modules:v1', 'urn:kolm:compute:v1', 'urn:kolm:kscore:v1', 'https://in-toto.io/attestation/test-result/v0.1', 'https://slsa.dev/verification_summary/v1', 'https://b7n0de.com/attestation/eval-result/v0.2', 'urn:kolm:endorsement:v1']
     role: Literal['builder', 'evaluator', 'verifier', 'endorser']
     threshold: int
     keys: NotRequired[list[str]]
@@ -823,6 +823,43 @@ class PredicateEndorsement(TypedDict):
     endorsed_on: str
     policy: Digest
 
+class PredicateEvalResultEvaluator(TypedDict):
+    id: str
+
+class PredicateEvalResultNamedVersion(TypedDict):
+    name: str
+    version: str
+
+class PredicateEvalResultClaim(TypedDict):
+    metric: str
+    comparator: Literal['>=', '>']
+    threshold: str
+    passed: bool
+
+class StatementSubjectDigest(TypedDict):
+    sha256: str
+
+class PredicateEvalResultModel(TypedDict):
+    digest: StatementSubjectDigest
+
+class PredicateEvalResultDatasetDigest(TypedDict):
+    merkleSha256: str
+
+class PredicateEvalResultDataset(TypedDict):
+    digest: PredicateEvalResultDatasetDigest
+
+class PredicateEvalResult(TypedDict):
+    evaluator: PredicateEvalResultEvaluator
+    evaluatedAt: str
+    suite: PredicateEvalResultNamedVersion
+    claims: list[PredicateEvalResultClaim]
+    sampleSize: int
+    model: PredicateEvalResultModel
+    dataset: PredicateEvalResultDataset
+    assuranceLevel: Literal['self_attested', 'reproduced']
+    subjectProfile: Literal['public-model']
+    harness: PredicateEvalResultNamedVersion
+
 class PredicateModules(TypedDict):
     base: Digest
     modules: Digest
@@ -840,13 +877,10 @@ class PredicateProvenanceBuildDefinitionResolvedDependencyDigest(TypedDict):
     merkleSha256: str
     sha256: NotRequired[str]
 
-class PredicateProvenanceBuildDefinitionResolvedDependencyAnnotations(TypedDict):
-    id: str
-
 class PredicateProvenanceBuildDefinitionResolvedDependency(TypedDict):
     name: Literal['base', 'snapshot']
     digest: PredicateProvenanceBuildDefinitionResolvedDependencyDigest
-    annotations: NotRequired[PredicateProvenanceBuildDefinitionResolvedDependencyAnnotations]
+    annotations: NotRequired[PredicateEvalResultEvaluator]
 
 class PredicateProvenanceBuildDefinition(TypedDict):
     buildType: Literal['urn:kolm:compile:v1']
@@ -878,16 +912,14 @@ class PredicateProvenance(TypedDict):
     buildDefinition: PredicateProvenanceBuildDefinition
     runDetails: PredicateProvenanceRunDetails
 
-class StatementSubjectDigest(TypedDict):
-    sha256: str
-
-class StatementSubject(TypedDict):
+class PredicateTestResultConfiguration(TypedDict):
     name: str
+    uri: NotRequired[str]
     digest: StatementSubjectDigest
 
 class PredicateTestResult(TypedDict):
     result: Literal['PASSED', 'FAILED']
-    configuration: list[StatementSubject]
+    configuration: list[PredicateTestResultConfiguration]
     passedTests: list[str]
     warnedTests: list[object]
     failedTests: list[str]
@@ -1181,6 +1213,10 @@ class SnapshotRow(TypedDict):
     capture: Digest
     images: list[SnapshotRowImage]
     split: SnapshotRowSplit
+
+class StatementSubject(TypedDict):
+    name: str
+    digest: StatementSubjectDigest
 
 class Statement(TypedDict):
     _type: Literal['https://in-toto.io/Statement/v1']

@@ -28,11 +28,14 @@ from kolm.sign.statement import STATEMENT_TYPE, parse
 if TYPE_CHECKING:
     from kolm.records.documents import (
         PredicateEndorsement,
+        PredicateEvalResult,
+        PredicateEvalResultClaim,
         PredicateModules,
         PredicateProvenance,
         PredicateProvenanceBuildDefinitionResolvedDependency,
         PredicateTestResult,
         PredicateVerificationSummary,
+        PredicateVerificationSummaryPolicy,
         PredicateVerificationSummaryUrnKolmReplayV1,
         PredicateVerificationSummaryVerifiedLevel,
     )
@@ -149,15 +152,11 @@ class Audit(NamedTuple):
 
 def verification_summary(audit: Audit) -> PredicateVerificationSummary:
     """The predicate of a SLSA verification summary v1 for an audit (C15)."""
-    name, policy = audit.policy
     said: PredicateVerificationSummary = {
         "verifier": {"id": LOCAL_VERIFIER, "version": {"kolm": audit.version}},
         "timeVerified": instant(audit.at),
         "resourceUri": bundle_uri(audit.bundle),
-        "policy": {
-            "uri": f"urn:kolm:policy:{name}"[:_URI_CHARACTERS],
-            "digest": {"sha256": digest.hex_of(policy)},
-        },
+        "policy": _policy(audit),
         "verificationResult": "PASSED" if audit.passed else "FAILED",
         "verifiedLevels": list(audit.levels),
     }
@@ -167,6 +166,67 @@ def verification_summary(audit: Audit) -> PredicateVerificationSummary:
     if audit.replay is not None:
         said["urn:kolm:replay:v1"] = audit.replay
     return said
+
+
+def _policy(audit: Audit) -> PredicateVerificationSummaryPolicy:
+    name, policy = audit.policy
+    return {
+        "uri": f"urn:kolm:policy:{name}"[:_URI_CHARACTERS],
+        "digest": {"sha256": digest.hex_of(policy)},
+    }
+
+
+def audit_tests(
+    audit: Audit, *, passed: Sequence[str], failed: Sequence[str]
+) -> PredicateTestResult:
+    """The predicate of an in-toto test result v0.1 for an audit: its checks by number (C14).
+
+    A check that was not asked, or could not look, neither passed nor failed: it is in no list.
+    """
+    return {
+        "result": "PASSED" if audit.passed else "FAILED",
+        "configuration": [{"name": audit.policy[0][:_URI_CHARACTERS], **_policy(audit)}],
+        "passedTests": sorted(passed),
+        "warnedTests": [],
+        "failedTests": sorted(failed),
+    }
+
+
+def eval_result(
+    audit: Audit,
+    claims: Sequence[PredicateEvalResultClaim],
+    *,
+    name: str,
+    cases: int,
+    pack: Digest,
+    reproduced: bool,
+) -> PredicateEvalResult:
+    """The predicate of an eval result v0.2 for an audit that computed the scores again (C25).
+
+    The draft of in-toto/attestation pull request 575 at commit 0c70fc3 (2026-09-28), under the type
+    of its first reader, proofbundle 6. It has no field for what was observed.
+
+    Args:
+        audit: that computed them.
+        claims: each demand and whether it holds; at least one.
+        name: of the bundle.
+        cases: how many were scored.
+        pack: the Merkle root of the cases.
+        reproduced: whether every case was run again and answered as recorded; else the answers are
+            the word of whoever recorded them.
+    """
+    return {
+        "evaluator": {"id": LOCAL_VERIFIER},
+        "evaluatedAt": instant(audit.at),
+        "suite": {"name": f"eval cases of {name}"[:_URI_CHARACTERS], "version": pack},
+        "claims": list(claims),
+        "sampleSize": cases,
+        "model": {"digest": {"sha256": digest.hex_of(audit.bundle)}},
+        "dataset": {"digest": {"merkleSha256": digest.hex_of(pack)}},
+        "assuranceLevel": "reproduced" if reproduced else "self_attested",
+        "subjectProfile": "public-model",
+        "harness": {"name": "kolm", "version": audit.version},
+    }
 
 
 def endorsement(claims: Iterable[bytes], *, policy: Digest, at: datetime) -> PredicateEndorsement:

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
         Kscore,
         PredicateCompute,
         PredicateEndorsement,
+        PredicateEvalResult,
         PredicateModules,
         PredicateProvenance,
         PredicateTestResult,
@@ -39,6 +40,10 @@ TEST_RESULT: Final[Name[PredicateTestResult]] = Name(
 VERIFICATION_SUMMARY: Final[Name[PredicateVerificationSummary]] = Name(
     "https://slsa.dev/verification_summary/v1"
 )
+# The draft of in-toto/attestation pull request 575 at 0c70fc3; its own type has had two shapes.
+EVAL_RESULT: Final[Name[PredicateEvalResult]] = Name(
+    "https://b7n0de.com/attestation/eval-result/v0.2"
+)
 ENDORSEMENT: Final[Name[PredicateEndorsement]] = Name("urn:kolm:endorsement:v1")
 ENTRY: Final[Name[Entry]] = Name("urn:kolm:entry:v1")
 REQUEST: Final[Name[Request]] = Name("urn:kolm:request:v1")
@@ -51,6 +56,7 @@ SCHEMAS: dict[str, DocumentKind[Mapping[str, object]]] = {
     KSCORE: kinds.KSCORE,
     TEST_RESULT: kinds.PREDICATE_TEST_RESULT,
     VERIFICATION_SUMMARY: kinds.PREDICATE_VERIFICATION_SUMMARY,
+    EVAL_RESULT: kinds.PREDICATE_EVAL_RESULT,
     ENDORSEMENT: kinds.PREDICATE_ENDORSEMENT,
     ENTRY: kinds.ENTRY,
     REQUEST: kinds.REQUEST,
@@ -64,6 +70,7 @@ WORDS: dict[str, str] = {
     KSCORE: "K-score",
     TEST_RESULT: "test-result",
     VERIFICATION_SUMMARY: "verification summary",
+    EVAL_RESULT: "eval result",
     ENDORSEMENT: "endorsement",
     ENTRY: "registry entry",
     REQUEST: "request",
@@ -73,6 +80,7 @@ WORDS: dict[str, str] = {
 TIMES: dict[str, tuple[tuple[str, ...], ...]] = {
     PROVENANCE: (("runDetails", "metadata", "startedOn"), ("runDetails", "metadata", "finishedOn")),
     VERIFICATION_SUMMARY: (("timeVerified",),),
+    EVAL_RESULT: (("evaluatedAt",),),
     KSCORE: (("measured_on",),),
     ENDORSEMENT: (("endorsed_on",),),
 }

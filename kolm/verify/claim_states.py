@@ -29,6 +29,9 @@ if TYPE_CHECKING:
 
 D = TypeVar("D")
 
+# The kind of an audit's test result, which has the predicate type of the gate's.
+AUDIT_TESTS = "test result of an audit"
+
 ROLE_OF_PREDICATE: Mapping[str, KeyRole] = {
     predicates.PROVENANCE: KeyRole.BUILDER,
     predicates.MODULES: KeyRole.BUILDER,
@@ -36,11 +39,17 @@ ROLE_OF_PREDICATE: Mapping[str, KeyRole] = {
     predicates.KSCORE: KeyRole.EVALUATOR,
     predicates.TEST_RESULT: KeyRole.EVALUATOR,
     predicates.VERIFICATION_SUMMARY: KeyRole.VERIFIER,
+    predicates.EVAL_RESULT: KeyRole.VERIFIER,
+    AUDIT_TESTS: KeyRole.VERIFIER,
     predicates.ENDORSEMENT: KeyRole.ENDORSER,
 }
 
 # Claims about a bundle that is there: none is older than the end of its build.
-_AFTER_THE_BUILD = (predicates.VERIFICATION_SUMMARY, predicates.ENDORSEMENT)
+_AFTER_THE_BUILD = (
+    predicates.VERIFICATION_SUMMARY,
+    predicates.EVAL_RESULT,
+    predicates.ENDORSEMENT,
+)
 
 OWN_PACK = "publisher"  # the owner that a K-score names when it scored the bundle's own cases
 
@@ -80,8 +89,15 @@ class ClaimState(NamedTuple):
         return (
             self.signed
             and self.signer is not None
-            and ROLE_OF_PREDICATE.get(self.predicate_type) in self.signer.roles
+            and ROLE_OF_PREDICATE.get(self.kind) in self.signer.roles
         )
+
+    @property
+    def kind(self) -> str:
+        """Its predicate type, but `AUDIT_TESTS` for a test result over a policy (C14)."""
+        tests = self.said(predicates.TEST_RESULT)
+        of_audit = tests is not None and any("uri" in item for item in tests["configuration"])
+        return AUDIT_TESTS if of_audit else self.predicate_type
 
     @property
     def name(self) -> str:
@@ -172,7 +188,7 @@ class ClaimStates(NamedTuple):
 
     def of_type(self, predicate_type: str) -> tuple[ClaimState, ...]:
         """The claims of one kind, whatever became of them."""
-        return tuple(s for s in self.states if s.predicate_type == predicate_type)
+        return tuple(s for s in self.states if s.kind == predicate_type)
 
     def strangers(self, predicate_type: str) -> bool:
         """Whether a key that nobody told us of made a claim of this kind about this bundle."""
@@ -314,6 +330,8 @@ def _stamp_of(
 
 
 def _is_about(statement: Statement, subject: Digest) -> bool:
-    """A verification summary names what was audited a second time."""
-    uri = predicates.bundle_uri(subject)
+    """A verification summary and an eval result name what was audited a second time."""
+    uri, result = predicates.bundle_uri(subject), statement.of(predicates.EVAL_RESULT)
+    if result is not None and digest.of_hex(result["model"]["digest"]["sha256"]) != subject:
+        return False
     return statement.subject == subject and statement.predicate.get("resourceUri", uri) == uri

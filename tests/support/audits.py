@@ -175,7 +175,11 @@ class Pictures:
 
 
 def rescoring(
-    parts: BundleParts, *, cases: int = 3, entropy: bytes = b"fresh", environment: str | None = None
+    parts: BundleParts,
+    *,
+    cases: int | None = 3,
+    entropy: bytes = b"fresh",
+    environment: str | None = None,
 ) -> RescoreRequest:
     """A re-run that gives the answers and lengths of `parts`: what is really so."""
     truth = {row["case"]: row for row in parts.predictions}

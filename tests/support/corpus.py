@@ -19,7 +19,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from kolm import canonical
+from kolm.actions.attesting import attest
+from kolm.bundle.container import open_container
+from kolm.sign.envelope import open_envelope
+from kolm.sign.predicates import TEST_RESULT
 from kolm.sign.private_keys import PrivateKey
+from kolm.sign.statement import parse
 from tests.support.audits import World
 from tests.support.bundles import BundleParts
 from tests.support.forged_pairs import PAIRS
@@ -95,8 +100,22 @@ def _honest(worlds: dict[str, World], bundles: Path) -> Iterator[CorpusBundle]:
     unknown = bundles / "honest-of-a-stranger.kolm"
     world.parts.seal(unknown, claims=world.parts.claims(world.stranger))
     yield _said(unknown, "not_accepted", ["V11"])
+    audited = bundles / "honest-audited.kolm"
+    world.parts.seal(audited, claims=world.parts.claims(world.publisher))
+    attest(open_container(audited), world.look(audited).report, world.publisher)
+    yield _said(audited, "accepted", [])
+    dropped = bundles / "audited-without-the-gate.kolm"
+    left = [claim.data for claim in open_container(audited).claims[0] if not _of_gate(claim.data)]
+    world.parts.seal(dropped, claims=left)
+    yield _said(dropped, "not_accepted", ["V13"])
     text = make_text_world(_new(bundles.parent / "made" / "text"), cases=52, train=12)
     yield _row("honest-text-alone", text.parts, world, bundles, "accepted")
+
+
+def _of_gate(claim: bytes) -> bool:
+    """Whether it is the gate's test result; that of an audit names its policy by a URI."""
+    tests = parse(open_envelope(claim, where="claim").payload).of(TEST_RESULT)
+    return tests is not None and not any("uri" in item for item in tests["configuration"])
 
 
 def _forged(worlds: dict[str, World], bundles: Path) -> Iterator[CorpusBundle]:

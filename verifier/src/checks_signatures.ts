@@ -45,7 +45,7 @@ function whose(counted: Counted, trust: Trust, policy: Policy): Answer {
   const stamps = trust.authorities && counted.all.some((one) => one.signed === "right" && one.stamp !== "none");
   if (stamps) return couldNotLook("a claim carries a time stamp, and who made it cannot be checked here");
   const open = policy.claims.filter((demand) => {
-    const made = counted.all.filter((one) => one.type === demand.predicate);
+    const made = counted.all.filter((one) => one.kind === demand.predicate);
     return made.length > 0 && !made.some((one) => one.signed === "right");
   });
   if (open.length) return couldNotLook(`no key that is trusted made the claim ${open[0]?.predicate}`);
@@ -65,7 +65,7 @@ function filling(counted: Counted, demand: Demand): Said[] {
 }
 
 const byStrangers = (counted: Counted, demand: Demand): boolean =>
-  counted.all.some((one) => one.type === demand.predicate && one.key === undefined && counted.isAbout(one));
+  counted.all.some((one) => one.kind === demand.predicate && one.key === undefined && counted.isAbout(one));
 
 function demanded(counted: Counted, policy: Policy): Answer {
   const look = new Looking();
@@ -75,7 +75,7 @@ function demanded(counted: Counted, policy: Policy): Answer {
     delete all.keys;
     if (filling(counted, all).length) continue;
     if (byStrangers(counted, demand)) open = demand.predicate;
-    else if (counted.trusted.some((one) => one.type === demand.predicate && one.type !== SUMMARY && one.type !== ENDORSEMENT)) continue; // V15
+    else if (counted.trusted.some((one) => one.kind === demand.predicate && one.type !== SUMMARY && one.type !== ENDORSEMENT)) continue; // V15
     else look.say("C19", `no claim of kind ${demand.predicate}`);
   }
   if (look.findings.length || open === null) return look.answer(`${policy.claims.length} demanded`);
@@ -110,7 +110,7 @@ function enough(counted: Counted, policy: Policy): Answer {
 function revoked(counted: Counted, policy: Policy): Answer {
   const look = new Looking();
   for (const { predicate } of policy.claims) {
-    const made = counted.trusted.filter((one) => one.type === predicate);
+    const made = counted.trusted.filter((one) => one.kind === predicate);
     const held = made.some((one) => one.key?.revokedOn === null || counted.isSaved(one));
     look.demand(made.length === 0 || held, "T5", `the only claim of kind ${predicate} comes from a revoked key`);
   }

@@ -4,7 +4,7 @@ import { digest, unbase64 } from "./bytes.ts";
 import type { Claim } from "./container.ts";
 import { type JsonObject, isCanonical, parse } from "./json.ts";
 import { type Signed, type Trust, type TrustRole, type TrustedKey, isTime, verify } from "./keys.ts";
-import { COMPUTE, ENDORSEMENT, KSCORE, MODULES, PROVENANCE, SUMMARY, TEST_RESULT } from "./policy.ts";
+import { COMPUTE, ENDORSEMENT, EVAL_RESULT, KSCORE, MODULES, PROVENANCE, SUMMARY, TEST_RESULT } from "./policy.ts";
 import { misfits } from "./schema.ts";
 import { stamped } from "./stamps.ts";
 
@@ -24,6 +24,7 @@ const KNOWN: Kinds = {
   [KSCORE]: { schema: "kscore", role: "evaluator", times: (p) => [String(p.measured_on)] },
   [TEST_RESULT]: { schema: "predicate_test_result", role: "evaluator", times: () => [] },
   [SUMMARY]: { schema: "predicate_verification_summary", role: "verifier", times: (p) => [String(p.timeVerified)] },
+  [EVAL_RESULT]: { schema: "predicate_eval_result", role: "verifier", times: (p) => [String(p.evaluatedAt)] },
   [ENDORSEMENT]: { schema: "predicate_endorsement", role: "endorser", times: (p) => [String(p.endorsed_on)] },
 };
 
@@ -35,6 +36,8 @@ export const finished = (predicate: JsonObject): string => String(metadata(predi
 export interface Said {
   digest: string;
   type: string;
+  /** The type, but for the test result of an audit. */
+  kind: string;
   predicate: JsonObject;
   subject: string;
   keyid: string;
@@ -79,6 +82,7 @@ export async function readClaim(claim: Pick<Claim, "bytes">, trust: Trust, kinds
   return {
     digest: digest(claim.bytes),
     type,
+    kind: isOfAudit(type, predicate) ? AUDIT_TESTS : type,
     predicate,
     subject: `sha256:${subject.sha256}`,
     keyid,
@@ -89,7 +93,17 @@ export async function readClaim(claim: Pick<Claim, "bytes">, trust: Trust, kinds
   };
 }
 
-export const mayMake = (said: Said): boolean => said.key?.roles.includes((KNOWN[said.type] as { role: TrustRole }).role) ?? false;
+/** C14: a test result over a policy is an audit's, and says nothing of the gate. */
+const AUDIT_TESTS = "test result of an audit";
+const isOfAudit = (type: string, predicate: JsonObject): boolean =>
+  type === TEST_RESULT && (predicate.configuration as JsonObject[]).some((item) => Object.hasOwn(item, "uri"));
+
+export function mayMake(said: Said): boolean {
+  const { role } = KNOWN[said.type] as { role: TrustRole };
+  return said.key?.roles.includes(said.kind === AUDIT_TESTS ? "verifier" : role) ?? false;
+}
+
+const modelOf = (said: Said): string => `sha256:${((said.predicate.model as JsonObject).digest as JsonObject).sha256}`;
 
 /** What trusted keys really said about this bundle, and what of it counts. */
 export class Counted {
@@ -114,16 +128,18 @@ export class Counted {
   }
 
   isAbout(one: Said): boolean {
-    return one.subject === this.id && (one.type !== SUMMARY || one.predicate.resourceUri === `urn:kolm:bundle:${this.id}`);
+    const uri = one.type !== SUMMARY || one.predicate.resourceUri === `urn:kolm:bundle:${this.id}`;
+    return one.subject === this.id && uri && (one.type !== EVAL_RESULT || modelOf(one) === this.id);
   }
 
   of(type: string): Said[] {
-    return this.counting.filter((one) => one.type === type);
+    return this.counting.filter((one) => one.kind === type);
   }
 
   /** C17 and C21: not from before the build. */
   isInTime(one: Said): boolean {
     if (one.type === KSCORE) return this.buildStart === null || String(one.predicate.measured_on) >= this.buildStart;
+    if (one.type === EVAL_RESULT) return this.buildEnd === null || String(one.predicate.evaluatedAt) >= this.buildEnd;
     if (one.type === SUMMARY) return this.buildEnd === null || String(one.predicate.timeVerified) >= this.buildEnd;
     if (one.type === ENDORSEMENT) return this.buildEnd === null || String(one.predicate.endorsed_on) >= this.buildEnd;
     return true;

@@ -12,6 +12,7 @@ export const COMPUTE = "urn:kolm:compute:v1";
 export const KSCORE = "urn:kolm:kscore:v1";
 export const TEST_RESULT = "https://in-toto.io/attestation/test-result/v0.1";
 export const SUMMARY = "https://slsa.dev/verification_summary/v1";
+export const EVAL_RESULT = "https://b7n0de.com/attestation/eval-result/v0.2";
 
 export const ENDORSEMENT = "urn:kolm:endorsement:v1";
 

@@ -22,10 +22,10 @@ if TYPE_CHECKING:
 @click.option(
     "--attest",
     is_flag=True,
-    help="Sign what this audit finds, as a claim in BUNDLE, with your key.",
+    help="Sign what this audit finds, as claims in BUNDLE, with your key.",
 )
 @KEY
-@output_option("With --attest: write a copy with the claim here instead.")
+@output_option("With --attest: write a copy with the claims here instead.")
 @click.option("--force", is_flag=True, help="With --attest: replace another file at the output.")
 @click.option(
     "--id",
@@ -72,7 +72,7 @@ def command(
         from kolm.actions.attesting import attest as sign
 
         place = sign(audited, report, signer, output=target, force=force)
-        out.reporter.noted(f"the audit is signed as a claim in {place}")
+        out.reporter.noted(f"the audit is signed as claims in {place}")
     code = of_audit(report)
     if code is not ExitCode.DONE:
         raise click.exceptions.Exit(code)

@@ -40,6 +40,8 @@ TURNED_BY_ROUNDING: Final = Decimal("0.05")
 REFUSED: Final = Decimal("0.001")
 DOUBTED: Final = Decimal("0.05")
 
+BIT_FOR_BIT: Final = "the recorded answers, bit for bit"
+
 
 def outputs_are_repeated(subject: Subject) -> Iterator[Finding]:
     """All runs of each drawn case: bits in the same environment class, scores in another."""
@@ -98,7 +100,7 @@ def _compare(subject: Subject, cases: Sequence[Digest], answer: RescoreAnswer) -
     pairs = {run: [(recorded[case][run], again[case, run]) for case in cases] for run in runs}
     wanted, scores = subject.lock["environment"]["class"], _Scores(subject, cases)
     same = answer.environment_class == wanted
-    told = "the recorded answers, bit for bit"
+    told = BIT_FOR_BIT
     if same:
         for run in runs:
             for case, (then, now) in zip(cases, pairs[run], strict=True):
@@ -112,9 +114,14 @@ def _compare(subject: Subject, cases: Sequence[Digest], answer: RescoreAnswer) -
             "at most differ, as rounding may"
         )
     yield passed(
-        f"{counted(len(cases), 'case')} run again: {told}; {scores.bound(pairs['adapter'])}; "
+        f"{run_again(len(cases), told)}; {scores.bound(pairs['adapter'])}; "
         f"{power(len(recorded), len(cases))}"
     )
+
+
+def run_again(cases: int, told: str = BIT_FOR_BIT) -> str:
+    """How the answer begins where so many cases were run again."""
+    return f"{counted(cases, 'case')} run again: {told}"
 
 
 class _Scores:

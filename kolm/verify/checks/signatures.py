@@ -50,7 +50,7 @@ def signatures_hold(subject: Subject) -> Iterator[Finding]:
         if state.envelope is None:
             continue
         if state.signer is None:
-            yield from _unknown_signer(subject, state, needed=state.predicate_type in demanded)
+            yield from _unknown_signer(subject, state, needed=state.kind in demanded)
         elif state.signature_error is not None:
             yield from_error(state.signature_error)
         elif state.signed and not state.in_role:
@@ -79,13 +79,13 @@ def signatures_hold(subject: Subject) -> Iterator[Finding]:
 def _unknown_signer(subject: Subject, state: ClaimState, *, needed: bool) -> Iterator[Finding]:
     keyid = state.envelope.keyid if state.envelope else ""
     detail = f"{WORDS[state.predicate_type]} is signed by a key that you do not trust: {keyid}"
-    if needed and not subject.claims.counting(state.predicate_type):
+    if needed and not subject.claims.counting(state.kind):
         yield could_not_look(detail, where=state.where, code="E_KEY_NOT_TRUSTED")
 
 
 def _wrong_role(subject: Subject, state: ClaimState) -> Iterator[Finding]:
-    role = ROLE_OF_PREDICATE.get(state.predicate_type)
-    if role is not None and not subject.claims.counting(state.predicate_type):
+    role = ROLE_OF_PREDICATE.get(state.kind)
+    if role is not None and not subject.claims.counting(state.kind):
         yield failed(
             f"{state.name} is not trusted to make this claim",
             where=state.where,
@@ -106,7 +106,7 @@ def claims_are_about_this(subject: Subject) -> Iterator[Finding]:
                 f"{WORDS[state.predicate_type]} is about another bundle",
                 where=state.where,
                 expected=subject.content_id or "",
-                found=stated if elsewhere else state.statement.predicate["resourceUri"],
+                found=stated if elsewhere else "the predicate names another one",
                 rule="C9",
             )
     yield passed("every subject is this manifest")
@@ -220,7 +220,7 @@ def signatures_are_not_void(subject: Subject) -> Iterator[Finding]:
         if not state.in_role or not subject.claims.is_void(state):
             continue
         voided += 1
-        if state.predicate_type in demanded and not subject.claims.counting(state.predicate_type):
+        if state.kind in demanded and not subject.claims.counting(state.kind):
             revoked = state.signer.revoked if state.signer else None
             yield failed(
                 f"the key of {state.name} was revoked, and no earlier audit by another trusted "
