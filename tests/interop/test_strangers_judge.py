@@ -22,12 +22,14 @@ from jsonschema import Draft7Validator
 
 from kolm import canonical, digest
 from kolm.actions import reporting, stamping
+from kolm.actions.attesting import attest
+from kolm.bundle.container import open_container
 from kolm.bundle.reader import Bundle
 from kolm.errors import Unreadable
 from kolm.sign import making, private_keys
 from kolm.sign.envelope import open_envelope
 from kolm.sign.model_signature import model_signature
-from kolm.sign.predicates import KSCORE
+from kolm.sign.predicates import EVAL_RESULT, KSCORE, TEST_RESULT, VERIFICATION_SUMMARY
 from kolm.sign.statement import parse
 from tests.interop import bundles
 from tests.interop.bundles import Given
@@ -178,6 +180,7 @@ def test_the_page_says_of_each_what_it_checks() -> None:
         "inspect_ai",
         "every-eval-ever",
         "in-toto-attestation",
+        "proofbundle",
         "openssl ts",
     ):
         assert f"| {judge} |" in page, judge
@@ -215,6 +218,55 @@ def test_in_toto_reads_the_statements_and_the_predicates_that_it_knows(
         with pytest.raises(ParseError):
             ParseDict({**said, "unknown": 1}, statement_pb2.Statement())
     assert read == set(known)
+
+
+def _edited(envelope: dict[str, Any], old: bytes, new: bytes) -> dict[str, Any]:
+    payload = base64.b64decode(envelope["payload"])
+    assert old in payload
+    return {**envelope, "payload": base64.b64encode(payload.replace(old, new)).decode()}
+
+
+def test_proofbundle_accepts_what_an_auditor_signs_and_refuses_what_was_edited(
+    tmp_path: Path,
+) -> None:
+    reason = "proofbundle is not installed"
+    intoto = pytest.importorskip("proofbundle.intoto", reason=reason)
+    from cryptography.hazmat.primitives.serialization import (
+        Encoding,
+        PublicFormat,
+        load_pem_public_key,
+    )
+    from proofbundle.dsse import verify_envelope
+    from proofbundle.verifier_block import validate_test_result_statement
+
+    def raw(key: private_keys.PrivateKey) -> bytes:
+        public = load_pem_public_key(key.public.pem.encode())
+        return public.public_bytes(Encoding.Raw, PublicFormat.Raw)
+
+    def accepts(envelope: dict[str, Any], key: private_keys.PrivateKey) -> bool:
+        kind = intoto.EVAL_RESULT_V02_PREDICATE_TYPE
+        found = intoto.verify_eval_result_dsse(envelope, raw(key), expected_predicate_type=kind)
+        return found["ok"] is True and found["predicate_shape_ok"] is True
+
+    world, auditor = World.make(tmp_path / "world"), private_keys.generate()
+    path = world.seal()
+    attest(open_container(path), world.look(path).report, auditor)
+    made = {}
+    for claim in open_container(path).claims[0]:
+        envelope = json.loads(bytes(claim.data))["dsseEnvelope"]
+        if envelope["signatures"][0]["keyid"] == auditor.public.keyid:
+            made[claim.predicate_type] = envelope
+    assert set(made) == {EVAL_RESULT, TEST_RESULT, VERIFICATION_SUMMARY}
+    assert all(verify_envelope(envelope, raw(auditor)) for envelope in made.values())
+    assert accepts(made[EVAL_RESULT], auditor)
+    assert not accepts(made[EVAL_RESULT], world.publisher)
+    assert not accepts(_edited(made[EVAL_RESULT], b'"passed":true', b'"passed":false'), auditor)
+    statement = json.loads(base64.b64decode(made[TEST_RESULT]["payload"]))
+    assert validate_test_result_statement(statement) == []
+    statement["predicate"]["failedTests"] = ["V33"]  # and the result says PASSED
+    assert validate_test_result_statement(statement) != []
+    edited = _edited(made[TEST_RESULT], b'"V33",', b"")
+    assert not verify_envelope(edited, raw(auditor))
 
 
 @pytest.mark.parametrize("name", ["log.json", "log.eval"])
