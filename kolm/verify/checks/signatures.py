@@ -102,11 +102,12 @@ def claims_are_about_this(subject: Subject) -> Iterator[Finding]:
         if state.statement is not None and not state.about_this:
             stated = state.statement.subject
             elsewhere = stated != subject.content_id
+            other = state.statement.predicate.get("resourceUri", "another model")
             yield failed(
                 f"{WORDS[state.predicate_type]} is about another bundle",
                 where=state.where,
                 expected=subject.content_id or "",
-                found=stated if elsewhere else "the predicate names another one",
+                found=stated if elsewhere else other,
                 rule="C9",
             )
     yield passed("every subject is this manifest")
