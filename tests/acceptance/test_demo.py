@@ -14,6 +14,7 @@ import pytest
 from kolm.bundle.reader import Bundle
 from kolm.sign import predicates
 from tests.support.lines import Line, predicates_of
+from tests.support.pages import Reader, demand_alone
 
 pytestmark = pytest.mark.slow
 
@@ -30,6 +31,7 @@ DEFAULT_P = Decimal("0.05")
 COMPILE_SECONDS = 600
 MEMORY_GIB = 4
 CORES = 2
+REPORT_BYTES = 3_000_000
 
 
 @pytest.fixture(scope="module")
@@ -84,6 +86,15 @@ def test_the_demo_compiles_again_in_time_to_the_same_content(demo: Line, tmp_pat
     assert abs(int(told[1]) - ran.seconds) < 30
     assert float(told[2]) <= MEMORY_GIB
     assert Bundle.open(again.bundle).content_id == Bundle.open(demo.bundle).content_id
+
+
+def test_the_report_is_small_and_asks_nobody_for_anything(demo: Line, tmp_path: Path) -> None:
+    file = tmp_path / "report.html"
+    demo.demand("report", demo.bundle, "-o", file)
+    page = file.read_bytes()
+    print(f"\nreport of the demo: {len(page):,} bytes")
+    assert len(page) <= REPORT_BYTES
+    demand_alone(Reader(page))
 
 
 def test_the_pulled_bundle_is_the_published_one(demo: Line) -> None:

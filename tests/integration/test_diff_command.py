@@ -9,8 +9,8 @@ from kolm.actions.comparing import diff, diff_page
 from kolm.errors import Refused
 from tests.support.audits import World
 from tests.support.commands import invoke
+from tests.support.pages import Reader
 from tests.support.toy_documents import make_capture
-from tests.unit.report.test_report_markup import Reader
 
 
 @pytest.fixture(scope="module")

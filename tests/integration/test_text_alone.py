@@ -14,9 +14,9 @@ from kolm.records.verification import Verdict
 from kolm.verify.policy import BUILT_IN
 from tests.support.audits import NOW, World, rescoring
 from tests.support.bundles import BundleParts
+from tests.support.pages import Reader
 from tests.support.toy_documents import make_capture, make_prediction
 from tests.support.toy_text import make_text_world, text_alone, write_text_base
-from tests.unit.report.test_report_markup import Reader
 
 
 @pytest.fixture(scope="module")

@@ -1,28 +1,11 @@
 """Whatever a text holds, it stays a text on the page."""
 
-from html.parser import HTMLParser
-
 from hypothesis import given
 from hypothesis import strategies as st
 
 from kolm.report.figures import Whisker, bars, curve, intervals
 from kolm.report.markup import element, said, serialise, visible
-
-
-class Reader(HTMLParser):
-    """Tags and texts of a page, as a browser reads them."""
-
-    def __init__(self, page: bytes) -> None:
-        super().__init__(convert_charrefs=True)
-        self.tags: list[tuple[str, dict[str, str | None]]] = []
-        self.text = ""
-        self.feed(page.decode("utf-8"))
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.tags.append((tag, dict(attrs)))
-
-    def handle_data(self, data: str) -> None:
-        self.text += data
+from tests.support.pages import Reader
 
 
 @given(st.text())
