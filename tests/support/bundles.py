@@ -46,7 +46,7 @@ from kolm.sign import making, predicates
 from kolm.sign.envelope import open_envelope
 from kolm.sign.private_keys import PrivateKey
 from tests.support import toy_documents
-from tests.support.toy_base import TOY, Tensor, digest_of, write_base
+from tests.support.toy_base import TOY, Tensor, ToyModule, digest_of, write_base
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 
@@ -437,28 +437,29 @@ def make_parts(
     method: Row | None = None,
     projector: str = "full",
     objective: Row | None = None,
+    modules: Sequence[ToyModule] = TOY,
 ) -> BundleParts:
     """The documents of a toy compile; its base is written to ``folder/base``.
 
     `method` has the options of a spec's ``train.method``; `projector` is its ``train.projector``,
-    `objective` its ``train.objective``.
+    `objective` its ``train.objective``; `modules` are those of the base.
     """
     block = toy_documents.make_method(**method or {})
-    base = write_base(folder / "base")
+    base = write_base(folder / "base", modules)
     pairs = OBJECTIVES[(objective or {}).get("kind", "sft")].PAIRED
     captures = toy_documents.make_captures(cases, train, pairs=pairs)
     eval_cases = sorted((c for c, s in captures if s == "eval"), key=digest.of_value)
     rows = sorted(
         (toy_documents.make_snapshot_row(c, s) for c, s in captures), key=lambda row: row["capture"]
     )
-    weights = toy_documents.make_weights(block, projector)
+    weights = toy_documents.make_weights(block, projector, modules)
     parts = BundleParts(
         base=base,
         lock=toy_documents.make_lock(base, block, projector, objective or {}),
         snapshot=toy_documents.make_snapshot(rows),
         snapshot_rows=rows,
         cases=eval_cases,
-        modules=[toy_documents.make_module_row(module, weights, block) for module in TOY],
+        modules=[toy_documents.make_module_row(module, weights, block) for module in modules],
         predictions=[
             toy_documents.make_prediction(case, number) for number, case in enumerate(eval_cases)
         ],

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import struct
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -119,10 +120,10 @@ def parameter(module: str, name: str, shape: tuple[int, ...]) -> Tensor:
     return floats("base " + FAMILY.aliases.get(full, full), shape)
 
 
-def checkpoint() -> dict[str, Tensor]:
-    """The tensors of the base under their checkpoint keys."""
+def checkpoint(modules: Sequence[ToyModule] = TOY) -> dict[str, Tensor]:
+    """The tensors of a base of these modules under their checkpoint keys."""
     found = {}
-    for module in TOY:
+    for module in modules:
         for name, shape in module.parameters.items():
             full = f"{module.name}.{name}"
             if full not in FAMILY.aliases:
@@ -130,10 +131,10 @@ def checkpoint() -> dict[str, Tensor]:
     return found
 
 
-def write_base(folder: Path) -> Path:
+def write_base(folder: Path, modules: Sequence[ToyModule] = TOY) -> Path:
     """Write the base as a checkpoint folder in two shards with an index."""
     folder.mkdir(parents=True, exist_ok=True)
-    stored = checkpoint()
+    stored = checkpoint(modules)
     names = sorted(stored)
     shards = {
         "model-00001-of-00002.safetensors": names[: len(names) // 2],

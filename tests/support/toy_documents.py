@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import re
 import struct
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -141,10 +142,12 @@ def make_method(**options: Any) -> Row:
     return methods.resolve(chosen, FAMILY, vision=False)
 
 
-def make_weights(block: Row, projector: str) -> dict[str, Tensor]:
+def make_weights(
+    block: Row, projector: str, modules: Sequence[toy_base.ToyModule] = TOY
+) -> dict[str, Tensor]:
     made: dict[str, Tensor] = {}
     method = methods.method_of(block)
-    for module in TOY:
+    for module in modules:
         prefix = f"base_model.model.{module.name}"
         inside = FAMILY.role_of(module.name) == "projector"
         layer = inside and projector == "lora" and is_linear(module.parameters)
