@@ -37,6 +37,7 @@ from kolm.objectives import objective_of
 from kolm.planning.devices import DEVICES
 from kolm.planning.histogram import histogram
 from kolm.planning.memory import GIB, Memory
+from kolm.planning.operations import Step
 from kolm.planning.peak import largest_batch, longest_of
 from kolm.planning.settings import Setting, changes, compare
 from kolm.planning.trained import branch_bytes, trained_numbers
@@ -228,12 +229,16 @@ def _answer(
         numbers_without_projector=trained_numbers(parameters, family, method, "frozen"),
     )
     longest = longest_of(lengths, train.batch_size)
-    work, unrelated = made.of(lengths, longest), made.unrelated(lengths, longest)
-    seen = Batched(work if image_tokens else Work(), Work() if image_tokens else work, unrelated)
-    terms = {
-        term: count * train.accumulation
-        for term, count in training_flops(base, method, projector, seen).items()
-    }
+    step = Step(
+        base=base,
+        method=method,
+        projector=projector,
+        work=made.of(lengths, longest),
+        unlabelled=made.unrelated(lengths, longest),
+        pictured=image_tokens > 0,
+        batches=train.accumulation,
+    )
+    terms = step.terms()
     steps = block["steps"] if train.steps or data.examples else None
     step_flops = sum(terms.values())
     before = _reference_flops(base, objective, made, lengths, data)
@@ -274,8 +279,10 @@ def _answer(
                 "checkpointing": way.checkpointing,
                 "devices": way.devices,
                 "memory": _bytes(way.memory),
+                "flops": str(way.flops),
+                "step_seconds": _seconds(way.flops, machine.teraflops),
             }
-            for way in compare(base, numbers, batch)
+            for way in compare(base, numbers, batch, step)
         ],
         "devices": [
             {
@@ -369,12 +376,16 @@ def _bytes(memory: Memory) -> PlanMemory:
     )
 
 
+def _seconds(flops: int, teraflops: Decimal | None, places: int = 3) -> str | None:
+    return None if teraflops is None else canonical.decimal(flops / (teraflops * 10**12), places)
+
+
 def _time(step_flops: int, run_flops: int | None, teraflops: Decimal | None) -> PlanTime | None:
-    if teraflops is None:
+    step = _seconds(step_flops, teraflops)
+    if teraflops is None or step is None:
         return None
-    a_second = teraflops * 10**12
     return {
-        "flops_per_second": str(round(a_second)),
-        "step_seconds": canonical.decimal(step_flops / a_second, 3),
-        "run_seconds": None if run_flops is None else canonical.decimal(run_flops / a_second, 1),
+        "flops_per_second": str(round(teraflops * 10**12)),
+        "step_seconds": step,
+        "run_seconds": None if run_flops is None else _seconds(run_flops, teraflops, 1),
     }

@@ -16,6 +16,7 @@ from kolm.planning.memory import (
     Trained,
     need,
 )
+from kolm.planning.operations import Step
 
 NUMBERS_OF_DEVICES: Final = (1, 2, 4, 8)
 
@@ -88,13 +89,15 @@ class Compared(NamedTuple):
     checkpointing: bool
     devices: int
     memory: Memory
+    flops: int
 
 
-def compare(base: Outline, numbers: int, batch: Batch) -> Iterator[Compared]:
+def compare(base: Outline, numbers: int, batch: Batch, step: Step) -> Iterator[Compared]:
     """The usual ways in bfloat16 with fused kernels, on one device or sharded over several.
 
     All weights: in bfloat16 with moments in bfloat16 (8 bytes each with gradient), and with
     weights and moments in float32 beside them (16 bytes each; arXiv:1910.02054, section 3.1).
+    Operations are those of each device, which has a batch of its own.
     """
     whole = base.total
     ways = (
@@ -114,8 +117,9 @@ def compare(base: Outline, numbers: int, batch: Batch) -> Iterator[Compared]:
                 four_bits=four_bits,
                 checkpointing=checkpointing,
             )
+            flops = step.flops(full=trained.numbers == whole, checkpointing=checkpointing)
             for devices in NUMBERS_OF_DEVICES:
-                yield Compared(method, checkpointing, devices, memory.sharded(devices))
+                yield Compared(method, checkpointing, devices, memory.sharded(devices), flops)
 
 
 class Change(NamedTuple):

@@ -352,6 +352,8 @@ class PlanCompared(TypedDict):
     checkpointing: bool
     devices: int
     memory: PlanMemory
+    flops: str
+    step_seconds: str | None
 
 class PlanDevice(TypedDict):
     name: str

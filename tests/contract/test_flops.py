@@ -21,6 +21,7 @@ from kolm.format.flops import Batched, Work, batch_work, tower_flops, training_f
 from kolm.format.outline import outline  # noqa: E402
 from kolm.models.forward import logits_of  # noqa: E402
 from kolm.models.shapes import experts_per_token  # noqa: E402
+from kolm.planning.operations import Step  # noqa: E402
 from tests.contract.test_family_forward import EVERY, SEEING, World, make_world  # noqa: E402
 from tests.support import families  # noqa: E402
 from tests.support.families.base import WAYS  # noqa: E402
@@ -90,6 +91,18 @@ def test_a_step_takes_what_the_counter_counts(name: str, projector: Any) -> None
         counted = _step(world, backward=backward)
         stated = sum(training_flops(base, method, projector, own).values())
         assert stated == pytest.approx(counted, rel=TOLERANCE), (name, projector, backward)
+
+
+@pytest.mark.parametrize("name", ["llava", "qwen2_5_vl"])
+def test_all_weights_take_what_the_counter_counts(name: str) -> None:
+    """As `kolm plan` compares it: all of language role, head and projector."""
+    world, table = _world(name), roles.family(name)
+    lora = methods.method_of(methods.resolve({"kind": "lora"}, table, vision=False))
+    step = Step(_base(world, name), lora, "full", _work(world), Work(), pictured=True)
+    world.model.requires_grad_(True)
+    counted = _step(world, backward=True)
+    stated = step.flops(full=True, checkpointing=False)
+    assert stated == pytest.approx(counted, rel=TOLERANCE)
 
 
 @pytest.mark.parametrize("name", [*SHOWN, *READ])

@@ -55,13 +55,33 @@ def test_a_published_base_is_planned_for_without_it_and_without_data(tmp_path: P
     assert step == sum(map(int, made["flops"]["step_terms"].values()))
     assert run == 100 * step
     assert float(made["time"]["step_seconds"]) == pytest.approx(step / 1e14, abs=1e-3)
+    ways = {(way["method"], way["checkpointing"]): way for way in made["compared"]}
+    for method in ("lora", "qlora"):
+        assert ways[method, False]["flops"] == made["flops"]["step"]
+        assert ways[method, False]["step_seconds"] == made["time"]["step_seconds"]
+
+
+def test_operations_of_each_way_are_told_with_the_time_where_a_throughput_is(
+    tmp_path: Path,
+) -> None:
+    spec = write(tmp_path, "Qwen/Qwen2.5-VL-7B-Instruct", "method: lora, accumulation: 2")
+    for options, seconds in ((), 0), (("--throughput", "100"), 1):
+        table = invoke("plan", str(spec), *options).stdout.partition("operations\n")[2]
+        found = planned(spec, *options)
+        for way in found["compared"]:
+            name = way["method"] + (", checkpointing" if way["checkpointing"] else "")
+            [row] = [line for line in table.splitlines() if line.strip().startswith(f"{name}  ")]
+            cells = row.removeprefix(f"  {name}").split()
+            assert len(cells) == 4 + 1 + seconds
+            assert cells[4] == f"{float(way['flops']):.3g}"
+            assert cells[5:] == [way["step_seconds"]] * seconds
 
 
 @pytest.mark.parametrize(
     ("base", "rows", "length"),
     [
         ("Qwen/Qwen2.5-VL-7B-Instruct", 2, 512 + 16),  # both answers behind one prompt
-        ("llava-hf/llava-1.5-7b-hf", 4, 512),  # a row for each
+        ("google/gemma-3-4b-it", 4, 512),  # a row for each
     ],
 )
 def test_pairs_are_planned_for_as_they_go_through_the_model(

@@ -161,9 +161,11 @@ def _verdict(made: Plan, out: output.Output) -> Iterator[str]:
 def _compared(made: Plan) -> Iterator[str]:
     ways = made["compared"]
     counts = sorted({way["devices"] for way in ways})
-    yield "GiB a device, of the same batch in bfloat16 with fused kernels, by any software"
-    heads = "".join(f"{f'on {count}':>10}" for count in counts)
-    yield f"  {'':36}{heads}"
+    yield "the same batch in bfloat16 with fused kernels, by any software: GiB a device, operations"
+    yield "of each device in a step, on a batch of its own and without the tower"
+    timed = made["time"] is not None
+    heads = "".join(f"{f'on {count}':>9}" for count in counts)
+    yield f"  {'':36}{heads}{'operations':>12}{'s a step' if timed else '':>10}".rstrip()
     for way in ways:
         if way["devices"] == counts[0]:
             row = [
@@ -173,7 +175,13 @@ def _compared(made: Plan) -> Iterator[str]:
                 == (way["method"], way["checkpointing"])
             ]
             name = way["method"] + (", checkpointing" if way["checkpointing"] else "")
-            yield f"  {name:36}" + "".join(f"{size / 2**30:>10,.2f}" for size in row)
+            yield f"  {name:36}" + "".join(
+                [
+                    *(f"{size / 2**30:>9,.2f}" for size in row),
+                    f"{float(way['flops']):>12.3g}",
+                    f"{way['step_seconds']:>10}" if timed else "",
+                ]
+            )
 
 
 def _cost(made: Plan) -> Iterator[str]:

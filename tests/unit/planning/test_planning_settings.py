@@ -6,12 +6,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kolm import roles
+from kolm import methods, roles
+from kolm.format.flops import Work, batch_work
 from kolm.format.outline import outline
 from kolm.models import published
 from kolm.planning.devices import DEVICES, smallest
 from kolm.planning.histogram import histogram, upper_end
 from kolm.planning.memory import GIB, Batch
+from kolm.planning.operations import Step
 from kolm.planning.settings import Setting, changes, compare
 
 FOUND = published.find("Qwen/Qwen2.5-VL-7B-Instruct")
@@ -49,12 +51,29 @@ def test_nothing_is_proposed_that_the_spec_has_already() -> None:
 
 
 def test_usual_ways_are_compared_on_one_to_eight_devices() -> None:
-    ways = list(compare(BASE, 85_000_000, Batch(1, 2048, 2048)))
+    family = roles.family("qwen2_5_vl")
+    step = Step(
+        base=BASE,
+        method=methods.method_of(methods.resolve({"kind": "lora"}, family, vision=False)),
+        projector="full",
+        work=batch_work([2048], 2048, [1024]),
+        unlabelled=Work(),
+        pictured=True,
+    )
+    ways = list(compare(BASE, 85_000_000, Batch(1, 2048, 2048), step))
     assert {way.devices for way in ways} == {1, 2, 4, 8}
     one = {(w.method, w.checkpointing): w.memory.total for w in ways if w.devices == 1}
     assert one["qlora", True] < one["lora", True] < one["full, bfloat16", True]
     assert one["full, bfloat16", True] < one["full, mixed precision", True]
     assert all(one[method, True] < one[method, False] for method, _ in one)
+    work = {(w.method, w.checkpointing): w.flops for w in ways}
+    assert all(w.flops == work[w.method, w.checkpointing] for w in ways)
+    assert all(work[method, True] > work[method, False] for method, _ in work)
+    # Six operations a weight and token (arXiv:2001.08361, section 2.1), and attention beside them.
+    met = BASE.parameters["language"] + BASE.parameters["head"]
+    attention = step.terms()["attention"]
+    expected = 6 * (2048 * met + 1024 * BASE.parameters["projector"]) + attention
+    assert work["full, bfloat16", False] == pytest.approx(expected, rel=0.01)
 
 
 def test_devices_are_told_from_the_smallest_with_their_sources() -> None:
