@@ -28,9 +28,21 @@ SIDES: dict[str, Split] = {
     "eval": "eval",
     "test": "eval",
 }
-# Under these names data sets keep the part of an image that a correction is about.
-REGIONS = frozenset(
-    ("area", "bbox", "box", "boxes", "image_region", "mask", "polygon", "region", "regions")
+# What data sets say of a correction and a capture has no place for: the error's code, what that is,
+# under which names, and why it is refused.
+_BESIDE_TEXT = (
+    (
+        "E_ROW_REGION",
+        "names a region of the image",
+        {"area", "bbox", "box", "boxes", "image_region", "mask", "polygon", "region", "regions"},
+        "no objective reads regions",
+    ),
+    (
+        "E_ROW_REWARD",
+        "has a reward of its own",
+        {"reward", "rewards", "score", "weight"},
+        "all corrected segments count alike, gamma times (train.objective: {kind: ddpo, gamma: 5})",
+    ),
 )
 COMMON = ("tags", "license", "split", "references", "rejected", "corrections", "source")
 
@@ -143,18 +155,18 @@ def common(row: Row, defaults: Defaults, *, where: str) -> dict[str, Any]:
     }
 
 
-def _demand_no_region(item: object, where: str) -> None:
-    """Refuse a correction that names a part of the image: a capture has no place for one."""
-    named = sorted(REGIONS & set(item)) if isinstance(item, dict) else []
-    if named:
-        raise Refused(
-            "E_ROW_REGION",
-            f"a correction names a region of the image ({named[0]!r}), and captures hold none",
-            where=where,
-            found=repr(item)[:60],
-            hint="no objective reads regions; write the corrections with start, end and "
-            "replacement alone",
-        )
+def _demand_text_alone(item: object, where: str) -> None:
+    """Refuse a correction that says more than what stands where: a capture has no place for it."""
+    for code, says, names, why in _BESIDE_TEXT:
+        named = sorted(names & set(item)) if isinstance(item, dict) else []
+        if named:
+            raise Refused(
+                code,
+                f"a correction {says} ({named[0]!r}), and captures hold none",
+                where=where,
+                found=repr(item)[:60],
+                hint=f"{why}; write the corrections with start, end and replacement alone",
+            )
 
 
 def wrong(key: str, expected: str, value: object, where: str, *, hint: str = "") -> Refused:
@@ -235,7 +247,7 @@ def _corrections(row: Row, where: str) -> tuple[Correction, ...] | None:
         raise wrong("corrections", "a list", value, where)
     edits = []
     for item in value:
-        _demand_no_region(item, where)
+        _demand_text_alone(item, where)
         if not isinstance(item, dict) or set(item) != {"start", "end", "replacement"}:
             raise wrong("corrections", 'a list of {"start", "end", "replacement"}', item, where)
         start, end = item["start"], item["end"]

@@ -103,6 +103,8 @@ BAD: dict[str, list[tuple[dict[str, Any], str]]] = {
         ({**TEXT, "score": 3}, "E_ROW_UNKNOWN_KEY"),
         ({**TEXT, "corrections": [{"start": 0, "end": 1, "replacement": "", "bbox": [0, 0, 9, 9]}]},
          "E_ROW_REGION"),
+        ({**TEXT, "corrections": [{"start": 0, "end": 1, "replacement": "", "reward": -1}]},
+         "E_ROW_REWARD"),
     ],
 }  # fmt: skip
 FORMS = sorted(SAME)
