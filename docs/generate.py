@@ -142,6 +142,11 @@ def _family_part(table: Family) -> str:
             for key, value in table.template_options.items()
         ),
         *[
+            ("before a picture", f"`{table.number}`, with its number in the conversation, from 0")
+            for _ in [table.number]
+            if _
+        ],
+        *[
             ("template", "kolm's own where the base's cannot be trained on")
             for _ in table.training_templates[:1]
         ],

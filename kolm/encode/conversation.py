@@ -100,7 +100,7 @@ class Conversation:
             self.skeleton,
             stop,
             texts=self._texts,
-            images=[run.text for run in self._shown(max_pixels)],
+            images=[self._numbered(*shown) for shown in enumerate(self._shown(max_pixels))],
             apart=apart,
             located=located,
         )
@@ -200,6 +200,11 @@ class Conversation:
                 sizes.append(pixels)
             tokens = fewer
         return sizes
+
+    def _numbered(self, number: int, run: ImageRun) -> str:
+        """What stands for its image of a number: the run is that of an image alone."""
+        written = self._pictures.table.number
+        return run.text.replace(written.format(0), written.format(number), 1)
 
     def _shown(self, max_pixels: int | None) -> list[ImageRun]:
         """What its images become."""

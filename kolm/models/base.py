@@ -115,7 +115,8 @@ def quantised(
 
 def make_forward(model: PreTrainedModel, table: roles.Family, device: str = CPU) -> Forward:
     """The forward pass of a model on a device."""
-    tower = Tower(model, table.taps(model.config.to_dict()), device, table.beside)
+    taps = table.taps(model.config.to_dict())
+    tower = Tower(model, taps, device, table.beside, in_a_row=table.in_a_row)
     return Forward(
         model,
         tower,

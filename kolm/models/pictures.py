@@ -20,6 +20,7 @@ from kolm.models.folder import image_token_id
 from kolm.models.library import quiet_library
 from kolm.models.processor import load_processor
 from kolm.models.resolve import read_config
+from kolm.models.taps import turned
 from kolm.roles import Family
 
 if TYPE_CHECKING:
@@ -117,6 +118,9 @@ class PictureProcessor:
     ) -> tuple[dict[str, torch.Tensor], ImageRun]:
         """What the model takes for one upright RGB picture, and the run that goes with it.
 
+        Of a family that takes pixels in a row, these are `turned`, so that those of several
+        pictures can be joined along their first axis; the tower turns them back.
+
         Args:
             picture: to be processed.
             max_pixels: as for `run`.
@@ -157,7 +161,7 @@ class PictureProcessor:
             for name, value in out.items()
             if name not in _TEXT_OUTPUTS
         }
-        shown_as = _shown(inputs)
+        shown_as = _shown(inputs, in_a_row=self.table.in_a_row)
         if self.table.beside:
             shown_as = (1, math.prod(shown_as))
         run = ImageRun(
@@ -172,7 +176,7 @@ class PictureProcessor:
                 found=str(run.tokens),
                 hint="leave such pictures out, or make them larger",
             )
-        return inputs, run
+        return (turned(inputs) if self.table.in_a_row else inputs), run
 
     def _written(self, ids: torch.Tensor) -> str:
         """What stands for the placeholder alone, where a processor does not tell: control tokens,
@@ -267,14 +271,16 @@ def widened(height: int, width: int, most: int) -> tuple[int, int]:
     return (long, short) if height > width else (short, long)
 
 
-def _shown(inputs: Mapping[str, torch.Tensor]) -> tuple[int, int]:
+def _shown(inputs: Mapping[str, torch.Tensor], *, in_a_row: bool) -> tuple[int, int]:
     """Sequences of patches, and numbers in each: of tiles by themselves, or of patches that are cut
-    already."""
+    already; of tiles in a row, which may differ in size, their mean."""
     pixels = max(
         (tensor for tensor in inputs.values() if tensor.is_floating_point()),
         key=lambda tensor: tensor.numel(),
     )
-    if pixels.ndim < 4:
+    if in_a_row:
+        sequences = max(map(len, inputs.values()))
+    elif pixels.ndim < 4:
         sequences = pixels.shape[0] if pixels.ndim == 3 else 1
     else:
         sequences = math.prod(pixels.shape[:-3])

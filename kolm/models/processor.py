@@ -120,7 +120,13 @@ def without_videos(model_type: str) -> Any:
         """What the class hands on to when it is made: here it need not have all parts."""
 
         def __init__(self, *args: Any, **named: Any) -> None:
-            super().__init__(*args, **{n: part for n, part in named.items() if part is not None})
+            own = [part for part in args if part is not None]
+            super().__init__(*own, **{n: part for n, part in named.items() if part is not None})
+
+        @property
+        def video_processor(self) -> Any:
+            """Whose settings a class may read when it is made: those for pictures."""
+            return self.image_processor
 
     own = {"get_attributes": classmethod(lambda cls: parts)}
     return type(whole.__name__, (whole, Parts), own)

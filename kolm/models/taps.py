@@ -106,6 +106,14 @@ def is_stand_in(tensor: torch.Tensor) -> bool:
     return not any(tensor.stride())
 
 
+def turned(inputs: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """Inputs of pictures with the first and last axis of their pixels exchanged."""
+    return {
+        name: tensor.transpose(0, -1) if tensor.is_floating_point() else tensor
+        for name, tensor in inputs.items()
+    }
+
+
 def _joined(tensors: Sequence[torch.Tensor]) -> torch.Tensor:
     """Tensors along their first axis, each filled up with zeros to the largest of them."""
     import torch
@@ -160,6 +168,7 @@ class Tower:
         taps: the family's, for the model's config.
         device: where what enters the model has to be; recordings stay in the host's memory.
         beside: how the family reads pictures beside the tokens, where it does.
+        in_a_row: whether the model takes pixels in a row, for which they are turned back.
     """
 
     def __init__(
@@ -168,8 +177,11 @@ class Tower:
         taps: Taps,
         device: str = "cpu",
         beside: Beside | None = None,
+        *,
+        in_a_row: bool = False,
     ) -> None:
         self._model = model
+        self._in_a_row = in_a_row
         self.device = device
         self.beside = beside
         self._recorded = [model.get_submodule(name) for name in taps.recorded]
@@ -183,18 +195,19 @@ class Tower:
         """Projected features as the library computes them now, replayed or not: (tokens, width).
 
         Args:
-            inputs: what the image processor gave.
+            inputs: as `shown` gives them.
         """
         import torch
 
-        given = self._given(self.shown(inputs))
+        given = self._given(inputs)
         found = getattr(given, "pooler_output", given)
         parts = [found] if isinstance(found, torch.Tensor) else found
         return torch.cat([part.reshape(-1, part.shape[-1]) for part in parts])
 
     def shown(self, inputs: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-        """What the image processor gave, where the model takes it."""
-        return {name: _put(tensor, self.device) for name, tensor in inputs.items()}
+        """What the image processor gave, where and as the model takes it."""
+        given = turned(inputs) if self._in_a_row else inputs
+        return {name: _put(tensor, self.device) for name, tensor in given.items()}
 
     def _given(self, shown: Mapping[str, torch.Tensor]) -> Any:
         """What the library gives of pictures: the call for it, or, where the family has none, what

@@ -37,6 +37,8 @@ FAMILIES: Variants[Family] = Variants(
             "cohere2_vision",
             "lfm2_vl",
             "mllama",
+            "minicpmv4_6",
+            "minicpmv4_7",
             "llama",
             "qwen2",
             "qwen3",

@@ -162,6 +162,10 @@ class Family(NamedTuple):
         least_tokens: features of a picture below which the library's forward pass fails.
         placeholder: the control token that the chat template writes for an image, where it is not
             the token of one image feature.
+        in_a_row: whether its models take the pixels of all pictures of a call in one row, along
+            the last axis.
+        number: what its processor writes before a picture for its number among those of the
+            conversation, from 0, with ``{}`` for the number.
         edge: the control token that begins and ends what stands for a picture, where its processor
             writes one such token alone between two pictures and a space between it and a word.
         template_options: what its chat templates are told besides the conversation.
@@ -201,6 +205,8 @@ class Family(NamedTuple):
     pixel_limits: bool = False
     least_tokens: int = 1
     placeholder: str | None = None
+    in_a_row: bool = False
+    number: str = ""
     edge: str = ""
     template_options: Mapping[str, Any] = _NONE
     text_tokens: str = ""

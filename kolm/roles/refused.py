@@ -23,9 +23,6 @@ class Refusal(NamedTuple):
 
 _REMOTE = "its code is not part of transformers, and code of a model's repository is never run"
 
-# Types whose processor numbers the pictures of a conversation; a test asks transformers.
-NUMBERED: Final = ("minicpmv4_6", "minicpmv4_7")
-
 REFUSED: Final[dict[str, Refusal]] = {
     **dict.fromkeys(
         ("phi3_v", "phi4mm", "minicpmv", "minicpmo", "molmo"),
@@ -51,15 +48,6 @@ REFUSED: Final[dict[str, Refusal]] = {
     "florence2": Refusal(
         "it is an encoder with a decoder: an answer does not go on from its prompt",
         "take SmolVLM of its size",
-    ),
-    **dict.fromkeys(
-        NUMBERED,
-        Refusal(
-            "its processor writes a picture's number in the conversation before it, so that what "
-            "stands for a picture depends on the others, and it cannot be made without its half "
-            "for videos, which torchvision alone has",
-            "take InternVL or Qwen3-VL of its size",
-        ),
     ),
     "janus": Refusal(
         "much of it makes pictures and is neither vision, projector nor language",

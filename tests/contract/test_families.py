@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import importlib
 import inspect
 import os
 import re
@@ -11,7 +10,6 @@ import subprocess
 import sys
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -24,10 +22,12 @@ from kolm.encode.encoder import Encoder  # noqa: E402
 from kolm.encode.examples import Dropped, DropReason, Example  # noqa: E402
 from kolm.encode.skeleton import dated  # noqa: E402
 from kolm.errors import Refused  # noqa: E402
+from kolm.models.base import make_forward  # noqa: E402
 from kolm.models.load import load_model  # noqa: E402
 from kolm.models.pictures import PictureProcessor, picture_processor  # noqa: E402
+from kolm.models.taps import Recording  # noqa: E402
 from kolm.roles import FAMILIES, Family, Role, Stack, family  # noqa: E402
-from kolm.roles.refused import NUMBERED, REFUSED  # noqa: E402
+from kolm.roles.refused import REFUSED  # noqa: E402
 from kolm.train import survey  # noqa: E402
 from kolm.train.session import read_checkpoint_keys  # noqa: E402
 from tests.support import families, torchvision_stub  # noqa: E402
@@ -56,21 +56,6 @@ def test_an_unknown_family_is_told_what_a_table_needs() -> None:
     with pytest.raises(Refused) as caught:
         family("gpt2")
     assert "which modules the projector reads" in caught.value.hint
-
-
-@pytest.mark.parametrize("model_type", NUMBERED)
-def test_a_processor_that_numbers_pictures_writes_other_tokens_for_the_same_one(
-    model_type: str,
-) -> None:
-    from transformers.models.auto.processing_auto import PROCESSOR_MAPPING_NAMES
-
-    module = f"transformers.models.{model_type}.processing_{model_type}"
-    kind = getattr(importlib.import_module(module), PROCESSOR_MAPPING_NAMES[model_type])
-    marks = SimpleNamespace(
-        image_id_start_token="<image_id>", image_id_end_token="</image_id>", video_token="<y>"
-    )
-    written = kind._prepend_local_ids(marks, ["<x><x>"], ["a", "a"], "<x>")
-    assert written == ["<image_id>0</image_id>a", "<image_id>1</image_id>a"]
 
 
 def test_features_that_are_made_among_the_tokens_have_no_call_of_their_own() -> None:
@@ -308,8 +293,8 @@ def test_exactly_the_unreachable_parameters_see_no_gradient(table: Family) -> No
     pictures = families.pictures(table.model_type)
     inputs, shown = {}, ""
     if table.takes_pictures:
-        inputs, run = pictures.inputs(make_picture(1, 60, 40))
-        shown = run.text
+        given, run = pictures.inputs(make_picture(1, 60, 40))
+        inputs, shown = make_forward(model, table).tower.shown(given), run.text
     tokenizer = pictures.processor.tokenizer
     ids = torch.tensor(
         [tokenizer.encode(f"{shown}what is it? a red square", add_special_tokens=False)]
@@ -496,6 +481,50 @@ def test_ids_are_those_of_the_whole_text_and_labels_the_answers(table: Family, t
     assert [text.removeprefix(" ") for text in trained] == [f"{answer}{end}" for answer in answers]
     prompt = encoder.encode_prompt(capture)
     assert prompt.input_ids == example.input_ids[: example.trained[-1][0]]
+
+
+def _own_pictures(model_type: str, **settings: Any) -> PictureProcessor:
+    """The processor of a tiny base, a new one, with other settings for pictures."""
+    own = families.BASES[model_type].processor()
+    for name, value in settings.items():
+        setattr(own.image_processor, name, value)
+    own = type(own)(
+        image_processor=own.image_processor,
+        tokenizer=own.tokenizer,
+        chat_template=own.chat_template,
+    )
+    return PictureProcessor(own, family(model_type), own.tokenizer.image_token_id)
+
+
+@pytest.mark.parametrize("numbers", [True, False])
+def test_pictures_are_numbered_where_the_base_numbers_them(numbers: bool) -> None:
+    pictures = _own_pictures("minicpmv4_6", use_image_id=numbers)
+    encoder = make_encoder(pictures, max_images=12)
+    capture = capture_of((("user", [*range(12), "which?"]), ("assistant", "the last")))
+    ids = list(encoded(encoder, capture).input_ids)
+    shown = iter([make_picture(n, 60, 40) for n in range(12)])
+    rendered = pictures.processor.apply_chat_template(
+        families.messages(capture, shown),
+        chat_template=encoder._conversations.template, tokenize=True, return_dict=True,
+    )  # fmt: skip
+    assert ids == [int(number) for number in rendered["input_ids"][0]]
+    text = pictures.processor.tokenizer.decode(ids)
+    assert re.findall("<image_id>(.*?)</image_id>", text) == [str(n) for n in range(12) if numbers]
+
+
+def test_a_merger_that_the_config_skips_is_unreachable() -> None:
+    config = families.config("minicpmv4_6")
+    config.downsample_mode = "4x"
+    model, table = families.make_model("minicpmv4_6", made_for=config), family("minicpmv4_6")
+    pictures = _own_pictures("minicpmv4_6", downsample_mode="4x")
+    given, run = pictures.inputs(make_picture(1, 60, 40))
+    model.requires_grad_(True)
+    features = make_forward(model, table).features(Recording(pictures=1, inputs=given))
+    assert len(features) == run.tokens > families.pictures("minicpmv4_6").run(40, 60).tokens
+    features.square().sum().backward()
+    tower = [(n, p) for n, p in model.named_parameters() if table.role_of(n) is Role.VISION]
+    idle = {n for n, p in tower if p.grad is None}
+    assert idle == {n for n, _ in tower if table.is_unreachable(n, config.to_dict())} != set()
 
 
 def test_a_base_that_thinks_is_trained_to_close_an_empty_thought_and_to_answer() -> None:

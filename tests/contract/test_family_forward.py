@@ -91,7 +91,7 @@ class World(NamedTuple):
 
     def shown_rows(self) -> dict[str, Any]:
         """What the model takes for the pictures of `rows`."""
-        return dict(self.shown(*self.numbers).inputs) if self.sees else {}
+        return self.live(*self.numbers) if self.sees else {}
 
     def replaying(self, recording: Recording | None) -> Any:
         """The tower as it is for these pictures."""
@@ -103,6 +103,10 @@ class World(NamedTuple):
         """Pictures as the tower is shown them."""
         parts = [Recording(pictures=1, inputs=self.picture(n)[0]) for n in numbers]
         return join(parts)
+
+    def live(self, *numbers: int) -> dict[str, Any]:
+        """Pictures as the model takes them."""
+        return self.forward.tower.shown(self.shown(*numbers).inputs)
 
     def recorded(self, *numbers: int) -> Recording:
         """Pictures as they were recorded, each alone."""
@@ -210,10 +214,12 @@ def test_logits_are_the_librarys_where_the_tower_makes_the_same_call(
     batch, shown = seeing.batch((9, numbers)), seeing.shown(*numbers)
     recording = seeing.forward.tower.record(shown.inputs, len(numbers))
     with torch.no_grad():
-        live = seeing.model(**seeing.arguments(batch), **shown.inputs).logits
+        live = seeing.model(**seeing.arguments(batch), **seeing.live(*numbers)).logits
         with seeing.forward.tower.replaying(recording):
             replayed = seeing.model(**seeing.arguments(batch), **recording.inputs).logits
+        features = [seeing.forward.features(pictures) for pictures in (shown, recording)]
     assert torch.equal(live, replayed)
+    assert torch.equal(*features)
 
 
 def test_pictures_that_were_recorded_one_by_one_give_a_live_batch_within_rounding(
@@ -233,7 +239,7 @@ def test_pictures_that_were_recorded_one_by_one_give_a_live_batch_within_roundin
 def test_every_picture_counts_and_the_order_too(name: str) -> None:
     world = made(name, 4.0)
     batch, one = world.batch((9, (0, 0))), world.picture(0)[0]
-    other = {**one, "pixel_values": torch.flip(one["pixel_values"], (-1,))}
+    other = {**one, "pixel_values": torch.flip(one["pixel_values"], (0, -1))}
     first, second = (world.forward.tower.record(inputs, 1) for inputs in (one, other))
     with torch.no_grad():
         pairs = [(first, second), (second, first), (first, first)]
@@ -363,7 +369,7 @@ def test_answers_are_the_librarys_token_for_token(
         alone = world.batch(*call, side="left")
         generated = world.model.generate(
             **world.arguments(alone),
-            **(world.shown(*numbers).inputs if numbers else {}),
+            **(world.live(*numbers) if numbers else {}),
             max_new_tokens=12,
             do_sample=False,
             eos_token_id=sorted(ends),
@@ -448,8 +454,7 @@ def test_a_replay_that_is_not_the_recorded_call_is_refused(seeing: World) -> Non
 
 def test_another_thread_sees_the_tower_as_it_is(seeing: World) -> None:
     tower, batch = seeing.forward.tower, seeing.batch((9, (0,)))
-    shown = seeing.shown(0).inputs
-    recording = tower.record(shown, 1)
+    shown, recording = seeing.live(0), seeing.recorded(0)
     zeros = replace(recording, outputs=tuple(torch.zeros_like(t) for t in recording.outputs))
     found = []
 

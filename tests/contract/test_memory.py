@@ -26,10 +26,10 @@ pytestmark = pytest.mark.heavy
 TOLERANCE = 0.15
 # They keep more than Llama's blocks, for which the table is: those of Gemma have two norms more and
 # attention without a fused kernel; GLM-4.1V's two norms more; Phi-3 keeps copies of what its joined
-# layers give, Qwen3.5 the steps of its recurrence, Idefics2 those of its resampler, and each expert
-# its own rows.
+# layers give, Qwen3.5 and MiniCPM-V the steps of their recurrence, Idefics2 those of its resampler,
+# and each expert its own rows.
 MORE = {"gemma2", "gemma3", "gemma3_text", "gemma4", "glm4v", "phi3", "qwen3_5"}
-MORE |= {"idefics2", "qwen3_5_moe", "qwen3_vl_moe"}
+MORE |= {"idefics2", "minicpmv4_6", "minicpmv4_7", "qwen3_5_moe", "qwen3_vl_moe"}
 
 
 def _kept(world: World) -> int:

@@ -14,7 +14,6 @@ be, nor dropped and counted for a reason that holds is a failure, named by its n
 from __future__ import annotations
 
 import argparse
-import math
 import random
 import sys
 import traceback
@@ -25,12 +24,13 @@ from functools import cache, cached_property
 from types import SimpleNamespace
 from typing import Any, NamedTuple
 
-from kolm import canonical, digest
+from kolm import canonical, digest, roles
 from kolm.encode.encoder import Encoder
 from kolm.encode.examples import Example, Pair
 from kolm.encode.skeleton import dated
 from kolm.errors import Refused
 from kolm.events import Silent
+from kolm.models.base import make_forward
 from kolm.models.pictures import too_thin
 from kolm.models.taps import Recording, join
 from kolm.objectives import objective_of, resolve
@@ -262,10 +262,7 @@ def _features(family: str, shown: Recording) -> int:
     import torch
 
     with torch.no_grad():
-        found = _model(family).model.get_image_features(**shown.inputs, return_dict=True)
-    features = getattr(found, "pooler_output", found)
-    parts = [features] if isinstance(features, torch.Tensor) else features
-    return sum(math.prod(part.shape[:-1]) for part in parts)
+        return len(make_forward(_model(family), roles.family(family)).features(shown))
 
 
 # Judging

@@ -11,6 +11,7 @@ from types import MappingProxyType
 from typing import Any, NamedTuple
 
 WAYS = ("full", "frozen", "lora")
+TOWER = "tower"
 
 
 class TinyBase(NamedTuple):
@@ -27,7 +28,8 @@ class TinyBase(NamedTuple):
         end: what ends an answer, where it is not what the tokenizer says ends a text.
         sized: whether the sizes of one of its published bases are known (`kolm/models/published`).
         uncounted: ways to train its projector (`WAYS`) in which a step takes other operations than
-            are counted (docs/format/compute.md); all of them, where even the base alone does.
+            are counted (docs/format/compute.md); all of them, where even the base alone does;
+            and `TOWER` where the tower does.
         system: whether its template has a place for a system turn in a finished conversation.
     """
 

@@ -47,7 +47,7 @@ THINKING = (
     "{% endfor %}{% if add_generation_prompt %}<|im_start|>assistant\n<think>\n{% endif %}"
 )
 _TOOLS = ("<tool_call>", "</tool_call>")
-_THOUGHTS = (*_TOOLS, "<tool_response>", "</tool_response>", "<think>", "</think>")
+THOUGHTS = (*_TOOLS, "<tool_response>", "</tool_response>", "<think>", "</think>")
 
 
 def _processor(
@@ -104,13 +104,13 @@ def _swapped(tensors: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def _with_more(tensors: dict[str, Any]) -> dict[str, Any]:
+def with_more(tensors: dict[str, Any]) -> dict[str, Any]:
     """Beside the model what predicts a token after the next, which the library does not load."""
     norm = tensors["model.language_model.norm.weight"]
     return {**tensors, "mtp.norm.weight": norm.clone(), "mtp.fc.weight": norm.expand(2, -1).clone()}
 
 
-_HYBRID = {
+HYBRID = {
     "num_hidden_layers": 3, "head_dim": 32, "linear_key_head_dim": 16, "linear_value_head_dim": 16,
     "linear_num_key_heads": 2, "linear_num_value_heads": 4,
     "layer_types": ["linear_attention", "full_attention", "linear_attention"],
@@ -138,26 +138,26 @@ BASES = {
     ),
     "qwen3_vl": TinyBase(
         partial(_config, "qwen3_vl", text=_DEEP, **_DEEPSTACK),
-        partial(_processor, "qwen3_vl", _QWEN3, _THOUGHTS),
+        partial(_processor, "qwen3_vl", _QWEN3, THOUGHTS),
         uncounted=_SIDE_BY_SIDE,
     ),
     "qwen3_vl_moe": TinyBase(
         partial(_config, "qwen3_vl_moe", text={**_DEEP, **_EXPERTS}, **_DEEPSTACK),
-        partial(_processor, "qwen3_vl_moe", _QWEN3, _THOUGHTS),
+        partial(_processor, "qwen3_vl_moe", _QWEN3, THOUGHTS),
         _swapped,
         uncounted=_SIDE_BY_SIDE,
     ),
     "qwen3_5": TinyBase(
-        partial(_config, "qwen3_5", text=_HYBRID, **_VISION3),
-        partial(_processor, "qwen3_5", _QWEN3_5, _THOUGHTS, "qwen3_5"),
-        _with_more,
+        partial(_config, "qwen3_5", text=HYBRID, **_VISION3),
+        partial(_processor, "qwen3_5", _QWEN3_5, THOUGHTS, "qwen3_5"),
+        with_more,
         sized=False,
         uncounted=WAYS,  # the recurrence of linear attention
     ),
     "qwen3_5_moe": TinyBase(
-        partial(_config, "qwen3_5_moe", text={**_HYBRID, **_SHARED}, **_VISION3),
-        partial(_processor, "qwen3_5_moe", _QWEN3_5, _THOUGHTS, "qwen3_5"),
-        _with_more,
+        partial(_config, "qwen3_5_moe", text={**HYBRID, **_SHARED}, **_VISION3),
+        partial(_processor, "qwen3_5_moe", _QWEN3_5, THOUGHTS, "qwen3_5"),
+        with_more,
         uncounted=WAYS,
     ),
 }  # fmt: skip
