@@ -344,10 +344,17 @@ def judge(row: Row) -> str:
 def _refused(known: Known, error: Refused) -> str:
     """A refusal must be one that this row calls for."""
     row = known.row
-    roles = {turn["role"] for turn in row.capture["messages"]}
-    no_system = "system" in roles and not families.BASES[row.family].system
+    said = {turn["role"] for turn in row.capture["messages"]}
+    no_system = "system" in said and not families.BASES[row.family].system
     if error.code == "E_ENCODE_TEMPLATE" and no_system:
         return "no system turn"
+    shows = [
+        any(block["type"] == "image" for block in turn["content"])
+        for turn in row.capture["messages"]
+        if turn["role"] == "user"
+    ]
+    if error.code == "E_ENCODE_TEMPLATE" and row.family == "mllama" and not shows[0] and any(shows):
+        return "its template begins otherwise before a picture"
     few = known.pictures.table.least_tokens
     if error.code == "E_BASE_PROCESSOR" and few > 1:
         sizes = [(facts["height"], facts["width"]) for facts in row.capture["images"]]
