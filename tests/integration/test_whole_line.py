@@ -42,6 +42,10 @@ def test_what_was_measured_is_in_the_claims_and_not_in_the_content(compiled: Lin
         predicates.TEST_RESULT,
     }  # fmt: skip
     assert said[predicates.KSCORE]["gate"]["verdict"] == "passed"
+    (measured,) = said[predicates.PROVENANCE]["runDetails"]["byproducts"]
+    peaks, compute = measured["annotations"], said[predicates.COMPUTE]
+    assert peaks["train_predicted_peak_bytes"] == compute["predicted_peak_bytes"] > 0
+    assert peaks["train_observed_peak_bytes"] == compute["measured"]["observed_peak_bytes"] > 0
     bundle = Bundle.open(compiled.bundle)
     names = ("/home", str(compiled.folder), str(compiled.home))
     for name in bundle.names:
