@@ -25,14 +25,21 @@ if TYPE_CHECKING:
     from kolm.records.documents import LockTrain
 
 
-def check(spec: SpecSource, *, reporter: Reporter | None = None) -> list[CheckFinding]:
+def check(
+    spec: SpecSource, *, key: str | None = None, reporter: Reporter | None = None
+) -> list[CheckFinding]:
     """Check a spec against its captures, its base and this machine.
+
+    Args:
+        spec: path of the YAML file, or the same content as a dict.
+        key: the one that will sign, by its name; without it the only one or ``default``.
+        reporter: hears progress.
 
     Returns:
         Findings: ``name``, ``verdict`` (ok, warning, failed) and ``message``, for a failure the
         fields of its error and their ``family``, and for a warning what it is about (``found``).
     """
-    return [found.to_document() for found in _findings(spec, reporter or Silent())]
+    return [found.to_document() for found in _findings(spec, key, reporter or Silent())]
 
 
 def check_spec(spec: SpecSource) -> list[CheckFinding]:
@@ -77,8 +84,8 @@ def _told(train: LockTrain, sizes: Sizes) -> str:
     )
 
 
-def _findings(spec: SpecSource, told: Reporter) -> list[Found]:
-    key = list(_guarded("key", prechecks.look_at_key))
+def _findings(spec: SpecSource, named: str | None, told: Reporter) -> list[Found]:
+    key = list(_guarded("key", partial(prechecks.look_at_key, named)))
     disk = partial(look_at_disk, project_of(spec, None).folder)
     try:
         parts = gather(spec, rows=None, project=None, reporter=told)

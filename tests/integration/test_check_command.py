@@ -222,6 +222,23 @@ def test_shares_that_pass_over_the_rows_own_sides_are_a_warning(tmp_path: Path) 
     assert ["1 capture with a stated side" in message for message in warned] == [True]
 
 
+def test_of_several_keys_the_one_that_will_sign_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("KOLM_HOME", str(tmp_path / "home"))
+    findings(tmp_path, captures=40, floor="0.7")
+    for name in ("work", "home"):
+        assert invoke("keys", "new", "--name", name).code == 0
+    for options, answer in (
+        ((), "E_KEY_AMBIGUOUS"),
+        (("--key", "home"), None),
+        (("--key", "none"), "E_KEY_MISSING"),
+    ):
+        ran = invoke("check", str(tmp_path / "kolm.yaml"), *options, "--json")
+        (found,) = [one for one in ran.document()["findings"] if one["name"] == "key"]
+        assert found.get("code") == answer
+
+
 def test_a_quiet_check_says_what_is_wrong_and_nothing_else(tmp_path: Path) -> None:
     spec = tmp_path / "kolm.yaml"
     spec.write_text("kolm: 1\nname: A B\nbase: kolm/nano-1\ndata: {captures: captures}\n")

@@ -11,7 +11,7 @@ import click
 from kolm.cli import output
 from kolm.cli.exit_codes import ExitCode, code_of_family
 from kolm.cli.failure import remedy
-from kolm.cli.options import SPEC
+from kolm.cli.options import KEY, SPEC
 from kolm.errors import KolmError
 
 if TYPE_CHECKING:
@@ -23,12 +23,13 @@ TONES = {"ok": "good", "warning": "warn", "failed": "bad"}
 
 @click.command(short_help="Does this spec fit this data and this machine? Changes nothing.")
 @SPEC
+@KEY
 @click.option(
     "--spec-only",
     is_flag=True,
     help="Check the spec against what is known of its base; nothing else need be here.",
 )
-def command(spec: Path, spec_only: bool) -> int:
+def command(spec: Path, key: str | None, spec_only: bool) -> int:
     """Check SPEC against its data and this machine, without training and without a GPU.
 
     Lists everything that is wrong, not only the first. The exit code is 1 if anything was
@@ -41,7 +42,7 @@ def command(spec: Path, spec_only: bool) -> int:
     of the base, which kolm knows of common published ones.
     """
     out = output.current()
-    findings, code = find(spec, spec_only=spec_only)
+    findings, code = find(spec, key=key, spec_only=spec_only)
     document: Check = {
         "spec": str(spec),
         "passed": all(finding["verdict"] != "failed" for finding in findings),
@@ -53,7 +54,9 @@ def command(spec: Path, spec_only: bool) -> int:
     return code
 
 
-def find(spec: Path, *, spec_only: bool = False) -> tuple[list[CheckFinding], ExitCode]:
+def find(
+    spec: Path, *, key: str | None = None, spec_only: bool = False
+) -> tuple[list[CheckFinding], ExitCode]:
     """All findings, and the exit code that they make together.
 
     The spec by itself comes first; only a sound one is held against data and machine.
@@ -72,7 +75,7 @@ def find(spec: Path, *, spec_only: bool = False) -> tuple[list[CheckFinding], Ex
 
         found = check_spec(spec)
     else:
-        found = actions.check(spec, reporter=output.current().reporter)
+        found = actions.check(spec, key=key, reporter=output.current().reporter)
     codes = {_code(one["family"]) for one in found if one["verdict"] == "failed"}
     return [sound, *found], min(codes, default=ExitCode.DONE)  # what was looked at weighs most
 
