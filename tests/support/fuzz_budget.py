@@ -242,6 +242,8 @@ class Known:
             Recording(pictures=1, inputs=self.pictures.inputs(p, u.max_pixels, among=u.among)[0])
             for p, u in zip(self.shown(), example.images, strict=True)
         ]
+        if FAMILIES[self.row.family].beside:  # its features stand beside the tokens, one a picture
+            return len(parts)
         return _features(self.row.family, join(parts)) if parts else 0
 
     def written(self, max_pixels: int | None) -> list[tuple[int, int]]:
