@@ -22,6 +22,7 @@ from kolm.methods.method import NoFront, Options, StoredTensor
 from kolm.methods.projector import Projector
 from kolm.roles import Family
 
+ALL_LINEAR = "all-linear"
 INNER, OUTER, MAGNITUDE = "lora_A.weight", "lora_B.weight", "lora_magnitude_vector"
 _WRAPPED = "base_layer."  # before the parts of a parameter that another one is wrapped around
 
@@ -62,7 +63,9 @@ class Lora(NoFront):
             _demand_plain(options)
             expression = family.expert_expression()
             experts = tuple(name.rpartition(".")[2] for name in family.experts)
-        targets = tuple(sorted(set(options.get("targets", family.lora_leaf_names))))
+        stated = options["targets"]
+        leaves = family.lora_leaf_names if stated == ALL_LINEAR else stated
+        targets = tuple(sorted(set(leaves)))
         return cls(
             rank=options["rank"],
             alpha=options["alpha"],

@@ -83,6 +83,12 @@ def _explain_choice(error: Fault, path: Path, source: SpecText) -> Iterator[Refu
             if inner.schema_path[0] == meant:
                 yield from _explain(inner, (*path, *inner.path), source)
         return
+    lists = {index for index, branch in enumerate(branches) if branch.get("type") == "array"}
+    if isinstance(error.instance, list) and lists:
+        for inner in error.context:
+            if inner.schema_path[0] in lists:
+                yield from _explain(inner, (*path, *inner.path), source)
+        return
     words = [word for branch in branches for word in _words(branch)]
     if words and len(objects) > 1:  # each has a name, by which help lists its keys
         forms = [*words, "a mapping with one of them as kind"]
@@ -131,6 +137,8 @@ def _form(branch: Schema) -> str:
         return str(branch["const"])
     if "enum" in branch:
         return " or ".join(branch["enum"])
+    if branch.get("type") == "array":
+        return "a list"
     return "{" + ", ".join(f"{key}: …" for key in branch["properties"]) + "}"
 
 

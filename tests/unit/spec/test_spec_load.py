@@ -113,6 +113,14 @@ def test_every_fraction_is_a_canonical_decimal_string() -> None:
     canonical.parse_decimal(loaded.train.max_grad_norm, where="here")
 
 
+def test_targets_are_a_list_of_leaves_or_every_linear_layer() -> None:
+    method = {"targets": "all-linear"}
+    assert spec(train={"method": method}).train.method == method
+    with pytest.raises(Refused) as caught:
+        spec(train={"method": {"targets": "q_proj"}})
+    assert caught.value.expected == "all-linear or a list"
+
+
 @pytest.mark.parametrize(
     ("more", "code", "where", "says"),
     [
@@ -131,6 +139,8 @@ def test_every_fraction_is_a_canonical_decimal_string() -> None:
         ({"train": {"learning_rate": "fast"}}, "E_SPEC_VALUE", "train.learning_rate", ""),
         ({"train": {"learning_rate": 0}}, "E_SPEC_VALUE", "train.learning_rate", ""),
         ({"train": {"method": {"targets": []}}}, "E_SPEC_VALUE", "train.method.targets", ""),
+        ({"train": {"method": {"targets": "q_proj"}}}, "E_SPEC_VALUE", "train.method.targets", ""),
+        ({"train": {"method": {"targets": ["."]}}}, "E_SPEC_VALUE", "train.method.targets.0", ""),
         (
             {"train": {"method": {"targets": ["a", "a"]}}},
             "E_SPEC_VALUE",
