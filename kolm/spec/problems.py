@@ -9,6 +9,7 @@ from typing import Any
 
 from kolm import objectives, schema
 from kolm.errors import Refused, did_you_mean
+from kolm.methods.refused import refused_method
 from kolm.objectives.refused import REFUSED
 from kolm.schema import Schema
 from kolm.spec.source import Path, SpecText
@@ -47,7 +48,7 @@ def _line(problem: Refused, source: SpecText) -> int:
 
 
 def _explain(error: Fault, path: Path, source: SpecText) -> Iterator[Refused]:
-    if path == ("train", "objective") and (refused := _refused_objective(error.instance)):
+    if refused := _refused_by_name(error.instance, path):
         refused.where = source.place(path)
         yield refused
     elif error.validator == "anyOf":
@@ -100,12 +101,14 @@ def _explain_choice(error: Fault, path: Path, source: SpecText) -> Iterator[Refu
     yield problem
 
 
-def _refused_objective(stated: object) -> Refused | None:
-    """An objective that has a name, and that no version of kolm trains with."""
+def _refused_by_name(stated: object, path: Path) -> Refused | None:
+    """An objective or a method that has a name, and that no version of kolm trains with."""
     kind = stated.get("kind") if isinstance(stated, dict) else stated
-    if not isinstance(kind, str) or kind not in REFUSED:
+    if not isinstance(kind, str):
         return None
-    return objectives.unknown(kind)
+    if path == ("train", "objective") and kind in REFUSED:
+        return objectives.unknown(kind)
+    return refused_method(kind) if path == ("train", "method") else None
 
 
 def _unnamed(forms: list[Schema]) -> str | None:

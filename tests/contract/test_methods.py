@@ -18,6 +18,7 @@ from kolm.errors import Refused
 from kolm.format import adapter_config
 from kolm.format.names import CONFIG, RECEIPT, WEIGHTS
 from kolm.methods import DeltaTensor, StoredTensor, UnknownTensor, WholeTensor
+from kolm.methods.refused import REFUSED
 from kolm.records.codec import to_document
 from kolm.records.verification import Verdict
 from kolm.roles import family
@@ -66,6 +67,17 @@ def test_every_way_to_choose_a_method_comes_to_the_same_lock(kind: str) -> None:
     options = fragment(kind, "spec")["properties"]
     spelled = {name: part["default"] for name, part in options.items() if "default" in part}
     assert chosen(kind) == chosen({"kind": kind}) == chosen({**spelled, "kind": kind})
+
+
+@pytest.mark.parametrize("name", ["full", "full_finetuning", "QLoRA", "p-tuning-v2"])
+@pytest.mark.parametrize("form", [lambda name: name, lambda name: {"kind": name, "rank": 4}])
+def test_a_way_to_train_that_is_no_method_is_refused_with_the_reason(name: str, form: Any) -> None:
+    start = {"kolm": 1, "name": "x", "base": "b", "data": {"captures": "c"}}
+    with pytest.raises(Refused) as refused:
+        load_spec({**start, "train": {"method": form(name)}})
+    assert refused.value.code == "E_TRAIN_METHOD"
+    assert REFUSED[name.lower().replace("-", "_")].reason in refused.value.message
+    assert {*re.findall(r"\w+", refused.value.hint)} & {*methods.METHODS}
 
 
 @each_method
