@@ -43,7 +43,7 @@ def describe(model_type: str | None = None) -> Families:
         Refused: nothing is known of this type.
     """
     from kolm import roles
-    from kolm.roles.refused import REFUSED
+    from kolm.roles.refused import REFUSED, UNKNOWN
 
     if model_type is None:
         tables, refused = list(roles.FAMILIES.values()), dict(REFUSED)
@@ -52,13 +52,13 @@ def describe(model_type: str | None = None) -> Families:
     elif model_type in roles.FAMILIES:
         tables, refused = [roles.family(model_type)], {}
     else:
-        known = sorted((*roles.FAMILIES, *REFUSED))
+        guess = did_you_mean(model_type, sorted((*roles.FAMILIES, *REFUSED)))
         raise Refused(
             "E_ROLES_UNKNOWN_FAMILY",
-            "kolm knows nothing of a family of this name",
-            expected="the model_type of a base's config.json",
+            UNKNOWN.reason,
+            expected="the model_type of a base's config.json that kolm families lists",
             found=model_type,
-            hint=did_you_mean(model_type, known, otherwise="kolm families lists those it knows"),
+            hint=f"{guess} if not, {UNKNOWN.instead}" if guess else UNKNOWN.instead,
         )
     return {
         "families": [_table(table) for table in tables],
