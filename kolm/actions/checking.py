@@ -61,7 +61,7 @@ def check_spec(spec: SpecSource) -> list[CheckFinding]:
             demand_rows(sizes.family, sizes.config)
         found = [_sizes(sizes), ok("settings", _told(train, sizes))]
         if sizes.parameters is not None:
-            found += prechecks.parameters(train, sizes.family, sizes.parameters)
+            found += prechecks.parameters(train, sizes.family, sizes.parameters, sizes.config)
         found += list(learning.far_rates(train, sizes.base, family))
     except KolmError as error:
         found = [failed("spec", error)]

@@ -20,7 +20,7 @@ from kolm.actions.signing import choose_key
 from kolm.capture.store import CaptureStore
 from kolm.counting import counted, listed
 from kolm.errors import Denied, KolmError, Refused, missing_extra
-from kolm.methods import method_of
+from kolm.methods import demand_reached, method_of
 from kolm.methods.projector import linear_layers, no_layers
 from kolm.methods.prompt import demand_rows
 from kolm.models import folder as folders
@@ -120,15 +120,19 @@ def _base(ahead: Ahead) -> Iterator[Found]:
         )
 
 
-def parameters(train: LockTrain, family: roles.Family, owned: Parameters) -> Iterator[Found]:
-    """Whose parameters are trained, by role and module.
+def parameters(
+    train: LockTrain, family: roles.Family, owned: Parameters, config: roles.Config
+) -> Iterator[Found]:
+    """Whose parameters are trained, by role and module; all of them are reached by a gradient.
 
     Args:
         train: of the lock.
         family: the base's.
         owned: name in memory and shape of each parameter of the base.
+        config: of the base, or the part that is known.
     """
     modules = modules_of(owned, family, method_of(train["method"]), train["projector"])
+    demand_reached(family, config, [own.module for own in modules if own.trained])
     for role in by_role(modules):
         groups = "\n".join(group.words() for group in role.groups)
         yield Found("parameters", "ok", role.words(), found=groups)
@@ -138,7 +142,8 @@ def _parameters(ahead: Ahead) -> Iterator[Found]:
     family = roles.family(ahead.lock["base"]["family"])
     tensors = ahead.prepared.facts.tensors
     owned = tuple((family.parameter_of(tensor.key), tensor.shape) for tensor in tensors)
-    yield from parameters(ahead.lock["train"], family, owned)
+    config = read_config(ahead.prepared.base.folder)
+    yield from parameters(ahead.lock["train"], family, owned, config)
 
 
 def _projector(ahead: Ahead) -> Iterator[Found]:

@@ -19,6 +19,7 @@ from kolm.methods import (
     DeltaTensor,
     Method,
     UnknownTensor,
+    demand_reached,
     has_experts,
     read_name,
     resolved_again,
@@ -107,7 +108,7 @@ def attach(
     layers = projector_layers(model, family) if projector == "lora" else []
     expression = with_layers(method.target_expression, layers)
     expected = expected_targets(model, expression, embeds=method.front > 0)
-    _demand_reachable(family, model, expected)
+    demand_reached(family, model.config.to_dict(), expected)
     experts = expert_parameters(model, method)
     saved = projector_modules(model, family) if projector == "full" else []
     parameters = _parameters_of(model)
@@ -149,20 +150,6 @@ def _demand_the_familys(method: Method, again: Method) -> None:
             where="train.method",
             expected=again.target_expression,
             found=method.target_expression[:200],
-        )
-
-
-def _demand_reachable(family: Family, model: PreTrainedModel, targets: Sequence[str]) -> None:
-    """Refuse targets that no gradient reaches by design, before training finds it out."""
-    config = model.config.to_dict()
-    idle = [name for name in targets if family.is_unreachable(f"{name}.weight", config)]
-    if idle:
-        raise Refused(
-            "E_ADAPTER_TARGETS",
-            f"no gradient can reach {len(idle)} of the modules that are to be adapted",
-            where="train.freeze.vision",
-            found=", ".join(idle[:3]),
-            hint="keep the vision tower frozen: this base never reads its last layers",
         )
 
 

@@ -178,6 +178,23 @@ def test_virtual_tokens_are_refused_where_blocks_have_tables_of_their_own(
         assert "virtual ones have no such row" in failures[0]["message"]
 
 
+@pytest.mark.parametrize(
+    ("base", "idle"), [("llava-hf/llava-1.5-7b-hf", 6), ("Qwen/Qwen2.5-VL-3B-Instruct", 0)]
+)
+def test_a_tower_is_not_adapted_whose_last_layer_is_never_read(
+    tmp_path: Path, base: str, idle: int
+) -> None:
+    spec = tmp_path / "kolm.yaml"
+    spec.write_text(
+        f"kolm: 1\nname: few\nbase: {base}\ndata: {{captures: none}}\n"
+        "train: {freeze: {vision: false}}\n"
+    )
+    ran = invoke("check", "--spec-only", str(spec), "--json")
+    failures = [one for one in ran.document()["findings"] if one["verdict"] == "failed"]
+    assert [one["code"] for one in failures] == ["E_ADAPTER_TARGETS"] * bool(idle)
+    assert all(f"no gradient can reach {idle} of" in one["message"] for one in failures)
+
+
 @pytest.mark.parametrize(("captures", "warned"), [(98, True), (100, False)])
 def test_what_the_built_in_policy_will_not_take_is_said_before_training(
     tmp_path: Path, captures: int, warned: bool
