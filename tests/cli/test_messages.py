@@ -175,6 +175,11 @@ def test_a_misspelt_family_is_answered_with_the_nearest_one() -> None:
     assert "where" not in error
 
 
+def test_the_families_say_where_it_stands_what_is_shown_of_each() -> None:
+    command = invoke("families").stdout.splitlines()[-1].rpartition(": kolm ")[2]
+    assert "answers are the librarys token for token" in invoke(*command.split()).stdout
+
+
 @pytest.mark.parametrize("name", ["gemma3n", "gpt2"])  # like one that kolm knows, and like none
 def test_a_family_without_a_table_is_told_what_a_table_says(name: str) -> None:
     error = invoke("families", name, "--json").document()["error"]

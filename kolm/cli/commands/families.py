@@ -94,6 +94,8 @@ def _every(found: Families) -> str:
             "",
             "Refused by name (kolm families TYPE says why, and what to take instead):",
             textwrap.fill(refused, _COLUMNS, initial_indent="  ", subsequent_indent="  "),
+            "",
+            "What is shown of each family, and by which tests: kolm help format/families",
         ]
     )
 
