@@ -1,6 +1,7 @@
 """The compositions: another verifier, held to the answers that are due about a corpus of bundles.
 
-A runner is a command, called as ``RUNNER BUNDLE --trust TRUST``. It answers by its exit code: 0
+A runner is a command, called as ``RUNNER BUNDLE --trust TRUST``, with ``--policy FILE`` or
+``--request FILE`` besides where the corpus holds a bundle to one. It answers by its exit code: 0
 accepted, 1 refused, 3 undecided or not a bundle. One that prints the `verification` document, or
 anything with ``checks`` of an ``id`` and a ``verdict``, is held to the checks as well.
 """
@@ -45,7 +46,7 @@ def conformance(
     """Run a verifier over a corpus and compare its answers with those that are due.
 
     Args:
-        runner: the command; a bundle and ``--trust FILE`` are appended.
+        runner: the command; a bundle, ``--trust FILE`` and what the bundle is held to are appended.
         folder: of the corpus, with its corpus.json.
         jobs: how many run at once.
         reporter: hears of the progress.
@@ -101,6 +102,8 @@ def _ask(
 ) -> ConformanceDisagreement | None:
     """What a runner says otherwise than is due about one bundle."""
     command = [*runner, str(root / bundle["file"]), "--trust", str(root / trust)]
+    if demands := bundle.get("demands"):
+        command += [f"--{demands['option']}", str(root / demands["file"])]
     try:
         ran = subprocess.run(command, capture_output=True, timeout=LONGEST_SECONDS, check=False)
     except subprocess.TimeoutExpired:

@@ -64,9 +64,14 @@ class Checkpoint(TypedDict):
     tensors: Digest
     updates: dict[str, int]
 
+class CorpusDemands(TypedDict):
+    option: Literal['policy', 'request']
+    file: str
+
 class CorpusBundle(TypedDict):
     file: str
     verdict: Literal['accepted', 'not_accepted', 'not_a_bundle']
+    demands: NotRequired[CorpusDemands]
     checks: list[str]
     only_by: Literal[None, 'rescore', 'captures', 'base', 'replay', 'nothing']
 

@@ -190,6 +190,10 @@ class ClaimStates(NamedTuple):
         """The claims of one kind, whatever became of them."""
         return tuple(s for s in self.states if s.kind == predicate_type)
 
+    def holding(self, predicate_type: str) -> tuple[ClaimState, ...]:
+        """Those that a key may make and that are not void, however old."""
+        return tuple(s for s in self.of_type(predicate_type) if s.in_role and not self.is_void(s))
+
     def strangers(self, predicate_type: str) -> bool:
         """Whether a key that nobody told us of made a claim of this kind about this bundle."""
         return any(s.signer is None and s.about_this for s in self.of_type(predicate_type))
@@ -213,9 +217,18 @@ class ClaimStates(NamedTuple):
 
         Nobody can have audited the bundle before.
         """
+        return min((state.stated_at for state in self._builds()), default="")
+
+    @property
+    def began(self) -> str:
+        """When the build began, likewise: nobody can have scored the bundle before."""
+        said = (state.said(predicates.PROVENANCE) for state in self._builds())
+        return min((one["runDetails"]["metadata"]["startedOn"] for one in said if one), default="")
+
+    def _builds(self) -> list[ClaimState]:
         made = [s for s in self.of_type(predicates.PROVENANCE) if s.in_role]
         held = [s for s in made if s.signer is not None and s.signer.revoked is None]
-        return min((state.stated_at for state in held or made), default="")
+        return held or made
 
     def counting(self, predicate_type: str) -> tuple[ClaimState, ...]:
         """The claims of one kind that are believed: signed in role, about this, not void, the
@@ -231,7 +244,10 @@ class ClaimStates(NamedTuple):
         return ", ".join(sorted({s.name for s in standing if s.failed_audit}))
 
     def _standing(self, predicate_type: str) -> tuple[ClaimState, ...]:
-        made = [s for s in self.of_type(predicate_type) if s.in_role and not self.is_void(s)]
+        made = list(self.holding(predicate_type))
+        if predicate_type == predicates.KSCORE:
+            began = self.began
+            made = [s for s in made if s.stated_at >= began]
         if predicate_type in _AFTER_THE_BUILD:
             built = self.built
             made = [s for s in made if s.stated_at >= built]

@@ -10,18 +10,23 @@ from kolm.actions.conformance import conformance, read_corpus
 from kolm.errors import Unreadable
 from tests.support import corpus
 from tests.support.commands import invoke
+from tests.support.demanded_bundles import DEMANDED
 from tests.support.forgeries import ATTACKERS, FORGERIES
+from tests.support.other_bundles import CASES
 
 SOME = ("honest-lora", "honest-of-a-stranger", "honest-text-alone")
+HELD = ("method-not-accepted", "honest-answer-to-a-request", "request-not-named")
 VERIFY = [sys.executable, "-m", "kolm", "verify", "--json"]
 
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A corpus of the honest bundles and a few forgeries."""
+    """A corpus of the honest bundles, a few forgeries, and a few that are held to something."""
     made = tmp_path_factory.mktemp("corpus") / "corpus"
     patch = pytest.MonkeyPatch()
     patch.setattr(corpus, "FORGERIES", [f for f in FORGERIES if f.method == "lora"][::60])
+    patch.setattr(corpus, "CASES", CASES[::8])
+    patch.setattr(corpus, "DEMANDED", [case for case in DEMANDED if case.name in HELD])
     corpus.write(made)
     patch.undo()
     return made
@@ -52,6 +57,18 @@ def test_a_verifier_that_accepts_everything_is_told_where(folder: Path, tmp_path
     assert ran.code == 1
     assert "2 of 3 answers are those that are due" in ran.stdout
     assert "honest-of-a-stranger.kolm: due is refused or undecided, by V11" in ran.stdout
+
+
+def test_what_a_bundle_is_held_to_is_handed_to_the_verifier(folder: Path, tmp_path: Path) -> None:
+    short = shortened(folder, tmp_path, HELD)
+    (short / "demands").symlink_to(folder / "demands")
+    says = "import sys; sys.exit(' '.join(sys.argv[2:]))"
+    found = conformance([sys.executable, "-c", says], short)
+    trust = f"--trust {short / 'trust.json'}"
+    assert [row["said"] for row in found["disagreements"]] == [
+        f"{trust} --request {short / 'demands' / 'request-open.json'}"
+    ]
+    assert conformance(VERIFY, short)["disagreements"] == []
 
 
 def test_a_verifier_that_refuses_everything_is_told_where(folder: Path, tmp_path: Path) -> None:

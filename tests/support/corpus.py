@@ -1,14 +1,15 @@
 """The conformance corpus: every forgery by every attacker as a file, with the answer that is due.
 
-Beside them stand honest bundles, and those of `tests/support/other_bundles.py`, so that each check
-that the file alone decides has a bundle for which it does not hold.
+Beside them stand honest bundles, and those of `tests/support/other_bundles.py` and
+`tests/support/demanded_bundles.py`, so that each check that file, policy or request decide has a
+bundle for which it does not hold.
 
     python -m tests.support.corpus build/corpus
 
-Writes ``bundles/*.kolm``, ``trust.json`` and ``corpus.json``, which says of each bundle what the
-built-in policy makes of it and which checks must not hold: for kolm, and for whoever writes
-another verifier (`kolm conformance`). The keys are made for it and thrown away, so that the bytes
-differ from one time to the next; the answers do not.
+Writes ``bundles/*.kolm``, ``demands/*.json``, ``trust.json`` and ``corpus.json``, which says of
+each bundle what it is held to, the verdict and which checks must not hold: for kolm, and for
+whoever writes another verifier (`kolm conformance`). The keys are made for it and thrown away, so
+that the bytes differ from one time to the next; the answers do not.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ from kolm.sign.private_keys import PrivateKey
 from kolm.sign.statement import parse
 from tests.support.audits import World
 from tests.support.bundles import BundleParts
+from tests.support.demanded_bundles import DEMANDED
 from tests.support.forged_pairs import PAIRS
 from tests.support.forgeries import ATTACKERS, FORGERIES, Forgery
 from tests.support.other_bundles import CASES, Parties
@@ -130,9 +132,14 @@ def _forged(worlds: dict[str, World], bundles: Path) -> Iterator[CorpusBundle]:
 
 
 def _others(parties: Parties, bundles: Path) -> Iterator[CorpusBundle]:
-    for case in CASES:
+    demands = _new(bundles.parent / "demands")
+    for case in (*CASES, *DEMANDED):
         path = case.write(parties, bundles / f"{case.name}.kolm")
-        yield _said(path, "not_accepted" if case.checks else "accepted", list(case.checks))
+        row = _said(path, "not_accepted" if case.checks else "accepted", list(case.checks))
+        if case.under:
+            row["demands"] = case.under.row
+            (demands / f"{case.under.name}.json").write_bytes(case.under.content(parties))
+        yield row
 
 
 def answer(

@@ -10,20 +10,24 @@ from __future__ import annotations
 import base64
 import json
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
-from typing import Any, Final, NamedTuple
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from kolm import canonical
 from kolm.bundle import limits
 from kolm.bundle.reader import Bundle
 from kolm.sign import envelope, making, predicates
 from kolm.sign.private_keys import PrivateKey, generate
-from kolm.sign.trust import Revocation, TrustStore
+from kolm.sign.trust import KeyRole, Revocation, TrustStore
 from tests.support.audits import Change, World, trusting
 from tests.support.bundles import BundleParts, audit_of, read_entries, write_raw, write_tar
+
+if TYPE_CHECKING:
+    from kolm.records.documents import CorpusDemands, CorpusDemandsOption
 
 VECTORS: Final = Path(__file__).parents[1] / "vectors" / "bundle"
 _AUDITED: Final = datetime(2026, 1, 3, tzinfo=UTC)  # the toy's build ends the day before
@@ -32,15 +36,16 @@ _REVOKED: Final = Revocation(on="2026-02-01T00:00:00Z", reason="stolen")
 
 @dataclass(frozen=True)
 class Parties:
-    """An honest bundle's world, a second key that is trusted, and one that was revoked."""
+    """An honest bundle's world, a second key that is trusted, a revoked one and a buyer's."""
 
     world: World
     second: PrivateKey
     lost: PrivateKey
+    buyer: PrivateKey
 
     @classmethod
     def of(cls, world: World) -> Parties:
-        return cls(world, generate(), generate())
+        return cls(world, generate(), generate(), generate())
 
     @property
     def trust(self) -> TrustStore:
@@ -48,6 +53,7 @@ class Parties:
         others = (
             trusting(self.second, name="second"),
             trusting(self.lost, name="lost", revoked=_REVOKED),
+            trusting(self.buyer, name="buyer", roles=(KeyRole.BUYER, KeyRole.EVALUATOR)),
         )
         return TrustStore((*self.world.trust.keys, *others))
 
@@ -66,22 +72,45 @@ class Parties:
         return self.also(predicates.VERIFICATION_SUMMARY, said, key)
 
 
+class Asked(NamedTuple):
+    """A policy or a signed request that stands beside the bundles that are held to it."""
+
+    option: CorpusDemandsOption
+    name: str
+    content: Callable[[Parties], bytes]
+
+    @property
+    def row(self) -> CorpusDemands:
+        """What a row of the corpus says of it."""
+        return {"option": self.option, "file": f"demands/{self.name}.json"}
+
+
 class Case(NamedTuple):
-    """A bundle of the corpus: accepted, unless there are checks that must not hold."""
+    """A bundle of the corpus: accepted, unless there are checks that must not hold.
+
+    Under a request it is made as the answer to it, before `parts` changes anything.
+    """
 
     name: str
     checks: tuple[str, ...] = ()
     parts: Callable[[BundleParts], None] | None = None
     claims: Callable[[Parties], Sequence[bytes]] | None = None
     file: Callable[[Path], object] | None = None
+    under: Asked | None = None
+    made: Callable[[Path], BundleParts] | None = None
 
     def write(self, parties: Parties, path: Path) -> Path:
         """Make it, signed by the publisher where nothing else is said."""
         parts = parties.world.parts.copy()
+        if self.made:
+            with TemporaryDirectory() as folder:
+                parts = self.made(Path(folder))
+        if self.under and self.under.option == "request":
+            parts.answer(self.under.content(parties))
         if self.parts:
             self.parts(parts)
-        made = self.claims(parties) if self.claims else parts.claims(parties.world.publisher)
-        parts.seal(path, claims=made)
+        about = replace(parties, world=replace(parties.world, parts=parts))
+        parts.seal(path, claims=self.claims(about) if self.claims else about.own())
         if self.file:
             self.file(path)
         return path

@@ -68,7 +68,7 @@ interface Dependency {
 const gateOf = (one: Said): JsonObject => one.predicate.gate as JsonObject;
 const packOf = (one: Said): JsonObject => one.predicate.pack as JsonObject;
 /** K7: of the bundle's own cases. */
-const isOwn = (one: Said): boolean => packOf(one).owner === "publisher";
+export const isOwn = (one: Said): boolean => packOf(one).owner === "publisher";
 
 export function scoreClaims(bundle: Bundle, counted: Counted): Answer {
   const scores = counted.trusted.filter((one) => one.type === KSCORE);

@@ -2,7 +2,7 @@
 
 import { type Answer, Looking, type Verdict, couldNotLook, notChecked, ok } from "./answers.ts";
 import type { Bundle } from "./bundle.ts";
-import { words } from "./checks_claims.ts";
+import { isOwn, words } from "./checks_claims.ts";
 import { type Counted, laterScore } from "./claims.ts";
 import type { Evaluation, Lock, Metric, Role } from "./documents.ts";
 import { type JsonObject, same } from "./json.ts";
@@ -148,9 +148,9 @@ function metricAccepted(accepted: string | Metric, metric: Metric): boolean {
   });
 }
 
-/** The K-score that counts: a failed gate first, then the lowest K; or the newest of the key that the policy names. */
+/** The K-score on the bundle's own cases that counts: a failed gate first, then the lowest K; or the newest of the key that the policy names. */
 function deciding(counted: Counted, policy: Policy): JsonObject | null {
-  const all = counted.scores().map((one) => ({ keyid: one.keyid, said: one.predicate }));
+  const all = counted.scores().filter(isOwn).map((one) => ({ keyid: one.keyid, said: one.predicate }));
   const named = policy.measurements !== undefined && policy.measurements !== "worst" ? all.filter((one) => one.keyid === policy.measurements) : all;
   const rank = (one: JsonObject): [number, string] => [(one.gate as JsonObject).verdict === "failed" ? 0 : 1, String(one.composite)];
   const sorted = named.map((one) => one.said).sort((a, b) => {

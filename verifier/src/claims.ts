@@ -40,6 +40,8 @@ export interface Said {
   kind: string;
   predicate: JsonObject;
   subject: string;
+  /** What the statement calls its subject: a label. */
+  name: string;
   keyid: string;
   key: TrustedKey | undefined;
   signed: Signed | "by nobody known";
@@ -78,13 +80,14 @@ export async function readClaim(claim: Pick<Claim, "bytes">, trust: Trust, kinds
   for (const time of times) if (!isTime(time)) throw wrong(`C10: ${time} is no time of the years 2020 to 2099`);
   const stamp = stamped(envelope, signature);
   const key = trust.keys.get(keyid);
-  const subject = ((statement.subject as JsonObject[])[0] as JsonObject).digest as JsonObject;
+  const about = (statement.subject as JsonObject[])[0] as JsonObject;
   return {
     digest: digest(claim.bytes),
     type,
     kind: isOfAudit(type, predicate) ? AUDIT_TESTS : type,
     predicate,
-    subject: `sha256:${subject.sha256}`,
+    subject: `sha256:${(about.digest as JsonObject).sha256}`,
+    name: String(about.name),
     keyid,
     key,
     signed: key === undefined ? "by nobody known" : await verify(key, String(dsse.payloadType), payload, signature),
@@ -109,6 +112,8 @@ const modelOf = (said: Said): string => `sha256:${((said.predicate.model as Json
 export class Counted {
   /** Right signature, right role, this subject; revoked keys among them. */
   readonly trusted: Said[];
+  /** Those of them that are not void, however old. */
+  readonly holding: Said[];
   /** Those of them that count: C15, C17, C18 and C21. */
   readonly counting: Said[];
   readonly buildStart: string | null;
@@ -124,7 +129,8 @@ export class Counted {
     const held = builds.filter(still);
     this.buildStart = earliest(held.length ? held : builds, started);
     this.buildEnd = earliest(held.length ? held : builds, finished);
-    this.counting = this.trusted.filter((one) => (still(one) || this.isSaved(one)) && this.isInTime(one) && this.isSecondParty(one));
+    this.holding = this.trusted.filter((one) => still(one) || this.isSaved(one));
+    this.counting = this.holding.filter((one) => this.isInTime(one) && this.isSecondParty(one));
   }
 
   isAbout(one: Said): boolean {

@@ -25,8 +25,8 @@ export interface Request {
 /** R1 and R3; throws an `Error` where the file is no request. */
 export async function readRequest(bytes: Uint8Array, trust: Trust): Promise<Request> {
   const said = await readClaim({ bytes }, trust, { [REQUEST]: { schema: "request", role: "buyer", times: () => [] } });
-  const { nonce, pack, policy: asked } = said.predicate as unknown as { nonce: string; pack: Request["pack"]; policy: Policy };
-  if (said.subject !== pack.root) throw new Error("R1: the subject of the request is not its pack");
+  const { name, nonce, pack, policy: asked } = said.predicate as unknown as { name: string; nonce: string; pack: Request["pack"]; policy: Policy };
+  if (said.subject !== pack.root || said.name !== name) throw new Error("R1: the subject of the request is not its pack, by its name");
   if (asked.eval_pack_roots !== undefined) throw new Error("R3: the policy of the request names packs of its own");
   const policy: Policy =
     pack.kind === "open"
@@ -37,8 +37,8 @@ export async function readRequest(bytes: Uint8Array, trust: Trust): Promise<Requ
 
 /** V68. */
 export function answered(bundle: Bundle, counted: Counted, request: Request, answers: Answers): Answer {
-  const { lock } = bundle.documents;
-  if (lock === undefined) return notChecked("the lock could not be read");
+  const { lock, header } = bundle.documents;
+  if (lock === undefined || header === undefined) return notChecked("lock or snapshot could not be read");
   const look = new Looking();
   const { said, pack } = request;
   const { key } = said;
@@ -48,6 +48,7 @@ export function answered(bundle: Bundle, counted: Counted, request: Request, ans
   }
   look.demand(lock.request === request.digest, "R5", `the lock names ${lock.request ?? "no request"}`);
   look.demand(lock.nonce === request.nonce, "R6", "the nonce is another one");
+  look.demand(header.rule.nonce === request.nonce, "R6", "the split was drawn by another nonce");
   if (pack.kind === "open") look.demand(lock.evaluation.pack === pack.root, "R7", `the lock names ${lock.evaluation.pack ?? "no pack"}`);
   floorsHold(look, lock, request.policy);
   if (pack.kind === "sealed") unseen(look, counted, pack.root);
@@ -74,7 +75,8 @@ function floorsHold(look: Looking, lock: Lock, policy: Policy): void {
 
 /** R9: no K-score on the sealed pack says that training has seen it. */
 function unseen(look: Looking, counted: Counted, root: string): void {
-  for (const { predicate } of counted.of(KSCORE)) {
+  for (const { type, predicate } of counted.holding) {
+    if (type !== KSCORE) continue;
     const pack = predicate.pack as JsonObject & { overlap?: Record<string, number | null> };
     if (pack.root !== root) continue;
     const { seen_cases: cases = 0, captures = 0, images = 0, near_twins: twins = 0 } = pack.overlap ?? {};

@@ -66,7 +66,9 @@ test("the whole corpus is answered as is due", { skip }, async () => {
   const { bundles, trust } = JSON.parse(readFileSync(join(KOLM_CORPUS, "corpus.json"), "utf8"));
   await page.setInputFiles("#trust", join(KOLM_CORPUS, trust));
   const wrong = [];
-  for (const { file, verdict: answer } of bundles) {
+  const held = (row) => ("demands" in row ? 1 : 0); // last: a policy stays once it was given
+  for (const { file, verdict: answer, demands } of bundles.toSorted((a, b) => held(a) - held(b))) {
+    if (demands) await verdict(page, { policy: join(KOLM_CORPUS, demands.file) });
     const found = await verdict(page, { bundle: join(KOLM_CORPUS, file) });
     if (!due[answer].includes(found)) wrong.push(`${file}: ${found}, and ${answer} is due`);
   }

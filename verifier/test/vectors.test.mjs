@@ -11,6 +11,7 @@ const { audit } = await part("verify.ts");
 const { NOBODY, readTrust } = await part("keys.ts");
 const { BUILT_IN } = await part("policy.ts");
 const { readClaim } = await part("claims.ts");
+const { readRequest } = await part("request.ts");
 const { broken } = await part("captures.ts");
 const { canonicalText, parse, isCanonical } = await part("json.ts");
 const { misfits } = await part("schema.ts");
@@ -46,6 +47,21 @@ test("claims", async () => {
   };
   for (const path of files("envelope", "valid")) assert.ok(await right(path), basename(path));
   for (const path of files("envelope", "invalid")) assert.ok(!(await right(path).catch(() => false)), basename(path));
+});
+
+test("a request is about its pack, by its own name", async () => {
+  const policy = { schema: "urn:kolm:policy:v1", name: "buyer", claims: BUILT_IN.claims };
+  const predicate = { name: "toys", nonce: "5e".repeat(32), pack: { captures: 1, kind: "open", root: `sha256:${"0".repeat(64)}` }, policy };
+  const asked = (name) => {
+    const envelope = parse(bytes(files("envelope", "valid")[0]));
+    const statement = parse(new Uint8Array(Buffer.from(envelope.dsseEnvelope.payload, "base64")));
+    const subject = [{ name, digest: { sha256: "0".repeat(64) } }];
+    const payload = canonicalText({ ...statement, subject, predicateType: "urn:kolm:request:v1", predicate });
+    envelope.dsseEnvelope.payload = Buffer.from(payload).toString("base64");
+    return readRequest(new Uint8Array(Buffer.from(canonicalText(envelope))), NOBODY);
+  };
+  assert.equal((await asked("toys")).pack.kind, "open");
+  await assert.rejects(asked("others"), /R1/);
 });
 
 const SCHEMA = { modules_row: 1, predictions_row: 1, examples_row: 1, trace_row: 1, checkpoint: 1, receipt: 1, kscore: 1, evaluation: 1 };

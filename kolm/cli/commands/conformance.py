@@ -27,7 +27,7 @@ def command(runner: str, folder: Path, jobs: int) -> None:
     """Run RUNNER on every bundle of the corpus in FOLDER and compare its answers.
 
     RUNNER is one argument, such as 'kolm verify --json'. It is called with a bundle and
-    --trust FILE,
+    --trust FILE, and with --policy FILE or --request FILE where the corpus says so,
     and answers by exit code: 0 accepted, 1 refused, 3 undecided.
 
     Exit code: 0 every answer is the one that is due, 1 some are not.

@@ -137,16 +137,15 @@ def scores_claims_agree(subject: Subject) -> Iterator[Finding]:
 
 
 def _measured_after_the_build(subject: Subject) -> Iterator[Finding]:
-    builds = [said["runDetails"]["metadata"] for _, said in subject.claims.said(PROVENANCE)]
-    started = min((times["startedOn"] for times in builds), default="")
-    for name, said in subject.claims.said(KSCORE):
-        if said["measured_on"] < started:
+    started = subject.claims.began
+    for state in subject.claims.holding(KSCORE):
+        if state.stated_at < started:
             yield failed(
                 "the K-score was measured before the build began",
                 rule="K4",
-                where=f"K-score by {name}#/measured_on",
+                where=f"K-score by {state.name}#/measured_on",
                 expected=f"{started} or later",
-                found=said["measured_on"],
+                found=state.stated_at,
             )
 
 

@@ -80,9 +80,9 @@ def _floors_are_demanded(subject: Subject, request: Request) -> Iterator[Finding
 
 def _nothing_was_seen(subject: Subject, request: Request) -> Iterator[Finding]:
     """What the buyer found of the sealed pack in training, by digest and by likeness."""
-    for state in subject.claims.of_type(KSCORE):  # what was seen stays seen, whatever is newer
+    for state in subject.claims.holding(KSCORE):  # what was seen stays seen, whatever is newer
         score = state.said(KSCORE)
-        if score is None or not state.in_role or subject.claims.is_void(state):
+        if score is None:
             continue
         overlap = score["pack"].get("overlap")
         if overlap is None or score["pack"]["root"] != request.said["pack"]["root"]:
