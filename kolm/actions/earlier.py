@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from kolm import canonical, digest, schema, system
+from kolm.actions.verification import Looking, verify
 from kolm.bundle.layout import INDEX_NAME
 from kolm.errors import Refused, Usage, broken_file
 from kolm.records import codec, kinds
@@ -14,7 +15,6 @@ from kolm.sign import own_files
 from kolm.version import VERSION
 
 if TYPE_CHECKING:
-    from kolm.actions.verification import Looking
     from kolm.bundle.container import Container
 
 # What says where to look once more, and demands nothing that an audit answers.
@@ -39,8 +39,6 @@ def audit_of(container: Container, before: str | Path | None, looking: Looking) 
         Refused: ``E_AUDIT_ANOTHER``: of another file, or by another version of kolm.
     """
     if before is None:
-        from kolm.actions.verification import verify
-
         return verify(container, **looking)
     given = sorted(name for name, value in looking.items() if value and name not in _AIDS)
     if given:

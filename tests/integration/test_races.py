@@ -19,6 +19,7 @@ from kolm import actions, digest, file_digests, paths
 from kolm.actions import (
     children,
     dossiers,
+    earlier,
     endorsing,
     evaluating,
     reporting,
@@ -252,7 +253,7 @@ def test_what_is_written_about_a_bundle_is_about_the_one_that_was_verified(
 ) -> None:
     second = private_keys.generate("p256")
     KeyStore(paths.config_folder() / "keys").create("second", second, None)
-    for module in (reporting, dossiers, endorsing):
+    for module in (earlier, endorsing):
         monkeypatch.setattr(module, "verify", race.changing(change))
 
     def seen(bundle: Bundle, *rest: Any) -> Facts:
