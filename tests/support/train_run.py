@@ -11,6 +11,7 @@ from typing import Any
 from kolm import canonical
 from kolm.capture import images, png
 from kolm.capture.store import CaptureStore
+from kolm.format.optimizer import uses_bitsandbytes
 from kolm.format.seeds import derive_seeds, training_root
 from kolm.records.capture import Capture, ImagePart, Message, Source, TextPart
 from kolm.roles import family
@@ -181,7 +182,9 @@ def make_run(
     folder.mkdir(parents=True)
     root = training_root((row["split"], canonical.dumps(row)) for row in rows)
     (folder / "snapshot.jsonl").write_bytes(canonical.dump_lines(rows))
-    lock = make_lock(root, environment=environment_class(threads), **train)
+    used = uses_bitsandbytes(train.get("optimizer", "adamw"), train.get("quantisation"))
+    environment = environment_class(threads, bitsandbytes=used)
+    lock = make_lock(root, environment=environment, **train)
     (folder / "spec.lock.json").write_bytes(canonical.dumps(lock))
     write_places(folder, Places(base=base, captures=store, processes=processes))
     return folder
