@@ -9,7 +9,6 @@ from collections.abc import Iterator, Sequence
 from itertools import groupby
 from typing import NamedTuple
 
-from kolm.bundle.cid import cid_of
 from kolm.cli.folding import folded
 from kolm.cli.verification_advice import advice
 from kolm.cli.verification_text import TITLES, WORDS, Paint, called, short
@@ -134,8 +133,6 @@ def _scopes(report: Verification, paint: Paint, room: Room) -> Iterator[str]:
         if name != "overall" and (decides or room.others):
             most = None if decides else room.lines
             yield from _scope(name.replace("_", " "), said, report.signers, paint, most)
-            if name == "process":
-                yield from _draw(report)
 
 
 def _scope(
@@ -150,13 +147,6 @@ def _scope(
     first, *rest = _wrapped(told, WIDTH - 32, most)
     yield f"  {name.ljust(_LABEL)}{paint(word.ljust(15), tone)}{first}"
     yield from (f"{'':32}{line}" for line in rest)
-
-
-def _draw(report: Verification) -> Iterator[str]:
-    """The nonce that draws the same segments again, where any were drawn."""
-    replay = report.replay
-    if replay is not None and 1 < len(replay.drawn) < replay.segments:
-        yield _row("drawn by nonce", cid_of(replay.nonce))
 
 
 def _minima(report: Verification) -> Iterator[str]:

@@ -201,7 +201,7 @@ def _with_a_key(command, *path):
 
 
 def test_the_commands_that_sign_are_these():
-    assert sorted(_with_a_key(root)) == sorted(SIGNING)
+    assert sorted(_with_a_key(root)) == sorted([*SIGNING, "check"])  # which looks and signs nothing
 
 
 @pytest.mark.parametrize("command", [(*name.split(), *rest) for name, rest in SIGNING.items()])

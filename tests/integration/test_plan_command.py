@@ -66,10 +66,10 @@ def test_operations_of_each_way_are_told_with_the_time_where_a_throughput_is(
 ) -> None:
     spec = write(tmp_path, "Qwen/Qwen2.5-VL-7B-Instruct", "method: lora, accumulation: 2")
     for options, seconds in ((), 0), (("--throughput", "100"), 1):
-        table = invoke("plan", str(spec), *options).stdout.partition("operations\n")[2]
+        table = invoke("plan", str(spec), *options).stdout.partition("* with checkpointing\n")[2]
         found = planned(spec, *options)
         for way in found["compared"]:
-            name = way["method"] + (", checkpointing" if way["checkpointing"] else "")
+            name = way["method"] + (" *" if way["checkpointing"] else "")
             [row] = [line for line in table.splitlines() if line.strip().startswith(f"{name}  ")]
             cells = row.removeprefix(f"  {name}").split()
             assert len(cells) == 4 + 1 + seconds

@@ -161,11 +161,12 @@ def _verdict(made: Plan, out: output.Output) -> Iterator[str]:
 def _compared(made: Plan) -> Iterator[str]:
     ways = made["compared"]
     counts = sorted({way["devices"] for way in ways})
-    yield "the same batch in bfloat16 with fused kernels, by any software: GiB a device, operations"
-    yield "of each device in a step, on a batch of its own and without the tower"
+    yield "the same batch in bfloat16 with fused kernels, by any software: GiB a device,"
+    yield "operations (FLOPs) of each in a step, on a batch of its own, without the tower;"
+    yield "* with checkpointing"
     timed = made["time"] is not None
     heads = "".join(f"{f'on {count}':>9}" for count in counts)
-    yield f"  {'':36}{heads}{'operations':>12}{'s a step' if timed else '':>10}".rstrip()
+    yield f"  {'':23}{heads}{'FLOPs':>10}{'s a step' if timed else '':>9}".rstrip()
     for way in ways:
         if way["devices"] == counts[0]:
             row = [
@@ -174,12 +175,12 @@ def _compared(made: Plan) -> Iterator[str]:
                 if (other["method"], other["checkpointing"])
                 == (way["method"], way["checkpointing"])
             ]
-            name = way["method"] + (", checkpointing" if way["checkpointing"] else "")
-            yield f"  {name:36}" + "".join(
+            name = way["method"] + (" *" if way["checkpointing"] else "")
+            yield f"  {name:23}" + "".join(
                 [
                     *(f"{size / 2**30:>9,.2f}" for size in row),
-                    f"{float(way['flops']):>12.3g}",
-                    f"{way['step_seconds']:>10}" if timed else "",
+                    f"{float(way['flops']):>10.3g}",
+                    f"{way['step_seconds']:>9}" if timed else "",
                 ]
             )
 

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from kolm import digest
-from kolm.bundle.cid import cid_of
 from kolm.cli.verification_advice import advice
 from kolm.cli.verification_summary import summarise
-from kolm.records.verification import Finding, Replay, Verdict
+from kolm.records.verification import Finding, Verdict
 from kolm.sign.trust import TrustStore
 from kolm.verify.checks import ALL_CHECKS
 from kolm.verify.findings import could_not_look
@@ -80,24 +78,6 @@ def test_a_state_that_was_not_handed_over_is_no_lack_of_this_machine(world: Worl
     assert "the publisher did not hand over" in why
     assert "--states PATH" in then
     assert "--replay all" in then
-
-
-@pytest.mark.parametrize(("drawn", "told"), [((1, 3), True), ((1,), False), ((1, 2, 3), False)])
-def test_the_nonce_that_draws_again_stands_below_the_process(
-    world: World, drawn: tuple[int, ...], *, told: bool
-) -> None:
-    nonce = digest.of_bytes(b"nonce")
-    replay = Replay(
-        nonce=nonce, segments=3, steps=30, drawn=drawn, equal=drawn, differing=(), steps_equal=20,
-        states="a folder", missed=(), not_covered=(), lacking=(),
-    )  # fmt: skip
-    lines = summarise(
-        world.audit().report._replace(replay=replay), paint=lambda t, _: t
-    ).splitlines()
-    below = next(n for n, line in enumerate(lines) if line.startswith("  process")) + 1
-    assert (lines[below] == f"  drawn by nonce {cid_of(nonce)}") is told
-    assert told is (cid_of(nonce) in "\n".join(lines))
-    assert max(map(len, lines)) <= 80
 
 
 @pytest.mark.parametrize("verdict", [Verdict.FAILED, Verdict.COULD_NOT_LOOK])
