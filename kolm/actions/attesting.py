@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, Literal
+from typing import TYPE_CHECKING, Final
 
 from kolm.bundle import writer
 from kolm.bundle.container import Container
@@ -15,7 +15,6 @@ from kolm.format import names
 from kolm.format.seeds import pack_root
 from kolm.records.verification import Evidence, Verdict, Verification
 from kolm.sign import making, predicates
-from kolm.verify.checks.rescore import run_again
 
 if TYPE_CHECKING:
     from kolm.records.documents import (
@@ -32,8 +31,6 @@ _LEVELS: Final[dict[str, PredicateVerificationSummaryVerifiedLevel]] = {
     "process": "KOLM_PROCESS",
     "scores": "KOLM_SCORES",
 }
-# What a demand on the scores says before its threshold; one that says more has no comparator.
-_COMPARATORS: Final[dict[str, Literal[">=", ">"]]] = {"at least": ">=", "above": ">"}
 _MOST_SEGMENTS: Final = 4096  # that a claim lists; the report lists all
 
 
@@ -113,16 +110,19 @@ def _scores(report: Verification) -> list[PredicateEvalResultClaim]:
     scores = report.conclusions.scores
     if (scores.verdict, scores.evidence) != (Verdict.OK, Evidence.RECOMPUTED):
         return []
-    found = {}
-    for demand in report.demands:
-        words, _, threshold = demand.demanded.rpartition(" ")
-        comparator = _COMPARATORS.get(words)
-        if comparator is not None and demand.evidence is Evidence.RECOMPUTED:
-            passed = demand.verdict is Verdict.OK
-            found[demand.name, comparator, threshold] = passed
+    found = {
+        (demand.name, demand.bound): demand.verdict is Verdict.OK
+        for demand in report.demands
+        if demand.bound is not None and demand.evidence is Evidence.RECOMPUTED
+    }
     return [
-        {"metric": metric, "comparator": comparator, "threshold": threshold, "passed": passed}
-        for (metric, comparator, threshold), passed in found.items()
+        {
+            "metric": metric,
+            "comparator": bound.comparator,
+            "threshold": bound.threshold,
+            "passed": passed,
+        }
+        for (metric, bound), passed in found.items()
     ]
 
 
@@ -135,15 +135,13 @@ def _eval_result(
     name: str,
 ) -> PredicateEvalResult:
     sides = (row["split"] for row in bundle.rows(names.LINES))
-    cases = bundle.document(names.EVALUATION)["cases"]
-    again = next(check for check in report.checks if check.id == "V46")
     return making.eval_result(
         audit,
         scores,
         name=name,
-        cases=cases,
+        cases=bundle.document(names.EVALUATION)["cases"],
         pack=pack_root(zip(sides, bundle.documents.lines(names.LINES), strict=True)),
-        reproduced=again.verdict is Verdict.OK and again.detail.startswith(run_again(cases)),
+        reproduced=report.rescore is not None and report.rescore.reproduced,
     )
 
 

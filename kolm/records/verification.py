@@ -5,7 +5,7 @@ schemas/verification.schema.json; what each number asks is docs/format/verificat
 """
 
 from enum import StrEnum
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 from kolm.digest import Digest
 
@@ -84,15 +84,24 @@ class Conclusions(NamedTuple):
     scores: Conclusion
 
 
+class Bound(NamedTuple):
+    """What an observed value is held against: it must be so much or more, or more than that."""
+
+    comparator: Literal[">=", ">"]
+    threshold: str
+
+
 class Demand(NamedTuple):
     """One demand on the scores, and what was observed: nothing, where nobody could look.
 
     `by` is ``publisher`` for the floors of the bundle's own lock, ``policy`` for the auditor's.
+    `demanded` says it in words; `bound` is None where more than one bound is demanded.
     """
 
     name: str
     by: str
     demanded: str
+    bound: Bound | None = None
     observed: str | None = None
     verdict: Verdict = Verdict.COULD_NOT_LOOK
     evidence: Evidence = Evidence.NONE
@@ -117,6 +126,27 @@ class PackScore(NamedTuple):
     composite: str
     gate: str
     measured_on: str
+
+
+class Rescore(NamedTuple):
+    """Which answers were made again.
+
+    Attributes:
+        cases: of the evaluation; `drawn` of them were run again.
+        same_class: whether in the recorded environment class, where every bit has to come out
+            again; elsewhere the scores are compared.
+        differing: of the drawn cases, in the run in which most differ.
+    """
+
+    cases: int
+    drawn: int
+    same_class: bool
+    differing: int
+
+    @property
+    def reproduced(self) -> bool:
+        """Whether every case was answered again, bit for bit."""
+        return self.same_class and self.drawn == self.cases and not self.differing
 
 
 class Missed(NamedTuple):
@@ -209,5 +239,6 @@ class Verification(NamedTuple):
     checks: tuple[CheckResult, ...]
     demands: tuple[Demand, ...] = ()
     scored: tuple[PackScore, ...] = ()
+    rescore: Rescore | None = None
     replay: Replay | None = None
     schema: str = SCHEMA

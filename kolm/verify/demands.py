@@ -12,7 +12,7 @@ from decimal import Decimal
 from typing import TYPE_CHECKING
 
 from kolm.format.names import EVALUATION, LINES, LOCK, PREDICTIONS
-from kolm.records.verification import Demand, Evidence, PackScore, Verdict
+from kolm.records.verification import Bound, Demand, Evidence, PackScore, Verdict
 from kolm.score.floors import BASE_P, is_ahead, meets
 from kolm.sign.predicates import KSCORE
 from kolm.verify.claim_states import OWN_PACK
@@ -43,10 +43,7 @@ def _of_publisher(subject: Subject) -> Iterator[Demand]:
     for floor in subject.evaluation["floors"]:
         if floor["demanded"] is None:  # switched off: the publisher demands nothing here
             continue
-        yield Demand(
-            name=floor["name"],
-            by=PUBLISHER,
-            demanded=_bound(floor["name"], floor["demanded"]),
+        yield _floor(PUBLISHER, floor["name"], floor["demanded"])._replace(
             observed=floor["observed"],
             verdict=Verdict.OK if floor["passed"] else Verdict.FAILED,
             evidence=evidence,
@@ -56,10 +53,7 @@ def _of_publisher(subject: Subject) -> Iterator[Demand]:
         _, claim = worst(scores)
         if claim["gate"]["k"] is None:
             return
-        yield Demand(
-            name="k",
-            by=PUBLISHER,
-            demanded=_bound("k", claim["gate"]["k"]),
+        yield _floor(PUBLISHER, "k", claim["gate"]["k"])._replace(
             observed=claim["composite"],
             verdict=Verdict.OK if claim["gate"]["k_passed"] else Verdict.FAILED,
             evidence=Evidence.ATTESTED,
@@ -71,8 +65,8 @@ def _of_policy(subject: Subject) -> Iterator[Demand]:
     least_cases = policy.minimum_eval_cases
     if least_cases is not None:
         asked = evaluation["distinct_questions"]
-        name, demanded = "distinct_questions", f"at least {least_cases}"
-        yield _clause(subject, name, demanded, str(asked), holds=asked >= least_cases)
+        demand = _floor(POLICY, "distinct_questions", str(least_cases))
+        yield _answered(subject, demand, str(asked), holds=asked >= least_cases)
     low = evaluation["adapter"]["interval"]["low"]
     controls = {
         "base": evaluation["base"],
@@ -85,29 +79,39 @@ def _of_policy(subject: Subject) -> Iterator[Demand]:
         if beside is None or (control == "blind" and not evaluation["images"]):
             continue  # without pictures a blind run is the adapter's own, if there is one
         least = beside["accuracy"]
-        name, holds = f"lower_bound_above_{control}", Decimal(low) > Decimal(least)
-        yield _clause(subject, name, f"above {least}", low, holds=holds)
+        demand = Demand(
+            name=f"lower_bound_above_{control}",
+            by=POLICY,
+            demanded=f"above {least}",
+            bound=Bound(">", least),
+        )
+        yield _answered(subject, demand, low, holds=Decimal(low) > Decimal(least))
     observed, ahead = _observed(subject), _ahead(subject)
     for name, value in (policy.floors or {}).items():
+        demand = _floor(POLICY, name, value)
         # What was observed counts, not what the publisher demanded.
         if name in observed:
             holds = meets(name, Decimal(value), Decimal(observed[name]), ahead=ahead)
-            yield _clause(subject, name, _bound(name, value), observed[name], holds=holds)
-        else:
-            yield Demand(name=name, by=POLICY, demanded=_bound(name, value))
+            demand = _answered(subject, demand, observed[name], holds=holds)
+        yield demand
 
 
-def _clause(subject: Subject, name: str, demanded: str, observed: str, *, holds: bool) -> Demand:
+def _floor(by: str, name: str, value: str) -> Demand:
+    """The demand of a floor, nothing observed yet."""
+    if name == BASE_P:
+        words = f"below {value}, with more cases that only the adapter wins, and no lower mean"
+        return Demand(name=name, by=by, demanded=words)
+    return Demand(name=name, by=by, demanded=f"at least {value}", bound=Bound(">=", value))
+
+
+def _answered(subject: Subject, demand: Demand, observed: str, *, holds: bool) -> Demand:
     """A clause and whether it holds, or that nobody could look: behind withheld references."""
     seen = subject.scores_recomputed
     verdict = Verdict.OK if holds else Verdict.FAILED
-    return Demand(
-        name=name,
-        by=POLICY,
-        demanded=demanded,
+    return demand._replace(
         observed=observed,
         verdict=verdict if seen else Verdict.COULD_NOT_LOOK,
-        evidence=Evidence.RECOMPUTED if seen and name != "k" else Evidence.ATTESTED,
+        evidence=Evidence.RECOMPUTED if seen and demand.name != "k" else Evidence.ATTESTED,
     )
 
 
@@ -117,12 +121,6 @@ def _ahead(subject: Subject) -> bool:
     return is_ahead(
         paired["adapter_only"], paired["base_only"], *(mean["accuracy"] for mean in means)
     )
-
-
-def _bound(name: str, value: str) -> str:
-    if name == BASE_P:
-        return f"below {value}, with more cases that only the adapter wins, and no lower mean"
-    return f"at least {value}"
 
 
 def _observed(subject: Subject) -> dict[str, str]:

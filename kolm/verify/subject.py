@@ -43,7 +43,7 @@ from kolm.methods import (
 )
 from kolm.methods.projector import in_projector, is_linear
 from kolm.records import kinds
-from kolm.records.verification import CheckResult, Verdict
+from kolm.records.verification import CheckResult, Rescore, Verdict
 from kolm.roles import Family, Role
 from kolm.sign.trust import TrustStore
 from kolm.verify.claim_states import ClaimStates, read_claims
@@ -142,6 +142,7 @@ class Subject:
         self.documents = Documents({})
         self._roles: dict[str, Role] = {}
         self.outcome: Outcome | None = None  # of a replay, once it has run
+        self.rescored: Rescore | None = None  # which answers were made again
         self.recounted: Recounted | None = None  # of all captures, once they were encoded again
         try:
             self.digests |= {m.name: m.digest for m in container.manifest.members}

@@ -118,6 +118,7 @@ def verify(
         checks=tuple(subject.results[check.id] for check in ALL_CHECKS),
         demands=score_demands(subject),
         scored=scored_packs(subject),
+        rescore=subject.rescored,
         replay=subject.outcome.report() if subject.outcome else None,
     )
 

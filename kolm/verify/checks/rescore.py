@@ -13,6 +13,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from decimal import Decimal
 from fractions import Fraction
+from itertools import chain
 from math import comb
 from typing import TYPE_CHECKING, Final
 
@@ -21,7 +22,7 @@ from kolm.counting import counted
 from kolm.digest import Digest
 from kolm.errors import KolmError, Lacking, Unreadable
 from kolm.format.names import PREDICTIONS
-from kolm.records.verification import Finding, Verdict
+from kolm.records.verification import Finding, Rescore, Verdict
 from kolm.score.bounds import binomial_lower_bound, binomial_tail, hoeffding_lower_bound
 from kolm.score.evaluation import outcomes
 from kolm.score.rounding import MILLION, ratio
@@ -39,8 +40,6 @@ if TYPE_CHECKING:
 TURNED_BY_ROUNDING: Final = Decimal("0.05")
 REFUSED: Final = Decimal("0.001")
 DOUBTED: Final = Decimal("0.05")
-
-BIT_FOR_BIT: Final = "the recorded answers, bit for bit"
 
 
 def outputs_are_repeated(subject: Subject) -> Iterator[Finding]:
@@ -100,28 +99,30 @@ def _compare(subject: Subject, cases: Sequence[Digest], answer: RescoreAnswer) -
     pairs = {run: [(recorded[case][run], again[case, run]) for case in cases] for run in runs}
     wanted, scores = subject.lock["environment"]["class"], _Scores(subject, cases)
     same = answer.environment_class == wanted
-    told = BIT_FOR_BIT
-    if same:
-        for run in runs:
-            for case, (then, now) in zip(cases, pairs[run], strict=True):
-                yield from _same_bits(case, run, then, now)
-    else:
-        turned = {run: scores.turned(pairs[run]) for run in runs}
-        for run in runs:
-            yield from _only_rounding(run, turned[run], len(cases))
-        told = (
-            f"of another environment class than the bundle, where {max(turned.values())} scores "
-            "at most differ, as rounding may"
-        )
+    differing = {}
+    for run in runs:
+        if same:
+            wrong = [
+                list(_same_bits(case, run, then, now))
+                for case, (then, now) in zip(cases, pairs[run], strict=True)
+            ]
+            differing[run] = sum(map(bool, wrong))
+            yield from chain.from_iterable(wrong)
+        else:
+            differing[run] = scores.turned(pairs[run])
+            yield from _only_rounding(run, differing[run], len(cases))
+    most = max(differing.values())
+    subject.rescored = Rescore(len(recorded), len(cases), same, most)
+    told = (
+        "the recorded answers, bit for bit"
+        if same
+        else f"of another environment class than the bundle, where {most} scores at most differ, "
+        "as rounding may"
+    )
     yield passed(
-        f"{run_again(len(cases), told)}; {scores.bound(pairs['adapter'])}; "
+        f"{counted(len(cases), 'case')} run again: {told}; {scores.bound(pairs['adapter'])}; "
         f"{power(len(recorded), len(cases))}"
     )
-
-
-def run_again(cases: int, told: str = BIT_FOR_BIT) -> str:
-    """How the answer begins where so many cases were run again."""
-    return f"{counted(cases, 'case')} run again: {told}"
 
 
 class _Scores:

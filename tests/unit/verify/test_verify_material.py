@@ -14,7 +14,7 @@ from kolm.bundle.base_root import base_root
 from kolm.bundle.tensors import tensor_digest
 from kolm.errors import Lacking, Refused
 from kolm.format.examples import dropped_row
-from kolm.records.verification import Evidence, Verdict
+from kolm.records.verification import Evidence, Rescore, Verdict
 from kolm.verify.checks.rescore import draw, power
 from kolm.verify.ports import PictureFacts, RescoreAnswer, RescoreJob, RescoreRequest
 from tests.support import toy_documents
@@ -264,8 +264,12 @@ def test_v46_edited_outputs_are_found_by_running_again(world: World, base: Path)
         row["base"]["output"] = "nothing"
     forged.rescore()
     assert world.audit(forged).overall is Verdict.OK
-    answers = world.audit(forged, base=base, rescore=rescoring(world.parts))
+    request = rescoring(world.parts)
+    answers = world.audit(forged, base=base, rescore=request)
     assert answers.failed == {"V46"}
+    cases = len(forged.predictions)
+    assert answers.report.rescore == Rescore(cases, request.cases, True, request.cases)
+    assert not answers.report.rescore.reproduced
 
 
 def test_v46_honest_outputs_are_repeated(world: World, base: Path) -> None:
@@ -313,6 +317,8 @@ def test_v46_garbage_is_refused_on_any_machine(
     answers = world.audit(base=base, rescore=request)
     assert answers["V46"].verdict is verdict
     assert answers.overall is verdict
+    told = Rescore(len(world.parts.predictions), cases, same_class=False, differing=wrong)
+    assert answers.report.rescore == told
 
 
 def test_v46_a_base_that_was_made_to_look_bad_is_refused_on_any_machine(
