@@ -233,17 +233,22 @@ def _opening_of(receipt: Receipt, method: Method) -> str:
 
 
 def _quantised_base(receipt: Receipt) -> str:
-    """How transformers quantises the base in the same way; it has one size of blocks."""
+    """How transformers quantises the base in the same way, but for blocks of another size."""
     training = receipt["vlm_train"]
     settings = training["quantisation"]
     if settings is None:
         return ""
-    if settings["block_size"] != LIBRARY_BLOCK_SIZE:
-        return f"# on a base in {settings['kind']} with blocks of {settings['block_size']}\n"
+    size, note = settings["block_size"], ""
+    if size != LIBRARY_BLOCK_SIZE:
+        note = (
+            f"# trained on blocks of {size}; transformers makes blocks of {LIBRARY_BLOCK_SIZE},\n"
+            "# on which the adapter opens as well and the logits differ a little\n"
+        )
     sees = training["freeze_vision"] is not None
     library = "AutoModelForImageTextToText" if sees else "AutoModelForCausalLM"
     return (
         f"from transformers import {library}, BitsAndBytesConfig\n\n"
+        f"{note}"
         "quantised = BitsAndBytesConfig(\n"
         "    load_in_4bit=True,\n"
         f'    bnb_4bit_quant_type="{settings["kind"]}",\n'

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +10,9 @@ import pytest
 from kolm import canonical, digest, methods, roles
 from kolm.errors import Refused
 from kolm.format import adapter_config
+from kolm.format.card import LIBRARY_BLOCK_SIZE
 from kolm.format.names import CONFIG, WEIGHTS
-from kolm.methods.quantisation import Quantisation, quantisation_of, quantised_modules
+from kolm.methods.quantisation import Quantisation, quantisation_of
 from kolm.records.codec import to_document
 from kolm.records.verification import Verdict
 from kolm.roles import Role, family
@@ -53,25 +53,10 @@ def test_dora_on_a_quantised_base_is_a_conflict() -> None:
 # -- a bundle under audit
 
 
-def quantised_parts(parts: BundleParts) -> BundleParts:
-    """The documents of the same training on a base in 4 bits."""
-    made = parts.copy()
-    made.lock["train"]["quantisation"] = to_document(NF4)
-    made.lock["environment"]["bitsandbytes"] = "0.49.1"
-    for row in made.modules:
-        if re.fullmatch(quantised_modules(TABLE), row["module"]):
-            stored = digest.of_bytes(row["module"].encode())
-            weight = next(p for p in row["parameters"] if p["name"] == "weight")
-            weight["quantised"] = {
-                "kind": "nf4", "double": True, "block_size": 64, "before": stored, "after": stored,
-            }  # fmt: skip
-    return made
-
-
 @pytest.fixture(scope="module")
 def world(tmp_path_factory: pytest.TempPathFactory) -> World:
     made = World.make(tmp_path_factory.mktemp("quantised"))
-    made.parts = quantised_parts(made.parts)
+    made.parts.quantise()
     return made
 
 
@@ -94,6 +79,12 @@ def test_an_honest_bundle_is_accepted_with_its_base_and_says_what_it_is_on(world
     card = bytes(members["README.md"]).decode()
     assert "| Base | language role in nf4, scales in 8 bits, blocks of 64 |" in card
     assert 'bnb_4bit_quant_type="nf4"' in card
+    assert "trained on blocks" not in card
+    other = world.parts.copy()
+    other.quantise(block_size=128)
+    assert world.audit(other).overall is Verdict.OK
+    card = bytes(other.members()["README.md"]).decode()
+    assert "trained on blocks of 128; transformers makes blocks of 64" in card
 
 
 @pytest.mark.parametrize("role", ["vision", "projector", "head"])
@@ -216,10 +207,13 @@ def wide_base(folder: Path) -> Path:
 
 
 @pytest.mark.heavy
-@pytest.mark.parametrize("options", FORMS)
+@pytest.mark.parametrize(
+    "options", [*FORMS, pytest.param({"kind": "nf4", "block_size": 128}, id="nf4-128")]
+)
 def test_transformers_holds_the_base_of_the_card_in_the_same_bits_and_peft_the_adapter(
     torch: Any, options: dict[str, Any], tmp_path: Path
 ) -> None:
+    """In blocks of its own size; from another the adapter opens too, a little off."""
     from peft import PeftModel
     from transformers import AutoModelForImageTextToText, BitsAndBytesConfig
 
@@ -243,13 +237,14 @@ def test_transformers_holds_the_base_of_the_card_in_the_same_bits_and_peft_the_a
     )
     mine, other = ours.state_dict(), theirs.state_dict()
     assert mine.keys() == other.keys()
-    assert all(torch.equal(mine[name], other[name]) for name in mine)
+    same = wanted.block_size == LIBRARY_BLOCK_SIZE
+    assert all(torch.equal(mine[name], other[name]) for name in mine) == same
     for module in theirs.modules():  # where it is on, the library multiplies in bfloat16
         if hasattr(module, "support_avx512bf16_for_cpu"):
             module.support_avx512bf16_for_cpu = False
     ids = torch.tensor([[1, 2, 3, 4, 5, 6]])
     with torch.no_grad():
-        assert torch.equal(ours(input_ids=ids).logits, theirs(input_ids=ids).logits)
+        assert torch.equal(ours(input_ids=ids).logits, theirs(input_ids=ids).logits) == same
     block = methods.resolve({"kind": "lora"}, TABLE, vision=False)
     attached = attach(
         ours, TABLE, methods.method_of(block), projector="full", adapt_vision=False,
@@ -269,7 +264,9 @@ def test_transformers_holds_the_base_of_the_card_in_the_same_bits_and_peft_the_a
     loaded = PeftModel.from_pretrained(theirs, tmp_path).eval()
     with torch.no_grad():
         answered = loaded(input_ids=ids).logits
-        assert torch.equal(answered, attached.model(input_ids=ids).logits)
+        trained = attached.model(input_ids=ids).logits
+        assert torch.equal(answered, trained) == same
+        assert (answered - trained).norm() < 0.1 * trained.norm()
         with loaded.disable_adapter():
             assert not torch.allclose(answered, loaded(input_ids=ids).logits, atol=1e-3)
 

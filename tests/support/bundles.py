@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import contextlib
 import copy
+import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -35,7 +36,9 @@ from kolm.format.seeds import derive_seeds, training_root
 from kolm.format.sights import Read, Sight, tower_operations
 from kolm.format.words import claimed_words
 from kolm.methods import method_of, resolved_again
+from kolm.methods.quantisation import Quantisation
 from kolm.objectives import OBJECTIVES
+from kolm.records.codec import to_document
 from kolm.records.documents import KscoreMachine, KscorePack
 from kolm.score import kscore, kscore_claim
 from kolm.score.cases import build_cases
@@ -153,6 +156,19 @@ class BundleParts:
             for image in case["images"]:
                 picture = toy_documents.picture_of(image)
                 self.overrides[f"evalimage-{digest.hex_of(image['file'])}"] = picture
+
+    def quantise(self, block_size: int = 64) -> None:
+        """The same training on a base in 4 bits."""
+        table = roles.family(self.lock["base"]["family"])
+        form = {"kind": "nf4", "double": True, "block_size": block_size}
+        own = to_document(Quantisation.resolve(form, table))
+        self.lock["train"]["quantisation"] = own
+        self.lock["environment"]["bitsandbytes"] = "0.49.1"
+        for row in self.modules:
+            if re.fullmatch(own["target_expression"], row["module"]):
+                stored = digest.of_bytes(row["module"].encode())
+                weight = next(p for p in row["parameters"] if p["name"] == "weight")
+                weight["quantised"] = {**form, "before": stored, "after": stored}
 
     def publish_checkpoints(
         self, change: Callable[[int, Row, dict[str, Tensor]], None] | None = None

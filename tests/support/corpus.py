@@ -96,6 +96,10 @@ def _honest(worlds: dict[str, World], bundles: Path) -> Iterator[CorpusBundle]:
     pictures = world.parts.copy()
     pictures.publish_images()
     yield _row("honest-with-pictures", pictures, world, bundles, "accepted")
+    for size in (64, 128):
+        four_bits = world.parts.copy()
+        four_bits.quantise(size)
+        yield _row(f"honest-in-4-bits-of-{size}", four_bits, world, bundles, "accepted")
     withheld = world.parts.copy()
     withheld.withhold()
     yield _row("honest-without-text", withheld, world, bundles, "not_accepted")

@@ -159,15 +159,19 @@ function declared(lock: Lock): string[] {
   return [`## Declared by the publisher\n\n${rows.join("\n")}`];
 }
 
-/** D5: how transformers holds the base in 4 bits in the same way; it has blocks of 64 alone. */
+/** D5: how transformers holds the base in 4 bits in the same way, but for blocks of another size than 64. */
 function quantised(lock: Lock): string {
   const { quantisation: own, precision, freeze } = lock.train;
   if (own === null) return "";
-  if (own.block_size !== 64) return `# on a base in ${own.kind} with blocks of ${own.block_size}\n`;
+  const note = [
+    `# trained on blocks of ${own.block_size}; transformers makes blocks of 64,`,
+    "# on which the adapter opens as well and the logits differ a little",
+  ];
   const library = freeze.vision === null ? "AutoModelForCausalLM" : "AutoModelForImageTextToText";
   return [
     `from transformers import ${library}, BitsAndBytesConfig`,
     "",
+    ...(own.block_size === 64 ? [] : note),
     "quantised = BitsAndBytesConfig(",
     "    load_in_4bit=True,",
     `    bnb_4bit_quant_type="${own.kind}",`,
