@@ -74,10 +74,9 @@ def bundle_text(found: Shown) -> str:
         lines.append(f"  accuracy   {accuracy_text(evaluation)}")
     for score in found["kscores"]:
         report = score["kscore"]
+        who = shown(score["key"], score["signer"])
         verdict = report["gate"]["verdict"]
-        lines.append(
-            f"  K          {report['composite']}, gate {verdict}, measured by {score['signer']}"
-        )
+        lines.append(f"  K          {report['composite']}, gate {verdict}, measured by {who}")
     if not found["kscores"]:
         lines.append("  K          no K-score by an evaluator whom you trust")
     lines.append("")

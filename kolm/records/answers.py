@@ -456,6 +456,7 @@ class RegistryListListing(TypedDict):
     problems: list[RegistryListError]
 
 class RegistryShowKscore(TypedDict):
+    key: str
     signer: str
     kscore: Kscore
 

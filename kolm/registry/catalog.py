@@ -176,5 +176,6 @@ def _kscores(bundle: Bundle, trust: TrustStore) -> tuple[list[RegistryShowKscore
         if said.subject != bundle.content_id or not claim.signer.allows(KeyRole.EVALUATOR):
             doubted += said.predicate_type == predicates.KSCORE
         elif score := said.of(predicates.KSCORE):
-            believed.append({"signer": claim.signer.name, "kscore": score})
+            own = claim.signer
+            believed.append({"key": own.key.keyid, "signer": own.name, "kscore": score})
     return believed, doubted

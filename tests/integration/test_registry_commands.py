@@ -79,8 +79,10 @@ def test_a_bundle_is_published_listed_shown_pulled_and_checked(registry, bundle,
     shown = _document("registry", "show", "demo/toy")
     assert shown["receipt"] == opened.receipt
     assert shown["evaluation"] == opened.document("evaluation.json")
-    assert [score["signer"] for score in shown["kscores"]] == ["default"]
-    assert "K  " in invoke("registry", "show", opened.cid).stdout
+    (score,) = shown["kscores"]
+    assert (score["key"], score["signer"]) == (shown["entry"]["key"], "default")
+    told = invoke("registry", "show", opened.cid).stdout
+    assert f"measured by key {score['key'][:16]} (default)" in told
 
     for reference in ("demo/toy", "demo/toy@1.0.0", opened.cid, opened.content_id):
         _document("registry", "pull", reference, "-o", "pulled.kolm", "--force")
