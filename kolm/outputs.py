@@ -132,7 +132,7 @@ def exists(target: Path) -> Usage:
         "E_TARGET_EXISTS",
         "another file has this name, and it is not overwritten",
         where=str(target),
-        hint="choose another name, or pass --force to replace it",
+        hint="name another file (-o, where the command has it), or pass --force to replace it",
     )
 
 
