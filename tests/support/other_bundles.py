@@ -17,7 +17,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from kolm import canonical
+from kolm import canonical, digest
 from kolm.bundle import limits
 from kolm.bundle.reader import Bundle
 from kolm.sign import envelope, making, predicates
@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 
 VECTORS: Final = Path(__file__).parents[1] / "vectors" / "bundle"
 _AUDITED: Final = datetime(2026, 1, 3, tzinfo=UTC)  # the toy's build ends the day before
+_UNBUILT, _LATER = "2025-12-31T23:59:59Z", "2026-01-03T00:00:00Z"
+_ELSEWHERE: Final = digest.of_bytes(b"another evaluation")
 _REVOKED: Final = Revocation(on="2026-02-01T00:00:00Z", reason="stolen")
 
 
@@ -143,8 +145,24 @@ def _no_time(payload: dict[str, Any]) -> None:
 def _scored(parties: Parties, key: PrivateKey, **inputs: Any) -> list[bytes]:
     """The publisher's claims and somebody else's K-score, with other inputs."""
     said = parties.world.parts.predicates()[predicates.KSCORE]
-    said["inputs"] = {**said["inputs"], **inputs}
-    return [*parties.own(), parties.also(predicates.KSCORE, said, key)]
+    return _scored_as(parties, key, inputs={**said["inputs"], **inputs})
+
+
+def _scored_as(parties: Parties, key: PrivateKey, **said: Any) -> list[bytes]:
+    """The publisher's claims and one more K-score, which says otherwise."""
+    score = {**parties.world.parts.predicates()[predicates.KSCORE], **said}
+    return [*parties.own(), parties.also(predicates.KSCORE, score, key)]
+
+
+def _scored_anew(parties: Parties) -> list[bytes]:
+    """The publisher's claims with a wrong K-score of another evaluation, and their later one."""
+
+    def wrong(said: dict[str, dict[str, Any]]) -> None:
+        said[predicates.KSCORE] |= {"composite": "0.0001", "evaluation": _ELSEWHERE}
+
+    score = {**parties.world.parts.predicates()[predicates.KSCORE], "measured_on": _LATER}
+    again = parties.also(predicates.KSCORE, score, parties.world.publisher)
+    return [*parties.own(change=wrong), again]
 
 
 def _audited(parties: Parties, by: PrivateKey, read: int) -> list[bytes]:
@@ -246,6 +264,22 @@ CASES: Final = (
     Case(
         "honest-measured-twice",
         claims=lambda p: _scored(p, p.second, p95_latency_us=9999),
+    ),
+    Case(
+        "honest-where-a-key-that-was-revoked-scored-before-the-build",
+        claims=lambda p: _scored_as(p, p.lost, measured_on=_UNBUILT),
+    ),
+    Case(
+        "somebody-else-who-scored-before-the-build", ("V18",),
+        claims=lambda p: _scored_as(p, p.second, measured_on=_UNBUILT),
+    ),
+    Case(
+        "honest-where-a-wrong-score-was-made-anew",
+        claims=_scored_anew,
+    ),
+    Case(
+        "two-scores-of-one-second", ("V36",),
+        claims=lambda p: _scored_as(p, p.world.publisher, composite="0.0001"),
     ),
     Case(
         "two-signers-who-disagree", ("V19",),

@@ -71,17 +71,17 @@ const packOf = (one: Said): JsonObject => one.predicate.pack as JsonObject;
 export const isOwn = (one: Said): boolean => packOf(one).owner === "publisher";
 
 export function scoreClaims(bundle: Bundle, counted: Counted): Answer {
-  const scores = counted.trusted.filter((one) => one.type === KSCORE);
+  const held = counted.holding.filter((one) => one.type === KSCORE);
+  const scores = counted.of(KSCORE);
   const tests = counted.of(TEST_RESULT);
   const { snapshot, evaluation, lock } = bundle.documents;
-  if (scores.length + tests.length === 0) return notChecked("no trusted K-score or test result");
+  if (held.length + tests.length === 0) return notChecked("no trusted K-score or test result");
   if (!snapshot || !evaluation || !lock) return notChecked("snapshot, evaluation or lock could not be read");
   const look = new Looking();
   const own = packRoot(snapshot);
   look.demand(scores.length === 0 || scores.some(isOwn), "K7", "no K-score is about the bundle's own cases");
-  for (const one of scores) {
-    look.demand(counted.isInTime(one), "C17", "a K-score was measured before the build began");
-    if (!isOwn(one)) continue;
+  for (const one of held) look.demand(counted.isInTime(one), "C17", "a K-score was measured before the build began");
+  for (const one of scores.filter(isOwn)) {
     look.demand(one.predicate.evaluation === bundle.digests.get("evaluation.json"), "K7", "a K-score is of another evaluation");
     look.demand(packOf(one).root === own, "K7", "a K-score says that other cases are the bundle's own");
   }

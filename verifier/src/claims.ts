@@ -130,7 +130,8 @@ export class Counted {
     this.buildStart = earliest(held.length ? held : builds, started);
     this.buildEnd = earliest(held.length ? held : builds, finished);
     this.holding = this.trusted.filter((one) => still(one) || this.isSaved(one));
-    this.counting = this.holding.filter((one) => this.isInTime(one) && this.isSecondParty(one));
+    const made = this.holding.filter((one) => this.isInTime(one) && this.isSecondParty(one));
+    this.counting = made.filter((one) => !made.some((other) => isLaterScore(other, one)));
   }
 
   isAbout(one: Said): boolean {
@@ -181,18 +182,25 @@ export class Counted {
     return [...newest.values()];
   }
 
-  /** C17: the newest K-score of each key on each pack; of several from one second the one that says least. */
+  /** Of the K-scores that count and are from one second the one that says least. */
   scores(): Said[] {
     const newest = new Map<string, Said>();
     for (const one of this.of(KSCORE)) {
-      const { owner, root } = one.predicate.pack as JsonObject;
-      const place = `${one.keyid} ${owner === "publisher"} ${root}`;
-      const other = newest.get(place);
-      newest.set(place, other === undefined ? one : laterScore(other, one));
+      const other = newest.get(series(one));
+      newest.set(series(one), other === undefined ? one : laterScore(other, one));
     }
     return [...newest.values()];
   }
 }
+
+/** C17: what one key said of one pack; of the bundle's own cases apart. */
+function series(score: Said): string {
+  const { owner, root } = score.predicate.pack as JsonObject;
+  return `${score.keyid} ${owner === "publisher"} ${root}`;
+}
+
+const isLaterScore = (a: Said, b: Said): boolean =>
+  a.type === KSCORE && b.type === KSCORE && series(a) === series(b) && String(a.predicate.measured_on) > String(b.predicate.measured_on);
 
 /** The later of two K-scores; of one second the one that says less for the bundle: a failed gate, then the lower K. */
 export function laterScore(a: Said, b: Said): Said {
