@@ -13,7 +13,7 @@ from typing import Final
 
 from kolm import digest
 from kolm.bundle import layout, limits, tar
-from kolm.bundle.held import Held, hold
+from kolm.bundle.held import Held, digest_of, hold
 from kolm.bundle.layout import StoredClaim
 from kolm.bundle.manifest import Manifest, parse_manifest
 from kolm.digest import Digest
@@ -62,7 +62,7 @@ class Container:
     def found(self, entry: tar.TarEntry) -> Digest:
         """The digest of the bytes of an entry, which are hashed once."""
         if entry not in self._found:
-            self._found[entry] = digest.of_bytes(self.read(entry))
+            self._found[entry] = digest_of(self.read(entry))
         return self._found[entry]
 
     def file(self, name: str) -> memoryview | None:

@@ -24,6 +24,7 @@ from kolm.digest import Digest
 from kolm.errors import KolmError, Refused, Unreadable
 
 PIECE_BYTES: Final = MIB  # hashing is the bottleneck; larger reads gain nothing
+_CACHED_BYTES: Final = MIB // 16
 _IN_MEMORY_BYTES: Final = 64 * MIB  # an adapter with its evidence; larger copies lie on disk
 _ZEROS: Final = bytes(PIECE_BYTES)
 
@@ -43,7 +44,18 @@ class Held:
     @cached_property
     def digest(self) -> Digest:
         """The digest of the copy."""
-        return self._hashed or digest.of_bytes(self.view)
+        return self._hashed or digest_of(self.view)
+
+
+def digest_of(view: memoryview) -> Digest:
+    """The digest of a part of a private copy, taken into the processor's cache piece by piece.
+
+    Hashed where they are mapped, pages that were not touched yet take a third longer.
+    """
+    hasher = digest.Hasher()
+    for place in range(0, len(view), _CACHED_BYTES):
+        hasher.update(bytes(view[place : place + _CACHED_BYTES]))
+    return hasher.digest()
 
 
 def hold(path: Path, *, start: bytes | None = None) -> Held:
