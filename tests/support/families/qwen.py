@@ -151,7 +151,6 @@ BASES = {
         partial(_config, "qwen3_5", text=HYBRID, **_VISION3),
         partial(_processor, "qwen3_5", _QWEN3_5, THOUGHTS, "qwen3_5"),
         with_more,
-        sized=False,
         uncounted=WAYS,  # the recurrence of linear attention
     ),
     "qwen3_5_moe": TinyBase(
