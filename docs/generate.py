@@ -28,11 +28,17 @@ from kolm.cli.main import root  # noqa: E402
 from kolm.cli.table import SECTIONS  # noqa: E402
 from kolm.roles import FAMILIES, Family, Stack  # noqa: E402
 from kolm.roles.refused import REFUSED  # noqa: E402
+from kolm.roles.shown import MARKS, Trait, traits  # noqa: E402
 from tools import format_tables, layers_figure, typed_documents  # noqa: E402
 
 REFERENCE = ROOT / "docs" / "reference"
 NOTICE = "<!-- Written by docs/generate.py; edit its source instead. -->"
 WIDTH = 100
+SHOWN = (
+    "On a tiny base of its real classes with random weights, by the tests that are named: *yes* in "
+    "every run of the tests, *slow* in `make acceptance`, - where it takes no pictures. "
+    "`python -m tests.support.shown` collects it from the tests."
+)
 PARTS = ("spec", "lock", "receipt", "trace")  # documents to which each variant has something to add
 
 
@@ -87,6 +93,10 @@ def families_page() -> str:
         "# Families",
         "The tables of [roles](roles.md). Stacks list a block's linear layers as `parent.leaf`.",
         "## Shown of each",
+        SHOWN,
+        "\n".join(_traits_table()),
+        "\n".join(map(_trait_line, traits())),
+        "## Tests of each",
         "On a tiny base of its real classes, with random weights; names also at the default sizes:",
         "\n".join(every := [*_shown_of_each("EVERY", "FAMILIES")]),
         "And of each that takes pictures:",
@@ -96,6 +106,19 @@ def families_page() -> str:
         "| type | why | instead |\n|---|---|---|\n"
         + "\n".join(f"| `{n}` | {r.reason} | {r.instead} |" for n, r in REFUSED.items()),
     ]) + "\n"  # fmt: skip
+
+
+def _traits_table() -> Iterator[str]:
+    yield f"| type | {' | '.join(trait.name for trait in traits())} |"
+    yield "|---" * (1 + len(traits())) + "|"
+    for name in FAMILIES:
+        cells = [MARKS[trait.families[name]] for trait in traits()]
+        yield f"| `{name}` | {' | '.join(cells)} |"
+
+
+def _trait_line(trait: Trait) -> str:
+    tests = ", ".join(f"`{test.rpartition('/')[2]}`" for test in trait.tests)
+    return f"- *{trait.name}*: {trait.says} ({tests})"
 
 
 def _shown_of_each(*marks: str) -> Iterator[str]:

@@ -208,6 +208,11 @@ class Env(TypedDict):
     folders: list[EnvFolder]
     variables: list[EnvVariable]
 
+class FamiliesFamilyShown(TypedDict):
+    trait: str
+    says: str
+    where: Literal['tests', 'acceptance', 'no pictures', 'none']
+
 class FamiliesFamily(TypedDict):
     model_type: str
     vision: list[str]
@@ -217,6 +222,7 @@ class FamiliesFamily(TypedDict):
     own_template: bool
     licenses: str
     papers: list[str]
+    shown: list[FamiliesFamilyShown]
 
 class FamiliesRefused(TypedDict):
     model_type: str

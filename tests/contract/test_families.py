@@ -26,11 +26,19 @@ from kolm.models.base import make_forward  # noqa: E402
 from kolm.models.load import load_model  # noqa: E402
 from kolm.models.pictures import PictureProcessor, picture_processor  # noqa: E402
 from kolm.models.taps import Recording  # noqa: E402
-from kolm.roles import FAMILIES, Family, Role, Stack, family  # noqa: E402
+from kolm.roles import (  # noqa: E402
+    FAMILIES,
+    Family,
+    Role,
+    Stack,
+    family,
+    shown,
+)
 from kolm.roles.refused import REFUSED  # noqa: E402
 from kolm.train import survey  # noqa: E402
 from kolm.train.session import read_checkpoint_keys  # noqa: E402
 from tests.support import families, torchvision_stub  # noqa: E402
+from tests.support import shown as shown_by_tests  # noqa: E402
 from tests.support.families.qwen import THINKING  # noqa: E402
 from tests.support.tiny_vlm import make_capture, make_picture  # noqa: E402
 
@@ -41,6 +49,10 @@ SEEING = pytest.mark.parametrize("table", [*map(family, families.SEEING)], ids=f
 
 def test_every_family_has_a_tiny_base() -> None:
     assert set(families.BASES) == set(FAMILIES)
+
+
+def test_what_is_said_to_be_shown_of_each_is_what_the_tests_run_for() -> None:
+    assert list(shown.traits()) == shown_by_tests.traits()  # `python -m tests.support.shown`
 
 
 @pytest.mark.parametrize("model_type", REFUSED)

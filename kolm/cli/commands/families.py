@@ -11,6 +11,8 @@ from kolm.cli import output
 from kolm.errors import Refused, did_you_mean
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from kolm.records.answers import Families, FamiliesFamily
     from kolm.roles import Family
 
@@ -71,6 +73,7 @@ def describe(model_type: str | None = None) -> Families:
 
 def _table(table: Family) -> FamiliesFamily:
     from kolm.roles import Role
+    from kolm.roles.shown import traits
 
     return {
         "model_type": table.model_type,
@@ -81,6 +84,10 @@ def _table(table: Family) -> FamiliesFamily:
         "own_template": bool(table.training_templates),
         "licenses": table.license_note,
         "papers": list(table.papers),
+        "shown": [
+            {"trait": trait.name, "says": trait.says, "where": trait.families[table.model_type]}
+            for trait in traits()
+        ],
     }
 
 
@@ -92,12 +99,27 @@ def _every(found: Families) -> str:
             "licences of their bases say:",
             *(_row(family["model_type"], family["licenses"]) for family in found["families"]),
             "",
+            "What tests show of a tiny base of each: yes, in every run of the tests; slow, in",
+            "make acceptance; - where it takes no pictures:",
+            *_matrix(found),
+            "",
             "Refused by name (kolm families TYPE says why, and what to take instead):",
             textwrap.fill(refused, _COLUMNS, initial_indent="  ", subsequent_indent="  "),
             "",
-            "What is shown of each family, and by which tests: kolm help format/families",
+            "All that is shown of each family, and by which tests: kolm help format/families",
         ]
     )
+
+
+def _matrix(found: Families) -> Iterator[str]:
+    """A row for each family, a column for each trait."""
+    from kolm.roles.shown import MARKS
+
+    names = [row["trait"] for row in found["families"][0]["shown"]]
+    yield f"  {'':{_NAME}}{' '.join(f'{name:8}' for name in names)}".rstrip()
+    for family in found["families"]:
+        marks = " ".join(f"{MARKS[row['where']]:8}" for row in family["shown"])
+        yield f"  {family['model_type']:{_NAME}}{marks}".rstrip()
 
 
 def _one(found: Families) -> str:
@@ -110,6 +132,8 @@ def _one(found: Families) -> str:
                 _row("instead", refusal["instead"]),
             ]
         )
+    from kolm.roles.shown import MARKS
+
     (family,) = found["families"]
     frozen = ", ".join(family["stays_frozen"])
     template = "kolm's own where a base's cannot be trained on" if family["own_template"] else ""
@@ -121,6 +145,10 @@ def _one(found: Families) -> str:
         ("chat template", template),
         ("licences", family["licenses"]),
         ("papers", ", ".join(family["papers"])),
+        *(
+            (f"tests: {row['trait']}", f"{MARKS[row['where']]}: {row['says']}")
+            for row in family["shown"]
+        ),
     )
     return "\n".join([family["model_type"], *(_row(name, text) for name, text in rows if text)])
 
