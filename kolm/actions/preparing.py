@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
+from bisect import bisect_left
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from decimal import Decimal
@@ -49,6 +50,7 @@ if TYPE_CHECKING:
 
 
 _STATE = ".kolm"  # a project's own folder for what can be made again
+_MANY_CASES = 100_000
 _MOST_THREADS = 16  # more threads than this make small matrix products slower
 
 SpecSource = Path | str | Mapping[str, Any]
@@ -303,6 +305,10 @@ def demand_reachable(prepared: Prepared, *, too_long: int = 0) -> None:
     else:
         message = "so few eval cases cannot reach the floor, even if every answer is right"
         hint = "add captures, hold out more of them (data.split), or lower the floor"
+        more = range(cases, _MANY_CASES)
+        place = bisect_left(more, Decimal(floor), key=lambda n: Decimal(wilson(n, n)["low"]))
+        if place < len(more):
+            found += f"; {more[place]} right answers would reach it"
     raise Refused(
         "E_FLOOR_OUT_OF_REACH",
         message,
