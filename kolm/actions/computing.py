@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING
 from kolm import roles
 from kolm.format import names, outline
 from kolm.format.compute import flops_of, modifier_test, recount
+from kolm.format.order import reading_of
+from kolm.format.schedule import read_schedule
 from kolm.format.sights import tower_operations
 from kolm.methods import method_of
 from kolm.planning.peak import predicted_bytes
@@ -39,7 +41,7 @@ def compute_claim(trained: Path, lock: Lock) -> PredicateCompute:
     examples = files.read_rows(trained, names.EXAMPLES)
     terms = recount(
         lock=lock,
-        examples=examples,
+        reading=reading_of(read_schedule(lock), examples),
         trace=files.read_rows(trained, names.TRACE),
         base=base,
         method=method,

@@ -20,7 +20,8 @@ from kolm.capture.store import CaptureStore
 from kolm.counting import listed
 from kolm.errors import KolmError, missing_extra
 from kolm.events import Reporter, Silent
-from kolm.format.compute import Batches, Lengths
+from kolm.format.compute import Batches
+from kolm.format.examples import Lengths
 from kolm.format.flops import Batched, Work, training_flops
 from kolm.format.outline import outline
 from kolm.methods import method_of
@@ -324,7 +325,8 @@ def _longest(spec: Spec, family: Family, *, paired: bool) -> Lengths:
     shown = (1 if family.beside else length // 2) if family.takes_pictures else 0
     labels = min(length, spec.evaluation.max_new_tokens)
     made = Lengths.none()
-    for _ in range(spec.train.batch_size):
+    for position in range(spec.train.batch_size):
+        made.positions.append(position)
         made.tokens.append(length)
         made.labels.append(labels)
         made.pictures.append(shown)

@@ -18,11 +18,12 @@ from kolm.bundle.members import ContentKind
 from kolm.bundle.snapshot_lines import SnapshotLines, read_snapshot_lines
 from kolm.digest import Digest
 from kolm.errors import KolmError, Refused
-from kolm.format.names import LINES, RECEIPT, Name
+from kolm.format.names import EXAMPLES, LINES, LOCK, RECEIPT, Name
 from kolm.format.versions import CURRENT, rules_of
 from kolm.schema import DocumentKind
 
 if TYPE_CHECKING:
+    from kolm.format.order import Reading
     from kolm.format.v1 import Rules
 
 D = TypeVar("D")
@@ -93,6 +94,17 @@ class Documents:
     def rules(self) -> type[Rules]:
         """What follows from what, in the version that the bundle states."""
         return rules_of(self._artifact_type)
+
+    @cached_property
+    def reading(self) -> Reading:
+        """What the training read, as lock and examples.jsonl fix it.
+
+        Raises:
+            KolmError: one of them is missing, or could not be parsed.
+        """
+        from kolm.format.order import reading_of  # for whoever looks at the training
+
+        return reading_of(self.rules.read_schedule(self.document(LOCK)), self.rows(EXAMPLES))
 
     def __contains__(self, name: object) -> bool:
         return name in self.contents

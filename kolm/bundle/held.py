@@ -23,8 +23,7 @@ from kolm.bundle.limits import MIB
 from kolm.digest import Digest
 from kolm.errors import KolmError, Refused, Unreadable
 
-PIECE_BYTES: Final = MIB  # hashing is the bottleneck; larger reads gain nothing
-_CACHED_BYTES: Final = MIB // 16
+PIECE_BYTES: Final = 64 * 1024  # stays in the cache, and in memory that was touched before
 _IN_MEMORY_BYTES: Final = 64 * MIB  # an adapter with its evidence; larger copies lie on disk
 _ZEROS: Final = bytes(PIECE_BYTES)
 
@@ -53,8 +52,8 @@ def digest_of(view: memoryview) -> Digest:
     Hashed where they are mapped, pages that were not touched yet take a third longer.
     """
     hasher = digest.Hasher()
-    for place in range(0, len(view), _CACHED_BYTES):
-        hasher.update(bytes(view[place : place + _CACHED_BYTES]))
+    for place in range(0, len(view), PIECE_BYTES):
+        hasher.update(bytes(view[place : place + PIECE_BYTES]))
     return hasher.digest()
 
 

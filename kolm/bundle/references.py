@@ -154,10 +154,7 @@ def examples_follow(documents: Documents) -> Iterator[KolmError]:
 def trace_follows(documents: Documents) -> Iterator[KolmError]:
     """The trace is the one that lock and examples make, where they decide it."""
     yield from documents.rules.trace_follows(
-        documents.rows(names.TRACE),
-        documents.rules.read_schedule(documents.document(LOCK)),
-        documents.rows(names.EXAMPLES),
-        documents.document(LOCK)["train"],
+        documents.rows(names.TRACE), documents.reading, documents.document(LOCK)["train"]
     )
 
 

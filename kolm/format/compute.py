@@ -8,24 +8,20 @@ counted, without a model. Rules O1 to O8 of docs/format/compute.md.
 from __future__ import annotations
 
 import decimal
-from array import array
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from decimal import Decimal
-from typing import TYPE_CHECKING, Final, NamedTuple, Self, cast
+from typing import TYPE_CHECKING, Final, NamedTuple, cast
 
-from kolm.format.examples import next_pair
+from kolm.format.examples import Lengths, next_pair
 from kolm.format.flops import Batched, Work, batch_work, training_flops
-from kolm.format.order import BatchOrder
+from kolm.format.order import Reading
 from kolm.format.outline import Outline
-from kolm.format.schedule import read_schedule
 from kolm.methods import Method
 from kolm.objectives import objective_of
-from kolm.records.sides import LEARNED
 
 if TYPE_CHECKING:
     from kolm.objectives import Objective
     from kolm.records.documents import (
-        ExamplesRow,
         Lock,
         PredicateComputeFlops,
         PredicateComputeModifierTest,
@@ -39,53 +35,6 @@ RECOUNTED: Final = ("adapter", "attention", "head", "language", "projector", "re
 # known (Commission guidelines C(2025) 7719 final, as docs/format/compute.md has them).
 ASSUMED_FLOPS: Final = 10**23
 _GUIDELINES: Final = "Commission guidelines C(2025) 7719 final"
-
-
-class Lengths(NamedTuple):
-    """The captures of a side that can be used, by column: there may be 700,000.
-
-    Attributes:
-        tokens: of the conversation, or of that with the chosen answer.
-        labels: how many of them are learned.
-        pictures: how many of them stand for features of pictures.
-        other_tokens: of the conversation with the rejected answer; 0 without one.
-        other_labels: how many of those are learned.
-    """
-
-    tokens: array[int]
-    labels: array[int]
-    pictures: array[int]
-    other_tokens: array[int]
-    other_labels: array[int]
-
-    @classmethod
-    def none(cls) -> Self:
-        """Those of no capture."""
-        return cls(*(array("I") for _ in cls._fields))
-
-    def take(self, row: ExamplesRow) -> None:
-        """Add those of a capture, if it can be used."""
-        if "dropped" in row:
-            return
-        other = row.get("rejected", {"tokens": 0, "labels": 0})
-        self.tokens.append(row["tokens"])
-        self.labels.append(row["labels"])
-        self.pictures.append(row.get("image_tokens", 0))
-        self.other_tokens.append(other["tokens"])
-        self.other_labels.append(other["labels"])
-
-    @property
-    def ordered_by(self) -> array[int]:
-        """The lengths by which the data are ordered."""
-        return array("I", map(max, self.tokens, self.other_tokens))
-
-
-def lengths_of(rows: Iterable[ExamplesRow]) -> dict[str, Lengths]:
-    """The lengths of each side's captures that can be used, in the order of the snapshot."""
-    sides = {side: Lengths.none() for side in LEARNED}
-    for row in rows:
-        sides[row["side"]].take(row)
-    return sides
 
 
 class Batches(NamedTuple):
@@ -105,7 +54,7 @@ class Batches(NamedTuple):
         """One batch."""
         own = [side.tokens[n] for n in numbers]
         other = [side.other_tokens[n] for n in numbers]
-        labels = sum(side.labels[n] + side.other_labels[n] for n in numbers)
+        labels = side.learned(numbers)
         pictures = [side.pictures[n] for n in numbers]
         if not self.objective.PAIRED:
             return self._padded(own, labels, pictures)
@@ -146,7 +95,7 @@ class Batches(NamedTuple):
 def recount(
     *,
     lock: Lock,
-    examples: Iterable[ExamplesRow],
+    reading: Reading,
     trace: Iterable[TraceRow],
     base: Outline,
     method: Method,
@@ -156,29 +105,28 @@ def recount(
 
     Args:
         lock: spec.lock.json.
-        examples: the rows of examples.jsonl, which follow from it and the snapshot.
+        reading: what the lock and examples.jsonl make a training read.
         trace: the rows of trace.jsonl, which follow from both.
         base: its outline by ``modules.jsonl``.
         method: of the lock.
         shared: both answers of a pair stand behind one prompt.
     """
     train = lock["train"]
-    sides, objective = lengths_of(examples), objective_of(train["objective"])
-    made, projector = Batches(objective, shared, method.front), train["projector"]
+    objective, projector = objective_of(train["objective"]), train["projector"]
+    made = Batches(objective, shared, method.front)
     adapted_tower = train["freeze"]["vision"] is False
     kinds = [row["kind"] for row in trace]
     looks = kinds.count("validation")
-    work = _steps(lock, sides["train"], made, kinds.count("step"), adapted_tower)
+    work = _steps(reading, made, kinds.count("step"), adapted_tower)
     if looks:
-        once = made.look(sides["validation"], train["batch_size"])
+        once = made.look(reading.validation, train["batch_size"])
         work = work._replace(unlabelled=work.unlabelled.plus(once, looks))
     terms = training_flops(base, method, projector, work, adapted_tower=adapted_tower)
-    read = [side for side, own in sides.items() if own.tokens and (looks or side == "train")]
     terms["reference"] = 0
     if objective.PAIRED and objective.reference is not None:
-        once = Work()
-        for side in read:
-            once = once.plus(made.reference(sides[side]))
+        once = made.reference(reading.train)
+        if looks:
+            once = once.plus(made.reference(reading.validation))
         # The base without any adapter, unless the training goes on from one and begins with it.
         goes_on = train["continues"] is not None and objective.reference == "start"
         alone = Batched(Work(), Work(), once)
@@ -187,13 +135,12 @@ def recount(
     return dict(sorted(terms.items()))
 
 
-def _steps(lock: Lock, side: Lengths, made: Batches, steps: int, adapted_tower: bool) -> Batched:
+def _steps(reading: Reading, made: Batches, steps: int, adapted_tower: bool) -> Batched:
     """The work of the first steps of a training."""
-    schedule = read_schedule(lock)
-    order = BatchOrder(side.ordered_by, seed=schedule.order_seed, batch_size=schedule.batch_size)
+    schedule, side = reading.schedule, reading.train
     learned, other, unlabelled = Work(), Work(), Work()
     for number in range(steps * schedule.accumulation):
-        batch = order.batch(number)
+        batch = reading.order.batch(number)
         own = made.of(side, batch)
         reached = adapted_tower or number < schedule.projector_steps * schedule.accumulation
         if own.image_tokens and reached:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from array import array
 from collections.abc import Iterable, Iterator
 from itertools import zip_longest
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple, Self
 
 from kolm.errors import Refused
 from kolm.format.names import EXAMPLES
@@ -32,18 +32,50 @@ SAME_ANSWERS: Final = "same_answers"
 _NO_ANSWER: Final = {"labels": 0, "tokens": 0}
 
 
-class UsableExample(NamedTuple):
-    """The captures of one side that can be learned from, by column: there may be 700,000.
+class Lengths(NamedTuple):
+    """The captures of a side that can be learned from, by column: there may be 700,000.
 
     Attributes:
         positions: 0-based numbers among the snapshot's lines of the side.
-        tokens: their lengths; a pair's is that of the longer of its two conversations.
-        labels: how many tokens of each are learned, in both answers of a pair.
+        tokens: of the conversation, or of that with the chosen answer.
+        labels: how many of them are learned.
+        pictures: how many of them stand for features of pictures.
+        other_tokens: of the conversation with the rejected answer; 0 without one.
+        other_labels: how many of those are learned.
     """
 
     positions: array[int]
     tokens: array[int]
     labels: array[int]
+    pictures: array[int]
+    other_tokens: array[int]
+    other_labels: array[int]
+
+    @classmethod
+    def none(cls) -> Self:
+        """Those of no capture."""
+        return cls(*(array("I") for _ in cls._fields))
+
+    def take(self, row: ExamplesRow, position: int) -> None:
+        """Add those of the capture at a position, if it can be used."""
+        if "dropped" in row:
+            return
+        other = row.get("rejected", _NO_ANSWER)
+        self.positions.append(position)
+        self.tokens.append(row["tokens"])
+        self.labels.append(row["labels"])
+        self.pictures.append(row.get("image_tokens", 0))
+        self.other_tokens.append(other["tokens"])
+        self.other_labels.append(other["labels"])
+
+    @property
+    def ordered_by(self) -> array[int]:
+        """The lengths by which the data are ordered: of the longer conversation of a pair."""
+        return array("I", map(max, self.tokens, self.other_tokens))
+
+    def learned(self, numbers: Iterable[int]) -> int:
+        """How many labels some of the captures have, in both answers of a pair."""
+        return sum(self.labels[n] + self.other_labels[n] for n in numbers)
 
 
 class Losses(NamedTuple):
@@ -84,19 +116,15 @@ def dropped_row(side: ExamplesRowSide, reason: ExamplesRowDroppedDropped) -> Exa
     return {"dropped": reason, "side": side}
 
 
-def usable(rows: Iterable[ExamplesRow]) -> tuple[UsableExample, ...]:
+def lengths_of(rows: Iterable[ExamplesRow]) -> dict[ExamplesRowSide, Lengths]:
     """The captures of each of `LEARNED` that can be used, in the order of the snapshot."""
-    sides = {side: UsableExample(array("Q"), array("Q"), array("Q")) for side in LEARNED}
+    sides: dict[ExamplesRowSide, Lengths] = {side: Lengths.none() for side in LEARNED}
     count = dict.fromkeys(LEARNED, 0)
     for row in rows:
         side = row["side"]
-        if "dropped" not in row:
-            sides[side].positions.append(count[side])
-            other = row.get("rejected", _NO_ANSWER)
-            sides[side].tokens.append(max(row["tokens"], other["tokens"]))
-            sides[side].labels.append(row["labels"] + other["labels"])
+        sides[side].take(row, count[side])
         count[side] += 1
-    return tuple(sides.values())
+    return sides
 
 
 def next_pair(number: int, count: int) -> int:

@@ -7,13 +7,20 @@ clock, has a part in the order, so anyone can derive it again. Rules: docs/forma
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from typing import TYPE_CHECKING, NamedTuple
 
 from kolm import digest
 from kolm.digest import Digest, Stream
+from kolm.format.examples import Lengths, lengths_of
+
+if TYPE_CHECKING:
+    from kolm.format.schedule import Schedule
+    from kolm.records.documents import ExamplesRow
 
 # Sorting within 64 batches leaves under 3 % padding on real lengths and keeps batches mixed.
 GROUPED_BATCHES = 64
+_KEPT_INDICES = 64 * 1024  # of epochs that are not derived again for whoever asks next
 
 
 def epoch_batches(
@@ -51,20 +58,44 @@ class BatchOrder:
         self._seed = seed
         self._batch_size = batch_size
         self.batches_per_epoch = -(-len(lengths) // batch_size)
-        self._epoch = -1
-        self._batches: list[list[int]] = []
+        self._epochs: dict[int, list[list[int]]] = {}
 
     def batch(self, number: int) -> list[int]:
         """The indices of the batch with this 0-based number in the run."""
         epoch, within = divmod(number, self.batches_per_epoch)
-        if epoch != self._epoch:
-            self._batches = epoch_batches(
+        if epoch not in self._epochs:
+            if (len(self._epochs) + 1) * len(self._lengths) > _KEPT_INDICES:
+                self._epochs.clear()
+            self._epochs[epoch] = epoch_batches(
                 self._lengths, seed=self._seed, epoch=epoch, batch_size=self._batch_size
             )
-            self._epoch = epoch
-        return self._batches[within]
+        return self._epochs[epoch][within]
 
     def window(self, step: int, accumulation: int) -> Iterator[int]:
         """The indices that a 1-based step reads, batch after batch, found as they are asked for."""
         for number in range((step - 1) * accumulation, step * accumulation):
             yield from self.batch(number)
+
+
+class Reading(NamedTuple):
+    """What a training reads, as its lock and examples.jsonl fix it.
+
+    Attributes:
+        schedule: of the lock.
+        train: the captures that steps learn from.
+        validation: those that are looked at in between.
+        order: of the batches of `train`.
+    """
+
+    schedule: Schedule
+    train: Lengths
+    validation: Lengths
+    order: BatchOrder
+
+
+def reading_of(schedule: Schedule, examples: Iterable[ExamplesRow]) -> Reading:
+    """What a training by a schedule reads of the rows of examples.jsonl."""
+    sides = lengths_of(examples)
+    train = sides["train"]
+    order = BatchOrder(train.ordered_by, seed=schedule.order_seed, batch_size=schedule.batch_size)
+    return Reading(schedule, train, sides["validation"], order)

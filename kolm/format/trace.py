@@ -14,16 +14,14 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from kolm import digest
 from kolm.errors import Refused
-from kolm.format.examples import UsableExample, usable
 from kolm.format.names import TRACE
-from kolm.format.order import BatchOrder
+from kolm.format.order import Reading
 from kolm.format.schedule import Happening, Schedule
 from kolm.methods import method_of
 from kolm.objectives import Objective, Step, objective_of
 
 if TYPE_CHECKING:
     from kolm.records.documents import (
-        ExamplesRow,
         LockTrain,
         TraceRow,
         TraceRowStep,
@@ -40,10 +38,7 @@ class _Learning(NamedTuple):
 
 
 def trace_follows(
-    trace: Iterable[TraceRow],
-    schedule: Schedule,
-    examples: Iterable[ExamplesRow],
-    training: LockTrain,
+    trace: Iterable[TraceRow], reading: Reading, training: LockTrain
 ) -> Iterator[Refused]:
     """Yield what of a trace does not follow; it ends where the rows no longer correspond.
 
@@ -52,8 +47,7 @@ def trace_follows(
 
     Args:
         trace: its rows, each fitting its schema.
-        schedule: of the lock.
-        examples: the rows of examples.jsonl.
+        reading: what the lock and examples.jsonl make a training read.
         training: the lock's ``train``.
     """
     learning = _Learning(
@@ -61,12 +55,11 @@ def trace_follows(
         training["precision"],
         training["continues"] is None and method_of(training["method"]).front == 0,
     )
-    train, validation = usable(examples)
+    schedule, train, validation, _ = reading
     if not train.tokens or (schedule.validate_every and not validation.tokens):
         side = "validation" if train.tokens else "train"
         yield _refused(TRACE, f"no capture of the {side} side can be used, so nothing was run")
         return
-    order = BatchOrder(train.tokens, seed=schedule.order_seed, batch_size=schedule.batch_size)
     patience = schedule.new_patience()
     link = schedule.earlier_chain
     expected = schedule.happenings(patience)
@@ -82,10 +75,10 @@ def trace_follows(
             )
             return
         if row["kind"] == "step":
-            yield from _step_follows(row, schedule, order, train, place)
+            yield from _step_follows(row, reading, place)
             yield from _facts_follow(row, learning, len(row["positions"]), place)
         elif row["kind"] == "validation":
-            labels = sum(validation.labels)
+            labels = validation.learned(range(len(validation.labels)))
             yield from _same(f"{place}#/label_tokens", "S9", labels, row["label_tokens"])
             yield from _facts_follow(row, learning, len(validation.labels), place)
             yield from _answers_follow(row, schedule, len(validation.tokens), place)
@@ -115,17 +108,17 @@ def _told(due: tuple[Happening, int] | None) -> str:
     return f"{due[0].value} {due[1]}" if due else "the end"
 
 
-def _step_follows(
-    row: TraceRowStep, schedule: Schedule, order: BatchOrder, train: UsableExample, place: str
-) -> Iterator[Refused]:
-    labels = 0
-    window = order.window(row["step"], schedule.accumulation)
+def _step_follows(row: TraceRowStep, reading: Reading, place: str) -> Iterator[Refused]:
+    schedule, train = reading.schedule, reading.train
+    read: list[int] = []
+    window = reading.order.window(row["step"], schedule.accumulation)
     for listed, index in zip_longest(row["positions"], window):
         position = None if index is None else train.positions[index]
-        if listed != position:
+        if listed != position or index is None:
             yield from _same(f"{place}#/positions", "S7", position, listed)
             return
-        labels += 0 if index is None else train.labels[index]
+        read.append(index)
+    labels = train.learned(read)
     yield from _same(f"{place}#/label_tokens", "S8", labels, row["label_tokens"])
     rate, projector = schedule.rate(row["step"]), schedule.projector_rate(row["step"])
     yield from _same(f"{place}#/learning_rate", "S8", rate, row["learning_rate"])

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from kolm.format.compute import Batches, lengths_of
+from kolm.format.compute import Batches
+from kolm.format.examples import lengths_of
 from kolm.methods import method_of
 from kolm.methods.quantisation import quantisation_of
 from kolm.objectives import objective_of
@@ -15,7 +16,7 @@ from kolm.planning.trained import branch_bytes
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from kolm.format.compute import Lengths
+    from kolm.format.examples import Lengths
     from kolm.format.outline import Outline
     from kolm.records.documents import ExamplesRow, Lock
 

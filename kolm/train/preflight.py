@@ -14,7 +14,7 @@ from kolm.digest import Digest
 from kolm.encode.encoder import Encoder
 from kolm.encode.examples import Dropped, Learnable
 from kolm.errors import KolmError, Refused
-from kolm.format.compute import Lengths
+from kolm.format.examples import Lengths
 from kolm.metrics import metric_of
 from kolm.score.cases import reference_of, references_of
 from kolm.score.judge import Judge
@@ -92,7 +92,7 @@ def encode_to_learn(captures: Iterable[Named], encoder: Encoder) -> Encoded:
             found.dropped.setdefault(encoded.reason.value, []).append(name)
         else:
             found.keep(name, encoded)
-            found.lengths.take(example_row("train", encoded))
+            found.lengths.take(example_row("train", encoded), position)
     return found
 
 

@@ -29,8 +29,8 @@ from kolm.encode.recording import record_tower
 from kolm.errors import Refused
 from kolm.events import Reporter
 from kolm.format import names
-from kolm.format.examples import next_pair, usable
-from kolm.format.order import BatchOrder
+from kolm.format.examples import next_pair
+from kolm.format.order import reading_of
 from kolm.format.schedule import Happening
 from kolm.format.stopping import Patience
 from kolm.models.base import LoadedBase, load_base
@@ -218,9 +218,7 @@ def _encode(
     encoder: Encoder,
 ) -> Read:
     """Encode what the segments read; which captures that are follows from lengths alone."""
-    train, validation = usable(rows)
-    schedule = plan.schedule
-    order = BatchOrder(train.tokens, seed=schedule.order_seed, batch_size=schedule.batch_size)
+    schedule, train, validation, order = reading_of(plan.schedule, rows)
     wanted = {
         index
         for segment in segments

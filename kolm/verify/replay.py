@@ -20,8 +20,8 @@ from kolm.bundle.states import (
 from kolm.digest import Digest
 from kolm.errors import KolmError
 from kolm.format.checkpoint import document_name
-from kolm.format.examples import next_pair, usable
-from kolm.format.names import EXAMPLES, TRACE
+from kolm.format.examples import next_pair
+from kolm.format.names import TRACE
 from kolm.objectives import objective_of
 from kolm.records.verification import Replay
 from kolm.verify.ports import ReplayJob, ReplayRequest
@@ -256,7 +256,7 @@ def _captures_of(subject: Subject, rows: Sequence[TraceRow]) -> tuple[Digest, ..
     lines = subject.lines
     train, validation = (lines.of_split(side) for side in ("train", "validation"))
     places = {place for row in rows if row["kind"] == "step" for place in row["positions"]}
-    learned, looked_at = usable(subject.documents.rows(EXAMPLES))
+    _, learned, looked_at, _ = subject.documents.reading
     if objective_of(subject.lock["train"]["objective"]).UNRELATED:
         numbers = {place: number for number, place in enumerate(learned.positions)}
         after = (next_pair(numbers[place], len(numbers)) for place in places)

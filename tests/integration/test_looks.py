@@ -10,6 +10,7 @@ import pytest
 
 from kolm import canonical
 from kolm.events import Silent
+from kolm.format.order import reading_of
 from kolm.format.schedule import read_schedule
 from kolm.format.trace import trace_follows
 from tests.support.train_run import make_run, read_rows
@@ -86,4 +87,4 @@ def test_a_run_that_stops_on_its_scores_goes_on_after_a_kill_and_can_be_recomput
     assert train(killed) == rows
     lock = canonical.loads((whole / "spec.lock.json").read_bytes(), where="lock")
     examples = read_rows(whole / "examples.jsonl")
-    assert list(trace_follows(rows, read_schedule(lock), examples, lock["train"])) == []
+    assert list(trace_follows(rows, reading_of(read_schedule(lock), examples), lock["train"])) == []

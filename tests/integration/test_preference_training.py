@@ -8,6 +8,7 @@ import pytest
 
 from kolm import canonical, objectives, schema
 from kolm.format.examples import examples_follow
+from kolm.format.order import reading_of
 from kolm.format.schedule import read_schedule
 from kolm.format.trace import trace_follows
 from tests.support.train_run import make_run, read_rows, run_worker, start_worker
@@ -42,7 +43,9 @@ def test_the_trace_is_the_one_that_lock_and_examples_make(trained):
     for row in trace:
         schema.check("trace_row", row, where="trace.jsonl")
     assert list(examples_follow(examples, lines, lock["train"])) == []
-    assert list(trace_follows(trace, read_schedule(lock), examples, lock["train"])) == []
+    assert (
+        list(trace_follows(trace, reading_of(read_schedule(lock), examples), lock["train"])) == []
+    )
     steps = [row for row in trace if row["kind"] == "step"]
     assert float(steps[0]["loss"]) == pytest.approx(0.693147, abs=2e-6)  # log 2
     assert steps[0]["facts"]["margin"] == "0"

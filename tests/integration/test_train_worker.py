@@ -10,6 +10,7 @@ from kolm import canonical, digest, schema
 from kolm.bundle import tensors as safetensors
 from kolm.format.adapter_config import derive
 from kolm.format.examples import examples_follow
+from kolm.format.order import reading_of
 from kolm.format.schedule import read_schedule
 from kolm.format.trace import trace_follows
 from kolm.methods import StoredTensor, method_of
@@ -354,7 +355,9 @@ def test_the_trace_of_a_run_is_the_one_that_lock_and_examples_make(tmp_path, pre
         read_rows(folder / name) for name in ("trace.jsonl", "examples.jsonl", "snapshot.jsonl")
     )
     assert list(examples_follow(examples, lines, lock["train"])) == []
-    assert list(trace_follows(trace, read_schedule(lock), examples, lock["train"])) == []
+    assert (
+        list(trace_follows(trace, reading_of(read_schedule(lock), examples), lock["train"])) == []
+    )
     rows = read_rows(folder / "modules.jsonl")
     tensors = [tensor for row in rows for tensor in row["adapter"]]
     assert {tensor["dtype"] for tensor in tensors} == {"F32"}

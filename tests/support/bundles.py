@@ -29,6 +29,7 @@ from kolm.bundle.reader import Bundle
 from kolm.errors import KolmError
 from kolm.format import adapter_config, card
 from kolm.format.compute import RECOUNTED, flops_of, modifier_test, recount
+from kolm.format.order import reading_of
 from kolm.format.outline import of_modules
 from kolm.format.receipt import derive_receipt
 from kolm.format.schedule import read_schedule
@@ -364,7 +365,7 @@ class BundleParts:
             )
             terms |= recount(
                 lock=self.lock,
-                examples=self.examples,
+                reading=reading_of(read_schedule(self.lock), self.examples),
                 trace=self.trace,
                 base=base,
                 method=method,

@@ -13,7 +13,7 @@ from kolm import canonical, digest, methods, objectives
 from kolm.bundle.base_root import base_root
 from kolm.format import examples
 from kolm.format.norms import stated_norm
-from kolm.format.order import BatchOrder
+from kolm.format.order import reading_of
 from kolm.format.schedule import Happening, read_schedule
 from kolm.format.seeds import derive_seeds
 from kolm.methods.projector import is_linear
@@ -266,9 +266,7 @@ def make_examples(rows: list[Row], lock: Row) -> list[Row]:
 
 def make_trace(lock: Row, rows: list[Row]) -> list[Row]:
     """The trace that a compile with this lock and these rows of examples.jsonl would write."""
-    schedule = read_schedule(lock)
-    train, held = examples.usable(rows)
-    order = BatchOrder(train.tokens, seed=schedule.order_seed, batch_size=schedule.batch_size)
+    schedule, train, held, order = reading_of(read_schedule(lock), rows)
     patience, link = schedule.new_patience(), schedule.earlier_chain
     objective = objective_of(lock["train"]["objective"])
     made: list[Row] = []
@@ -278,7 +276,7 @@ def make_trace(lock: Row, rows: list[Row]) -> list[Row]:
             window = list(order.window(step, schedule.accumulation))
             row |= {
                 "grad_norm": "1.25",
-                "label_tokens": sum(train.labels[index] for index in window),
+                "label_tokens": train.learned(window),
                 "learning_rate": schedule.rate(step),
                 "loss": canonical.decimal(2 / step),
                 "positions": [train.positions[index] for index in window],
@@ -287,7 +285,7 @@ def make_trace(lock: Row, rows: list[Row]) -> list[Row]:
             row |= stated(objective, step, len(window)) if objective.FACTS else {}
         elif happening is Happening.VALIDATION:
             loss = canonical.decimal(3 / step)
-            row |= {"label_tokens": sum(held.labels), "loss": loss}
+            row |= {"label_tokens": held.learned(range(len(held.labels))), "loss": loss}
             row |= stated(objective, step, len(held.labels)) if objective.FACTS else {}
             if schedule.answered:
                 score = canonical.decimal(step / (step + 1), 6)

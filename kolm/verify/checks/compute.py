@@ -50,7 +50,7 @@ def operations_follow(subject: Subject) -> Iterator[Finding]:
         if shared not in known:
             terms = subject.rules.recount(
                 lock=subject.lock,
-                examples=subject.documents.rows(EXAMPLES),
+                reading=subject.documents.reading,
                 trace=subject.documents.rows(TRACE),
                 base=base,
                 method=subject.method,

@@ -12,14 +12,15 @@ from kolm.format.compute import (
     Batches,
     energy_text,
     flops_of,
-    lengths_of,
     modifier_test,
     recount,
     short,
 )
-from kolm.format.examples import kept_row
+from kolm.format.examples import kept_row, lengths_of
 from kolm.format.flops import Work, tower_flops
+from kolm.format.order import reading_of
 from kolm.format.outline import of_modules
+from kolm.format.schedule import read_schedule
 from kolm.methods import method_of
 from kolm.objectives import objective_of, resolve
 from tests.support.bundles import BundleParts, make_parts
@@ -74,10 +75,11 @@ def parts(tmp_path_factory: pytest.TempPathFactory) -> BundleParts:
 
 
 def counted(parts: BundleParts, **train: Any) -> dict[str, int]:
-    lock = {**parts.lock, "train": {**parts.lock["train"], **train}}
+    lock: Any = {**parts.lock, "train": {**parts.lock["train"], **train}}
+    examples: Any = parts.examples
     return recount(
-        lock=lock,  # type: ignore[arg-type]
-        examples=parts.examples,  # type: ignore[arg-type]
+        lock=lock,
+        reading=reading_of(read_schedule(lock), examples),
         trace=parts.trace,  # type: ignore[arg-type]
         base=of_modules(parts.modules, roles.family("qwen2_5_vl")),  # type: ignore[arg-type]
         method=method_of(lock["train"]["method"]),

@@ -25,6 +25,7 @@ from kolm.errors import KolmError
 from kolm.format.base import BaseFile, BaseTensor
 from kolm.format.checkpoint import Learned
 from kolm.format.groups import Captures, Member
+from kolm.format.order import reading_of
 from kolm.format.outline import Outline, of_modules
 from kolm.format.schedule import Happening
 from kolm.format.sights import Read, Sight
@@ -224,9 +225,9 @@ def _examples(rules: Rules, given: Given) -> Any:
 
 def _trace(rules: Rules, given: Given) -> Any:
     for lock in (given["lock"], *list(_locks(given))[1:]):
-        schedule = rules.read_schedule(lock)
+        reading = reading_of(rules.read_schedule(lock), given["examples"])
         for rows in _forged(given["trace"]):
-            yield list(rules.trace_follows(rows, schedule, given["examples"], lock["train"]))
+            yield list(rules.trace_follows(rows, reading, lock["train"]))
 
 
 def _checkpoints(rules: Rules, given: Given) -> Any:
@@ -436,9 +437,10 @@ def _recount(rules: Rules, given: Given) -> Any:
     for lock in _locks(given):
         for projector in ("frozen", "lora", "full"):
             changed = {**lock, "train": {**lock["train"], "projector": projector}}
+            reading = reading_of(rules.read_schedule(changed), given["examples"])
             yield rules.recount(
-                lock=changed, examples=given["examples"], trace=given["trace"], base=base,
-                method=method, shared=False,
+                lock=changed, reading=reading, trace=given["trace"], base=base, method=method,
+                shared=False,
             )  # fmt: skip
 
 

@@ -17,7 +17,9 @@ from typing import Any
 from kolm import digest, methods, objectives, roles
 from kolm.errors import KolmError
 from kolm.format.compute import modifier_test, recount
+from kolm.format.order import reading_of
 from kolm.format.outline import of_modules
+from kolm.format.schedule import read_schedule
 from kolm.methods import method_of, resolved_again
 
 FILE = Path(__file__).with_name("operations.json")
@@ -100,9 +102,11 @@ def count(family: roles.Family, shapes: list[Any], case: Any) -> dict[str, str]:
         vision=train["freeze"]["vision"] is False,
         projector=train["projector"],
     )
+    lock: Any = {"seeds": {"order": digest.of_bytes(b"order")}, "train": train}
+    examples = examples_of(train["objective"]["kind"])
     terms = recount(
-        lock={"seeds": {"order": digest.of_bytes(b"order")}, "train": train},  # type: ignore[typeddict-item]
-        examples=examples_of(train["objective"]["kind"]),
+        lock=lock,
+        reading=reading_of(read_schedule(lock), examples),
         trace=TRACE,  # type: ignore[arg-type]
         base=of_modules(modules_of(shapes), family),
         method=method,
