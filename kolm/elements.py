@@ -62,14 +62,14 @@ _LARGE: Final = _table(lambda b: b & 0x7F >= 0x50)  # exponent bits of 2^33 and 
 
 
 def all_moderate(dtype: str, raw: bytes | memoryview) -> bool:
-    """Whether every F32 or BF16 element is below 2^33 in size; other dtypes are not judged.
+    """Whether every element is finite, and one of F32 or BF16 below 2^33 in size.
 
     No trained weight comes near it. Two factors within it, a rank of 1024 and a scale of 65536 give
     products below 2^92, so that nothing overflows in float32.
     """
     width = {"F32": 4, "BF16": 2}.get(dtype)
     if width is None:
-        return True
+        return all_finite(dtype, raw)
     return all(255 not in piece[width - 1 :: width].translate(_LARGE) for piece in _pieces(raw))
 
 

@@ -6,7 +6,7 @@ Only Click and the table of commands are imported before the command is known, s
 
 from __future__ import annotations
 
-import gc
+import atexit
 import io
 import os
 import sys
@@ -21,7 +21,6 @@ from kolm.cli.exit_codes import ExitCode
 from kolm.cli.group import LazyGroup
 
 _COMPLETING = "_KOLM_COMPLETE"  # the completion scripts set it
-_COLLECT_EVERY = 100_000  # new objects; some 30 MB at the most wait for a collection
 
 
 def _print_version(context: click.Context, _parameter: click.Parameter, value: bool) -> None:
@@ -160,9 +159,14 @@ def run() -> int:
             stream.reconfigure(errors="backslashreplace")  # for terminals that are not UTF-8
     # Weights come from disk alone; a library that has a hub's client would ask it for kernels.
     os.environ["HF_HUB_OFFLINE"] = "1"  # noqa: TID251 - is set, not read
-    # Importing and parsing make tens of thousands of objects that live to the end: at the default
-    # threshold of 700 the collector walks them a hundred times and finds nothing.
-    gc.set_threshold(_COLLECT_EVERY)
+
+    def leave() -> None:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)
+
+    # Registered first, so that it comes last: the system takes all memory at once, while the
+    # interpreter would free a few hundred thousand objects one by one.
+    atexit.register(leave)
     code = main(sys.argv[1:])
-    gc.freeze()  # nor is there anything to find in what the process drops as it ends
     return code
