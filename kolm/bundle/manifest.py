@@ -5,8 +5,6 @@ its members, so reading is: take the members out, build again, compare bytes. Ru
 docs/format/bundle.md; fields after the OCI image specification 1.1, "image manifest".
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Final, NamedTuple
@@ -118,7 +116,7 @@ def _check_contents(members: list[Member]) -> None:
             )
 
 
-def _descriptor(member: Member) -> ManifestDescriptor:
+def _descriptor(member: Member) -> "ManifestDescriptor":
     media_type = member.media_type
     annotations: ManifestDescriptorAnnotations = {TITLE: member.name}
     if media_type.startswith("application/vnd.cncf.model."):
@@ -179,7 +177,7 @@ def _check_artifact(value: object) -> None:
     )
 
 
-def _member(descriptor: ManifestDescriptor) -> Member:
+def _member(descriptor: "ManifestDescriptor") -> Member:
     name = descriptor["annotations"][TITLE]
     kind_of(name).limit.hold(descriptor["size"], where=name)
     return Member(

@@ -4,8 +4,6 @@ Each function recomputes what one document says about another; nothing is taken 
 Rules B8 to B16 of docs/format/bundle.md.
 """
 
-from __future__ import annotations
-
 from collections import Counter
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Final, NamedTuple
@@ -21,7 +19,7 @@ if TYPE_CHECKING:
     from kolm.bundle.snapshot_lines import SnapshotLines
     from kolm.records.documents import Checkpoint, SnapshotRowSplit
 
-SIDES: Final[tuple[SnapshotRowSplit, ...]] = ("eval", "none", "train", "validation")
+SIDES: "Final[tuple[SnapshotRowSplit, ...]]" = ("eval", "none", "train", "validation")
 
 
 class Difference(NamedTuple):

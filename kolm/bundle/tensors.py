@@ -4,8 +4,6 @@ Torch-free and numpy-free: the verifier, the sealer and the base root all read w
 this file. Rules of the canonical header: docs/format/container.md, T1 to T7.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Final, NamedTuple, TypeGuard
@@ -58,7 +56,7 @@ class TensorEntry(NamedTuple):
 
 
 def parse_header(
-    data: bytes | memoryview | Ranges, *, where: str, canonical_form: bool = True
+    data: "bytes | memoryview | Ranges", *, where: str, canonical_form: bool = True
 ) -> tuple[TensorEntry, ...]:
     """Read a safetensors file strictly.
 
@@ -99,7 +97,7 @@ def parse_header(
     return tuple(entries)
 
 
-def _header_bytes(data: bytes | memoryview | Ranges, where: str) -> bytes:
+def _header_bytes(data: "bytes | memoryview | Ranges", where: str) -> bytes:
     if len(data) < _LENGTH_BYTES:
         raise _bad_header(where, "the file is shorter than its length field")
     size = int.from_bytes(data[:_LENGTH_BYTES], "little")

@@ -5,8 +5,6 @@ come together, so little is padded; then the batches are shuffled. Nothing else,
 clock, has a part in the order, so anyone can derive it again. Rules: docs/format/randomness.md.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -87,13 +85,13 @@ class Reading(NamedTuple):
         order: of the batches of `train`.
     """
 
-    schedule: Schedule
+    schedule: "Schedule"
     train: Lengths
     validation: Lengths
     order: BatchOrder
 
 
-def reading_of(schedule: Schedule, examples: Iterable[ExamplesRow]) -> Reading:
+def reading_of(schedule: "Schedule", examples: "Iterable[ExamplesRow]") -> Reading:
     """What a training by a schedule reads of the rows of examples.jsonl."""
     sides = lengths_of(examples)
     train = sides["train"]

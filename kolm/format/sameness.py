@@ -5,8 +5,6 @@ docs/format/snapshot.md, S13 and S14. The characters come from a table of one Un
 (tools/sameness_table.py made it), because Python's own tables differ from version to version.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from functools import cache, lru_cache
 from itertools import groupby
@@ -29,7 +27,7 @@ Asked = tuple[str, ...]
 Name = TypeVar("Name")
 
 
-def question(document: Capture) -> Asked:
+def question(document: "Capture") -> Asked:
     """What a capture asks: pictures by pixels, what is said to the model folded.
 
     The document must fit the schema of a capture; a place of an image that it does not have counts
@@ -38,12 +36,12 @@ def question(document: Capture) -> Asked:
     return _asked(document, dict(enumerate(image["pixels"] for image in document["images"])))
 
 
-def wording(document: Capture) -> Asked:
+def wording(document: "Capture") -> Asked:
     """What a capture asks, whatever its pictures show."""
     return _asked(document, {})
 
 
-def _asked(document: Capture, pictures: Mapping[int, str]) -> Asked:
+def _asked(document: "Capture", pictures: Mapping[int, str]) -> Asked:
     asked: list[str] = []
     for message in document["messages"][:-1]:
         said = message["role"]
@@ -57,13 +55,13 @@ def _asked(document: Capture, pictures: Mapping[int, str]) -> Asked:
     return tuple(asked)
 
 
-def answer(document: Capture) -> str:
+def answer(document: "Capture") -> str:
     """The reference answer, as answers are compared: '5' is not '5%'."""
     said = document["messages"][-1]["content"][0]
     return plain(said["text"]) if said["type"] == "text" else ""
 
 
-def fingerprints(document: Capture) -> tuple[bytes, bytes]:
+def fingerprints(document: "Capture") -> tuple[bytes, bytes]:
     """Short stand-ins for question and answer: equal where these are, for one process to hold."""
     return fingerprint(question(document)), fingerprint(answer(document))
 

@@ -6,8 +6,6 @@ early. What is left to the publisher's word are losses, gradient norms, states a
 states beside the loss, as far as these can be together. Rules S1 to S12 of docs/format/trace.md.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Iterator, Mapping
 from itertools import zip_longest
 from typing import TYPE_CHECKING, NamedTuple
@@ -38,7 +36,7 @@ class _Learning(NamedTuple):
 
 
 def trace_follows(
-    trace: Iterable[TraceRow], reading: Reading, training: LockTrain
+    trace: "Iterable[TraceRow]", reading: Reading, training: "LockTrain"
 ) -> Iterator[Refused]:
     """Yield what of a trace does not follow; it ends where the rows no longer correspond.
 
@@ -96,7 +94,7 @@ def trace_follows(
 
 
 def _answers_follow(
-    row: TraceRowValidation, schedule: Schedule, usable_captures: int, place: str
+    row: "TraceRowValidation", schedule: Schedule, usable_captures: int, place: str
 ) -> Iterator[Refused]:
     """A validation states answers where the lock asks for them, and to as many captures."""
     due = None if schedule.answered is None else min(schedule.answered, usable_captures)
@@ -108,7 +106,7 @@ def _told(due: tuple[Happening, int] | None) -> str:
     return f"{due[0].value} {due[1]}" if due else "the end"
 
 
-def _step_follows(row: TraceRowStep, reading: Reading, place: str) -> Iterator[Refused]:
+def _step_follows(row: "TraceRowStep", reading: Reading, place: str) -> Iterator[Refused]:
     schedule, train = reading.schedule, reading.train
     read: list[int] = []
     window = reading.order.window(row["step"], schedule.accumulation)
@@ -127,7 +125,7 @@ def _step_follows(row: TraceRowStep, reading: Reading, place: str) -> Iterator[R
 
 
 def _facts_follow(
-    row: TraceRowStep | TraceRowValidation, learning: _Learning, examples: int, place: str
+    row: "TraceRowStep | TraceRowValidation", learning: _Learning, examples: int, place: str
 ) -> Iterator[Refused]:
     """The facts are the objective's, and can be: S11 and S12."""
     facts: Mapping[str, object] = row.get("facts", {})

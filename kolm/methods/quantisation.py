@@ -4,8 +4,6 @@ Any method trains on it. Torch-free, as the methods are: what a lock says of it 
 spec's options and the family's table, and the verifier works it out again.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from typing import Literal, NamedTuple, Self
 

@@ -4,8 +4,6 @@ Stands between `evalcases.jsonl` (captures, checked against their schema before)
 docs/format/evaluation.md, E1 and E7.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 from functools import lru_cache
 from typing import TYPE_CHECKING, NamedTuple, cast
@@ -55,7 +53,7 @@ def read_cases(data: bytes | memoryview, *, where: str = "evalcases.jsonl") -> t
     return build_cases((digest.of_bytes(line), cast("Capture", row)) for _, line, row in rows)
 
 
-def build_cases(captures: Iterable[tuple[Digest, Capture]]) -> tuple[Case, ...]:
+def build_cases(captures: "Iterable[tuple[Digest, Capture]]") -> tuple[Case, ...]:
     """The cases of (capture id, capture) pairs, in the order given.
 
     Raises:
@@ -64,7 +62,7 @@ def build_cases(captures: Iterable[tuple[Digest, Capture]]) -> tuple[Case, ...]:
     return tuple(_build(case, capture) for case, capture in captures)
 
 
-def _build(case: str, capture: Capture) -> Case:
+def _build(case: str, capture: "Capture") -> Case:
     references = references_of(capture, where=case)
     return Case(
         case=case,
@@ -84,7 +82,7 @@ def _named(wording: sameness.Asked) -> bytes:
     return sameness.fingerprint(wording)
 
 
-def reference_of(capture: Capture, *, where: str) -> str:
+def reference_of(capture: "Capture", *, where: str) -> str:
     """The text of the last message, which must be the assistant's.
 
     Raises:
@@ -102,7 +100,7 @@ def reference_of(capture: Capture, *, where: str) -> str:
     return "".join(part["text"] for part in last["content"] if part["type"] == "text")
 
 
-def references_of(capture: Capture, *, where: str) -> References:
+def references_of(capture: "Capture", *, where: str) -> References:
     """The response, then what others answered.
 
     Raises:
@@ -111,7 +109,7 @@ def references_of(capture: Capture, *, where: str) -> References:
     return reference_of(capture, where=where), *capture.get("references", ())
 
 
-def image_size(images: Iterable[CaptureImage]) -> str:
+def image_size(images: "Iterable[CaptureImage]") -> str:
     """The bucket of a case's largest picture, by its pixels."""
     largest = max((image["width"] * image["height"] for image in images), default=0)
     if not largest:

@@ -3,8 +3,6 @@
 Stands between the metrics and the aggregates. docs/format/evaluation.md, E2 and E3.
 """
 
-from __future__ import annotations
-
 from typing import TYPE_CHECKING, Final, NamedTuple, TypedDict
 
 from kolm.metrics import metric_of
@@ -42,7 +40,7 @@ class Said(TypedDict):
 
     output: str
     tokens: int
-    finish: PredictionsRowOutcomeFinish
+    finish: "PredictionsRowOutcomeFinish"
 
 
 class Judge:
@@ -55,7 +53,7 @@ class Judge:
         figures: the metric, where it says more of all cases than the mean of their scores.
     """
 
-    def __init__(self, settings: LockEvaluation, pack: Iterable[References] = ()) -> None:
+    def __init__(self, settings: "LockEvaluation", pack: "Iterable[References]" = ()) -> None:
         """`pack` holds the references of all cases, for metrics that weigh them together."""
         stated = metric_of(settings["metric"])
         self._metric = stated.over(pack) if isinstance(stated, OfPack) else stated
@@ -73,7 +71,7 @@ class Judge:
         """The smallest score above 0 that the metric can give, as it is written."""
         return millionths(self._metric.least_credit)
 
-    def judge(self, outcome: Said, references: References) -> Judgement:
+    def judge(self, outcome: Said, references: "References") -> Judgement:
         """Judge an outcome (``output``, ``tokens``, ``finish``) against its case's references."""
         if not self.ended(outcome):
             return _NOT_COVERED
@@ -83,7 +81,7 @@ class Judge:
         """Whether an answer ended by itself, within the limit."""
         return outcome["finish"] == STOP and outcome["tokens"] <= self._limit_tokens
 
-    def judge_text(self, output: str, references: References) -> Judgement:
+    def judge_text(self, output: str, references: "References") -> Judgement:
         """Judge an answer that ended by itself."""
         question = (output, references)
         verdict = self._known.get(question)

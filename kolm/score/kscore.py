@@ -6,8 +6,6 @@ know this formula, so numbers compare; docs/format/kscore.md states it. Logarith
 28 digits, correctly rounded, so four written places are the same on every machine.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from decimal import Decimal, localcontext
 from typing import TYPE_CHECKING, NamedTuple
@@ -43,13 +41,13 @@ class Composite(NamedTuple):
     composite: str
 
 
-def kscore_v1(inputs: KscoreInputs) -> Composite:
+def kscore_v1(inputs: "KscoreInputs") -> Composite:
     """K = 0.40·A + 0.15·S + 0.15·L + 0.15·C + 0.15·V, axes as in docs/format/kscore.md."""
     with localcontext(DECIMALS):
         return combine(base_axes(inputs), WEIGHTS_V1)
 
 
-def decide(composite: str, gate_k: str | None, *, floors_passed: bool) -> KscoreGate:
+def decide(composite: str, gate_k: str | None, *, floors_passed: bool) -> "KscoreGate":
     """The gate: K as written reaches the demanded K, if one is demanded, and every floor passed."""
     k_passed = None
     if gate_k is not None:
@@ -64,7 +62,7 @@ def decide(composite: str, gate_k: str | None, *, floors_passed: bool) -> Kscore
 
 
 def cost_usd_per_call(
-    cost: LockEvaluationCostLocal | LockEvaluationCostPerToken, tokens_per_call: str
+    cost: "LockEvaluationCostLocal | LockEvaluationCostPerToken", tokens_per_call: str
 ) -> str:
     """The cost input: 0 for a local base, else the price table times the measured tokens a call.
 
@@ -80,7 +78,7 @@ def cost_usd_per_call(
         return canonical.decimal(price * tokens / 1000)
 
 
-def base_axes(inputs: KscoreInputs) -> dict[str, Decimal]:
+def base_axes(inputs: "KscoreInputs") -> dict[str, Decimal]:
     """The five axes, within the caller's decimal context."""
     kibibytes = max(Decimal(1), Decimal(inputs["size_bytes"]) / 1024)
     return {

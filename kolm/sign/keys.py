@@ -8,8 +8,6 @@ every cipher along, and an audit under Ed25519 keys in their canonical text need
 Private keys are in `private_keys.py`.
 """
 
-from __future__ import annotations
-
 from typing import TYPE_CHECKING, NamedTuple
 
 from kolm import digest
@@ -28,7 +26,7 @@ class PublicKey(NamedTuple):
     algorithm: str
     pem: str
     keyid: str
-    held: PublicKeyTypes
+    held: "PublicKeyTypes"
 
     def verifies(self, message: bytes, signature: bytes) -> bool:
         """Whether `signature` is this key's signature of `message`."""
@@ -80,7 +78,7 @@ def malformed() -> tuple[type[Exception], ...]:
     return (ValueError, TypeError, UnsupportedAlgorithm, InternalError)
 
 
-def public_of(key: PublicKeyTypes, *, where: str, pem: bytes | None = None) -> PublicKey:
+def public_of(key: "PublicKeyTypes", *, where: str, pem: bytes | None = None) -> PublicKey:
     """The value of a key; `pem` is its canonical text when the caller has it already."""
     for algorithm in SIGNERS:
         if signer_of(algorithm).accepts(key):

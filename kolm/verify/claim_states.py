@@ -4,8 +4,6 @@ Unlike `kolm.sign.claims.authenticate`, which stops at the first thing wrong, th
 so that V10 to V15 can each say their part.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
@@ -64,7 +62,7 @@ class ClaimState(NamedTuple):
     signer: TrustedKey | None = None
     form_error: KolmError | None = None
     signature_error: KolmError | None = None
-    stamp: Stamp | None = None
+    stamp: "Stamp | None" = None
     stamp_error: KolmError | None = None
     about_this: bool = False
 
@@ -151,7 +149,7 @@ class ClaimState(NamedTuple):
         score = self.said(predicates.KSCORE)
         return score and (self.signer.key.keyid, str(is_own(score)), score["pack"]["root"])
 
-    def keeps(self, claim: ClaimState, *, before: str, since: str) -> bool:
+    def keeps(self, claim: "ClaimState", *, before: str, since: str) -> bool:
         """Whether it is an audit that passed, by a key that still holds, that read this very claim
         before a revocation, and not earlier than the claim can have been there.
         """
@@ -268,7 +266,7 @@ class ClaimStates(NamedTuple):
         """Who made the claims of these kinds that count."""
         return {name for kind in predicate_types for name, _ in self.said(kind)}
 
-    def own_scores(self) -> tuple[tuple[str, Kscore], ...]:
+    def own_scores(self) -> "tuple[tuple[str, Kscore], ...]":
         """The K-score claims that count and are about the bundle's own eval cases.
 
         Somebody else's pack has another evaluation, which is not in the bundle: what such a claim
@@ -294,7 +292,7 @@ def _signer(
     )
 
 
-def is_own(kscore: Kscore) -> bool:
+def is_own(kscore: "Kscore") -> bool:
     """Whether a K-score is about the bundle's own eval cases."""
     return bool(kscore["pack"]["owner"] == OWN_PACK)
 
@@ -334,7 +332,7 @@ def _read(claim: StoredClaim, trust: TrustStore, subject: Digest) -> ClaimState:
 
 def _stamp_of(
     envelope: Envelope, trust: TrustStore, where: str
-) -> tuple[Stamp | None, KolmError | None]:
+) -> "tuple[Stamp | None, KolmError | None]":
     if envelope.stamp is None:
         return None, None
     from kolm.sign.timestamps import read_stamp
