@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Iterator
 from typing import Final
 
-from kolm import digest, file_digests
+from kolm import digest
 from kolm.bundle import layout, limits
 from kolm.bundle.container import Container, blob_digest
 from kolm.bundle.limits import MIB
@@ -45,10 +45,12 @@ def sizes_within_limits(container: Container) -> Iterator[KolmError]:
 def blobs_match_names(container: Container) -> Iterator[KolmError]:
     """V03: every blob hashes to its name and has the size that its descriptor states."""
     blobs = [(entry, name) for entry in container.entries if (name := blob_digest(entry))]
-    each = file_digests.each if len(container.view) > _THREADS_PAY_BYTES else map
-    for (entry, stated), found in zip(
-        blobs, each(lambda blob: container.found(blob[0]), blobs), strict=True
-    ):
+    if len(container.view) > _THREADS_PAY_BYTES:
+        from kolm import file_digests  # most bundles are small
+
+        file_digests.each(container.found, [entry for entry, _ in blobs])
+    for entry, stated in blobs:
+        found = container.found(entry)
         if found != stated:
             yield Refused(
                 "E_CONTAINER_DIGEST",

@@ -163,15 +163,16 @@ def outline(
     """
     named = {name: tuple(shape) for name, shape in parameters}
     embeddings = next((name for name in named if name.endswith("embed_tokens.weight")), "")
+    roles = {name: family.role_of(name) for name in named}
     # A head of its own may have fewer rows: a token of pictures is read and never written.
-    heads = (n for n, s in named.items() if len(s) == 2 and family.role_of(n) is Role.HEAD)
+    heads = (name for name, shape in named.items() if len(shape) == 2 and roles[name] is Role.HEAD)
     head = next(heads, embeddings)
     vocabulary, hidden = named.get(head, (0, 0))
     experts = _experts(named)
     counts: Counter[str] = Counter()
     matrices: dict[Role, list[Matrix]] = {role: [] for role in Role}
     for name, shape in sorted(named.items()):
-        role = family.role_of(name)
+        role = roles[name]
         counts["embeddings" if name == embeddings else role.value] += math.prod(shape)
         if len(shape) > 1 and not _LOOKED_UP.fullmatch(name):
             found = _EXPERTS.fullmatch(name)
@@ -184,7 +185,7 @@ def outline(
     language, around = _blocks(matrices[Role.LANGUAGE], family.language)
     vision, patches = _blocks(matrices[Role.VISION], family.vision)
     added = sum(shape[1] for name, shape in named.items() if _PLACES.fullmatch(name))
-    own = [name for name in named if family.role_of(name) is Role.PROJECTOR]
+    own = [name for name, role in roles.items() if role is Role.PROJECTOR]
     return Outline(
         parameters=dict(sorted(counts.items())),
         hidden=hidden,

@@ -14,7 +14,7 @@ from decimal import Decimal, InvalidOperation
 from typing import TYPE_CHECKING, NamedTuple, Self, cast
 
 from kolm.counting import counted
-from kolm.digest import Digest, chain, raw_of
+from kolm.digest import Digest, raw_of, raw_of_bytes
 from kolm.errors import Refused, Usage
 from kolm.format.groups import MAX_JOINED, Captures, Groups, Member, group
 from kolm.format.pictures import LOOKS, NONE, ONE_SIDE, SIDES
@@ -190,10 +190,10 @@ def _ranked(captures: Captures, firsts: Iterable[int], nonce: str | None) -> arr
     Sorted by the first byte of their rank and then among themselves: a sort of all at once would
     hold an object for the rank of each.
     """
-    seed = captures.seed(nonce)
+    seed = raw_of(captures.seed(nonce))
     parts = [(array("I"), bytearray()) for _ in range(256)]
     for first in firsts:
-        rank = raw_of(chain(seed, captures.id_of(first)))
+        rank = raw_of_bytes(seed + raw_of(captures.id_of(first)))
         places, ranks = parts[rank[0]]
         places.append(first)
         ranks += rank
