@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from kolm import canonical, digest, schema
+from kolm.bundle import container as containers
 from kolm.bundle import container_rules, tar
 from kolm.bundle.container import open_container
 from kolm.errors import Unreadable
@@ -69,11 +70,18 @@ def test_an_audit_hashes_the_bytes_of_a_large_blob_once(
 ) -> None:
     path, hashed = world.seal(), []
 
-    def seen(data: bytes | memoryview, of_bytes: Any = digest.of_bytes) -> digest.Digest:
-        hashed.append(len(data))
-        return of_bytes(data)
+    def counting(place: Any, name: str) -> None:
+        hash_of = getattr(place, name)
 
-    monkeypatch.setattr(digest, "of_bytes", seen)
+        def seen(data: bytes | memoryview) -> digest.Digest:
+            hashed.append(len(data))
+            found: digest.Digest = hash_of(data)
+            return found
+
+        monkeypatch.setattr(place, name, seen)
+
+    counting(digest, "of_bytes")
+    counting(containers, "digest_of")
     assert world.look(path).overall is Verdict.OK
     largest = max(len(data) for _, data in read_entries(path))
     assert (max(hashed), hashed.count(largest)) == (largest, 1)
