@@ -54,7 +54,7 @@ from tests.support.mutations import (
 from tests.support.pictures import DEFAULTS, picture, saved
 
 ROOT = Path(__file__).parents[2]
-LONGEST_SECONDS = 5.0
+LONGEST_SECONDS = 5.0  # of processor time: this machine may be busy
 MOST_BYTES = 256 * 1024 * 1024
 _ROW = b'{"image": "p.png", "prompt": "what?", "response": "this", "split": "train"}\n'
 _TALK = (
@@ -129,7 +129,7 @@ class Fuzzer:
         target = self.targets[number % len(self.targets)]
         data = target.change(rng, rng.choice(target.honest))
         before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-        began = time.monotonic()
+        began = time.process_time()
         try:
             if not target.parse(data):
                 return Failure(number, f"{target.name}: believed, and nobody sealed it")
@@ -140,7 +140,7 @@ class Fuzzer:
         grown = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) * 1024
         if grown > MOST_BYTES:
             return Failure(number, f"{target.name}: took {grown:,} bytes of memory")
-        if time.monotonic() - began > LONGEST_SECONDS:
+        if time.process_time() - began > LONGEST_SECONDS:
             return Failure(number, f"{target.name}: took too long")
         return None
 
