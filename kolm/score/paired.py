@@ -10,7 +10,7 @@ cases neither underflow nor drift.
 from __future__ import annotations
 
 from fractions import Fraction
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Literal
 
 from kolm.score.rounding import millionths, written
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from kolm.records.documents import EvaluationPaired
 
 
-BINARY: Final = "mcnemar-exact"
+_FEW: Final = 2000  # cases; the exact sum takes a few milliseconds
 
 
 def two_sided_p(first_only: int, second_only: int) -> Fraction:
@@ -30,6 +30,17 @@ def two_sided_p(first_only: int, second_only: int) -> Fraction:
         term = term * (discordant - drawn) // (drawn + 1)
         total += term
     return min(Fraction(1), Fraction(2 * total, 2**discordant))
+
+
+def p_millionths(first_only: int, second_only: int) -> int:
+    """`two_sided_p` in millionths, half to even, without the whole sum where it is long."""
+    if first_only + second_only > _FEW:
+        from kolm.score.paired_many import p_of_many  # few bundles have so many cases
+
+        found = p_of_many(first_only + second_only, abs(first_only - second_only))
+        if found is not None:
+            return found
+    return millionths(two_sided_p(first_only, second_only))
 
 
 def compare(
@@ -45,6 +56,11 @@ def compare(
     return {
         "adapter_only": adapter_only,
         "base_only": base_only,
-        "p": written(millionths(two_sided_p(adapter_only, base_only))),
-        "method": BINARY if binary else "sign-exact",
+        "p": written(p_millionths(adapter_only, base_only)),
+        "method": method_of(binary=binary),
     }
+
+
+def method_of(*, binary: bool) -> Literal["mcnemar-exact", "sign-exact"]:
+    """What the test is called for scores of 0 and 1 alone, and for others."""
+    return "mcnemar-exact" if binary else "sign-exact"

@@ -14,8 +14,8 @@ from kolm.score import clusters
 from kolm.score.cases import Case
 from kolm.score.intervals import summarise
 from kolm.score.judge import Judge
-from kolm.score.paired import BINARY, compare, two_sided_p
-from kolm.score.rounding import in_millionths, millionths, ratio, written
+from kolm.score.paired import compare, method_of, p_millionths
+from kolm.score.rounding import in_millionths, ratio, written
 
 if TYPE_CHECKING:
     from kolm.digest import Digest
@@ -92,28 +92,34 @@ def measure_rival(
     }
 
 
-def what_cannot_be(rival: KscoreRival, accuracy: str) -> Iterator[tuple[str, str, str]]:
+def what_cannot_be(
+    rival: KscoreRival, accuracy: str, settings: LockEvaluation
+) -> Iterator[tuple[str, str, str]]:
     """What of a stated comparison contradicts the rest: the field, what follows, what is stated.
 
     Args:
         rival: as the claim states it.
         accuracy: the bundle's, as the same claim states it.
+        settings: the lock's ``evaluation`` object.
     """
-    cases, paired = rival["cases"], rival["paired"]
+    cases, paired, binary = rival["cases"], rival["paired"], Judge(settings).binary
     if rival["covered"] > cases:
         yield "covered", f"at most {cases}", str(rival["covered"])
     one, other = paired["bundle_only"], paired["rival_only"]
     if one + other > cases:
         yield "paired", f"at most {cases} cases", f"{one} and {other}"
         return
-    p = written(millionths(two_sided_p(one, other)))
+    p = written(p_millionths(one, other))
     if paired["p"] != p:
         yield "paired/p", p, paired["p"]
-    own, mean, interval = Decimal(accuracy), Decimal(rival["accuracy"]), rival["interval"]
-    if not Decimal(interval["low"]) <= mean <= Decimal(interval["high"]):
-        yield "interval", f"around {mean}", f"{interval['low']} to {interval['high']}"
+    if paired["method"] != method_of(binary=binary):
+        yield "paired/method", method_of(binary=binary), paired["method"]
+    own, mean = Decimal(accuracy), Decimal(rival["accuracy"])
+    for name, around in (("interval", rival["interval"]), ("clustered", rival["clustered"])):
+        if not Decimal(around["low"]) <= mean <= Decimal(around["high"]):
+            yield name, f"around {mean}", f"{around['low']} to {around['high']}"
     apart = (own - mean) * cases  # both are rounded to six places
-    if paired["method"] == BINARY and abs(apart - (one - other)) > Decimal(cases).scaleb(-6):
+    if binary and abs(apart - (one - other)) > Decimal(cases).scaleb(-6):
         yield (
             "paired",
             f"{apart.normalize():f} more cases that only the bundle wins",

@@ -2,11 +2,11 @@
 
 import { byPoint } from "./captures.ts";
 import { collect } from "./collect.ts";
-import type { Capture, Evaluation, Lock, Mean, Outcome, Prediction, SnapshotRow } from "./documents.ts";
+import type { Capture, Evaluation, Lock, Mean, Metric, Outcome, Prediction, SnapshotRow } from "./documents.ts";
 import type { Json, JsonObject } from "./json.ts";
 import { type Judge, type Judged } from "./metrics/metric.ts";
 import { numberOf } from "./metrics/texts.ts";
-import { judgeOf } from "./metrics/index.ts";
+import { judgeOf, pairedMethod } from "./metrics/index.ts";
 import { type Rational, ONE, ZERO, compare, div, less, ratio, rounded, stated, sub, sum } from "./rational.ts";
 import { question, references, response } from "./sameness.ts";
 import { asked } from "./sameness.ts";
@@ -105,7 +105,7 @@ function document(lock: Lock, predictions: readonly Prediction[], all: Runs, pic
     images: new Set(pictures.flat()).size,
     majority: parts.majority,
     metric: lock.evaluation.metric,
-    paired: paired(adapter, base),
+    paired: paired(adapter, base, lock.evaluation.metric),
     schema: "urn:kolm:evaluation:v1",
     slices: parts.slices,
     swapped: parts.swapped,
@@ -119,12 +119,11 @@ function document(lock: Lock, predictions: readonly Prediction[], all: Runs, pic
 }
 
 /** E6. */
-function paired(adapter: readonly Rational[], base: readonly Rational[]): JsonObject {
+function paired(adapter: readonly Rational[], base: readonly Rational[], metric: Metric): JsonObject {
   const by = adapter.map((one, i) => compare(one, base[i] as Rational));
   const ours = by.filter((one) => one > 0).length;
   const theirs = by.filter((one) => one < 0).length;
-  const binary = [...adapter, ...base].every((one) => one.d === 1n);
-  return { adapter_only: ours, base_only: theirs, method: binary ? "mcnemar-exact" : "sign-exact", p: signTest(ours, theirs) };
+  return { adapter_only: ours, base_only: theirs, method: pairedMethod(metric), p: signTest(ours, theirs) };
 }
 
 /** E8. */

@@ -146,6 +146,7 @@ export function cosPi(value: Rational): Rational {
 }
 
 const PI = 3141592653589793238462643383279502884197169399375105820974944n;
+export const pi = free(PI);
 
 /** The exact value of a finite binary number. */
 export function ofFloat(value: number): Rational {

@@ -72,7 +72,8 @@ def inputs_are_the_contents(subject: Subject) -> Iterator[Finding]:
         for rival in claim.get("rivals", ()):
             from kolm.score.rivals import what_cannot_be  # few claims name one
 
-            for field, follows, said in what_cannot_be(rival, stated["accuracy"]):
+            settings = subject.lock["evaluation"]
+            for field, follows, said in what_cannot_be(rival, stated["accuracy"], settings):
                 yield _differs(name, f"rivals/{rival['who']['name']}/{field}", follows, said)
         yield from _cost_is_possible(subject, name, stated["cost_usd_per_call"], own=own)
     told = [f"{field} {value}" for field, value in computed.items()]

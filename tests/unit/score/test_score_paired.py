@@ -1,11 +1,13 @@
 from fractions import Fraction
 from math import comb
+from time import process_time
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kolm.score.paired import compare, two_sided_p
+from kolm.score.paired import compare, p_millionths, two_sided_p
+from kolm.score.rounding import millionths
 
 
 @pytest.mark.parametrize(
@@ -36,6 +38,20 @@ def test_thousands_of_cases_neither_underflow_nor_take_long() -> None:
     p = two_sided_p(5200, 4473)
     assert 0 < p < Fraction(1, 10**12)
     assert two_sided_p(9000, 3) > 0
+
+
+@pytest.mark.parametrize("cases", [2001, 2002, 5001])
+def test_many_cases_give_the_p_of_the_whole_sum(cases: int) -> None:
+    few = {0, cases // 2, cases // 2 - 1, *range(cases // 2 - 200, cases // 2, 9)}
+    for one in few:
+        assert p_millionths(cases - one, one) == millionths(two_sided_p(one, cases - one))
+
+
+def test_counts_that_somebody_states_cost_nothing() -> None:
+    before = process_time()
+    assert [p_millionths(99_000 + more, 100_000) for more in range(3)] == [25_127, 25_274, 25_421]
+    assert p_millionths(1, 199_999) == 0
+    assert process_time() - before < 1  # the whole sums take 20 s
 
 
 def test_compare_counts_only_cases_that_one_side_wins() -> None:

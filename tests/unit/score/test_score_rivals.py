@@ -46,7 +46,7 @@ def test_by_hand() -> None:
     assert rival["paired"] == {
         "bundle_only": 3, "rival_only": 1, "p": "0.625", "method": "mcnemar-exact",
     }  # fmt: skip
-    assert list(what_cannot_be(rival, accuracy)) == []
+    assert list(what_cannot_be(rival, accuracy, SETTINGS)) == []
     kind = schema.load("kscore")
     assert kind["$defs"]["rival"]["required"] == sorted(rival)
 
@@ -85,6 +85,8 @@ def test_an_answer_that_was_cut_is_not_covered() -> None:
         (("paired", "bundle_only"), 4, "paired/p"),
         (("accuracy",), "0.2", "paired"),
         (("interval", "low"), "0.5", "interval"),
+        (("clustered", "low"), "0.5", "clustered"),
+        (("paired", "method"), "sign-exact", "paired/method"),
     ],
 )
 def test_what_contradicts_itself_is_named(place: tuple[str, ...], value: Any, field: str) -> None:
@@ -94,4 +96,4 @@ def test_what_contradicts_itself_is_named(place: tuple[str, ...], value: Any, fi
     for name in place[:-1]:
         part = part[name]
     part[place[-1]] = value
-    assert field in [found for found, _, _ in what_cannot_be(forged, accuracy)]
+    assert field in [found for found, _, _ in what_cannot_be(forged, accuracy, SETTINGS)]
