@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from kolm import canonical, digest
 from kolm.bundle import limits
 from kolm.bundle.reader import Bundle
+from kolm.score import kscore
 from kolm.sign import envelope, making, predicates
 from kolm.sign.private_keys import PrivateKey, generate
 from kolm.sign.trust import KeyRole, Revocation, TrustStore
@@ -165,6 +166,116 @@ def _scored_anew(parties: Parties) -> list[bytes]:
     return [*parties.own(change=wrong), again]
 
 
+_SLOW: Final = {"p50_latency_us": 10_000_000, "p95_latency_us": 10_000_000}  # K below 0.9
+
+
+def _demand_k(parts: BundleParts) -> None:
+    parts.lock["evaluation"]["floors"]["k"] = "0.9"
+    parts.rescore()
+
+
+def _missed(parties: Parties) -> tuple[dict[str, Any], dict[str, Any]]:
+    """K-score and test result of a measurement by which K is missed."""
+    said = parties.world.parts.predicates()
+    score, test = said[predicates.KSCORE], said[predicates.TEST_RESULT]
+    inputs = {**score["inputs"], **_SLOW}
+    made = kscore.kscore_v1(inputs)
+    gate = kscore.decide(made.composite, "0.9", floors_passed=True)
+    score |= {"inputs": inputs, "axes": made.axes, "composite": made.composite, "gate": gate}
+    passed = [name for name in test["passedTests"] if name != "k"]
+    test |= {"result": "FAILED", "passedTests": passed, "failedTests": ["k"]}
+    return score, test
+
+
+def _scored_twice_in_a_second(parties: Parties) -> list[bytes]:
+    """Two K-scores of the publisher's, one of which misses K, and a test result that passed."""
+    score, _ = _missed(parties)
+    return [*parties.own(), parties.also(predicates.KSCORE, score, parties.world.publisher)]
+
+
+def _tested_twice(parties: Parties) -> list[bytes]:
+    """The second key, which measured nothing, says that K is reached and that it is not."""
+    reached = parties.world.parts.predicates()[predicates.TEST_RESULT]
+    tests = (reached, _missed(parties)[1])
+    said = (parties.also(predicates.TEST_RESULT, test, parties.second) for test in tests)
+    return [*parties.own(), *said]
+
+
+def _changed(
+    kind: str, change: Callable[[dict[str, Any]], object], parties: Parties
+) -> list[bytes]:
+    """The publisher's claims, one of which says otherwise."""
+
+    def edit(said: dict[str, dict[str, Any]]) -> None:
+        change(said[kind])
+
+    return parties.own(change=edit)
+
+
+def _also_changed(
+    kind: str, change: Callable[[dict[str, Any]], object], parties: Parties
+) -> list[bytes]:
+    """The publisher's claims, and one of another key, which says otherwise."""
+    said = parties.world.parts.predicates()[kind]
+    change(said)
+    return [*parties.own(), parties.also(kind, said, parties.second)]
+
+
+def _count_more(said: dict[str, Any]) -> None:
+    """Another tower, which nobody counts again, and all that follows from it."""
+    flops = said["flops"]
+    flops["tower"], flops["total"] = (str(int(flops[name]) + 6) for name in ("tower", "total"))
+
+
+def _built(change: Callable[[dict[str, Any]], object]) -> Callable[[Parties], list[bytes]]:
+    """The publisher's claims, with another build definition in the provenance."""
+    return partial(_changed, predicates.PROVENANCE, lambda said: change(said["buildDefinition"]))
+
+
+def _beside_a_rival(**said: dict[str, Any] | int) -> Callable[[Parties], list[bytes]]:
+    """A K-score on somebody else's cases beside a rival that won none and lost none of them."""
+    around = {"low": "0.931208", "high": "1"}
+    rival: dict[str, Any] = {
+        "who": {
+            "kind": "endpoint", "name": "m", "digest": None, "url": "http://127.0.0.1/v1",
+            "said_by": ["m-1"], "instruction": "",
+        },
+        "answers": _ELSEWHERE, "cases": 52, "covered": 52, "accuracy": "1",
+        "interval": {"method": "wilson", "level": "0.95", **around},
+        "clustered": {"design_effect": "1", **around}, "figures": [],
+        "paired": {"bundle_only": 0, "rival_only": 0, "p": "1", "method": "mcnemar-exact"},
+    }  # fmt: skip
+    for name, value in said.items():
+        rival[name] = {**rival[name], **value} if isinstance(value, dict) else value
+    pack = {"owner": "second", "root": _ELSEWHERE}
+    return lambda p: _scored_as(p, p.second, pack=pack, rivals=[rival])
+
+
+def _scored_elsewhere(parties: Parties) -> list[bytes]:
+    """Two evaluators on one pack of other cases, whose machines gave other answers."""
+    pack = {"owner": "another", "root": _ELSEWHERE}
+    score = {**parties.world.parts.predicates()[predicates.KSCORE], "pack": pack}
+    inputs = {**score["inputs"], "accuracy": "0.5"}
+    made = kscore.kscore_v1(inputs)
+    other = {**score, "inputs": inputs, "axes": made.axes, "composite": made.composite}
+    said = ((score, parties.second), (other, parties.buyer))
+    return [*parties.own(), *(parties.also(predicates.KSCORE, one, key) for one, key in said)]
+
+
+def _in_another_role(kind: str, parties: Parties) -> list[bytes]:
+    """The publisher's claims, and one by a key that is trusted, but not about this kind."""
+    said = {
+        **parties.world.parts.predicates(),
+        predicates.VERIFICATION_SUMMARY: audit_of(parties.world.parts.content_id(), at=_AUDITED),
+    }[kind]
+    return [*parties.own(), parties.also(kind, said, parties.buyer)]
+
+
+def _graded(parts: BundleParts) -> None:
+    parts.lock["evaluation"]["metric"] = {"kind": "rouge_l"}
+    parts.rescore()
+
+
 def _audited(parties: Parties, by: PrivateKey, read: int) -> list[bytes]:
     """Claims of the revoked key, and an audit in which the first of them were read."""
     claims = parties.own(parties.lost)
@@ -285,6 +396,73 @@ CASES: Final = (
         "two-signers-who-disagree", ("V19",),
         claims=lambda p: _scored(p, p.second, size_bytes=1),
     ),
+    Case(
+        "two-verdicts-in-scores-of-one-second", ("V18", "V62"),
+        parts=_demand_k, claims=_scored_twice_in_a_second,
+    ),
+    Case(
+        "two-verdicts-in-tests-of-one-signer", ("V18",), parts=_demand_k, claims=_tested_twice
+    ),
+    Case("honest-on-a-pack-that-two-scored-otherwise", claims=_scored_elsewhere),
+    Case(
+        "two-counts-of-operations", ("V19",),
+        claims=partial(_also_changed, predicates.COMPUTE, _count_more),
+    ),
+    Case(
+        "honest-tested-with-the-documents-in-another-order",
+        claims=partial(
+            _also_changed, predicates.TEST_RESULT, lambda said: said["configuration"].reverse()
+        ),
+    ),
+    Case(
+        "built-under-another-name", ("V17",),
+        claims=_built(lambda said: said["externalParameters"].update(name="another")),
+    ),
+    Case(
+        "built-from-a-snapshot-and-a-base", ("V17",),
+        claims=_built(lambda said: said["resolvedDependencies"].reverse()),
+    ),
+    Case(
+        "built-from-a-snapshot-without-a-digest", ("V17",),
+        claims=_built(lambda said: said["resolvedDependencies"][1]["digest"].pop("sha256")),
+    ),
+    Case(
+        "built-from-a-base-with-a-digest", ("V17",),
+        claims=_built(
+            lambda said: said["resolvedDependencies"][0]["digest"].update(sha256="0" * 64)
+        ),
+    ),
+    Case(
+        "built-from-a-base-called-otherwise", ("V17",),
+        claims=_built(
+            lambda said: said["resolvedDependencies"][0]["annotations"].update(id="acme/large")
+        ),
+    ),
+    Case(
+        "honest-beside-a-key-of-another-role",
+        claims=partial(_in_another_role, predicates.PROVENANCE),
+    ),
+    Case(
+        "audit-by-a-key-of-another-role", ("V11",),
+        claims=partial(_in_another_role, predicates.VERIFICATION_SUMMARY),
+    ),
+    Case("honest-beside-a-rival", claims=_beside_a_rival()),
+    Case(
+        "rival-tested-as-under-another-metric", ("V35",),
+        claims=_beside_a_rival(
+            paired={"bundle_only": 6, "p": "0.03125", "method": "sign-exact"}
+        ),
+    ),
+    Case(
+        "rival-outside-of-its-clustered-interval", ("V35",),
+        claims=_beside_a_rival(clustered={"low": "0.1", "high": "0.2"}),
+    ),
+    Case("rival-that-answered-too-often", ("V35",), claims=_beside_a_rival(covered=53)),
+    Case(
+        "rival-with-more-wins-than-cases", ("V35",),
+        claims=_beside_a_rival(paired={"bundle_only": 30, "rival_only": 30}),
+    ),
+    Case("honest-under-a-graded-metric", parts=_graded),
     Case("family-that-nobody-knows", ("V20",), parts=_tomorrow),
     Case(
         "text-promised-and-left-out", ("V38",),

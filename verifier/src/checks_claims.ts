@@ -6,7 +6,8 @@ import { type Counted, type Said, finished, started } from "./claims.ts";
 import { type Lock, type ModuleRow, ROLES, type Role } from "./documents.ts";
 import { type Json, type JsonObject, canonicalText, same } from "./json.ts";
 import { kscore } from "./kscore.ts";
-import { KSCORE, MODULES, PROVENANCE, TEST_RESULT } from "./policy.ts";
+import { pairedMethod } from "./metrics/index.ts";
+import { COMPUTE, KSCORE, MODULES, PROVENANCE, TEST_RESULT } from "./policy.ts";
 import { compare, less, mul, ratio, rounded, stated, sub, abs } from "./rational.ts";
 import { packRoot } from "./snapshot.ts";
 import { signTest } from "./statistics.ts";
@@ -47,12 +48,14 @@ export function provenanceClaim(bundle: Bundle, counted: Counted): Answer {
   for (const { predicate } of made) {
     const definition = predicate.buildDefinition as JsonObject;
     const inner = definition.internalParameters as JsonObject;
+    look.demand((definition.externalParameters as JsonObject).name === lock.name, "C11", "it was built under another name");
     look.demand(inner.lock === bundle.digests.get("spec.lock.json"), "C11", "it was built from another lock");
     look.demand(same(inner.environment, lock.environment), "C11", "it was built in another environment");
-    const [base, snapshot] = definition.resolvedDependencies as unknown as [Dependency, Dependency];
-    look.demand(base.name === "base" && `sha256:${base.digest.merkleSha256}` === lock.base.root, "C11", "it was built from another base");
-    const right = `sha256:${snapshot.digest.merkleSha256}` === header.root && `sha256:${snapshot.digest.sha256}` === bundle.digests.get("snapshot.json");
-    look.demand(snapshot.name === "snapshot" && right, "C11", "it was built from another snapshot");
+    const dependencies: Json = [
+      { annotations: { id: lock.base.id }, digest: { merkleSha256: lock.base.root.slice(7) }, name: "base" },
+      { digest: { merkleSha256: header.root.slice(7), sha256: bundle.digests.get("snapshot.json")?.slice(7) ?? "" }, name: "snapshot" },
+    ];
+    look.demand(same(definition.resolvedDependencies, dependencies), "C11", "it was built from another base or snapshot");
     const builder = (predicate.runDetails as JsonObject).builder as JsonObject;
     look.demand(builder.id === "urn:kolm:builder:local:v1", "C11", `the builder ${builder.id} is not known`);
     look.demand(started(predicate) <= finished(predicate), "C11", "it ends before it starts");
@@ -69,6 +72,12 @@ const gateOf = (one: Said): JsonObject => one.predicate.gate as JsonObject;
 const packOf = (one: Said): JsonObject => one.predicate.pack as JsonObject;
 /** K7: of the bundle's own cases. */
 export const isOwn = (one: Said): boolean => packOf(one).owner === "publisher";
+
+/** What a test result says of the gate and of K, in the words of a K-score. */
+function verdictOf({ predicate }: Said): string {
+  const k = (predicate.passedTests as string[]).includes("k") || ((predicate.failedTests as string[]).includes("k") ? false : null);
+  return `${String(predicate.result).toLowerCase()}, K ${k}`;
+}
 
 export function scoreClaims(bundle: Bundle, counted: Counted): Answer {
   const held = counted.holding.filter((one) => one.type === KSCORE);
@@ -87,7 +96,7 @@ export function scoreClaims(bundle: Bundle, counted: Counted): Answer {
   }
   const decided = ["evaluation.json", "spec.lock.json"];
   const floors = evaluation.floors.filter((floor) => floor.demanded !== null);
-  for (const { predicate, keyid } of tests) {
+  for (const { predicate } of tests) {
     const stated = (predicate.configuration as { name: string; digest: JsonObject }[]).map((one) => `${one.name} ${one.digest.sha256}`).sort();
     const due = decided.map((name) => `${name} ${bundle.digests.get(name)?.slice(7)}`);
     look.demand(stated.join() === due.join(), "C14", "a test result is over something else than evaluation and lock");
@@ -99,14 +108,16 @@ export function scoreClaims(bundle: Bundle, counted: Counted): Answer {
       const side = floor.passed ? passed : missed;
       look.demand(side.includes(floor.name), "C14", `the floor ${floor.name} does not stand where the evaluation has it`);
     }
-    const known = new Set([...floors.map((floor) => floor.name), ...(lock.evaluation.floors.k === null ? [] : ["k"])]);
-    for (const name of [...passed, ...missed]) look.demand(known.has(name), "C14", `nothing demands ${name}`);
-    for (const score of counted.scores().filter((other) => other.keyid === keyid && isOwn(other))) {
-      const gate = gateOf(score);
-      look.demand((gate.verdict === "passed") === (predicate.result === "PASSED"), "C14", "two verdicts of one signer on the gate");
-      const side = gate.k_passed === null ? null : gate.k_passed ? passed : missed;
-      look.demand(side?.includes("k") ?? true, "C14", "two verdicts of one signer on K");
-    }
+    const asked = [...floors.map((floor) => floor.name), ...(lock.evaluation.floors.k === null ? [] : ["k"])];
+    look.demand(same([...passed, ...missed].sort(), asked.sort()), "C14", "its tests are not those that the lock demands");
+  }
+  for (const signer of new Set(tests.map((test) => test.keyid))) {
+    const own = counted.scores().filter((score) => score.keyid === signer && isOwn(score));
+    const verdicts = [
+      ...own.map(gateOf).map((gate) => `${gate.verdict}, K ${gate.k_passed}`),
+      ...tests.filter((test) => test.keyid === signer).map(verdictOf),
+    ];
+    look.demand(new Set(verdicts).size === 1, "K6", `two verdicts of one signer: ${verdicts.join("; ")}`);
   }
   return look.answer(`by ${names([...scores, ...tests])}`, "attested");
 }
@@ -120,7 +131,8 @@ export function oneVoice(counted: Counted): Answer {
     look.demand((said.get(kind) ?? value) === value, "C7", `two claims state different things of ${kind}`);
     said.set(kind, value);
   };
-  for (const { type, predicate } of counted.counting) {
+  for (const one of counted.counting) {
+    const { type, predicate } = one;
     if (type === MODULES) {
       hold("modules", predicate.modules);
       hold("base", `${predicate.base}`);
@@ -131,11 +143,12 @@ export function oneVoice(counted: Counted): Answer {
       hold("base", `sha256:${base.digest.merkleSha256}`);
       hold("lock", (definition.internalParameters as JsonObject).lock);
     }
-    if (type === KSCORE) {
-      const inputs = predicate.inputs as JsonObject;
-      hold("size", inputs.size_bytes);
-      hold(`scores on ${(predicate.pack as JsonObject).root}`, [inputs.accuracy ?? null, inputs.coverage ?? null]);
+    if (type === KSCORE && isOwn(one)) {
+      const { size_bytes: size, accuracy, coverage } = predicate.inputs as JsonObject;
+      hold("size", size);
+      hold("scores", [accuracy ?? null, coverage ?? null]);
     }
+    if (type === COMPUTE) hold("operations", predicate.flops);
   }
   return look.answer("what can be recomputed is the same in all claims");
 }
@@ -190,20 +203,22 @@ function cost(look: Looking, lock: Lock, claimed: ReturnType<typeof stated>, tok
 
 /** K9: what contradicts itself. */
 function rivals(look: Looking, rival: JsonObject, lock: Lock, inputs: JsonObject): void {
-  const { bundle_only: ours, rival_only: theirs, p } = rival.paired as { bundle_only: number; rival_only: number; p: string };
+  const { bundle_only: ours, rival_only: theirs, p, method } = rival.paired as { bundle_only: number; rival_only: number; p: string; method: string };
+  const cases = Number(rival.cases);
+  look.demand(Number(rival.covered) <= cases, "K9", "a rival answered more cases than there are");
+  if (!look.demand(ours + theirs <= cases, "K9", "a rival's counts are of more cases than there are")) return;
+  const due = pairedMethod(lock.evaluation.metric);
+  look.demand(method === due, "K9", "a rival's test is not the one for the metric");
   look.demand(signTest(ours, theirs) === p, "K9", "a rival's p does not follow from its counts");
   const mean = stated(String(rival.accuracy));
   for (const range of [rival.interval, rival.clustered] as JsonObject[]) {
     const inside = !less(mean, stated(String(range.low))) && !less(stated(String(range.high)), mean);
     look.demand(inside, "K9", "a rival's accuracy lies outside of its interval");
   }
-  if (!BINARY.has(lock.evaluation.metric.kind)) return;
+  if (due === "sign-exact") return;
   const apart = sub(stated(String(inputs.accuracy)), mean);
-  const due = ratio(ours - theirs, Number(rival.cases));
-  look.demand(compare(abs(sub(apart, due)), ratio(1, 1_000_000)) <= 0, "K9", "a rival's counts do not give the accuracies");
+  look.demand(compare(abs(sub(apart, ratio(ours - theirs, cases))), ratio(1, 1_000_000)) <= 0, "K9", "a rival's counts do not give the accuracies");
 }
-
-export const BINARY = new Set(["exact", "contains", "relaxed", "choice", "regex", "pope", "iou"]);
 
 export function axes(counted: Counted): Answer {
   const scores = counted.of(KSCORE);

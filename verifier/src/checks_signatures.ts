@@ -35,7 +35,7 @@ function whose(counted: Counted, trust: Trust, policy: Policy): Answer {
     if (one.key === undefined || one.signed === "unsupported") continue;
     const { name } = one.key;
     if (look.demand(one.signed === "right", "C6", `a claim that names ${name} is not signed by that key`)) {
-      look.demand(mayMake(one), "T3", `${name} may not make a claim of kind ${one.type}`);
+      look.demand(mayMake(one) || standing(counted, one.kind).length > 0, "T3", `${name} may not make a claim of kind ${one.type}`);
       look.demand(one.stamp !== "of other bytes", "C23", `a claim by ${name} carries a time stamp of something else`);
     }
   }
@@ -58,10 +58,12 @@ function about(counted: Counted): Answer {
   return look.answer("every claim is about this manifest");
 }
 
-/** The claims that fill a demand; of audits those that passed and are the newest. */
+/** The claims of a kind that count; of audits those that passed and are the newest. */
+const standing = (counted: Counted, kind: string): Said[] =>
+  kind === SUMMARY ? counted.audits().filter((one) => one.predicate.verificationResult === "PASSED") : counted.of(kind);
+
 function filling(counted: Counted, demand: Demand): Said[] {
-  const made = demand.predicate === SUMMARY ? counted.audits().filter((one) => one.predicate.verificationResult === "PASSED") : counted.of(demand.predicate);
-  return made.filter((one) => one.key?.roles.includes(demand.role) && (demand.keys?.includes(one.keyid) ?? true));
+  return standing(counted, demand.predicate).filter((one) => one.key?.roles.includes(demand.role) && (demand.keys?.includes(one.keyid) ?? true));
 }
 
 const byStrangers = (counted: Counted, demand: Demand): boolean =>

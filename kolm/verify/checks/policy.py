@@ -10,8 +10,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from kolm.format.names import CASES, EVALUATION, LINES, LOCK, MODULES, PREDICTIONS
 from kolm.metrics import metric_of
 from kolm.records.verification import Demand, Finding, Verdict
-from kolm.sign.predicates import KSCORE, PROVENANCE
 from kolm.sign.predicates import MODULES as MODULES_CLAIM
+from kolm.sign.predicates import PROVENANCE
 from kolm.verify.check import check
 from kolm.verify.conclusions import conclude_scopes
 from kolm.verify.demands import POLICY, measured_scores, score_demands, scored_packs, worst
@@ -163,10 +163,7 @@ def _gate_holds(subject: Subject) -> Iterator[Finding]:
     if policy.gate != "passed":
         return
     if not scores:
-        # Where every K-score is demanded and may count, V13 or V18 has spoken.
-        demanded = any(demand.predicate == KSCORE for demand in policy.claims)
-        if policy.measurements != "worst" or not demanded:
-            yield could_not_look("no K-score that counts says whether the gate passed")
+        yield could_not_look("no K-score that counts says whether the gate passed")
         return
     name, claim = worst(scores)
     if claim["gate"]["verdict"] != "passed":
