@@ -1,9 +1,9 @@
 """Questions on one picture go together: the same mean with an interval that knows it.
 
-Sources: Miller 2024 (arXiv:2411.00640), section 2.2, for why, and for the variance between clusters
-(Liang and Zeger 1986, doi:10.1093/biomet/73.1.13); Dean and Pagano 2015 (doi:10.1093/jssam/smv024)
-for Wilson's interval with as many cases as the design is worth; Kish 1965 (Survey Sampling, section
-5.6 and 11.7) for clusters of unequal sizes. docs/format/evaluation.md, E13, has the formula.
+Sources: Miller 2024 (arXiv:2411.00640), section 2.2, for why; Dean and Pagano 2015
+(doi:10.1093/jssam/smv024) and Franco et al. 2019 (PMC6690503) for Wilson's interval with as many
+cases as the design is worth; Saha, Miller and Wang 2016 (doi:10.1515/ijb-2015-0024) for its design
+effect from an analysis of variance. docs/format/evaluation.md, E14, has the formula.
 """
 
 from __future__ import annotations
@@ -81,25 +81,25 @@ def design_effect(
 ) -> Fraction:
     """How many of the cases are worth one that was drawn alone: 1 to their number.
 
-    With n cases, m their mean, and of each cluster its size a and its points t: the variance
-    between clusters c/(c − 1) · Σ (t − a·m)² / n², by m(1 − m)/n, where c = n² / Σ a² clusters of
-    one size are worth as much; times (1 + (z² + 1) / 4(c − 1))², which makes of z the quantile of
-    Student's law (Abramowitz and Stegun 1964, 26.7.5). Scores that are all 0 or all 1 tell nothing
-    of how alike cases are; then clusters count as one case each.
+    With n cases, m their mean, v their variance, w that within clusters, and S = Σ a² / n, so that
+    c = n/S clusters of one size are worth as much: the mean's variance by an analysis of variance
+    (Searle, Casella and McCulloch 1992), c/(c − 1) · (w + S·(v − w)) / n, by m(1 − m)/n; times
+    (1 + (z² + 1) / 4(c − 1))², which makes of z the quantile of Student's law (Abramowitz and
+    Stegun 1964, 26.7.5). All 0 or all 1 does not tell how alike cases are: clusters count once.
     """
-    cases, squares = len(scores), sum(size * size for size in sizes.values())
+    cases, total = len(scores), sum(scores)
+    size = Fraction(sum(a * a for a in sizes.values()), cases)
+    if total in (0, cases * MILLION) or len(sizes) == 1:
+        return size
     points: Counter[int] = Counter()
     for score, number in zip(scores, clusters, strict=True):
         points[number] += score
-    total = points.total()
-    if total in (0, cases * MILLION):
-        return Fraction(squares, cases)
-    if cases * cases == squares:  # one cluster
-        return Fraction(cases)
-    apart = sum((cases * points[number] - size * total) ** 2 for number, size in sizes.items())
-    # In millionths `apart` is 10¹²·n²·Σ (t − a·m)², and what divides it 10¹²·n³·m(1 − m).
-    effect = Fraction(apart, cases * total * (cases * MILLION - total))
-    freedom = Fraction(cases * cases - squares, squares)  # c − 1
-    effect *= 1 + 1 / freedom  # c / (c − 1)
-    effect *= (1 + (Fraction(Z) ** 2 + 1) / (4 * freedom)) ** 2
+    squares = Fraction(sum(score * score for score in scores))
+    apart = squares - sum(Fraction(points[number] ** 2, a) for number, a in sizes.items())
+    within = apart / max(cases - len(sizes), 1)  # 0 where each case is its own
+    mean = Fraction(total, cases)
+    variance = squares / cases - mean**2
+    freedom = cases / size - 1  # c − 1
+    effect = (within + size * (variance - within)) / (mean * (MILLION - mean))
+    effect *= (1 + 1 / freedom) * (1 + (Fraction(Z) ** 2 + 1) / (4 * freedom)) ** 2
     return min(max(effect, Fraction(1)), Fraction(cases))

@@ -1,7 +1,7 @@
 """Score: how often the chosen answers of eval cases are preferred to the rejected ones.
 
 From the log-probabilities that predictions.jsonl states case by case for the adapter and for the
-base. docs/format/evaluation.md, E14. Source of the implicit reward: arXiv:2305.18290, section 4.
+base. docs/format/evaluation.md, E16. Source of the implicit reward: arXiv:2305.18290, section 4.
 """
 
 from __future__ import annotations

@@ -209,7 +209,7 @@ function figures(judge: Judge, all: Runs, predictions: readonly Prediction[], te
   return own.names.map((name) => ({ adapter: share(adapter?.[name]), base: share(base?.[name]), blind: share(blind?.[name]), name }));
 }
 
-/** E14 of preferences. */
+/** E16: preferences. */
 function preference(predictions: readonly Prediction[]): JsonObject | null {
   const rows = predictions.flatMap((row) => (row.preference === undefined ? [] : [row.preference]));
   if (rows.length === 0) return null;

@@ -101,18 +101,20 @@ export function clustered(points: readonly Rational[], groups: readonly number[]
 }
 
 function designEffect(points: readonly Rational[], groups: readonly number[][], n: Rational, m: Rational): Rational {
-  if (groups.length === 1) return n;
-  const squares = sum(groups.map((group) => ratio(group.length * group.length)));
-  const c = div(mul(n, n), squares);
-  if (compare(m, ZERO) === 0 || compare(m, ONE) === 0) return div(n, c);
-  const between = sum(
-    groups.map((group) => {
-      const off = sub(sum(group.map((i) => points[i] as Rational)), mul(ratio(group.length), m));
-      return mul(off, off);
-    }),
-  );
-  const variance = mul(div(c, sub(c, ONE)), div(between, mul(n, n)));
+  const size = div(sum(groups.map((group) => ratio(group.length * group.length))), n);
+  if (groups.length === 1 || compare(m, ZERO) === 0 || compare(m, ONE) === 0) return size;
+  const square = (x: Rational): Rational => mul(x, x);
+  const apart = groups.map((group) => {
+    const own = group.map((i) => points[i] as Rational);
+    const middle = div(sum(own), ratio(own.length));
+    return sum(own.map((x) => square(sub(x, middle))));
+  });
+  const k = groups.length;
+  const w = k === points.length ? ZERO : div(sum(apart), ratio(points.length - k));
+  const v = div(sum(points.map((x) => square(sub(x, m)))), n);
+  const c = div(n, size);
+  const variance = mul(div(c, sub(c, ONE)), div(add(w, mul(size, sub(v, w))), n));
   const wide = add(ONE, div(add(ZZ, ONE), mul(ratio(4), sub(c, ONE))));
-  const effect = mul(div(mul(variance, n), mul(m, sub(ONE, m))), mul(wide, wide));
+  const effect = mul(div(mul(variance, n), mul(m, sub(ONE, m))), square(wide));
   return clamp(effect, ONE, n);
 }

@@ -100,7 +100,7 @@ test("captures", () => {
 });
 
 test("evaluations", () => {
-  for (const name of ["exact", "questions", "relaxed"]) {
+  for (const name of ["exact", "pictures", "questions", "relaxed"]) {
     const { settings, predictions, evalcases, evaluation: due } = JSON.parse(readFileSync(join(VECTORS, `evaluation/${name}.json`), "utf8"));
     assert.equal(canonicalText(evaluation({ evaluation: settings }, predictions, evalcases)), canonicalText(due), name);
   }

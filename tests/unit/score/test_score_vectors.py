@@ -12,7 +12,7 @@ from kolm.score.cases import build_cases
 from kolm.score.evaluation import RUNS, evaluate, find_mismatches
 
 FOLDER = Path(__file__).parents[2] / "vectors" / "evaluation"
-WHOLE = ("exact", "relaxed", "questions")
+WHOLE = ("exact", "relaxed", "questions", "pictures")
 
 
 def _load(name: str) -> dict[str, Any]:
@@ -57,19 +57,25 @@ def test_the_vectors_hold_by_plain_floating_point_too(name: str) -> None:
 
 
 def _clustered(clusters: list[list[dict[str, Any]]], run: str, z: float) -> tuple[float, float]:
-    """E13 as it is written there."""
+    """E14 as it is written there."""
     told = [[float(row[run]["score"]) for row in rows] for rows in clusters]
-    n, k = sum(map(len, told)), sum(map(sum, told))
-    m, c = k / n, n * n / sum(len(scores) ** 2 for scores in told)
+    n, k = sum(map(len, told)), len(told)
+    scores = [score for own in told for score in own]
+    m, size = sum(scores) / n, sum(len(own) ** 2 for own in told) / n
+    c = n / size
     if 0 < m < 1:
-        between = c / (c - 1) * sum((sum(s) - len(s) * m) ** 2 for s in told) / n**2
+        v = sum((x - m) ** 2 for x in scores) / n
+        within = sum((x - sum(own) / len(own)) ** 2 for own in told for x in own)
+        w = within / (n - k) if k < n else 0
+        variance = c / (c - 1) * (w + size * (v - w)) / n
         student = (1 + (z * z + 1) / (4 * (c - 1))) ** 2
-        effect = min(max(between * n / (m * (1 - m)) * student, 1), n)
+        effect = min(max(variance * n / (m * (1 - m)) * student, 1), n)
     else:
-        effect = n / c
-    w = n / effect
-    reach = z * math.sqrt(z * z + 4 * m * w * (1 - m))
-    return tuple((2 * m * w + z * z + sign * reach) / (2 * (w + z * z)) for sign in (-1, 1))
+        effect = size
+    worth = n / effect
+    reach = z * math.sqrt(z * z + 4 * m * worth * (1 - m))
+    ends = ((2 * m * worth + z * z + sign * reach) / (2 * (worth + z * z)) for sign in (-1, 1))
+    return tuple(ends)
 
 
 def test_swapped_goes_round_each_question_and_round_those_of_one_reference_together() -> None:
