@@ -376,8 +376,8 @@ class _Runner:
             files.write(folder, CASES, job.cases_file)
             files.write_document(folder, REQUEST, {"cases": list(job.cases)})
             self._run("rescore", folder, lock, job.base)
-            rows = files.read_document(folder, ROWS)["rows"]
-        return RescoreAnswer(environment_class=here["class"], rows=rows)
+            found = files.read_document(folder, ROWS)
+        return RescoreAnswer(environment_class=here["class"], **found)
 
     def recount(self, job: RecountJob) -> Recounted:
         """Encode captures again; those that the store holds.

@@ -28,15 +28,17 @@ def measure_preferences(
 ) -> Mapping[str, PredictionsRowPreference]:
     """Both log-probabilities of each case with a rejected answer, by the case's id.
 
-    There are none where the lock's objective does not learn from pairs.
+    There are none where the lock's objective does not learn from pairs, and of no case that is not
+    in `batches`.
     """
     objective = objective_of(session.sources.lock["train"]["objective"])
     if not objective.PAIRED:
         return {}
+    asked = {prompt.case for batch in batches for prompt in batch.prompts}
     pairs: dict[str, Pair] = {
         case: session.encoder.encode_answers(capture)
         for case, capture in session.sources.captures
-        if "rejected" in capture
+        if "rejected" in capture and case in asked
     }
     found: dict[str, Measured] = {}
     for run in ("adapter", "base") if pairs else ():

@@ -6,7 +6,8 @@ The run folder (as `session.py` describes it) holds the bundle's `predictions.js
     {"cases": ["sha256:..."]}
 
 The answer, `rows.json`, holds one row a drawn case and run: ``{"batch", "case", "finish", "output",
-"run", "tokens"}``. Comparing it with what was recorded is the verifier's work.
+"run", "tokens"}``, and the log-probabilities of both answers of each drawn case that has two, where
+the objective learned from them. Comparing it with what was recorded is the verifier's work.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from kolm.digest import Digest
 from kolm.errors import Refused
 from kolm.evaluate.controls import answer_run
 from kolm.evaluate.plan import EvalBatch, plan_batches, recorded_batches
+from kolm.evaluate.preference import measure_preferences
 from kolm.evaluate.session import EvaluationSession, open_session, read_sources
 from kolm.evaluate.worker import settle
 from kolm.events import Reporter
@@ -51,7 +53,11 @@ def rescore_folder(folder: Path, reporter: Reporter) -> None:
         recorded_batches(predictions, chosen),
     )
     rows = [row for name in session.runs for row in _answer(session, name, batches, reporter)]
-    document: Rescored = {"rows": [row for row in rows if row["case"] in chosen]}
+    preferences = measure_preferences(session, batches, reporter)
+    document: Rescored = {
+        "rows": [row for row in rows if row["case"] in chosen],
+        "preferences": {Digest(case): preferences[case] for case in chosen & preferences.keys()},
+    }
     files.write_document(folder, ROWS, document)
 
 

@@ -136,12 +136,14 @@ class Rescore(NamedTuple):
         same_class: whether in the recorded environment class, where every bit has to come out
             again; elsewhere the scores are compared.
         differing: of the drawn cases, in the run in which most differ.
+        pairs: of the drawn cases, those whose two answers were measured again.
     """
 
     cases: int
     drawn: int
     same_class: bool
     differing: int
+    pairs: int
 
     @property
     def reproduced(self) -> bool:

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
         KscoreMachine,
         LockEnvironment,
         PredictionsRowOutcomeFinish,
+        PredictionsRowPreference,
         TraceRow,
     )
 
@@ -85,6 +86,7 @@ class Rescored(TypedDict):
     """What a rescore answers."""
 
     rows: list[RescoredRow]
+    preferences: dict[Digest, PredictionsRowPreference]
 
 
 class Drawn(TypedDict):

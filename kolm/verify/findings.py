@@ -13,13 +13,13 @@ from kolm.records.verification import Finding, Verdict
 
 NOTHING = "the policy demands nothing here"
 READ_FINDINGS = 10_000  # of one check; a hostile file could cause millions
-LONGEST_TEXT = 200  # hostile documents must not fill the report
+LONGEST_TEXT, LONGEST_ANSWER = 200, 400  # hostile documents must not fill the report
 
 
 def passed(detail: str, *, by: Iterable[str] | None = None) -> Finding:
     """Looked here, and it holds; `by` names those on whose word it rests, None is recomputed."""
     names = None if by is None else tuple(sorted(set(by)))
-    return Finding(verdict=Verdict.OK, detail=shorten(detail), by=names)
+    return Finding(verdict=Verdict.OK, detail=shorten(detail, LONGEST_ANSWER), by=names)
 
 
 def failed(
@@ -96,11 +96,11 @@ def from_error(error: KolmError) -> Finding:
     )
 
 
-def shorten(value: object) -> str:
+def shorten(value: object, longest: int = LONGEST_TEXT) -> str:
     """Text from a bundle, made fit to print: one line, no control characters, bounded."""
     text = value if isinstance(value, str) else str(value)
     if not text.isprintable():
         text = "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text)
-    if len(text) <= LONGEST_TEXT:
+    if len(text) <= longest:
         return text
-    return text[: LONGEST_TEXT - 1] + "…"
+    return text[: longest - 1] + "…"

@@ -16,7 +16,12 @@ from kolm.digest import Digest
 
 if TYPE_CHECKING:
     from kolm.bundle.states import State
-    from kolm.records.documents import ExamplesRowSide, Lock, LockEnvironment
+    from kolm.records.documents import (
+        ExamplesRowSide,
+        Lock,
+        LockEnvironment,
+        PredictionsRowPreference,
+    )
     from kolm.run.documents import Recounted, Replayed, RescoredRow
     from kolm.verify.segments import Segment
 
@@ -73,10 +78,12 @@ class RescoreAnswer(NamedTuple):
     Attributes:
         environment_class: of the machine that ran; bits are comparable within one class only.
         rows: one a case and run: ``case``, ``run``, ``output``, ``tokens``, ``finish``.
+        preferences: what P8 states, by case: of those with two answers that were learned from.
     """
 
     environment_class: str
     rows: Sequence[RescoredRow]
+    preferences: Mapping[Digest, PredictionsRowPreference]
 
 
 RescoreRunner = Callable[[RescoreJob], RescoreAnswer]

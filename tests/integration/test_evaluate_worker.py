@@ -13,7 +13,7 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from kolm import canonical, events, schema  # noqa: E402
+from kolm import canonical, digest, events, objectives, schema  # noqa: E402
 from kolm.errors import Refused, Unreadable  # noqa: E402
 from kolm.evaluate import partial, rescore, worker  # noqa: E402
 from kolm.evaluate.plan import plan_batches  # noqa: E402
@@ -205,6 +205,25 @@ def _rescored(run: Path, cases: list[str]) -> Any:
     files.write_document(run, REQUEST, {"cases": cases})
     rescore.rescore_folder(run, events.Silent())
     return files.read_document(run, ROWS)["rows"]
+
+
+def test_a_rescore_measures_the_likelihoods_again(tmp_path: Path) -> None:
+    """Of two of three batches, each with a case that has one answer, and nothing else drawn."""
+    run = make_run(tmp_path, cases=10)
+    lock = json.loads((run / "spec.lock.json").read_text())
+    lock["train"]["objective"] = objectives.resolve({"kind": "dpo"})
+    (run / "spec.lock.json").write_bytes(canonical.dumps(lock))
+    cases = canonical.read_lines((run / "evalcases.jsonl").read_bytes(), where="cases")
+    paired = [{**case, "rejected": "none of these"} if n % 3 else case for n, _, case in cases]
+    paired.sort(key=digest.of_value)
+    (run / "evalcases.jsonl").write_bytes(canonical.dump_lines(paired))
+    worker.evaluate_folder(run, events.Silent())
+    rows = _rows(run)
+    drawn = [row for row in rows if row["batch"] != 1][1:]
+    _rescored(run, [row["case"] for row in drawn])
+    recorded = {row["case"]: row["preference"] for row in drawn if "preference" in row}
+    assert 2 <= len(recorded) < len(drawn)
+    assert files.read_document(run, ROWS)["preferences"] == recorded
 
 
 def test_a_batch_that_was_shopped_for_is_refused(finished: Path, fresh: Path) -> None:

@@ -79,7 +79,10 @@ def test_the_forgery_is_caught_as_documented(
     "forgery", [f for f in FORGERIES if f.only_by == "rescore"], ids=lambda f: f.name
 )
 @pytest.mark.parametrize("environment", [None, digest.of_bytes(b"another machine")])
-def test_running_again_catches_it(world: World, forgery: Forgery, environment: str | None) -> None:
+def test_running_again_catches_it(
+    worlds: dict[str, World], forgery: Forgery, environment: str | None
+) -> None:
+    world = worlds[forgery.method]
     path = forge(world, forgery, "signer")
     again = rescoring(world.parts, cases=40, environment=environment)
     answers = world.look(path, base=world.parts.base, rescore=again)

@@ -192,7 +192,8 @@ def rescoring(
             for run in ("adapter", "base", "blind")
             if truth[case][run] is not None
         ]
-        return RescoreAnswer(environment_class=here, rows=rows)
+        paired = {c: truth[c]["preference"] for c in job.cases if "preference" in truth[c]}
+        return RescoreAnswer(environment_class=here, rows=rows, preferences=paired)
 
     sides = ("train", "validation")
     learned = [row for side in sides for row in parts.snapshot_rows if row["split"] == side]

@@ -1734,8 +1734,7 @@ FORGERIES = (
         "likelihoods of the eval cases invented, everything computed again",
         (),
         parts=pairs.invented_likelihoods,
-        why="they are attested like a loss, and no option computes them again; neither the gate "
-        "nor K reads them",
+        only_by="rescore",
         method=PAIRS,
     ),
     Forgery("JSON with a duplicate key", ("V06",), parts=_json(b'{"a":1,"a":2}')),

@@ -5,12 +5,13 @@ happens in a child process that `actions` starts; this only chooses and compares
 
 In the recorded environment class every bit has to come out again. In another one rounding may turn
 an answer, so there the metric judges: more turned scores than rounding can explain are a no. In
-both, what is right here bounds the true accuracy from below.
+both, what is right here bounds the true accuracy from below. The log-probabilities of cases with
+two answers are held alike: bits, or a tolerance that few cases may miss.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from decimal import Decimal
 from fractions import Fraction
 from itertools import chain
@@ -27,12 +28,23 @@ from kolm.score.bounds import binomial_lower_bound, binomial_tail, hoeffding_low
 from kolm.score.evaluation import outcomes
 from kolm.score.rounding import MILLION, ratio
 from kolm.verify.check import Answers
-from kolm.verify.findings import could_not_look, failed, from_error, not_checked, passed
+from kolm.verify.findings import (
+    could_not_look,
+    failed,
+    from_error,
+    not_checked,
+    passed,
+    unless_equal,
+)
 from kolm.verify.ports import RescoreAnswer, RescoreJob
 from kolm.verify.subject import Subject
 
 if TYPE_CHECKING:
+    from kolm.records.documents import PredictionsRowLikelihoods, PredictionsRowPreference
     from kolm.score.judge import Said
+
+    # A case, what is recorded of it, and what was found here.
+    _Pair = tuple[Digest, PredictionsRowPreference, PredictionsRowPreference]
 
 
 # Rounding turns an answer only where two tokens are nearly equally likely: one case in twenty is
@@ -40,6 +52,11 @@ if TYPE_CHECKING:
 TURNED_BY_ROUNDING: Final = Decimal("0.05")
 REFUSED: Final = Decimal("0.001")
 DOUBTED: Final = Decimal("0.05")
+
+# By how much another machine's logits may differ, by `train.precision`: with e for that, a token of
+# probability p moves by (1 - p) · e at most, and those of an answer of log-probability l, each by
+# itself, by e · √|l| together, since (1 - p)² ≤ 1 - p ≤ -ln p. docs/adr/0041 has what was measured.
+LOGITS_APART: Final = {"float32": Decimal("0.001"), "bfloat16": Decimal("0.1")}
 
 
 def outputs_are_repeated(subject: Subject) -> Iterator[Finding]:
@@ -90,7 +107,12 @@ def draw(total: int, wanted: int | None, entropy: Digest) -> list[int]:
 def _compare(subject: Subject, cases: Sequence[Digest], answer: RescoreAnswer) -> Iterator[Finding]:
     recorded = {row["case"]: outcomes(row) for row in subject.predictions}
     again = {(row["case"], row["run"]): row for row in answer.rows}
-    missing = [(case, run) for case in cases for run in recorded[case] if (case, run) not in again]
+    stated = {row["case"]: row["preference"] for row in subject.predictions if "preference" in row}
+    paired = [case for case in cases if case in stated]  # V31 holds that these are all
+    missing = [
+        *((case, run) for case in cases for run in recorded[case] if (case, run) not in again),
+        *((case, "preference") for case in paired if case not in answer.preferences),
+    ]
     for case, run in missing:
         yield could_not_look(f"the {run} run was not made again", where=f"{PREDICTIONS}: {case}")
     if missing:
@@ -110,18 +132,24 @@ def _compare(subject: Subject, cases: Sequence[Digest], answer: RescoreAnswer) -
             yield from chain.from_iterable(wrong)
         else:
             differing[run] = scores.turned(pairs[run])
-            yield from _only_rounding(run, differing[run], len(cases))
+            what = f"score differently in the {run} run"
+            yield from _only_rounding(what, differing[run], len(cases), rule="P4")
     most = max(differing.values())
-    subject.rescored = Rescore(len(recorded), len(cases), same, most)
+    logits = Decimal(0) if same else LOGITS_APART[subject.lock["train"]["precision"]]
+    apart = yield from _likelihoods(
+        [(case, stated[case], answer.preferences[case]) for case in paired], logits
+    )
+    subject.rescored = Rescore(len(recorded), len(cases), same, max(most, apart), len(paired))
     told = (
         "the recorded answers, bit for bit"
         if same
         else f"of another environment class than the bundle, where {most} scores at most differ, "
         "as rounding may"
     )
+    again_too = f"; both log-probabilities of {len(paired)} of them likewise" if stated else ""
     yield passed(
-        f"{counted(len(cases), 'case')} run again: {told}; {scores.bound(pairs['adapter'])}; "
-        f"{power(len(recorded), len(cases))}"
+        f"{counted(len(cases), 'case')} run again: {told}{again_too}; "
+        f"{scores.bound(pairs['adapter'])}; {power(len(recorded), len(cases))}"
     )
 
 
@@ -171,22 +199,51 @@ def _same_bits(case: Digest, run: str, recorded: Said, answer: Said) -> Iterator
             )
 
 
-def _only_rounding(run: str, turned: int, cases: int) -> Iterator[Finding]:
-    """Refuse or doubt more turned scores than rounding gives when it turns one case in twenty."""
+def _likelihoods(pairs: Sequence[_Pair], logits: Decimal) -> Generator[Finding, None, int]:
+    """Hold log-probabilities against the record; gives how many cases differ, in either run."""
+    most = 0
+    for run in ("adapter", "base"):
+        others = [
+            (case, then[run], now[run])
+            for case, then, now in pairs
+            if _apart(then[run], now[run], logits)
+        ]
+        most = max(most, len(others))
+        if logits:
+            what = f"have other log-probabilities in the {run} run"
+            yield from _only_rounding(what, len(others), len(pairs), rule="P8")
+            continue
+        for case, then, now in others:
+            what = f"another log-probability of one of two answers in the {run} run"
+            yield from unless_equal(then, now, what, rule="P8", where=f"{PREDICTIONS}: {case}")
+    return most
+
+
+def _apart(
+    then: PredictionsRowLikelihoods, now: PredictionsRowLikelihoods, logits: Decimal
+) -> bool:
+    """Whether either log-probability is further from the recorded one than such logits bring it."""
+    both = ((then["chosen"], now["chosen"]), (then["rejected"], now["rejected"]))
+    numbers = [(Decimal(before), Decimal(after)) for before, after in both]
+    return any(abs(a - b) > logits * (1 + max(-a, -b).sqrt()) for a, b in numbers)
+
+
+def _only_rounding(what: str, turned: int, cases: int, *, rule: str) -> Iterator[Finding]:
+    """Refuse or doubt more turned cases than rounding gives when it turns one case in twenty."""
+    told = f"{turned} of {counted(cases, 'case')} {what}"
     chance = binomial_tail(turned, cases, TURNED_BY_ROUNDING)
     if chance < REFUSED:
         yield failed(
-            f"{turned} of {cases} cases score differently in the {run} run: more than the rounding "
-            "of another machine explains",
+            f"{told}: more than the rounding of another machine explains",
             where=PREDICTIONS,
-            expected="the recorded scores, but for one case in twenty",
-            found=f"{turned} other scores",
-            rule="P4",
+            expected="as recorded, but for one case in twenty",
+            found=f"{turned} otherwise",
+            rule=rule,
         )
     elif chance <= DOUBTED:
         yield could_not_look(
-            f"{turned} of {cases} cases score differently in the {run} run on this machine, which "
-            "is of another environment class: too few to tell rounding from invention; draw more",
+            f"{told} on this machine, which is of another environment class: too few to tell "
+            "rounding from invention; draw more",
             where=PREDICTIONS,
         )
 

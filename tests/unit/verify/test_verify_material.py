@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import copy
 import shutil
 from collections.abc import Callable, Sequence
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -268,7 +270,7 @@ def test_v46_edited_outputs_are_found_by_running_again(world: World, base: Path)
     answers = world.audit(forged, base=base, rescore=request)
     assert answers.failed == {"V46"}
     cases = len(forged.predictions)
-    assert answers.report.rescore == Rescore(cases, request.cases, True, request.cases)
+    assert answers.report.rescore == Rescore(cases, request.cases, True, request.cases, 0)
     assert not answers.report.rescore.reproduced
 
 
@@ -317,7 +319,7 @@ def test_v46_garbage_is_refused_on_any_machine(
     answers = world.audit(base=base, rescore=request)
     assert answers["V46"].verdict is verdict
     assert answers.overall is verdict
-    told = Rescore(len(world.parts.predictions), cases, same_class=False, differing=wrong)
+    told = Rescore(len(world.parts.predictions), cases, False, differing=wrong, pairs=0)
     assert answers.report.rescore == told
 
 
@@ -349,6 +351,70 @@ def test_v46_bounds_the_true_accuracy_from_below(world: World, base: Path) -> No
     ):
         told = world.audit(base=base, rescore=request)["V46"].detail
         assert "50 right here, so the true accuracy is at least 0.941844" in told
+
+
+@pytest.fixture
+def paired(tmp_path: Path) -> World:
+    """A bundle that learned from pairs."""
+    return World.make(tmp_path / "pairs", objective={"kind": "dpo"})
+
+
+def moved(world: World, by: str, of: int, *, cases: int, environment: str | None) -> RescoreRequest:
+    """A re-run that finds the base's chosen answer less likely by so much, in the first cases."""
+    honest = rescoring(world.parts, cases=cases, environment=environment)
+
+    def again(job: RescoreJob) -> RescoreAnswer:
+        answer = honest.run(job)
+        found = copy.deepcopy(dict(answer.preferences))
+        for case in [case for case in job.cases if case in found][:of]:
+            stated = found[case]["base"]
+            stated["chosen"] = canonical.decimal(Decimal(stated["chosen"]) - Decimal(by))
+        return answer._replace(preferences=found)
+
+    return honest._replace(run=again)
+
+
+@pytest.mark.parametrize(
+    ("environment", "by", "of", "verdict"),
+    [
+        (None, "0", 0, Verdict.OK),
+        (None, "0.000001", 1, Verdict.FAILED),
+        (ELSEWHERE, "0.000001", 100, Verdict.OK),
+        (ELSEWHERE, "9", 1, Verdict.OK),
+        (ELSEWHERE, "9", 4, Verdict.COULD_NOT_LOOK),
+        (ELSEWHERE, "9", 100, Verdict.FAILED),
+    ],
+)
+def test_v46_likelihoods_are_measured_again(
+    paired: World, environment: str | None, by: str, of: int, verdict: Verdict
+) -> None:
+    """Bits in the bundle's own class; elsewhere nearly the same numbers in nearly all cases."""
+    request = moved(paired, by, of, cases=50, environment=environment)
+    answers = paired.audit(base=paired.parts.base, rescore=request)
+    found, again = answers["V46"], answers.report.rescore
+    assert found.verdict is verdict
+    count = sum("rejected" in case for case in paired.parts.cases)
+    differing = min(of, count) if environment is None or by == "9" else 0
+    assert again == Rescore(50, 50, environment is None, differing, pairs=count)
+    assert again.reproduced == (environment is None and not of)
+    if verdict is Verdict.FAILED:
+        assert {finding.rule for finding in found.findings} == {"P8"}
+    elif verdict is Verdict.OK:
+        assert f"both log-probabilities of {count} of them" in found.detail
+        assert "with probability" in found.detail  # nothing is cut off
+
+
+def test_v46_likelihoods_that_were_not_measured_could_not_be_looked_at(paired: World) -> None:
+    honest = rescoring(paired.parts, cases=50)
+    request = honest._replace(run=lambda job: honest.run(job)._replace(preferences={}))
+    assert paired.audit(base=paired.parts.base, rescore=request).blind == {"V46"}
+
+
+@pytest.mark.parametrize(("precision", "verdict"), [("float32", "failed"), ("bfloat16", "ok")])
+def test_v46_half_precision_rounds_more(paired: World, precision: str, verdict: str) -> None:
+    paired.parts.lock["train"]["precision"] = precision
+    request = moved(paired, "0.05", 50, cases=50, environment=ELSEWHERE)
+    assert paired.audit(base=paired.parts.base, rescore=request)["V46"].verdict == verdict
 
 
 def test_v46_withheld_cases_are_run_from_the_capture_store(world: World, base: Path) -> None:
@@ -502,7 +568,7 @@ def test_v46_a_case_that_was_not_run_again_could_not_be_looked_at(world: World, 
     request = rescoring(world.parts)
     silent = request._replace(
         run=lambda job: RescoreAnswer(
-            environment_class=world.parts.lock["environment"]["class"], rows=[]
+            environment_class=world.parts.lock["environment"]["class"], rows=[], preferences={}
         ),
         recount=lambda job: {"rows": {}, "pictures": {}},
     )
