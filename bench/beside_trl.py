@@ -1,7 +1,8 @@
 """What is the same whichever trainer of TRL kolm stands beside.
 
 A run folder of kolm is made once, of questions of easy-VQA; then each contestant takes its steps in
-a process of its own, in turns, and answers with one line of JSON.
+a process of its own, in turns, and answers with one line of JSON. Seconds are the processor's, of
+all threads of that process, so that what else the machine does is on nobody's account.
 """
 
 from __future__ import annotations
@@ -76,9 +77,9 @@ def open_run(run: Path, threads: int) -> tuple[TrainingSession, float]:
     from kolm.train.session import open_session
 
     settle("cpu", threads)
-    began = time.perf_counter()
+    began = time.process_time()
     session = open_session(run, Silent())
-    return session, time.perf_counter() - began
+    return session, time.process_time() - began
 
 
 class Material(NamedTuple):
@@ -133,7 +134,7 @@ def clock() -> tuple[Any, list[float]]:
         last = 0.0
 
         def on_step_end(self, *_: Any, **__: Any) -> None:
-            now = time.perf_counter()
+            now = time.process_time()
             if self.last:
                 times.append(now - self.last)
             self.last = now
@@ -190,7 +191,7 @@ def print_table(rounds: Sequence[dict[str, Said]]) -> None:
         return statistics.median(float(found[name][what]) for found in rounds)
 
     ours = median("kolm", "step")
-    print("contestant   s a step   beside kolm's   s once before")
+    print("contestant   CPU s a step   beside kolm's   CPU s once before")
     for name in rounds[0]:
         step, once = median(name, "step"), median(name, "once")
-        print(f"{name:12} {step:8.4f}   {step / ours:13.2f}   {once:13.1f}")
+        print(f"{name:12} {step:12.4f}   {step / ours:13.2f}   {once:17.1f}")

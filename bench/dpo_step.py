@@ -62,10 +62,10 @@ def kolm_steps(run: Path, steps: int, threads: int) -> Said:
     tensors = {t.name: t.parameter for t in session.trainer.attached.tensors}
     (run / "initial.safetensors").write_bytes(encode_tensors(tensors))
     times, losses, order = [], [], []
-    last = time.perf_counter()
+    last = time.process_time()
     for _ in range(steps):
         facts = session.trainer.run_step()
-        now = time.perf_counter()
+        now = time.process_time()
         times.append(now - last)
         last = now
         losses.append(facts.loss)

@@ -42,10 +42,10 @@ CONTESTANTS = ("kolm", "trl", "trl-best")
 def kolm_steps(run: Path, steps: int, threads: int) -> Said:
     """What is done once, and the seconds of a step."""
     session, once = open_run(run, threads)
-    times, last = [], time.perf_counter()
+    times, last = [], time.process_time()
     for _ in range(steps):
         session.trainer.run_step()
-        now = time.perf_counter()
+        now = time.process_time()
         times.append(now - last)
         last = now
     return said(once, times)
