@@ -14,6 +14,7 @@ from typing import ClassVar, Literal, Self
 
 from kolm import elements
 from kolm.methods.method import NoExperts, NoFront, Options, StoredTensor
+from kolm.methods.own_names import OwnNames
 from kolm.methods.projector import Projector
 from kolm.roles import Family
 
@@ -22,7 +23,7 @@ DOWN, UP = "lora_bottleneck_down", "lora_bottleneck_up"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Bottleneck(NoExperts, NoFront):
+class Bottleneck(NoExperts, OwnNames, NoFront):
     """The settings of a lock; `size` is the width of the small network."""
 
     PARTS: ClassVar[tuple[str, ...]] = (
@@ -75,16 +76,6 @@ class Bottleneck(NoExperts, NoFront):
             "bottleneck_activation": self.activation,
             "bottleneck_size": self.size,
             "peft_type": PEFT_TYPE,
-        }
-
-    def receipt(self) -> dict[str, object]:
-        """The lock's settings."""
-        return {
-            "kind": self.kind,
-            "bottleneck_activation": self.activation,
-            "bottleneck_size": self.size,
-            "bottleneck_target_expression": self.target_expression,
-            "bottleneck_targets": list(self.targets),
         }
 
     def loaders(self, projector: Projector) -> tuple[str, ...]:

@@ -16,6 +16,7 @@ from typing import ClassVar, Final, Literal, Self
 
 from kolm import elements
 from kolm.methods.method import NoExperts, NoFront, Options, StoredTensor
+from kolm.methods.own_names import OwnNames
 from kolm.methods.projector import Projector
 from kolm.roles import Family
 
@@ -24,7 +25,7 @@ ROUNDING: Final = Fraction(1, 2**23)  # one unit in the last place of float32 at
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Ia3(NoExperts, NoFront):
+class Ia3(NoExperts, OwnNames, NoFront):
     """The settings of a lock; `feedforward` are the targets whose input is rescaled."""
 
     PARTS: ClassVar[tuple[str, ...]] = (VECTOR,)
@@ -75,16 +76,6 @@ class Ia3(NoExperts, NoFront):
             "feedforward_modules": self.feedforward_expression or [],
             "init_ia3_weights": True,
             "peft_type": "IA3",
-        }
-
-    def receipt(self) -> dict[str, object]:
-        """The lock's settings."""
-        return {
-            "kind": self.kind,
-            "ia3_feedforward": list(self.feedforward),
-            "ia3_feedforward_expression": self.feedforward_expression,
-            "ia3_target_expression": self.target_expression,
-            "ia3_targets": list(self.targets),
         }
 
     def loaders(self, projector: Projector) -> tuple[str, ...]:

@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from typing import ClassVar, Final, Literal, Self
 
 from kolm.methods.method import NoExperts, Options, StoredTensor
+from kolm.methods.own_names import OwnNames
 from kolm.methods.projector import Projector
 from kolm.methods.prompt import LEAST, reach
 from kolm.roles import EMBEDDINGS, Family
@@ -29,7 +30,7 @@ _LAST: Final = {"lstm": "mlp_head.2", "mlp": "mlp_head.4"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class PTuning(NoExperts):
+class PTuning(NoExperts, OwnNames):
     """The settings of a lock; `encoder_size` is the width of the network."""
 
     PARTS: ClassVar[tuple[str, ...]] = (
@@ -104,17 +105,6 @@ class PTuning(NoExperts):
             "encoder_reparameterization_type": self.encoder.upper(),
             "num_virtual_tokens": self.virtual_tokens,
             "peft_type": PEFT_TYPE,
-        }
-
-    def receipt(self) -> dict[str, object]:
-        """The lock's settings."""
-        return {
-            "kind": self.kind,
-            "p_tuning_encoder": self.encoder,
-            "p_tuning_encoder_size": self.encoder_size,
-            "p_tuning_target_expression": self.target_expression,
-            "p_tuning_targets": list(self.targets),
-            "p_tuning_virtual_tokens": self.virtual_tokens,
         }
 
     def loaders(self, projector: Projector) -> tuple[str, ...]:

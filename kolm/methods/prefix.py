@@ -19,6 +19,7 @@ from typing import ClassVar, Literal, Self
 from kolm import elements
 from kolm.errors import Refused
 from kolm.methods.method import NoExperts, NoFront, Options, StoredTensor
+from kolm.methods.own_names import OwnNames
 from kolm.methods.projector import Projector
 from kolm.roles import Family
 
@@ -28,7 +29,7 @@ KEYS, VALUES = "lora_prefix_keys", "lora_prefix_values"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Prefix(NoExperts, NoFront):
+class Prefix(NoExperts, OwnNames, NoFront):
     """The settings of a lock; `virtual_tokens` is how many keys and values a layer gets."""
 
     PARTS: ClassVar[tuple[str, ...]] = (KEYS, VALUES)
@@ -83,15 +84,6 @@ class Prefix(NoExperts, NoFront):
     def peft(self) -> dict[str, object]:
         """In the form of PEFT's configs, of a type that PEFT does not have."""
         return {"peft_type": PEFT_TYPE, "prefix_virtual_tokens": self.virtual_tokens}
-
-    def receipt(self) -> dict[str, object]:
-        """The lock's settings."""
-        return {
-            "kind": self.kind,
-            "prefix_target_expression": self.target_expression,
-            "prefix_targets": list(self.targets),
-            "prefix_virtual_tokens": self.virtual_tokens,
-        }
 
     def loaders(self, projector: Projector) -> tuple[str, ...]:
         """No other software has it in this form."""

@@ -19,6 +19,7 @@ from typing import ClassVar, Final, Literal, Self
 from kolm import elements
 from kolm.errors import Refused
 from kolm.methods.method import NoExperts, Options, StoredTensor
+from kolm.methods.own_names import OwnNames
 from kolm.methods.projector import Projector
 from kolm.roles import EMBEDDINGS, Config, Family
 
@@ -49,7 +50,7 @@ def demand_rows(family: Family, config: Config) -> None:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Prompt(NoExperts):
+class Prompt(NoExperts, OwnNames):
     """The settings of a lock; `text_alone` says that the base reads nothing else."""
 
     PARTS: ClassVar[tuple[str, ...]] = (TENSOR,)
@@ -93,16 +94,6 @@ class Prompt(NoExperts):
         if self.text_alone:
             return {**own, "peft_type": PEFT_TYPE, "target_modules": None}
         return {**own, "peft_type": KOLM_TYPE}
-
-    def receipt(self) -> dict[str, object]:
-        """The lock's settings."""
-        return {
-            "kind": self.kind,
-            "prompt_text_alone": self.text_alone,
-            "prompt_target_expression": self.target_expression,
-            "prompt_targets": list(self.targets),
-            "prompt_virtual_tokens": self.virtual_tokens,
-        }
 
     def loaders(self, projector: Projector) -> tuple[str, ...]:
         """PEFT where there is text alone."""
