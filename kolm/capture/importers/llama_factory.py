@@ -7,23 +7,14 @@ each (LLaMA-Factory, data/README.md, preference data sets). ``<image>`` is the p
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from pathlib import Path
-
 from kolm.capture import fields
-from kolm.capture.drafts import BadRow, Defaults, Draft, Reshaped, Row
+from kolm.capture.drafts import Row
 from kolm.capture.importers import pairs
-from kolm.capture.sources import Folder
 from kolm.errors import Refused
 
 _ALPACA = ("instruction", "input", "history")
 _SHAREGPT = ("conversations", "messages")
 KEYS = frozenset((*_ALPACA, *_SHAREGPT, "chosen", "rejected"))
-
-
-def rows(path: Path, folder: Folder, defaults: Defaults) -> Iterator[Draft | BadRow]:
-    """The rows of a file."""
-    return pairs.rows(path, folder, defaults, Reshaped(KEYS, _own))
 
 
 def _own(row: Row, where: str) -> Row:
@@ -87,3 +78,6 @@ def _history(row: Row, where: str) -> list[object]:
     if not isinstance(value, list | tuple):
         raise fields.wrong("history", "a list of pairs of question and answer", value, where)
     return list(value)
+
+
+rows = pairs.reader(KEYS, _own)

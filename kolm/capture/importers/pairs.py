@@ -6,7 +6,7 @@ rows of `kolm.capture.shapes` out of each, with the worse answer under ``rejecte
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -26,15 +26,25 @@ _HOLDERS = ("csv", "tsv", "parquet", "hf-disk", "folder")
 Turn = dict[str, Any]
 
 
-def rows(
-    path: Path, folder: Folder, defaults: Defaults, reshaped: Reshaped
-) -> Iterator[Draft | BadRow]:
-    """The rows of a file that are in a shape of their own."""
-    from kolm.capture import importers
+def reader(
+    keys: frozenset[str], own: Callable[[Row, str], Row]
+) -> Callable[[Path, Folder, Defaults], Iterator[Draft | BadRow]]:
+    """What reads the rows of a file that are in a shape of their own.
 
-    form = importers.guess(path)
-    form = form if form in _HOLDERS else "llava"
-    return importers.TABLE[form].read(path, folder, replace(defaults, reshaped=reshaped))
+    Args:
+        keys: of the shape.
+        own: makes a row of it one of kolm's; it is also given where the row stands.
+    """
+
+    def rows(path: Path, folder: Folder, defaults: Defaults) -> Iterator[Draft | BadRow]:
+        from kolm.capture import importers
+
+        form = importers.guess(path)
+        form = form if form in _HOLDERS else "llava"
+        shaped = replace(defaults, reshaped=Reshaped(keys, own))
+        return importers.TABLE[form].read(path, folder, shaped)
+
+    return rows
 
 
 def check_keys(row: Row, keys: Collection[str], *, where: str) -> None:

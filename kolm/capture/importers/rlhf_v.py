@@ -8,13 +8,9 @@ word by word (`kolm.capture.segments`); a row that states ``corrections`` keeps 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from pathlib import Path
-
 from kolm.capture import fields, segments
-from kolm.capture.drafts import BadRow, Defaults, Draft, Reshaped, Row
+from kolm.capture.drafts import Row
 from kolm.capture.importers import pairs
-from kolm.capture.sources import Folder
 
 _SAID = ("question", "chosen", "rejected")
 # What the data sets say of a row's own past; it is no part of a pair.
@@ -23,11 +19,6 @@ _UNUSED = (
 )  # fmt: skip
 KEYS = frozenset((*_SAID, "text"))
 _ALL = frozenset((*KEYS, *_UNUSED))
-
-
-def rows(path: Path, folder: Folder, defaults: Defaults) -> Iterator[Draft | BadRow]:
-    """The rows of a file."""
-    return pairs.rows(path, folder, defaults, Reshaped(KEYS, _own))
 
 
 def _own(row: Row, where: str) -> Row:
@@ -52,3 +43,6 @@ def _said(row: Row, where: str) -> Row:
     if not isinstance(value, dict) or set(value) - {"corrections"} != set(_SAID):
         raise fields.wrong("text", "an object of question, chosen and rejected", value, where)
     return value
+
+
+rows = pairs.reader(KEYS, _own)

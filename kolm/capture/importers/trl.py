@@ -6,22 +6,13 @@ conversation (TRL, "Dataset formats and types", preference). Rows come in any fi
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from pathlib import Path
-
 from kolm.capture import fields
-from kolm.capture.drafts import BadRow, Defaults, Draft, Reshaped, Row
+from kolm.capture.drafts import Row
 from kolm.capture.importers import pairs
 from kolm.capture.importers.pairs import Turn
-from kolm.capture.sources import Folder
 from kolm.errors import Refused
 
 KEYS = frozenset(("prompt", "chosen", "rejected"))
-
-
-def rows(path: Path, folder: Folder, defaults: Defaults) -> Iterator[Draft | BadRow]:
-    """The rows of a file."""
-    return pairs.rows(path, folder, defaults, Reshaped(KEYS, _own))
 
 
 def _own(row: Row, where: str) -> Row:
@@ -79,3 +70,6 @@ def _placed(turns: list[Turn], row: Row) -> list[Turn]:
             placed[number] = {**turn, "content": content}
             break
     return placed
+
+
+rows = pairs.reader(KEYS, _own)
