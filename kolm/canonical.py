@@ -312,32 +312,28 @@ _BEYOND_BMP = re.compile(rb"[\xf0-\xff]")
 
 
 def read_lines(
-    data: bytes | memoryview, *, where: str, canonical: bool = True, shared: bool = False
+    data: bytes | memoryview, *, where: str, shared: bool = False
 ) -> Iterator[tuple[int, bytes, dict[str, Any]]]:
-    """Read JSON Lines: yields (line number from 1, the line's bytes, its value).
+    """Read canonical JSON Lines: yields (line number from 1, the line's bytes, its value).
 
     Args:
         data: the text.
         where: its name.
-        canonical: each line must be in its canonical bytes.
         shared: lines that are the same and near each other may have one value, which is then read
             once; for who changes nothing.
 
     Raises:
-        Refused: a line that is too long, empty, not an object, not (canonical) JSON, or a last
+        Refused: a line that is too long, empty, not an object, not canonical JSON, or a last
             line without its newline; `where` carries the line number.
     """
     for first, lines in _batches(split_lines(data, where=where)):
-        values = None
-        if canonical:
-            values = _decode_shared(lines) if shared else _decode_batch(lines)
+        values = _decode_shared(lines) if shared else _decode_batch(lines)
         for place, line in enumerate(lines):
             number = first + place
             if values is not None:
                 value = values[place]
             else:
-                at = f"{where}:{number}"
-                value = loads_canonical(line, where=at) if canonical else loads(line, where=at)
+                value = loads_canonical(line, where=f"{where}:{number}")
             if type(value) is not dict:
                 message = "the line is not a JSON object"
                 raise Refused("E_JSONL_NOT_OBJECT", message, where=f"{where}:{number}")

@@ -121,7 +121,7 @@ def run_point(planned: Planned, number: int, reporter: Reporter) -> PointResult:
     reporter.noted(f"point {number} of {len(planned.points)}: {point.label()}")
     try:
         with validated(prepared, planned.cases, reporter) as done:
-            return read_result(point, prepared.lock, done)
+            return read_result(point, done)
     except KolmError as error:
         if error.code in _OUTCOMES:
             reporter.warned(f"point {number} ({point.label()}): {error.message}")

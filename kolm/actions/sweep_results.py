@@ -28,7 +28,7 @@ from kolm.spec.grid import Point, written
 from kolm.spec.load import load_spec
 
 if TYPE_CHECKING:
-    from kolm.records.documents import EvaluationAccuracy, Lock, SweepPoint
+    from kolm.records.documents import EvaluationAccuracy, SweepPoint
 
 CURVE_POINTS: Final = 200  # more than a figure shows, few enough to read
 _LAST_SHARE: Final = (
@@ -80,7 +80,7 @@ class PointResult(NamedTuple):
         return cls(point.number, _settings(point), point.label(), failure=error.code)
 
 
-def read_result(point: Point, lock: Lock, done: Finished) -> PointResult:
+def read_result(point: Point, done: Finished) -> PointResult:
     """The result of a point from the folders of its stages."""
     rows = files.read_rows(done.evaluated, VALIDATED)
     trace = files.read_rows(done.trained, names.TRACE)

@@ -24,7 +24,7 @@ class Claim:
     signer: TrustedKey
 
 
-def find_signer(envelope: Envelope, trust: TrustStore, *, where: str = "claim") -> TrustedKey:
+def find_signer(envelope: Envelope, trust: TrustStore, *, where: str) -> TrustedKey:
     """The believed key that an envelope names.
 
     Raises:
@@ -50,14 +50,14 @@ def find_signer(envelope: Envelope, trust: TrustStore, *, where: str = "claim") 
     return signer
 
 
-def authenticate(data: bytes | memoryview, trust: TrustStore, *, where: str = "claim") -> Claim:
+def authenticate(data: bytes | memoryview, trust: TrustStore) -> Claim:
     """Read a claim that a believed key has signed.
 
     Raises:
         Unreadable: the key is not in the trust store.
         Refused: the envelope, the signature or the statement is wrong, or the key is revoked.
     """
-    envelope = open_envelope(data, where=where)
-    signer = find_signer(envelope, trust, where=where)
-    demand_signature(envelope, signer.key, where=where)
-    return Claim(statement=parse(envelope.payload, where=where), signer=signer)
+    envelope = open_envelope(data, where="claim")
+    signer = find_signer(envelope, trust, where="claim")
+    demand_signature(envelope, signer.key, where="claim")
+    return Claim(statement=parse(envelope.payload, where="claim"), signer=signer)
