@@ -9,12 +9,17 @@ instead of a resampling filter, whose rounding is a library's own affair.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from types import ModuleType
+from typing import TYPE_CHECKING, Final, TypeAlias, TypeVar
 
 from kolm.capture import extras
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
     from PIL import Image as Pillow
+
+    Numbers: TypeAlias = NDArray[np.integer]
 
 METHOD: Final = "dhash-8x8-color-v1"
 HASH_ROWS, HASH_COLUMNS, COLOR_CELLS = 8, 9, 4
@@ -36,7 +41,9 @@ def signature(picture: Pillow.Image) -> bytes:
     return bytes(numpy.packbits(brighter)) + bytes(colors.astype(numpy.uint8).tobytes())
 
 
-def _cell_means(numpy: Any, picture: Pillow.Image, rows: int, columns: int, weights: Any) -> Any:
+def _cell_means(
+    numpy: ModuleType, picture: Pillow.Image, rows: int, columns: int, weights: Numbers | None
+) -> Numbers:
     """Means over a grid, rounded down; a cell of a tiny picture is at least one pixel."""
     tops, heights = _cells(numpy, picture.height, rows)
     lefts, widths = _cells(numpy, picture.width, columns)
@@ -48,22 +55,21 @@ def _cell_means(numpy: Any, picture: Pillow.Image, rows: int, columns: int, weig
     )
     sums = numpy.add.reduceat(bands, lefts, axis=1)
     areas = numpy.outer(heights, widths)
-    if weights is None:
-        return sums // areas[..., None]
-    return (sums @ weights) // areas
+    means: Numbers = sums // areas[..., None] if weights is None else (sums @ weights) // areas
+    return means
 
 
-def _column_sums(numpy: Any, picture: Pillow.Image, top: int, bottom: int) -> Any:
+def _column_sums(numpy: ModuleType, picture: Pillow.Image, top: int, bottom: int) -> Numbers:
     """The sums of rows `top` to `bottom`, a few rows at a time: width × 3."""
     step = max(1, PIXELS_AT_ONCE // picture.width)
-    total = numpy.zeros((picture.width, 3), dtype=numpy.int64)
+    total: Numbers = numpy.zeros((picture.width, 3), dtype=numpy.int64)
     for start in range(top, bottom, step):
         rows = picture.crop((0, start, picture.width, min(bottom, start + step)))
         total += numpy.asarray(rows).sum(axis=0, dtype=numpy.int64)
     return total
 
 
-def _cells(numpy: Any, size: int, count: int) -> tuple[Any, Any]:
+def _cells(numpy: ModuleType, size: int, count: int) -> tuple[Numbers, Numbers]:
     starts = numpy.arange(count) * size // count
     sizes = numpy.diff(numpy.append(starts, size))
     return starts, numpy.maximum(sizes, 1)
@@ -108,7 +114,7 @@ def families(signatures: Mapping[Name, bytes]) -> dict[Name, Name]:
     return {name: names[root(index)] for index, name in enumerate(names)}
 
 
-def _near(left: list[bytes], right: list[bytes]) -> Iterator[tuple[int, Any, Any]]:
+def _near(left: list[bytes], right: list[bytes]) -> Iterator[tuple[int, Numbers, Numbers]]:
     """Each place of `left` with near twins: their places in `right`, and their colour distances."""
     if not left or not right:
         return
@@ -129,7 +135,7 @@ def _near(left: list[bytes], right: list[bytes]) -> Iterator[tuple[int, Any, Any
                 yield start + row, near[close], distances[close]
 
 
-def _columns(numpy: Any, signatures: list[bytes]) -> tuple[Any, Any]:
+def _columns(numpy: ModuleType, signatures: list[bytes]) -> tuple[Numbers, Numbers]:
     table = numpy.frombuffer(b"".join(signatures), dtype=numpy.uint8)
     table = table.reshape(len(signatures), SIGNATURE_BYTES)
     hashes = numpy.ascontiguousarray(table[:, :8]).view(numpy.uint64)[:, 0]

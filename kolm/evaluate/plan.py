@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 from kolm.counting import counted, listed
 from kolm.digest import Digest
@@ -33,7 +33,7 @@ class Prompt:
     example: Example
 
     @property
-    def order(self) -> tuple[Any, ...]:
+    def order(self) -> tuple[object, ...]:
         """Where the case stands among all: by image forms, length, token ids, then its own id.
 
         Like forms and lengths need no padding; like tokens side by side are, in the blind run,

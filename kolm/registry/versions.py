@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from functools import total_ordering
-from typing import Any
 
 from kolm.errors import Usage
 
@@ -27,7 +26,7 @@ class Version:
     build: tuple[str, ...] = ()
 
     @property
-    def _precedence(self) -> tuple[Any, ...]:
+    def _precedence(self) -> tuple[int, int, int, bool, tuple[tuple[int, int, str], ...]]:
         # A release stands above its pre-releases; numbers stand below words; a shorter list of
         # identifiers stands below a longer one that begins with it.
         identifiers = tuple(

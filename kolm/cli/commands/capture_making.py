@@ -6,7 +6,7 @@ import shlex
 from collections.abc import Callable, Mapping
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -24,6 +24,10 @@ from kolm.cli.options import (
     output_option,
 )
 from kolm.counting import counted
+
+if TYPE_CHECKING:
+    from kolm.actions.judges import JudgeOptions
+    from kolm.records.answers import CaptureJudgeAgreement
 
 # Those whose options all have defaults: a metric is chosen by its name alone.
 METRICS = tuple(schema.load("metric")["$defs"]["chosen"]["anyOf"][0]["enum"])
@@ -230,7 +234,7 @@ def _judge(
     with_reference: bool,
     reply_tokens: int,
     **named: Any,
-) -> Any:
+) -> JudgeOptions:
     from kolm import actions
 
     own = {name: of_model[name] for name in _OF_MODEL if name in of_model}
@@ -299,7 +303,7 @@ def _judge_text(document: Mapping[str, Any]) -> str:
     return "\n".join([*lines, f"judgements {document['file']}"])
 
 
-def _agreement_text(name: str, found: Mapping[str, Any]) -> str:
+def _agreement_text(name: str, found: CaptureJudgeAgreement) -> str:
     near = found["interval"]
     told = f"agrees with people on {name} in {found['agreement']} ({near['low']} to {near['high']})"
     told += f" of {counted(found['cases'], 'label')}"

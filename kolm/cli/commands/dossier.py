@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from kolm.cli import output as _output
 from kolm.cli.options import AUDIT, BUNDLE, FOLDER, audit_options
+
+if TYPE_CHECKING:
+    from kolm.actions.dossiers import MadeDossier
 
 
 @click.command(short_help="Write what regulators ask for, from a bundle that verifies.")
@@ -53,7 +56,7 @@ def command(bundle: Path, output: Path | None, force: bool, **asked: Any) -> Non
     )
 
 
-def _for_people(made: Any, folder: Path) -> str:
+def _for_people(made: MadeDossier, folder: Path) -> str:
     fields = made.fields
     lines = [f"wrote      {folder}: {len(made.files)} files", f"fields     {fields.share}"]
     wanting = [field.id for field in fields.missing if field.declare]
