@@ -7,7 +7,7 @@ states beside the loss, as far as these can be together. Rules S1 to S12 of docs
 """
 
 from collections.abc import Iterable, Iterator, Mapping
-from itertools import zip_longest
+from itertools import islice, zip_longest
 from typing import TYPE_CHECKING, NamedTuple
 
 from kolm import digest
@@ -108,14 +108,14 @@ def _told(due: tuple[Happening, int] | None) -> str:
 
 def _step_follows(row: "TraceRowStep", reading: Reading, place: str) -> Iterator[Refused]:
     schedule, train = reading.schedule, reading.train
-    read: list[int] = []
-    window = reading.order.window(row["step"], schedule.accumulation)
-    for listed, index in zip_longest(row["positions"], window):
-        position = None if index is None else train.positions[index]
-        if listed != position or index is None:
-            yield from _same(f"{place}#/positions", "S7", position, listed)
-            return
-        read.append(index)
+    window, listed = reading.order.window(row["step"], schedule.accumulation), row["positions"]
+    read = list(islice(window, len(listed) + 1))
+    due = [train.positions[index] for index in read]
+    if listed != due:
+        pairs = zip_longest(due, listed)
+        expected, found = next((one, other) for one, other in pairs if one != other)
+        yield from _same(f"{place}#/positions", "S7", expected, found)
+        return
     labels = train.learned(read)
     yield from _same(f"{place}#/label_tokens", "S8", labels, row["label_tokens"])
     rate, projector = schedule.rate(row["step"]), schedule.projector_rate(row["step"])
