@@ -72,14 +72,11 @@ def _preference_line(measured: EvaluationPreference) -> str:
     )
 
 
-_ABSENT = {"above_blind": "no blind run", "f1": "the metric has none"}
-
-
 def _floor_line(
     name: str, demanded: str | None, observed: str | None, passed: bool | None, out: Output
 ) -> str:
     if observed is None:
-        return f"  {out.paint('none  ', 'warn')} {name:24} not applicable: {_ABSENT[name]}"
+        return f"  {out.paint('none  ', 'warn')} {name:24} not applicable: {floors.ABSENT[name]}"
     marks = {True: ("ok    ", "good"), False: ("FAILED", "bad"), None: ("off   ", "warn")}
     text, style = marks[passed]
     wanted = floors.told(name, demanded)

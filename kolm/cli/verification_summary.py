@@ -76,7 +76,7 @@ def _lines(report: Verification, paint: Paint, room: Room) -> Iterator[str]:
         yield from (
             *_minima(report),
             *_basis(report.checks, report.signers, room.lines),
-            *_gaps(report.checks),
+            *_gaps(report),
         )
     else:
         told = (part for line in advice(report) for part in folded(line, WIDTH))
@@ -182,10 +182,10 @@ def _basis(checks: Sequence[CheckResult], signers: Sequence[SignedBy], most: int
         yield _row("not looked at", _numbers(rest))
 
 
-def _gaps(checks: Sequence[CheckResult]) -> Iterator[str]:
+def _gaps(report: Verification) -> Iterator[str]:
     """What nobody looked at, in words, with the option that would."""
     yield "This does not show:"
-    for gap in gaps(checks):
+    for gap in gaps(report):
         yield f"  {gap.what.ljust(50)}{gap.option}"
 
 

@@ -206,7 +206,7 @@ def _floors(facts: Facts) -> Element:
             (
                 floor["name"].replace("_", " "),
                 floors.told(floor["name"], floor["demanded"]),
-                floor["observed"] or "not applicable: no blind run",
+                floor["observed"] or f"not applicable: {floors.ABSENT[floor['name']]}",
                 "yes"
                 if floor["passed"]
                 else "–"

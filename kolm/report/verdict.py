@@ -123,7 +123,7 @@ def _called(signer: SignedBy) -> Element:
 
 def not_shown(facts: Facts) -> Element:
     """What this audit does not show."""
-    rows = [(gap.what, element("code", gap.option)) for gap in gaps(facts.audit.checks)]
+    rows = [(gap.what, element("code", gap.option)) for gap in gaps(facts.audit)]
     return section(
         "What this does not show", table(("Not shown", "What would show it"), rows), id_="gaps"
     )

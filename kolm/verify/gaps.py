@@ -1,9 +1,9 @@
 """Verify: what an audit did not look at, in words, with the option that would."""
 
-from collections.abc import Iterable
+from collections.abc import Iterator
 from typing import NamedTuple
 
-from kolm.records.verification import CheckResult, Verdict
+from kolm.records.verification import Verdict, Verification
 
 
 class Gap(NamedTuple):
@@ -28,14 +28,30 @@ _OPTIONS = (
 _BEYOND = Gap("how good the answers are beyond these cases", "kolm eval")
 
 
-def gaps(checks: Iterable[CheckResult]) -> list[Gap]:
+def gaps(audit: Verification) -> list[Gap]:
     """What nobody looked at in this audit, and what no audit of a bundle can show."""
-    verdicts = {check.id: check.verdict for check in checks}
+    verdicts = {check.id: check.verdict for check in audit.checks}
     return [
         *(
             Gap(what, option)
             for option, numbers, what in _OPTIONS
             if any(verdicts.get(number) is Verdict.NOT_CHECKED for number in numbers)
         ),
+        *_left_out(audit),
         _BEYOND,
     ]
+
+
+def _left_out(audit: Verification) -> Iterator[Gap]:
+    """What a draw left out, with what that may miss."""
+    answers, training = audit.rescore, audit.replay
+    if answers and answers.drawn < answers.cases:
+        left = answers.cases - answers.drawn
+        yield Gap(f"{left} of {answers.cases} answers, which were not drawn", "--rescore all")
+    if training and training.equal and len(training.drawn) < training.segments:
+        left = training.segments - len(training.drawn)
+        one = training.missed[0].probability
+        yield Gap(
+            f"{left} of {training.segments} segments: a bad one is missed with {one}",
+            "--replay all",
+        )

@@ -18,6 +18,7 @@ from kolm.errors import Lacking, Refused
 from kolm.format.examples import dropped_row
 from kolm.records.verification import Evidence, Rescore, Verdict
 from kolm.verify.checks.rescore import draw, power
+from kolm.verify.gaps import Gap, gaps
 from kolm.verify.ports import PictureFacts, RescoreAnswer, RescoreJob, RescoreRequest
 from tests.support import toy_documents
 from tests.support.audits import Pictures, World, rescoring
@@ -321,6 +322,16 @@ def test_v46_garbage_is_refused_on_any_machine(
     assert answers.overall is verdict
     told = Rescore(len(world.parts.predictions), cases, False, differing=wrong, pairs=0)
     assert answers.report.rescore == told
+
+
+def test_v46_answers_that_were_not_drawn_are_no_part_of_what_was_shown(
+    world: World, base: Path
+) -> None:
+    cases = len(world.parts.predictions)
+    for drawn in (3, cases):
+        report = world.audit(base=base, rescore=rescoring(world.parts, cases=drawn)).report
+        left = Gap(f"{cases - drawn} of {cases} answers, which were not drawn", "--rescore all")
+        assert (left in gaps(report)) == (drawn < cases)
 
 
 def test_v46_a_base_that_was_made_to_look_bad_is_refused_on_any_machine(

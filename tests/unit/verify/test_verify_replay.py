@@ -9,6 +9,7 @@ from kolm import canonical, digest
 from kolm.bundle.cid import cid_of
 from kolm.errors import Lacking, Refused
 from kolm.records.verification import Evidence, Verdict
+from kolm.verify.gaps import Gap, gaps
 from kolm.verify.segments import chances, draw_segments, missed, ranges
 from tests.support.audits import World
 from tests.support.replaying import NOTHING, blobs_of, replaying, states_of
@@ -405,3 +406,14 @@ def test_the_summary_of_a_replay_fits_the_screen(world):
     assert "training ran as the trace says" not in text
     assert len(text.splitlines()) <= 25
     assert max(map(len, text.splitlines())) <= WIDTH
+
+
+def test_what_a_draw_left_out_is_said_with_what_it_may_miss(world):
+    drawn = audit(world, segments=2).report
+    left = Gap("17 of 20 segments: a bad one is missed with 0.8947", "--replay all")
+    assert left in gaps(drawn)
+    assert missed(19, 1, 2) == "0.8947"
+    whole = audit(world, segments=None).report
+    assert {gap.option for gap in gaps(drawn)} - {gap.option for gap in gaps(whole)} == {
+        "--replay all"
+    }
