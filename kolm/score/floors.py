@@ -27,10 +27,8 @@ if TYPE_CHECKING:
 
 BASE_P: Final = "better_than_base_p"  # the one ceiling among the floors
 F1: Final = "f1"  # the one that not every metric has
-ABSENT: Final = {
-    "above_blind": "no blind run",
-    F1: "the metric has none",
-}  # why nothing is observed
+# Why nothing is observed of a floor.
+ABSENT: Final = {"above_blind": "no blind run", F1: "the metric has none"}
 
 
 def told(name: str, demanded: str | None) -> str:
