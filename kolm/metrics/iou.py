@@ -17,8 +17,8 @@ from kolm.metrics.metric import RIGHT, UNREAD, WRONG, Score, best_of
 # Bounded in length, so that arithmetic on hostile text stays cheap; nothing is tried twice.
 _NUMBER = r"(-?[0-9]{1,9}(?:\.[0-9]{1,9})?)"
 _FOUR = r"(?:\s*,\s*|\s+)".join([_NUMBER] * 4)
-_BRACKETED = re.compile(rf"[\[(]\s*{_FOUR}\s*[\])]", re.ASCII)
-_BARE = re.compile(rf"\s*{_FOUR}\s*", re.ASCII)
+_BRACKETED = re.compile(rf"\[\s*{_FOUR}\s*\]|\(\s*{_FOUR}\s*\)")
+_BARE = re.compile(rf"\s*{_FOUR}\s*")
 
 
 class Box(NamedTuple):
@@ -40,7 +40,7 @@ def read_box(text: str) -> Box | None:
     found = _BRACKETED.search(text) or _BARE.fullmatch(text)
     if found is None:
         return None
-    box = Box(*map(Fraction, found.groups()))
+    box = Box(*(Fraction(number) for number in found.groups() if number is not None))
     return box if box.left < box.right and box.top < box.bottom else None
 
 

@@ -8,20 +8,20 @@ and texts that are written alike are alike; ``null`` and empty texts are no fiel
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import lru_cache
+from string import ascii_lowercase
 from typing import Any, ClassVar, TypeAlias
 
 from kolm import canonical
 from kolm.errors import Refused
-from kolm.metrics.metric import RIGHT, UNREAD, WRONG, References, Score, Share, best_of
+from kolm.metrics.metric import UNREAD, References, Score, Share, best_of
 
 Fields: TypeAlias = "Counter[tuple[tuple[str, ...], str]]"
-_FENCED = re.compile(r"```[a-z]*\n(.*)\n\s*```", re.DOTALL)
+_FENCE = "```"
 
 
 @lru_cache(maxsize=256)  # a reference is compared with four outputs
@@ -30,14 +30,22 @@ def read_fields(text: str) -> Fields | None:
 
     Duplicate keys, more than 32 levels and numbers that no machine holds are no JSON here.
     """
-    bare = text.strip()
-    fenced = _FENCED.fullmatch(bare) if bare.startswith("```") else None
-    data = (fenced.group(1) if fenced else bare).encode("utf-8", "surrogatepass")
+    data = _inside_fence(text.strip()).encode("utf-8", "surrogatepass")
     try:
         value = canonical.loads(data, where="an answer", floats=True, integers=True)
     except Refused:
         return None
     return Counter(_fields_of(value, ())) if isinstance(value, dict | list) else None
+
+
+def _inside_fence(bare: str) -> str:
+    """What stands between a first line of a fence and letters, and a last one of a fence alone."""
+    if not (bare.startswith(_FENCE) and bare.endswith(_FENCE)):
+        return bare
+    word, opened, rest = bare[len(_FENCE) : -len(_FENCE)].partition("\n")
+    inside, closed, last = rest.rpartition("\n")
+    fenced = opened and closed and not last.strip() and not word.strip(ascii_lowercase)
+    return inside if fenced else bare
 
 
 def _fields_of(value: Any, path: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], str]]:
@@ -55,8 +63,8 @@ def _written(value: object) -> str:
     """A leaf as text: 12 and "12" and 12.0 are the same."""
     if value is None or isinstance(value, bool):
         return {None: "", True: "true", False: "false"}[value]
-    if isinstance(value, float) and value.is_integer() and abs(value) < canonical.MAX_INTEGER:
-        return str(int(value))
+    if isinstance(value, float):
+        return canonical.decimal(value, None)
     return str(value).strip()
 
 
@@ -78,13 +86,7 @@ class JsonF1:
         answer = read_fields(output)
         if answer is None:
             return UNREAD
-        sought = read_fields(reference)
-        if sought is None:
-            return WRONG
-        if not answer and not sought:
-            return RIGHT
-        total = answer.total() + sought.total()
-        return Score(value=Fraction(2 * (answer & sought).total(), total), parsed=True)
+        return Score(value=_nearness(answer, read_fields(reference)), parsed=True)
 
     def shortest_right(self, reference: str) -> None:
         """Not known: one field earns something."""
@@ -99,8 +101,8 @@ class JsonF1:
         records = exact = said = due = both = 0
         for output, references in answered:
             answer = (None if output is None else read_fields(output)) or Counter()
-            wanted = [read_fields(reference) or Counter() for reference in references]
-            sought = max(wanted, key=lambda fields: _nearness(answer, fields))
+            wanted = [read_fields(reference) for reference in references]
+            sought = max(wanted, key=lambda fields: _nearness(answer, fields)) or Counter()
             records, said, due = records + 1, said + answer.total(), due + sought.total()
             both += (answer & sought).total()
             exact += output is not None and answer == sought
@@ -112,5 +114,9 @@ class JsonF1:
         }
 
 
-def _nearness(answer: Fields, sought: Fields) -> Fraction:
-    return Fraction(2 * (answer & sought).total(), max(1, answer.total() + sought.total()))
+def _nearness(answer: Fields, sought: Fields | None) -> Fraction:
+    """The F1 of an answer, which has no fields where it does not count, and a reference."""
+    if sought is None:
+        return Fraction(0)
+    total = answer.total() + sought.total()
+    return Fraction(2 * (answer & sought).total(), total) if total else Fraction(1)

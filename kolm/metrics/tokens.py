@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from functools import lru_cache
-from itertools import groupby
+from itertools import dropwhile, groupby
 from unicodedata import category
 
 from kolm.metrics.exact import fold
@@ -22,8 +22,14 @@ def tokens(text: str) -> tuple[str, ...]:
     folded = fold(text)
     if folded.isascii():
         return tuple(_ASCII_WORD.findall(folded))
-    return tuple("".join(run) for inside, run in groupby(folded, key=_of_word) if inside)
+    runs = (run for inside, run in groupby(folded, key=_of_word) if inside)
+    words = ("".join(dropwhile(_is_mark, run)) for run in runs)  # no letter carries the first marks
+    return tuple(word for word in words if word)
 
 
 def _of_word(character: str) -> bool:
-    return character.isalnum() or category(character)[0] == "M"
+    return character.isalnum() or _is_mark(character)
+
+
+def _is_mark(character: str) -> bool:
+    return category(character)[0] == "M"

@@ -1,6 +1,7 @@
 /** JSON as documents of a bundle may write it, and its canonical bytes (RFC 8785). */
 
 import { equal, text, utf8 } from "./bytes.ts";
+import { rounded, stated } from "./rational.ts";
 
 export type Json = null | boolean | number | string | Json[] | { [key: string]: Json };
 export type JsonObject = { [key: string]: Json };
@@ -13,7 +14,7 @@ export class JsonError extends Error {}
 export interface Reading {
   /** Numbers with a fraction or an exponent are taken (adapter_config.json alone has them). */
   fractions?: boolean;
-  /** "text": numbers come as their shortest decimal, whatever their size. */
+  /** "text": numbers come as their decimal without an exponent; whole ones as they are written, others as the shortest of a binary fraction. */
   numbers?: "text";
   deepest?: number;
 }
@@ -135,9 +136,12 @@ class Reader {
     const match = found.exec(this.written);
     if (match === null) throw new JsonError(`no value at ${this.at}`);
     this.at = found.lastIndex;
-    if (this.how.numbers === "text") return shortest(match[0]);
     const value = Number(match[0]);
     const whole = match[1] === undefined && match[2] === undefined;
+    if (this.how.numbers === "text") {
+      if (whole ? match[0].length > MOST_DIGITS : !Number.isFinite(value)) throw new JsonError("a number that is too large");
+      return whole ? BigInt(match[0]).toString() : shortest(value);
+    }
     if (!whole && !this.how.fractions) throw new JsonError(`a number with a fraction: ${match[0].slice(0, 40)}`);
     if (whole ? !Number.isSafeInteger(value) : !Number.isFinite(value)) {
       throw new JsonError(`a number that is too large: ${match[0].slice(0, 40)}`);
@@ -146,10 +150,12 @@ class Reader {
   }
 }
 
-/** The shortest decimal of a number, whole ones without a fraction. */
-function shortest(written: string): string {
-  const value = Number(written);
-  return Number.isInteger(value) && Math.abs(value) < 1e21 ? BigInt(value).toString() : String(value);
+const MOST_DIGITS = 4300;
+
+/** The shortest decimal of a binary fraction, without an exponent; the smallest has 324 places and at most 16 digits more. */
+function shortest(value: number): string {
+  const written = String(value);
+  return written.includes("e") ? rounded(stated(written), 340) : written;
 }
 
 const wellFormed = (value: string): boolean =>

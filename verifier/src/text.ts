@@ -5,10 +5,17 @@ import { TABLES } from "./tables.ts";
 const FOLD = TABLES.casefold?.fold as Record<string, string>;
 
 /** White space of E3: Unicode's White_Space and the separators U+001C to U+001F. */
-const SPACE = /[\t-\r\x1c-\x20\x85\xa0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000]+/gu;
-const ENDS = /^[\t-\r\x1c-\x20\x85\xa0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000]+|[\t-\r\x1c-\x20\x85\xa0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000]+$/gu;
+export const SPACES = "\\t-\\r\\x1c-\\x20\\x85\\xa0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000"; // inside a set of a pattern
+const SPACE = new RegExp(`[${SPACES}]+`, "gu");
+const BLANK = new RegExp(`^[${SPACES}]$`, "u");
 
-export const stripped = (text: string): string => text.replace(ENDS, "");
+/** Without white space at the ends. A pattern for the last run would look at every run of the text. */
+export function stripped(text: string): string {
+  let [from, to] = [0, text.length];
+  while (from < to && BLANK.test(text[from] as string)) from++;
+  while (from < to && BLANK.test(text[to - 1] as string)) to--;
+  return text.slice(from, to);
+}
 
 /** What runs of white space part; empty ones are none. */
 export const words = (text: string): string[] => text.split(SPACE).filter(Boolean);

@@ -12,6 +12,7 @@ const { judgeOf } = await part("metrics/index.ts");
 const { picked } = await part("metrics/choice.ts");
 const { form } = await part("metrics/vqa.ts");
 const { BadPattern, compile, find } = await part("metrics/regex.ts");
+const { signTest } = await part("statistics.ts");
 const number = ({ n, d }) => Number((n * 10n ** 20n) / d) / 1e20;
 
 for (const name of ["contains", "iou", "json_f1", "pope", "relaxed", "rouge_l", "vqa"]) {
@@ -63,4 +64,24 @@ test("what the format does not know is no pattern", () => {
   for (const pattern of ["(a)(b)", "(a)*", "a**", "(?=a)", "[", "a{3,2}", "\\1", "(?:a*)*", "a{33}", "a{0}", "^*"]) {
     assert.throws(() => compile(pattern), BadPattern, pattern);
   }
+});
+
+test("what the format says where no published scorer does", () => {
+  for (const { metric, output, references, score, parsed } of rows("edges")) {
+    const said = judgeOf(metric, [references]).judge(output, references);
+    assert.deepEqual([number(said.parsed ? said.score : { n: 0n, d: 1n }), said.parsed], [Number(score), parsed], output.slice(0, 80));
+  }
+});
+
+test("long texts cost what they weigh", () => {
+  const before = performance.now();
+  for (const text of [`a${" ".repeat(60000)}b`, `\`\`\`\n${"\n".repeat(60000)}x\`\`\``, "a ".repeat(30000)]) {
+    for (const kind of ["json_f1", "rouge_l", "vqa"]) judgeOf({ kind }, [[text]]).judge("a ".repeat(1500), [text]);
+  }
+  assert.ok(performance.now() - before < 5000);
+});
+
+test("the sign test of many cases", () => {
+  const found = [[99000, 100000], [29700, 30300], [1000, 1001], [100000, 100000], [1, 199999]].map(([b, c]) => signTest(b, c));
+  assert.deepEqual(found, ["0.025127", "0.014468", "1", "1", "0"]);
 });

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 from fractions import Fraction
+from pathlib import Path
+from time import process_time
+from typing import Any
 
 import pytest
 
+from kolm import canonical
 from kolm.errors import Refused
 from kolm.metrics import cider_d
 from kolm.metrics.choice import Choice
@@ -15,7 +19,9 @@ from kolm.metrics.json_f1 import JsonF1
 from kolm.metrics.pope import Pope
 from kolm.metrics.rouge_l import RougeL
 from kolm.metrics.vqa import Vqa
+from kolm.score.judge import Judge
 
+EDGES = Path(__file__).parents[2] / "vectors" / "metrics" / "edges.jsonl"
 LETTERS = Choice(("A", "B", "C", "D"))
 COLOURS = Choice(("red", "dark red", "..."))
 
@@ -94,3 +100,25 @@ def test_a_pack_of_too_many_words_is_refused(monkeypatch: pytest.MonkeyPatch) ->
     with pytest.raises(Refused) as caught:
         CiderD().over([("a b c d",), ("e f g h", "i")])
     assert caught.value.code == "E_CASE_WORDS"
+
+
+@pytest.mark.parametrize("line", EDGES.read_bytes().splitlines(), ids=lambda line: line[-60:])
+def test_what_the_format_says_where_no_published_scorer_does(line: bytes) -> None:
+    row = canonical.loads(line, where="vector")
+    settings: Any = {"metric": row["metric"], "max_new_tokens": 9, "batch_size": 1}
+    references = tuple(row["references"])
+    said = Judge(settings, [references]).judge_text(row["output"], references)
+    assert (said.score, said.covered) == (row["score"], row["parsed"])
+
+
+def test_a_fence_that_never_closes_costs_what_it_weighs() -> None:
+    before = process_time()
+    assert not JsonF1().score("```\n" + "\n" * 60_000 + "x", ("{}",)).parsed
+    assert JsonF1().score("{}", ("```\n" + "\n" * 60_000 + "x```",)).value == 0
+    assert process_time() - before < 1  # a pattern for it tries every end of every run
+
+
+def test_an_answer_without_fields_is_nearest_to_a_reference_without_fields() -> None:
+    figures = JsonF1().figures([(None, ('{"a": 1}', "{}")), ("{}", ("no JSON", '{"a": 1}', "[]"))])
+    assert figures["recall"] == (0, 0)
+    assert figures["exact_records"] == (1, 2)

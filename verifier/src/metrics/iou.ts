@@ -1,19 +1,20 @@
 /** The metric `iou`: docs/format/evaluation.md. */
 
 import { type Rational, ZERO, compare, div, mul, stated, sub, add, less } from "../rational.ts";
-import { stripped } from "../text.ts";
+import { SPACES } from "../text.ts";
 import { type Make, right, single } from "./metric.ts";
 
 type Box = [Rational, Rational, Rational, Rational];
 
 const NUMBER = "-?[0-9]{1,9}(?:\\.[0-9]{1,9})?";
-const FOUR = `(${NUMBER})(?:\\s*,\\s*|\\s+)(${NUMBER})(?:\\s*,\\s*|\\s+)(${NUMBER})(?:\\s*,\\s*|\\s+)(${NUMBER})`;
-const BRACKETED = new RegExp(`\\[\\s*${FOUR}\\s*\\]|\\(\\s*${FOUR}\\s*\\)`);
-const WHOLE = new RegExp(`^${FOUR}$`);
+const BETWEEN = `(?:[${SPACES}]*,[${SPACES}]*|[${SPACES}]+)`;
+const FOUR = `[${SPACES}]*${Array(4).fill(`(${NUMBER})`).join(BETWEEN)}[${SPACES}]*`;
+const BRACKETED = new RegExp(`\\[${FOUR}\\]|\\(${FOUR}\\)`, "u");
+const WHOLE = new RegExp(`^${FOUR}$`, "u");
 
 /** The first box of a text, or null. */
 export function boxOf(text: string): Box | null {
-  const match = BRACKETED.exec(text) ?? WHOLE.exec(stripped(text));
+  const match = BRACKETED.exec(text) ?? WHOLE.exec(text);
   if (match === null) return null;
   const box = match.slice(1).filter((part) => part !== undefined).map(stated) as Box;
   return less(box[0], box[2]) && less(box[1], box[3]) ? box : null;

@@ -6,23 +6,31 @@ import { stripped } from "../text.ts";
 import { type Judge, type Make, single } from "./metric.ts";
 import { MILLIONTH } from "./texts.ts";
 
-const FENCE = /^```[A-Za-z0-9]*\s*\n([\s\S]*?)\n?\s*```$/;
+const FENCE = "```";
+
+/** What stands between a first line of a fence and letters, and a last one of a fence alone. */
+function insideFence(whole: string): string {
+  if (!(whole.startsWith(FENCE) && whole.endsWith(FENCE))) return whole;
+  const between = whole.slice(FENCE.length, -FENCE.length);
+  const [opened, closed] = [between.indexOf("\n"), between.lastIndexOf("\n")];
+  const fenced = opened >= 0 && opened < closed && /^[a-z]*$/.test(between.slice(0, opened)) && stripped(between.slice(closed)) === "";
+  return fenced ? between.slice(opened + 1, closed) : whole;
+}
 
 type Fields = Map<string, number>;
 
-/** The fields of a text, each with how often it is there; null for one that is no JSON. */
-export function fieldsOf(text: string): { fields: Fields; record: boolean } | null {
-  const whole = stripped(text);
-  const body = FENCE.exec(whole)?.[1] ?? whole;
+/** The fields of a text, each with how often it is there; null for one that is no object and no list in JSON. */
+export function fieldsOf(text: string): Fields | null {
   let value: Json;
   try {
-    value = parseText(body, { fractions: true, numbers: "text" });
+    value = parseText(insideFence(stripped(text)), { fractions: true, numbers: "text" });
   } catch {
     return null;
   }
+  if (typeof value !== "object" || value === null) return null;
   const fields: Fields = new Map();
   collect(value, [], fields);
-  return { fields, record: typeof value === "object" && value !== null };
+  return fields;
 }
 
 function collect(value: Json, path: readonly string[], fields: Fields): void {
@@ -48,14 +56,15 @@ function shared(a: Fields, b: Fields): number {
 
 const NONE: Fields = new Map();
 
+function nearness(own: Fields, due: Fields | null): typeof ONE {
+  if (due === null) return ZERO;
+  const all = size(own) + size(due);
+  return all === 0 ? ONE : ratio(2 * shared(own, due), all);
+}
+
 function compareFields(output: string, reference: string): { score: typeof ONE; parsed: boolean } {
-  const said = fieldsOf(output);
-  const due = fieldsOf(reference);
-  const parsed = said?.record ?? false;
-  if (due === null) return { score: ZERO, parsed };
-  const own = parsed && said !== null ? said.fields : NONE;
-  const all = size(own) + size(due.fields);
-  return { score: all === 0 ? ONE : ratio(2 * shared(own, due.fields), all), parsed };
+  const own = fieldsOf(output);
+  return { score: own === null ? ZERO : nearness(own, fieldsOf(reference)), parsed: own !== null };
 }
 
 export const jsonF1: Make = (): Judge => ({
@@ -65,13 +74,12 @@ export const jsonF1: Make = (): Judge => ({
     of: (outputs, references) => {
       let [both, said, due, whole] = [0, 0, 0, 0];
       outputs.forEach((output, i) => {
-        const all = references[i] as readonly string[];
-        const scores = all.map((reference) => compareFields(output ?? "", reference).score);
+        const own = (output === null ? null : fieldsOf(output)) ?? NONE;
+        const all = (references[i] as readonly string[]).map(fieldsOf);
+        const scores = all.map((one) => nearness(own, one));
         let best = 0;
         scores.forEach((score, at) => compare(score, scores[best] as typeof ONE) > 0 && (best = at));
-        const theirs = fieldsOf(all[best] ?? "")?.fields ?? NONE;
-        const found = output === null ? null : fieldsOf(output);
-        const own = found?.record ? found.fields : NONE;
+        const theirs = all[best] ?? NONE;
         const here = shared(own, theirs);
         both += here;
         said += size(own);

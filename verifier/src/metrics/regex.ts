@@ -340,6 +340,6 @@ export const regex: Make = (options) => {
     const said = taken(output);
     const due = taken(reference);
     const form = said === null ? "" : normalised(said);
-    return { score: right(form !== "" && due !== null && form === normalised(due)), parsed: said !== null && said !== "" };
+    return { score: right(form !== "" && due !== null && form === normalised(due)), parsed: form !== "" };
   });
 };
