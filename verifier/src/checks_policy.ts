@@ -79,8 +79,9 @@ function scores(bundle: Bundle, lock: Lock, counted: Counted, policy: Policy, an
     look.demand(policy.eval_pack_roots.includes(root), "eval_pack_roots", `the cases are ${root}`);
   }
   const numbers = policy.minimum_eval_cases !== undefined || policy.lower_bound_above !== undefined || policy.floors !== undefined;
-  if (numbers && !recomputed(answers)) open = "the scores were not recomputed";
-  if (numbers && of(answers, "V33") !== "failed") {
+  const known = recomputed(answers);
+  if (numbers && !known) open = "the scores were not recomputed";
+  if (numbers && known) {
     const unseen = observed(look, policy, evaluation);
     if (unseen !== null) open ||= `the policy demands ${unseen}, and nothing was observed`;
   }
@@ -90,7 +91,7 @@ function scores(bundle: Bundle, lock: Lock, counted: Counted, policy: Policy, an
     else {
       const gate = decisive.gate as JsonObject;
       if (policy.gate === "passed") look.demand(gate.verdict === "passed", "gate", "the gate failed");
-      if (policy.floors?.k !== undefined) {
+      if (policy.floors?.k !== undefined && known) {
         look.demand(!less(stated(String(decisive.composite)), stated(policy.floors.k)), "floors.k", `K is ${decisive.composite}`);
       }
     }
