@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 # An answer somebody meant to write: [ANNOTATE: …], [TODO], [FILL IN: …]. Upper case only, so that
 # an answer may still speak of to-dos. One without its end is read over, so that a text full of them
 # is read once and not once for each.
-_TEMPLATE = r"\[\s*(?:ANNOTATE|TODO|TBD|FILL[ _]?IN|PLACEHOLDER)\b[^\]\n]*(\]?)"
+_TEMPLATE = r"\[\s*(?:ANNOTATE|TODO|TBD|FILL[ _]?IN|PLACEHOLDER)(?![A-Za-z0-9_])[^\]\n]*(\]?)"
 
 
 def check_rules(document: Capture, *, where: str) -> None:
@@ -124,9 +124,12 @@ def check_rare(document: Capture, response: str, where: str) -> None:
 
 
 def check_sizes(images: Sequence[CaptureImage], where: str) -> None:
-    """Demand that none has more pixels than a picture may have (C4)."""
-    if any(image["width"] * image["height"] > limits.MAX_IMAGE_PIXELS for image in images):
-        raise _broken(where, f"a picture has at most {limits.MAX_IMAGE_PIXELS} pixels")
+    """Demand that none has more pixels than a picture of its kind may have (C4)."""
+    for image in images:
+        kind = image["media_type"].removeprefix("image/").upper()
+        most = limits.MAX_FORMAT_PIXELS.get(kind, limits.MAX_IMAGE_PIXELS)
+        if image["width"] * image["height"] > most:
+            raise _broken(where, f"a picture of this kind has at most {most} pixels")
 
 
 def _check_places(document: Capture, where: str) -> None:

@@ -271,6 +271,26 @@ def _in_another_role(kind: str, parties: Parties) -> list[bytes]:
     return [*parties.own(), parties.also(kind, said, parties.buyer)]
 
 
+def _answering(text: str) -> Callable[[BundleParts], None]:
+    """One case has this for its reference answer."""
+
+    def change(parts: BundleParts) -> None:
+        parts.cases[0]["messages"][-1]["content"][0]["text"] = text
+        parts.declare(parts.cases)
+
+    return change
+
+
+def _large(parts: BundleParts) -> None:
+    """As many pixels as a PNG may have, in a JPEG."""
+    parts.cases[0]["images"][0] |= {"media_type": "image/jpeg", "width": 8192, "height": 8192}
+    parts.declare(parts.cases)
+
+
+def _declared_on_two_lines(parts: BundleParts) -> None:
+    parts.lock["dossier"] = {"base_compute": "6e24 FLOP, its model\u2028card"}
+
+
 def _graded(parts: BundleParts) -> None:
     parts.lock["evaluation"]["metric"] = {"kind": "rouge_l"}
     parts.rescore()
@@ -463,6 +483,10 @@ CASES: Final = (
         claims=_beside_a_rival(paired={"bundle_only": 30, "rival_only": 30}),
     ),
     Case("honest-under-a-graded-metric", parts=_graded),
+    Case("honest-with-brackets-over-two-lines", parts=_answering("[TODO\nis what it says]")),
+    Case("answer-never-filled", ("V30",), parts=_answering("[ FILL_IN: the colour]")),
+    Case("jpeg-with-too-many-pixels", ("V30",), parts=_large),
+    Case("declaration-on-two-lines", ("V06",), parts=_declared_on_two_lines),
     Case("family-that-nobody-knows", ("V20",), parts=_tomorrow),
     Case(
         "text-promised-and-left-out", ("V38",),

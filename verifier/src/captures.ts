@@ -1,10 +1,12 @@
 /** The rules of a capture that a schema cannot say: docs/format/capture.md, C4 to C12 and C16. */
 
 import type { Capture } from "./documents.ts";
-import { stripped } from "./text.ts";
+import { SPACES, stripped } from "./text.ts";
 import { response } from "./sameness.ts";
 
-const UNFILLED = /\[(?:ANNOTATE|TODO|TBD|FILL IN|PLACEHOLDER)[^\]]*\]/;
+// One without its end is read over, so that a text full of them is read once.
+const TEMPLATE = new RegExp(`\\[[${SPACES}]*(?:ANNOTATE|TODO|TBD|FILL[ _]?IN|PLACEHOLDER)(?![A-Za-z0-9_])[^\\]\\n]*(\\]?)`, "gu");
+const unfilled = (text: string): boolean => [...text.matchAll(TEMPLATE)].some(([, end]) => end !== "");
 const PIXELS: Record<string, number> = { "image/png": 67_108_864, "image/jpeg": 50_331_648, "image/webp": 10_485_760 };
 
 /** The first rule that a capture breaks, or null. */
@@ -27,7 +29,7 @@ export function broken(capture: Capture): [string, string] | null {
     if (content.some((part, i) => part.type === "text" && content[i + 1]?.type === "text")) return ["C9", "two texts stand side by side"];
   }
   if (shown.length !== capture.images.length || shown.some((image, i) => image !== i)) return ["C10", "the pictures are not shown in order, each once"];
-  const empty = (text: string): boolean => stripped(text) === "" || UNFILLED.test(text);
+  const empty = (text: string): boolean => stripped(text) === "" || unfilled(text);
   const answers = messages.filter((message) => message.role === "assistant").map((message) => String(message.content[0]?.text));
   if (answers.some(empty)) return ["C11", "an answer says nothing, or holds a template that was never filled"];
   if ((capture.references ?? []).some(empty)) return ["C16", "a reference says nothing, or holds a template that was never filled"];

@@ -78,7 +78,7 @@ function scores(bundle: Bundle, lock: Lock, counted: Counted, policy: Policy, an
     const root = packRoot(snapshot);
     look.demand(policy.eval_pack_roots.includes(root), "eval_pack_roots", `the cases are ${root}`);
   }
-  const numbers = policy.minimum_eval_cases !== undefined || policy.lower_bound_above !== undefined || policy.floors !== undefined;
+  const numbers = policy.minimum_eval_cases !== undefined || policy.lower_bound_above !== undefined || Object.keys(policy.floors ?? {}).length > 0;
   const known = recomputed(answers);
   if (numbers && !known) open = "the scores were not recomputed";
   if (numbers && known) {

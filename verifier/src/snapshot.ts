@@ -8,11 +8,7 @@ import { type Rational, less, mul, ratio, stated } from "./rational.ts";
 
 /** R2: the root of the bundle's own cases, whatever near twins they have. */
 export const packRoot = (snapshot: readonly SnapshotRow[]): string =>
-  merkleRoot(
-    snapshot
-      .filter((row) => row.split === "eval")
-      .map(({ capture, images, split }) => canonical({ capture, images: images.map(({ file, pixels }) => ({ file, pixels })), split })),
-  );
+  merkleRoot(snapshot.filter((row) => row.split === "eval").map((row) => canonical(row)));
 
 const LARGEST_JOIN = 8;
 
