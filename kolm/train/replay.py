@@ -256,7 +256,7 @@ def _encode(
     asked = [captures["validation"][position] for position in looked_at]
     cases = plan.schedule.answered
     return Read(
-        lengths=train.tokens,
+        lengths=train.ordered_by,
         train={number: learn(number) for number in sorted(wanted)},
         validation=[encode("validation", position) for position in looked_at],
         questions=[] if cases is None else questions_of(asked, cases, store, encoder),
