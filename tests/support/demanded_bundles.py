@@ -14,7 +14,7 @@ from kolm import canonical, digest
 from kolm.sign import predicates
 from kolm.sign.private_keys import PrivateKey
 from kolm.verify.policy import BUILT_IN
-from tests.support.bundles import BundleParts, make_parts
+from tests.support.bundles import BundleParts, audit_of, make_parts
 from tests.support.other_bundles import Asked, Case, Parties
 from tests.support.requests import ask
 from tests.support.toy_text import make_text_world
@@ -67,6 +67,22 @@ _DECLARED: Final = _policy("of-declarations", lambda _: {"dossier": ["intended_u
 _SECOND: Final = _policy("of-a-second-evaluator", partial(_packs, lambda p: p.second))
 _STRANGER: Final = _policy("of-an-unknown-evaluator", partial(_packs, lambda p: p.world.stranger))
 _PROCESS: Final = _policy("of-a-replay", lambda _: {"reach": ["delta_scope", "process", "scores"]})
+
+
+_AUDITED: Final = _policy(
+    "of-an-audit",
+    lambda _: {
+        "claims": [
+            *BUILT_IN.document["claims"],
+            {"predicate": predicates.VERIFICATION_SUMMARY, "role": "verifier", "threshold": 1},
+        ]
+    },
+)
+
+
+def _audit(parties: Parties, key: PrivateKey, *, passed: bool) -> bytes:
+    said = audit_of(parties.world.parts.content_id(), passed=passed)
+    return parties.also(predicates.VERIFICATION_SUMMARY, said, key)
 
 
 def _request(name: str, key: Callable[[Parties], PrivateKey], **options: Any) -> Asked:
@@ -195,6 +211,16 @@ DEMANDED: Final = (
     Case(
         "honest-with-declarations",
         parts=_lock("", dossier={"intended_use": "toys", "provider": "Toys"}), under=_DECLARED,
+    ),
+    Case(
+        "audit-refused-beside-a-strangers", ("V13",), under=_AUDITED,
+        claims=lambda p: [
+            *p.own(), _audit(p, p.second, passed=False), _audit(p, p.world.stranger, passed=True),
+        ],
+    ),
+    Case(
+        "honest-audited-as-demanded", under=_AUDITED,
+        claims=lambda p: [*p.own(), _audit(p, p.second, passed=True)],
     ),
     Case("nothing-declared", ("V67",), under=_DECLARED),
     Case("half-declared", ("V67",), _lock("", dossier={"provider": "Toys"}), under=_DECLARED),

@@ -4,7 +4,7 @@ import { type Answer, Looking, couldNotLook } from "./answers.ts";
 import type { Bundle } from "./bundle.ts";
 import { Counted, type Said, mayMake, readClaim } from "./claims.ts";
 import type { Trust } from "./keys.ts";
-import { type Demand, ENDORSEMENT, type Policy, SUMMARY } from "./policy.ts";
+import { type Demand, type Policy, SUMMARY } from "./policy.ts";
 
 export async function signatures(bundle: Bundle, trust: Trust, policy: Policy): Promise<[Map<string, Answer>, Counted]> {
   const form = new Looking();
@@ -76,9 +76,9 @@ function demanded(counted: Counted, policy: Policy): Answer {
     const all = { ...demand };
     delete all.keys;
     if (filling(counted, all).length) continue;
-    if (byStrangers(counted, demand)) open = demand.predicate;
-    else if (counted.trusted.some((one) => one.kind === demand.predicate && one.type !== SUMMARY && one.type !== ENDORSEMENT)) continue; // V15
-    else look.say("C19", `no claim of kind ${demand.predicate}`);
+    const refused = demand.predicate === SUMMARY && counted.audits().length > 0; // none that counts passed
+    if (byStrangers(counted, demand) && !refused) open = demand.predicate;
+    else look.say("C19", `no claim of kind ${demand.predicate} counts`);
   }
   if (look.findings.length || open === null) return look.answer(`${policy.claims.length} demanded`);
   return couldNotLook(`the claim ${open} is there, but only from keys that are not trusted`);
