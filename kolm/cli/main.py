@@ -12,6 +12,7 @@ import os
 import sys
 from collections.abc import Iterable, Sequence
 from time import perf_counter
+from typing import TextIO
 
 import click
 
@@ -152,8 +153,15 @@ def _silence_stdout() -> None:
     os.dup2(null, sys.stdout.fileno())
 
 
+def _nowhere() -> TextIO:
+    return os.fdopen(os.open(os.devnull, os.O_WRONLY), "w", encoding="utf-8")
+
+
 def run() -> int:
     """The console script: `main` over the process's own arguments."""
+    code: int = ExitCode.BUG
+    # Who closed a stream wants nothing from it, and its number must not go to a file of ours.
+    sys.stdout, sys.stderr = sys.stdout or _nowhere(), sys.stderr or _nowhere()
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")  # for terminals that are not UTF-8

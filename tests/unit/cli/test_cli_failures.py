@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import errno
+import shlex
+import subprocess
+import sys
 from pathlib import Path
 
 import click
@@ -137,6 +140,14 @@ def test_a_closed_pipe_is_no_error(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("kolm.cli.main._silence_stdout", lambda: None)
     ran = invoke("env")
     assert (ran.code, ran.stdout, ran.stderr) == (141, "", "")
+
+
+@pytest.mark.parametrize("closed", [(1,), (2,), (1, 2)])
+def test_a_stream_that_is_closed_is_no_error(closed: tuple[int, ...]) -> None:
+    kept = {1: "", 2: ""} | {number: f" {number}>&-" for number in closed}
+    line = f"exec {shlex.quote(sys.executable)} -m kolm families{kept[1]}{kept[2]}"
+    ran = subprocess.run(["sh", "-c", line], capture_output=True, text=True, check=False)
+    assert (ran.returncode, bool(ran.stdout), ran.stderr) == (0, 1 not in closed, "")
 
 
 @pytest.mark.parametrize(
