@@ -10,7 +10,7 @@ from kolm.actions.verification import Looking, verify
 from kolm.bundle.layout import INDEX_NAME
 from kolm.errors import Refused, Usage, broken_file
 from kolm.records import codec, kinds
-from kolm.records.verification import Verification
+from kolm.records.verification import Verdict, Verification
 from kolm.sign import own_files
 from kolm.version import VERSION
 
@@ -76,7 +76,24 @@ def _read(path: Path) -> Verification:
     try:
         value = canonical.loads(data, where=path.name)
         checked = schema.check(kinds.VERIFICATION, value, where=path.name)
-        return codec.from_document(Verification, checked)
+        audit = codec.from_document(Verification, checked)
+        _demand_consistency(audit, path.name)
     except Refused as error:
         hint = "kolm verify BUNDLE --json > FILE   writes one"
         raise broken_file(error, "E_AUDIT_BROKEN", "an audit", hint=hint) from None
+    return audit
+
+
+def _demand_consistency(audit: Verification, where: str) -> None:
+    """Each check has one answer, and the overall one follows from them, as `verify` gives it."""
+    verdicts = {check.verdict for check in audit.checks}
+    due = next((v for v in (Verdict.FAILED, Verdict.COULD_NOT_LOOK) if v in verdicts), Verdict.OK)
+    said = audit.conclusions.overall.verdict
+    if said is not due or len({check.id for check in audit.checks}) < len(audit.checks):
+        raise Refused(
+            "E_AUDIT_BROKEN",
+            "its overall answer does not follow from its checks, each of which stands once",
+            where=where,
+            expected=due.value,
+            found=said.value,
+        )

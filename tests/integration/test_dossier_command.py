@@ -118,6 +118,18 @@ def test_what_is_no_audit_is_told(text: str, kept: tuple[Path, Path]) -> None:
     assert (ran.code, "E_AUDIT_BROKEN" in ran.stderr) == (3, True)
 
 
+def test_an_audit_that_contradicts_itself_is_none(world: World, home: Path) -> None:
+    forged = world.parts.copy()
+    forged.evaluation["covered"] = 1
+    path, audit = world.seal(forged), home / "audit.json"
+    said = canonical.loads(invoke("verify", path, "--json").stdout.encode(), where="audit")
+    said["conclusions"]["overall"]["verdict"] = "ok"  # and V33 still failed
+    audit.write_bytes(canonical.dumps(said))
+    ran = invoke("dossier", path, "-o", "out", "--audit", audit)
+    assert (ran.code, "E_AUDIT_BROKEN" in ran.stderr) == (3, True)
+    assert not (home / "out").exists()
+
+
 def test_a_bundle_that_does_not_verify_has_no_dossier(world: World, home: Path) -> None:
     forged = world.parts.copy()
     forged.evaluation["covered"] = 1
