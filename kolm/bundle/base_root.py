@@ -139,9 +139,9 @@ def base_root(folder: Path, memory: Memory | None = None) -> BaseFacts:
         memory: weight files that it knows are not read; the others are told to it.
 
     Raises:
-        Unreadable: ``E_CANNOT_READ``: not a folder.
-        Refused: ``E_BASE_FORMAT``: no safetensors, a pickle, an adapter inside, a shard that does
-            not fit its index, no ``model_type``; or a malformed safetensors file.
+        Unreadable: ``E_CANNOT_READ``: not a folder, or one without weights.
+        Refused: ``E_BASE_FORMAT``: a pickle, an adapter inside, a shard that does not fit its
+            index, no ``model_type``; or a malformed safetensors file.
     """
     try:
         return _measure(folder, memory)
@@ -151,11 +151,7 @@ def base_root(folder: Path, memory: Memory | None = None) -> BaseFacts:
 
 def _measure(folder: Path, memory: Memory | None) -> BaseFacts:
     if not folder.is_dir():
-        raise Unreadable(
-            "E_CANNOT_READ",
-            "this is neither a folder nor the name of a base on this machine",
-            where=str(folder)[:400],
-        )
+        raise _no_base(folder, "this is neither a folder nor the name of a base on this machine")
     shards = _shards(folder)
     found, remembered = _tensors(shards, memory)
     tensors = sorted(found, key=lambda tensor: (tensor.file, tensor.key))
@@ -178,6 +174,11 @@ def _measure(folder: Path, memory: Memory | None) -> BaseFacts:
         tied=config.get("tie_word_embeddings") is not False,
         remembered=remembered,
     )
+
+
+def _no_base(folder: Path, message: str) -> Unreadable:
+    """The error of a place with no base: nothing was looked at, which speaks against no bundle."""
+    return Unreadable("E_CANNOT_READ", message, where=str(folder)[:400])
 
 
 def stamp(folder: Path) -> Digest:
@@ -271,7 +272,7 @@ def _shards(folder: Path) -> list[Path]:
             pickles[0],
             "convert it once with safetensors.torch.save_file and use the result",
         )
-    raise _refused("the base has no *.safetensors file", folder.name)
+    raise _no_base(folder, "there is no model in this folder, which has no *.safetensors file")
 
 
 class _Shard(NamedTuple):

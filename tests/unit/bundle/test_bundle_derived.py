@@ -247,7 +247,6 @@ def _only(name: str) -> Callable[[Path], Any]:
     [
         (_only("pytorch_model.bin"), "E_BASE_FORMAT"),
         (_only("consolidated.00.pth"), "E_BASE_FORMAT"),
-        (_only("notes.txt"), "E_BASE_FORMAT"),
         (_only("model.safetensors"), "E_TENSORS_HEADER"),
         (lambda f: (f / "adapter_config.json").write_text("{}"), "E_BASE_FORMAT"),
         (lambda f: (f / "config.json").write_text("{}"), "E_BASE_FORMAT"),
@@ -273,4 +272,7 @@ def test_a_missing_base_could_not_be_looked_at(tmp_path: Path) -> None:
     folder = write_base(tmp_path / "base")
     (folder / "config.json").unlink()
     with pytest.raises(Unreadable):
+        base_root(folder)
+    _only("notes.txt")(folder)  # a folder mistyped: no model was looked at
+    with pytest.raises(Unreadable, match="no model in this folder"):
         base_root(folder)

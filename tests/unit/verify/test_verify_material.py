@@ -60,6 +60,14 @@ def test_v40_another_chat_template_is_refused(world: World, base: Path) -> None:
     assert "V41" not in answers.failed
 
 
+def test_v40_a_folder_without_a_model_is_no_other_base(world: World, tmp_path: Path) -> None:
+    (tmp_path / "notes.txt").write_text("the folder above was meant")
+    answers = world.audit(base=tmp_path)
+    assert not answers.failed
+    verdicts = {check.id: check.verdict for check in answers.report.checks}
+    assert verdicts["V40"] is verdicts["V41"] is Verdict.COULD_NOT_LOOK
+
+
 def test_v40_remote_code_beside_the_base_is_refused(world: World, base: Path) -> None:
     (base / "modeling_evil.py").write_text("print('owned')")
     assert "V40" in world.audit(base=base).failed
