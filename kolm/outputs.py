@@ -120,10 +120,29 @@ def demand_free(target: Path, *, force: bool = False) -> None:
 
     Raises:
         Usage: ``E_TARGET_EXISTS``: a file is there, and `force` is off.
+        KolmError: what the operating system says to a file in that folder.
     """
     with system.naming(target):
-        if not is_stream(target) and target.exists() and not force:
+        if is_stream(target):
+            return
+        if target.exists() and not force:
             raise exists(target)
+        demand_writable(next(place for place in _followed(target).parents if place.exists()))
+
+
+def demand_writable(folder: Path) -> None:
+    """Refuse a folder in which no file can be made, by making one without a name.
+
+    The bits of its mode do not tell: the superuser may write everywhere by them, and not in /proc.
+
+    Raises:
+        KolmError: what the operating system says.
+    """
+    with system.naming(folder):
+        try:
+            tempfile.TemporaryFile(dir=folder).close()
+        except FileNotFoundError:  # of a new file in a folder that is there
+            raise OSError(errno.EROFS, os.strerror(errno.EROFS)) from None
 
 
 def exists(target: Path) -> Usage:

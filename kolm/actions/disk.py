@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import errno
-import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
-from kolm import paths, system
+from kolm import outputs, paths
 from kolm.actions.findings import Found, ok, warning
 from kolm.actions.room import OTHER_BYTES, Room, mebibytes
 from kolm.errors import Lacking
@@ -28,10 +26,7 @@ def look_at_disk(folder: Path, room: Room | None = None) -> Iterator[Found]:
             hint="make room (kolm clean shows what is kept), or lower train.segments: each keeps a "
             "state",
         )
-    if not os.access(folder, os.W_OK):
-        fixed = os.statvfs(folder).f_flag & os.ST_RDONLY
-        number = errno.EROFS if fixed else errno.EACCES
-        raise system.error_of(OSError(number, os.strerror(number)), where=folder)
+    outputs.demand_writable(folder)
     written = f"{mebibytes(need)} will be written ({room})" if room else "it can be written"
     yield ok("disk", f"{written}; {free >> 20:,} MiB free")
     if room and room.features_bytes:

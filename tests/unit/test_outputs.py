@@ -173,3 +173,13 @@ def test_a_full_and_a_read_only_file_system_are_named_with_the_target(tmp_path: 
         with read_only(disk), pytest.raises(KolmError) as caught:
             outputs.write(disk / "file", b"")
         assert (caught.value.code, caught.value.where) == ("E_READ_ONLY", str(disk / "file"))
+
+
+def test_a_folder_that_takes_no_file_is_told_before_the_work(tmp_path: Path) -> None:
+    """Also to the superuser, who may write everywhere by the bits of modes."""
+    outputs.demand_free(tmp_path / "new/folder/one")
+    assert not list(tmp_path.iterdir())
+    with pytest.raises(KolmError) as told:
+        outputs.demand_free(Path("/proc/one.kolm"))
+    assert told.value.code in ("E_READ_ONLY", "E_PERMISSION")
+    assert told.value.where == "/proc"
