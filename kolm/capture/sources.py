@@ -75,12 +75,17 @@ class Folder:
             if len(others) == 1:
                 [path], told = others, _SPELT_OTHERWISE
         if not path.is_relative_to(root):
+            link = Path(os.path.normpath(root / name)).is_relative_to(root)
+            leads = f", which leads to {str(path)[:200]}" if link else ""
+            if link and not _is_there(path):
+                leads += ", where nothing is"
             raise Refused(
                 "E_IMAGE_PATH",
-                "the image path leaves the folder of the import",
+                "the image path leaves the folder of the import"
+                + (" by a symbolic link" if link else ""),
                 where=where,
                 expected=f"a path below {root}",
-                found=name[:200],
+                found=name[:200] + leads,
                 hint="name the folder that holds the images with --images",
             )
         return FileImage(path=path, told=told)

@@ -36,3 +36,20 @@ def test_a_folder_is_listed_once_for_all_that_it_does_not_have(
     for number in range(50):
         assert missing(f"{number}.png", folder).code == "E_IMAGE_FILE"
     assert len(listed) == 2  # by Folder and by the hint
+
+
+def test_a_link_that_leaves_the_folder_is_told_with_where_it_leads(tmp_path: Path) -> None:
+    inside, outside = tmp_path / "in", tmp_path / "out"
+    inside.mkdir()
+    outside.mkdir()
+    (inside / "pics").symlink_to(outside)
+    (outside / "0.png").write_bytes(b"")
+    with pytest.raises(Refused, match="by a symbolic link") as there:
+        Folder(inside).image("pics/0.png", where="row")
+    assert there.value.found == f"pics/0.png, which leads to {outside}/0.png"
+    with pytest.raises(Refused) as gone:
+        Folder(inside).image("pics/1.png", where="row")
+    assert gone.value.found == f"pics/1.png, which leads to {outside}/1.png, where nothing is"
+    with pytest.raises(Refused) as up:
+        Folder(inside).image("../out/0.png", where="row")
+    assert "link" not in f"{up.value.message}{up.value.found}"
