@@ -8,11 +8,15 @@ from kolm.records.verification import Verdict, Verification
 
 _MISSED = (
     "the bundle is what it says, but not what your policy demands",
-    "ask for a bundle that meets the policy, or change the policy: kolm policy new",
+    "ask for a bundle that meets the policy, or write your own: kolm policy new --for PURPOSE",
 )
 _MISSED_AND_OPEN = (  # a stranger's bundle, for one: nobody knows that it is what it says
     "it is not what your policy demands, and other questions could not be answered",
-    "ask for a bundle that meets the policy, or change the policy; -v shows what is open",
+    "ask for a bundle that meets the policy, or write your own; -v shows what is open",
+)
+_NOT_ANSWERED = (  # the policy is the request's, which is signed
+    "it does not meet the policy that the request brings",
+    "ask whoever compiled it for a bundle that does, or make another request: kolm request new",
 )
 # The first check that is not ok decides the advice: later ones often follow from it.
 _CAUSES: tuple[tuple[tuple[str, ...], str, str], ...] = (
@@ -149,7 +153,10 @@ def advice(report: Verification) -> Iterator[str]:
     told = next((known for code, known in _BY_CODE.items() if code in codes), None)
     if told is None and overall.verdict is Verdict.FAILED:
         told = next((w, n) for numbers, w, n in _CAUSES if first.id in numbers)
-    if told == _MISSED and any(r.verdict is Verdict.COULD_NOT_LOOK for r in report.checks):
+    requested = any(r.id == "V68" and r.verdict is not Verdict.NOT_CHECKED for r in report.checks)
+    if told == _MISSED and requested:
+        told = _NOT_ANSWERED
+    elif told == _MISSED and any(r.verdict is Verdict.COULD_NOT_LOOK for r in report.checks):
         told = _MISSED_AND_OPEN
     why, then = told or _UNKNOWN
     if told == _MISSED_AND_OPEN and _NOT_REACHED_CODE in _codes(report):

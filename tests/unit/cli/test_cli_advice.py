@@ -42,9 +42,22 @@ def test_a_missed_policy_says_what_the_open_questions_need_too(world: World) -> 
     policy = BUILT_IN._replace(reach=("base_identity",), minimum_eval_cases=10_000)
     why, then, _ = advice(world.audit(policy=policy).report)
     assert why.startswith("why   it is not what your policy demands")
-    assert "change the policy" in then
+    assert "write your own" in then
     assert "--base kolm/nano-1" in then
     assert "--replay" not in then  # the policy does not demand the verdict that needs it
+
+
+def test_who_wrote_the_policy_decides_what_helps_when_it_is_missed(world: World) -> None:
+    report = world.audit(policy=BUILT_IN._replace(minimum_eval_cases=10_000)).report
+    missed = report._replace(
+        checks=tuple(c for c in report.checks if c.verdict is not Verdict.COULD_NOT_LOOK)
+    )
+    assert "kolm policy new --for PURPOSE" in list(advice(missed))[1]
+    asked = missed._replace(
+        checks=tuple(c._replace(verdict=Verdict.OK) if c.id == "V68" else c for c in missed.checks)
+    )
+    assert "policy new" not in list(advice(asked))[1]
+    assert "another request" in list(advice(asked))[1]
 
 
 def test_a_verdict_that_was_not_reached_says_what_reaches_it(world: World) -> None:
