@@ -63,6 +63,7 @@ class Bundle:
         _ = container.manifest  # says "not a bundle" before a rule says "order"
         for rule in _STRICT_RULES:
             for defect in rule(container):
+                defect.hint = defect.hint or "kolm verify FILE shows what is wrong with it"
                 raise defect
         return cls(container, Documents.of(container))
 

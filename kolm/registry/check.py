@@ -46,6 +46,7 @@ Tell = Callable[[str], None]
 ALLOW_BELOW_GATE = "--allow-below-gate uses the bundle all the same"
 ON_SCORES = "V62"  # the check that holds the scores to the policy
 
+_SHOWN_CHARACTERS = 160  # of both values: longer ones are documents, which nobody compares by eye
 _SHOWN_CHECKS = 3  # enough to see what kind of trouble it is; `kolm verify` shows all
 
 
@@ -164,6 +165,8 @@ def _told(check: CheckResult) -> str:
         return check.detail
     first, more = decided[0], len(decided) - 1 + check.left_out
     told = first.detail
-    if first.expected:
+    if first.expected and len(first.expected + (first.found or "")) > _SHOWN_CHARACTERS:
+        told += f" ({first.where})" if first.where else ""
+    elif first.expected:
         told += f": expected {first.expected}, found {first.found or 'nothing'}"
     return f"{told} (and {more} more)" if more else told

@@ -6,6 +6,7 @@ yields one `passed`.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Iterator, Mapping
 
 from kolm.errors import KolmError, Refused, Usage
@@ -98,7 +99,7 @@ def from_error(error: KolmError) -> Finding:
 
 def shorten(value: object, longest: int = LONGEST_TEXT) -> str:
     """Text from a bundle, made fit to print: one line, no control characters, bounded."""
-    text = value if isinstance(value, str) else str(value)
+    text = json.dumps(value, default=str) if isinstance(value, (Mapping, list)) else str(value)
     if not text.isprintable():
         text = "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text)
     if len(text) <= longest:

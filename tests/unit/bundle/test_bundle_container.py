@@ -44,6 +44,15 @@ def signed(parts: BundleParts, key: private_keys.PrivateKey, tmp_path: Path) -> 
     return parts.seal(tmp_path / "toy.kolm", key=key)
 
 
+def test_a_bundle_that_is_not_intact_says_what_shows_why(signed: Path, tmp_path: Path) -> None:
+    entries = read_entries(signed)
+    broken = tmp_path / "broken.kolm"
+    write_tar(broken, [*entries[:-1], (entries[-1][0], entries[-1][1] + b" ")])
+    with pytest.raises(Refused) as refused:
+        Bundle.open(broken)
+    assert "kolm verify FILE" in refused.value.hint
+
+
 def test_a_bundle_holds_its_members_and_claims(parts: BundleParts, signed: Path) -> None:
     bundle = Bundle.open(signed)
     assert set(REQUIRED) <= set(bundle.names)

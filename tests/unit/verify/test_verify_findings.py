@@ -24,3 +24,7 @@ def test_documents_with_other_keys_differ_as_a_whole() -> None:
     assert len(told({"a": 1}, {"a": 1, "b": "nothing"})) == 1
     assert len(told({"a": None}, {})) == 1
     assert len(told({"a": 1}, "nothing")) == 1
+
+
+def test_a_value_is_told_as_the_document_has_it() -> None:
+    assert told([{"a": None, "b": "c"}], [])[0][1:] == ('[{"a": null, "b": "c"}]', "[]")
