@@ -28,7 +28,7 @@ from kolm.digest import Digest
 from kolm.events import Reporter, Silent
 from kolm.format import names
 from kolm.run import folder as files
-from kolm.run.names import FACTS, MEASUREMENTS
+from kolm.run.names import CHECKPOINTS, FACTS, MEASUREMENTS
 from kolm.score import kscore
 from kolm.score.cases import read_cases, reference_of
 from kolm.score.evaluation import evaluate
@@ -54,6 +54,7 @@ class CompileResult:
         gate_passed: whether K and every floor passed.
         failing_cases: cases with a wrong answer: file and row, prompt, reference, output.
         state: the last state of the training; ``train.continues`` of another spec goes on from it.
+        states: folder of the training's states, for an auditor's ``--states``; None for a dry run.
         seconds: wall time of this call.
         peak_memory_bytes: of the largest process.
     """
@@ -67,6 +68,7 @@ class CompileResult:
     gate_passed: bool = False
     failing_cases: Sequence[Mapping[str, str]] = ()
     state: Digest | None = None
+    states: Path | None = None
     seconds: float = 0.0
     peak_memory_bytes: int = 0
 
@@ -185,6 +187,7 @@ def _judge_and_seal(
         "gate_passed": passed,
         "failing_cases": wrong_answers(cases, predictions, prepared.snapshot.names),
         "state": Digest(facts["state_last"]),
+        "states": done.trained / CHECKPOINTS,
     }
     if passed or allow_below_gate:
         reporter.started("seal", None, "bytes")

@@ -18,10 +18,15 @@ from kolm.bundle.container import Container, open_container
 from kolm.bundle.documents import Documents
 from kolm.bundle.held import Held, changed, copied, open_regular, pieces_of
 from kolm.bundle.states import StateForm, demand_tensors, named_in, read_document
+from kolm.counting import counted
 from kolm.digest import Digest
 from kolm.errors import KolmError, Refused, Unreadable
+from kolm.format import names
 from kolm.format.checkpoint import document_name
 
+_WHERE_STATES_ARE: Final = (
+    "kolm compile ends with the folder of the states, and kolm clean lists those of a project"
+)
 _LISTED_FILES: Final = 100_000  # of a folder in which a state is looked for by its digest
 
 
@@ -172,13 +177,48 @@ def states_in(places: Sequence[Path], bundle: Container) -> States:
     Raises:
         KolmError: a place is none of these, or cannot be read.
     """
+    given = [(str(place), _source(place)) for place in places]
+    for place, source in given:
+        _demand_one_of(bundle, place, source)
     named: list[tuple[str, Source]] = []
     try:
         if any(name.startswith("checkpoint-") for name in Documents.of(bundle).names):
             named.append(("the bundle", BundleStates(bundle)))
     except KolmError:
         pass  # the checks say what is wrong with it
-    return States([*named, *((str(place), _source(place)) for place in places)])
+    return States([*named, *given])
+
+
+def _demand_one_of(bundle: Container, place: str, source: Source) -> None:
+    """Demand that a place holds a state that the bundle's training names, before a step is run.
+
+    Raises:
+        Unreadable: ``E_STATES_MISSING``.
+    """
+    try:
+        documents = Documents.of(bundle)
+        wanted: list[tuple[int | None, Digest]] = [*named_in(documents)]
+        earlier = documents.document(names.LOCK)["train"]["continues"]
+    except KolmError:
+        return  # the checks say what is wrong with it
+    another = ""
+    for step, state in [*wanted, *([(None, Digest(earlier["state"]))] if earlier else [])]:
+        try:
+            if source.document(state, step) is not None:
+                return
+        except KolmError as error:
+            if error.code != "E_STATE_ANOTHER":
+                return  # of this one the checks say what is wrong
+            another = another or f"{Path(error.where).name}, {error.found}"
+    step, state = wanted[-1]
+    raise Unreadable(
+        "E_STATES_MISSING",
+        "none of the states of this bundle's training is there",
+        where=place[:400],
+        expected=f"some of {counted(len(wanted), 'state')}, such as step {step}: {state}",
+        found=another or "no such state",
+        hint=_WHERE_STATES_ARE,
+    )
 
 
 def all_states(documents: Documents, place: Path) -> Iterator[Held]:
@@ -200,6 +240,7 @@ def all_states(documents: Documents, place: Path) -> Iterator[Held]:
                 "a state that the trace names is not there",
                 where=str(place)[:400],
                 expected=f"{where}, {state}",
+                hint=_WHERE_STATES_ARE,
             )
         demand_tensors(document, held.view, held.digest, form, where=held.path.name)
         yield Held(Path(where), memoryview(data), state)
@@ -215,6 +256,7 @@ def _source(place: Path) -> Source:
             "there is nothing that could hold states",
             where=str(place)[:400],
             expected="a folder with checkpoint-00000000.json, a registry, or a bundle",
+            hint=_WHERE_STATES_ARE,
         )
     if (place / "registry.json").exists():
         from kolm.registry.backends.directory import Directory

@@ -111,6 +111,7 @@ def _replace_models(parts: BundleParts, monkeypatch: pytest.MonkeyPatch) -> None
             lock=parts.lock,
             failing_cases=(),
             state=parts.trace[-1].get("state", parts.content_id()),
+            states=Path(".kolm/runs/train-0123456789abcdef/checkpoints"),
             seconds=1.25,
             peak_memory_bytes=2**30,
             **common,

@@ -37,9 +37,10 @@ def test_a_compile_is_run_again_and_signed_and_the_draw_repeated(
         "https://slsa.dev/verification_summary/v1" in signer["predicates"]
         for signer in signed["signers"]
     )
-    # The same draw again, of a publisher who no longer has the states.
+    # The same draw again, of a publisher who no longer has most states.
     for path in (tmp_path / "states").iterdir():
-        path.unlink()
+        if not path.name.startswith("checkpoint-00000000."):
+            path.unlink()
     again = compiled.kolm(
         "verify", tmp_path / "audited.kolm", *asked, "--nonce", replay["nonce"], "--json"
     )
@@ -70,3 +71,18 @@ def test_words_that_make_no_sense_are_told_before_anything_runs(compiled: Line) 
         assert compiled.kolm("verify", compiled.bundle, *words).code == 2
     missing = (*MATERIAL, "--replay", "1", "--states", "nothing here")
     assert compiled.kolm("verify", compiled.bundle, *missing).code == 3
+
+
+def test_states_of_another_training_are_told_before_anything_runs(
+    compiled: Line, tmp_path: Path
+) -> None:
+    (trained,) = compiled.stage_folders("train")
+    assert f"states     {trained}/checkpoints " in compiled.demand("compile").stdout
+    for path in (trained / "checkpoints").glob("*.json"):
+        (tmp_path / path.name).write_bytes(path.read_bytes() + b" ")
+    asked = (*MATERIAL, "--replay", "1", "--states", tmp_path)
+    ran = compiled.kolm("verify", compiled.bundle, *asked)
+    assert (ran.code, ran.stdout) == (3, "")
+    assert "E_STATES_MISSING" in ran.stderr
+    assert "checkpoint-0000" in ran.stderr
+    assert "kolm clean" in ran.stderr
