@@ -39,7 +39,7 @@ export async function audit(file: Uint8Array, trust: Trust, given: Policy, reque
     return report("", new Map([["V01", couldNotLook(`no bundle: ${problem.message}`)]]), "no bundle");
   }
   const answers = new Map(bundle.answers);
-  if (bundle.manifest === undefined) return report(bundle.id, answers, "the manifest could not be read");
+  if (bundle.manifest === undefined) return report(bundle.id, answers, () => "the manifest could not be read");
   const put = (found: Iterable<[string, Answer]>): void => {
     for (const [id, answer] of found) answers.set(id, answer);
   };
@@ -72,18 +72,33 @@ export async function audit(file: Uint8Array, trust: Trust, given: Policy, reque
   if (request !== null) answers.set("V68", answered(bundle, counted, request, answers));
   const keys = new Map(counted.all.map((one) => [one.keyid, one.signed === "right" ? (one.key?.name ?? null) : null]));
   return {
-    ...report(bundle.id, answers, "this verifier has no option for it"),
+    ...report(bundle.id, answers, unasked),
     name: bundle.documents.receipt?.name ?? "",
     signers: [...keys].map(([keyid, name]) => ({ keyid, name })),
     conclusions: conclusions(answers, counted.scores().length > 0),
   };
 }
 
-function report(id: string, answers: Map<string, Answer>, otherwise: string): Report {
+// What answers the checks that were not asked, up to the last of each; V44 nobody answers yet.
+const ANSWERED_BY: [number, string][] = [
+  [43, "kolm verify --base DIR answers it"],
+  [44, "no verifier answers it yet"],
+  [46, "kolm verify --rescore N --captures STORE answers it"],
+  [49, "kolm verify --captures STORE answers it"],
+  [54, "kolm verify --replay N --captures STORE answers it"],
+  [57, "kolm verify --rescore all --captures STORE answers it"],
+  [68, "--request FILE, the signed request that it should answer, was not given"],
+];
+
+function unasked(number: string): string {
+  return ANSWERED_BY.find(([last]) => Number(number.slice(1)) <= last)?.[1] ?? "nothing answers it";
+}
+
+function report(id: string, answers: Map<string, Answer>, otherwise: (number: string) => string): Report {
   const checks = Object.entries(QUESTIONS).map(([number, question]) => ({
     id: number,
     question,
-    ...(answers.get(number) ?? notChecked(otherwise)),
+    ...(answers.get(number) ?? notChecked(otherwise(number))),
   }));
   const overall = worst(checks.map((check) => check.verdict));
   const first = checks.find((check) => check.verdict === overall && overall !== "ok");
