@@ -6,6 +6,7 @@ signatures, delta scope and the base's own bytes.
 
 from __future__ import annotations
 
+import importlib.util
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -191,13 +192,17 @@ def run(
     """One answer from a bundle: verify, load, ask.
 
     Raises:
-        Usage: ``E_RUN_NO_IMAGE`` and ``E_RUN_IMAGE``: no image for a base that takes pictures, or
-            one for a base that reads text alone.
+        Usage: ``E_RUN_NO_PROMPT``: the prompt is empty. ``E_RUN_NO_IMAGE`` and ``E_RUN_IMAGE``: no
+            image for a base that takes pictures, or one for a base that reads text alone.
         KolmError: as `load` and `LoadedBundle.answer`.
     """
     asked = [Path(image) for image in images]
     for path in (Path(bundle), *asked):
         system.demand_there(path)
+    if not prompt.strip():
+        raise Usage("E_RUN_NO_PROMPT", "the prompt is empty", hint="add --prompt TEXT, a question")
+    if importlib.util.find_spec("torch") is None:  # before an image asks for less than is needed
+        raise missing_extra("train", "running a bundle needs torch")
     # A missing image, or a prompt that is no text, should not cost a load.
     data = [_read_image(path) for path in asked]
     _as_capture(data, prompt, names=[str(path) for path in asked])

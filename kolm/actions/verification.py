@@ -318,7 +318,11 @@ def _opened(folder: Path) -> Iterator[StoreSource]:
 
 
 def _folder_of(base: str | Path) -> Path:
-    """A folder as it is; any other text as the name of a base on this machine."""
+    """A folder as it is; any other text as the name of a base on this machine.
+
+    Raises:
+        Unreadable: the name is nearly that of a base that is here.
+    """
     folder = Path(base)
     if folder.is_dir():
         return folder
@@ -326,7 +330,9 @@ def _folder_of(base: str | Path) -> Path:
 
     try:
         return resolve_base(str(base)).folder
-    except (Unreadable, Lacking):
+    except (Unreadable, Lacking) as error:
+        if error.hint.startswith("did you mean"):
+            raise
         return folder  # V40 says that it is not there, and the other checks go on
 
 

@@ -126,7 +126,9 @@ def open_regular(path: Path, *, follow: bool = True) -> int:
         raise Unreadable("E_CANNOT_READ", f"cannot open the file: {error}", where=where) from None
     if not stat.S_ISREG(os.fstat(handle).st_mode):
         os.close(handle)
-        raise Unreadable("E_CANNOT_READ", "this is not a regular file", where=where)
+        inside = sorted(path.glob("*.kolm")) if path.is_dir() else ()
+        hint = f"did you mean {inside[0]}?" if inside else ""
+        raise Unreadable("E_CANNOT_READ", "this is not a regular file", where=where, hint=hint)
     return handle
 
 

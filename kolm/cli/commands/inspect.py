@@ -13,6 +13,7 @@ from kolm.cli.options import BUNDLE, FOLDER
 from kolm.cli.scores import accuracy_text, training_text
 from kolm.counting import counted
 from kolm.format.compute import energy_text, short
+from kolm.format.names import EVAL_IMAGE
 from kolm.planning.parameters import Group, OfRole
 
 if TYPE_CHECKING:
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
         InspectClaim,
         InspectCompute,
         InspectKscore,
+        InspectMember,
         InspectParameter,
     )
     from kolm.records.documents import EvaluationSlice
@@ -85,13 +87,24 @@ def _for_people(found: Inspect, name: str) -> str:
         *(line for row in found["computes"] for line in _compute_lines(row)),
         *_slice_lines(scores["slices"]),
         "",
-        *(f"  {row['bytes']:>11,}  {row['name']}" for row in found["members"]),
+        *_member_lines(found["members"]),
         "",
         *map(_claim_line, found["claims"]),
         "",
         f"None of this has been checked:  kolm verify {name}",
     ]
     return "\n".join(lines)
+
+
+def _member_lines(members: list[InspectMember]) -> list[str]:
+    """A line a member; one for all the pictures, of which a bundle may publish thousands."""
+    shown = [
+        (row["bytes"], row["name"]) for row in members if not row["name"].startswith(EVAL_IMAGE)
+    ]
+    sizes = [row["bytes"] for row in members if row["name"].startswith(EVAL_IMAGE)]
+    if sizes:
+        shown.append((sum(sizes), counted(len(sizes), "picture")))
+    return [f"  {size:>11,}  {name}" for size, name in shown]
 
 
 def _claim_line(row: InspectClaim) -> str:
