@@ -107,7 +107,7 @@ def _for_people(result: CompileResult, out: output.Output) -> str:
         lines.append(f"state      {result.state}   train.continues goes on from it")
         lines += failing_lines(result.failing_cases[:SHOWN_CASES])
     if result.bundle is not None:
-        lines.append(f"states     {result.states}   for an auditor: kolm verify --states")
+        lines.append(f"states     {result.states}   kolm verify --states")
         lines.append(f"opens in   {', '.join(_loaders(result.lock))}")
         lines.append(f"next       kolm verify {result.bundle}")
     else:
