@@ -36,7 +36,7 @@ export async function audit(file: Uint8Array, trust: Trust, given: Policy, reque
     bundle = await open(file);
   } catch (problem) {
     if (!(problem instanceof NoBundle)) throw problem;
-    return report("", new Map([["V01", couldNotLook(`no bundle: ${problem.message}`)]]), "no bundle");
+    return report("", new Map([["V01", couldNotLook(`no bundle: ${problem.message}`)]]), () => "no bundle");
   }
   const answers = new Map(bundle.answers);
   if (bundle.manifest === undefined) return report(bundle.id, answers, () => "the manifest could not be read");
