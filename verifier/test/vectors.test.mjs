@@ -31,6 +31,8 @@ test("bundles", async () => {
     for (const id of Object.keys(invalid[basename(path, ".kolm")])) assert.ok(failed.includes(id), `${basename(path)}: ${id} is due, and ${failed} failed`);
   }
   const { checks } = await audit(bytes(join(VECTORS, "bundle/valid/toy.kolm")), NOBODY, BUILT_IN);
+  const told = Object.fromEntries(checks.map((check) => [check.id, check.detail]));
+  for (const [id, option] of [["V40", "--base"], ["V46", "--rescore"], ["V48", "--captures"], ["V53", "--replay"], ["V68", "--request"]]) assert.match(told[id], new RegExp(option), id);
   assert.deepEqual(checks.slice(0, 5).map((check) => check.verdict), Array(5).fill("ok"));
 });
 
