@@ -17,6 +17,7 @@ from typing import Final
 from kolm import paths, system
 from kolm.actions.preparing import Project
 from kolm.errors import KolmError, Refused
+from kolm.format.names import LOCK
 from kolm.run import folder as files
 from kolm.run.names import BASES, FEATURES, RESULT
 from kolm.run.stages import STAGES
@@ -37,6 +38,7 @@ class Kept:
     Attributes:
         kind: ``runs``, ``rows``, ``features`` or ``bases``.
         name: a stage (``train``, ``evaluate``) that is finished or not, or what else it is.
+        spec: the name in the lock of a stage, which the bundle sealed from it has too; or empty.
         path: where it lies.
         size_bytes: what it takes.
         used_on: when a file of it was last changed.
@@ -49,6 +51,7 @@ class Kept:
     path: Path
     size_bytes: int
     used_on: datetime
+    spec: str = ""
     freed: bool = False
     busy: bool = False
 
@@ -71,7 +74,8 @@ def _all_kept(project: Project) -> Iterator[Kept]:
     for kind, folder in ((RUNS, project.runs_folder), (ROWS, project.rows_folder)):
         if folder.is_dir() and not folder.is_symlink():
             for path in sorted(folder.iterdir()):
-                yield _describe(kind, _name_of(kind, path), path)
+                kept = _describe(kind, _name_of(kind, path), path)
+                yield replace(kept, spec=_spec_of(path)) if kind == RUNS else kept
     for kind, name in _OF_ALL_PROJECTS.items():
         folder = paths.cache_folder() / kind
         if folder.is_dir() and not folder.is_symlink():
@@ -85,6 +89,13 @@ def _name_of(kind: str, path: Path) -> str:
     if stage not in STAGES:
         return "of another version of kolm"
     return stage if (path / RESULT).is_file() else f"{stage}, not finished"
+
+
+def _spec_of(stage: Path) -> str:
+    try:
+        return str(files.read_document(stage, LOCK)["name"])
+    except (KolmError, KeyError):
+        return ""  # of another version of kolm, or begun just now
 
 
 def _describe(kind: str, name: str, path: Path) -> Kept:

@@ -50,6 +50,11 @@ def test_without_flags_it_shows_and_frees_nothing(project: Path) -> None:
     assert freed["freed_bytes"] == 3244
 
 
+def test_a_stage_is_listed_with_the_name_of_its_spec(project: Path) -> None:
+    (project / KEPT["runs"][0]).with_name("spec.lock.json").write_bytes(b'{"name":"easy-vqa"}')
+    assert "  train, not finished, easy-vqa\n" in invoke("clean", project).stdout
+
+
 @pytest.mark.parametrize(
     ("kind", "size"), [("runs", 3000), ("rows", 200), ("features", 40), ("bases", 4)]
 )

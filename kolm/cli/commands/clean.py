@@ -59,7 +59,8 @@ def _for_people(kept: list[Kept], freed: int, project: Path | None) -> str:
     for one in kept:
         state = "freed" if one.freed else "in use" if one.busy else "kept"
         when = one.used_on.strftime("%Y-%m-%d")
-        lines.append(f"{state:7} {one.kind:9} {_size(one.size_bytes):>10}  {when}  {one.name}")
+        of = f", {output.one_line(one.spec)}" if one.spec else ""
+        lines.append(f"{state:7} {one.kind:9} {_size(one.size_bytes):>10}  {when}  {one.name}{of}")
         lines.append(f"        {one.path}")
     lines.append(f"{_size(freed)} freed, {_size(sum(one.size_bytes for one in kept) - freed)} kept")
     if not freed:
