@@ -126,8 +126,7 @@ def open_regular(path: Path, *, follow: bool = True) -> int:
         raise Unreadable("E_CANNOT_READ", f"cannot open the file: {error}", where=where) from None
     if not stat.S_ISREG(os.fstat(handle).st_mode):
         os.close(handle)
-        inside = sorted(path.glob("*.kolm")) if path.is_dir() else ()
-        hint = f"did you mean {inside[0]}?" if inside else ""
+        hint = "".join(f"did you mean {near}?" for near in sorted(path.glob("*.kolm"))[:1])
         raise Unreadable("E_CANNOT_READ", "this is not a regular file", where=where, hint=hint)
     return handle
 

@@ -102,6 +102,4 @@ def shorten(value: object, longest: int = LONGEST_TEXT) -> str:
     text = json.dumps(value, default=str) if isinstance(value, (Mapping, list)) else str(value)
     if not text.isprintable():
         text = "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text)
-    if len(text) <= longest:
-        return text
-    return text[: longest - 1] + "…"
+    return text if len(text) <= longest else text[: longest - 1] + "…"
