@@ -141,7 +141,7 @@ def test_the_child_is_asked_for_the_drawn_cases(
     def run(task: str, folder: Path, **options: object) -> None:
         asked.update(files.read_document(folder, REQUEST), task=task)
         assert (folder / "adapter_model.safetensors").is_file()
-        files.write_document(folder, ROWS, {"rows": []})
+        files.write_document(folder, ROWS, {"rows": [], "preferences": {}})
 
     monkeypatch.setattr(children, "run", run)
     runner = verification._Runner(captures=tmp_path, reporter=Silent())
@@ -184,7 +184,7 @@ def test_findings_call_captures_by_the_file_and_row_that_they_came_from(
                 for run in RUNS
             ]
         )
-        files.write_document(folder, ROWS, {"rows": rows})
+        files.write_document(folder, ROWS, {"rows": rows, "preferences": {}})
 
     monkeypatch.setattr(children, "run", answer_otherwise)
     monkeypatch.setattr(profile, "environment_class", lambda *_, **__: parts.lock["environment"])
