@@ -64,7 +64,10 @@ def new_key(
     ask_passphrase: AskPassphrase = passphrase_from_environment,
     if_missing: bool = False,
 ) -> KeyMade:
-    """Make a key pair and trust it in every role; `if_missing` leaves one of this name as it is.
+    """Make a key pair and trust it in every role.
+
+    `if_missing` leaves one of this name as it is, and trusts it where nobody was told of it yet: a
+    killed call made it.
 
     `ask_passphrase` gives the new key's passphrase, or None for a key that is not encrypted.
 
@@ -73,7 +76,8 @@ def new_key(
     """
     store = own_keys()
     if if_missing and name in store.names():
-        return KeyMade([own_key(name)], store.path(name))
+        entry = own_key(name)
+        return KeyMade([entry if entry.roles else _believe(entry)], store.path(name))
     store.demand_free(name)
     return _keep(name, private_keys.generate(algorithm), lambda: ask_passphrase(name))
 
@@ -118,15 +122,18 @@ def import_key(
 
 def _keep(name: str, key: PrivateKey, passphrase: Callable[[], str | None]) -> KeyMade:
     """Put a key under a free name, and trust it in every role."""
-    store = own_keys()
     entry = _trusted(name, key.public, tuple(KeyRole), ANY_NAME)
-    folder = paths.config_folder()
-    trust_changes.adding(
-        TrustStore.load(folder), entry
-    )  # refuses a taken name before a file is made
-    path = store.create(name, key, passphrase())
-    trust_changes.change(folder, lambda held: trust_changes.adding(held, entry))
-    return KeyMade([entry], path)
+    held = TrustStore.load(paths.config_folder())
+    trust_changes.adding(held, entry)  # refuses a taken name before a file is made
+    path = own_keys().create(name, key, passphrase())
+    return KeyMade([_believe(entry)], path)
+
+
+def _believe(own: TrustedKey) -> TrustedKey:
+    """Trust a key of this user in every role."""
+    entry = _trusted(own.name, own.key, tuple(KeyRole), ANY_NAME)
+    trust_changes.change(paths.config_folder(), lambda held: trust_changes.adding(held, entry))
+    return entry
 
 
 def list_keys() -> list[TrustedKey]:
@@ -279,8 +286,8 @@ def rotate_key(
         return trust_changes.adding(held, entry)
 
     retire(TrustStore.load(folder))  # refuses what cannot be kept before the key is gone
-    path = store.replace(name, key, ask_passphrase(name))
-    held = trust_changes.change(folder, retire)
+    with store.replacing(name, key, ask_passphrase(name)) as path:
+        held = trust_changes.change(folder, retire)
     retired = [held.find(past.key.keyid) for past in former]
     return KeyMade([entry, *(past for past in retired if past)], path)
 

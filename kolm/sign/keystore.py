@@ -2,14 +2,16 @@
 
 A key file is created whole or not at all and never overwritten; one that others may read is
 refused, as its secret may be known already, and so is a folder in which others may put theirs.
+A kill at any moment leaves both halves of the old key, or of the new one.
 """
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import stat
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from kolm import paths, system
@@ -20,7 +22,7 @@ from kolm.sign.keys import read_public as parse_public
 from kolm.sign.private_keys import PrivateKey, is_encrypted, read_private
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,79}\Z", re.ASCII)
-_SECRET, _PUBLIC = ".pem", ".pub.pem"
+_SECRET, _PUBLIC, _STAGED = ".pem", ".pub.pem", ".new"
 
 # Asks for the passphrase of the named key; None when there is nobody to ask.
 AskPassphrase = Callable[[str], str | None]
@@ -72,31 +74,63 @@ class KeyStore:
         path = self.path(name)
         for folder in (self.folder.parent, self.folder):  # `parents` would leave it to the umask
             folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        self._demand_own_folders()
-        fresh = self.folder / f".{name}.{key.public.keyid[:16]}.new"
-        paths.atomic_write(fresh, key.to_pem(passphrase), mode=0o600)
-        try:
-            os.link(fresh, path)  # unlike a rename, a link never replaces what is there
-        except FileExistsError:
-            raise _taken(path) from None
-        finally:
-            fresh.unlink(missing_ok=True)
-        self._write_public(name, key.public)
+        with self._staged(name, key, passphrase) as staged:
+            self.demand_free(name)
+            self._write_public(name, key.public)
+            try:
+                os.link(staged, path)  # unlike a rename, a link never replaces what is there
+            except FileExistsError:
+                raise _taken(path) from None
+            paths.sync_folder(self.folder)
         return path
 
-    def replace(self, name: str, key: PrivateKey, passphrase: str | None) -> Path:
-        """Put a new key in the place of an old one, whose private half is gone afterwards.
+    @contextlib.contextmanager
+    def replacing(self, name: str, key: PrivateKey, passphrase: str | None) -> Iterator[Path]:
+        """Put a new key in the place of an old one, whose private half is gone on leaving.
+
+        Until then the old one signs; an error inside keeps it. The public half is replaced first,
+        and from then on `load` finds the new private one, wherever a kill comes.
 
         Raises:
             Unreadable: there is no such key.
         """
         path = self.path(name)
-        self._demand_own_folders()
         if not path.exists():
             raise self._no_such_key(name)
-        paths.atomic_write(path, key.to_pem(passphrase), mode=0o600)
-        self._write_public(name, key.public)
-        return path
+        with self._staged(name, key, passphrase):
+            yield path
+            self._write_public(name, key.public)
+            self._settle(name)
+
+    @contextlib.contextmanager
+    def _staged(self, name: str, key: PrivateKey, passphrase: str | None) -> Iterator[Path]:
+        """A private half under a name that nothing lists, written whole; one writer at a time."""
+        self._demand_own_folders()
+        with paths.locked(self.folder.with_name(f".{self.folder.name}.lock")):
+            if self.path(name).exists():
+                self._settle(name)
+            for pattern in (f".{name}.*{_STAGED}", f"..{name}.*{_STAGED}.*"):  # what a kill left
+                for leftover in self.folder.glob(pattern):
+                    leftover.unlink(missing_ok=True)
+            staged = self._staging(name, key.public)
+            paths.atomic_write(staged, key.to_pem(passphrase), mode=0o600)
+            try:
+                yield staged
+            finally:
+                staged.unlink(missing_ok=True)
+
+    def _staging(self, name: str, key: PublicKey) -> Path:
+        return self.folder / f".{name}.{key.keyid[:16]}{_STAGED}"
+
+    def _settle(self, name: str) -> None:
+        """Put the private half in place that belongs to the public one, if it is still staged."""
+        try:
+            staged = self._staging(name, self._stored_public(name))
+        except FileNotFoundError:
+            return  # a private half alone: nothing was replaced
+        with system.naming(self.folder), contextlib.suppress(FileNotFoundError):
+            staged.replace(self.path(name))
+            paths.sync_folder(self.folder)
 
     def load(self, name: str, ask: AskPassphrase) -> PrivateKey:
         """Read a private key.
@@ -107,6 +141,7 @@ class KeyStore:
         """
         path = self.path(name)
         self._demand_own_folders()
+        self._settle(name)
         data = _read_secret(path)
         passphrase = ask(name) if is_encrypted(data) else None
         return read_private(data, passphrase=passphrase, where=str(path))
@@ -138,17 +173,21 @@ class KeyStore:
         return names[0]
 
     def public(self, name: str) -> PublicKey:
-        """The public half, read without the passphrase.
+        """The public half, read without the passphrase; its file may have been left behind where
+        a key that is not encrypted was copied.
 
         Raises:
             Unreadable: there is no such key.
+            Denied: its public half is not there, and the private one is encrypted.
         """
-        path = self.path(name).with_name(f"{name}{_PUBLIC}")
         try:
-            data = own_files.read(path, max_bytes=MAX_PEM_BYTES)
+            return self._stored_public(name)
         except FileNotFoundError:
-            raise self._no_such_key(name) from None
-        return parse_public(data, where=str(path))
+            return self.load(name, lambda _: None).public
+
+    def _stored_public(self, name: str) -> PublicKey:
+        path = self.path(name).with_name(f"{name}{_PUBLIC}")
+        return parse_public(own_files.read(path, max_bytes=MAX_PEM_BYTES), where=str(path))
 
     def _no_such_key(self, name: str) -> Unreadable:
         names = self.names()

@@ -10,8 +10,10 @@ import pytest
 
 from kolm.cli.main import root
 from kolm.sign import private_keys
+from kolm.sign.keystore import KeyStore
 from kolm.sign.trust import TrustStore
 from tests.support.commands import invoke
+from tests.support.kills import kills
 
 
 @pytest.fixture(autouse=True)
@@ -40,6 +42,43 @@ def test_a_key_that_is_there_is_left_as_it_is_when_asked_so():
     (made,) = _rows("new", "--if-missing")
     assert _rows("new", "--if-missing") == [made]
     assert _rows("list") == [made]
+
+
+def _signing_key(home):
+    """The one key that signs: both of its halves, and its row."""
+    (row,) = [row for row in _rows("list") if row["signs_here"]]
+    assert KeyStore(home / "keys").load("default", lambda _: None).public.keyid == row["key"]
+    assert sorted(path.name for path in (home / "keys").glob("*.pem")) == [
+        "default.pem",
+        "default.pub.pem",
+    ]
+    return row
+
+
+def test_a_kill_while_a_key_is_made_leaves_none_or_one_that_the_next_call_completes(home):
+    def work(_step):
+        assert invoke("keys", "new").code == 0
+
+    for step, _ in kills(work):
+        _rows("list")
+        _rows("new", "--if-missing")
+        assert _signing_key(home)["roles"], step
+        shutil.rmtree(home)
+    assert step > 8
+
+
+def test_a_kill_while_a_key_is_replaced_leaves_the_old_or_the_new_one_and_it_is_trusted(home):
+    _rows("new")
+
+    def work(_step):
+        assert invoke("keys", "rotate").code == 0
+
+    for step, _ in kills(work):
+        assert _signing_key(home)["roles"], step
+        _rows("rotate")
+        assert _signing_key(home)["name"] == "default"
+        assert not list((home / "keys").glob(".*.new*")), step  # no private half is left behind
+    assert step > 8
 
 
 def test_p256_keys_can_be_made():

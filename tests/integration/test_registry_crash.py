@@ -1,6 +1,5 @@
 """Publishers that are killed or run at once: nothing is lost, nothing is half there."""
 
-import multiprocessing
 import os
 import random
 import signal
@@ -14,12 +13,8 @@ from kolm.registry.audit import audit
 from kolm.registry.publish import Publisher
 from kolm.registry.references import parse_target
 from kolm.registry.staging import written
+from tests.support.kills import FORK, kills
 from tests.support.registries import World, check
-
-FORK = multiprocessing.get_context("fork")
-
-# Every call by which publishing changes something that another process or a reboot can see.
-STEPS = ("link", "fsync", "replace", "rename", "unlink", "mkdir", "fchmod", "write")
 
 
 def _publish(world, target, content):
@@ -34,50 +29,18 @@ def _publish(world, target, content):
     return publisher.publish(world.registry, source, name, version)
 
 
-def _die_at(step, world, target, content):
-    """Publish, and be killed right before the given visible step."""
-    steps = count()
-    source = world.folder / "source.kolm"
-    source.write_text(content)
-    name, version = parse_target(target)
-    for call in STEPS:
-        real = getattr(os, call)
-
-        def counted(*arguments, _real=real, **options):
-            if next(steps) == step:
-                os.kill(os.getpid(), signal.SIGKILL)
-            return _real(*arguments, **options)
-
-        setattr(os, call, counted)
-    Publisher(
-        key=world.key,
-        trust=world.trust,
-        check=check,
-    ).publish(world.registry, source, name, version)
-    os._exit(0)
-
-
-def _run(target, *arguments):
-    child = FORK.Process(target=target, args=arguments)
-    child.start()
-    child.join(60)
-    assert child.exitcode is not None
-    return child.exitcode
-
-
 def test_a_kill_before_any_step_leaves_a_sound_registry_that_takes_the_same_again(tmp_path):
     world = World(tmp_path)
     world.publish("demo@1.0.0", "one")
-    for step in count():
-        assert step < 200
-        version, content = f"demo@1.1.{step}", f"bundle {step}"
-        code = _run(_die_at, step, world, version, content)
+
+    def work(step):
+        _publish(world, f"demo@1.1.{step}", f"bundle {step}")
+
+    for step, _ in kills(work):
         found = audit(world.registry, trust=world.trust, check=check)
         assert found.verdict == "ok", (step, found.problems)
-        assert world.publish(version, content).entry["version"] == f"1.1.{step}"
-        if code == 0:
-            break
-        assert code == -signal.SIGKILL
+        again = world.publish(f"demo@1.1.{step}", f"bundle {step}")
+        assert again.entry["version"] == f"1.1.{step}"
     assert step > 8  # the steps were really met one by one
     assert len(world.registry.entries("demo").entries) == step + 2
 

@@ -120,10 +120,28 @@ def test_the_signing_key_is_the_named_the_only_or_the_default_one(store):
 def test_a_replaced_key_is_gone(store):
     old, new = private_keys.generate(), private_keys.generate("p256")
     store.create("default", old, None)
-    store.replace("default", new, None)
+    with store.replacing("default", new, None):
+        assert store.load("default", _nobody).public == old.public
     assert store.load("default", _nobody).public == new.public
     assert store.public("default") == new.public
     assert store.path("default").stat().st_mode & 0o777 == 0o600
     assert store.names() == ["default"]
-    with pytest.raises(Unreadable):
-        store.replace("none", new, None)
+    with pytest.raises(Unreadable), store.replacing("none", new, None):
+        pass
+
+
+def test_a_key_that_could_not_be_replaced_stays_as_it_was(store):
+    old, new = private_keys.generate(), private_keys.generate()
+    store.create("default", old, None)
+    before = sorted(store.folder.iterdir())
+    with pytest.raises(Unreadable), store.replacing("default", new, None):
+        raise Unreadable("E_TEST", "no room")
+    assert store.load("default", _nobody).public == store.public("default") == old.public
+    assert sorted(store.folder.iterdir()) == before
+
+
+def test_a_private_half_alone_has_its_public_one_inside(store):
+    key = private_keys.generate()
+    store.create("default", key, None)
+    (store.folder / "default.pub.pem").unlink()
+    assert store.public("default") == key.public
