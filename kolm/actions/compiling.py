@@ -11,6 +11,7 @@ import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -20,9 +21,10 @@ from kolm.actions.acceptance import Acceptance, acceptance
 from kolm.actions.ahead import Ahead
 from kolm.actions.computing import compute_claim
 from kolm.actions.measuring import measure, measure_now
-from kolm.actions.preparing import Prepared, SpecSource, prepare
+from kolm.actions.preparing import Prepared, SpecSource, prepare, project_of
 from kolm.actions.signing import AskPassphrase, choose_key, passphrase_from_environment
 from kolm.actions.stages import Finished, finished, sides_read
+from kolm.actions.target import demand_place, foreseen
 from kolm.bundle import cid
 from kolm.digest import Digest
 from kolm.events import Reporter, Silent
@@ -111,8 +113,10 @@ def compile_bundle(
     told = reporter or Silent()
     began = time.monotonic()
     started = datetime.now(UTC)  # noqa: TID251 - actions read the clock for the provenance claim
-    # Spec and key come first: nobody should train for an hour to learn that one is missing.
-    load_spec(spec)
+    # Spec, target and key come first: nobody should wait for an hour to learn that one is wrong.
+    wanted = load_spec(spec)
+    target = output or project_of(spec, project).folder / f"{wanted.name}.kolm"
+    demand_place(target, partial(foreseen, wanted), force=force)
     demanded = None if policy is None else policy_of(policy)
     signer = None if dry_run else choose_key(key, ask_passphrase)
     prepared = prepare(
@@ -122,7 +126,6 @@ def compile_bundle(
         measure=measure if dry_run else measure_now,
         reporter=told,
     )
-    target = output or prepared.project.folder / f"{prepared.spec.name}.kolm"
     prechecks.demand(
         Ahead(
             prepared=prepared,

@@ -10,13 +10,14 @@ from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
 from kolm import digest, roles, settings
-from kolm.actions import learning, requested, sealing
+from kolm.actions import learning, requested
 from kolm.actions.ahead import SIDES, Ahead, Names
 from kolm.actions.disk import look_at_disk
 from kolm.actions.findings import Found, count, each_error_once, failed, grouped, ok, warning
 from kolm.actions.preparing import demand_reachable, raise_together, state_places
 from kolm.actions.room import room_of
 from kolm.actions.signing import choose_key
+from kolm.actions.target import demand_place
 from kolm.capture.store import CaptureStore
 from kolm.counting import counted, listed
 from kolm.errors import Denied, KolmError, Refused, missing_extra
@@ -58,6 +59,7 @@ def demand(ahead: Ahead) -> None:
     Raises:
         KolmError: the one thing that failed, or ``E_COMPILE_PRECHECKS`` with all of them.
     """
+    list(_target(ahead))  # at once: what a taken target stops need not be looked at
     findings = look(ahead)
     for finding in findings:
         if finding.verdict == "warning":
@@ -412,7 +414,7 @@ def _dossier(ahead: Ahead) -> Iterator[Found]:
 
 def _target(ahead: Ahead) -> Iterator[Found]:
     """The file that would be written is free, or may be replaced."""
-    sealing.demand_place(ahead.target, ahead.lock, force=ahead.force)
+    demand_place(ahead.target, lambda _: ahead.lock, force=ahead.force)
     yield from ()
 
 

@@ -12,16 +12,15 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
-from kolm import canonical, digest, file_digests, outputs
+from kolm import canonical, digest, file_digests
 from kolm.actions.acceptance import Acceptance
 from kolm.actions.preparing import Prepared
 from kolm.actions.stages import Finished
 from kolm.bundle import writer
 from kolm.bundle.manifest import Member, build_manifest
-from kolm.bundle.reader import Bundle
 from kolm.capture.store import CaptureStore
 from kolm.digest import Digest
-from kolm.errors import Refused, Unreadable
+from kolm.errors import Refused
 from kolm.format import adapter_config, card, names
 from kolm.format.receipt import derive_receipt
 from kolm.format.words import claimed_words
@@ -166,22 +165,6 @@ class Times:
     finished: datetime
     measured: Mapping[str, str | int]
     compute: PredicateCompute
-
-
-def demand_place(target: Path, lock: Lock, *, force: bool) -> None:
-    """Refuse a target that `seal_bundle` would refuse, before anything is trained.
-
-    A bundle of the same lock may stay: what a lock gives has one content.
-
-    Raises:
-        Usage: ``E_TARGET_EXISTS``.
-    """
-    try:
-        there = target.is_file() and bytes(Bundle.open(target).member(names.LOCK))
-    except (Refused, Unreadable):
-        there = False
-    if there != canonical.dumps(lock):
-        outputs.demand_free(target, force=force)
 
 
 def seal_bundle(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -49,8 +50,28 @@ def test_another_file_is_refused_before_anything_is_trained(
     runs = sorted((line.folder / ".kolm" / "runs").iterdir())
     ran = line.kolm("compile", spec, "-o", target)
     assert (ran.code, "E_TARGET_EXISTS" in ran.stderr) == (2, True), ran.stderr
+    assert "snapshot" not in ran.stderr  # captures and base were not read for it
+    assert ("train.steps (" in ran.stderr) is (data != b"precious")
     assert target.read_bytes() == data
     assert sorted((line.folder / ".kolm" / "runs").iterdir()) == runs
+
+
+def test_a_bundle_of_other_captures_is_refused_before_they_are_encoded(
+    line: Line, tmp_path: Path
+) -> None:
+    rows = tmp_path / "more.jsonl"
+    rows.write_text('{"image": [], "prompt": "2+2?", "response": "4"}')
+    before = line.bundle.read_bytes()
+    shutil.copytree(line.folder / "captures", line.folder / "more")
+    line.demand("capture", "import", rows, "--store", "more")
+    spec = line.folder / "more.yaml"
+    told = (line.folder / "kolm.yaml").read_text()
+    spec.write_text(told.replace("captures: captures", "captures: more"))
+    ran = line.kolm("compile", spec)
+    assert (ran.code, "E_TARGET_EXISTS" in ran.stderr) == (2, True), ran.stderr
+    assert "data.root" in ran.stderr
+    assert "encode" not in ran.stderr
+    assert line.bundle.read_bytes() == before
 
 
 def test_another_file_is_replaced_on_request_and_a_device_is_written_into(
