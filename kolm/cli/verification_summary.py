@@ -22,7 +22,8 @@ from kolm.records.verification import (
     Verdict,
     Verification,
 )
-from kolm.sign.predicates import ENDORSEMENT
+from kolm.sign.predicates import ENDORSEMENT, PROVENANCE
+from kolm.verify.claim_states import OWN_PACK
 from kolm.verify.demands import POLICY
 from kolm.verify.gaps import gaps
 from kolm.verify.naming import keys
@@ -102,11 +103,13 @@ def _signers(signers: Sequence[SignedBy]) -> Iterator[str]:
     behind = [signer for signer in signers if signer.predicates == (ENDORSEMENT,)]
     made = [signer for signer in signers if signer not in behind] or behind
     made = [signer for signer in made if signer.claims] or made  # -v names the others as well
+    made.sort(key=lambda signer: PROVENANCE not in signer.predicates)  # whoever built it first
     first = made[0]
     yield _row("signed by", _keys(made))
     if first.stated_at:
         when = first.stated_at[:16].replace("T", " ")
-        yield _row("signed at", f"{when} UTC, by the signer's own clock")
+        alone = "" if first.stamped_at else "; no time stamp"
+        yield _row("signed at", f"{when} UTC, as the signer says{alone}")
     if first.stamped_at:
         yield _row("stamped at", _stamped(first))
     if behind and behind != made:
@@ -133,6 +136,19 @@ def _scopes(report: Verification, paint: Paint, room: Room) -> Iterator[str]:
         if name != "overall" and (decides or room.others):
             most = None if decides else room.lines
             yield from _scope(name.replace("_", " "), said, report.signers, paint, most)
+    if room.others:
+        yield from _scored_elsewhere(report, room.lines)
+
+
+def _scored_elsewhere(report: Verification, most: int) -> Iterator[str]:
+    """What others measured on cases of their own, which nobody can recompute from the bundle."""
+    elsewhere = [score for score in report.scored if score.owner != OWN_PACK]
+    for number, score in enumerate(elsewhere[:most]):
+        (by,) = keys((score.by,), report.signers)
+        label = "" if number else "other cases"
+        yield _row(label, f"accuracy {score.accuracy}, attested by {by}")
+    if elsewhere[most:]:
+        yield _row("", f"and {len(elsewhere) - most} more: kolm verify -v")
 
 
 def _scope(

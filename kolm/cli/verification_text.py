@@ -82,7 +82,7 @@ def _title(report: Verification, paint: Paint) -> Iterator[str]:
         yield f"            {bundle.cid}"
         yield f"            {bundle.digest}"
     for signer in report.signers:
-        when = f", {signer.stated_at} by the signer's own clock" if signer.stated_at else ""
+        when = f", {signer.stated_at} as the signer says" if signer.stated_at else ""
         if signer.stamped_at:
             when += f", time-stamped {signer.stamped_at} by {signer.stamped_by}"
         yield f"            signed by key {signer.keyid}, {called(signer)}{when}"

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from kolm import canonical, digest, schema
+from kolm.cli.verification_summary import summarise
 from kolm.errors import Refused, Unreadable, Usage
 from kolm.records import codec
 from kolm.records.verification import Verdict
@@ -227,6 +228,24 @@ def test_v66_a_score_that_failed_on_a_named_pack_is_a_no(world: World) -> None:
         ("publisher", "publisher", "passed"),
         ("hospital", "evaluator", "failed"),
     ]
+
+
+def test_a_score_on_other_cases_is_told_with_who_measured_it_and_hides_nobody(
+    world: World,
+) -> None:
+    keys = sorted((generate() for _ in range(2)), key=lambda key: key.public.keyid)
+    named = [trusting(key, name=f"buyer{n}") for n, key in enumerate(keys)]
+    claims = world.parts.claims(world.publisher)
+    claims += [scored_by(world, key, gate="passed") for key in keys]
+    report = world.audit(
+        claims=claims, trust=TrustStore((trusting(world.publisher), *named))
+    ).report
+    told = summarise(report, paint=lambda text, _: text)
+    for number, key in enumerate(keys):
+        by = f"key {key.public.keyid[:16]} (buyer{number})"
+        assert f"accuracy {report.scored[0].accuracy}, attested by {by}" in told
+    assert f"signed by      key {world.publisher.public.keyid[:16]}, called publisher" in told
+    assert "UTC, as the signer says; no time stamp" in told
 
 
 def test_v66_one_junk_pack_vetoes_nothing(world: World) -> None:
