@@ -5,6 +5,7 @@ Everything in a registry may be a stranger's: no text of a document begins a lin
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
@@ -19,8 +20,10 @@ if TYPE_CHECKING:
     from kolm.registry.catalog import Shown
 
 
-def listings_text(listings: list[RegistryListListing], *, every_version: bool) -> str:
-    """Names with their highest version, or with all of them."""
+def listings_text(
+    listings: list[RegistryListListing], *, every_version: bool, registry: str
+) -> str:
+    """Names with their highest version and how many others there are, or with all of them."""
     if not listings:
         return "nothing found"
     lines, hints = [], []
@@ -32,6 +35,13 @@ def listings_text(listings: list[RegistryListListing], *, every_version: bool) -
             )
         versions = listing["versions"] if every_version else listing["versions"][:1]
         lines += [line for entry in versions for line in _version_lines(entry)]
+        rest = len(listing["versions"]) - len(versions)
+        if rest:
+            more = counted(rest, "other version")
+            again = shlex.join(
+                ["kolm", "registry", "list", listing["name"], "--registry", registry]
+            )
+            lines.append(f"    and {more}: {again}")
         hints += [entry["objection"].get("hint") for entry in versions if not entry["counts"]]
     for hint in dict.fromkeys(hints):
         lines += remedy({"hint": hint})

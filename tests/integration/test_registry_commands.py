@@ -205,6 +205,18 @@ def test_show_leaves_out_the_scores_of_who_is_no_evaluator(registry, bundle, tmp
     assert "no K-score" in invoke("registry", "show", "toy").stdout
 
 
+def test_a_list_says_how_many_other_versions_a_name_has_and_what_shows_them(registry, bundle):
+    for version in ("1.0.0", "1.1.0"):
+        _document("registry", "publish", bundle, f"toy@{version}")
+    told = invoke("registry", "list").stdout
+    assert "toy@1.1.0" in told
+    assert "toy@1.0.0" not in told
+    more, again = told.splitlines()[-1].split(": ")
+    assert more == "    and 1 other version"
+    assert "toy@1.0.0" in invoke(*again.split()[1:]).stdout
+    assert "other version" not in invoke(*again.split()[1:]).stdout
+
+
 def test_an_encrypted_key_publishes_with_its_passphrase(registry, bundle, monkeypatch):
     monkeypatch.setenv("KOLM_KEY_PASSPHRASE", "correct horse")
     assert invoke("keys", "new", "--name", "locked").code == 0
@@ -352,7 +364,7 @@ def test_no_text_of_a_problem_begins_a_line_or_has_a_colour():
     assert all(line.startswith("  ") for line in lines[1:])
     assert all(line.isprintable() for line in lines)
     listing = {"name": "toy", "versions": [], "problems": [problem]}
-    assert listings_text([listing], every_version=True).isprintable()
+    assert listings_text([listing], every_version=True, registry="r").isprintable()
 
 
 def test_a_damaged_name_does_not_stop_a_pull_by_content_id(registry, bundle):

@@ -144,7 +144,7 @@ def pull(reference: str, **asked: Any) -> None:
 def list_(name: str | None, **asked: Any) -> None:
     """List the names with their highest version, or all versions of NAME."""
     listings = _browse(name=name, **asked)
-    _answer_listings("list", listings, every_version=name is not None)
+    _answer_listings("list", listings, asked["registry"], every_version=name is not None)
 
 
 @command.command("search")
@@ -154,7 +154,7 @@ def list_(name: str | None, **asked: Any) -> None:
 def search(**asked: Any) -> int:
     """List the names that contain every WORD; the exit code is 1 if there is none."""
     listings = _browse(**asked)
-    _answer_listings("search", listings, every_version=False)
+    _answer_listings("search", listings, asked["registry"], every_version=False)
     return ExitCode.DONE if listings else ExitCode.NO
 
 
@@ -207,13 +207,13 @@ def _browse(**asked: Any) -> list[RegistryListListing]:
 
 
 def _answer_listings(
-    action: str, listings: list[RegistryListListing], *, every_version: bool
+    action: str, listings: list[RegistryListListing], registry: str, *, every_version: bool
 ) -> None:
     from kolm.cli.registry_text import listings_text
 
     output.current().answer(
         f"cli-registry-{action}",
         {"names": listings},
-        lambda: listings_text(listings, every_version=every_version),
+        lambda: listings_text(listings, every_version=every_version, registry=registry),
         brief="\n".join(listing["name"] for listing in listings),
     )
