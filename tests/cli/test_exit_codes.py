@@ -188,5 +188,5 @@ def test_inspect_shows_k_slices_and_controls() -> None:
     assert re.search(
         r"^  compute  +\d\S* operations in 12.5 s, energy not measured", shown, re.MULTILINE
     )
-    third = "not more than 3.33e22, a third of the base's training compute, which nobody declared"
-    assert f"{third}, so that 1e23 is taken" in shown
+    third = "3.33e22 operations, a third of 1e23, as nobody declared what the base took"
+    assert f"  EU limit   not exceeded: {third}" in shown

@@ -138,16 +138,15 @@ def _score_line(row: InspectKscore) -> str:
 def _compute_lines(row: InspectCompute) -> list[str]:
     compute, key = row["compute"], row["key"][:16]
     spent, test = compute["measured"], compute["modifier_test"]
-    of = f"{short(int(test['limit']))}, a third of the base's training compute"
-    if test["base_flops"] is None:
-        of = (
-            f"{short(int(test['limit']))}, a third of the base's training compute, "
-            "which nobody declared, so that 1e23 is taken"
-        )
+    base = test["base_flops"]
+    answer = "exceeded" if test["exceeds"] else "not exceeded"
+    limit = short(int(test["limit"]))
+    third = f"a third of {'1e23' if base is None else short(int(base))}"
+    known = "as nobody declared what the base took" if base is None else "declared for the base"
     took = f"{short(int(compute['flops']['total']))} operations in {spent['seconds']} s"
     return [
         f"  compute    {took}, {energy_text(spent)}, by key {key}",
-        f"             {'more' if test['exceeds'] else 'not more'} than {of}",
+        f"  EU limit   {answer}: {limit} operations, {third}, {known} (kolm help format/compute)",
     ]
 
 
