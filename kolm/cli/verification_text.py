@@ -130,7 +130,7 @@ def _demand(demand: Demand, paint: Paint) -> str:
 
 
 def _scored(score: PackScore, signers: Sequence[SignedBy], paint: Paint) -> str:
-    word, tone = ("ok", "good") if score.gate == "passed" else ("FAILED", "bad")
+    word, tone = ("passed", "good") if score.gate == "passed" else ("FAILED", "bad")
     cases = "the bundle's eval cases" if score.owner == OWN_PACK else "cases that it brought"
     measured = f"accuracy {score.accuracy}, K {score.composite}"
     place = f"on {cases} ({short(score.pack)}), {score.measured_on}"

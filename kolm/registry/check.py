@@ -126,15 +126,15 @@ def demand_passed(report: Verification, *, way_out: str = "") -> Digest:
     if overall.verdict is Verdict.FAILED:
         raise Refused(
             "E_BUNDLE_NOT_VERIFIED",
-            "the bundle does not pass verification",
-            expected=f"a bundle that passes policy {report.policy.name}",
+            "the bundle is not accepted",
+            expected=f"a bundle that policy {report.policy.name} accepts",
             found=summary(failed) or overall.detail,
             hint=_hint(failed, way_out),
         )
     unseen = [check for check in report.checks if check.verdict is Verdict.COULD_NOT_LOOK]
     raise Unreadable(
         "E_BUNDLE_NOT_CHECKED",
-        "the bundle could not be verified",
+        "the bundle is undecided: not all that the answer needs is here",
         expected=f"all that policy {report.policy.name} asks for",
         found=summary(unseen) or overall.detail,
         hint="kolm verify FILE shows every check, with --base DIR those of the base too; "

@@ -36,8 +36,8 @@ def demand_bundle(signed: SignedEntry, held: Held, check: Check) -> Passed:
         What the file carries.
 
     Raises:
-        Refused: another bundle, other claims, or the bundle does not verify.
-        Unreadable: the bundle could not be verified.
+        Refused: another bundle, other claims, or the bundle is not accepted.
+        Unreadable: the bundle is undecided.
     """
     with errors_name(held, signed.label):
         passed = check(held)

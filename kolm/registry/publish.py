@@ -73,7 +73,7 @@ class Publisher:
 
         Raises:
             Denied: the key is not trusted to publish the name, or the place cannot be written.
-            Refused: the bundle does not verify, the version means another bundle already or was
+            Refused: the bundle is not accepted, the version means another bundle already or was
                 withdrawn, claims are missing that were published with the bundle before, or
                 the registry went back.
             Unreadable: the bundle or the registry cannot be read.

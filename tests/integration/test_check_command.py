@@ -250,7 +250,7 @@ def test_a_quiet_check_says_what_is_wrong_and_nothing_else(tmp_path: Path) -> No
     spec = tmp_path / "kolm.yaml"
     spec.write_text("kolm: 1\nname: A B\nbase: kolm/nano-1\ndata: {captures: captures}\n")
     ran = invoke("-q", "check", "--spec-only", str(spec))
-    assert (ran.code, ran.stdout.split()[:2]) == (1, ["failed", "spec"])
+    assert (ran.code, ran.stdout.split()[:2]) == (1, ["FAILED", "spec"])
     spec.write_text(spec.read_text().replace("A B", "a"))
     ran = invoke("-q", "check", "--spec-only", str(spec))
     assert (ran.code, ran.stdout) == (0, "")

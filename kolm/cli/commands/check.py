@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from kolm.records.answers import Check, CheckFinding
 
 
-TONES = {"ok": "good", "warning": "warn", "failed": "bad"}
+WORDS = {"ok": ("ok", "good"), "warning": ("warning", "warn"), "failed": ("FAILED", "bad")}
 
 
 @click.command(short_help="Does this spec fit this data and this machine? Changes nothing.")
@@ -96,9 +96,9 @@ def from_errors(problems: Sequence[KolmError]) -> list[CheckFinding]:
 def _for_people(findings: Sequence[CheckFinding], out: output.Output) -> str:
     lines = []
     for finding in findings:
-        verdict = out.paint(f"{finding['verdict']:9}", TONES[finding["verdict"]])
+        verdict, tone = WORDS[finding["verdict"]]
         where = f"   {output.one_line(finding['where'])}" if finding.get("where") else ""
         message = output.one_line(finding["message"])
-        lines.append(f"{verdict}{finding['name']:16}{message}{where}")
+        lines.append(f"{out.paint(f'{verdict:9}', tone)}{finding['name']:16}{message}{where}")
         lines += remedy(finding, margin=f"{'':11}")
     return "\n".join(lines)

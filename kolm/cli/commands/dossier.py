@@ -33,7 +33,7 @@ def command(bundle: Path, output: Path | None, force: bool, **asked: Any) -> Non
     card, all from one table of fields. Each field says whether it was recomputed, who signed it,
     or that it is declared; what nobody stated is listed with what to add to the spec.
 
-    The same bundle gives the same bytes. A bundle that does not verify is refused.
+    The same bundle gives the same bytes. A bundle that is not accepted makes none.
     """
     from kolm.actions.dossiers import dossier
 

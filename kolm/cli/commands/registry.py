@@ -26,7 +26,6 @@ REGISTRY = click.option(
     help="The folder of the registry.",
 )
 
-TONES = {"ok": "good", "failed": "bad", "could_not_look": "warn"}
 EXITS = {
     "ok": ExitCode.DONE,
     "failed": ExitCode.NO,
@@ -127,7 +126,7 @@ def pull(reference: str, **asked: Any) -> None:
         "cid": _cid(entry["bundle"]),
         "path": str(pulled.path),
     }
-    text = f"{entry['name']}@{entry['version']} verified and written to {pulled.path}"
+    text = f"{entry['name']}@{entry['version']} accepted and written to {pulled.path}"
     output.current().answer(
         "cli-registry-pull",
         document,
@@ -181,10 +180,12 @@ def verify(**asked: Any) -> int:
     """Re-check every history, signature, file and bundle of the registry."""
     from kolm.actions import registries
     from kolm.cli.registry_text import audit_text
+    from kolm.cli.verification_text import TITLES
+    from kolm.records.verification import Verdict
 
     out = output.current()
     found = registries.verify_registry(reporter=out.reporter, **asked).to_document()
-    headline = out.paint(found["verdict"].replace("_", " "), TONES[found["verdict"]])
+    headline = out.paint(*TITLES[Verdict(found["verdict"])])
     out.answer(
         "cli-registry-verify",
         found,

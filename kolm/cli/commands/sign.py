@@ -119,7 +119,7 @@ def _for_people(made: Endorsed, asked: Mapping[str, Any]) -> Iterator[str]:
     yield f"bundle     {made.bundle}   {made.content_id}"
     yield f"by key     {made.keyid}"
     if made.policy is not None:
-        yield f"policy     {made.policy}: passed"
+        yield f"policy     {made.policy}: accepted"
         yield f"behind     {', '.join(made.kinds)}"
     if made.stamped_at is not None:
         by = made.stamped_by or "an authority that you do not trust (kolm keys authority)"
