@@ -53,9 +53,10 @@ def put_on(model: PreTrainedModel, config: PeftConfig) -> PeftModel:
     """
     from peft import get_peft_model
 
-    from kolm.adapters import front, prefix
+    from kolm.adapters import front, lora, prefix
 
     wrapped = get_peft_model(model, config)
+    lora.scale_early(wrapped)
     front.demand_one_table(wrapped)
     prefix.show(wrapped)
     return wrapped
