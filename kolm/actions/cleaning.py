@@ -19,7 +19,7 @@ from kolm.actions.preparing import Project
 from kolm.errors import KolmError, Refused
 from kolm.format.names import LOCK
 from kolm.run import folder as files
-from kolm.run.names import BASES, FEATURES, RESULT
+from kolm.run.names import BASES, FEATURES, RESULT, SEALED
 from kolm.run.stages import STAGES
 
 RUNS, ROWS = "runs", "rows"
@@ -39,6 +39,7 @@ class Kept:
         kind: ``runs``, ``rows``, ``features`` or ``bases``.
         name: a stage (``train``, ``evaluate``) that is finished or not, or what else it is.
         spec: the name in the lock of a stage, which the bundle sealed from it has too; or empty.
+        sealed: the CID of the last bundle that was sealed from a stage; or empty.
         path: where it lies.
         size_bytes: what it takes.
         used_on: when a file of it was last changed.
@@ -52,6 +53,7 @@ class Kept:
     size_bytes: int
     used_on: datetime
     spec: str = ""
+    sealed: str = ""
     freed: bool = False
     busy: bool = False
 
@@ -75,7 +77,9 @@ def _all_kept(project: Project) -> Iterator[Kept]:
         if folder.is_dir() and not folder.is_symlink():
             for path in sorted(folder.iterdir()):
                 kept = _describe(kind, _name_of(kind, path), path)
-                yield replace(kept, spec=_spec_of(path)) if kind == RUNS else kept
+                if kind == RUNS:
+                    kept = replace(kept, spec=_spec_of(path), sealed=_sealed_of(path))
+                yield kept
     for kind, name in _OF_ALL_PROJECTS.items():
         folder = paths.cache_folder() / kind
         if folder.is_dir() and not folder.is_symlink():
@@ -96,6 +100,13 @@ def _spec_of(stage: Path) -> str:
         return str(files.read_document(stage, LOCK)["name"])
     except (KolmError, KeyError):
         return ""  # of another version of kolm, or begun just now
+
+
+def _sealed_of(stage: Path) -> str:
+    try:
+        return files.read(stage, SEALED).decode("ascii")
+    except (KolmError, UnicodeDecodeError):
+        return ""  # nothing was sealed from it yet
 
 
 def _describe(kind: str, name: str, path: Path) -> Kept:

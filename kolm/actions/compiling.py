@@ -30,7 +30,7 @@ from kolm.digest import Digest
 from kolm.events import Reporter, Silent
 from kolm.format import names
 from kolm.run import folder as files
-from kolm.run.names import CHECKPOINTS, FACTS, MEASUREMENTS
+from kolm.run.names import CHECKPOINTS, FACTS, MEASUREMENTS, SEALED
 from kolm.score import kscore
 from kolm.score.cases import read_cases, reference_of
 from kolm.score.evaluation import evaluate
@@ -222,11 +222,10 @@ def _judge_and_seal(
             accept=demands,
         )
         reporter.finished("seal", content=content.content_id)
-        result |= {
-            "bundle": target,
-            "content_id": content.content_id,
-            "cid": cid.cid_of(content.content_id),
-        }
+        named = cid.cid_of(content.content_id)
+        for folder in done:
+            files.write(folder, SEALED, named.encode())
+        result |= {"bundle": target, "content_id": content.content_id, "cid": named}
     return CompileResult(
         **result,
         seconds=time.monotonic() - began,

@@ -41,6 +41,7 @@ ASKED: Final[Name[Asked]] = Name("asked.json")  # how captures are to be answere
 BUNDLE: Final = "bundle"  # the members of the bundle that answers them
 REPLAY: Final[Name[ReplayRequest]] = Name("replay.json")  # what a replay is asked for
 REPLAYED: Final[Name[Replayed]] = Name("replayed.json")  # what a replay answers
+SEALED: Final = "sealed"  # the CID of the last bundle that was sealed from a stage
 HOLD: Final = "lock"  # held while a process works in the folder
 FEATURES: Final = "features"  # of the cache, for all projects
 BASES: Final = "bases"  # of the cache: digests of weight files

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from kolm.run import folder as files
-from kolm.run.names import RESULT
+from kolm.run.names import RESULT, SEALED
 from tests.support.commands import invoke
 
 KEPT = {
@@ -53,6 +53,14 @@ def test_without_flags_it_shows_and_frees_nothing(project: Path) -> None:
 def test_a_stage_is_listed_with_the_name_of_its_spec(project: Path) -> None:
     (project / KEPT["runs"][0]).with_name("spec.lock.json").write_bytes(b'{"name":"easy-vqa"}')
     assert "  train, not finished, easy-vqa\n" in invoke("clean", project).stdout
+
+
+def test_a_stage_is_listed_with_what_was_sealed_from_it(project: Path) -> None:
+    assert "sealed" not in invoke("clean", project).stdout
+    files.write((project / KEPT["runs"][0]).parent, SEALED, b"bafkreione")
+    assert "        sealed as bafkreione\n" in invoke("clean", project).stdout
+    runs, *others = invoke("clean", project, "--json").document()["kept"]
+    assert (runs["sealed"], [one for one in others if "sealed" in one]) == ("bafkreione", [])
 
 
 @pytest.mark.parametrize(

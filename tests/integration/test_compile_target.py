@@ -24,6 +24,15 @@ def line(tmp_path_factory: pytest.TempPathFactory) -> Line:
     return made
 
 
+def test_clean_names_what_was_sealed_from_each_stage(line: Line) -> None:
+    kept = line.demand("clean", "--json").document()["kept"]
+    cid = Bundle.open(line.bundle).cid
+    assert {one["name"]: one.get("sealed") for one in kept if one["kind"] == "runs"} == {
+        "train": cid,
+        "evaluate": cid,
+    }
+
+
 def test_compiling_again_keeps_the_claims_that_were_added(line: Line) -> None:
     key = KeyStore(line.home / "keys").load("default", lambda _: None)
     content = Bundle.open(line.bundle).content_id

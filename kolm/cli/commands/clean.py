@@ -49,6 +49,7 @@ def _described(one: Kept) -> dict[str, object]:
         "used_on": one.used_on.strftime("%Y-%m-%dT%H:%M:%SZ"),
         "freed": one.freed,
         "busy": one.busy,
+        **({"sealed": one.sealed} if one.sealed else {}),
     }
 
 
@@ -62,6 +63,8 @@ def _for_people(kept: list[Kept], freed: int, project: Path | None) -> str:
         of = f", {output.one_line(one.spec)}" if one.spec else ""
         lines.append(f"{state:7} {one.kind:9} {_size(one.size_bytes):>10}  {when}  {one.name}{of}")
         lines.append(f"        {one.path}")
+        if one.sealed:
+            lines.append(f"        sealed as {output.one_line(one.sealed)}")
     lines.append(f"{_size(freed)} freed, {_size(sum(one.size_bytes for one in kept) - freed)} kept")
     if not freed:
         flags = [f"--{kind}" for kind in dict.fromkeys(one.kind for one in kept)]
