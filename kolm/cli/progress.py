@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 LINE_EVERY_SECONDS = 30.0  # often enough to see life in a log, rare enough to keep it short
 LINE_EVERY_SHARE = 0.1
+LEAST_SECONDS = 5.0  # between two lines: a stage of seconds needs none on its way
 
 
 def reporter(output: Output) -> Reporter:
@@ -78,7 +79,7 @@ class _Words:
 
 
 class Lines(_Words):
-    """One line every 30 seconds or 10 %, whichever comes first: for logs and pipes."""
+    """One line every 30 seconds or 10 %, but none within 5 seconds: for logs and pipes."""
 
     def __init__(self, output: Output) -> None:
         super().__init__(output)
@@ -101,7 +102,7 @@ class Lines(_Words):
         then, before = self._last.get(stage, (0.0, 0))
         now = perf_counter()
         share_due = total is not None and done - before >= max(1, int(total * LINE_EVERY_SHARE))
-        if not share_due and now - then < LINE_EVERY_SECONDS:
+        if now - then < (LEAST_SECONDS if share_due else LINE_EVERY_SECONDS):
             return
         self._last[stage] = (now, done)
         self._output.tell(f"{stage}  {_amount(done, total, unit)}  {_told(facts)}".rstrip())
