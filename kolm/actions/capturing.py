@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+import contextlib
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -15,7 +16,7 @@ from kolm.capture.intake import Taken
 from kolm.capture.snapshot import Snapshot
 from kolm.capture.store import CaptureStore
 from kolm.counting import counted
-from kolm.errors import Denied
+from kolm.errors import Denied, KolmError
 from kolm.events import Reporter, Silent
 from kolm.format.split import SplitRule, share
 from kolm.records.capture import Source
@@ -81,7 +82,7 @@ def add_capture(
         if isinstance(named, FileImage):
             system.demand_there(named.path)
     drafts = rows.from_python([row], defaults=Defaults(source=Source(kind="add", name="")))
-    with CaptureStore.open(Path(store), create=True) as opened:
+    with _store_for(Path(store)) as opened:
         return TakenIn(intake.take_in(opened, drafts), len(opened), None)
 
 
@@ -135,7 +136,7 @@ def import_captures(
     extras.pillow()  # what is missing is said before a store is made
     if refused is not None:
         outputs.demand_free(refused, force=force)
-    with CaptureStore.open(folder, create=True) as opened:
+    with _store_for(folder) as opened:
         taken = intake.take_in(opened, drafts, skip_bad=skip_bad, where=str(source), reporter=told)
         total = len(opened)
     if not taken.refused:
@@ -144,6 +145,19 @@ def import_captures(
     intake.list_refused(taken, listed, force=force or refused is None)
     told.warned(f"{counted(len(taken.refused), 'bad row')} left out; see {listed}")
     return TakenIn(taken, total, listed)
+
+
+@contextlib.contextmanager
+def _store_for(folder: Path) -> Iterator[CaptureStore]:
+    """The store to add to; one that was made for it goes again where nothing could be added."""
+    new = not folder.exists()
+    with CaptureStore.open(folder, create=True) as opened:
+        try:
+            yield opened
+        except KolmError:
+            if new:
+                opened.discard_if_empty()
+            raise
 
 
 def export_captures(

@@ -239,6 +239,15 @@ def _enter_wal(connection: sqlite3.Connection) -> None:
             time.sleep(_WAL_PAUSE_SECONDS)
 
 
+def is_alone(connection: sqlite3.Connection) -> bool:
+    """Whether no other connection has the store open; it leaves WAL mode, which needs that."""
+    connection.execute("PRAGMA busy_timeout = 0")
+    try:
+        return str(connection.execute("PRAGMA journal_mode = DELETE").fetchone()[0]) == "delete"
+    except sqlite3.OperationalError:
+        return False
+
+
 def _check_version(connection: sqlite3.Connection, path: Path, *, create: bool) -> None:
     if _version(connection) == 0:
         if not create:

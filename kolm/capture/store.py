@@ -8,6 +8,7 @@ files that no capture mentions, and adding the same rows again completes the wor
 from __future__ import annotations
 
 import contextlib
+import shutil
 import sqlite3
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
@@ -100,6 +101,19 @@ class CaptureStore:
             with contextlib.suppress(KolmError):  # the error in hand is the one to tell
                 naming.name_captures(error, self.names)
         self.close()
+
+    def discard_if_empty(self) -> None:
+        """Remove a store that holds no capture and that nobody else has open; the last use of it.
+
+        Other files in its folder stay.
+        """
+        with contextlib.suppress(KolmError), database.translating(self._path):
+            if len(self) or not database.is_alone(self._connection):
+                return
+            self._path.unlink()
+            shutil.rmtree(self.blobs.root, ignore_errors=True)
+            with contextlib.suppress(OSError):
+                self.folder.rmdir()
 
     def __len__(self) -> int:
         with database.reading(self._path, self._before):

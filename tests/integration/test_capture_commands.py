@@ -94,7 +94,7 @@ def test_a_bad_row_is_named_and_nothing_is_added() -> None:
     found = refusal(1, "import", name)
     assert found["code"] == "E_IMPORT_BAD_ROWS"
     assert "rows.jsonl:4" in found["found"]
-    assert call("stats")["captures"] == 0
+    assert not Path("captures").exists()
 
 
 def test_rows_that_fail_alike_are_one_line_with_what_to_add_to_the_command() -> None:
@@ -155,6 +155,25 @@ def test_a_folder_of_pictures_alone_is_sent_to_the_template() -> None:
     Path("shots/a.png").write_bytes(picture(1))
     hint = refusal(3, "import", "shots")["hint"]
     assert "kolm capture template shots --prompt TEXT" in hint
+
+
+@pytest.mark.parametrize("more", [(), ("--skip-bad",)])
+def test_a_store_that_nothing_could_be_added_to_is_not_left_behind(more: tuple[str, ...]) -> None:
+    bad = write("bad.jsonl", rows(2, image="none.png"))
+    assert refusal(1, "import", bad, *more)["code"] == "E_IMPORT_BAD_ROWS"
+    assert not Path("captures").exists()
+    call("import", write("rows.jsonl", rows(1)))
+    refusal(1, "import", bad, *more)
+    assert call("stats")["captures"] == 1
+
+
+def test_a_store_that_somebody_has_open_is_not_discarded(folder: Path) -> None:
+    with CaptureStore.open(folder / "new", create=True), CaptureStore.open(folder / "new") as other:
+        other.discard_if_empty()
+    assert (folder / "new" / "captures.db").is_file()
+    with CaptureStore.open(folder / "new") as alone:
+        alone.discard_if_empty()
+    assert not (folder / "new").exists()
 
 
 def test_skip_bad_takes_the_rest_and_lists_the_refused() -> None:
