@@ -337,7 +337,11 @@ def _folder_of(base: str | Path) -> Path:
 
 
 def _named_base(container: Container) -> Path | None:
-    """The folder of the base that the bundle's lock names, if the lock can be read."""
+    """The folder of the base that the bundle's lock names, if the lock can be read.
+
+    Raises:
+        Unreadable: it is not here, or cannot be looked for without an extra of kolm.
+    """
     from kolm.bundle.reader import Bundle
     from kolm.models.resolve import locked_base
 
@@ -345,7 +349,16 @@ def _named_base(container: Container) -> Path | None:
         lock = Bundle.of(container).document(LOCK)
     except Refused:
         return None  # the checks say what is wrong, and V46 does not come to its turn
-    return locked_base(lock).folder
+    try:
+        return locked_base(lock).folder
+    except Lacking as error:  # to an audit, what is not here could not be looked at
+        raise Unreadable(
+            "E_BASE_NOT_FOUND",
+            "the base that the bundle names cannot be looked for",
+            where="base",
+            found=lock["base"]["id"],
+            hint=f"{error.hint}; or give its folder: --base PATH",
+        ) from None
 
 
 class _Runner:

@@ -14,6 +14,8 @@ import kolm
 from kolm import canonical
 from kolm.bundle.cid import cid_of
 from kolm.cli.verification_summary import summarise
+from kolm.errors import missing_extra
+from kolm.models import resolve
 from kolm.records import codec
 from kolm.records.verification import Evidence, Verdict
 from kolm.sign.trust import FILE_NAME, KeyRole, TrustStore
@@ -354,6 +356,19 @@ def test_a_stranger_s_bundle_is_told_of_in_whole_sentences(world: World) -> None
     assert "can change the declared modules and nothing else" in told
     assert "give --base PATH to compare the base on this machine; the publisher calls it" in told
     assert _fits(ran.stdout)
+
+
+def test_a_base_that_cannot_be_looked_for_without_an_extra_ends_like_one_that_is_not_here(
+    world: World, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def locked_base(_: object) -> None:
+        raise missing_extra("train", "bases from the hub need an optional part of kolm")
+
+    monkeypatch.setattr(resolve, "locked_base", locked_base)
+    ran = invoke("verify", world.seal(), "--rescore", "1", "--captures", home, "--json")
+    assert (ran.code, ran.error()["code"]) == (3, "E_BASE_NOT_FOUND")
+    assert "its extra 'train'" in ran.error()["hint"]
+    assert "--base PATH" in ran.error()["hint"]
 
 
 def test_hostile_names_and_many_failures_still_fit_a_screen(world: World) -> None:

@@ -46,7 +46,8 @@ def command(
     Asks numbered questions and shows how each answer is known. Without options it needs no
     network, no model and no secret, and answers the same on every machine.
 
-    Exit code: 0 everything asked holds, 1 something does not, 3 something could not be looked at.
+    Exit code: 0 everything asked holds, 1 something does not, 3 something could not be looked at,
+    for want of an extra of kolm as well: everything else is still answered.
     """
     from kolm.actions.verification import verify
     from kolm.bundle.container import open_container
