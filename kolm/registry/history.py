@@ -7,7 +7,7 @@ removed, replaced or put between is a finding. Only what would change the answer
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence, Set
 from dataclasses import dataclass, replace
 
 from kolm.counting import counted
@@ -119,7 +119,7 @@ def read_history(
         head = signed.digest
     present = {signed.digest for signed in entries}
     lost = tuple(sorted((old for old in seen if old.digest not in present), key=_place))
-    judged = _without_breaches(lost, entries)
+    judged = _without_breaches(lost, entries, frozenset(old.digest for old in seen))
     problems += [went_back(old) for old in lost]
     return History(
         name=name,
@@ -131,31 +131,30 @@ def read_history(
 
 
 def _without_breaches(
-    lost: Sequence[SignedEntry], entries: Sequence[SignedEntry]
+    lost: Sequence[SignedEntry], entries: Sequence[SignedEntry], seen: Set[Digest]
 ) -> Iterator[SignedEntry]:
-    """The entries; one that breaks what a believed one before it has settled does not count."""
+    """The entries; one that breaks what a believed one before it has settled does not count.
+
+    What this reader has `seen` comes before the rest, whatever its number: an entry that somebody
+    puts into a gap changes nothing of it.
+    """
     bundles: dict[Version, SignedEntry] = {}
     claims: dict[Digest, set[Digest]] = {}
-
-    def settle(signed: SignedEntry) -> None:
-        bundles.setdefault(signed.version, signed)
-        claims.setdefault(signed.entry["bundle"], set()).update(signed.entry["claims"])
-
-    for old in lost:
-        settle(old)
-    for signed in entries:
+    judged: dict[Digest, SignedEntry] = {}
+    for signed in sorted((*lost, *entries), key=lambda one: (one.digest not in seen, _place(one))):
+        judged[signed.digest] = signed
         if not signed.counts:
-            yield signed
             continue
         first = bundles.get(signed.version, signed)
         dropped = claims.get(signed.entry["bundle"], set()) - set(signed.entry["claims"])
         if first.entry["bundle"] != signed.entry["bundle"]:
-            yield replace(signed, objection=_moved(first, signed))
+            judged[signed.digest] = replace(signed, objection=_moved(first, signed))
         elif dropped:
-            yield replace(signed, objection=_dropped(signed, dropped))
+            judged[signed.digest] = replace(signed, objection=_dropped(signed, dropped))
         else:
-            settle(signed)
-            yield signed
+            bundles.setdefault(signed.version, signed)
+            claims.setdefault(signed.entry["bundle"], set()).update(signed.entry["claims"])
+    return (judged[signed.digest] for signed in entries)
 
 
 def demand_active(signed: SignedEntry) -> None:

@@ -125,6 +125,32 @@ def test_a_claim_cannot_be_dropped_by_going_back(world):
     assert _refusal(_look, world) == "E_REGISTRY_WENT_BACK"
 
 
+@pytest.mark.parametrize("content", ["evil", "two"])
+def test_an_entry_put_before_one_that_was_seen_moves_no_version_and_drops_no_claim(world, content):
+    """Signed by a publisher: whoever stole a key and can write to the folder."""
+    _look(world)
+    _look(world, "demo@1.0.0")
+    second = _entry(world, 2).read_bytes()
+    for number in (1, 2):
+        _entry(world, number).unlink()
+    world.publish("demo@1.1.0" if content == "evil" else "demo@1.2.0", content)
+    _entry(world, 2).write_bytes(second)
+    found = _look(world, f"demo@{digest.of_bytes(b'two')}")
+    assert (str(found.version), len(found.entry["claims"])) == ("1.1.0", 1)
+    assert _look(world, "demo@1.1.0").entry["bundle"] == digest.of_bytes(b"two")
+    entries = _seen(world).history(world.registry, "demo", world.trust).entries
+    code = "E_ENTRY_VERSION_MOVED" if content == "evil" else "E_CLAIMS_DROPPED"
+    assert [one.objection and one.objection.code for one in entries] == [code, None]
+
+
+def test_a_removed_entry_with_more_claims_leaves_the_version_before_it_as_it_was(world):
+    world.publish("demo@1.2.0", "two\na claim\na score")
+    _look(world)
+    _entry(world, 3).unlink()
+    assert str(_look(world, "demo@1.1.0").version) == "1.1.0"
+    assert _refusal(_look, world) == "E_REGISTRY_WENT_BACK"
+
+
 def test_a_restored_entry_is_not_missed(world):
     _look(world)
     data = _entry(world, 2).read_bytes()
