@@ -100,14 +100,17 @@ def audit(
     return found
 
 
-def _tensors_of(backend: Backend, state: Digest, where: str) -> Digest:
-    """The digest of the tensors of a state, once both of its files are right."""
+def _tensors_of(backend: Backend, state: Digest, where: str, most_bytes: int) -> Digest:
+    """The digest of the tensors of a state, once both of its files are right.
+
+    No more is read than they can have, and a piece: a file of any size is made at no cost.
+    """
     with backend.blob(state) as stream:
         data = stream.read(limits.JSON_BYTES.value + 1)
     tensors = Digest(states.read_document(state, data, where=where)["tensors"])
     hasher = Hasher()
     with backend.blob(tensors) as stream:
-        while piece := stream.read(PIECE_BYTES):
+        while hasher.size_bytes <= most_bytes and (piece := stream.read(PIECE_BYTES)):
             hasher.update(piece)
     states.demand(tensors, hasher.digest(), where)
     return tensors
@@ -119,7 +122,7 @@ def _check_file(
     try:
         passed = demand_bundle(signed, fetch(backend, signed), check)
         for where, state in passed.states:
-            named |= {state, _tensors_of(backend, state, where)}
+            named |= {state, _tensors_of(backend, state, where, passed.most_bytes)}
     except KolmError as error:
         found.problems.append(error)
     else:

@@ -11,7 +11,7 @@ from kolm.bundle.container import Container
 from kolm.bundle.documents import Documents
 from kolm.bundle.held import Held
 from kolm.bundle.reader import Bundle
-from kolm.bundle.states import named_in
+from kolm.bundle.states import StateForm, named_in
 from kolm.bundle.streams import container_of
 from kolm.digest import Digest
 from kolm.errors import Refused, Unreadable
@@ -30,11 +30,13 @@ class Passed(NamedTuple):
         bundle: the content.
         claims: digests of its claims.
         states: those of its training that it says the registry keeps, with their names.
+        most_bytes: no tensors of such a state are larger.
     """
 
     bundle: Digest
     claims: frozenset[Digest]
     states: tuple[tuple[str, Digest], ...] = ()
+    most_bytes: int = 0
 
 
 # Verify the bundle in a file; raises a KolmError when it does not pass.
@@ -68,16 +70,17 @@ def verified(
 
         bundle = demand(verify_under, policy, below_gate=below_gate, way_out=way_out)
         claims = Bundle.of(container).claims
-        return Passed(bundle, frozenset(map(digest.of_bytes, claims)), _states(container))
+        return Passed(bundle, frozenset(map(digest.of_bytes, claims)), *_states(container))
 
     return check
 
 
-def _states(container: Container) -> tuple[tuple[str, Digest], ...]:
+def _states(container: Container) -> tuple[tuple[tuple[str, Digest], ...], int]:
     documents = Documents.of(container)
     if documents.document(LOCK)["publish"]["checkpoints"] != "registry":
-        return ()
-    return tuple((document_name(step), state) for step, state in named_in(documents))
+        return (), 0
+    named = tuple((document_name(step), state) for step, state in named_in(documents))
+    return named, StateForm.of(documents).most_bytes
 
 
 def demand(

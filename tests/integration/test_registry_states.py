@@ -1,5 +1,7 @@
 """States of a training beside its bundle in a registry: published, audited, found by a replay."""
 
+import os
+
 import pytest
 
 from kolm import digest
@@ -8,6 +10,7 @@ from kolm.bundle.container import open_container
 from kolm.bundle.documents import Documents
 from kolm.errors import Unreadable
 from kolm.records.verification import Verdict
+from kolm.registry import audit
 from kolm.sign.keystore import KeyStore
 from tests.support.audits import World
 from tests.support.bundles import make_parts
@@ -63,6 +66,24 @@ def test_a_registry_keeps_what_the_bundle_promises_and_says_so(tmp_path, key, pa
     assert invoke("registry", "verify", "--registry", "registry").code != 0
     assert publish("--states", "states").code == 0  # heals it
     assert invoke("registry", "verify", "--registry", "registry").code == 0
+
+
+def test_no_more_of_a_state_is_read_than_it_can_have(tmp_path, key, parts, monkeypatch):
+    parts.seal(tmp_path / "toy.kolm", key=key)
+    assert publish("--states", "states").code == 0
+    tensors = min((tmp_path / "states").glob("*.safetensors")).read_bytes()
+    blob = tmp_path / "registry" / "blobs" / "sha256" / digest.hex_of(digest.of_bytes(tensors))
+    os.truncate(blob, 1 << 40)  # which takes no room
+
+    class Short(digest.Hasher):
+        def update(self, data):
+            super().update(data)
+            assert self.size_bytes < 1 << 28
+
+    monkeypatch.setattr(audit, "Hasher", Short)
+    ran = invoke("registry", "verify", "--registry", "registry", "--json")
+    assert ran.code == 3
+    assert [one["code"] for one in ran.document()["problems"]] == ["E_STATE_ANOTHER"]
 
 
 def test_states_of_another_training_are_not_published(tmp_path, key, parts):
