@@ -2,6 +2,7 @@
 
 import os
 import random
+import shutil
 import signal
 import time
 from itertools import count
@@ -10,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from kolm.registry.audit import audit
+from kolm.registry.backends.directory import Directory
 from kolm.registry.publish import Publisher
 from kolm.registry.references import parse_target
 from kolm.registry.staging import written
@@ -43,6 +45,16 @@ def test_a_kill_before_any_step_leaves_a_sound_registry_that_takes_the_same_agai
         assert again.entry["version"] == f"1.1.{step}"
     assert step > 8  # the steps were really met one by one
     assert len(world.registry.entries("demo").entries) == step + 2
+
+
+def test_a_kill_while_a_registry_is_made_leaves_one_or_what_the_next_call_completes(tmp_path):
+    folder = tmp_path / "registry"
+    for step, _ in kills(lambda _: Directory.create(folder)):
+        if not (folder / "registry.json").exists():
+            Directory.create(folder)
+        assert Directory.open(folder).names() == [], step
+        shutil.rmtree(folder)
+    assert step > 8
 
 
 def test_kills_at_random_moments_lose_nothing_that_was_acknowledged(tmp_path):

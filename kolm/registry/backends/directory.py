@@ -56,6 +56,7 @@ class Directory:
         """
         folder = Path(folder)
         begun = {folder / part for part in (_ENTRIES, _BLOBS.parent, _BLOBS, _TEMPORARY)}
+        begun |= set((folder / _TEMPORARY).glob("*"))
         if folder.exists() and (not folder.is_dir() or set(folder.rglob("*")) - begun):
             raise Usage(
                 "E_REGISTRY_EXISTS",
@@ -67,7 +68,10 @@ class Directory:
             for part in (Path(_ENTRIES), _BLOBS, Path(_TEMPORARY)):
                 (folder / part).mkdir(parents=True, exist_ok=True)
             # The mark comes last: a folder that has it is complete.
-            paths.atomic_write(folder / _MARK_NAME, canonical.dumps(MARK) + b"\n")
+            mark = canonical.dumps(MARK) + b"\n"
+            with written(mark, folder / _TEMPORARY) as temporary:
+                temporary.replace(folder / _MARK_NAME)
+            paths.sync_folder(folder)
         return cls(folder)
 
     @classmethod
