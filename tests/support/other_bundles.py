@@ -391,6 +391,10 @@ CASES: Final = (
         claims=lambda p: _audited(p, p.second, 5),
     ),
     Case("honest-beside-a-revoked-key", claims=lambda p: p.own() + p.own(p.lost)),
+    Case(
+        "honest-with-a-time-stamp-where-no-authority-is-trusted",
+        claims=lambda p: [*p.own(), making.stamped(p.own()[0], b"no stamp")],
+    ),
     Case("honest-beside-a-stranger", claims=lambda p: p.own() + p.own(p.world.stranger)),
     Case(
         "honest-measured-twice",

@@ -43,11 +43,11 @@ const INTEGER = 0x02;
 const OBJECT_ID = 0x06;
 const SHA256 = Uint8Array.of(0x60, 0x86, 0x48, 0x01, 0x65, 0x03, 0x04, 0x02, 0x01);
 
-/** Whether a granted response (RFC 3161, section 2.4.2) is of these bytes. */
+/** Whether a granted response (RFC 3161, section 2.4.2: status 0) is of these bytes. */
 function isOf(response: Uint8Array, signed: Uint8Array): boolean {
   const [status, token] = inside(elements(response)?.[0], SEQUENCE);
   const [granted] = inside(status, SEQUENCE);
-  if (granted?.tag !== INTEGER || granted.body.length !== 1 || (granted.body[0] as number) > 1) return false;
+  if (granted?.tag !== INTEGER || granted.body.length !== 1 || granted.body[0] !== 0) return false;
   const [, content] = inside(token, SEQUENCE); // ContentInfo
   const data = inside(inside(content, EXPLICIT)[0], SEQUENCE); // SignedData
   const [, wrapped] = inside(data[2], SEQUENCE); // EncapsulatedContentInfo

@@ -51,7 +51,8 @@ def signatures_hold(subject: Subject) -> Iterator[Finding]:
             continue
         if state.signer is None:
             yield from _unknown_signer(subject, state, needed=state.kind in demanded)
-        elif state.signature_error is not None:
+            continue
+        if state.signature_error is not None:
             yield from_error(state.signature_error)
         elif state.signed and not state.in_role:
             yield from _wrong_role(subject, state)

@@ -73,6 +73,19 @@ def test_v11_a_stamp_of_another_claim_is_refused(
     assert answers["V11"].findings[0].code == "E_TIMESTAMP_WRONG"
 
 
+def test_v11_a_stranger_s_claim_refuses_nothing_by_its_stamp(
+    world: World, authority: Authority, claims: list[bytes]
+) -> None:
+    """Whoever hands on a bundle can add one."""
+    theirs = world.parts.claims(world.stranger)
+    added = [
+        making.stamped(theirs[0], b"no stamp"),
+        making.stamped(theirs[1], authority.stamp(stamping.query_of(theirs[0]))),
+    ]
+    answers = world.audit(claims=[*claims, *added], trust=believing(world, authority))
+    assert answers.overall is Verdict.OK
+
+
 def test_v11_an_altered_stamp_of_a_trusted_authority_is_refused(
     world: World, authority: Authority
 ) -> None:
