@@ -80,8 +80,8 @@ def _front_matter(lock: Lock, method: Method) -> str:
     sees = lock["train"]["freeze"]["vision"] is not None
     task = "image-text-to-text" if sees else "text-generation"
     lines = ["---", f"library_name: {library}", f"pipeline_tag: {task}"]
-    license_id = lock.get("dossier", {}).get("license", base["license"])
-    for key, value in (("base_model", base["id"]), ("license", license_id.lower())):
+    own = lock.get("dossier", {}).get("license", "")  # the base's would be said of the adapter
+    for key, value in (("base_model", base["id"]), ("license", own.lower())):
         if _PLAIN_YAML.fullmatch(value):
             lines.append(f"{key}: {value}")
     return "\n".join([*lines, "tags:", "- kolm", f"- {lock['train']['method']['kind']}", "---"])
@@ -116,6 +116,8 @@ def _training(receipt: Receipt, lock: Lock, method: Method) -> str:
             f"{training['trained_parameters']} of {training['base_parameters']}",
         ),
         ("Adapter", f"{training['adapter_bytes']} bytes"),
+        ("Licence of the adapter", lock.get("dossier", {}).get("license", "not declared")),
+        ("Licence of the base", lock["base"]["license"] or "not stated"),
         ("Papers", ", ".join(training["papers"])),
     )
     return "## Training\n\n" + _table(("what", "value"), rows)

@@ -60,7 +60,7 @@ function front(lock: Lock): string {
     `library_name: ${opens(lock).includes("PEFT") ? "peft" : "kolm"}`,
     `pipeline_tag: ${lock.train.freeze.vision === null ? "text-generation" : "image-text-to-text"}`,
     ...plain("base_model", lock.base.id),
-    ...plain("license", (lock.dossier?.license ?? lock.base.license).toLowerCase()),
+    ...plain("license", (lock.dossier?.license ?? "").toLowerCase()),
     "tags:",
     "- kolm",
     `- ${lock.train.method.kind}`,
@@ -97,6 +97,8 @@ function training(receipt: Receipt, lock: Lock): string {
     ["Learning rate", `${own.learning_rate}`],
     ["Trained parameters", `${own.trained_parameters} of ${own.base_parameters}`],
     ["Adapter", `${own.adapter_bytes} bytes`],
+    ["Licence of the adapter", lock.dossier?.license ?? "not declared"],
+    ["Licence of the base", lock.base.license || "not stated"],
     ["Papers", (own.papers as string[]).join(", ")],
   );
   return `## Training\n\n${table(["what", "value"], rows)}`;
