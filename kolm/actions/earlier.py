@@ -51,18 +51,25 @@ def audit_of(container: Container, before: str | Path | None, looking: Looking) 
         )
     audit = _read(Path(before))
     index = container.file(INDEX_NAME)
-    wanted = {"file": None if index is None else digest.of_bytes(index), "kolm": VERSION}
-    found = {"file": audit.bundle.index_digest, "kolm": audit.kolm}
-    for name, value in wanted.items():
-        if found[name] != value:
+    file = None if index is None else digest.of_bytes(index)
+    stated = audit.bundle.digest
+    content = None if stated is None else digest.of_bytes(container.subject)
+    for message, value, found in (
+        (
+            "the audit is of another file: a bundle's claims are part of what is audited",
+            file,
+            audit.bundle.index_digest,
+        ),
+        ("the audit names another bundle than the file that it is of", content, stated),
+        ("the audit was made by another version of kolm", VERSION, audit.kolm),
+    ):
+        if found != value:
             raise Refused(
                 "E_AUDIT_ANOTHER",
-                "the audit is of another file: a bundle's claims are part of what is audited"
-                if name == "file"
-                else "the audit was made by another version of kolm",
+                message,
                 where=str(before),
                 expected=str(value),
-                found=str(found[name]),
+                found=str(found),
                 hint=f"kolm verify {container.path} --json   audits it again",
             )
     return audit

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from kolm import canonical
+from kolm import canonical, digest
 from kolm.sign.trust import FILE_NAME
 from kolm.version import VERSION
 from tests.support.audits import World
@@ -81,6 +81,14 @@ def test_an_audit_of_another_file_is_not_taken(
     other.evaluation["covered"] = 1
     ran = invoke("dossier", world.seal(other), "-o", "out", "--audit", audit)
     assert (ran.code, "E_AUDIT_ANOTHER" in ran.stderr) == (1, True)
+    kept_text = audit.read_text()
+    renamed = canonical.loads(kept_text.encode(), where="audit")
+    renamed["bundle"]["digest"] = digest.of_bytes(b"another")
+    audit.write_bytes(canonical.dumps(renamed))
+    for command in ("dossier", "report"):
+        ran = invoke(command, path, "-o", "out", "--audit", audit)
+        assert (ran.code, "E_AUDIT_ANOTHER" in ran.stderr + ran.stdout) == (1, True)
+    audit.write_text(kept_text)
     older = audit.read_text().replace(f'"kolm":"{VERSION}"', '"kolm":"0.0.1"')
     assert older != audit.read_text()
     audit.write_text(older)
