@@ -6,6 +6,7 @@ enters. The writer opens what it wrote with the strict reader before the file ge
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -13,11 +14,12 @@ from typing import IO
 
 from kolm import digest, outputs, system
 from kolm.bundle import layout, limits, tar
+from kolm.bundle.held import open_regular
 from kolm.bundle.manifest import Member, build_manifest
 from kolm.bundle.members import kind_of
 from kolm.bundle.reader import Bundle
 from kolm.digest import Digest, Hasher
-from kolm.errors import Refused, Unreadable
+from kolm.errors import KolmError, Refused, Unreadable
 from kolm.format.names import RECEIPT
 
 Source = bytes | memoryview | Path
@@ -55,13 +57,14 @@ def seal(
     described = [_describe(name, source) for name, source in sources.items()]
     manifest = build_manifest(described)
     content_id = digest.of_bytes(manifest)
-    kept = None if force else claims_at(target, content_id)
-    ordered = _ordered_claims([*(kept or ()), *claims], manifest)
     blobs: dict[Digest, tuple[Source, int]] = {
         member.digest: (sources[member.name], member.size) for member in reversed(described)
     }
-    replaces = force or kept is not None
-    _write(target, manifest, described, blobs, ordered, force=replaces, accept=accept)
+    with _alone(target):
+        kept = None if force else claims_at(target, content_id)
+        ordered = _ordered_claims([*(kept or ()), *claims], manifest)
+        replaces = force or kept is not None
+        _write(target, manifest, described, blobs, ordered, force=replaces, accept=accept)
     return content_id
 
 
@@ -76,17 +79,19 @@ def add_claims(path: Path, claims: Sequence[bytes], *, content_id: Digest | None
     Raises:
         Refused, Unreadable: the file is not an intact bundle or another one, or a claim is none.
     """
-    bundle = Bundle.open(path)
-    if content_id is not None and bundle.content_id != content_id:
-        raise Refused(
-            "E_BUNDLE_ANOTHER",
-            "the file holds another bundle than the one that the claims are about",
-            where=str(path)[:400],
-            expected=content_id,
-            found=bundle.content_id,
-            hint="the file was replaced in between: run the command again",
-        )
-    return write_with_claims(path, bundle, claims, force=True)
+    with _alone(path):
+        bundle = Bundle.open(path)
+        if content_id is not None and bundle.content_id != content_id:
+            raise Refused(
+                "E_BUNDLE_ANOTHER",
+                "the file holds another bundle than the one that the claims are about",
+                where=str(path)[:400],
+                expected=content_id,
+                found=bundle.content_id,
+                hint="the file was replaced in between: run the command again",
+            )
+        _rewrite(path, bundle, [*bundle.claims, *claims], force=True)
+    return bundle.content_id
 
 
 def write_with_claims(
@@ -99,20 +104,48 @@ def write_with_claims(
         Usage: ``E_TARGET_EXISTS``: `target` holds something else and `force` is off.
         KolmError: what the operating system says.
     """
-    kept = None if force else claims_at(target, bundle.content_id)
-    ordered = _ordered_claims([*bundle.claims, *(kept or ()), *claims], bundle.manifest_bytes)
+    with _alone(target):
+        kept = None if force else claims_at(target, bundle.content_id)
+        every = [*bundle.claims, *(kept or ()), *claims]
+        _rewrite(target, bundle, every, force=force or kept is not None)
+    return bundle.content_id
+
+
+def _rewrite(target: Path, bundle: Bundle, claims: Iterable[bytes], *, force: bool) -> None:
+    """Write an open bundle with these claims."""
+    manifest = bundle.manifest_bytes
     blobs: dict[Digest, tuple[Source, int]] = {
         member.digest: (bundle.member(member.name), member.size) for member in bundle.members
     }
-    _write(
-        target,
-        bundle.manifest_bytes,
-        list(bundle.members),
-        blobs,
-        ordered,
-        force=force or kept is not None,
-    )
-    return bundle.content_id
+    ordered = _ordered_claims(claims, manifest)
+    _write(target, manifest, list(bundle.members), blobs, ordered, force=force)
+
+
+@contextlib.contextmanager
+def _alone(target: Path) -> Iterator[None]:
+    """Let nobody else replace a bundle between reading its claims and replacing it: of two who add
+    claims at once, none loses theirs.
+
+    The lock is on the very file, so whoever waited for it looks at the one that is there by then.
+    """
+    import fcntl  # who only reads bundles needs none
+
+    while target.is_file():
+        try:
+            handle = open_regular(target)
+        except KolmError:  # whoever cannot read it keeps no claims of it
+            break
+        try:
+            with contextlib.suppress(OSError):  # a file system without locks: nobody waits there
+                fcntl.flock(handle, fcntl.LOCK_EX)
+            with system.naming(target):
+                here = target.is_file() and os.path.samestat(os.fstat(handle), target.stat())
+            if here:
+                yield
+                return
+        finally:
+            os.close(handle)
+    yield
 
 
 def claims_at(target: Path, content_id: Digest) -> tuple[bytes, ...] | None:

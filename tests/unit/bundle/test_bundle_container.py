@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
+import threading
 from collections.abc import Callable
 from pathlib import Path
 
@@ -90,6 +91,33 @@ def test_claims_never_change_the_content_id(
     assert sorted(Bundle.open(path).claims) == sorted(claims)
     assert path.read_bytes() == parts.seal(tmp_path / "y.kolm", claims=claims[::-1]).read_bytes()
     assert parts.seal(tmp_path / "z.kolm").read_bytes() == bare
+
+
+@pytest.mark.parametrize("seals", [False, True])
+def test_of_two_who_add_claims_at_once_none_loses_theirs(
+    parts: BundleParts,
+    key: private_keys.PrivateKey,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    seals: bool,
+) -> None:
+    path, claims = parts.seal(tmp_path / "x.kolm"), parts.claims(key)
+    written = writer._demand_intact
+    other = threading.Thread(target=writer.add_claims, args=(path, claims[1:2]))
+
+    def while_the_other_writes(made: Path) -> None:
+        monkeypatch.setattr(writer, "_demand_intact", written)
+        other.start()
+        other.join(0.3)  # it is done by then, or it waits
+        written(made)
+
+    monkeypatch.setattr(writer, "_demand_intact", while_the_other_writes)
+    if seals:
+        parts.seal(path, claims=claims[:1])
+    else:
+        writer.add_claims(path, claims[:1])
+    other.join()
+    assert sorted(Bundle.open(path).claims) == sorted(claims[:2])
 
 
 def test_members_may_come_from_files(parts: BundleParts, tmp_path: Path) -> None:
