@@ -16,8 +16,8 @@ from kolm.verify.gaps import gaps
 from kolm.verify.naming import keys
 
 WORDS = {
-    Verdict.OK: ("holds", "good"),
-    Verdict.FAILED: ("does not hold", "bad"),
+    Verdict.OK: ("ok", "good"),
+    Verdict.FAILED: ("FAILED", "bad"),
     Verdict.COULD_NOT_LOOK: ("could not look", "open"),
     Verdict.NOT_CHECKED: ("not checked", "open"),
 }
