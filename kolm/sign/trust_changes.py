@@ -117,12 +117,26 @@ def believing(store: TrustStore, authority: Authority) -> TrustStore:
 
 
 def change(folder: Path, apply: Callable[[TrustStore], TrustStore]) -> TrustStore:
-    """Read the trust file, apply a change and replace the file; two changes at once both count."""
+    """Read the trust file, apply a change and replace the file; two changes at once both count.
+
+    Raises:
+        Usage: ``E_TRUST_FORM``: what could not be read again is not written.
+    """
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     own_files.demand_folder(folder)
     with paths.locked(folder / f".{FILE_NAME}.lock"):
         store = apply(TrustStore.load(folder))
-        paths.atomic_write(folder / FILE_NAME, canonical.dumps(store.to_document()), mode=0o600)
+        document = store.to_document()
+        try:
+            TrustStore.from_document(document, where=FILE_NAME)
+        except Refused as error:
+            raise Usage(
+                "E_TRUST_FORM",
+                f"trust cannot be changed like this: {error.message}",
+                where=error.where,
+                found=error.found,
+            ) from None
+        paths.atomic_write(folder / FILE_NAME, canonical.dumps(document), mode=0o600)
     return store
 
 

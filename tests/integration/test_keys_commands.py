@@ -8,8 +8,9 @@ import subprocess
 import click
 import pytest
 
+from kolm import canonical
 from kolm.cli.main import root
-from kolm.sign import private_keys
+from kolm.sign import private_keys, trust_changes
 from kolm.sign.keystore import KeyStore
 from kolm.sign.trust import TrustStore
 from tests.support.commands import invoke
@@ -79,6 +80,23 @@ def test_a_kill_while_a_key_is_replaced_leaves_the_old_or_the_new_one_and_it_is_
         assert _signing_key(home)["name"] == "default"
         assert not list((home / "keys").glob(".*.new*")), step  # no private half is left behind
     assert step > 8
+
+
+def test_a_change_that_could_not_be_read_again_is_refused_and_the_trust_file_stays(home):
+    (old,) = _rows("new")
+    _rows("new", "--name", "other")
+    before = (home / "trust.json").read_bytes()
+    ran = invoke("keys", "revoke", "default", "--yes", "--reason", "x" * 501, "--json")
+    assert (ran.code, ran.error()["code"]) == (2, "E_TRUST_FORM")
+    assert (home / "trust.json").read_bytes() == before
+    # The name that a rotation gives the old key is another key's already.
+    store = TrustStore.load(home)
+    taken = trust_changes.renaming(store, store.keys[1].key.keyid, f"default-{old['key'][:8]}")
+    (home / "trust.json").write_bytes(canonical.dumps(taken.to_document()))
+    kept = {path: path.read_bytes() for path in (home / "trust.json", *(home / "keys").iterdir())}
+    ran = invoke("keys", "rotate", "default", "--json")
+    assert (ran.code, ran.error()["code"]) == (2, "E_TRUST_FORM")
+    assert {path: path.read_bytes() for path in kept} == kept
 
 
 def test_p256_keys_can_be_made():

@@ -38,7 +38,9 @@ def test_a_training_that_goes_on_says_so_with_its_state(world: World) -> None:
 def test_the_licence_of_the_base_is_not_said_of_the_adapter(world: World) -> None:
     shown = written(world)
     assert "\nlicense: " not in shown
-    assert "| Licence of the adapter | not declared |\n| Licence of the base | Apache-2.0 |" in shown
+    assert (
+        "| Licence of the adapter | not declared |\n| Licence of the base | Apache-2.0 |" in shown
+    )
     parts = world.parts.copy()
     parts.lock["base"]["license"] = ""
     receipt = canonical.loads(parts.receipt(), where="receipt.json")
