@@ -109,8 +109,14 @@ class ClaimState(NamedTuple):
 
     @property
     def failed_audit(self) -> bool:
-        """Whether it is a verification summary that says that this bundle did not pass."""
-        summary = self.said(predicates.VERIFICATION_SUMMARY)
+        """Whether it is an audit's word that this bundle did not pass, or misses a demand on its
+        scores."""
+        summary, result = (
+            self.said(predicates.VERIFICATION_SUMMARY),
+            self.said(predicates.EVAL_RESULT),
+        )
+        if result is not None:
+            return not all(demand["passed"] for demand in result["claims"])
         return summary is not None and summary["verificationResult"] != "PASSED"
 
     def said(self, kind: Name[D]) -> D | None:
@@ -139,13 +145,15 @@ class ClaimState(NamedTuple):
     def series(self) -> tuple[str, ...] | None:
         """What several claims of one signer are about, so that the newest of them counts.
 
-        An auditor's audits are one series, an evaluator's K-scores of the bundle's own cases are
+        An auditor's audits are one series, and so are their eval results; an evaluator's K-scores of the bundle's own cases are
         one, and so are those on another pack, whatever owner they name.
         """
         if self.signer is None:
             return None
         if self.said(predicates.VERIFICATION_SUMMARY):
             return (self.signer.key.keyid,)
+        if self.said(predicates.EVAL_RESULT):
+            return (self.signer.key.keyid, predicates.EVAL_RESULT)
         score = self.said(predicates.KSCORE)
         return score and (self.signer.key.keyid, str(is_own(score)), score["pack"]["root"])
 
@@ -230,7 +238,7 @@ class ClaimStates(NamedTuple):
 
     def counting(self, predicate_type: str) -> tuple[ClaimState, ...]:
         """The claims of one kind that are believed: signed in role, about this, not void, the
-        newest of their series, and no audit that failed.
+        newest of their series, and no audit or eval result that failed.
         """
         standing = self._standing(predicate_type)
         against = {s.series for s in standing if s.failed_audit}

@@ -7,11 +7,12 @@ in one thing each, and the check that must not hold is the one of V60 to V68 tha
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import datetime
 from functools import partial
 from typing import Any, Final
 
 from kolm import canonical, digest
-from kolm.sign import predicates
+from kolm.sign import making, predicates
 from kolm.sign.private_keys import PrivateKey
 from kolm.verify.policy import BUILT_IN
 from tests.support.bundles import BundleParts, audit_of, make_parts
@@ -83,6 +84,37 @@ _AUDITED: Final = _policy(
 def _audit(parties: Parties, key: PrivateKey, *, passed: bool) -> bytes:
     said = audit_of(parties.world.parts.content_id(), passed=passed)
     return parties.also(predicates.VERIFICATION_SUMMARY, said, key)
+
+
+_SCORED_AGAIN: Final = _policy(
+    "of-an-eval-result",
+    lambda _: {
+        "claims": [
+            *BUILT_IN.document["claims"],
+            {"predicate": predicates.EVAL_RESULT, "role": "verifier", "threshold": 1},
+        ]
+    },
+)
+
+
+def _eval_result(parties: Parties, *, passed: bool, at: str = _FIRST) -> bytes:
+    """Of an audit by the second key that computed one demand on the scores again."""
+    parts = parties.world.parts
+    audit = making.Audit(
+        bundle=digest.Digest(parts.content_id()), policy=("audit", digest.of_bytes(b"audit")),
+        claims=(), version="0.1.0", at=datetime.fromisoformat(at), passed=passed, levels=(),
+    )  # fmt: skip
+    said = making.eval_result(
+        audit,
+        [
+            {
+                "metric": "accuracy_lower_bound", "comparator": ">=", "threshold": "0.5",
+                "passed": passed,
+            }
+        ],
+        name="toy", cases=52, pack=digest.Digest(parts.pack_root()), reproduced=False,
+    )  # fmt: skip
+    return parties.also(predicates.EVAL_RESULT, said, parties.second)
 
 
 def _request(name: str, key: Callable[[Parties], PrivateKey], **options: Any) -> Asked:
@@ -221,6 +253,22 @@ DEMANDED: Final = (
     Case(
         "honest-audited-as-demanded", under=_AUDITED,
         claims=lambda p: [*p.own(), _audit(p, p.second, passed=True)],
+    ),
+    Case(
+        "demand-missed-in-the-eval-result", ("V13",), under=_SCORED_AGAIN,
+        claims=lambda p: [*p.own(), _eval_result(p, passed=False)],
+    ),
+    Case(
+        "demand-missed-in-the-newest-eval-result", ("V13",), under=_SCORED_AGAIN,
+        claims=lambda p: [
+            *p.own(), _eval_result(p, passed=True), _eval_result(p, passed=False, at=_LATER),
+        ],
+    ),
+    Case(
+        "honest-scored-again-as-demanded", under=_SCORED_AGAIN,
+        claims=lambda p: [
+            *p.own(), _eval_result(p, passed=False), _eval_result(p, passed=True, at=_LATER),
+        ],
     ),
     Case("nothing-declared", ("V67",), under=_DECLARED),
     Case("half-declared", ("V67",), _lock("", dossier={"provider": "Toys"}), under=_DECLARED),

@@ -2,9 +2,9 @@
 
 import { type Answer, Looking, couldNotLook } from "./answers.ts";
 import type { Bundle } from "./bundle.ts";
-import { Counted, type Said, mayMake, readClaim } from "./claims.ts";
+import { Counted, type Said, hasPassed, mayMake, readClaim } from "./claims.ts";
 import type { Trust } from "./keys.ts";
-import { type Demand, type Policy, SUMMARY } from "./policy.ts";
+import { type Demand, EVAL_RESULT, type Policy, SUMMARY } from "./policy.ts";
 
 export async function signatures(bundle: Bundle, trust: Trust, policy: Policy): Promise<[Map<string, Answer>, Counted]> {
   const form = new Looking();
@@ -58,9 +58,9 @@ function about(counted: Counted): Answer {
   return look.answer("every claim is about this manifest");
 }
 
-/** The claims of a kind that count; of audits those that passed and are the newest. */
+/** The claims of a kind that count; of audits and eval results those that passed and are the newest. */
 const standing = (counted: Counted, kind: string): Said[] =>
-  kind === SUMMARY ? counted.audits().filter((one) => one.predicate.verificationResult === "PASSED") : counted.of(kind);
+  kind === SUMMARY || kind === EVAL_RESULT ? counted.audits(kind).filter(hasPassed) : counted.of(kind);
 
 function filling(counted: Counted, demand: Demand): Said[] {
   return standing(counted, demand.predicate).filter((one) => one.key?.roles.includes(demand.role) && (demand.keys?.includes(one.keyid) ?? true));

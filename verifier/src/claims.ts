@@ -171,11 +171,11 @@ export class Counted {
     });
   }
 
-  /** C15 and V13: the newest audit of each key; of two from one second the failed one. */
-  audits(): Said[] {
+  /** C15, C25 and V13: the newest audit, or eval result, of each key; of two from one second the failed one. */
+  audits(kind: typeof SUMMARY | typeof EVAL_RESULT = SUMMARY): Said[] {
     const newest = new Map<string, Said>();
-    const rank = (one: Said): string => `${one.predicate.timeVerified}${one.predicate.verificationResult === "PASSED" ? 0 : 1}`;
-    for (const one of this.of(SUMMARY)) {
+    const rank = (one: Said): string => `${one.statedAt}${hasPassed(one) ? 0 : 1}`;
+    for (const one of this.of(kind)) {
       const other = newest.get(one.keyid);
       if (other === undefined || rank(one) > rank(other)) newest.set(one.keyid, one);
     }
@@ -191,6 +191,12 @@ export class Counted {
     }
     return [...newest.values()];
   }
+}
+
+/** C15 and C25: an audit that passed, or an eval result of which each demand holds. */
+export function hasPassed(one: Said): boolean {
+  if (one.type === SUMMARY) return one.predicate.verificationResult === "PASSED";
+  return (one.predicate.claims as JsonObject[]).every((demand) => demand.passed === true);
 }
 
 /** C17: what one key said of one pack; of the bundle's own cases apart. */
