@@ -12,6 +12,7 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from decimal import ROUND_HALF_EVEN, Context, Decimal
+from functools import cache
 from typing import Any, NoReturn
 
 from kolm.errors import Refused
@@ -141,92 +142,65 @@ def loads(
     except UnicodeDecodeError as error:
         raise Refused("E_JSON_ENCODING", f"not UTF-8: {error.reason}", where=where) from None
     _check_depth(text, max_depth, where)
-    value = _decode(text, where, floats=floats, integers=integers)
+    try:
+        value = _reader(floats, integers).decode(text)
+    except json.JSONDecodeError as error:
+        message = f"not JSON: {error.msg.removesuffix(' at')} at byte {error.pos}"
+        raise Refused("E_JSON_SYNTAX", message, where=where) from None
+    except ValueError as error:
+        raise Refused("E_JSON_VALUE", str(error), where=where) from None
     _demand_utf8(text, value, where)
     return value
 
 
-def _decode(text: str, where: str, *, floats: bool, integers: bool) -> Any:
-    if floats and integers:
-        try:
-            return _ROWS.decode(text)
-        except (ValueError, RecursionError):
-            pass  # what is wrong is said below
+@cache  # making one takes as long as reading a short row
+def _reader(floats: bool, integers: bool) -> json.JSONDecoder:
+    return json.JSONDecoder(
+        object_pairs_hook=_distinct_keys,
+        parse_float=_fraction if floats else _no_fraction,
+        parse_int=_long_integer if integers else _integer,
+        parse_constant=_no_constant,
+    )
 
-    def number(literal: str) -> float:
-        if not floats:
-            _refuse(where, f"the number {literal[:40]} has a fraction; write a decimal string")
-        value = float(literal)
-        if value in (float("inf"), float("-inf")):
-            _refuse(where, f"the number {literal[:40]} is too large")
+
+def _distinct_keys(items: list[tuple[str, object]]) -> dict[str, object]:
+    value = dict(items)
+    if len(value) != len(items):
+        counts = Counter(key for key, _ in items)  # in one pass: the object may be hostile
+        twice = next(key for key, count in counts.items() if count > 1)
+        raise ValueError(f"the key {twice[:80]!r} appears twice in one object")
+    return value
+
+
+def _fraction(literal: str) -> float:
+    value = float(literal)
+    if value in (float("inf"), float("-inf")):
+        raise ValueError(f"the number {literal[:40]} is too large")
+    return value
+
+
+def _no_fraction(literal: str) -> NoReturn:
+    raise ValueError(f"the number {literal[:40]} has a fraction; write a decimal string")
+
+
+def _integer(literal: str) -> int:
+    if len(literal) <= 17 and abs(value := int(literal)) <= MAX_INTEGER:
         return value
+    raise ValueError(f"the integer {literal[:40]} is outside ±(2**53 - 1)")
 
-    def integer(literal: str) -> int:
-        exact = len(literal) <= 17 and abs(int(literal)) <= MAX_INTEGER
-        if not exact and not (integers and len(literal) <= _MAX_DIGITS):
-            _refuse(where, f"the integer {literal[:40]} is outside ±(2**53 - 1)")
-        return int(literal)
 
-    def constant(literal: str) -> NoReturn:
-        _refuse(where, f"{literal} is not JSON")
+def _long_integer(literal: str) -> int:
+    return int(literal) if len(literal) <= _MAX_DIGITS else _integer(literal)
 
-    def pairs(items: list[tuple[str, object]]) -> dict[str, object]:
-        value = dict(items)
-        if len(value) != len(items):
-            counts = Counter(key for key, _ in items)  # in one pass: the object may be hostile
-            twice = next(key for key, count in counts.items() if count > 1)
-            _refuse(where, f"the key {twice[:80]!r} appears twice in one object")
-        return value
 
-    try:
-        return json.loads(  # noqa: TID251 - this is the one strict reader
-            text,
-            object_pairs_hook=pairs,
-            parse_float=number,
-            parse_int=integer,
-            parse_constant=constant,
-        )
-    except json.JSONDecodeError as error:
-        message = f"not JSON: {error.msg.removesuffix(' at')} at byte {error.pos}"
-        raise Refused("E_JSON_SYNTAX", message, where=where) from None
+def _no_constant(literal: str) -> NoReturn:
+    raise ValueError(f"{literal} is not JSON")
 
 
 def loads_own(data: bytes) -> Any:
     """Read a JSON file that is a part of kolm: as trusted as its code; tests hold it strict."""
     return json.loads(data)  # noqa: TID251 - nobody else's bytes
 
-
-def _row_number(literal: str) -> float:
-    value = float(literal)
-    if value in (float("inf"), float("-inf")):
-        raise ValueError(literal)
-    return value
-
-
-def _row_integer(literal: str) -> int:
-    if len(literal) > _MAX_DIGITS:
-        raise ValueError(literal)
-    return int(literal)
-
-
-def _no_constant(literal: str) -> NoReturn:
-    raise ValueError(literal)
-
-
-def _distinct_keys(items: list[tuple[str, object]]) -> dict[str, object]:
-    value = dict(items)
-    if len(value) != len(items):
-        raise ValueError("a key twice")
-    return value
-
-
-# Users' rows, of which there are many: making a decoder takes as long as reading a short row.
-_ROWS = json.JSONDecoder(
-    object_pairs_hook=_distinct_keys,
-    parse_float=_row_number,
-    parse_int=_row_integer,
-    parse_constant=_no_constant,
-)
 
 # UTF-8 itself has no surrogates, so that one comes as an escape or not at all.
 _SURROGATE_ESCAPE = re.compile(r"\\u[dD][89a-fA-F]")
@@ -239,11 +213,8 @@ def _demand_utf8(text: str, value: object, where: str) -> None:
     try:
         json.dumps(value, ensure_ascii=False).encode("utf-8")
     except UnicodeEncodeError:
-        _refuse(where, "a text holds a lone surrogate, which has no UTF-8 form")
-
-
-def _refuse(where: str, message: str) -> NoReturn:
-    raise Refused("E_JSON_VALUE", message, where=where)
+        message = "a text holds a lone surrogate, which has no UTF-8 form"
+        raise Refused("E_JSON_VALUE", message, where=where) from None
 
 
 # A string that nobody closes runs to the end, and nothing is ever tried twice: without that, a
@@ -294,12 +265,8 @@ def loads_canonical(
     return value
 
 
-def _no_fraction(literal: str) -> NoReturn:
-    raise ValueError(literal)
-
-
 # Verification reads some 70,000 rows of a bundle: this path stays inside the C codec.
-_DECODER = json.JSONDecoder(parse_float=_no_fraction, parse_constant=_no_fraction)
+_DECODER = json.JSONDecoder(parse_float=_no_fraction, parse_constant=_no_constant)
 _ENCODER = json.JSONEncoder(
     ensure_ascii=False, check_circular=False, allow_nan=False, sort_keys=True, separators=(",", ":")
 )
