@@ -22,7 +22,7 @@ import click
 ROOT = Path(__file__).parent.parent
 sys.path.insert(0, str(ROOT))
 
-from kolm import canonical, schema, settings  # noqa: E402
+from kolm import canonical, settings, whole_schema  # noqa: E402
 from kolm.cli.exit_codes import MEANINGS  # noqa: E402
 from kolm.cli.main import root  # noqa: E402
 from kolm.cli.table import SECTIONS  # noqa: E402
@@ -67,7 +67,7 @@ def any_of_page(folder: str) -> str:
     kinds = sorted({path.name.split(".")[0] for path in files} - {"any"})
 
     having = {
-        part: [kind for kind in kinds if part in schema.load(f"{folder}/{kind}")["$defs"]]
+        part: [kind for kind in kinds if part in whole_schema.load(f"{folder}/{kind}")["$defs"]]
         for part in PARTS
     }
 
@@ -222,7 +222,7 @@ def _console(path: str, context: click.Context) -> str:
 
 def spec_page() -> str:
     """Every key of a spec, from its schema."""
-    document = schema.load("spec")
+    document = whole_schema.load("spec")
     parts: dict[str, list[dict[str, Any]]] = {}
     for path, part in _keys(document, ""):
         parts.setdefault(path, []).append(part)  # forms of a choice have keys of the same name

@@ -45,82 +45,36 @@ def folder() -> Path:
 
 
 @cache
-def load(name: str) -> Schema:
-    """The schema of a document, for example ``load("receipt")`` or ``load("cli/verify")``.
-
-    What it takes from the schemas of others stands in its place, so that it is whole by itself.
-    """
-    whole: Schema = _whole(_as_written(name), None)
-    return whole
-
-
-@cache
-def _as_written(name: str) -> Schema:
+def as_written(name: str) -> Schema:
+    """The schema of a document with its references, for example ``receipt`` or ``cli/verify``."""
     value: Schema = canonical.loads_own((folder() / f"{name}.schema.json").read_bytes())
     return value
 
 
-_OF_THE_FILE = ("$schema", "$id", "$defs", "title")
-
-
-def _whole(part: Any, root: Schema | None) -> Any:
-    """A copy with references replaced by what they name: those to others, and theirs within `root`.
-
-    Args:
-        part: of a schema.
-        root: the other schema that `part` is of; None for the one that is being loaded.
-    """
-    if isinstance(part, list):
-        return [_whole(item, root) for item in part]
-    if not isinstance(part, dict):
-        return part
-    own = {key: _whole(item, root) for key, item in part.items() if key != "$ref"}
-    if "$ref" not in part:
-        return own
-    name, pointer = _parts_of(part["$ref"])
-    if not name and root is None:
-        return {"$ref": part["$ref"], **own}
-    target = load(name) if name else root
-    named = dict(_at(target, pointer))
-    if not pointer:
-        named = {key: item for key, item in named.items() if key not in _OF_THE_FILE}
-    return {**_whole(named, target), **own}
-
-
-def _parts_of(reference: str) -> tuple[str, str]:
+def parts_of(reference: str) -> tuple[str, str]:
     """The schema that a reference names, empty for its own, and the pointer within."""
     urn, _, pointer = reference.partition("#")
     return urn.split(":")[-2] if urn else "", pointer
 
 
-def _at(document: Any, pointer: str) -> Any:
+def at(document: Any, pointer: str) -> Any:
+    """The part of a schema that a pointer names."""
     for step in pointer.split("/")[1:]:
         document = document[step]
     return document
-
-
-def defaults(part: Schema) -> dict[str, Any]:
-    """The defaults that a schema states for the keys of an object, fractions as decimal strings."""
-    stated = {key: sub for key, sub in part["properties"].items() if "default" in sub}
-    return {
-        key: canonical.decimal(sub["default"], None)
-        if sub.get("type") == "number"
-        else sub["default"]
-        for key, sub in stated.items()
-    }
 
 
 @cache
 def checker(name: str, pointer: str = "") -> Checker:
     """The compiled checker of a schema, or of a part: the first problem of a value, or None."""
     document, known = _compiled(name)
-    return _compile(_at(document, pointer), document, known)
+    return _compile(at(document, pointer), document, known)
 
 
 @cache
 def _compiled(name: str) -> tuple[Schema, _Known]:
     """A schema, and what of it has been compiled for references from anywhere."""
-    return _as_written(name), {}
+    return as_written(name), {}
 
 
 def check(name: DocumentKind[D_co], value: object, *, where: str) -> D_co:
@@ -331,13 +285,13 @@ def _choice(schema: Schema, *_: object) -> Checker:
 
 
 def _reference(schema: Schema, root: Schema, known: _Known) -> Checker:
-    name, pointer = _parts_of(schema["$ref"])
+    name, pointer = parts_of(schema["$ref"])
     if name:
         root, known = _compiled(name)
     slot = known.get(pointer)
     if slot is None:
         slot = known[pointer] = []
-        slot.append(_compile(_at(root, pointer), root, known))
+        slot.append(_compile(at(root, pointer), root, known))
     if slot:
         return slot[0]
     holder = slot
@@ -389,9 +343,9 @@ def _later(schema: Schema | bool, root: Schema, known: _Known) -> Checker:
 def _named_by(form: Schema | bool, root: Schema) -> Schema:
     """A form, or the one that it refers to; nothing is known of one that is no schema in itself."""
     while isinstance(form, dict) and "$ref" in form:
-        name, pointer = _parts_of(form["$ref"])
-        root = _as_written(name) if name else root
-        form = _at(root, pointer)
+        name, pointer = parts_of(form["$ref"])
+        root = as_written(name) if name else root
+        form = at(root, pointer)
     return form if isinstance(form, dict) else {}
 
 

@@ -14,7 +14,7 @@ from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from kolm import schema
+from kolm import schema, whole_schema
 
 NOTICE = "Written by docs/generate.py; edit schemas/ instead."
 PACKAGE = Path(__file__).parent.parent / "kolm"
@@ -155,7 +155,7 @@ class _Types:
     def __init__(self, name: str) -> None:
         self._name = class_name(name.rpartition("/")[2])
         self._answer = name.startswith("cli/")
-        self._schema = schema.load(name)
+        self._schema = whole_schema.load(name)
         self._made: dict[str, str] = {}
         self._known: dict[str, str] = {}
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import TYPE_CHECKING, Final, cast
 
-from kolm import canonical, objectives, paths
+from kolm import canonical, paths
 from kolm.actions import children
 from kolm.actions.preparing import SpecSource, base_name, gather, project_of
 from kolm.actions.room import OTHER_BYTES, adapter_bytes, features_need, state_bytes
@@ -45,6 +45,7 @@ from kolm.planning.trained import branch_bytes, trained_numbers
 from kolm.run import folder as files
 from kolm.run.names import SHAPES
 from kolm.spec.load import load_spec
+from kolm.spec.options import resolve_objective
 from kolm.spec.resolve import MANY_EXAMPLES, advice_on, train_block
 from kolm.train.profile import child_environment
 
@@ -135,7 +136,7 @@ def _data(
     if parts.snapshot is None or parts.store_folder is None:
         return Seen(unread=tuple(unread)), [*dict.fromkeys(notes)]
     examples = parts.snapshot.header["splits"]["train"]["captures"]
-    objective = objectives.resolve(spec.train.objective)
+    objective = resolve_objective(spec.train.objective)
     if parts.base is None:
         return Seen(examples=examples, unread=tuple(unread)), [*dict.fromkeys(notes)]
     try:

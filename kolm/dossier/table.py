@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
-from kolm import schema
+from kolm import whole_schema
 from kolm.dossier import values
 from kolm.dossier.fields import Dossier, Field, Value
 
@@ -303,7 +303,7 @@ _TITLES: Final = {"license": "Licence of the adapter", "data_license": "Licence 
 
 
 def _of_the_publisher() -> Iterator[Field]:
-    asked = schema.load("declared")["properties"]
+    asked = whole_schema.load("declared")["properties"]
     for name, shown in _DECLARED.items():
         title = _TITLES.get(name, name.replace("_", " ").capitalize())
         yield row(name, title, partial(values.declared, name=name),

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from kolm import schema
 from kolm.errors import Refused
 from kolm.methods.method import (
     PREFIX,
@@ -58,10 +57,10 @@ __all__ = [
     "delta_shapes",
     "demand_reached",
     "has_experts",
+    "kind_of",
     "method_of",
     "name_of",
     "read_name",
-    "resolve",
     "resolved_again",
 ]
 
@@ -72,30 +71,7 @@ def method_of(block: Mapping[str, object]) -> Method:
     Raises:
         Refused: ``E_ADAPTER_METHOD``, this kolm has no such method.
     """
-    return from_document(_kind_of(block), dict(block))
-
-
-def resolve(
-    options: Mapping[str, object], family: Family, *, vision: bool, projector: Projector = "full"
-) -> dict[str, object]:
-    """A lock's ``train.method`` from a spec's, whose defaults are those of the fragment.
-
-    Args:
-        options: as the spec has them, fractions as decimal strings.
-        family: the base's role table.
-        vision: the vision role is adapted as well.
-        projector: what is trained of the projector.
-
-    Raises:
-        Refused: a method that this kolm does not know, a target that the family does not have, or a
-            role that the method cannot adapt.
-    """
-    kind = str(options.get("kind", DEFAULT))
-    known = _kind_of({"kind": kind})
-    stated = schema.defaults(schema.load(f"methods/{kind}")["$defs"]["spec"])
-    demand_a_place(known, vision, projector)
-    filled = {**stated, "kind": kind, **options}
-    return to_document(known.resolve(filled, family, vision=vision))
+    return from_document(kind_of(str(block["kind"])), dict(block))
 
 
 def resolved_again(
@@ -110,14 +86,19 @@ def resolved_again(
     return type(method).resolve(to_document(method), family, vision=vision)
 
 
-def _kind_of(block: Mapping[str, object]) -> type[Method]:
-    kind = METHODS.get(str(block["kind"]))
-    if kind is None:
+def kind_of(kind: str) -> type[Method]:
+    """The class of a method, by its line in the table.
+
+    Raises:
+        Refused: ``E_ADAPTER_METHOD``.
+    """
+    known = METHODS.get(kind)
+    if known is None:
         raise Refused(
             "E_ADAPTER_METHOD",
             "this version of kolm does not know the method",
             where="spec.lock.json#/train/method/kind",
             expected=", ".join(sorted(METHODS)),
-            found=str(block["kind"])[:80],
+            found=kind[:80],
         )
-    return kind
+    return known

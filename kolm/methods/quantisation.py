@@ -5,10 +5,8 @@ spec's options and the family's table, and the verifier works it out again.
 """
 
 from collections.abc import Mapping
-from typing import Literal, NamedTuple, Self
+from typing import Literal, NamedTuple
 
-from kolm import schema
-from kolm.methods.method import Options
 from kolm.records.codec import from_document
 from kolm.roles import Family
 
@@ -27,18 +25,6 @@ class Quantisation(NamedTuple):
     double: bool
     block_size: int
     target_expression: str
-
-    @classmethod
-    def resolve(cls, options: Options, family: Family) -> Self:
-        """What a spec's options, or a lock's block again, come to on a family's role table."""
-        form = schema.load("spec")["properties"]["train"]["properties"]["quantisation"]["anyOf"][1]
-        chosen = {**schema.defaults(form), **options}
-        return cls(
-            kind=chosen["kind"],
-            double=chosen["double"],
-            block_size=chosen["block_size"],
-            target_expression=quantised_modules(family),
-        )
 
 
 def quantisation_of(block: Mapping[str, object] | None) -> Quantisation | None:

@@ -10,10 +10,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from kolm import schema
 from kolm.errors import Refused
 from kolm.objectives.objective import Objective, Reference, Sides, Step, Terms
-from kolm.records.codec import from_document, to_document
+from kolm.records.codec import from_document
 from kolm.variants import Variants
 
 OBJECTIVES: Variants[type[Objective]] = Variants(
@@ -38,8 +37,8 @@ __all__ = [
     "Sides",
     "Step",
     "Terms",
+    "kind_of",
     "objective_of",
-    "resolve",
     "unknown",
 ]
 
@@ -50,19 +49,7 @@ def objective_of(block: Mapping[str, object]) -> Objective:
     Raises:
         Refused: ``E_TRAIN_OBJECTIVE``, this kolm has no such objective.
     """
-    return from_document(_kind_of(str(block["kind"])), dict(block))
-
-
-def resolve(options: Mapping[str, object]) -> dict[str, object]:
-    """A lock's ``train.objective`` from a spec's, whose defaults are those of the fragment.
-
-    Raises:
-        Refused: ``E_TRAIN_OBJECTIVE``, this kolm has no such objective.
-    """
-    kind = str(options.get("kind", DEFAULT))
-    known = _kind_of(kind)
-    stated = schema.defaults(schema.load(f"objectives/{kind}")["$defs"]["spec"])
-    return to_document(from_document(known, {**stated, "kind": kind, **options}))
+    return from_document(kind_of(str(block["kind"])), dict(block))
 
 
 def unknown(kind: str) -> Refused:
@@ -82,7 +69,12 @@ def unknown(kind: str) -> Refused:
     )
 
 
-def _kind_of(kind: str) -> type[Objective]:
+def kind_of(kind: str) -> type[Objective]:
+    """The class of an objective, by its line in the table.
+
+    Raises:
+        Refused: ``E_TRAIN_OBJECTIVE``.
+    """
     known = OBJECTIVES.get(kind)
     if known is None:
         raise unknown(kind)

@@ -13,7 +13,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple, TypeAlias
 
-from kolm import canonical, schema, system
+from kolm import canonical, system, whole_schema
 from kolm.errors import Unreadable, Usage, did_you_mean
 from kolm.spec import short_names
 from kolm.spec.source import Part, SpecText, read_yaml
@@ -206,7 +206,7 @@ def _with(base: Mapping[str, Any], settings: Settings) -> Part:
 @cache
 def _keys() -> tuple[str, ...]:
     """Every key of a spec, dotted, with those of all methods, objectives and metrics."""
-    return tuple(dict.fromkeys(_walk(schema.load("spec"), "")))
+    return tuple(dict.fromkeys(_walk(whole_schema.load("spec"), "")))
 
 
 def _walk(part: Mapping[str, Any], path: str) -> Iterator[str]:

@@ -11,7 +11,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from kolm import canonical, schema, system
+from kolm import canonical, schema, system, whole_schema
 from kolm.errors import Refused, Unreadable, did_you_mean
 from kolm.methods import DEFAULT
 from kolm.metrics import METRICS
@@ -52,7 +52,7 @@ def read_source(spec: Path | str | Mapping[str, Any]) -> SpecText:
     """
     source = of_python(spec) if isinstance(spec, Mapping) else _read_file(Path(spec))
     stated = source.value.get("kolm") if isinstance(source.value, dict) else None
-    known = schema.load("spec")["properties"]["kolm"]["const"]
+    known = whole_schema.load("spec")["properties"]["kolm"]["const"]
     if type(stated) is int and stated != known:
         raise Unreadable(
             "E_SPEC_VERSION",
@@ -231,7 +231,7 @@ def _with_plain_forms(value: Part) -> Part:
 @cache
 def _whole_keys() -> frozenset[str]:
     """The keys whose numbers count something; all other numbers are fractions."""
-    return frozenset(_keys_of_type(schema.load("spec"), "integer")) | {"kolm"}
+    return frozenset(_keys_of_type(whole_schema.load("spec"), "integer")) | {"kolm"}
 
 
 def _keys_of_type(part: schema.Schema, kind: str) -> Iterator[str]:
@@ -279,10 +279,10 @@ def _data(data: Part, *, packed: bool) -> Part:
 def metric_with_defaults(metric: str | Part) -> Part:
     """The metric with the defaults of its options, which its form in the schema states."""
     choice = {"kind": metric} if isinstance(metric, str) else metric
-    for form in schema.load("metric")["$defs"]["chosen"]["anyOf"]:
+    for form in whole_schema.load("metric")["$defs"]["chosen"]["anyOf"]:
         options = form.get("properties", {})
         if options and options["kind"]["const"] == choice["kind"]:
-            return {**schema.defaults(form), **choice}
+            return {**whole_schema.defaults(form), **choice}
     return choice
 
 

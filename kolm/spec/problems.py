@@ -7,7 +7,7 @@ import textwrap
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from kolm import objectives, schema
+from kolm import objectives, whole_schema
 from kolm.errors import Refused, did_you_mean
 from kolm.methods.refused import refused_method
 from kolm.objectives.refused import REFUSED
@@ -31,7 +31,7 @@ def find_problems(source: SpecText) -> tuple[Refused, ...]:
     """Everything in which a spec differs from its schema, in the order of its lines."""
     from jsonschema import Draft202012Validator
 
-    validator = Draft202012Validator(schema.load("spec"))
+    validator = Draft202012Validator(whole_schema.load("spec"))
     found = [
         problem
         for error in validator.iter_errors(source.value)

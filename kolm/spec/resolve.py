@@ -18,11 +18,11 @@ from kolm.format.names import LOCK
 from kolm.format.optimizer import OPTIMIZERS
 from kolm.format.seeds import derive_seeds
 from kolm.methods.projector import Projector
-from kolm.methods.quantisation import Quantisation
 from kolm.records import kinds
 from kolm.records.codec import to_document
 from kolm.records.spec import EvaluationChoice, Spec, Train
 from kolm.roles import Family, family
+from kolm.spec.options import resolve_method, resolve_objective, resolve_quantisation
 from kolm.spec.rates import Advice, advise
 
 if TYPE_CHECKING:
@@ -191,10 +191,10 @@ def train_block(
         _conflict(f"{why}: they would wait for one another for ever", "train.processes")
     if freeze.projector_after_steps is not None and freeze.projector_after_steps >= steps:
         _conflict(f"there are only {counted(steps, 'step')}", "train.freeze.projector_after_steps")
-    objective = objectives.resolve(train.objective)
+    objective = resolve_objective(train.objective)
     return {
         "objective": objective,
-        "method": methods.resolve(
+        "method": resolve_method(
             train.method, table, vision=not train.freeze.vision, projector=projector
         ),
         "freeze": {
@@ -253,7 +253,7 @@ def _early_stopping(train: Train) -> dict[str, object] | None:
 
 def _quantisation(train: Train, table: Family) -> dict[str, object] | None:
     chosen = train.quantisation
-    return None if chosen is None else to_document(Quantisation.resolve(chosen, table))
+    return None if chosen is None else to_document(resolve_quantisation(chosen, table))
 
 
 def _demand_text_alone(train: Train) -> None:

@@ -21,6 +21,7 @@ from kolm.format.names import CONFIG, WEIGHTS  # noqa: E402
 from kolm.methods.method import DeltaTensor, read_name  # noqa: E402
 from kolm.models.forward import logits_of  # noqa: E402
 from kolm.records.verification import Verdict  # noqa: E402
+from kolm.spec.options import resolve_method  # noqa: E402
 from kolm.train import evidence, survey  # noqa: E402
 from kolm.train.checkpoints import encode_tensors  # noqa: E402
 from kolm.verify.checks import base, scope_roles, scope_tensors  # noqa: E402
@@ -37,7 +38,7 @@ OPTIONS = {"kind": "lora", "rank": 2, "alpha": 4, "experts": True}
 def attached_to(model: Any, name: str) -> tuple[dict[str, Any], Attached]:
     """The lock's block, and the model with it, every tensor moved from where it starts."""
     table = roles.family(name)
-    block = methods.resolve(OPTIONS, table, vision=False, projector="frozen")
+    block = resolve_method(OPTIONS, table, vision=False, projector="frozen")
     made = attach(
         model, table, methods.method_of(block), projector="frozen", adapt_vision=False,
         seed=digest.of_bytes(b"seed"),
@@ -209,7 +210,7 @@ def test_what_is_shipped_of_experts_is_held_against_names_and_shapes(
     deeper = entry.name.replace("base_layer.", "base_layer.base_layer.")
     assert "V22" in forged(entry._replace(name=deeper))
     subject.adapter = honest
-    block = methods.resolve({**OPTIONS, "experts": False}, roles.family(name), vision=False)
+    block = resolve_method({**OPTIONS, "experts": False}, roles.family(name), vision=False)
     subject.method = methods.method_of(block)  # a lock that adapts no experts
     assert failures(named(subject)) >= {"V22", "V23", "V43"}
     subject.method = method
@@ -225,7 +226,7 @@ def test_what_is_shipped_of_experts_is_held_against_names_and_shapes(
 )
 def test_what_peft_does_not_do_with_experts_is_refused(options: Any, code: str) -> None:
     with pytest.raises(Refused) as caught:
-        methods.resolve({**OPTIONS, **options}, roles.family("qwen3_vl_moe"), vision=False)
+        resolve_method({**OPTIONS, **options}, roles.family("qwen3_vl_moe"), vision=False)
     assert caught.value.code == code
     with pytest.raises(ValueError, match="does not work with"):
         plain = {"lora_dropout": 0.1} if "dropout" in options else {"use_dora": True}
@@ -236,7 +237,7 @@ def test_what_peft_does_not_do_with_experts_is_refused(options: Any, code: str) 
 
 def test_a_family_without_experts_is_told_so() -> None:
     with pytest.raises(Refused) as caught:
-        methods.resolve(OPTIONS, roles.family("qwen2_vl"), vision=False)
+        resolve_method(OPTIONS, roles.family("qwen2_vl"), vision=False)
     assert caught.value.code == "E_ROLES_EXPERTS"
 
 

@@ -35,6 +35,7 @@ from kolm.roles import (  # noqa: E402
     shown,
 )
 from kolm.roles.refused import REFUSED  # noqa: E402
+from kolm.spec.options import resolve_method  # noqa: E402
 from kolm.train import survey  # noqa: E402
 from kolm.train.session import read_checkpoint_keys  # noqa: E402
 from tests.support import families, torchvision_stub  # noqa: E402
@@ -328,7 +329,7 @@ def test_a_tower_with_layers_that_are_never_read_is_not_adapted(table: Family) -
     assert table.vision is not None
     tower = hit(model, table.vision.expression(table.vision.leaves))
     whole = not any(table.is_unreachable(f"{name}.weight", config) for name in tower)
-    method = methods.method_of(methods.resolve({"kind": "lora"}, table, vision=True))
+    method = methods.method_of(resolve_method({"kind": "lora"}, table, vision=True))
     options = {"projector": "full", "adapt_vision": True, "seed": digest.of_bytes(b"seed")}
     if whole:
         assert attach(model, table, method, **options).tensors

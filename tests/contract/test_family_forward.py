@@ -36,6 +36,7 @@ from kolm.models.forward import Branches, Forward, logits_of  # noqa: E402
 from kolm.models.pictures import ImageRun, PictureProcessor  # noqa: E402
 from kolm.models.shapes import shares_prompts  # noqa: E402
 from kolm.models.taps import Recording, join  # noqa: E402
+from kolm.spec.options import resolve_method  # noqa: E402
 from kolm.train.checkpoints import encode_tensors  # noqa: E402
 from kolm.train.survey import digest_tensor  # noqa: E402
 from tests.support import families  # noqa: E402
@@ -507,7 +508,7 @@ def test_steps_of_training_leave_the_tower_as_it_was(name: str, kind: str, dora:
     before = {n: digest_tensor(p) for n, p in vision.items()}
     recording = world.recorded_rows()
     options = {"kind": kind, **({"dora": True} if dora else {})}
-    method = methods.method_of(methods.resolve(options, table, vision=False))
+    method = methods.method_of(resolve_method(options, table, vision=False))
     attached = attach(
         world.model, table, method, projector=world.projector, adapt_vision=False,
         seed=digest.of_bytes(b"seed"),
@@ -538,7 +539,7 @@ def test_a_projector_of_half_precision_is_trained_in_float32(name: str) -> None:
     world, table = make_world(name), roles.family(name)
     world.model.to(torch.bfloat16)
     recording = world.recorded_rows()
-    method = methods.method_of(methods.resolve({"kind": "lora"}, table, vision=False))
+    method = methods.method_of(resolve_method({"kind": "lora"}, table, vision=False))
     attached = attach(
         world.model, table, method, projector="full", adapt_vision=False,
         seed=digest.of_bytes(b"seed"),
@@ -580,7 +581,7 @@ def test_a_shipped_adapter_opens_and_gives_the_logits_of_the_trained_model(
     """In PEFT, or where PEFT has no such method in kolm."""
     peft = pytest.importorskip("peft")
     world, table = make_world(name), roles.family(name)
-    stated = methods.resolve({"kind": kind}, table, vision=False)
+    stated = resolve_method({"kind": kind}, table, vision=False)
     method, seed = methods.method_of(stated), digest.of_bytes(b"seed")
     options = {"projector": projector, "adapt_vision": False, "seed": seed}
     inside = [module for n, module in world.model.named_modules() if in_projector(n, table)]

@@ -22,6 +22,7 @@ from kolm.format.outline import outline  # noqa: E402
 from kolm.models.forward import logits_of  # noqa: E402
 from kolm.models.shapes import experts_per_token  # noqa: E402
 from kolm.planning.operations import Step  # noqa: E402
+from kolm.spec.options import resolve_method  # noqa: E402
 from tests.contract.test_family_forward import EVERY, SEEING, World, make_world  # noqa: E402
 from tests.support import families  # noqa: E402
 from tests.support.families.base import TOWER, WAYS  # noqa: E402
@@ -81,7 +82,7 @@ def _base(world: World, name: str) -> Any:
 def test_a_step_takes_what_the_counter_counts(name: str, projector: Any) -> None:
     world, table = _world(name), roles.family(name)
     base, work = _base(world, name), _work(world)
-    method = methods.method_of(methods.resolve({"kind": "lora"}, table, vision=False))
+    method = methods.method_of(resolve_method({"kind": "lora"}, table, vision=False))
     attach(
         world.model, table, method, projector=projector, adapt_vision=False,
         seed=digest.of_bytes(b"seed"),
@@ -97,7 +98,7 @@ def test_a_step_takes_what_the_counter_counts(name: str, projector: Any) -> None
 def test_all_weights_take_what_the_counter_counts(name: str) -> None:
     """As `kolm plan` compares it: all of language role, head and projector."""
     world, table = _world(name), roles.family(name)
-    lora = methods.method_of(methods.resolve({"kind": "lora"}, table, vision=False))
+    lora = methods.method_of(resolve_method({"kind": "lora"}, table, vision=False))
     step = Step(_base(world, name), lora, "full", _work(world), Work(), pictured=True)
     world.model.requires_grad_(True)
     counted = _step(world, backward=True)

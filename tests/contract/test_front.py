@@ -23,6 +23,7 @@ from kolm.format import adapter_config  # noqa: E402
 from kolm.format.names import CONFIG, WEIGHTS  # noqa: E402
 from kolm.models.base import make_forward  # noqa: E402
 from kolm.models.forward import Branches, fronted, logits_of  # noqa: E402
+from kolm.spec.options import resolve_method  # noqa: E402
 from kolm.train.checkpoints import encode_tensors  # noqa: E402
 from kolm.train.survey import digest_tensor  # noqa: E402
 from tests.contract import test_family_forward as forward  # noqa: E402
@@ -60,7 +61,7 @@ def make_world(name: str, scale: float = 1.0) -> World:
 def put_on(world: World, options: dict[str, Any]) -> tuple[Attached, dict[str, Any]]:
     """A method on a model of a family, and the lock's block."""
     table = world.pictures.table
-    block = methods.resolve({**options, "virtual_tokens": COUNT}, table, vision=False)
+    block = resolve_method({**options, "virtual_tokens": COUNT}, table, vision=False)
     attached = attach(
         world.model, table, methods.method_of(block), projector=world.projector,
         adapt_vision=False, seed=digest.of_bytes(b"seed"),

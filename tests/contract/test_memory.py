@@ -19,6 +19,7 @@ from kolm.planning.memory import (  # noqa: E402
     pictures_bytes,
 )
 from kolm.planning.trained import branch_bytes  # noqa: E402
+from kolm.spec.options import resolve_method  # noqa: E402
 from tests.contract.test_family_forward import EVERY, World, make_world  # noqa: E402
 
 pytestmark = pytest.mark.heavy
@@ -57,7 +58,7 @@ def test_a_forward_pass_keeps_what_is_predicted(name: str, dropout: str) -> None
     world, table = make_world(name), roles.family(name)
     base = outline([(n, tuple(p.shape)) for n, p in world.model.named_parameters()], table)
     options = {"kind": "lora", "rank": 8, "dropout": dropout}
-    method = methods.method_of(methods.resolve(options, table, vision=False))
+    method = methods.method_of(resolve_method(options, table, vision=False))
     attached = attach(
         world.model, table, method, projector=world.projector, adapt_vision=False,
         seed=digest.of_bytes(b"seed"),

@@ -13,7 +13,7 @@ from typing import Any
 import jsonschema
 import pytest
 
-from kolm import canonical, digest, methods, schema
+from kolm import canonical, digest, methods, whole_schema
 from kolm.errors import Refused
 from kolm.format import adapter_config
 from kolm.format.names import CONFIG, RECEIPT, WEIGHTS
@@ -23,6 +23,7 @@ from kolm.records.codec import to_document
 from kolm.records.verification import Verdict
 from kolm.roles import family
 from kolm.spec import load_spec
+from kolm.spec.options import resolve_method
 from tests.support.audits import World
 from tests.support.bundles import BundleParts
 from tests.support.lines import QUESTION, STEPS, Line, coloured, square
@@ -34,16 +35,16 @@ Row = dict[str, Any]
 
 
 def block_of(kind: str, *, vision: bool = False, **options: Any) -> Row:
-    return methods.resolve({"kind": kind, **options}, TABLE, vision=vision)
+    return resolve_method({"kind": kind, **options}, TABLE, vision=vision)
 
 
 def fragment(kind: str, part: str) -> Row:
-    found: Row = schema.load(f"methods/{kind}")["$defs"][part]
+    found: Row = whole_schema.load(f"methods/{kind}")["$defs"][part]
     return found
 
 
 def fits(value: Row, kind: str, part: str) -> bool:
-    whole = schema.load(f"methods/{kind}")
+    whole = whole_schema.load(f"methods/{kind}")
     return jsonschema.Draft202012Validator({**whole, "$ref": f"#/$defs/{part}"}).is_valid(value)
 
 
@@ -52,7 +53,7 @@ def fits(value: Row, kind: str, part: str) -> bool:
 
 def test_the_table_and_the_fragments_name_the_same_methods() -> None:
     for part in ("spec", "lock", "receipt"):
-        forms = schema.load("methods/any")["$defs"][part]["anyOf"]
+        forms = whole_schema.load("methods/any")["$defs"][part]["anyOf"]
         kinds = [form["properties"]["kind"]["const"] for form in forms if "properties" in form]
         assert sorted(kinds) == sorted(methods.METHODS)
 
@@ -62,7 +63,7 @@ def test_every_way_to_choose_a_method_comes_to_the_same_lock(kind: str) -> None:
     def chosen(method: Any) -> Any:
         start = {"kolm": 1, "name": "x", "base": "b", "data": {"captures": "c"}}
         loaded = load_spec({**start, "train": {"method": method}}).train.method
-        return methods.resolve(loaded, TABLE, vision=False)
+        return resolve_method(loaded, TABLE, vision=False)
 
     options = fragment(kind, "spec")["properties"]
     spelled = {name: part["default"] for name, part in options.items() if "default" in part}
@@ -106,11 +107,11 @@ def test_the_order_and_number_of_targets_says_nothing(kind: str) -> None:
 def test_a_method_of_the_language_role_is_refused_for_others(kind: str, roles: Row) -> None:
     options = {"kind": kind}
     if methods.METHODS[kind].ANY_LAYER:
-        assert methods.resolve(options, TABLE, **roles)["kind"] == kind
+        assert resolve_method(options, TABLE, **roles)["kind"] == kind
         return
     again = methods.method_of(block_of(kind))
     for ask in (
-        lambda: methods.resolve(options, TABLE, **roles),
+        lambda: resolve_method(options, TABLE, **roles),
         lambda: methods.resolved_again(again, TABLE, **roles),
     ):
         with pytest.raises(Refused) as refused:

@@ -15,7 +15,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kolm import schema
+from kolm import schema, whole_schema
 from kolm.errors import KolmError, Refused, Unreadable
 from kolm.metrics import METRICS, Metric, metric_of
 from kolm.metrics.metric import HasFigures, OfPack
@@ -27,7 +27,7 @@ from kolm.verify.policy import BUILT_IN, read_policy
 from tests.support.audits import World
 
 each_metric = pytest.mark.parametrize("kind", METRICS)
-FORMS = schema.load("metric")
+FORMS = whole_schema.load("metric")
 CHOSEN = {
     form["properties"]["kind"]["const"]: form["properties"]
     for form in FORMS["$defs"]["chosen"]["anyOf"]
@@ -97,7 +97,7 @@ def test_every_option_has_a_default_and_documents_take_what_a_spec_gives(kind: s
     assert stated.keys() == {"kind", *_options(kind)}
     assert schema.checker("metric")(stated) is None
     for name in ("lock", "evaluation"):
-        part: Any = schema.load(name)["properties"]
+        part: Any = whole_schema.load(name)["properties"]
         part = part["evaluation"]["properties"]["metric"] if name == "lock" else part["metric"]
         jsonschema.Draft202012Validator(part).validate(stated)
     if kind in NEEDED:

@@ -15,6 +15,7 @@ from kolm import digest, methods, roles  # noqa: E402
 from kolm.adapters.attach import AdapterTensor, attach  # noqa: E402
 from kolm.records.verification import Verdict  # noqa: E402
 from kolm.roles import Family, Role  # noqa: E402
+from kolm.spec.options import resolve_method  # noqa: E402
 from kolm.train import evidence, survey  # noqa: E402
 from tests.support import families  # noqa: E402
 from tests.support.audits import World  # noqa: E402
@@ -56,7 +57,7 @@ def lock_block(table: Family) -> dict[str, Any]:
     """The method of a lock that asks for the suffixes, in the language model as always."""
     targets = [leaf for leaf in SUFFIXES if leaf in table.lora_leaf_names]
     options = {"kind": "lora", "rank": 2, "alpha": 4, "targets": targets}
-    return dict(methods.resolve(options, table, vision=False, projector="frozen"))
+    return dict(resolve_method(options, table, vision=False, projector="frozen"))
 
 
 def by_kolm(model: Any, table: Family) -> list[AdapterTensor]:

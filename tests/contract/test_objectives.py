@@ -9,7 +9,7 @@ from typing import Any
 import jsonschema
 import pytest
 
-from kolm import canonical, objectives, schema
+from kolm import canonical, whole_schema
 from kolm.bundle.reader import Bundle
 from kolm.errors import Refused
 from kolm.format.names import RECEIPT
@@ -18,6 +18,7 @@ from kolm.objectives.refused import REFUSED
 from kolm.records.codec import to_document
 from kolm.records.verification import Verdict
 from kolm.spec import load_spec
+from kolm.spec.options import resolve_objective
 from tests.support.audits import World
 from tests.support.bundles import BundleParts, read_parts
 from tests.support.lines import Line, coloured
@@ -29,12 +30,12 @@ Row = dict[str, Any]
 
 
 def fragment(kind: str, part: str) -> Row:
-    found: Row = schema.load(f"objectives/{kind}")["$defs"][part]
+    found: Row = whole_schema.load(f"objectives/{kind}")["$defs"][part]
     return found
 
 
 def fits(value: Row, kind: str, part: str) -> bool:
-    whole = schema.load(f"objectives/{kind}")
+    whole = whole_schema.load(f"objectives/{kind}")
     return jsonschema.Draft202012Validator({**whole, "$ref": f"#/$defs/{part}"}).is_valid(value)
 
 
@@ -43,7 +44,7 @@ def fits(value: Row, kind: str, part: str) -> bool:
 
 def test_the_table_and_the_fragments_name_the_same_objectives() -> None:
     for part in ("spec", "lock", "receipt"):
-        forms = schema.load("objectives/any")["$defs"][part]["anyOf"]
+        forms = whole_schema.load("objectives/any")["$defs"][part]["anyOf"]
         kinds = [form["properties"]["kind"]["const"] for form in forms if "properties" in form]
         assert sorted(kinds) == sorted(OBJECTIVES)
 
@@ -51,7 +52,7 @@ def test_the_table_and_the_fragments_name_the_same_objectives() -> None:
 def chosen(objective: Any) -> Row:
     start = {"kolm": 1, "name": "x", "base": "b", "data": {"captures": "c"}}
     loaded = load_spec({**start, "train": {"objective": objective}}).train.objective
-    return objectives.resolve(loaded)
+    return resolve_objective(loaded)
 
 
 @each_objective
@@ -63,21 +64,21 @@ def test_every_way_to_choose_an_objective_comes_to_the_same_lock(kind: str) -> N
 
 @each_objective
 def test_a_lock_holds_every_option_and_resolves_to_itself(kind: str) -> None:
-    block = objectives.resolve({"kind": kind})
+    block = resolve_objective({"kind": kind})
     assert fits(block, kind, "lock")
     assert fragment(kind, "spec")["properties"].keys() == block.keys()
     assert to_document(objective_of(block)) == block
-    assert objectives.resolve(block) == block
+    assert resolve_objective(block) == block
 
 
 @each_objective
 def test_what_it_states_fits_its_fragment(kind: str) -> None:
-    objective = objective_of(objectives.resolve({"kind": kind}))
+    objective = objective_of(resolve_objective({"kind": kind}))
     assert fits(objective.receipt([]), kind, "receipt")
     if objective.FACTS:
         assert sorted(fragment(kind, "trace")["properties"]) == sorted(objective.FACTS)
     else:
-        assert "trace" not in schema.load(f"objectives/{kind}")["$defs"]
+        assert "trace" not in whole_schema.load(f"objectives/{kind}")["$defs"]
 
 
 @pytest.mark.parametrize("kind", REFUSED)
@@ -104,7 +105,7 @@ def test_an_objective_that_nobody_knows_is_a_wrong_value() -> None:
 @each_paired
 def test_slopes_are_those_of_finite_differences(kind: str) -> None:
     torch = pytest.importorskip("torch")
-    objective = objective_of(objectives.resolve({"kind": kind}))
+    objective = objective_of(resolve_objective({"kind": kind}))
     draw = torch.Generator().manual_seed(4)
 
     def numbers() -> Any:
@@ -123,7 +124,7 @@ def test_slopes_are_those_of_finite_differences(kind: str) -> None:
 def test_a_pair_that_is_told_apart_better_loses_less(kind: str) -> None:
     from tests.support.preferences import Numbers
 
-    objective = objective_of(objectives.resolve({"kind": kind}))
+    objective = objective_of(resolve_objective({"kind": kind}))
     reference = Sides(Numbers(-2.0), Numbers(-2.0))
     losses = [
         objective.terms(Sides(Numbers(-2 + apart), Numbers(-2 - apart)), reference).losses.mean

@@ -18,6 +18,7 @@ from kolm.methods.projector import in_projector, linear_layers
 from kolm.records.verification import Verdict
 from kolm.roles import family
 from kolm.spec import load_spec
+from kolm.spec.options import resolve_method
 from tests.support.audits import World
 from tests.support.bundles import BundleParts
 from tests.support.toy_base import floats
@@ -114,7 +115,7 @@ def test_deltas_are_on_all_linear_layers_of_a_projector_and_plain_peft_loads_the
     from tests.support.families import save
 
     world, table = families.make_world(name), family(name)
-    block = methods.resolve({"kind": "lora"}, table, vision=False)
+    block = resolve_method({"kind": "lora"}, table, vision=False)
     linear = {
         layer for layer, module in world.model.named_modules()
         if isinstance(module, torch.nn.Linear) and in_projector(layer, table)

@@ -12,16 +12,17 @@ from kolm.errors import Refused
 from kolm.format import adapter_config
 from kolm.format.card import LIBRARY_BLOCK_SIZE
 from kolm.format.names import CONFIG, WEIGHTS
-from kolm.methods.quantisation import Quantisation, quantisation_of
+from kolm.methods.quantisation import quantisation_of
 from kolm.records.codec import to_document
 from kolm.records.verification import Verdict
 from kolm.roles import Role, family
 from kolm.spec import load_spec
+from kolm.spec.options import resolve_method, resolve_quantisation
 from tests.support.audits import World
 from tests.support.bundles import BundleParts
 
 TABLE = family("qwen2_5_vl")
-NF4 = Quantisation.resolve({"kind": "nf4"}, TABLE)
+NF4 = resolve_quantisation({"kind": "nf4"}, TABLE)
 FORMS = [
     pytest.param({"kind": kind, "double": double}, id=f"{kind}{'-double' if double else ''}")
     for kind in ("nf4", "fp4")
@@ -36,7 +37,7 @@ def test_a_name_alone_takes_the_papers_settings() -> None:
     start = {"kolm": 1, "name": "x", "base": "b", "data": {"captures": "c"}}
     chosen = load_spec({**start, "train": {"quantisation": "nf4"}}).train.quantisation
     assert chosen is not None
-    assert Quantisation.resolve(chosen, TABLE) == NF4
+    assert resolve_quantisation(chosen, TABLE) == NF4
     assert (NF4.double, NF4.block_size) == (True, 64)
     assert quantisation_of(to_document(NF4)) == NF4
     assert quantisation_of(None) is None
@@ -156,7 +157,7 @@ def layer_of(torch: Any, out: int, into: int, dtype: Any, options: dict[str, Any
     torch.manual_seed(3)
     plain = torch.nn.Linear(into, out).to(dtype)
     weight = plain.weight.detach().clone()
-    return Linear4bit(plain, Quantisation.resolve(options, TABLE)), weight
+    return Linear4bit(plain, resolve_quantisation(options, TABLE)), weight
 
 
 @pytest.mark.parametrize("options", FORMS)
@@ -222,7 +223,7 @@ def test_transformers_holds_the_base_of_the_card_in_the_same_bits_and_peft_the_a
     from kolm.train.checkpoints import encode_tensors
 
     folder = wide_base(tmp_path / "base")
-    wanted = Quantisation.resolve(options, TABLE)
+    wanted = resolve_quantisation(options, TABLE)
     ours = load_base(folder, dtype="float32", quantisation=wanted).model
     theirs = AutoModelForImageTextToText.from_pretrained(
         folder,
@@ -245,7 +246,7 @@ def test_transformers_holds_the_base_of_the_card_in_the_same_bits_and_peft_the_a
     ids = torch.tensor([[1, 2, 3, 4, 5, 6]])
     with torch.no_grad():
         assert torch.equal(ours(input_ids=ids).logits, theirs(input_ids=ids).logits) == same
-    block = methods.resolve({"kind": "lora"}, TABLE, vision=False)
+    block = resolve_method({"kind": "lora"}, TABLE, vision=False)
     attached = attach(
         ours, TABLE, methods.method_of(block), projector="full", adapt_vision=False,
         seed=digest.of_bytes(b"seed"),
@@ -297,10 +298,10 @@ def test_three_steps_on_a_quantised_base_of_each_family(torch: Any, name: str, k
     recording = world.recorded_rows()
     if kind == "prefix" and name == "phi3":  # its values are made with others
         with pytest.raises(Refused) as caught:
-            methods.resolve({"kind": kind}, table, vision=False)
+            resolve_method({"kind": kind}, table, vision=False)
         assert caught.value.code == "E_ADAPTER_TARGETS"
         return
-    method = methods.method_of(methods.resolve({"kind": kind}, table, vision=False))
+    method = methods.method_of(resolve_method({"kind": kind}, table, vision=False))
     if method.front and name == "gemma4":  # its blocks look tokens up themselves
         with pytest.raises(Refused) as caught:
             attach(
@@ -334,4 +335,4 @@ def test_three_steps_on_a_quantised_base_of_each_family(torch: Any, name: str, k
 def families_quantised(model: Any, table: roles.Family) -> Any:
     from kolm.models.base import quantised
 
-    return quantised(model, table, Quantisation.resolve({"kind": "nf4"}, table))
+    return quantised(model, table, resolve_quantisation({"kind": "nf4"}, table))

@@ -15,6 +15,7 @@ torch = pytest.importorskip("torch")
 from kolm import digest, methods, roles  # noqa: E402
 from kolm.adapters.attach import Attached, attach  # noqa: E402
 from kolm.models.forward import logits_of  # noqa: E402
+from kolm.spec.options import resolve_method  # noqa: E402
 from kolm.train import survey  # noqa: E402
 from kolm.train.sharding import is_shared, lay_over  # noqa: E402
 from tests.contract import test_family_forward as forward  # noqa: E402
@@ -59,7 +60,7 @@ def gradients(name: str, mesh: Any | None) -> dict[str, Any]:
 def adapted(world: forward.World, name: str) -> Attached:
     table = roles.family(name)
     options = {"kind": "lora", "rank": 2, "alpha": 4, "experts": bool(table.experts)}
-    block = methods.resolve(options, table, vision=False, projector=world.projector)
+    block = resolve_method(options, table, vision=False, projector=world.projector)
     return attach(
         world.model, table, methods.method_of(block), projector=world.projector, adapt_vision=False,
         seed=digest.of_bytes(b"seed"),

@@ -24,6 +24,7 @@ from kolm.models.load import load_model
 from kolm.models.resolve import resolve_base
 from kolm.records.verification import Verdict
 from kolm.roles import FAMILIES, Family
+from kolm.spec.options import resolve_method
 from kolm.train import evidence, survey
 from kolm.verify.checks.base import ANSWERS
 from tests.support import families
@@ -51,7 +52,7 @@ def respell(folder: Path, table: Family, number: int) -> None:
 def looked_at(base: Path, table: Family) -> Any:
     """What the checks of a base read: the lock, the modules as training lists them, an adapter."""
     model, facts = load_model(base), base_root(base)
-    method = methods.method_of(methods.resolve({"kind": "lora"}, table, vision=False))
+    method = methods.method_of(resolve_method({"kind": "lora"}, table, vision=False))
     modules = survey.survey_base(model, table)
     seed = digest.of_bytes(b"seed")
     projector = "full" if table.takes_pictures else None

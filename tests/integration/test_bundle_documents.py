@@ -9,7 +9,7 @@ from typing import Any
 import jsonschema
 import pytest
 
-from kolm import canonical, digest, schema
+from kolm import canonical, digest, schema, whole_schema
 from kolm.bundle import tensor_writer
 from kolm.bundle.documents import NOT_CANONICAL, Documents
 from kolm.bundle.reader import Bundle
@@ -195,7 +195,7 @@ def test_our_checker_and_jsonschema_agree_on_every_single_change(
         "trace_row": parts.trace[:2],
         "manifest": [bundle.manifest],
     }
-    oracle = jsonschema.Draft202012Validator(schema.load(name))
+    oracle = jsonschema.Draft202012Validator(whole_schema.load(name))
     ours = schema.checker(name)
     for document in documents[name]:
         assert ours(document) is None

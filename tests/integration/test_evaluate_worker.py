@@ -13,7 +13,7 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from kolm import canonical, digest, events, objectives, schema  # noqa: E402
+from kolm import canonical, digest, events, schema  # noqa: E402
 from kolm.errors import Refused, Unreadable  # noqa: E402
 from kolm.evaluate import partial, rescore, worker  # noqa: E402
 from kolm.evaluate.plan import plan_batches  # noqa: E402
@@ -22,6 +22,7 @@ from kolm.run import folder as files  # noqa: E402
 from kolm.run.names import REQUEST, ROWS  # noqa: E402
 from kolm.score.cases import read_cases  # noqa: E402
 from kolm.score.evaluation import RUNS, evaluate, find_mismatches  # noqa: E402
+from kolm.spec.options import resolve_objective  # noqa: E402
 from kolm.worker import FAILED  # noqa: E402
 from tests.support.eval_run import make_run  # noqa: E402
 
@@ -211,7 +212,7 @@ def test_a_rescore_measures_the_likelihoods_again(tmp_path: Path) -> None:
     """Of two of three batches, each with a case that has one answer, and nothing else drawn."""
     run = make_run(tmp_path, cases=10)
     lock = json.loads((run / "spec.lock.json").read_text())
-    lock["train"]["objective"] = objectives.resolve({"kind": "dpo"})
+    lock["train"]["objective"] = resolve_objective({"kind": "dpo"})
     (run / "spec.lock.json").write_bytes(canonical.dumps(lock))
     cases = canonical.read_lines((run / "evalcases.jsonl").read_bytes(), where="cases")
     paired = [{**case, "rejected": "none of these"} if n % 3 else case for n, _, case in cases]

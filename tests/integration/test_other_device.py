@@ -26,6 +26,7 @@ from kolm.models import load  # noqa: E402
 from kolm.models.base import make_forward  # noqa: E402
 from kolm.run import folder as files  # noqa: E402
 from kolm.sign.envelope import open_envelope  # noqa: E402
+from kolm.spec.options import resolve_method  # noqa: E402
 from kolm.train import plan, training  # noqa: E402
 from tests.contract.test_family_forward import ROWS, SEEING, World, make_world  # noqa: E402
 from tests.support import eval_run, tiny_vlm, train_run  # noqa: E402
@@ -121,7 +122,7 @@ def test_every_family_computes_there_what_it_computes_here(name: str) -> None:
 @pytest.mark.parametrize("name", SEEING)
 def test_gradients_reach_the_adapter_there(name: str) -> None:
     table = roles.family(name)
-    method = methods.method_of(methods.resolve({"kind": "lora"}, table, vision=False))
+    method = methods.method_of(resolve_method({"kind": "lora"}, table, vision=False))
     with OtherDevice():
         there = _there(make_world(name))
         recorded, batch = there.recorded(0, 1, 2), there.batch(*ROWS)

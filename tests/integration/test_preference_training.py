@@ -6,17 +6,18 @@ import time
 
 import pytest
 
-from kolm import canonical, objectives, schema
+from kolm import canonical, schema
 from kolm.format.examples import examples_follow
 from kolm.format.order import reading_of
 from kolm.format.schedule import read_schedule
 from kolm.format.trace import trace_follows
+from kolm.spec.options import resolve_objective
 from tests.support.train_run import make_run, read_rows, run_worker, start_worker
 
 pytestmark = pytest.mark.heavy
 torch = pytest.importorskip("torch")
 DOCUMENTS = ("trace.jsonl", "modules.jsonl", "adapter_model.safetensors", "examples.jsonl")
-DPO = objectives.resolve({"kind": "dpo"})
+DPO = resolve_objective({"kind": "dpo"})
 
 
 def contents(folder):
@@ -98,7 +99,7 @@ def test_preferences_go_on_from_a_supervised_training(tmp_path, reference):
     run_worker(first)
     facts = canonical.loads((first / "train.json").read_bytes(), where="train.json")
     continues = {"state": facts["state_last"], "chain": facts["chain"]}
-    objective = objectives.resolve({"kind": "dpo", "reference": reference})
+    objective = resolve_objective({"kind": "dpo", "reference": reference})
     second = make_run(
         tmp_path / "second", steps=2, segments=1, objective=objective, continues=continues
     )

@@ -13,9 +13,10 @@ import pytest
 from kolm import canonical
 from kolm.bundle import tensors
 from kolm.format.optimizer import moment_forms
-from kolm.methods.quantisation import Quantisation, quantised_modules
+from kolm.methods.quantisation import quantised_modules
 from kolm.records.codec import to_document
 from kolm.roles import family
+from kolm.spec.options import resolve_quantisation
 from tests.support.train_run import make_run, read_rows, run_worker, start_worker
 
 pytestmark = pytest.mark.heavy
@@ -31,7 +32,7 @@ def contents(folder: Path) -> dict[str, bytes]:
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("quantised") / "run"
-    chosen = to_document(Quantisation.resolve({"kind": "nf4"}, TABLE))
+    chosen = to_document(resolve_quantisation({"kind": "nf4"}, TABLE))
     make_run(
         folder,
         steps=8,

@@ -16,10 +16,10 @@ import pytest
 from kolm.actions import children
 from kolm.errors import KolmError, Lacking
 from kolm.events import Silent
-from kolm.methods.quantisation import Quantisation
 from kolm.records.codec import to_document
 from kolm.roles import family
 from kolm.run.folder import read_places, write_places
+from kolm.spec.options import resolve_quantisation
 from kolm.train.profile import child_environment
 from tests.support.train_run import make_run, read_rows
 
@@ -104,7 +104,7 @@ def test_an_error_of_all_is_told_once(alone: Path) -> None:
 
 
 def test_a_base_in_4_bits_and_pairs_are_shared_as_well(tmp_path: Path) -> None:
-    quantised = to_document(Quantisation.resolve({"kind": "nf4"}, family("qwen2_5_vl")))
+    quantised = to_document(resolve_quantisation({"kind": "nf4"}, family("qwen2_5_vl")))
     alone = make_run(
         tmp_path / "alone",
         pairs=True,

@@ -37,7 +37,6 @@ from kolm.format.seeds import derive_seeds, training_root
 from kolm.format.sights import Read, Sight, tower_operations
 from kolm.format.words import claimed_words
 from kolm.methods import method_of, resolved_again
-from kolm.methods.quantisation import Quantisation
 from kolm.objectives import OBJECTIVES
 from kolm.records.codec import to_document
 from kolm.records.documents import KscoreMachine, KscorePack
@@ -49,6 +48,7 @@ from kolm.score.predictions import score_row
 from kolm.sign import making, predicates
 from kolm.sign.envelope import open_envelope
 from kolm.sign.private_keys import PrivateKey
+from kolm.spec.options import resolve_quantisation
 from tests.support import toy_documents
 from tests.support.toy_base import TOY, Tensor, ToyModule, digest_of, write_base
 
@@ -162,7 +162,7 @@ class BundleParts:
         """The same training on a base in 4 bits."""
         table = roles.family(self.lock["base"]["family"])
         form = {"kind": "nf4", "double": True, "block_size": block_size}
-        own = to_document(Quantisation.resolve(form, table))
+        own = to_document(resolve_quantisation(form, table))
         self.lock["train"]["quantisation"] = own
         self.lock["environment"]["bitsandbytes"] = "0.49.1"
         for row in self.modules:

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from kolm import canonical, digest, methods, objectives
+from kolm import canonical, digest, methods
 from kolm.bundle.base_root import base_root
 from kolm.format import examples
 from kolm.format.norms import stated_norm
@@ -19,6 +19,7 @@ from kolm.format.seeds import derive_seeds
 from kolm.methods.projector import is_linear
 from kolm.objectives import objective_of
 from kolm.records.sides import LEARNED
+from kolm.spec.options import resolve_method, resolve_objective
 from tests.support import toy_base
 from tests.support.preferences import stated
 from tests.support.toy_base import FAMILY, TOY, Tensor, digest_of, floats
@@ -139,7 +140,7 @@ def _images(rows: list[Row]) -> int:
 def make_method(**options: Any) -> Row:
     """A lock's block: LoRA of rank 2 on two kinds of layers, unless said otherwise."""
     chosen = options or {"kind": "lora", "rank": RANK, "alpha": 4, "targets": list(TARGETS)}
-    return methods.resolve(chosen, FAMILY, vision=False)
+    return resolve_method(chosen, FAMILY, vision=False)
 
 
 def make_weights(
@@ -403,7 +404,7 @@ def make_lock(base: Path, block: Row, projector: str, objective: Row) -> Row:
             "max_images": 4,
             "max_seq_length": 512,
             "method": block,
-            "objective": objectives.resolve(objective),
+            "objective": resolve_objective(objective),
             "optimizer": "adamw",
             "precision": "float32",
             "attention": "sdpa",

@@ -10,6 +10,7 @@ from kolm import canonical, methods
 from kolm.bundle import tensor_writer
 from kolm.bundle.base_root import base_root
 from kolm.roles import FAMILIES
+from kolm.spec.options import resolve_method
 from tests.support import toy_base, toy_documents
 from tests.support.audits import World
 from tests.support.bundles import BundleParts
@@ -57,7 +58,7 @@ def text_alone(parts: BundleParts) -> None:
     train["freeze"]["vision"] = train["projector"] = None
     train["projector_learning_rate"] = "0"
     stated = {k: v for k, v in train["method"].items() if not k.endswith("expression")}
-    train["method"] = methods.resolve(stated, FAMILY, vision=False, projector=None)
+    train["method"] = resolve_method(stated, FAMILY, vision=False, projector=None)
     lock["evaluation"]["floors"]["above_blind"] = None
     parts.tensors = {
         _renamed(name): tensor for name, tensor in parts.tensors.items() if _is_language(name)

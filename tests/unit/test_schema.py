@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from kolm import canonical, schema
+from kolm import canonical, schema, whole_schema
 from kolm.errors import Refused
 
 NAMES = sorted(
@@ -66,7 +66,7 @@ def test_compiled_checker_agrees_with_jsonschema(body, value):
 
 @pytest.mark.parametrize("name", NAMES)
 def test_every_schema_is_valid_and_closed(name):
-    document = schema.load(name)
+    document = whole_schema.load(name)
     jsonschema.Draft202012Validator.check_schema(document)
     schema.checker(name)
     assert document["$schema"] == "https://json-schema.org/draft/2020-12/schema"
@@ -121,5 +121,5 @@ def test_forms_in_files_of_their_own_are_told_apart_as_well():
     method = {"kind": "prefix", "virtual_tokens": "4", "targets": [], "target_expression": ""}
     problem = schema._compile(body, body, {})(method)
     assert problem == ("/virtual_tokens", "expected integer, found str")
-    whole = {"anyOf": schema.load("methods/any")["$defs"]["lock"]["anyOf"]}
+    whole = {"anyOf": whole_schema.load("methods/any")["$defs"]["lock"]["anyOf"]}
     assert schema._compile(whole, whole, {})(method) == problem

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from kolm import schema
+from kolm import whole_schema
 from kolm.cli import output
 from kolm.cli.options import (
     BASE,
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from kolm.records.answers import CaptureJudgeAgreement
 
 # Those whose options all have defaults: a metric is chosen by its name alone.
-METRICS = tuple(schema.load("metric")["$defs"]["chosen"]["anyOf"][0]["enum"])
+METRICS = tuple(whole_schema.load("metric")["$defs"]["chosen"]["anyOf"][0]["enum"])
 SPLITS = click.Choice(["train", "validation", "eval"])
 
 

@@ -8,6 +8,7 @@ import pytest
 
 from kolm import digest, methods
 from kolm.roles import Role, family
+from kolm.spec.options import resolve_method
 from tests.support import tiny_vlm
 
 torch = pytest.importorskip("torch")
@@ -18,7 +19,7 @@ TABLE = family("qwen2_5_vl")
 def attached(**options: Any) -> Any:
     from kolm.adapters.attach import attach
 
-    block = methods.resolve({"kind": "bottleneck", "size": 3, **options}, TABLE, vision=False)
+    block = resolve_method({"kind": "bottleneck", "size": 3, **options}, TABLE, vision=False)
     return attach(
         tiny_vlm.make_model(), TABLE, methods.method_of(block), projector="full",
         adapt_vision=False, seed=digest.of_bytes(b"seed"),

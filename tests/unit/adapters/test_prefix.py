@@ -9,6 +9,7 @@ import pytest
 from kolm import digest, methods
 from kolm.errors import Refused
 from kolm.roles import family
+from kolm.spec.options import resolve_method
 from tests.support import tiny_vlm
 
 torch = pytest.importorskip("torch")
@@ -22,7 +23,7 @@ def attached(attention: str = "sdpa", model: Any = None) -> Any:
 
     model = model or tiny_vlm.make_model()
     model.set_attn_implementation(attention)
-    block = methods.resolve({"kind": "prefix", "virtual_tokens": 3}, TABLE, vision=False)
+    block = resolve_method({"kind": "prefix", "virtual_tokens": 3}, TABLE, vision=False)
     made = attach(
         model, TABLE, methods.method_of(block), projector="frozen",
         adapt_vision=False, seed=digest.of_bytes(b"seed"),

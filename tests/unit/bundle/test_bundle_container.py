@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from kolm import canonical, schema
+from kolm import canonical, whole_schema
 from kolm.bundle import layout, limits, tar, tensor_writer, writer
 from kolm.bundle.members import REQUIRED, TABLE, MemberKind
 from kolm.bundle.reader import Bundle
@@ -489,5 +489,5 @@ def test_every_member_of_the_table_is_in_the_format_page() -> None:
 
 
 def test_the_manifest_schema_allows_as_many_layers_as_the_limit() -> None:
-    layers = schema.load("manifest")["properties"]["layers"]["maxItems"]
+    layers = whole_schema.load("manifest")["properties"]["layers"]["maxItems"]
     assert layers == limits.MEMBERS.value - 1

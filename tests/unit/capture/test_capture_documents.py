@@ -11,7 +11,7 @@ import jsonschema
 import pytest
 from hypothesis import given, settings
 
-from kolm import canonical, digest, schema
+from kolm import canonical, digest, whole_schema
 from kolm.capture import documents, limits, rules, unfit
 from kolm.errors import Refused
 from kolm.records.capture import Correction, ImagePart, Message, Source, TextPart
@@ -62,7 +62,9 @@ def test_a_tag_that_reads_like_what_stands_for_a_text_is_a_tag() -> None:
 @settings(deadline=None, max_examples=30)
 @given(captures())
 def test_the_schema_agrees_with_a_general_validator(value) -> None:
-    jsonschema.Draft202012Validator(schema.load("capture")).validate(documents.to_document(value))
+    jsonschema.Draft202012Validator(whole_schema.load("capture")).validate(
+        documents.to_document(value)
+    )
 
 
 def refused(value, code: str = "E_CAPTURE_RULE") -> None:
@@ -151,7 +153,7 @@ def test_what_a_schema_says_of_a_row_is_said_in_words(field: str, value: Any) ->
 
 
 def test_the_words_about_a_row_have_the_figures_of_the_schema() -> None:
-    fields = schema.load("capture")["properties"]
+    fields = whole_schema.load("capture")["properties"]
     most = {name: str(part["maxItems"]) for name, part in fields.items() if "maxItems" in part}
     assert most.pop("images") == str(limits.MAX_IMAGES)  # said before a capture is made
     assert all(figure in unfit.WANTED[name].split() for name, figure in most.items())
@@ -216,7 +218,7 @@ def test_a_capture_fits_a_line_of_evalcases() -> None:
 
 
 def test_the_schema_and_the_table_of_limits_say_the_same() -> None:
-    whole = schema.load("capture")
+    whole = whole_schema.load("capture")
     image = whole["$defs"]["image"]["properties"]
     assert image["bytes"]["maximum"] == limits.MAX_IMAGE_BYTES
     assert image["width"]["maximum"] == image["height"]["maximum"] == limits.MAX_IMAGE_SIDE

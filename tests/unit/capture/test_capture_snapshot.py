@@ -10,7 +10,7 @@ import jsonschema
 import pytest
 from PIL import Image as Pillow
 
-from kolm import canonical, digest, schema
+from kolm import canonical, digest, schema, whole_schema
 from kolm.capture import images, likeness, snapshot
 from kolm.capture.store import CaptureStore
 from kolm.errors import Refused
@@ -34,7 +34,7 @@ def test_a_snapshot_fits_its_schemas_and_its_own_counts(tmp_path: Path) -> None:
         taken = snapshot.take(store, HASH)
         header = canonical.loads_canonical(taken.header_bytes, where="header")
         schema.check("snapshot", header, where="header")
-        jsonschema.Draft202012Validator(schema.load("snapshot")).validate(header)
+        jsonschema.Draft202012Validator(whole_schema.load("snapshot")).validate(header)
         assert header == taken.header
         files = taken.files()
         rows = [row for _, _, row in canonical.read_lines(files["snapshot.jsonl"], where="rows")]
@@ -127,7 +127,7 @@ def test_a_capture_with_a_near_twin_can_be_dropped(tmp_path: Path, side: str) ->
     assert sorted(row.split for row in taken.rows) == ["eval", "none", "train"]
     assert (near["dropped"], near["across_splits"]) == (1, 0)
     assert header["splits"]["none"] == {"captures": 1, "images": 1}
-    jsonschema.validate(header, schema.load("snapshot"))
+    jsonschema.validate(header, whole_schema.load("snapshot"))
 
 
 def test_dropping_all_that_trains_is_refused(tmp_path: Path) -> None:
@@ -147,7 +147,7 @@ def test_near_twins_can_be_kept_on_one_side(tmp_path: Path) -> None:
     sides = {name: {r.split for r in taken.rows if r.images[0][2] == name} for name in named}
     assert all(len(side) == 1 for side in sides.values())
     for line in taken.lines:
-        jsonschema.validate(canonical.loads(line, where="line"), schema.load("snapshot_row"))
+        jsonschema.validate(canonical.loads(line, where="line"), whole_schema.load("snapshot_row"))
 
 
 def test_the_same_picture_in_two_files_is_on_two_sides(tmp_path: Path) -> None:

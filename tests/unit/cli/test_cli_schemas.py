@@ -9,7 +9,7 @@ import pytest
 from jsonschema import Draft202012Validator
 
 import kolm
-from kolm import schema
+from kolm import schema, whole_schema
 from tests.support.commands import leaves
 
 NAMES = sorted(path.name.split(".")[0] for path in (schema.folder() / "cli").glob("*.json"))
@@ -19,7 +19,7 @@ ELSEWHERE = {"verify", "push", "pull"}
 
 @pytest.mark.parametrize("name", NAMES)
 def test_each_schema_is_one_and_names_its_document(name: str) -> None:
-    document = schema.load(f"cli/{name}")
+    document = whole_schema.load(f"cli/{name}")
     Draft202012Validator.check_schema(document)
     schema.checker(f"cli/{name}")
     assert document["$id"].endswith(f"cli-{name}:v1")

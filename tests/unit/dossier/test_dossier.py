@@ -15,7 +15,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from spdx_python_model.bindings import v3_0_1 as spdx
 
-from kolm import digest, schema
+from kolm import digest, schema, whole_schema
 from kolm.bundle.container import open_container
 from kolm.bundle.reader import Bundle
 from kolm.dossier.aisvs import CONTROLS
@@ -39,7 +39,7 @@ from tests.support.bundles import BundleParts
 from tests.support.toy_text import make_text_world
 
 DECLARED = {
-    name: "text of " + name for name in schema.load("declared")["$defs"]["id"]["enum"]
+    name: "text of " + name for name in whole_schema.load("declared")["$defs"]["id"]["enum"]
 } | {
     "license": "MIT",
     "data_license": "CC-BY-4.0",

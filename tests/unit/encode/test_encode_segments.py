@@ -4,12 +4,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from kolm import objectives
 from kolm.capture.rules import apply_corrections
 from kolm.encode.encoder import Encoder
 from kolm.encode.examples import Dropped
 from kolm.encode.segments import corrected_texts
 from kolm.objectives import objective_of
+from kolm.spec.options import resolve_objective
 from tests.support import tiny_vlm
 from tests.support.tiny_vlm import make_capture
 
@@ -17,7 +17,7 @@ PROCESSOR = tiny_vlm.make_pictures()
 
 
 def make_encoder(**options):
-    objective = objective_of(objectives.resolve({"kind": "ddpo", **options}))
+    objective = objective_of(resolve_objective({"kind": "ddpo", **options}))
     return Encoder(PROCESSOR, max_seq_length=4000, max_images=4, objective=objective)
 
 
@@ -73,7 +73,7 @@ def test_short_runs_of_equal_tokens_are_there_by_chance():
 
 
 def test_other_objectives_mark_nothing():
-    objective = objective_of(objectives.resolve({"kind": "dpo"}))
+    objective = objective_of(resolve_objective({"kind": "dpo"}))
     encoder = Encoder(PROCESSOR, max_seq_length=400, max_images=4, objective=objective)
     capture = {**make_capture(("user", [0, "a"]), ("assistant", "b")), "rejected": "c"}
     assert encoder.encode_pair(capture).chosen.corrected == ()

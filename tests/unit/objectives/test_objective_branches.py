@@ -2,13 +2,14 @@
 
 import pytest
 
-from kolm import digest, methods, objectives
+from kolm import digest, methods
 from kolm.adapters.attach import attach
 from kolm.encode.encoder import Encoder
 from kolm.encode.likelihoods import Likelihoods
 from kolm.models.taps import join
 from kolm.objectives import objective_of
 from kolm.roles import family
+from kolm.spec.options import resolve_method, resolve_objective
 from tests.support import tiny_vlm
 from tests.support.tiny_vlm import make_capture
 
@@ -31,7 +32,7 @@ def make_pairs(*turns, images=1):
 def make_likelihoods(kind="dpo", *, branches=True, prompt=False):
     model = tiny_vlm.make_model()
     if prompt:
-        block = methods.resolve({"kind": "prompt", "virtual_tokens": 3}, TABLE, vision=False)
+        block = resolve_method({"kind": "prompt", "virtual_tokens": 3}, TABLE, vision=False)
         attach(
             model, TABLE, methods.method_of(block), projector="frozen", adapt_vision=False,
             seed=digest.of_bytes(b"seed"),
@@ -48,7 +49,7 @@ def make_likelihoods(kind="dpo", *, branches=True, prompt=False):
             shown.append(base.forward.tower.record(inputs, 1))
         return join(shown)
 
-    return base, Likelihoods(objective_of(objectives.resolve({"kind": kind})), base, pictures)
+    return base, Likelihoods(objective_of(resolve_objective({"kind": kind})), base, pictures)
 
 
 def gradients(base, likelihoods, pairs):

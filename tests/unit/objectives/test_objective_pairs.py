@@ -6,12 +6,13 @@ from types import SimpleNamespace
 
 import pytest
 
-from kolm import digest, objectives
+from kolm import digest
 from kolm.adapters.attach import attach
 from kolm.encode.encoder import Encoder
 from kolm.events import Silent
 from kolm.objectives import OBJECTIVES, objective_of
 from kolm.roles import family
+from kolm.spec.options import resolve_objective
 from kolm.train.losses import make_loss
 from kolm.train.plan import read_plan
 from kolm.train.reference import with_reference
@@ -28,7 +29,7 @@ WORDS = ("red", "a green one", "no", "yes", "seven", "circle", "it is blue", "le
 
 
 def make_pairs(kind="dpo"):
-    objective = objective_of(objectives.resolve({"kind": kind}))
+    objective = objective_of(resolve_objective({"kind": kind}))
     encoder = Encoder(PROCESSOR, max_seq_length=200, max_images=2, objective=objective)
     captures = [
         {
@@ -44,7 +45,7 @@ def make(kind="dpo", pairs=None, *, options=None, **train):
     """A trainer over pairs, with its loss and pairs."""
     model = tiny_vlm.make_model()
     table, seed = family("qwen2_5_vl"), digest.of_bytes(b"seed")
-    objective = objectives.resolve({"kind": kind, **(options or {})})
+    objective = resolve_objective({"kind": kind, **(options or {})})
     plan = read_plan(make_lock(ZERO, objective=objective, **train))
     plan = replace(plan, initialisation_seed=seed, schedule=plan.schedule._replace(order_seed=seed))
     base = tiny_vlm.loaded(model)

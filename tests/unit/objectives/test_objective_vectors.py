@@ -11,10 +11,10 @@ from typing import Any
 
 import pytest
 
-from kolm import objectives
 from kolm.encode.likelihoods import answer
 from kolm.objectives import OBJECTIVES, Sides, Terms, objective_of
 from kolm.objectives.dpo import Dpo
+from kolm.spec.options import resolve_objective
 
 torch = pytest.importorskip("torch")
 FOLDER = Path(__file__).parents[2] / "vectors" / "objectives"
@@ -36,7 +36,7 @@ def tokens(row: Row, side: str, model: str) -> Any:
 
 def terms(kind: str, row: Row) -> Terms:
     """As in training, from the log-probabilities of tokens on."""
-    objective = objective_of(objectives.resolve({"kind": kind, **row["settings"]}))
+    objective = objective_of(resolve_objective({"kind": kind, **row["settings"]}))
     policy, reference = (
         Sides(*(
             answer(objective, tokens(row, side, model), [bool(m) for m in row[side]["corrected"]])
@@ -61,15 +61,15 @@ def test_losses_and_rewards_are_those_of_the_paper(kind: str) -> None:
 @pytest.mark.parametrize("kind", PAIRED)
 def test_the_first_vector_has_the_default_settings(kind: str) -> None:
     first, *others = rows(kind)
-    block = objectives.resolve({"kind": kind})
+    block = resolve_objective({"kind": kind})
     assert first["settings"].items() <= block.items()
     assert block.keys() - first["settings"] <= {"kind", "match_tokens", "reference"}
     assert any(row["settings"] != first["settings"] for row in others)
 
 
 def test_ddpo_with_a_weight_of_one_is_dpo_over_mean_log_probabilities() -> None:
-    ddpo = objective_of(objectives.resolve({"kind": "ddpo", "gamma": "1", "beta": "0.7"}))
-    dpo = objective_of(objectives.resolve({"kind": "dpo", "beta": "0.7"}))
+    ddpo = objective_of(resolve_objective({"kind": "ddpo", "gamma": "1", "beta": "0.7"}))
+    dpo = objective_of(resolve_objective({"kind": "dpo", "beta": "0.7"}))
     assert isinstance(dpo, Dpo)
     for row in rows("ddpo"):
         policy, reference = (

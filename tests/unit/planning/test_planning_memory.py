@@ -23,6 +23,7 @@ from kolm.planning.memory import (
     pictures_bytes,
 )
 from kolm.planning.trained import branch_bytes, trained_numbers
+from kolm.spec.options import resolve_method
 
 # GiB at 2,048 tokens in one row, LoRA of rank 16 with the projector trained whole, before a margin.
 # From the formulas as the papers and the published configs give them, worked out by hand in another
@@ -61,7 +62,7 @@ def says(stated: str | None, found: float) -> bool:
 def test_the_table_of_the_published_sizes_is_reproduced_cell_by_cell(name: str) -> None:
     found, family, base = sizes(name)
     options = {"kind": "lora", "rank": 16}
-    method = methods.method_of(methods.resolve(options, family, vision=False))
+    method = methods.method_of(resolve_method(options, family, vision=False))
     trained = Trained(trained_numbers(found.parameters, family, method, "full"))
     lora = trained_numbers(found.parameters, family, method, "frozen")
 
@@ -109,7 +110,7 @@ def test_the_table_of_the_published_sizes_is_reproduced_cell_by_cell(name: str) 
 
 def test_the_numbers_that_are_trained_are_those_of_the_paper_and_of_the_library() -> None:
     found, family, _ = sizes("Qwen/Qwen2.5-VL-7B-Instruct")
-    method = methods.method_of(methods.resolve({"rank": 16}, family, vision=False))
+    method = methods.method_of(resolve_method({"rank": 16}, family, vision=False))
     merger = 44_574_464
     assert trained_numbers(found.parameters, family, method, "frozen") == 40_370_176
     assert trained_numbers(found.parameters, family, method, "full") == 40_370_176 + merger
@@ -181,7 +182,7 @@ def test_an_adapter_keeps_a_number_for_each_row_of_its_first_factors_and_more_wi
     width, inner, blocks, rank = 576, 1536, 30, 8
 
     def kept(precision: str, **options: object) -> int:
-        resolved = methods.resolve({"kind": "lora", "rank": rank, **options}, family, vision=False)
+        resolved = resolve_method({"kind": "lora", "rank": rank, **options}, family, vision=False)
         return branch_bytes(base, methods.method_of(resolved), precision)
 
     assert kept("float32") == 4 * blocks * 7 * rank

@@ -11,6 +11,7 @@ from kolm.models import published
 from kolm.planning.parameters import Group, Owned, by_role
 from kolm.planning.trained import modules_of, trained_numbers
 from kolm.roles import family
+from kolm.spec.options import resolve_method
 from tests.support.bundles import make_parts
 
 FAMILY = family("qwen2_5_vl")
@@ -33,7 +34,7 @@ def test_the_parts_are_the_whole(kind: str) -> None:
     base = published.find("Qwen/Qwen2.5-VL-3B-Instruct")
     assert base is not None
     sizes = base.parameters
-    method = methods.method_of(methods.resolve({"kind": kind}, FAMILY, vision=False))
+    method = methods.method_of(resolve_method({"kind": kind}, FAMILY, vision=False))
     found = by_role(modules_of(sizes, FAMILY, method, "full"))
     total = trained_numbers(sizes, FAMILY, method, "full")
     assert sum(role.trained for role in found) == total

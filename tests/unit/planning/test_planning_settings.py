@@ -15,6 +15,7 @@ from kolm.planning.histogram import histogram, upper_end
 from kolm.planning.memory import GIB, Batch
 from kolm.planning.operations import Step
 from kolm.planning.settings import Setting, changes, compare
+from kolm.spec.options import resolve_method
 
 FOUND = published.find("Qwen/Qwen2.5-VL-7B-Instruct")
 assert FOUND is not None
@@ -54,7 +55,7 @@ def test_usual_ways_are_compared_on_one_to_eight_devices() -> None:
     family = roles.family("qwen2_5_vl")
     step = Step(
         base=BASE,
-        method=methods.method_of(methods.resolve({"kind": "lora"}, family, vision=False)),
+        method=methods.method_of(resolve_method({"kind": "lora"}, family, vision=False)),
         projector="full",
         work=batch_work([2048], 2048, [1024]),
         unlabelled=Work(),

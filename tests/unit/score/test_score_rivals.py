@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from kolm import digest, schema
+from kolm import digest, whole_schema
 from kolm.cli.scores import rival_lines
 from kolm.score.evaluation import evaluate
 from kolm.score.rivals import measure_rival, what_cannot_be
@@ -47,7 +47,7 @@ def test_by_hand() -> None:
         "bundle_only": 3, "rival_only": 1, "p": "0.625", "method": "mcnemar-exact",
     }  # fmt: skip
     assert list(what_cannot_be(rival, accuracy, SETTINGS)) == []
-    kind = schema.load("kscore")
+    kind = whole_schema.load("kscore")
     assert kind["$defs"]["rival"]["required"] == sorted(rival)
 
 

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from kolm import canonical, digest, schema
+from kolm import canonical, digest, whole_schema
 from kolm.errors import KolmError, Refused
 from kolm.format.words import ROLES, claimed_words
 from kolm.sign import making, predicates, statement
@@ -126,8 +126,8 @@ def test_claimed_words_take_the_strongest_state_of_each_role():
 @pytest.mark.parametrize("state", ["frozen", "adapted", "trained"])
 def test_every_role_has_its_word_in_the_claim_and_in_a_policy(state):
     words = claimed_words((role, state) for role in ROLES)
-    claim = schema.load("predicate_modules")["properties"]["words"]
-    asked = schema.load("policy")["properties"]["freeze"]
+    claim = whole_schema.load("predicate_modules")["properties"]["words"]
+    asked = whole_schema.load("policy")["properties"]["freeze"]
     assert len(words) == len(ROLES) <= claim["maxItems"]
     for allowed in (claim, asked):
         assert all(re.fullmatch(allowed["items"]["pattern"], word) for word in words)

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from kolm import canonical, schema
+from kolm import canonical, whole_schema
 from kolm.errors import Refused, Unreadable
 from kolm.records import spec as records
 from kolm.spec import grid, load_spec, short_names
@@ -59,7 +59,7 @@ def _schema_defaults(part: dict[str, Any]) -> dict[str, Any]:
 def test_the_record_and_the_schema_have_the_same_keys_and_defaults(
     kind: type, path: tuple[str, ...]
 ) -> None:
-    part = schema.load("spec")
+    part = whole_schema.load("spec")
     for step in path:
         part = part["properties"][step]
     fields = {field.name: field for field in dataclasses.fields(kind)}
@@ -340,7 +340,7 @@ def test_a_spec_of_another_version_could_not_be_looked_at(tmp_path: Path) -> Non
 
 
 def test_closed_choices_of_record_and_schema_agree() -> None:
-    train = schema.load("spec")["properties"]["train"]["properties"]
+    train = whole_schema.load("spec")["properties"]["train"]["properties"]
     hints = typing.get_type_hints(records.Train)
     for name in ("schedule", "precision"):
         assert list(typing.get_args(hints[name])) == train[name]["enum"]

@@ -5,12 +5,12 @@ from pathlib import Path
 
 import pytest
 
-from kolm import canonical, digest, objectives
+from kolm import canonical, digest
 from kolm.errors import KolmError, Refused
 from kolm.events import Silent
-from kolm.methods.quantisation import Quantisation
 from kolm.records.codec import to_document
 from kolm.roles import family
+from kolm.spec.options import resolve_objective, resolve_quantisation
 from tests.support.replaying import recorded, replay_run, segments_of, without_adapter
 from tests.support.train_run import make_run, read_rows
 
@@ -21,7 +21,7 @@ from kolm.train.training import train_run  # noqa: E402
 pytestmark = pytest.mark.heavy
 SEGMENTS = 5
 ANSWERS = {"cases": 5, "max_new_tokens": 4, "metric": {"kind": "exact"}}
-DPO, KTO = (objectives.resolve({"kind": kind}) for kind in ("dpo", "kto"))
+DPO, KTO = (resolve_objective({"kind": kind}) for kind in ("dpo", "kto"))
 
 
 def train(folder: Path, **options) -> Path:
@@ -192,7 +192,7 @@ def test_other_trainings_are_run_again_to_the_same_bits(tmp_path, options):
 
 def test_a_base_in_4_bits_and_moments_in_8_are_run_again_to_the_same_bits(tmp_path):
     pytest.importorskip("bitsandbytes")
-    chosen = to_document(Quantisation.resolve({"kind": "nf4"}, family("qwen2_5_vl")))
+    chosen = to_document(resolve_quantisation({"kind": "nf4"}, family("qwen2_5_vl")))
     options = {"quantisation": chosen, "optimizer": "adamw_8bit", "precision": "bfloat16"}
     _same_whole_and_in_part(train(tmp_path / "run", steps=6, segments=3, **options), tmp_path)
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from kolm import canonical, digest, schema
+from kolm import canonical, digest, whole_schema
 from kolm.bundle import container as containers
 from kolm.bundle import container_rules, tar
 from kolm.bundle.container import open_container
@@ -503,4 +503,4 @@ def test_a_field_of_the_receipt_is_told_by_one_check_with_its_rule(
 
 
 def test_each_field_of_the_receipt_has_its_rule() -> None:
-    assert {"schema", *RECEIPT_RULES} == set(schema.load(kinds.RECEIPT)["properties"])
+    assert {"schema", *RECEIPT_RULES} == set(whole_schema.load(kinds.RECEIPT)["properties"])

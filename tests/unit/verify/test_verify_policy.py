@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from kolm import canonical, digest, schema
+from kolm import canonical, digest, whole_schema
 from kolm.cli.verification_summary import summarise
 from kolm.errors import Refused, Unreadable, Usage
 from kolm.records import codec
@@ -478,7 +478,7 @@ def test_v67_a_declaration_that_the_policy_demands_and_nobody_made_is_a_no(world
 
 
 def test_a_policy_demands_what_a_spec_can_declare() -> None:
-    declared = schema.load("declared")
+    declared = whole_schema.load("declared")
     assert [*declared["properties"]] == declared["$defs"]["id"]["enum"]
 
 

@@ -32,7 +32,7 @@ from kolm.format.sights import Read, Sight
 from kolm.format.versions import FORMATS, rules_of
 from kolm.methods import method_of
 from kolm.records.documents import KscoreInputs
-from kolm.schema import load as load_schema
+from kolm.whole_schema import load as load_schema
 from tests.vectors.formats import tables
 
 FOLDER = Path(__file__).parent

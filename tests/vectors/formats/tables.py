@@ -17,11 +17,12 @@ from kolm import canonical, digest, methods
 from kolm.bundle import layout, limits, manifest, members, tar, tensor_writer, tensors
 from kolm.errors import KolmError
 from kolm.methods.method import StoredTensor
-from kolm.methods.quantisation import Quantisation, quantised_modules
+from kolm.methods.quantisation import quantised_modules
 from kolm.objectives import OBJECTIVES
 from kolm.records.codec import to_document
 from kolm.roles import FAMILIES, Family
 from kolm.schema import folder
+from kolm.spec.options import resolve_method, resolve_quantisation
 
 Answers = Iterator[tuple[str, Any]]
 STATEMENT = base64.b64encode(b'{"predicateType":"urn:kolm:modules:v1"}').decode()
@@ -106,14 +107,14 @@ def _family(family: Family) -> Iterator[Any]:
     yield [family.swapped, family.parts, family.left_out, family.template_options]
     yield [family.training_templates, quantised_modules(family)]
     chosen_form = {"kind": "nf4", "double": True, "block_size": 64}
-    yield to_document(Quantisation.resolve(chosen_form, family))
+    yield to_document(resolve_quantisation(chosen_form, family))
 
 
 def _method(kind: str, method: type[methods.Method]) -> Iterator[Any]:
     """What a lock's block comes to, and which deltas count."""
     yield [method.PARTS, sorted(method.STARTS.items()), method.LEAST]
     for vision in (False, True) if method.ANY_LAYER else (False,):
-        block = methods.resolve({"kind": kind}, FAMILIES["qwen2_5_vl"], vision=vision)
+        block = resolve_method({"kind": kind}, FAMILIES["qwen2_5_vl"], vision=vision)
         made = methods.method_of(block)
         yield [block, made.receipt(), made.peft(), made.card()]
         for leaf in ("self_attn.q_proj", "mlp.down_proj"):

@@ -14,13 +14,14 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from kolm import digest, methods, objectives, roles
+from kolm import digest, roles
 from kolm.errors import KolmError
 from kolm.format.compute import modifier_test, recount
 from kolm.format.order import reading_of
 from kolm.format.outline import of_modules
 from kolm.format.schedule import read_schedule
 from kolm.methods import method_of, resolved_again
+from kolm.spec.options import resolve_method, resolve_objective
 
 FILE = Path(__file__).with_name("operations.json")
 MODIFIER_FILE = Path(__file__).with_name("modifier_test.json")
@@ -123,7 +124,7 @@ def cases_of(family: roles.Family) -> Iterator[dict[str, Any]]:
             continue
         try:
             one = {"targets": [min(family.lora_leaf_names)]} if more.get("one") else {}
-            method = methods.resolve(
+            method = resolve_method(
                 {**options, **one}, family, vision=vision, projector=projector if sees else None
             )
         except KolmError:  # not of this family
@@ -140,7 +141,7 @@ def cases_of(family: roles.Family) -> Iterator[dict[str, Any]]:
                     "vision": (not vision) if sees else None,
                 },
                 "method": method,
-                "objective": objectives.resolve({"kind": objective}),
+                "objective": resolve_objective({"kind": objective}),
                 "projector": projector if sees else None,
             },
         }
