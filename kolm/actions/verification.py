@@ -24,6 +24,7 @@ from kolm.format.names import CASES, LOCK
 from kolm.records.verification import Finding, Verification
 from kolm.verify import verifier
 from kolm.verify.policy import Demands, policy_of
+from kolm.verify.subject import Auditor
 
 if TYPE_CHECKING:
     from kolm.actions.measuring import Measure
@@ -188,8 +189,7 @@ def verify(
 
             stack.enter_context(base_root.staying(folder))  # the child loads what was measured
         memory = _memory() if folder is not None and measure is None else None
-        report = verifier.verify(
-            container,
+        auditor = Auditor(
             policy=demanded,
             trust=believed,
             now=moment,
@@ -202,6 +202,7 @@ def verify(
             request=asked,
             expected_id=expected_id,
         )
+        report = verifier.verify(container, auditor)
         return report if source is None else _with_names(report, source.names)
 
 

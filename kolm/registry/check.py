@@ -20,6 +20,7 @@ from kolm.format.names import LOCK
 from kolm.records.verification import CheckResult, Verdict, Verification
 from kolm.sign.trust import TrustStore
 from kolm.verify.policy import BUILT_IN, Policy
+from kolm.verify.subject import Auditor
 from kolm.verify.verifier import verify
 
 
@@ -66,7 +67,7 @@ def verified(
         container = container_of(held)
 
         def verify_under(demanded: Policy) -> Verification:
-            return verify(container, policy=demanded, trust=trust, now=now)
+            return verify(container, Auditor(trust=trust, now=now, policy=demanded))
 
         bundle = demand(verify_under, policy, below_gate=below_gate, way_out=way_out)
         claims = Bundle.of(container).claims

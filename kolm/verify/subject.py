@@ -47,7 +47,7 @@ from kolm.records.verification import CheckResult, Rescore, Verdict
 from kolm.roles import Family, Role
 from kolm.sign.trust import TrustStore
 from kolm.verify.claim_states import ClaimStates, read_claims
-from kolm.verify.policy import Policy
+from kolm.verify.policy import BUILT_IN, Policy
 
 if TYPE_CHECKING:
     from kolm.bundle.base_root import BaseFacts, Memory
@@ -76,11 +76,25 @@ WITHHELD: Final = "the publisher withheld prompts and references (publish.text: 
 
 
 class Auditor(NamedTuple):
-    """What the auditor brings: the policy, whom to believe, the time, and optional material."""
+    """What the auditor brings.
 
-    policy: Policy
+    Attributes:
+        trust: whose keys are believed.
+        now: the time that the report carries; no check depends on it.
+        policy: what is demanded.
+        base: a folder with the base, for V40 to V43.
+        measure: measures it; without one it is measured here.
+        memory: what is remembered of its weights; without one every byte of it is read.
+        captures: the auditor's capture store, for V47 to V49.
+        rescore: how much to run again and how, for V46 and V55.
+        replay: how much of the training to run again and how, for V50 to V54.
+        request: what a buyer asked for, for V68; its policy is then what is demanded.
+        expected_id: the content id that was asked for, for V09.
+    """
+
     trust: TrustStore
     now: datetime
+    policy: Policy = BUILT_IN
     base: Path | None = None
     measure: Callable[[Path], BaseFacts] | None = None
     memory: Memory | None = None

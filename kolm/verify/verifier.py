@@ -7,16 +7,13 @@ is the table of questions.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from datetime import datetime
+from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from kolm import digest
 from kolm.bundle import cid
 from kolm.bundle.container import Container, open_container
 from kolm.bundle.layout import INDEX_NAME
-from kolm.digest import Digest
 from kolm.errors import KolmError, Unreadable
 from kolm.format.names import RECEIPT
 from kolm.records.verification import (
@@ -29,55 +26,24 @@ from kolm.records.verification import (
     Verification,
 )
 from kolm.sign.predicates import WORDS, instant
-from kolm.sign.trust import TrustStore
 from kolm.verify.check import TABLE, Check
 from kolm.verify.checks import ALL_CHECKS
 from kolm.verify.conclusions import SEVERITY, conclude, worst
 from kolm.verify.demands import score_demands, scored_packs
 from kolm.verify.findings import READ_FINDINGS, from_error, not_checked, shorten
-from kolm.verify.policy import BUILT_IN, Policy
 from kolm.verify.subject import MANIFEST, Auditor, Subject
 from kolm.version import VERSION
-
-if TYPE_CHECKING:
-    from kolm.bundle.base_root import BaseFacts, Memory
-    from kolm.verify.ports import CaptureReader, ReplayRequest, RescoreRequest
-    from kolm.verify.requests import Request
 
 SHOWN_FINDINGS = 8  # the first ones tell what is wrong; a hostile file could cause millions
 
 
-def verify(
-    bundle: Path | Container,
-    *,
-    policy: Policy = BUILT_IN,
-    trust: TrustStore,
-    now: datetime,
-    base: Path | None = None,
-    measure: Callable[[Path], BaseFacts] | None = None,
-    memory: Memory | None = None,
-    captures: CaptureReader | None = None,
-    rescore: RescoreRequest | None = None,
-    replay: ReplayRequest | None = None,
-    request: Request | None = None,
-    expected_id: Digest | None = None,
-) -> Verification:
+def verify(bundle: Path | Container, auditor: Auditor) -> Verification:
     """Audit one bundle.
 
     Args:
         bundle: the `.kolm` file; or, of whoever goes on to use it, the open container: what is
             verified is then what is used.
-        policy: what is demanded; without one the built-in policy.
-        trust: whose keys are believed.
-        now: the time that the report carries; no check depends on it.
-        base: a folder with the base, for V40 to V43.
-        measure: measures it; without one it is measured here.
-        memory: what is remembered of its weights; without one every byte of it is read.
-        captures: the auditor's capture store, for V47 to V49.
-        rescore: how much to run again and how, for V46 and V55.
-        replay: how much of the training to run again and how, for V50 to V54.
-        request: what a buyer asked for, for V68; its policy is then what is demanded.
-        expected_id: the content id that was asked for, for V09.
+        auditor: what is demanded, who is believed, and what there is to look at besides.
 
     Returns:
         The whole report; a bad bundle is an answer, not an error.
@@ -87,20 +53,9 @@ def verify(
             know: nothing could be looked at.
         Refused: the file is larger than any bundle.
     """
-    policy = policy if request is None else request.policy
-    auditor = Auditor(
-        policy=policy,
-        trust=trust,
-        now=now,
-        base=base,
-        measure=measure,
-        memory=memory,
-        captures=captures,
-        rescore=rescore,
-        replay=replay,
-        request=request,
-        expected_id=expected_id,
-    )
+    if auditor.request is not None:
+        auditor = auditor._replace(policy=auditor.request.policy)
+    policy = auditor.policy
     container = bundle if isinstance(bundle, Container) else open_container(bundle)
     subject = Subject(container, auditor)  # documents and claims, by what the manifest names
     _demand_known_version(subject)
@@ -109,10 +64,10 @@ def verify(
     conclusions = conclude(subject)
     return Verification(
         bundle=_identity(subject),
-        checked_at=instant(now),
+        checked_at=instant(auditor.now),
         kolm=VERSION,
         policy=PolicyUsed(name=policy.name, digest=policy.digest),
-        trust=trust.digest,
+        trust=auditor.trust.digest,
         signers=subject.claims.signers(),
         conclusions=conclusions,
         checks=tuple(subject.results[check.id] for check in ALL_CHECKS),

@@ -15,6 +15,7 @@ from kolm.registry.check import verified
 from kolm.registry.history import read_history
 from kolm.sign.trust import TrustStore
 from kolm.verify.policy import BUILT_IN
+from kolm.verify.subject import Auditor
 from kolm.verify.verifier import verify
 from tests.support.commands import invoke
 
@@ -50,7 +51,7 @@ def test_the_command_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
 
 @each_bundle
 def test_every_check_that_needs_nothing_else_is_made_and_passed(path: Path) -> None:
-    report = verify(path, policy=BUILT_IN, trust=TrustStore.load_file(TRUST), now=NOW)
+    report = verify(path, Auditor(TrustStore.load_file(TRUST), NOW, BUILT_IN))
     bad = [c for c in report.checks if c.verdict in (Verdict.FAILED, Verdict.COULD_NOT_LOOK)]
     assert bad == []
     assert report.conclusions.overall.verdict is Verdict.OK

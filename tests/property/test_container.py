@@ -19,6 +19,7 @@ from kolm.bundle.reader import Bundle
 from kolm.errors import KolmError, Refused
 from kolm.sign import private_keys
 from kolm.sign.trust import TrustStore
+from kolm.verify.subject import Auditor
 from kolm.verify.verifier import verify
 from tests.support.bundles import (
     CONTAINER_RULES,
@@ -200,7 +201,7 @@ def test_any_json_in_any_member_is_reported_and_never_crashes(
     members = {n: bytes(bundle.member(n)) for n in bundle.names} | {name: text}
     path = tmp_path_factory.mktemp("json") / "x.kolm"
     writer.seal(path, receipt=members.pop("receipt.json"), members=members)
-    report = verify(path, trust=TrustStore(()), now=NOW)
+    report = verify(path, Auditor(TrustStore(()), NOW))
     outcomes = {check.id: str(check.verdict) for check in report.checks}
     assert outcomes["V05"] == "ok"
     assert "failed" in (outcomes["V06"], outcomes["V07"], outcomes["V08"])

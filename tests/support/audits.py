@@ -21,6 +21,7 @@ from kolm.sign.private_keys import PrivateKey
 from kolm.sign.trust import FILE_NAME, KeyRole, Revocation, TrustedKey, TrustStore
 from kolm.verify.policy import BUILT_IN, Policy
 from kolm.verify.ports import PictureFacts, RecountJob, RescoreAnswer, RescoreJob, RescoreRequest
+from kolm.verify.subject import Auditor
 from kolm.verify.verifier import verify
 from tests.support.bundles import BundleParts, make_parts
 
@@ -128,7 +129,7 @@ class World:
         **material: Any,
     ) -> Answers:
         store = self.trust if trust is None else trust
-        return Answers(verify(path, policy=policy, trust=store, now=NOW, **material))
+        return Answers(verify(path, Auditor(store, NOW, policy, **material)))
 
     def audit(
         self,

@@ -11,6 +11,7 @@ from kolm import canonical, schema
 from kolm.bundle.reader import Bundle
 from kolm.errors import KolmError
 from kolm.sign.trust import TrustStore
+from kolm.verify.subject import Auditor
 from kolm.verify.verifier import verify
 from tests.support.audits import NOW
 from tests.support.bundles import container_failures
@@ -29,7 +30,7 @@ def test_a_valid_vector_opens_under_its_content_id(name: str) -> None:
 @pytest.mark.parametrize("name", EXPECTED["valid"])
 def test_a_valid_vector_has_documents_that_this_kolm_reads(name: str) -> None:
     """Its claim is signed by nobody; where this fails: python -m tests.vectors.bundle.make."""
-    report = verify(FOLDER / "valid" / f"{name}.kolm", trust=TrustStore(()), now=NOW)
+    report = verify(FOLDER / "valid" / f"{name}.kolm", Auditor(TrustStore(()), NOW))
     assert {c.id: c.detail for c in report.checks if c.id < "V10" and c.verdict != "ok"} == {}
 
 

@@ -33,6 +33,7 @@ from kolm.sign.private_keys import generate
 from kolm.sign.trust import KeyRole, Revocation, TrustStore
 from kolm.verify.checks import ALL_CHECKS
 from kolm.verify.policy import BUILT_IN
+from kolm.verify.subject import Auditor
 from kolm.verify.verifier import verify
 from tests.support.audits import NOW, World, rescoring, trusting
 from tests.support.bundles import BundleParts
@@ -58,7 +59,9 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> World:
 def fields_of(world: World, parts: BundleParts | None = None, **asked: Any) -> Dossier:
     container = open_container(world.seal(parts) if parts else world.seal())
     policy = {"policy": asked.pop("policy")} if "policy" in asked else {}
-    audit = verify(container, trust=asked.pop("trust", world.trust), now=NOW, **policy, **asked)
+    audit = verify(
+        container, Auditor(trust=asked.pop("trust", world.trust), now=NOW, **policy, **asked)
+    )
     return gather(Facts(Bundle.of(container), audit, lambda _: None))
 
 
@@ -166,7 +169,7 @@ def test_what_does_not_count_is_in_no_field(world: World, trusted: dict[str, Any
         *world.parts.claims(world.publisher),
     ]
     container = open_container(world.seal(claims=claims))
-    audit = verify(container, trust=trust, now=NOW)
+    audit = verify(container, Auditor(trust, NOW))
     assert audit.conclusions.overall.verdict is Verdict.OK
     fields = gather(Facts(Bundle.of(container), audit, lambda _: None))
     honest = fields_of(world)
@@ -188,7 +191,7 @@ def test_of_two_builders_the_one_stands_there_whose_word_is_shown(world: World) 
 
     claims = world.parts.claims(world.publisher) + world.parts.claims(other, change=only_provenance)
     container = open_container(world.seal(claims=claims))
-    audit = verify(container, trust=trust, now=NOW)
+    audit = verify(container, Auditor(trust, NOW))
     fields = gather(Facts(Bundle.of(container), audit, lambda _: None))
     assert fields.text("train_seconds") == "1"  # of the earliest
     (key,) = fields.stated["train_seconds"].by
@@ -450,7 +453,7 @@ def test_the_same_bundle_gives_the_same_bytes_at_any_time(world: World, tmp_path
             gather(
                 Facts(
                     Bundle.of(open_container(path)),
-                    verify(path, trust=world.trust, now=NOW.replace(year=year)),
+                    verify(path, Auditor(world.trust, NOW.replace(year=year))),
                     lambda _: None,
                 )
             )

@@ -36,9 +36,10 @@ import json, sys
 from datetime import UTC, datetime
 from pathlib import Path
 from kolm.sign.trust import TrustStore
+from kolm.verify.subject import Auditor
 from kolm.verify.verifier import verify
 trust = TrustStore.load_file(Path(sys.argv[2]))
-report = verify(Path(sys.argv[1]), trust=trust, now=datetime.now(UTC))
+report = verify(Path(sys.argv[1]), Auditor(trust, datetime.now(UTC)))
 loaded = {n: m.__file__ for n, m in sys.modules.items() if n.split(".")[0] == "kolm"}
 print(json.dumps([report.conclusions.overall.verdict, loaded]))
 """

@@ -19,6 +19,7 @@ from kolm.records import kinds
 from kolm.records.verification import Verdict
 from kolm.verify.checks import ALL_CHECKS
 from kolm.verify.checks.container import RECEIPT_RULES
+from kolm.verify.subject import Auditor
 from kolm.verify.verifier import verify
 from tests.support.audits import NOW, World
 from tests.support.bundles import BundleParts, read_entries, write_tar
@@ -89,7 +90,7 @@ def test_an_audit_hashes_the_bytes_of_a_large_blob_once(
 
 def test_the_report_names_the_index(world: World) -> None:
     path = world.seal()
-    report = verify(path, trust=world.trust, now=NOW)
+    report = verify(path, Auditor(world.trust, NOW))
     assert report.bundle.index_digest == digest.of_bytes(read_entries(path)[1][1])
 
 
