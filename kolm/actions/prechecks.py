@@ -21,13 +21,15 @@ from kolm.actions.target import demand_place
 from kolm.capture.store import CaptureStore
 from kolm.counting import counted, listed
 from kolm.errors import Denied, KolmError, Refused, missing_extra
-from kolm.methods import demand_reached, method_of
+from kolm.methods import method_of
 from kolm.methods.projector import linear_layers, no_layers
 from kolm.methods.prompt import demand_rows
+from kolm.methods.reached import demand_reached
 from kolm.models import folder as folders
 from kolm.models.resolve import read_config
 from kolm.planning.parameters import by_role
 from kolm.planning.trained import modules_of
+from kolm.roles.checkpoints import parameter_of
 from kolm.run.earlier import find_state, learned_by
 from kolm.train import trackers
 from kolm.verify.policy import BUILT_IN
@@ -143,7 +145,7 @@ def parameters(
 def _parameters(ahead: Ahead) -> Iterator[Found]:
     family = roles.family(ahead.lock["base"]["family"])
     tensors = ahead.prepared.facts.tensors
-    owned = tuple((family.parameter_of(tensor.key), tensor.shape) for tensor in tensors)
+    owned = tuple((parameter_of(family, tensor.key), tensor.shape) for tensor in tensors)
     config = read_config(ahead.prepared.base.folder)
     yield from parameters(ahead.lock["train"], family, owned, config)
 
@@ -153,7 +155,7 @@ def _projector(ahead: Ahead) -> Iterator[Found]:
     if ahead.lock["train"]["projector"] == "lora":
         family = roles.family(ahead.lock["base"]["family"])
         tensors = ahead.prepared.facts.tensors
-        stored = ((family.parameter_of(tensor.key), tensor.shape) for tensor in tensors)
+        stored = ((parameter_of(family, tensor.key), tensor.shape) for tensor in tensors)
         if not linear_layers(stored, family):
             raise no_layers("no linear layer")
     yield from ()

@@ -21,6 +21,7 @@ from kolm.planning.memory import BYTES
 from kolm.planning.settings import moment_bytes
 from kolm.planning.trained import trained_numbers
 from kolm.records.documents import Lock
+from kolm.roles.checkpoints import parameter_of
 
 _FLOAT_BYTES: Final = 4  # of a trained number and of a moment, whatever the base's
 _ANSWER_BYTES: Final = 1024  # of a case's row of predictions, about
@@ -93,7 +94,7 @@ def room_of(ahead: Ahead) -> Room:
 def numbers_of(lock: Lock, facts: BaseFacts) -> int:
     """How many numbers a training changes, by names and shapes of the base's matrices."""
     train, family = lock["train"], roles.family(lock["base"]["family"])
-    stored = ((family.parameter_of(tensor.key), tensor.shape) for tensor in facts.tensors)
+    stored = ((parameter_of(family, tensor.key), tensor.shape) for tensor in facts.tensors)
     return trained_numbers(stored, family, method_of(train["method"]), train["projector"])
 
 
@@ -137,7 +138,7 @@ def _features(ahead: Ahead) -> int:
         for key, shown in ahead.sides[side].pictures.items()
     }
     family = roles.family(ahead.lock["base"]["family"])
-    stored = ((family.parameter_of(t.key), t.shape) for t in ahead.prepared.facts.tensors)
+    stored = ((parameter_of(family, t.key), t.shape) for t in ahead.prepared.facts.tensors)
     config = read_config(ahead.prepared.base.folder)
     taps = len(family.taps(config).recorded)
     return features_need(pictures, outline(stored, family), train["precision"], taps)

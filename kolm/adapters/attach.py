@@ -19,7 +19,6 @@ from kolm.methods import (
     DeltaTensor,
     Method,
     UnknownTensor,
-    demand_reached,
     has_experts,
     read_name,
     resolved_again,
@@ -31,6 +30,7 @@ from kolm.methods.projector import (
     no_layers,
     with_layers,
 )
+from kolm.methods.reached import demand_reached
 from kolm.roles import Family
 
 if TYPE_CHECKING:

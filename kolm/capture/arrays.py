@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterator
 from typing import IO
 
-from kolm.capture import limits
+from kolm.capture import file_limits
 from kolm.errors import Refused
 
 _BLOCK_BYTES = 1024 * 1024  # read at a time
@@ -99,12 +99,12 @@ class _Scan:
 
     def _demand_short(self, size: int) -> None:
         """Refuse an element that is too long."""
-        if size > limits.MAX_ROW_BYTES:
+        if size > file_limits.MAX_ROW_BYTES:
             raise Refused(
                 "E_IMPORT_TOO_LARGE",
                 "an element of the JSON array is longer than a row may be",
                 where=self.name,
-                expected=f"at most {limits.MAX_ROW_BYTES} bytes",
+                expected=f"at most {file_limits.MAX_ROW_BYTES} bytes",
                 hint="write one object per line instead: a line that is too long costs only itself",
             )
 

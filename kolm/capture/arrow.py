@@ -17,7 +17,7 @@ from types import ModuleType
 from typing import IO, TYPE_CHECKING, Any
 
 from kolm import canonical, events, settings, system
-from kolm.capture import limits, unpacking
+from kolm.capture import file_limits, limits, unpacking
 from kolm.capture.drafts import BadRow, Defaults
 from kolm.capture.reading import Located
 from kolm.errors import KolmError, Refused, missing_extra
@@ -25,7 +25,7 @@ from kolm.errors import KolmError, Refused, missing_extra
 if TYPE_CHECKING:
     import pyarrow
 
-_MAX_ROW_BYTES = limits.MAX_IMAGE_BYTES + limits.MAX_ROW_BYTES
+_MAX_ROW_BYTES = limits.MAX_IMAGE_BYTES + file_limits.MAX_ROW_BYTES
 # One thread, and memory from the system's allocator: others set aside more than they use.
 _CHILD_ENVIRONMENT = {
     "ARROW_DEFAULT_MEMORY_POOL": "system",
@@ -167,11 +167,11 @@ def _row(cells: dict[str, _Cell], place: int, where: str) -> dict[str, object] |
 
 
 def _is_large(column: pyarrow.Array) -> bool:
-    return column.nbytes > _MAX_ROW_BYTES or unpacking.values(column) > limits.MAX_ROW_VALUES
+    return column.nbytes > _MAX_ROW_BYTES or unpacking.values(column) > file_limits.MAX_ROW_VALUES
 
 
 def _too_long(where: str) -> BadRow:
-    reason = f"the row has more than {_MAX_ROW_BYTES} bytes or {limits.MAX_ROW_VALUES} values"
+    reason = f"the row has more than {_MAX_ROW_BYTES} bytes or {file_limits.MAX_ROW_VALUES} values"
     return BadRow(where=where, code="E_ROW_TOO_LONG", reason=reason)
 
 

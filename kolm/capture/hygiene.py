@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from kolm.capture import documents, limits, rules
+from kolm.capture import documents, file_limits, rules
 from kolm.capture.store import StoredCapture
 from kolm.counting import counted, listed
 from kolm.digest import Digest
@@ -65,7 +65,7 @@ def demand_clean(rows: Iterable[StoredCapture]) -> None:
         f"the captures have {len(found)} problem{'s' if len(found) > 1 else ''}; "
         f"the first: {found[0].message}",
         where=f"capture {found[0].captures[0]}",
-        found=listed(lines, limits.MAX_NAMED_PROBLEMS),
+        found=listed(lines, file_limits.MAX_NAMED_PROBLEMS),
         hint="keep one answer to a question about a picture: kolm capture remove CAPTURE",
     )
 
@@ -91,7 +91,7 @@ def demand_distinct(rows: Iterable[StoredCapture]) -> None:
         "pictures, prompt and answer",
         where=f"capture {repeated[0][1]}",
         expected="each case once: repeated ones make the score look surer than it is",
-        found=listed(lines, limits.MAX_NAMED_PROBLEMS),
+        found=listed(lines, file_limits.MAX_NAMED_PROBLEMS),
         hint="leave the repeated ones out: kolm capture remove CAPTURE",
     )
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from string import digits
 
 from kolm import canonical, outputs
-from kolm.capture import limits, sources
+from kolm.capture import file_limits, limits, sources
 from kolm.capture.addition import Addition
 from kolm.capture.drafts import BadRow, Draft, FileImage, ImageSource
 from kolm.capture.store import CaptureStore
@@ -166,11 +166,11 @@ class _BadRows:
         self.count += 1
         # Pictures that are not there are alike whatever their names, if the same helps.
         kind = (row.code, row.hint if row.code == "E_IMAGE_FILE" else row.reason)
-        if kind not in self._kinds and len(self._kinds) < limits.MAX_NAMED_PROBLEMS:
+        if kind not in self._kinds and len(self._kinds) < file_limits.MAX_NAMED_PROBLEMS:
             self._kinds[kind] = _Alike(row)
         if kind in self._kinds:
             self._kinds[kind].add(row.where)
-        if self.count > limits.MAX_BAD_ROWS:
+        if self.count > file_limits.MAX_BAD_ROWS:
             raise self.error(rows_read)
         if self._keep_all:
             self.rows.append(row)

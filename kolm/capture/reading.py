@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import IO, Any, NamedTuple, cast
 
 from kolm import canonical, system
-from kolm.capture import arrays, limits
+from kolm.capture import arrays, file_limits
 from kolm.capture.drafts import BadRow
 from kolm.errors import Refused, Unreadable
 
@@ -176,9 +176,9 @@ class Unpacked(NamedTuple):
 def unpacked(size: int) -> Unpacked:
     """What a packed file of a size may unpack to."""
     return Unpacked(
-        limits.MAX_UNPACKED_TIMES * size + limits.MAX_UNPACKED_BYTES,
-        size // limits.MIN_ROW_BYTES + limits.MAX_UNPACKED_ROWS,
-        size // limits.MIN_VALUE_BYTES + limits.MAX_UNPACKED_VALUES,
+        file_limits.MAX_UNPACKED_TIMES * size + file_limits.MAX_UNPACKED_BYTES,
+        size // file_limits.MIN_ROW_BYTES + file_limits.MAX_UNPACKED_ROWS,
+        size // file_limits.MIN_VALUE_BYTES + file_limits.MAX_UNPACKED_VALUES,
     )
 
 
@@ -201,7 +201,7 @@ def _short_rows(name: str, size: int) -> Refused:
         "the table has more rows than an import takes in from a file of its size",
         where=name,
         expected=f"at most, of {size:,} bytes: {unpacked(size).rows:,} rows",
-        hint=f"if you trust the file, cut it into files of {limits.MAX_UNPACKED_ROWS:,} rows",
+        hint=f"if you trust the file, cut it into files of {file_limits.MAX_UNPACKED_ROWS:,} rows",
     )
 
 
@@ -211,8 +211,8 @@ def lines(path: Path) -> Iterator[Located]:
     with opened(path) as stream:
         for number, line in enumerate(_split(stream), 1):
             where = f"{name}:{number}"
-            if len(line) > limits.MAX_ROW_BYTES:
-                reason = f"the row is longer than {limits.MAX_ROW_BYTES} bytes"
+            if len(line) > file_limits.MAX_ROW_BYTES:
+                reason = f"the row is longer than {file_limits.MAX_ROW_BYTES} bytes"
                 yield where, BadRow(where=where, code="E_ROW_TOO_LONG", reason=reason)
                 continue
             if number == 1:
@@ -223,7 +223,7 @@ def lines(path: Path) -> Iterator[Located]:
 
 def _split(stream: IO[bytes]) -> Iterator[bytes]:
     r"""The lines of a stream, ended by \n, \r\n or \r; what is over the limit is cut off."""
-    held, most = b"", limits.MAX_ROW_BYTES + 1
+    held, most = b"", file_limits.MAX_ROW_BYTES + 1
     while block := stream.readline(most):
         start, ended = 0, block.endswith(b"\n")
         if ended:
@@ -275,12 +275,12 @@ def _array(path: Path, key: bytes | None) -> Iterator[Located]:
 
 def _object(line: bytes, where: str) -> dict[str, object] | BadRow:
     # A value is a byte or two of text and much more when it is parsed. Base64 holds none of these.
-    if values(line) > limits.MAX_ROW_VALUES:
-        reason = f"the row holds more than {limits.MAX_ROW_VALUES} values"
+    if values(line) > file_limits.MAX_ROW_VALUES:
+        reason = f"the row holds more than {file_limits.MAX_ROW_VALUES} values"
         return BadRow(where=where, code="E_ROW_TOO_LONG", reason=reason)
     try:
         value = canonical.loads(
-            line, where=where, max_bytes=limits.MAX_ROW_BYTES, floats=True, integers=True
+            line, where=where, max_bytes=file_limits.MAX_ROW_BYTES, floats=True, integers=True
         )
     except Refused as error:
         return BadRow.of(error, where)

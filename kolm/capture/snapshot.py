@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from kolm import canonical, digest, paths
-from kolm.capture import hygiene, likeness, limits
+from kolm.capture import file_limits, hygiene, likeness
 from kolm.capture.naming import name_of
 from kolm.capture.store import SNAPSHOTS, CaptureStore, StoredCapture
 from kolm.counting import counted, listed
@@ -298,7 +298,7 @@ def _near_duplicates(pairs: tuple[tuple[Digest, Digest], ...], rows: Sequence[Ro
     return Refused(
         "E_SNAPSHOT_NEAR_DUPLICATES",
         f"{counted(len(pairs), 'eval image')} with a near twin in train or validation",
-        found=listed(lines, limits.MAX_NAMED_PROBLEMS),
+        found=listed(lines, file_limits.MAX_NAMED_PROBLEMS),
         hint="data.near_duplicates in the spec: drop leaves those captures out, group keeps "
         "near twins on one side, report only counts them (kolm capture snapshot: "
         "--near-duplicates); kolm capture show NAME tells where a picture is",

@@ -20,7 +20,7 @@ from pathlib import Path
 from urllib.parse import unquote
 
 from kolm import system
-from kolm.capture import limits
+from kolm.capture import file_limits, limits
 from kolm.capture.drafts import FileImage, ImageSource, InlineImage
 from kolm.errors import Refused, Unreadable
 
@@ -149,7 +149,7 @@ def image_source(value: str, folder: Folder, *, where: str) -> ImageSource:
         )
     if value[:7].lower() == "file://":
         value = unquote(value[7:].removeprefix("localhost"))
-    if len(value) > limits.MAX_PATH_CHARACTERS:
+    if len(value) > file_limits.MAX_PATH_CHARACTERS:
         raise Refused("E_IMAGE_BASE64", "neither base64 of an image nor a path", where=where)
     return folder.image(value, where=where)
 

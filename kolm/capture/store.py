@@ -17,7 +17,7 @@ from types import TracebackType
 from typing import Self
 
 from kolm import canonical, digest
-from kolm.capture import database, documents, limits, naming, removal
+from kolm.capture import database, documents, file_limits, limits, naming, removal
 from kolm.capture.addition import Addition
 from kolm.capture.removal import Removed
 from kolm.digest import Digest
@@ -204,7 +204,7 @@ class CaptureStore:
                 "E_STORE_SEVERAL_CAPTURES",
                 f"{len(found)} captures have this name",
                 where=text,
-                found="\n".join(found[: limits.MAX_NAMED_PROBLEMS]),
+                found="\n".join(found[: file_limits.MAX_NAMED_PROBLEMS]),
                 hint="name one by its id",
             )
         return found[0]

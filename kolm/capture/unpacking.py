@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from kolm import canonical, events
-from kolm.capture import limits, reading, shapes
+from kolm.capture import file_limits, reading, shapes
 from kolm.capture.drafts import Defaults, Reshaped
 from kolm.errors import KolmError, Refused
 from kolm.records.capture import Source
@@ -42,7 +42,7 @@ def limit(size: int, form: str) -> None:
     Where the system does not say what the process holds already (macOS), memory has no limit.
     """
     mebibytes = size >> 20
-    seconds = limits.UNPACKING_SECONDS + limits.UNPACKING_SECONDS_A_MEBIBYTE * mebibytes
+    seconds = file_limits.UNPACKING_SECONDS + file_limits.UNPACKING_SECONDS_A_MEBIBYTE * mebibytes
     _hold(resource.RLIMIT_CPU, seconds, seconds + 1)
     status = Path("/proc/self/status")
     held = status.read_text().partition("VmData:")[2].split() if status.is_file() else []
@@ -65,9 +65,9 @@ def unpacking_bytes(size: int, form: str) -> int:
     """
     read = size if form == PARQUET else 0
     return min(
-        2 * size + limits.MAX_UNPACKING_BYTES,
-        read + limits.MAX_UNPACKING_BESIDE,
-        limits.MAX_UNPACKING_AT_ONCE,
+        2 * size + file_limits.MAX_UNPACKING_BYTES,
+        read + file_limits.MAX_UNPACKING_BESIDE,
+        file_limits.MAX_UNPACKING_AT_ONCE,
     )
 
 

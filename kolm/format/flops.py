@@ -6,7 +6,7 @@ activations, softmax and the optimizer are not, and neither is the recurrence of
 """
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from fractions import Fraction
 from typing import Final, NamedTuple
 
@@ -15,9 +15,9 @@ from kolm.methods import Method
 from kolm.methods.projector import Projector
 
 # Products of one multiplication: forward, for the gradient of what is read, and of the weight.
-_FORWARD: Final = 2
-_INPUT: Final = 2
-_WEIGHT: Final = 2
+FORWARD: Final = 2
+INPUT: Final = 2
+WEIGHT: Final = 2
 TERMS: Final = ("adapter", "attention", "head", "language", "projector")
 
 
@@ -113,34 +113,6 @@ def training_flops(
     return {term: round(total) for term, total in totals.items()}
 
 
-def tower_flops(
-    base: Outline, sequences: Mapping[int, int], *, method: Method | None = None
-) -> int:
-    """The operations of the tower on pictures; every patch attends to all of its sequence, and so
-    does a class token that stands before them.
-
-    Args:
-        base: its outline.
-        sequences: how many sequences of patches there are of each length.
-        method: that adapts it, and then backward too; None for forward alone.
-    """
-    patches = sum(length * count for length, count in sequences.items())
-    seen = [
-        (base.places or length + base.class_tokens, count) for length, count in sequences.items()
-    ]
-    positions = sum(length * count for length, count in seen)
-    squares = sum(length**2 * count for length, count in seen)
-    passes = _FORWARD + (_INPUT if method else 0)
-    total = passes * patches * sum((m.products for m in base.patches), Fraction(0))
-    for block in base.vision:
-        for matrix in block.matrices:
-            total += passes * positions * matrix.products
-            if method and (elements := _delta(method, matrix)):
-                total += positions * _adapter(elements, backward=True, reached=True)
-        total += block.attention * squares * 2 * (_FORWARD + (2 * _INPUT if method else 0))
-    return round(total)
-
-
 def _language(
     totals: dict[str, Fraction],
     base: Outline,
@@ -158,7 +130,7 @@ def _language(
     projected, places = reached, work.image_tokens * base.places
     reached = reached or (method is not None and method.front > 0)
     for matrix in base.around:
-        totals["language"] += work.positions * matrix.products * (_FORWARD + _INPUT * backward)
+        totals["language"] += work.positions * matrix.products * (FORWARD + INPUT * backward)
     for block in base.blocks:
         positions = work.seeing if block.beside else work.positions
         for number, stage in enumerate(block.stages):
@@ -166,26 +138,26 @@ def _language(
             for matrix in stage:
                 behind = projected if matrix.beside else reached
                 reads = places if matrix.beside else positions
-                passes = _FORWARD + _INPUT * (backward and behind)
+                passes = FORWARD + INPUT * (backward and behind)
                 totals["language"] += reads * matrix.products * passes
-                if elements := _delta(method, matrix):
-                    totals["adapter"] += reads * _adapter(elements, backward, behind)
+                if elements := delta_elements(method, matrix):
+                    totals["adapter"] += reads * adapter_operations(elements, backward, behind)
                     trained = True
             reached = reached or trained
             if number == 0:
-                passes = 2 * (_FORWARD + 2 * _INPUT * (backward and reached))
+                passes = 2 * (FORWARD + 2 * INPUT * (backward and reached))
                 pairs = work.looks * base.places if block.beside else work.squares
                 totals["attention"] += block.attention * pairs * passes
     logits = base.vocabulary * base.hidden
-    totals["head"] += work.labels * logits * (_FORWARD + _INPUT * backward)
+    totals["head"] += work.labels * logits * (FORWARD + INPUT * backward)
 
 
-def _adapter(elements: Sequence[int], backward: bool, reached: bool) -> int:
+def adapter_operations(elements: Sequence[int], backward: bool, reached: bool) -> int:
     """For one activation: only the first matrix of a delta reads what the layer reads."""
     first, rest = elements[0], sum(elements[1:])
     if not backward:
-        return _FORWARD * (first + rest)
-    return first * (_FORWARD + _WEIGHT + _INPUT * reached) + rest * (_FORWARD + _WEIGHT + _INPUT)
+        return FORWARD * (first + rest)
+    return first * (FORWARD + WEIGHT + INPUT * reached) + rest * (FORWARD + WEIGHT + INPUT)
 
 
 def _projector(
@@ -205,17 +177,17 @@ def _projector(
     for matrix in base.projector:
         is_layer = adapted and matrix.module in base.projector_layers
         elements = _parts(method, matrix) if method and is_layer else []
-        passes = _FORWARD + _INPUT * before
+        passes = FORWARD + INPUT * before
         if trained == "full":
-            passes += _WEIGHT
+            passes += WEIGHT
         totals["projector"] += given * matrix.products * passes
         if elements:
             learns = trained == "lora"
-            totals["adapter"] += given * _adapter(elements, learns, before)
+            totals["adapter"] += given * adapter_operations(elements, learns, before)
         before = before or trained != "frozen"
 
 
-def _delta(method: Method | None, matrix: Matrix) -> list[int]:
+def delta_elements(method: Method | None, matrix: Matrix) -> list[int]:
     """Elements of the matrices that a method adds to a layer; a vector costs no product."""
     if method is None or not re.fullmatch(method.target_expression, matrix.module):
         return []

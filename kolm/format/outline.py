@@ -141,12 +141,6 @@ class Outline(NamedTuple):
         """Numbers that the tower gives for a patch."""
         return max((m.outputs for block in self.vision for m in block.stages[1]), default=0)
 
-    @property
-    def feed_forward(self) -> int:
-        """The widest inner layer of a language block, of all experts that a position meets."""
-        widths = (sum(matrix.products for matrix in block.stages[3]) for block in self.blocks)
-        return round(max(widths, default=0) / max(1, self.hidden))
-
 
 def outline(
     parameters: Iterable[tuple[str, Sequence[int]]],

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Hashable, Iterable, Mapping, Sequence
+from fractions import Fraction
 from typing import TYPE_CHECKING, NamedTuple
 
-from kolm.format.flops import tower_flops
+from kolm.format.flops import FORWARD, INPUT, adapter_operations, delta_elements
 from kolm.format.outline import Outline
 from kolm.methods import Method
 
@@ -84,3 +85,31 @@ def tower_operations(base: Outline, pictures: Iterable[TrainFactsPicture], metho
         tower_flops(base, own, method=method if learned else None)
         for learned, own in lengths.items()
     )
+
+
+def tower_flops(
+    base: Outline, sequences: Mapping[int, int], *, method: Method | None = None
+) -> int:
+    """The operations of the tower on pictures; every patch attends to all of its sequence, and so
+    does a class token that stands before them.
+
+    Args:
+        base: its outline.
+        sequences: how many sequences of patches there are of each length.
+        method: that adapts it, and then backward too; None for forward alone.
+    """
+    patches = sum(length * count for length, count in sequences.items())
+    seen = [
+        (base.places or length + base.class_tokens, count) for length, count in sequences.items()
+    ]
+    positions = sum(length * count for length, count in seen)
+    squares = sum(length**2 * count for length, count in seen)
+    passes = FORWARD + (INPUT if method else 0)
+    total = passes * patches * sum((m.products for m in base.patches), Fraction(0))
+    for block in base.vision:
+        for matrix in block.matrices:
+            total += passes * positions * matrix.products
+            if method and (elements := delta_elements(method, matrix)):
+                total += positions * adapter_operations(elements, backward=True, reached=True)
+        total += block.attention * squares * 2 * (FORWARD + (2 * INPUT if method else 0))
+    return round(total)

@@ -21,9 +21,7 @@ from kolm.methods.method import (
     WholeTensor,
     delta_shapes,
     demand_a_place,
-    demand_reached,
     has_experts,
-    name_of,
     read_name,
 )
 from kolm.methods.projector import Projector
@@ -55,11 +53,9 @@ __all__ = [
     "UnknownTensor",
     "WholeTensor",
     "delta_shapes",
-    "demand_reached",
     "has_experts",
     "kind_of",
     "method_of",
-    "name_of",
     "read_name",
     "resolved_again",
 ]

@@ -8,12 +8,12 @@ Source: peft 0.21, ``utils/save_and_load.py``.
 """
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar, NamedTuple, Protocol, Self
 
 from kolm.errors import Refused
 from kolm.methods.projector import Projector
-from kolm.roles import Config, Family
+from kolm.roles import Family
 
 PREFIX = "base_model.model."
 
@@ -138,25 +138,6 @@ def demand_a_place(known: type[Method], vision: bool, projector: Projector) -> N
     )
 
 
-def demand_reached(family: Family, config: Config, adapted: Iterable[str]) -> None:
-    """Refuse modules that no gradient reaches by the family's design: ``E_ADAPTER_TARGETS``.
-
-    Args:
-        family: the base's role table.
-        config: of the base.
-        adapted: the modules with a delta.
-    """
-    idle = [name for name in adapted if family.is_unreachable(f"{name}.weight", config)]
-    if idle:
-        raise Refused(
-            "E_ADAPTER_TARGETS",
-            f"no gradient can reach {len(idle)} of the modules that are to be adapted",
-            where="train.freeze.vision",
-            found=", ".join(idle[:3]),
-            hint="keep the vision tower frozen: this base never reads its last layers",
-        )
-
-
 class NoFront:
     """Of a method whose delta stands in layers, and is named by them."""
 
@@ -232,11 +213,6 @@ class UnknownTensor(NamedTuple):
 
 
 TensorName = DeltaTensor | WholeTensor | UnknownTensor
-
-
-def name_of(module: str, part: str, method: Method | type[Method]) -> str:
-    """The name under which a tensor of a delta is saved."""
-    return part if method.BARE_IN else f"{PREFIX}{module}.{part}"
 
 
 def read_name(

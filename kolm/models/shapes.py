@@ -18,6 +18,7 @@ from kolm.errors import Refused, Unreadable
 from kolm.models import published
 from kolm.models.resolve import Place, find_folder, read_config
 from kolm.roles import Config, Family
+from kolm.roles.checkpoints import is_left_out, parameter_of
 
 Parameters = tuple[tuple[str, tuple[int, ...]], ...]
 
@@ -78,8 +79,8 @@ def _stored(folder: Path, family: Family, config: Config) -> Parameters:
     for path in sorted(folder.glob(WEIGHTS)):
         with Ranges(path) as data:
             for entry in parse_header(data, where=path.name, canonical_form=False):
-                if not family.is_left_out(entry.name):
-                    found[family.parameter_of(entry.name)] = tuple(entry.shape)
+                if not is_left_out(family, entry.name):
+                    found[parameter_of(family, entry.name)] = tuple(entry.shape)
     if config.get("tie_word_embeddings") is True:
         found = {name: shape for name, shape in found.items() if name not in family.aliases}
     return tuple(sorted(found.items()))

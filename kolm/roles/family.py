@@ -5,7 +5,7 @@ What does not: anything that needs a loaded model (kolm/models has that).
 """
 
 import re
-from collections.abc import Callable, Container, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from decimal import Decimal
 from enum import StrEnum
 from types import MappingProxyType
@@ -234,7 +234,7 @@ class Family(NamedTuple):
         """The role of what has this name; `Role.OTHER` when no line covers it."""
         found = Role.OTHER
         for role, prefixes in self.prefixes.items():
-            if any(_covers(prefix, name) for prefix in prefixes):
+            if any(covers(prefix, name) for prefix in prefixes):
                 if found is not Role.OTHER:
                     raise AssertionError(f"{self.model_type}: {name} has two roles")
                 found = role
@@ -322,18 +322,6 @@ class Family(NamedTuple):
         module = self.experts[0].rpartition(".")[0]
         return rf"{re.escape(self.language.blocks)}\.[0-9]+\.{re.escape(module)}"
 
-    def is_unreachable(self, parameter: str, config: Config) -> bool:
-        """Whether no gradient can ever reach this parameter of a base, by the family's design."""
-        return any(re.fullmatch(pattern, parameter) for pattern in self.unreachable(config))
-
-    def may_be_swapped(self, parameter: str) -> bool:
-        """Whether a checkpoint may hold this parameter with its last two axes swapped."""
-        return any(re.fullmatch(pattern, parameter) for pattern in self.swapped)
-
-    def is_left_out(self, key: str) -> bool:
-        """Whether this tensor of a checkpoint is no parameter of the model."""
-        return any(re.fullmatch(pattern, key) for pattern in self.left_out)
-
     def part_keys(self, parameter: str, count: int) -> tuple[str, ...]:
         """The keys of the tensors that make a parameter, where a checkpoint holds the `count` steps
         of its first axis by themselves; none where no checkpoint of the family does."""
@@ -342,41 +330,15 @@ class Family(NamedTuple):
                 return tuple(f"{match[1]}.{n}.{key}" for n in range(count) for key in below)
         return ()
 
-    def stored_keys(
-        self, parameter: str, shape: Sequence[int], present: Container[str]
-    ) -> tuple[str, ...]:
-        """The keys under which a checkpoint holds this parameter: one, or those of its parts.
-
-        Args:
-            parameter: its name.
-            shape: in memory.
-            present: every key of the checkpoint.
-        """
-        for key in self.checkpoint_keys(parameter):
-            if key in present:
-                return (key,)
-        parts = self.part_keys(parameter, shape[0]) if shape else ()
-        return parts if all(key in present for key in parts) else ()
-
-    def parameter_of(self, key: str) -> str:
-        """The name in memory of what a checkpoint holds under a key: by the longest prefix."""
-        stored = [
-            (spelling, memory)
-            for memory, spellings in self.spellings.items()
-            for spelling in (memory, *spellings)
-            if _covers(spelling, key)
-        ]
-        spelling, memory = max(stored, key=lambda pair: len(pair[0]), default=("", ""))
-        return memory + key[len(spelling) :]
-
     def checkpoint_keys(self, parameter: str) -> tuple[str, ...]:
         """The keys under which a checkpoint may hold this parameter, most usual first."""
         for memory, spellings in self.spellings.items():
-            if _covers(memory, parameter):
+            if covers(memory, parameter):
                 rest = parameter[len(memory) :]
                 return (*(stored + rest for stored in spellings), parameter)
         return (parameter,)
 
 
-def _covers(prefix: str, name: str) -> bool:
+def covers(prefix: str, name: str) -> bool:
+    """Whether a name is this one, or of something below it."""
     return name == prefix or name.startswith(f"{prefix}.")

@@ -16,6 +16,7 @@ from kolm.counting import counted
 from kolm.digest import Digest
 from kolm.errors import Refused
 from kolm.roles import Family
+from kolm.roles.checkpoints import stored_keys
 from kolm.train.survey import (
     BaseModule,
     ModelTensor,
@@ -192,7 +193,7 @@ def _parameter_row(
         "before": facts["before"],
         "after": facts["after"],
         "elements": math.prod(tensor.shape),
-        "checkpoint": list(family.stored_keys(name, tensor.shape, checkpoint_keys)),
+        "checkpoint": list(stored_keys(family, name, tensor.shape, checkpoint_keys)),
         "requires_grad": tensor.tensor.requires_grad,
         "gradient_steps": 0,
     }

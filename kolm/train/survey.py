@@ -15,6 +15,7 @@ from kolm.digest import Digest
 from kolm.errors import Refused
 from kolm.format.norms import stated_norm
 from kolm.roles import Family, Role
+from kolm.roles.checkpoints import stored_keys
 from kolm.train.sharding import is_shared, whole
 
 if TYPE_CHECKING:
@@ -188,7 +189,7 @@ def demand_keys(
     aliases = aliases_in(modules, family)
     for module in modules:
         for tensor in module.parameters:
-            stored = family.stored_keys(tensor.path, tensor.shape, checkpoint_keys)
+            stored = stored_keys(family, tensor.path, tensor.shape, checkpoint_keys)
             if tensor.path not in aliases and not stored:
                 raise Refused(
                     "E_BASE_WEIGHTS",

@@ -22,7 +22,6 @@ MAKERS = (
     "builder",
     "evaluator",
 )  # the roles that `same_signer` is about: others are second parties
-_ON_SCORES = ("gate", "minimum_eval_cases", "lower_bound_above", "floors")
 
 
 class Stamped(NamedTuple):
@@ -77,14 +76,6 @@ class Policy(NamedTuple):
     dossier: tuple[str, ...] | None = None
     measurements: str = "worst"
     reach: tuple[str, ...] = ()
-
-    def without_gate(self) -> "Policy":
-        """The same demands but those on how good the bundle is: its gate, floors and minima.
-
-        Whose bundle it is, what it may change and whether its numbers are true is still demanded.
-        """
-        left = {name: self._field_defaults[name] for name in _ON_SCORES}
-        return self._replace(**left, name=f"{self.name[:50]}-without-gate")
 
     @property
     def document(self) -> "PolicyDocument":

@@ -17,6 +17,7 @@ from kolm import canonical
 from kolm.bundle.container import open_container
 from kolm.bundle.reader import Bundle
 from kolm.errors import Refused, Unreadable
+from kolm.registry.check import without_gate
 from kolm.verify.policy import BUILT_IN
 from tests.support.audits import World
 from tests.support.commands import invoke
@@ -98,7 +99,7 @@ def minimal(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Minimal:
     method = {"kind": "lora", "rank": 1, "alpha": 1, "targets": ["q_proj"]}
     world = World.make(tmp_path, cases=1, train=1, modules=modules, method=method)
     policy = world.home(tmp_path, monkeypatch) / "policy.json"
-    policy.write_bytes(canonical.dumps(BUILT_IN.without_gate().document))
+    policy.write_bytes(canonical.dumps(without_gate(BUILT_IN).document))
     made = Minimal(world.seal(), policy)
     assert made.path.stat().st_size <= MINIMAL_BYTES
     assert len(Bundle.open(made.path).claims) == len(world.parts.predicates())

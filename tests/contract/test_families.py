@@ -22,6 +22,7 @@ from kolm.encode.encoder import Encoder  # noqa: E402
 from kolm.encode.examples import Dropped, DropReason, Example  # noqa: E402
 from kolm.encode.skeleton import dated  # noqa: E402
 from kolm.errors import Refused  # noqa: E402
+from kolm.methods.reached import is_unreachable  # noqa: E402
 from kolm.models.base import make_forward  # noqa: E402
 from kolm.models.load import load_model  # noqa: E402
 from kolm.models.pictures import PictureProcessor, picture_processor  # noqa: E402
@@ -34,6 +35,7 @@ from kolm.roles import (  # noqa: E402
     family,
     shown,
 )
+from kolm.roles.checkpoints import is_left_out, may_be_swapped, stored_keys  # noqa: E402
 from kolm.roles.refused import REFUSED  # noqa: E402
 from kolm.spec.options import resolve_method  # noqa: E402
 from kolm.train import survey  # noqa: E402
@@ -243,9 +245,9 @@ def test_the_library_loads_every_spelling(table: Family, tmp_path: Path) -> None
     weights = base / "model.safetensors"
     expected = families.model(table.model_type).state_dict()
     present = load_file(weights)
-    left_out = {key: tensor for key, tensor in present.items() if table.is_left_out(key)}
-    parameters = {n: tensor for n, tensor in expected.items() if not table.is_left_out(n)}
-    keys = {n: table.stored_keys(n, tensor.shape, present) for n, tensor in parameters.items()}
+    left_out = {key: tensor for key, tensor in present.items() if is_left_out(table, key)}
+    parameters = {n: tensor for n, tensor in expected.items() if not is_left_out(table, n)}
+    keys = {n: stored_keys(table, n, tensor.shape, present) for n, tensor in parameters.items()}
     stored = {n: tensor for n, tensor in parameters.items() if keys[n]}
     assert {key for own in keys.values() for key in own} == present.keys() - left_out.keys()
 
@@ -261,7 +263,7 @@ def test_the_library_loads_every_spelling(table: Family, tmp_path: Path) -> None
         names = {name: table.checkpoint_keys(name) for name in stored}
         check({names[n][number % len(names[n])]: tensor for n, tensor in stored.items()})
     if table.swapped:
-        swapped = {n: tensor.mT for n, tensor in stored.items() if table.may_be_swapped(n)}
+        swapped = {n: tensor.mT for n, tensor in stored.items() if may_be_swapped(table, n)}
         check({**stored, **swapped})
     if table.parts:
         apart = {}
@@ -319,7 +321,7 @@ def test_exactly_the_unreachable_parameters_see_no_gradient(table: Family) -> No
     model(input_ids=ids, **marks, **inputs).logits.square().sum().backward()
     idle = {n for n, p in model.named_parameters() if p.grad is None or not p.grad.any()}
     config = model.config.to_dict()
-    assert idle == {n for n, _ in model.named_parameters() if table.is_unreachable(n, config)}
+    assert idle == {n for n, _ in model.named_parameters() if is_unreachable(table, n, config)}
 
 
 @SEEING
@@ -328,7 +330,7 @@ def test_a_tower_with_layers_that_are_never_read_is_not_adapted(table: Family) -
     config = model.config.to_dict()
     assert table.vision is not None
     tower = hit(model, table.vision.expression(table.vision.leaves))
-    whole = not any(table.is_unreachable(f"{name}.weight", config) for name in tower)
+    whole = not any(is_unreachable(table, f"{name}.weight", config) for name in tower)
     method = methods.method_of(resolve_method({"kind": "lora"}, table, vision=True))
     options = {"projector": "full", "adapt_vision": True, "seed": digest.of_bytes(b"seed")}
     if whole:
@@ -537,7 +539,7 @@ def test_a_merger_that_the_config_skips_is_unreachable() -> None:
     features.square().sum().backward()
     tower = [(n, p) for n, p in model.named_parameters() if table.role_of(n) is Role.VISION]
     idle = {n for n, p in tower if p.grad is None}
-    assert idle == {n for n, _ in tower if table.is_unreachable(n, config.to_dict())} != set()
+    assert idle == {n for n, _ in tower if is_unreachable(table, n, config.to_dict())} != set()
 
 
 def test_a_base_that_thinks_is_trained_to_close_an_empty_thought_and_to_answer() -> None:

@@ -17,8 +17,9 @@ from torch.utils.flop_counter import FlopCounterMode  # noqa: E402
 
 from kolm import digest, methods, roles  # noqa: E402
 from kolm.adapters.attach import attach  # noqa: E402
-from kolm.format.flops import Batched, Work, batch_work, tower_flops, training_flops  # noqa: E402
+from kolm.format.flops import Batched, Work, batch_work, training_flops  # noqa: E402
 from kolm.format.outline import outline  # noqa: E402
+from kolm.format.sights import tower_flops  # noqa: E402
 from kolm.models.forward import logits_of  # noqa: E402
 from kolm.models.shapes import experts_per_token  # noqa: E402
 from kolm.planning.operations import Step  # noqa: E402

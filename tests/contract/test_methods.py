@@ -28,6 +28,7 @@ from tests.support.audits import World
 from tests.support.bundles import BundleParts
 from tests.support.lines import QUESTION, STEPS, Line, coloured, square
 from tests.support.toy_base import floats
+from tests.support.toy_documents import name_of
 
 TABLE = family("qwen2_5_vl")
 each_method = pytest.mark.parametrize("kind", methods.METHODS)
@@ -127,7 +128,7 @@ def test_names_are_read_as_they_are_written(kind: str) -> None:
     listed = {module: frozenset({"weight"}), "lm_head": frozenset({"weight"})}
     for part in method.shapes(module, (8, 4)):
         assert part in method.PARTS
-        name = methods.name_of(module, part, method)
+        name = name_of(module, part, method)
         assert methods.read_name(name, method, listed) == DeltaTensor(name, module, part)
         for odd in (name + ".x", f"x{name}", f"{methods.PREFIX}model.lairs.{part}"):
             assert isinstance(methods.read_name(odd, method, listed), UnknownTensor)

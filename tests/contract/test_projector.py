@@ -17,6 +17,7 @@ from kolm.format.names import CONFIG, RECEIPT, WEIGHTS
 from kolm.methods.projector import in_projector, linear_layers
 from kolm.records.verification import Verdict
 from kolm.roles import family
+from kolm.roles.checkpoints import parameter_of
 from kolm.spec import load_spec
 from kolm.spec.options import resolve_method
 from tests.support.audits import World
@@ -125,7 +126,7 @@ def test_deltas_are_on_all_linear_layers_of_a_projector_and_plain_peft_loads_the
         untouched = world.forward.hidden(batch, shown)
     method, seed = methods.method_of(block), digest.of_bytes(b"seed")
     facts = base_root(save(name, tmp_path / "base"))
-    stored = [(table.parameter_of(tensor.key), tensor.shape) for tensor in facts.tensors]
+    stored = [(parameter_of(table, tensor.key), tensor.shape) for tensor in facts.tensors]
     assert set(linear_layers(stored, table)) == linear  # what is known before torch is loaded
     ahead = SimpleNamespace(
         lock={"train": {"projector": "lora"}, "base": {"family": name}},

@@ -11,6 +11,7 @@ from kolm import canonical, file_digests
 from kolm.actions import children, evaluating, running
 from kolm.capture.store import CaptureStore
 from kolm.records import codec
+from kolm.registry.check import without_gate
 from kolm.verify.policy import BUILT_IN
 from tests.support.bundles import BundleParts, make_parts
 from tests.support.commands import Ran, invoke
@@ -92,7 +93,7 @@ def test_a_policy_of_ones_own_is_what_is_demanded(
     bundle: Path, parts: BundleParts, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(running, "open_session", _reach)
-    own = codec.to_document(BUILT_IN.without_gate())
+    own = codec.to_document(without_gate(BUILT_IN))
     (tmp_path / "own.json").write_bytes(canonical.dumps(own))
     with pytest.raises(Reached):
         running.load(bundle, base=parts.base, policy=tmp_path / "own.json")

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from kolm import canonical, digest, file_digests
-from kolm.capture import limits
+from kolm.capture import file_limits
 from kolm.capture.store import CaptureStore
 from kolm.format.names import RECEIPT
 from kolm.registry.backends.directory import Directory
@@ -115,7 +115,7 @@ def taken_in(shape: str, folder: Path) -> None:
         pytest.importorskip("pyarrow")
     assert (cost := cost_of_table(shape, folder)).bounded, cost
     with CaptureStore.open_to_read(folder / "captures") as store:
-        assert len(store) > limits.MAX_UNPACKED_ROWS or shape == "packed messages"
+        assert len(store) > file_limits.MAX_UNPACKED_ROWS or shape == "packed messages"
 
 
 @pytest.mark.parametrize("shape", QUICK_PACKED)

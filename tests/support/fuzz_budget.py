@@ -33,8 +33,9 @@ from kolm.events import Silent
 from kolm.models.base import make_forward
 from kolm.models.pictures import too_thin
 from kolm.models.taps import Recording, join
-from kolm.objectives import objective_of, resolve
+from kolm.objectives import objective_of
 from kolm.roles import FAMILIES
+from kolm.spec.options import resolve_objective
 from kolm.train.prepare import SnapshotRow, encode_split
 from tests.support import families
 from tests.support.tiny_vlm import image_facts, make_capture, make_picture
@@ -200,7 +201,7 @@ class Known:
 
     def encoder(self, **limits: Any) -> Encoder:
         """The encoder of the family's tiny base."""
-        objective = objective_of(resolve({"kind": "dpo"})) if self.row.paired else None
+        objective = objective_of(resolve_objective({"kind": "dpo"})) if self.row.paired else None
         return Encoder(self.pictures, objective=objective, **{**GENEROUS, **limits})
 
     def ids(self, answer: str | None = None) -> list[int]:

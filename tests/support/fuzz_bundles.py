@@ -38,6 +38,7 @@ from kolm.dossier.table import gather
 from kolm.errors import KolmError
 from kolm.records import codec
 from kolm.records.verification import Verdict, Verification
+from kolm.registry.check import without_gate
 from kolm.report import page
 from kolm.report.facts import Facts
 from kolm.sign import making, statement
@@ -58,7 +59,7 @@ from tests.support.mutations import (
 
 LONGEST_SECONDS = 20  # of processor time: an honest one takes some hundredths
 MOST_BYTES = 256 * 1024 * 1024  # beside the file itself
-POLICY = BUILT_IN.without_gate()
+POLICY = without_gate(BUILT_IN)
 # One honest bundle of each method, beside LoRA, and of each kind of formula.
 METHODS: tuple[dict[str, Any], ...] = (
     {"kind": "ia3"},

@@ -21,7 +21,7 @@ from typing import NamedTuple
 
 from kolm import canonical, digest
 from kolm.bundle import tensor_writer, writer
-from kolm.capture import limits
+from kolm.capture import file_limits
 from kolm.format import examples
 from kolm.format.names import CASES
 from kolm.registry.backends.directory import Directory
@@ -302,7 +302,7 @@ def _arrow(rows: int, image: bytes) -> bytes:
 
 def _packed_row(form: bytes) -> bytes:
     """A row as long as one may be."""
-    row = b'{"prompt":"%b"}' % (b"a" * (limits.MAX_ROW_BYTES - 20))
+    row = b'{"prompt":"%b"}' % (b"a" * (file_limits.MAX_ROW_BYTES - 20))
     return gzip.compress(form % row, mtime=0)
 
 

@@ -16,6 +16,7 @@ from kolm.format.norms import stated_norm
 from kolm.format.order import reading_of
 from kolm.format.schedule import Happening, read_schedule
 from kolm.format.seeds import derive_seeds
+from kolm.methods.method import Method
 from kolm.methods.projector import is_linear
 from kolm.objectives import objective_of
 from kolm.records.sides import LEARNED
@@ -143,6 +144,11 @@ def make_method(**options: Any) -> Row:
     return resolve_method(chosen, FAMILY, vision=False)
 
 
+def name_of(module: str, part: str, method: Method | type[Method]) -> str:
+    """The name under which a tensor of a delta is saved."""
+    return part if method.BARE_IN else f"{methods.PREFIX}{module}.{part}"
+
+
 def make_weights(
     block: Row, projector: str, modules: Sequence[toy_base.ToyModule] = TOY
 ) -> dict[str, Tensor]:
@@ -154,7 +160,7 @@ def make_weights(
         layer = inside and projector == "lora" and is_linear(module.parameters)
         if layer or re.fullmatch(method.target_expression, module.name):
             for part, shape in method.shapes(module.name, module.parameters["weight"]).items():
-                name = methods.name_of(module.name, part, method)
+                name = name_of(module.name, part, method)
                 made[name] = floats(f"{part} {module.name}", shape)
         elif inside and projector == "full":
             for name, shape in module.parameters.items():

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from kolm import schema
+from kolm import schema, whole_schema
 from kolm.records import documents, kinds
 from tools import typed_documents
 
@@ -80,7 +80,7 @@ def test_every_form_of_a_schema_has_a_type(monkeypatch):
         },
         "$defs": {"digest": {"type": "string", "pattern": typed_documents.DIGEST}},
     }  # fmt: skip
-    monkeypatch.setattr(schema, "load", lambda name: body)
+    monkeypatch.setattr(whole_schema, "load", lambda name: body)
     assert (
         "".join(typed_documents.types_of(["some_row"]).values())
         == """
@@ -113,7 +113,7 @@ def test_two_types_of_one_name_are_refused(monkeypatch):
             "its": {"type": "array", "items": {**inner, "properties": {"b": {"type": "string"}}}},
         },
     }
-    monkeypatch.setattr(schema, "load", lambda name: body)
+    monkeypatch.setattr(whole_schema, "load", lambda name: body)
     with pytest.raises(SystemExit, match="XIt"):
         typed_documents.types_of(["x"])
 
@@ -129,7 +129,7 @@ def test_only_types_that_the_code_names_are_made_and_equal_ones_once(monkeypatch
             "other": {**closed, "properties": {"many": {"type": "array", "items": side}}},
         },
     }
-    monkeypatch.setattr(schema, "load", lambda name: body)
+    monkeypatch.setattr(whole_schema, "load", lambda name: body)
     assert typed_documents.types_of(["x", "unused"], {"XOther"}) == {
         "XRight": """
 class XRight(TypedDict):

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from kolm.capture import limits, reading
+from kolm.capture import file_limits, reading
 from kolm.capture.drafts import BadRow, Defaults, Draft
 from kolm.capture.importers.drafting import drafts
 from kolm.capture.sources import Folder
@@ -33,11 +33,11 @@ def rows(path: Path, folder: Folder, defaults: Defaults) -> Iterator[Draft | Bad
 
 def _located(path: Path) -> Iterator[reading.Located]:
     name = reading.name_of(path)
-    csv.field_size_limit(limits.MAX_ROW_BYTES)
+    csv.field_size_limit(file_limits.MAX_ROW_BYTES)
     with reading.opened(path) as stream:
         text = io.TextIOWrapper(stream, encoding="utf-8-sig", newline="")
         try:
-            first = text.readline(limits.MAX_ROW_BYTES)
+            first = text.readline(file_limits.MAX_ROW_BYTES)
             delimiter = max(_DELIMITERS, key=first.count)
             named = next(csv.reader([first], delimiter=delimiter), [])
             columns = [column.strip() for column in named]

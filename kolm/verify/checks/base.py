@@ -17,6 +17,7 @@ from kolm.format.base import BaseTensor
 from kolm.format.names import LOCK, MODULES, WEIGHTS
 from kolm.methods import DeltaTensor, WholeTensor, delta_shapes, has_experts
 from kolm.records.verification import Finding
+from kolm.roles.checkpoints import is_left_out, may_be_swapped
 from kolm.verify.base_table import own_parameters, pinned_files
 from kolm.verify.check import Answers
 from kolm.verify.findings import failed, passed, unless_equal
@@ -129,13 +130,13 @@ def modules_are_complete(subject: Subject) -> Iterator[Finding]:
         if tensors and len(tensors) == len(keys):
             # The library swaps where the stored shape is not the model's, and only there.
             other = len(tensors) == 1 and tuple(parameter["shape"]) != tensors[0].shape
-            swapped = other and len(tensors[0].shape) > 1 and family.may_be_swapped(name)
+            swapped = other and len(tensors[0].shape) > 1 and may_be_swapped(family, name)
             pairs.append(_Pair(name, parameter, tensors, swapped))
     digests = _digests_in_memory(subject, pairs)
     loaded = MEMORY_DTYPES[subject.lock["train"]["precision"]]
     for pair in pairs:
         yield from _same_tensor(pair, digests.get(pair.name), loaded)
-    left_out = {key for key in stored.keys() - listed.keys() if family.is_left_out(key)}
+    left_out = {key for key in stored.keys() - listed.keys() if is_left_out(family, key)}
     for key in sorted(stored.keys() - listed.keys() - left_out):
         yield failed(
             "a tensor of the checkpoint is not listed", where=MODULES, expected=key, rule="N5"

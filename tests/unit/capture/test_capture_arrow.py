@@ -20,7 +20,7 @@ import pyarrow as pa
 import pyarrow.ipc
 import pyarrow.parquet
 
-from kolm.capture import arrow, importers, limits, unpacking
+from kolm.capture import arrow, file_limits, importers, unpacking
 from kolm.capture.drafts import BadRow, Draft
 from kolm.errors import KolmError, Refused
 from tests.support.pictures import DEFAULTS, good, picture
@@ -80,7 +80,7 @@ def test_a_row_that_is_not_utf8_costs_itself(tmp_path: Path) -> None:
 
 
 def test_a_row_of_very_many_values_costs_itself(tmp_path: Path) -> None:
-    many = [""] * (limits.MAX_ROW_VALUES + 1)
+    many = [""] * (file_limits.MAX_ROW_VALUES + 1)
     part = pa.array([[[]], [many], [["z"]]], pa.list_(pa.list_(pa.string())))
     for tags in (pa.array([[], many, ["z"]], pa.list_(pa.string())), part):
         table = pa.table({**{key: [text] * 3 for key, text in ASKED.items()}, "tags": tags})
@@ -195,11 +195,14 @@ def refusal(path: Path) -> KolmError:
 
 def test_a_file_that_unpacks_to_more_than_one_of_its_size_may_is_refused(tmp_path: Path) -> None:
     """At once (one page), in all (many batches), in rows, and in values that take no bytes."""
-    rows, blank = limits.MAX_UNPACKED_ROWS * 2, bytes(1 << 20)
+    rows, blank = file_limits.MAX_UNPACKED_ROWS * 2, bytes(1 << 20)
     many = pa.array([[None] * 500] * 10_000, pa.list_(pa.null()))
     texts = {key: [text] for key, text in ASKED.items()}
     for table, code in (
-        ({**texts, "image": [bytes(limits.MAX_UNPACKING_BYTES + (1 << 20))]}, "E_IMPORT_UNPACKS"),
+        (
+            {**texts, "image": [bytes(file_limits.MAX_UNPACKING_BYTES + (1 << 20))]},
+            "E_IMPORT_UNPACKS",
+        ),
         ({"image": [blank] * 100}, "E_IMPORT_UNPACKS"),
         ({"prompt": ["What?"] * rows}, "E_IMPORT_UNPACKS"),
         ({"tags": many}, "E_IMPORT_UNPACKS"),
@@ -214,18 +217,18 @@ def test_unpacking_is_bounded_by_the_file_and_in_all() -> None:
     """Of a small file by what an honest one needs, of a large one by what a machine has."""
     for size in (0, 1 << 20, 60 << 20, 100 << 20, 1 << 30, 1 << 40):
         most = unpacking.unpacking_bytes(size, unpacking.PARQUET)
-        assert most <= size + limits.MAX_UNPACKING_BESIDE
+        assert most <= size + file_limits.MAX_UNPACKING_BESIDE
         assert most <= 1 << 30
         assert (
             most == 2 * size + (64 << 20)
-            or size > limits.MAX_UNPACKING_BESIDE - limits.MAX_UNPACKING_BYTES
+            or size > file_limits.MAX_UNPACKING_BESIDE - file_limits.MAX_UNPACKING_BYTES
         )
 
 
 def test_a_gzip_of_an_array_may_hold_no_more_rows_than_one_of_lines(tmp_path: Path) -> None:
     path = tmp_path / "rows.json.gz"
     row = b'{"prompt":"a","response":"b"},'
-    path.write_bytes(gzip.compress(b"[" + row * 2 * limits.MAX_UNPACKED_ROWS + b"{}]"))
+    path.write_bytes(gzip.compress(b"[" + row * 2 * file_limits.MAX_UNPACKED_ROWS + b"{}]"))
     assert refusal(path).code == "E_IMPORT_UNPACKS"
 
 
@@ -245,7 +248,7 @@ def test_packed_rows_are_taken_as_real_sets_pack_them_and_refused_as_counters_do
 
 def test_a_gzip_that_unpacks_to_more_than_one_of_its_size_may_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "rows.jsonl.gz"
-    path.write_bytes(gzip.compress(b"\n" * (2 * limits.MAX_UNPACKED_BYTES)))
+    path.write_bytes(gzip.compress(b"\n" * (2 * file_limits.MAX_UNPACKED_BYTES)))
     error = refusal(path)
     assert error.code == "E_IMPORT_UNPACKS"
     assert "gunzip" in error.hint

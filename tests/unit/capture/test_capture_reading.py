@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kolm.capture import arrays, limits, reading
+from kolm.capture import arrays, file_limits, limits, reading
 from kolm.capture.drafts import Defaults
 from kolm.capture.importers import table
 from kolm.capture.sources import Folder
@@ -110,7 +110,7 @@ def test_time_grows_with_the_size_of_a_broken_array(
 
 def test_a_table_of_rows_that_are_too_short_to_be_honest_is_refused(tmp_path: Path) -> None:
     """As many as are free, however short; and of more, those that weigh something."""
-    path, free = tmp_path / "rows.csv", limits.MAX_UNPACKED_ROWS
+    path, free = tmp_path / "rows.csv", file_limits.MAX_UNPACKED_ROWS
     defaults = Defaults(source=Source(kind="csv", name="rows"))
 
     def rows(count: int, row: str) -> int:

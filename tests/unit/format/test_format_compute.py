@@ -17,12 +17,14 @@ from kolm.format.compute import (
     short,
 )
 from kolm.format.examples import kept_row, lengths_of
-from kolm.format.flops import Work, tower_flops
+from kolm.format.flops import Work
 from kolm.format.order import reading_of
 from kolm.format.outline import of_modules
 from kolm.format.schedule import read_schedule
+from kolm.format.sights import tower_flops
 from kolm.methods import method_of
-from kolm.objectives import objective_of, resolve
+from kolm.objectives import objective_of
+from kolm.spec.options import resolve_objective
 from tests.support.bundles import BundleParts, make_parts
 
 # tokens, labels, image tokens; of the other answer tokens, labels
@@ -43,7 +45,7 @@ def side(objective: str = "dpo") -> Any:
 
 
 def batches(objective: str, *, shared: bool = False) -> Batches:
-    return Batches(objective_of(resolve({"kind": objective})), shared)
+    return Batches(objective_of(resolve_objective({"kind": objective})), shared)
 
 
 def test_a_batch_is_as_long_as_its_longest_row() -> None:
@@ -115,7 +117,7 @@ def test_looks_at_the_validation_side_are_counted(parts: BundleParts) -> None:
 def test_a_reference_is_counted_where_there_is_one(tmp_path: Path) -> None:
     pairs = make_parts(tmp_path, objective={"kind": "dpo"})
     pairs.follow()
-    alone, none = counted(pairs), counted(pairs, objective=resolve({"kind": "simpo"}))
+    alone, none = counted(pairs), counted(pairs, objective=resolve_objective({"kind": "simpo"}))
     assert alone["reference"] > 0
     assert none["reference"] == 0
     assert alone["language"] == none["language"]

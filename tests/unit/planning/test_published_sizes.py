@@ -11,6 +11,7 @@ from kolm import roles
 from kolm.format.outline import outline
 from kolm.models import published
 from kolm.models.shapes import experts_per_token
+from kolm.planning.memory import Footprint
 from kolm.roles import Role
 
 # The widest inner layer, where the config does not say it in one number.
@@ -41,7 +42,8 @@ def test_each_parameter_of_a_published_base_has_one_role(name: str) -> None:
     assert base.total == total
     text = found.config.get("text_config") or found.config
     wide = FEED_FORWARD[name] if name in FEED_FORWARD else text["intermediate_size"]
-    assert (base.hidden, base.feed_forward) == (text["hidden_size"], wide)
+    widest = max(Footprint(0, 1).of(block, base.hidden) for block in base.blocks)
+    assert (base.hidden, widest) == (text["hidden_size"], wide)
     assert len(base.blocks) == text["num_hidden_layers"]
     assert base.vocabulary == text["vocab_size"]
 

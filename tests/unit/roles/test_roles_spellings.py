@@ -3,6 +3,7 @@
 import pytest
 
 from kolm.roles import FAMILIES, Family
+from kolm.roles.checkpoints import parameter_of
 
 SPELLED = [
     pytest.param(table, memory, stored, id=f"{name}-{stored}")
@@ -14,5 +15,5 @@ SPELLED = [
 
 @pytest.mark.parametrize(("table", "memory", "stored"), SPELLED)
 def test_the_longest_prefix_names_the_parameter(table: Family, memory: str, stored: str) -> None:
-    assert table.parameter_of(f"{stored}.layers.0.weight") == f"{memory}.layers.0.weight"
+    assert parameter_of(table, f"{stored}.layers.0.weight") == f"{memory}.layers.0.weight"
     assert f"{stored}.layers.0.weight" in table.checkpoint_keys(f"{memory}.layers.0.weight")
