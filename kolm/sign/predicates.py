@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Final, cast
+from typing import TYPE_CHECKING, Final, NamedTuple, cast
 
 from kolm.digest import Digest
 from kolm.errors import Refused
@@ -48,42 +48,33 @@ ENDORSEMENT: Final[Name[PredicateEndorsement]] = Name("urn:kolm:endorsement:v1")
 ENTRY: Final[Name[Entry]] = Name("urn:kolm:entry:v1")
 REQUEST: Final[Name[Request]] = Name("urn:kolm:request:v1")
 
-# The schema of each kind: one line a kind, and an unlisted kind is refused.
-SCHEMAS: dict[str, DocumentKind[Mapping[str, object]]] = {
-    PROVENANCE: kinds.PREDICATE_PROVENANCE,
-    MODULES: kinds.PREDICATE_MODULES,
-    COMPUTE: kinds.PREDICATE_COMPUTE,
-    KSCORE: kinds.KSCORE,
-    TEST_RESULT: kinds.PREDICATE_TEST_RESULT,
-    VERIFICATION_SUMMARY: kinds.PREDICATE_VERIFICATION_SUMMARY,
-    EVAL_RESULT: kinds.PREDICATE_EVAL_RESULT,
-    ENDORSEMENT: kinds.PREDICATE_ENDORSEMENT,
-    ENTRY: kinds.ENTRY,
-    REQUEST: kinds.REQUEST,
-}
 
-# What people call a claim of each kind.
-WORDS: dict[str, str] = {
-    PROVENANCE: "provenance",
-    MODULES: "modules",
-    COMPUTE: "compute",
-    KSCORE: "K-score",
-    TEST_RESULT: "test-result",
-    VERIFICATION_SUMMARY: "verification summary",
-    EVAL_RESULT: "eval result",
-    ENDORSEMENT: "endorsement",
-    ENTRY: "registry entry",
-    REQUEST: "request",
-}
+class Kind(NamedTuple):
+    """A kind of claim: what people call it, its schema, and where it states times."""
 
-# Where a kind states a time.
-TIMES: dict[str, tuple[tuple[str, ...], ...]] = {
-    PROVENANCE: (("runDetails", "metadata", "startedOn"), ("runDetails", "metadata", "finishedOn")),
-    VERIFICATION_SUMMARY: (("timeVerified",),),
-    EVAL_RESULT: (("evaluatedAt",),),
-    KSCORE: (("measured_on",),),
-    ENDORSEMENT: (("endorsed_on",),),
+    words: str
+    schema: DocumentKind[Mapping[str, object]]
+    times: tuple[tuple[str, ...], ...] = ()
+
+
+_BUILT = tuple(("runDetails", "metadata", time) for time in ("startedOn", "finishedOn"))
+
+# One line a kind, and an unlisted kind is refused.
+KINDS: dict[str, Kind] = {
+    PROVENANCE: Kind("provenance", kinds.PREDICATE_PROVENANCE, _BUILT),
+    MODULES: Kind("modules", kinds.PREDICATE_MODULES),
+    COMPUTE: Kind("compute", kinds.PREDICATE_COMPUTE),
+    KSCORE: Kind("K-score", kinds.KSCORE, (("measured_on",),)),
+    TEST_RESULT: Kind("test-result", kinds.PREDICATE_TEST_RESULT),
+    VERIFICATION_SUMMARY: Kind(
+        "verification summary", kinds.PREDICATE_VERIFICATION_SUMMARY, (("timeVerified",),)
+    ),
+    EVAL_RESULT: Kind("eval result", kinds.PREDICATE_EVAL_RESULT, (("evaluatedAt",),)),
+    ENDORSEMENT: Kind("endorsement", kinds.PREDICATE_ENDORSEMENT, (("endorsed_on",),)),
+    ENTRY: Kind("registry entry", kinds.ENTRY),
+    REQUEST: Kind("request", kinds.REQUEST),
 }
+WORDS = {name: kind.words for name, kind in KINDS.items()}
 YEARS = range(2020, 2100)  # in which a claim can have been made; times outside mean nothing
 
 LOCAL_BUILDER = "urn:kolm:builder:local:v1"  # the signer's own machine; nobody else watched
@@ -104,7 +95,7 @@ def instant(moment: datetime) -> str:
 
 def stated_times(kind: str, predicate: Mapping[str, object]) -> Iterator[tuple[str, str]]:
     """Each time that a predicate which fits its schema states, with its place in it."""
-    for path in TIMES.get(kind, ()):
+    for path in KINDS[kind].times:
         stated: object = predicate
         for key in path:
             stated = cast("Mapping[str, object]", stated)[key]

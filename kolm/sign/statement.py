@@ -11,7 +11,7 @@ from kolm.digest import Digest
 from kolm.errors import Refused
 from kolm.format.names import Name
 from kolm.records import kinds
-from kolm.sign.predicates import SCHEMAS, demand_instants
+from kolm.sign.predicates import KINDS, demand_instants
 
 if TYPE_CHECKING:
     from kolm.records.documents import Statement as StatementDocument
@@ -44,15 +44,15 @@ def parse(data: bytes, *, where: str = "statement") -> Statement:
     found = canonical.loads_canonical(data, where=where)
     value: StatementDocument = schema.check(kinds.STATEMENT, found, where=where)
     kind = value["predicateType"]
-    if kind not in SCHEMAS:
+    if kind not in KINDS:
         raise Refused(
             "E_PREDICATE_UNKNOWN",
             "the claim is of a kind that this version does not know",
             where=where,
-            expected=", ".join(SCHEMAS),
+            expected=", ".join(KINDS),
             found=kind,
         )
-    schema.check(SCHEMAS[kind], value["predicate"], where=f"{where}#/predicate")
+    schema.check(KINDS[kind].schema, value["predicate"], where=f"{where}#/predicate")
     demand_instants(kind, value["predicate"], where=f"{where}#/predicate")
     subject = value["subject"][0]
     return Statement(
