@@ -13,6 +13,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Final, TypeAlias, TypeVar
 
 from kolm.capture import extras
+from kolm.score.clusters import root
 
 if TYPE_CHECKING:
     import numpy as np
@@ -101,17 +102,11 @@ def families(signatures: Mapping[Name, bytes]) -> dict[Name, Name]:
     ordered = [signatures[name] for name in names]
     parent = list(range(len(names)))
 
-    def root(index: int) -> int:
-        while parent[index] != index:
-            parent[index] = parent[parent[index]]
-            index = parent[index]
-        return index
-
     for row, near, _ in _near(ordered, ordered):
         for other in near.tolist():
-            first, second = sorted((root(row), root(other)))
+            first, second = sorted((root(parent, row), root(parent, other)))
             parent[second] = first
-    return {name: names[root(index)] for index, name in enumerate(names)}
+    return {name: names[root(parent, index)] for index, name in enumerate(names)}
 
 
 def _near(left: list[bytes], right: list[bytes]) -> Iterator[tuple[int, Numbers, Numbers]]:

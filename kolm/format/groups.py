@@ -14,6 +14,7 @@ from kolm import digest
 from kolm.digest import Digest
 from kolm.format.pictures import NONE, Pictures
 from kolm.records.sides import Split
+from kolm.score.clusters import root
 
 # Captures of a group that was made by joining others. Small, because whoever joins all hard
 # pictures holds them out together or not at all; docs/format/snapshot.md gives the odds.
@@ -131,12 +132,6 @@ def group(captures: Captures, *, most_joined: int | None) -> Groups:
     shown = [array("I", [_NOBODY]) * looks for looks in pictures.counts]  # of those that show each
     kinds = list(zip(shown, pictures.alike, strict=True))
 
-    def find(capture: int) -> int:
-        while first[capture] != capture:
-            first[capture] = first[first[capture]]
-            capture = first[capture]
-        return capture
-
     for capture in _by_rank(captures):
         looks, touched = [], {capture}
         for image in captures.images(capture):
@@ -145,7 +140,7 @@ def group(captures: Captures, *, most_joined: int | None) -> Groups:
                 if number != NONE:
                     looks.append((by, number))
                     if by[number] != _NOBODY:
-                        touched.add(find(by[number]))
+                        touched.add(root(first, by[number]))
         joined = 1 + sum(map(size.__getitem__, touched))
         if most_joined is not None and len(touched) > 2 and joined > most_joined:
             continue
@@ -156,7 +151,7 @@ def group(captures: Captures, *, most_joined: int | None) -> Groups:
         for by, number in looks:
             by[number] = into
     for capture in range(count):
-        first[capture] = find(capture)
+        first[capture] = root(first, capture)
     return Groups(first, size)
 
 

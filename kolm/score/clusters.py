@@ -9,7 +9,7 @@ effect from an analysis of variance. docs/format/evaluation.md, E14, has the for
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, MutableSequence, Sequence
 from decimal import Decimal, localcontext
 from fractions import Fraction
 from typing import TYPE_CHECKING, Final
@@ -34,16 +34,17 @@ def cluster(pictures: Iterable[Sequence[str]]) -> list[int]:
     for case, shown in enumerate(pictures):
         parent.append(case)
         for picture in shown:
-            one, other = _root(parent, first.setdefault(picture, case)), _root(parent, case)
+            one, other = root(parent, first.setdefault(picture, case)), root(parent, case)
             parent[max(one, other)] = min(one, other)
     numbers: dict[int, int] = {}
-    return [numbers.setdefault(_root(parent, case), len(numbers)) for case in range(len(parent))]
+    return [numbers.setdefault(root(parent, case), len(numbers)) for case in range(len(parent))]
 
 
-def _root(parent: list[int], case: int) -> int:
-    while parent[case] != case:
-        parent[case] = case = parent[parent[case]]
-    return case
+def root(parent: MutableSequence[int], place: int) -> int:
+    """The place that stands for all that are joined with one, whose way there is made shorter."""
+    while parent[place] != place:
+        parent[place] = place = parent[parent[place]]
+    return place
 
 
 def measure(
