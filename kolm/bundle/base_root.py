@@ -76,7 +76,6 @@ class BaseFacts(NamedTuple):
         parameters: elements of all tensors.
         model_type: family name in config.json.
         dtype: torch's name of the dtype that most elements have.
-        tied: whether config.json ties the head to the embeddings.
         remembered: weight files that were not read, because their digests were remembered.
     """
 
@@ -86,7 +85,6 @@ class BaseFacts(NamedTuple):
     parameters: int
     model_type: str
     dtype: str
-    tied: bool
     remembered: int = 0
 
 
@@ -171,7 +169,6 @@ def _measure(folder: Path, memory: Memory | None) -> BaseFacts:
         parameters=sum(tensor.elements for tensor in tensors),
         model_type=model_type,
         dtype=_main_dtype(tensors),
-        tied=config.get("tie_word_embeddings") is not False,
         remembered=remembered,
     )
 

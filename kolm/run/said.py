@@ -9,7 +9,6 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable
 from pathlib import Path
-from types import TracebackType
 from typing import IO, TYPE_CHECKING, Final, Self, TypedDict, cast
 
 from kolm import canonical, digest, system
@@ -66,12 +65,7 @@ class AnswersFile:
             raise system.error_of(error, where=self.path) from None
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         if self._stream is not None:
             self._stream.close()
 

@@ -16,7 +16,6 @@ import tempfile
 from collections.abc import Container, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from types import TracebackType
 from typing import BinaryIO, Self
 
 from kolm import digest, file_digests, paths, system
@@ -128,12 +127,7 @@ class Batch:
                 self._presence.share()
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         for temporary in self._staged.values():
             temporary.unlink(missing_ok=True)
         self._staged.clear()

@@ -15,8 +15,6 @@ from typing import TYPE_CHECKING, Final, Literal, Protocol
 from kolm import canonical
 
 if TYPE_CHECKING:
-    from types import TracebackType
-
     from kolm.records.documents import SpentEnergyMetered, SpentEnergyUnmetered
 
 POWERCAP: Final = Path("/sys/class/powercap")
@@ -167,12 +165,7 @@ class Metered:
             self._reader.start()
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         """End."""
         self._over.set()
 

@@ -176,7 +176,7 @@ def test_the_base_root_is_the_documented_merkle_root(tmp_path: Path) -> None:
     assert {t.key: t.digest for t in facts.tensors} == {
         key: digest_of(tensor) for key, tensor in checkpoint().items()
     }
-    assert (facts.model_type, facts.dtype, facts.tied) == ("qwen2_5_vl", "float32", True)
+    assert (facts.model_type, facts.dtype) == ("qwen2_5_vl", "float32")
 
 
 def test_where_the_folder_lies_does_not_matter(tmp_path: Path) -> None:
