@@ -97,10 +97,10 @@ def _ask(check: Check, subject: Subject) -> None:
 def _answer(check: Check, subject: Subject) -> CheckResult:
     obstacle = _obstacle(check, subject)
     if obstacle is not None:
-        return _result(check, [not_checked(obstacle)], subject)
+        return _result(check, [not_checked(obstacle)])
     findings = list(_findings(check, subject))
     # A check that has nothing to say has not looked: silence is never a pass.
-    return _result(check, findings or [not_checked("there was nothing to check")], subject)
+    return _result(check, findings or [not_checked("there was nothing to check")])
 
 
 def _obstacle(check: Check, subject: Subject) -> str | None:
@@ -135,7 +135,7 @@ def _findings(check: Check, subject: Subject) -> Iterator[Finding]:
         yield from_error(error)
 
 
-def _result(check: Check, findings: list[Finding], subject: Subject) -> CheckResult:
+def _result(check: Check, findings: list[Finding]) -> CheckResult:
     verdict = worst(finding.verdict for finding in findings)
     findings = [f if f.verdict is not Verdict.FAILED else _with_rule(f, check) for f in findings]
     telling = [finding for finding in findings if finding.verdict is verdict]
