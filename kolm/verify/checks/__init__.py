@@ -2,12 +2,14 @@
 
 from kolm.verify.check import TABLE
 from kolm.verify.checks import (  # noqa: F401 - importing a file registers its checks
+    cases,
     claims,
     compute,
     container,
     kscore,
     on_request,
     policy,
+    predictions,
     scope_records,
     scope_roles,
     scope_tensors,

@@ -16,7 +16,7 @@ from kolm.records import kinds
 from kolm.records.sides import LEARNED, NO_SIDE
 from kolm.records.verification import Finding
 from kolm.verify.check import Answers
-from kolm.verify.checks.scores import looks
+from kolm.verify.checks.cases import looks
 from kolm.verify.checks.split import is_carved, sides_by_rule
 from kolm.verify.findings import could_not_look, failed, from_error, passed, unless_equal
 from kolm.verify.ports import CaptureReader
