@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Final, Literal
 
 from kolm import canonical, digest
 from kolm.actions import children
+from kolm.actions.grounds import default_threads
 from kolm.actions.measuring import measure
-from kolm.actions.preparing import default_threads
 from kolm.actions.signing import Trust
 from kolm.actions.usable import usable
 from kolm.bundle import base_root

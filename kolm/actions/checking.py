@@ -11,7 +11,8 @@ from kolm.actions.ahead import Ahead
 from kolm.actions.disk import look_at_disk
 from kolm.actions.findings import Found, failed, ok, warning
 from kolm.actions.measuring import measure
-from kolm.actions.preparing import SpecSource, base_name, gather, project_of, settle
+from kolm.actions.preparing import gather, settle
+from kolm.actions.project import SpecSource, base_name, project_of
 from kolm.errors import KolmError
 from kolm.events import Reporter, Silent
 from kolm.methods import method_of

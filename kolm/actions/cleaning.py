@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Final
 
 from kolm import paths, system
-from kolm.actions.preparing import Project
+from kolm.actions.project import Project
 from kolm.errors import KolmError, Refused
 from kolm.format.names import LOCK
 from kolm.run import folder as files

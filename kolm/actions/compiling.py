@@ -21,7 +21,8 @@ from kolm.actions.acceptance import Acceptance, acceptance
 from kolm.actions.ahead import Ahead
 from kolm.actions.computing import compute_claim
 from kolm.actions.measuring import measure, measure_now
-from kolm.actions.preparing import Prepared, SpecSource, prepare, project_of
+from kolm.actions.preparing import Prepared, prepare
+from kolm.actions.project import SpecSource, project_of
 from kolm.actions.signing import AskPassphrase, choose_key, passphrase_from_environment
 from kolm.actions.stages import Finished, finished, sides_read
 from kolm.actions.target import demand_place, foreseen

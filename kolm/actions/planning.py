@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Final, cast
 
 from kolm import canonical, paths
 from kolm.actions import children
-from kolm.actions.preparing import SpecSource, base_name, gather, project_of
+from kolm.actions.preparing import gather
+from kolm.actions.project import SpecSource, base_name, project_of
 from kolm.actions.room import OTHER_BYTES, adapter_bytes, features_need, state_bytes
 from kolm.capture.store import CaptureStore
 from kolm.counting import listed

@@ -14,7 +14,9 @@ from kolm.actions import learning, requested
 from kolm.actions.ahead import SIDES, Ahead, Names
 from kolm.actions.disk import look_at_disk
 from kolm.actions.findings import Found, count, each_error_once, failed, grouped, ok, warning
-from kolm.actions.preparing import demand_reachable, raise_together, state_places
+from kolm.actions.preparing import raise_together
+from kolm.actions.project import state_places
+from kolm.actions.reach import demand_reachable
 from kolm.actions.room import room_of
 from kolm.actions.signing import choose_key
 from kolm.actions.target import demand_place

@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from kolm import digest, paths, settings
 from kolm.actions import children
-from kolm.actions.preparing import Prepared, state_places
+from kolm.actions.preparing import Prepared
+from kolm.actions.project import state_places
 from kolm.capture.store import CaptureStore
 from kolm.digest import Digest
 from kolm.errors import KolmError

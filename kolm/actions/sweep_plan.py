@@ -15,15 +15,8 @@ from kolm import digest
 from kolm.actions import prechecks
 from kolm.actions.ahead import Ahead
 from kolm.actions.measuring import measure
-from kolm.actions.preparing import (
-    Parts,
-    Prepared,
-    SpecSource,
-    gather,
-    project_of,
-    raise_together,
-    settle,
-)
+from kolm.actions.preparing import Parts, Prepared, gather, raise_together, settle
+from kolm.actions.project import SpecSource, project_of
 from kolm.actions.room import OTHER_BYTES, adapter_bytes, mebibytes, numbers_of, state_bytes
 from kolm.actions.stages import is_validated, validated
 from kolm.actions.sweep_results import PointResult, read_result

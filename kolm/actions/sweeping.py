@@ -14,7 +14,7 @@ from pathlib import Path
 
 from kolm import outputs
 from kolm.actions import sweep_files
-from kolm.actions.preparing import SpecSource
+from kolm.actions.project import SpecSource
 from kolm.actions.sweep_files import Written
 from kolm.actions.sweep_plan import Planned, plan_sweep, run_point
 from kolm.actions.sweep_results import PointResult, identity, write_result

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from kolm import outputs
-from kolm.actions.preparing import default_threads
+from kolm.actions.grounds import default_threads
 from kolm.bundle.reader import Bundle
 from kolm.errors import Refused, Unreadable, Usage
 from kolm.format import names

@@ -13,7 +13,7 @@ pytest.importorskip("torch")
 from safetensors.torch import load_file, save_file
 
 from kolm import digest, methods
-from kolm.actions.preparing import describe_base
+from kolm.actions.grounds import describe_base
 from kolm.adapters.attach import attach
 from kolm.bundle.base_root import base_root
 from kolm.bundle.derived import Derived
