@@ -57,26 +57,16 @@ class KolmError(Exception):
 
         A kept traceback keeps every value of every frame that it passed: of a parser, the document.
         """
-        return type(self)(
-            self.code,
-            message or self.message,
-            where=self.where,
-            expected=self.expected,
-            found=self.found,
-            hint=self.hint,
-        )
+        return type(self)(self.code, message or self.message, **self.told())
 
     def to_document(self) -> dict[str, str]:
         """The error as a flat document, without empty fields."""
-        fields = {
-            "code": self.code,
-            "message": self.message,
-            "where": self.where,
-            "expected": self.expected,
-            "found": self.found,
-            "hint": self.hint,
-        }
+        fields = {"code": self.code, "message": self.message, **self.told()}
         return {name: value for name, value in fields.items() if value}
+
+    def told(self) -> dict[str, str]:
+        """What it says besides its code and its message."""
+        return {name: getattr(self, name) for name in ("where", "expected", "found", "hint")}
 
 
 class Refused(KolmError):
@@ -113,39 +103,13 @@ def broken_file(error: Refused, code: str, what: str, *, hint: str) -> Unreadabl
         hint: what to do.
     """
     return Unreadable(
-        code,
-        f"this is not {what}: {error.message}",
-        where=error.where,
-        expected=error.expected,
-        found=error.found,
-        hint=hint,
-    )
-
-
-def missing_extra(extra: str, message: str) -> Lacking:
-    """The error of an optional part of kolm that is not installed.
-
-    Args:
-        extra: the extra's name in pyproject.toml.
-        message: what needs it.
-    """
-    return Lacking(
-        "E_EXTRA_MISSING",
-        message,
-        hint=f"install kolm with its extra {extra!r}: kolm help getting-started",
+        code, f"this is not {what}: {error.message}", **{**error.told(), "hint": hint}
     )
 
 
 FAMILIES: dict[str, type[KolmError]] = {
     family.__name__: family for family in (Refused, Usage, Unreadable, Denied, Network, Lacking)
 }
-
-
-def from_document(family: str, fields: dict[str, str]) -> KolmError:
-    """Rebuild an error that a child process reported; unknown families become `KolmError`."""
-    kind = FAMILIES.get(family, KolmError)
-    rest = {k: v for k, v in fields.items() if k in ("where", "expected", "found", "hint")}
-    return kind(fields.get("code", "E_CHILD"), fields.get("message", "the child failed"), **rest)
 
 
 def did_you_mean(name: str, known: Iterable[str], *, otherwise: str = "") -> str:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import IO, Protocol
 
 from kolm import canonical
-from kolm.errors import KolmError, from_document
+from kolm.errors import FAMILIES, KolmError
 
 Fact = str | int | float
 
@@ -111,4 +111,11 @@ def relay(line: str, reporter: Reporter) -> None:
     elif kind == "noted":
         reporter.noted(event["message"])
     elif kind == "failed":
-        raise from_document(event["family"], event["error"])
+        raise error_of(event["family"], event["error"])
+
+
+def error_of(family: str, fields: dict[str, str]) -> KolmError:
+    """Rebuild an error that a child process reported; unknown families become `KolmError`."""
+    kind = FAMILIES.get(family, KolmError)
+    rest = {k: v for k, v in fields.items() if k in ("where", "expected", "found", "hint")}
+    return kind(fields.get("code", "E_CHILD"), fields.get("message", "the child failed"), **rest)

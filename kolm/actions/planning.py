@@ -19,8 +19,9 @@ from kolm.actions.project import SpecSource, base_name, project_of
 from kolm.actions.room import OTHER_BYTES, adapter_bytes, features_need, state_bytes
 from kolm.capture.store import CaptureStore
 from kolm.counting import listed
-from kolm.errors import KolmError, missing_extra
+from kolm.errors import KolmError
 from kolm.events import Reporter, Silent
+from kolm.extras import missing_extra
 from kolm.format.compute import Batches
 from kolm.format.examples import Lengths
 from kolm.format.flops import Batched, Work, training_flops

@@ -22,7 +22,8 @@ from kolm.actions.signing import choose_key
 from kolm.actions.target import demand_place
 from kolm.capture.store import CaptureStore
 from kolm.counting import counted, listed
-from kolm.errors import Denied, KolmError, Refused, missing_extra
+from kolm.errors import Denied, KolmError, Refused
+from kolm.extras import missing_extra
 from kolm.methods import method_of
 from kolm.methods.projector import linear_layers, no_layers
 from kolm.methods.prompt import demand_rows

@@ -19,9 +19,10 @@ from kolm.actions.usable import usable
 from kolm.bundle.reader import Bundle
 from kolm.capture import images as pictures
 from kolm.digest import Digest
-from kolm.errors import Refused, Usage, missing_extra
+from kolm.errors import Refused, Usage
 from kolm.evaluate.session import EvaluationSession, Sources, open_session
 from kolm.events import Reporter, Silent
+from kolm.extras import missing_extra
 from kolm.format.names import LOCK
 from kolm.models import device as devices
 from kolm.models.device import AUTO

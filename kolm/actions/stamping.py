@@ -7,7 +7,8 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING, NamedTuple
 
 from kolm import digest, settings
-from kolm.errors import Network, Refused, Unreadable, Usage, missing_extra
+from kolm.errors import Network, Refused, Unreadable, Usage
+from kolm.extras import missing_extra
 from kolm.sign import making, timestamps
 from kolm.sign.envelope import open_envelope
 

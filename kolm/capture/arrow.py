@@ -20,7 +20,8 @@ from kolm import canonical, events, settings, system
 from kolm.capture import file_limits, limits, unpacking
 from kolm.capture.drafts import BadRow, Defaults
 from kolm.capture.reading import Located
-from kolm.errors import KolmError, Refused, missing_extra
+from kolm.errors import KolmError, Refused
+from kolm.extras import missing_extra
 
 if TYPE_CHECKING:
     import pyarrow

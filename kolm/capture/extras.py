@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from types import ModuleType
 
-from kolm.errors import KolmError, missing_extra
+from kolm.errors import KolmError
+from kolm.extras import missing_extra
 
 
 def pillow() -> ModuleType:

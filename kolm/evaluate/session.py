@@ -22,9 +22,10 @@ from kolm.encode.answers import Answer, Shown, answer_batch
 from kolm.encode.encoder import Encoder
 from kolm.encode.examples import Example
 from kolm.encode.pictures import PictureReader
-from kolm.errors import Refused, missing_extra
+from kolm.errors import Refused
 from kolm.evaluate.pictures import RecordedPictures, Size, picture_sizes
 from kolm.evaluate.plan import CaptureRow, Prompt, encode_prompts
+from kolm.extras import missing_extra
 from kolm.format import names
 from kolm.methods.quantisation import quantisation_of
 from kolm.models.base import LoadedBase, load_base

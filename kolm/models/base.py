@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from kolm import roles
-from kolm.errors import missing_extra
+from kolm.extras import missing_extra
 from kolm.methods.quantisation import Quantisation
 from kolm.models.device import CPU
 from kolm.models.forward import Forward

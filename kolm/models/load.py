@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from kolm import roles
-from kolm.errors import Refused, Usage, missing_extra
+from kolm.errors import Refused, Usage
+from kolm.extras import missing_extra
 from kolm.models.device import CPU
 from kolm.models.library import model_class, quiet_library, torch_alone, unbuildable
 from kolm.models.resolve import BaseRef, read_config, resolve_base

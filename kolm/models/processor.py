@@ -20,7 +20,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from kolm import roles
 from kolm.bundle.base_files import own_template, read_json
-from kolm.errors import Refused, missing_extra
+from kolm.errors import Refused
+from kolm.extras import missing_extra
 from kolm.models import folder as folders
 from kolm.models import pixels
 from kolm.models.library import hide_torchvision, quiet_library

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from kolm import roles
 from kolm.bundle.base_files import read_json
-from kolm.errors import Refused, Unreadable, did_you_mean, missing_extra
+from kolm.errors import Refused, Unreadable, did_you_mean
+from kolm.extras import missing_extra
 from kolm.roles import Config
 
 if TYPE_CHECKING:

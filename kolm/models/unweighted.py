@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from kolm import roles
-from kolm.errors import missing_extra
+from kolm.extras import missing_extra
 from kolm.models.library import (
     hide_torchvision,
     model_class,

@@ -13,7 +13,8 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 from kolm import digest
-from kolm.errors import Refused, Unreadable, missing_extra
+from kolm.errors import Refused, Unreadable
+from kolm.extras import missing_extra
 from kolm.sign.predicates import instant
 from kolm.sign.trust import Authority
 

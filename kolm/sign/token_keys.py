@@ -16,7 +16,8 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
 
 from kolm import digest
-from kolm.errors import Denied, Unreadable, Usage, missing_extra
+from kolm.errors import Denied, Unreadable, Usage
+from kolm.extras import missing_extra
 from kolm.sign.keys import public_of
 from kolm.sign.private_keys import PrivateKey
 

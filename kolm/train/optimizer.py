@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
-from kolm.errors import missing_extra
+from kolm.extras import missing_extra
 from kolm.format.optimizer import BETAS, EPSILON, LEAST_8_BIT_ELEMENTS
 
 if TYPE_CHECKING:

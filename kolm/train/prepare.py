@@ -20,10 +20,10 @@ from kolm.encode.encoder import Encoder
 from kolm.encode.examples import Dropped, Example, Learnable, Pair
 from kolm.errors import Refused
 from kolm.events import Reporter
-from kolm.format.examples import dropped_row, kept_row
 from kolm.format.names import LINES
 from kolm.format.seeds import training_root
 from kolm.run import folder as files
+from kolm.run.example_rows import dropped_row, kept_row
 
 if TYPE_CHECKING:
     from kolm.records.documents import (

@@ -17,7 +17,8 @@ from importlib import metadata
 from typing import TYPE_CHECKING, Any, cast
 
 from kolm import canonical, digest, settings
-from kolm.errors import Lacking, Refused, missing_extra
+from kolm.errors import Lacking, Refused
+from kolm.extras import missing_extra
 from kolm.models.device import missing, processor
 from kolm.version import VERSION
 

@@ -18,11 +18,11 @@ from typing import Any
 from kolm import canonical, digest, methods
 from kolm.bundle import tar, tensor_writer
 from kolm.format.compute import modifier_test
-from kolm.format.examples import dropped_row
 from kolm.format.groups import Captures, Member
 from kolm.format.seeds import derive_seeds
 from kolm.format.split import assign, rule_of
 from kolm.records.sides import Placed
+from kolm.run.example_rows import dropped_row
 from kolm.score.kscore import kscore_v1
 from kolm.sign import predicates
 from tests.support import forged_pairs as pairs

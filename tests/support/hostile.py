@@ -22,9 +22,9 @@ from typing import NamedTuple
 from kolm import canonical, digest
 from kolm.bundle import tensor_writer, writer
 from kolm.capture import file_limits
-from kolm.format import examples
 from kolm.format.names import CASES
 from kolm.registry.backends.directory import Directory
+from kolm.run.example_rows import kept_row
 from kolm.score.evaluation import RUNS
 from kolm.sign import making, private_keys
 from kolm.sign.predicates import ENTRY, TEST_RESULT
@@ -91,7 +91,7 @@ def _cases(parts: BundleParts) -> dict[str, bytes]:
 
 
 def _examples(_: BundleParts) -> dict[str, bytes]:
-    row = examples.kept_row("train", tokens=20, labels=2, cut=0, image_tokens=4)
+    row = kept_row("train", tokens=20, labels=2, cut=0, image_tokens=4)
     return {"examples.jsonl": _repeated(canonical.dumps(row), 47 * MIB)}
 
 

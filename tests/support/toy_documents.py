@@ -11,7 +11,6 @@ from typing import Any
 
 from kolm import canonical, digest, methods
 from kolm.bundle.base_root import base_root
-from kolm.format import examples
 from kolm.format.norms import stated_norm
 from kolm.format.order import reading_of
 from kolm.format.schedule import Happening, read_schedule
@@ -20,6 +19,7 @@ from kolm.methods.method import Method
 from kolm.methods.projector import is_linear
 from kolm.objectives import objective_of
 from kolm.records.sides import LEARNED
+from kolm.run.example_rows import kept_row
 from kolm.spec.options import resolve_method, resolve_objective
 from tests.support import toy_base
 from tests.support.preferences import stated
@@ -257,7 +257,7 @@ def make_examples(rows: list[Row], lock: Row) -> list[Row]:
         return {"labels": labels, "tokens": 18 + position % 5 - position % 3 + labels, **marks}
 
     return [
-        examples.kept_row(
+        kept_row(
             side,
             tokens=20 + position % 5,
             labels=2 + position % 3,

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 import pytest
 
 from kolm import events, paths, settings
-from kolm.errors import FAMILIES, KolmError, Refused, Usage, from_document
+from kolm.errors import FAMILIES, KolmError, Refused, Usage
+from kolm.events import error_of
 from kolm.records import codec
 
 
@@ -61,7 +62,7 @@ def test_a_childs_error_is_raised_again_whole(family):
 
 
 def test_an_unknown_family_is_still_our_error():
-    assert type(from_document("Other", {"code": "E_X", "message": "m"})) is KolmError
+    assert type(error_of("Other", {"code": "E_X", "message": "m"})) is KolmError
 
 
 def test_a_line_that_is_no_event_is_refused():

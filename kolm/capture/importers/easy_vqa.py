@@ -13,7 +13,7 @@ from types import ModuleType
 
 from kolm.capture.drafts import Defaults, Draft, FileImage, prompt_and_response
 from kolm.capture.sources import Folder
-from kolm.errors import missing_extra
+from kolm.extras import missing_extra
 from kolm.records.capture import Source
 from kolm.records.sides import Split
 

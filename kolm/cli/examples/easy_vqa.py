@@ -7,7 +7,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from kolm.cli.examples import project
-from kolm.errors import missing_extra
+from kolm.extras import missing_extra
 
 SAMPLES = 4  # pictures to try `kolm run` on; they are of the test side
 

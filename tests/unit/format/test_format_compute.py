@@ -16,7 +16,7 @@ from kolm.format.compute import (
     recount,
     short,
 )
-from kolm.format.examples import kept_row, lengths_of
+from kolm.format.examples import lengths_of
 from kolm.format.flops import Work
 from kolm.format.order import reading_of
 from kolm.format.outline import of_modules
@@ -24,6 +24,7 @@ from kolm.format.schedule import read_schedule
 from kolm.format.sights import tower_flops
 from kolm.methods import method_of
 from kolm.objectives import objective_of
+from kolm.run.example_rows import kept_row
 from kolm.spec.options import resolve_objective
 from tests.support.bundles import BundleParts, make_parts
 

@@ -13,10 +13,10 @@ from kolm.bundle import container as containers
 from kolm.bundle import container_rules, tar
 from kolm.bundle.container import open_container
 from kolm.errors import Unreadable
-from kolm.format.examples import dropped_row
 from kolm.format.seeds import derive_seeds
 from kolm.records import kinds
 from kolm.records.verification import Verdict
+from kolm.run.example_rows import dropped_row
 from kolm.verify.checks import ALL_CHECKS
 from kolm.verify.checks.container import RECEIPT_RULES
 from kolm.verify.subject import Auditor

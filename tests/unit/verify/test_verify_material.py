@@ -15,8 +15,8 @@ from kolm import canonical, digest, roles
 from kolm.bundle.base_root import base_root
 from kolm.bundle.tensors import tensor_digest
 from kolm.errors import Lacking, Refused
-from kolm.format.examples import dropped_row
 from kolm.records.verification import Evidence, Rescore, Verdict
+from kolm.run.example_rows import dropped_row
 from kolm.verify.checks.rescore import draw, power
 from kolm.verify.gaps import Gap, gaps
 from kolm.verify.ports import PictureFacts, RescoreAnswer, RescoreJob, RescoreRequest

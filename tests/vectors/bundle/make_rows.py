@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from kolm import canonical
-from kolm.format.examples import dropped_row
+from kolm.run.example_rows import dropped_row
 from tests.support.bundles import make_parts
 from tests.support.toy_documents import make_checkpoint
 
