@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from kolm.capture import importers, intake, limits, rows, shapes
+from kolm.capture import file_limits, importers, intake, limits, rows, shapes
 from kolm.capture.drafts import BadRow, Defaults, Draft, FileImage, InlineImage
 from kolm.capture.store import CaptureStore
 from kolm.errors import Refused, Unreadable
@@ -220,7 +220,7 @@ def test_lines_that_are_no_rows_are_named(folder: Path, line: str) -> None:
 def test_a_row_over_its_limit_is_left_behind_and_the_next_one_read(
     folder: Path, monkeypatch
 ) -> None:
-    monkeypatch.setattr(limits, "MAX_ROW_BYTES", 200)
+    monkeypatch.setattr(file_limits, "MAX_ROW_BYTES", 200)
     found = read(folder / "r.jsonl", [row(prompt="x" * 900), row()])
     assert isinstance(found[0], BadRow)
     assert found[0].code == "E_ROW_TOO_LONG"
@@ -507,7 +507,7 @@ def test_a_table_s_lines_may_end_in_returns_alone(folder: Path) -> None:
 def test_a_line_over_its_limit_that_ends_in_a_return_costs_itself(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(limits, "MAX_ROW_BYTES", 200)
+    monkeypatch.setattr(file_limits, "MAX_ROW_BYTES", 200)
     written = [json.dumps(row(prompt="x" * size)).encode() for size in (10, 900, 10)]
     (folder / "r.jsonl").write_bytes(b"\r".join(written))
     first, long, last = importers.rows(folder / "r.jsonl", defaults=DEFAULTS)

@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kolm.capture import arrays, file_limits, limits, reading
+from kolm.capture import arrays, file_limits, reading
 from kolm.capture.drafts import Defaults
 from kolm.capture.importers import table
 from kolm.capture.sources import Folder
@@ -76,7 +76,7 @@ def test_an_array_that_does_not_end_is_refused(rows: list[Any], cut: int, piece:
 def test_an_element_longer_than_a_row_may_be_is_refused_before_it_is_read(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(limits, "MAX_ROW_BYTES", 200)
+    monkeypatch.setattr(file_limits, "MAX_ROW_BYTES", 200)
     assert len(elements(b'[1,{"a":"' + b"x" * 150 + b'"},2]', piece=16)) == 3
     stream = Trickling(b'[1,{"a":"' + b"x" * 10_000 + b'"},2]', 16)
     with pytest.raises(Refused) as caught:
