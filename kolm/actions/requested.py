@@ -12,9 +12,8 @@ from kolm.actions.ahead import Ahead
 from kolm.actions.findings import Found, failed, ok, warning
 from kolm.actions.signing import trust_of
 from kolm.errors import Refused
-from kolm.score.floors import no_laxer
 from kolm.verify.checks.policy import accepts
-from kolm.verify.requests import signature_problem
+from kolm.verify.requests import no_laxer, signature_problem
 
 if TYPE_CHECKING:
     from kolm.records.documents import Lock

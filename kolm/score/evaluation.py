@@ -33,7 +33,6 @@ if TYPE_CHECKING:
         EvaluationFigure,
         EvaluationFigureName,
         EvaluationMajority,
-        EvaluationPreference,
         EvaluationSlice,
         LockEvaluation,
         PredictionsRow,
@@ -90,35 +89,27 @@ def evaluate(
     """
     ordered = sorted(cases, key=lambda case: case.case)
     judge = Judge(settings, [case.references for case in ordered])
-    scores: dict[Run, list[int]] = {run: [] for run in RUNS}
+    tally = _Tally()
     answered: dict[Run, list[str | None]] = {run: [] for run in RUNS}
     swapped: list[int] = []
-    covered = cut = 0
-    measured: list[PredictionsRowPreference] = []
     rows = _aligned(predictions, [case.case for case in ordered])
     for row, case, other in zip(rows, ordered, swapped_references(ordered), strict=True):
-        measured += [row["preference"]] if "preference" in row else []
         # Case by case: a long reference is normalised once for its outputs.
-        for run, said in outcomes(row).items():
-            verdict = judge.judge(said, case.references)
-            scores[run].append(verdict.score_millionths)
-            covered += run == "adapter" and verdict.covered
-            if judge.figures is not None:
-                answered[run].append(said["output"] if verdict.covered else None)
+        said = outcomes(row)
+        verdicts = {run: judge.judge(one, case.references) for run, one in said.items()}
+        scores = {run: verdict.score_millionths for run, verdict in verdicts.items()}
+        tally.take(row, scores, covered=verdicts["adapter"].covered)
+        if judge.figures is not None:
+            for run, verdict in verdicts.items():
+                answered[run].append(said[run]["output"] if verdict.covered else None)
         swapped.append(judge.judge(row["adapter"], other).score_millionths)
-        cut += row["cut"] > 0
     return _add_up(
-        _Scores(
-            millionths=scores,
-            covered=covered,
-            pictures=[case.images for case in ordered],
-            distinct_questions=len({case.question for case in ordered}),
-            cut_prompts=cut,
-            preference=summarise_preferences(measured),
-        ),
+        tally,
+        pictures=[case.images for case in ordered],
+        distinct_questions=len({case.question for case in ordered}),
         majority=measure_majority(ordered, judge),
         swapped=summarise(swapped),
-        slices=slice_scores(ordered, scores["adapter"]),
+        slices=slice_scores(ordered, tally.millionths["adapter"]),
         figures=measure_figures(judge, ordered, answered),
         settings=settings,
     )
@@ -146,25 +137,14 @@ def evaluate_stated(
     Raises:
         Refused: as `evaluate`.
     """
-    scores: dict[Run, list[int]] = {run: [] for run in RUNS}
-    covered = cut = 0
-    measured: list[PredictionsRowPreference] = []
-    cases = sorted(pictures)
+    tally, cases = _Tally(), sorted(pictures)
     for row in _aligned(predictions, cases):
-        measured += [row["preference"]] if "preference" in row else []
-        for run, said in outcomes(row).items():
-            scores[run].append(in_millionths(said["score"]))
-        covered += row["adapter"]["covered"]
-        cut += row["cut"] > 0
+        scores = {run: in_millionths(said["score"]) for run, said in outcomes(row).items()}
+        tally.take(row, scores, covered=row["adapter"]["covered"])
     return _add_up(
-        _Scores(
-            millionths=scores,
-            covered=covered,
-            pictures=[pictures[case] for case in cases],
-            distinct_questions=stated["distinct_questions"],
-            cut_prompts=cut,
-            preference=summarise_preferences(measured),
-        ),
+        tally,
+        pictures=[pictures[case] for case in cases],
+        distinct_questions=stated["distinct_questions"],
         majority=stated["majority"],
         swapped=stated["swapped"],
         slices=stated["slices"],
@@ -173,20 +153,29 @@ def evaluate_stated(
     )
 
 
-class _Scores(NamedTuple):
-    """One score a case and run, in the order of the cases, and what they are counted over."""
+class _Tally:
+    """One score a case and run, and what else is counted, as the rows are gone through."""
 
-    millionths: Mapping[Run, list[int]]
-    covered: int
-    pictures: Sequence[Sequence[str]]  # of each case, by pixels
-    distinct_questions: int
-    cut_prompts: int
-    preference: EvaluationPreference | None
+    def __init__(self) -> None:
+        self.millionths: dict[Run, list[int]] = {run: [] for run in RUNS}
+        self.covered = self.cut_prompts = 0
+        self.preferences: list[PredictionsRowPreference] = []
+
+    def take(self, row: PredictionsRow, scores: Mapping[Run, int], *, covered: bool) -> None:
+        """Count a row with the scores of its runs; `covered` is the adapter's answer."""
+        for run, score in scores.items():
+            self.millionths[run].append(score)
+        self.covered += covered
+        self.cut_prompts += row["cut"] > 0
+        if "preference" in row:
+            self.preferences.append(row["preference"])
 
 
 def _add_up(
-    scores: _Scores,
+    tally: _Tally,
     *,
+    pictures: Sequence[Sequence[str]],
+    distinct_questions: int,
     majority: EvaluationMajority,
     swapped: EvaluationAccuracy,
     slices: list[EvaluationSlice],
@@ -195,9 +184,9 @@ def _add_up(
 ) -> Evaluation:
     """Everything that follows from the scores, held against the floors."""
     binary = Judge(settings).binary
-    clustered = clusters.measure(scores.millionths, scores.pictures)
-    means = {run: summarise(own) for run, own in scores.millionths.items() if own}
-    paired = compare(scores.millionths["adapter"], scores.millionths["base"], binary=binary)
+    clustered = clusters.measure(tally.millionths, pictures)
+    means = {run: summarise(own) for run, own in tally.millionths.items() if own}
+    paired = compare(tally.millionths["adapter"], tally.millionths["base"], binary=binary)
     floors = check_floors(
         settings["floors"],
         means=means,
@@ -210,11 +199,11 @@ def _add_up(
     found: Evaluation = {
         "schema": SCHEMA,
         "metric": settings["metric"],
-        "cases": len(scores.pictures),
-        "covered": scores.covered,
-        "distinct_questions": scores.distinct_questions,
-        "cut_prompts": scores.cut_prompts,
-        "images": len({image for images in scores.pictures for image in images}),
+        "cases": len(pictures),
+        "covered": tally.covered,
+        "distinct_questions": distinct_questions,
+        "cut_prompts": tally.cut_prompts,
+        "images": len({image for images in pictures for image in images}),
         "adapter": means["adapter"],
         "base": means["base"],
         "blind": means.get("blind"),
@@ -227,8 +216,9 @@ def _add_up(
         "floors": floors,
         "floors_passed": all_passed(floors),
     }
-    if scores.preference is not None:
-        found["preference"] = scores.preference
+    preference = summarise_preferences(tally.preferences)
+    if preference is not None:
+        found["preference"] = preference
     return found
 
 

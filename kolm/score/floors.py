@@ -96,14 +96,6 @@ def meets(name: str, demanded: Decimal, observed: Decimal, *, ahead: bool) -> bo
     return observed < demanded and ahead if name == BASE_P else observed >= demanded
 
 
-def no_laxer(name: str, stated: str | None, demanded: str) -> bool:
-    """Whether one stated floor demands at least what another of its name does."""
-    if stated is None:
-        return False
-    own, least = Decimal(stated), Decimal(demanded)
-    return own <= least if name == BASE_P else own >= least
-
-
 def all_passed(floors: Iterable[EvaluationFloor]) -> bool:
     """Whether no floor that is demanded was missed."""
     return all(floor["passed"] is not False for floor in floors)

@@ -251,15 +251,15 @@ class ClaimStates(NamedTuple):
 
     def _standing(self, predicate_type: str) -> tuple[ClaimState, ...]:
         made = list(self.holding(predicate_type))
+        since = ""
         if predicate_type == predicates.KSCORE:
-            began = self.began
-            made = [s for s in made if s.stated_at >= began]
-        if predicate_type in _AFTER_THE_BUILD:
-            built = self.built
-            made = [s for s in made if s.stated_at >= built]
+            since = self.began
+        elif predicate_type in _AFTER_THE_BUILD:
+            since = self.built
         if predicate_type == predicates.ENDORSEMENT:
             makers = self.makers()
             made = [s for s in made if s.keyid not in makers]
+        made = [s for s in made if s.stated_at >= since]
         newest: dict[tuple[str, ...] | None, str] = {}
         for state in made:
             newest[state.series] = max(newest.get(state.series, ""), state.stated_at)

@@ -7,12 +7,14 @@ docs/format/request.md.
 
 from __future__ import annotations
 
+from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from kolm import digest, system
 from kolm.digest import Digest
 from kolm.errors import KolmError, Refused, broken_file
+from kolm.score.floors import BASE_P
 from kolm.sign import claims, envelope, own_files, predicates
 from kolm.sign.envelope import Envelope
 from kolm.sign.statement import parse
@@ -132,3 +134,11 @@ def signature_problem(request: Request, trust: TrustStore) -> KolmError | None:
         expected="a key with the role buyer",
         found=", ".join(sorted(signer.roles)),
     )
+
+
+def no_laxer(name: str, stated: str | None, demanded: str) -> bool:
+    """Whether one stated floor demands at least what another of its name does."""
+    if stated is None:
+        return False
+    own, least = Decimal(stated), Decimal(demanded)
+    return own <= least if name == BASE_P else own >= least

@@ -10,12 +10,11 @@ from collections.abc import Iterator
 
 from kolm.format.names import LOCK, SNAPSHOT
 from kolm.records.verification import Finding, Verdict
-from kolm.score.floors import no_laxer
 from kolm.sign.predicates import KSCORE
 from kolm.verify.check import Answers
 from kolm.verify.demands import SLICE_CASES
 from kolm.verify.findings import could_not_look, failed, from_error, passed, unless_equal
-from kolm.verify.requests import Request, signature_problem
+from kolm.verify.requests import Request, no_laxer, signature_problem
 from kolm.verify.subject import Subject
 
 # Clauses of the policy that are not about signers.

@@ -39,7 +39,8 @@ def shapes_are_declared(subject: Subject) -> Iterator[Finding]:
         if isinstance(name, DeltaTensor):
             expected = _delta_shapes(subject, rows[name.module]).get(name.part)
         elif isinstance(name, WholeTensor):
-            expected = _own(rows[name.module], name.parameter)
+            held = _listed(rows[name.module], name.parameter)
+            expected = tuple(held["shape"]) if held else None
         else:
             expected = None
         yield from _compare(entry, expected, "the shape does not fit the module")
@@ -77,10 +78,6 @@ def _factors_are_whole(subject: Subject) -> Iterator[Finding]:
                 found=", ".join(sorted(parts)) or "none",
                 rule="N8",
             )
-
-
-def _own(row: ModulesRow, parameter: str) -> tuple[int, ...] | None:
-    return next((tuple(p["shape"]) for p in row["parameters"] if p["name"] == parameter), None)
 
 
 def _delta_shapes(subject: Subject, row: ModulesRow) -> dict[str, tuple[int, ...]]:
