@@ -14,10 +14,10 @@ from typing import Any, Final
 
 from kolm import canonical
 from kolm.errors import Unreadable
-from kolm.metrics.metric import Metric, Score
+from kolm.metrics.metric import Metric
 from kolm.variants import Variants
 
-__all__ = ["METRICS", "Metric", "Score", "metric_of"]
+__all__ = ["METRICS", "Metric", "metric_of"]
 
 METRICS: Variants[type[Any]] = Variants(
     __name__,

@@ -10,13 +10,11 @@ from kolm.errors import Refused, Usage
 from kolm.extras import missing_extra
 from kolm.models.device import CPU
 from kolm.models.library import model_class, quiet_library, torch_alone, unbuildable
-from kolm.models.resolve import BaseRef, read_config, resolve_base
+from kolm.models.resolve import read_config
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
-
-__all__ = ["BaseRef", "load_model", "resolve_base"]
 
 # Scaled dot-product attention is deterministic on the CPU and the fastest that needs no extra.
 ATTENTION = "sdpa"

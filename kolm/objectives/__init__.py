@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from kolm.errors import Refused
-from kolm.objectives.objective import Objective, Reference, Sides, Step, Terms
+from kolm.objectives.objective import Objective, Sides, Step, Terms
 from kolm.records.codec import from_document
 from kolm.variants import Variants
 
@@ -33,7 +33,6 @@ __all__ = [
     "DEFAULT",
     "OBJECTIVES",
     "Objective",
-    "Reference",
     "Sides",
     "Step",
     "Terms",
