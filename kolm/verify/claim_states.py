@@ -145,8 +145,9 @@ class ClaimState(NamedTuple):
     def series(self) -> tuple[str, ...] | None:
         """What several claims of one signer are about, so that the newest of them counts.
 
-        An auditor's audits are one series, and so are their eval results; an evaluator's K-scores of the bundle's own cases are
-        one, and so are those on another pack, whatever owner they name.
+        An auditor's audits are one series, and so are their eval results; an evaluator's K-scores
+        of the bundle's own cases are one, and so are those on another pack, whatever owner they
+        name.
         """
         if self.signer is None:
             return None

@@ -9,7 +9,7 @@ from pathlib import Path
 from kolm import canonical
 from tests.support.audits import World
 
-MOST_LINES = 15_070  # raise it for a rule that is new, and lower it whenever it can be
+MOST_LINES = 15_080  # raise it for a rule that is new, and lower it whenever it can be
 # One more of these is no more to read for those that are there.
 TABLES = (
     "kolm.methods.",
