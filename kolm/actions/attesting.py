@@ -7,6 +7,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from kolm.actions.signing import demand_clock
 from kolm.bundle import writer
 from kolm.bundle.container import Container
 from kolm.bundle.reader import Bundle
@@ -58,6 +59,7 @@ def attest(
 
     Raises:
         Unreadable: ``E_ATTEST_UNDECIDED``, the audit decided nothing.
+        Lacking: ``E_CLOCK_BEHIND``.
         KolmError: the file holds another bundle by now, or cannot be written.
     """
     overall = report.conclusions.overall.verdict
@@ -69,14 +71,15 @@ def attest(
             found=report.conclusions.overall.detail,
             hint="give what the lines marked 'could not look' need, then run it again",
         )
-    bundle = Bundle.of(audited)
+    bundle, at = Bundle.of(audited), datetime.fromisoformat(report.checked_at)
+    demand_clock(bundle, at)
     conclusions = report.conclusions._asdict()
     audit = making.Audit(
         bundle=content,
         policy=(report.policy.name, report.policy.digest),
         claims=bundle.claims,
         version=report.kolm,
-        at=datetime.fromisoformat(report.checked_at),
+        at=at,
         passed=overall is Verdict.OK,
         levels=[
             level for name, level in _LEVELS.items() if conclusions[name].verdict is Verdict.OK

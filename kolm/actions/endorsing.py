@@ -9,7 +9,13 @@ from typing import TYPE_CHECKING, NamedTuple
 from kolm import outputs, system
 from kolm.actions import stamping
 from kolm.actions.policies import without_endorsements
-from kolm.actions.signing import AskPassphrase, Trust, choose_key, passphrase_from_environment
+from kolm.actions.signing import (
+    AskPassphrase,
+    Trust,
+    choose_key,
+    demand_clock,
+    passphrase_from_environment,
+)
 from kolm.actions.signing import trust_of as believed
 from kolm.actions.verification import verify
 from kolm.bundle import writer
@@ -90,6 +96,7 @@ def endorse(
         Refused: ``E_BUNDLE_NOT_VERIFIED``, the bundle does not pass; ``E_SIGN_OWN``, the key made
             it, and so is no second party.
         Unreadable: what decides could not be looked at, or no claim of a trusted key is there.
+        Lacking: ``E_CLOCK_BEHIND``.
         Usage: ``E_TARGET_EXISTS``.
         Network: the authority gave no stamp; nothing is written then.
     """
@@ -101,6 +108,7 @@ def endorse(
     if timestamp_query is not None:
         outputs.demand_free(timestamp_query, force=force)
     moment = now or datetime.now(UTC)  # noqa: TID251 - the composition reads the clock
+    demand_clock(opened, moment)
     demanded = policy_of(policy)
     store = believed(trust)
     report = verify(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
@@ -11,7 +12,13 @@ from kolm import canonical, digest, paths
 from kolm.actions import children, rivals, sealing
 from kolm.actions.measuring import measure_now
 from kolm.actions.rivals import Rival
-from kolm.actions.signing import AskPassphrase, Trust, choose_key, passphrase_from_environment
+from kolm.actions.signing import (
+    AskPassphrase,
+    Trust,
+    choose_key,
+    demand_clock,
+    passphrase_from_environment,
+)
 from kolm.actions.usable import usable
 from kolm.bundle import writer
 from kolm.bundle.reader import Bundle
@@ -103,7 +110,7 @@ def evaluate_bundle(
 
     Raises:
         Usage: ``E_TARGET_EXISTS``: another file is at `output`.
-        Lacking: the device is not here or too small.
+        Lacking: the device is not here or too small; ``E_CLOCK_BEHIND``.
         KolmError: the bundle does not pass, the store is empty, or the run fails.
     """
     told = reporter or Silent()
@@ -111,6 +118,8 @@ def evaluate_bundle(
         rivals.prepare(rival)
     signer = choose_key(key, ask_passphrase)
     opened = Bundle.open(Path(bundle))
+    now = datetime.now(UTC)  # noqa: TID251 - the composition reads the clock
+    demand_clock(opened, now, scores=True)
     if output is not None:
         writer.demand_place(output, opened.content_id, force=force)
     lock = opened.document(names.LOCK)

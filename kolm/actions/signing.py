@@ -7,10 +7,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeGuard
 
 from kolm import paths, settings
+from kolm.errors import Lacking
 from kolm.sign.keys import PublicKey
+from kolm.sign.predicates import PROVENANCE, instant
 from kolm.sign.trust import TrustStore
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
+    from kolm.bundle.reader import Bundle
     from kolm.sign.keystore import KeyStore
     from kolm.sign.private_keys import PrivateKey
 
@@ -42,6 +47,34 @@ def choose_key(name: str | None, ask: AskPassphrase = passphrase_from_environmen
         return token_keys.load(name, ask)
     store = own_keys()
     return store.load(store.choose(name), ask)
+
+
+def demand_clock(bundle: Bundle, moment: datetime, *, scores: bool = False) -> None:
+    """Demand that a claim made now can count: nobody judges a bundle before its build (C17, C21).
+
+    Args:
+        bundle: that the claim is about.
+        moment: that the claim will state.
+        scores: it states a score, for which the build must have begun; else it must have ended.
+
+    Raises:
+        Lacking: ``E_CLOCK_BEHIND``: this machine's clock is behind that of every builder.
+    """
+    from kolm.verify.claim_states import read_claims
+
+    made = read_claims(bundle.container.claims[0], TrustStore(), bundle.content_id)
+    builds = [state.said(PROVENANCE) for state in made.states if state.about_this]
+    times = [said["runDetails"]["metadata"] for said in builds if said is not None]
+    due = min((time["startedOn"] if scores else time["finishedOn"] for time in times), default="")
+    if instant(moment) < due:
+        raise Lacking(
+            "E_CLOCK_BEHIND",
+            "by this machine's clock the bundle is not built yet, so the claim would not count",
+            where=str(bundle.container.path),
+            expected=f"{due} or later",
+            found=instant(moment),
+            hint="set the clock, then run the command again; nothing was signed",
+        )
 
 
 def public_half(name: str | None) -> PublicKey:

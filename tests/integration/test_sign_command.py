@@ -6,13 +6,18 @@ import base64
 import contextlib
 import threading
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
 
 from kolm import canonical
+from kolm.actions.attesting import attest
+from kolm.actions.endorsing import endorse
+from kolm.bundle.container import open_container
 from kolm.bundle.reader import Bundle
+from kolm.errors import Lacking
 from kolm.sign import predicates
 from kolm.sign.envelope import open_envelope
 from kolm.sign.statement import Statement, parse
@@ -91,6 +96,19 @@ def test_what_does_not_pass_is_not_signed(world: World, home: Path) -> None:
     unknown = world.seal(key=world.stranger)
     ran = invoke("sign", unknown, "--key", "anna", "--json")
     assert (ran.code, ran.error()["code"]) == (3, "E_BUNDLE_NOT_CHECKED")
+
+
+def test_nothing_is_signed_by_a_clock_that_is_before_the_build(world: World, home: Path) -> None:
+    path = world.seal()
+    before, early = path.read_bytes(), datetime(2025, 12, 31, tzinfo=UTC)
+    with pytest.raises(Lacking) as caught:
+        endorse(path, key="anna", now=early)
+    assert caught.value.code == "E_CLOCK_BEHIND"
+    report = world.look(path).report._replace(checked_at=predicates.instant(early))
+    with pytest.raises(Lacking) as caught:
+        attest(open_container(path), report, world.publisher)
+    assert caught.value.code == "E_CLOCK_BEHIND"
+    assert path.read_bytes() == before
 
 
 def test_who_built_it_cannot_endorse_it(world: World, home: Path) -> None:
