@@ -14,7 +14,7 @@ import kolm
 from kolm import canonical
 from kolm.bundle.cid import cid_of
 from kolm.cli.verification_summary import summarise
-from kolm.errors import missing_extra
+from kolm.extras import missing_extra
 from kolm.models import resolve
 from kolm.records import codec
 from kolm.records.verification import Evidence, Verdict
