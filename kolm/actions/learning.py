@@ -24,10 +24,15 @@ def rates(ahead: Ahead) -> Iterator[Found]:
 
 
 def far_rates(train: LockTrain, base: str, family: str) -> Iterator[Found]:
-    """The same of a lock's ``train``, for a base of which only this is known."""
+    """The same of a lock's ``train``, for a base of which only this is known.
+
+    A projector's rate that only follows the adapter's is no finding: nobody stated it.
+    """
     method, objective = train["method"]["kind"], objective_of(train["objective"])
     advice = advise(base, roles.family(family), method=method, objective=objective.kind)
     source = "" if objective.kind == DEFAULT else f" with {objective.kind} ({objective.SOURCE})"
+    adapter = canonical.parse_decimal(train["learning_rate"], where="train.learning_rate")
+    followed = canonical.decimal(advice.projector_beside(adapter), None)
     by_method = "" if method == methods.DEFAULT else f" with {method}"
     for name, stated, rates_, whose in (
         ("learning_rate", train["learning_rate"], advice.adapter, f"{base}{by_method}{source}"),
@@ -39,6 +44,8 @@ def far_rates(train: LockTrain, base: str, family: str) -> Iterator[Found]:
         ),
     ):
         rate = canonical.parse_decimal(stated, where=f"train.{name}")
+        if name != "learning_rate" and stated == followed:
+            continue
         if rate and rates_.is_far(rate):  # a frozen projector's is 0
             low, high = (canonical.decimal(one, None) for one in (rates_.least, rates_.largest))
             yield warning(

@@ -65,6 +65,13 @@ class Advice(NamedTuple):
     reason: str
     steps: int
 
+    def projector_beside(self, adapter: Decimal) -> Decimal:
+        """The projector's rate where the spec states none: half of the adapter's with LoRA.
+
+        With another method it is as far from what is recommended as the adapter's.
+        """
+        return adapter * (self.projector.rate / self.adapter.rate) / 2
+
 
 class Measured(NamedTuple):
     """What was measured on a base.

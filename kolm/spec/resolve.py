@@ -286,10 +286,8 @@ def _projector_learning_rate(train: Train, advice: Advice, projector: Projector)
         return "0"
     if train.projector_learning_rate is not None:
         return train.projector_learning_rate
-    # As far from what is recommended as the adapter's rate: half of it where the method is LoRA.
     rate = advice.adapter.rate if train.learning_rate is None else Decimal(train.learning_rate)
-    share = advice.projector.rate / advice.adapter.rate
-    return canonical.decimal(rate * share / 2, None)
+    return canonical.decimal(advice.projector_beside(rate), None)
 
 
 def _environment(facts: LockEnvironment, *, threads: int | None) -> dict[str, object]:

@@ -85,6 +85,10 @@ def test_a_bundle_below_the_gate_is_sealed_when_its_maker_says_so(line: Line) ->
     line.write_spec(steps=STEPS, floors=LOWEST_FLOORS.replace("k: 0", "k: 1"))
     assert line.kolm("compile").code == 1
     assert not line.bundle.exists()
+    again = line.kolm("-v", "compile")  # as its advice says
+    assert again.code == 1
+    assert "train: done earlier" in again.stderr
+    assert "measure latency" in again.stderr
     line.demand("compile", "--allow-below-gate")
     assert line.bundle.exists()
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from decimal import Decimal
+from typing import Any
 
 import pytest
 
+from kolm.actions.learning import far_rates
 from kolm.methods import METHODS
 from kolm.objectives import DEFAULT, OBJECTIVES
 from kolm.roles import FAMILIES, family
@@ -67,3 +69,24 @@ def test_far_is_four_times_outside() -> None:
     some = Rates(Decimal("0.001"), Decimal("0.001"), Decimal("0.002"))
     assert [some.is_far(Decimal(rate)) for rate in ("0.00025", "0.008")] == [False, False]
     assert [some.is_far(Decimal(rate)) for rate in ("0.00024", "0.0081")] == [True, True]
+
+
+@pytest.mark.parametrize(
+    ("adapter", "projector", "named"),
+    [
+        ("0.01", "0.0001666666666666666666666666666", []),  # follows the adapter's
+        ("0.01", "0.0001", ["train.projector_learning_rate"]),
+        ("0.002", "0.00003333333333333333333333333333", ["train.learning_rate"]),
+    ],
+)
+def test_only_a_rate_that_somebody_stated_is_far(
+    adapter: str, projector: str, named: list[str]
+) -> None:
+    train: Any = {
+        "method": {"kind": "ia3"},
+        "objective": {"kind": DEFAULT},
+        "learning_rate": adapter,
+        "projector_learning_rate": projector,
+    }
+    found = far_rates(train, "kolm/nano-1", "qwen2_5_vl")
+    assert [one.message.split()[0] for one in found] == named
