@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -120,6 +121,13 @@ def _for_people(result: SweepResult, out: output.Output) -> str:
             "",
             f"table      {result.files.table}, {result.files.csv}",
             f"losses     {result.files.figure}",
-            f"next       kolm compile {result.files.best}",
+            f"next       kolm compile {_arguments(result.files.best, result.planned.lock['name'])}",
         ]
     )
+
+
+def _arguments(best: Path, name: str) -> str:
+    """What compiles the best spec: to a file of its own where the bundle's name is taken."""
+    if not (best.parent / f"{name}.kolm").exists():
+        return shlex.quote(str(best))
+    return shlex.join([str(best), "-o", str(best.parent / f"{name}.best.kolm")])

@@ -11,6 +11,7 @@ from kolm import canonical
 from kolm.cli import output
 from kolm.cli.commands.check import _for_people
 from kolm.cli.commands.compile import _what_helps
+from kolm.cli.commands.sweep import _arguments
 from kolm.cli.flags import Flags
 from kolm.cli.scores import score_lines
 from kolm.score.preference import summarise_preferences
@@ -70,3 +71,10 @@ def test_where_no_answer_is_wrong_nobody_is_sent_to_look_at_wrong_ones() -> None
     told = _what_helps(missed, wrong=False)
     assert "wrong answers" not in told
     assert told.splitlines()[-1] == _what_helps(missed, wrong=True).splitlines()[-1]
+
+
+def test_a_sweep_ends_with_a_command_that_is_not_refused(tmp_path: Path) -> None:
+    best = tmp_path / "kolm.best.yaml"
+    assert _arguments(best, "scales") == str(best)
+    (tmp_path / "scales.kolm").touch()
+    assert _arguments(best, "scales") == f"{best} -o {tmp_path / 'scales.best.kolm'}"
