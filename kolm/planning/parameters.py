@@ -6,6 +6,7 @@ from collections import defaultdict
 from collections.abc import Iterable
 from typing import NamedTuple
 
+from kolm.counting import counted
 from kolm.format.globs import pattern_of
 
 
@@ -46,8 +47,9 @@ class Group(NamedTuple):
 
     def words(self) -> str:
         """The group on one line."""
-        beside = "all of" if self.whole else "beside"
-        return f"{self.trained:,} {beside} {self.base:,} in {self.modules} × {self.glob}"
+        one = f"{self.base:,}"
+        told = f"all {one} trained" if self.whole else f"{self.trained:,} trained beside {one}"
+        return f"{self.glob} ({counted(self.modules, 'module')}): {told}"
 
 
 class OfRole(NamedTuple):

@@ -188,5 +188,5 @@ def test_inspect_shows_k_slices_and_controls() -> None:
     assert re.search(
         r"^  compute  +\d\S* operations in 12.5 s, energy not measured", shown, re.MULTILINE
     )
-    third = "3.33e22 operations, a third of 1e23, as nobody declared what the base took"
+    third = "it is 3.33e22 operations, a third of 1e23, as nobody declared what the base took"
     assert f"  EU limit   not exceeded: {third}" in shown

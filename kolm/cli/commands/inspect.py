@@ -140,13 +140,13 @@ def _compute_lines(row: InspectCompute) -> list[str]:
     spent, test = compute["measured"], compute["modifier_test"]
     base = test["base_flops"]
     answer = "exceeded" if test["exceeds"] else "not exceeded"
-    limit = short(int(test["limit"]))
+    limit = f"it is {short(int(test['limit']))} operations"
     third = f"a third of {'1e23' if base is None else short(int(base))}"
     known = "as nobody declared what the base took" if base is None else "declared for the base"
     took = f"{short(int(compute['flops']['total']))} operations in {spent['seconds']} s"
     return [
         f"  compute    {took}, {energy_text(spent)}, by key {key}",
-        f"  EU limit   {answer}: {limit} operations, {third}, {known} (kolm help format/compute)",
+        f"  EU limit   {answer}: {limit}, {third}, {known} (kolm help format/compute)",
     ]
 
 

@@ -24,8 +24,8 @@ def test_equal_modules_of_several_blocks_are_told_together_and_frozen_ones_summe
     language, projector, vision = by_role(rows)
     assert language[:3] == ("language", 23, 6)
     assert language.groups == (Group("m.layers.*.q", 3, 18, 6, False),)
-    assert language.groups[0].words() == "6 beside 18 in 3 × m.layers.*.q"
-    assert projector.groups[0].words() == "4 all of 4 in 1 × p.*"
+    assert language.groups[0].words() == "m.layers.*.q (3 modules): 6 trained beside 18"
+    assert projector.groups[0].words() == "p.* (1 module): all 4 trained"
     assert vision.words() == "vision: 7 parameters, frozen"
 
 
