@@ -39,6 +39,10 @@ function options(given: string[]): { file: string; trust?: string; policy?: stri
   return { file: named.file, trust: named.trust, policy: named.policy, request: named.request, json };
 }
 
+// Whoever reads the answer may have read enough of it: head(1) does.
+process.stdout.on("error", (problem: NodeJS.ErrnoException) => {
+  if (problem.code !== "EPIPE") throw problem;
+});
 try {
   process.exitCode = await main(process.argv.slice(2));
 } catch (problem) {
