@@ -151,7 +151,7 @@ def as_text(table: Ranked) -> list[str]:
 def _lines(table: Ranked, bold: str = "**") -> Iterator[list[str]]:
     keys = keys_of(table)
     shown = ["point", *(key.rpartition(".")[2] for key in keys)]
-    yield [*shown, "accuracy", "95 %", "p", "loss", "steps", "trained"]
+    yield [*shown, "accuracy", "95 %", "p", "loss", "steps run", "trained"]
     for row in table.rows:
         said = cells(row)
         own = [said.get(key, "") for key in keys]
