@@ -239,13 +239,19 @@ def _enter_wal(connection: sqlite3.Connection) -> None:
             time.sleep(_WAL_PAUSE_SECONDS)
 
 
-def is_alone(connection: sqlite3.Connection) -> bool:
-    """Whether no other connection has the store open; it leaves WAL mode, which needs that."""
+def lock_alone(connection: sqlite3.Connection) -> bool:
+    """Keep others out for as long as the connection lasts, if nobody else has the store open.
+
+    Leaving WAL mode needs that. Who opens the store now waits; SQLite refuses to switch to WAL in a
+    file that is gone by then.
+    """
     connection.execute("PRAGMA busy_timeout = 0")
     try:
-        return str(connection.execute("PRAGMA journal_mode = DELETE").fetchone()[0]) == "delete"
+        mode = connection.execute("PRAGMA journal_mode = DELETE").fetchone()[0]
+        connection.execute("BEGIN EXCLUSIVE")
     except sqlite3.OperationalError:
         return False
+    return str(mode) == "delete"
 
 
 def _check_version(connection: sqlite3.Connection, path: Path, *, create: bool) -> None:

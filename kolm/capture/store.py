@@ -108,7 +108,7 @@ class CaptureStore:
         Other files in its folder stay.
         """
         with contextlib.suppress(KolmError), database.translating(self._path):
-            if len(self) or not database.is_alone(self._connection):
+            if not database.lock_alone(self._connection) or len(self):
                 return
             self._path.unlink()
             shutil.rmtree(self.blobs.root, ignore_errors=True)

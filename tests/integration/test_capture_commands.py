@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sqlite3
 import sys
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,9 @@ from typing import Any
 import pytest
 from PIL import Image as Pillow
 
+from kolm.capture import database
 from kolm.capture.store import CaptureStore
+from kolm.errors import KolmError, Unreadable
 from tests.support.commands import invoke
 from tests.support.pictures import picture
 
@@ -174,6 +177,41 @@ def test_a_store_that_somebody_has_open_is_not_discarded(folder: Path) -> None:
     with CaptureStore.open(folder / "new") as alone:
         alone.discard_if_empty()
     assert not (folder / "new").exists()
+
+
+def test_nobody_opens_a_store_that_is_about_to_be_discarded(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its rows would be in a file that is gone."""
+    monkeypatch.setattr(database, "BUSY_SECONDS", 0.2)
+    with CaptureStore.open(folder / "new", create=True) as first:
+        assert database.lock_alone(first._connection)
+        with pytest.raises(Unreadable) as caught:
+            CaptureStore.open(folder / "new")
+    assert caught.value.code == "E_STORE_BUSY"
+    CaptureStore.open(folder / "new").close()
+
+
+@pytest.mark.parametrize("others", [(), ("notes.txt",)])
+def test_who_waits_for_a_store_that_is_discarded_is_told(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, others: tuple[str, ...]
+) -> None:
+    enter = database._enter_wal
+
+    def late(connection: sqlite3.Connection) -> None:
+        """The file is open already, and nothing of it is locked yet."""
+        monkeypatch.setattr(database, "_enter_wal", enter)
+        first.discard_if_empty()
+        first.close()
+        enter(connection)
+
+    (folder / "new").mkdir()
+    for name in others:
+        (folder / "new" / name).touch()
+    with CaptureStore.open(folder / "new", create=True) as first:
+        monkeypatch.setattr(database, "_enter_wal", late)
+        with pytest.raises(KolmError):
+            CaptureStore.open(folder / "new", create=True)
 
 
 def test_skip_bad_takes_the_rest_and_lists_the_refused() -> None:
