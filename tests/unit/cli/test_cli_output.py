@@ -87,35 +87,32 @@ def test_a_secret_without_a_terminal_is_refused() -> None:
         Output(flags.Flags(yes=True), out, err).ask_secret("passphrase", flag="--no-passphrase")
 
 
-def test_lines_come_every_tenth_and_not_more_often(monkeypatch: pytest.MonkeyPatch) -> None:
+def log_of_100_steps(monkeypatch: pytest.MonkeyPatch, seconds_a_step: float) -> list[str]:
+    """The lines of a stage where nobody looks on; nothing of it is on the standard output."""
     now = [0.0]
     monkeypatch.setattr(progress, "perf_counter", lambda: now[0])
     with streams() as (out, err):
         reporter = Output(flags.Flags(), out, err).reporter
         reporter.started("train", 100, "steps")
         for step in range(1, 101):
-            now[0] += 0.5
+            now[0] += seconds_a_step
             reporter.advanced("train", step, loss=0.5)
         reporter.finished("train", loss=0.25)
-    lines = err.text().splitlines()
+    assert out.text() == ""
+    return err.text().splitlines()
+
+
+def test_lines_come_every_tenth_and_not_more_often(monkeypatch: pytest.MonkeyPatch) -> None:
+    lines = log_of_100_steps(monkeypatch, 0.5)
     assert lines[0] == "train  100 steps"
     assert lines[1] == "train  10/100 steps  loss 0.5"
     assert len(lines) == 12
     assert "loss 0.25" in lines[-1]
-    assert out.text() == ""
 
 
 def test_a_stage_of_seconds_has_no_line_on_its_way(monkeypatch: pytest.MonkeyPatch) -> None:
-    now = [0.0]
-    monkeypatch.setattr(progress, "perf_counter", lambda: now[0])
-    with streams() as (out, err):
-        reporter = Output(flags.Flags(), out, err).reporter
-        reporter.started("train", 100, "steps")
-        for step in range(1, 101):
-            now[0] += 0.04
-            reporter.advanced("train", step)
-        reporter.finished("train")
-    assert err.text().splitlines() == ["train  100 steps", "train  done in 4.0 s"]
+    lines = log_of_100_steps(monkeypatch, 0.04)
+    assert lines == ["train  100 steps", "train  done in 4.0 s  loss 0.25"]
 
 
 def test_lines_come_every_thirty_seconds_when_a_tenth_takes_longer(
